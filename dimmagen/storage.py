@@ -1,0 +1,127 @@
+"""Files that are either complete or absent, on a local disk or behind an fsspec URL.
+
+A local file is written under a temporary name in its own folder, flushed to the disk and renamed; elsewhere
+it is made locally and sent as one upload. Nothing is published when the writer fails.
+"""
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from dimmagen.errors import DimmagenError
+
+_UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A seekable binary file that appears under `path` when the block ends without an exception.
+
+    Missing parent folders are made. Until then a local file is called `.<name>.<pid>.tmp`, which
+    :func:`remove_unfinished` recognises.
+
+    Raises:
+        DimmagenError: the disk is full, or the place cannot be written.
+    """
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    try:
+        if isinstance(filesystem, LocalFileSystem):
+            with _local_writer(Path(place)) as file:
+                yield file
+        else:
+            with tempfile.NamedTemporaryFile() as spool:
+                yield cast(BinaryIO, spool)
+                spool.flush()
+                filesystem.makedirs(filesystem._parent(place), exist_ok=True)
+                filesystem.put_file(spool.name, place)  # one upload: shown whole or not at all
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise DimmagenError(
+                f"the disk is full: {path} could not be written",
+                "free some space and run the same command again; what is complete stays valid",
+            ) from error
+        if isinstance(error, PermissionError) and error.filename:
+            raise DimmagenError(f"{error.filename} cannot be written", "check its permissions") from error
+        raise
+
+
+@contextmanager
+def _local_writer(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write(path: str | os.PathLike, data: bytes) -> None:
+    """Write a whole file; see :func:`atomic_writer`."""
+    with atomic_writer(path) as file:
+        file.write(data)
+
+
+def remove_unfinished(folder: str | os.PathLike) -> list[str]:
+    """Remove what a killed run left under temporary names in one folder; returns the names removed."""
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(folder))
+    if not isinstance(filesystem, LocalFileSystem) or not os.path.isdir(place):
+        return []
+    names = sorted(name for name in os.listdir(place) if _UNFINISHED.fullmatch(name))
+    for name in names:
+        os.unlink(os.path.join(place, name))
+    return names
+
+
+def join(root: str | os.PathLike, *parts: str) -> str:
+    """A path below a folder or an fsspec URL."""
+    return "/".join([os.fspath(root).rstrip("/"), *parts])
+
+
+def exists(path: str | os.PathLike) -> bool:
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    return filesystem.exists(place)
+
+
+def list_names(folder: str | os.PathLike) -> list[str]:
+    """Sorted names of a folder's entries; empty when there is no such folder."""
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(folder))
+    if not filesystem.isdir(place):
+        return []
+    return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False))
+
+
+def read(path: str | os.PathLike) -> bytes:
+    """The bytes of a file. Raises FileNotFoundError when there is none."""
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    return filesystem.cat_file(place)
+
+
+def open_binary(path: str | os.PathLike) -> BinaryIO:
+    """A file for reading at random places."""
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    return cast(BinaryIO, filesystem.open(place, "rb"))
