@@ -1,0 +1,1 @@
+"""What one camera's darkness is: dark models, how they are fitted, kept and measured."""

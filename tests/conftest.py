@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real test pictures and weights; skips, saying so, where it is absent."""
+    folder = Path(os.environ.get("DIMMAGEN_TEST_DATA", _ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared test data at {folder}; set DIMMAGEN_TEST_DATA")
+    return folder
