@@ -20,6 +20,7 @@ from skimage.registration import phase_cross_correlation
 from dimmagen.errors import DimmagenError, UsageError
 
 SHIFT_TOLERANCE = 0.5  # pixels; LOL's own pairs lie within 0.9, all but a few within 0.3
+MIN_SIDE_TO_ALIGN = 128  # pixels; below that a crop holds too little structure to tell a shift from noise
 SATURATED_SHARE = 0.25  # of the light picture at full scale: no colour left to learn from
 BLACK_SHARE = 0.5  # of the dark picture at exact black
 _EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -83,8 +84,8 @@ def check_pairs(pairs: Sequence[Pair]) -> list[Finding]:
     """Find pairs that do not fit together, and name them.
 
     Fatal are differing sizes, identical pictures and swapped ones (the dark picture is the brighter one).
-    Told only: shifted by more than SHIFT_TOLERANCE pixels, no common structure found, and pictures so
-    saturated or black that they hold little to learn from.
+    Told only: shifted by more than SHIFT_TOLERANCE pixels, no common structure found (both for pictures of
+    at least MIN_SIDE_TO_ALIGN), and pictures so saturated or black that they hold little to learn from.
     """
     return [finding for pair in pairs for finding in _check(pair)]
 
@@ -135,13 +136,14 @@ def _check(pair: Pair) -> list[Finding]:
         return [Finding(pair.name, "swapped", f"seems swapped: dark has {means}", fatal=True)]
 
     findings = []
-    rows, columns, error = shift_between(dark, light)
-    if error > 0.9:
-        text = "has no structure in common: two scenes, or nothing in the picture"
-        findings.append(Finding(pair.name, "unrelated", text, fatal=False))
-    elif max(abs(rows), abs(columns)) > SHIFT_TOLERANCE:
-        text = f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance {SHIFT_TOLERANCE})"
-        findings.append(Finding(pair.name, "shifted", text, fatal=False))
+    if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:
+        rows, columns, error = shift_between(dark, light)
+        if error > 0.9:
+            text = "has no structure in common: two scenes, or nothing in the picture"
+            findings.append(Finding(pair.name, "unrelated", text, fatal=False))
+        elif max(abs(rows), abs(columns)) > SHIFT_TOLERANCE:
+            text = f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance {SHIFT_TOLERANCE})"
+            findings.append(Finding(pair.name, "shifted", text, fatal=False))
     white, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
     if white > SATURATED_SHARE or black > BLACK_SHARE:
         text = f"is saturated: {white:.0%} of the light picture white, {black:.0%} of the dark one black"

@@ -12,7 +12,7 @@ from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit, shift_between
 
 
-def scene(seed=0, size=(120, 160)):
+def scene(seed=0, size=(144, 176)):
     """A smooth random light picture, uint8 (H, W, 3), with structure at several scales."""
     noise = np.random.default_rng(seed).normal(size=(*size, 3))
     picture = sum(gaussian_filter(noise, (s, s, 0)) * s for s in (1.5, 4, 10))
@@ -136,9 +136,9 @@ def test_two_different_scenes_are_told():
 
 def test_a_blown_out_light_and_a_black_dark_are_told():
     blown = scene()
-    blown[:60] = 255
+    blown[:72] = 255
     lost = darkened(scene())
-    lost[:100] = 0
+    lost[:120] = 0
     assert ("blown", "saturated", False) in problems(pair("blown", darkened(scene()), blown))
     assert ("lost", "saturated", False) in problems(pair("lost", lost, scene()))
 
