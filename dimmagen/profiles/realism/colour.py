@@ -9,7 +9,7 @@ STRIDE = 3  # a picture blurred with sigma 3 has nothing between every third pix
 
 
 def smooth(picture: np.ndarray) -> np.ndarray:
-    """Noise-free colours: float32 (H, W, 3) in grey levels -> (ceil(H/3), ceil(W/3), 3), blurred by sigma 3."""
+    """Blur by sigma 3 and keep every third pixel: float32 (H, W, 3) in grey levels -> (H/3, W/3, 3)."""
     return gaussian_filter(picture, (BLUR_SIGMA, BLUR_SIGMA, 0))[::STRIDE, ::STRIDE]
 
 

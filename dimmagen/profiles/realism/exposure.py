@@ -47,7 +47,7 @@ def transfer_curve(light: np.ndarray, dark: np.ndarray) -> np.ndarray:
 
 
 def transfer_error(real: np.ndarray, synthetic: np.ndarray, counts: np.ndarray) -> float:
-    """Mean distance of two transfer curves in grey levels, each light level weighing as many pixels as it has.
+    """Mean distance of two transfer curves in grey levels, light levels weighted by their pixels.
 
     Args:
         real, synthetic: float (256,), from :func:`transfer_curve`.

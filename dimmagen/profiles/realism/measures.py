@@ -9,7 +9,7 @@ from dimmagen.profiles.realism import colour, exposure, noise
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number of the suite: `item` counts as in docs/realism.md, 0 is ideal unless `ideal` says otherwise."""
+    """One number of the suite; `item` is its section in docs/realism.md, `signed` ones can be negative."""
 
     name: str
     item: int
@@ -75,7 +75,7 @@ class Measured:
 
 
 def measure(reference: Reference, synthetic: Measured) -> dict[str, float]:
-    """Every measure of :data:`MEASURES` by its name; `mean_error`, `luma_noise`, `chroma_noise` are signed."""
+    """Every measure of :data:`MEASURES` by its name."""
     real = reference.real
     r, s = real.noise, synthetic.noise
     scale = real.mean / max(synthetic.mean, 1e-3)

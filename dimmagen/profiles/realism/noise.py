@@ -24,7 +24,7 @@ def residual(picture: np.ndarray) -> np.ndarray:
 
 
 def flat_area(light: np.ndarray) -> np.ndarray:
-    """The 40 % of the light's pixels with the least local variance: float (H, W) illumination -> bool (H, W)."""
+    """The 40 % of the pixels with the least local variance: float (H, W) light luma -> bool (H, W)."""
     deviation = light - gaussian_filter(light, FLAT_SIGMA)
     variance = gaussian_filter(deviation**2, FLAT_SIGMA)
     return variance <= np.quantile(variance, FLAT_FRACTION)
@@ -43,7 +43,7 @@ class NoiseStatistics:
         luma, chroma: standard deviation, grey levels.
         luma_curve, chroma_curve: float (8,), the same for each intensity bin; NaN below 400 pixels.
         intensity: float (8,), mean illumination of the picture in each bin, grey levels.
-        luma_histogram, chroma_histogram: float (41,), share of the residuals rounded to -20..20 (+0.5 counts).
+        luma_histogram, chroma_histogram: float (41,), share of the residuals at -20..20 (+0.5 counts).
         shape_histogram: float (41,), luma residuals over the deviation of their bin, in fifths, -4..4.
         channel_correlation: float (3,), red-green, red-blue, green-blue.
         lags: luma and chroma autocorrelation at lag 1 and 2, mean of across and down:
