@@ -1,0 +1,134 @@
+"""`README.md` of a data set: the card that people read and that Hugging Face `datasets` takes its layout from."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import yaml
+
+from dimmagen.manifest import Manifest
+from dimmagen.shards.schema import PAIR_SCHEMA, SIDECAR_KEYS
+
+CARD = "README.md"
+
+# Terms of the picture collections as their makers publish them. A data set inherits the strictest.
+SOURCE_TERMS = {
+    "coco": "COCO 2017 unlabeled: each photo under its Flickr licence; see cocodataset.org, Terms of Use",
+    "clic": "CLIC: Unsplash licence or CC0, a picture at a time; see compression.cc",
+    "imagenet": "ImageNet-1K: non-commercial research and education only; see image-net.org, Terms of Access",
+    "inter4k": "Inter4K: CC BY-NC 4.0; see alexandrosstergiou.github.io/datasets/Inter4K",
+    "lol": "LOL: published for research, without a licence text; see daooshee.github.io/BMVC2018website",
+    "folder": "your own pictures: add their licence here",
+    "sample": "sample photos of scikit-image: public domain or CC0; see its data/README.txt",
+}
+
+_TEMPLATE = """\
+---
+{yaml}---
+# Dark/light pairs made with dimmagen
+
+{pairs} pairs: {lights} photos, each dimmed {variants} {times} as the camera of profile `{profile}` would see them in
+the dark. Only the dark pictures are synthetic; the light pictures are the sources' own bytes where they needed
+no change.
+
+```sh
+{command}
+```
+
+Equal inputs give equal bytes: fingerprint `{fingerprint}`, root hash `{root_hash}`. `dimmagen verify .` checks
+every file.
+
+## Contents
+
+| path | what |
+|---|---|
+| `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*` |
+| `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets in the tar, SHA-256 of files and of pixels |
+| `rejected/candidates.parquet` | a row for every photo that was left out, with the rule that rejected it |
+| `manifest.json` | settings, environment, SHA-256 of every file; written last |
+| `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
+
+## Loading
+
+```python
+import webdataset as wds
+
+pairs = wds.WebDataset("shards/train-{{{first}..{last}}}.tar", shardshuffle=False).decode("rgb8")
+for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
+    pair["dark"], pair["light"], pair["json"]["gamma"]
+```
+
+```python
+from datasets import load_dataset
+
+pairs = load_dataset(".", split="train")  # or streaming=True
+```
+
+The light picture is in the field of its file type; the other `light.*` fields of a sample are empty.
+
+## Sources and their terms
+
+| source | photos | terms |
+|---|---|---|
+{sources}
+
+The authors of dimmagen claim no rights in the pictures. Method: Dimma, Entropy 2024, 26(9), 726,
+arXiv 2310.09633.
+"""
+
+
+def card(manifest: Manifest, light_extensions: Iterable[str]) -> str:
+    """The text of README.md.
+
+    Args:
+        manifest: of the finished set.
+        light_extensions: file types that its light pictures have.
+    """
+    settings, counts = manifest.settings, manifest.counts
+    extensions = sorted(set(light_extensions))
+    dark_field = f"dark.{settings['image_format']}"
+    sources = "\n".join(
+        f"| {source} | {count} | {SOURCE_TERMS.get(source, 'unknown')} |"
+        for source, count in counts.lights_by_source.items()
+    )
+    return _TEMPLATE.format(
+        yaml=yaml.safe_dump(_front_matter(extensions, dark_field), sort_keys=False),
+        pairs=counts.pairs,
+        lights=counts.lights,
+        variants=settings["variants"],
+        times="time" if settings["variants"] == 1 else "times",
+        profile=settings["profile"],
+        command=manifest.command,
+        fingerprint=manifest.fingerprint,
+        root_hash=manifest.root_hash,
+        first="00000",
+        last=f"{counts.shards - 1:05d}",
+        light_fields=";".join(f"light.{extension}" for extension in extensions),
+        dark_field=dark_field,
+        sources=sources,
+    )
+
+
+def _front_matter(extensions: list[str], dark_field: str) -> dict:
+    """The YAML head. Features are spelled out because light pictures keep their own file type: without them
+    `datasets` takes the fields of the first five samples and refuses sets where those differ."""
+    features: list[dict] = [
+        {"name": dark_field, "dtype": "image"},
+        {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},
+        *({"name": f"light.{extension}", "dtype": "image"} for extension in extensions),
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
+    return {
+        "license": "other",
+        "task_categories": ["image-to-image"],
+        "tags": ["low-light", "webdataset"],
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": "train", "path": "shards/train-*.tar"}]}
+        ],
+        "dataset_info": {"config_name": "default", "features": features},
+    }
+
+
+def _dtype(key: str) -> str:
+    kind = PAIR_SCHEMA.field(key).type
+    return "float64" if pa.types.is_floating(kind) else "int64" if pa.types.is_integer(kind) else "string"

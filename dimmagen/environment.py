@@ -1,0 +1,43 @@
+"""What of a machine can change the bytes: library versions and processor features, by name.
+
+Two machines with equal environments are of one class: they make the same bytes. Host names, clocks, core
+counts and operating system versions are left out on purpose.
+"""
+
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+# Libraries that decode, dim, encode or write; the rest of what is installed cannot change a byte.
+_LIBRARIES = ("av", "llvmlite", "numba", "numpy", "pillow", "pyarrow", "scipy", "torch", "zlib-ng")
+# Instruction sets that decide which code path numpy, torch and numba take.
+_FEATURES = ("sse4.2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512vl", "avx512bf16", "neon", "sve")
+
+
+@cache
+def environment() -> dict:
+    """The environment class: device kind, machine, processor features, versions.
+
+    Returns:
+        `{"device": "cpu", "machine": "x86_64", "processor_features": [...], "versions": {...}}`.
+    """
+    from llvmlite import binding
+
+    host = binding.get_host_cpu_features()
+    return {
+        "device": "cpu",
+        "machine": platform.machine(),
+        "processor_features": [name for name in _FEATURES if host.get(name)],
+        "versions": {
+            "dimmagen": _version("dimmagen"),
+            "python": ".".join(platform.python_version_tuple()[:2]),
+            **{name: _version(name) for name in _LIBRARIES},
+        },
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,187 @@
+"""Making a pair data set, from the light pictures to the manifest: the table of contents of `dimmagen dim`."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+from dimmagen import images, storage
+from dimmagen.card import CARD, card
+from dimmagen.croissant import CROISSANT, croissant
+from dimmagen.environment import environment
+from dimmagen.errors import UsageError
+from dimmagen.jobs.executors import run_ray, run_serial
+from dimmagen.jobs.pairs import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
+from dimmagen.jobs.plan import ShardJob, plan_shards
+from dimmagen.jobs.resume import REJECTED, OutFolder, Resume
+from dimmagen.lights import LightSet
+from dimmagen.manifest import Manifest, Run, build_manifest, lights_identity
+from dimmagen.shards.parquet import write_rows
+from dimmagen.shards.schema import REJECTED_SCHEMA
+from dimmagen.shards.writing import FileRecord, ShardRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How the work is done; nothing of it changes the output.
+
+    Attributes:
+        executor: `ray` or `serial`.
+        workers: number of Ray actors.
+        address: of a Ray cluster to join; without it Ray runs on this machine for as long as the run.
+    """
+
+    executor: Literal["ray", "serial"] = "ray"
+    workers: int = 1
+    address: str | None = None
+
+
+class Progress(Protocol):
+    """Told how a run goes on."""
+
+    def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None: ...
+
+    def pairs(self, count: int) -> None: ...
+
+    def shard(self) -> None: ...
+
+
+class NoProgress:
+    def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None: ...
+
+    def pairs(self, count: int) -> None: ...
+
+    def shard(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would make: known before anything is written."""
+
+    run: Run
+    jobs: list[ShardJob]
+
+    @property
+    def pairs(self) -> int:
+        return sum(len(job.refs) for job in self.jobs)
+
+
+def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
+    """Decide every shard and the run's fingerprint.
+
+    Raises:
+        UsageError: no light picture, or settings out of their range.
+    """
+    _check(settings)
+    refs = lights.refs()
+    if not refs:
+        raise UsageError(f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons")
+    dimmer = build_dimmer()
+    run_settings = {
+        **dimmer.settings(),
+        **asdict(settings),
+        "lights": len(refs),
+        "lights_sha256": lights_identity(refs),
+    }
+    jobs = plan_shards(refs, settings.variants, settings.samples_per_shard)
+    return Plan(Run(run_settings, environment()), jobs)
+
+
+def make_dataset(
+    lights: LightSet,
+    build_dimmer: BuildDimmer,
+    out: str,
+    settings: PairSettings,
+    execution: Execution,
+    resume: Resume = "if-possible",
+    progress: Progress | None = None,
+) -> Manifest:
+    """Make every pair of `lights` and publish them as one data set.
+
+    The output depends on the lights, the dimmer and the settings alone. A run that was stopped goes on where
+    it was: complete shards are kept if their size and SHA-256 hold.
+
+    Args:
+        lights: accepted light pictures.
+        build_dimmer: picklable; called once here and once in each worker.
+        out: folder or fsspec URL.
+        settings: what to make.
+        execution: how to make it.
+        resume: `if-possible` goes on with a run of the same settings and begins one otherwise; `always` wants
+            a run to go on with; `never` discards what is there.
+        progress: told of shards and pairs.
+
+    Returns:
+        The manifest as published.
+
+    Raises:
+        DimmagenError: see :class:`OutFolder` and :class:`PairShardWorker`; complete shards stay valid.
+    """
+    progress = progress or NoProgress()
+    plan = plan_dataset(lights, build_dimmer, settings)
+    folder = OutFolder(os.path.abspath(out) if storage.is_local(out) else out)
+    with folder.locked():
+        complete = folder.complete_shards(plan.run, resume)
+        missing = [job for job in plan.jobs if job.shard not in complete]
+        done_pairs = sum(record.samples for record in complete.values())
+        progress.begin(len(plan.jobs), plan.pairs, len(complete), done_pairs)
+        if not missing and folder.is_finished(plan.run):
+            return Manifest.load(folder.out)
+        folder.begin(plan.run, complete)
+        build_worker = partial(PairShardWorker, build_dimmer, folder.out, settings)
+        try:
+            for job, record in _execute(build_worker, missing, execution, progress.pairs):
+                folder.add(plan.run, record)
+                complete[job.shard] = record
+                progress.shard()
+        finally:
+            folder.remove_unfinished()
+        manifest = _publish(folder, plan, lights, [complete[job.shard] for job in plan.jobs])
+    return manifest
+
+
+def _check(settings: PairSettings) -> None:
+    for name in ("variants", "samples_per_shard"):
+        if getattr(settings, name) < 1:
+            raise UsageError(f"{name} is {getattr(settings, name)}", "give 1 or more")
+    if not 0 <= settings.seed < 2**63:
+        raise UsageError(f"seed is {settings.seed}", "give a number from 0 to 2^63 - 1")
+    if settings.image_format not in IMAGE_FORMATS:
+        raise UsageError(f"image format {settings.image_format!r} is unknown", f"give {' or '.join(IMAGE_FORMATS)}")
+
+
+def _execute(
+    build_worker: Callable[[], PairShardWorker],
+    jobs: Sequence[ShardJob],
+    execution: Execution,
+    on_pairs: Callable[[int], None],
+) -> Iterator[tuple[ShardJob, ShardRecord]]:
+    if not jobs:
+        return iter(())
+    if execution.executor == "serial":
+        return run_serial(build_worker, jobs, on_pairs)
+    workers = min(execution.workers, len(jobs))
+    return run_ray(build_worker, jobs, on_pairs, workers, execution.address)
+
+
+def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:
+    """Write what stands beside the shards, the manifest last."""
+    refs = list(lights.refs())
+    rejected = [{name: row.get(name) for name in REJECTED_SCHEMA.names} for row in lights.rejected()]
+    rejected.sort(key=lambda row: (row["source"], row["name"], row["frame"] or ""))
+    parquet = write_rows(storage.join(folder.out, REJECTED), rejected, REJECTED_SCHEMA)
+    files = [FileRecord(REJECTED, len(parquet), images.sha256(parquet))]
+    document = croissant(
+        name=f"dimmagen-{plan.run.settings['profile']}-{plan.run.fingerprint[:8]}",
+        description=f"{plan.pairs} dark/light pairs; the dark pictures are synthetic, made with dimmagen.",
+        license_url="https://choosealicense.com/no-permission/",
+        shards=shards,
+    )
+    storage.atomic_write(storage.join(folder.out, CROISSANT), document)
+    files.append(FileRecord(CROISSANT, len(document), images.sha256(document)))
+    manifest = build_manifest(plan.run, refs, len(rejected), shards, files)
+    text = card(manifest, {ref.extension for ref in refs}).encode()
+    storage.atomic_write(storage.join(folder.out, CARD), text)
+    folder.finish(manifest)
+    return manifest

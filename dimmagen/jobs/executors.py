@@ -1,0 +1,132 @@
+"""Executors: run jobs in this process or on Ray actors. They know nothing of what a job does.
+
+Both take a function that builds a worker, and call the worker once a job. Only jobs and records travel: no
+pixel enters Ray's object store.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from dimmagen.errors import DimmagenError, UsageError
+
+# A job that outlives this many deaths of its worker is not killed by chance.
+DEATHS_A_JOB = 3
+_POLL_SECONDS = 0.5
+_STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
+
+Job = TypeVar("Job", contravariant=True)
+Record = TypeVar("Record", covariant=True)
+
+
+class Worker(Protocol[Job, Record]):
+    def __call__(self, job: Job, on_pair: Callable[[], None]) -> Record: ...
+
+
+def run_serial(
+    build_worker: Callable[[], Worker], jobs: Iterable, on_pairs: Callable[[int], None]
+) -> Iterator[tuple[Any, Any]]:
+    """Do the jobs here, in order; yields (job, record)."""
+    worker = build_worker()
+    for job in jobs:
+        yield job, worker(job, lambda: on_pairs(1))
+
+
+def run_ray(
+    build_worker: Callable[[], Worker],
+    jobs: Iterable,
+    on_pairs: Callable[[int], None],
+    workers: int,
+    address: str | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Do the jobs on Ray actors, one job an actor at a time; yields (job, record) as they finish.
+
+    An actor that dies is started anew and its job is done again; an error inside a job ends the run.
+
+    Args:
+        build_worker: picklable; called once in each actor.
+        jobs: picklable.
+        on_pairs: told how many pairs were made since the last call.
+        workers: number of actors, one processor each.
+        address: of a running cluster; without it Ray is started on this machine and ended with the run.
+
+    Raises:
+        DimmagenError: what a job raised; or a job's actor died more than `DEATHS_A_JOB` times.
+    """
+    with _connected_ray(workers, address) as ray:
+        actor_class = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=DEATHS_A_JOB)(_Actor)
+        queue = iter(jobs)
+        running: dict[Any, tuple[Any, Any]] = {}
+
+        def give(actor: Any) -> None:
+            if (job := next(queue, None)) is not None:
+                running[actor.run.remote(job)] = (actor, job)
+
+        actors = [actor_class.remote(build_worker) for _ in range(workers)]
+        try:
+            for actor in actors:
+                give(actor)
+            while running:
+                finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+                for reference in finished:
+                    actor, job = running.pop(reference)
+                    record = _result(ray, reference, job)
+                    give(actor)
+                    yield job, record
+        finally:
+            for actor in actors:
+                ray.kill(actor)
+
+
+class _Actor:
+    """Runs in a Ray worker process."""
+
+    def __init__(self, build_worker: Callable[[], Worker]) -> None:
+        self.worker = build_worker()
+
+    def run(self, job: Any) -> Any:
+        return self.worker(job, lambda: None)
+
+
+def _result(ray: Any, reference: Any, job: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, DimmagenError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayActorError as error:
+        raise DimmagenError(
+            f"the worker of {job.shard} died {DEATHS_A_JOB + 1} times (out of memory, or a crash in a library)",
+            "run again with fewer --workers, or with --executor serial to see where it dies; "
+            "complete shards stay valid",
+        ) from error
+
+
+@contextmanager
+def _connected_ray(workers: int, address: str | None) -> Iterator[Any]:
+    """Ray without its dashboard, usage report and console chatter."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        options |= {
+            "address": "local",
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "object_store_memory": _STORE_BYTES,
+        }
+    else:
+        options["address"] = address
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"no Ray cluster answers at {address}" if address else f"Ray could not be started ({error})"
+        raise UsageError(where, "check --address, or use --executor serial") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

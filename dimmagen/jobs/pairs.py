@@ -1,0 +1,139 @@
+"""The worker: dims the light pictures of one job and writes them as one shard."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimmagen import images, lights
+from dimmagen.dimming import Dimmer
+from dimmagen.errors import DimmagenError
+from dimmagen.jobs.plan import ShardJob
+from dimmagen.lights import Light, LightRef
+from dimmagen.shards.writing import Sample, ShardRecord, write_pair_shard
+
+IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
+    "png": images.encode_png,
+    "webp": images.encode_webp,
+}
+
+BuildDimmer = Callable[[], Dimmer]
+"""Makes the dimmer; picklable, so that each worker builds its own once and no weights travel."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairSettings:
+    """What `dim` is asked for beside the profile.
+
+    Attributes:
+        variants: dark pictures per light picture.
+        seed: of all draws.
+        samples_per_shard: upper limit; shards come out equal to within one sample.
+        image_format: `png` or `webp` (lossless), of the dark pictures; light pictures keep their own.
+    """
+
+    variants: int = 1
+    seed: int = 0
+    samples_per_shard: int = 500
+    image_format: str = "png"
+
+
+class PairShardWorker:
+    """Makes shards, one call a job. What it makes depends on the job and the arguments below alone.
+
+    Args:
+        build_dimmer: called once.
+        out: folder or fsspec URL of the data set.
+        settings: as planned.
+    """
+
+    def __init__(self, build_dimmer: BuildDimmer, out: str, settings: PairSettings) -> None:
+        self.dimmer = build_dimmer()
+        self.out = out
+        self.settings = settings
+        use_one_thread()
+
+    def __call__(self, job: ShardJob, on_pair: Callable[[], None] = lambda: None) -> ShardRecord:
+        """Write the job's shard and return its record.
+
+        Raises:
+            DimmagenError: a light picture cannot be read or dimmed any more (names the pair), or the shard
+                cannot be written; then the shard is not published.
+        """
+        try:
+            return write_pair_shard(self.out, job.shard, self._samples(job), on_pair)
+        except OSError as error:
+            raise DimmagenError(
+                f"{self.out}/shards/{job.shard}.tar could not be written: {error.strerror or error}",
+                "look after the disk and run the same command again; complete shards stay valid",
+            ) from error
+
+    def _samples(self, job: ShardJob) -> Iterator[Sample]:
+        for ref in job.refs:
+            try:
+                yield make_pair(lights.load_light(ref), self.dimmer, job.variant, self.settings)
+            except Exception as error:
+                raise _named(error, ref, job.variant) from error
+
+
+def pair_key(light_key: str, variant: int) -> str:
+    return f"{light_key}-v{variant}"
+
+
+def make_pair(light: Light, dimmer: Dimmer, variant: int, settings: PairSettings) -> Sample:
+    """One pair, from the light picture to the bytes and the row that are written: a pure function."""
+    ref = light.ref
+    height, width, _ = light.pixels.shape
+    draw = dimmer.draw(ref.key, variant, settings.seed)
+    dark = dimmer.dim(light.pixels, draw)
+    if dark.shape != light.pixels.shape:
+        raise ValueError(f"the dimmer made {dark.shape} of {light.pixels.shape}")
+    dark_file = IMAGE_FORMATS[settings.image_format](dark)
+    row = {
+        "key": pair_key(ref.key, variant),
+        "light_key": ref.key,
+        "source": ref.source,
+        "name": ref.name,
+        "source_sha256": ref.sha256,
+        "transform": ref.transform,
+        "crop": "full",
+        "profile": dimmer.name,
+        "model": dimmer.model.kind,
+        "variant": variant,
+        "seed": settings.seed,
+        **draw.record(),
+        "lightness_before": lightness(light.pixels),
+        "lightness_after": lightness(dark),
+        "width": width,
+        "height": height,
+        "dark_sha256": images.sha256(dark_file),
+        "dark_pixel_sha256": images.pixel_sha256(dark),
+        "light_sha256": images.sha256(light.data),
+        "light_pixel_sha256": images.pixel_sha256(light.pixels),
+    }
+    return Sample(row, dark_file, settings.image_format, light.data, ref.extension)
+
+
+def lightness(pixels: np.ndarray) -> float:
+    """Mean of all pixels and channels of a uint8 picture, in [0, 1], 6 decimals (exact integer sum)."""
+    return round(int(pixels.sum(dtype=np.int64)) / (255 * pixels.size), 6)
+
+
+def use_one_thread() -> None:
+    """One compute thread a worker: workers share the processors, and sums keep one order."""
+    for module in ("torch", "numba"):  # only those that the dimmer needs
+        if module in sys.modules:
+            sys.modules[module].set_num_threads(1)
+
+
+def _named(error: Exception, ref: LightRef, variant: int) -> DimmagenError:
+    """The error of one pair as a message that says which pair, which picture, and what to do."""
+    reason = " ".join(str(error).split())
+    if not isinstance(error, DimmagenError):
+        reason = f"{type(error).__name__}: {reason}"
+    return DimmagenError(
+        f"pair {pair_key(ref.key, variant)} of {ref.source} picture {ref.name!r} could not be made ({reason})",
+        "put the source back as it was when the run began and run the same command again; "
+        "complete shards stay valid",
+    )

@@ -1,0 +1,248 @@
+"""The state of an output folder: who writes to it, which shards are complete, may this run go on there.
+
+While a run is on, `.dimmagen/` holds `run.json` (the settings), a record for each complete shard, and the lock.
+Once `manifest.json` is written it says all of that, and `.dimmagen/` is removed.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+
+from dimmagen import storage
+from dimmagen.card import CARD
+from dimmagen.croissant import CROISSANT
+from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.manifest import GROWING, MANIFEST, Manifest, Run, ShardEntry
+from dimmagen.shards.writing import FileRecord, ShardRecord
+
+Resume = Literal["if-possible", "always", "never"]
+
+STATE = ".dimmagen"
+_RUN, _LOCK, _RECORDS = "run.json", "lock", "records"
+REJECTED = "rejected/candidates.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class _Previous:
+    """What is known of the run that wrote to the folder before."""
+
+    run: Run
+    records: dict[str, ShardRecord]
+
+
+class OutFolder:
+    """The folder (or fsspec URL) of one data set, from the first shard to the manifest."""
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out. The lock ends with the process, however it ends; remote places have none.
+
+        Raises:
+            DimmagenError: another run is writing here, or the folder cannot be made.
+        """
+        if not storage.is_local(self.out):
+            yield
+            return
+        try:
+            descriptor = _lock(self._state(), _LOCK)
+        except BlockingIOError:
+            raise DimmagenError(
+                f"another run is writing to {self.out}", "wait until it ends, or choose another --shards folder"
+            ) from None
+        except OSError as error:
+            raise UsageError(f"{self.out} cannot be written to: {error.strerror}", "choose another folder") from None
+        try:
+            yield
+        finally:
+            if not storage.exists(self._state(_RUN)):  # nothing was begun here, or all is done
+                self._remove_state()
+            os.close(descriptor)
+
+    def complete_shards(self, run: Run, resume: Resume) -> dict[str, ShardRecord]:
+        """Shards that this run needs not make: their files have the recorded size and SHA-256.
+
+        Raises:
+            UsageError: the folder holds something else, or a run with other settings, or (with `always`)
+                nothing to go on with.
+        """
+        previous = self._previous()
+        if previous is None:
+            if resume == "always":
+                raise UsageError(f"{self.out} holds no run to go on with", "leave --resume away to begin one")
+            return {}
+        if resume == "never":
+            return {}
+        if changes := _changes(previous.run, run):
+            raise UsageError(_refusal(self.out, changes, len(previous.records)))
+        return {name: record for name, record in previous.records.items() if self._is_intact(record)}
+
+    def is_finished(self, run: Run) -> bool:
+        """Whether a manifest of exactly this run is there."""
+        if not storage.exists(storage.join(self.out, MANIFEST)):
+            return False
+        manifest = Manifest.load(self.out)
+        return Run(manifest.settings, manifest.environment) == run
+
+    def begin(self, run: Run, complete: Mapping[str, ShardRecord]) -> None:
+        """Note the settings and the complete shards, and remove everything else that a run of ours left.
+
+        From here to :meth:`finish` the folder has no manifest. Each step may be the last before a kill: the
+        settings are noted first, and a record counts only with their fingerprint.
+        """
+        note = {"settings": run.settings, "environment": run.environment}
+        storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
+        for record in complete.values():
+            self.add(run, record)
+        for name in (MANIFEST, CARD, CROISSANT, REJECTED, "rejected"):
+            storage.remove(storage.join(self.out, name))
+        kept = {record.name for record in complete.values()}
+        kept |= {record.metadata.name for record in complete.values()}
+        kept |= {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
+        for folder in ("shards", "metadata", f"{STATE}/{_RECORDS}"):
+            for name in storage.list_names(storage.join(self.out, folder)):
+                if f"{folder}/{name}" not in kept:
+                    storage.remove(storage.join(self.out, folder, name))
+        storage.remove_unfinished(self.out)
+
+    def add(self, run: Run, record: ShardRecord) -> None:
+        """Note that a shard is complete."""
+        note = {"fingerprint": run.fingerprint, "shard": record.to_dict()}
+        storage.atomic_write(self._state(_RECORDS, f"{_stem(record)}.json"), json.dumps(note).encode())
+
+    def finish(self, manifest: Manifest) -> None:
+        """Publish the manifest, which makes the data set complete, and remove what is no longer needed."""
+        self.remove_unfinished()
+        storage.atomic_write(storage.join(self.out, MANIFEST), manifest.dump())
+        self._remove_state()
+
+    def remove_unfinished(self) -> None:
+        """Remove temporary files of a run that was stopped."""
+        for folder in ("", "shards", "metadata", "rejected", STATE, f"{STATE}/{_RECORDS}"):
+            storage.remove_unfinished(storage.join(self.out, folder))
+
+    def _previous(self) -> _Previous | None:
+        """The run that wrote here before, or None where the folder is new or empty."""
+        run: Run | None = None
+        records: dict[str, ShardRecord] = {}
+        if storage.exists(storage.join(self.out, MANIFEST)):
+            manifest = Manifest.load(self.out)
+            run = Run(manifest.settings, manifest.environment)
+            records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
+        if storage.exists(self._state(_RUN)):
+            begun = Run(**_read_json(self._state(_RUN)))
+            if run is None or run.fingerprint != begun.fingerprint:
+                records = {}
+            run = begun
+            records |= self._records(run)
+        if run is not None:
+            return _Previous(run, records)
+        if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
+            raise UsageError(
+                f"{self.out} holds files that are not of a dimmagen data set ({', '.join(foreign[:3])})",
+                "choose a new or an empty folder for --shards",
+            )
+        return None
+
+    def _records(self, run: Run) -> dict[str, ShardRecord]:
+        records = {}
+        for name in storage.list_names(self._state(_RECORDS)):
+            if not name.endswith(".json") or name.startswith("."):
+                continue
+            note = _read_json(self._state(_RECORDS, name))
+            try:
+                entry = ShardEntry.model_validate(note["shard"])
+            except (KeyError, TypeError, ValidationError):
+                continue  # not ours or damaged: the shard is made again
+            if note.get("fingerprint") == run.fingerprint:
+                records[_stem(entry)] = entry.shard_record()
+        return records
+
+    def _is_intact(self, record: ShardRecord) -> bool:
+        files = (FileRecord(record.name, record.bytes, record.sha256), record.metadata)
+        try:
+            return all(
+                storage.size_and_sha256(storage.join(self.out, file.name)) == (file.bytes, file.sha256)
+                for file in files
+            )
+        except FileNotFoundError:
+            return False
+
+    def _state(self, *parts: str) -> str:
+        return storage.join(self.out, STATE, *parts)
+
+    def _remove_state(self) -> None:
+        for name in storage.list_names(self._state(_RECORDS)):
+            storage.remove(self._state(_RECORDS, name))
+        for name in (_RECORDS, _RUN, _LOCK):
+            storage.remove(self._state(name))
+        with suppress(OSError):
+            storage.remove(self._state())
+
+
+def _lock(folder: str, name: str) -> int:
+    """An exclusive lock on a file, held while the descriptor is open. BlockingIOError when it is taken."""
+    path = os.path.join(folder, name)
+    while True:
+        os.makedirs(folder, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass  # the run that held it has just ended and removed it: take a new one
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _stem(shard: ShardRecord | ShardEntry) -> str:
+    return shard.name.removeprefix("shards/").removesuffix(".tar")
+
+
+def _read_json(path: str) -> dict:
+    try:
+        return json.loads(storage.read(path))
+    except ValueError as error:
+        raise DimmagenError(
+            f"{path} is damaged ({error})", "remove the folder, or begin anew with --resume never"
+        ) from error
+
+
+def _changes(old: Run, new: Run) -> list[str]:
+    """`name: old → new` for each setting in which two runs differ; a growing one may be larger."""
+    before, after = (_flat({**run.settings, "environment": run.environment}) for run in (old, new))
+    changes = []
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name, "not set"), after.get(name, "not set")
+        if one != other and not (name in GROWING and other > one):
+            changes.append(f"{name}: {one} → {other}")
+    return changes
+
+
+def _flat(values: Mapping, prefix: str = "") -> dict:
+    flat: dict = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _refusal(out: str, changes: Sequence[str], shards: int) -> str:
+    lines = "".join(f"\n    {change}" for change in changes)
+    return (
+        f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
+        "Three ways on:\n"
+        "    keep them:     run the command with the settings they were made with\n"
+        "    keep both:     choose another folder with --shards\n"
+        "    discard them:  add --resume never"
+    )

@@ -1,0 +1,198 @@
+"""The manifest: what was made, from what, with which settings, and the SHA-256 of every file.
+
+`manifest.json` is written last, so its presence means that the data set is complete. It holds nothing that
+depends on the time, the host, the folder or the number of workers: equal data sets have equal manifests.
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dimmagen import storage
+from dimmagen.errors import DimmagenError
+from dimmagen.lights import LightRef
+from dimmagen.shards.writing import FileRecord, ShardRecord
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+# Settings that may differ between two runs that write to one folder: more variants only append shards.
+GROWING = ("variants",)
+
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """One file of the data set; `name` is relative to the data set and cannot leave it."""
+
+    name: Annotated[str, Field(pattern=r"^((shards|metadata|rejected)/)?[a-z0-9][a-z0-9-]*\.[a-z]+$")]
+    bytes: _Count
+    sha256: _Sha256
+
+    def record(self) -> FileRecord:
+        return FileRecord(self.name, self.bytes, self.sha256)
+
+
+class ShardEntry(FileEntry):
+    name: Annotated[str, Field(pattern=r"^shards/train-[0-9]{5,}\.tar$")]
+    samples: Annotated[int, Field(ge=1)]
+    metadata: FileEntry
+
+    def shard_record(self) -> ShardRecord:
+        return ShardRecord(self.name, self.samples, self.bytes, self.sha256, self.metadata.record())
+
+
+class Counts(_Strict):
+    lights: _Count
+    pairs: _Count
+    shards: _Count
+    rejected: _Count
+    lights_by_source: dict[str, _Count]
+
+
+class Manifest(_Strict):
+    """`manifest.json`; see :meth:`load` for what is checked."""
+
+    schema_version: Literal[1]
+    fingerprint: _Sha256
+    command: str
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    counts: Counts
+    shards: list[ShardEntry]
+    files: list[FileEntry]
+    root_hash: _Sha256
+
+    @classmethod
+    def load(cls, out: str) -> "Manifest":
+        """Read and check the manifest of a data set.
+
+        Raises:
+            DimmagenError: there is none, it is no JSON, has wrong types or an unknown schema version, names a
+                file outside its folder, or its root hash or fingerprint does not fit its contents.
+        """
+        path = storage.join(out, MANIFEST)
+        try:
+            manifest = cls.model_validate_json(storage.read(path))
+        except FileNotFoundError:
+            raise DimmagenError(
+                f"{out} has no {MANIFEST}, so it is no finished data set",
+                "run the `dimmagen dim` command that writes to it again: it goes on where it stopped",
+            ) from None
+        except ValidationError as error:
+            raise DimmagenError(f"{path} is not a manifest of this version: {_first_fault(error)}") from error
+        if manifest.root_hash != root_hash([*manifest.shards, *manifest.files]):
+            raise DimmagenError(f"{path}: its root hash does not fit the files it names, so it was changed")
+        if manifest.fingerprint != fingerprint(manifest.settings, manifest.environment):
+            raise DimmagenError(f"{path}: its fingerprint does not fit its settings, so it was changed")
+        return manifest
+
+    def dump(self) -> bytes:
+        return json.dumps(self.model_dump(), indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"]) or "the file"
+    return f"{place}: {fault['msg']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run is asked to make: its settings and the class of machine that makes it."""
+
+    settings: dict
+    environment: dict
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.settings, self.environment)
+
+
+def fingerprint(settings: Mapping, environment: Mapping) -> str:
+    """SHA-256 over all that decides the bytes of a shard; settings that only append shards are left out."""
+    fixed = {name: value for name, value in settings.items() if name not in GROWING}
+    return hashlib.sha256(_canonical({"settings": fixed, "environment": environment})).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def lights_identity(refs: Iterable[LightRef]) -> str:
+    """SHA-256 over all of a light set that reaches the output: everything but where the pictures lie."""
+    digest = hashlib.sha256()
+    for ref in refs:
+        facts = asdict(ref)
+        del facts["locator"]
+        digest.update(_canonical(facts) + b"\n")
+    return digest.hexdigest()
+
+
+def root_hash(entries: Iterable[FileEntry]) -> str:
+    """SHA-256 over `<sha256>  <name>` lines of the shards, their parquet files and the other files."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.sha256}  {entry.name}\n".encode())
+        if isinstance(entry, ShardEntry):
+            digest.update(f"{entry.metadata.sha256}  {entry.metadata.name}\n".encode())
+    return digest.hexdigest()
+
+
+def command_line(settings: Mapping, sources: Iterable[str]) -> str:
+    """The command that makes this data set anywhere: settings spelled out, places left to the user.
+
+    Folders, workers and the executor are left out because they do not change the output.
+    """
+    low, high = settings["gamma_range"]
+    words = ["dimmagen", "dim", "--profile", settings["profile"]]
+    for source in sources:
+        words += ["--source", f"{source}={source.upper()}"]
+    words += ["--shards", "out/", "--variants", settings["variants"], "--seed", settings["seed"]]
+    words += ["--gamma", f"{low}:{high}", "--temperature", settings["temperature"], "--model", settings["model"]]
+    words += ["--compat", settings.get("compat", "default")]
+    words += ["--samples-per-shard", settings["samples_per_shard"], "--image-format", settings["image_format"]]
+    return shlex.join(str(word) for word in words)
+
+
+def build_manifest(
+    run: Run,
+    refs: Sequence[LightRef],
+    rejected: int,
+    shards: Sequence[ShardRecord],
+    files: Sequence[FileRecord],
+) -> Manifest:
+    """The manifest of a finished run; shards in plan order, files sorted by name."""
+    by_source: dict[str, int] = {}
+    for ref in refs:
+        by_source[ref.source] = by_source.get(ref.source, 0) + 1
+    by_source = dict(sorted(by_source.items()))
+    shard_entries = [ShardEntry.model_validate(shard.to_dict()) for shard in shards]
+    file_entries = [FileEntry.model_validate(asdict(file)) for file in sorted(files, key=lambda file: file.name)]
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        fingerprint=run.fingerprint,
+        command=command_line(run.settings, by_source),
+        settings=run.settings,
+        environment=run.environment,
+        counts=Counts(
+            lights=len(refs),
+            pairs=sum(shard.samples for shard in shards),
+            shards=len(shards),
+            rejected=rejected,
+            lights_by_source=by_source,
+        ),
+        shards=shard_entries,
+        files=file_entries,
+        root_hash=root_hash([*shard_entries, *file_entries]),
+    )

@@ -1,0 +1,140 @@
+"""Writing one shard: a tar of samples, then the parquet of their rows; both complete or absent."""
+
+import hashlib
+import tarfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+from dimmagen import images, storage
+from dimmagen.shards.parquet import write_rows
+from dimmagen.shards.schema import PAIR_SCHEMA, sidecar
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One pair, ready to be written.
+
+    Attributes:
+        row: the row's values up to `height`, and the four hashes of :data:`PAIR_SCHEMA`.
+        dark, light: the picture files' bytes.
+        dark_extension, light_extension: `png`, `jpg` or `webp`.
+    """
+
+    row: dict
+    dark: bytes
+    dark_extension: str
+    light: bytes
+    light_extension: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One published file: its name, size and SHA-256."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """One published shard: what the manifest says about its tar and its parquet."""
+
+    name: str
+    samples: int
+    bytes: int
+    sha256: str
+    metadata: FileRecord
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class TarWriter:
+    """An uncompressed USTAR archive without anything that depends on who wrote it and when.
+
+    What is written is hashed on the way: a shard of half a gigabyte is not read again for its SHA-256.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def add(self, name: str, data: bytes) -> int:
+        """Append one member and return the offset of its data."""
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        member.mode = 0o644
+        self._write(member.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict"))
+        offset = self._size
+        self._write(data)
+        self._pad(tarfile.BLOCKSIZE)
+        return offset
+
+    def finish(self) -> tuple[int, str]:
+        """Write the end of the archive; returns the archive's size in bytes and SHA-256."""
+        self._write(bytes(2 * tarfile.BLOCKSIZE))
+        self._pad(tarfile.RECORDSIZE)
+        return self._size, self._hash.hexdigest()
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self._size += len(data)
+
+    def _pad(self, unit: int) -> None:
+        self._write(bytes(-self._size % unit))
+
+
+def tar_name(shard: str) -> str:
+    return f"shards/{shard}.tar"
+
+
+def metadata_name(shard: str) -> str:
+    return f"metadata/{shard}.parquet"
+
+
+def write_pair_shard(
+    out: str, shard: str, samples: Iterable[Sample], on_sample: Callable[[], None] = lambda: None
+) -> ShardRecord:
+    """Write `shards/<shard>.tar` and `metadata/<shard>.parquet` below `out`.
+
+    Args:
+        out: folder or fsspec URL of the data set.
+        shard: name without extension, such as `train-00007`.
+        samples: the pairs, in order; taken one by one, so that one sample at a time is in memory.
+        on_sample: called after each sample.
+
+    Raises:
+        DimmagenError: the place cannot be written.
+        Exception: whatever `samples` raises; then nothing is published.
+    """
+    rows = []
+    with storage.atomic_writer(storage.join(out, tar_name(shard))) as file:
+        tar = TarWriter(file)
+        for sample in samples:
+            rows.append(_add_sample(tar, sample))
+            on_sample()
+        size, sha256 = tar.finish()
+    parquet = write_rows(storage.join(out, metadata_name(shard)), rows, PAIR_SCHEMA)
+    metadata = FileRecord(metadata_name(shard), len(parquet), images.sha256(parquet))
+    return ShardRecord(tar_name(shard), len(rows), size, sha256, metadata)
+
+
+def _add_sample(tar: TarWriter, sample: Sample) -> dict:
+    """Append the members of one sample in alphabetical order; returns the finished row."""
+    key, notes = sample.row["key"], sidecar(sample.row)
+    row = {
+        **sample.row,
+        "dark_member": f"{key}.dark.{sample.dark_extension}",
+        "dark_size": len(sample.dark),
+        "json_size": len(notes),
+        "light_member": f"{key}.light.{sample.light_extension}",
+        "light_size": len(sample.light),
+    }
+    row["dark_offset"] = tar.add(row["dark_member"], sample.dark)
+    row["json_offset"] = tar.add(f"{key}.json", notes)
+    row["light_offset"] = tar.add(row["light_member"], sample.light)
+    return row
