@@ -1,0 +1,108 @@
+"""Dimmer: light picture -> dark picture, and a record of every draw.
+
+A :class:`Dimmer` is a profile's dark model plus settings (gamma range, temperature). It is pure: the dark
+picture depends on the model, the light pixels and the :class:`Draw` only, and the draw depends on
+(seed, key, variant) only.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from dimmagen import randomness
+from dimmagen.profiles.dark_model import DarkModel, Draw
+from dimmagen.profiles.profile import open_profile
+
+__all__ = ["DarkModel", "Dimmer", "Draw"]
+
+
+class Dimmer:
+    """Dims light pictures as one camera would.
+
+    Args:
+        model: a dark model, usually from `Dimmer.from_profile`.
+        name: the profile's name.
+        fingerprint: the profile's fingerprint (hash of its files).
+        gamma_range: (low, high) of gamma; default the model's.
+        temperature: noise scale tau; default the model's.
+    """
+
+    def __init__(
+        self,
+        model: DarkModel,
+        name: str,
+        fingerprint: str,
+        gamma_range: tuple[float, float] | None = None,
+        temperature: float | None = None,
+    ) -> None:
+        self.model = model
+        self.name = name
+        self.fingerprint = fingerprint
+        self.gamma_range = gamma_range or model.gamma_range
+        self.temperature = model.tau if temperature is None else temperature
+
+    @classmethod
+    def from_profile(
+        cls,
+        name_or_path: str | Path,
+        *,
+        model: str | None = None,
+        compat: str = "default",
+        gamma_range: tuple[float, float] | None = None,
+        temperature: float | None = None,
+    ) -> Self:
+        """The dimmer of a profile.
+
+        Args:
+            name_or_path: a bundled, own or closed-form profile's name (`dimmagen profile list`), or a folder.
+            model: one of the profile's kinds of dark model, such as `mdn`; default the profile's choice.
+            compat: `default`, or `reference` for the paper authors' transform with their MDN.
+            gamma_range, temperature: default the model's.
+
+        Raises:
+            UsageError: there is no such profile, or it has no such model.
+            DimmagenError: the profile is damaged.
+
+        Example:
+            >>> dimmer = Dimmer.from_profile("lol3")
+            >>> dark = dimmer.dim(light, dimmer.draw("photo", variant=0, seed=0))  # doctest: +SKIP
+        """
+        profile = open_profile(name_or_path)
+        dark_model = profile.model(model, compat)
+        return cls(dark_model, profile.name, profile.fingerprint, gamma_range, temperature)
+
+    def settings(self) -> dict:
+        """All that decides the output beside seed, key and light: goes into fingerprint and manifest."""
+        return {
+            "profile": self.name,
+            "profile_fingerprint": self.fingerprint,
+            "model": self.model.kind,
+            "gamma_range": list(self.gamma_range),
+            "temperature": self.temperature,
+            **self.model.settings(),
+        }
+
+    def draw(self, key: str, variant: int = 0, seed: int = 0) -> Draw:
+        """The draws of one pair: a pure function of (seed, key, variant) and the settings."""
+        low, high = self.gamma_range
+        spread = self.model.exposure_spread
+        normal = min(2.0, max(-2.0, randomness.normal(seed, key, variant, "exposure")))
+        return Draw(
+            gamma=randomness.uniform_between(low, high, seed, key, variant, "gamma"),
+            tau=round(float(self.temperature), randomness.DECIMALS),
+            exposure=round(float(np.exp(spread * normal)), randomness.DECIMALS) if spread else 1.0,
+            noise_seed=randomness.bits63(seed, key, variant, "noise"),
+        )
+
+    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        """Dim one picture.
+
+        Args:
+            light: uint8 (H, W, 3), RGB.
+            draw: from :meth:`draw`, or replayed from a manifest.
+
+        Returns:
+            uint8 (H, W, 3), RGB.
+        """
+        return self.model.dim(light, draw)

@@ -1,0 +1,42 @@
+"""Pixel noise that depends on a key and the pixel's index alone: see :mod:`dimmagen.philox`.
+
+A pixel's 128 random bits of one block are read as eight 16-bit words; a standard normal is the quantile of a
+word, so that no transcendental function, whose last bit differs between machines, is in the way.
+"""
+
+import numba
+import numpy as np
+from scipy.special import ndtri
+
+from dimmagen.philox import philox4x32, split_key
+
+WORDS = 65536
+# Midpoints of 65,536 equally likely cells, divided by the deviation of that set, so that its variance is 1.
+_CELLS = ndtri((np.arange(WORDS) + 0.5) / WORDS)
+NORMAL_QUANTILES: np.ndarray = (_CELLS / _CELLS.std()).astype(np.float32)
+
+
+def normals(pixels: int, key: int, block: int) -> np.ndarray:
+    """Standard normal noise.
+
+    Args:
+        pixels: how many pixels, counted row by row.
+        key: `Draw.noise_seed`.
+        block: a number for each purpose, so that two purposes never share a draw.
+
+    Returns:
+        float32 (pixels, 8), independent, mean 0, variance 1, within about +-4.2.
+    """
+    out = np.empty((pixels, 8), np.float32)
+    _fill_normals(out, NORMAL_QUANTILES, np.uint32(block), *split_key(key))
+    return out
+
+
+@numba.njit(cache=True)
+def _fill_normals(out, quantiles, block, key_low, key_high):
+    zero = np.uint32(0)
+    for pixel in range(out.shape[0]):
+        words = philox4x32(np.uint32(pixel), block, zero, zero, key_low, key_high)
+        for index in range(4):
+            out[pixel, 2 * index] = quantiles[words[index] & np.uint32(0xFFFF)]
+            out[pixel, 2 * index + 1] = quantiles[words[index] >> np.uint32(16)]

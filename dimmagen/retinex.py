@@ -1,0 +1,29 @@
+"""Retinex split of a picture into what things look like and how much light falls on them (paper, Eq. 1).
+
+The functions take numpy arrays and torch tensors alike, of any floating type and shape.
+"""
+
+from typing import TypeVar
+
+Array = TypeVar("Array")  # numpy.ndarray or torch.Tensor
+
+
+def split(image: Array, axis: int = -1) -> tuple[Array, Array]:
+    """Split I into reflectance R_c = I_c / sum_c(I) and illumination L = mean_c(I).
+
+    Args:
+        image: RGB in [0, 1]; any shape with 3 channels along `axis`.
+        axis: the channel axis, -1 for (H, W, 3), -3 for (N, 3, H, W).
+
+    Returns:
+        (reflectance, illumination): the first of the picture's shape, summing to 1 over the channels
+        (black pixels, whose colour is unknown, are gray: 1/3 each); the second with 1 channel, in [0, 1].
+    """
+    total = image.sum(axis, keepdims=True)  # type: ignore[attr-defined]
+    lifted = image + (total == 0)  # a black pixel becomes (1, 1, 1), the others stay
+    return lifted / lifted.sum(axis, keepdims=True), total / 3
+
+
+def join(reflectance: Array, illumination: Array) -> Array:
+    """The picture again: I = 3 * L * R. Shapes as :func:`split` returns them."""
+    return 3 * illumination * reflectance  # type: ignore[operator,return-value]
