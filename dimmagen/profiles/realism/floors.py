@@ -4,6 +4,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 _LEVELS = np.arange(256) / 255.0
+_LARGEST_EXPONENT = 100.0
 
 
 def linear_factor(light: np.ndarray, mean: float) -> float:
@@ -17,13 +18,15 @@ def darken_linear(light: np.ndarray, factor: float) -> np.ndarray:
 
 
 def gamma_exponent(light: np.ndarray, mean: float) -> float:
-    """The exponent that brings a light picture (uint8) to a mean grey level."""
+    """The exponent that brings a light picture (uint8) to a mean grey level, as near as its white lets it."""
     weights = np.bincount(light.ravel(), minlength=256) / light.size
 
     def excess(exponent: float) -> float:
         return 255 * float(weights @ _LEVELS**exponent) - mean
 
-    return float(brentq(excess, 1e-3, 100.0))
+    if excess(_LARGEST_EXPONENT) > 0:
+        return _LARGEST_EXPONENT
+    return float(brentq(excess, 1e-3, _LARGEST_EXPONENT))
 
 
 def darken_gamma(light: np.ndarray, exponent: float) -> np.ndarray:

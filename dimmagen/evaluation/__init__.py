@@ -1,0 +1,1 @@
+"""Measures and protocols: how true a dimmer is, how good an enhancer."""

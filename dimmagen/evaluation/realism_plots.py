@@ -1,0 +1,143 @@
+"""Plots of the realism report, as SVG text, pooled over the pairs."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dimmagen.evaluation.realism import MODES, REAL, Mode, PairResult
+from dimmagen.evaluation.realism_summary import per_pair
+from dimmagen.profiles.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
+
+_PROFILE_COLOURS = ("#d1495b", "#1f77b4", "#2a9d4a", "#e08e0b", "#7b4fa3", "#12a5a5", "#b05c2a", "#c04fa0")
+_PLAIN_STYLES = ("--", ":")
+_MODE_TITLES = {"gamma1": "gamma 1", "matched": "gamma matched to the real mean"}
+_FEWEST_PIXELS = 2e-4  # share of all pixels that a light level needs to be drawn
+_RC: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "svg.hashsalt": "dimmagen",  # ids in the file are then the same every time
+}
+
+
+def transfer_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
+    """Mean dark level at each light level, real and synthetic, in both modes."""
+    counts = np.stack([result.counts for result in results])
+    seen = counts.sum(0) > _FEWEST_PIXELS * counts.sum()
+
+    def pooled(curves: Sequence[np.ndarray]) -> np.ndarray:
+        return (np.nan_to_num(np.stack(curves)) * counts).sum(0)[seen] / counts.sum(0)[seen]
+
+    levels = np.flatnonzero(seen)
+    figure, panels = _panels(2, sharey=True)
+    for panel, mode in zip(panels, MODES, strict=True):
+        for label, style in _synthetic(results, dimmers):
+            panel.plot(levels, pooled([r.shot(label, mode).transfer for r in results]), label=label, **style)
+        panel.plot(
+            levels, pooled([r.transfer for r in results]), label="real", color="black", lw=2.4, zorder=1
+        )
+        panel.set(title=_MODE_TITLES[mode], xlabel="light illumination, grey level")
+    panels[0].set_ylabel("mean dark illumination, grey level")
+    return _svg(figure)
+
+
+def noise_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
+    """Deviation of luma and chroma residuals against the dark picture's intensity, gamma matched."""
+
+    def pooled(statistics: Sequence[NoiseStatistics], part: str) -> tuple[np.ndarray, np.ndarray]:
+        intensity = np.stack([one.intensity for one in statistics])
+        variance = np.stack([getattr(one, part) for one in statistics]) ** 2
+        seen = np.isfinite(variance).any(0)
+        return np.nanmean(intensity[:, seen], 0), np.sqrt(np.nanmean(variance[:, seen], 0))
+
+    figure, panels = _panels(2)
+    for panel, part in zip(panels, ("luma", "chroma"), strict=True):
+        for label, style in _synthetic(results, dimmers):
+            shots = [result.shot(label, "matched").noise for result in results]
+            panel.plot(*pooled(shots, f"{part}_curve"), marker="o", ms=3, label=label, **style)
+        real = pooled([result.noise for result in results], f"{part}_curve")
+        panel.plot(*real, marker="o", ms=4, label="real", color="black", lw=2.4, zorder=1)
+        panel.set(
+            title=f"{part} noise, gamma matched", xlabel="dark illumination, grey level", ylim=(0, None)
+        )
+    panels[0].set_ylabel("deviation of the residual, grey levels")
+    return _svg(figure)
+
+
+def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
+    """Histograms of luma and chroma residuals on flat areas, gamma matched, logarithmic."""
+    levels = np.arange(-LARGEST_RESIDUAL, LARGEST_RESIDUAL + 1)
+
+    def pooled(statistics: Sequence[NoiseStatistics], part: str) -> np.ndarray:
+        return np.mean([getattr(one, part) for one in statistics], axis=0)
+
+    figure, panels = _panels(2, sharey=True)
+    for panel, part in zip(panels, ("luma", "chroma"), strict=True):
+        for label, style in _synthetic(results, dimmers):
+            shots = [result.shot(label, "matched").noise for result in results]
+            panel.plot(levels, pooled(shots, f"{part}_histogram"), label=label, **style)
+        real = pooled([result.noise for result in results], f"{part}_histogram")
+        panel.fill_between(levels, real, 1e-6, step="mid", color="black", alpha=0.15, lw=0, label="real")
+        panel.set(title=f"{part} residuals", xlabel="x - G(x), grey levels", yscale="log", ylim=(1e-5, 1))
+    panels[0].set_ylabel("share of the flat pixels")
+    return _svg(figure)
+
+
+def pairs_plot(results: Sequence[PairResult], dimmers: Sequence[str], mode: Mode = "gamma1") -> str:
+    """A dot for each pair, so that a mean that hides opposite errors is seen."""
+    shown = {
+        "mean_error": "mean error, grey levels",
+        "colour_error": "colour, CIEDE2000",
+        "luma_noise": "luma noise, log2 ratio",
+        "chroma_noise": "chroma noise, log2 ratio",
+    }
+    labels = [REAL, *dimmers]
+    rows = {label: per_pair(results, label, mode) for label in labels}
+    styles = {REAL: {"color": "black"}} | dict(_synthetic(results, dimmers))
+    figure, panels = _panels(len(shown), height=0.9 + 0.32 * len(labels), sharey=True)
+    for panel, (name, title) in zip(panels, shown.items(), strict=True):
+        for place, label in enumerate(labels):
+            values = rows[label][name].mean(1)
+            colour = styles[label]["color"]
+            panel.scatter(values, np.full(len(values), place), s=14, color=colour, alpha=0.55, lw=0)
+            panel.scatter(values.mean(), place, marker="|", s=160, color=colour)
+        panel.axvline(0, color="black", lw=0.8)
+        panel.set(title=title, yticks=range(len(labels)), yticklabels=labels)
+    panels[0].invert_yaxis()
+    return _svg(figure, legend=False)
+
+
+def _synthetic(results: Sequence[PairResult], dimmers: Sequence[str]) -> Iterator[tuple[str, dict]]:
+    """Label and line style of every contender but the real halves: profiles in colour, plain curves grey."""
+    labels = list(dict.fromkeys(shot.label for shot in results[0].shots if shot.label != REAL))
+    plain = [label for label in labels if label not in dimmers]
+    for i, label in enumerate(dimmers):
+        yield label, {"color": _PROFILE_COLOURS[i % len(_PROFILE_COLOURS)], "lw": 1.4}
+    for i, label in enumerate(plain):
+        yield label, {"color": "#888888", "lw": 1.2, "ls": _PLAIN_STYLES[i % len(_PLAIN_STYLES)]}
+
+
+def _panels(count: int, height: float = 3.4, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(10, height), layout="constrained")
+        panels = figure.subplots(1, count, sharey=sharey, squeeze=False)[0]
+    return figure, list(panels)
+
+
+def _svg(figure: Figure, legend: bool = True) -> str:
+    with mpl.rc_context(_RC):
+        if legend:
+            handles, labels = figure.axes[0].get_legend_handles_labels()
+            figure.legend(
+                handles, labels, loc="outside lower center", ncols=min(len(labels), 6), frameon=False
+            )
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

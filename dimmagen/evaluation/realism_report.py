@@ -1,0 +1,216 @@
+"""The realism report: one HTML file with its plots and pictures inside."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from dimmagen.dimming import Dimmer
+from dimmagen.evaluation import realism_plots
+from dimmagen.evaluation.realism import MODES, Mode, PairResult, Scene, contenders_of, middle
+from dimmagen.evaluation.realism_summary import ALL_MEASURES, Estimate, Summary, best_dimmers
+from dimmagen.images import encode_png
+from dimmagen.profiles.pairs import Pair
+from dimmagen.profiles.realism import Measure
+
+SHOWN_LEVEL = 90.0  # mean grey level that the pictures are brought to by their gain
+SHOWN_PAIRS = 3
+_WHOLE_WIDTH = 360
+_DETAIL = 100  # pixels a side, shown enlarged
+_SECTIONS = {
+    1: "Exposure",
+    2: "Colour",
+    3: "Noise level",
+    4: "Noise shape",
+    5: "Noise structure",
+    6: "Two-sample test",
+    7: "Likelihood",
+}
+_MODE_TITLES = {"gamma1": "gamma 1", "matched": "gamma matched to each real picture's mean"}
+_MEANINGS = {
+    1: "How dark: the mean, the histogram and the mean dark level at each light level.",
+    2: "Difference after a blur that removes the noise; once as it is, once at the real picture's "
+    "illumination, where only hue and saturation are left.",
+    3: "log2 of synthetic over real deviation on flat areas: 0 is right, +1 is twice the noise. First the "
+    "mean over pairs, after the bar the mean of the absolute values.",
+    4: "How different the residuals are distributed; at equal level only the tails are left.",
+    5: "How neighbouring pixels and the channels go together.",
+    6: "How well a classifier tells patches of unseen synthetic pictures from real ones.",
+    7: "Of the models that know one; lower is better.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One scene as the camera and every contender show it: PNG files under their captions."""
+
+    name: str
+    gain: float
+    whole: list[tuple[str, bytes]]
+    detail: list[tuple[str, bytes]]
+
+
+def html_report(
+    summary: Summary,
+    results: Sequence[PairResult],
+    dimmers: Mapping[str, Dimmer],
+    pairs: Sequence[Pair],
+    settings: Mapping[str, object],
+) -> str:
+    """The report as text of one self-contained HTML file.
+
+    Args:
+        summary, results: of `summarise` and `evaluate`.
+        dimmers: label -> dimmer, as evaluated.
+        pairs: as evaluated; three of them (darkest, median, brightest) are shown.
+        settings: told under the title; needs `seed`.
+    """
+    labels = list(dimmers)
+    plots = [
+        ("Transfer curve", realism_plots.transfer_plot(results, labels)),
+        ("Noise against intensity", realism_plots.noise_plot(results, labels)),
+        ("Residuals on flat areas", realism_plots.residual_plot(results, labels)),
+        ("Every pair, gamma 1", realism_plots.pairs_plot(results, labels)),
+    ]
+    panels = picture_panels(dimmers, pairs, int(str(settings["seed"])))
+    told = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in settings.items())
+    return "\n".join(
+        [
+            "<!doctype html><html lang=en><meta charset=utf-8>",
+            "<meta name=viewport content='width=device-width'>",
+            f"<title>Realism of {escape(', '.join(labels))}</title><style>{_STYLE}</style>",
+            f"<h1>Realism of {escape(', '.join(labels))}</h1><p class=told>{told}</p>",
+            "<p>Each held-out light picture is dimmed and compared with the camera's own dark picture. "
+            "Means over pairs with 95 % bootstrap intervals; the best profile of a row is bold. On the right "
+            "the floors: one real picture's even rows against its odd rows, which no dimmer can beat, and "
+            "plain curves without noise, which every dimmer must.</p>",
+            *(_table(summary, mode, labels) for mode in MODES),
+            *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
+            f"<h2>Pictures</h2><p>Gamma matched; every dark picture with the gain given. Below each "
+            f"scene its middle {_DETAIL} pixels.</p>",
+            *(_panel_html(panel) for panel in panels),
+            "<h2>What the measures mean</h2><dl>",
+            *(f"<dt>{_SECTIONS[item]}<dd>{text}" for item, text in _MEANINGS.items()),
+            "</dl></html>",
+        ]
+    )
+
+
+def picture_panels(dimmers: Mapping[str, Dimmer], pairs: Sequence[Pair], seed: int) -> list[Panel]:
+    """The darkest, the median and the brightest pair, real and synthetic side by side with gain."""
+    scenes: list[Scene] = [(pair.name, middle(pair.dark), middle(pair.light)) for pair in pairs]
+    contenders = contenders_of(dimmers, scenes)
+    order = sorted(scenes, key=lambda scene: float(scene[1].mean()))
+    chosen = np.linspace(0, len(order) - 1, min(SHOWN_PAIRS, len(order))).astype(int)
+    panels = []
+    for name, dark, light in (order[i] for i in chosen):
+        mean = float(dark.mean())
+        gain = round(max(1.0, SHOWN_LEVEL / max(mean, 0.5)), 1)
+        pictures = [("light", light), ("real", _gained(dark, gain))]
+        for contender in contenders:
+            [(_, picture)] = contender.darken(light, name, mean, 1, seed)
+            pictures.append((contender.label, _gained(picture, gain)))
+        panels.append(
+            Panel(
+                name,
+                gain,
+                [(label, encode_png(_reduced(picture))) for label, picture in pictures],
+                [(label, encode_png(_detail(picture))) for label, picture in pictures],
+            )
+        )
+    return panels
+
+
+def _table(summary: Summary, mode: Mode, dimmers: Sequence[str]) -> str:
+    labels = [*dimmers, *(label for label in summary if label not in dimmers)]
+    heads = "".join(f"<th class={'d' if label in dimmers else 'f'}>{escape(label)}" for label in labels)
+    rows: list[str] = []
+    for measure in ALL_MEASURES:
+        cells = list(_cells(summary, measure, mode, labels, dimmers))
+        if not cells:
+            continue
+        section = _SECTIONS[measure.item]
+        if not any(f">{section}<" in row for row in rows):
+            rows.append(f"<tr class=s><th colspan={len(labels) + 1}>{section}</th>")
+        rows.append(f"<tr><th>{measure.label} <small>{measure.unit}</small>{''.join(cells)}")
+    return f"<h2>Dimmed with {_MODE_TITLES[mode]}</h2><table><tr><th>{heads}{''.join(rows)}</table>"
+
+
+def _cells(
+    summary: Summary, measure: Measure, mode: Mode, labels: Sequence[str], dimmers: Sequence[str]
+) -> Iterator[str]:
+    best = best_dimmers(summary, measure, mode, dimmers)
+    estimates = [summary[label][mode].get(measure.name) for label in labels]
+    if not any(estimates):
+        return
+    for label, estimate in zip(labels, estimates, strict=True):
+        kind = "b" if label in best else ("d" if label in dimmers else "f")
+        yield f"<td class={kind}>{_cell(measure, estimate)}"
+
+
+def _cell(measure: Measure, estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "—"
+    interval = f"<small>{estimate.low:.3g} … {estimate.high:.3g}</small>"
+    return f"{estimate.text(measure)} {interval}"
+
+
+def _panel_html(panel: Panel) -> str:
+    def figures(pictures: Sequence[tuple[str, bytes]], kind: str) -> str:
+        return "".join(
+            f"<figure><img class={kind} alt='{escape(label)}' src='{_data('png', data)}'>"
+            f"<figcaption>{escape(label)}</figcaption></figure>"
+            for label, data in pictures
+        )
+
+    return (
+        f"<h3>{escape(panel.name)}, gain {panel.gain:g}</h3>"
+        f"<div class=row>{figures(panel.whole, 'whole')}</div>"
+        f"<div class=row>{figures(panel.detail, 'detail')}</div>"
+    )
+
+
+def _gained(picture: np.ndarray, gain: float) -> np.ndarray:
+    return np.clip(picture * np.float32(gain), 0, 255).astype(np.uint8)
+
+
+def _reduced(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    if width <= _WHOLE_WIDTH:
+        return picture
+    size = (_WHOLE_WIDTH, max(1, round(height * _WHOLE_WIDTH / width)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+
+
+def _detail(picture: np.ndarray) -> np.ndarray:
+    top, left = (max(0, (side - _DETAIL) // 2) for side in picture.shape[:2])
+    return np.ascontiguousarray(picture[top : top + _DETAIL, left : left + _DETAIL])
+
+
+def _svg_image(svg: str, title: str) -> str:
+    return f"<img class=plot alt='{escape(title)}' src='{_data('svg+xml', svg.encode())}'>"
+
+
+def _data(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1c1c1c; background: #fff; max-width: 1180px;
+  margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+h3 { font-size: 1rem; margin-bottom: .3rem }
+.told, small, figcaption { color: #6b6b6b } small { font-size: .74rem; font-weight: normal }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .86rem }
+th, td { padding: .22rem .7rem .22rem 0; text-align: left; vertical-align: top }
+td small { display: block; white-space: nowrap } tr { border-bottom: 1px solid #eee }
+tr.s th { padding-top: .9rem; color: #6b6b6b; font-weight: 600; border-bottom: 1px solid #bbb }
+tr > th:first-child { font-weight: normal } tr:first-child th { font-weight: 600 }
+.b { font-weight: 700 } .f { color: #777; font-weight: normal }
+img.plot { width: 100% } .row { display: flex; flex-wrap: wrap; gap: .5rem; margin-bottom: .5rem }
+figure { margin: 0 } figcaption { font-size: .78rem } img.whole { width: 270px }
+img.detail { width: 200px; image-rendering: pixelated } dt { font-weight: 600 } dd { margin: 0 0 .5rem }
+"""

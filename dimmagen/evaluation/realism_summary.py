@@ -1,0 +1,118 @@
+"""The realism suite's numbers: means over pairs with bootstrap intervals, the two-sample test, JSON."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from dimmagen.dimming import Dimmer
+from dimmagen.evaluation.realism import MODES, Mode, PairResult
+from dimmagen.profiles.realism import MEASURES, Measure
+from dimmagen.profiles.realism.two_sample import two_sample_auc
+
+SCHEMA = 1
+RESAMPLES = 2000
+AUC = Measure("auc", 6, "two-sample test", "AUC, 0.5 is ideal", ideal=0.5)
+NLL = Measure("nll", 7, "likelihood of the real picture", "nats a pixel", ideal=-math.inf)
+ALL_MEASURES = (*MEASURES, AUC, NLL)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over pairs; `low` and `high` bound 95 % of bootstrap resamples of the pairs.
+
+    `mean_absolute` is the mean of the absolute values: above |mean| where errors of single pairs cancel.
+    """
+
+    mean: float
+    low: float
+    high: float
+    mean_absolute: float
+
+    def badness(self, measure: Measure) -> float:
+        """The number that ranks profiles; of signed measures the mean of the absolute values."""
+        if measure.signed:
+            return self.mean_absolute
+        return self.mean if math.isinf(measure.ideal) else abs(self.mean - measure.ideal)
+
+    def text(self, measure: Measure) -> str:
+        """`0.126`, or for a signed measure `-0.35 | 0.68`: the mean and the mean of the absolute values."""
+        return f"{self.mean:+.2f} | {self.mean_absolute:.2f}" if measure.signed else f"{self.mean:.3f}"
+
+
+Summary = dict[str, dict[Mode, dict[str, Estimate]]]
+
+
+def summarise(results: Sequence[PairResult], seed: int = 0) -> Summary:
+    """label -> mode -> measure -> estimate, of everything that could be measured.
+
+    The likelihood of the real picture knows no gamma: it stands in both modes.
+    """
+    summary: Summary = {}
+    for label in dict.fromkeys(shot.label for shot in results[0].shots):
+        summary[label] = {}
+        for mode in MODES:
+            rows = per_pair(results, label, mode)
+            summary[label][mode] = {name: _estimate(values, seed) for name, values in rows.items()}
+    return summary
+
+
+def per_pair(results: Sequence[PairResult], label: str, mode: Mode) -> dict[str, np.ndarray]:
+    """Every measure of one contender: float (pairs, draws), without those that none of the pairs gave."""
+    shots = [result.shot(label, mode) for result in results]
+    rows = {m.name: np.array([[draw[m.name] for draw in shot.values] for shot in shots]) for m in MEASURES}
+    real, synthetic = zip(*(shot.features for shot in shots), strict=True)
+    if all(len(features) for features in real):  # pictures below 32 pixels have no patch
+        rows[AUC.name] = two_sample_auc(real, synthetic)[:, None]
+    if all(label in result.nll for result in results):
+        rows[NLL.name] = np.array([[result.nll[label]] for result in results])
+    return {name: values for name, values in rows.items() if np.isfinite(values).all(1).any()}
+
+
+def best_dimmers(summary: Summary, measure: Measure, mode: Mode, dimmers: Iterable[str]) -> set[str]:
+    """Labels of the profiles that no other beats in a measure; none where there is nothing to choose from."""
+    badness = {
+        label: summary[label][mode][measure.name].badness(measure)
+        for label in dimmers
+        if measure.name in summary[label][mode]
+    }
+    return {label for label, value in badness.items() if len(badness) > 1 and value == min(badness.values())}
+
+
+def as_json(
+    summary: Summary, results: Sequence[PairResult], dimmers: Mapping[str, Dimmer], settings: dict
+) -> dict:
+    """Everything that was measured, as plain types without NaN: summary, then each pair's mean over draws."""
+    contenders = []
+    for label, modes in summary.items():
+        estimates = {mode: {name: asdict(e) for name, e in values.items()} for mode, values in modes.items()}
+        dimmer = dimmers[label].settings() if label in dimmers else None
+        pairs = [
+            {"pair": result.name, "mode": mode, "strengths": shot.strengths, **_finite_means(shot.values)}
+            for result in results
+            for mode in MODES
+            for shot in [result.shot(label, mode)]
+        ]
+        contenders.append(
+            {"label": label, "floor": dimmer is None, "dimmer": dimmer, "modes": estimates, "pairs": pairs}
+        )
+    measures = [
+        {"name": m.name, "item": m.item, "label": m.label, "unit": m.unit, "signed": m.signed}
+        for m in ALL_MEASURES
+    ]
+    return {"schema": SCHEMA, **settings, "measures": measures, "contenders": contenders}
+
+
+def _estimate(values: np.ndarray, seed: int) -> Estimate:
+    """(pairs, draws) -> mean over the pairs that have a value: one without a full enough bin has none."""
+    values = values[np.isfinite(values).all(1)]
+    each = values.mean(1)
+    picks = np.random.default_rng(seed).integers(0, len(each), (RESAMPLES, len(each)))
+    low, high = np.quantile(each[picks].mean(1), (0.025, 0.975))
+    return Estimate(float(each.mean()), float(low), float(high), float(np.abs(values).mean()))
+
+
+def _finite_means(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    means = {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]}
+    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
