@@ -9,7 +9,9 @@ import io
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -25,6 +27,8 @@ except ImportError:  # pragma: no cover - same bytes, three times slower
 
 MAX_PIXELS = 120_000_000
 MAX_BYTES = 512 * 2**20
+# Pillow warns of broken metadata, and of large pictures below the limit above: neither concerns the user.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # Pillow is asked for these and nothing else: its rarer readers are not for strangers' files. A phone's
 # MPO comes in as JPEG.
@@ -42,6 +46,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_THE_SIDE = [_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)]
 
 
 class PictureError(DimmagenError):
@@ -92,13 +97,47 @@ def decode_rgb8(data: bytes) -> tuple[np.ndarray, PictureFacts]:
     Raises:
         PictureError: broken, too large, animated, palette, transparent, or of another mode.
     """
+    with _opened(data) as image:
+        facts = _facts(image, data)  # refuses bombs before they are unpacked
+        image.load()
+        turn = _turn(image)
+        rgb, colour_step = _to_rgb(image)
+        if turn is not None:
+            rgb = rgb.transpose(turn)
+    steps = {
+        "exif": turn is not None,
+        "16bit": "16" in facts.mode,
+        colour_step: bool(colour_step),
+        "lossless": facts.format not in _KEPT_EXTENSION,
+    }
+    transform = "+".join(name for name, done in steps.items() if done) or "verbatim"
+    extension = _KEPT_EXTENSION[facts.format] if transform == "verbatim" else "png"
+    return np.array(rgb), replace(
+        facts, width=rgb.width, height=rgb.height, transform=transform, extension=extension
+    )
+
+
+def read_facts(data: bytes) -> PictureFacts:
+    """The facts that stand in a picture file's header, without decoding it; `transform` is empty.
+
+    Raises:
+        PictureError: no picture, too large, or animated.
+    """
+    with _opened(data) as image:
+        facts = _facts(image, data)
+        if _turn(image) in _ON_THE_SIDE:
+            facts = replace(facts, width=facts.height, height=facts.width)
+        return facts
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """Pillow's picture; whatever goes wrong with it inside the block becomes a PictureError."""
     if len(data) > MAX_BYTES:
         raise PictureError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of broken metadata and of sizes that we check ourselves
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _decode(image, data)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            yield image
     except DimmagenError:
         raise
     except Image.DecompressionBombError as error:
@@ -108,7 +147,13 @@ def decode_rgb8(data: bytes) -> tuple[np.ndarray, PictureFacts]:
         raise PictureError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
 
 
-def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, PictureFacts]:
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What stands the picture upright, None when it stands upright."""
+    # PNG's own getexif would decode the whole picture in search of a chunk behind it.
+    return _UPRIGHT.get(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
+
+
+def _facts(image: Image.Image, data: bytes) -> PictureFacts:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise PictureError("too-large", f"{width}x{height} is more than {MAX_PIXELS} pixels")
@@ -117,23 +162,10 @@ def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, PictureFacts]:
     count = getattr(image, "n_frames", 1)
     if count > 1 and file_format != "MPO":
         raise PictureError("animated", f"holds {count} pictures, not one")
-    sixteen_bit = "16" in image.mode or _is_sixteen_bit_png(data)
-    mode = image.mode + (";16" if sixteen_bit and "16" not in image.mode else "")
-
-    image.load()
-    rgb, colour_step = _to_rgb(image)
-    turn = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    steps = {
-        "exif": turn is not None,
-        "16bit": sixteen_bit,
-        colour_step: bool(colour_step),
-        "lossless": file_format not in _KEPT_EXTENSION,
-    }
-    transform = "+".join(name for name, done in steps.items() if done) or "verbatim"
-    extension = _KEPT_EXTENSION[file_format] if transform == "verbatim" else "png"
-    return np.array(rgb), PictureFacts(rgb.width, rgb.height, file_format, mode, transform, extension)
+    mode = image.mode
+    if "16" not in mode and _is_sixteen_bit_png(data):
+        mode += ";16"
+    return PictureFacts(width, height, file_format, mode, "", "")
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
@@ -195,6 +227,12 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """uint8 (H, W, 3) resampled with Pillow's Lanczos filter, which widens to antialias when it reduces."""
+    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=None)
+    return np.array(picture)
+
+
 def sha256(data: bytes) -> str:
     """SHA-256 of bytes, hex."""
     return hashlib.sha256(data).hexdigest()
@@ -203,3 +241,10 @@ def sha256(data: bytes) -> str:
 def pixel_sha256(pixels: np.ndarray) -> str:
     """SHA-256 of the decoded pixels, row by row, RGB, hex: equal for equal pictures in any file format."""
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+
+
+def encode_webp(pixels: np.ndarray) -> bytes:
+    """A lossless WebP file, uint8 (H, W, 3) RGB; its bytes depend on the pixels and on libwebp's version."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=0, method=0, exact=True)
+    return buffer.getvalue()

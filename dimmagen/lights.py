@@ -1,0 +1,253 @@
+"""Light pictures: what a dimmer is fed with, wherever they lie.
+
+A :class:`LightRef` says which picture and where; a :class:`LightSet` is the ordered, deduplicated list of
+accepted pictures of one MixHQ or of sources that were scanned directly. Both give the same keys, the same
+order and the same pixels, so the pairs made from them are equal.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dimmagen import images, randomness, storage
+from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.shards.parquet import read_rows
+from dimmagen.sources import SOURCES, parse_specs
+from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.places import read_entry
+from dimmagen.sources.scan import Seen, list_candidates, scan
+from dimmagen.sources.scenes import Scenes
+
+MIXHQ_DEFAULT = "mixhq"
+MIXHQ_MANIFEST = "manifest.json"
+MIXHQ_CATALOG = "catalog/part-00000.parquet"
+MIXHQ_SCHEMA = "dimmagen-mixhq-1"
+
+
+@dataclass(frozen=True, slots=True)
+class LightRef:
+    """One accepted light picture.
+
+    Attributes:
+        key: unique in the whole set, ASCII, no dot: `<source>-<16 hex of the candidate's SHA-256>`, for
+            frames of a clip with `-first` or `-last` behind it. Depends on content only, so it is the same
+            from a folder, an archive or MixHQ.
+        source: `coco`, `clic`, `imagenet`, `inter4k`, `lol`, `folder`, `sample`.
+        name: the candidate's name inside its source (POSIX path, relative).
+        sha256: of the candidate's original bytes (for a frame: of the clip's bytes), hex.
+        transform: what makes the light picture of the candidate: `verbatim` (its bytes are the light), or
+            a documented name such as `rgb8`, `exif`, `reduce512`, `frame-x0.3`.
+        extension: `jpg`, `png` or `webp`: of the light picture as stored.
+        width, height: of the light picture, pixels.
+        locator: JSON text that :func:`load_light` understands; the only attribute that depends on the place.
+    """
+
+    key: str
+    source: str
+    name: str
+    sha256: str
+    transform: str
+    extension: str
+    width: int
+    height: int
+    locator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """A light picture in memory: `data` are the stored file's bytes, `pixels` uint8 (H, W, 3) RGB."""
+
+    ref: LightRef
+    data: bytes
+    pixels: np.ndarray
+
+
+class LightSet(Protocol):
+    """The accepted light pictures, in canonical order (a keyed permutation of the keys)."""
+
+    origin: str  # what the user named: a path, or "coco=PATH clic=PATH"
+
+    def refs(self) -> Sequence[LightRef]: ...
+
+    def rejected(self) -> Iterator[dict]:
+        """A catalog row for every candidate that was left out, with the rule that rejected it."""
+        ...
+
+
+class ScannedLights:
+    """The accepted pictures of sources that were judged just now; the originals are read where they lie."""
+
+    def __init__(self, origin: str, seen: Iterable[Seen]) -> None:
+        self.origin = origin
+        self._rejected: list[CatalogRow] = []
+        refs = []
+        for one in seen:
+            if one.row.accepted:
+                refs.append(_ref(one.row, one.locator))
+            else:
+                self._rejected.append(one.row)
+        self._refs = canonical_order(refs)
+
+    def refs(self) -> Sequence[LightRef]:
+        return self._refs
+
+    def rejected(self) -> Iterator[dict]:
+        return (row.to_dict() for row in self._rejected)
+
+
+class MixHQLights:
+    """The light pictures of a finished MixHQ, from its catalog."""
+
+    def __init__(self, path: str) -> None:
+        self.origin = path
+        read_mixhq_manifest(path)
+        rows = read_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA)
+        root = path if "://" in path else str(Path(path).absolute())
+        self._rejected = [row for row in rows if not row["accepted"]]
+        self._refs = canonical_order(_packed_ref(CatalogRow(**row), root) for row in rows if row["accepted"])
+
+    def refs(self) -> Sequence[LightRef]:
+        return self._refs
+
+    def rejected(self) -> Iterator[dict]:
+        return iter(self._rejected)
+
+
+def open_lights(
+    sources: Sequence[str] = (),
+    *,
+    exclude: Sequence[str] = (),
+    workers: int = 2,
+    on_start: Callable[[int], None] = lambda files: None,
+    on_file: Callable[[], None] = lambda: None,
+) -> LightSet:
+    """The light pictures that `--source` options name.
+
+    Args:
+        sources: nothing (the MixHQ in its default place), one path of a MixHQ, or any number of `NAME=PATH`,
+            `sample`, and paths of folders, archives or globs, which are judged as `folder=PATH`.
+        exclude: pictures whose scenes are left out; only where sources are scanned.
+        workers: threads of the index pass.
+        on_start: called with the number of files before the index pass; on_file: after each.
+
+    Raises:
+        UsageError: an unknown source or path, a place without a picture.
+        DimmagenError: a MixHQ that is not finished, a broken archive, or no accepted picture.
+    """
+    paths = list(sources) or [_default_mixhq()]
+    if any(is_mixhq(path) for path in paths):
+        if len(paths) > 1:
+            raise UsageError("a MixHQ cannot be mixed with other sources", "give its path alone")
+        if exclude:
+            raise UsageError("--exclude is for sources that are scanned", "give it to build-mixhq")
+        return MixHQLights(paths[0])
+    specs = parse_specs(paths)
+    candidates = list_candidates(specs)
+    scenes = Scenes.from_paths(exclude) if exclude else None
+    on_start(len(candidates))
+    lights = ScannedLights(" ".join(map(str, specs)), scan(candidates, scenes, workers, on_file))
+    if not lights.refs():
+        reasons = sorted({row["rule"] for row in lights.rejected()})
+        raise DimmagenError(
+            f"none of the {len(candidates)} files of {lights.origin} is accepted ({', '.join(reasons)})",
+            "see docs/sources-and-rules.md, or run dimmagen build-mixhq --dry-run for the verdicts",
+        )
+    return lights
+
+
+def load_light(ref: LightRef) -> Light:
+    """Read one light picture; the reference alone is enough, in any process.
+
+    Raises:
+        DimmagenError: the picture is gone, or no longer what was indexed.
+    """
+    locator = json.loads(ref.locator)
+    data = read_entry(locator)
+    if images.sha256(data) != locator["sha256"]:
+        raise DimmagenError(
+            f"{ref.name} of {ref.source} has changed since it was indexed",
+            "run the command again from the start",
+        )
+    if locator["stored"]:
+        return Light(ref, data, images.decode_rgb8(data)[0])
+    pixels = SOURCES[ref.source].light(data, locator["frame"])
+    return Light(ref, data if ref.transform == "verbatim" else images.encode_png(pixels), pixels)
+
+
+def canonical_order(refs: Iterable[LightRef]) -> list[LightRef]:
+    """A permutation keyed by each key alone: more pictures never reorder those that are there."""
+    return sorted(refs, key=lambda ref: randomness.rank(0, ref.key, "order"))
+
+
+def is_mixhq(path: str) -> bool:
+    """Whether a folder is a MixHQ, finished or not."""
+    return "=" not in path and storage.exists(storage.join(path, MIXHQ_CATALOG))
+
+
+def read_mixhq_manifest(path: str) -> dict:
+    """The manifest of a finished MixHQ.
+
+    Raises:
+        DimmagenError: there is none, or it is of another kind or version.
+    """
+    try:
+        manifest = json.loads(storage.read(storage.join(path, MIXHQ_MANIFEST)))
+    except FileNotFoundError:
+        raise DimmagenError(
+            f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
+            "run the same dimmagen build-mixhq command again to finish it",
+        ) from None
+    except ValueError as error:
+        raise DimmagenError(f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != MIXHQ_SCHEMA:
+        raise DimmagenError(
+            f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
+            "build it again with dimmagen build-mixhq",
+        )
+    return manifest
+
+
+def _default_mixhq() -> str:
+    if not is_mixhq(MIXHQ_DEFAULT):
+        raise UsageError(
+            f"no --source, and no MixHQ in its default place {MIXHQ_DEFAULT}/",
+            "run dimmagen build-mixhq first, or give --source",
+        )
+    return MIXHQ_DEFAULT
+
+
+def _ref(row: CatalogRow, locator: dict) -> LightRef:
+    stored = {"sha256": row.sha256, "frame": row.frame, "stored": False}
+    return _light_ref(row, {**locator, **stored})
+
+
+def _packed_ref(row: CatalogRow, root: str) -> LightRef:
+    return _light_ref(
+        row,
+        {
+            "kind": "range",
+            "path": storage.join(root, row.shard),
+            "offset": row.offset,
+            "size": row.light_bytes,
+            "sha256": row.light_sha256,
+            "stored": True,
+        },
+    )
+
+
+def _light_ref(row: CatalogRow, locator: dict) -> LightRef:
+    return LightRef(
+        key=row.key,
+        source=row.source,
+        name=row.name,
+        sha256=row.sha256,
+        transform=row.transform,
+        extension=row.extension,
+        width=row.light_width,
+        height=row.light_height,
+        locator=json.dumps(locator, sort_keys=True),
+    )

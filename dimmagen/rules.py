@@ -1,0 +1,114 @@
+"""The selection rules of MixHQ: pure functions from measured facts to a verdict with a reason.
+
+Sizes are from the paper (Dimma, arXiv 2310.09633, the MixHQ paragraph); what it leaves open is decided here
+and written down in docs/sources-and-rules.md. A changed rule needs a new `RULES_VERSION`: it is part of what
+makes a MixHQ reproducible.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RULES_VERSION = 1
+
+COCO_MIN_SIDE = 500
+CLIC_SIDE = 512
+IMAGENET_SIDES = (550, 1100)
+FOLDER_MIN_SIDE = 256
+MIN_SIDE = 64
+
+WHITE_LEVEL = 240
+WHITE_BAND = 0.05
+WHITE_BORDER_LIMIT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a rule may look at.
+
+    Attributes:
+        width, height: of the candidate, upright, pixels.
+        white_border: see :func:`white_border`, in [0, 1]; None where it has not been measured.
+    """
+
+    width: int
+    height: int
+    white_border: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Accepted, or rejected by a named rule for a reason that a person can read."""
+
+    accepted: bool
+    rule: str = ""
+    reason: str = ""
+
+
+ACCEPTED = Verdict(True)
+
+
+def rejected(rule: str, reason: str) -> Verdict:
+    return Verdict(False, rule, reason)
+
+
+def _at_least(facts: Facts, side: int, rule: str) -> Verdict:
+    if min(facts.width, facts.height) < side:
+        return rejected(rule, f"{facts.width}x{facts.height} is smaller than {side}x{side}")
+    return ACCEPTED
+
+
+def coco(facts: Facts) -> Verdict:
+    """COCO 2017 unlabeled: at least 500x500 (paper)."""
+    return _at_least(facts, COCO_MIN_SIDE, "coco-min-500")
+
+
+def clic(facts: Facts) -> Verdict:
+    """CLIC: reduced to 512x512 (paper); never enlarged, so the short side must have 512 (ours)."""
+    return _at_least(facts, CLIC_SIDE, "clic-min-512")
+
+
+def imagenet(facts: Facts) -> Verdict:
+    """ImageNet-1K validation and test: both sides within 550..1100, no white background (paper)."""
+    low, high = IMAGENET_SIDES
+    if not (low <= min(facts.width, facts.height) and max(facts.width, facts.height) <= high):
+        reason = f"{facts.width}x{facts.height} is not within {low}x{low} to {high}x{high}"
+        return rejected("imagenet-size", reason)
+    if facts.white_border is not None and facts.white_border >= WHITE_BORDER_LIMIT:
+        reason = f"{facts.white_border:.3f} of the border is white, the limit is {WHITE_BORDER_LIMIT}"
+        return rejected("white-border", reason)
+    return ACCEPTED
+
+
+def lol(facts: Facts) -> Verdict:
+    """LOL training lights: all of them (paper); the smallest side that makes sense is ours."""
+    return _at_least(facts, MIN_SIDE, "min-64")
+
+
+def inter4k(facts: Facts) -> Verdict:
+    """Inter4K: all clips (paper); the frame reduced by 0.3 must have sides that make sense (ours)."""
+    return _at_least(facts, MIN_SIDE, "min-64")
+
+
+def folder(facts: Facts) -> Verdict:
+    """A plain folder of photos: at least 256x256, the crop that trainers take (ours)."""
+    return _at_least(facts, FOLDER_MIN_SIDE, "folder-min-256")
+
+
+def white_border(pixels: np.ndarray) -> float:
+    """The share of the picture's border band that is near-white.
+
+    The band is 5 % of the shorter side wide, at least one pixel, along all four sides; a pixel is near-white
+    when its darkest channel is 240 or more, which JPEG's ringing around an object does not reach below.
+
+    Args:
+        pixels: uint8 (H, W, 3) RGB.
+
+    Returns:
+        float in [0, 1], rounded to 6 decimals.
+    """
+    height, width, _ = pixels.shape
+    band = max(1, round(min(height, width) * WHITE_BAND))
+    inside = np.ones((height, width), bool)
+    inside[band : height - band, band : width - band] = False
+    return round(float((pixels[inside].min(axis=1) >= WHITE_LEVEL).mean()), 6)

@@ -1,0 +1,13 @@
+"""Any folder or archive of photos: whatever is large enough to train on."""
+
+from dimmagen import rules
+from dimmagen.sources.base import StillSource
+
+
+class Folder(StillSource):
+    name = "folder"
+    title = "your own photos"
+    terms = "as their owner says"
+
+    def rule(self, facts: rules.Facts) -> rules.Verdict:
+        return rules.folder(facts)

@@ -1,0 +1,18 @@
+"""ImageNet-1K validation and test: photos of a middling size that do not stand on a white background."""
+
+import numpy as np
+
+from dimmagen import rules
+from dimmagen.sources.base import StillSource
+
+
+class Imagenet(StillSource):
+    name = "imagenet"
+    title = "ImageNet-1K validation and test"
+    terms = "ImageNet's terms of access: non-commercial research and education; the photos are their owners'"
+
+    def rule(self, facts: rules.Facts) -> rules.Verdict:
+        return rules.imagenet(facts)
+
+    def white_border(self, pixels: np.ndarray) -> float | None:
+        return rules.white_border(pixels)

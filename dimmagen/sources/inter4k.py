@@ -1,0 +1,54 @@
+"""Inter4K: the first and the last frame of each clip, reduced to three tenths of its size."""
+
+import numpy as np
+
+from dimmagen import images, rules
+from dimmagen.sources import video
+from dimmagen.sources.base import Examined
+
+SCALE = 0.3
+
+
+class Inter4k:
+    name = "inter4k"
+    title = "Inter4K"
+    terms = "Inter4K data set: CC BY-NC 4.0"
+    extensions: tuple[str, ...] = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+    max_bytes = 4 * 2**30
+    frames: tuple[str, ...] = ("first", "last")
+
+    def judge_name(self, name: str) -> rules.Verdict:
+        return rules.ACCEPTED
+
+    def examine(self, data: bytes) -> list[Examined]:
+        try:
+            first, last = video.first_and_last_frame(data)
+        except images.PictureError as error:
+            return [Examined(frame, rules.rejected(error.rule, error.reason)) for frame in self.frames]
+        examined = [_examine_frame("first", first)]
+        if last.time == first.time:
+            verdict = rules.rejected("one-frame", "the clip's last frame is its first")
+            return [*examined, Examined("last", verdict, _facts(last))]
+        return [*examined, _examine_frame("last", last)]
+
+    def light(self, data: bytes, frame: str) -> np.ndarray:
+        return _reduce(video.first_and_last_frame(data)[self.frames.index(frame)].pixels)
+
+
+def _facts(frame: video.Frame) -> images.PictureFacts:
+    height, width, _ = frame.pixels.shape
+    return images.PictureFacts(width, height, "video", frame.pixel_format, "frame-x0.3", "png")
+
+
+def _examine_frame(name: str, frame: video.Frame) -> Examined:
+    facts = _facts(frame)
+    pixels = _reduce(frame.pixels)
+    verdict = rules.inter4k(rules.Facts(pixels.shape[1], pixels.shape[0]))
+    if not verdict.accepted:
+        return Examined(name, verdict, facts)
+    return Examined(name, verdict, facts, None, pixels, facts.transform, facts.extension)
+
+
+def _reduce(pixels: np.ndarray) -> np.ndarray:
+    height, width, _ = pixels.shape
+    return images.resize(pixels, max(1, round(width * SCALE)), max(1, round(height * SCALE)))

@@ -1,0 +1,27 @@
+"""The photos that scikit-image ships inside its package: enough for a first try without a download."""
+
+from pathlib import Path
+
+import skimage
+
+from dimmagen import rules
+from dimmagen.sources.base import StillSource
+
+# The natural photos; motorcycle_right shows the scene of motorcycle_left from a hand's breadth aside.
+PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+
+
+class Sample(StillSource):
+    name = "sample"
+    title = "scikit-image's sample photos"
+    terms = "public domain or CC0, see skimage.data; motorcycle: Middlebury stereo data set, 2014"
+
+    extensions: tuple[str, ...] = PHOTOS  # of all the pictures in that folder, these are the candidates
+
+    def rule(self, facts: rules.Facts) -> rules.Verdict:
+        return rules.folder(facts)
+
+
+def sample_folder() -> str:
+    """Where the installed scikit-image keeps its pictures."""
+    return str(Path(skimage.__file__).parent / "data")

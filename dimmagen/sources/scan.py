@@ -1,0 +1,179 @@
+"""The index pass: every candidate of every source is seen once, measured and judged."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dimmagen import images
+from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.rules import Verdict, rejected
+from dimmagen.sources import SourceSpec
+from dimmagen.sources.base import Examined
+from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.places import Entry, list_entries, read_entry
+from dimmagen.sources.scenes import SAME_SCENE_BITS, Scenes
+
+_FILES_IN_FLIGHT = 4  # per thread: enough to keep it busy, few enough to hold in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A candidate's catalog row, and what is needed to read its light picture again."""
+
+    row: CatalogRow
+    locator: dict[str, Any]
+
+
+def list_candidates(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, Entry]]:
+    """The files that are candidates, by source and then by name.
+
+    Raises:
+        UsageError: a path is missing, or holds no candidate at all.
+        DimmagenError: an archive is broken.
+    """
+    candidates = []
+    for spec in specs:
+        found = [
+            (spec, entry)
+            for entry in list_entries(spec.path)
+            if entry.name.lower().endswith(spec.source.extensions)
+        ]
+        if not found:
+            endings = " ".join(spec.source.extensions)
+            raise UsageError(
+                f"{spec} holds nothing that the source can use", f"it takes files ending in {endings}"
+            )
+        candidates.extend(found)
+    return candidates
+
+
+def scan(
+    candidates: Sequence[tuple[SourceSpec, Entry]],
+    scenes: Scenes | None = None,
+    workers: int = 2,
+    on_file: Callable[[], None] = lambda: None,
+) -> Iterator[Seen]:
+    """Read and judge the candidates; rows come in the candidates' order whatever the number of threads.
+
+    Args:
+        candidates: from :func:`list_candidates`.
+        scenes: pictures whose scenes must not be taken.
+        workers: threads; decoding and hashing run outside Python's lock.
+        on_file: called once a file.
+    """
+    first_with_key: dict[str, str] = {}
+    pending: deque[Future[list[Seen]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for candidate in candidates:
+                pending.append(pool.submit(_look_at, *candidate, scenes))
+                if len(pending) >= workers * _FILES_IN_FLIGHT:
+                    yield from _without_duplicates(pending.popleft().result(), first_with_key)
+                    on_file()
+            while pending:
+                yield from _without_duplicates(pending.popleft().result(), first_with_key)
+                on_file()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _without_duplicates(seen: list[Seen], first_with_key: dict[str, str]) -> Iterator[Seen]:
+    """Of equal files inside one source the first by name is kept; the key holds source and content."""
+    for one in seen:
+        row = one.row
+        if row.accepted and first_with_key.setdefault(row.key, row.name) != row.name:
+            verdict = rejected("duplicate", f"has the same bytes as {first_with_key[row.key]}")
+            one = replace(one, row=_rejected_row(row, verdict))
+        yield one
+
+
+def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
+    """An accepted row, rejected after all: nothing is said of a light picture that is not kept."""
+    return replace(
+        row,
+        accepted=False,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        transform="",
+        extension="",
+        light_width=0,
+        light_height=0,
+        light_bytes=0,
+        light_sha256="",
+    )
+
+
+def _look_at(spec: SourceSpec, entry: Entry, scenes: Scenes | None) -> list[Seen]:
+    """All candidates in one file. What is wrong with a file becomes the reason of its rows."""
+    source = spec.source
+    verdict = source.judge_name(entry.name)
+    if verdict.accepted and entry.refusal:
+        verdict = rejected("unreadable", entry.refusal)
+    if verdict.accepted and entry.size > source.max_bytes:
+        verdict = rejected("too-large", f"{entry.size} bytes are more than {source.max_bytes}")
+    data = b""
+    if verdict.accepted:
+        try:
+            data = read_entry(entry.locator)
+        except DimmagenError as error:
+            verdict = rejected("unreadable", error.what)
+    if not verdict.accepted:
+        return [
+            Seen(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)
+            for frame in source.frames
+        ]
+    sha256 = images.sha256(data)
+    seen = []
+    for examined in source.examine(data):
+        distance = None
+        if examined.pixels is not None and scenes is not None:
+            distance = scenes.distance(examined.pixels)
+            if distance <= SAME_SCENE_BITS:
+                verdict = rejected("excluded-scene", f"is {distance} bits from an excluded picture")
+                examined = replace(examined, verdict=verdict, pixels=None, transform="", extension="")
+        row = _row(spec.name, entry, sha256, examined, distance)
+        if examined.pixels is not None:
+            row = _with_light(row, examined, data)
+        seen.append(Seen(row, {**entry.locator, "frame": examined.frame}))
+    return seen
+
+
+def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: int | None) -> CatalogRow:
+    facts = examined.facts
+    suffix = f"-{examined.frame}" if examined.frame else ""
+    return CatalogRow(
+        source=source,
+        name=entry.name.encode("utf-8", "backslashreplace").decode(),  # names of any bytes, as text
+        frame=examined.frame,
+        key=f"{source}-{sha256[:16]}{suffix}" if sha256 else "",
+        sha256=sha256,
+        bytes=entry.size,
+        width=facts.width if facts else 0,
+        height=facts.height if facts else 0,
+        format=facts.format if facts else "",
+        mode=facts.mode if facts else "",
+        white_border=examined.white_border,
+        scene_distance=distance,
+        accepted=examined.verdict.accepted,
+        rule=examined.verdict.rule,
+        reason=examined.verdict.reason,
+        transform=examined.transform,
+        extension=examined.extension,
+    )
+
+
+def _with_light(row: CatalogRow, examined: Examined, data: bytes) -> CatalogRow:
+    """The facts of the light picture as it is stored: the original bytes, or a lossless PNG."""
+    pixels = examined.pixels
+    assert pixels is not None
+    stored = data if examined.transform == "verbatim" else images.encode_png(pixels)
+    return replace(
+        row,
+        light_width=pixels.shape[1],
+        light_height=pixels.shape[0],
+        light_bytes=len(stored),
+        light_sha256=images.sha256(stored),
+    )

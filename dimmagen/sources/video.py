@@ -1,0 +1,114 @@
+"""The first and the true last frame of a clip, in the order in which a player shows them."""
+
+import io
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace, Interpolation
+
+from dimmagen import images
+from dimmagen.images import PictureError
+
+# Only containers of video: a playlist under a clip's name could name other files and addresses.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+_TAIL_SECONDS = 1.0
+_HD_HEIGHT = 720
+# Exact rounding, chroma interpolated to full width; the same arithmetic on every processor.
+_TO_RGB = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.BITEXACT
+)
+_TAGGED = {space.value: space for space in Colorspace}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame: uint8 (H, W, 3) RGB pixels, and its presentation time (stream units)."""
+
+    pixels: np.ndarray
+    time: int
+    pixel_format: str
+
+
+def first_and_last_frame(data: bytes) -> tuple[Frame, Frame]:
+    """Decode the frames that are shown first and last.
+
+    FFmpeg applies edit lists: frames outside them are not shown and do not count. With B-frames the last
+    frame in the file is not the last one shown, so the end is always decoded to its end and the latest
+    presentation time wins.
+
+    Raises:
+        PictureError: not a clip, cut off, too large, or without a frame.
+    """
+    try:
+        _refuse_cut_off_mp4(data)
+        with _opened(data) as container:
+            first = next(container.decode(video=0), None)
+        if first is None:
+            raise PictureError("unreadable", "the clip has no frame")
+        last = _last_frame(data)
+        return _rgb(first), _rgb(last)
+    except PictureError:
+        raise
+    except Exception as error:  # as with pictures: broken clips fail in many ways
+        reason = " ".join(str(error).split())[:200]
+        raise PictureError("unreadable", f"cannot be decoded: {reason}") from error
+
+
+def _opened(data: bytes) -> av.container.InputContainer:
+    container = av.open(io.BytesIO(data), "r", options={"format_whitelist": _CONTAINERS, "enable_drefs": "0"})
+    if not container.streams.video:
+        container.close()
+        raise PictureError("unreadable", "the clip has no video stream")
+    stream = container.streams.video[0]
+    if stream.width * stream.height > images.MAX_PIXELS:
+        container.close()
+        size = f"{stream.width}x{stream.height}"
+        raise PictureError("too-large", f"{size} is more than {images.MAX_PIXELS} pixels")
+    return container
+
+
+def _time(frame: av.VideoFrame) -> int:
+    return frame.pts if frame.pts is not None else -1
+
+
+def _last_frame(data: bytes) -> av.VideoFrame:
+    """The frame with the latest presentation time: by a seek towards the end, else by decoding everything."""
+    with _opened(data) as container:
+        stream = container.streams.video[0]
+        if stream.duration and stream.time_base:
+            tail = (stream.start_time or 0) + stream.duration - int(_TAIL_SECONDS / stream.time_base)
+            container.seek(max(tail, 0), stream=stream, backward=True)
+            last = max(container.decode(video=0), key=_time, default=None)
+            if last is not None:
+                return last
+    with _opened(data) as container:
+        return max(container.decode(video=0), key=_time)
+
+
+def _rgb(frame: av.VideoFrame) -> Frame:
+    """RGB by the matrix that the clip names; without a name BT.709 from 720 lines up, else BT.601."""
+    guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
+    matrix = _TAGGED.get(int(frame.colorspace), guess)
+    rgb = frame.reformat(format="rgb24", src_colorspace=matrix, interpolation=_TO_RGB)
+    return Frame(rgb.to_ndarray(), _time(frame), frame.format.name)
+
+
+def _refuse_cut_off_mp4(data: bytes) -> None:
+    """FFmpeg takes what is left of a cut file for the whole; the boxes of an MP4 tell where it should end."""
+    if data[4:8] != b"ftyp":
+        return
+    place = 0
+    while place + 8 <= len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[place + 8 : place + 16], "big")
+        if size == 0:  # until the end of the file
+            return
+        if size < 8 or place + size > len(data):
+            raise PictureError("unreadable", "the clip is cut off")
+        place += size
