@@ -87,7 +87,7 @@ class ScannedLights:
         refs = []
         for one in seen:
             if one.row.accepted:
-                refs.append(_ref(one.row, one.locator))
+                refs.append(scanned_ref(one))
             else:
                 self._rejected.append(one.row)
         self._refs = canonical_order(refs)
@@ -220,9 +220,10 @@ def _default_mixhq() -> str:
     return MIXHQ_DEFAULT
 
 
-def _ref(row: CatalogRow, locator: dict) -> LightRef:
-    stored = {"sha256": row.sha256, "frame": row.frame, "stored": False}
-    return _light_ref(row, {**locator, **stored})
+def scanned_ref(one: Seen) -> LightRef:
+    """The reference of an accepted candidate where it was seen."""
+    row = one.row
+    return _light_ref(row, {**one.locator, "sha256": row.sha256, "frame": row.frame, "stored": False})
 
 
 def _packed_ref(row: CatalogRow, root: str) -> LightRef:

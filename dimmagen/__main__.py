@@ -1,0 +1,5 @@
+"""`python -m dimmagen` is `dimmagen`."""
+
+from dimmagen.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""The command line: one module a group of commands; they parse, call and print, and hold no logic.
+
+Commands are imported when they are used, so that `dimmagen --help` does not wait for torch or Ray.
+"""
+
+import importlib
+import sys
+
+import click
+
+from dimmagen import __version__
+from dimmagen.errors import DimmagenError
+
+_COMMANDS = {
+    "build-mixhq": ("dimmagen.cli.build_mixhq:build_mixhq", "Select photos by the paper's rules into MixHQ."),
+    "profile": ("dimmagen.cli.profile:profile", "Fit, list, show, import and evaluate camera profiles."),
+    "dim": ("dimmagen.cli.dim:dim", "Make dark/light pairs as WebDataset shards."),
+    "verify": ("dimmagen.cli.verify:verify", "Check a finished data set against its manifest."),
+    "inspect": ("dimmagen.cli.inspect:inspect", "Summarise a data set and draw a contact sheet."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[name][0].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="dimmagen")
+def cli() -> None:
+    """Low-light training pairs for your camera: photos in, dark/light pairs out."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
+    try:
+        code = cli.main(arguments, prog_name="dimmagen", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except DimmagenError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "Interrupted: what is complete stays valid; run the same command again to go on.", err=True
+        )
+        sys.exit(130)

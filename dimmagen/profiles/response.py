@@ -1,0 +1,52 @@
+"""A camera's response curve: grey level <-> logarithm of the light that made it.
+
+Two exposures of one scene differ by one factor of light, so dark = T(k · T⁻¹(light)) with one curve T for
+all pictures of a camera (Debevec and Malik 1997; Mann and Picard 1995, "comparametric" curves). The curve
+explains at once why the ratio dark / light depends on the level and on the exposure, and why a weaker
+exposure saturates colours; one factor k a picture is then all that its darkness needs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+KNOTS = 14
+_BLACK = 2.0  # grey levels added before the logarithm, so that black has a place on the axis
+_FINE = 1024
+
+
+def level_axis(level: np.ndarray | float) -> np.ndarray:
+    """ln((level + 2) / 257): the axis on which knots of curves over grey levels [0, 255] are even."""
+    return np.log((np.asarray(level, np.float64) + _BLACK) / (255 + _BLACK))
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseCurve:
+    """Monotone curve between grey levels and log light, linear in between `KNOTS` log-slopes.
+
+    Attributes:
+        log_slopes: float64 (14,), ln of d(log light) / d(level_axis) at knots even on :func:`level_axis`.
+            The scale of log light is free (a power of the light goes with a power of k); fitting pulls it
+            towards ln 2.2, a display gamma.
+    """
+
+    log_slopes: np.ndarray
+
+    def __post_init__(self) -> None:
+        axis = np.linspace(level_axis(0.0), 0.0, _FINE)
+        slopes = np.exp(np.interp(axis, np.linspace(axis[0], 0.0, KNOTS), self.log_slopes))
+        steps = (slopes[1:] + slopes[:-1]) / 2 * np.diff(axis)
+        rising = np.concatenate([[0.0], np.cumsum(steps)])
+        object.__setattr__(self, "_levels", np.exp(axis) * (255 + _BLACK) - _BLACK)
+        object.__setattr__(self, "_log_light", rising - rising[-1])
+
+    _levels: np.ndarray = None  # type: ignore[assignment]
+    _log_light: np.ndarray = None  # type: ignore[assignment]
+
+    def log_light(self, level: np.ndarray | float) -> np.ndarray:
+        """Grey level in [0, 255] -> log light, at most 0 (white)."""
+        return np.interp(level, self._levels, self._log_light)
+
+    def level(self, log_light: np.ndarray | float) -> np.ndarray:
+        """Log light -> grey level in [0, 255]; less light than black gives 0, more than white 255."""
+        return np.interp(log_light, self._log_light, self._levels)

@@ -1,0 +1,41 @@
+"""Draws that depend on names alone.
+
+Every random scalar of a data set is a hash of (seed, sample key, variant, purpose), so that it does not
+depend on the number of workers, their order, or on what else is in the set. Drawn values are rounded before
+they are used, so that the recorded value is the value that was used.
+"""
+
+import hashlib
+from statistics import NormalDist
+
+DECIMALS = 6
+_NORMAL = NormalDist()
+
+
+def _digest(seed: int, key: str, variant: int, purpose: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\x1f{key}\x1f{variant}\x1f{purpose}".encode(), digest_size=8).digest()
+
+
+def uniform(seed: int, key: str, variant: int, purpose: str) -> float:
+    """A float in the open interval (0, 1), with 53 bits, for one (seed, key, variant, purpose)."""
+    return (int.from_bytes(_digest(seed, key, variant, purpose), "big") // 2**11 + 0.5) / 2**53
+
+
+def uniform_between(low: float, high: float, seed: int, key: str, variant: int, purpose: str) -> float:
+    """A float drawn uniformly from [low, high], rounded to 6 decimals."""
+    return round(low + (high - low) * uniform(seed, key, variant, purpose), DECIMALS)
+
+
+def normal(seed: int, key: str, variant: int, purpose: str) -> float:
+    """A standard normal float, rounded to 6 decimals."""
+    return round(_NORMAL.inv_cdf(uniform(seed, key, variant, purpose)), DECIMALS)
+
+
+def bits63(seed: int, key: str, variant: int, purpose: str) -> int:
+    """An integer in [0, 2**63): the key of a counter-based pixel generator; fits a signed parquet column."""
+    return int.from_bytes(_digest(seed, key, variant, purpose), "big") // 2
+
+
+def rank(seed: int, key: str, purpose: str) -> bytes:
+    """Sort key of a keyed permutation: sorting by it shuffles, the same way for the same keys."""
+    return _digest(seed, key, 0, purpose)
