@@ -1,4 +1,4 @@
-"""`README.md` of a data set: the card that people read and that Hugging Face `datasets` takes its layout from."""
+"""`README.md` of a data set: the card for people; Hugging Face `datasets` takes the layout from its head."""
 
 from collections.abc import Iterable
 
@@ -7,42 +7,34 @@ import yaml
 
 from dimmagen.manifest import Manifest
 from dimmagen.shards.schema import PAIR_SCHEMA, SIDECAR_KEYS
+from dimmagen.sources import SOURCES
 
 CARD = "README.md"
-
-# Terms of the picture collections as their makers publish them. A data set inherits the strictest.
-SOURCE_TERMS = {
-    "coco": "COCO 2017 unlabeled: each photo under its Flickr licence; see cocodataset.org, Terms of Use",
-    "clic": "CLIC: Unsplash licence or CC0, a picture at a time; see compression.cc",
-    "imagenet": "ImageNet-1K: non-commercial research and education only; see image-net.org, Terms of Access",
-    "inter4k": "Inter4K: CC BY-NC 4.0; see alexandrosstergiou.github.io/datasets/Inter4K",
-    "lol": "LOL: published for research, without a licence text; see daooshee.github.io/BMVC2018website",
-    "folder": "your own pictures: add their licence here",
-    "sample": "sample photos of scikit-image: public domain or CC0; see its data/README.txt",
-}
 
 _TEMPLATE = """\
 ---
 {yaml}---
 # Dark/light pairs made with dimmagen
 
-{pairs} pairs: {lights} photos, each dimmed {variants} {times} as the camera of profile `{profile}` would see them in
-the dark. Only the dark pictures are synthetic; the light pictures are the sources' own bytes where they needed
-no change.
+{pairs} pairs: {lights} photos, each dimmed {variants} {times} as the camera of profile `{profile}`
+would see them in the dark. Only the dark pictures are synthetic; the light pictures are the sources' own
+bytes where they needed no change.
 
 ```sh
 {command}
 ```
 
-Equal inputs give equal bytes: fingerprint `{fingerprint}`, root hash `{root_hash}`. `dimmagen verify .` checks
-every file.
+Equal inputs give equal bytes. `dimmagen verify .` checks every file.
+
+- fingerprint of the settings: `{fingerprint}`
+- root hash of the files: `{root_hash}`
 
 ## Contents
 
 | path | what |
 |---|---|
 | `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*` |
-| `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets in the tar, SHA-256 of files and of pixels |
+| `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets, SHA-256 of file and pixels |
 | `rejected/candidates.parquet` | a row for every photo that was left out, with the rule that rejected it |
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
@@ -87,7 +79,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str]) -> str:
     extensions = sorted(set(light_extensions))
     dark_field = f"dark.{settings['image_format']}"
     sources = "\n".join(
-        f"| {source} | {count} | {SOURCE_TERMS.get(source, 'unknown')} |"
+        f"| {source} | {count} | {SOURCES[source].terms} |"
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(

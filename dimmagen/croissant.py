@@ -11,16 +11,16 @@ from dimmagen.shards.writing import FileRecord, ShardRecord
 CROISSANT = "croissant.json"
 
 # The vocabulary that Croissant 1.0 asks every file to declare (section "JSON-LD context" of the standard).
-_CROISSANT_TERMS = (
-    "citeAs column conformsTo data dataBiases dataCollection examples dataType extract field fileProperty "
-    "fileObject fileSet format includes isLiveDataset jsonPath key md5 parentField path "
-    "personalSensitiveInformation recordSet references regex repeated replace samplingRate separator source "
-    "subField transform"
-).split()
+_CROISSANT_TERMS = """
+    citeAs column conformsTo data dataBiases dataCollection examples dataType extract field fileProperty
+    fileObject fileSet format includes isLiveDataset jsonPath key md5 parentField path
+    personalSensitiveInformation recordSet references regex repeated replace samplingRate separator source
+    subField transform
+"""
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
-    **{term: f"cr:{term}" for term in _CROISSANT_TERMS},
+    **{term: f"cr:{term}" for term in _CROISSANT_TERMS.split()},
     "conformsTo": "dct:conformsTo",
     "cr": "http://mlcommons.org/croissant/",
     "data": {"@id": "cr:data", "@type": "@json"},
@@ -30,6 +30,7 @@ _CONTEXT = {
     "rai": "http://mlcommons.org/croissant/RAI/",
     "sc": "https://schema.org/",
 }
+_TYPES = {pa.string(): "sc:Text", pa.int64(): "sc:Integer", pa.float64(): "sc:Float"}
 _RECORD_SET, _METADATA_SET = "pairs", "metadata"
 
 
@@ -53,9 +54,8 @@ def croissant(name: str, description: str, license_url: str, shards: Sequence[Sh
                 "@id": _METADATA_SET,
                 "name": _METADATA_SET,
                 "description": "A row a pair, in the order of the shards.",
-                "containedIn": [{"@id": shard.metadata.name} for shard in shards],
                 "encodingFormat": "application/x-parquet",
-                "includes": "*.parquet",
+                "includes": "metadata/*.parquet",
             },
         ],
         "recordSet": [
@@ -85,11 +85,10 @@ def _file_object(file: FileRecord, encoding: str) -> dict:
 
 
 def _field(field: pa.Field) -> dict:
-    kind = "Float" if pa.types.is_floating(field.type) else "Integer" if pa.types.is_integer(field.type) else "Text"
     return {
         "@type": "cr:Field",
         "@id": f"{_RECORD_SET}/{field.name}",
         "name": field.name,
-        "dataType": f"sc:{kind}",
+        "dataType": _TYPES[field.type],
         "source": {"fileSet": {"@id": _METADATA_SET}, "extract": {"column": field.name}},
     }

@@ -9,7 +9,7 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +18,7 @@ from dimmagen.errors import DimmagenError
 from dimmagen.lights import LightRef
 from dimmagen.shards.writing import FileRecord, ShardRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
 
 # Settings that may differ between two runs that write to one folder: more variants only append shards.
@@ -157,11 +157,23 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
     low, high = settings["gamma_range"]
     words = ["dimmagen", "dim", "--profile", settings["profile"]]
     for source in sources:
-        words += ["--source", f"{source}={source.upper()}"]
+        words += ["--source", source if source == "sample" else f"{source}={source.upper()}"]
     words += ["--shards", "out/", "--variants", settings["variants"], "--seed", settings["seed"]]
-    words += ["--gamma", f"{low}:{high}", "--temperature", settings["temperature"], "--model", settings["model"]]
+    words += [
+        "--gamma",
+        f"{low}:{high}",
+        "--temperature",
+        settings["temperature"],
+        "--model",
+        settings["model"],
+    ]
     words += ["--compat", settings.get("compat", "default")]
-    words += ["--samples-per-shard", settings["samples_per_shard"], "--image-format", settings["image_format"]]
+    words += [
+        "--samples-per-shard",
+        settings["samples_per_shard"],
+        "--image-format",
+        settings["image_format"],
+    ]
     return shlex.join(str(word) for word in words)
 
 
@@ -178,7 +190,9 @@ def build_manifest(
         by_source[ref.source] = by_source.get(ref.source, 0) + 1
     by_source = dict(sorted(by_source.items()))
     shard_entries = [ShardEntry.model_validate(shard.to_dict()) for shard in shards]
-    file_entries = [FileEntry.model_validate(asdict(file)) for file in sorted(files, key=lambda file: file.name)]
+    file_entries = [
+        FileEntry.model_validate(asdict(file)) for file in sorted(files, key=lambda file: file.name)
+    ]
     return Manifest(
         schema_version=SCHEMA_VERSION,
         fingerprint=run.fingerprint,

@@ -1,10 +1,12 @@
-"""Making a pair data set, from the light pictures to the manifest: the table of contents of `dimmagen dim`."""
+"""Making a pair data set, from the light pictures to the manifest: what `dimmagen dim` does, in order."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal, Protocol
+
+import pyarrow as pa
 
 from dimmagen import images, storage
 from dimmagen.card import CARD, card
@@ -18,8 +20,26 @@ from dimmagen.jobs.resume import REJECTED, OutFolder, Resume
 from dimmagen.lights import LightSet
 from dimmagen.manifest import Manifest, Run, build_manifest, lights_identity
 from dimmagen.shards.parquet import write_rows
-from dimmagen.shards.schema import REJECTED_SCHEMA
 from dimmagen.shards.writing import FileRecord, ShardRecord
+from dimmagen.sources.catalog import CATALOG_SCHEMA
+
+_REJECTED_COLUMNS = (
+    "source",
+    "name",
+    "frame",
+    "sha256",
+    "bytes",
+    "width",
+    "height",
+    "format",
+    "mode",
+    "rule",
+    "reason",
+)
+REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_COLUMNS])
+"""One row a candidate that was left out: the catalog's columns that are known of it."""
+
+Executor = Literal["ray", "serial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +52,7 @@ class Execution:
         address: of a Ray cluster to join; without it Ray runs on this machine for as long as the run.
     """
 
-    executor: Literal["ray", "serial"] = "ray"
+    executor: Executor = "ray"
     workers: int = 1
     address: str | None = None
 
@@ -76,7 +96,9 @@ def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSett
     _check(settings)
     refs = lights.refs()
     if not refs:
-        raise UsageError(f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons")
+        raise UsageError(
+            f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons"
+        )
     dimmer = build_dimmer()
     run_settings = {
         **dimmer.settings(),
@@ -137,8 +159,7 @@ def make_dataset(
                 progress.shard()
         finally:
             folder.remove_unfinished()
-        manifest = _publish(folder, plan, lights, [complete[job.shard] for job in plan.jobs])
-    return manifest
+        return _publish(folder, plan, lights, [complete[job.shard] for job in plan.jobs])
 
 
 def _check(settings: PairSettings) -> None:
@@ -148,7 +169,9 @@ def _check(settings: PairSettings) -> None:
     if not 0 <= settings.seed < 2**63:
         raise UsageError(f"seed is {settings.seed}", "give a number from 0 to 2^63 - 1")
     if settings.image_format not in IMAGE_FORMATS:
-        raise UsageError(f"image format {settings.image_format!r} is unknown", f"give {' or '.join(IMAGE_FORMATS)}")
+        raise UsageError(
+            f"image format {settings.image_format!r} is unknown", f"give {' or '.join(IMAGE_FORMATS)}"
+        )
 
 
 def _execute(
@@ -168,8 +191,8 @@ def _execute(
 def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:
     """Write what stands beside the shards, the manifest last."""
     refs = list(lights.refs())
-    rejected = [{name: row.get(name) for name in REJECTED_SCHEMA.names} for row in lights.rejected()]
-    rejected.sort(key=lambda row: (row["source"], row["name"], row["frame"] or ""))
+    rejected = [{name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected()]
+    rejected.sort(key=lambda row: (row["source"], row["name"], row["frame"]))
     parquet = write_rows(storage.join(folder.out, REJECTED), rejected, REJECTED_SCHEMA)
     files = [FileRecord(REJECTED, len(parquet), images.sha256(parquet))]
     document = croissant(

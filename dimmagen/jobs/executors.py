@@ -98,7 +98,7 @@ def _result(ray: Any, reference: Any, job: Any) -> Any:
         raise
     except ray.exceptions.RayActorError as error:
         raise DimmagenError(
-            f"the worker of {job.shard} died {DEATHS_A_JOB + 1} times (out of memory, or a crash in a library)",
+            f"the worker of {job.shard} died {DEATHS_A_JOB + 1} times (out of memory, or a library crashed)",
             "run again with fewer --workers, or with --executor serial to see where it dies; "
             "complete shards stay valid",
         ) from error

@@ -133,7 +133,7 @@ def _named(error: Exception, ref: LightRef, variant: int) -> DimmagenError:
     if not isinstance(error, DimmagenError):
         reason = f"{type(error).__name__}: {reason}"
     return DimmagenError(
-        f"pair {pair_key(ref.key, variant)} of {ref.source} picture {ref.name!r} could not be made ({reason})",
+        f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
         "put the source back as it was when the run began and run the same command again; "
         "complete shards stay valid",
     )

@@ -1,7 +1,7 @@
 """The state of an output folder: who writes to it, which shards are complete, may this run go on there.
 
-While a run is on, `.dimmagen/` holds `run.json` (the settings), a record for each complete shard, and the lock.
-Once `manifest.json` is written it says all of that, and `.dimmagen/` is removed.
+While a run is on, `.dimmagen/` holds `run.json` (the settings), a record for each complete shard, and the
+lock. Once `manifest.json` is written it says all of that, and `.dimmagen/` is removed.
 """
 
 import fcntl
@@ -56,10 +56,13 @@ class OutFolder:
             descriptor = _lock(self._state(), _LOCK)
         except BlockingIOError:
             raise DimmagenError(
-                f"another run is writing to {self.out}", "wait until it ends, or choose another --shards folder"
+                f"another run is writing to {self.out}",
+                "wait until it ends, or choose another --shards folder",
             ) from None
         except OSError as error:
-            raise UsageError(f"{self.out} cannot be written to: {error.strerror}", "choose another folder") from None
+            raise UsageError(
+                f"{self.out} cannot be written to: {error.strerror}", "choose another folder"
+            ) from None
         try:
             yield
         finally:

@@ -36,7 +36,9 @@ def members(file: BinaryIO, path: str) -> Iterator[Member]:
                 if not member.isreg():
                     raise DimmagenError(f"{path}: the member {member.name!r} is no plain file")
                 if member.offset_data + member.size > end:
-                    raise DimmagenError(f"{path}: the member {member.name!r} is cut off", "copy the shard again")
+                    raise DimmagenError(
+                        f"{path}: the member {member.name!r} is cut off", "copy the shard again"
+                    )
                 yield Member(member.name, member.offset_data, member.size)
     except (tarfile.TarError, EOFError) as error:
         raise DimmagenError(f"{path} is not a readable tar ({error})", "copy the shard again") from error

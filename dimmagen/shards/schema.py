@@ -1,4 +1,4 @@
-"""What is written down about a pair: the columns of a shard's parquet, the keys of a sample's JSON sidecar."""
+"""What is written down about a pair: the columns of a shard's parquet, the keys of its JSON sidecar."""
 
 import json
 from collections.abc import Mapping
@@ -50,20 +50,6 @@ PAIR_SCHEMA = pa.schema(
 `*_offset` and `*_size` are those of a member's data in the tar, in bytes. `*_sha256` is of the file's bytes,
 `*_pixel_sha256` of the decoded RGB pixels, so that another encoder is told from another picture.
 """
-
-REJECTED_SCHEMA = pa.schema(
-    [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("frame", pa.string()),
-        pa.field("sha256", pa.string()),
-        pa.field("width", pa.int64()),
-        pa.field("height", pa.int64()),
-        pa.field("rule", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-    ]
-)
-"""One row a candidate that was left out; a size is null where none could be read."""
 
 SIDECAR_KEYS = PAIR_SCHEMA.names[: PAIR_SCHEMA.names.index("dark_member")]
 

@@ -1,0 +1,165 @@
+"""`dimmagen dim`: photos in, dark/light pairs out."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from dimmagen.cli.pair_progress import PairProgress
+from dimmagen.cli.recipe import recipe_option
+from dimmagen.dimming import Dimmer
+from dimmagen.errors import UsageError
+from dimmagen.jobs.dataset import Execution, Executor, Plan, make_dataset, plan_dataset
+from dimmagen.jobs.pairs import PairSettings
+from dimmagen.jobs.resume import Resume
+from dimmagen.lights import LightSet, open_lights
+from dimmagen.manifest import Manifest
+from dimmagen.profiles.profile import open_profile
+
+
+class _Range(click.ParamType):
+    name = "A:B"
+
+    def convert(self, value, param, context) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            low, high = (float(part) for part in str(value).split(":"))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form A:B, such as 0.3:2.0", param, context)
+        if not 0 < low <= high < float("inf"):
+            self.fail(f"{value!r} must have 0 < A <= B", param, context)
+        return low, high
+
+
+@click.command()
+@click.option("--profile", required=True, help="Name (see `dimmagen profile list`) or folder of a profile.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="A MixHQ, a folder, an archive, a glob, or NAME=PATH (coco=..., clic=...); may be repeated. "
+    "Default: the MixHQ in mixhq/.",
+)
+@click.option(
+    "--exclude", multiple=True, help="Folder of pictures whose scenes must not be used (lol sources)."
+)
+@click.option("--shards", "out", required=True, help="Folder or URL of the data set to make.")
+@click.option("--variants", default=1, show_default=True, help="Dark pictures per photo.")
+@click.option("--seed", default=0, show_default=True, help="Of all draws.")
+@click.option("--gamma", type=_Range(), help="Range of the brightness draw.  [default: the profile's]")
+@click.option("--temperature", type=click.FloatRange(0), help="Scale of the noise.  [default: the profile's]")
+@click.option("--model", help="Kind of dark model: camera, mdn, deterministic ...  [default: the profile's]")
+@click.option("--compat", type=click.Choice(["default", "reference"]), default="default", show_default=True)
+@click.option("--samples-per-shard", default=500, show_default=True, help="Upper limit.")
+@click.option("--image-format", type=click.Choice(["png", "webp"]), default="png", show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
+@click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
+@click.option("--address", help="Of a Ray cluster to join.  [default: Ray on this machine, for this run]")
+@click.option(
+    "--resume",
+    type=click.Choice(["if-possible", "always", "never"]),
+    default="if-possible",
+    show_default=True,
+    help="Go on with the run that is in the folder; `never` discards it.",
+)
+@recipe_option
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and write nothing.")
+def dim(
+    profile: str,
+    sources: tuple[str, ...],
+    exclude: tuple[str, ...],
+    out: str,
+    gamma: tuple[float, float] | None,
+    temperature: float | None,
+    model: str | None,
+    compat: str,
+    workers: int | None,
+    executor: Executor,
+    address: str | None,
+    resume: Resume,
+    dry_run: bool,
+    **settings,
+) -> None:
+    """Make dark/light pairs of photos, as WebDataset shards with a manifest.
+
+    Equal photos, profile and settings give equal bytes, on any number of workers and after any stop.
+    Example: dimmagen dim --profile lol3 --source photos/ --shards out/ --variants 4
+    """
+    console = Console(stderr=True)
+    if address and executor == "serial":
+        raise UsageError("--address is for the ray executor", "leave one of the two options away")
+    build_dimmer = partial(
+        Dimmer.from_profile,
+        _portable(profile),
+        model=model,
+        compat=compat,
+        gamma_range=gamma,
+        temperature=temperature,
+    )
+    build_dimmer()  # a wrong profile or model is told before the photos are looked at
+    pair_settings = PairSettings(**settings)
+    workers = workers or len(os.sched_getaffinity(0))
+    lights = _open_lights(console, sources, exclude, workers)
+    if dry_run:
+        _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
+        return
+    with PairProgress(console) as progress:
+        execution = Execution(executor, workers, address)
+        manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
+    _print_summary(manifest, out, progress)
+
+
+def _portable(profile: str) -> str:
+    """A profile's name as it is, its folder absolute: workers may have another working directory."""
+    folder = open_profile(profile).folder
+    named_by_path = folder is not None and Path(profile).resolve() == folder.resolve()
+    return str(Path(profile).resolve()) if named_by_path else profile
+
+
+def _open_lights(
+    console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], workers: int
+) -> LightSet:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("looking at the photos", total=None)
+        lights = open_lights(
+            sources,
+            exclude=exclude,
+            workers=workers,
+            on_start=lambda files: bar.update(task, total=files),
+            on_file=lambda: bar.advance(task),
+        )
+    count, chosen = len(lights.refs()), "" if sources else " (the default place: no --source was given)"
+    console.print(f"{count} photos from {lights.origin}{chosen}", highlight=False)
+    return lights
+
+
+def _print_plan(plan: Plan, lights: LightSet, out: str) -> None:
+    table = Table(title=f"{out} would hold", title_justify="left", show_header=False)
+    table.add_row("pairs", str(plan.pairs))
+    table.add_row("shards", str(len(plan.jobs)))
+    table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
+    for name, value in plan.run.settings.items():
+        table.add_row(name.replace("_", " "), str(value))
+    table.add_row("fingerprint", plan.run.fingerprint)
+    Console().print(table)
+    click.echo("Nothing was written.")
+
+
+def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
+    counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
+    made = (
+        f"{progress.made} made now, {progress.rate:.1f} pairs/s"
+        if progress.made
+        else "all were there already"
+    )
+    click.echo(
+        f"{out} is complete: {counts.pairs} pairs of {counts.lights} photos in {counts.shards} shards, "
+        f"{size / 1e6:.0f} MB ({made}).\n"
+        f"Next: dimmagen verify {out}\n"
+        f"      dimmagen inspect {out} --sheet sheet.png"
+    )

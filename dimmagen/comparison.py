@@ -1,0 +1,87 @@
+"""Comparing two data sets: the public check of the promise that equal inputs give equal bytes."""
+
+from pathlib import Path
+
+from dimmagen import images, storage
+from dimmagen.manifest import MANIFEST, Manifest
+from dimmagen.shards.checking import expected_members
+from dimmagen.shards.parquet import read_rows
+from dimmagen.shards.reading import read_member
+from dimmagen.shards.schema import PAIR_SCHEMA
+
+_MOST_TOLD = 10
+
+
+def assert_same_dataset(a: str | Path, b: str | Path) -> None:
+    """Check that two finished data sets are equal, byte for byte, file for file.
+
+    Args:
+        a, b: local folders that `dimmagen dim` wrote.
+
+    Raises:
+        AssertionError: they differ; the message names each file, and for a shard the first sample that
+            differs and in what: source, draws, dark pixels, encoded bytes.
+
+    Example:
+        >>> assert_same_dataset("out-serial", "out-ray")  # doctest: +SKIP
+    """
+    differences = dataset_differences(str(a), str(b))
+    if differences:
+        told = differences[:_MOST_TOLD]
+        more = [f"... and {len(differences) - _MOST_TOLD} more"] if len(differences) > _MOST_TOLD else []
+        raise AssertionError("\n  ".join([f"{a} and {b} are different data sets:", *told, *more]))
+
+
+def dataset_differences(a: str, b: str) -> list[str]:
+    """One line for each difference between two data sets; empty when they are equal."""
+    files_a, files_b = _files(a), _files(b)
+    lines = [f"{name} is only in {a}" for name in sorted(files_a - files_b)]
+    lines += [f"{name} is only in {b}" for name in sorted(files_b - files_a)]
+    for name in sorted(files_a & files_b):
+        if _content(a, name) == _content(b, name):
+            continue
+        if name == MANIFEST:
+            lines += _manifest_differences(a, b)
+        elif name.startswith("shards/"):
+            lines.append(f"{name} differs: {_first_difference(a, b, name)}")
+        else:
+            lines.append(f"{name} differs")
+    return lines
+
+
+def _files(out: str) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in Path(out).rglob("*") if path.is_file()}
+
+
+def _content(out: str, name: str) -> tuple[int, str]:
+    return storage.size_and_sha256(storage.join(out, name))
+
+
+def _manifest_differences(a: str, b: str) -> list[str]:
+    one, other = (Manifest.load(out).model_dump() for out in (a, b))
+    lines = []
+    for part in ("settings", "environment", "counts"):
+        for name in sorted(one[part].keys() | other[part].keys()):
+            left, right = one[part].get(name), other[part].get(name)
+            if left != right:
+                lines.append(f"{MANIFEST}: {part}.{name} is {left} here and {right} there")
+    return lines or [f"{MANIFEST} differs in its list of files"]
+
+
+def _first_difference(a: str, b: str, shard: str) -> str:
+    """The first sample and the first stage of making it in which two shards differ."""
+    metadata = shard.replace("shards/", "metadata/").replace(".tar", ".parquet")
+    rows_a, rows_b = (read_rows(storage.join(out, metadata), PAIR_SCHEMA) for out in (a, b))
+    for row_a, row_b in zip(rows_a, rows_b, strict=False):
+        if row_a["key"] != row_b["key"]:
+            return f"sample {row_a['key']} here, {row_b['key']} there"
+        changed = [name for name in PAIR_SCHEMA.names if row_a[name] != row_b[name]]
+        if changed:
+            return f"sample {row_a['key']}: {', '.join(changed)}"
+        for member in expected_members(row_a):
+            data_a, data_b = (read_member(out, shard, member.offset, member.size) for out in (a, b))
+            if images.sha256(data_a) != images.sha256(data_b):
+                return f"sample {row_a['key']}: the bytes of {member.name}"
+    if len(rows_a) != len(rows_b):
+        return f"{len(rows_a)} samples here, {len(rows_b)} there"
+    return "outside the data of its samples"
