@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from types import ModuleType
 
 import numpy as np
@@ -231,6 +232,11 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """uint8 (H, W, 3) resampled with Pillow's Lanczos filter, which widens to antialias when it reduces."""
     picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=None)
     return np.array(picture)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide the pixels of decoded and converted pictures."""
+    return {name: version(name) for name in ("av", "numpy", "pillow", "zlib-ng")}
 
 
 def sha256(data: bytes) -> str:

@@ -5,6 +5,7 @@ it is made locally and sent as one upload. Nothing is published when the writer 
 """
 
 import errno
+import hashlib
 import os
 import re
 import tempfile
@@ -91,10 +92,15 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     filesystem, place = fsspec.core.url_to_fs(os.fspath(folder))
     if not isinstance(filesystem, LocalFileSystem) or not os.path.isdir(place):
         return []
-    names = sorted(name for name in os.listdir(place) if _UNFINISHED.fullmatch(name))
+    names = sorted(filter(is_unfinished, os.listdir(place)))
     for name in names:
         os.unlink(os.path.join(place, name))
     return names
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name is that of a file which a killed run left half-written."""
+    return bool(_UNFINISHED.fullmatch(name))
 
 
 def join(root: str | os.PathLike, *parts: str) -> str:
@@ -105,6 +111,11 @@ def join(root: str | os.PathLike, *parts: str) -> str:
 def exists(path: str | os.PathLike) -> bool:
     filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
     return filesystem.exists(place)
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    return filesystem.isdir(place)
 
 
 def list_names(folder: str | os.PathLike) -> list[str]:
@@ -125,3 +136,24 @@ def open_binary(path: str | os.PathLike) -> BinaryIO:
     """A file for reading at random places."""
     filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
     return cast(BinaryIO, filesystem.open(place, "rb"))
+
+
+def remove(path: str | os.PathLike) -> None:
+    """Remove a file, or a folder that is empty; nothing happens when there is none."""
+    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    with suppress(FileNotFoundError):
+        if filesystem.isdir(place):
+            filesystem.rmdir(place)
+        else:
+            filesystem.rm_file(place)
+
+
+def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hex) of a file. Raises FileNotFoundError when there is none."""
+    with open_binary(path) as file:
+        digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
+        return file.tell(), digest.hexdigest()
+
+
+def is_local(path: str | os.PathLike) -> bool:
+    return isinstance(fsspec.core.url_to_fs(os.fspath(path))[0], LocalFileSystem)

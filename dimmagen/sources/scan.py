@@ -1,9 +1,8 @@
 """The index pass: every candidate of every source is seen once, measured and judged."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from dimmagen import images
@@ -14,8 +13,7 @@ from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.places import Entry, list_entries, read_entry
 from dimmagen.sources.scenes import SAME_SCENE_BITS, Scenes
-
-_FILES_IN_FLIGHT = 4  # per thread: enough to keep it busy, few enough to hold in memory
+from dimmagen.threads import ordered_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +62,9 @@ def scan(
         on_file: called once a file.
     """
     first_with_key: dict[str, str] = {}
-    pending: deque[Future[list[Seen]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for candidate in candidates:
-                pending.append(pool.submit(_look_at, *candidate, scenes))
-                if len(pending) >= workers * _FILES_IN_FLIGHT:
-                    yield from _without_duplicates(pending.popleft().result(), first_with_key)
-                    on_file()
-            while pending:
-                yield from _without_duplicates(pending.popleft().result(), first_with_key)
-                on_file()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for seen in ordered_map(partial(_look_at, scenes), candidates, workers):
+        yield from _without_duplicates(seen, first_with_key)
+        on_file()
 
 
 def _without_duplicates(seen: list[Seen], first_with_key: dict[str, str]) -> Iterator[Seen]:
@@ -106,8 +93,9 @@ def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
     )
 
 
-def _look_at(spec: SourceSpec, entry: Entry, scenes: Scenes | None) -> list[Seen]:
+def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list[Seen]:
     """All candidates in one file. What is wrong with a file becomes the reason of its rows."""
+    spec, entry = candidate
     source = spec.source
     verdict = source.judge_name(entry.name)
     if verdict.accepted and entry.refusal:

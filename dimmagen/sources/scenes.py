@@ -48,6 +48,11 @@ class Scenes:
             hashes.extend(scene_hash(images.decode_rgb8(read_entry(entry.locator))[0]) for entry in entries)
         return cls(np.array(hashes))
 
+    def describe(self) -> dict[str, int | str]:
+        """What identifies these scenes in a manifest."""
+        digest = images.sha256(np.packbits(np.unique(self.hashes, axis=0), axis=1).tobytes())
+        return {"pictures": len(self.hashes), "sha256": digest, "bits": SAME_SCENE_BITS}
+
     def distance(self, pixels: np.ndarray) -> int:
         """Differing bits to the nearest of the pictures, in 0..256."""
         return int((self.hashes != scene_hash(pixels)).sum(axis=1).min())

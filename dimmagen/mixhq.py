@@ -1,0 +1,310 @@
+"""build-mixhq: candidates -> catalog -> light shards.
+
+```
+mixhq/README.md                     card with the sources' terms
+mixhq/manifest.json                 written last: its presence means complete
+mixhq/catalog/part-00000.parquet    a row for every candidate seen
+mixhq/shards/mixhq-00000.tar ...    the accepted lights: k.json, k.light.jpg|png|webp
+```
+The catalog is made before anything is packed and says where in which shard each light will lie. All files
+are a pure function of the candidates' bytes and names, the excluded pictures and `samples_per_shard`.
+"""
+
+import hashlib
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from dimmagen import images, randomness, rules, storage
+from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.lights import (
+    MIXHQ_CATALOG,
+    MIXHQ_MANIFEST,
+    MIXHQ_SCHEMA,
+    load_light,
+    read_mixhq_manifest,
+    scanned_ref,
+)
+from dimmagen.shards.parquet import read_rows, write_rows
+from dimmagen.shards.writing import FileRecord, TarWriter
+from dimmagen.sources import SOURCES, SourceSpec
+from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.places import Entry
+from dimmagen.sources.scan import Seen
+from dimmagen.sources.scenes import SAME_SCENE_BITS, Scenes
+from dimmagen.threads import ordered_map
+
+SAMPLES_PER_SHARD = 1000
+
+
+@dataclass(slots=True)
+class Tally:
+    """Verdicts on one source's candidates: accepted and rejected add up to seen."""
+
+    seen: int = 0
+    accepted: int = 0
+    rejected: Counter = field(default_factory=Counter)
+
+    def to_dict(self) -> dict:
+        return {"seen": self.seen, "accepted": self.accepted, "rejected": dict(sorted(self.rejected.items()))}
+
+
+def tally(rows: Iterable[CatalogRow]) -> dict[str, Tally]:
+    """Verdicts by source, in the registry's order."""
+    tallies: dict[str, Tally] = {}
+    for row in rows:
+        one = tallies.setdefault(row.source, Tally())
+        one.seen += 1
+        one.accepted += row.accepted
+        one.rejected.update([row.rule] if row.rule else [])
+    return {name: tallies[name] for name in SOURCES if name in tallies}
+
+
+def describe_inputs(
+    candidates: Sequence[tuple[SourceSpec, Entry]], scenes: Scenes | None, samples_per_shard: int
+) -> dict:
+    """What decides a MixHQ, short enough for the manifest: two runs with equal inputs make equal files.
+
+    A source is described by its candidates' names and sizes, which takes no reading; a file that changes
+    and keeps both is not noticed before it is read.
+    """
+    listings: dict[str, hashlib._Hash] = {}
+    for spec, entry in candidates:
+        line = json.dumps([entry.name, entry.size]).encode() + b"\n"
+        listings.setdefault(spec.name, hashlib.sha256()).update(line)
+    return {
+        "rules_version": rules.RULES_VERSION,
+        "samples_per_shard": samples_per_shard,
+        "exclude": scenes.describe() if scenes else {"pictures": 0, "sha256": "", "bits": SAME_SCENE_BITS},
+        "sources": {name: listing.hexdigest() for name, listing in listings.items()},
+    }
+
+
+def finished_rows(out: str, inputs: dict) -> list[CatalogRow] | None:
+    """The catalog of a finished MixHQ made of the same inputs; None where there is still work to do.
+
+    Raises:
+        UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is touched.
+    """
+    names = [name for name in storage.list_names(out) if not storage.is_unfinished(name)]
+    if not names:
+        if storage.exists(out) and not storage.is_folder(out):
+            raise UsageError(f"--out {out} is a file", "choose a folder")
+        return None
+    if "catalog" not in names:
+        raise UsageError(
+            f"--out {out} holds something that is no MixHQ ({', '.join(names[:3])})", "choose another --out"
+        )
+    if MIXHQ_MANIFEST not in names:
+        return None  # a run that was stopped; write_mixhq compares the catalogs
+    found = read_mixhq_manifest(out)["inputs"]
+    changed = [name for name in inputs if found.get(name) != inputs[name]]
+    if changed:
+        raise UsageError(
+            f"--out {out} is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
+            "choose another --out, or delete it to build it anew",
+        )
+    return [CatalogRow(**row) for row in read_rows(storage.join(out, MIXHQ_CATALOG), CATALOG_SCHEMA)]
+
+
+def write_mixhq(
+    out: str,
+    seen: Sequence[Seen],
+    inputs: dict,
+    workers: int = 2,
+    on_light: Callable[[], None] = lambda: None,
+) -> dict:
+    """Publish catalog, shards, card and manifest; returns the manifest.
+
+    A stopped run goes on: shards that are there and hold what the catalog says are kept.
+
+    Args:
+        out: folder or fsspec URL, empty or left by a stopped run of the same inputs.
+        seen: every candidate, from :func:`dimmagen.sources.scan.scan`.
+        inputs: from :func:`describe_inputs`.
+        workers: threads that read and encode lights.
+        on_light: called after each light, and for each one that is already packed.
+
+    Raises:
+        DimmagenError: no accepted candidate, a stopped run of other inputs, a source that changed meanwhile,
+            or a place that cannot be written.
+    """
+    for folder in ("", "catalog", "shards"):
+        storage.remove_unfinished(storage.join(out, folder))
+    rows, shards = plan_shards(seen, inputs["samples_per_shard"])
+    if not shards:
+        raise DimmagenError(
+            "no candidate is accepted, so there is nothing to pack",
+            "look at the reasons with --dry-run; the rules are in docs/sources-and-rules.md",
+        )
+    catalog = _write_catalog(out, rows)
+    records = [_write_shard(out, shard, workers, on_light) for shard in shards]
+    tallies = tally(rows)
+    manifest = {
+        "schema": MIXHQ_SCHEMA,
+        "samples": sum(one.accepted for one in tallies.values()),
+        "inputs": inputs,
+        "sources": {name: one.to_dict() for name, one in tallies.items()},
+        "libraries": images.library_versions(),
+        "catalog": {**asdict(catalog), "rows": len(rows)},
+        "shards": [
+            {**asdict(record), "samples": len(shard.lights)}
+            for record, shard in zip(records, shards, strict=True)
+        ],
+    }
+    storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
+    data = json.dumps(manifest, indent=1).encode() + b"\n"
+    storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
+    return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A planned shard: its name below the folder, the lights in order with their sidecars, its size."""
+
+    name: str
+    lights: list[Seen]
+    bytes: int
+
+
+def plan_shards(seen: Sequence[Seen], samples_per_shard: int) -> tuple[list[CatalogRow], list[Shard]]:
+    """Where each accepted light will lie: the finished catalog rows, and the shards."""
+    accepted = sorted(
+        (index for index, one in enumerate(seen) if one.row.accepted),
+        key=lambda index: randomness.rank(0, seen[index].row.key, "order"),
+    )
+    rows = [one.row for one in seen]
+    shards = []
+    for number, part in enumerate(balanced_parts(accepted, samples_per_shard)):
+        name, place, lights = f"shards/mixhq-{number:05d}.tar", 0, []
+        for index in part:
+            row = rows[index]
+            place += tarfile.BLOCKSIZE + _padded(len(_sidecar(row))) + tarfile.BLOCKSIZE
+            rows[index] = replace(row, shard=name, member=f"{row.key}.light.{row.extension}", offset=place)
+            place += _padded(row.light_bytes)
+            lights.append(Seen(rows[index], seen[index].locator))
+        size = -(-(place + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+        shards.append(Shard(name, lights, size))
+    return rows, shards
+
+
+def balanced_parts(items: Sequence[int], largest: int) -> Iterator[Sequence[int]]:
+    """As few consecutive parts of at most `largest` items as possible, whose sizes differ by at most one."""
+    count = -(-len(items) // largest)
+    start = 0
+    for part in range(count):
+        size = len(items) // count + (part < len(items) % count)
+        yield items[start : start + size]
+        start += size
+
+
+def _padded(size: int) -> int:
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _sidecar(row: CatalogRow) -> bytes:
+    """A light's JSON: the same keys and types in every sample."""
+    facts = {
+        "key": row.key,
+        "source": row.source,
+        "name": row.name,
+        "frame": row.frame,
+        "sha256": row.sha256,
+        "transform": row.transform,
+        "width": row.light_width,
+        "height": row.light_height,
+    }
+    return json.dumps(facts, indent=1).encode() + b"\n"
+
+
+def _write_catalog(out: str, rows: Sequence[CatalogRow]) -> FileRecord:
+    path = storage.join(out, MIXHQ_CATALOG)
+    dicts = [row.to_dict() for row in rows]
+    if storage.exists(path):
+        if read_rows(path, CATALOG_SCHEMA) != dicts:
+            raise DimmagenError(
+                f"{out} was begun from other inputs and not finished",
+                "choose another --out, or delete it to build it anew",
+            )
+        data = storage.read(path)
+    else:
+        data = write_rows(path, dicts, CATALOG_SCHEMA)
+    return FileRecord(MIXHQ_CATALOG, len(data), images.sha256(data))
+
+
+def _write_shard(out: str, shard: Shard, workers: int, on_light: Callable[[], None]) -> FileRecord:
+    path = storage.join(out, shard.name)
+    if storage.exists(path):
+        kept = _kept_shard(path, shard)
+        if kept is not None:
+            for _ in shard.lights:
+                on_light()
+            return kept
+    with storage.atomic_writer(path) as file:
+        tar = TarWriter(file)
+        datas = ordered_map(_stored_light, shard.lights, workers)
+        for one, data in zip(shard.lights, datas, strict=True):
+            tar.add(f"{one.row.key}.json", _sidecar(one.row))
+            if tar.add(one.row.member, data) != one.row.offset:
+                raise AssertionError(f"{one.row.member} is not where the catalog says")
+            on_light()
+        size, sha256 = tar.finish()
+    return FileRecord(shard.name, size, sha256)
+
+
+def _stored_light(one: Seen) -> bytes:
+    data = load_light(scanned_ref(one)).data
+    if images.sha256(data) != one.row.light_sha256:
+        raise DimmagenError(
+            f"{one.row.name} of {one.row.source} decodes differently than a moment ago",
+            "run the command again",
+        )
+    return data
+
+
+def _kept_shard(path: str, shard: Shard) -> FileRecord | None:
+    """The record of a shard that a stopped run has published, when it holds what the catalog says."""
+    data = storage.read(path)
+    whole = len(data) == shard.bytes and all(
+        images.sha256(data[one.row.offset : one.row.offset + one.row.light_bytes]) == one.row.light_sha256
+        for one in shard.lights
+    )
+    return FileRecord(shard.name, len(data), images.sha256(data)) if whole else None
+
+
+def _card(tallies: dict[str, Tally], inputs: dict) -> str:
+    lines = [
+        "---",
+        "pretty_name: MixHQ",
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        "  - split: train",
+        '    path: "shards/mixhq-*.tar"',
+        "---",
+        "# MixHQ",
+        "",
+        f"{sum(one.accepted for one in tallies.values())} well-lit photos, selected by dimmagen from",
+        f"{sum(one.seen for one in tallies.values())} candidates by rules of version {inputs['rules_version']}.",
+        "`catalog/` has one row for every candidate, with the verdict and its reason. Photos that were not",
+        "changed keep the bytes of their files, with all the metadata in them.",
+        "",
+        "| source | seen | accepted | rejected | terms |",
+        "|---|---:|---:|---|---|",
+    ]
+    for name, one in tallies.items():
+        source = SOURCES[name]
+        rejected = ", ".join(f"{count} {rule}" for rule, count in sorted(one.rejected.items())) or "none"
+        lines.append(f"| {source.title} | {one.seen} | {one.accepted} | {rejected} | {source.terms} |")
+    options = " ".join(
+        f"--source {name}" if name == "sample" else f"--source {name}=PATH" for name in tallies
+    )
+    exclude = inputs["exclude"]
+    if exclude["pictures"]:
+        options += " --exclude PATH"
+        lines += ["", f"Scenes of {exclude['pictures']} excluded pictures were left out."]
+    options += f" --samples-per-shard {inputs['samples_per_shard']}"
+    lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
+    return "\n".join(lines)
