@@ -275,6 +275,8 @@ def _kept_shard(path: str, shard: Shard) -> FileRecord | None:
 
 
 def _card(tallies: dict[str, Tally], inputs: dict) -> str:
+    seen = sum(one.seen for one in tallies.values())
+    accepted = sum(one.accepted for one in tallies.values())
     lines = [
         "---",
         "pretty_name: MixHQ",
@@ -286,8 +288,8 @@ def _card(tallies: dict[str, Tally], inputs: dict) -> str:
         "---",
         "# MixHQ",
         "",
-        f"{sum(one.accepted for one in tallies.values())} well-lit photos, selected by dimmagen from",
-        f"{sum(one.seen for one in tallies.values())} candidates by rules of version {inputs['rules_version']}.",
+        f"{accepted} well-lit photos, selected by dimmagen from {seen} candidates by the rules of version",
+        f"{inputs['rules_version']}.",
         "`catalog/` has one row for every candidate, with the verdict and its reason. Photos that were not",
         "changed keep the bytes of their files, with all the metadata in them.",
         "",

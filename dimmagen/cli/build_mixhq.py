@@ -29,7 +29,7 @@ from dimmagen.sources.scenes import Scenes
     "--exclude",
     multiple=True,
     metavar="PATH",
-    help="Leave out every picture that shows a scene of the pictures in PATH (an evaluation split). Repeatable.",
+    help="Leave out every picture that shows a scene of those in PATH (an evaluation split). Repeatable.",
 )
 @click.option(
     "--out", default=MIXHQ_DEFAULT, show_default=True, metavar="FOLDER", help="Where to make MixHQ."
@@ -104,9 +104,8 @@ def _verdict_table(tallies: dict[str, mixhq.Tally]) -> Table:
     for name, one in tallies.items():
         reasons = ", ".join(f"{rule} {count}" for rule, count in one.rejected.most_common())
         table.add_row(name, str(one.seen), str(one.accepted), str(one.rejected.total()), reasons)
-    totals = [
-        sum(counts) for counts in zip(*((t.seen, t.accepted, t.rejected.total()) for t in tallies.values()))
-    ]
     table.add_section()
-    table.add_row("all", *map(str, totals), "")
+    everything = tallies.values()
+    seen, accepted = sum(one.seen for one in everything), sum(one.accepted for one in everything)
+    table.add_row("all", str(seen), str(accepted), str(seen - accepted), "")
     return table
