@@ -152,11 +152,8 @@ def _print_plan(plan: Plan, lights: LightSet, out: str) -> None:
 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
-    made = (
-        f"{progress.made} made now, {progress.rate:.1f} pairs/s"
-        if progress.made
-        else "all were there already"
-    )
+    new = counts.pairs - progress.done_before
+    made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all were there already"
     click.echo(
         f"{out} is complete: {counts.pairs} pairs of {counts.lights} photos in {counts.shards} shards, "
         f"{size / 1e6:.0f} MB ({made}).\n"

@@ -24,8 +24,8 @@ class PairProgress:
         self._task = self._bar.add_task("", total=1, shards="", rate="", visible=False)
         self._shards = self._all_shards = 0
         self._start = time.monotonic()
-        self.made = 0
-        self.seconds = 0.0
+        self.done_before = 0
+        self._made = 0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -37,23 +37,22 @@ class PairProgress:
         self._bar.stop()
 
     def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None:
-        self._shards, self._all_shards = done_shards, shards
+        self._shards, self._all_shards, self.done_before = done_shards, shards, done_pairs
         self._start = time.monotonic()
         self._bar.update(self._task, total=pairs, completed=done_pairs, shards=self._text(), visible=True)
 
     def pairs(self, count: int) -> None:
-        self.made += count
-        self.seconds = time.monotonic() - self._start
-        self._bar.update(self._task, advance=count, rate=f"{self.rate:.1f} pairs/s")
+        self._made += count
+        self._bar.update(self._task, advance=count, rate=f"{self._made / self.seconds:.1f} pairs/s")
 
     def shard(self) -> None:
         self._shards += 1
         self._bar.update(self._task, shards=self._text())
 
     @property
-    def rate(self) -> float:
-        """Pairs per second of this run, start of the workers included."""
-        return self.made / self.seconds if self.seconds else 0.0
+    def seconds(self) -> float:
+        """Since the work began, the start of the workers included."""
+        return time.monotonic() - self._start
 
     def _text(self) -> str:
         return f"{self._shards}/{self._all_shards} shards"

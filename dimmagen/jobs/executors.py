@@ -6,7 +6,7 @@ pixel enters Ray's object store.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from dimmagen.errors import DimmagenError, UsageError
@@ -55,7 +55,12 @@ def run_ray(
         DimmagenError: what a job raised; or a job's actor died more than `DEATHS_A_JOB` times.
     """
     with _connected_ray(workers, address) as ray:
-        actor_class = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=DEATHS_A_JOB)(_Actor)
+        actor_class = ray.remote(
+            num_cpus=1,
+            max_restarts=-1,
+            max_task_retries=DEATHS_A_JOB,
+            concurrency_groups={"status": 1},
+        )(_Actor)
         queue = iter(jobs)
         running: dict[Any, tuple[Any, Any]] = {}
 
@@ -69,6 +74,7 @@ def run_ray(
                 give(actor)
             while running:
                 finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+                on_pairs(_pairs_made(ray, [actor for actor, _ in running.values()]))
                 for reference in finished:
                     actor, job = running.pop(reference)
                     record = _result(ray, reference, job)
@@ -80,13 +86,34 @@ def run_ray(
 
 
 class _Actor:
-    """Runs in a Ray worker process."""
+    """Runs in a Ray worker process; one thread works, another answers how far it is."""
 
     def __init__(self, build_worker: Callable[[], Worker]) -> None:
         self.worker = build_worker()
+        self.made = 0
 
     def run(self, job: Any) -> Any:
-        return self.worker(job, lambda: None)
+        return self.worker(job, self._count)
+
+    def _count(self) -> None:
+        self.made += 1
+
+    def take_count(self) -> int:
+        """Pairs made since the last call."""
+        made = self.made
+        self.made -= made
+        return made
+
+
+def _pairs_made(ray: Any, actors: list) -> int:
+    """Made since the last time, as far as the actors answer: one that is being started anew does not."""
+    calls = [actor.take_count.options(concurrency_group="status").remote() for actor in actors]
+    ready, _ = ray.wait(calls, num_returns=len(calls), timeout=_POLL_SECONDS)
+    made = 0
+    for call in ready:
+        with suppress(ray.exceptions.RayError):
+            made += ray.get(call)
+    return made
 
 
 def _result(ray: Any, reference: Any, job: Any) -> Any:

@@ -1,0 +1,57 @@
+"""A tiny real data set for the tests of shards, jobs and verification."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from skimage import data
+
+from dimmagen import images
+from dimmagen.dimming import Dimmer
+from dimmagen.jobs.dataset import Execution, Progress, make_dataset
+from dimmagen.jobs.pairs import PairSettings
+from dimmagen.jobs.resume import Resume
+from dimmagen.lights import open_lights
+from dimmagen.manifest import Manifest
+
+build_dimmer = partial(Dimmer.from_profile, "linear")
+
+
+def write_photos(folder: Path, count: int) -> Path:
+    """Crops of scikit-image's photos, every second one as JPEG, so that light fields differ in type."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    photos = [data.astronaut(), data.coffee(), data.chelsea()]
+    for index in range(count):
+        photo = photos[index % len(photos)]
+        top, left = 7 * (index // 3), 11 * (index // 3)
+        crop = np.ascontiguousarray(photo[top : top + 256, left : left + 264 + index])
+        if index % 2:
+            Image.fromarray(crop).save(folder / f"photo{index:02d}.jpg", quality=90)
+        else:
+            (folder / f"photo{index:02d}.png").write_bytes(images.encode_png(crop))
+    (folder / "tiny.png").write_bytes(images.encode_png(np.zeros((8, 8, 3), np.uint8)))  # rejected by size
+    return folder
+
+
+def make(
+    photos: Path | str,
+    out: Path,
+    *,
+    execution: Execution | None = None,
+    resume: Resume = "if-possible",
+    progress: Progress | None = None,
+    **settings,
+) -> Manifest:
+    """Make a data set of the photos with the `linear` profile, by default serially, 3 pairs a shard."""
+    settings.setdefault("samples_per_shard", 3)
+    return make_dataset(
+        open_lights([str(photos)]),
+        build_dimmer,
+        str(out),
+        PairSettings(**settings),
+        execution or Execution("serial"),
+        resume,
+        progress,
+    )
