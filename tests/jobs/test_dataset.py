@@ -1,0 +1,245 @@
+"""The promises of `dim`: same bytes however it is run, nothing lost when it is stopped."""
+
+import json
+import os
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from dimmagen.comparison import assert_same_dataset
+from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.jobs.dataset import Execution
+from dimmagen.jobs.resume import OutFolder
+from dimmagen.verification import verify_dataset
+from tests.dataset_helpers import make, write_photos
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "photos", 8)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photos, tmp_path_factory):
+    """What a run makes that nothing happens to: 8 photos, 2 variants, 6 shards."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    make(photos, out, variants=2)
+    return out
+
+
+class StopAfter:
+    """Stops a run after some shards, as a kill would: nothing is tidied by the driver."""
+
+    def __init__(self, shards: int) -> None:
+        self.left = shards
+
+    def begin(self, *_): ...
+
+    def pairs(self, _): ...
+
+    def shard(self):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def files(out):
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+def test_the_layout_is_that_of_the_conventions_and_verifies(undisturbed):
+    shards = [f"train-{index:05d}" for index in range(6)]
+    assert files(undisturbed) == sorted(
+        ["README.md", "croissant.json", "manifest.json", "rejected/candidates.parquet"]
+        + [f"shards/{shard}.tar" for shard in shards]
+        + [f"metadata/{shard}.parquet" for shard in shards]
+    )
+    assert verify_dataset(str(undisturbed)).faults == []
+    rejected = pq.read_table(undisturbed / "rejected/candidates.parquet").to_pylist()
+    assert [row["name"] for row in rejected] == ["tiny.png"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_ray_makes_the_bytes_of_the_serial_run_with_any_number_of_workers(
+    workers, photos, undisturbed, tmp_path
+):
+    make(photos, tmp_path / "out", variants=2, execution=Execution("ray", workers))
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+def test_working_directory_time_zone_umask_and_threads_change_nothing(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(photos.parent)
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    time.tzset()
+    umask = os.umask(0o077)
+    try:
+        make("photos", tmp_path / "out", variants=2)
+    finally:
+        os.umask(umask)
+        monkeypatch.undo()
+        time.tzset()
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 5])
+def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(
+    stopped_after, photos, undisturbed, tmp_path
+):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(stopped_after))
+    kept = [path.stat().st_mtime_ns for path in sorted((out / "shards").iterdir())]
+    assert len(kept) == stopped_after
+    assert not (out / "manifest.json").exists()
+    make(photos, out, variants=2, resume="always")
+    assert_same_dataset(undisturbed, out)
+    after = [path.stat().st_mtime_ns for path in sorted((out / "shards").iterdir())]
+    assert after[:stopped_after] == kept, "a complete shard was made again"
+
+
+def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resume(
+    photos, undisturbed, tmp_path
+):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(2))
+    (out / "shards/.train-00002.tar.4711.tmp").write_bytes(b"half a shard")
+    (out / "shards/train-00002.tar").write_bytes(b"a shard whose parquet was never written")
+    (out / ".dimmagen/records/.train-00002.json.4711.tmp").write_bytes(b"{")
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "parquet"])
+def test_a_damaged_shard_is_made_again_by_the_same_command(damage, photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, variants=2)
+    path = out / ("metadata/train-00001.parquet" if damage == "parquet" else "shards/train-00001.tar")
+    data = bytearray(path.read_bytes())
+    if damage == "remove":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
+def test_more_variants_keep_the_shards_that_are_there(photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, variants=1)
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    assert {name: after[name] for name in before} == before
+
+
+def test_more_photos_keep_the_bytes_of_the_pairs_that_are_there(photos, undisturbed, tmp_path):
+    more = write_photos(tmp_path / "more", 10)
+    make(more, tmp_path / "out", variants=2)
+
+    def pair_hashes(out):
+        tables = [pq.read_table(path) for path in sorted((out / "metadata").iterdir())]
+        columns = ("key", "dark_sha256", "light_sha256", "gamma", "noise_seed")
+        return {tuple(row[name] for name in columns) for table in tables for row in table.to_pylist()}
+
+    assert pair_hashes(undisturbed) < pair_hashes(tmp_path / "out")
+
+
+def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(photos, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, seed=0)
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    with pytest.raises(UsageError) as refusal:
+        make(photos, out, seed=5, samples_per_shard=4)
+    message = str(refusal.value)
+    for part in (
+        "3 complete shards",
+        "seed: 0 → 5",
+        "samples_per_shard: 3 → 4",
+        "--shards",
+        "--resume never",
+    ):
+        assert part in message
+    assert "variants" not in message
+    assert {name: (out / name).read_bytes() for name in files(out)} == before
+
+
+def test_fewer_variants_are_refused_and_nothing_is_removed(photos, tmp_path):
+    make(photos, tmp_path / "out", variants=2)
+    with pytest.raises(UsageError, match="variants: 2 → 1"):
+        make(photos, tmp_path / "out", variants=1)
+    assert verify_dataset(str(tmp_path / "out")).faults == []
+
+
+def test_resume_never_discards_what_another_run_made(photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, seed=7, samples_per_shard=1)
+    make(photos, out, variants=2, resume="never")
+    assert_same_dataset(undisturbed, out)
+
+
+def test_resume_always_wants_something_to_resume(photos, tmp_path):
+    with pytest.raises(UsageError, match="no run to go on with"):
+        make(photos, tmp_path / "out", resume="always")
+    assert files(tmp_path) == []
+
+
+def test_a_folder_with_other_files_is_refused_and_left_as_it_was(photos, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    for resume in ("if-possible", "never"):
+        with pytest.raises(UsageError, match=r"thesis\.tex"):
+            make(photos, out, resume=resume)
+    assert files(out) == ["thesis.tex"]
+
+
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_one_works(photos, tmp_path):
+    out = tmp_path / "out"
+    with OutFolder(str(out)).locked(), pytest.raises(DimmagenError, match="another run is writing"):
+        make(photos, out)
+    make(photos, out)
+
+
+def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_shards(
+    photos, tmp_path, undisturbed
+):
+    copy = write_photos(tmp_path / "copy", 8)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(copy, out, variants=2, progress=StopAfter(2))
+
+    class Vanish(StopAfter):
+        def shard(self):
+            for path in copy.iterdir():
+                path.unlink()
+
+    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made"):
+        make(copy, out, variants=2, progress=Vanish(0))
+    assert len(list((out / "shards").iterdir())) == 3
+    write_photos(copy, 8)
+    make(copy, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
+def test_lights_of_two_file_types_are_declared_to_hugging_face(undisturbed):
+    card = (undisturbed / "README.md").read_text()
+    assert "name: light.jpg" in card
+    assert "name: light.png" in card
+
+
+def test_the_manifest_holds_no_place_time_or_worker(undisturbed, tmp_path):
+    text = (undisturbed / "manifest.json").read_text()
+    assert str(undisturbed.parent) not in text
+    assert not {"workers", "executor", "time", "host"} & set(json.loads(text)["settings"])
