@@ -163,6 +163,7 @@ def save_profile(
             for file, tensors in model.files.items():
                 contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
                 save_file(contiguous, unfinished / file)
+                (unfinished / file).chmod(0o644)
         entries = {
             model.kind: {
                 "files": {file: _sha256(unfinished / file) for file in sorted(model.files)},
