@@ -25,6 +25,7 @@ from dimmagen.profiles.realism import floors
 from dimmagen.profiles.realism.measures import Measured, Reference, measure
 from dimmagen.profiles.realism.noise import NoiseStatistics
 from dimmagen.profiles.realism.two_sample import patch_features
+from dimmagen.storage import atomic_write
 
 Scene = tuple[str, np.ndarray, np.ndarray]  # name, dark, light
 Mode = Literal["gamma1", "matched"]
@@ -115,7 +116,7 @@ def evaluate(
     draws: int = 4,
     seed: int = 0,
     workers: int = 1,
-    on_pair: Callable[[], None] = lambda: None,
+    on_pair: Callable[[], object] = lambda: None,
 ) -> list[PairResult]:
     """Measure dimmers and floors on held-out pairs.
 
@@ -206,7 +207,7 @@ def dump(dimmers: Mapping[str, Dimmer], pairs: Sequence[Pair], folder: Path, see
         target.mkdir(parents=True, exist_ok=True)
         for name, _, light in whole:
             [(_, picture)] = contender.darken(light, name, None, 1, seed)
-            (target / f"{name}.png").write_bytes(encode_png(picture))
+            atomic_write(target / f"{name}.png", encode_png(picture))
 
 
 def file_name(label: str) -> str:

@@ -16,9 +16,11 @@ from dimmagen.profiles.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 _PROFILE_COLOURS = ("#d1495b", "#1f77b4", "#2a9d4a", "#e08e0b", "#7b4fa3", "#12a5a5", "#b05c2a", "#c04fa0")
 _PLAIN_STYLES = ("--", ":")
 _MODE_TITLES = {"gamma1": "gamma 1", "matched": "gamma matched to the real mean"}
+_ROOM = 1.3  # how far beyond the real curve an axis goes: a floor that runs away does not squeeze the rest
 _FEWEST_PIXELS = 2e-4  # share of all pixels that a light level needs to be drawn
 _RC: dict[Any, Any] = {
     "font.size": 9,
+    "axes.titlesize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -27,6 +29,7 @@ _RC: dict[Any, Any] = {
 }
 
 
+@mpl.rc_context(_RC)
 def transfer_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     """Mean dark level at each light level, real and synthetic, in both modes."""
     counts = np.stack([result.counts for result in results])
@@ -35,19 +38,19 @@ def transfer_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     def pooled(curves: Sequence[np.ndarray]) -> np.ndarray:
         return (np.nan_to_num(np.stack(curves)) * counts).sum(0)[seen] / counts.sum(0)[seen]
 
-    levels = np.flatnonzero(seen)
+    levels, real = np.flatnonzero(seen), pooled([result.transfer for result in results])
     figure, panels = _panels(2, sharey=True)
     for panel, mode in zip(panels, MODES, strict=True):
         for label, style in _synthetic(results, dimmers):
             panel.plot(levels, pooled([r.shot(label, mode).transfer for r in results]), label=label, **style)
-        panel.plot(
-            levels, pooled([r.transfer for r in results]), label="real", color="black", lw=2.4, zorder=1
-        )
+        panel.plot(levels, real, label="real", color="black", lw=2.4, zorder=1)
         panel.set(title=_MODE_TITLES[mode], xlabel="light illumination, grey level")
+        panel.set_ylim(0, _ROOM * real.max())
     panels[0].set_ylabel("mean dark illumination, grey level")
     return _svg(figure)
 
 
+@mpl.rc_context(_RC)
 def noise_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     """Deviation of luma and chroma residuals against the dark picture's intensity, gamma matched."""
 
@@ -64,13 +67,13 @@ def noise_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
             panel.plot(*pooled(shots, f"{part}_curve"), marker="o", ms=3, label=label, **style)
         real = pooled([result.noise for result in results], f"{part}_curve")
         panel.plot(*real, marker="o", ms=4, label="real", color="black", lw=2.4, zorder=1)
-        panel.set(
-            title=f"{part} noise, gamma matched", xlabel="dark illumination, grey level", ylim=(0, None)
-        )
+        panel.set(title=f"{part} noise, gamma matched", xlabel="dark illumination, grey level")
+        panel.set(xlim=(0, _ROOM * real[0].max()), ylim=(0, None))
     panels[0].set_ylabel("deviation of the residual, grey levels")
     return _svg(figure)
 
 
+@mpl.rc_context(_RC)
 def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     """Histograms of luma and chroma residuals on flat areas, gamma matched, logarithmic."""
     levels = np.arange(-LARGEST_RESIDUAL, LARGEST_RESIDUAL + 1)
@@ -90,6 +93,7 @@ def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     return _svg(figure)
 
 
+@mpl.rc_context(_RC)
 def pairs_plot(results: Sequence[PairResult], dimmers: Sequence[str], mode: Mode = "gamma1") -> str:
     """A dot for each pair, so that a mean that hides opposite errors is seen."""
     shown = {
@@ -125,19 +129,14 @@ def _synthetic(results: Sequence[PairResult], dimmers: Sequence[str]) -> Iterato
 
 
 def _panels(count: int, height: float = 3.4, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    with mpl.rc_context(_RC):
-        figure = Figure(figsize=(10, height), layout="constrained")
-        panels = figure.subplots(1, count, sharey=sharey, squeeze=False)[0]
-    return figure, list(panels)
+    figure = Figure(figsize=(10, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, sharey=sharey, squeeze=False)[0])
 
 
 def _svg(figure: Figure, legend: bool = True) -> str:
-    with mpl.rc_context(_RC):
-        if legend:
-            handles, labels = figure.axes[0].get_legend_handles_labels()
-            figure.legend(
-                handles, labels, loc="outside lower center", ncols=min(len(labels), 6), frameon=False
-            )
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
+    if legend:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), frameon=False)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()

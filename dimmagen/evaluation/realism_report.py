@@ -45,12 +45,11 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One scene as the camera and every contender show it: PNG files under their captions."""
+    """One scene as the camera and every contender show it: caption, PNG of the whole and of a detail."""
 
     name: str
     gain: float
-    whole: list[tuple[str, bytes]]
-    detail: list[tuple[str, bytes]]
+    pictures: list[tuple[str, bytes, bytes]]
 
 
 def html_report(
@@ -90,7 +89,7 @@ def html_report(
             *(_table(summary, mode, labels) for mode in MODES),
             *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
             f"<h2>Pictures</h2><p>Gamma matched; every dark picture with the gain given. Below each "
-            f"scene its middle {_DETAIL} pixels.</p>",
+            f"its middle {_DETAIL} pixels.</p>",
             *(_panel_html(panel) for panel in panels),
             "<h2>What the measures mean</h2><dl>",
             *(f"<dt>{_SECTIONS[item]}<dd>{text}" for item, text in _MEANINGS.items()),
@@ -113,14 +112,8 @@ def picture_panels(dimmers: Mapping[str, Dimmer], pairs: Sequence[Pair], seed: i
         for contender in contenders:
             [(_, picture)] = contender.darken(light, name, mean, 1, seed)
             pictures.append((contender.label, _gained(picture, gain)))
-        panels.append(
-            Panel(
-                name,
-                gain,
-                [(label, encode_png(_reduced(picture))) for label, picture in pictures],
-                [(label, encode_png(_detail(picture))) for label, picture in pictures],
-            )
-        )
+        files = [(label, encode_png(_reduced(one)), encode_png(_detail(one))) for label, one in pictures]
+        panels.append(Panel(name, gain, files))
     return panels
 
 
@@ -135,7 +128,7 @@ def _table(summary: Summary, mode: Mode, dimmers: Sequence[str]) -> str:
         section = _SECTIONS[measure.item]
         if not any(f">{section}<" in row for row in rows):
             rows.append(f"<tr class=s><th colspan={len(labels) + 1}>{section}</th>")
-        rows.append(f"<tr><th>{measure.label} <small>{measure.unit}</small>{''.join(cells)}")
+        rows.append(f"<tr><th>{measure.label} <small>({measure.unit})</small>{''.join(cells)}")
     return f"<h2>Dimmed with {_MODE_TITLES[mode]}</h2><table><tr><th>{heads}{''.join(rows)}</table>"
 
 
@@ -154,23 +147,19 @@ def _cells(
 def _cell(measure: Measure, estimate: Estimate | None) -> str:
     if estimate is None:
         return "—"
-    interval = f"<small>{estimate.low:.3g} … {estimate.high:.3g}</small>"
+    digits = measure.digits
+    interval = f"<small>{estimate.low:.{digits}f} … {estimate.high:.{digits}f}</small>"
     return f"{estimate.text(measure)} {interval}"
 
 
 def _panel_html(panel: Panel) -> str:
-    def figures(pictures: Sequence[tuple[str, bytes]], kind: str) -> str:
-        return "".join(
-            f"<figure><img class={kind} alt='{escape(label)}' src='{_data('png', data)}'>"
-            f"<figcaption>{escape(label)}</figcaption></figure>"
-            for label, data in pictures
-        )
-
-    return (
-        f"<h3>{escape(panel.name)}, gain {panel.gain:g}</h3>"
-        f"<div class=row>{figures(panel.whole, 'whole')}</div>"
-        f"<div class=row>{figures(panel.detail, 'detail')}</div>"
+    figures = "".join(
+        f"<figure><img alt='{escape(label)}' src='{_data('png', whole)}'>"
+        f"<img class=detail alt='{escape(label)}, detail' src='{_data('png', detail)}'>"
+        f"<figcaption>{escape(label)}</figcaption></figure>"
+        for label, whole, detail in panel.pictures
     )
+    return f"<h3>{escape(panel.name)}, gain {panel.gain:g}</h3><div class=row>{figures}</div>"
 
 
 def _gained(picture: np.ndarray, gain: float) -> np.ndarray:
@@ -191,7 +180,7 @@ def _detail(picture: np.ndarray) -> np.ndarray:
 
 
 def _svg_image(svg: str, title: str) -> str:
-    return f"<img class=plot alt='{escape(title)}' src='{_data('svg+xml', svg.encode())}'>"
+    return f"<img alt='{escape(title)}' src='{_data('svg+xml', svg.encode())}'>"
 
 
 def _data(kind: str, data: bytes) -> str:
@@ -210,7 +199,7 @@ td small { display: block; white-space: nowrap } tr { border-bottom: 1px solid #
 tr.s th { padding-top: .9rem; color: #6b6b6b; font-weight: 600; border-bottom: 1px solid #bbb }
 tr > th:first-child { font-weight: normal } tr:first-child th { font-weight: 600 }
 .b { font-weight: 700 } .f { color: #777; font-weight: normal }
-img.plot { width: 100% } .row { display: flex; flex-wrap: wrap; gap: .5rem; margin-bottom: .5rem }
-figure { margin: 0 } figcaption { font-size: .78rem } img.whole { width: 270px }
-img.detail { width: 200px; image-rendering: pixelated } dt { font-weight: 600 } dd { margin: 0 0 .5rem }
+img { width: 100%; display: block } figure { margin: 0 } figcaption { font-size: .78rem }
+.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: .8rem .5rem }
+img.detail { image-rendering: pixelated; margin-top: 3px } dt { font-weight: 600 } dd { margin: 0 0 .5rem }
 """

@@ -38,7 +38,9 @@ class Estimate:
 
     def text(self, measure: Measure) -> str:
         """`0.126`, or for a signed measure `-0.35 | 0.68`: the mean and the mean of the absolute values."""
-        return f"{self.mean:+.2f} | {self.mean_absolute:.2f}" if measure.signed else f"{self.mean:.3f}"
+        if measure.signed:
+            return f"{self.mean:+.{measure.digits}f} | {self.mean_absolute:.{measure.digits}f}"
+        return f"{self.mean:.{measure.digits}f}"
 
 
 Summary = dict[str, dict[Mode, dict[str, Estimate]]]
@@ -71,9 +73,9 @@ def per_pair(results: Sequence[PairResult], label: str, mode: Mode) -> dict[str,
 
 
 def best_dimmers(summary: Summary, measure: Measure, mode: Mode, dimmers: Iterable[str]) -> set[str]:
-    """Labels of the profiles that no other beats in a measure; none where there is nothing to choose from."""
+    """Labels of the profiles that no other beats in the decimals shown; none if there is only one."""
     badness = {
-        label: summary[label][mode][measure.name].badness(measure)
+        label: round(summary[label][mode][measure.name].badness(measure), measure.digits)
         for label in dimmers
         if measure.name in summary[label][mode]
     }

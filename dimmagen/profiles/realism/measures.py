@@ -18,25 +18,30 @@ class Measure:
     signed: bool = False
     ideal: float = 0.0
 
+    @property
+    def digits(self) -> int:
+        """Decimals worth showing."""
+        return 2 if self.signed else 3
+
 
 MEASURES = (
-    Measure("mean_error", 1, "exposure: mean", "grey levels", signed=True),
-    Measure("histogram_distance", 1, "exposure: histogram", "grey levels"),
-    Measure("transfer_error", 1, "exposure: transfer curve", "grey levels"),
-    Measure("transfer_shape", 1, "exposure: curve at equal mean", "grey levels"),
+    Measure("mean_error", 1, "mean", "grey levels", signed=True),
+    Measure("histogram_distance", 1, "histogram at equal mean", "grey levels"),
+    Measure("transfer_error", 1, "transfer curve", "grey levels"),
+    Measure("transfer_shape", 1, "transfer curve at equal mean", "grey levels"),
     Measure("colour_error", 2, "colour", "CIEDE2000"),
     Measure("chromaticity_error", 2, "colour at equal illumination", "CIEDE2000"),
-    Measure("luma_noise", 3, "noise: luma level", "log2 ratio", signed=True),
-    Measure("chroma_noise", 3, "noise: chroma level", "log2 ratio", signed=True),
-    Measure("luma_curve", 3, "noise: luma against intensity", "log2 ratio"),
-    Measure("chroma_curve", 3, "noise: chroma against intensity", "log2 ratio"),
-    Measure("luma_kl", 4, "noise: luma residuals", "KL, nats"),
-    Measure("chroma_kl", 4, "noise: chroma residuals", "KL, nats"),
-    Measure("shape_kl", 4, "noise: shape at equal level", "KL, nats"),
-    Measure("channel_correlation", 5, "noise: channel correlation", "difference"),
-    Measure("lag1_picture", 5, "noise: lag 1, whole picture", "difference"),
-    Measure("luma_lags", 5, "noise: luma lags 1-2", "difference"),
-    Measure("chroma_lags", 5, "noise: chroma lags 1-2", "difference"),
+    Measure("luma_noise", 3, "luma noise", "log2 ratio", signed=True),
+    Measure("chroma_noise", 3, "chroma noise", "log2 ratio", signed=True),
+    Measure("luma_curve", 3, "luma noise by intensity", "log2 ratio"),
+    Measure("chroma_curve", 3, "chroma noise by intensity", "log2 ratio"),
+    Measure("luma_kl", 4, "luma residuals", "KL, nats"),
+    Measure("chroma_kl", 4, "chroma residuals", "KL, nats"),
+    Measure("shape_kl", 4, "luma residuals at equal level", "KL, nats"),
+    Measure("channel_correlation", 5, "channel correlation", "difference"),
+    Measure("lag1_picture", 5, "luma lag 1, whole picture", "difference"),
+    Measure("luma_lags", 5, "luma lags 1 and 2", "difference"),
+    Measure("chroma_lags", 5, "chroma lags 1 and 2", "difference"),
 )
 
 

@@ -1,0 +1,69 @@
+"""`dimmagen profile evaluate`: tables on the terminal, files on request, and clear refusals."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from simulated_camera import SimulatedCamera, simulated_light
+
+from dimmagen.cli.profile_evaluate import profile_evaluate
+from dimmagen.errors import UsageError
+from dimmagen.images import encode_png
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    for side in ("low", "high"):
+        (folder / side).mkdir()
+    for index in range(3):
+        light = simulated_light(index, 96, 128)
+        (folder / "high" / f"{index}.png").write_bytes(encode_png(light))
+        (folder / "low" / f"{index}.png").write_bytes(encode_png(SimulatedCamera().shoot(light, index)))
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(
+        profile_evaluate, [*map(str, arguments), "--workers", "1"], catch_exceptions=False
+    )
+
+
+def test_profiles_and_floors_stand_side_by_side_and_all_files_are_written(folder, tmp_path):
+    result = run(
+        *("linear", "lid:lid", "--pairs", folder, "--draws", 1),
+        *("--json", tmp_path / "r.json", "--html", tmp_path / "r.html", "--dump", tmp_path / "dark"),
+    )
+    assert result.exit_code == 0
+    for column in ("linear", "lid:lid", "plain gamma", "real, split halves", "luma noise (log2 ratio)"):
+        assert column in result.output
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert [c["label"] for c in content["contenders"] if not c["floor"]] == ["linear", "lid:lid"]
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    written = sorted(str(p.relative_to(tmp_path / "dark")) for p in (tmp_path / "dark").rglob("*.png"))
+    assert written == [
+        f"{d}/{i}.png" for d in ("lid-lid", "linear", "plain-gamma", "plain-linear") for i in range(3)
+    ]
+
+
+def test_only_the_named_pairs_are_measured(folder, tmp_path):
+    run("linear", "--pairs", folder, "--draws", 1, "--names", "2,0", "--json", tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text())["pairs"] == 2
+
+
+@pytest.mark.parametrize("spec", ["linear:", ":mdn", "linear:linear:default:more"])
+def test_a_spec_that_cannot_be_read_is_refused_with_an_example(folder, spec):
+    with pytest.raises(UsageError, match="write lol3 or lol3:mdn"):
+        run(spec, "--pairs", folder)
+
+
+def test_an_unknown_profile_is_refused_before_any_work(folder):
+    with pytest.raises(UsageError, match="there is no profile nowhere"):
+        run("nowhere", "--pairs", folder / "missing")
+
+
+def test_swapped_pairs_are_refused_by_name(folder, tmp_path):
+    (tmp_path / "low").symlink_to(folder / "high")
+    (tmp_path / "high").symlink_to(folder / "low")
+    with pytest.raises(UsageError, match="pair 0 seems swapped"):
+        run("linear", "--pairs", tmp_path)

@@ -1,0 +1,222 @@
+"""The suite ranks dimmers as they deserve, whoever does the work, and says so in every form."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from simulated_camera import SimulatedCamera, simulated_light
+
+from dimmagen import randomness
+from dimmagen.dimming import Dimmer, Draw
+from dimmagen.errors import UsageError
+from dimmagen.evaluation.realism import MODES, REAL, dump, evaluate, match_gamma
+from dimmagen.evaluation.realism_report import html_report
+from dimmagen.evaluation.realism_summary import ALL_MEASURES, as_json, best_dimmers, summarise
+from dimmagen.profiles.pairs import Pair, load_pairs
+from dimmagen.profiles.realism import Reference, measure
+from dimmagen.profiles.realism.measures import Measured
+
+CAMERA = SimulatedCamera()
+
+
+@dataclass(frozen=True)
+class SimulatedModel:
+    """A dark model that is a simulated camera; `power` makes its brightness another function of gamma."""
+
+    camera: SimulatedCamera = CAMERA
+    power: float = 1.0
+    spread: float = 0.0  # of a brightness that it draws for itself, as some closed-form models do
+    kind: str = "simulated"
+    gamma_range: tuple[float, float] = (0.5, 2.0)
+    tau: float = 1.0
+    exposure_spread: float = 0.0
+
+    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        own = np.exp(self.spread * randomness.normal(draw.noise_seed, "", 0, "own"))
+        mean = self.camera.mean * light.mean() / 128 * draw.gamma**self.power * draw.exposure * own
+        return replace(self.camera, mean=mean).shoot(light, draw.noise_seed)
+
+    def settings(self) -> dict:
+        return {"power": self.power}
+
+
+class KnowingModel(SimulatedModel):
+    def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
+        return -4.0
+
+
+def dimmer(model: SimulatedModel) -> Dimmer:
+    return Dimmer(model, "simulated", "0" * 64)
+
+
+def scene(index: int, side: int = 160) -> Pair:
+    light = simulated_light(index, side, side + 32)
+    dark = SimulatedModel().dim(light, Draw(1.0, 1.0, 1.0, noise_seed=1000 + index))
+    return Pair(f"scene-{index}", dark, light, "", "")
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return [scene(index) for index in range(4)]
+
+
+@pytest.fixture(scope="module")
+def dimmers():
+    return {
+        "true": dimmer(KnowingModel()),
+        "noisy": dimmer(SimulatedModel(replace(CAMERA, luma=3.0))),
+        "<tinted>": dimmer(SimulatedModel(replace(CAMERA, cast=(1.1, 1.0, 0.9)))),
+    }
+
+
+@pytest.fixture(scope="module")
+def results(dimmers, pairs):
+    return evaluate(dimmers, pairs, draws=2)
+
+
+@pytest.fixture(scope="module")
+def summary(results):
+    return summarise(results)
+
+
+@pytest.mark.parametrize("name", ["luma_noise", "luma_kl", "colour_error", "chromaticity_error", "auc"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_dimmer_that_is_the_camera_is_never_beaten(summary, dimmers, name, mode):
+    wanted = next(m for m in ALL_MEASURES if m.name == name)
+    assert "true" in best_dimmers(summary, wanted, mode, dimmers)
+
+
+def test_a_defect_is_seen_through_the_whole_suite(summary):
+    assert summary["noisy"]["matched"]["luma_noise"].mean == pytest.approx(np.log2(1.5), abs=0.05)
+    assert summary["<tinted>"]["matched"]["chromaticity_error"].mean > 1.5
+    assert summary["noisy"]["gamma1"]["auc"].mean > 0.9 > summary["true"]["gamma1"]["auc"].mean
+
+
+@pytest.mark.parametrize("name", ["luma_noise", "chroma_noise", "luma_kl", "chroma_kl"])
+def test_the_real_halves_are_near_ideal_and_plain_curves_far_from_it(summary, name):
+    floor, plain = summary[REAL]["gamma1"][name], summary["plain linear"]["gamma1"][name]
+    assert floor.mean_absolute < 0.05
+    assert plain.mean_absolute > 0.5
+
+
+def test_the_likelihood_is_told_only_for_models_that_know_one(summary):
+    assert summary["true"]["gamma1"]["nll"].mean == -4.0
+    assert "nll" not in summary["noisy"]["gamma1"]
+
+
+def test_the_numbers_do_not_depend_on_the_number_of_workers(dimmers, pairs):
+    one, two = (summarise(evaluate(dimmers, pairs[:2], draws=1, workers=workers)) for workers in (1, 2))
+    assert one == two
+
+
+def test_the_numbers_of_one_dimmer_do_not_depend_on_the_others(dimmers, pairs, summary):
+    alone = summarise(evaluate({"noisy": dimmers["noisy"]}, pairs, draws=2))
+    assert alone["noisy"] == summary["noisy"]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("mean", [6.0, 25.0, 70.0])
+def test_gamma_is_found_for_a_mean_whatever_it_does_to_the_picture(power, mean, index):
+    light = simulated_light(5, 160, 160)
+    model = dimmer(SimulatedModel(power=power, spread=0.3))
+    gamma = match_gamma(model, light, "pair", index, mean, seed=0)
+    draw = Draw(gamma, 1.0, 1.0, randomness.bits63(0, "pair", index, "noise"))
+    assert model.dim(light, draw).mean() == pytest.approx(mean, rel=0.02)
+
+
+def test_a_mean_that_no_gamma_gives_is_shown_as_the_error_that_is_left(pairs):
+    class Stubborn(SimulatedModel):
+        def dim(self, light, draw):
+            return super().dim(light, replace(draw, gamma=0.5))
+
+    results = evaluate({"stubborn": dimmer(Stubborn())}, pairs[:2], draws=1)
+    assert summarise(results)["stubborn"]["matched"]["mean_error"].mean < -8
+
+
+def test_one_pair_is_refused_for_want_of_an_unseen_one(dimmers, pairs):
+    with pytest.raises(UsageError, match="at least two"):
+        evaluate(dimmers, pairs[:1])
+
+
+def test_pictures_too_small_for_a_patch_have_no_two_sample_test():
+    small = [scene(index, side=24) for index in range(2)]
+    small = [replace(p, dark=p.dark[:, :24].copy(), light=p.light[:, :24].copy()) for p in small]
+    summary = summarise(evaluate({"true": dimmer(SimulatedModel())}, small, draws=1))
+    assert "auc" not in summary["true"]["gamma1"]
+    assert "mean_error" in summary["true"]["gamma1"]
+
+
+def test_the_interval_holds_the_mean_and_is_the_same_every_time(results, summary):
+    for modes in summary.values():
+        for estimates in modes.values():
+            assert all(e.low - 1e-9 <= e.mean <= e.high + 1e-9 for e in estimates.values())
+    assert summarise(results) == summary
+    assert summarise(results, seed=1) != summary
+
+
+def test_the_json_holds_every_number_as_plain_finite_values(summary, results, dimmers):
+    text = json.dumps(as_json(summary, results, dimmers, {"seed": 0}), allow_nan=False)
+    content = json.loads(text)
+    true = next(c for c in content["contenders"] if c["label"] == "true")
+    assert true["modes"]["gamma1"]["luma_kl"]["mean"] == summary["true"]["gamma1"]["luma_kl"].mean
+    assert true["dimmer"]["model"] == "simulated"
+    assert len(true["pairs"]) == 2 * len(results)
+    assert [c["floor"] for c in content["contenders"]] == [False, False, False, True, True, True]
+
+
+def test_the_report_is_one_file_that_needs_nothing_from_outside(summary, results, dimmers, pairs):
+    html = html_report(summary, results, dimmers, pairs, {"pairs": 4, "draws": 2, "seed": 0})
+    sources = re.findall(r"(?:src|href)=(['\"]?)(.{12})", html)
+    assert sources
+    assert all(start.startswith("data:image/") for _, start in sources)
+    assert html.count("data:image/svg+xml") == 4
+    assert html.count("data:image/png") == 2 * 3 * (2 + len(dimmers) + 2)  # whole and detail, 3 scenes
+    assert "&lt;tinted&gt;" in html
+    assert "<tinted>" not in html
+
+
+def test_an_outside_script_finds_the_same_numbers_in_the_dumped_pictures(shared_data, tmp_path):
+    script = shared_data.parent / "tools" / "realism.py"
+    if not script.is_file():
+        pytest.skip(f"no outside check at {script}")
+    names = ["97", "482", "107"]
+    real = shared_data / "lol" / "dev15"
+    for side in ("low", "high"):
+        (tmp_path / side).mkdir()
+        for name in names:
+            (tmp_path / side / f"{name}.png").symlink_to(real / side / f"{name}.png")
+    held_out = load_pairs(tmp_path)
+    dump({"a:linear": Dimmer.from_profile("linear")}, held_out, tmp_path / "dump")
+    folder = tmp_path / "dump" / "a-linear"
+
+    command = [sys.executable, str(script), *map(str, (tmp_path / "low", tmp_path / "high", folder))]
+    row = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    outside = [float(number) for number in re.findall(r"(?<=[ |])[+-]?\d+\.\d+", row)]
+
+    ours = []
+    for pair in held_out:
+        reference = Reference(pair.dark, pair.light)
+        synthetic = np.asarray(Image.open(folder / f"{pair.name}.png"))
+        ours.append(measure(reference, Measured(synthetic, reference)))
+    mean = {name: np.mean([one[name] for one in ours]) for name in ours[0]}
+    mean_absolute = {name: np.mean([abs(one[name]) for one in ours]) for name in ours[0]}
+    assert outside == pytest.approx(
+        [
+            mean_absolute["mean_error"],
+            mean["histogram_distance"],
+            mean["luma_kl"],
+            mean["luma_noise"],
+            mean_absolute["luma_noise"],
+            mean["chroma_noise"],
+            mean_absolute["chroma_noise"],
+            mean["channel_correlation"],
+            mean["lag1_picture"],
+        ],
+        abs=0.0101,
+    )
