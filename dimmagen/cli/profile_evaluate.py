@@ -11,9 +11,10 @@ from rich.table import Table
 
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import UsageError
-from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate
+from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitted_on
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, Summary, as_json, best_dimmers, summarise
 from dimmagen.profiles.pairs import check_pairs, load_pairs, refuse_unfit
+from dimmagen.profiles.profile import Profile, open_profile
 from dimmagen.storage import atomic_write
 
 _TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matched to each real mean"}
@@ -63,12 +64,18 @@ def profile_evaluate(
     dimmagen profile evaluate lol3 lol3:mdn linear --pairs lol/eval15 --html realism.html
     """
     console = Console(width=None if Console().is_terminal else _WIDTH_OF_FILES)
-    dimmers = {spec: _open(spec) for spec in profiles}
+    opened = {spec: _open(spec) for spec in profiles}
+    dimmers = {spec: dimmer for spec, (_, dimmer) in opened.items()}
     pairs = load_pairs(pairs_path, names.split(",") if names else None)
     findings = check_pairs(pairs)
     refuse_unfit(findings)
     for finding in findings:
         click.echo(f"Note: {finding}", err=True)
+    seen = {spec: pairs_fitted_on(profile, pairs) for spec, (profile, _) in opened.items()}
+    for spec, used in seen.items():
+        if used:
+            text = f"Note: {spec} was fitted on {', '.join(used)}: its numbers are better than they should be"
+            click.echo(text, err=True)
 
     steps = iter(
         track(range(len(pairs)), "Measuring pairs", console=console, disable=not console.is_terminal)
@@ -86,7 +93,9 @@ def profile_evaluate(
     for mode in MODES:
         console.print(_table(summary, mode, list(dimmers)))
 
-    settings = {"pairs": len(pairs), "draws": draws, "seed": seed}
+    settings: dict[str, object] = {"pairs": len(pairs), "draws": draws, "seed": seed}
+    if any(seen.values()):
+        settings["fitted on"] = "; ".join(f"{spec}: {', '.join(used)}" for spec, used in seen.items() if used)
     if json_path:
         text = json.dumps(as_json(summary, results, dimmers, settings), indent=1, allow_nan=False)
         atomic_write(json_path, text.encode())
@@ -101,15 +110,16 @@ def profile_evaluate(
             console.print(f"Wrote {written}")
 
 
-def _open(spec: str) -> Dimmer:
-    """A dimmer of NAME, NAME:MODEL or NAME:MODEL:COMPAT."""
+def _open(spec: str) -> tuple[Profile, Dimmer]:
+    """The profile and dimmer of NAME, NAME:MODEL or NAME:MODEL:COMPAT."""
     if Path(spec).is_dir():
-        return Dimmer.from_profile(spec)
+        return open_profile(spec), Dimmer.from_profile(spec)
     name, *rest = spec.split(":")
     if len(rest) > 2 or "" in (name, *rest):
         raise UsageError(f"{spec!r} is not NAME, NAME:MODEL or NAME:MODEL:COMPAT", "write lol3 or lol3:mdn")
     model = rest[0] if rest else None
-    return Dimmer.from_profile(name, model=model, compat=rest[1] if len(rest) > 1 else "default")
+    compat = rest[1] if len(rest) > 1 else "default"
+    return open_profile(name), Dimmer.from_profile(name, model=model, compat=compat)
 
 
 def _table(summary: Summary, mode: Mode, dimmers: list[str]) -> Table:

@@ -21,6 +21,7 @@ from dimmagen.dimming import Dimmer, Draw
 from dimmagen.errors import UsageError
 from dimmagen.images import encode_png
 from dimmagen.profiles.pairs import Pair
+from dimmagen.profiles.profile import Profile
 from dimmagen.profiles.realism import floors
 from dimmagen.profiles.realism.measures import Measured, Reference, measure
 from dimmagen.profiles.realism.noise import NoiseStatistics
@@ -168,6 +169,12 @@ def middle(picture: np.ndarray) -> np.ndarray:
     """The part of a picture that is measured: all of it up to 1024x1024, the middle of a larger one."""
     top, left = (max(0, (side - LARGEST_SIDE) // 2) for side in picture.shape[:2])
     return np.ascontiguousarray(picture[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE])
+
+
+def pairs_fitted_on(profile: Profile, pairs: Sequence[Pair]) -> list[str]:
+    """Names of the pairs that the profile says it was fitted on, by their dark pictures' SHA-256."""
+    used = {entry["dark_sha256"] for entry in profile.provenance.get("pairs", []) if "dark_sha256" in entry}
+    return [pair.name for pair in pairs if pair.dark_sha256 in used]
 
 
 def held_draw(dimmer: Dimmer, name: str, index: int, seed: int, gamma: float) -> Draw:
