@@ -1,0 +1,166 @@
+import io
+import struct
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from dimmagen.images import PictureError
+from dimmagen.sources import SOURCES, video
+
+RATE = 24
+
+
+def frame_level(index):
+    return 20 + 4 * index
+
+
+def make_clip(count=48, width=320, height=240, container="mp4", codec="libx264", options=None):
+    """A clip whose frame k is gray of level 20 + 4k, so that each frame tells which it is."""
+    place = tempfile.NamedTemporaryFile()  # noqa: SIM115 - its name outlives the block that writes it
+    flags = (
+        {"movflags": "faststart"} if container == "mp4" else {}
+    )  # the index in front: a cut clip still opens
+    with av.open(place.name, "w", format=container, options=flags) as output:
+        stream = output.add_stream(codec, rate=RATE, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(
+                np.full((height, width, 3), frame_level(index), np.uint8), "rgb24"
+            )
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return Path(place.name).read_bytes()
+
+
+def index_of(frame):
+    return round((float(frame.pixels.mean()) - 20) / 4)
+
+
+B_FRAMES = {"bf": "3", "g": "24", "x264-params": "b-adapt=0:b-pyramid=normal:open-gop=1"}
+
+
+def decode_order_differs(data):
+    with av.open(io.BytesIO(data)) as container:
+        times = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
+    return times != sorted(times)
+
+
+@pytest.mark.parametrize("count", [2, 5, 24, 25, 26, 27, 48])
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_with_b_frames_the_last_frame_shown_is_taken_and_not_the_last_in_the_file(count, container):
+    data = make_clip(count, options=B_FRAMES, container=container)
+    assert decode_order_differs(data) or count < 5
+    first, last = video.first_and_last_frame(data)
+    assert (index_of(first), index_of(last)) == (0, count - 1)
+
+
+def with_edit(data, start, count):
+    """The same MP4 with an edit list that shows `count` frames from frame `start` on."""
+    place = data.index(b"elst") + 4
+    version, entries = data[place], struct.unpack(">I", data[place + 4 : place + 8])[0]
+    assert (version, entries) == (0, 1)
+    movie = data.index(b"mvhd")
+    movie_scale = struct.unpack(">I", data[movie + 16 : movie + 20])[0]
+    media = data.index(b"mdhd")
+    media_scale = struct.unpack(">I", data[media + 16 : media + 20])[0]
+    media_start = struct.unpack(">i", data[place + 12 : place + 16])[0]
+    edit = struct.pack(">Ii", count * movie_scale // RATE, media_start + start * media_scale // RATE)
+    return data[: place + 8] + edit + data[place + 16 :]
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 48), (0, 30), (7, 41), (7, 20), (25, 10), (3, 1)])
+def test_frames_outside_the_edit_list_are_not_shown_and_do_not_count(start, count):
+    data = with_edit(make_clip(48, options=B_FRAMES), start, count)
+    first, last = video.first_and_last_frame(data)
+    assert (index_of(first), index_of(last)) == (start, start + count - 1)
+
+
+def test_a_4k_clip_gives_two_frames_of_1152x648():
+    source = SOURCES["inter4k"]
+    data = make_clip(3, 3840, 2160, options={"preset": "ultrafast", "bf": "0"})
+    examined = source.examine(data)
+    assert [one.frame for one in examined] == ["first", "last"]
+    for one, index in zip(examined, (0, 2), strict=True):
+        assert one.verdict.accepted
+        assert one.pixels.shape == (648, 1152, 3)
+        assert (one.transform, one.extension) == ("frame-x0.3", "png")
+        assert (one.facts.width, one.facts.height) == (3840, 2160)
+        assert abs(one.pixels.mean() - frame_level(index)) < 1.5
+        np.testing.assert_array_equal(source.light(data, one.frame), one.pixels)
+
+
+def test_the_reduction_antialiases_a_checkerboard_to_gray():
+    board = np.indices((360, 640)).sum(axis=0) % 2 * 255
+    frame = video.Frame(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 0, "yuv444p")
+    from dimmagen.sources.inter4k import _reduce
+
+    assert _reduce(frame.pixels).std() < 8
+    nearest = np.asarray(Image.fromarray(frame.pixels).resize((192, 108), Image.Resampling.NEAREST))
+    assert nearest.std() > 100
+
+
+def test_a_clip_of_one_frame_gives_one_light_and_a_reason():
+    first, last = SOURCES["inter4k"].examine(make_clip(1))
+    assert first.verdict.accepted
+    assert (last.verdict.accepted, last.verdict.rule) == (False, "one-frame")
+
+
+def test_the_colours_follow_the_matrix_that_the_clip_names():
+    """The same YUV triple under BT.601 and BT.709, against the standards' formulas; 2 is `unspecified`."""
+    bt601, bt709 = (0.299, 0.114), (0.2126, 0.0722)
+    for matrix, height, (red, blue) in (
+        (1, 360, bt709),
+        (5, 720, bt601),
+        (2, 360, bt601),
+        (2, 720, bt709),
+    ):
+        frame = av.VideoFrame(640, height, "yuv420p")
+        for plane, level in zip(frame.planes, (90, 100, 180), strict=True):
+            plane.update(bytes([level]) * plane.buffer_size)
+        frame.colorspace = matrix
+        luma, chroma_blue, chroma_red = (90 - 16) / 219, (100 - 128) / 224, (180 - 128) / 224
+        r, b = luma + 2 * (1 - red) * chroma_red, luma + 2 * (1 - blue) * chroma_blue
+        g = (luma - red * r - blue * b) / (1 - red - blue)
+        np.testing.assert_allclose(video._rgb(frame).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1)
+
+
+def test_a_cut_clip_gives_a_reason_for_both_frames_and_no_wrong_last_frame():
+    whole = make_clip(48, options=B_FRAMES)
+    assert whole.index(b"moov") < whole.index(b"mdat") < len(whole) * 2 // 3
+    with av.open(io.BytesIO(whole)) as container:
+        places = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
+    # Cut between two frames the rest decodes without a fault: only the file's own boxes tell that it is short.
+    cuts = [whole[:place] for place in (places[-1], places[-2], places[-1] + 5, 50)]
+    for data in (*cuts, b"", b"not a clip at all" * 100):
+        examined = SOURCES["inter4k"].examine(data)
+        assert [(one.frame, one.verdict.rule) for one in examined] == [
+            ("first", "unreadable"),
+            ("last", "unreadable"),
+        ]
+
+
+def test_a_playlist_under_a_clips_name_opens_no_other_file(tmp_path, monkeypatch):
+    (tmp_path / "secret.mp4").write_bytes(make_clip(2))
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        video.first_and_last_frame(playlist.encode())
+    monkeypatch.chdir(tmp_path)
+    concat = "ffconcat version 1.0\nfile secret.mp4\n"
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        video.first_and_last_frame(concat.encode())
+
+
+def test_the_ends_of_the_real_clips_are_those_of_a_full_decode(shared_data):
+    for path in sorted((shared_data / "sources" / "inter4k").glob("*.mp4")):
+        data = path.read_bytes()
+        first, last = video.first_and_last_frame(data)
+        with av.open(io.BytesIO(data)) as container:
+            shown = sorted(container.decode(video=0), key=lambda frame: frame.pts)
+        np.testing.assert_array_equal(first.pixels, video._rgb(shown[0]).pixels)
+        np.testing.assert_array_equal(last.pixels, video._rgb(shown[-1]).pixels)
