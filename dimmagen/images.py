@@ -6,6 +6,7 @@ The rules for what is converted and what is refused are written down in docs/sou
 import hashlib
 import importlib
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -16,7 +17,7 @@ from importlib.metadata import version
 from types import ModuleType
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from dimmagen.errors import DimmagenError
 
@@ -37,6 +38,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 PICTURE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _EXIF_ORIENTATION = 0x0112
+_ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -141,6 +143,8 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             yield image
     except DimmagenError:
         raise
+    except UnidentifiedImageError as error:
+        raise PictureError("unreadable", f"is no picture of a known kind ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise PictureError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow lets almost any exception out of a broken file: struct.error, SyntaxError, KeyError ...
@@ -194,7 +198,9 @@ def _is_sixteen_bit_png(data: bytes) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """An error as a reason for the catalog: the same for the same file, so without memory addresses."""
+    text = " ".join(_ADDRESS.sub("", str(error)).split())
+    return text[:200] or type(error).__name__
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

@@ -41,7 +41,8 @@ def list_candidates(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, Entry
         if not found:
             endings = " ".join(spec.source.extensions)
             raise UsageError(
-                f"{spec} holds nothing that the source can use", f"it takes files ending in {endings}"
+                f"{spec} holds no picture or clip that the source can use",
+                f"give a folder or archive of files whose names end in {endings}",
             )
         candidates.extend(found)
     return candidates
@@ -106,8 +107,8 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
     if verdict.accepted:
         try:
             data = read_entry(entry.locator)
-        except DimmagenError as error:
-            verdict = rejected("unreadable", error.what)
+        except DimmagenError:  # its message names the place, and the catalog names none
+            verdict = rejected("unreadable", "is damaged in its archive, or cannot be opened")
     if not verdict.accepted:
         return [
             Seen(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)

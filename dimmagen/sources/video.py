@@ -55,7 +55,7 @@ def first_and_last_frame(data: bytes) -> tuple[Frame, Frame]:
     except PictureError:
         raise
     except Exception as error:  # as with pictures: broken clips fail in many ways
-        reason = " ".join(str(error).split())[:200]
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise PictureError("unreadable", f"cannot be decoded: {reason}") from error
 
 

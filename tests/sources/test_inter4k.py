@@ -135,7 +135,7 @@ def test_a_cut_clip_gives_a_reason_for_both_frames_and_no_wrong_last_frame():
     assert whole.index(b"moov") < whole.index(b"mdat") < len(whole) * 2 // 3
     with av.open(io.BytesIO(whole)) as container:
         places = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
-    # Cut between two frames the rest decodes without a fault: only the file's own boxes tell that it is short.
+    # Cut between two frames, the rest decodes without a fault: only the boxes tell that the file is short.
     cuts = [whole[:place] for place in (places[-1], places[-2], places[-1] + 5, 50)]
     for data in (*cuts, b"", b"not a clip at all" * 100):
         examined = SOURCES["inter4k"].examine(data)

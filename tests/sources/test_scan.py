@@ -1,0 +1,183 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data as photos
+
+from dimmagen import images, sources
+from dimmagen.errors import UsageError
+from dimmagen.sources import SourceSpec, parse_specs
+from dimmagen.sources.scan import list_candidates, scan
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def enlarged(pixels, width, height):
+    return np.asarray(Image.fromarray(pixels).resize((width, height)))
+
+
+def rows_of(*texts, workers=2):
+    return [one.row for one in scan(list_candidates(parse_specs(texts)), workers=workers)]
+
+
+@pytest.fixture
+def mixed_folder(tmp_path):
+    """Good, small, broken, empty, equal and strange files under one roof."""
+    folder = tmp_path / "mixed"
+    save(folder / "a.png", photos.coffee())
+    save(folder / "b.png", photos.coffee()[:200])
+    save(folder / "d.jpg", photos.astronaut(), quality=90)
+    (folder / "c_copy_of_a.png").write_bytes((folder / "a.png").read_bytes())
+    (folder / "e_cut.jpg").write_bytes((folder / "d.jpg").read_bytes()[:-5000])
+    (folder / "f_empty.jpg").write_bytes(b"")
+    (folder / "g_text.jpg").write_text("<html>404</html>")
+    save(folder / "h_dot.png", np.zeros((1, 1, 3), np.uint8))
+    (folder / "notes.txt").write_text("not a picture by name: no candidate")
+    return folder
+
+
+def test_every_candidate_gets_one_row_with_a_verdict_and_a_reason(mixed_folder):
+    rows = rows_of(f"folder={mixed_folder}")
+    assert [(row.name, row.accepted, row.rule) for row in rows] == [
+        ("a.png", True, ""),
+        ("b.png", False, "folder-min-256"),
+        ("c_copy_of_a.png", False, "duplicate"),
+        ("d.jpg", True, ""),
+        ("e_cut.jpg", False, "unreadable"),
+        ("f_empty.jpg", False, "unreadable"),
+        ("g_text.jpg", False, "unreadable"),
+        ("h_dot.png", False, "folder-min-256"),
+    ]
+    for row in rows:
+        assert bool(row.reason) is not row.accepted
+        assert row.sha256 == images.sha256((mixed_folder / row.name).read_bytes())
+        assert row.key == f"folder-{row.sha256[:16]}"
+    duplicate = rows[2]
+    assert duplicate.reason == "has the same bytes as a.png"
+    assert duplicate.key == rows[0].key
+    assert (duplicate.light_bytes, duplicate.light_sha256, duplicate.transform) == (0, "", "")
+
+
+def test_rows_do_not_depend_on_the_number_of_threads(mixed_folder):
+    text = f"folder={mixed_folder}"
+    assert rows_of(text, workers=1) == rows_of(text, workers=5)
+
+
+def test_the_order_of_the_options_changes_nothing(mixed_folder, tmp_path):
+    other = save(tmp_path / "other" / "x.png", enlarged(photos.rocket(), 700, 600)).parent
+    texts = [f"folder={mixed_folder}", f"coco={other}", "sample"]
+    assert rows_of(*texts) == rows_of(*reversed(texts))
+
+
+def test_the_same_picture_in_two_sources_is_two_lights(tmp_path):
+    folder = save(tmp_path / "p" / "x.png", photos.astronaut()).parent
+    rows = rows_of(f"folder={folder}", f"coco={folder}")
+    assert [row.key[:5] for row in rows] == ["coco-", "folde"]
+    assert all(row.accepted for row in rows)
+
+
+def test_a_zip_member_that_cannot_be_read_is_a_row_and_the_others_are_taken(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(photos.astronaut()).save(buffer, "png")
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("good.png", buffer.getvalue())
+        archive.writestr("bad.png", buffer.getvalue()[::-1])
+    damaged = bytearray((tmp_path / "p.zip").read_bytes())
+    damaged[damaged.index(b"bad.png") + 50] ^= 1
+    (tmp_path / "p.zip").write_bytes(damaged)
+    bad, good = rows_of(f"folder={tmp_path / 'p.zip'}")
+    assert good.accepted
+    assert bad.rule == "unreadable"
+    assert "damaged" in bad.reason
+
+
+def test_a_file_of_unreasonable_size_is_rejected_unread(tmp_path, monkeypatch):
+    folder = save(tmp_path / "p" / "x.png", photos.astronaut()).parent
+    monkeypatch.setattr(type(sources.SOURCES["folder"]), "max_bytes", 1000)
+    (row,) = rows_of(f"folder={folder}")
+    assert (row.rule, row.sha256) == ("too-large", "")
+
+
+def test_clic_is_reduced_by_its_short_side_and_cropped_in_the_middle(tmp_path):
+    left_to_right = np.tile(np.linspace(0, 255, 2048).astype(np.uint8)[None, :, None], (1024, 1, 3))
+    folder = save(tmp_path / "clic" / "wide.png", left_to_right).parent
+    save(folder / "small.png", left_to_right[:511])
+    save(folder / "exact.png", photos.astronaut())
+    exact, small, wide = rows_of(f"clic={folder}")
+    assert (exact.transform, exact.light_sha256) == ("verbatim", exact.sha256)
+    assert small.rule == "clic-min-512"
+    assert (wide.transform, wide.extension) == ("reduce512", "png")
+    assert (wide.light_width, wide.light_height, wide.width, wide.height) == (512, 512, 2048, 1024)
+    light = sources.SOURCES["clic"].light((folder / "wide.png").read_bytes(), "")
+    assert abs(float(light[:, 0].mean()) - 255 / 4) < 2  # the middle half of the gradient
+    assert abs(float(light[:, -1].mean()) - 255 * 3 / 4) < 2
+    assert images.sha256(images.encode_png(light)) == wide.light_sha256
+
+
+def test_lol_takes_lights_only_and_opens_no_dark_picture(tmp_path):
+    root = tmp_path / "lol"
+    light = photos.astronaut()
+    for part in ("our485", "eval15"):
+        save(root / part / "high" / "1.png", light if part == "our485" else light[::-1])
+        (root / part / "low").mkdir()
+        (root / part / "low" / "1.png").write_bytes(b"would be unreadable if it were opened")
+    rows = {row.name: row for row in rows_of(f"lol={root}")}
+    assert rows["our485/high/1.png"].accepted
+    assert rows["our485/low/1.png"].rule == "lol-dark"
+    assert rows["eval15/high/1.png"].rule == "lol-evaluation"
+    assert rows["our485/low/1.png"].sha256 == ""
+    assert [row.accepted for row in rows_of(f"lol={root / 'our485' / 'high'}")] == [True]
+
+
+def test_the_sample_source_holds_natural_photos_of_different_scenes():
+    rows = rows_of("sample")
+    assert [row.name for row in rows] == [
+        "astronaut.png",
+        "chelsea.png",
+        "coffee.png",
+        "motorcycle_left.png",
+        "rocket.jpg",
+    ]
+    assert all(row.accepted and row.transform == "verbatim" for row in rows)
+
+
+def test_imagenet_rows_hold_the_measured_white_border(shared_data):
+    rows = rows_of(f"imagenet={shared_data / 'sources' / 'imagenet'}")
+    measured = [row for row in rows if row.white_border is not None]
+    assert len(measured) == 42
+    assert sum(row.accepted for row in rows) == 39
+    assert min(row.white_border for row in measured if row.rule == "white-border") > 0.8
+    assert max(row.white_border for row in measured if row.accepted) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cocoo=/x", "there is no source 'cocoo': known are coco"),
+        ("coco=", "names no path"),
+        ("coco", "needs a path"),
+        ("coco=/does/not/exist", "there is no folder and no file at /does/not/exist"),
+        ("/does/not/exist", "there is no folder and no file"),
+    ],
+)
+def test_a_wrong_source_is_told_with_what_to_do(text, message):
+    with pytest.raises(UsageError, match=message):
+        list_candidates(parse_specs([text]))
+
+
+def test_a_folder_without_pictures_is_told(tmp_path):
+    (tmp_path / "readme.txt").write_text("")
+    with pytest.raises(UsageError, match=r"holds no picture or clip.*names end in \.jpg"):
+        list_candidates(parse_specs([f"coco={tmp_path}"]))
+
+
+def test_a_path_alone_means_a_folder_of_photos_even_with_an_equals_sign_in_it(tmp_path):
+    odd = save(tmp_path / "iso=100" / "x.png", photos.astronaut()).parent
+    assert SourceSpec.parse(str(odd)) == SourceSpec("folder", str(odd))
+    assert [row.accepted for row in rows_of(str(odd))] == [True]
