@@ -7,13 +7,11 @@ one correlation between the channels, the shape of the tails, and the correlatio
 belongs to the dark level, not to the scene: half the light means less signal under nearly the same noise.
 """
 
-import io
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy.special import ndtri
 from scipy.stats import t as student_t
 
@@ -21,12 +19,13 @@ from dimmagen.errors import UsageError
 from dimmagen.philox import split_key
 from dimmagen.profiles import camera_kernel as kernel
 from dimmagen.profiles.dark_model import Draw
+from dimmagen.profiles.jpeg import through_jpeg
 from dimmagen.profiles.profile import ModelFiles, read_tensors
 from dimmagen.profiles.response import KNOTS, ResponseCurve, level_axis
 
 SIGMA_KNOTS = 12
 REFERENCE_LEVEL = 160.0  # the light level whose dark level gamma and exposure scale
-PARTS = ("response", "balance", "intensity", "correlation", "tails", "spatial")
+PARTS = ("response", "balance", "intensity", "correlation", "tails", "spatial", "jpeg")
 
 FILE = "camera.safetensors"
 TENSORS = {
@@ -54,6 +53,7 @@ def load(folder: Path, settings: dict) -> "CameraModel":
         spatial=tensors["spatial"],
         tail=settings["tail"],
         exposure_spread=settings["exposure_spread"],
+        jpeg_quality=settings["jpeg_quality"],
         gamma_range=(settings["gamma_low"], settings["gamma_high"]),
         tau=settings["tau"],
     )
@@ -67,6 +67,7 @@ def model_files(model: "CameraModel") -> ModelFiles:
     settings = {
         "tail": model.tail,
         "exposure_spread": model.exposure_spread,
+        "jpeg_quality": model.jpeg_quality,
         "gamma_low": model.gamma_range[0],
         "gamma_high": model.gamma_range[1],
         "tau": model.tau,
@@ -94,9 +95,9 @@ class CameraModel:
             0 is white noise.
         tail: degrees of freedom of Student's t for the noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
+        jpeg_quality: the dark picture goes through a JPEG of this quality; 0 means no.
         gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is as measured.
         without: parts that are switched off, out of `PARTS` (see :meth:`switched_off`).
-        jpeg_quality: the dark picture goes through a JPEG of this quality; 0 means no.
     """
 
     log_slopes: np.ndarray
@@ -107,23 +108,23 @@ class CameraModel:
     spatial: np.ndarray
     tail: float
     exposure_spread: float
+    jpeg_quality: int = 0
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
     without: tuple[str, ...] = ()
-    jpeg_quality: int = 0
 
     kind = "camera"
 
     def settings(self) -> dict[str, str | int | float | bool]:
         """Switches that change the output."""
-        return {"without": ",".join(self.without), "jpeg_quality": self.jpeg_quality}
+        return {"without": ",".join(self.without)}
 
     def switched_off(self, *parts: str) -> "CameraModel":
         """The model without some of its parts, for ablations.
 
         `response`: darken by one factor a picture instead of the curve. `balance`: no colour cast.
         `intensity`: one noise level a channel. `correlation`: independent channels. `tails`: Gaussian.
-        `spatial`: white noise.
+        `spatial`: white noise. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -150,7 +151,9 @@ class CameraModel:
             *split_key(draw.noise_seed),
             out,
         )
-        return _through_jpeg(out, self.jpeg_quality) if self.jpeg_quality else out
+        if self.jpeg_quality and "jpeg" not in self.without:
+            return through_jpeg(out, self.jpeg_quality)
+        return out
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         """Dark mean and noise level of each light level, int32 (3, 256) each, in the kernel's units."""
@@ -220,10 +223,3 @@ def noise_quantiles(tail: float) -> np.ndarray:
 
 def _fixed(values: np.ndarray, bits: int) -> np.ndarray:
     return np.rint(values * (1 << bits)).astype(np.int32)
-
-
-def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """What a camera that stores JPEGs leaves of a picture: uint8 (H, W, 3) -> the same."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
-    return np.asarray(Image.open(stream).convert("RGB"))

@@ -33,6 +33,7 @@ SMOOTHNESS = 30.0  # of the response curve, chosen by cross-validation over Tabl
 DISPLAY_GAMMA = 2.2
 ROUNDS = 8
 FEW_PIXELS = 2000.0  # noise-level knots with fewer pixels lean on their neighbours
+SMALLEST_EIGENVALUE = 1e-3
 TAILS = (0.0, 30.0, 12.0, 7.0, 5.0)
 
 
@@ -78,8 +79,15 @@ def fit_camera(pairs: Sequence[Pair], seed: int = 0) -> CameraModel:
         spatial=np.zeros(2),
         tail=0.0,
         exposure_spread=_exposure_spread(curve, response.log_exposures),
+        jpeg_quality=_common_quality(pairs),
     )
     return _fit_noise(model, tiles, response, seed)
+
+
+def _common_quality(pairs: Sequence[Pair]) -> int:
+    """The middle quality of the dark files if all of them are JPEGs, else 0."""
+    qualities = sorted(pair.jpeg_quality for pair in pairs)
+    return qualities[len(qualities) // 2] if qualities[0] else 0
 
 
 def _tiles(index: int, pair: Pair) -> list[_Tile]:
@@ -224,7 +232,7 @@ def _fit_noise(model: CameraModel, tiles: Sequence[_Tile], response: _Response, 
             model,
             log_sigma=_moved_sigma(model.log_sigma, real, made),
             correlation=_nearest_correlation(model.correlation + real.correlation - made.correlation),
-            spatial=np.clip(model.spatial + 0.5 * (real.lags - made.lags), 0.0, 0.6),
+            spatial=np.clip(model.spatial + 0.5 * (real.lags - made.lags), 0.0, 1.0),
         )
     spatial = np.where(model.spatial < 0.05, 0.0, model.spatial).round(4)  # below, it is not told from 0
     candidates = [replace(model, spatial=spatial, tail=tail) for tail in TAILS]
@@ -291,9 +299,9 @@ def _moved_sigma(log_sigma: np.ndarray, real: _NoiseMeasured, made: _NoiseMeasur
 
 
 def _nearest_correlation(matrix: np.ndarray) -> np.ndarray:
-    """A valid correlation matrix near a symmetric (3, 3) one: eigenvalues at least 0.02, diagonal 1."""
+    """A valid correlation matrix near a symmetric (3, 3) one: positive definite, diagonal 1."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    valid = vectors @ np.diag(np.maximum(values, 0.02)) @ vectors.T
+    valid = vectors @ np.diag(np.maximum(values, SMALLEST_EIGENVALUE)) @ vectors.T
     scale = np.sqrt(np.diag(valid))
     return valid / np.outer(scale, scale)
 

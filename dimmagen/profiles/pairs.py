@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
 from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.profiles.jpeg import jpeg_quality
 
 SHIFT_TOLERANCE = 0.5  # pixels; LOL's own pairs lie within 0.9, all but a few within 0.3
 MIN_SIDE_TO_ALIGN = 128  # pixels; below that a crop holds too little structure to tell a shift from noise
@@ -34,6 +35,7 @@ class Pair:
         name: file name of the light picture without its extension.
         dark, light: uint8 (H, W, 3) RGB, equal sizes once :func:`check_pairs` let them pass.
         dark_sha256, light_sha256: of the files' bytes, hex.
+        jpeg_quality: of the dark file, 0 if it is no JPEG.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Pair:
     light: np.ndarray
     dark_sha256: str
     light_sha256: str
+    jpeg_quality: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ def _read_pair(name: str, dark: Path, light: Path) -> Pair:
         _decode(light_data, light),
         hashlib.sha256(dark_data).hexdigest(),
         hashlib.sha256(light_data).hexdigest(),
+        jpeg_quality(dark_data),
     )
 
 

@@ -1,17 +1,22 @@
 """The camera model and its fit, on a simulated camera whose curve, noise and cast are known."""
 
 import hashlib
+import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.profiles.camera import CameraModel, load, model_files, noise_quantiles
 from dimmagen.profiles.camera_fit import fit_camera
 from dimmagen.profiles.dark_model import Draw
+from dimmagen.profiles.jpeg import jpeg_quality
 from dimmagen.profiles.pairs import Pair
 from dimmagen.profiles.profile import open_profile, save_profile
+from dimmagen.profiles.realism import noise
 from dimmagen.profiles.response import KNOTS, ResponseCurve
 
 SIZE = 240
@@ -157,9 +162,11 @@ def test_the_same_pairs_and_seed_give_the_same_model():
     assert np.array_equal(one.log_slopes, two.log_slopes)
 
 
-@pytest.mark.parametrize("part", ["balance", "intensity", "correlation", "tails", "spatial", "response"])
+@pytest.mark.parametrize(
+    "part", ["balance", "intensity", "correlation", "tails", "spatial", "jpeg", "response"]
+)
 def test_each_part_can_be_switched_off_and_is_recorded(part):
-    model = camera(balance=np.array([0.2, 0, -0.2]), spatial=np.array([0.2, 0.2]), tail=7.0)
+    model = camera(balance=np.array([0.2, 0, -0.2]), spatial=np.array([0.2, 0.2]), tail=7.0, jpeg_quality=80)
     without = model.switched_off(part)
     assert without.settings()["without"] == part
     light = light_picture(0)
@@ -177,6 +184,30 @@ def test_jpeg_leaves_its_blocks():
     steps = [np.abs(np.diff(picture.mean(2), axis=1)) for picture in (plain, stored)]
     on_border = [step[:, 7::8].mean() / step.mean() for step in steps]
     assert on_border[0] < 1.1 < on_border[1]
+
+
+@pytest.mark.parametrize("quality", [30, 75, 90, 98])
+def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality):
+    stream = io.BytesIO()
+    Image.fromarray(light_picture(0)).save(stream, "JPEG", quality=quality)
+    assert abs(jpeg_quality(stream.getvalue()) - quality) <= 1
+
+
+def test_a_camera_that_stores_jpegs_is_fitted_as_one():
+    """Compression hides much of the noise for good; what is left must look as in the real pictures."""
+    truth = camera(jpeg_quality=85)
+    pairs = [replace(pair, jpeg_quality=85) for pair in pairs_of(truth)]
+    light = light_picture(9)
+    flat, bins = noise.flat_area(light.mean(2)), noise.intensity_bin(light.mean(2))
+
+    def measured(model):
+        return noise.noise_statistics(model.dim(light, draw()).astype(np.float32), flat, bins)
+
+    fitted = fit_camera(pairs)
+    real, made = measured(truth), measured(fitted)
+    assert fitted.jpeg_quality == 85
+    assert abs(made.luma / real.luma - 1) < 0.1
+    assert abs(made.chroma / real.chroma - 1) < 0.1
 
 
 def test_black_pairs_are_refused():
