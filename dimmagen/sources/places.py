@@ -146,7 +146,7 @@ def _zip_entries(path: str) -> Iterator[Entry]:
             "kind": "zip",
             "path": path,
             "header": member.header_offset,
-            "stored": member.compress_size,
+            "compressed": member.compress_size,
             "deflated": member.compress_type == zipfile.ZIP_DEFLATED,
             "size": member.file_size,
             "crc": member.CRC,
@@ -211,7 +211,7 @@ def _read_zip_member(locator: dict[str, Any]) -> bytes:
     path, start, size = locator["path"], locator["header"], locator["size"]
     header = _read_range(path, start, _LOCAL_HEADER)
     skip = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-    data = _read_range(path, start + _LOCAL_HEADER + skip, locator["stored"])
+    data = _read_range(path, start + _LOCAL_HEADER + skip, locator["compressed"])
     damaged = DimmagenError(f"{path} is damaged at byte {start}", "fetch the archive again")
     if locator["deflated"]:
         decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
