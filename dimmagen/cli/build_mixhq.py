@@ -67,22 +67,21 @@ def build_mixhq(
         finished = mixhq.finished_rows(out, inputs)
         if finished is not None:
             console.print(_verdict_table(mixhq.tally(finished)))
-            console.print(f"{out} is complete: it was made of files of the same names and sizes.")
+            click.echo(f"{out} is complete: it was made of files of the same names and sizes.")
             return
     with _progress_bar("judging", len(candidates)) as advance:
         seen = list(scan(candidates, scenes, workers, advance))
     tallies = mixhq.tally(one.row for one in seen)
     console.print(_verdict_table(tallies))
     if dry_run:
-        console.print("Nothing was written.")
+        click.echo("Nothing was written.")
         return
     with _progress_bar("packing", sum(one.accepted for one in tallies.values())) as advance:
         manifest = mixhq.write_mixhq(out, seen, inputs, workers, advance)
-    size = sum(shard["bytes"] for shard in manifest["shards"])
-    console.print(
-        f"{manifest['samples']} lights in {len(manifest['shards'])} shards, {size / 2**20:.1f} MiB, in {out}"
-    )
-    console.print(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/", markup=False)
+    size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
+    plural = "s" if shards > 1 else ""
+    click.echo(f"{manifest['samples']} lights in {shards} shard{plural}, {size / 2**20:.1f} MiB, in {out}")
+    click.echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
 
 
 @contextmanager
