@@ -52,7 +52,10 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
             ) from error
         if isinstance(error, PermissionError) and error.filename:
             raise DimmagenError(f"{error.filename} cannot be written", "check its permissions") from error
-        raise
+        raise DimmagenError(
+            f"{path} could not be written: {error.strerror or error}",
+            "see to the disk and run the same command again; what is complete stays valid",
+        ) from error
 
 
 @contextmanager

@@ -4,7 +4,10 @@ Both take a function that builds a worker, and call the worker once a job. Only 
 pixel enters Ray's object store.
 """
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
@@ -14,6 +17,7 @@ from dimmagen.errors import DimmagenError, UsageError
 # A job that outlives this many deaths of its worker is not killed by chance.
 DEATHS_A_JOB = 3
 _POLL_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 
 Job = TypeVar("Job", contravariant=True)
@@ -69,26 +73,23 @@ def run_ray(
                 running[actor.run.remote(job)] = (actor, job)
 
         actors = [actor_class.remote(build_worker) for _ in range(workers)]
-        try:
-            for actor in actors:
+        for actor in actors:
+            give(actor)
+        while running:
+            finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+            on_pairs(_pairs_made(ray, [actor for actor, _ in running.values()]))
+            for reference in finished:
+                actor, job = running.pop(reference)
+                record = _result(ray, reference, job)
                 give(actor)
-            while running:
-                finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
-                on_pairs(_pairs_made(ray, [actor for actor, _ in running.values()]))
-                for reference in finished:
-                    actor, job = running.pop(reference)
-                    record = _result(ray, reference, job)
-                    give(actor)
-                    yield job, record
-        finally:
-            for actor in actors:
-                ray.kill(actor)
+                yield job, record
 
 
 class _Actor:
     """Runs in a Ray worker process; one thread works, another answers how far it is."""
 
     def __init__(self, build_worker: Callable[[], Worker]) -> None:
+        _die_with_parent()
         self.worker = build_worker()
         self.made = 0
 
@@ -103,6 +104,13 @@ class _Actor:
         made = self.made
         self.made -= made
         return made
+
+
+def _die_with_parent() -> None:
+    """Ray's local processes end with the run that started them; a busy actor would finish its job first, and
+    could write into a folder that the next run has taken over."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _pairs_made(ray: Any, actors: list) -> int:
@@ -125,9 +133,9 @@ def _result(ray: Any, reference: Any, job: Any) -> Any:
         raise
     except ray.exceptions.RayActorError as error:
         raise DimmagenError(
-            f"the worker of {job.shard} died {DEATHS_A_JOB + 1} times (out of memory, or a library crashed)",
-            "run again with fewer --workers, or with --executor serial to see where it dies; "
-            "complete shards stay valid",
+            f"the worker of {job.shard} was lost: it died {DEATHS_A_JOB + 1} times, or Ray itself ended",
+            "run the same command again to go on, with fewer --workers if the memory ran out, or with "
+            "--executor serial to see where a library crashes; complete shards stay valid",
         ) from error
 
 
@@ -136,6 +144,7 @@ def _connected_ray(workers: int, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console chatter."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}

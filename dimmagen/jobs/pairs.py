@@ -61,13 +61,7 @@ class PairShardWorker:
             DimmagenError: a light picture cannot be read or dimmed any more (names the pair), or the shard
                 cannot be written; then the shard is not published.
         """
-        try:
-            return write_pair_shard(self.out, job.shard, self._samples(job), on_pair)
-        except OSError as error:
-            raise DimmagenError(
-                f"{self.out}/shards/{job.shard}.tar could not be written: {error.strerror or error}",
-                "look after the disk and run the same command again; complete shards stay valid",
-            ) from error
+        return write_pair_shard(self.out, job.shard, self._samples(job), on_pair)
 
     def _samples(self, job: ShardJob) -> Iterator[Sample]:
         for ref in job.refs:
