@@ -52,6 +52,7 @@ class OutFolder:
         if not storage.is_local(self.out):
             yield
             return
+        is_new = not storage.exists(self.out)
         try:
             descriptor = _lock(self._state(), _LOCK)
         except BlockingIOError:
@@ -68,6 +69,9 @@ class OutFolder:
         finally:
             if not storage.exists(self._state(_RUN)):  # nothing was begun here, or all is done
                 self._remove_state()
+            if is_new:
+                with suppress(OSError):
+                    os.rmdir(self.out)  # refused before anything was written: leave no empty folder
             os.close(descriptor)
 
     def complete_shards(self, run: Run, resume: Resume) -> dict[str, ShardRecord]:

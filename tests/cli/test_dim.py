@@ -1,0 +1,144 @@
+"""`dim`, `verify` and `inspect` as a user types them."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from dimmagen.cli import main
+from tests.dataset_helpers import write_photos
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "photos", 4)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a command line in an empty folder; returns exit code, output and messages."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return exit_.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def dim(run, photos):
+    return lambda *more: run(
+        "dim", "--profile", "linear", "--source", photos, "--shards", "out", "--executor", "serial", *more
+    )
+
+
+def test_photos_to_a_verified_set_with_a_contact_sheet(run, dim, tmp_path):
+    code, out, _ = dim("--variants", 2, "--samples-per-shard", 3)
+    assert code == 0
+    assert "8 pairs of 4 photos in 4 shards" in out
+    assert "dimmagen verify out" in out
+
+    code, out, _ = run("verify", "out")
+    assert code == 0
+    assert "8 pairs in 4 shards" in out
+
+    code, out, _ = run("inspect", "out", "--sheet", "sheet.png", "--pairs", 3)
+    assert code == 0
+    assert "lightness after" in out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 3 * 320
+
+
+def test_the_command_in_the_manifest_makes_the_set_again(run, dim, photos, tmp_path):
+    dim("--variants", 2, "--seed", 3, "--gamma", "0.5:1.5", "--samples-per-shard", 3)
+    manifest = (tmp_path / "out/manifest.json").read_bytes()
+    words = json.loads(manifest)["command"].split()[1:]
+    places = {"folder=FOLDER": str(photos), "out/": "again"}
+    code, _, messages = run(*(places.get(word, word) for word in words), "--executor", "serial")
+    assert code == 0, messages
+    assert (tmp_path / "again/manifest.json").read_bytes() == manifest
+
+
+def test_verify_ends_with_one_and_names_the_sample(run, dim, tmp_path):
+    dim()
+    path = tmp_path / "out/shards/train-00000.tar"
+    path.write_bytes(path.read_bytes()[:1000])
+    code, out, messages = run("verify", "out")
+    assert code == 1
+    assert "sample folder-" in out
+    assert "out has" in messages
+
+
+def test_a_dry_run_says_what_would_be_made_and_writes_nothing(dim, tmp_path):
+    code, out, _ = dim("--dry-run")
+    assert code == 0
+    assert "Nothing was written" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_gives_options_and_the_command_line_wins(dim, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("variants: 3\nseed: 5\ngamma: 0.5:1.5\nimage-format: webp\n")
+    code, _, _ = dim("--recipe", "recipe.yaml", "--seed", 6)
+    assert code == 0
+    settings = json.loads((tmp_path / "out/manifest.json").read_text())["settings"]
+    assert (settings["variants"], settings["seed"], settings["gamma_range"]) == (3, 6, [0.5, 1.5])
+    assert settings["image_format"] == "webp"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [("varants: 3", "varants"), ("- 1", "no options"), ("a: [", "not YAML"), ("seed: [1, 2]", "one value")],
+)
+def test_a_recipe_with_a_mistake_is_told(recipe, told, dim, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    code, _, messages = dim("--recipe", "recipe.yaml")
+    assert code == 2
+    assert told in messages
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--gamma", "2"], "A:B"),
+        (["--gamma", "2:1"], "A <= B"),
+        (["--gamma", "nan:1"], "A <= B"),
+        (["--profile", "no-such"], "no profile no-such"),
+        (["--model", "no-such"], "no model no-such"),
+        (["--variants", "0"], "variants is 0"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--samples-per-shard", "0"], "samples_per_shard is 0"),
+        (["--source", "nowhere"], "nowhere"),
+        (["--resume", "always"], "no run to go on with"),
+        (["--address", "1.2.3.4:5"], "ray executor"),
+    ],
+)
+def test_a_mistake_is_told_with_exit_code_two_and_nothing_is_written(options, told, dim, tmp_path):
+    code, _, messages = dim(*options)
+    assert code == 2
+    assert told in messages
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_source_the_mixhq_in_its_default_place_is_wanted(run):
+    code, _, messages = run("dim", "--profile", "linear", "--shards", "out")
+    assert code == 2
+    assert "build-mixhq" in messages
+
+
+def test_a_folder_without_pictures_is_told(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, messages = run("dim", "--profile", "linear", "--source", "empty", "--shards", "out")
+    assert code == 2
+    assert "empty" in messages
+
+
+def test_an_out_folder_that_is_a_file_is_told(dim, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    code, _, messages = dim()
+    assert code == 2
+    assert "cannot be written" in messages
+    assert (tmp_path / "out").read_text() == "mine"
