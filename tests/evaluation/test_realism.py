@@ -109,6 +109,12 @@ def test_the_likelihood_is_told_only_for_models_that_know_one(summary):
     assert "nll" not in summary["noisy"]["gamma1"]
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_every_draw_of_a_pair_is_another_picture(results, mode):
+    first, second = results[0].shot("true", mode).values
+    assert first["luma_noise"] != second["luma_noise"]
+
+
 def test_the_numbers_do_not_depend_on_the_number_of_workers(dimmers, pairs):
     one, two = (summarise(evaluate(dimmers, pairs[:2], draws=1, workers=workers)) for workers in (1, 2))
     assert one == two

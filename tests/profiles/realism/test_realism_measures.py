@@ -8,6 +8,7 @@ from simulated_camera import SimulatedCamera, simulated_light
 
 from dimmagen.profiles.realism import MEASURES, Reference, measure, measure_pair
 from dimmagen.profiles.realism.measures import Measured
+from dimmagen.profiles.realism.noise import noise_statistics, residual
 
 CAMERA = SimulatedCamera()
 
@@ -115,3 +116,26 @@ def test_pictures_of_another_size_are_refused():
     light = simulated_light()
     with pytest.raises(ValueError, match="expected uint8"):
         measure_pair(light, light, light[:-1])
+
+
+@pytest.mark.parametrize("lag", [1, 2])
+def test_autocorrelation_is_taken_over_pairs_of_flat_pixels_only(lag):
+    generator = np.random.default_rng(3)
+    picture = generator.integers(0, 60, (24, 30, 3)).astype(np.float32)
+    flat = generator.random((24, 30)) < 0.5
+    luma = residual(picture).mean(2)
+    across = [
+        luma[y, x] * luma[y, x + lag]
+        for y in range(24)
+        for x in range(30 - lag)
+        if flat[y, x] and flat[y, x + lag]
+    ]
+    down = [
+        luma[y, x] * luma[y + lag, x]
+        for y in range(24 - lag)
+        for x in range(30)
+        if flat[y, x] and flat[y + lag, x]
+    ]
+    expected = (np.mean(across) + np.mean(down)) / 2 / np.mean(luma[flat] ** 2)
+    measured = noise_statistics(picture, flat, np.zeros((24, 30), int)).lags[0, lag - 1]
+    assert measured == pytest.approx(expected, abs=1e-5)
