@@ -4,6 +4,7 @@ import json
 import os
 import tarfile
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -252,6 +253,20 @@ def test_a_photo_that_changes_while_mixhq_is_built_ends_the_build(tmp_path):
     assert list((tmp_path / "mixhq" / "shards").iterdir()) == []
 
 
+def test_mixhq_may_lie_behind_a_url(finished, texts):
+    filesystem, out = fsspec.filesystem("memory"), "memory://test-mixhq/mixhq"
+    build(texts, out)
+    found = {
+        path.removeprefix("/test-mixhq/mixhq/"): hashlib.sha256(filesystem.cat_file(path)).hexdigest()
+        for path in filesystem.find("/test-mixhq")
+    }
+    assert found == files_of(finished)
+    assert build(texts, out) is None
+    local = {ref.key: load_light(ref).data for ref in open_lights([str(finished)]).refs()}
+    assert {ref.key: load_light(ref).data for ref in open_lights([out]).refs()} == local
+    filesystem.rm("/test-mixhq", recursive=True)
+
+
 def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
     (tmp_path / "catalog").mkdir()
     (tmp_path / "catalog" / "part-00000.parquet").write_bytes(b"")
@@ -265,6 +280,7 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
             open_lights([str(tmp_path)])
 
 
+@pytest.mark.slow
 def test_the_real_sources_give_the_counts_of_the_readme(shared_data, tmp_path):
     data = shared_data / "sources"
     texts = [f"{name}={data / name}" for name in ("coco", "clic", "imagenet", "inter4k")]

@@ -22,7 +22,7 @@ class Inter4k:
 
     def examine(self, data: bytes) -> list[Examined]:
         try:
-            first, last = video.first_and_last_frame(data)
+            first, last = video.first_frame(data), video.last_frame(data)
         except images.PictureError as error:
             return [Examined(frame, rules.rejected(error.rule, error.reason)) for frame in self.frames]
         examined = [_examine_frame("first", first)]
@@ -32,7 +32,8 @@ class Inter4k:
         return [*examined, _examine_frame("last", last)]
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
-        return _reduce(video.first_and_last_frame(data)[self.frames.index(frame)].pixels)
+        decode = video.first_frame if frame == "first" else video.last_frame
+        return _reduce(decode(data).pixels)
 
 
 def _facts(frame: video.Frame) -> images.PictureFacts:

@@ -1,6 +1,8 @@
 """The first and the true last frame of a clip, in the order in which a player shows them."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import av
@@ -34,24 +36,42 @@ class Frame:
     pixel_format: str
 
 
-def first_and_last_frame(data: bytes) -> tuple[Frame, Frame]:
-    """Decode the frames that are shown first and last.
-
-    FFmpeg applies edit lists: frames outside them are not shown and do not count. With B-frames the last
-    frame in the file is not the last one shown, so the end is always decoded to its end and the latest
-    presentation time wins.
+def first_frame(data: bytes) -> Frame:
+    """The frame that is shown first. FFmpeg applies edit lists: frames outside them are not shown.
 
     Raises:
         PictureError: not a clip, cut off, too large, or without a frame.
     """
+    with _clip(data):
+        with _opened(data) as container:
+            frame = next(container.decode(video=0), None)
+        if frame is None:
+            raise PictureError("unreadable", "the clip has no frame")
+        return _rgb(frame)
+
+
+def last_frame(data: bytes) -> Frame:
+    """The frame that is shown last.
+
+    With B-frames the last frame in the file is not the last one shown, so the clip is always decoded to its
+    end and the latest presentation time wins.
+
+    Raises:
+        PictureError: not a clip, cut off, too large, or without a frame.
+    """
+    with _clip(data):
+        frame = _decode_tail(data) or _decode_all(data)
+        if frame is None:
+            raise PictureError("unreadable", "the clip has no frame")
+        return _rgb(frame)
+
+
+@contextmanager
+def _clip(data: bytes) -> Iterator[None]:
+    """Whatever goes wrong with a clip inside the block becomes a PictureError."""
     try:
         _refuse_cut_off_mp4(data)
-        with _opened(data) as container:
-            first = next(container.decode(video=0), None)
-        if first is None:
-            raise PictureError("unreadable", "the clip has no frame")
-        last = _last_frame(data)
-        return _rgb(first), _rgb(last)
+        yield
     except PictureError:
         raise
     except Exception as error:  # as with pictures: broken clips fail in many ways
@@ -76,18 +96,23 @@ def _time(frame: av.VideoFrame) -> int:
     return frame.pts if frame.pts is not None else -1
 
 
-def _last_frame(data: bytes) -> av.VideoFrame:
-    """The frame with the latest presentation time: by a seek towards the end, else by decoding everything."""
+def _decode_tail(data: bytes) -> av.VideoFrame | None:
+    """The latest frame after a seek to the last second; None where the clip has no length or cannot seek."""
     with _opened(data) as container:
         stream = container.streams.video[0]
-        if stream.duration and stream.time_base:
-            tail = (stream.start_time or 0) + stream.duration - int(_TAIL_SECONDS / stream.time_base)
+        if not stream.duration or not stream.time_base:
+            return None
+        tail = (stream.start_time or 0) + stream.duration - int(_TAIL_SECONDS / stream.time_base)
+        try:
             container.seek(max(tail, 0), stream=stream, backward=True)
-            last = max(container.decode(video=0), key=_time, default=None)
-            if last is not None:
-                return last
+            return max(container.decode(video=0), key=_time, default=None)
+        except av.FFmpegError:
+            return None
+
+
+def _decode_all(data: bytes) -> av.VideoFrame | None:
     with _opened(data) as container:
-        return max(container.decode(video=0), key=_time)
+        return max(container.decode(video=0), key=_time, default=None)
 
 
 def _rgb(frame: av.VideoFrame) -> Frame:

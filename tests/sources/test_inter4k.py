@@ -56,7 +56,7 @@ def decode_order_differs(data):
 def test_with_b_frames_the_last_frame_shown_is_taken_and_not_the_last_in_the_file(count, container):
     data = make_clip(count, options=B_FRAMES, container=container)
     assert decode_order_differs(data) or count < 5
-    first, last = video.first_and_last_frame(data)
+    first, last = video.first_frame(data), video.last_frame(data)
     assert (index_of(first), index_of(last)) == (0, count - 1)
 
 
@@ -77,7 +77,7 @@ def with_edit(data, start, count):
 @pytest.mark.parametrize(("start", "count"), [(0, 48), (0, 30), (7, 41), (7, 20), (25, 10), (3, 1)])
 def test_frames_outside_the_edit_list_are_not_shown_and_do_not_count(start, count):
     data = with_edit(make_clip(48, options=B_FRAMES), start, count)
-    first, last = video.first_and_last_frame(data)
+    first, last = video.first_frame(data), video.last_frame(data)
     assert (index_of(first), index_of(last)) == (start, start + count - 1)
 
 
@@ -149,17 +149,17 @@ def test_a_playlist_under_a_clips_name_opens_no_other_file(tmp_path, monkeypatch
     (tmp_path / "secret.mp4").write_bytes(make_clip(2))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
     with pytest.raises(PictureError, match="cannot be decoded"):
-        video.first_and_last_frame(playlist.encode())
+        video.first_frame(playlist.encode())
     monkeypatch.chdir(tmp_path)
     concat = "ffconcat version 1.0\nfile secret.mp4\n"
     with pytest.raises(PictureError, match="cannot be decoded"):
-        video.first_and_last_frame(concat.encode())
+        video.first_frame(concat.encode())
 
 
 def test_the_ends_of_the_real_clips_are_those_of_a_full_decode(shared_data):
     for path in sorted((shared_data / "sources" / "inter4k").glob("*.mp4")):
         data = path.read_bytes()
-        first, last = video.first_and_last_frame(data)
+        first, last = video.first_frame(data), video.last_frame(data)
         with av.open(io.BytesIO(data)) as container:
             shown = sorted(container.decode(video=0), key=lambda frame: frame.pts)
         np.testing.assert_array_equal(first.pixels, video._rgb(shown[0]).pixels)
