@@ -5,12 +5,15 @@ picture depends on the model, the light pixels and the :class:`Draw` only, and t
 (seed, key, variant) only.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from dimmagen import randomness
+from dimmagen.errors import UsageError
+from dimmagen.profiles.camera import CameraModel
 from dimmagen.profiles.dark_model import DarkModel, Draw
 from dimmagen.profiles.profile import open_profile
 
@@ -51,6 +54,7 @@ class Dimmer:
         compat: str = "default",
         gamma_range: tuple[float, float] | None = None,
         temperature: float | None = None,
+        without: Sequence[str] = (),
     ) -> Self:
         """The dimmer of a profile.
 
@@ -59,9 +63,10 @@ class Dimmer:
             model: one of the profile's kinds of dark model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
+            without: parts of the model that are switched off, for ablations; only `camera` has parts.
 
         Raises:
-            UsageError: there is no such profile, or it has no such model.
+            UsageError: there is no such profile, model or part.
             DimmagenError: the profile is damaged.
 
         Example:
@@ -70,6 +75,10 @@ class Dimmer:
         """
         profile = open_profile(name_or_path)
         dark_model = profile.model(model, compat)
+        if without:
+            if not isinstance(dark_model, CameraModel):
+                raise UsageError(f"model {dark_model.kind} has no parts to leave out", "use --model camera")
+            dark_model = dark_model.switched_off(*without)
         return cls(dark_model, profile.name, profile.fingerprint, gamma_range, temperature)
 
     def settings(self) -> dict:

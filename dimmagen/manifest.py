@@ -167,6 +167,8 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
         "--model",
         settings["model"],
     ]
+    for part in filter(None, settings.get("without", "").split(",")):
+        words += ["--without", part]
     words += ["--compat", settings.get("compat", "default")]
     words += [
         "--samples-per-shard",

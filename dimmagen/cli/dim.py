@@ -54,6 +54,13 @@ class _Range(click.ParamType):
 @click.option("--gamma", type=_Range(), help="Range of the brightness draw.  [default: the profile's]")
 @click.option("--temperature", type=click.FloatRange(0), help="Scale of the noise.  [default: the profile's]")
 @click.option("--model", help="Kind of dark model: camera, mdn, deterministic ...  [default: the profile's]")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="PART",
+    help="Leave a part of the camera model out, for ablations: response, balance, intensity, correlation, "
+    "tails, spatial, jpeg; may be repeated.",
+)
 @click.option("--compat", type=click.Choice(["default", "reference"]), default="default", show_default=True)
 @click.option("--samples-per-shard", default=500, show_default=True, help="Upper limit.")
 @click.option("--image-format", type=click.Choice(["png", "webp"]), default="png", show_default=True)
@@ -77,6 +84,7 @@ def dim(
     gamma: tuple[float, float] | None,
     temperature: float | None,
     model: str | None,
+    without: tuple[str, ...],
     compat: str,
     workers: int | None,
     executor: Executor,
@@ -100,6 +108,7 @@ def dim(
         compat=compat,
         gamma_range=gamma,
         temperature=temperature,
+        without=without,
     )
     build_dimmer()  # a wrong profile or model is told before the photos are looked at
     pair_settings = PairSettings(**settings)
