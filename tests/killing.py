@@ -18,7 +18,13 @@ def start(*arguments: str, log: Path) -> subprocess.Popen:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_obey_interrupts,
         )
+
+
+def _obey_interrupts() -> None:
+    """Tests may run in the background, where a shell has SIGINT ignored; a user's run does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: float = 90) -> None:
