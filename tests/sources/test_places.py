@@ -1,6 +1,7 @@
 import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import fsspec
@@ -124,8 +125,12 @@ def test_an_encrypted_member_and_a_link_in_a_zip_are_named_as_such(tmp_path):
 def test_a_zip_member_that_unpacks_to_more_than_it_says_is_damage_not_memory(tmp_path):
     path = make_zip(tmp_path / "bomb.zip", files={"bomb.jpg": bytes(50_000_000)})
     locator = dict(list_entries(path)[0].locator, size=1000)
+    tracemalloc.start()
     with pytest.raises(DimmagenError, match="damaged"):
         read_entry(locator)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 def test_a_flipped_byte_in_a_zip_member_is_found(tmp_path):
