@@ -29,10 +29,23 @@ class Draw:
 class DarkModel(Protocol):
     """What one kind of dimmer must offer; `profiles/` holds the kinds (camera, mdn, deterministic, ...)."""
 
-    kind: str
-    gamma_range: tuple[float, float]  # default U(a, b)
-    tau: float  # default temperature
-    exposure_spread: float  # standard deviation of ln(exposure) between scenes, 0 where there is none
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def gamma_range(self) -> tuple[float, float]:
+        """Default of gamma's range."""
+        ...
+
+    @property
+    def tau(self) -> float:
+        """Default temperature."""
+        ...
+
+    @property
+    def exposure_spread(self) -> float:
+        """Standard deviation of ln(exposure) between scenes; 0 where the model has none."""
+        ...
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""

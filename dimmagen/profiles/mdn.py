@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dimmagen import retinex
+from dimmagen.profiles import noise
+from dimmagen.profiles.dark_model import Draw
+from dimmagen.profiles.mdn_dimmer import MdnModel
 from dimmagen.profiles.pairs import Pair
 
 INPUTS, HIDDEN, CHANNELS, COMPONENTS = 5, 32, 3, 4
@@ -79,6 +82,52 @@ def negative_log_likelihood(network: MixtureDensityNetwork, x: Tensor, target: T
     z = (target[:, :, None] - means) / sigmas
     log_density = -0.5 * z**2 - torch.log(sigmas) - 0.5 * float(np.log(2 * np.pi))
     return -torch.logsumexp(log_weights + log_density, 2).sum(1)
+
+
+def sample(mixtures: tuple[Tensor, Tensor, Tensor], words: Tensor) -> Tensor:
+    """Draw colour maps from mixtures, not yet clipped.
+
+    Args:
+        mixtures: of N pixels, from :class:`MixtureDensityNetwork`.
+        words: int (N, 8), random 16-bit words: 0-2 choose the components, 3-5 draw from them.
+
+    Returns:
+        float (N, 3).
+    """
+    means, sigmas, log_weights = mixtures
+    uniforms = (words[:, :3] + 0.5) / noise.WORDS
+    below = log_weights.exp().cumsum(2)[:, :, :-1]
+    component = (uniforms[:, :, None] >= below).sum(2, keepdim=True)
+    normals = torch.from_numpy(noise.NORMAL_QUANTILES)[words[:, 3:6]]
+    return means.gather(2, component)[:, :, 0] + sigmas.gather(2, component)[:, :, 0] * normals
+
+
+def dim_plainly(model: MdnModel, light: np.ndarray, draw: Draw) -> np.ndarray:
+    """What :meth:`MdnModel.dim` computes, said plainly: the definition that the kernel is tested against.
+
+    Args:
+        model: the dark model.
+        light: uint8 (H, W, 3).
+        draw: the draw.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    network = MixtureDensityNetwork.from_tensors(model.network, model.sigma_floor)
+    pixels = torch.tensor(light.reshape(-1, 3))
+    words = torch.from_numpy(noise.words(0, len(pixels), draw.noise_seed, 0).astype(np.int64))
+    reflectance, illumination = retinex.split(pixels.float() / 255)
+    level = (pixels.sum(1) + 1) // 3
+    phi_mean, phi_std = (torch.from_numpy(table)[level] for table in model.phi(draw))
+    phi = phi_mean + phi_std * torch.from_numpy(noise.NORMAL_QUANTILES)[words[:, 6]]
+    dark_illumination = phi.clamp(0, 1)[:, None] * illumination
+
+    inputs = torch.cat([reflectance, illumination, dark_illumination], 1)
+    colour = sample(network(inputs), words).clamp(min=0)
+    total = colour.sum(1, keepdim=True)
+    colour = torch.where(total > 0, colour / total.clamp(min=1e-30), reflectance)
+    dark = retinex.join(colour, dark_illumination) * 255
+    return dark.round().clamp(max=255).to(torch.uint8).numpy().reshape(light.shape)
 
 
 class PixelTable:

@@ -3,86 +3,163 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 
 from dimmagen.philox import split_key
 from dimmagen.profiles.dark_model import Draw
 from dimmagen.profiles.illumination import LEVELS, repair_published
-from dimmagen.profiles.mdn_kernel import dim_pixels
+from dimmagen.profiles.mdn_kernel import dim_expected, dim_pixels
 from dimmagen.profiles.noise import NORMAL_QUANTILES
-from dimmagen.profiles.profile import read_tensors
-
-NETWORK_FILE = "mdn.safetensors"
-STATISTICS_FILE = "illumination.safetensors"
-STATISTICS_SHAPES: dict[str, tuple[int, ...]] = {"mean": (LEVELS,), "std": (LEVELS,)}
-NETWORK_SHAPES: dict[str, tuple[int, ...]] = {
-    "hidden.0.weight": (32, 5),
-    "hidden.0.bias": (32,),
-    "hidden.1.weight": (32, 32),
-    "hidden.1.bias": (32,),
-    "hidden.2.weight": (32, 32),
-    "hidden.2.bias": (32,),
-    "head.weight": (36, 32),
-    "head.bias": (36,),
-}
+from dimmagen.profiles.pairs import Pair
+from dimmagen.profiles.profile import ModelFiles, read_tensors
 
 
 @dataclass(frozen=True, eq=False)
-class MdnModel:
-    """Mean darkness by light level, noise of the illumination, and the colour drawn from the network.
-
-    phi ~ N(gamma exposure mean[L], (tau std[L])^2) per pixel, clipped to [0, 1]; L_dark = phi L; each channel
-    of R_dark from its mixture, clipped at 0, renormalised; dark = 3 L_dark R_dark, rounded half to even.
+class MdnFiles:
+    """What a profile keeps of an MDN: shared by the kinds `mdn` and `deterministic`.
 
     Attributes:
-        network: the tensors of `NETWORK_SHAPES`.
+        network: float32 tensors by the names and shapes of `NETWORK_SHAPES`; the head's 36 outputs are
+            means, raw deviations and mixing logits, each (channel, component).
         mean, std: float32 (256,), see :mod:`dimmagen.profiles.illumination`.
+        published: the statistics are the authors', whose ends need mending.
         sigma_floor: added to the mixture's deviations.
+        tau: default temperature.
+        exposure_spread: standard deviation of ln(exposure) between scenes.
+        gamma_range: default range of gamma.
     """
 
     network: dict[str, np.ndarray]
     mean: np.ndarray
     std: np.ndarray
+    published: bool
     sigma_floor: float
-    gamma_range: tuple[float, float]
     tau: float
     exposure_spread: float
+    gamma_range: tuple[float, float] = (0.3, 2.0)
+
+    NETWORK_SHAPES: ClassVar[dict[str, tuple[int, ...]]] = {
+        "hidden.0.weight": (32, 5),
+        "hidden.0.bias": (32,),
+        "hidden.1.weight": (32, 32),
+        "hidden.1.bias": (32,),
+        "hidden.2.weight": (32, 32),
+        "hidden.2.bias": (32,),
+        "head.weight": (36, 32),
+        "head.bias": (36,),
+    }
+    STATISTICS_SHAPES: ClassVar[dict[str, tuple[int, ...]]] = {"mean": (LEVELS,), "std": (LEVELS,)}
+
+    @classmethod
+    def read(cls, folder: Path, settings: dict) -> Self:
+        """From a profile's folder, checked."""
+        return cls(
+            network=read_tensors(folder / "mdn.safetensors", cls.NETWORK_SHAPES),
+            **read_tensors(folder / "illumination.safetensors", cls.STATISTICS_SHAPES),
+            published=settings["published"],
+            sigma_floor=settings["sigma_floor"],
+            tau=settings["tau"],
+            exposure_spread=settings["exposure_spread"],
+            gamma_range=(settings["gamma_low"], settings["gamma_high"]),
+        )
+
+    def models(self) -> list[ModelFiles]:
+        """Both kinds, for :func:`dimmagen.profiles.profile.save_profile`."""
+        files = {
+            "mdn.safetensors": self.network,
+            "illumination.safetensors": {"mean": self.mean, "std": self.std},
+        }
+        settings = {
+            "published": self.published,
+            "sigma_floor": self.sigma_floor,
+            "tau": self.tau,
+            "exposure_spread": self.exposure_spread,
+            "gamma_low": self.gamma_range[0],
+            "gamma_high": self.gamma_range[1],
+        }
+        return [ModelFiles(kind, files, settings) for kind in ("mdn", "deterministic")]
+
+
+class MdnModel:
+    """Mean darkness by light level, noise of the illumination, and the colour drawn from the network.
+
+    phi ~ N(gamma exposure mean[L], (tau std[L])^2) per pixel, clipped to [0, 1]; L_dark = phi L; each channel
+    of R_dark from its mixture, clipped at 0, renormalised; dark = 3 L_dark R_dark, rounded half to even.
+    The plain form is :func:`dimmagen.profiles.mdn.dim_plainly`.
+    """
+
     kind = "mdn"
+
+    def __init__(self, files: MdnFiles) -> None:
+        self.gamma_range, self.tau, self.exposure_spread = files.gamma_range, files.tau, files.exposure_spread
+        mend = repair_published if files.published else np.asarray
+        self.mean, self.std = mend(files.mean), mend(files.std)
+        self.sigma_floor = files.sigma_floor
+        self.network = files.network
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
-        dark = np.empty_like(light)
+        dark = np.empty(light.shape, np.uint8)
         dim_pixels(
             np.ascontiguousarray(light).reshape(-1, 3),
             dark.reshape(-1, 3),
-            *self._weights,
+            self._weights,
             np.float32(self.sigma_floor),
-            (np.float64(draw.gamma * draw.exposure) * self.mean).astype(np.float32),
-            (np.float64(draw.tau) * self.std).astype(np.float32),
+            *self.phi(draw),
             NORMAL_QUANTILES,
-            *split_key(draw.noise_seed),
+            split_key(draw.noise_seed),
         )
+        return dark
+
+    def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
+        """Of a real dark picture's colours given the light one, dequantised: nats a pixel.
+
+        Args:
+            light, dark: uint8 (H, W, 3) RGB; pixels that are black in either have no colour and are left out.
+        """
+        from dimmagen.profiles import mdn  # torch takes a second to import, and dimming needs none
+
+        network = mdn.MixtureDensityNetwork.from_tensors(self.network, self.sigma_floor)
+        return mdn.held_out_likelihood(network, mdn.PixelTable([Pair("", dark, light, "", "")]))
+
+    def settings(self) -> dict:
+        return {"compat": "default"}
+
+    def phi(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of L_dark / L_light at each light level under a draw, float32 (256,) each."""
+        mean = draw.gamma * draw.exposure * self.mean.astype(np.float64)
+        return mean.astype(np.float32), (draw.tau * self.std.astype(np.float64)).astype(np.float32)
+
+    @cached_property
+    def _weights(self) -> tuple[np.ndarray, ...]:
+        return tuple(np.ascontiguousarray(self.network[name]) for name in MdnFiles.NETWORK_SHAPES)
+
+
+class DeterministicModel(MdnModel):
+    """The paper's ablation: the mean darkness and the mixture's mean colour, without any noise."""
+
+    kind = "deterministic"
+    negative_log_likelihood = None  # type: ignore[assignment]  # it gives one colour, not a density
+
+    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark; of the draw, gamma and exposure count."""
+        dark = np.empty(light.shape, np.uint8)
+        phi_mean, _ = self.phi(draw)
+        pixels = np.ascontiguousarray(light).reshape(-1, 3)
+        dim_expected(pixels, dark.reshape(-1, 3), self._weights, phi_mean)
         return dark
 
     def settings(self) -> dict:
         return {}
 
-    @cached_property
-    def _weights(self) -> tuple[np.ndarray, ...]:
-        return tuple(np.ascontiguousarray(self.network[name]) for name in NETWORK_SHAPES)
-
 
 def load(folder: Path, settings: dict) -> MdnModel:
-    """The model of a profile's folder; published statistics have their ends mended."""
-    statistics = read_tensors(folder / STATISTICS_FILE, STATISTICS_SHAPES)
-    if settings["published"]:
-        statistics = {name: repair_published(array) for name, array in statistics.items()}
-    return MdnModel(
-        network=read_tensors(folder / NETWORK_FILE, NETWORK_SHAPES),
-        sigma_floor=settings["sigma_floor"],
-        gamma_range=(settings["gamma_low"], settings["gamma_high"]),
-        tau=settings["tau"],
-        exposure_spread=settings["exposure_spread"],
-        **statistics,
-    )
+    """The `mdn` model of a profile's folder."""
+    return MdnModel(MdnFiles.read(folder, settings))
+
+
+def load_deterministic(folder: Path, settings: dict) -> DeterministicModel:
+    """The `deterministic` model of a profile's folder."""
+    return DeterministicModel(MdnFiles.read(folder, settings))

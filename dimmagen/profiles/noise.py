@@ -32,11 +32,26 @@ def normals(pixels: int, key: int, block: int) -> np.ndarray:
     return out
 
 
+def words(first: int, pixels: int, key: int, block: int) -> np.ndarray:
+    """The random words themselves, of the pixels from index `first` on: uint16 (pixels, 8)."""
+    out = np.empty((pixels, 4), np.uint32)
+    _fill_words(out, np.uint32(first), np.uint32(block), *split_key(key))
+    return np.stack([out & 0xFFFF, out >> 16], axis=2).astype(np.uint16).reshape(pixels, 8)
+
+
+@numba.njit(cache=True)
+def _fill_words(out, first, block, key_low, key_high):
+    zero = np.uint32(0)
+    for pixel in range(out.shape[0]):
+        a, b, c, d = philox4x32(np.uint32(first + pixel), block, zero, zero, key_low, key_high)
+        out[pixel, 0], out[pixel, 1], out[pixel, 2], out[pixel, 3] = a, b, c, d
+
+
 @numba.njit(cache=True)
 def _fill_normals(out, quantiles, block, key_low, key_high):
     zero = np.uint32(0)
     for pixel in range(out.shape[0]):
-        words = philox4x32(np.uint32(pixel), block, zero, zero, key_low, key_high)
+        drawn = philox4x32(np.uint32(pixel), block, zero, zero, key_low, key_high)
         for index in range(4):
-            out[pixel, 2 * index] = quantiles[words[index] & np.uint32(0xFFFF)]
-            out[pixel, 2 * index + 1] = quantiles[words[index] >> np.uint32(16)]
+            out[pixel, 2 * index] = quantiles[drawn[index] & np.uint32(0xFFFF)]
+            out[pixel, 2 * index + 1] = quantiles[drawn[index] >> np.uint32(16)]

@@ -1,0 +1,56 @@
+"""`dimmagen profile fit`: a profile from a few dark/light pairs."""
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dimmagen.profiles.fit import KINDS, fit_profile
+from dimmagen.profiles.pairs import check_pairs, load_pairs, refuse_unfit
+from dimmagen.profiles.profile import place_for, save_profile
+
+
+@click.command("fit")
+@click.option(
+    "--pairs", required=True, metavar="PATH", help="Folder with low/ and high/, or a CSV of dark,light."
+)
+@click.option("--names", help="Only these pairs, by file name without extension: 2,5,6.")
+@click.option("--out", required=True, metavar="NAME|PATH", help="Name of the new profile, or its folder.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same profile.")
+@click.option(
+    "--model",
+    type=click.Choice(KINDS),
+    default=KINDS[0],
+    show_default=True,
+    help="The profile's default; it holds all of them.",
+)
+def fit(pairs: str, names: str | None, out: str, seed: int, model: str) -> None:
+    """Make a profile from a few dark/light pairs of a camera, in about a minute.
+
+    Three pairs from a tripod are enough: the same scene lit well and badly, or exposed long and short.
+    Pairs that don't fit together are named.
+
+    \b
+    dimmagen profile fit --pairs my-phone/ --out my-phone
+    dimmagen dim --profile my-phone --source photos/ --shards out/
+    """
+    place = place_for(out)
+    found = load_pairs(pairs, [name.strip() for name in names.split(",")] if names else None)
+    findings = check_pairs(found)
+    refuse_unfit(findings)
+    for finding in findings:
+        click.echo(f"Note: {finding}", err=True)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Fitting", total=1.0)
+        result = fit_profile(
+            found, seed, lambda stage, done: progress.update(task, description=stage, completed=done)
+        )
+    provenance = {**result.provenance, "notes": [str(finding) for finding in findings]}
+    saved = save_profile(place, result.models, model, provenance)
+    click.echo(
+        f"Fitted {saved.name} to {len(found)} pairs in {result.seconds:.0f} s; the network reaches "
+        f"{result.held_out_nats:.2f} nats a pixel on {result.held_out} (less is better)"
+    )
+    click.echo(f"Saved to {place} (fingerprint {saved.fingerprint[:12]})")
+    click.echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
