@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import json
@@ -265,6 +266,23 @@ def test_mixhq_may_lie_behind_a_url(finished, texts):
     local = {ref.key: load_light(ref).data for ref in open_lights([str(finished)]).refs()}
     assert {ref.key: load_light(ref).data for ref in open_lights([out]).refs()} == local
     filesystem.rm("/test-mixhq", recursive=True)
+
+
+def test_a_full_disk_ends_the_build_and_a_later_one_goes_on(finished, texts, tmp_path, monkeypatch):
+    out, real_fsync = tmp_path / "mixhq", os.fsync
+
+    def fsync_until_full(descriptor):
+        if len(list((out / "shards").glob("*.tar"))) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync_until_full)
+    with pytest.raises(DimmagenError, match=r"the disk is full: .*\.tar.* run the same command again"):
+        build(texts, out)
+    monkeypatch.undo()
+    assert [path.name for path in (out / "shards").iterdir() if path.name.startswith(".")] == []
+    build(texts, out)
+    assert files_of(out) == files_of(finished)
 
 
 def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):

@@ -51,7 +51,10 @@ class Source(Protocol):
     frames: tuple[str, ...]
 
     def judge_name(self, name: str) -> Verdict:
-        """The verdict that the name alone decides; the file of a rejected name is never opened."""
+        """The verdict that the name alone decides, with the name of the source's folder before it.
+
+        The file of a rejected name is never opened.
+        """
         ...
 
     def examine(self, data: bytes) -> list[Examined]:

@@ -98,7 +98,8 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
     """All candidates in one file. What is wrong with a file becomes the reason of its rows."""
     spec, entry = candidate
     source = spec.source
-    verdict = source.judge_name(entry.name)
+    # The folder that the user named counts as well: lol=our485/low holds dark pictures.
+    verdict = source.judge_name(f"{spec.path.rstrip('/').rsplit('/', 1)[-1]}/{entry.name}")
     if verdict.accepted and entry.refusal:
         verdict = rejected("unreadable", entry.refusal)
     if verdict.accepted and entry.size > source.max_bytes:

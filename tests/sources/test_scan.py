@@ -133,6 +133,7 @@ def test_lol_takes_lights_only_and_opens_no_dark_picture(tmp_path):
     assert rows["eval15/high/1.png"].rule == "lol-evaluation"
     assert rows["our485/low/1.png"].sha256 == ""
     assert [row.accepted for row in rows_of(f"lol={root / 'our485' / 'high'}")] == [True]
+    assert [row.rule for row in rows_of(f"lol={root / 'our485' / 'low'}")] == ["lol-dark"]
 
 
 def test_the_sample_source_holds_natural_photos_of_different_scenes():
