@@ -143,7 +143,7 @@ def _open_lights(
             on_file=lambda: bar.advance(task),
         )
     count, chosen = len(lights.refs()), "" if sources else " (the default place: no --source was given)"
-    console.print(f"{count} photos from {lights.origin}{chosen}", highlight=False)
+    console.print(f"{count} photos from {lights.origin}{chosen}", highlight=False, soft_wrap=True)
     return lights
 
 

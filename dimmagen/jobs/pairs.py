@@ -111,7 +111,8 @@ def make_pair(light: Light, dimmer: Dimmer, variant: int, settings: PairSettings
 
 def lightness(pixels: np.ndarray) -> float:
     """Mean of all pixels and channels of a uint8 picture, in [0, 1], 6 decimals (exact integer sum)."""
-    return round(int(pixels.sum(dtype=np.int64)) / (255 * pixels.size), 6)
+    rows = pixels.sum(axis=(1, 2), dtype=np.uint32)  # four times faster than int64, and a row fits
+    return round(int(rows.sum(dtype=np.int64)) / (255 * pixels.size), 6)
 
 
 def use_one_thread() -> None:

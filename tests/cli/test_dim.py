@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from dimmagen import assert_same_dataset
 from dimmagen.cli import main
 from tests.dataset_helpers import write_photos
 
@@ -127,6 +128,17 @@ def test_without_a_source_the_mixhq_in_its_default_place_is_wanted(run):
     code, _, messages = run("dim", "--profile", "linear", "--shards", "out")
     assert code == 2
     assert "build-mixhq" in messages
+
+
+def test_by_way_of_mixhq_and_straight_from_the_photos_gives_the_same_set(run, dim, photos, tmp_path):
+    assert dim("--variants", 2)[0] == 0
+    assert run("build-mixhq", "--source", f"folder={photos}")[0] == 0
+    code, _, messages = run(
+        "dim", "--profile", "linear", "--shards", "by-mixhq", "--variants", 2, "--executor", "serial"
+    )
+    assert code == 0
+    assert "mixhq (the default place: no --source was given)" in messages
+    assert_same_dataset(tmp_path / "out", tmp_path / "by-mixhq")
 
 
 def test_a_folder_without_pictures_is_told(run, tmp_path):
