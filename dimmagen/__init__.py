@@ -5,16 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dimmagen.comparison import assert_same_dataset
-    from dimmagen.dimming import Dimmer
+    from dimmagen.loaders import PairDataset, pair_loader
+    from dimmagen.online import Dimmer
 
 __version__ = "0.1.0"
-__all__ = ["Dimmer", "__version__", "assert_same_dataset"]
+__all__ = ["Dimmer", "PairDataset", "assert_same_dataset", "pair_loader"]
 
-_PLACES = {"Dimmer": "dimmagen.dimming", "assert_same_dataset": "dimmagen.comparison"}
+# Imported when first used: `import dimmagen` stays light, without torch.
+_HOMES = {
+    "Dimmer": "dimmagen.online",
+    "PairDataset": "dimmagen.loaders",
+    "assert_same_dataset": "dimmagen.comparison",
+    "pair_loader": "dimmagen.loaders",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when they are used, so that `dimmagen --help` answers at once."""
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dimmagen' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -138,22 +138,20 @@ class CameraModel:
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
-        level, sigma = self.tables(draw)
         out = np.empty_like(light)
-        kernel.dim_picture(
-            np.ascontiguousarray(light),
-            level,
-            sigma,
-            self._mix,
-            self._taps,
-            bool(self._side_taps.any()),
-            noise_quantiles(0.0 if "tails" in self.without else self.tail),
-            *split_key(draw.noise_seed),
-            out,
-        )
-        if self.jpeg_quality and "jpeg" not in self.without:
-            return through_jpeg(out, self.jpeg_quality)
-        return out
+        key = split_key(draw.noise_seed)
+        kernel.dim_picture(np.ascontiguousarray(light), *self.kernel_arguments(draw), *key, out)
+        return through_jpeg(out, self.compression) if self.compression else out
+
+    @property
+    def compression(self) -> int:
+        """JPEG quality that the dark picture goes through; 0 where it does not."""
+        return 0 if "jpeg" in self.without else self.jpeg_quality
+
+    def kernel_arguments(self, draw: Draw) -> tuple:
+        """`level`, `sigma`, `mix`, `taps`, `spatial`, `table` of :func:`camera_kernel.dim_picture`."""
+        table = noise_quantiles(0.0 if "tails" in self.without else self.tail)
+        return *self.tables(draw), self._mix, self._taps, bool(self._side_taps.any()), table
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         """Dark mean and noise level of each light level, int32 (3, 256) each, in the kernel's units."""

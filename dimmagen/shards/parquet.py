@@ -29,7 +29,12 @@ def write_rows(path: str, rows: Sequence[Mapping], schema: pa.Schema) -> bytes:
 
 
 def read_rows(path: str, schema: pa.Schema) -> list[dict]:
-    """All rows of a parquet file.
+    """All rows of a parquet file; see :func:`read_table`."""
+    return read_table(path, schema).to_pylist()
+
+
+def read_table(path: str, schema: pa.Schema) -> pa.Table:
+    """A parquet file as a table.
 
     Raises:
         DimmagenError: the file is missing, broken, or has other columns than the schema.
@@ -42,4 +47,4 @@ def read_rows(path: str, schema: pa.Schema) -> list[dict]:
         raise DimmagenError(f"{path} is not a readable parquet file ({error})", "copy it again") from error
     if table.schema.names != schema.names or [f.type for f in table.schema] != [f.type for f in schema]:
         raise DimmagenError(f"{path} does not have the columns of a dimmagen {schema.names[0]} table")
-    return table.to_pylist()
+    return table

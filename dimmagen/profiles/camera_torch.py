@@ -1,0 +1,94 @@
+"""The camera model's arithmetic on torch tensors: the pixels of :mod:`camera_kernel`, on any device.
+
+The kernel is 32-bit integer arithmetic on purpose; here the same numbers lie in int64 tensors, so that a GPU
+gives the bits that the shards have. Philox words are kept in [0, 2**32).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dimmagen.philox import split_key
+from dimmagen.profiles.camera import CameraModel
+from dimmagen.profiles.camera_kernel import LEVEL_BITS, MIX_BITS
+from dimmagen.profiles.dark_model import Draw
+
+_M0, _M1 = 0xD2511F53, 0xCD9E8D57
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW = 0xFFFFFFFF
+_MASK = 0xFFFF
+
+
+def philox4x32(c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: int, k1: int) -> tuple[Tensor, ...]:
+    """Philox4x32-10 (Salmon et al., SC 2011): broadcasting int64 tensors of 32-bit words -> four."""
+    for _ in range(10):
+        high0, low0 = _product(_M0, c0)
+        high1, low1 = _product(_M1, c2)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
+
+
+def _product(factor: int, word: Tensor) -> tuple[Tensor, Tensor]:
+    """High and low 32 bits of a 64-bit product, in two parts of 48 bits: nothing runs into the sign."""
+    upper, lower = (factor >> 16) * word, (factor & _MASK) * word
+    middle = upper + (lower >> 16)
+    return middle >> 16, ((middle & _MASK) << 16) | (lower & _MASK)
+
+
+class _Arguments(NamedTuple):
+    """Those of the kernel, as int64 tensors."""
+
+    level: Tensor
+    sigma: Tensor
+    mix: Tensor
+    taps: Tensor
+    table: Tensor
+
+
+def dim_picture(model: CameraModel, light: Tensor, draw: Draw) -> Tensor:
+    """Dim one picture with the bits of :meth:`CameraModel.dim` of a model without compression.
+
+    Args:
+        light: uint8 (3, H, W), RGB, on any device.
+
+    Returns:
+        uint8 (3, H, W) on the same device.
+    """
+    level, sigma, mix, taps, spatial, table = model.kernel_arguments(draw)
+    arrays = (level, sigma, mix, taps, table)
+    arguments = _Arguments(*(torch.from_numpy(a.astype(np.int64)).to(light.device) for a in arrays))
+    key = [int(word) for word in split_key(draw.noise_seed)]
+    _, height, width = light.shape
+    if spatial:
+        normals = _filtered(_normals(-1, height + 1, width, arguments.table, key), arguments.taps)
+    else:
+        normals = _normals(0, height, width, arguments.table, key)[:, :, 1:-1]
+    noise = (arguments.mix[:, :, None, None] * normals).sum(1) >> MIX_BITS
+    levels = light.reshape(3, -1).long()
+    mean, scale = (table.gather(1, levels).view(light.shape) for table in (arguments.level, arguments.sigma))
+    dark = (mean + scale * noise + (1 << (LEVEL_BITS - 1))) >> LEVEL_BITS
+    return dark.clamp_(0, 255).to(torch.uint8)
+
+
+def _normals(top: int, bottom: int, width: int, table: Tensor, key: list[int]) -> Tensor:
+    """Standard normals of rows top .. bottom - 1, columns -1 .. width: int64 (3, rows, width + 2), 2**-12.
+
+    One Philox block gives two neighbouring columns three 16-bit uniforms each.
+    """
+    rows = torch.arange(top, bottom, device=table.device)[:, None] & _LOW
+    blocks = torch.arange((width + 3) // 2, device=table.device)[None]
+    zero = torch.zeros_like(blocks)
+    a, b, c, _ = philox4x32(blocks, rows, zero, zero, *key)
+    left, right = (a & _MASK, a >> 16, b & _MASK), (b >> 16, c & _MASK, c >> 16)
+    uniforms = torch.stack([torch.stack(left), torch.stack(right)], -1)  # (3, rows, blocks, 2)
+    return table[uniforms.flatten(2)[:, :, : width + 2]]
+
+
+def _filtered(normals: Tensor, taps: Tensor) -> Tensor:
+    """The three-tap filter across, then down: (3, H + 2, W + 2) -> (3, H, W); rounds as the kernel does."""
+    side, centre = (taps[[0, 1, 1], column, None, None] for column in (0, 1))
+    across = (side * (normals[:, :, :-2] + normals[:, :, 2:]) + centre * normals[:, :, 1:-1]) >> MIX_BITS
+    return (side * (across[:, :-2] + across[:, 2:]) + centre * across[:, 1:-1]) >> MIX_BITS

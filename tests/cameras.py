@@ -1,0 +1,21 @@
+"""A made-up camera whose every part shows in its pictures."""
+
+import numpy as np
+
+from dimmagen.profiles.camera import CameraModel
+from dimmagen.profiles.response import KNOTS
+
+
+def camera(**changes) -> CameraModel:
+    """A camera with every part switched on and strong; `changes` are attributes of the model."""
+    model = {
+        "log_slopes": np.log(np.linspace(1.2, 2.6, KNOTS)),
+        "log_exposure": -1.2,
+        "balance": np.array([0.1, -0.02, -0.08]),
+        "log_sigma": np.log([[6.0], [3.2], [12.6]]) + np.linspace(0.0, 0.9, 12),
+        "correlation": np.array([[1.0, 0.3, -0.4], [0.3, 1.0, 0.3], [-0.4, 0.3, 1.0]]),
+        "spatial": np.array([0.2, 0.5]),
+        "tail": 4.0,
+        "exposure_spread": 0.0,
+    }
+    return CameraModel(**{**model, **changes})
