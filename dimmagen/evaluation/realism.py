@@ -277,12 +277,13 @@ class _Job:
         return [Shot(REAL, mode, [], values, other.transfer, other.noise, features) for mode in MODES]
 
     def _likelihoods(self, dark: np.ndarray, light: np.ndarray) -> dict[str, float]:
-        models = {c.label: c.dimmer.model for c in self.contenders if c.dimmer is not None}
-        return {
-            label: float(model.negative_log_likelihood(light, dark))
-            for label, model in models.items()
-            if hasattr(model, "negative_log_likelihood")
-        }
+        likelihoods = {}
+        for contender in self.contenders:
+            model = contender.dimmer and contender.dimmer.model
+            likelihood = getattr(model, "negative_log_likelihood", None)
+            if likelihood is not None:
+                likelihoods[contender.label] = float(likelihood(light, dark))
+        return likelihoods
 
 
 def _features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:

@@ -91,7 +91,13 @@ def as_json(
         estimates = {mode: {name: asdict(e) for name, e in values.items()} for mode, values in modes.items()}
         dimmer = dimmers[label].settings() if label in dimmers else None
         pairs = [
-            {"pair": result.name, "mode": mode, "strengths": shot.strengths, **_finite_means(shot.values)}
+            {
+                "pair": result.name,
+                "mode": mode,
+                "strengths": shot.strengths,
+                **_finite_means(shot.values),
+                **({NLL.name: result.nll[label]} if label in result.nll else {}),
+            }
             for result in results
             for mode in MODES
             for shot in [result.shot(label, mode)]

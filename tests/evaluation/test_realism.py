@@ -172,6 +172,7 @@ def test_the_json_holds_every_number_as_plain_finite_values(summary, results, di
     true = next(c for c in content["contenders"] if c["label"] == "true")
     assert true["modes"]["gamma1"]["luma_kl"]["mean"] == summary["true"]["gamma1"]["luma_kl"].mean
     assert true["dimmer"]["model"] == "simulated"
+    assert true["pairs"][0]["nll"] == -4.0
     assert len(true["pairs"]) == 2 * len(results)
     assert [c["floor"] for c in content["contenders"]] == [False, False, False, True, True, True]
 
