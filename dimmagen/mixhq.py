@@ -288,7 +288,7 @@ def _card(tallies: dict[str, Tally], inputs: dict) -> str:
         "---",
         "# MixHQ",
         "",
-        f"{accepted} well-lit photos, selected from {seen} candidates by rules version {inputs['rules_version']}.",
+        f"{accepted} well-lit photos of {seen} seen, selected by rules version {inputs['rules_version']}.",
         "`catalog/` has one row for every candidate, with the verdict and its reason. Photos that were not",
         "changed keep the bytes of their files, with all the metadata in them.",
         "",
