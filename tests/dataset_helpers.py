@@ -1,5 +1,6 @@
 """A tiny real data set for the tests of shards, jobs and verification."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -55,3 +56,9 @@ def make(
         resume,
         progress,
     )
+
+
+def copy_set(out: Path, to: Path) -> Path:
+    """A copy of a data set that a test may damage."""
+    shutil.copytree(out, to)
+    return to
