@@ -7,6 +7,7 @@ pixel enters Ray's object store.
 import ctypes
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from dimmagen.errors import DimmagenError, UsageError
 # A job that outlives this many deaths of its worker is not killed by chance.
 DEATHS_A_JOB = 3
 _POLL_SECONDS = 0.5
+_ANSWER_SECONDS = 5
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 
@@ -144,7 +146,6 @@ def _connected_ray(workers: int, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console chatter."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -156,13 +157,29 @@ def _connected_ray(workers: int, address: str | None) -> Iterator[Any]:
             "object_store_memory": _STORE_BYTES,
         }
     else:
+        _check_answers(address)
         options["address"] = address
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"no Ray cluster answers at {address}" if address else f"Ray could not be started ({error})"
-        raise UsageError(where, "check --address, or use --executor serial") from error
+        if address is None:
+            raise DimmagenError(f"Ray could not be started ({error})", "use --executor serial") from error
+        raise UsageError(
+            f"the Ray cluster at {address} could not be joined ({error})",
+            "use its version of Ray, and its token in RAY_AUTH_TOKEN if it wants one",
+        ) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for minutes. Addresses of another form, such as `auto`, are left to Ray."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not (separator and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster answers at {address} ({error})", "check --address") from error

@@ -86,7 +86,7 @@ class OutFolder:
             if resume == "always":
                 raise UsageError(f"{self.out} holds no run to go on with", "leave --resume away to begin one")
             return {}
-        if resume == "never":
+        if resume == "never" or not previous.records:
             return {}
         if changes := _changes(previous.run, run):
             raise UsageError(_refusal(self.out, changes, len(previous.records)))

@@ -148,6 +148,14 @@ def test_a_folder_without_pictures_is_told(run, tmp_path):
     assert "empty" in messages
 
 
+def test_a_cluster_that_does_not_answer_is_told_at_once(run, photos):
+    code, _, messages = run(
+        *("dim", "--profile", "linear", "--source", photos, "--shards", "out"), "--address", "127.0.0.1:1"
+    )
+    assert code == 2
+    assert "no Ray cluster answers at 127.0.0.1:1" in messages
+
+
 def test_an_out_folder_that_is_a_file_is_told(dim, tmp_path):
     (tmp_path / "out").write_text("mine")
     code, _, messages = dim()

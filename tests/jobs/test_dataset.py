@@ -175,6 +175,18 @@ def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(p
     assert {name: (out / name).read_bytes() for name in files(out)} == before
 
 
+def test_a_run_that_ended_before_its_first_shard_binds_nobody_to_its_settings(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    monkeypatch.setattr("dimmagen.jobs.pairs.lights.load_light", lambda ref: 1 / 0)
+    with pytest.raises(DimmagenError, match="ZeroDivisionError"):
+        make(photos, out, seed=7)
+    monkeypatch.undo()
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
 def test_fewer_variants_are_refused_and_nothing_is_removed(photos, tmp_path):
     make(photos, tmp_path / "out", variants=2)
     with pytest.raises(UsageError, match="variants: 2 → 1"):
