@@ -139,8 +139,8 @@ class CameraModel:
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
         out = np.empty_like(light)
-        key = split_key(draw.noise_seed)
-        kernel.dim_picture(np.ascontiguousarray(light), *self.kernel_arguments(draw), *key, out)
+        arguments = (*self.kernel_arguments(draw), *split_key(draw.noise_seed), out)
+        kernel.dim_picture(np.ascontiguousarray(light), *arguments)
         return through_jpeg(out, self.compression) if self.compression else out
 
     @property
