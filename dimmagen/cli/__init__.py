@@ -17,6 +17,11 @@ _COMMANDS = {
     "dim": ("dimmagen.cli.dim:dim", "Make dark/light pairs as WebDataset shards."),
     "verify": ("dimmagen.cli.verify:verify", "Check a finished data set against its manifest."),
     "inspect": ("dimmagen.cli.inspect:inspect", "Summarise a data set and draw a contact sheet."),
+    "train": ("dimmagen.cli.train:train", "Train the brightening network on shards."),
+    "finetune": ("dimmagen.cli.finetune:finetune", "Go on training a network on real pairs."),
+    "evaluate": ("dimmagen.cli.evaluate:evaluate", "Score a trained network on real pairs."),
+    "enhance": ("dimmagen.cli.enhance:enhance", "Brighten photos with a trained network."),
+    "run": ("dimmagen.cli.run:run", "Run a recipe: profile, dim, train, finetune, evaluate."),
 }
 
 
