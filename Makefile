@@ -24,7 +24,7 @@ format: $(STAMP)
 # Versions only, no index and no URL: usable wherever the package registry is.
 lock: $(STAMP)
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra trainers --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --constraint pins.txt pyproject.toml -o constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt
@@ -32,6 +32,10 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# The profiles that ship with the package, fitted anew to the pairs of the shared test data.
+profiles: $(STAMP)
+	$(BIN)/python -m pipelines.build_profiles
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -6,25 +6,23 @@ of two columns, the dark file and the light file, relative to the CSV.
 
 import csv
 import hashlib
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
 from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.images import PICTURE_EXTENSIONS, PictureError, decode_rgb8
 from dimmagen.profiles.jpeg import jpeg_quality
 
 SHIFT_TOLERANCE = 0.5  # pixels; LOL's own pairs lie within 0.9, all but a few within 0.3
 MIN_SIDE_TO_ALIGN = 128  # pixels; below that a crop holds too little structure to tell a shift from noise
 SATURATED_SHARE = 0.25  # of the light picture at full scale: no colour left to learn from
 BLACK_SHARE = 0.5  # of the dark picture at exact black
-_EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +166,7 @@ def _files_of_folder(folder: Path) -> dict[str, tuple[Path, Path]]:
             f"{root} has pictures without a partner: {_some(alone)}", "low/ and high/ must match"
         )
     if not lights:
-        raise UsageError(f"{root} holds no pictures", f"known are {', '.join(sorted(_EXTENSIONS))}")
+        raise UsageError(f"{root} holds no pictures", f"known are {', '.join(PICTURE_EXTENSIONS)}")
     return {name: (darks[name], lights[name]) for name in sorted(lights, key=_natural)}
 
 
@@ -197,7 +195,7 @@ def _files_of_csv(path: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in _EXTENSIONS}
+    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_EXTENSIONS}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -224,11 +222,6 @@ def _read_pair(name: str, dark: Path, light: Path) -> Pair:
 
 def _decode(data: bytes, path: Path) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            if picture.mode not in ("RGB", "L", "P", "RGBA"):
-                raise DimmagenError(f"{path} is a {picture.mode} picture", "convert it to 8-bit RGB")
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DimmagenError(
-            f"{path} cannot be read as a picture ({error})", "replace it or leave it out"
-        ) from None
+        return decode_rgb8(data)[0]
+    except PictureError as error:
+        raise DimmagenError(f"{path} cannot be read as a photo: {error.reason}", "replace it") from None

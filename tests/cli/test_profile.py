@@ -1,0 +1,136 @@
+"""`dimmagen profile list | show | import | fit` as they are typed."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from dimmagen.cli import main
+from dimmagen.profiles import mdn_fit
+from dimmagen.profiles.profile import open_profile
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "own"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def run(capfd):
+    """Run the command line: (exit code, stdout, stderr)."""
+
+    def type_in(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["profile", *map(str, arguments)])
+        out, err = capfd.readouterr()
+        return ended.value.code or 0, out, err
+
+    return type_in
+
+
+@pytest.fixture
+def phone(tmp_path):
+    """Three pairs of a simulated camera; its third pair is shifted."""
+    random = np.random.default_rng(0)
+    for index in range(3):
+        texture = gaussian_filter(random.normal(size=(160, 192, 3)), (4, 4, 0.5))
+        light = np.clip((texture - texture.min()) / np.ptp(texture) * 300 - 20, 0, 255).astype(np.uint8)
+        dark = light * np.array([0.20, 0.15, 0.12]) * (1 + 0.2 * index)
+        dark = np.clip(np.rint(dark + random.normal(0, 1, light.shape)), 0, 255).astype(np.uint8)
+        if index == 2:
+            dark = np.roll(dark, (2, 0), (0, 1))
+        for side, picture in (("low", dark), ("high", light)):
+            (tmp_path / "phone" / side).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / "phone" / side / f"{index}.png")
+    return tmp_path / "phone"
+
+
+def test_list_names_bundled_and_closed_form_profiles(run):
+    code, out, _ = run("list")
+    assert code == 0
+    assert re.search(r"lol3 .*3 pairs: 2, 5, 6", out)
+    assert "linear" in out
+
+
+def test_show_prints_json_with_the_origin(run):
+    code, out, _ = run("show", "lol3")
+    content = json.loads(out)
+    assert code == 0
+    assert [pair["name"] for pair in content["provenance"]["pairs"]] == ["2", "5", "6"]
+    assert content["fingerprint"] == open_profile("lol3").fingerprint
+
+
+def test_an_unknown_name_is_a_usage_error_without_a_traceback(run):
+    code, _, err = run("show", "nikon")
+    assert code == 2
+    assert err.startswith("Error: there is no profile nikon: known are lol3")
+
+
+def test_a_published_dimmer_is_imported_and_can_be_used_by_name(run, shared_data):
+    folder = shared_data / "dimmers_reference" / "3shot"
+    code, out, _ = run("import", folder, "--out", "authors3")
+    assert code == 0
+    assert "Imported authors3" in out
+    found = open_profile("authors3")
+    assert set(found.provenance["files"]) == {"mdn.pt", "mean.npy", "std.npy"}
+    assert found.model().tau == 0.05
+    assert found.model(compat="reference").settings() == {"compat": "reference"}
+    code, _, err = run("import", folder, "--out", "authors3")
+    assert code == 2
+    assert "exists already" in err
+
+
+def test_a_failed_import_leaves_no_profile(run, shared_data, tmp_path):
+    folder = tmp_path / "broken"
+    shutil.copytree(shared_data / "dimmers_reference" / "3shot", folder)
+    np.save(folder / "std.npy", np.zeros(3))
+    code, _, err = run("import", folder, "--out", tmp_path / "made")
+    assert code == 1
+    assert "std.npy holds float64 (3,)" in err
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, monkeypatch, tmp_path):
+    monkeypatch.setattr(mdn_fit.fit_network, "__defaults__", (0, lambda done: None, 40))
+    code, out, err = run("fit", "--pairs", phone, "--out", "my-phone")
+    assert code == 0
+    assert "Note: pair 2 is shifted by +2.0" in err
+    assert "Fitted my-phone to 3 pairs" in out
+    found = open_profile("my-phone")
+    assert list(found.models) == ["camera", "mdn", "deterministic"]
+    assert found.default_model == "camera"
+    light = np.full((64, 64, 3), 180, np.uint8)
+    for kind in found.models:
+        model = found.model(kind)
+        dark = model.dim(light, _draw(model))
+        assert dark[..., 0].mean() > dark[..., 2].mean()
+    code, out, _ = run("fit", "--pairs", phone, "--out", tmp_path / "again", "--model", "mdn")
+    assert code == 0
+    assert open_profile(tmp_path / "again").default_model == "mdn"
+    assert open_profile(tmp_path / "again").models == found.models
+
+
+def _draw(model):
+    from dimmagen.dimming import Dimmer
+
+    return Dimmer(model, "test", "").draw("photo")
+
+
+def test_unfit_pairs_end_the_fit_before_anything_is_made(run, phone):
+    shutil.copy(phone / "low" / "0.png", phone / "high" / "0.png")
+    code, _, err = run("fit", "--pairs", phone, "--out", "my-phone")
+    assert code == 2
+    assert "pair 0 is twice the same picture" in err
+    code, out, _ = run("list")
+    assert "my-phone" not in out
+
+
+def test_a_taken_name_is_told_before_the_fit(run, phone):
+    code, _, err = run("fit", "--pairs", phone, "--out", "lol3")
+    assert code == 2
+    assert "ships with dimmagen" in err
