@@ -64,17 +64,21 @@ def profile_evaluate(
     dimmagen profile evaluate lol3 lol3:mdn linear --pairs lol/eval15 --html realism.html
     """
     console = Console(width=None if Console().is_terminal else _WIDTH_OF_FILES)
-    opened = {spec: _open(spec) for spec in profiles}
-    dimmers = {spec: dimmer for spec, (_, dimmer) in opened.items()}
+    short = [spec.rstrip("/").rsplit("/", 1)[-1] for spec in profiles]  # of a folder its own name will do
+    labels = short if len(set(short)) == len(short) else profiles
+    opened = {label: _open(spec) for label, spec in zip(labels, profiles, strict=True)}
+    dimmers = {label: dimmer for label, (_, dimmer) in opened.items()}
     pairs = load_pairs(pairs_path, names.split(",") if names else None)
     findings = check_pairs(pairs)
     refuse_unfit(findings)
     for finding in findings:
         click.echo(f"Note: {finding}", err=True)
-    seen = {spec: pairs_fitted_on(profile, pairs) for spec, (profile, _) in opened.items()}
-    for spec, used in seen.items():
+    seen = {label: pairs_fitted_on(profile, pairs) for label, (profile, _) in opened.items()}
+    for label, used in seen.items():
         if used:
-            text = f"Note: {spec} was fitted on {', '.join(used)}: its numbers are better than they should be"
+            text = (
+                f"Note: {label} was fitted on {', '.join(used)}: its numbers are better than they should be"
+            )
             click.echo(text, err=True)
 
     steps = iter(
@@ -95,7 +99,9 @@ def profile_evaluate(
 
     settings: dict[str, object] = {"pairs": len(pairs), "draws": draws, "seed": seed}
     if any(seen.values()):
-        settings["fitted on"] = "; ".join(f"{spec}: {', '.join(used)}" for spec, used in seen.items() if used)
+        settings["fitted on"] = "; ".join(
+            f"{label}: {', '.join(used)}" for label, used in seen.items() if used
+        )
     if json_path:
         text = json.dumps(as_json(summary, results, dimmers, settings), indent=1, allow_nan=False)
         atomic_write(json_path, text.encode())

@@ -8,7 +8,10 @@ from simulated_camera import SimulatedCamera, simulated_light
 
 from dimmagen.cli.profile_evaluate import profile_evaluate
 from dimmagen.errors import UsageError
+from dimmagen.evaluation.realism import pairs_fitted_on
 from dimmagen.images import encode_png
+from dimmagen.profiles.pairs import load_pairs
+from dimmagen.profiles.profile import ModelFiles, open_profile, save_profile
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,18 @@ def test_profiles_and_floors_stand_side_by_side_and_all_files_are_written(folder
 def test_only_the_named_pairs_are_measured(folder, tmp_path):
     run("linear", "--pairs", folder, "--draws", 1, "--names", "2,0", "--json", tmp_path / "r.json")
     assert json.loads((tmp_path / "r.json").read_text())["pairs"] == 2
+
+
+def test_a_profile_that_saw_the_pairs_is_told_by_their_hash(folder, tmp_path):
+    pairs = load_pairs(folder)
+    save_profile(
+        tmp_path / "mine",
+        [ModelFiles("linear", {}, {})],
+        "linear",
+        {"pairs": [{"name": "old", "dark_sha256": pairs[1].dark_sha256}]},
+    )
+    assert pairs_fitted_on(open_profile(tmp_path / "mine"), pairs) == ["1"]
+    assert pairs_fitted_on(open_profile("linear"), pairs) == []
 
 
 @pytest.mark.parametrize("spec", ["linear:", ":mdn", "linear:linear:default:more"])
