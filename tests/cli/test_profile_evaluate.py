@@ -11,7 +11,7 @@ from dimmagen.errors import UsageError
 from dimmagen.evaluation.realism import pairs_fitted_on
 from dimmagen.images import encode_png
 from dimmagen.profiles.pairs import load_pairs
-from dimmagen.profiles.profile import ModelFiles, open_profile, save_profile
+from dimmagen.profiles.profile import Profile, open_profile
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +54,11 @@ def test_only_the_named_pairs_are_measured(folder, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["pairs"] == 2
 
 
-def test_a_profile_that_saw_the_pairs_is_told_by_their_hash(folder, tmp_path):
+def test_pairs_that_a_profile_was_fitted_on_are_told_by_their_hash(folder):
     pairs = load_pairs(folder)
-    save_profile(
-        tmp_path / "mine",
-        [ModelFiles("linear", {}, {})],
-        "linear",
-        {"pairs": [{"name": "old", "dark_sha256": pairs[1].dark_sha256}]},
-    )
-    assert pairs_fitted_on(open_profile(tmp_path / "mine"), pairs) == ["1"]
+    used = {"pairs": [{"name": "its name then", "dark_sha256": pairs[1].dark_sha256}]}
+    profile = Profile("mine", None, "0" * 64, "mdn", {}, used)
+    assert pairs_fitted_on(profile, pairs) == ["1"]
     assert pairs_fitted_on(open_profile("linear"), pairs) == []
 
 
