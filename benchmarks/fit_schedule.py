@@ -1,7 +1,7 @@
 """Our fit of the MDN against the paper's long schedule: held-out likelihood over time.
 
 Both fit LOL's pairs 2, 5 and 6. The long schedule is the paper's: Adam 1e-3, 1000 epochs, one random 200x200
-crop of each picture an epoch. Held out are the first three pairs of the other four experiments of Table 4: other
+crop of each picture an epoch. Held out are the first three pairs of each other experiment of Table 4: other
 scenes of the same camera. Writes docs/images/fit-schedule.png and prints a table.
 
     python -m benchmarks.fit_schedule --data FOLDER
