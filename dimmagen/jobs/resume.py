@@ -118,7 +118,6 @@ class OutFolder:
             for name in storage.list_names(storage.join(self.out, folder)):
                 if f"{folder}/{name}" not in kept:
                     storage.remove(storage.join(self.out, folder, name))
-        storage.remove_unfinished(self.out)
 
     def add(self, run: Run, record: ShardRecord) -> None:
         """Note that a shard is complete."""
