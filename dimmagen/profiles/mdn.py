@@ -170,3 +170,11 @@ def held_out_likelihood(network: MixtureDensityNetwork, pixels: PixelTable, seed
             negative_log_likelihood(network, *pixels.batch(part, generator)) for part in rows.split(16384)
         ]
     return float(torch.cat(losses).mean())
+
+
+def pair_likelihood(
+    tensors: dict[str, np.ndarray], sigma_floor: float, light: np.ndarray, dark: np.ndarray
+) -> float:
+    """:func:`held_out_likelihood` of one pair, uint8 (H, W, 3) each, under a network's tensors."""
+    network = MixtureDensityNetwork.from_tensors(tensors, sigma_floor)
+    return held_out_likelihood(network, PixelTable([Pair("", dark, light, "", "")]))

@@ -12,7 +12,6 @@ from dimmagen.profiles.dark_model import Draw
 from dimmagen.profiles.illumination import LEVELS, repair_published
 from dimmagen.profiles.mdn_kernel import dim_expected, dim_pixels
 from dimmagen.profiles.noise import NORMAL_QUANTILES
-from dimmagen.profiles.pairs import Pair
 from dimmagen.profiles.profile import ModelFiles, read_tensors
 
 
@@ -82,7 +81,27 @@ class MdnFiles:
         return [ModelFiles(kind, files, settings) for kind in ("mdn", "deterministic")]
 
 
-class MdnModel:
+class _Base:
+    """What both kinds have in common: the network, and the mean darkness under a draw."""
+
+    def __init__(self, files: MdnFiles) -> None:
+        self.gamma_range, self.tau, self.exposure_spread = files.gamma_range, files.tau, files.exposure_spread
+        mend = repair_published if files.published else np.asarray
+        self.mean, self.std = mend(files.mean), mend(files.std)
+        self.sigma_floor = files.sigma_floor
+        self.network = files.network
+
+    def phi(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of L_dark / L_light at each light level under a draw, float32 (256,) each."""
+        mean = draw.gamma * draw.exposure * self.mean.astype(np.float64)
+        return mean.astype(np.float32), (draw.tau * self.std.astype(np.float64)).astype(np.float32)
+
+    @cached_property
+    def _weights(self) -> tuple[np.ndarray, ...]:
+        return tuple(np.ascontiguousarray(self.network[name]) for name in MdnFiles.NETWORK_SHAPES)
+
+
+class MdnModel(_Base):
     """Mean darkness by light level, noise of the illumination, and the colour drawn from the network.
 
     phi ~ N(gamma exposure mean[L], (tau std[L])^2) per pixel, clipped to [0, 1]; L_dark = phi L; each channel
@@ -91,13 +110,6 @@ class MdnModel:
     """
 
     kind = "mdn"
-
-    def __init__(self, files: MdnFiles) -> None:
-        self.gamma_range, self.tau, self.exposure_spread = files.gamma_range, files.tau, files.exposure_spread
-        mend = repair_published if files.published else np.asarray
-        self.mean, self.std = mend(files.mean), mend(files.std)
-        self.sigma_floor = files.sigma_floor
-        self.network = files.network
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
@@ -113,35 +125,24 @@ class MdnModel:
         )
         return dark
 
-    def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
-        """Of a real dark picture's colours given the light one, dequantised: nats a pixel.
-
-        Args:
-            light, dark: uint8 (H, W, 3) RGB; pixels that are black in either have no colour and are left out.
-        """
-        from dimmagen.profiles import mdn  # torch takes a second to import, and dimming needs none
-
-        network = mdn.MixtureDensityNetwork.from_tensors(self.network, self.sigma_floor)
-        return mdn.held_out_likelihood(network, mdn.PixelTable([Pair("", dark, light, "", "")]))
-
     def settings(self) -> dict:
         return {"compat": "default"}
 
-    def phi(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation of L_dark / L_light at each light level under a draw, float32 (256,) each."""
-        mean = draw.gamma * draw.exposure * self.mean.astype(np.float64)
-        return mean.astype(np.float32), (draw.tau * self.std.astype(np.float64)).astype(np.float32)
+    def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
+        """Eq. 5 of a real pair, dequantised and without black pixels: mean nats a pixel, less is better.
 
-    @cached_property
-    def _weights(self) -> tuple[np.ndarray, ...]:
-        return tuple(np.ascontiguousarray(self.network[name]) for name in MdnFiles.NETWORK_SHAPES)
+        Args:
+            light, dark: uint8 (H, W, 3).
+        """
+        from dimmagen.profiles import mdn  # torch, which dimming does not need
+
+        return mdn.pair_likelihood(self.network, self.sigma_floor, light, dark)
 
 
-class DeterministicModel(MdnModel):
+class DeterministicModel(_Base):
     """The paper's ablation: the mean darkness and the mixture's mean colour, without any noise."""
 
     kind = "deterministic"
-    negative_log_likelihood = None  # type: ignore[assignment]  # it gives one colour, not a density
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark; of the draw, gamma and exposure count."""

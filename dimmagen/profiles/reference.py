@@ -11,7 +11,7 @@ import torch
 
 from dimmagen.profiles import noise
 from dimmagen.profiles.dark_model import Draw
-from dimmagen.profiles.mdn import MixtureDensityNetwork, sample
+from dimmagen.profiles.mdn import MixtureDensityNetwork, pair_likelihood, sample
 from dimmagen.profiles.mdn_dimmer import MdnFiles
 
 EPSILON = 1e-4  # in both divisions of their Retinex split
@@ -41,6 +41,10 @@ class ReferenceModel:
 
     def settings(self) -> dict:
         return {"compat": "reference"}
+
+    def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
+        """As `MdnModel.negative_log_likelihood`: it is the same network."""
+        return pair_likelihood(self._network.tensors(), self._network.sigma_floor, light, dark)
 
     def _dim(self, pixels: torch.Tensor, first: int, draw: Draw) -> torch.Tensor:
         words = torch.from_numpy(noise.words(first, len(pixels), draw.noise_seed, 0).astype(np.int64))

@@ -16,6 +16,7 @@ from dimmagen.profiles.mdn import (
 from dimmagen.profiles.mdn_dimmer import DeterministicModel, MdnFiles, MdnModel
 from dimmagen.profiles.mdn_fit import fit_network
 from dimmagen.profiles.pairs import Pair
+from dimmagen.profiles.reference import ReferenceModel
 
 
 def network(seed=0, gain=1.0, floor=0.01) -> MixtureDensityNetwork:
@@ -124,6 +125,14 @@ def test_the_deterministic_model_is_the_mean_of_the_drawn_ones():
     assert np.array_equal(dark, expected.dim(light, Draw(1.0, 1.0, 1.0, 99)))
     # Its illumination is exactly the drawn one's, whatever the colour.
     assert dark[0, 0].sum() == pytest.approx(drawn.dim(light, draw).sum(2).mean(), abs=1.5)
+
+
+def test_the_models_tell_the_likelihood_of_a_real_pair():
+    pair = camera_pairs(1)[0]
+    model = MdnModel(files())
+    expected = held_out_likelihood(network(), PixelTable([pair]))
+    assert model.negative_log_likelihood(pair.light, pair.dark) == pytest.approx(expected, abs=1e-6)
+    assert ReferenceModel(files()).negative_log_likelihood(pair.light, pair.dark) == pytest.approx(expected)
 
 
 def camera_pairs(count, seed=0, size=96):
