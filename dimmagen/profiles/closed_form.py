@@ -4,6 +4,7 @@ Their constants are generic: the median of LOL's training pairs where they have 
 ranges of the cited papers.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,16 +13,30 @@ from dimmagen import randomness
 from dimmagen.profiles.dark_model import DarkModel, Draw
 from dimmagen.profiles.noise import normals
 
-
-def _noise(light: np.ndarray, draw: Draw, block: int = 0) -> np.ndarray:
-    """Standard normal float32 (H, W, 3) scaled by the draw's tau."""
-    height, width, _ = light.shape
-    return draw.tau * normals(height * width, draw.noise_seed, block)[:, :3].reshape(height, width, 3)
+BAND = 1 << 18  # pixels at a time, so that a picture of any size needs little memory
 
 
-def _quantise(dark: np.ndarray) -> np.ndarray:
-    """Grey levels, any float -> uint8, round half to even, clipped."""
-    return np.clip(np.rint(dark), 0, 255).astype(np.uint8)
+def _dim_in_bands(
+    light: np.ndarray, draw: Draw, dim: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Apply `dim` to bands of pixels.
+
+    Args:
+        light: uint8 (H, W, 3).
+        draw: the draw.
+        dim: (uint8 light (N, 3), float32 noise (N, 3)) -> dark grey levels, float (N, 3); the noise is
+            standard normal times the draw's tau.
+
+    Returns:
+        uint8 (H, W, 3), rounded half to even and clipped.
+    """
+    pixels = light.reshape(-1, 3)
+    dark = np.empty_like(pixels)
+    for first in range(0, len(pixels), BAND):
+        band = pixels[first : first + BAND]
+        noise = np.float32(draw.tau) * normals(first, len(band), draw.noise_seed, 0)[:, :3]
+        dark[first : first + BAND] = np.clip(np.rint(dim(band, noise)), 0, 255)
+    return dark.reshape(light.shape)
 
 
 def _drawn(draw: Draw, low: float, high: float, purpose: str) -> float:
@@ -47,9 +62,13 @@ class LinearModel:
     kind = "linear"
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        dark = light.astype(np.float32) * np.float32(self.darkness * draw.gamma * draw.exposure)
-        dark += _noise(light, draw) * np.sqrt(self.shot * dark + self.read**2)
-        return _quantise(dark)
+        factor = np.float32(self.darkness * draw.gamma * draw.exposure)
+
+        def dim(band: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            dark = band * factor
+            return dark + noise * np.sqrt(self.shot * dark + self.read**2)
+
+        return _dim_in_bands(light, draw, dim)
 
     def settings(self) -> dict:
         return {"darkness": self.darkness, "shot": self.shot, "read": self.read}
@@ -75,9 +94,12 @@ class GammaModel:
         alpha, beta = _drawn(draw, 0.9, 1.0, "alpha"), _drawn(draw, 0.5, 1.0, "beta")
         levels = (alpha * np.arange(256) / 255) ** _drawn(draw, 1.5, 5.0, "power")
         curve = (255 * beta * draw.gamma * draw.exposure * levels).astype(np.float32)
-        dark = curve[light]
-        dark += _noise(light, draw) * np.sqrt(self.shot * dark + self.read**2)
-        return _quantise(dark)
+
+        def dim(band: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            dark = curve[band]
+            return dark + noise * np.sqrt(self.shot * dark + self.read**2)
+
+        return _dim_in_bands(light, draw, dim)
 
     def settings(self) -> dict:
         return {"shot": self.shot, "read": self.read}
@@ -114,11 +136,15 @@ class LidModel:
         shot, read_variance = np.exp(log_shot), np.exp(2.18 * log_shot + 1.20 + 0.26 * spread)
         steps = 2.0 ** (12 + 2 * int(3 * _drawn(draw, 0, 0.999999, "bits"))) - 1  # 12, 14 or 16 bits
 
-        sensor = _LINEAR[light] @ to_sensor.T
-        sensor = np.clip(sensor, 0, 1) * np.float32(self.darkness * draw.gamma * draw.exposure)
-        sensor += _noise(light, draw) * np.sqrt(np.float32(shot) * sensor + np.float32(read_variance))
-        sensor = np.rint(np.clip(sensor, 0, 1) * np.float32(steps)) / np.float32(steps)
-        return _quantise(255 * _srgb(np.clip(sensor @ from_sensor.T, 0, 1)))
+        factor = np.float32(self.darkness * draw.gamma * draw.exposure)
+
+        def dim(band: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            sensor = np.clip(_LINEAR[band] @ to_sensor.T, 0, 1) * factor
+            sensor += noise * np.sqrt(np.float32(shot) * sensor + np.float32(read_variance))
+            sensor = np.rint(np.clip(sensor, 0, 1) * np.float32(steps)) / np.float32(steps)
+            return 255 * _srgb(np.clip(sensor @ from_sensor.T, 0, 1))
+
+        return _dim_in_bands(light, draw, dim)
 
     def settings(self) -> dict:
         return {"darkness": self.darkness}

@@ -16,11 +16,12 @@ _CELLS = ndtri((np.arange(WORDS) + 0.5) / WORDS)
 NORMAL_QUANTILES: np.ndarray = (_CELLS / _CELLS.std()).astype(np.float32)
 
 
-def normals(pixels: int, key: int, block: int) -> np.ndarray:
+def normals(first: int, pixels: int, key: int, block: int) -> np.ndarray:
     """Standard normal noise.
 
     Args:
-        pixels: how many pixels, counted row by row.
+        first: index of the first pixel, counted row by row.
+        pixels: how many pixels.
         key: `Draw.noise_seed`.
         block: a number for each purpose, so that two purposes never share a draw.
 
@@ -28,7 +29,7 @@ def normals(pixels: int, key: int, block: int) -> np.ndarray:
         float32 (pixels, 8), independent, mean 0, variance 1, within about +-4.2.
     """
     out = np.empty((pixels, 8), np.float32)
-    _fill_normals(out, NORMAL_QUANTILES, np.uint32(block), *split_key(key))
+    _fill_normals(out, NORMAL_QUANTILES, np.uint32(first), np.uint32(block), *split_key(key))
     return out
 
 
@@ -48,10 +49,10 @@ def _fill_words(out, first, block, key_low, key_high):
 
 
 @numba.njit(cache=True)
-def _fill_normals(out, quantiles, block, key_low, key_high):
+def _fill_normals(out, quantiles, first, block, key_low, key_high):
     zero = np.uint32(0)
     for pixel in range(out.shape[0]):
-        drawn = philox4x32(np.uint32(pixel), block, zero, zero, key_low, key_high)
+        drawn = philox4x32(np.uint32(first + pixel), block, zero, zero, key_low, key_high)
         for index in range(4):
             out[pixel, 2 * index] = quantiles[drawn[index] & np.uint32(0xFFFF)]
             out[pixel, 2 * index + 1] = quantiles[drawn[index] >> np.uint32(16)]

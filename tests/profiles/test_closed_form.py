@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dimmagen.dimming import Dimmer
+from dimmagen.profiles import closed_form
 from dimmagen.profiles.closed_form import GammaModel, LidModel, LinearModel
 from dimmagen.profiles.dark_model import Draw
 
@@ -50,6 +51,14 @@ def test_lid_without_darkening_and_noise_gives_the_picture_back():
 def test_lid_darkens_light_not_grey_levels():
     dark = LidModel(darkness=0.1).dim(flat(186), QUIET).mean()  # 186 is half of the light
     assert dark == pytest.approx(255 * (1.055 * 0.0491 ** (1 / 2.4) - 0.055), abs=1.5)
+
+
+@pytest.mark.parametrize("model", [LinearModel(), GammaModel(), LidModel()])
+def test_bands_do_not_show(model, monkeypatch):
+    light = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    whole = model.dim(light, NOISY)
+    monkeypatch.setattr(closed_form, "BAND", 100)
+    assert np.array_equal(model.dim(light, NOISY), whole)
 
 
 @pytest.mark.parametrize("name", ["linear", "gamma", "lid"])
