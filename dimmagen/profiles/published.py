@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,9 @@ def _network(path: Path) -> dict[str, np.ndarray]:
     import torch  # takes a second to import, and only imports need it
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles: those are refused
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DimmagenError(
             f"{path} holds more than tensors: it was not loaded, as it could run code",

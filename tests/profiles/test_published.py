@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2
 
 from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.images import decode_rgb8
@@ -17,9 +18,10 @@ from dimmagen.profiles.published import read_published
 
 DIMMERS = ["3shot", "5shot", "8shot", "480shot", "fsd/6shot"]
 DRAWS = 4
-# Pearson's statistic per bin between two histograms of the same distribution is about 1; pixels are
-# independent given the picture, so their counts vary a little less than multinomial ones.
-LARGEST_CHI2_PER_BIN = 1.3
+# Two histograms of one distribution: Pearson's two-sample statistic follows chi-square, with one degree of
+# freedom less than bins. In 36 comparisons (2 dimmers, 2 pictures, 3 gammas, 3 channels) a transform that is
+# right goes below this once in 300 choices of the seeds, and the seeds are fixed; the least found is 0.13.
+LEAST_PROBABILITY = 1e-4
 FEW = 200  # counts in both: rarer bins are pooled
 
 
@@ -49,46 +51,47 @@ def test_the_imported_network_gives_the_authors_numbers(shared_data, dimmer):
         assert np.abs(log_weights[:, channel].exp().numpy() - golden[f"{colour}_pi"]).max() < 1e-5
 
 
-def chi2_per_bin(counts: np.ndarray, golden: np.ndarray) -> float:
-    """Pearson's two-sample statistic over the bins, for two histograms of equally many pixels."""
+def probability(counts: np.ndarray, golden: np.ndarray) -> float:
+    """Of a larger Pearson statistic, for two histograms of one distribution and equally many pixels."""
     expected = golden * counts.sum()
-    common = counts + expected > FEW
-    groups = [(counts[common], expected[common])]
-    groups.append((counts[~common].sum(keepdims=True), expected[~common].sum(keepdims=True)))
-    pooled, wanted = (np.concatenate(side) for side in zip(*groups, strict=True))
-    used = pooled + wanted > 0
-    return float((((pooled - wanted) ** 2)[used] / (pooled + wanted)[used]).sum() / used.sum())
+    rare = counts + expected <= FEW
+    pairs = np.array([np.append(side[~rare], side[rare].sum()) for side in (counts, expected)])
+    pairs = pairs[:, pairs.sum(0) > 0]
+    statistic = ((pairs[0] - pairs[1]) ** 2 / pairs.sum(0)).sum()
+    return float(chi2.sf(statistic, pairs.shape[1] - 1))
 
 
-def worst_chi2(shared_data, dimmer: str, picture: int, gamma: float, kind=reference.ReferenceModel) -> float:
+def least_probability(
+    shared_data, dimmer: str, picture: int, gamma: float, kind=reference.ReferenceModel
+) -> float:
     """Of the three channels, over DRAWS dark pictures, against the authors' histogram of as many."""
     folder = shared_data / "dimmers_reference" / dimmer
     golden = np.load(folder / "golden.npz")
     light, _ = decode_rgb8((shared_data / "lol" / "dev15" / "high" / f"{picture}.png").read_bytes())
     model = kind(files_of(folder))
     darks = [model.dim(light, Draw(gamma, 0.05, 1.0, 1000 + draw)) for draw in range(DRAWS)]
-    worst = 0.0
+    least = 1.0
     for channel in range(3):
         counts = sum(np.bincount(dark[..., channel].ravel(), minlength=256) for dark in darks)
         histogram = golden[f"hist_{picture}_g{gamma}"][channel]
-        worst = max(worst, chi2_per_bin(np.asarray(counts, float), histogram))
-    return worst
+        least = min(least, probability(np.asarray(counts, float), histogram))
+    return least
 
 
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0])
 @pytest.mark.parametrize("picture", [97, 482])
 @pytest.mark.parametrize("dimmer", ["3shot", "480shot"])
 def test_reference_mode_gives_the_authors_histograms(shared_data, dimmer, picture, gamma):
-    assert worst_chi2(shared_data, dimmer, picture, gamma) < LARGEST_CHI2_PER_BIN
+    assert least_probability(shared_data, dimmer, picture, gamma) > LEAST_PROBABILITY
 
 
 def test_the_histograms_tell_when_a_step_is_left_out(shared_data, monkeypatch):
     monkeypatch.setattr(reference, "BLEND_FROM", 3.0)
-    assert worst_chi2(shared_data, "3shot", 482, 2.0) > 10 * LARGEST_CHI2_PER_BIN
+    assert least_probability(shared_data, "3shot", 482, 2.0) < 1e-12
 
 
 def test_the_histograms_tell_the_default_transform_from_the_reference(shared_data):
-    assert worst_chi2(shared_data, "3shot", 482, 1.0, MdnModel) > 10 * LARGEST_CHI2_PER_BIN
+    assert least_probability(shared_data, "3shot", 482, 1.0, MdnModel) < 1e-12
 
 
 def test_statistics_of_another_length_are_refused(published):
