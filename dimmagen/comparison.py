@@ -1,13 +1,15 @@
 """Comparing two data sets: the public check of the promise that equal inputs give equal bytes."""
 
+from collections import Counter
 from pathlib import Path
 
 from dimmagen import images, storage
 from dimmagen.manifest import MANIFEST, Manifest
+from dimmagen.pairset import PairSet
 from dimmagen.shards.checking import expected_members
 from dimmagen.shards.parquet import read_rows
 from dimmagen.shards.reading import read_member
-from dimmagen.shards.schema import PAIR_SCHEMA
+from dimmagen.shards.schema import PAIR_SCHEMA, first_difference
 
 _MOST_TOLD = 10
 
@@ -49,6 +51,29 @@ def dataset_differences(a: str, b: str) -> list[str]:
     return lines
 
 
+def changed_files(one: Manifest, other: Manifest) -> list[str]:
+    """Names of the files that are not the same in two manifests, shards first; empty when all are."""
+    lists = []
+    for manifest in (one, other):
+        entries = [*manifest.shards, *(shard.metadata for shard in manifest.shards), *manifest.files]
+        lists.append({entry.name: entry.sha256 for entry in entries})
+    names = dict.fromkeys([*lists[0], *lists[1]])
+    return [name for name in names if lists[0].get(name) != lists[1].get(name)]
+
+
+def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
+    """How many pairs of two data sets differ first in which stage of making them, by key.
+
+    `missing` counts pairs that only one of them has.
+    """
+    rows, others = ({row["key"]: row for row in pairs.rows()} for pairs in (one, other))
+    counts = Counter({"missing": len(rows.keys() ^ others.keys())})
+    for key in rows.keys() & others.keys():
+        if difference := first_difference(rows[key], others[key]):
+            counts[difference[0]] += 1
+    return +counts
+
+
 def _files(out: str) -> set[str]:
     return {path.relative_to(out).as_posix() for path in Path(out).rglob("*") if path.is_file()}
 
@@ -77,7 +102,8 @@ def _first_difference(a: str, b: str, shard: str) -> str:
             return f"sample {row_a['key']} here, {row_b['key']} there"
         changed = [name for name in PAIR_SCHEMA.names if row_a[name] != row_b[name]]
         if changed:
-            return f"sample {row_a['key']}: {', '.join(changed)}"
+            stage, _ = first_difference(row_a, row_b) or ("names", "")
+            return f"sample {row_a['key']}, first in its {stage}: {', '.join(changed)}"
         for member in expected_members(row_a):
             data_a, data_b = (read_member(out, shard, member.offset, member.size) for out in (a, b))
             if images.sha256(data_a) != images.sha256(data_b):

@@ -73,22 +73,37 @@ class Manifest(_Strict):
     files: list[FileEntry]
     root_hash: _Sha256
 
+    @property
+    def run(self) -> "Run":
+        """What the run was that made this."""
+        return Run(self.settings, self.environment)
+
     @classmethod
     def load(cls, out: str) -> "Manifest":
         """Read and check the manifest of a data set.
 
         Raises:
-            DimmagenError: there is none, it is no JSON, has wrong types or an unknown schema version, names a
-                file outside its folder, or its root hash or fingerprint does not fit its contents.
+            DimmagenError: there is none, or as :meth:`read`.
         """
-        path = storage.join(out, MANIFEST)
         try:
-            manifest = cls.model_validate_json(storage.read(path))
+            return cls.read(storage.join(out, MANIFEST))
         except FileNotFoundError:
             raise DimmagenError(
                 f"{out} has no {MANIFEST}, so it is no finished data set",
                 "run the `dimmagen dim` command that writes to it again: it goes on where it stopped",
             ) from None
+
+    @classmethod
+    def read(cls, path: str) -> "Manifest":
+        """Read and check one manifest file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DimmagenError: it is no JSON, has wrong types or an unknown schema version, names a file outside
+                its folder, or its root hash or fingerprint does not fit its contents.
+        """
+        try:
+            manifest = cls.model_validate_json(storage.read(path))
         except ValidationError as error:
             raise DimmagenError(f"{path} is not a manifest of this version: {_first_fault(error)}") from error
         if manifest.root_hash != root_hash([*manifest.shards, *manifest.files]):
@@ -117,6 +132,24 @@ class Run:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.settings, self.environment)
+
+
+def changes(old: Run, new: Run) -> list[str]:
+    """`name: old → new` for each setting in which two runs differ; a growing one may be larger."""
+    before, after = (_flat({**run.settings, "environment": run.environment}) for run in (old, new))
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name, "not set"), after.get(name, "not set")
+        if one != other and not (name in GROWING and other > one):
+            lines.append(f"{name}: {one} → {other}")
+    return lines
+
+
+def _flat(values: Mapping, prefix: str = "") -> dict:
+    flat: dict = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
 
 
 def fingerprint(settings: Mapping, environment: Mapping) -> str:

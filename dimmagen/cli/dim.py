@@ -2,7 +2,6 @@
 
 import os
 from functools import partial
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -18,7 +17,7 @@ from dimmagen.jobs.pairs import PairSettings
 from dimmagen.jobs.resume import Resume
 from dimmagen.lights import LightSet, open_lights
 from dimmagen.manifest import Manifest
-from dimmagen.profiles.profile import open_profile
+from dimmagen.profiles.profile import portable_name
 
 
 class _Range(click.ParamType):
@@ -103,7 +102,7 @@ def dim(
         raise UsageError("--address is for the ray executor", "leave one of the two options away")
     build_dimmer = partial(
         Dimmer.from_profile,
-        _portable(profile),
+        portable_name(profile),
         model=model,
         compat=compat,
         gamma_range=gamma,
@@ -121,13 +120,6 @@ def dim(
         execution = Execution(executor, workers, address)
         manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
-
-
-def _portable(profile: str) -> str:
-    """A profile's name as it is, its folder absolute: workers may have another working directory."""
-    folder = open_profile(profile).folder
-    named_by_path = folder is not None and Path(profile).resolve() == folder.resolve()
-    return str(Path(profile).resolve()) if named_by_path else profile
 
 
 def _open_lights(

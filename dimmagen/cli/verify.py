@@ -1,21 +1,43 @@
 """`dimmagen verify`: is a finished data set what its manifest says?"""
 
+import math
+
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen import verification
+from dimmagen.cli.replay_options import profile_option, source_option
 from dimmagen.errors import DimmagenError
 
 _MOST_TOLD = 20
 
 
+class _Percent(click.ParamType):
+    name = "PERCENT"
+
+    def convert(self, value, param, context) -> float:
+        try:
+            share = float(str(value).removesuffix("%"))
+        except ValueError:
+            share = math.nan
+        if not 0 < share <= 100:
+            self.fail(f"{value!r} is not a share such as 1% or 100%", param, context)
+        return share
+
+
 @click.command()
 @click.argument("out")
-def verify(out: str) -> None:
+@click.option(
+    "--reproduce", "percent", type=_Percent(), help="Make that share of the pairs anew and compare."
+)
+@source_option
+@profile_option
+def verify(out: str, percent: float | None, sources: tuple[str, ...], profile: str | None) -> None:
     """Check every file, hash, count, sidecar and picture of the data set in OUT.
 
-    Ends with 1 on any fault and names the file and the sample.
+    With --reproduce 1% it also replays one pair in a hundred (see `dimmagen replay`), with --source from the
+    photos. Ends with 1 on any fault and names the file and the sample.
     """
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -25,17 +47,46 @@ def verify(out: str) -> None:
             on_start=lambda pairs: bar.update(task, total=pairs),
             on_shard=lambda pairs: bar.advance(task, pairs),
         )
-    counts, faults = result.manifest.counts, result.faults
-    for fault in faults[:_MOST_TOLD]:
-        click.echo(str(fault))
-    if len(faults) > _MOST_TOLD:
-        click.echo(f"... and {len(faults) - _MOST_TOLD} more")
-    if faults:
-        raise DimmagenError(
-            f"{out} has {len(faults)} {'fault' if len(faults) == 1 else 'faults'}",
-            "run its `dimmagen dim` command again: damaged shards are made anew, or copy the set again",
-        )
+    counts = result.manifest.counts
+    _end_on_faults(
+        out,
+        [str(fault) for fault in result.faults],
+        "run its `dimmagen dim` command again: damaged shards are made anew, or copy the set again",
+    )
     click.echo(
         f"{out} is sound: {counts.pairs} pairs in {counts.shards} shards; every hash, sidecar and picture "
         f"fits the manifest.\nRoot hash {result.manifest.root_hash}"
     )
+    if percent is not None:
+        _reproduce(console, out, percent, sources, profile)
+
+
+def _reproduce(
+    console: Console, out: str, percent: float, sources: tuple[str, ...], profile: str | None
+) -> None:
+    # Imported when used: a plain verify does not wait for the dark models.
+    from dimmagen.cli.replay import class_note, replayer
+    from dimmagen.pairset import open_pairs
+    from dimmagen.replay import chosen_pairs
+
+    pairs = open_pairs(out)
+    rows = chosen_pairs(pairs, math.ceil(len(pairs) * percent / 100))
+    replay = replayer(pairs, sources, profile)
+    results = []
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        for row in bar.track(rows, description="replaying pairs"):
+            results.append(replay(row))
+    other = [result for result in results if not result.identical]
+    lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in other]
+    _end_on_faults(out, lines, f"the pairs above cannot be made again here{class_note(pairs.manifest)}")
+    click.echo(f"{len(rows)} of {len(pairs)} pairs were made anew and are identical.")
+
+
+def _end_on_faults(out: str, faults: list[str], todo: str) -> None:
+    if not faults:
+        return
+    for fault in faults[:_MOST_TOLD]:
+        click.echo(fault)
+    if len(faults) > _MOST_TOLD:
+        click.echo(f"... and {len(faults) - _MOST_TOLD} more")
+    raise DimmagenError(f"{out} has {len(faults)} {'fault' if len(faults) == 1 else 'faults'}", todo)

@@ -18,7 +18,7 @@ from dimmagen import storage
 from dimmagen.card import CARD
 from dimmagen.croissant import CROISSANT
 from dimmagen.errors import DimmagenError, UsageError
-from dimmagen.manifest import GROWING, MANIFEST, Manifest, Run, ShardEntry
+from dimmagen.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.shards.writing import FileRecord, ShardRecord
 
 Resume = Literal["if-possible", "always", "never"]
@@ -88,16 +88,15 @@ class OutFolder:
             return {}
         if resume == "never" or not previous.records:
             return {}
-        if changes := _changes(previous.run, run):
-            raise UsageError(_refusal(self.out, changes, len(previous.records)))
+        if differences := changes(previous.run, run):
+            raise UsageError(_refusal(self.out, differences, len(previous.records)))
         return {name: record for name, record in previous.records.items() if self._is_intact(record)}
 
     def is_finished(self, run: Run) -> bool:
         """Whether a manifest of exactly this run is there."""
         if not storage.exists(storage.join(self.out, MANIFEST)):
             return False
-        manifest = Manifest.load(self.out)
-        return Run(manifest.settings, manifest.environment) == run
+        return Manifest.load(self.out).run == run
 
     def begin(self, run: Run, complete: Mapping[str, ShardRecord]) -> None:
         """Note the settings and the complete shards, and remove everything else that a run of ours left.
@@ -141,7 +140,7 @@ class OutFolder:
         records: dict[str, ShardRecord] = {}
         if storage.exists(storage.join(self.out, MANIFEST)):
             manifest = Manifest.load(self.out)
-            run = Run(manifest.settings, manifest.environment)
+            run = manifest.run
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
         if storage.exists(self._state(_RUN)):
             begun = Run(**_read_json(self._state(_RUN)))
@@ -225,26 +224,8 @@ def _read_json(path: str) -> dict:
         ) from error
 
 
-def _changes(old: Run, new: Run) -> list[str]:
-    """`name: old → new` for each setting in which two runs differ; a growing one may be larger."""
-    before, after = (_flat({**run.settings, "environment": run.environment}) for run in (old, new))
-    changes = []
-    for name in sorted(before.keys() | after.keys()):
-        one, other = before.get(name, "not set"), after.get(name, "not set")
-        if one != other and not (name in GROWING and other > one):
-            changes.append(f"{name}: {one} → {other}")
-    return changes
-
-
-def _flat(values: Mapping, prefix: str = "") -> dict:
-    flat: dict = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
-
-
-def _refusal(out: str, changes: Sequence[str], shards: int) -> str:
-    lines = "".join(f"\n    {change}" for change in changes)
+def _refusal(out: str, differences: Sequence[str], shards: int) -> str:
+    lines = "".join(f"\n    {difference}" for difference in differences)
     return (
         f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
         "Three ways on:\n"

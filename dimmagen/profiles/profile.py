@@ -96,7 +96,10 @@ def own_profiles() -> Path:
 
 def known_profiles() -> list[str]:
     """Names that :func:`open_profile` knows: bundled, the user's own, and the closed-form ones."""
-    named = {place.parent.name for root in (BUNDLED, own_profiles()) for place in root.glob("*/profile.json")}
+    places = [
+        place.parent.name for root in (BUNDLED, own_profiles()) for place in root.glob("*/profile.json")
+    ]
+    named = {name for name in places if _is_name(name)}  # not one that is being saved just now
     return [*sorted(named), *closed_form.MODELS]
 
 
@@ -122,6 +125,17 @@ def open_profile(name_or_path: str | Path) -> Profile:
         return _read(path, path.resolve().name)
     known = ", ".join(known_profiles())
     raise UsageError(f"there is no profile {text}", f"known are {known}; or give a profile's folder")
+
+
+def portable_name(name_or_path: str) -> str:
+    """A profile's name as it is, its folder absolute: workers may have another working directory.
+
+    Raises:
+        UsageError, DimmagenError: as :func:`open_profile`.
+    """
+    folder = open_profile(name_or_path).folder
+    named_by_path = folder is not None and Path(name_or_path).resolve() == folder.resolve()
+    return str(Path(name_or_path).resolve()) if named_by_path else name_or_path
 
 
 def place_for(name_or_path: str | Path) -> Path:

@@ -51,6 +51,25 @@ PAIR_SCHEMA = pa.schema(
 `*_pixel_sha256` of the decoded RGB pixels, so that another encoder is told from another picture.
 """
 
+STAGES = {
+    "source bytes": ("source_sha256",),
+    "decoded pixels": ("width", "height", "lightness_before", "light_pixel_sha256"),
+    "draws": ("gamma", "tau", "exposure", "noise_seed"),
+    "dark pixels": ("lightness_after", "dark_pixel_sha256"),
+    "encoded bytes": ("dark_sha256", "light_sha256"),
+}
+"""The stages of making a pair, in order, and the columns that show what came out of each."""
+
+
+def first_difference(made: Mapping, recorded: Mapping) -> tuple[str, str] | None:
+    """The first stage in which two rows of one pair differ, and its first column that does."""
+    for stage, columns in STAGES.items():
+        for column in columns:
+            if made[column] != recorded[column]:
+                return stage, column
+    return None
+
+
 SIDECAR_KEYS = PAIR_SCHEMA.names[: PAIR_SCHEMA.names.index("dark_member")]
 
 

@@ -131,12 +131,17 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
     return seen
 
 
+def candidate_name(entry: Entry) -> str:
+    """An entry's name as the catalog and the pairs have it: file names are any bytes, these are text."""
+    return entry.name.encode("utf-8", "backslashreplace").decode()
+
+
 def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: int | None) -> CatalogRow:
     facts = examined.facts
     suffix = f"-{examined.frame}" if examined.frame else ""
     return CatalogRow(
         source=source,
-        name=entry.name.encode("utf-8", "backslashreplace").decode(),  # names of any bytes, as text
+        name=candidate_name(entry),
         frame=examined.frame,
         key=f"{source}-{sha256[:16]}{suffix}" if sha256 else "",
         sha256=sha256,

@@ -1,0 +1,93 @@
+"""`dimmagen reproduce`: a whole data set made again from its manifest, and compared."""
+
+import os
+from collections import Counter
+
+import click
+from rich.console import Console
+
+from dimmagen import storage
+from dimmagen.cli.pair_progress import PairProgress
+from dimmagen.cli.replay import class_note
+from dimmagen.cli.replay_options import profile_option
+from dimmagen.comparison import changed_files, stages_that_differ
+from dimmagen.croissant import CROISSANT
+from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.jobs.dataset import Execution, Executor, make_dataset, plan_dataset
+from dimmagen.lights import open_lights
+from dimmagen.manifest import MANIFEST, Manifest, Run, changes
+from dimmagen.pairset import open_pairs
+from dimmagen.recorded import recorded_dimmer, recorded_settings
+
+_MOST_TOLD = 10
+
+
+@click.command()
+@click.argument("manifest_path", metavar="MANIFEST")
+@click.option(
+    "--source", "sources", multiple=True, required=True, help="As for `dimmagen dim`; may be repeated."
+)
+@click.option("--exclude", multiple=True, help="As for `dimmagen dim`.")
+@profile_option
+@click.option("--shards", "out", required=True, help="Folder or URL of the data set to make.")
+@click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
+@click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
+def reproduce(
+    manifest_path: str,
+    sources: tuple[str, ...],
+    exclude: tuple[str, ...],
+    profile: str | None,
+    out: str,
+    workers: int | None,
+    executor: Executor,
+) -> None:
+    """Make the data set of MANIFEST (a manifest.json, or its folder) again, and compare the two.
+
+    Settings and profile come from the manifest, the photos from --source. Ends with 1 when a file differs.
+    Example: dimmagen reproduce theirs/manifest.json --source photos/ --shards mine/
+    """
+    manifest = _read(manifest_path)
+    build_dimmer = recorded_dimmer(manifest.settings, profile)
+    settings = recorded_settings(manifest.settings)
+    workers = workers or len(os.sched_getaffinity(0))
+    lights = open_lights(sources, exclude=exclude, workers=workers)
+    planned = plan_dataset(lights, build_dimmer, settings).run
+    if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
+        raise UsageError(
+            f"--source {' '.join(sources)} is not what {manifest_path} was made of ({', '.join(other)})",
+            "give the same photos, and --exclude where they were chosen with it",
+        )
+    with PairProgress(Console(stderr=True)) as progress:
+        execution = Execution(executor, workers)
+        made = make_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
+    names = changed_files(manifest, made)
+    if made.environment != manifest.environment and CROISSANT in names:
+        names.remove(CROISSANT)  # it names the fingerprint, which holds the class of the machine
+    if names:
+        raise DimmagenError(_told(manifest, names, manifest_path, out))
+    click.echo(
+        f"{out} is identical to {manifest_path}: {made.counts.pairs} pairs in {len(made.shards)} shards."
+    )
+
+
+def _read(path: str) -> Manifest:
+    if storage.is_folder(path):
+        return Manifest.load(path)
+    try:
+        return Manifest.read(path)
+    except FileNotFoundError:
+        raise UsageError(f"there is no manifest at {path}", "give a manifest.json or its folder") from None
+
+
+def _told(manifest: Manifest, names: list[str], path: str, out: str) -> str:
+    """What differs: by stage where the parquet files of the first set lie beside its manifest."""
+    folder = path if storage.is_folder(path) else path.removesuffix(MANIFEST) or "."
+    try:
+        stages = stages_that_differ(open_pairs(folder), open_pairs(out))
+    except DimmagenError:
+        stages = Counter()
+    lines = [f"{count} pairs differ first in their {stage}" for stage, count in stages.items()]
+    lines += names[:_MOST_TOLD]
+    lines += [f"... and {len(names) - _MOST_TOLD} more"] if len(names) > _MOST_TOLD else []
+    told = "".join(f"\n    {line}" for line in lines)
+    return f"{out} differs from {path} in {len(names)} files:{told}{class_note(manifest)}"

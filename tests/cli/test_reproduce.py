@@ -1,0 +1,148 @@
+"""`replay`, `verify --reproduce` and `reproduce` as a user types them."""
+
+import json
+import shutil
+
+import pytest
+
+from dimmagen import assert_same_dataset
+from dimmagen.cli import main
+from dimmagen.pairset import open_pairs
+from dimmagen.profiles.closed_form import LinearModel
+from tests.dataset_helpers import write_photos
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduced")
+    write_photos(folder / "photos", 4)
+    places = ["--source", str(folder / "photos"), "--shards", str(folder / "out")]
+    with pytest.raises(SystemExit) as exit_:
+        main(["dim", "--profile", "linear", "--variants", "2", "--executor", "serial", *places])
+    assert exit_.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return exit_.value.code, captured.out + captured.err
+
+    return run
+
+
+@pytest.fixture
+def other_dimmer(monkeypatch):
+    """This machine dims otherwise than the one that made the data set."""
+    dim = LinearModel.dim
+    monkeypatch.setattr(LinearModel, "dim", lambda self, light, draw: dim(self, light, draw) // 2)
+
+
+@pytest.fixture
+def key(folder):
+    return open_pairs(folder / "out").row(3)["key"]
+
+
+def test_one_pair_is_identical(run, folder, key):
+    code, told = run("replay", key, "--from", folder / "out")
+    assert code == 0
+    assert f"{key} is identical" in told
+    assert run("replay", key, "--from", folder / "out", "--source", folder / "photos") == (code, told)
+
+
+def test_one_pair_that_differs_is_told_by_its_stage_and_ends_with_one(run, folder, key, other_dimmer):
+    code, told = run("replay", key, "--from", folder / "out")
+    assert code == 1
+    assert f"{key} differs first in its dark pixels" in told
+    assert "another class" not in told
+
+
+def test_another_class_of_machine_is_told_beside_the_difference(run, folder, key, other_dimmer, monkeypatch):
+    here = {"device": "cpu", "machine": "riscv64", "processor_features": [], "versions": {}}
+    monkeypatch.setattr("dimmagen.cli.replay.environment", lambda: here)
+    code, told = run("replay", key, "--from", folder / "out")
+    assert code == 1
+    assert "→ riscv64" in told
+    assert "environment.versions.pillow" in told
+
+
+def test_a_key_that_is_not_there_is_told_with_those_that_are_meant(run, folder, key):
+    light_key = key.removesuffix("-v0").removesuffix("-v1")
+    code, told = run("replay", light_key, "--from", folder / "out")
+    assert code == 2
+    assert f"{light_key}-v0, {light_key}-v1" in told
+    assert run("replay", "nonsense", "--from", folder / "out")[0] == 2
+    assert run("replay", key, "--from", folder / "nowhere")[0] == 1
+    assert run("replay", key, "--from", folder / "out", "--profile", "nowhere")[0] == 2
+
+
+@pytest.mark.parametrize(("share", "pairs"), [("1%", 1), ("50%", 4), ("100", 8)])
+def test_verify_reproduces_a_share_of_the_pairs(run, folder, share, pairs):
+    code, told = run("verify", folder / "out", "--reproduce", share, "--source", folder / "photos")
+    assert code == 0
+    assert f"{pairs} of 8 pairs were made anew and are identical" in told
+
+
+def test_verify_names_the_pairs_that_cannot_be_made_again(run, folder, key, other_dimmer):
+    assert run("verify", folder / "out")[0] == 0
+    code, told = run("verify", folder / "out", "--reproduce", "100%")
+    assert code == 1
+    assert f"{key}: its dark pixels differ" in told
+    assert "8 faults" in told
+
+
+@pytest.mark.parametrize("share", ["0", "101%", "-1", "some", "nan", "inf"])
+def test_a_share_that_is_none_is_refused(run, folder, share):
+    assert run("verify", folder / "out", "--reproduce", share)[0] == 2
+
+
+def reproduce(run, folder, out, *more):
+    places = ["--source", folder / "photos", "--shards", out]
+    return run("reproduce", folder / "out/manifest.json", *places, "--executor", "serial", *more)
+
+
+def test_a_whole_set_is_made_again_from_its_manifest_alone(run, folder, tmp_path):
+    code, told = reproduce(run, folder, "again")
+    assert code == 0
+    assert "again is identical" in told
+    assert "8 pairs" in told
+    assert_same_dataset(folder / "out", tmp_path / "again")
+
+
+def test_a_set_that_comes_out_otherwise_is_told_by_stage_and_file(run, folder, other_dimmer):
+    code, told = reproduce(run, folder, "other")
+    assert code == 1
+    assert "8 pairs differ first in their dark pixels" in told
+    assert "shards/train-00000.tar" in told
+
+
+def test_without_the_parquet_files_beside_the_manifest_the_files_are_told(
+    run, folder, other_dimmer, tmp_path
+):
+    shutil.copy(folder / "out/manifest.json", tmp_path / "manifest.json")
+    places = ["--source", folder / "photos", "--shards", "other", "--executor", "serial"]
+    code, told = run("reproduce", "manifest.json", *places)
+    assert code == 1
+    assert "shards/train-00000.tar" in told
+    assert "differ first" not in told
+
+
+def test_other_photos_are_refused_before_anything_is_made(run, folder, tmp_path):
+    write_photos(tmp_path / "photos", 3)
+    places = ["--source", tmp_path / "photos", "--shards", "out", "--executor", "serial"]
+    code, told = run("reproduce", folder / "out", *places)
+    assert code == 2
+    assert "lights: 4 → 3" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_manifest_that_is_none_is_told(run, folder, tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1}))
+    assert run("reproduce", "manifest.json", "--source", "sample", "--shards", "x")[0] == 1
+    assert run("reproduce", "missing.json", "--source", "sample", "--shards", "x")[0] == 2
