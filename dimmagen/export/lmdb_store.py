@@ -1,0 +1,57 @@
+"""LMDB environments as BasicSR reads them: key = file name without extension, value = the PNG file."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+
+META = "meta_info.txt"
+_COMMIT_EVERY = 64  # entries: bounds the dirty pages in memory
+
+
+def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], most_bytes: int) -> None:
+    """Make one environment; the folder appears complete or not at all.
+
+    Args:
+        folder: such as `train/lq.lmdb`.
+        entries: (key, PNG bytes, (height, width)) in sorted order of the keys.
+        most_bytes: upper limit of all values together.
+    """
+    unfinished = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    lines = []
+    # The map is address space, not disk: twice the data leaves room for pages that are half full.
+    with lmdb.open(str(unfinished), map_size=2 * most_bytes + 2**24) as environment:
+        transaction = environment.begin(write=True)
+        for index, (key, data, (height, width)) in enumerate(entries, 1):
+            transaction.put(key.encode("ascii"), data)
+            lines.append(f"{key}.png ({height},{width},3) 1\n")
+            if index % _COMMIT_EVERY == 0:
+                transaction.commit()
+                transaction = environment.begin(write=True)
+        transaction.commit()
+        environment.sync(True)
+    (unfinished / META).write_text("".join(lines))
+    os.replace(unfinished, folder)
+
+
+@contextmanager
+def open_lmdb(folder: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
+    """The keys of an environment, in their order, and a function to read a value (from any thread).
+
+    Raises:
+        lmdb.Error: there is no LMDB environment.
+    """
+    options = {"readonly": True, "lock": False, "readahead": False}
+    with lmdb.open(str(folder), **options) as environment, environment.begin() as transaction:
+        keys = [bytes(key).decode("ascii", "replace") for key in transaction.cursor().iternext(values=False)]
+
+        def read(key: str) -> bytes:
+            with environment.begin() as reading:
+                return bytes(reading.get(key.encode(), b""))
+
+        yield keys, read

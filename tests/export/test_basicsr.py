@@ -1,0 +1,34 @@
+"""Proof by training: a third party's trainer learns from our LMDB as it is."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dimmagen.export.layouts import LAYOUTS
+from dimmagen.export.writing import export_pairs
+from dimmagen.pairset import open_pairs
+
+PROGRAM = Path(__file__).with_name("basicsr_training.py")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("basicsr") is None,
+    reason="basicsr-fixed is not installed: pip install --no-deps basicsr-fixed",
+)
+def test_basicsr_trains_on_an_exported_lmdb_and_its_validation_psnr_rises(pair_set, tmp_path):
+    export_pairs(open_pairs(pair_set), LAYOUTS["basicsr-lmdb"], tmp_path / "to", validation=1)
+    done = subprocess.run(
+        [sys.executable, PROGRAM, tmp_path / "to", "60"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    psnr = json.loads(done.stdout.splitlines()[-1])
+    assert psnr["after"] > psnr["before"] + 2, psnr

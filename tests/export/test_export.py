@@ -1,0 +1,225 @@
+"""Exports: every layout is sound, scenes do not leak into validation, a stopped export goes on."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from dimmagen import images
+from dimmagen.cli import main
+from dimmagen.errors import UsageError
+from dimmagen.export import writing
+from dimmagen.export.checking import check_export
+from dimmagen.export.layouts import LAYOUTS
+from dimmagen.export.split import find_scenes, split_pairs
+from dimmagen.export.writing import export_pairs
+from dimmagen.pairset import open_pairs
+from tests.dataset_helpers import make
+
+
+@pytest.fixture(scope="module")
+def pairs(pair_set):
+    return open_pairs(pair_set)
+
+
+@pytest.fixture
+def to(tmp_path_factory):
+    """A folder to export to; pytest's own would be named after the test, which may hold a word like low."""
+    return tmp_path_factory.mktemp("export") / "to"
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_every_layout_is_sound_by_its_readers_rule(pairs, to, layout):
+    split = export_pairs(pairs, layout, to, workers=2)
+    check = check_export(layout, to)
+    assert check.faults == []
+    assert check.pairs[layout.train[0][0]] == len(split.train) > 0
+    if layout.validation:
+        assert check.pairs[layout.validation[0][0]] == len(split.validation) == 1
+
+
+def test_dark_png_bytes_stay_and_light_pixels_stay(pairs, to):
+    split = export_pairs(pairs, LAYOUTS["lol-v1"], to)
+    for number, row in enumerate(split.train, 1):
+        dark, light = (to / f"our485/{side}/{number:05d}.png" for side in ("low", "high"))
+        assert images.sha256(dark.read_bytes()) == row["dark_sha256"]
+        assert images.pixel_sha256(images.decode_rgb8(light.read_bytes())[0]) == row["light_pixel_sha256"]
+        if row["light_member"].endswith(".png"):
+            assert images.sha256(light.read_bytes()) == row["light_sha256"]
+
+
+def test_variants_share_one_light_file_and_alternative_folders_share_all(pairs, to):
+    split = export_pairs(pairs, LAYOUTS["lol-v2"], to)
+    inodes = {path.stat().st_ino for path in (to / "Synthetic/Train/Normal").iterdir()}
+    assert len(inodes) == len({row["light_key"] for row in split.train}) < len(split.train)
+    for name, path in files(to / "Synthetic/Train").items():
+        assert os.path.samefile(path, to / "Real_captured/Train" / name)
+
+
+def test_a_file_system_without_hard_links_gets_copies(pairs, to, monkeypatch):
+    def refuse(*_):
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    export_pairs(pairs, LAYOUTS["lol-v2"], to)
+    assert check_export(LAYOUTS["lol-v2"], to).faults == []
+
+
+def test_variants_and_look_alikes_of_a_validation_photo_are_not_trained_on(pairs):
+    scenes = find_scenes(pairs, workers=1)
+    # the helper's photos are crops of three pictures, two of each, moved by some pixels
+    rows = pairs.rows()
+    for validation in (1, 2):
+        split = split_pairs(rows, scenes, validation, None, 0)
+        held = {scenes[row["light_key"]] for row in split.validation}
+        assert len(split.validation) == validation
+        assert not held & {scenes[row["light_key"]] for row in split.train}
+        assert len(split.train) + len(split.validation) + sum(split.left_out.values()) == len(rows)
+
+
+def test_a_slightly_changed_copy_of_a_photo_is_the_same_scene(pairs, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    seen: dict[str, np.ndarray] = {}
+    for row in pairs.rows():
+        seen.setdefault(row["light_pixel_sha256"], pairs.pictures(row)[1])
+    first, *others = seen.values()
+    brighter = np.clip(first.astype(int) + 12, 0, 255).astype(np.uint8)
+    for index, pixels in enumerate([first, brighter, *others]):
+        (folder / f"{index}.png").write_bytes(images.encode_png(pixels))
+    make(folder, tmp_path / "out")
+    copied = open_pairs(tmp_path / "out")
+    scenes = find_scenes(copied, workers=2)
+    by_name = {row["name"]: scenes[row["light_key"]] for row in copied.rows()}
+    assert by_name["0.png"] == by_name["1.png"]
+    assert len(set(by_name.values())) >= 3
+
+
+def test_count_gives_exactly_so_many_and_says_when_it_cannot(pairs, to):
+    split = export_pairs(pairs, LAYOUTS["lol-v1"], to, count=4)
+    assert len(list((to / "our485/low").iterdir())) == len(split.train) == 4
+    assert split.left_out["beyond --count"] > 0
+    with pytest.raises(UsageError, match="--count 485 wants more than the"):
+        export_pairs(pairs, LAYOUTS["lol-v1"], to.with_name("more"), count=485)
+    with pytest.raises(UsageError, match="too few for 50 validation pairs"):
+        export_pairs(pairs, LAYOUTS["lol-v1"], to.with_name("more"), validation=50)
+    assert not to.with_name("more").exists()
+
+
+def stopped_after(calls, function):
+    """The function, until it was called so often; then a Ctrl-C."""
+    left = iter(range(calls))
+
+    def stopping(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return function(*arguments)
+
+    return stopping
+
+
+@pytest.mark.parametrize("layout", ["lol-v2", "basicsr-lmdb"])
+def test_an_export_that_was_stopped_anywhere_goes_on_to_the_same_files(pairs, to, layout, monkeypatch):
+    whole = to.with_name("whole")
+    export_pairs(pairs, LAYOUTS[layout], whole)
+    picture = writing._picture
+    for stop in (0, 3, 5):
+        monkeypatch.setattr(writing, "_picture", stopped_after(stop, picture))
+        with pytest.raises(KeyboardInterrupt):
+            export_pairs(pairs, LAYOUTS[layout], to)
+        assert not (to / "export.json").exists()
+    monkeypatch.setattr(writing, "_picture", picture)
+    export_pairs(pairs, LAYOUTS[layout], to)
+    assert files(to).keys() == files(whole).keys()
+    for name, path in files(whole).items():
+        if not name.endswith(".mdb"):  # LMDB pages hold what was in memory
+            assert path.read_bytes() == (to / name).read_bytes()
+    assert check_export(LAYOUTS[layout], to).faults == []
+
+
+def test_an_export_into_another_exports_folder_is_refused(pairs, to):
+    export_pairs(pairs, LAYOUTS["lol-v1"], to)
+    with pytest.raises(UsageError, match="holds another export"):
+        export_pairs(pairs, LAYOUTS["lol-v1"], to, count=2)
+    foreign = to.with_name("foreign")
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty and no export"):
+        export_pairs(pairs, LAYOUTS["lol-v1"], foreign)
+
+
+def test_a_path_that_misleads_readers_is_refused(pairs, to):
+    with pytest.raises(UsageError, match="holds the word 'low'"):
+        export_pairs(pairs, LAYOUTS["filelist"], to.with_name("flowers"))
+
+
+def test_where_pictures_came_from_and_their_terms_go_along(pairs, to):
+    export_pairs(pairs, LAYOUTS["retinexformer"], to)
+    note = json.loads((to / "export.json").read_text())
+    assert note["terms"] == {"folder": "as their owner says"}
+    assert {entry["key"] for entry in note["pairs"]} <= set(pairs.table["key"].to_pylist())
+
+
+def faults_of(layout, folder):
+    return "\n".join(check_export(LAYOUTS[layout], folder).faults)
+
+
+def test_the_check_names_files_without_a_partner_or_of_another_size(pairs, to):
+    export_pairs(pairs, LAYOUTS["lol-v1"], to)
+    (to / "our485/low/00002.png").unlink()
+    small = images.encode_png(np.zeros((64, 80, 3), np.uint8))
+    (to / "our485/high/00003.png").unlink()
+    (to / "our485/high/00003.png").write_bytes(small)
+    (to / "our485/high/00004.png").unlink()
+    (to / "our485/high/00004.png").write_bytes(small[:100])
+    faults = faults_of("lol-v1", to)
+    assert "our485/high/00002.png: no our485/low/00002.png" in faults
+    assert "its partner 80x64" in faults
+    assert "our485/high/00004.png: cannot be decoded" in faults
+
+
+def test_the_check_reads_lists_and_lmdb_as_their_readers_do(pairs, to):
+    export_pairs(pairs, LAYOUTS["basicsr-lmdb"], to)
+    meta = to / "train/lq.lmdb/meta_info.txt"
+    meta.write_text(meta.read_text().replace("00002.png", "00009.png"))
+    assert "line 2: '00009.png" in faults_of("basicsr-lmdb", to)
+    lists = to.with_name("lists")
+    export_pairs(pairs, LAYOUTS["filelist"], lists)
+    (lists / "train.txt").write_text("train/low/00001.png\n")
+    assert "train.txt: 1 lines for" in faults_of("filelist", lists)
+    shutil.rmtree(lists / "train/high")
+    assert "train.txt: train/low/00001.png has no train/high/00001.png" in faults_of("filelist", lists)
+
+
+def test_mirnets_check_refuses_pictures_that_are_no_larger_than_its_patch(to):
+    for side in ("input", "groundtruth"):
+        (to / "train" / side).mkdir(parents=True)
+        picture = images.encode_png(np.zeros((128, 200, 3), np.uint8))
+        (to / "train" / side / "1.png").write_bytes(picture)
+    assert "train/input/1.png: 200x128 is not larger than 128 pixels" in faults_of("mirnet", to)
+
+
+def test_the_command_exports_and_checks(pair_set, to, capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main(["export", *map(str, arguments)])
+        return end.value.code, capsys.readouterr()
+
+    code, told = run(pair_set, "--layout", "lol-v1", "--to", to, "--count", 2)
+    assert code == 0
+    assert "2 training and 1 validation pairs" in told.out
+    assert run("--check", "lol-v1", to)[0] == 0
+    (to / "our485/low/00001.png").unlink()
+    code, told = run("--check", "lol-v1", to)
+    assert code == 1
+    assert "our485/high/00001.png: no our485/low/00001.png" in told.out
+    code, told = run(pair_set, "--layout", "lol-v9", "--to", to)
+    assert code == 2
+    assert "known are lol-v1" in told.err
+    assert run(pair_set)[0] == 2
