@@ -1,0 +1,52 @@
+"""The log of a run: a CSV row per iteration, and TensorBoard's files where they are asked for."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from dimmagen.errors import UsageError
+from dimmagen.training.checkpoints import LOG, RunFolder
+
+COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")
+
+
+class Log:
+    """Writes rows behind those up to `iteration` that are there already.
+
+    Raises:
+        UsageError: TensorBoard is asked for and not installed.
+    """
+
+    def __init__(self, run: RunFolder, iteration: int, tensorboard: bool = False) -> None:
+        self._board = _summary_writer(run, iteration) if tensorboard else None
+        run.truncate_log(iteration)
+        path = run.path / LOG
+        begins = not path.exists()
+        self._file = open(path, "a", encoding="ascii")  # noqa: SIM115 - closed by __exit__
+        if begins:
+            self._file.write(",".join(COLUMNS) + "\n")
+
+    def row(self, values: Mapping[str, float]) -> None:
+        """One iteration; values that were not measured stay empty."""
+        cells = (f"{values[name]:.9g}" if name in values else "" for name in COLUMNS)
+        self._file.write(",".join(cells) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name in values.keys() - {"iteration"}:
+                self._board.add_scalar(name, values[name], int(values["iteration"]))
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _summary_writer(run: RunFolder, iteration: int) -> Any:
+    try:
+        module = importlib.import_module("torch.utils.tensorboard")
+    except ImportError:
+        raise UsageError("--tensorboard needs the package tensorboard", "pip install tensorboard") from None
+    return module.SummaryWriter(run.path / "tensorboard", purge_step=iteration + 1)

@@ -1,0 +1,172 @@
+"""One training run, from its settings to its best network: what `dimmagen train` does, in order."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from dimmagen import storage
+from dimmagen.errors import UsageError
+from dimmagen.manifest import Manifest
+from dimmagen.perceptual import load_lpips
+from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit
+from dimmagen.training.checkpoints import BEST, Resume, RunFolder, load_network
+from dimmagen.training.data import Batches, Crops, RealPairs, ShardBatches, cut_middle, open_shards
+from dimmagen.training.distributed import ALONE, Ranks
+from dimmagen.training.loop import Progress, train
+from dimmagen.training.losses import BrighteningLoss
+from dimmagen.training.state import TrainSettings, TrainState
+from dimmagen.training.unet import Brightener
+
+VALIDATION_PHOTOS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Everything that a run is asked for; only what is under "how" leaves its losses as they are.
+
+    Attributes:
+        shards: a pair data set, or None.
+        pairs: folder or CSV of real pairs to train on instead; None with shards.
+        names: of the pairs to use; None for all.
+        validate: folder or CSV of real pairs to validate on; None keeps photos of the shards back for it
+            (and validates on the training pairs themselves where there are no shards).
+        validation_photos: how many are kept back.
+        start_from: run or network file to begin with; None begins with random weights.
+        model: `compact`, `small` or `paper`; the start's where there is one.
+        crop, batch, flip, seed: of the training examples; the batch is that of one worker.
+        perceptual: `vgg` or `none`; perceptual_weight: of it.
+        training: the loop's settings.
+        loaders, device, lpips_weights, tensorboard: how, not what.
+    """
+
+    shards: str | None = None
+    pairs: str | None = None
+    names: tuple[str, ...] | None = None
+    validate: str | None = None
+    validation_photos: int = VALIDATION_PHOTOS
+    start_from: str | None = None
+    model: str = "compact"
+    crop: int = 256
+    batch: int = 4
+    flip: bool = False
+    seed: int = 0
+    perceptual: Literal["vgg", "none"] = "vgg"
+    perceptual_weight: float = 0.1
+    training: TrainSettings = field(default_factory=TrainSettings)
+    loaders: int = 0
+    device: str = "auto"
+    lpips_weights: str | None = None
+    tensorboard: bool = False
+
+
+def run_session(
+    session: Session, out: str | Path, resume: Resume, progress: Progress, ranks: Ranks = ALONE
+) -> TrainState:
+    """Train as asked; a run that was stopped goes on from its last checkpoint, with the same losses.
+
+    Args:
+        session: what to do.
+        out: the run's folder.
+        resume: `if-possible` goes on with a run of the same settings and begins one otherwise; `always` wants
+            a run to go on with; `never` discards what is there.
+        progress: told of each iteration.
+        ranks: this process among those that train together.
+
+    Raises:
+        UsageError, DimmagenError: see :func:`~dimmagen.training.loop.train`, :func:`open_shards`,
+            :func:`~dimmagen.profiles.pairs.load_pairs` and :class:`RunFolder`; nothing is overwritten.
+    """
+    torch.manual_seed(session.seed)
+    device = pick_device(session.device)
+    network = _network(session).to(device)
+    lpips = load_lpips("vgg", session.lpips_weights) if session.perceptual == "vgg" else None
+    loss = BrighteningLoss(lpips, session.perceptual_weight).to(device)
+    batches, validation, data = _data(session, ranks)
+    run = RunFolder(out)
+    if ranks.first:
+        run.begin(_identity(session, data, ranks), resume)
+    ranks.wait()
+    return train(
+        network,
+        batches,
+        validation,
+        loss,
+        session.training,
+        run,
+        progress,
+        ranks=ranks,
+        tensorboard=session.tensorboard,
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one.
+
+    Raises:
+        UsageError: `cuda` is asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {name}: torch sees no GPU", "use --device cpu")
+    return torch.device(name)
+
+
+def _network(session: Session) -> Brightener:
+    if session.start_from is None:
+        return Brightener(session.model)
+    return load_network(session.start_from)[0].train()
+
+
+def _data(session: Session, ranks: Ranks) -> tuple[Batches, Sequence[Pair], str]:
+    """Batches, validation pairs, and the hash of the data."""
+    crops = Crops(session.crop, session.flip, session.seed)
+    validation = [cut_middle(pair) for pair in _fitting_pairs(session.validate)] if session.validate else []
+    if session.shards is not None:
+        kept_back = 0 if session.validate else session.validation_photos
+        shards, kept = open_shards(session.shards, kept_back, session.crop)
+        batches: Batches = ShardBatches(shards, crops, session.batch, session.loaders, ranks.rank, ranks.size)
+        return batches, validation or kept, Manifest.load(session.shards).root_hash
+    if session.pairs is None:
+        raise UsageError("there is nothing to train on", "give --shards, or --pairs")
+    pairs = _fitting_pairs(session.pairs, session.names)
+    batches = RealPairs(pairs, crops, session.batch, ranks.rank, ranks.size)
+    return batches, validation or [cut_middle(pair) for pair in pairs], _hash(pairs)
+
+
+def _fitting_pairs(path: str, names: Sequence[str] | None = None) -> list[Pair]:
+    pairs = load_pairs(path, names)
+    refuse_unfit(check_pairs(pairs))
+    return pairs
+
+
+def _hash(pairs: Sequence[Pair]) -> str:
+    files = "".join(f"{pair.dark_sha256} {pair.light_sha256}\n" for pair in pairs)
+    return hashlib.sha256(files.encode()).hexdigest()
+
+
+def _identity(session: Session, data: str, ranks: Ranks) -> dict:
+    """What decides the losses: the settings, the data and the start by hashes, not places."""
+    settings = asdict(session)
+    for name in (
+        "shards",
+        "pairs",
+        "names",
+        "device",
+        "lpips_weights",
+        "tensorboard",
+        "start_from",
+        "validate",
+    ):
+        del settings[name]
+    settings |= settings.pop("training")
+    settings |= {"data_sha256": data, "workers": ranks.size, "start_sha256": ""}
+    settings["validate_sha256"] = _hash(load_pairs(session.validate)) if session.validate else ""
+    if session.start_from is not None:
+        start = Path(session.start_from)
+        settings["start_sha256"] = storage.size_and_sha256(start / BEST if start.is_dir() else start)[1]
+    return settings
