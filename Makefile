@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# What a user needs, and what the tests need on top of it.
+READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
 .PHONY: demo test lint format lock profiles clean
 
-demo: $(STAMP)
+demo: $(READY)
 	$(BIN)/python -m pipelines.demo
 
 test: $(STAMP)
@@ -24,17 +26,23 @@ format: $(STAMP)
 # Versions only, no index and no URL: usable wherever the package registry is.
 lock: $(STAMP)
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra trainers --no-header --no-annotate \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --constraint pins.txt pyproject.toml -o constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("dimmagen needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# basicsr-fixed comes alone: it asks for torchvision, whose wheel breaks diffusers beside a CPU-only torch.
+$(STAMP): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps 'basicsr-fixed==1.4.2'
 	touch $@
 
 # The profiles that ship with the package, fitted anew to the pairs of the shared test data.
-profiles: $(STAMP)
+profiles: $(READY)
 	$(BIN)/python -m pipelines.build_profiles
 
 clean:
