@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dimmagen import randomness
+
 _MARGIN, _CAPTION = 12, 22
 _INK, _PAPER = (30, 30, 30), (250, 250, 250)
 _TITLES = ("light", "dark", "dark with gain")
@@ -19,6 +21,16 @@ class PairView:
     light: np.ndarray
     dark: np.ndarray
     caption: str
+
+
+def choose_rows(rows: Sequence[dict], count: int) -> list[dict]:
+    """A fixed choice that does not depend on the order of the set: photos once, if there are enough of them,
+    darkest last."""
+    shuffled = sorted(rows, key=lambda row: randomness.rank(0, row["key"], "sheet"))
+    first_of_photo = {row["light_key"]: row for row in reversed(shuffled)}
+    others = [row for row in shuffled if first_of_photo[row["light_key"]] is not row]
+    chosen = [*first_of_photo.values(), *others][:count]
+    return sorted(chosen, key=lambda row: -row["lightness_after"])
 
 
 def with_gain(dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:

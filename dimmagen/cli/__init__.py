@@ -19,6 +19,7 @@ _COMMANDS = {
     "replay": ("dimmagen.cli.replay:replay", "Make one pair anew and compare it."),
     "reproduce": ("dimmagen.cli.reproduce:reproduce", "Make a data set again from its manifest and compare."),
     "inspect": ("dimmagen.cli.inspect:inspect", "Summarise a data set and draw a contact sheet."),
+    "peek": ("dimmagen.cli.peek:peek", "Show one pair and its record in the terminal."),
     "export": ("dimmagen.cli.export:export", "Write a data set as the folders that other trainers read."),
     "train": ("dimmagen.cli.train:train", "Train the brightening network on shards."),
     "finetune": ("dimmagen.cli.finetune:finetune", "Go on training a network on real pairs."),

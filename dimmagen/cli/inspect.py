@@ -7,12 +7,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dimmagen import images, randomness, storage
-from dimmagen.contact_sheet import PairView, contact_sheet, png_bytes
+from dimmagen import storage
+from dimmagen.contact_sheet import PairView, choose_rows, contact_sheet, png_bytes
 from dimmagen.manifest import Manifest
-from dimmagen.shards.parquet import read_rows
-from dimmagen.shards.reading import read_member
-from dimmagen.shards.schema import PAIR_SCHEMA
+from dimmagen.pairset import PairSet, open_pairs
+from dimmagen.report import report_page
 
 _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 
@@ -20,23 +19,31 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 @click.command()
 @click.argument("out")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet (PNG) here.")
-@click.option("--pairs", type=click.IntRange(1), default=8, show_default=True, help="Pairs on the sheet.")
-def inspect(out: str, sheet: Path | None, pairs: int) -> None:
-    """Summarise the data set in OUT; with --sheet, draw some of its pairs (light, dark, dark with gain)."""
-    manifest = Manifest.load(out)
-    rows = [
-        {**row, "shard": shard.name}
-        for shard in manifest.shards
-        for row in read_rows(storage.join(out, shard.metadata.name), PAIR_SCHEMA)
-    ]
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path), help="Write one page to look at in a browser here."
+)
+@click.option(
+    "--pairs", "count", type=click.IntRange(1), help="Pairs shown.  [default: 8 on the sheet, 48 on the page]"
+)
+def inspect(out: str, sheet: Path | None, page: Path | None, count: int | None) -> None:
+    """Summarise the data set in OUT; with --sheet or --html, show some of its pairs.
+
+    The sheet has light, dark, and dark with gain. The page needs no server: a gain slider, filters, plots,
+    and a comparer to drag between light and dark.
+    """
+    pairs = open_pairs(out)
+    rows = pairs.rows()
     console = Console()
-    console.print(_summary(manifest, out))
+    console.print(_summary(pairs.manifest, out))
     console.print(_draws(rows))
     if sheet is not None:
-        storage.atomic_write(
-            sheet.absolute(), png_bytes(contact_sheet(list(_views(out, _choose(rows, pairs)))))
-        )
-        click.echo(f"{sheet}: {min(pairs, len(rows))} pairs, light | dark | dark with gain")
+        chosen = choose_rows(rows, count or 8)
+        storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(list(_views(pairs, chosen)))))
+        click.echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
+    if page is not None:
+        chosen = choose_rows(rows, count or 48)
+        storage.atomic_write(page.absolute(), report_page(pairs, chosen).encode())
+        click.echo(f"{page}: {len(chosen)} pairs; open it in a browser")
 
 
 def _summary(manifest: Manifest, out: str) -> Table:
@@ -61,21 +68,8 @@ def _draws(rows: Sequence[dict]) -> Table:
     return table
 
 
-def _choose(rows: Sequence[dict], count: int) -> list[dict]:
-    """A fixed choice that does not depend on the order of the set: photos once, if there are enough of them,
-    darkest last."""
-    shuffled = sorted(rows, key=lambda row: randomness.rank(0, row["key"], "sheet"))
-    first_of_photo = {row["light_key"]: row for row in reversed(shuffled)}
-    others = [row for row in shuffled if first_of_photo[row["light_key"]] is not row]
-    chosen = [*first_of_photo.values(), *others][:count]
-    return sorted(chosen, key=lambda row: -row["lightness_after"])
-
-
-def _views(out: str, rows: Sequence[dict]) -> Iterator[PairView]:
+def _views(pairs: PairSet, rows: Sequence[dict]) -> Iterator[PairView]:
     for row in rows:
-        light, dark = (
-            images.decode_rgb8(read_member(out, row["shard"], row[f"{side}_offset"], row[f"{side}_size"]))[0]
-            for side in ("light", "dark")
-        )
+        dark, light = pairs.pictures(row)
         lightness = f"lightness {row['lightness_before']:.3f} to {row['lightness_after']:.3f}"
         yield PairView(light, dark, f"{row['key']}    gamma {row['gamma']:.2f}    {lightness}")

@@ -122,7 +122,7 @@ def _measure_all(
 ) -> dict[str, Size]:
     sizes: dict[str, Size] = {}
     for (name, _), result in zip(
-        files, pool.map(lambda file: _measure(*file, extension), files), strict=True
+        files, pool.map(lambda file: _measure(file[0], file[1], extension), files), strict=True
     ):
         if isinstance(result, str):
             check.faults.append(f"{folder}/{name}: {result}")

@@ -1,0 +1,73 @@
+"""`dimmagen peek`: one pair and its record, in the terminal."""
+
+import click
+import numpy as np
+from PIL import Image
+from rich.color import Color
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from dimmagen.contact_sheet import with_gain
+from dimmagen.errors import UsageError
+from dimmagen.pairset import PairSet, open_pairs
+
+_MOST_NAMED = 5
+
+
+@click.command()
+@click.argument("out")
+@click.argument("key")
+@click.option(
+    "--width", type=click.IntRange(10), help="Of each picture, in characters.  [default: what fits]"
+)
+def peek(out: str, key: str, width: int | None) -> None:
+    """Show the pair KEY of the data set in OUT: light, dark, dark with gain, and all that is recorded.
+
+    KEY may be the beginning of a key, if no other begins so.
+    """
+    pairs = open_pairs(out)
+    row = _find(pairs, key)
+    dark, light = pairs.pictures(row)
+    bright, gain = with_gain(dark, light)
+    console = Console()
+    width = width or max(10, min(60, (console.width - 4) // 3))
+    pictures = Table.grid(padding=(0, 2))
+    pictures.add_row("light", "dark", f"dark x {gain:.1f}")
+    pictures.add_row(*(picture_text(pixels, width) for pixels in (light, dark, bright)))
+    console.print(pictures)
+    record = Table(show_header=False, box=None)
+    for name, value in row.items():
+        record.add_row(name.replace("_", " "), str(value))
+    console.print(record)
+
+
+def _find(pairs: PairSet, key: str) -> dict:
+    keys = pairs.table["key"].to_pylist()
+    found = [index for index, name in enumerate(keys) if name.startswith(key)]
+    if key in keys:
+        found = [keys.index(key)]
+    if not found:
+        raise UsageError(f"{pairs.out} has no pair {key!r}", f"its first is {keys[0]}")
+    if len(found) > 1:
+        names = ", ".join(keys[index] for index in found[:_MOST_NAMED])
+        raise UsageError(f"{len(found)} keys begin with {key!r}", f"give more of one: {names} ...")
+    return pairs.row(found[0])
+
+
+def picture_text(pixels: np.ndarray, width: int) -> Text:
+    """A picture as characters: each shows two pixels, one above the other.
+
+    Args:
+        pixels: uint8 (H, W, 3) RGB.
+        width: characters.
+    """
+    height = max(2, round(width * pixels.shape[0] / pixels.shape[1] / 2) * 2)
+    small = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
+    text = Text()
+    for above, below in zip(small[::2], small[1::2], strict=True):
+        for upper, lower in zip(above.tolist(), below.tolist(), strict=True):
+            text.append("▀", Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower)))
+        text.append("\n")
+    return text

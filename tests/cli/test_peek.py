@@ -1,0 +1,42 @@
+"""`dimmagen peek`: the pair and its record, or what to type instead."""
+
+import numpy as np
+import pytest
+
+from dimmagen.cli import main
+from dimmagen.cli.peek import picture_text
+from dimmagen.pairset import open_pairs
+
+
+def peek(capsys, *arguments):
+    with pytest.raises(SystemExit) as end:
+        main(["peek", *map(str, arguments)])
+    return end.value.code, capsys.readouterr()
+
+
+def test_a_pair_is_found_by_the_beginning_of_its_key(pair_set, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    row = open_pairs(pair_set).row(3)
+    code, told = peek(capsys, pair_set, row["key"])
+    assert code == 0
+    assert row["dark_pixel_sha256"] in told.out
+    assert told.out.count("▀") > 1000
+    unique = row["light_key"][:14]
+    code, told = peek(capsys, pair_set, unique)
+    assert code == 2
+    assert f"2 keys begin with '{unique}'" in told.err
+
+
+def test_an_unknown_key_is_told(pair_set, capsys):
+    code, told = peek(capsys, pair_set, "coco-0")
+    assert code == 2
+    assert "has no pair 'coco-0'" in told.err
+
+
+def test_characters_have_the_colours_of_the_picture():
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[:2] = (200, 10, 30)
+    text = picture_text(pixels, 2)
+    style = text.spans[0].style
+    assert style.color.triplet == (200, 10, 30)
+    assert style.bgcolor.triplet == (0, 0, 0)
