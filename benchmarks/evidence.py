@@ -1,0 +1,319 @@
+"""Evidence: does a network that was trained on dimmed photos brighten the camera's real dark pictures?
+
+Trains the same small network, for the same number of iterations, on seven kinds of data, and scores each on
+real pairs that show other scenes. The kinds are those of the paper's Table 3, with this project's own dimmer:
+
+    a  supervised      the 3 real pairs alone
+    b  gamma           photos darkened by a plain gamma curve
+    c  deterministic   photos dimmed by the mean of the paper's MDN
+    d  mdn             photos dimmed by draws of the paper's MDN
+    e  camera          photos dimmed by this project's camera model
+    f  mdn, tuned      d, then fine-tuned on the 3 pairs
+    g  camera, tuned   e, then fine-tuned on the 3 pairs
+
+    python -m benchmarks.evidence --data ../shared/data --out evidence --minutes-per-run 1.5
+
+What is complete is not done again when the command is repeated. Scores of a short training on a processor are
+far below the paper's; what counts is their order. On a GPU, `--paper` trains the paper's network with the
+paper's settings, for 3 and for 8 pairs, instead.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+from dimmagen import storage
+from dimmagen.cli import cli
+from dimmagen.enhancing import Enhancer
+from dimmagen.environment import environment
+from dimmagen.evaluation.protocol import PLAIN_METRICS, as_json, score
+from dimmagen.profiles.pairs import load_pairs
+from dimmagen.training.checkpoints import load_network
+from dimmagen.training.condition import FIXED_LIGHTNESS, lightness
+from dimmagen.training.session import Session, run_session
+from dimmagen.training.state import TrainSettings
+from dimmagen.training.unet import ARCHITECTURES
+
+matplotlib.use("Agg")
+LADDER = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+CALIBRATION_ITERATIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table: what a network is trained on.
+
+    Attributes:
+        label: as in the table.
+        profile, model: of the dimmer; no profile trains on the real pairs alone.
+        tuned_from: label of the kind that is fine-tuned.
+    """
+
+    label: str
+    profile: str | None = None
+    model: str | None = None
+    tuned_from: str | None = None
+
+
+def kinds(shots: int) -> list[Kind]:
+    lol = f"lol{shots}"
+    return [
+        Kind("supervised"),
+        Kind("gamma", "gamma"),
+        Kind("deterministic", lol, "deterministic"),
+        Kind("mdn", lol, "mdn"),
+        Kind("camera", lol, "camera"),
+        Kind("mdn-tuned", tuned_from="mdn"),
+        Kind("camera-tuned", tuned_from="camera"),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Where everything is, and what the runs have in common."""
+
+    data: Path
+    out: Path
+    names: tuple[str, ...]
+    base: Session
+    tuning_share: float
+
+    @property
+    def pairs(self) -> Path:
+        return self.data / "lol" / "our485"
+
+    @property
+    def test(self) -> Path:
+        return self.data / "lol" / "dev15"
+
+
+class Quiet:
+    def begin(self, done: int, total: int) -> None: ...
+
+    def iteration(self, values: dict[str, float]) -> None: ...
+
+
+def main() -> None:
+    arguments = parse()
+    base = paper_session() if arguments.paper else compact_session(arguments)
+    names = tuple(json.loads(SPLITS.read_text())["experiments"]["1"][: arguments.shots])
+    work = Work(arguments.data, arguments.out, names, base, 0.4)
+    rows = kinds(arguments.shots)
+    make_data(work, rows)
+    iterations = 5000 if arguments.paper else calibrated_iterations(work, arguments.minutes_per_run)
+    work = replace(work, base=replace(base, training=replace(base.training, iterations=iterations)))
+    for seed in range(arguments.seeds):
+        for kind in rows:
+            one_run(work, kind, seed)
+    report(work, rows, arguments.seeds)
+
+
+SPLITS = Path(__file__).parents[1] / "manifests" / "splits" / "table4.json"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with lol/ and sources/")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes-per-run", type=float, default=1.5)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--shots", type=int, choices=(3, 8), default=3)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--loaders", type=int, default=1)
+    parser.add_argument("--paper", action="store_true", help="the paper's network and settings; needs a GPU")
+    return parser.parse_args()
+
+
+def compact_session(arguments: argparse.Namespace) -> Session:
+    training = TrainSettings(learning_rate=2e-3, clip=1.0, validate_every=10**9, checkpoint_every=50)
+    return Session(
+        crop=arguments.crop,
+        perceptual="none",
+        validation_photos=4,
+        flip=True,
+        loaders=arguments.loaders,
+        training=training,
+    )
+
+
+def paper_session() -> Session:
+    return Session(
+        model="paper", loaders=4, validation_photos=16, training=TrainSettings(iterations=5000, bf16=True)
+    )
+
+
+def make_data(work: Work, rows: list[Kind]) -> None:
+    """MixHQ of the sources that are there, without the test's scenes; then one data set for each dimmer."""
+    mixhq = work.out / "mixhq"
+    if not (mixhq / "manifest.json").exists():
+        sources = [
+            f"{name}={work.data / 'sources' / name}" for name in ("coco", "clic", "imagenet", "inter4k")
+        ]
+        sources.append(f"lol={work.data / 'lol' / 'high_only'}")
+        words = ["build-mixhq", "--out", str(mixhq), "--exclude", str(work.test)]
+        dimmagen(*words, *(word for source in sources for word in ("--source", source)))
+    for kind in rows:
+        shards = work.out / "shards" / kind.label
+        if kind.profile is not None and not (shards / "manifest.json").exists():
+            words = ["dim", "--profile", kind.profile, "--source", str(mixhq), "--shards", str(shards)]
+            words += ["--variants", "2", "--samples-per-shard", "20"]
+            dimmagen(*words, *(["--model", kind.model] if kind.model else []))
+
+
+def dimmagen(*words: str) -> None:
+    cli.main(list(words), prog_name="dimmagen", standalone_mode=False)
+
+
+def calibrated_iterations(work: Work, minutes: float) -> int:
+    """Iterations that take about so many minutes here; measured once, then the same for every run."""
+    path = work.out / "calibration.json"
+    if not path.exists():
+        folder = work.out / "calibration"
+        training = replace(work.base.training, iterations=CALIBRATION_ITERATIONS)
+        session = replace(work.base, shards=str(work.out / "shards" / "camera"), training=training)
+        began = time.perf_counter()
+        run_session(session, folder, "never", Quiet())
+        seconds = (time.perf_counter() - began) / CALIBRATION_ITERATIONS
+        shutil.rmtree(folder)
+        iterations = max(CALIBRATION_ITERATIONS, round(minutes * 60 / seconds / 10) * 10)
+        write_json(path, {"seconds_per_iteration": seconds, "iterations": iterations})
+    return json.loads(path.read_text())["iterations"]
+
+
+def one_run(work: Work, kind: Kind, seed: int) -> None:
+    """Train one network and score it, unless that was done before."""
+    result = work.out / "results" / f"{kind.label}-{seed}.json"
+    if result.exists():
+        return
+    print(f"{kind.label}, seed {seed} ...", flush=True)
+    session, began = session_of(work, kind, seed), time.perf_counter()
+    folder = network_folder(work, kind.label, seed)
+    run_session(session, folder, "if-possible", Quiet())
+    seconds = time.perf_counter() - began
+    enhancer = Enhancer(load_network(folder, device())[0])
+    pairs = load_pairs(work.test)
+    scored = list(score(enhancer, pairs, PLAIN_METRICS))
+    ladder = [
+        [level, float(np.mean([lightness(enhancer.enhance(pair.dark, level)) for pair in pairs]))]
+        for level in LADDER
+    ]
+    write_json(
+        result,
+        {
+            "kind": asdict(kind),
+            "seed": seed,
+            "seconds": seconds,
+            "iterations": session.training.iterations,
+            "gpu_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0,
+            "ladder": ladder,
+            **as_json(scored, FIXED_LIGHTNESS),
+        },
+    )
+
+
+def session_of(work: Work, kind: Kind, seed: int) -> Session:
+    base = replace(work.base, seed=seed)
+    if kind.profile is not None:
+        return replace(base, shards=str(work.out / "shards" / kind.label))
+    base = replace(base, pairs=str(work.pairs), names=work.names, flip=True, loaders=0)
+    if kind.tuned_from is None:
+        return base
+    rate = ARCHITECTURES[base.model].finetuning_rate
+    iterations = max(1, round(work.tuning_share * base.training.iterations))
+    tuning = replace(base.training, iterations=iterations, learning_rate=rate)
+    return replace(base, start_from=str(network_folder(work, kind.tuned_from, seed)), training=tuning)
+
+
+def network_folder(work: Work, label: str, seed: int) -> Path:
+    return work.out / "networks" / f"{label}-{seed}"
+
+
+def device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def report(work: Work, rows: list[Kind], seeds: int) -> None:
+    """`evidence.json`, `evidence.md` and `lightness.png` from the results of all runs."""
+    results = {
+        kind.label: [
+            json.loads((work.out / "results" / f"{kind.label}-{seed}.json").read_text())
+            for seed in range(seeds)
+        ]
+        for kind in rows
+    }
+    setup = {
+        "pairs": list(work.names),
+        "session": {**asdict(work.base), "training": asdict(work.base.training)},
+        "environment": environment(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+    }
+    write_json(work.out / "evidence.json", {"setup": setup, "results": results})
+    text = table(results, setup)
+    storage.atomic_write(work.out / "evidence.md", text.encode())
+    plot(results, work.out / "lightness.png")
+    print(text)
+
+
+def table(results: dict[str, list[dict]], setup: dict) -> str:
+    training = setup["session"]["training"]
+    lines = [
+        f"Trained on {len(setup['pairs'])} real pairs ({', '.join(setup['pairs'])}), or on photos dimmed by "
+        f"their profile; scored on lol/dev15 (15 pairs of other scenes). Model {setup['session']['model']}, "
+        f"{training['iterations']} iterations, crop {setup['session']['crop']}, batch "
+        f"{setup['session']['batch']}; mean ± standard deviation over the seeds.",
+        "",
+        "| trained on | PSNR | PSNR, GT-mean | PSNR, fixed lightness | SSIM RGB | ΔE 2000 | it/s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for label, runs in results.items():
+        columns = [
+            [run["mean"]["truth"]["psnr"] for run in runs],
+            [run["mean"]["truth+gt-mean"]["psnr"] for run in runs],
+            [run["mean"]["fixed"]["psnr"] for run in runs],
+            [run["mean"]["truth"]["ssim_rgb"] for run in runs],
+            [run["mean"]["truth"]["delta_e2000"] for run in runs],
+        ]
+        digits = (2, 2, 2, 3, 2)
+        cells = [spread(values, places) for values, places in zip(columns, digits, strict=True)]
+        speed = statistics.mean(run["iterations"] / run["seconds"] for run in runs)
+        lines.append(f"| {label} | {' | '.join(cells)} | {speed:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(values: list[float], places: int) -> str:
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{places}f} ± {deviation:.{places}f}"
+
+
+def plot(results: dict[str, list[dict]], path: Path) -> None:
+    """Lightness asked for against lightness achieved, mean over the test pictures and the seeds."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot(LADDER, LADDER, color="black", linewidth=1, linestyle=":", label="as asked")
+    for label, runs in results.items():
+        achieved = np.mean([[got for _, got in run["ladder"]] for run in runs], axis=0)
+        axes.plot(LADDER, achieved, marker="o", label=label)
+    axes.set(xlabel="lightness asked for", ylabel="lightness achieved")
+    axes.legend()
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def write_json(path: Path, values: dict) -> None:
+    storage.atomic_write(path, json.dumps(values, indent=1).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The protocol: four settings a picture, means over pictures."""
+
+import numpy as np
+import pytest
+
+from dimmagen.evaluation import metrics
+from dimmagen.evaluation.protocol import PLAIN_METRICS, as_json, choose_metrics, mean_scores, score
+from dimmagen.evaluation.sheet import sheet
+from dimmagen.profiles.pairs import Pair
+
+
+class Flat:
+    """Gives a picture of exactly the lightness that it is asked for, two levels off in one channel."""
+
+    def enhance(self, dark, wanted):
+        light = np.full(dark.shape, round(wanted * 255), np.uint8)
+        light[..., 0] += 2
+        return light
+
+
+@pytest.fixture(scope="module")
+def scored():
+    pairs = [
+        Pair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), level, np.uint8), "", "")
+        for name, level in (("a", 100), ("b", 180))
+    ]
+    return list(score(Flat(), pairs, {"psnr": metrics.psnr}, fixed_lightness=0.2))
+
+
+def psnr_of(error):
+    return 10 * np.log10(255**2 / error)
+
+
+def test_each_picture_is_scored_at_the_truths_and_at_a_fixed_lightness_with_and_without_gt_mean(scored):
+    first = scored[0].scores
+    assert list(first) == ["truth", "truth+gt-mean", "fixed", "fixed+gt-mean"]
+    assert first["truth"]["psnr"] == pytest.approx(psnr_of(4 / 3))
+    assert first["fixed"]["psnr"] == pytest.approx(psnr_of((47**2 + 2 * 49**2) / 3))
+    assert first["fixed+gt-mean"]["psnr"] > 30
+    assert scored[0].asked == pytest.approx(100 / 255)
+    assert scored[0].achieved == pytest.approx((100 + 2 / 3) / 255)
+
+
+def test_means_are_means_of_the_pictures_scores(scored):
+    for setting, values in mean_scores(scored).items():
+        assert values["psnr"] == pytest.approx(np.mean([one.scores[setting]["psnr"] for one in scored]))
+
+
+def test_the_json_holds_the_protocols_name_and_every_number(scored):
+    written = as_json(scored, 0.2)
+    assert written["protocol"] == "dimmagen-1"
+    assert written["fixed_lightness"] == 0.2
+    assert [picture["name"] for picture in written["pictures"]] == ["a", "b"]
+    assert written["pictures"][1]["truth"] == scored[1].scores["truth"]
+
+
+def test_only_the_metrics_asked_for_are_computed():
+    assert list(choose_metrics(["ssim_gray", "psnr", "niqe", "lpips_vgg"], {}, None)) == ["psnr", "ssim_gray"]
+    assert list(choose_metrics(list(PLAIN_METRICS), {}, None)) == list(PLAIN_METRICS)
+
+
+def test_a_sheet_reduces_large_pictures_and_never_enlarges():
+    large, small = np.zeros((400, 1000, 3), np.uint8), np.zeros((10, 20, 3), np.uint8)
+    drawn = sheet([[("large", large), ("small", small)]])
+    black = (drawn == 0).all(axis=2)
+    assert black[:, :330].any(axis=0).sum() == 320
+    assert black[30:, 330:].any(axis=0).sum() <= 20
