@@ -16,8 +16,8 @@ _TEMPLATE = """\
 {yaml}---
 # Dark/light pairs made with dimmagen
 
-{pairs} pairs: {lights} photos, each dimmed {variants} {times} as the camera of profile `{profile}`
-would see them in the dark. Only the dark pictures are synthetic; the light pictures are the sources' own
+{pairs} pairs of {lights} photos, dimmed as the camera of profile `{profile}` would see them in the dark, at
+most {variants} {times} each. Only the dark pictures are synthetic; the light pictures are the sources' own
 bytes where they needed no change.
 
 ```sh

@@ -214,16 +214,13 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
 
 def build_manifest(
     run: Run,
-    refs: Sequence[LightRef],
+    command: str,
+    lights_by_source: Mapping[str, int],
     rejected: int,
     shards: Sequence[ShardRecord],
     files: Sequence[FileRecord],
 ) -> Manifest:
-    """The manifest of a finished run; shards in plan order, files sorted by name."""
-    by_source: dict[str, int] = {}
-    for ref in refs:
-        by_source[ref.source] = by_source.get(ref.source, 0) + 1
-    by_source = dict(sorted(by_source.items()))
+    """The manifest of a finished set; shards in plan order, files sorted by name."""
     shard_entries = [ShardEntry.model_validate(shard.to_dict()) for shard in shards]
     file_entries = [
         FileEntry.model_validate(asdict(file)) for file in sorted(files, key=lambda file: file.name)
@@ -231,15 +228,15 @@ def build_manifest(
     return Manifest(
         schema_version=SCHEMA_VERSION,
         fingerprint=run.fingerprint,
-        command=command_line(run.settings, by_source),
+        command=command,
         settings=run.settings,
         environment=run.environment,
         counts=Counts(
-            lights=len(refs),
+            lights=sum(lights_by_source.values()),
             pairs=sum(shard.samples for shard in shards),
             shards=len(shards),
             rejected=rejected,
-            lights_by_source=by_source,
+            lights_by_source=dict(sorted(lights_by_source.items())),
         ),
         shards=shard_entries,
         files=file_entries,

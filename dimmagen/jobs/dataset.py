@@ -1,43 +1,23 @@
 """Making a pair data set, from the light pictures to the manifest: what `dimmagen dim` does, in order."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal, Protocol
 
-import pyarrow as pa
-
-from dimmagen import images, storage
-from dimmagen.card import CARD, card
-from dimmagen.croissant import CROISSANT, croissant
+from dimmagen import storage
 from dimmagen.environment import environment
 from dimmagen.errors import UsageError
 from dimmagen.jobs.executors import run_ray, run_serial
 from dimmagen.jobs.pairs import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
 from dimmagen.jobs.plan import ShardJob, plan_shards
-from dimmagen.jobs.resume import REJECTED, OutFolder, Resume
+from dimmagen.jobs.publishing import REJECTED_SCHEMA, publish_set
+from dimmagen.jobs.resume import OutFolder, Resume
 from dimmagen.lights import LightSet
-from dimmagen.manifest import Manifest, Run, build_manifest, lights_identity
-from dimmagen.shards.parquet import write_rows
-from dimmagen.shards.writing import FileRecord, ShardRecord
-from dimmagen.sources.catalog import CATALOG_SCHEMA
-
-_REJECTED_COLUMNS = (
-    "source",
-    "name",
-    "frame",
-    "sha256",
-    "bytes",
-    "width",
-    "height",
-    "format",
-    "mode",
-    "rule",
-    "reason",
-)
-REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_COLUMNS])
-"""One row a candidate that was left out: the catalog's columns that are known of it."""
+from dimmagen.manifest import Manifest, Run, command_line, lights_identity
+from dimmagen.shards.writing import ShardRecord
 
 Executor = Literal["ray", "serial"]
 
@@ -189,22 +169,10 @@ def _execute(
 
 
 def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:
-    """Write what stands beside the shards, the manifest last."""
-    refs = list(lights.refs())
+    refs = lights.refs()
     rejected = [{name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected()]
-    rejected.sort(key=lambda row: (row["source"], row["name"], row["frame"]))
-    parquet = write_rows(storage.join(folder.out, REJECTED), rejected, REJECTED_SCHEMA)
-    files = [FileRecord(REJECTED, len(parquet), images.sha256(parquet))]
-    document = croissant(
-        name=f"dimmagen-{plan.run.settings['profile']}-{plan.run.fingerprint[:8]}",
-        description=f"{plan.pairs} dark/light pairs; the dark pictures are synthetic, made with dimmagen.",
-        license_url="https://choosealicense.com/no-permission/",
-        shards=shards,
+    by_source = Counter(ref.source for ref in refs)
+    command = command_line(plan.run.settings, sorted(by_source))
+    return publish_set(
+        folder, plan.run, command, by_source, {ref.extension for ref in refs}, rejected, shards
     )
-    storage.atomic_write(storage.join(folder.out, CROISSANT), document)
-    files.append(FileRecord(CROISSANT, len(document), images.sha256(document)))
-    manifest = build_manifest(plan.run, refs, len(rejected), shards, files)
-    text = card(manifest, {ref.extension for ref in refs}).encode()
-    storage.atomic_write(storage.join(folder.out, CARD), text)
-    folder.finish(manifest)
-    return manifest

@@ -1,0 +1,68 @@
+"""What stands beside the shards of a data set, written when all shards are there; the manifest last."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from dimmagen import images, storage
+from dimmagen.card import CARD, card
+from dimmagen.croissant import CROISSANT, croissant
+from dimmagen.jobs.resume import REJECTED, OutFolder
+from dimmagen.manifest import Manifest, Run, build_manifest
+from dimmagen.shards.parquet import write_rows
+from dimmagen.shards.writing import FileRecord, ShardRecord
+from dimmagen.sources.catalog import CATALOG_SCHEMA
+
+_REJECTED_COLUMNS = (
+    "source",
+    "name",
+    "frame",
+    "sha256",
+    "bytes",
+    "width",
+    "height",
+    "format",
+    "mode",
+    "rule",
+    "reason",
+)
+REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_COLUMNS])
+"""One row a candidate that was left out: the catalog's columns that are known of it."""
+
+
+def publish_set(
+    folder: OutFolder,
+    run: Run,
+    command: str,
+    lights_by_source: Mapping[str, int],
+    light_extensions: Collection[str],
+    rejected: Iterable[Mapping],
+    shards: Sequence[ShardRecord],
+) -> Manifest:
+    """Complete a data set.
+
+    Args:
+        folder: holds the shards.
+        run: settings and environment.
+        command: that makes this set anywhere.
+        lights_by_source: number of photos of each source.
+        light_extensions: file types that the light pictures have.
+        rejected: rows of :data:`REJECTED_SCHEMA`, in any order.
+        shards: in plan order.
+    """
+    rows = sorted(rejected, key=lambda row: (row["source"], row["name"], row["frame"]))
+    parquet = write_rows(storage.join(folder.out, REJECTED), rows, REJECTED_SCHEMA)
+    files = [FileRecord(REJECTED, len(parquet), images.sha256(parquet))]
+    pairs = sum(shard.samples for shard in shards)
+    document = croissant(
+        name=f"dimmagen-{run.settings['profile']}-{run.fingerprint[:8]}",
+        description=f"{pairs} dark/light pairs; the dark pictures are synthetic, made with dimmagen.",
+        license_url="https://choosealicense.com/no-permission/",
+        shards=shards,
+    )
+    storage.atomic_write(storage.join(folder.out, CROISSANT), document)
+    files.append(FileRecord(CROISSANT, len(document), images.sha256(document)))
+    manifest = build_manifest(run, command, lights_by_source, len(rows), shards, files)
+    storage.atomic_write(storage.join(folder.out, CARD), card(manifest, light_extensions).encode())
+    folder.finish(manifest)
+    return manifest
