@@ -28,6 +28,8 @@ except ImportError:  # pragma: no cover - same bytes, three times slower
     _deflate = zlib
 
 MAX_PIXELS = 120_000_000
+# Pillow decodes WebP with 16 bytes a pixel at once, the others with 4: both stay below 1 GiB with the array.
+_MAX_WEBP_PIXELS = 50_000_000
 MAX_BYTES = 512 * 2**20
 # Pillow warns of broken metadata, and of large pictures below the limit above: neither concerns the user.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -40,16 +42,17 @@ _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _EXIF_ORIENTATION = 0x0112
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COPIED_PIXELS = 2**23  # at a time: the array of a large picture must not be in memory twice
+# What stands a picture upright: whether rows and columns change places, then the direction of both.
 _UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, 1, -1),
+    7: (True, -1, -1),
+    8: (True, -1, 1),
 }
-_ON_THE_SIDE = [_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)]
 
 
 class PictureError(DimmagenError):
@@ -105,8 +108,12 @@ def decode_rgb8(data: bytes) -> tuple[np.ndarray, PictureFacts]:
         image.load()
         turn = _turn(image)
         rgb, colour_step = _to_rgb(image)
-        if turn is not None:
-            rgb = rgb.transpose(turn)
+        pixels = _array(rgb)
+    del image, rgb  # their memory is free before the turned copy is made
+    if turn:
+        by_columns, down, across = turn
+        upright = pixels.swapaxes(0, 1) if by_columns else pixels
+        pixels = np.ascontiguousarray(upright[::down, ::across])
     steps = {
         "exif": turn is not None,
         "16bit": "16" in facts.mode,
@@ -115,9 +122,8 @@ def decode_rgb8(data: bytes) -> tuple[np.ndarray, PictureFacts]:
     }
     transform = "+".join(name for name, done in steps.items() if done) or "verbatim"
     extension = _KEPT_EXTENSION[facts.format] if transform == "verbatim" else "png"
-    return np.array(rgb), replace(
-        facts, width=rgb.width, height=rgb.height, transform=transform, extension=extension
-    )
+    height, width, _ = pixels.shape
+    return pixels, replace(facts, width=width, height=height, transform=transform, extension=extension)
 
 
 def read_facts(data: bytes) -> PictureFacts:
@@ -128,7 +134,8 @@ def read_facts(data: bytes) -> PictureFacts:
     """
     with _opened(data) as image:
         facts = _facts(image, data)
-        if _turn(image) in _ON_THE_SIDE:
+        turn = _turn(image)
+        if turn and turn[0]:
             facts = replace(facts, width=facts.height, height=facts.width)
         return facts
 
@@ -152,17 +159,18 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise PictureError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What stands the picture upright, None when it stands upright."""
+def _turn(image: Image.Image) -> tuple[bool, int, int] | None:
+    """What stands the picture upright (see :data:`_UPRIGHT`), None when it stands upright."""
     # PNG's own getexif would decode the whole picture in search of a chunk behind it.
     return _UPRIGHT.get(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
 
 
 def _facts(image: Image.Image, data: bytes) -> PictureFacts:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise PictureError("too-large", f"{width}x{height} is more than {MAX_PIXELS} pixels")
     file_format = image.format or ""
+    largest = _MAX_WEBP_PIXELS if file_format == "WEBP" else MAX_PIXELS
+    if width * height > largest:
+        raise PictureError("too-large", f"{width}x{height} is more than {largest} pixels")
     # A phone's MPO holds a preview or a second view behind the photo: the first picture is the photo.
     count = getattr(image, "n_frames", 1)
     if count > 1 and file_format != "MPO":
@@ -171,6 +179,19 @@ def _facts(image: Image.Image, data: bytes) -> PictureFacts:
     if "16" not in mode and _is_sixteen_bit_png(data):
         mode += ";16"
     return PictureFacts(width, height, file_format, mode, "", "")
+
+
+def _array(rgb: Image.Image) -> np.ndarray:
+    """uint8 (H, W, 3), copied in bands."""
+    width, height = rgb.size
+    band = max(1, _COPIED_PIXELS // width)
+    if band >= height:
+        return np.array(rgb)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, band):
+        bottom = min(top + band, height)
+        pixels[top:bottom] = np.asarray(rgb.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:

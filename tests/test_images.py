@@ -49,10 +49,21 @@ def test_an_upright_8_bit_rgb_picture_is_kept_verbatim(photo, file_format, exten
     assert pixels.flags.c_contiguous
 
 
-@pytest.mark.parametrize("orientation", range(2, 9))
+# How a picture lies in its file when the camera noted this orientation.
+LYING = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", LYING)
 def test_a_picture_taken_with_a_turned_camera_stands_upright(photo, orientation):
-    undo = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}[orientation]
-    lying = Image.fromarray(photo).transpose(images._UPRIGHT[undo])
+    lying = Image.fromarray(photo).transpose(LYING[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = file_of(lying, "PNG", exif=exif)

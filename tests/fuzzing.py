@@ -1,0 +1,259 @@
+"""Real pictures and clips, damaged at random, given to what reads strangers' files.
+
+    python -m tests.fuzzing --count 50000          what `make fuzz` runs
+    python -m tests.fuzzing --first 1234 --count 1  one mutation again, by the index that was told
+
+A mutation is a function of (seed, index). Each batch runs in a process of its own, so that a crash, a hang
+and memory are the batch's and not the test's: a batch ends with a line of JSON, or died at the index that it
+had noted last.
+"""
+
+import argparse
+import io
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+SEED = 20231009
+SECONDS = 20  # that one file may take
+MEMORY = 2**30  # that the process may hold, with all its libraries
+_ADDRESS_SPACE = 6 * 2**30  # a guard for the machine that runs this: what is promised is MEMORY
+_BATCH = 250
+_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+_TEMPTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A real file, and the source that it is a candidate of."""
+
+    name: str
+    data: bytes
+    source: str
+
+
+def victims() -> list[Victim]:
+    """Photos that scikit-image ships as JPEG and PNG, and as WebP; with the shared data real camera JPEGs and
+    the first frames of real clips, without it a clip of a photo that moves."""
+    from PIL import Image
+    from skimage import data
+
+    from dimmagen.sources.sample import sample_folder
+
+    shipped = Path(sample_folder())
+    found = [
+        Victim("rocket.jpg", (shipped / "rocket.jpg").read_bytes(), "folder"),
+        Victim("chelsea.png", (shipped / "chelsea.png").read_bytes(), "folder"),
+    ]
+    for name, options in {"lossy": {"quality": 80}, "lossless": {"lossless": True, "method": 0}}.items():
+        buffer = io.BytesIO()
+        Image.fromarray(data.coffee()[:300, :400]).save(buffer, "WEBP", **options)
+        found.append(Victim(f"{name}.webp", buffer.getvalue(), "folder"))
+    shared = Path(os.environ.get("DIMMAGEN_TEST_DATA", _SHARED))
+    if shared.is_dir():
+        photo = shared / "sources/coco/000000000592.jpg"
+        clips = [shared / f"sources/inter4k/{name}.mp4" for name in ("bikes", "bottle-detection")]
+        found.append(Victim(photo.name, photo.read_bytes(), "folder"))
+        found += [Victim(clip.name, _first_packets(clip), "inter4k") for clip in clips]
+    else:
+        found.append(Victim("coffee.mp4", _moving_photo(), "inter4k"))
+    return found
+
+
+def _first_packets(clip: Path, count: int = 10) -> bytes:
+    """The beginning of a clip as a clip of its own, its packets as they are."""
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(str(clip)) as source, av.open(buffer, "w", format="mp4") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = (packet for packet in source.demux(video=0) if packet.dts is not None)
+        for packet, _ in zip(packets, range(count), strict=False):
+            packet.stream = stream
+            target.mux(packet)
+    return buffer.getvalue()
+
+
+def _moving_photo(count: int = 10) -> bytes:
+    import av
+    from skimage import data
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as target:
+        stream = target.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 400, 320, "yuv420p"
+        for index in range(count):
+            pixels = data.coffee()[index : index + 320, 3 * index : 3 * index + 400]
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(pixels.copy(), "rgb24")))
+        target.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def mutate(data: bytes, chance: random.Random) -> bytes:
+    """One to four kinds of damage, half of them in the first bytes, where the headers are."""
+    damaged = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        kind = chance.choice(["flip", "flip", "byte", "number", "number", "cut", "drop", "repeat", "insert"])
+        place = chance.randrange(min(len(damaged), 800) if chance.random() < 0.5 else len(damaged))
+        length = chance.choice([1, 4, 30, 1000])
+        if kind == "flip":
+            damaged[place] ^= 1 << chance.randrange(8)
+        elif kind == "byte":
+            damaged[place] = chance.randrange(256)
+        elif kind == "number":
+            width = chance.choice([1, 2, 4])
+            number = chance.choice(_TEMPTING) % 256**width
+            damaged[place : place + width] = number.to_bytes(width, chance.choice(["big", "little"]))
+        elif kind == "cut" and chance.random() < 0.3:
+            del damaged[max(place, 1) :]
+        elif kind == "drop" and len(damaged) > length:
+            del damaged[place : place + length]
+        elif kind == "repeat":
+            damaged[place:place] = damaged[place : place + length]
+        elif kind == "insert":
+            damaged[place:place] = chance.randbytes(length)
+        damaged = damaged or bytearray(1)
+    return bytes(damaged)
+
+
+def check(victim: Victim, data: bytes) -> str:
+    """Judge damaged bytes as a candidate; returns the verdict.
+
+    Raises:
+        AssertionError: a verdict that does not say what is wrong, or a light picture that is none.
+        Exception: whatever a reader lets out; none should.
+    """
+    import numpy as np
+
+    from dimmagen.sources import SOURCES
+
+    source = SOURCES[victim.source]
+    results = source.examine(data)
+    assert [one.frame for one in results] == list(source.frames)
+    for one in results:
+        if one.verdict.accepted:
+            pixels = one.pixels
+            assert pixels is not None
+            assert pixels.dtype == np.uint8
+            assert pixels.ndim == 3
+            assert pixels.shape[2] == 3
+            assert np.array_equal(source.light(data, one.frame), pixels), "a second decoding differs"
+        else:
+            assert one.verdict.rule
+            assert one.verdict.reason
+            assert "\n" not in one.verdict.reason
+            assert " at 0x" not in one.verdict.reason
+    return "/".join(one.verdict.rule or "accepted" for one in results)
+
+
+def run_batch(first: int, count: int, seed: int, note: Path) -> None:
+    """Run some mutations in this process, limited in memory and time; prints a line of JSON."""
+    import faulthandler
+
+    import av
+
+    import dimmagen.sources.inter4k  # noqa: F401 - imported before the memory is limited
+
+    faulthandler.enable()
+    av.logging.set_level(av.logging.PANIC)
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # kills: a handler would wait for the library to return
+    targets = victims()
+    verdicts: Counter[str] = Counter()
+    slowest = (0.0, first)
+    with open(note, "wb", buffering=0) as file:
+        for index in range(first, first + count):
+            os.pwrite(file.fileno(), f"{index:12d}".encode(), 0)
+            victim = targets[index % len(targets)]
+            chance = random.Random(f"{seed}-{index}")
+            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            start = time.monotonic()
+            verdicts[check(victim, mutate(victim.data, chance))] += 1
+            slowest = max(slowest, (time.monotonic() - start, index))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"verdicts": verdicts, "slowest": slowest, "memory": memory}))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one batch."""
+
+    first: int
+    fault: str
+    verdicts: dict[str, int]
+    slowest: tuple[float, int]
+    memory: int
+
+
+def fuzz(count: int, first: int = 0, seed: int = SEED, processes: int = 2) -> Iterator[Outcome]:
+    """Run mutations `first` to `first + count - 1` in batches; yields them as they end, in order."""
+    starts = range(first, first + count, _BATCH)
+    with ThreadPoolExecutor(processes) as pool:
+        yield from pool.map(lambda start: _batch(start, min(_BATCH, first + count - start), seed), starts)
+
+
+def _batch(first: int, count: int, seed: int) -> Outcome:
+    with tempfile.TemporaryDirectory() as folder:
+        note = Path(folder) / "index"
+        numbers = ["--first", str(first), "--count", str(count), "--seed", str(seed)]
+        command = [sys.executable, "-m", "tests.fuzzing", *numbers, "--batch", str(note)]
+        run = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=Path(__file__).resolve().parents[1],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        reached = int(note.read_text()) if note.exists() else first
+    if run.returncode:
+        how = f"ended with {run.returncode}"
+        if run.returncode < 0:
+            how = f"was killed by {signal.Signals(-run.returncode).name}"
+        return Outcome(first, f"mutation {reached} {how}: {run.stderr[-2000:]}", {}, (0.0, reached), 0)
+    facts = json.loads(run.stdout.splitlines()[-1])
+    fault = ""
+    if facts["memory"] > MEMORY:
+        fault = f"mutations {first} to {reached} took {facts['memory'] / 2**20:.0f} MiB"
+    return Outcome(first, fault, facts["verdicts"], tuple(facts["slowest"]), facts["memory"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--batch", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.batch:
+        run_batch(options.first, options.count, options.seed, options.batch)
+        return
+    verdicts: Counter[str] = Counter()
+    faults, slowest, memory, start = [], (0.0, 0), 0, time.monotonic()
+    for outcome in fuzz(options.count, options.first, options.seed, options.processes):
+        verdicts.update(outcome.verdicts)
+        slowest, memory = max(slowest, outcome.slowest), max(memory, outcome.memory)
+        if outcome.fault:
+            faults.append(outcome.fault)
+            print(outcome.fault, flush=True)
+    told = ", ".join(f"{name} {count}" for name, count in verdicts.most_common())
+    print(f"{verdicts.total()} of {options.count} mutations in {time.monotonic() - start:.0f} s: {told}")
+    print(f"slowest: mutation {slowest[1]}, {slowest[0]:.1f} s; most memory: {memory / 2**20:.0f} MiB")
+    sys.exit(f"{len(faults)} faults" if faults else 0)
+
+
+if __name__ == "__main__":
+    main()

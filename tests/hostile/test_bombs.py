@@ -1,0 +1,125 @@
+"""Pictures that are small as files and huge, or odd, as pictures."""
+
+import io
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dimmagen import images
+from dimmagen.images import PictureError, decode_rgb8
+from dimmagen.sources import SOURCES
+
+GIB = 2**30
+
+# Both run in processes of their own: what is measured is the most memory that one has ever held.
+MAKE = """
+import sys
+from PIL import Image
+
+kind, side, path = sys.argv[1:]
+exif = Image.Exif()
+exif[0x0112] = 6
+Image.new("RGB", (int(side), int(side) - 10)).save(path, kind, exif=exif, lossless=True, compress_level=1)
+"""
+DECODE = """
+import resource, sys
+from dimmagen.images import PictureError, decode_rgb8
+
+try:
+    pixels, facts = decode_rgb8(open(sys.argv[1], "rb").read())
+    print(facts.transform, *pixels.shape)
+except PictureError as error:
+    print(error.rule)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def decoded(path):
+    """What becomes of a file, and the memory that it takes."""
+    run = subprocess.run([sys.executable, "-c", DECODE, str(path)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    told, memory = run.stdout.splitlines()
+    return told, int(memory)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "side"), [("PNG", 10_900), ("WEBP", 7_000)])
+def test_the_largest_picture_is_turned_upright_in_less_than_a_gibibyte(kind, side, tmp_path):
+    path = tmp_path / "large"
+    subprocess.run([sys.executable, "-c", MAKE, kind, str(side), str(path)], check=True)
+    assert path.stat().st_size < 2_000_000
+    told, memory = decoded(path)
+    assert told == f"exif {side} {side - 10} 3"
+    assert memory < GIB
+
+
+def test_a_large_picture_is_copied_in_bands_without_a_seam(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (67, 50, 3), dtype=np.uint8)
+    monkeypatch.setattr(images, "_COPIED_PIXELS", 320)
+    np.testing.assert_array_equal(decode_rgb8(images.encode_png(pixels))[0], pixels)
+
+
+def with_chunk(kind, content):
+    """A sound PNG with one more chunk behind its header."""
+    data = images.encode_png(np.zeros((300, 300, 3), np.uint8))
+    return data[:33] + images._chunk(kind, content) + data[33:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [(b"zTXt", b"a\0\0"), (b"iCCP", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0")]
+)
+def test_a_bomb_in_the_metadata_is_not_unpacked(kind, start):
+    content = start + zlib.compress(bytes(100_000_000))
+    with pytest.raises(PictureError, match="Decompressed data too large"):
+        decode_rgb8(with_chunk(kind, content))
+
+
+def test_more_data_than_the_picture_has_is_not_unpacked(tmp_path):
+    """The rows of 300x300 and behind them 400 megabytes of zeros."""
+    packer = zlib.compressobj(1)
+    rows = b"".join(packer.compress(bytes(1_000_000)) for _ in range(400)) + packer.flush()
+    sound = images.encode_png(np.zeros((300, 300, 3), np.uint8))
+    (tmp_path / "bomb").write_bytes(sound[:33] + images._chunk(b"IDAT", rows) + sound[-12:])
+    told, memory = decoded(tmp_path / "bomb")
+    assert told in ("verbatim 300 300 3", "unreadable")
+    assert memory < 200_000_000
+
+
+@pytest.mark.parametrize("size", [(1, 1), (60_000, 1), (1, 60_000), (60_000, 63)])
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "inter4k"])
+def test_a_picture_of_extreme_shape_is_a_row_with_its_size_as_the_reason(source, size):
+    width, height = size
+    (examined,) = SOURCES[source].examine(images.encode_png(np.zeros((height, width, 3), np.uint8)))
+    assert not examined.verdict.accepted
+    assert f"{width}x{height}" in examined.verdict.reason
+
+
+def test_a_long_strip_that_the_rules_accept_keeps_its_size_or_is_cropped():
+    strip = images.encode_png(np.zeros((512, 60_000, 3), np.uint8))
+    assert SOURCES["folder"].examine(strip)[0].pixels.shape == (512, 60_000, 3)
+    assert SOURCES["clic"].examine(strip)[0].pixels.shape == (512, 512, 3)
+
+
+def test_frames_of_a_file_that_holds_hundreds_are_counted_and_not_decoded():
+    frames = [Image.new("L", (300, 300), index % 256) for index in range(300)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    with pytest.raises(PictureError) as refused:
+        decode_rgb8(buffer.getvalue())
+    assert refused.value.rule == "animated"
+
+
+def test_a_webp_may_be_less_large_than_other_pictures_as_it_takes_more_memory(monkeypatch):
+    monkeypatch.setattr(images, "_MAX_WEBP_PIXELS", 400)
+    files = {}
+    for kind in ("WEBP", "PNG"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (20, 21)).save(buffer, kind)
+        files[kind] = buffer.getvalue()
+    assert decode_rgb8(files["PNG"])[0].shape == (21, 20, 3)
+    with pytest.raises(PictureError, match="20x21 is more than 400 pixels"):
+        decode_rgb8(files["WEBP"])
