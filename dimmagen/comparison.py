@@ -43,11 +43,26 @@ def dataset_differences(a: str, b: str) -> list[str]:
         if _content(a, name) == _content(b, name):
             continue
         if name == MANIFEST:
-            lines += _manifest_differences(a, b)
+            found = manifest_differences(Manifest.load(a), Manifest.load(b))
+            lines += [f"{MANIFEST}: {line}" for line in found]
         elif name.startswith("shards/"):
             lines.append(f"{name} differs: {_first_difference(a, b, name)}")
         else:
             lines.append(f"{name} differs")
+    return lines
+
+
+def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
+    """One line for each setting, part of the environment or count in which two manifests differ, and one for
+    their files; empty when they are of the same data set."""
+    lines = []
+    for part in ("settings", "environment", "counts"):
+        left, right = one.model_dump()[part], other.model_dump()[part]
+        for name in sorted(left.keys() | right.keys()):
+            if left.get(name) != right.get(name):
+                lines.append(f"{part}.{name} is {left.get(name)} here and {right.get(name)} there")
+    if names := changed_files(one, other):
+        lines.append(f"{len(names)} files are not the same, the first is {names[0]}")
     return lines
 
 
@@ -80,17 +95,6 @@ def _files(out: str) -> set[str]:
 
 def _content(out: str, name: str) -> tuple[int, str]:
     return storage.size_and_sha256(storage.join(out, name))
-
-
-def _manifest_differences(a: str, b: str) -> list[str]:
-    one, other = (Manifest.load(out).model_dump() for out in (a, b))
-    lines = []
-    for part in ("settings", "environment", "counts"):
-        for name in sorted(one[part].keys() | other[part].keys()):
-            left, right = one[part].get(name), other[part].get(name)
-            if left != right:
-                lines.append(f"{MANIFEST}: {part}.{name} is {left} here and {right} there")
-    return lines or [f"{MANIFEST} differs in its list of files"]
 
 
 def _first_difference(a: str, b: str, shard: str) -> str:

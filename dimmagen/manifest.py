@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dimmagen import storage
-from dimmagen.errors import DimmagenError
+from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.lights import LightRef
 from dimmagen.shards.writing import FileRecord, ShardRecord
 
@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 GROWING = ("variants",)
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_Count = Annotated[int, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Strict(BaseModel):
@@ -45,7 +45,7 @@ class FileEntry(_Strict):
 
 class ShardEntry(FileEntry):
     name: Annotated[str, Field(pattern=r"^shards/train-[0-9]{5,}\.tar$")]
-    samples: Annotated[int, Field(ge=1)]
+    samples: Annotated[int, Field(ge=1, lt=2**63)]
     metadata: FileEntry
 
     def shard_record(self) -> ShardRecord:
@@ -108,9 +108,30 @@ class Manifest(_Strict):
             raise DimmagenError(f"{path} is not a manifest of this version: {_first_fault(error)}") from error
         if manifest.root_hash != root_hash([*manifest.shards, *manifest.files]):
             raise DimmagenError(f"{path}: its root hash does not fit the files it names, so it was changed")
-        if manifest.fingerprint != fingerprint(manifest.settings, manifest.environment):
+        try:
+            expected = fingerprint(manifest.settings, manifest.environment)
+        except ValueError as error:
+            raise DimmagenError(f"{path}: a setting is infinite or no number ({error})") from error
+        if manifest.fingerprint != expected:
             raise DimmagenError(f"{path}: its fingerprint does not fit its settings, so it was changed")
         return manifest
+
+    @classmethod
+    def find(cls, path: str) -> "Manifest":
+        """Of a data set's folder, or a manifest file.
+
+        Raises:
+            UsageError: there is neither.
+            DimmagenError: as :meth:`load` and :meth:`read`.
+        """
+        if storage.is_folder(path):
+            return cls.load(path)
+        try:
+            return cls.read(path)
+        except FileNotFoundError:
+            raise UsageError(
+                f"there is no manifest at {path}", "give a manifest.json or its folder"
+            ) from None
 
     def dump(self) -> bytes:
         return json.dumps(self.model_dump(), indent=1, allow_nan=False).encode() + b"\n"
@@ -140,7 +161,8 @@ def changes(old: Run, new: Run) -> list[str]:
     lines = []
     for name in sorted(before.keys() | after.keys()):
         one, other = before.get(name, "not set"), after.get(name, "not set")
-        if one != other and not (name in GROWING and other > one):
+        grows = name in GROWING and isinstance(one, int) and isinstance(other, int) and other > one
+        if one != other and not grows:
             lines.append(f"{name}: {one} → {other}")
     return lines
 

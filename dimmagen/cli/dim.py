@@ -9,6 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.pair_progress import PairProgress
+from dimmagen.cli.ranges import Range
 from dimmagen.cli.recipe import recipe_option
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import UsageError
@@ -18,21 +19,6 @@ from dimmagen.jobs.resume import Resume
 from dimmagen.lights import LightSet, open_lights
 from dimmagen.manifest import Manifest
 from dimmagen.profiles.profile import portable_name
-
-
-class _Range(click.ParamType):
-    name = "A:B"
-
-    def convert(self, value, param, context) -> tuple[float, float]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            low, high = (float(part) for part in str(value).split(":"))
-        except ValueError:
-            self.fail(f"{value!r} is not of the form A:B, such as 0.3:2.0", param, context)
-        if not 0 < low <= high < float("inf"):
-            self.fail(f"{value!r} must have 0 < A <= B", param, context)
-        return low, high
 
 
 @click.command()
@@ -50,7 +36,9 @@ class _Range(click.ParamType):
 @click.option("--shards", "out", required=True, help="Folder or URL of the data set to make.")
 @click.option("--variants", default=1, show_default=True, help="Dark pictures per photo.")
 @click.option("--seed", default=0, show_default=True, help="Of all draws.")
-@click.option("--gamma", type=_Range(), help="Range of the brightness draw.  [default: the profile's]")
+@click.option(
+    "--gamma", type=Range(positive=True), help="Range of the brightness draw.  [default: the profile's]"
+)
 @click.option("--temperature", type=click.FloatRange(0), help="Scale of the noise.  [default: the profile's]")
 @click.option("--model", help="Kind of dark model: camera, mdn, deterministic ...  [default: the profile's]")
 @click.option(

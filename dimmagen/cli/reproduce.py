@@ -46,7 +46,7 @@ def reproduce(
     Settings and profile come from the manifest, the photos from --source. Ends with 1 when a file differs.
     Example: dimmagen reproduce theirs/manifest.json --source photos/ --shards mine/
     """
-    manifest = _read(manifest_path)
+    manifest = Manifest.find(manifest_path)
     build_dimmer = recorded_dimmer(manifest.settings, profile)
     settings = recorded_settings(manifest.settings)
     workers = workers or len(os.sched_getaffinity(0))
@@ -68,15 +68,6 @@ def reproduce(
     click.echo(
         f"{out} is identical to {manifest_path}: {made.counts.pairs} pairs in {len(made.shards)} shards."
     )
-
-
-def _read(path: str) -> Manifest:
-    if storage.is_folder(path):
-        return Manifest.load(path)
-    try:
-        return Manifest.read(path)
-    except FileNotFoundError:
-        raise UsageError(f"there is no manifest at {path}", "give a manifest.json or its folder") from None
 
 
 def _told(manifest: Manifest, names: list[str], path: str, out: str) -> str:

@@ -1,0 +1,27 @@
+"""The `A:B` options: ranges of numbers."""
+
+import click
+
+
+class Range(click.ParamType):
+    """Two numbers A <= B, written `A:B`.
+
+    Args:
+        positive: whether A must be above 0.
+    """
+
+    name = "A:B"
+
+    def __init__(self, positive: bool = False) -> None:
+        self.positive = positive
+
+    def convert(self, value, param, context) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            low, high = (float(part) for part in str(value).split(":"))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form A:B, such as 0.3:2.0", param, context)
+        if not (low > 0 if self.positive else low >= 0) or not low <= high < float("inf"):
+            self.fail(f"{value!r} must have 0 {'<' if self.positive else '<='} A <= B", param, context)
+        return low, high

@@ -1,0 +1,39 @@
+"""`dimmagen stats`: what is in a data set, in numbers."""
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dimmagen.pairset import open_pairs
+from dimmagen.statistics import statistics
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+@click.command()
+@click.argument("out")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def stats(out: str, as_json: bool) -> None:
+    """Count the pairs of the data set in OUT, and show how draws, lightness and sizes are spread."""
+    numbers = statistics(open_pairs(out))
+    if as_json:
+        click.echo(json.dumps(numbers, indent=1))
+        return
+    console = Console()
+    console.print(f"{numbers['pairs']} pairs of {numbers['photos']} photos, {numbers['bytes'] / 1e6:.1f} MB")
+    counts = Table("by", "", "pairs", title_justify="left")
+    for column, values in numbers["counts"].items():
+        for name, count in values.items():
+            counts.add_row(column, name, str(count))
+    console.print(counts)
+    table = Table("", "least", "5 %", "median", "95 %", "most", "from least to most")
+    for name, summary in numbers["numbers"].items():
+        cells = [f"{value:.4g}" for value in summary["quantiles"]]
+        table.add_row(name.replace("_", " "), *cells, _bars(summary["histogram"]))
+    console.print(table)
+
+
+def _bars(histogram: list[int]) -> str:
+    return "".join(_BLOCKS[-(-8 * count // max(histogram))] for count in histogram)
