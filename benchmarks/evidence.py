@@ -11,7 +11,7 @@ real pairs that show other scenes. The kinds are those of the paper's Table 3, w
     f  mdn, tuned      d, then fine-tuned on the 3 pairs
     g  camera, tuned   e, then fine-tuned on the 3 pairs
 
-    python -m benchmarks.evidence --data ../shared/data --out evidence --minutes-per-run 1.5
+    python benchmarks/evidence.py --data ../shared/data --out evidence --minutes-per-run 1.5
 
 What is complete is not done again when the command is repeated. Scores of a short training on a processor are
 far below the paper's; what counts is their order. On a GPU, `--paper` trains the paper's network with the

@@ -1,23 +1,27 @@
-"""`--recipe FILE`: options of a command from a YAML file; what stands on the command line wins."""
+"""`--recipe FILE`: options of a command from a YAML file; what stands on the command line wins.
+
+The file holds the options of one command, or is a recipe of several steps, of which this command's is taken.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from dimmagen.errors import UsageError
+from dimmagen.recipes import as_recipe, is_recipe, read_yaml
 
 
 def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     if path is None:
         return None
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML ({' '.join(str(error).split())})", "mend it") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} holds no options", "write a line `option: value` for each option")
+    values = read_yaml(path)
+    if is_recipe(values):
+        command = context.command_path.removeprefix("dimmagen ")
+        steps = as_recipe(path, values, {}).steps
+        if command not in steps:
+            raise UsageError(f"{path} has no step {command}", f"it has {', '.join(steps)}")
+        values = steps[command]
     context.default_map = _as_defaults(path, values, context.command)
     return path
 

@@ -60,7 +60,7 @@ def run_ray(
     Raises:
         DimmagenError: what a job raised; or a job's actor died more than `DEATHS_A_JOB` times.
     """
-    with _connected_ray(workers, address) as ray:
+    with connected_ray(workers, address) as ray:
         actor_class = ray.remote(
             num_cpus=1,
             max_restarts=-1,
@@ -142,7 +142,7 @@ def _result(ray: Any, reference: Any, job: Any) -> Any:
 
 
 @contextmanager
-def _connected_ray(workers: int, address: str | None) -> Iterator[Any]:
+def connected_ray(workers: int, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console chatter."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -101,6 +101,10 @@ class RunFolder:
         path = self.path / name
         return load_tensors(path) if path.exists() else None
 
+    def header(self, name: str) -> dict[str, Any]:
+        """What the header of a saved file says."""
+        return load_tensors(self.path / name).header
+
     def truncate_log(self, iteration: int) -> None:
         """Drop rows after an iteration: what comes next writes them again."""
         try:

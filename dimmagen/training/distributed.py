@@ -1,52 +1,83 @@
-"""Several processes that train one network together, by Ray Train.
+"""One training run on several GPUs or machines, by Ray Train."""
 
-Each has its own shards and its own batches; gradients are averaged after every batch, so that N workers see
-N times the batch. The first one validates, logs and saves.
-"""
-
-from dataclasses import dataclass
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+
+from dimmagen import storage
+from dimmagen.errors import DimmagenError
+from dimmagen.jobs.executors import connected_ray
+from dimmagen.training.checkpoints import Resume
+from dimmagen.training.ranks import Ranks
+from dimmagen.training.session import Session, run_session
 
 
-@dataclass(frozen=True, slots=True)
-class Ranks:
-    """This process among those that train together.
+def run_distributed(session: Session, out: Path, resume: Resume, workers: int, address: str | None) -> None:
+    """Train as :func:`run_session` does, in `workers` processes with a GPU each where this machine has one.
 
-    Attributes:
-        rank: its number, from 0.
-        size: how many there are.
+    A run goes on with the same losses only with the same number of workers.
+
+    Args:
+        out: a folder that all workers see.
+        address: of a running cluster; without it Ray is started on this machine and ended with the run.
+
+    Raises:
+        UsageError, DimmagenError: as run_session, in any worker.
     """
+    # The controller of Ray Train takes a processor of its own.
+    with connected_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
+        from ray.train import RunConfig, ScalingConfig, TrainingFailedError
+        from ray.train.torch import TorchTrainer
 
-    rank: int = 0
-    size: int = 1
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that validates, logs and saves."""
-        return self.rank == 0
-
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """The network with its gradients averaged over all processes."""
-        if self.size == 1:
-            return network
-        device = next(network.parameters()).device
-        return nn.parallel.DistributedDataParallel(network, [device] if device.type == "cuda" else None)
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            torch.distributed.barrier()
-
-    def agree(self, value: float) -> float:
-        """The first process's value, in all of them: what follows from it is decided alike."""
-        if self.size == 1:
-            return value
-        backend = torch.distributed.get_backend()
-        shared = torch.tensor(value, dtype=torch.float64, device="cuda" if backend == "nccl" else "cpu")
-        torch.distributed.broadcast(shared, src=0)
-        return float(shared)
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"session": _absolute(session), "out": out.absolute(), "resume": resume},
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=_wants_gpu(session)),
+            run_config=RunConfig(name="dimmagen", storage_path=scratch),
+        )
+        try:
+            trainer.fit()
+        except TrainingFailedError as error:
+            raise _told(error) from error
 
 
-ALONE = Ranks()
+def _work(config: dict[str, Any]) -> None:
+    """What each worker does; Ray Train has connected them and given each its GPU."""
+    from ray import train
+
+    class Silent:
+        def begin(self, done: int, total: int) -> None: ...
+
+        def iteration(self, values: dict[str, float]) -> None: ...
+
+    context = train.get_context()
+    ranks = Ranks(context.get_world_rank(), context.get_world_size())
+    run_session(config["session"], config["out"], config["resume"], Silent(), ranks)
+
+
+def _wants_gpu(session: Session) -> bool:
+    return session.device.startswith("cuda") or (session.device == "auto" and torch.cuda.is_available())
+
+
+def _absolute(session: Session) -> Session:
+    """Local places from the root: workers have another working directory."""
+    names = ("shards", "pairs", "validate", "start_from", "lpips_weights")
+    places = {name: value for name in names if (value := getattr(session, name)) is not None}
+    return replace(
+        session,
+        **{name: os.path.abspath(value) for name, value in places.items() if storage.is_local(value)},
+    )
+
+
+def _told(error: Exception) -> DimmagenError:
+    """The error of a worker that knows what is wrong; else all that Ray knows."""
+    causes = getattr(error, "worker_failures", {}).values()
+    for cause in causes:
+        for one in (cause, getattr(cause, "cause", None), cause.__cause__):
+            if isinstance(one, DimmagenError):
+                return one
+    return DimmagenError(f"training on several workers failed ({error})", "try --workers 1 to see where")

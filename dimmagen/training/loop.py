@@ -14,9 +14,9 @@ from dimmagen.profiles.pairs import Pair
 from dimmagen.training.checkpoints import RunFolder
 from dimmagen.training.condition import lightness
 from dimmagen.training.data import Batch, Batches
-from dimmagen.training.distributed import ALONE, Ranks
 from dimmagen.training.log import Log
 from dimmagen.training.losses import BrighteningLoss
+from dimmagen.training.ranks import ALONE, Ranks
 from dimmagen.training.state import TrainSettings, TrainState
 from dimmagen.training.unet import Brightener
 
@@ -75,8 +75,8 @@ def train(
             values = optimise(forward, state, loss, batch, learning_rate)
             state.iteration += 1
             state.update_average()
-            last = state.iteration == settings.iterations
-            if last or state.iteration % settings.validate_every == 0:
+            ends = state.iteration == settings.iterations
+            if ends or state.iteration % settings.validate_every == 0:
                 values["psnr"] = validate(state.candidate, validation) if ranks.first else 0.0
                 values["psnr"] = ranks.agree(values["psnr"])
                 if state.best_psnr is None or values["psnr"] > state.best_psnr:
@@ -85,7 +85,8 @@ def train(
                         state.save_best(run)
             log.row({"iteration": state.iteration, "learning_rate": learning_rate, **values})
             progress.iteration(values)
-            if ranks.first and (last or state.iteration % settings.checkpoint_every == 0):
+            ends = ends or state.out_of_patience
+            if ranks.first and (ends or state.iteration % settings.checkpoint_every == 0):
                 state.save(run)
     return state
 

@@ -15,10 +15,10 @@ from dimmagen.perceptual import load_lpips
 from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit
 from dimmagen.training.checkpoints import BEST, Resume, RunFolder, load_network
 from dimmagen.training.data import Batches, Crops, RealPairs, ShardBatches, cut_middle, open_shards
-from dimmagen.training.distributed import ALONE, Ranks
 from dimmagen.training.loop import Progress, train
 from dimmagen.training.losses import BrighteningLoss
-from dimmagen.training.state import TrainSettings, TrainState
+from dimmagen.training.ranks import ALONE, Ranks
+from dimmagen.training.state import TrainSettings
 from dimmagen.training.unet import Brightener
 
 VALIDATION_PHOTOS = 16
@@ -65,7 +65,7 @@ class Session:
 
 def run_session(
     session: Session, out: str | Path, resume: Resume, progress: Progress, ranks: Ranks = ALONE
-) -> TrainState:
+) -> None:
     """Train as asked; a run that was stopped goes on from its last checkpoint, with the same losses.
 
     Args:
@@ -90,7 +90,7 @@ def run_session(
     if ranks.first:
         run.begin(_identity(session, data, ranks), resume)
     ranks.wait()
-    return train(
+    train(
         network,
         batches,
         validation,

@@ -1,0 +1,95 @@
+"""`dimmagen enhance`: brighten photos with a trained network."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from dimmagen import images, storage
+from dimmagen.enhancing import MEMORY_GB, Enhancer
+from dimmagen.errors import UsageError
+from dimmagen.evaluation.sheet import sheet
+from dimmagen.training.checkpoints import load_network
+from dimmagen.training.condition import FIXED_LIGHTNESS
+from dimmagen.training.condition import lightness as measured_lightness
+from dimmagen.training.session import pick_device
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.option("--from", "run", required=True, help="A run's folder, or a network file.")
+@click.option(
+    "--lightness",
+    "wanted",
+    multiple=True,
+    type=click.FloatRange(0, 1),
+    help=f"Mean of the result, 0..1; several make a ladder and a sheet.  [default: {FIXED_LIGHTNESS}]",
+)
+@click.option("--match", type=click.Path(path_type=Path), help="Take the lightness of this picture.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("enhanced"), show_default=True, help="Folder."
+)
+@click.option(
+    "--memory", default=MEMORY_GB, show_default=True, help="GB that a picture may take; more is tiled."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def enhance(
+    photos: tuple[Path, ...],
+    run: str,
+    wanted: tuple[float, ...],
+    match: Path | None,
+    out: Path,
+    memory: float,
+    device: str,
+) -> None:
+    """Brighten photos of any size and orientation; writes PNG files, never over a photo.
+
+    Example: dimmagen enhance night.jpg --from run/ --lightness 0.2 --lightness 0.4 --lightness 0.6
+    """
+    if match is not None and wanted:
+        raise UsageError("--match and --lightness ask for two things", "leave one of them away")
+    if match is not None:
+        wanted = (measured_lightness(_read(match)),)
+    wanted = wanted or (FIXED_LIGHTNESS,)
+    targets = _targets(photos, out)
+    network, _ = load_network(run, pick_device(device))
+    enhancer = Enhancer(network, memory)
+    for photo, target in targets.items():
+        dark = _read(photo)
+        rungs = [(f"dark, {measured_lightness(dark):.2f}", dark)]
+        for level in wanted:
+            light = enhancer.enhance(dark, level)
+            name = f"{target}.png" if len(wanted) == 1 else f"{target}-{level:.2f}.png"
+            _write(out / name, light)
+            if len(wanted) > 1:
+                rungs.append((f"asked {level:.2f}, got {measured_lightness(light):.2f}", light))
+        if len(wanted) > 1:
+            _write(out / f"{target}-ladder.png", sheet([rungs]))
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return images.decode_rgb8(path.read_bytes())[0]
+    except images.PictureError as error:
+        raise UsageError(f"{path}: {error.reason}", "convert it to an 8-bit RGB picture") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "check the path") from None
+
+
+def _targets(photos: tuple[Path, ...], out: Path) -> dict[Path, str]:
+    """The name, without extension, of each photo's result; none may meet another or a photo itself."""
+    targets: dict[Path, str] = {}
+    for photo in photos:
+        if photo.stem in targets.values():
+            raise UsageError(
+                f"two photos are called {photo.stem}", "enhance them into two folders, with --out"
+            )
+        if photo.resolve().parent == out.resolve():
+            raise UsageError(f"{photo} lies in the folder of the results, {out}", "give another --out")
+        targets[photo] = photo.stem
+    return targets
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    storage.atomic_write(path, images.encode_png(picture))
+    click.echo(f"{path} ({picture.shape[1]}x{picture.shape[0]}, lightness {measured_lightness(picture):.2f})")

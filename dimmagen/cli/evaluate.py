@@ -1,0 +1,155 @@
+"""`dimmagen evaluate`: how good a trained network is on real pairs."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from dimmagen import images, storage
+from dimmagen.cli.recipe import recipe_option
+from dimmagen.cli.train import split_names
+from dimmagen.enhancing import MEMORY_GB, Enhancer
+from dimmagen.errors import UsageError
+from dimmagen.evaluation.niqe import PristineModel
+from dimmagen.evaluation.protocol import (
+    ALL_METRICS,
+    PROTOCOL,
+    SETTINGS,
+    Scored,
+    as_json,
+    choose_metrics,
+    mean_scores,
+    score,
+)
+from dimmagen.evaluation.sheet import sheet
+from dimmagen.perceptual import LPIPS, Backbone, load_lpips
+from dimmagen.profiles.pairs import check_pairs, load_pairs, refuse_unfit
+from dimmagen.training.checkpoints import load_network
+from dimmagen.training.condition import FIXED_LIGHTNESS
+from dimmagen.training.session import pick_device
+
+_BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
+_WIDTH_OF_FILES = 120  # columns, where the output is no terminal
+_TITLES = {
+    "psnr": "PSNR",
+    "ssim_rgb": "SSIM RGB",
+    "ssim_gray": "SSIM gray",
+    "delta_e76": "ΔE 76",
+    "delta_e2000": "ΔE 2000",
+    "lpips_alex": "LPIPS alex",
+    "lpips_vgg": "LPIPS vgg",
+    "niqe": "NIQE",
+}
+
+
+@click.command()
+@click.option("--from", "run", required=True, help="A run's folder, or a network file.")
+@click.option("--pairs", required=True, help="Real pairs: a folder with low/ and high/, or a CSV.")
+@click.option("--names", help="Only these pairs, by file name without extension: 2,5,6.")
+@click.option("--metrics", help=f"Of {', '.join(ALL_METRICS)}.  [default: all whose weights are given]")
+@click.option("--lpips-weights", help="File or folder of LPIPS weights.  [default: the lpips package's]")
+@click.option("--niqe-model", help="niqe_pris_params.npz.")
+@click.option(
+    "--lightness",
+    type=click.FloatRange(0, 1),
+    default=FIXED_LIGHTNESS,
+    show_default=True,
+    help="Fixed lightness, for the scores without the truth's.",
+)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every number to this file.")
+@click.option(
+    "--sheet", "sheet_path", type=click.Path(path_type=Path), help="Write dark | output | truth to this PNG."
+)
+@click.option(
+    "--memory", default=MEMORY_GB, show_default=True, help="GB that a picture may take; more is tiled."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@recipe_option
+def evaluate(
+    run, pairs, names, metrics, lpips_weights, niqe_model, lightness, json_path, sheet_path, memory, device
+) -> None:
+    """Score a trained network on real pairs, with and without GT-mean, at two lightnesses.
+
+    Example: dimmagen evaluate --from run/ --pairs LOL/eval15 --metrics psnr,ssim_rgb --sheet sheet.png
+    """
+    console = Console(stderr=True)
+    network, _ = load_network(run, pick_device(device))
+    loaded = load_pairs(pairs, split_names(names))
+    refuse_unfit(check_pairs(loaded))
+    chosen = _choose(console, metrics, lpips_weights, niqe_model)
+    steps = score(Enhancer(network, memory), loaded, chosen, lightness)
+    scored = list(
+        track(steps, "scoring", len(loaded), console=console, transient=True, disable=not console.is_terminal)
+    )
+    _print_table(scored, lightness)
+    if json_path is not None:
+        storage.atomic_write(json_path, json.dumps(as_json(scored, lightness), indent=1).encode() + b"\n")
+    if sheet_path is not None:
+        storage.atomic_write(sheet_path, images.encode_png(_sheet(scored)))
+
+
+def _choose(console: Console, names: str | None, lpips_weights: str | None, niqe_model: str | None):
+    """The metrics asked for; without --metrics those that can be had, saying which are left out."""
+    wanted = ALL_METRICS if names is None else tuple(names.split(","))
+    unknown = [name for name in wanted if name not in ALL_METRICS]
+    if unknown:
+        raise UsageError(f"there is no metric {', '.join(unknown)}", f"known are {', '.join(ALL_METRICS)}")
+    networks: dict[str, LPIPS] = {}
+    pristine = None
+    try:
+        for backbone in _BACKBONES:
+            if f"lpips_{backbone}" in wanted:
+                networks[backbone] = load_lpips(backbone, lpips_weights)
+    except UsageError as error:
+        if names is not None or lpips_weights is not None:
+            raise
+        console.print(f"LPIPS is left out: {error.what}; give --lpips-weights", highlight=False)
+    if niqe_model is not None:
+        pristine = PristineModel.load(niqe_model)
+    elif names is not None and "niqe" in wanted:
+        raise UsageError("NIQE needs its pristine model", "give --niqe-model niqe_pris_params.npz")
+    elif "niqe" in wanted:
+        console.print("NIQE is left out: give --niqe-model", highlight=False)
+    return choose_metrics(wanted, networks, pristine)
+
+
+def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
+    means = mean_scores(scored)
+    title = f"{len(scored)} pictures, protocol {PROTOCOL}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("lightness")
+    table.add_column("GT-mean")
+    for metric in next(iter(means.values())):
+        table.add_column(_TITLES[metric], justify="right")
+    for setting in SETTINGS:
+        wanted = "truth's" if setting.lightness == "truth" else f"{fixed_lightness:g}"
+        values = means[setting.name].items()
+        cells = (f"{value:.2f}" if _coarse(metric) else f"{value:.4f}" for metric, value in values)
+        table.add_row(wanted, "yes" if setting.gt_mean else "no", *cells)
+    console = Console()
+    console.print(table, width=console.width if console.is_terminal else _WIDTH_OF_FILES)
+
+
+def _coarse(metric: str) -> bool:
+    return not metric.startswith(("ssim", "lpips"))
+
+
+def _sheet(scored: list[Scored]):
+    return sheet(
+        [
+            [
+                (f"{one.name}, dark", one.dark),
+                (
+                    f"output, {one.scores['truth']['psnr']:.2f} dB"
+                    if "psnr" in one.scores["truth"]
+                    else "output",
+                    one.output,
+                ),
+                ("truth", one.truth),
+            ]
+            for one in scored
+        ]
+    )

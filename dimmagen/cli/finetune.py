@@ -1,0 +1,27 @@
+"""`dimmagen finetune`: go on training on the camera's real pairs."""
+
+import click
+
+from dimmagen.cli.train import make_session, run, shared_options, split_names
+from dimmagen.training.checkpoints import load_network
+from dimmagen.training.unet import ARCHITECTURES
+
+
+@click.command()
+@click.option("--from", "start_from", required=True, help="The run to go on from, or a network file.")
+@click.option("--pairs", required=True, help="Real pairs: a folder with low/ and high/, or a CSV.")
+@click.option("--names", help="Only these pairs, by file name without extension: 2,5,6.")
+@click.option("--iterations", type=click.IntRange(1), default=2000, show_default=True)
+@shared_options
+def finetune(start_from, pairs, names, out, resume, learning_rate, **options) -> None:
+    """Fine-tune a trained network on real pairs, best those that its profile was made from.
+
+    Without --validate the network is chosen by these pairs themselves.
+    Example: dimmagen finetune --from run/ --pairs LOL/our485 --names 2,5,6 --out tuned/ --flip
+    """
+    model = load_network(start_from)[0].model
+    rate = learning_rate or ARCHITECTURES[model].finetuning_rate
+    session = make_session(
+        options, rate, pairs=pairs, names=split_names(names), start_from=start_from, model=model
+    )
+    run(session, out, resume)

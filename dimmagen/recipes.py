@@ -1,0 +1,114 @@
+"""Recipes: one experiment as a YAML file, its steps in order, each a command with its options.
+
+    places:                       # what differs from one user to another; `dimmagen run --set pairs=PATH`
+      pairs: LOL/our485
+      out: runs/lol3
+    dim:
+      profile: lol3
+      shards: ${out}/shards
+    train:
+      shards: ${out}/shards
+      out: ${out}/network
+
+Every other key is a command: its words as on the command line, its options by their long names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from dimmagen.errors import UsageError
+
+PLACES = "places"
+COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe as read.
+
+    Attributes:
+        path: where it was read.
+        steps: options by command, in order; their places are filled in.
+    """
+
+    path: Path
+    steps: dict[str, dict[str, Any]]
+
+
+def is_recipe(values: Mapping) -> bool:
+    """Whether the contents of a YAML file are steps, and not the options of one command."""
+    return any(name in (PLACES, *COMMANDS) for name in values)
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file.
+
+    Raises:
+        UsageError: it is missing, not YAML, or something else than a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML ({' '.join(str(error).split())})", "mend it") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} holds no options", "write a line `option: value` for each option")
+    return values
+
+
+def load_recipe(path: Path, places: Mapping[str, str] | None = None) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: of the YAML file.
+        places: instead of the recipe's own, by name.
+
+    Raises:
+        UsageError: it cannot be read, names an unknown command or place, or a place is not in it.
+    """
+    return as_recipe(path, read_yaml(path), places or {})
+
+
+def as_recipe(path: Path, values: dict, given: Mapping[str, str]) -> Recipe:
+    """The recipe that a YAML file's contents are; see :func:`load_recipe`."""
+    places = values.get(PLACES) or {}
+    steps = {name: options for name, options in values.items() if name != PLACES}
+    unknown = [str(name) for name in steps if name not in COMMANDS]
+    if unknown:
+        raise UsageError(f"{path}: there is no step {unknown[0]}", f"known are {', '.join(COMMANDS)}")
+    if not isinstance(places, dict) or not all(isinstance(options, dict) for options in steps.values()):
+        raise UsageError(f"{path}: places and steps must have lines `name: value`", "mend it")
+    foreign = [name for name in given if name not in places]
+    if foreign:
+        raise UsageError(f"{path} has no place {foreign[0]}", f"it has {', '.join(places)}")
+    filled = {**places, **given}
+    try:
+        return Recipe(path, {name: _filled(options, filled) for name, options in steps.items()})
+    except KeyError as error:
+        raise UsageError(f"{path}: there is no place {error}", f"write it under {PLACES}") from None
+
+
+def _filled(value: Any, places: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(inner, places) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, places) for inner in value]
+    return Template(value).substitute(places) if isinstance(value, str) else value
+
+
+def command_words(command: str, options: Mapping[str, Any]) -> list[str]:
+    """A step as the words of a command line: lists repeat their option, `true` and `false` are flags."""
+    words = command.split()
+    for name, value in options.items():
+        if isinstance(value, bool):
+            words += [f"--{name}"] if value else []
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            words += [f"--{name}", str(one)]
+    return words

@@ -1,0 +1,52 @@
+"""One process among those that train a network together; usually the only one.
+
+Each has its own shards and its own batches; gradients are averaged after every batch, so that N workers see
+N times the batch. The first one validates, logs and saves.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among those that train together.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that validates, logs and saves."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network with its gradients averaged over all processes."""
+        if self.size == 1:
+            return network
+        device = next(network.parameters()).device
+        return nn.parallel.DistributedDataParallel(network, [device] if device.type == "cuda" else None)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+    def agree(self, value: float) -> float:
+        """The first process's value, in all of them: what follows from it is decided alike."""
+        if self.size == 1:
+            return value
+        backend = torch.distributed.get_backend()
+        shared = torch.tensor(value, dtype=torch.float64, device="cuda" if backend == "nccl" else "cpu")
+        torch.distributed.broadcast(shared, src=0)
+        return float(shared)
+
+
+ALONE = Ranks()
