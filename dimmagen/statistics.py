@@ -12,14 +12,14 @@ PERCENTS = (0, 5, 50, 95, 100)
 
 def statistics(pairs: PairSet) -> dict:
     """Pairs by source, profile, model and variant; of each of `NUMBERS` the quantiles at `PERCENTS`, and a
-    histogram of 16 bins between the least and the most."""
+    histogram of 10 bins between the least and the most."""
     table = pairs.table
     numbers = {}
     for name in NUMBERS:
         values = np.asarray(table[name], np.float64)
         numbers[name] = {
             "quantiles": np.percentile(values, PERCENTS).round(6).tolist(),
-            "histogram": np.histogram(values, 16)[0].tolist(),
+            "histogram": np.histogram(values, 10)[0].tolist(),
         }
     return {
         "pairs": len(pairs),

@@ -23,6 +23,7 @@ _COMMANDS = {
     "stats": ("dimmagen.cli.stats:stats", "Count what is in a data set."),
     "subset": ("dimmagen.cli.subset:subset", "Write some pairs of a data set as a data set."),
     "merge": ("dimmagen.cli.subset:merge", "Write several data sets as one."),
+    "leaks": ("dimmagen.cli.leaks:leaks", "Find pictures of an evaluation folder in a data set."),
     "manifest": ("dimmagen.cli.manifest:manifest", "Compare manifests."),
     "export": ("dimmagen.cli.export:export", "Write a data set as the folders that other trainers read."),
     "train": ("dimmagen.cli.train:train", "Train the brightening network on shards."),

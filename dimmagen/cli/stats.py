@@ -4,7 +4,7 @@ import json
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dimmagen.pairset import open_pairs
 from dimmagen.statistics import statistics
@@ -28,9 +28,9 @@ def stats(out: str, as_json: bool) -> None:
         for name, count in values.items():
             counts.add_row(column, name, str(count))
     console.print(counts)
-    table = Table("", "least", "5 %", "median", "95 %", "most", "from least to most")
+    table = Table("", "least", "5 %", "median", "95 %", "most", Column("spread", no_wrap=True))
     for name, summary in numbers["numbers"].items():
-        cells = [f"{value:.4g}" for value in summary["quantiles"]]
+        cells = [f"{value:.3g}" if value < 1000 else f"{value:.0f}" for value in summary["quantiles"]]
         table.add_row(name.replace("_", " "), *cells, _bars(summary["histogram"]))
     console.print(table)
 

@@ -42,9 +42,7 @@ class Scenes:
         for path in paths:
             entries = [e for e in list_entries(path) if e.name.lower().endswith(images.PICTURE_EXTENSIONS)]
             if not entries:
-                raise UsageError(
-                    f"--exclude {path} holds no picture", "give the folder of the evaluation split"
-                )
+                raise UsageError(f"{path} holds no picture", "give the folder of the evaluation split")
             hashes.extend(scene_hash(images.decode_rgb8(read_entry(entry.locator))[0]) for entry in entries)
         return cls(np.array(hashes))
 
