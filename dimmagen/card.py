@@ -1,6 +1,6 @@
 """`README.md` of a data set: the card for people; Hugging Face `datasets` takes the layout from its head."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 import yaml
@@ -8,8 +8,10 @@ import yaml
 from dimmagen.manifest import Manifest
 from dimmagen.shards.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.sources import SOURCES
+from dimmagen.statistics import bars, short
 
 CARD = "README.md"
+_TOLD = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
 ---
@@ -39,7 +41,24 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
 
+## Pairs in numbers
+
+| | least | 5 % | median | 95 % | most | from least to most |
+|---|---|---|---|---|---|---|
+{numbers}
+
+Gamma is the brightness of a dark picture relative to the camera's usual darkness; lightness is the mean of a
+picture, from 0 to 1. `dimmagen inspect . --html report.html` shows the pairs, `dimmagen leaks . EVALUATION`
+looks for the scenes of an evaluation split.
+
 ## Loading
+
+```python
+import dimmagen
+
+pairs = dimmagen.PairDataset(".")  # a torch Dataset; dimmagen.pair_loader streams
+pairs[0]["dark"], pairs[0]["light"], pairs[0]["gamma"]
+```
 
 ```python
 import webdataset as wds
@@ -68,12 +87,13 @@ arXiv 2310.09633.
 """
 
 
-def card(manifest: Manifest, light_extensions: Iterable[str]) -> str:
+def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) -> str:
     """The text of README.md.
 
     Args:
         manifest: of the finished set.
         light_extensions: file types that its light pictures have.
+        numbers: of the set, from :func:`dimmagen.statistics.statistics`.
     """
     settings, counts = manifest.settings, manifest.counts
     extensions = sorted(set(light_extensions))
@@ -97,7 +117,13 @@ def card(manifest: Manifest, light_extensions: Iterable[str]) -> str:
         light_fields=";".join(f"light.{extension}" for extension in extensions),
         dark_field=dark_field,
         sources=sources,
+        numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _TOLD),
     )
+
+
+def _number_row(name: str, summary: Mapping) -> str:
+    cells = [*map(short, summary["quantiles"]), f"`{bars(summary['histogram'])}`"]
+    return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
 def _front_matter(extensions: list[str], dark_field: str) -> dict:

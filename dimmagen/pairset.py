@@ -12,6 +12,7 @@ from typing import Literal
 import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dimmagen import images, storage
 from dimmagen.errors import DimmagenError
@@ -20,6 +21,7 @@ from dimmagen.shards.parquet import read_table
 from dimmagen.shards.schema import PAIR_SCHEMA
 
 Side = Literal["dark", "light"]
+_KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # it becomes a part of file names
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,12 @@ def open_pairs(out: str | PathLike[str]) -> PairSet:
     """
     out = fspath(out)
     manifest = Manifest.load(out)
-    return PairSet(out, manifest, pa.concat_tables(_table(out, shard) for shard in manifest.shards))
+    return PairSet(out, manifest, read_pairs(out, manifest))
+
+
+def read_pairs(out: str, manifest: Manifest) -> pa.Table:
+    """The table of a :class:`PairSet`; errors as :func:`open_pairs`."""
+    return pa.concat_tables(_table(out, shard) for shard in manifest.shards)
 
 
 def _table(out: str, shard: ShardEntry) -> pa.Table:
@@ -103,6 +110,8 @@ def _table(out: str, shard: ShardEntry) -> pa.Table:
     table = read_table(path, PAIR_SCHEMA)
     if storage.size_and_sha256(path)[1] != shard.metadata.sha256:
         raise DimmagenError(f"{path} is not the file that the manifest names", todo)
+    if not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
+        raise DimmagenError(f"{path} holds keys that dimmagen does not give", todo)
     if not _inside(table, shard.bytes):
         raise DimmagenError(f"{path} names places outside its shard", todo)
     return table.append_column("shard", pa.array([shard.name] * len(table), pa.string()))

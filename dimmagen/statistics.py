@@ -8,6 +8,7 @@ from dimmagen.pairset import PairSet
 
 NUMBERS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after", "width", "height")
 PERCENTS = (0, 5, 50, 95, 100)
+_BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def statistics(pairs: PairSet) -> dict:
@@ -31,3 +32,13 @@ def statistics(pairs: PairSet) -> dict:
         },
         "numbers": numbers,
     }
+
+
+def bars(histogram: list[int]) -> str:
+    """A histogram as a line of text; a bin that holds anything is never empty."""
+    return "".join(_BLOCKS[-(-8 * count // max(histogram))] for count in histogram)
+
+
+def short(value: float) -> str:
+    """Three digits, whole numbers as they are."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"

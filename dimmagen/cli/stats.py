@@ -7,9 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dimmagen.pairset import open_pairs
-from dimmagen.statistics import statistics
-
-_BLOCKS = " ▁▂▃▄▅▆▇█"
+from dimmagen.statistics import bars, short, statistics
 
 
 @click.command()
@@ -30,10 +28,5 @@ def stats(out: str, as_json: bool) -> None:
     console.print(counts)
     table = Table("", "least", "5 %", "median", "95 %", "most", Column("spread", no_wrap=True))
     for name, summary in numbers["numbers"].items():
-        cells = [f"{value:.3g}" if value < 1000 else f"{value:.0f}" for value in summary["quantiles"]]
-        table.add_row(name.replace("_", " "), *cells, _bars(summary["histogram"]))
+        table.add_row(name.replace("_", " "), *map(short, summary["quantiles"]), bars(summary["histogram"]))
     console.print(table)
-
-
-def _bars(histogram: list[int]) -> str:
-    return "".join(_BLOCKS[-(-8 * count // max(histogram))] for count in histogram)

@@ -9,9 +9,11 @@ from dimmagen.card import CARD, card
 from dimmagen.croissant import CROISSANT, croissant
 from dimmagen.jobs.resume import REJECTED, OutFolder
 from dimmagen.manifest import Manifest, Run, build_manifest
+from dimmagen.pairset import PairSet, read_pairs
 from dimmagen.shards.parquet import write_rows
 from dimmagen.shards.writing import FileRecord, ShardRecord
 from dimmagen.sources.catalog import CATALOG_SCHEMA
+from dimmagen.statistics import statistics
 
 _REJECTED_COLUMNS = (
     "source",
@@ -63,6 +65,7 @@ def publish_set(
     storage.atomic_write(storage.join(folder.out, CROISSANT), document)
     files.append(FileRecord(CROISSANT, len(document), images.sha256(document)))
     manifest = build_manifest(run, command, lights_by_source, len(rows), shards, files)
-    storage.atomic_write(storage.join(folder.out, CARD), card(manifest, light_extensions).encode())
+    numbers = statistics(PairSet(folder.out, manifest, read_pairs(folder.out, manifest)))
+    storage.atomic_write(storage.join(folder.out, CARD), card(manifest, light_extensions, numbers).encode())
     folder.finish(manifest)
     return manifest
