@@ -96,6 +96,9 @@ class Work:
 
 
 class Quiet:
+    def note(self, text: str) -> None:
+        print(text)
+
     def begin(self, done: int, total: int) -> None: ...
 
     def iteration(self, values: dict[str, float]) -> None: ...

@@ -253,46 +253,58 @@ def _decode(sample: dict, side: str) -> np.ndarray:
     raise DimmagenError(f"{sample['__url__']}: the sample {sample['__key__']} has no {side} picture")
 
 
-def open_shards(path: str, validation_photos: int, side: int) -> tuple[list[Shard], list[Pair]]:
+@dataclass(frozen=True, slots=True)
+class OpenShards:
+    """A pair data set, divided for training.
+
+    Attributes:
+        shards: those that hold a pair for training, in order.
+        validation: the first variants of the photos kept back, cut to 512x512 around the middle.
+        too_small: how many pairs are left out because they are smaller than the crop.
+    """
+
+    shards: list[Shard]
+    validation: list[Pair]
+    too_small: int
+
+
+def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     """Open a finished pair data set for training.
 
     Some photos, with all their variants, are kept for validation: those that a hash of their key puts first.
 
     Args:
         path: folder or fsspec URL.
-        validation_photos: how many; their first variants come back, cut to 512x512 around the middle.
-        side: of the crops to come.
-
-    Returns:
-        The shards that hold a pair for training, in order; and the validation pairs.
+        validation_photos: how many are kept back.
+        side: of the crops to come; smaller pictures are left out, and counted.
 
     Raises:
         DimmagenError: the data set is not finished, of another schema, or damaged.
-        UsageError: a picture is smaller than the crop, or too few photos are left for training.
+        UsageError: no picture is as large as the crop, or too few photos are left for training.
     """
     manifest = Manifest.load(path)
     tables = [read_rows(storage.join(path, entry.metadata.name), PAIR_SCHEMA) for entry in manifest.shards]
-    photos = {row["light_key"] for table in tables for row in table}
+    rows = [row for table in tables for row in table]
+    fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
+    if not fitting:
+        raise UsageError(f"all pictures of {path} are too small for crops of {side}", "give a smaller --crop")
+    photos = {row["light_key"] for row in fitting}
     if validation_photos >= len(photos):
         raise UsageError(
             f"{path} shows {len(photos)} photos: {validation_photos} for validation leave none to train on",
             "give fewer --validation-photos, or --validate a folder of real pairs",
         )
-    held_out = set(
-        heapq.nsmallest(validation_photos, photos, key=lambda key: randomness.rank(0, key, "validation"))
-    )
+    order = heapq.nsmallest(validation_photos, photos, key=lambda key: randomness.rank(0, key, "validation"))
+    held_out, trained_on = set(order), photos - set(order)
     shards, validation = [], []
     for entry, table in zip(manifest.shards, tables, strict=True):
         for row in table:
-            if row["light_key"] in held_out:
-                if row["variant"] == 0:
-                    validation.append(_read_pair(path, entry.name, row))
-            else:
-                _refuse_small(row["key"], row["width"], row["height"], side)
-        keys = frozenset(row["key"] for row in table if row["light_key"] not in held_out)
+            if row["light_key"] in held_out and row["variant"] == 0:
+                validation.append(_read_pair(path, entry.name, row))
+        keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
         if keys:
             shards.append(Shard(storage.join(path, entry.name), len(table), keys))
-    return shards, validation
+    return OpenShards(shards, validation, len(rows) - len(fitting))
 
 
 def _read_pair(path: str, tar: str, row: dict) -> Pair:

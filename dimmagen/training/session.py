@@ -85,7 +85,7 @@ def run_session(
     network = _network(session).to(device)
     lpips = load_lpips("vgg", session.lpips_weights) if session.perceptual == "vgg" else None
     loss = BrighteningLoss(lpips, session.perceptual_weight).to(device)
-    batches, validation, data = _data(session, ranks)
+    batches, validation, data = _data(session, ranks, progress)
     run = RunFolder(out)
     if ranks.first:
         run.begin(_identity(session, data, ranks), resume)
@@ -122,15 +122,19 @@ def _network(session: Session) -> Brightener:
     return load_network(session.start_from)[0].train()
 
 
-def _data(session: Session, ranks: Ranks) -> tuple[Batches, Sequence[Pair], str]:
+def _data(session: Session, ranks: Ranks, progress: Progress) -> tuple[Batches, Sequence[Pair], str]:
     """Batches, validation pairs, and the hash of the data."""
     crops = Crops(session.crop, session.flip, session.seed)
     validation = [cut_middle(pair) for pair in _fitting_pairs(session.validate)] if session.validate else []
     if session.shards is not None:
         kept_back = 0 if session.validate else session.validation_photos
-        shards, kept = open_shards(session.shards, kept_back, session.crop)
-        batches: Batches = ShardBatches(shards, crops, session.batch, session.loaders, ranks.rank, ranks.size)
-        return batches, validation or kept, Manifest.load(session.shards).root_hash
+        opened = open_shards(session.shards, kept_back, session.crop)
+        if opened.too_small and ranks.first:
+            progress.note(f"{opened.too_small} pairs are left out: smaller than the crop of {session.crop}")
+        batches: Batches = ShardBatches(
+            opened.shards, crops, session.batch, session.loaders, ranks.rank, ranks.size
+        )
+        return batches, validation or opened.validation, Manifest.load(session.shards).root_hash
     if session.pairs is None:
         raise UsageError("there is nothing to train on", "give --shards, or --pairs")
     pairs = _fitting_pairs(session.pairs, session.names)

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.images import encode_png
 from dimmagen.profiles.pairs import Pair
 from dimmagen.training.condition import lightness
 from dimmagen.training.data import Crops, RealPairs, ShardBatches, cut_middle, make_batch, open_shards
@@ -29,7 +31,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture
 def shards(dataset):
-    return open_shards(str(dataset), HELD_BACK, CROPS.side)[0]
+    return open_shards(str(dataset), HELD_BACK, CROPS.side).shards
 
 
 def keys_of(batches, start, count):
@@ -37,13 +39,13 @@ def keys_of(batches, start, count):
 
 
 def test_photos_kept_for_validation_are_never_trained_on_in_any_variant(dataset):
-    shards, validation = open_shards(str(dataset), HELD_BACK, CROPS.side)
-    training = frozenset().union(*(shard.training_keys for shard in shards))
-    kept = {pair.name.rsplit("-v", 1)[0] for pair in validation}
+    opened = open_shards(str(dataset), HELD_BACK, CROPS.side)
+    training = frozenset().union(*(shard.training_keys for shard in opened.shards))
+    kept = {pair.name.rsplit("-v", 1)[0] for pair in opened.validation}
     assert len(kept) == HELD_BACK
     assert len(training) == (PHOTOS - HELD_BACK) * VARIANTS
     assert not kept & {key.rsplit("-v", 1)[0] for key in training}
-    assert all(pair.dark.mean() < pair.light.mean() for pair in validation)
+    assert all(pair.dark.mean() < pair.light.mean() for pair in opened.validation)
 
 
 def test_a_pass_shows_every_training_pair_once_and_the_next_in_another_order(shards):
@@ -121,9 +123,22 @@ def test_a_broken_shard_is_named(tmp_path, shards):
         keys_of(ShardBatches([replace(shards[0], url=str(broken))], CROPS, batch=1), 0, 1)
 
 
-def test_pictures_smaller_than_the_crop_are_named(dataset):
-    with pytest.raises(UsageError, match=r"folder-\w+-v\d is \d+x256, too small for crops of 500"):
-        open_shards(str(dataset), HELD_BACK, 500)
+def test_pictures_smaller_than_the_crop_are_left_out_and_counted(dataset):
+    opened = open_shards(str(dataset), 1, 256)
+    assert opened.too_small == 0
+    with pytest.raises(UsageError, match=r"all pictures of .* are too small for crops of 257"):
+        open_shards(str(dataset), 1, 257)
+
+
+def test_a_photo_that_is_too_small_is_not_trained_on_and_not_validated_on(tmp_path):
+    photos = write_photos(tmp_path / "photos", 4)
+    (photos / "low.png").write_bytes(encode_png(np.ascontiguousarray(data.coffee()[100:200, 100:400])))
+    make(photos, tmp_path / "out", variants=2)
+    opened = open_shards(str(tmp_path / "out"), 3, 101)
+    assert opened.too_small == 2
+    assert len(opened.validation) == 3
+    assert min(min(pair.dark.shape[:2]) for pair in opened.validation) > 100
+    assert len(frozenset().union(*(shard.training_keys for shard in opened.shards))) == 2
 
 
 def test_keeping_all_photos_for_validation_is_refused(dataset):

@@ -22,6 +22,9 @@ SETTINGS = TrainSettings(iterations=9, learning_rate=1e-3, validate_every=4, che
 
 
 class Silent:
+    def note(self, text):
+        pass
+
     def begin(self, done, total):
         self.done = done
 

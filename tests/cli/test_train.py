@@ -1,0 +1,227 @@
+"""train, finetune, evaluate, enhance and run, as a user types them."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from dimmagen.cli import cli, main
+from dimmagen.images import decode_rgb8, encode_png
+from dimmagen.recipes import command_words, load_recipe
+from tests.dataset_helpers import make, write_photos
+
+RECIPES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
+QUICK = ("--perceptual", "none", "--crop", "32", "--validate-every", "2")
+NO_PHOTOS, FEW = (*QUICK, "--validation-photos", "0"), (*QUICK, "--validation-photos", "2")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with `shards` of 5 photos, 3 `pairs`, and a `network`."""
+    folder = tmp_path_factory.mktemp("training")
+    make(write_photos(folder / "photos", 5), folder / "shards", samples_per_shard=2)
+    for side, divisor in (("low", 9), ("high", 1)):
+        (folder / "pairs" / side).mkdir(parents=True)
+        for index, picture in enumerate((data.astronaut(), data.coffee(), data.chelsea())):
+            pixels = np.ascontiguousarray(picture[50:114, 60:156] // divisor)
+            (folder / "pairs" / side / f"{index}.png").write_bytes(encode_png(pixels))
+    words = ["train", "--shards", "shards", "--out", "network", "--iterations", "4", *QUICK]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        cli.main([*words, "--validation-photos", "2"], standalone_mode=False)
+    return folder
+
+
+@pytest.fixture
+def run(capfd, monkeypatch, place):
+    """Runs a command line in that folder; returns exit code, output and messages."""
+    monkeypatch.chdir(place)
+
+    def run(*words):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(word) for word in words])
+        captured = capfd.readouterr()
+        assert "Traceback" not in captured.err
+        return exit_.value.code, captured.out, captured.err
+
+    return run
+
+
+def picture(path):
+    return decode_rgb8(Path(path).read_bytes())[0]
+
+
+def test_shards_to_a_network_to_scores(run, place):
+    code, out, _ = run(
+        "finetune", "--from", "network", "--pairs", "pairs", "--out", "tuned", "--iterations", 4, *QUICK
+    )
+    assert code == 0
+    assert "tuned is trained: 4 iterations, best PSNR" in out
+
+    code, out, err = run(
+        "evaluate", "--from", "tuned", "--pairs", "pairs", "--names", "0,2", "--json", "scores.json",
+        "--sheet", "sheet.png", "--metrics", "psnr,ssim_gray",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "2 pictures, protocol dimmagen-1" in out
+    scores = json.loads((place / "scores.json").read_text())
+    assert [one["name"] for one in scores["pictures"]] == ["0", "2"]
+    assert f"{scores['mean']['truth']['psnr']:.2f}" in out
+    assert picture("sheet.png").shape[1] > 3 * 320
+
+
+def test_the_same_command_again_says_that_the_network_is_trained(run):
+    code, out, _ = run(
+        "train", "--shards", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2, *QUICK
+    )
+    assert code == 0
+    assert "network is trained: 4 iterations" in out
+
+
+def test_a_ladder_of_lightness_and_its_sheet(run, tmp_path):
+    code, out, _ = run(
+        "enhance",
+        "pairs/low/0.png",
+        "--from",
+        "network",
+        "--out",
+        tmp_path,
+        "--lightness",
+        0.2,
+        "--lightness",
+        0.6,
+    )
+    assert code == 0
+    names = {"0-0.20.png", "0-0.60.png", "0-ladder.png"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    assert picture(tmp_path / "0-0.20.png").shape == (64, 96, 3)
+    assert all(name in out for name in names)
+
+
+def test_the_lightness_of_another_picture(run, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "dimmagen.enhancing.Enhancer.enhance", lambda self, dark, wanted: asked.append(wanted) or dark
+    )
+    assert (
+        run(
+            "enhance",
+            "pairs/low/0.png",
+            "--from",
+            "network",
+            "--out",
+            tmp_path,
+            "--match",
+            "pairs/high/0.png",
+        )[0]
+        == 0
+    )
+    assert asked == [pytest.approx(picture("pairs/high/0.png").mean() / 255)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--out", "new"], "give --shards, or --pairs"),
+        (["train", "--shards", "nowhere", "--out", "new", *QUICK], "no finished data set"),
+        (["train", "--shards", "shards", "--out", "new", *NO_PHOTOS], "no pairs to validate"),
+        (["train", "--shards", "shards", "--out", "new", *QUICK, "--crop", "1000"], "too small for crops"),
+        (["train", "--shards", "shards", "--out", "network", *FEW, "--batch", "2"], "batch was 4, is 2"),
+        (["train", "--shards", "shards", "--out", "new", "--crop", "32"], "--perceptual none"),
+        (["train", "--shards", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
+        (["finetune", "--from", "nowhere", "--pairs", "pairs", "--out", "new"], "no trained network"),
+        (["finetune", "--from", "network", "--pairs", "nowhere", "--out", "new", *QUICK], "holds no pairs"),
+        (["evaluate", "--from", "network", "--pairs", "pairs", "--metrics", "beauty"], "no metric beauty"),
+        (["evaluate", "--from", "network", "--pairs", "pairs", "--metrics", "niqe"], "--niqe-model"),
+        (["enhance", "nowhere.png", "--from", "network"], "nowhere.png cannot be read"),
+        (["enhance", "photos/tiny.png", "--from", "network", "--memory", "0.01"], "too little for the model"),
+        (["enhance", "pairs/low/0.png", "--from", "network", "--out", "pairs/low"], "give another --out"),
+        (["enhance", "pairs/low/0.png", "pairs/high/0.png", "--from", "network"], "two photos are called 0"),
+        (["enhance", "a.png", "--from", "network", "--match", "b.png", "--lightness", "1"], "leave one"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_and_nothing_is_overwritten(run, place, words, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    before = {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}
+    code, _, err = run(*words)
+    assert code in (1, 2)
+    assert message in err
+    assert {file: file.read_bytes() for file in before} == before
+    assert not (place / "new" / "best.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_two_workers_train_one_network(run, place):
+    code, out, err = run(
+        "train", "--shards", "shards", "--out", "both", "--iterations", 3, "--validation-photos", 1,
+        "--workers", 2, *QUICK,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "both is trained: 3 iterations" in out
+    assert len((place / "both" / "log.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_every_recipe_is_made_of_commands_and_options_that_exist(recipe):
+    steps = load_recipe(recipe).steps
+    assert steps
+    for command, options in steps.items():
+        group, words = cli, command_words(command, options)
+        for word in command.split():
+            context = group.make_context(word, [], resilient_parsing=True) if group is not cli else None
+            group = group.get_command(context, words.pop(0))
+        group.make_context(command, words)
+
+
+def test_a_recipe_runs_its_steps_in_order_and_again_without_repeating_them(run, place, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "places:\n  out: elsewhere\n"
+        "train:\n  shards: shards\n  out: ${out}/network\n  iterations: 2\n  validation-photos: 1\n"
+        "  crop: 32\n  perceptual: none\n  flip: true\n"
+        "evaluate:\n  from: ${out}/network\n  pairs: pairs\n  metrics: psnr\n  json: ${out}/scores.json\n"
+    )
+    code, out, _ = run("run", recipe, "--set", f"out={tmp_path}/run", "--dry-run")
+    assert code == 0
+    assert f"dimmagen train --shards shards --out {tmp_path}/run/network --iterations 2" in out
+    assert not (tmp_path / "run").exists()
+
+    assert run("run", recipe, "--set", f"out={tmp_path}/run")[0] == 0
+    assert json.loads((tmp_path / "run" / "scores.json").read_text())["protocol"] == "dimmagen-1"
+    log = tmp_path / "run" / "network" / "log.csv"
+    before = log.stat().st_mtime_ns, log.read_bytes()
+    assert run("run", recipe, "--set", f"out={tmp_path}/run", "--only", "train")[0] == 0
+    assert log.read_bytes() == before[1]
+
+
+def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("dim:\n  profile: lol3\nevaluate:\n  from: network\n  pairs: pairs\n  metrics: psnr\n")
+    code, out, _ = run("evaluate", "--recipe", recipe, "--names", "1")
+    assert code == 0
+    assert "1 pictures" in out
+    code, _, err = run("train", "--recipe", recipe, "--out", "new")
+    assert code == 2
+    assert "has no step train: it has dim, evaluate" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("places:\n  out: x\nfly:\n  to: moon\n", "there is no step fly"),
+        ("train:\n  out: ${nowhere}\n", "there is no place 'nowhere'"),
+        ("train: 3\n", "must have lines"),
+        ("- train\n", "holds no options"),
+        ("train: {", "is not YAML"),
+    ],
+)
+def test_a_recipe_with_a_mistake_is_told(run, tmp_path, text, message):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    code, _, err = run("run", recipe)
+    assert code == 2
+    assert message in err
