@@ -148,17 +148,48 @@ class PixelTable:
     def __len__(self) -> int:
         return len(self.dark)
 
-    def batch(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, rows: Tensor, generator: torch.Generator, recolouring: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """Inputs (N, 5) and targets (N, 3) of the pixels `rows`.
 
         Dark values are dequantised: a uniform draw from the values that round to the 8-bit one.
+
+        Args:
+            rows: int (N,).
+            generator: of the dequantisation and the recolouring.
+            recolouring: deviation of ln(factor) in :func:`recoloured`; 0 leaves the pixels as they are.
         """
-        dark = self.dark[rows].float()
+        dark, light = self.dark[rows].float(), self.light[rows].float()
+        if recolouring:
+            dark, light = recoloured(dark, light, recolouring, generator)
         dark = (dark + torch.rand(dark.shape, generator=generator) - 0.5).abs_() / 255
-        light = self.light[rows].float() / 255
-        light_reflectance, light_illumination = retinex.split(light)
+        light_reflectance, light_illumination = retinex.split(light / 255)
         target, dark_illumination = retinex.split(dark)
         return torch.cat([light_reflectance, light_illumination, dark_illumination], 1), target
+
+
+def recoloured(
+    dark: Tensor, light: Tensor, spread: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Give half of the pixels another colour: both sides times the same random factor in each channel.
+
+    Three scenes show few colours, and a network is overconfident on all others. As far as a camera's encoding
+    is a power of the light in each channel, a pixel of that other colour would have been darkened just so.
+
+    Args:
+        dark, light: float (N, 3), grey levels.
+        spread: standard deviation of ln(factor).
+        generator: of the choice and the factors.
+
+    Returns:
+        (dark, light), rounded where changed; a pixel that would be black or beyond white stays as it was.
+    """
+    factor = torch.exp(spread * torch.randn(dark.shape, generator=generator))
+    other_dark, other_light = (dark * factor).round(), (light * factor).round()
+    chosen = torch.rand(len(dark), generator=generator) < 0.5
+    chosen &= (other_light.amax(1) <= 255) & (other_light.sum(1) > 0) & (other_dark.sum(1) > 0)
+    return torch.where(chosen[:, None], other_dark, dark), torch.where(chosen[:, None], other_light, light)
 
 
 def held_out_likelihood(network: MixtureDensityNetwork, pixels: PixelTable, seed: int = 0) -> float:

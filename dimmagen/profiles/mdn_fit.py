@@ -22,6 +22,7 @@ LEARNING_RATE = 2e-3  # falls to 0 as a cosine
 SIGMA_FLOOR = 0.01  # of the colour map's deviation; without it few pairs' 8-bit colours are learnt by heart
 # The dark illumination is about a tenth of the other inputs: its first weights start that much larger.
 DARK_INPUT_GAIN = 10.0
+RECOLOURING = 0.3
 CHECK_EVERY = 100  # steps
 HELD_OUT_PAIRS_FROM = 4  # from that many pairs on whole pairs are held out, else parts of each
 
@@ -71,7 +72,7 @@ def fit_network(
     with _one_thread():
         for step in range(1, steps + 1):
             rows = torch.randint(len(fitting), (BATCH,), generator=generator)
-            loss = negative_log_likelihood(network, *fitting.batch(rows, generator)).mean()
+            loss = negative_log_likelihood(network, *fitting.batch(rows, generator, RECOLOURING)).mean()
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -12,6 +12,7 @@ from dimmagen.profiles.mdn import (
     dim_plainly,
     held_out_likelihood,
     negative_log_likelihood,
+    recoloured,
 )
 from dimmagen.profiles.mdn_dimmer import DeterministicModel, MdnFiles, MdnModel
 from dimmagen.profiles.mdn_fit import fit_network
@@ -155,6 +156,19 @@ def test_a_fit_finds_the_cast_of_a_camera():
     dark = MdnModel(files(fit.network)).dim(light, Draw(1.0, 0.0, 1.0, 1)).mean((0, 1))
     assert dark[0] / dark[1] == pytest.approx(0.20 / 0.15, rel=0.08)
     assert dark[2] / dark[1] == pytest.approx(0.12 / 0.15, rel=0.08)
+
+
+def test_recolouring_keeps_the_darkness_of_each_channel_and_spares_what_would_clip():
+    generator = torch.Generator().manual_seed(0)
+    light = torch.tensor([[200.0, 150, 100]]).repeat(50_000, 1)
+    dark, other = recoloured(light * 0.2, light, 0.3, generator)
+    changed = (other != light).any(1)
+    assert 0.2 < changed.float().mean() < 0.5
+    assert other.amax() <= 255
+    ratio = dark[changed] / other[changed]
+    assert ratio.mean() == pytest.approx(0.2, abs=0.002)
+    assert (dark[changed] - 0.2 * other[changed]).abs().max() < 0.61  # two roundings
+    assert other[changed].std(0).min() > 10
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another():
