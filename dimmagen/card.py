@@ -69,9 +69,10 @@ for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
 ```
 
 ```python
+from pathlib import Path
 from datasets import load_dataset
 
-pairs = load_dataset(".", split="train")  # or streaming=True
+pairs = load_dataset(str(Path.cwd()), split="train", streaming=True)  # "." alone has no name for the set
 ```
 
 The light picture is in the field of its file type; the other `light.*` fields of a sample are empty.
