@@ -63,10 +63,6 @@ def test_every_command_line_in_the_docs_has_options_that_exist(page):
                 continue
             command, rest = command_of(shlex.split(line, comments=True))
             known = {"--help", *(name for option in command.params for name in option.opts)}
-                "--help",
-                "-h",
-                "--version",
-            }
             for word in rest:
                 if word.startswith("--"):
                     assert word.split("=")[0] in known, f"{line}: no option {word}"
