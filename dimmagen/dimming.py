@@ -29,6 +29,10 @@ class Dimmer:
         fingerprint: the profile's fingerprint (hash of its files).
         gamma_range: (low, high) of gamma; default the model's.
         temperature: noise scale tau; default the model's.
+        ladder: fixed gammas instead of drawn ones. With n of them, variants 0 .. n - 1 of a picture are one
+            draw of noise and exposure at each gamma, variants n .. 2n - 1 the next draw, and so on: rungs of
+            one ladder have the same `noise_seed`.
+        group_by: `clip` gives all frames of a clip one gamma and exposure; their noise stays their own.
     """
 
     def __init__(
@@ -38,11 +42,17 @@ class Dimmer:
         fingerprint: str,
         gamma_range: tuple[float, float] | None = None,
         temperature: float | None = None,
+        ladder: Sequence[float] = (),
+        group_by: str = "",
     ) -> None:
         self.model = model
         self.name = name
         self.fingerprint = fingerprint
+        self.ladder = tuple(float(gamma) for gamma in ladder)
+        self.group_by = group_by
         self.gamma_range = gamma_range or model.gamma_range
+        if self.ladder:
+            self.gamma_range = (min(self.ladder), max(self.ladder))
         self.temperature = model.tau if temperature is None else temperature
 
     @classmethod
@@ -55,6 +65,8 @@ class Dimmer:
         gamma_range: tuple[float, float] | None = None,
         temperature: float | None = None,
         without: Sequence[str] = (),
+        ladder: Sequence[float] = (),
+        group_by: str = "",
     ) -> Self:
         """The dimmer of a profile.
 
@@ -63,6 +75,7 @@ class Dimmer:
             model: one of the profile's kinds of dark model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
+            ladder, group_by: as for the class.
             without: parts of the model that are switched off, for ablations; only `camera` has parts.
 
         Raises:
@@ -79,10 +92,12 @@ class Dimmer:
             if not isinstance(dark_model, CameraModel):
                 raise UsageError(f"model {dark_model.kind} has no parts to leave out", "use --model camera")
             dark_model = dark_model.switched_off(*without)
-        return cls(dark_model, profile.name, profile.fingerprint, gamma_range, temperature)
+        return cls(dark_model, profile.name, profile.fingerprint, gamma_range, temperature, ladder, group_by)
 
     def settings(self) -> dict:
         """All that decides the output beside seed, key and light: goes into fingerprint and manifest."""
+        # What is not asked for leaves no trace, so that sets without it keep their fingerprint.
+        asked = {"ladder": list(self.ladder), "group_by": self.group_by}
         return {
             "profile": self.name,
             "profile_fingerprint": self.fingerprint,
@@ -90,18 +105,25 @@ class Dimmer:
             "gamma_range": list(self.gamma_range),
             "temperature": self.temperature,
             **self.model.settings(),
+            **{name: value for name, value in asked.items() if value},
         }
 
     def draw(self, key: str, variant: int = 0, seed: int = 0) -> Draw:
         """The draws of one pair: a pure function of (seed, key, variant) and the settings."""
-        low, high = self.gamma_range
+        rungs = len(self.ladder) or 1
+        turn, rung = divmod(variant, rungs)
+        shown = key.removesuffix("-first").removesuffix("-last") if self.group_by == "clip" else key
+        if self.ladder:
+            gamma = round(self.ladder[rung], randomness.DECIMALS)
+        else:
+            gamma = randomness.uniform_between(*self.gamma_range, seed, shown, turn, "gamma")
         spread = self.model.exposure_spread
-        normal = min(2.0, max(-2.0, randomness.normal(seed, key, variant, "exposure")))
+        normal = min(2.0, max(-2.0, randomness.normal(seed, shown, turn, "exposure")))
         return Draw(
-            gamma=randomness.uniform_between(low, high, seed, key, variant, "gamma"),
+            gamma=gamma,
             tau=round(float(self.temperature), randomness.DECIMALS),
             exposure=round(float(np.exp(spread * normal)), randomness.DECIMALS) if spread else 1.0,
-            noise_seed=randomness.bits63(seed, key, variant, "noise"),
+            noise_seed=randomness.bits63(seed, key, turn, "noise"),
         )
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:

@@ -210,13 +210,15 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
     Folders, workers and the executor are left out because they do not change the output.
     """
     low, high = settings["gamma_range"]
+    ladder = settings.get("ladder", [])
     words = ["dimmagen", "dim", "--profile", settings["profile"]]
     for source in sources:
         words += ["--source", source if source == "sample" else f"{source}={source.upper()}"]
-    words += ["--shards", "out/", "--variants", settings["variants"], "--seed", settings["seed"]]
+    variants = settings["variants"] // (len(ladder) or 1)
+    words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
+    words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
+    words += ["--group-by", settings["group_by"]] if "group_by" in settings else []
     words += [
-        "--gamma",
-        f"{low}:{high}",
         "--temperature",
         settings["temperature"],
         "--model",

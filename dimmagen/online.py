@@ -7,7 +7,7 @@ models, and cameras that store JPEGs, are computed on the processor by the code 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,21 +40,9 @@ class Dimmer(nn.Module):
         self.offline = offline
 
     @classmethod
-    def from_profile(
-        cls,
-        name_or_path: str | Path,
-        *,
-        model: str | None = None,
-        compat: str = "default",
-        gamma_range: tuple[float, float] | None = None,
-        temperature: float | None = None,
-    ) -> Self:
-        """The dimmer of a profile; arguments and errors as :meth:`dimmagen.dimming.Dimmer.from_profile`."""
-        return cls(
-            dimming.Dimmer.from_profile(
-                name_or_path, model=model, compat=compat, gamma_range=gamma_range, temperature=temperature
-            )
-        )
+    def from_profile(cls, name_or_path: str | Path, **options: Any) -> Self:
+        """The dimmer of a profile; options and errors as :meth:`dimmagen.dimming.Dimmer.from_profile`."""
+        return cls(dimming.Dimmer.from_profile(name_or_path, **options))
 
     def draws(self, keys: Sequence[str], variant: int = 0, seed: int = 0) -> list[Draw]:
         """The draws of named pictures: those of their pairs in a data set (`light_key` there)."""

@@ -25,6 +25,8 @@ class _Recorded(BaseModel):
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     compat: Literal["default", "reference"] = "default"
     without: str = ""
+    ladder: list[_Positive] = []
+    group_by: Literal["", "clip"] = ""
     variants: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     samples_per_shard: Annotated[int, Field(ge=1)]
@@ -51,6 +53,8 @@ def recorded_dimmer(settings: Mapping, profile: str | None = None) -> BuildDimme
         gamma_range=tuple(settings["gamma_range"]),
         temperature=settings["temperature"],
         without=tuple(filter(None, settings.get("without", "").split(","))),
+        ladder=tuple(settings.get("ladder", ())),
+        group_by=settings.get("group_by", ""),
     )
     found = build().settings()
     changed = [

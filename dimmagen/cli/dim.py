@@ -9,7 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.ranges import Range
+from dimmagen.cli.ranges import Range, Rungs
 from dimmagen.cli.recipe import recipe_option
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import UsageError
@@ -39,6 +39,13 @@ from dimmagen.profiles.profile import portable_name
 @click.option(
     "--gamma", type=Range(positive=True), help="Range of the brightness draw.  [default: the profile's]"
 )
+@click.option(
+    "--ladder",
+    type=Rungs(),
+    default=(),
+    help="Each variant at each of these gammas, with the same noise, such as 0.3,1,2.",
+)
+@click.option("--group-by", type=click.Choice(["clip"]), help="Frames of a clip share gamma and exposure.")
 @click.option("--temperature", type=click.FloatRange(0), help="Scale of the noise.  [default: the profile's]")
 @click.option("--model", help="Kind of dark model: camera, mdn, deterministic ...  [default: the profile's]")
 @click.option(
@@ -69,6 +76,8 @@ def dim(
     exclude: tuple[str, ...],
     out: str,
     gamma: tuple[float, float] | None,
+    ladder: tuple[float, ...],
+    group_by: str | None,
     temperature: float | None,
     model: str | None,
     without: tuple[str, ...],
@@ -88,6 +97,9 @@ def dim(
     console = Console(stderr=True)
     if address and executor == "serial":
         raise UsageError("--address is for the ray executor", "leave one of the two options away")
+    if gamma and ladder:
+        raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
+    settings["variants"] *= len(ladder) or 1
     build_dimmer = partial(
         Dimmer.from_profile,
         portable_name(profile),
@@ -96,6 +108,8 @@ def dim(
         gamma_range=gamma,
         temperature=temperature,
         without=without,
+        ladder=ladder,
+        group_by=group_by or "",
     )
     build_dimmer()  # a wrong profile or model is told before the photos are looked at
     pair_settings = PairSettings(**settings)

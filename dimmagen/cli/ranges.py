@@ -1,4 +1,4 @@
-"""The `A:B` options: ranges of numbers."""
+"""Options that are several numbers: `A:B` ranges, and `A,B,C` lists."""
 
 import click
 
@@ -25,3 +25,20 @@ class Range(click.ParamType):
         if not (low > 0 if self.positive else low >= 0) or not low <= high < float("inf"):
             self.fail(f"{value!r} must have 0 {'<' if self.positive else '<='} A <= B", param, context)
         return low, high
+
+
+class Rungs(click.ParamType):
+    """Different positive numbers, written `A,B,C`; none is the empty tuple."""
+
+    name = "A,B,C"
+
+    def convert(self, value, param, context) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form A,B,C, such as 0.3,1,2", param, context)
+        if len(set(numbers)) != len(numbers) or not all(0 < number < float("inf") for number in numbers):
+            self.fail(f"{value!r} must have different numbers above 0", param, context)
+        return numbers

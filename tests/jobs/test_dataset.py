@@ -3,14 +3,19 @@
 import json
 import os
 import time
+from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
 
 from dimmagen.comparison import assert_same_dataset
+from dimmagen.dimming import Dimmer
 from dimmagen.errors import DimmagenError, UsageError
-from dimmagen.jobs.dataset import Execution
+from dimmagen.jobs.dataset import Execution, make_dataset
+from dimmagen.jobs.pairs import PairSettings
 from dimmagen.jobs.resume import OutFolder
+from dimmagen.lights import open_lights
+from dimmagen.pairset import open_pairs
 from dimmagen.verification import verify_dataset
 from tests.dataset_helpers import make, write_photos
 
@@ -255,3 +260,28 @@ def test_the_manifest_holds_no_place_time_or_worker(undisturbed, tmp_path):
     text = (undisturbed / "manifest.json").read_text()
     assert str(undisturbed.parent) not in text
     assert not {"workers", "executor", "time", "host"} & set(json.loads(text)["settings"])
+
+
+def test_the_rungs_of_a_ladder_share_scene_and_noise_and_only_gamma_differs(photos, tmp_path):
+    build = partial(Dimmer.from_profile, "lol3", ladder=(0.5, 1.0, 2.0))
+    lights = open_lights([str(photos)])
+    make_dataset(lights, build, str(tmp_path / "out"), PairSettings(variants=6), Execution("serial"))
+    frame = open_pairs(tmp_path / "out").table.to_pandas()
+    ladders = frame.groupby(["light_key", "noise_seed"])
+    assert len(ladders) == 16  # 8 photos, 2 draws each
+    for _, rungs in ladders:
+        assert rungs["gamma"].tolist() == [0.5, 1.0, 2.0]
+        assert rungs["exposure"].nunique() == rungs["light_sha256"].nunique() == 1
+        assert rungs["lightness_after"].is_monotonic_increasing
+    assert "--variants 2 --seed 0 --ladder 0.5,1.0,2.0" in open_pairs(tmp_path / "out").manifest.command
+    assert verify_dataset(str(tmp_path / "out")).faults == []
+
+
+def test_frames_of_a_clip_share_gamma_and_exposure_but_not_noise():
+    alone, shared = (Dimmer.from_profile("lol3", group_by=group) for group in ("", "clip"))
+    for dimmer, same in ((alone, False), (shared, True)):
+        first, last = (dimmer.draw(f"inter4k-0123-{frame}", variant=1, seed=2) for frame in ("first", "last"))
+        assert ((first.gamma, first.exposure) == (last.gamma, last.exposure)) is same
+        assert first.noise_seed != last.noise_seed
+    assert "group_by" not in alone.settings()
+    assert shared.settings()["group_by"] == "clip"
