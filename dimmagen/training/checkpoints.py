@@ -79,14 +79,13 @@ class RunFolder:
 
     def _settings(self) -> dict[str, Any] | None:
         try:
-            settings = json.loads(storage.read(self.path / RUN))
+            return storage.read_json(self.path / RUN)
         except FileNotFoundError:
             return None
         except ValueError:
-            settings = None
-        if not isinstance(settings, dict):
-            raise UsageError(f"{self.path / RUN} is not the settings of a run", "give another --out")
-        return settings
+            raise UsageError(
+                f"{self.path / RUN} is not the settings of a run", "give another --out"
+            ) from None
 
     def save(self, name: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         """Publish tensors (of any device) with a header, under one of this module's names."""
@@ -121,16 +120,18 @@ def load_tensors(path: Path) -> Saved:
     """Read a file of tensors and its header.
 
     Raises:
-        DimmagenError: it is broken, or not one of ours.
+        DimmagenError: it is broken, not one of ours (a pickle is never loaded), or not finite.
     """
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get("dimmagen", "{}"))
+            header = storage.parse_json((file.metadata() or {}).get("dimmagen", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, ValueError, OSError) as error:
         raise DimmagenError(f"{path} is not a readable checkpoint ({error})", "train again") from None
     if header.get("schema") != SCHEMA:
         raise DimmagenError(f"{path} is not a checkpoint of this version ({SCHEMA})", "train again")
+    if odd := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise DimmagenError(f"{path}: {odd[0]} holds NaN or infinity", "train again")
     return Saved(tensors, header)
 
 

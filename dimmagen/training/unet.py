@@ -42,7 +42,7 @@ class Architecture:
 ARCHITECTURES = {
     # Local throughout (no normalisation over the picture, no attention): beyond the margin, which covers the
     # receptive field, a tile equals the whole picture.
-    "compact": Architecture((24, 48, 96), 8, 80, 500, 1e-3, 1e-4),
+    "compact": Architecture((24, 48, 96), 8, 80, 350, 1e-3, 1e-4),
     "small": Architecture((64, 96, 128, 192), 8, 32, 5000, 1e-5, 1e-5),
     "paper": Architecture((64, 128, 256, 384), 8, 32, 5000, 1e-5, 1e-5),
 }

@@ -131,13 +131,14 @@ def test_pictures_smaller_than_the_crop_are_left_out_and_counted(dataset):
 
 
 def test_a_photo_that_is_too_small_is_not_trained_on_and_not_validated_on(tmp_path):
-    photos = write_photos(tmp_path / "photos", 4)
-    (photos / "low.png").write_bytes(encode_png(np.ascontiguousarray(data.coffee()[100:200, 100:400])))
+    photos = write_photos(tmp_path / "photos", 1)  # 256 pixels high
+    for index, photo in enumerate((data.astronaut(), data.coffee(), data.chelsea(), data.rocket())):
+        (photos / f"large{index}.png").write_bytes(encode_png(np.ascontiguousarray(photo[:290, :300])))
     make(photos, tmp_path / "out", variants=2)
-    opened = open_shards(str(tmp_path / "out"), 3, 101)
+    opened = open_shards(str(tmp_path / "out"), 3, 280)
     assert opened.too_small == 2
     assert len(opened.validation) == 3
-    assert min(min(pair.dark.shape[:2]) for pair in opened.validation) > 100
+    assert min(min(pair.dark.shape[:2]) for pair in opened.validation) == 290
     assert len(frozenset().union(*(shard.training_keys for shard in opened.shards))) == 2
 
 
