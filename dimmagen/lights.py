@@ -6,6 +6,7 @@ order and the same pixels, so the pairs made from them are equal.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,13 @@ class MixHQLights:
         rows = read_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA)
         root = path if "://" in path else str(Path(path).absolute())
         self._rejected = [row for row in rows if not row["accepted"]]
-        self._refs = canonical_order(_packed_ref(CatalogRow(**row), root) for row in rows if row["accepted"])
+        accepted = [CatalogRow(**row) for row in rows if row["accepted"]]
+        if odd := [row.key for row in accepted if not _is_packed(row)]:
+            raise DimmagenError(
+                f"{path}/{MIXHQ_CATALOG} says of {odd[0]!r} what dimmagen does not write",
+                "it was changed or is of another kind: build it again",
+            )
+        self._refs = canonical_order(_packed_ref(row, root) for row in accepted)
 
     def refs(self) -> Sequence[LightRef]:
         return self._refs
@@ -195,7 +202,7 @@ def read_mixhq_manifest(path: str) -> dict:
         DimmagenError: there is none, or it is of another kind or version.
     """
     try:
-        manifest = json.loads(storage.read(storage.join(path, MIXHQ_MANIFEST)))
+        manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
     except FileNotFoundError:
         raise DimmagenError(
             f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
@@ -203,7 +210,7 @@ def read_mixhq_manifest(path: str) -> dict:
         ) from None
     except ValueError as error:
         raise DimmagenError(f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != MIXHQ_SCHEMA:
+    if manifest.get("schema") != MIXHQ_SCHEMA or not isinstance(manifest.get("inputs"), dict):
         raise DimmagenError(
             f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
             "build it again with dimmagen build-mixhq",
@@ -224,6 +231,13 @@ def scanned_ref(one: Seen) -> LightRef:
     """The reference of an accepted candidate where it was seen."""
     row = one.row
     return _light_ref(row, {**one.locator, "sha256": row.sha256, "frame": row.frame, "stored": False})
+
+
+def _is_packed(row: CatalogRow) -> bool:
+    """Whether a stranger's row names a member inside its MixHQ, and a key that may become a file name."""
+    place = re.fullmatch(r"shards/mixhq-[0-9]{5,}\.tar", row.shard) and row.offset >= 0
+    key = re.fullmatch(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?", row.key)
+    return bool(place and key and row.extension in ("jpg", "png", "webp") and row.light_bytes > 0)
 
 
 def _packed_ref(row: CatalogRow, root: str) -> LightRef:

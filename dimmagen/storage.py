@@ -6,13 +6,15 @@ it is made locally and sent as one upload. Nothing is published when the writer 
 
 import errno
 import hashlib
+import json
+import math
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -133,6 +135,32 @@ def read(path: str | os.PathLike) -> bytes:
     """The bytes of a file. Raises FileNotFoundError when there is none."""
     filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
     return filesystem.cat_file(place)
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """The object in a JSON file, see :func:`parse_json`. Raises FileNotFoundError when there is none."""
+    return parse_json(read(path))
+
+
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """The object in JSON that may come from a stranger.
+
+    Raises:
+        ValueError: it is not JSON, no object, nested too deeply, or holds a number that is not finite.
+    """
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is no object")
+    return value
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
 
 
 def open_binary(path: str | os.PathLike) -> BinaryIO:

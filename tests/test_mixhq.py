@@ -291,7 +291,7 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
     for text, message in (
         ("{}", "not a MixHQ of this version"),
         ("{", "is not JSON"),
-        ("[1]", "not a MixHQ"),
+        ("[1]", "it is no object"),
     ):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DimmagenError, match=message):

@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import ValidationError
-
 from dimmagen import storage
 from dimmagen.card import CARD
 from dimmagen.croissant import CROISSANT
@@ -143,7 +141,7 @@ class OutFolder:
             run = manifest.run
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
         if storage.exists(self._state(_RUN)):
-            begun = Run(**_read_json(self._state(_RUN)))
+            begun = self._begun()
             if run is None or run.fingerprint != begun.fingerprint:
                 records = {}
             run = begun
@@ -157,15 +155,23 @@ class OutFolder:
             )
         return None
 
+    def _begun(self) -> Run:
+        path = self._state(_RUN)
+        note = _read_json(path)
+        settings, environment = note.get("settings"), note.get("environment")
+        if not isinstance(settings, dict) or not isinstance(environment, dict):
+            raise _damaged(path, "it names no settings")
+        return Run(settings, environment)
+
     def _records(self, run: Run) -> dict[str, ShardRecord]:
         records = {}
         for name in storage.list_names(self._state(_RECORDS)):
             if not name.endswith(".json") or name.startswith("."):
                 continue
-            note = _read_json(self._state(_RECORDS, name))
             try:
+                note = storage.read_json(self._state(_RECORDS, name))
                 entry = ShardEntry.model_validate(note["shard"])
-            except (KeyError, TypeError, ValidationError):
+            except (KeyError, ValueError):
                 continue  # not ours or damaged: the shard is made again
             if note.get("fingerprint") == run.fingerprint:
                 records[_stem(entry)] = entry.shard_record()
@@ -217,11 +223,13 @@ def _stem(shard: ShardRecord | ShardEntry) -> str:
 
 def _read_json(path: str) -> dict:
     try:
-        return json.loads(storage.read(path))
+        return storage.read_json(path)
     except ValueError as error:
-        raise DimmagenError(
-            f"{path} is damaged ({error})", "remove the folder, or begin anew with --resume never"
-        ) from error
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: str, reason: str) -> DimmagenError:
+    return DimmagenError(f"{path} is damaged ({reason})", f"remove the folder {os.path.dirname(path)}")
 
 
 def _refusal(out: str, differences: Sequence[str], shards: int) -> str:

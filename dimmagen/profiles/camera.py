@@ -20,7 +20,7 @@ from dimmagen.philox import split_key
 from dimmagen.profiles import camera_kernel as kernel
 from dimmagen.profiles.dark_model import Draw
 from dimmagen.profiles.jpeg import through_jpeg
-from dimmagen.profiles.profile import ModelFiles, read_tensors
+from dimmagen.profiles.profile import ModelFiles, check_settings, read_tensors
 from dimmagen.profiles.response import KNOTS, ResponseCurve, level_axis
 
 SIGMA_KNOTS = 12
@@ -36,6 +36,15 @@ TENSORS = {
     "correlation": (3, 3),
     "spatial": (2,),
 }
+# Of the settings beside the tensors.
+RANGES = {
+    "tail": (0.0, 1e6),
+    "exposure_spread": (0.0, 10.0),
+    "jpeg_quality": (0, 100),
+    "gamma_low": (1e-6, 1e6),
+    "gamma_high": (1e-6, 1e6),
+    "tau": (0.0, 1e6),
+}
 
 # Rows are directions: luma, then two chroma axes. Orthonormal.
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
@@ -43,6 +52,7 @@ OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([
 
 def load(folder: Path, settings: dict) -> "CameraModel":
     """Read the camera model of a profile's folder; see :func:`open_profile` for the checks and errors."""
+    check_settings(folder, settings, RANGES)
     tensors = {name: array.astype(np.float64) for name, array in read_tensors(folder / FILE, TENSORS).items()}
     return CameraModel(
         log_slopes=tensors["log_slopes"],

@@ -12,7 +12,7 @@ from dimmagen.profiles.dark_model import Draw
 from dimmagen.profiles.illumination import LEVELS, repair_published
 from dimmagen.profiles.mdn_kernel import dim_expected, dim_pixels
 from dimmagen.profiles.noise import NORMAL_QUANTILES
-from dimmagen.profiles.profile import ModelFiles, read_tensors
+from dimmagen.profiles.profile import ModelFiles, check_settings, read_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,19 @@ class MdnFiles:
     }
     STATISTICS_SHAPES: ClassVar[dict[str, tuple[int, ...]]] = {"mean": (LEVELS,), "std": (LEVELS,)}
 
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        "published": (False, True),
+        "sigma_floor": (0.0, 1.0),
+        "tau": (0.0, 1e6),
+        "exposure_spread": (0.0, 10.0),
+        "gamma_low": (1e-6, 1e6),
+        "gamma_high": (1e-6, 1e6),
+    }
+
     @classmethod
     def read(cls, folder: Path, settings: dict) -> Self:
         """From a profile's folder, checked."""
+        check_settings(folder, settings, cls.RANGES)
         return cls(
             network=read_tensors(folder / "mdn.safetensors", cls.NETWORK_SHAPES),
             **read_tensors(folder / "illumination.safetensors", cls.STATISTICS_SHAPES),

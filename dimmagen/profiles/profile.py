@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from dimmagen import storage
 from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.profiles import closed_form
 from dimmagen.profiles.dark_model import DarkModel
@@ -118,10 +119,10 @@ def open_profile(name_or_path: str | Path) -> Profile:
         models = {text: {"files": {}, "settings": closed_form.parameters(text)}}
         return Profile(text, None, fingerprint_of(text, models), text, models, {"made": "closed form"})
     for folder in (BUNDLED / text, own_profiles() / text):
-        if _is_name(text) and (folder / "profile.json").is_file():
+        if _is_name(text) and os.path.isfile(folder / "profile.json"):  # False for a name of any length
             return _read(folder, text)
     path = Path(name_or_path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _read(path, path.resolve().name)
     known = ", ".join(known_profiles())
     raise UsageError(f"there is no profile {text}", f"known are {known}; or give a profile's folder")
@@ -237,6 +238,21 @@ def check_tensors(
             raise DimmagenError(f"{path}: {name} holds NaN or infinity", todo)
 
 
+def check_settings(
+    folder: Path, settings: Mapping[str, object], ranges: Mapping[str, tuple[float, float]]
+) -> None:
+    """Raise a DimmagenError unless the settings are these numbers, of their range's type and inside it."""
+    for name in sorted(settings.keys() | ranges.keys()):
+        low, high = ranges.get(name, (0, 0))
+        value = settings.get(name)
+        kinds = (int, float) if isinstance(low, float) else (type(low),)
+        if name not in ranges or type(value) not in kinds or not low <= value <= high:  # type: ignore[operator]
+            raise DimmagenError(
+                f"{folder / 'profile.json'}: {name} is {value!r}, not a number from {low} to {high}",
+                "fit or import the profile anew",
+            )
+
+
 def fingerprint_of(default_model: str, models: Mapping[str, Mapping]) -> str:
     """SHA-256, hex, of all that decides a profile's pictures: file hashes, settings, the default model."""
     content = {"default_model": default_model, "models": models}
@@ -247,7 +263,7 @@ def fingerprint_of(default_model: str, models: Mapping[str, Mapping]) -> str:
 def _read(folder: Path, name: str) -> Profile:
     todo = "fit or import it anew"
     try:
-        content = json.loads((folder / "profile.json").read_text())
+        content = storage.read_json(folder / "profile.json")
         default_model, models = content["default_model"], content["models"]
         known = all(kind in LOADERS for kind in models) and default_model in models
         files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}

@@ -37,14 +37,18 @@ def read_table(path: str, schema: pa.Schema) -> pa.Table:
     """A parquet file as a table.
 
     Raises:
-        DimmagenError: the file is missing, broken, or has other columns than the schema.
+        DimmagenError: the file is missing, broken, has other columns than the schema, or lacks values.
     """
     try:
         table = pq.read_table(io.BytesIO(storage.read(path)))
+        table.validate(full=True)  # offsets inside their buffers, text that is UTF-8
+        names = table.schema.names
     except FileNotFoundError:
         raise DimmagenError(f"{path} is missing", "make the data set again, or copy it again") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DimmagenError(f"{path} is not a readable parquet file ({error})", "copy it again") from error
-    if table.schema.names != schema.names or [f.type for f in table.schema] != [f.type for f in schema]:
+    if names != schema.names or [f.type for f in table.schema] != [f.type for f in schema]:
         raise DimmagenError(f"{path} does not have the columns of a dimmagen {schema.names[0]} table")
+    if holes := [field.name for field in schema if not field.nullable and table[field.name].null_count]:
+        raise DimmagenError(f"{path} has rows without a value in {', '.join(holes)}", "copy it again")
     return table
