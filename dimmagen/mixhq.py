@@ -27,6 +27,7 @@ from dimmagen.lights import (
     read_mixhq_manifest,
     scanned_ref,
 )
+from dimmagen.locking import STATE, exclusive
 from dimmagen.shards.parquet import read_rows, write_rows
 from dimmagen.shards.writing import FileRecord, TarWriter
 from dimmagen.sources import SOURCES, SourceSpec
@@ -88,10 +89,10 @@ def finished_rows(out: str, inputs: dict) -> list[CatalogRow] | None:
     Raises:
         UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is touched.
     """
-    names = [name for name in storage.list_names(out) if not storage.is_unfinished(name)]
+    if storage.exists(out) and not storage.is_folder(out):
+        raise UsageError(f"--out {out} is a file", "choose a folder")
+    names = [name for name in storage.list_names(out) if name != STATE and not storage.is_unfinished(name)]
     if not names:
-        if storage.exists(out) and not storage.is_folder(out):
-            raise UsageError(f"--out {out} is a file", "choose a folder")
         return None
     if "catalog" not in names:
         raise UsageError(
@@ -129,8 +130,13 @@ def write_mixhq(
 
     Raises:
         DimmagenError: no accepted candidate, a stopped run of other inputs, a source that changed meanwhile,
-            or a place that cannot be written.
+            a place that cannot be written, or another run that is writing there.
     """
+    with exclusive(out, "--out"):
+        return _write(out, seen, inputs, workers, on_light)
+
+
+def _write(out: str, seen: Sequence[Seen], inputs: dict, workers: int, on_light: Callable[[], None]) -> dict:
     for folder in ("", "catalog", "shards"):
         storage.remove_unfinished(storage.join(out, folder))
     rows, shards = plan_shards(seen, inputs["samples_per_shard"])

@@ -312,3 +312,19 @@ def test_the_real_sources_give_the_counts_of_the_readme(shared_data, tmp_path):
     assert {ref.transform for ref in lights.refs()} == {"verbatim", "reduce512", "frame-x0.3"}
     for ref in lights.refs():
         assert load_light(ref).pixels.shape == (ref.height, ref.width, 3)
+
+
+def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_works(finished, texts, tmp_path):
+    out = tmp_path / "mixhq"
+    refusals = []
+
+    def second():
+        if not refusals:
+            with pytest.raises(DimmagenError, match="another run is writing") as refusal:
+                build(texts, out)
+            refusals.append(refusal)
+
+    build(texts, out, on_light=second)
+    assert refusals
+    assert files_of(out) == files_of(finished)
+    assert build(texts, out) is None

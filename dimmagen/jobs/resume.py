@@ -4,7 +4,6 @@ While a run is on, `.dimmagen/` holds `run.json` (the settings), a record for ea
 lock. Once `manifest.json` is written it says all of that, and `.dimmagen/` is removed.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,16 +12,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dimmagen import storage
-from dimmagen.card import CARD
+from dimmagen.card import CARD, SHEET
 from dimmagen.croissant import CROISSANT
 from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.locking import STATE, exclusive
 from dimmagen.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.shards.writing import FileRecord, ShardRecord
 
 Resume = Literal["if-possible", "always", "never"]
 
-STATE = ".dimmagen"
-_RUN, _LOCK, _RECORDS = "run.json", "lock", "records"
+_RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
 
 
@@ -42,35 +41,13 @@ class OutFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out. The lock ends with the process, however it ends; remote places have none.
-
-        Raises:
-            DimmagenError: another run is writing here, or the folder cannot be made.
-        """
-        if not storage.is_local(self.out):
-            yield
-            return
-        is_new = not storage.exists(self.out)
-        try:
-            descriptor = _lock(self._state(), _LOCK)
-        except BlockingIOError:
-            raise DimmagenError(
-                f"another run is writing to {self.out}",
-                "wait until it ends, or choose another --shards folder",
-            ) from None
-        except OSError as error:
-            raise UsageError(
-                f"{self.out} cannot be written to: {error.strerror}", "choose another folder"
-            ) from None
-        try:
-            yield
-        finally:
-            if not storage.exists(self._state(_RUN)):  # nothing was begun here, or all is done
-                self._remove_state()
-            if is_new:
-                with suppress(OSError):
-                    os.rmdir(self.out)  # refused before anything was written: leave no empty folder
-            os.close(descriptor)
+        """Keep other runs out, see :func:`dimmagen.locking.exclusive`."""
+        with exclusive(self.out, "--shards"):
+            try:
+                yield
+            finally:
+                if not storage.exists(self._state(_RUN)):  # nothing was begun here, or all is done
+                    self._remove_state()
 
     def complete_shards(self, run: Run, resume: Resume) -> dict[str, ShardRecord]:
         """Shards that this run needs not make: their files have the recorded size and SHA-256.
@@ -106,7 +83,7 @@ class OutFolder:
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
         for record in complete.values():
             self.add(run, record)
-        for name in (MANIFEST, CARD, CROISSANT, REJECTED, "rejected"):
+        for name in (MANIFEST, CARD, SHEET, CROISSANT, REJECTED, "rejected"):
             storage.remove(storage.join(self.out, name))
         kept = {record.name for record in complete.values()}
         kept |= {record.metadata.name for record in complete.values()}
@@ -193,28 +170,10 @@ class OutFolder:
     def _remove_state(self) -> None:
         for name in storage.list_names(self._state(_RECORDS)):
             storage.remove(self._state(_RECORDS, name))
-        for name in (_RECORDS, _RUN, _LOCK):
+        for name in (_RECORDS, _RUN):
             storage.remove(self._state(name))
         with suppress(OSError):
             storage.remove(self._state())
-
-
-def _lock(folder: str, name: str) -> int:
-    """An exclusive lock on a file, held while the descriptor is open. BlockingIOError when it is taken."""
-    path = os.path.join(folder, name)
-    while True:
-        os.makedirs(folder, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
-                return descriptor
-        except FileNotFoundError:
-            pass  # the run that held it has just ended and removed it: take a new one
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
 
 
 def _stem(shard: ShardRecord | ShardEntry) -> str:
