@@ -11,6 +11,7 @@ from dimmagen.sources import SOURCES
 from dimmagen.statistics import bars, short
 
 CARD = "README.md"
+SHEET = "sheet.jpg"
 _TOLD = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
@@ -21,6 +22,8 @@ _TEMPLATE = """\
 {pairs} pairs of {lights} photos, dimmed as the camera of profile `{profile}` would see them in the dark, at
 most {variants} {times} each. Only the dark pictures are synthetic; the light pictures are the sources' own
 bytes where they needed no change.
+
+![some of the pairs: light, dark, dark with gain](sheet.jpg)
 
 ```sh
 {command}
@@ -39,6 +42,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 | `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets, SHA-256 of file and pixels |
 | `rejected/candidates.parquet` | a row for every photo that was left out, with the rule that rejected it |
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
+| `sheet.jpg` | some of the pairs, the dark pictures also with gain |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
 
 ## Pairs in numbers

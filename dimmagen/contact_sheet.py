@@ -1,13 +1,14 @@
 """A contact sheet: light, dark, and dark with gain, side by side, so that a person can judge the pairs."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dimmagen import randomness
+from dimmagen.pairset import PairSet
 
 _MARGIN, _CAPTION = 12, 22
 _INK, _PAPER = (30, 30, 30), (250, 250, 250)
@@ -31,6 +32,14 @@ def choose_rows(rows: Sequence[dict], count: int) -> list[dict]:
     others = [row for row in shuffled if first_of_photo[row["light_key"]] is not row]
     chosen = [*first_of_photo.values(), *others][:count]
     return sorted(chosen, key=lambda row: -row["lightness_after"])
+
+
+def pair_views(pairs: PairSet, rows: Sequence[dict]) -> Iterator[PairView]:
+    """The rows of a data set's pairs as rows of a sheet."""
+    for row in rows:
+        dark, light = pairs.pictures(row)
+        lightness = f"lightness {row['lightness_before']:.3f} to {row['lightness_after']:.3f}"
+        yield PairView(light, dark, f"{row['key']}    gamma {row['gamma']:.2f}    {lightness}")
 
 
 def with_gain(dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
@@ -84,4 +93,10 @@ def _thumbnail(pixels: np.ndarray, width: int) -> Image.Image:
 def png_bytes(sheet: Image.Image) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def jpeg_bytes(sheet: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dimmagen import storage
-from dimmagen.card import CARD
+from dimmagen.card import CARD, SHEET
 from dimmagen.croissant import CROISSANT
 from dimmagen.manifest import MANIFEST, Manifest
 from dimmagen.shards.checking import Fault, check_file, check_pair_shard
@@ -57,7 +57,7 @@ def verify_dataset(
 
 def _check_files(out: str, manifest: Manifest) -> list[Fault]:
     """Nothing missing, nothing extra, counts that add up."""
-    expected = {MANIFEST, CARD, CROISSANT, *(entry.name for entry in manifest.files)}
+    expected = {MANIFEST, CARD, SHEET, CROISSANT, *(entry.name for entry in manifest.files)}
     for entry in manifest.shards:
         expected |= {entry.name, entry.metadata.name}
     present = {name for name in storage.list_names(out) if name not in _FOLDERS}

@@ -1,6 +1,6 @@
 """`dimmagen inspect`: what is in a data set, as a table and as a sheet of pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dimmagen import storage
-from dimmagen.contact_sheet import PairView, choose_rows, contact_sheet, png_bytes
+from dimmagen.contact_sheet import choose_rows, contact_sheet, pair_views, png_bytes
 from dimmagen.manifest import Manifest
-from dimmagen.pairset import PairSet, open_pairs
+from dimmagen.pairset import open_pairs
 from dimmagen.report import report_page
 
 _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
@@ -38,7 +38,7 @@ def inspect(out: str, sheet: Path | None, page: Path | None, count: int | None) 
     console.print(_draws(rows))
     if sheet is not None:
         chosen = choose_rows(rows, count or 8)
-        storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(list(_views(pairs, chosen)))))
+        storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(list(pair_views(pairs, chosen)))))
         click.echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
     if page is not None:
         chosen = choose_rows(rows, count or 48)
@@ -66,10 +66,3 @@ def _draws(rows: Sequence[dict]) -> Table:
         numbers = (min(values), sum(values) / len(values), max(values))
         table.add_row(name.replace("_", " "), *(f"{number:.3f}" for number in numbers))
     return table
-
-
-def _views(pairs: PairSet, rows: Sequence[dict]) -> Iterator[PairView]:
-    for row in rows:
-        dark, light = pairs.pictures(row)
-        lightness = f"lightness {row['lightness_before']:.3f} to {row['lightness_after']:.3f}"
-        yield PairView(light, dark, f"{row['key']}    gamma {row['gamma']:.2f}    {lightness}")

@@ -125,6 +125,7 @@ def refuse_misleading(root: Path) -> None:
 
 def _begin(to: Path, plan: dict) -> bool:
     """Note the plan; True when exactly this export is complete already."""
+    storage.remove_unfinished(to)
     done = to / DONE
     for note in (done, to / BEGUN):
         if note.is_file():

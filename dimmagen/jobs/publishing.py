@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from dimmagen import images, storage
-from dimmagen.card import CARD, card
+from dimmagen.card import CARD, SHEET, card
+from dimmagen.contact_sheet import choose_rows, contact_sheet, jpeg_bytes, pair_views
 from dimmagen.croissant import CROISSANT, croissant
 from dimmagen.jobs.resume import REJECTED, OutFolder
 from dimmagen.manifest import Manifest, Run, build_manifest
@@ -15,6 +16,7 @@ from dimmagen.shards.writing import FileRecord, ShardRecord
 from dimmagen.sources.catalog import CATALOG_SCHEMA
 from dimmagen.statistics import statistics
 
+SHEET_PAIRS, SHEET_WIDTH = 6, 256
 _REJECTED_COLUMNS = (
     "source",
     "name",
@@ -65,7 +67,11 @@ def publish_set(
     storage.atomic_write(storage.join(folder.out, CROISSANT), document)
     files.append(FileRecord(CROISSANT, len(document), images.sha256(document)))
     manifest = build_manifest(run, command, lights_by_source, len(rows), shards, files)
-    numbers = statistics(PairSet(folder.out, manifest, read_pairs(folder.out, manifest)))
-    storage.atomic_write(storage.join(folder.out, CARD), card(manifest, light_extensions, numbers).encode())
+    made = PairSet(folder.out, manifest, read_pairs(folder.out, manifest))
+    views = pair_views(made, choose_rows(made.rows(), SHEET_PAIRS))
+    sheet = jpeg_bytes(contact_sheet(list(views), width=SHEET_WIDTH))
+    storage.atomic_write(storage.join(folder.out, SHEET), sheet)
+    text = card(manifest, light_extensions, statistics(made))
+    storage.atomic_write(storage.join(folder.out, CARD), text.encode())
     folder.finish(manifest)
     return manifest
