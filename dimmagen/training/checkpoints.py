@@ -54,11 +54,14 @@ class RunFolder:
     def begin(self, settings: Mapping[str, Any], resume: Resume) -> None:
         """Claim the folder for a run of these settings, or go on with the one that is there.
 
+        A run that ended before its first iteration (it has no log) is none: a mended command may follow it.
+
         Raises:
             UsageError: the folder holds a run of other settings (they are named), something else, or, with
                 `always`, no run.
         """
-        existing = self._settings() if resume != "never" else None
+        goes_on = resume != "never" and (self.path / LOG).exists()
+        existing = self._settings() if goes_on else None
         if existing is None:
             if resume == "always":
                 raise UsageError(f"{self.path} holds no run to go on with", "leave --resume always away")

@@ -1,6 +1,7 @@
 """train, finetune, evaluate, enhance and run, as a user types them."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -132,6 +133,7 @@ def test_the_lightness_of_another_picture(run, tmp_path, monkeypatch):
         (["train", "--shards", "shards", "--out", "network", *FEW, "--batch", "2"], "batch was 4, is 2"),
         (["train", "--shards", "shards", "--out", "new", "--crop", "32"], "--perceptual none"),
         (["train", "--shards", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
+        (["train", "--shards", "shards", "--out", "new", *FEW, "--tensorboard"], "pip install tensorboard"),
         (["finetune", "--from", "nowhere", "--pairs", "pairs", "--out", "new"], "no trained network"),
         (["finetune", "--from", "network", "--pairs", "nowhere", "--out", "new", *QUICK], "holds no pairs"),
         (["evaluate", "--from", "network", "--pairs", "pairs", "--metrics", "beauty"], "no metric beauty"),
@@ -144,7 +146,9 @@ def test_the_lightness_of_another_picture(run, tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_bad_input_is_told_and_nothing_is_overwritten(run, place, words, message, monkeypatch):
-    monkeypatch.setitem(sys.modules, "lpips", None)
+    for absent in ("lpips", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, absent, None)
+    shutil.rmtree(place / "new", ignore_errors=True)  # what an earlier case began
     before = {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}
     code, _, err = run(*words)
     assert code in (1, 2)

@@ -185,6 +185,14 @@ def test_a_folder_with_a_run_of_other_settings_is_refused_and_left_alone(run_tra
         RunFolder(folder.path / "empty").begin({}, "always")
 
 
+def test_a_command_that_failed_before_its_first_iteration_may_be_mended(run_training, tmp_path):
+    with pytest.raises(UsageError):
+        run_training(validation=[])
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({"iterations": 3}, "if-possible")
+    assert '"iterations": 3' in (folder.path / "run.json").read_text()
+
+
 def test_checkpoints_that_are_broken_foreign_or_of_another_model_are_told(run_training, tmp_path):
     _, folder = run_training()
     (tmp_path / "broken.safetensors").write_bytes(b"junk")
