@@ -6,13 +6,21 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test lint format lock profiles clean
+.PHONY: demo test test-faults fuzz lint format lock profiles clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Runs of every command that are killed, 200 times in all, and disks that fail.
+test-faults: $(STAMP)
+	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/jobs/test_random_kills.py tests/jobs/test_kills.py tests/jobs/test_faults.py
+
+# Damaged pictures and clips, 50,000 of them.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzzing --count 50000
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

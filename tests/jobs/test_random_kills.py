@@ -1,0 +1,82 @@
+"""Every command that writes for long, killed at random moments until it ends: as if nothing had happened.
+
+`DIMMAGEN_KILLS` is the number of kills in all; `make test-faults` asks for 200.
+"""
+
+import hashlib
+import os
+import random
+import shutil
+import time
+
+import pytest
+
+from tests.dataset_helpers import make, write_photos
+from tests.killing import kill, start, wait_for
+
+COMMANDS = {
+    "dim": "dim --profile lol3 --source photos --shards OUT --executor serial --variants 6 "
+    "--samples-per-shard 2",
+    "build-mixhq": "build-mixhq --source folder=photos --out OUT --samples-per-shard 2",
+    "export": "export shards --layout lol-v1 --to OUT",
+    "train": "train --shards shards --out OUT --iterations 12 --perceptual none --crop 32 --validate-every 2 "
+    "--checkpoint-every 1 --validation-photos 2",
+}
+KILLS = int(os.environ.get("DIMMAGEN_KILLS", "16")) // len(COMMANDS)
+# The log of a training tells times; what it is for are the checkpoint and the network.
+IGNORED = ("log.csv",)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with photos and a data set of them; nothing in its path that an export objects to."""
+    folder = tmp_path_factory.mktemp("killed")
+    make(write_photos(folder / "photos", 16), folder / "shards", variants=2)
+    return folder
+
+
+def files(out):
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in out.rglob("*")
+        if path.is_file() and path.name not in IGNORED
+    }
+
+
+def wait_until_written(out, run):
+    """Until the run has made its first file, or has ended; returns the time."""
+    wait_for(lambda: out.is_dir() and any(path.is_file() for path in out.rglob("*")), run)
+    return time.monotonic()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_killed_again_and_again_it_ends_with_the_bytes_of_an_undisturbed_run(command, place, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    whole, out, log = place / f"{command}-whole", place / f"{command}-out", place / f"{command}.txt"
+
+    def begin(to):
+        return start(*COMMANDS[command].replace("OUT", to.name).split(), log=log)
+
+    run = begin(whole)
+    began = wait_until_written(whole, run)
+    assert run.wait() == 0, log.read_text()
+    seconds, expected = time.monotonic() - began, files(whole)
+    chance, kills = random.Random(command), 0
+    while kills < KILLS:
+        run = begin(out)
+        wait_until_written(out, run)
+        moment = time.monotonic() + chance.uniform(0, seconds)
+        wait_for(lambda: time.monotonic() >= moment, run)  # noqa: B023 - called before moment changes
+        if run.poll() is None:
+            kill(run.pid)
+            kills += 1
+            assert run.wait() != 0
+        else:
+            assert run.wait() == 0, log.read_text()
+            assert files(out) == expected
+            shutil.rmtree(out)
+    run = begin(out)
+    assert run.wait() == 0, log.read_text()
+    assert files(out) == expected
