@@ -1,14 +1,11 @@
-"""The command line: one module a group of commands; they parse, call and print, and hold no logic.
+"""The command line: one module a group of commands; they parse, call and print, and hold no logic."""
 
-Commands are imported when they are used, so that `dimmagen --help` does not wait for torch or Ray.
-"""
-
-import importlib
 import sys
 
 import click
 
 from dimmagen import __version__
+from dimmagen.cli.lazy import LazyGroup
 from dimmagen.errors import DimmagenError
 
 _COMMANDS = {
@@ -34,23 +31,10 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module, attribute = _COMMANDS[name][0].split(":")
-        return getattr(importlib.import_module(module), attribute)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
 @click.group(
-    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=LazyGroup,
+    commands_at=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="dimmagen")
 def cli() -> None:

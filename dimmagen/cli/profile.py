@@ -1,12 +1,12 @@
 """`dimmagen profile`: fit, list, show, import and evaluate camera profiles."""
 
-import importlib
 import json
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from dimmagen.cli.lazy import LazyGroup
 from dimmagen.profiles.profile import known_profiles, open_profile, place_for, save_profile
 
 _COMMANDS = {
@@ -18,24 +18,7 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """Commands are imported when they are used: fitting needs torch, listing does not."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module, attribute = _COMMANDS[name][0].split(":")
-        return getattr(importlib.import_module(module), attribute)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-@click.group(cls=_LazyGroup)
+@click.group(cls=LazyGroup, commands_at=_COMMANDS)
 def profile() -> None:
     """Fit, list, show, import and evaluate camera profiles."""
 
