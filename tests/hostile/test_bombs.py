@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from dimmagen.images import PictureError, decode_rgb8
 from dimmagen.sources import SOURCES
 
 GIB = 2**30
+ROOT = Path(__file__).resolve().parents[2]
 
 # Both run in processes of their own: what is measured is the most memory that one has ever held.
 MAKE = """
@@ -26,21 +28,22 @@ exif[0x0112] = 6
 Image.new("RGB", (int(side), int(side) - 10)).save(path, kind, exif=exif, lossless=True, compress_level=1)
 """
 DECODE = """
-import resource, sys
+import sys
 from dimmagen.images import PictureError, decode_rgb8
+from tests.fuzzing import most_memory
 
 try:
     pixels, facts = decode_rgb8(open(sys.argv[1], "rb").read())
     print(facts.transform, *pixels.shape)
 except PictureError as error:
     print(error.rule)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(most_memory())
 """
 
 
 def decoded(path):
     """What becomes of a file, and the memory that it takes."""
-    run = subprocess.run([sys.executable, "-c", DECODE, str(path)], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", DECODE, str(path)], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stderr
     told, memory = run.stdout.splitlines()
     return told, int(memory)
