@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from functools import partial
 
@@ -90,6 +92,31 @@ def test_working_directory_time_zone_umask_and_threads_change_nothing(
         os.umask(umask)
         monkeypatch.undo()
         time.tzset()
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+@pytest.mark.parametrize("language", ["C", "tr_TR.UTF-8"])
+def test_the_locale_changes_nothing(language, photos, undisturbed, tmp_path):
+    """In the C locale, without the UTF-8 mode, text files are ASCII unless they are asked to be else."""
+    places = {"LC_ALL": language, "LANG": language, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "dimmagen", "dim", "--profile", "linear", "--source", str(photos)]
+    command += ["--shards", str(tmp_path / "out"), "--variants", "2", "--samples-per-shard", "3"]
+    subprocess.run([*command, "--executor", "serial"], env={**os.environ, **places}, check=True)
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+def test_the_order_in_which_a_folder_lists_its_photos_changes_nothing(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    walk = os.walk
+
+    def backwards(*arguments, **options):
+        for folder, folders, names in walk(*arguments, **options):
+            folders.reverse()
+            yield folder, folders, names[::-1]
+
+    monkeypatch.setattr(os, "walk", backwards)
+    make(photos, tmp_path / "out", variants=2)
     assert_same_dataset(undisturbed, tmp_path / "out")
 
 
