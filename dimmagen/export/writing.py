@@ -22,6 +22,7 @@ from dimmagen.errors import UsageError
 from dimmagen.export.layouts import Layout, Place
 from dimmagen.export.lmdb_store import write_lmdb
 from dimmagen.export.split import Split, find_scenes, split_pairs
+from dimmagen.locking import STATE, exclusive
 from dimmagen.pairset import PairSet, Side
 from dimmagen.sources import SOURCES
 
@@ -76,7 +77,7 @@ def export_pairs(
 
     Raises:
         UsageError: not enough pairs; `to` holds something else, or its path would mislead a reader.
-        DimmagenError: the data set is damaged, or the disk full.
+        DimmagenError: the data set is damaged, the disk full, or another run is writing to `to`.
     """
     progress = progress or Progress()
     if layout.by_replacing:
@@ -98,17 +99,17 @@ def export_pairs(
         "count": count,
         "validation": validation,
     }
-    if _begin(to, plan):
-        return split
-    with ThreadPoolExecutor(workers) as pool:
+    with exclusive(str(to), "--to"), ThreadPoolExecutor(workers) as pool:
+        if _begin(to, plan):
+            return split
         for rows_of_split, places in ((split.train, layout.train), (split.validation, layout.validation)):
             named = [Named(f"{number:05d}", row) for number, row in enumerate(rows_of_split, 1)]
             if named and layout.store == "lmdb":
                 _write_environments(pairs, to, named, places[0], pool, progress)
             elif named:
                 _write_folders(pairs, to, named, layout, places, pool, progress)
-    _write_lists(to, layout, split)
-    _finish(to, plan, split)
+        _write_lists(to, layout, split)
+        _finish(to, plan, split)
     return split
 
 
@@ -129,15 +130,23 @@ def _begin(to: Path, plan: dict) -> bool:
     done = to / DONE
     for note in (done, to / BEGUN):
         if note.is_file():
-            before = json.loads(note.read_text()).get("plan")
+            before = _plan_of(note)
             if before != plan:
                 raise UsageError(f"{to} holds another export ({before})", "choose another --to")
             break
     else:
-        if to.is_dir() and any(to.iterdir()):
+        if to.is_dir() and any(place.name != STATE for place in to.iterdir()):
             raise UsageError(f"{to} is not empty and no export", "choose a new or an empty folder for --to")
         storage.atomic_write(to / BEGUN, json.dumps({"plan": plan}).encode())
     return done.is_file()
+
+
+def _plan_of(note: Path) -> dict | None:
+    """The plan that an export has noted; None where the note is damaged."""
+    try:
+        return storage.read_json(note).get("plan")
+    except ValueError:
+        return None
 
 
 def _finish(to: Path, plan: dict, split: Split) -> None:

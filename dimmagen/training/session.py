@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ import torch
 
 from dimmagen import storage
 from dimmagen.errors import UsageError
+from dimmagen.locking import exclusive
 from dimmagen.manifest import Manifest
 from dimmagen.perceptual import load_lpips
 from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit
@@ -87,20 +89,21 @@ def run_session(
     loss = BrighteningLoss(lpips, session.perceptual_weight).to(device)
     batches, validation, data = _data(session, ranks, progress)
     run = RunFolder(out)
-    if ranks.first:
-        run.begin(_identity(session, data, ranks), resume)
-    ranks.wait()
-    train(
-        network,
-        batches,
-        validation,
-        loss,
-        session.training,
-        run,
-        progress,
-        ranks=ranks,
-        tensorboard=session.tensorboard,
-    )
+    with exclusive(str(out), "--out") if ranks.first else nullcontext():
+        if ranks.first:
+            run.begin(_identity(session, data, ranks), resume)
+        ranks.wait()
+        train(
+            network,
+            batches,
+            validation,
+            loss,
+            session.training,
+            run,
+            progress,
+            ranks=ranks,
+            tensorboard=session.tensorboard,
+        )
 
 
 def pick_device(name: str) -> torch.device:
