@@ -25,7 +25,7 @@ def shards(tmp_path_factory):
         ("build-mixhq --source sample --out OUT", "--out"),
         ("export SHARDS --layout lol-v1 --to OUT", "--to"),
         (
-            "train --shards SHARDS --iterations 1 --validation-photos 2 --perceptual none --crop 32 --out OUT",
+            "train --shards SHARDS --iterations 1 --validation-photos 2 --perceptual none --out OUT",
             "--out",
         ),
     ],
