@@ -105,6 +105,9 @@ class Stopwatch:
 
     @property
     def seconds_per_iteration(self) -> float:
+        """0 where too few iterations were seen, as of a run that was complete before."""
+        if len(self._times) < 3:
+            return 0.0
         return (self._times[-1] - self._times[1]) / (len(self._times) - 2)
 
     def note(self, text: str) -> None: ...
@@ -211,10 +214,9 @@ def one_run(work: Work, kind: Kind, seed: int) -> None:
     if result.exists():
         return
     print(f"{kind.label}, seed {seed} ...", flush=True)
-    session, began = session_of(work, kind, seed), time.perf_counter()
+    session, watch = session_of(work, kind, seed), Stopwatch()
     folder = network_folder(work, kind.label, seed)
-    run_session(session, folder, "if-possible", Stopwatch())
-    seconds = time.perf_counter() - began
+    run_session(session, folder, "if-possible", watch)
     enhancer = Enhancer(load_network(folder, device())[0])
     pairs = load_pairs(work.test)
     scored = list(score(enhancer, pairs, choose_metrics(METRICS, {}, None)))
@@ -227,7 +229,7 @@ def one_run(work: Work, kind: Kind, seed: int) -> None:
         {
             "kind": asdict(kind),
             "seed": seed,
-            "seconds": seconds,
+            "seconds_per_iteration": watch.seconds_per_iteration,
             "iterations": session.training.iterations,
             "gpu_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0,
             "ladder": [[asked, statistics.mean(achieved)] for asked, achieved in ladder.items()],
@@ -288,7 +290,7 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
         f"{training['iterations']} iterations, crop {setup['session']['crop']}, batch "
         f"{setup['session']['batch']}; mean ± standard deviation over the seeds.",
         "",
-        "| trained on | PSNR | PSNR, GT-mean | PSNR, fixed lightness | SSIM RGB | it/s |",
+        "| trained on | PSNR | PSNR, GT-mean | PSNR, fixed lightness | SSIM RGB | s an iteration |",
         "|---|---|---|---|---|---|",
     ]
     for label, runs in results.items():
@@ -300,8 +302,8 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
         ]
         digits = (2, 2, 2, 3)
         cells = [spread(values, places) for values, places in zip(columns, digits, strict=True)]
-        speed = statistics.mean(run["iterations"] / run["seconds"] for run in runs)
-        lines.append(f"| {label} | {' | '.join(cells)} | {speed:.2f} |")
+        seconds = statistics.mean(run["seconds_per_iteration"] for run in runs)
+        lines.append(f"| {label} | {' | '.join(cells)} | {seconds:.2f} |")
     return "\n".join(lines) + "\n"
 
 
