@@ -12,7 +12,11 @@ from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+PAGES = [
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/exports").glob("*.md")),
+    ROOT / "README.md",
+]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -68,9 +72,10 @@ def test_every_command_line_in_the_docs_has_options_that_exist(page):
                     assert word.split("=")[0] in known, f"{line}: no option {word}"
 
 
-def test_every_layout_has_its_section():
+def test_every_layout_has_its_page_and_is_listed():
     text = (ROOT / "docs/exports.md").read_text()
-    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == list(LAYOUTS)
+    assert re.findall(r"\(exports/(.*)\.md\)", text) == list(LAYOUTS)
+    assert {page.stem for page in (ROOT / "docs/exports").iterdir()} == set(LAYOUTS)
 
 
 def test_every_command_has_its_page_with_every_option():
@@ -79,6 +84,16 @@ def test_every_command_has_its_page_with_every_option():
         assert page.exists(), "run python docs/make_command_pages.py"
         text = page.read_text()
         command = cli.get_command(click.Context(cli), name)
-        nested = command.commands.values() if isinstance(command, click.Group) else [command]
-        for option in (option for one in nested for option in one.params if isinstance(option, click.Option)):
-            assert option.opts[0] in text, f"{name} {option.opts[0]}: run python docs/make_command_pages.py"
+        for one in leaves(command):
+            for option in (option for option in one.params if isinstance(option, click.Option)):
+                assert option.opts[0] in text, (
+                    f"{name} {option.opts[0]}: run python docs/make_command_pages.py"
+                )
+
+
+def leaves(command: click.Command) -> list[click.Command]:
+    """The command itself, or a group's commands."""
+    if not isinstance(command, click.Group):
+        return [command]
+    context = click.Context(command)
+    return [command.get_command(context, name) for name in command.list_commands(context)]
