@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,8 +30,8 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A seekable binary file that appears under `path` when the block ends without an exception.
 
-    Missing parent folders are made. Until then a local file is called `.<name>.<pid>.tmp`, which
-    :func:`remove_unfinished` recognises.
+    Missing parent folders are made. Until then a local file is called `.<name>.<token>.<pid>.tmp`,
+    which :func:`remove_unfinished` recognises; the token is random, since two hosts may have the same pid.
 
     Raises:
         DimmagenError: the disk is full, or the place cannot be written.
@@ -63,7 +64,7 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
 @contextmanager
 def _local_writer(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w+b") as file:
             yield file

@@ -113,13 +113,13 @@ def dim(
     )
     build_dimmer()  # a wrong profile or model is told before the photos are looked at
     pair_settings = PairSettings(**settings)
-    workers = workers or len(os.sched_getaffinity(0))
-    lights = _open_lights(console, sources, exclude, workers)
+    processors = len(os.sched_getaffinity(0))
+    lights = _open_lights(console, sources, exclude, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
     with PairProgress(console) as progress:
-        execution = Execution(executor, workers, address)
+        execution = Execution(executor, workers or (None if address else processors), address)
         manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
 

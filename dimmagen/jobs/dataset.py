@@ -11,6 +11,7 @@ from dimmagen import storage
 from dimmagen.environment import environment
 from dimmagen.errors import UsageError
 from dimmagen.jobs.executors import run_ray, run_serial
+from dimmagen.jobs.nodes import build_on_node
 from dimmagen.jobs.pairs import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
 from dimmagen.jobs.plan import ShardJob, plan_shards
 from dimmagen.jobs.publishing import REJECTED_SCHEMA, publish_set
@@ -28,12 +29,12 @@ class Execution:
 
     Attributes:
         executor: `ray` or `serial`.
-        workers: number of Ray actors.
+        workers: number of Ray actors; None for one a processor of the cluster.
         address: of a Ray cluster to join; without it Ray runs on this machine for as long as the run.
     """
 
     executor: Executor = "ray"
-    workers: int = 1
+    workers: int | None = 1
     address: str | None = None
 
 
@@ -131,7 +132,8 @@ def make_dataset(
         if not missing and folder.is_finished(plan.run):
             return Manifest.load(folder.out)
         folder.begin(plan.run, complete)
-        build_worker = partial(PairShardWorker, build_dimmer, folder.out, settings)
+        make_worker = partial(PairShardWorker, build_dimmer, folder.out, settings)
+        build_worker = partial(build_on_node, plan.run, folder.out, make_worker)
         try:
             for job, record in _execute(build_worker, missing, execution, progress.pairs):
                 folder.add(plan.run, record)
@@ -164,8 +166,7 @@ def _execute(
         return iter(())
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
-    workers = min(execution.workers, len(jobs))
-    return run_ray(build_worker, jobs, on_pairs, workers, execution.address)
+    return run_ray(build_worker, jobs, on_pairs, execution.workers, execution.address)
 
 
 def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from dimmagen.errors import DimmagenError, UsageError
@@ -43,7 +44,7 @@ def run_ray(
     build_worker: Callable[[], Worker],
     jobs: Iterable,
     on_pairs: Callable[[int], None],
-    workers: int,
+    workers: int | None,
     address: str | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Do the jobs on Ray actors, one job an actor at a time; yields (job, record) as they finish.
@@ -54,7 +55,8 @@ def run_ray(
         build_worker: picklable; called once in each actor.
         jobs: picklable.
         on_pairs: told how many pairs were made since the last call.
-        workers: number of actors, one processor each.
+        workers: number of actors, one processor each, but no more than jobs; None for one a processor of the
+            cluster.
         address: of a running cluster; without it Ray is started on this machine and ended with the run.
 
     Raises:
@@ -68,13 +70,16 @@ def run_ray(
             concurrency_groups={"status": 1},
         )(_Actor)
         queue = iter(jobs)
+        workers = workers or int(ray.cluster_resources()["CPU"])
+        first = list(islice(queue, workers))
+        queue = chain(first, queue)
         running: dict[Any, tuple[Any, Any]] = {}
 
         def give(actor: Any) -> None:
             if (job := next(queue, None)) is not None:
                 running[actor.run.remote(job)] = (actor, job)
 
-        actors = [actor_class.remote(build_worker) for _ in range(workers)]
+        actors = [actor_class.remote(build_worker) for _ in first]
         for actor in actors:
             give(actor)
         while running:
@@ -142,7 +147,7 @@ def _result(ray: Any, reference: Any, job: Any) -> Any:
 
 
 @contextmanager
-def connected_ray(workers: int, address: str | None) -> Iterator[Any]:
+def connected_ray(workers: int | None, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console chatter."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -73,6 +73,10 @@ class OutFolder:
             return False
         return Manifest.load(self.out).run == run
 
+    def is_begun(self, run: Run) -> bool:
+        """Whether this folder, as it is seen from here, is the one that the run was begun in."""
+        return storage.exists(self._state(_RUN)) and self._begun().fingerprint == run.fingerprint
+
     def begin(self, run: Run, complete: Mapping[str, ShardRecord]) -> None:
         """Note the settings and the complete shards, and remove everything else that a run of ours left.
 
