@@ -115,7 +115,7 @@ def write_pair_shard(
     with storage.atomic_writer(storage.join(out, tar_name(shard))) as file:
         tar = TarWriter(file)
         for sample in samples:
-            rows.append(_add_sample(tar, sample))
+            rows.append(add_sample(tar, sample))
             on_sample()
         size, sha256 = tar.finish()
     parquet = write_rows(storage.join(out, metadata_name(shard)), rows, PAIR_SCHEMA)
@@ -123,8 +123,8 @@ def write_pair_shard(
     return ShardRecord(tar_name(shard), len(rows), size, sha256, metadata)
 
 
-def _add_sample(tar: TarWriter, sample: Sample) -> dict:
-    """Append the members of one sample in alphabetical order; returns the finished row."""
+def add_sample(tar: TarWriter, sample: Sample) -> dict:
+    """Append the members of one sample in alphabetical order; returns the row as :data:`PAIR_SCHEMA` has it."""
     key, notes = sample.row["key"], sidecar(sample.row)
     row = {
         **sample.row,
