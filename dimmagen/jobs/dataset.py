@@ -1,8 +1,7 @@
 """Making a pair data set, from the light pictures to the manifest: what `dimmagen dim` does, in order."""
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal, Protocol
@@ -13,11 +12,11 @@ from dimmagen.errors import UsageError
 from dimmagen.jobs.executors import run_ray, run_serial
 from dimmagen.jobs.nodes import build_on_node
 from dimmagen.jobs.pairs import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
-from dimmagen.jobs.plan import ShardJob, plan_shards
+from dimmagen.jobs.plan import PlannedShard, ShardJob, plan_shards
 from dimmagen.jobs.publishing import REJECTED_SCHEMA, publish_set
 from dimmagen.jobs.resume import OutFolder, Resume
 from dimmagen.lights import LightSet
-from dimmagen.manifest import Manifest, Run, command_line, lights_identity
+from dimmagen.manifest import LightCensus, Manifest, Run, census, command_line
 from dimmagen.shards.writing import ShardRecord
 
 Executor = Literal["ray", "serial"]
@@ -61,11 +60,12 @@ class Plan:
     """What a run would make: known before anything is written."""
 
     run: Run
-    jobs: list[ShardJob]
+    photos: LightCensus
+    shards: list[PlannedShard]
 
     @property
     def pairs(self) -> int:
-        return sum(len(job.refs) for job in self.jobs)
+        return sum(map(len, self.shards))
 
 
 def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
@@ -75,8 +75,8 @@ def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSett
         UsageError: no light picture, or settings out of their range.
     """
     _check(settings)
-    refs = lights.refs()
-    if not refs:
+    photos = census(lights)
+    if not photos.count:
         raise UsageError(
             f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons"
         )
@@ -84,11 +84,11 @@ def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSett
     run_settings = {
         **dimmer.settings(),
         **asdict(settings),
-        "lights": len(refs),
-        "lights_sha256": lights_identity(refs),
+        "lights": photos.count,
+        "lights_sha256": photos.sha256,
     }
-    jobs = plan_shards(refs, settings.variants, settings.samples_per_shard)
-    return Plan(Run(run_settings, environment()), jobs)
+    shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
+    return Plan(Run(run_settings, environment()), photos, shards)
 
 
 def make_dataset(
@@ -126,22 +126,23 @@ def make_dataset(
     folder = OutFolder(os.path.abspath(out) if storage.is_local(out) else out)
     with folder.locked():
         complete = folder.complete_shards(plan.run, resume)
-        missing = [job for job in plan.jobs if job.shard not in complete]
+        missing = [planned for planned in plan.shards if planned.shard not in complete]
         done_pairs = sum(record.samples for record in complete.values())
-        progress.begin(len(plan.jobs), plan.pairs, len(complete), done_pairs)
+        progress.begin(len(plan.shards), plan.pairs, len(complete), done_pairs)
         if not missing and folder.is_finished(plan.run):
             return Manifest.load(folder.out)
         folder.begin(plan.run, complete)
         make_worker = partial(PairShardWorker, build_dimmer, folder.out, settings)
         build_worker = partial(build_on_node, plan.run, folder.out, make_worker)
+        jobs = (planned.job(lights) for planned in missing)
         try:
-            for job, record in _execute(build_worker, missing, execution, progress.pairs):
+            for job, record in _execute(build_worker, jobs, execution, progress.pairs):
                 folder.add(plan.run, record)
                 complete[job.shard] = record
                 progress.shard()
         finally:
             folder.remove_unfinished()
-        return _publish(folder, plan, lights, [complete[job.shard] for job in plan.jobs])
+        return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
 
 
 def _check(settings: PairSettings) -> None:
@@ -158,22 +159,18 @@ def _check(settings: PairSettings) -> None:
 
 def _execute(
     build_worker: Callable[[], PairShardWorker],
-    jobs: Sequence[ShardJob],
+    jobs: Iterable[ShardJob],
     execution: Execution,
     on_pairs: Callable[[int], None],
 ) -> Iterator[tuple[ShardJob, ShardRecord]]:
-    if not jobs:
-        return iter(())
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
     return run_ray(build_worker, jobs, on_pairs, execution.workers, execution.address)
 
 
 def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:
-    refs = lights.refs()
-    rejected = [{name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected()]
-    by_source = Counter(ref.source for ref in refs)
-    command = command_line(plan.run.settings, sorted(by_source))
+    rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
+    command = command_line(plan.run.settings, plan.photos.by_source)
     return publish_set(
-        folder, plan.run, command, by_source, {ref.extension for ref in refs}, rejected, shards
+        folder, plan.run, command, plan.photos.by_source, plan.photos.extensions, rejected, shards
     )
