@@ -1,10 +1,12 @@
 """A contact sheet: light, dark, and dark with gain, side by side, so that a person can judge the pairs."""
 
+import heapq
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont
 
 from dimmagen import randomness
@@ -24,14 +26,30 @@ class PairView:
     caption: str
 
 
-def choose_rows(rows: Sequence[dict], count: int) -> list[dict]:
-    """A fixed choice that does not depend on the order of the set: photos once, if there are enough of them,
-    darkest last."""
-    shuffled = sorted(rows, key=lambda row: randomness.rank(0, row["key"], "sheet"))
-    first_of_photo = {row["light_key"]: row for row in reversed(shuffled)}
-    others = [row for row in shuffled if first_of_photo[row["light_key"]] is not row]
-    chosen = [*first_of_photo.values(), *others][:count]
-    return sorted(chosen, key=lambda row: -row["lightness_after"])
+def choose_rows(tables: Iterable[pa.Table], variants: int, count: int) -> list[dict]:
+    """A fixed choice of pairs that does not depend on their order: each photo once, with one of its variants,
+    as long as there are photos; darkest last.
+
+    Args:
+        tables: parts of the set, with the columns of :data:`PAIR_SCHEMA` at least; one at a time is held.
+        variants: dark pictures per photo.
+        count: of pairs, at most.
+    """
+    best: list[tuple[bool, bytes, dict]] = []
+    for table in tables:
+        here = heapq.nsmallest(count, _ranked(table, variants))
+        rows = table.take([index for *_, index in here]).to_pylist()
+        best += [(late, rank, row) for (late, rank, _), row in zip(here, rows, strict=True)]
+        best = sorted(best, key=lambda one: one[:2])[:count]
+    return sorted((row for *_, row in best), key=lambda row: -row["lightness_after"])
+
+
+def _ranked(table: pa.Table, variants: int) -> Iterator[tuple[bool, bytes, int]]:
+    """Whether a pair is not the one that shows its photo, its rank among all pairs, and its index."""
+    columns = (table[name].to_pylist() for name in ("key", "light_key", "variant"))
+    for index, (key, photo, variant) in enumerate(zip(*columns, strict=True)):
+        shown = int.from_bytes(randomness.rank(0, photo, "sheet"), "big") % variants
+        yield variant != shown, randomness.rank(0, key, "sheet"), index
 
 
 def pair_views(pairs: PairSet, rows: Sequence[dict]) -> Iterator[PairView]:

@@ -14,11 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
-from dimmagen import images, randomness, storage
+from dimmagen import images, storage
 from dimmagen.errors import DimmagenError, UsageError
-from dimmagen.shards.parquet import read_rows
+from dimmagen.shards.parquet import iter_rows
 from dimmagen.sources import SOURCES, parse_specs
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.judged import Judged
 from dimmagen.sources.places import read_entry
 from dimmagen.sources.scan import Seen, list_candidates, scan
 from dimmagen.sources.scenes import Scenes
@@ -72,56 +73,55 @@ class LightSet(Protocol):
 
     origin: str  # what the user named: a path, or "coco=PATH clic=PATH"
 
-    def refs(self) -> Sequence[LightRef]: ...
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[LightRef]: ...
+
+    def refs(self, start: int = 0, stop: int | None = None) -> list[LightRef]:
+        """The light pictures from `start` to `stop`."""
+        ...
 
     def rejected(self) -> Iterator[dict]:
-        """A catalog row for every candidate that was left out, with the rule that rejected it."""
+        """A catalog row for every candidate that was left out, with the rule that rejected it; sorted by
+        source, name and frame."""
         ...
 
 
-class ScannedLights:
+class _JudgedLights:
+    """A light set of judged candidates, which stay on disk: there may be millions."""
+
+    def __init__(self, origin: str, judged: Judged, to_ref: Callable[[Seen], LightRef]) -> None:
+        self.origin = origin
+        self._judged = judged
+        self._to_ref = to_ref
+
+    def __len__(self) -> int:
+        return len(self._judged.order)
+
+    def __iter__(self) -> Iterator[LightRef]:
+        return map(self._to_ref, self._judged.accepted())
+
+    def refs(self, start: int = 0, stop: int | None = None) -> list[LightRef]:
+        return [self._to_ref(one) for one in self._judged.accepted(start, stop)]
+
+    def rejected(self) -> Iterator[dict]:
+        return (row.to_dict() for row in self._judged.rejected())
+
+
+class ScannedLights(_JudgedLights):
     """The accepted pictures of sources that were judged just now; the originals are read where they lie."""
 
     def __init__(self, origin: str, seen: Iterable[Seen]) -> None:
-        self.origin = origin
-        self._rejected: list[CatalogRow] = []
-        refs = []
-        for one in seen:
-            if one.row.accepted:
-                refs.append(scanned_ref(one))
-            else:
-                self._rejected.append(one.row)
-        self._refs = canonical_order(refs)
-
-    def refs(self) -> Sequence[LightRef]:
-        return self._refs
-
-    def rejected(self) -> Iterator[dict]:
-        return (row.to_dict() for row in self._rejected)
+        super().__init__(origin, Judged(seen), scanned_ref)
 
 
-class MixHQLights:
+class MixHQLights(_JudgedLights):
     """The light pictures of a finished MixHQ, from its catalog."""
 
     def __init__(self, path: str) -> None:
-        self.origin = path
         read_mixhq_manifest(path)
-        rows = read_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA)
         root = path if "://" in path else str(Path(path).absolute())
-        self._rejected = [row for row in rows if not row["accepted"]]
-        accepted = [CatalogRow(**row) for row in rows if row["accepted"]]
-        if odd := [row.key for row in accepted if not _is_packed(row)]:
-            raise DimmagenError(
-                f"{path}/{MIXHQ_CATALOG} says of {odd[0]!r} what dimmagen does not write",
-                "it was changed or is of another kind: build it again",
-            )
-        self._refs = canonical_order(_packed_ref(row, root) for row in accepted)
-
-    def refs(self) -> Sequence[LightRef]:
-        return self._refs
-
-    def rejected(self) -> Iterator[dict]:
-        return iter(self._rejected)
+        super().__init__(path, Judged(_catalogued(path)), lambda one: _packed_ref(one.row, root))
 
 
 def open_lights(
@@ -157,7 +157,7 @@ def open_lights(
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
     lights = ScannedLights(" ".join(map(str, specs)), scan(candidates, scenes, workers, on_file))
-    if not lights.refs():
+    if not len(lights):
         reasons = sorted({row["rule"] for row in lights.rejected()})
         raise DimmagenError(
             f"none of the {len(candidates)} files of {lights.origin} is accepted ({', '.join(reasons)})",
@@ -183,11 +183,6 @@ def load_light(ref: LightRef) -> Light:
         return Light(ref, data, images.decode_rgb8(data)[0])
     pixels = SOURCES[ref.source].light(data, locator["frame"])
     return Light(ref, data if ref.transform == "verbatim" else images.encode_png(pixels), pixels)
-
-
-def canonical_order(refs: Iterable[LightRef]) -> list[LightRef]:
-    """A permutation keyed by each key alone: more pictures never reorder those that are there."""
-    return sorted(refs, key=lambda ref: randomness.rank(0, ref.key, "order"))
 
 
 def is_mixhq(path: str) -> bool:
@@ -225,6 +220,21 @@ def _default_mixhq() -> str:
             "run dimmagen build-mixhq first, or give --source",
         )
     return MIXHQ_DEFAULT
+
+
+def read_catalog(path: str) -> Iterator[CatalogRow]:
+    """The rows of a MixHQ's catalog, one after another; DimmagenError where it is missing or broken."""
+    return (CatalogRow(**row) for row in iter_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA))
+
+
+def _catalogued(path: str) -> Iterator[Seen]:
+    for row in read_catalog(path):
+        if row.accepted and not _is_packed(row):
+            raise DimmagenError(
+                f"{path}/{MIXHQ_CATALOG} says of {row.key!r} what dimmagen does not write",
+                "it was changed or is of another kind: build it again",
+            )
+        yield Seen(row, {})
 
 
 def scanned_ref(one: Seen) -> LightRef:

@@ -7,8 +7,9 @@ depends on the time, the host, the folder or the number of workers: equal data s
 import hashlib
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -184,14 +185,36 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def lights_identity(refs: Iterable[LightRef]) -> str:
-    """SHA-256 over all of a light set that reaches the output: everything but where the pictures lie."""
+@dataclass(frozen=True, slots=True)
+class LightCensus:
+    """What a data set says of its light pictures as a whole.
+
+    Attributes:
+        count: of photos.
+        by_source: photos of each source.
+        extensions: file types that occur, sorted.
+        sha256: over all of them that reaches the output: everything but where they lie.
+    """
+
+    count: int
+    by_source: dict[str, int]
+    extensions: list[str]
+    sha256: str
+
+
+def census(refs: Iterable[LightRef]) -> LightCensus:
+    """Count the light pictures of a set, and hash what they are, in one pass."""
     digest = hashlib.sha256()
+    by_source, extensions = Counter[str](), set[str]()
     for ref in refs:
-        facts = asdict(ref)
-        del facts["locator"]
-        digest.update(_canonical(facts) + b"\n")
-    return digest.hexdigest()
+        digest.update(_canonical({name: getattr(ref, name) for name in _IDENTIFYING}) + b"\n")
+        by_source[ref.source] += 1
+        extensions.add(ref.extension)
+    photos = dict(sorted(by_source.items()))
+    return LightCensus(by_source.total(), photos, sorted(extensions), digest.hexdigest())
+
+
+_IDENTIFYING = [field.name for field in fields(LightRef) if field.name != "locator"]
 
 
 def root_hash(entries: Iterable[FileEntry]) -> str:

@@ -16,22 +16,29 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 
-from dimmagen import images, randomness, rules, storage
+import numpy as np
+
+from dimmagen import images, rules, storage
 from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.lights import (
     MIXHQ_CATALOG,
     MIXHQ_MANIFEST,
     MIXHQ_SCHEMA,
     load_light,
+    read_catalog,
     read_mixhq_manifest,
     scanned_ref,
 )
 from dimmagen.locking import STATE, exclusive
-from dimmagen.shards.parquet import read_rows, write_rows
+from dimmagen.shards.parquet import write_rows
+from dimmagen.shards.reading import read_at
+from dimmagen.shards.sizes import shard_sizes
 from dimmagen.shards.writing import FileRecord, TarWriter
 from dimmagen.sources import SOURCES, SourceSpec
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.judged import Judged
 from dimmagen.sources.places import Entry
 from dimmagen.sources.scan import Seen
 from dimmagen.sources.scenes import SAME_SCENE_BITS, Scenes
@@ -83,8 +90,8 @@ def describe_inputs(
     }
 
 
-def finished_rows(out: str, inputs: dict) -> list[CatalogRow] | None:
-    """The catalog of a finished MixHQ made of the same inputs; None where there is still work to do.
+def finished_tally(out: str, inputs: dict) -> dict[str, Tally] | None:
+    """The verdicts of a finished MixHQ made of the same inputs; None where there is still work to do.
 
     Raises:
         UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is touched.
@@ -107,12 +114,12 @@ def finished_rows(out: str, inputs: dict) -> list[CatalogRow] | None:
             f"--out {out} is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
             "choose another --out, or delete it to build it anew",
         )
-    return [CatalogRow(**row) for row in read_rows(storage.join(out, MIXHQ_CATALOG), CATALOG_SCHEMA)]
+    return tally(read_catalog(out))
 
 
 def write_mixhq(
     out: str,
-    seen: Sequence[Seen],
+    judged: Judged,
     inputs: dict,
     workers: int = 2,
     on_light: Callable[[], None] = lambda: None,
@@ -123,7 +130,7 @@ def write_mixhq(
 
     Args:
         out: folder or fsspec URL, empty or left by a stopped run of the same inputs.
-        seen: every candidate, from :func:`dimmagen.sources.scan.scan`.
+        judged: every candidate.
         inputs: from :func:`describe_inputs`.
         workers: threads that read and encode lights.
         on_light: called after each light, and for each one that is already packed.
@@ -133,31 +140,31 @@ def write_mixhq(
             a place that cannot be written, or another run that is writing there.
     """
     with exclusive(out, "--out"):
-        return _write(out, seen, inputs, workers, on_light)
+        return _write(out, judged, inputs, workers, on_light)
 
 
-def _write(out: str, seen: Sequence[Seen], inputs: dict, workers: int, on_light: Callable[[], None]) -> dict:
+def _write(out: str, judged: Judged, inputs: dict, workers: int, on_light: Callable[[], None]) -> dict:
     for folder in ("", "catalog", "shards"):
         storage.remove_unfinished(storage.join(out, folder))
-    rows, shards = plan_shards(seen, inputs["samples_per_shard"])
-    if not shards:
+    packing = plan_packing(judged, inputs["samples_per_shard"])
+    if not packing.shards:
         raise DimmagenError(
             "no candidate is accepted, so there is nothing to pack",
             "look at the reasons with --dry-run; the rules are in docs/sources-and-rules.md",
         )
-    catalog = _write_catalog(out, rows)
-    records = [_write_shard(out, shard, workers, on_light) for shard in shards]
-    tallies = tally(rows)
+    catalog = _write_catalog(out, packing)
+    records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
+    tallies = tally(packing.rows())
     manifest = {
         "schema": MIXHQ_SCHEMA,
         "samples": sum(one.accepted for one in tallies.values()),
         "inputs": inputs,
         "sources": {name: one.to_dict() for name, one in tallies.items()},
         "libraries": images.library_versions(),
-        "catalog": {**asdict(catalog), "rows": len(rows)},
+        "catalog": {**asdict(catalog), "rows": len(judged)},
         "shards": [
-            {**asdict(record), "samples": len(shard.lights)}
-            for record, shard in zip(records, shards, strict=True)
+            {**asdict(record), "samples": shard.stop - shard.start}
+            for record, shard in zip(records, packing.shards, strict=True)
         ],
     }
     storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
@@ -168,42 +175,65 @@ def _write(out: str, seen: Sequence[Seen], inputs: dict, workers: int, on_light:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A planned shard: its name below the folder, the lights in order with their sidecars, its size."""
+    """A planned shard: its name below the folder, the accepted lights `start` to `stop` of the canonical
+    order, its size."""
 
     name: str
-    lights: list[Seen]
+    start: int
+    stop: int
     bytes: int
 
 
-def plan_shards(seen: Sequence[Seen], samples_per_shard: int) -> tuple[list[CatalogRow], list[Shard]]:
-    """Where each accepted light will lie: the finished catalog rows, and the shards."""
-    accepted = sorted(
-        (index for index, one in enumerate(seen) if one.row.accepted),
-        key=lambda index: randomness.rank(0, seen[index].row.key, "order"),
-    )
-    rows = [one.row for one in seen]
-    shards = []
-    for number, part in enumerate(balanced_parts(accepted, samples_per_shard)):
-        name, place, lights = f"shards/mixhq-{number:05d}.tar", 0, []
-        for index in part:
-            row = rows[index]
-            place += tarfile.BLOCKSIZE + _padded(len(_sidecar(row))) + tarfile.BLOCKSIZE
-            rows[index] = replace(row, shard=name, member=f"{row.key}.light.{row.extension}", offset=place)
-            place += _padded(row.light_bytes)
-            lights.append(Seen(rows[index], seen[index].locator))
-        size = -(-(place + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
-        shards.append(Shard(name, lights, size))
-    return rows, shards
+class Packing:
+    """Where each accepted light lies; 16 bytes of memory a candidate, the rest stays on disk.
+
+    Attributes:
+        judged: every candidate.
+        shards: as they will be written.
+    """
+
+    def __init__(self, judged: Judged, shards: list[Shard], shard_of: np.ndarray, offset: np.ndarray) -> None:
+        """Args: shard_of, offset: int64 (candidates,): number of the shard (-1: none), place in it."""
+        self.judged = judged
+        self.shards = shards
+        self._shard_of = shard_of
+        self._offset = offset
+
+    def rows(self) -> Iterator[CatalogRow]:
+        """The finished catalog, in the candidates' order."""
+        places = zip(self.judged, self._shard_of, self._offset, strict=True)
+        return (self._placed(one.row, int(shard), int(offset)) for one, shard, offset in places)
+
+    def lights(self, shard: Shard) -> Iterator[Seen]:
+        """The lights of one shard, in order."""
+        numbers = self.judged.order[shard.start : shard.stop]
+        for number, one in zip(numbers, self.judged.accepted(shard.start, shard.stop), strict=True):
+            row = self._placed(one.row, int(self._shard_of[number]), int(self._offset[number]))
+            yield Seen(row, one.locator)
+
+    def _placed(self, row: CatalogRow, shard: int, offset: int) -> CatalogRow:
+        if shard < 0:
+            return row
+        member = f"{row.key}.light.{row.extension}"
+        return replace(row, shard=self.shards[shard].name, member=member, offset=offset)
 
 
-def balanced_parts(items: Sequence[int], largest: int) -> Iterator[Sequence[int]]:
-    """As few consecutive parts of at most `largest` items as possible, whose sizes differ by at most one."""
-    count = -(-len(items) // largest)
+def plan_packing(judged: Judged, samples_per_shard: int) -> Packing:
+    """Decide where each accepted light will lie: equal, gapless shards in canonical order."""
+    shard_of, offsets = np.full(len(judged), -1), np.zeros(len(judged), np.int64)
+    shards: list[Shard] = []
     start = 0
-    for part in range(count):
-        size = len(items) // count + (part < len(items) % count)
-        yield items[start : start + size]
-        start += size
+    for size in shard_sizes(len(judged.order), samples_per_shard):
+        stop, place = start + size, 0
+        numbers = judged.order[start:stop]
+        for number, one in zip(numbers, judged.accepted(start, stop), strict=True):
+            place += tarfile.BLOCKSIZE + _padded(len(_sidecar(one.row))) + tarfile.BLOCKSIZE
+            shard_of[number], offsets[number] = len(shards), place
+            place += _padded(one.row.light_bytes)
+        whole = -(-(place + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+        shards.append(Shard(f"shards/mixhq-{len(shards):05d}.tar", start, stop, whole))
+        start = stop
+    return Packing(judged, shards, shard_of, offsets)
 
 
 def _padded(size: int) -> int:
@@ -225,33 +255,35 @@ def _sidecar(row: CatalogRow) -> bytes:
     return json.dumps(facts, indent=1).encode() + b"\n"
 
 
-def _write_catalog(out: str, rows: Sequence[CatalogRow]) -> FileRecord:
+def _write_catalog(out: str, packing: Packing) -> FileRecord:
     path = storage.join(out, MIXHQ_CATALOG)
-    dicts = [row.to_dict() for row in rows]
-    if storage.exists(path):
-        if read_rows(path, CATALOG_SCHEMA) != dicts:
-            raise DimmagenError(
-                f"{out} was begun from other inputs and not finished",
-                "choose another --out, or delete it to build it anew",
-            )
-        data = storage.read(path)
-    else:
-        data = write_rows(path, dicts, CATALOG_SCHEMA)
-    return FileRecord(MIXHQ_CATALOG, len(data), images.sha256(data))
+    if not storage.exists(path):
+        written = write_rows(path, (row.to_dict() for row in packing.rows()), CATALOG_SCHEMA)
+        return FileRecord(MIXHQ_CATALOG, written.bytes, written.sha256)
+    pairs = zip_longest(read_catalog(out), packing.rows())
+    if any(found != planned for found, planned in pairs):
+        raise DimmagenError(
+            f"{out} was begun from other inputs and not finished",
+            "choose another --out, or delete it to build it anew",
+        )
+    return FileRecord(MIXHQ_CATALOG, *storage.size_and_sha256(path))
 
 
-def _write_shard(out: str, shard: Shard, workers: int, on_light: Callable[[], None]) -> FileRecord:
+def _write_shard(
+    out: str, packing: Packing, shard: Shard, workers: int, on_light: Callable[[], None]
+) -> FileRecord:
     path = storage.join(out, shard.name)
+    lights = list(packing.lights(shard))
     if storage.exists(path):
-        kept = _kept_shard(path, shard)
+        kept = _kept_shard(path, shard, lights)
         if kept is not None:
-            for _ in shard.lights:
+            for _ in lights:
                 on_light()
             return kept
     with storage.atomic_writer(path) as file:
         tar = TarWriter(file)
-        datas = ordered_map(_stored_light, shard.lights, workers)
-        for one, data in zip(shard.lights, datas, strict=True):
+        datas = ordered_map(_stored_light, lights, workers)
+        for one, data in zip(lights, datas, strict=True):
             tar.add(f"{one.row.key}.json", _sidecar(one.row))
             if tar.add(one.row.member, data) != one.row.offset:
                 raise AssertionError(f"{one.row.member} is not where the catalog says")
@@ -270,14 +302,16 @@ def _stored_light(one: Seen) -> bytes:
     return data
 
 
-def _kept_shard(path: str, shard: Shard) -> FileRecord | None:
+def _kept_shard(path: str, shard: Shard, lights: Sequence[Seen]) -> FileRecord | None:
     """The record of a shard that a stopped run has published, when it holds what the catalog says."""
-    data = storage.read(path)
-    whole = len(data) == shard.bytes and all(
-        images.sha256(data[one.row.offset : one.row.offset + one.row.light_bytes]) == one.row.light_sha256
-        for one in shard.lights
-    )
-    return FileRecord(shard.name, len(data), images.sha256(data)) if whole else None
+    size, sha256 = storage.size_and_sha256(path)
+    if size != shard.bytes:
+        return None
+    with storage.open_binary(path) as file:
+        for one in lights:
+            if images.sha256(read_at(file, one.row.offset, one.row.light_bytes)) != one.row.light_sha256:
+                return None
+    return FileRecord(shard.name, size, sha256)
 
 
 def _card(tallies: dict[str, Tally], inputs: dict) -> str:

@@ -4,7 +4,7 @@ Loaders, exports, subsets and reports read data sets through this module. A data
 stranger: rows are checked against the manifest before an offset of theirs is used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Literal
@@ -96,12 +96,12 @@ def open_pairs(out: str | PathLike[str]) -> PairSet:
     """
     out = fspath(out)
     manifest = Manifest.load(out)
-    return PairSet(out, manifest, read_pairs(out, manifest))
+    return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest)))
 
 
-def read_pairs(out: str, manifest: Manifest) -> pa.Table:
-    """The table of a :class:`PairSet`; errors as :func:`open_pairs`."""
-    return pa.concat_tables(_table(out, shard) for shard in manifest.shards)
+def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:
+    """The table of a :class:`PairSet`, shard by shard; errors as :func:`open_pairs`."""
+    return (_table(out, shard) for shard in manifest.shards)
 
 
 def _table(out: str, shard: ShardEntry) -> pa.Table:

@@ -80,7 +80,7 @@ def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
 
 
 def _of_mixhq(path: str) -> Originals:
-    locators = {ref.key: json.loads(ref.locator) for ref in MixHQLights(path).refs()}
+    locators = {ref.key: json.loads(ref.locator) for ref in MixHQLights(path)}
 
     def read(row: Mapping) -> Original:
         if row["light_key"] not in locators:

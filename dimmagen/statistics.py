@@ -1,36 +1,53 @@
 """What is in a data set, in numbers."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+import pyarrow as pa
 
-from dimmagen.pairset import PairSet
+from dimmagen.manifest import Manifest
+from dimmagen.spool import Spool
 
 NUMBERS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after", "width", "height")
 PERCENTS = (0, 5, 50, 95, 100)
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
-def statistics(pairs: PairSet) -> dict:
-    """Pairs by source, profile, model and variant; of each of `NUMBERS` the quantiles at `PERCENTS`, and a
-    histogram of 10 bins between the least and the most."""
-    table = pairs.table
-    numbers = {}
-    for name in NUMBERS:
-        values = np.asarray(table[name], np.float64)
-        numbers[name] = {
-            "quantiles": np.percentile(values, PERCENTS).round(6).tolist(),
-            "histogram": np.histogram(values, 10)[0].tolist(),
+class Summary:
+    """Counts and quantiles of a data set that is read part by part; the numbers wait on disk."""
+
+    def __init__(self) -> None:
+        self._counts = {column: Counter[str]() for column in ("source", "profile", "model", "variant")}
+        self._numbers = {name: Spool() for name in NUMBERS}
+
+    def adding(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Take in the tables that pass through, with the columns of :data:`PAIR_SCHEMA` at least."""
+        for table in tables:
+            for column, counts in self._counts.items():
+                for value, count in Counter(table[column].to_pylist()).items():
+                    counts[str(value)] += count
+            for name, spool in self._numbers.items():
+                spool.append(np.asarray(table[name], np.float64).tobytes())
+            yield table
+
+    def result(self, manifest: Manifest) -> dict:
+        """Pairs by source, profile, model and variant; of each of `NUMBERS` the quantiles at `PERCENTS`, and
+        a histogram of 10 bins between the least and the most."""
+        return {
+            "pairs": manifest.counts.pairs,
+            "photos": manifest.counts.lights,
+            "bytes": sum(shard.bytes for shard in manifest.shards),
+            "counts": {column: dict(sorted(counts.items())) for column, counts in self._counts.items()},
+            "numbers": {name: _spread(spool) for name, spool in self._numbers.items()},
         }
+
+
+def _spread(spool: Spool) -> dict[str, list]:
+    values = np.concatenate([np.frombuffer(part) for part in spool])
     return {
-        "pairs": len(pairs),
-        "photos": len(set(table["light_key"].to_pylist())),
-        "bytes": sum(shard.bytes for shard in pairs.manifest.shards),
-        "counts": {
-            column: dict(sorted(Counter(map(str, table[column].to_pylist())).items()))
-            for column in ("source", "profile", "model", "variant")
-        },
-        "numbers": numbers,
+        "quantiles": np.percentile(values, PERCENTS).round(6).tolist(),
+        "histogram": np.histogram(values, 10)[0].tolist(),
     }
 
 

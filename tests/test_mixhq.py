@@ -17,6 +17,7 @@ from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.images import decode_rgb8, pixel_sha256
 from dimmagen.lights import load_light, open_lights
 from dimmagen.sources import parse_specs
+from dimmagen.sources.judged import Judged
 from dimmagen.sources.scan import list_candidates, scan
 from dimmagen.sources.scenes import Scenes
 
@@ -25,10 +26,10 @@ def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambd
     candidates = list_candidates(parse_specs(texts))
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
-    if mixhq.finished_rows(str(out), inputs) is not None:
+    if mixhq.finished_tally(str(out), inputs) is not None:
         return None
-    seen = list(scan(candidates, scenes, workers))
-    return mixhq.write_mixhq(str(out), seen, inputs, workers, on_light)
+    judged = Judged(scan(candidates, scenes, workers))
+    return mixhq.write_mixhq(str(out), judged, inputs, workers, on_light)
 
 
 def files_of(folder):

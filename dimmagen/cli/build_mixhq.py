@@ -11,6 +11,7 @@ from rich.table import Table
 from dimmagen import mixhq
 from dimmagen.lights import MIXHQ_DEFAULT
 from dimmagen.sources import SOURCES, parse_specs
+from dimmagen.sources.judged import Judged
 from dimmagen.sources.scan import list_candidates, scan
 from dimmagen.sources.scenes import Scenes
 
@@ -64,20 +65,20 @@ def build_mixhq(
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
     if not dry_run:
-        finished = mixhq.finished_rows(out, inputs)
+        finished = mixhq.finished_tally(out, inputs)
         if finished is not None:
-            console.print(_verdict_table(mixhq.tally(finished)))
+            console.print(_verdict_table(finished))
             click.echo(f"{out} is complete: it was made of files of the same names and sizes.")
             return
     with _progress_bar("judging", len(candidates)) as advance:
-        seen = list(scan(candidates, scenes, workers, advance))
-    tallies = mixhq.tally(one.row for one in seen)
+        judged = Judged(scan(candidates, scenes, workers, advance))
+    tallies = mixhq.tally(one.row for one in judged)
     console.print(_verdict_table(tallies))
     if dry_run:
         click.echo("Nothing was written.")
         return
     with _progress_bar("packing", sum(one.accepted for one in tallies.values())) as advance:
-        manifest = mixhq.write_mixhq(out, seen, inputs, workers, advance)
+        manifest = mixhq.write_mixhq(out, judged, inputs, workers, advance)
     size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
     plural = "s" if shards > 1 else ""
     click.echo(f"{manifest['samples']} lights in {shards} shard{plural}, {size / 2**20:.1f} MiB, in {out}")

@@ -136,7 +136,7 @@ def _open_lights(
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
         )
-    count, chosen = len(lights.refs()), "" if sources else " (the default place: no --source was given)"
+    count, chosen = len(lights), "" if sources else " (the default place: no --source was given)"
     console.print(f"{count} photos from {lights.origin}{chosen}", highlight=False, soft_wrap=True)
     return lights
 
@@ -144,7 +144,7 @@ def _open_lights(
 def _print_plan(plan: Plan, lights: LightSet, out: str) -> None:
     table = Table(title=f"{out} would hold", title_justify="left", show_header=False)
     table.add_row("pairs", str(plan.pairs))
-    table.add_row("shards", str(len(plan.jobs)))
+    table.add_row("shards", str(len(plan.shards)))
     table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
     for name, value in plan.run.settings.items():
         table.add_row(name.replace("_", " "), str(value))

@@ -33,15 +33,16 @@ def inspect(out: str, sheet: Path | None, page: Path | None, count: int | None) 
     """
     pairs = open_pairs(out)
     rows = pairs.rows()
+    variants = pairs.manifest.settings["variants"]
     console = Console()
     console.print(_summary(pairs.manifest, out))
     console.print(_draws(rows))
     if sheet is not None:
-        chosen = choose_rows(rows, count or 8)
+        chosen = choose_rows([pairs.table], variants, count or 8)
         storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(list(pair_views(pairs, chosen)))))
         click.echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
     if page is not None:
-        chosen = choose_rows(rows, count or 48)
+        chosen = choose_rows([pairs.table], variants, count or 48)
         storage.atomic_write(page.absolute(), report_page(pairs, chosen).encode())
         click.echo(f"{page}: {len(chosen)} pairs; open it in a browser")
 

@@ -6,8 +6,9 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from dimmagen.pairset import open_pairs
-from dimmagen.statistics import bars, short, statistics
+from dimmagen.manifest import Manifest
+from dimmagen.pairset import pair_tables
+from dimmagen.statistics import Summary, bars, short
 
 
 @click.command()
@@ -15,7 +16,10 @@ from dimmagen.statistics import bars, short, statistics
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def stats(out: str, as_json: bool) -> None:
     """Count the pairs of the data set in OUT, and show how draws, lightness and sizes are spread."""
-    numbers = statistics(open_pairs(out))
+    manifest, summary = Manifest.load(out), Summary()
+    for _ in summary.adding(pair_tables(out, manifest)):
+        pass
+    numbers = summary.result(manifest)
     if as_json:
         click.echo(json.dumps(numbers, indent=1))
         return
@@ -27,6 +31,6 @@ def stats(out: str, as_json: bool) -> None:
             counts.add_row(column, name, str(count))
     console.print(counts)
     table = Table("", "least", "5 %", "median", "95 %", "most", Column("spread", no_wrap=True))
-    for name, summary in numbers["numbers"].items():
-        table.add_row(name.replace("_", " "), *map(short, summary["quantiles"]), bars(summary["histogram"]))
+    for name, spread in numbers["numbers"].items():
+        table.add_row(name.replace("_", " "), *map(short, spread["quantiles"]), bars(spread["histogram"]))
     console.print(table)

@@ -74,7 +74,7 @@ def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSett
     Raises:
         UsageError: no light picture, or settings out of their range.
     """
-    _check(settings)
+    check_settings(settings)
     photos = census(lights)
     if not photos.count:
         raise UsageError(
@@ -145,7 +145,8 @@ def make_dataset(
         return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
 
 
-def _check(settings: PairSettings) -> None:
+def check_settings(settings: PairSettings) -> None:
+    """Raises UsageError: a setting is out of its range."""
     for name in ("variants", "samples_per_shard"):
         if getattr(settings, name) < 1:
             raise UsageError(f"{name} is {getattr(settings, name)}", "give 1 or more")

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, replace
 
 from dimmagen import images, randomness, storage
 from dimmagen.errors import UsageError
-from dimmagen.jobs.plan import shard_name, shard_sizes
+from dimmagen.jobs.plan import shard_name
 from dimmagen.jobs.publishing import REJECTED_SCHEMA, publish_set
 from dimmagen.jobs.resume import REJECTED, OutFolder
 from dimmagen.manifest import Manifest, Run
 from dimmagen.pairset import PairSet
 from dimmagen.shards.parquet import read_rows
 from dimmagen.shards.schema import SIDECAR_KEYS
+from dimmagen.shards.sizes import shard_sizes
 from dimmagen.shards.writing import Sample, write_pair_shard
 from dimmagen.sources import SOURCES
 
@@ -220,12 +221,12 @@ def _merged_environment(sets: Sequence[PairSet]) -> dict:
 
 
 def _rejected(sets: Iterable[PairSet]) -> list[dict]:
-    """Every candidate that was left out of an origin, once."""
+    """Every candidate that was left out of an origin, once; sorted by source, name and frame."""
     rows: dict[tuple, dict] = {}
     for pairs in sets:
         for row in read_rows(storage.join(pairs.out, REJECTED), REJECTED_SCHEMA):
             rows.setdefault((row["source"], row["name"], row["frame"], row["sha256"]), row)
-    return list(rows.values())
+    return sorted(rows.values(), key=lambda row: (row["source"], row["name"], row["frame"]))
 
 
 def _write(

@@ -1,9 +1,9 @@
 """The plan: which pairs are in which shard, decided before anything is written."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dimmagen.lights import LightRef
+from dimmagen.lights import LightRef, LightSet
+from dimmagen.shards.sizes import shard_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,29 +15,44 @@ class ShardJob:
     refs: tuple[LightRef, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedShard:
+    """A shard of the plan: one variant of the light pictures from `start` to `stop` in canonical order.
+
+    A plan of millions of pairs is thousands of these; the light pictures are looked up when a worker is to
+    make the shard.
+    """
+
+    shard: str
+    variant: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def job(self, lights: LightSet) -> ShardJob:
+        """With the light pictures themselves, as a worker wants it."""
+        return ShardJob(self.shard, self.variant, tuple(lights.refs(self.start, self.stop)))
+
+
 def shard_name(index: int) -> str:
     return f"train-{index:05d}"
 
 
-def shard_sizes(samples: int, samples_per_shard: int) -> list[int]:
-    """The fewest shards that hold at most `samples_per_shard` each, in sizes that differ by at most one."""
-    count = -(-samples // samples_per_shard)
-    return [samples // count + (index < samples % count) for index in range(count)]
-
-
-def plan_shards(refs: Sequence[LightRef], variants: int, samples_per_shard: int) -> list[ShardJob]:
-    """One job a shard: all shards of variant 0, then those of variant 1 ..., so more variants only append.
+def plan_shards(lights: int, variants: int, samples_per_shard: int) -> list[PlannedShard]:
+    """All shards of variant 0, then those of variant 1 ..., so that more variants only append shards.
 
     Args:
-        refs: the light pictures in canonical order.
+        lights: number of light pictures.
         variants: dark pictures per light picture, at least 1.
         samples_per_shard: upper limit, at least 1.
     """
-    jobs: list[ShardJob] = []
-    sizes = shard_sizes(len(refs), samples_per_shard)
+    shards: list[PlannedShard] = []
+    sizes = shard_sizes(lights, samples_per_shard)
     for variant in range(variants):
         start = 0
         for size in sizes:
-            jobs.append(ShardJob(shard_name(len(jobs)), variant, tuple(refs[start : start + size])))
+            shards.append(PlannedShard(shard_name(len(shards)), variant, start, start + size))
             start += size
-    return jobs
+    return shards

@@ -10,11 +10,12 @@ from dimmagen.contact_sheet import choose_rows, contact_sheet, jpeg_bytes, pair_
 from dimmagen.croissant import CROISSANT, croissant
 from dimmagen.jobs.resume import REJECTED, OutFolder
 from dimmagen.manifest import Manifest, Run, build_manifest
-from dimmagen.pairset import PairSet, read_pairs
+from dimmagen.pairset import PairSet, pair_tables
 from dimmagen.shards.parquet import write_rows
+from dimmagen.shards.schema import PAIR_SCHEMA
 from dimmagen.shards.writing import FileRecord, ShardRecord
 from dimmagen.sources.catalog import CATALOG_SCHEMA
-from dimmagen.statistics import statistics
+from dimmagen.statistics import Summary
 
 SHEET_PAIRS, SHEET_WIDTH = 6, 256
 _REJECTED_COLUMNS = (
@@ -51,12 +52,11 @@ def publish_set(
         command: that makes this set anywhere.
         lights_by_source: number of photos of each source.
         light_extensions: file types that the light pictures have.
-        rejected: rows of :data:`REJECTED_SCHEMA`, in any order.
+        rejected: rows of :data:`REJECTED_SCHEMA`, sorted by source, name and frame.
         shards: in plan order.
     """
-    rows = sorted(rejected, key=lambda row: (row["source"], row["name"], row["frame"]))
-    parquet = write_rows(storage.join(folder.out, REJECTED), rows, REJECTED_SCHEMA)
-    files = [FileRecord(REJECTED, len(parquet), images.sha256(parquet))]
+    left_out = write_rows(storage.join(folder.out, REJECTED), rejected, REJECTED_SCHEMA)
+    files = [FileRecord(REJECTED, left_out.bytes, left_out.sha256)]
     pairs = sum(shard.samples for shard in shards)
     document = croissant(
         name=f"dimmagen-{run.settings['profile']}-{run.fingerprint[:8]}",
@@ -66,12 +66,13 @@ def publish_set(
     )
     storage.atomic_write(storage.join(folder.out, CROISSANT), document)
     files.append(FileRecord(CROISSANT, len(document), images.sha256(document)))
-    manifest = build_manifest(run, command, lights_by_source, len(rows), shards, files)
-    made = PairSet(folder.out, manifest, read_pairs(folder.out, manifest))
-    views = pair_views(made, choose_rows(made.rows(), SHEET_PAIRS))
-    sheet = jpeg_bytes(contact_sheet(list(views), width=SHEET_WIDTH))
+    manifest = build_manifest(run, command, lights_by_source, left_out.rows, shards, files)
+    numbers, made = Summary(), PairSet(folder.out, manifest, PAIR_SCHEMA.empty_table())
+    tables = numbers.adding(pair_tables(folder.out, manifest))
+    shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
+    sheet = jpeg_bytes(contact_sheet(list(pair_views(made, shown)), width=SHEET_WIDTH))
     storage.atomic_write(storage.join(folder.out, SHEET), sheet)
-    text = card(manifest, light_extensions, statistics(made))
+    text = card(manifest, light_extensions, numbers.result(manifest))
     storage.atomic_write(storage.join(folder.out, CARD), text.encode())
     folder.finish(manifest)
     return manifest

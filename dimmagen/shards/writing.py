@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
-from dimmagen import images, storage
+from dimmagen import storage
 from dimmagen.shards.parquet import write_rows
 from dimmagen.shards.schema import PAIR_SCHEMA, sidecar
 
@@ -118,8 +118,8 @@ def write_pair_shard(
             rows.append(add_sample(tar, sample))
             on_sample()
         size, sha256 = tar.finish()
-    parquet = write_rows(storage.join(out, metadata_name(shard)), rows, PAIR_SCHEMA)
-    metadata = FileRecord(metadata_name(shard), len(parquet), images.sha256(parquet))
+    written = write_rows(storage.join(out, metadata_name(shard)), rows, PAIR_SCHEMA)
+    metadata = FileRecord(metadata_name(shard), written.bytes, written.sha256)
     return ShardRecord(tar_name(shard), len(rows), size, sha256, metadata)
 
 

@@ -155,7 +155,7 @@ def test_a_changed_manifest_of_a_mixhq(folder, tmp_path):
 
     def use():
         MixHQLights(str(place)).refs()
-        mixhq.finished_rows(str(place), inputs)
+        mixhq.finished_tally(str(place), inputs)
 
     path = place / "manifest.json"
     texts = [*mutants(json.loads(path.read_text())), *NO_OBJECTS]

@@ -1,37 +1,28 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dimmagen.jobs.plan import plan_shards, shard_sizes
-from dimmagen.lights import LightRef
-
-
-def references(count: int) -> list[LightRef]:
-    return [
-        LightRef(f"folder-{index:016x}", "folder", f"{index}.png", "0" * 64, "verbatim", "png", 8, 8, "{}")
-        for index in range(count)
-    ]
-
+from dimmagen.jobs.plan import plan_shards
+from dimmagen.shards.sizes import shard_sizes
 
 counts = st.integers(1, 60)
 
 
 @given(counts, st.integers(1, 70), st.integers(1, 4))
 def test_every_pair_is_planned_once_in_equal_shards_without_a_gap(lights, samples_per_shard, variants):
-    jobs = plan_shards(references(lights), variants, samples_per_shard)
+    shards = plan_shards(lights, variants, samples_per_shard)
 
-    assert [job.shard for job in jobs] == [f"train-{index:05d}" for index in range(len(jobs))]
-    planned = [(ref.key, job.variant) for job in jobs for ref in job.refs]
-    assert len(set(planned)) == len(planned) == lights * variants
-    sizes = [len(job.refs) for job in jobs]
+    assert [one.shard for one in shards] == [f"train-{index:05d}" for index in range(len(shards))]
+    planned = [(light, one.variant) for one in shards for light in range(one.start, one.stop)]
+    assert sorted(planned) == [(light, variant) for light in range(lights) for variant in range(variants)]
+    sizes = [len(one) for one in shards]
     assert max(sizes) <= samples_per_shard
     assert max(sizes) - min(sizes) <= 1
 
 
 @given(counts, st.integers(1, 70), st.integers(1, 3), st.integers(1, 3))
 def test_more_variants_only_append_shards(lights, samples_per_shard, variants, more):
-    refs = references(lights)
-    before = plan_shards(refs, variants, samples_per_shard)
-    after = plan_shards(refs, variants + more, samples_per_shard)
+    before = plan_shards(lights, variants, samples_per_shard)
+    after = plan_shards(lights, variants + more, samples_per_shard)
     assert after[: len(before)] == before
 
 

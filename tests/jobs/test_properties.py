@@ -70,16 +70,13 @@ def test_what_is_planned_is_present_and_hashed_in_equal_gapless_shards(
     folders, fresh, photos, size, variants
 ):
     out = fresh("out")
-    plan = plan_dataset(
-        open_lights([str(folders[photos])]),
-        build_dimmer,
-        PairSettings(variants=variants, samples_per_shard=size),
-    )
+    lights = open_lights([str(folders[photos])])
+    plan = plan_dataset(lights, build_dimmer, PairSettings(variants=variants, samples_per_shard=size))
     make(folders[photos], out, variants=variants, samples_per_shard=size)
-    planned = [f"{ref.key}-v{job.variant}" for job in plan.jobs for ref in job.refs]
+    planned = [f"{ref.key}-v{one.variant}" for one in plan.shards for ref in one.job(lights).refs]
     manifest = Manifest.load(str(out))
     assert len(planned) == photos * variants == manifest.counts.pairs
-    assert [f"shards/{job.shard}.tar" for job in plan.jobs] == [shard.name for shard in manifest.shards]
+    assert [f"shards/{one.shard}.tar" for one in plan.shards] == [shard.name for shard in manifest.shards]
     sizes = [shard.samples for shard in manifest.shards]
     assert max(sizes) <= size
     assert max(sizes) - min(sizes) <= 1
