@@ -129,8 +129,8 @@ def make_dataset(
         missing = [planned for planned in plan.shards if planned.shard not in complete]
         done_pairs = sum(record.samples for record in complete.values())
         progress.begin(len(plan.shards), plan.pairs, len(complete), done_pairs)
-        if not missing and folder.is_finished(plan.run):
-            return Manifest.load(folder.out)
+        if not missing and (manifest := folder.finished(plan.run)):
+            return manifest
         folder.begin(plan.run, complete)
         make_worker = partial(PairShardWorker, build_dimmer, folder.out, settings)
         build_worker = partial(build_on_node, plan.run, folder.out, make_worker)

@@ -244,8 +244,8 @@ def _write(
     shards = []
     with folder.locked():
         complete = folder.complete_shards(run, "if-possible")
-        if folder.is_finished(run):
-            return Manifest.load(folder.out)
+        if manifest := folder.finished(run):
+            return manifest
         folder.begin(run, complete)
         try:
             start = 0

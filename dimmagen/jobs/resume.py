@@ -67,11 +67,16 @@ class OutFolder:
             raise UsageError(_refusal(self.out, differences, len(previous.records)))
         return {name: record for name, record in previous.records.items() if self._is_intact(record)}
 
-    def is_finished(self, run: Run) -> bool:
-        """Whether a manifest of exactly this run is there."""
+    def finished(self, run: Run) -> Manifest | None:
+        """The manifest of exactly this run, if it is there; what a kill right behind it left is removed."""
         if not storage.exists(storage.join(self.out, MANIFEST)):
-            return False
-        return Manifest.load(self.out).run == run
+            return None
+        manifest = Manifest.load(self.out)
+        if manifest.run != run:
+            return None
+        self.remove_unfinished()
+        self._remove_state()
+        return manifest
 
     def is_begun(self, run: Run) -> bool:
         """Whether this folder, as it is seen from here, is the one that the run was begun in."""

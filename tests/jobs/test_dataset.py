@@ -10,6 +10,7 @@ from functools import partial
 import pyarrow.parquet as pq
 import pytest
 
+from dimmagen import storage
 from dimmagen.comparison import assert_same_dataset
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import DimmagenError, UsageError
@@ -147,6 +148,29 @@ def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resum
     (out / ".dimmagen/records/.train-00002.json.4711.tmp").write_bytes(b"{")
     make(photos, out, variants=2)
     assert_same_dataset(undisturbed, out)
+
+
+def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run_again(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    out, removed = tmp_path / "out", []
+
+    def remove_few(path):
+        if ".dimmagen/" in path and len(removed) == 2:
+            raise KeyboardInterrupt
+        removed.append(path)
+        storage_remove(path)
+
+    storage_remove = storage.remove
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "remove", remove_few)
+        with pytest.raises(KeyboardInterrupt):
+            make(photos, out, variants=2)
+    assert (out / "manifest.json").exists()
+    assert (out / ".dimmagen/run.json").exists()
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+    assert not (out / ".dimmagen").exists()
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "parquet"])
