@@ -12,6 +12,7 @@ _COMMANDS = {
     "build-mixhq": ("dimmagen.cli.build_mixhq:build_mixhq", "Select photos by the paper's rules into MixHQ."),
     "profile": ("dimmagen.cli.profile:profile", "Fit, list, show, import and evaluate camera profiles."),
     "dim": ("dimmagen.cli.dim:dim", "Make dark/light pairs as WebDataset shards."),
+    "plan": ("dimmagen.cli.plan:plan", "Forecast time, disk, memory and cost of a dim."),
     "verify": ("dimmagen.cli.verify:verify", "Check a finished data set against its manifest."),
     "replay": ("dimmagen.cli.replay:replay", "Make one pair anew and compare it."),
     "reproduce": ("dimmagen.cli.reproduce:reproduce", "Make a data set again from its manifest and compare."),

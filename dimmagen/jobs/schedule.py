@@ -1,0 +1,52 @@
+"""Shards on workers: how many rounds a run takes, and who has nothing to do in the last one.
+
+All shards of a set hold the same number of pairs, to within one, so that a run goes in rounds: each worker
+makes one shard, then the next. In the last round there may be fewer shards than workers.
+"""
+
+from dataclasses import dataclass
+
+MOST_IDLE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Some shards of equal work on some workers.
+
+    Attributes:
+        shards: at least 1.
+        workers: at least 1.
+    """
+
+    shards: int
+    workers: int
+
+    @property
+    def rounds(self) -> int:
+        return -(-self.shards // self.workers)
+
+    @property
+    def idle_workers(self) -> int:
+        """Without a shard in the last round."""
+        return -self.shards % self.workers
+
+    @property
+    def idle_share(self) -> float:
+        """Of the workers' time from the first shard to the last, in [0, 1)."""
+        return self.idle_workers / (self.rounds * self.workers)
+
+
+def better_samples_per_shard(photos: int, variants: int, workers: int, samples_per_shard: int) -> int | None:
+    """The fewest shards, none above the size asked for, which leave less than `MOST_IDLE` of the time idle.
+
+    Returns:
+        A `samples_per_shard`; None where there is none, as with fewer pairs than workers.
+    """
+    shards = -(-photos // samples_per_shard)  # of one variant
+    # From twenty rounds on less than a twentieth is idle whatever the shards' number: the search is short.
+    enough = max(shards, -(-20 * workers // variants))
+    for count in range(shards, min(photos, enough) + 1):
+        size = -(-photos // count)
+        if Schedule(-(-photos // size) * variants, workers).idle_share < MOST_IDLE:
+            return size
+    return None

@@ -1,0 +1,97 @@
+"""`plan` as a user types it."""
+
+import json
+
+import pytest
+
+from dimmagen.cli import main
+from tests.dataset_helpers import write_photos
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "photos", 4)
+
+
+@pytest.fixture
+def plan(capsys, monkeypatch, tmp_path, photos):
+    """Runs `dimmagen plan` in an empty folder; returns exit code, output and messages."""
+    monkeypatch.chdir(tmp_path)
+
+    def plan(*more):
+        arguments = ["plan", "--profile", "linear", "--source", photos, "--probe", 2, *more]
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return exit_.value.code, captured.out, captured.err
+
+    return plan
+
+
+def test_a_forecast_for_people_says_what_it_is_and_writes_nothing(plan, tmp_path):
+    code, out, _ = plan("--variants", 3, "--samples-per-shard", 2, "--workers", 4)
+    assert code == 0
+    for told in ("pairs", "12", "4 photos x 3", "shards", "2 of 4 workers idle", "A forecast from 2 pairs"):
+        assert told in out
+    assert "--samples-per-shard 1 leaves less than 5% idle" in out
+    assert "cost:" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forecast_for_programs_scaled_to_a_hundred_million_pairs_with_its_cost(plan, tmp_path):
+    more = ["--variants", 4, "--pairs", "100e6", "--workers", 1600, "--executor", "ray"]
+    code, out, _ = plan(*more, "--json", "-", "--price-per-core-hour", 0.04, "--price-per-gb-month", 0.02)
+    assert code == 0
+    figures = json.loads(out)
+    assert figures["pairs"] == 100_000_000
+    assert figures["photos"]["count"] == 25_000_000
+    assert figures["photos"]["estimated"]
+    assert figures["shards"] == 4 * 50_000
+    assert figures["workers"]["rounds"] == 125
+    assert figures["workers"]["idle_in_last_round"] == 0
+    assert figures["requests"]["reads"] == 100_000_000
+    low, expected, high = (figures["bytes"]["total"][name] for name in ("low", "expected", "high"))
+    assert low <= expected <= high
+    storage = figures["cost"]["storage_a_month"]["expected"]
+    assert storage == pytest.approx(expected / 1e9 * 0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_serial_executor_is_one_worker_and_a_file_takes_the_figures(plan, tmp_path):
+    code, out, _ = plan("--executor", "serial", "--workers", 8, "--json", "plan.json")
+    assert code == 0
+    assert "on one core" in out
+    figures = json.loads((tmp_path / "plan.json").read_text())
+    assert figures["workers"]["count"] == 1
+    assert figures["cost"] == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--pairs", "many"], "no whole number"),
+        (["--pairs", "0"], "no whole number"),
+        (["--pairs", "1.5"], "no whole number"),
+        (["--pairs", "nan"], "no whole number"),
+        (["--probe", "0"], "--probe"),
+        (["--price-per-core-hour", "-1"], "--price-per-core-hour"),
+        (["--price-per-gb-month", "x"], "--price-per-gb-month"),
+        (["--variants", "0"], "variants is 0"),
+        (["--samples-per-shard", "0"], "samples_per_shard is 0"),
+        (["--workers", "0"], "--workers"),
+        (["--executor", "other"], "--executor"),
+        (["--gamma", "1:2", "--ladder", "1,2"], "leave one of the two away"),
+        (["--profile", "no-such"], "no profile no-such"),
+        (["--model", "no-such"], "no model no-such"),
+        (["--source", "nowhere"], "nowhere"),
+        (["--json", "no/such/folder.json"], "--json"),
+        (["--shards", "out"], "--shards"),
+    ],
+)
+def test_a_mistake_is_told_with_exit_code_two_and_nothing_is_written(options, told, plan, tmp_path):
+    code, _, messages = plan(*options)
+    assert code == 2
+    assert told in messages
+    assert list(tmp_path.iterdir()) == []

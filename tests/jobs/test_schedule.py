@@ -1,0 +1,37 @@
+"""Who has nothing to do in the last round, against schedules that are played through."""
+
+import heapq
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dimmagen.jobs.plan import shard_sizes
+from dimmagen.jobs.schedule import MOST_IDLE, Schedule, better_samples_per_shard
+
+
+def played(shards: int, workers: int) -> list[int]:
+    """When each worker is finished: the next shard goes to whoever is free first and takes one round."""
+    ends = [0] * workers
+    for _ in range(shards):
+        heapq.heappush(ends, heapq.heappop(ends) + 1)
+    return sorted(ends)
+
+
+@given(st.integers(1, 200), st.integers(1, 40))
+def test_rounds_and_idle_workers_are_those_of_the_schedule_played_through(shards, workers):
+    ends = played(shards, workers)
+    schedule = Schedule(shards, workers)
+    assert schedule.rounds == ends[-1]
+    assert schedule.idle_workers == sum(end < ends[-1] for end in ends)
+    assert schedule.idle_share == sum(ends[-1] - end for end in ends) / (ends[-1] * workers)
+
+
+@given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 12), st.integers(1, 300))
+def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants, workers, asked):
+    def idle_share(shards):
+        return Schedule(shards, workers).idle_share
+
+    possible = {len(shard_sizes(photos, size)) * variants for size in range(1, min(asked, photos) + 1)}
+    good = [shards for shards in possible if idle_share(shards) < MOST_IDLE]
+    advised = better_samples_per_shard(photos, variants, workers, asked)
+    assert (advised and len(shard_sizes(photos, advised)) * variants) == min(good, default=None)
