@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dimmagen import dimming
 from dimmagen.errors import UsageError
 from dimmagen.profiles.camera import CameraModel
-from dimmagen.profiles.camera_torch import dim_picture
+from dimmagen.profiles.camera_torch import dim_pictures
 from dimmagen.profiles.dark_model import Draw
 
 
@@ -72,13 +72,13 @@ class Dimmer(nn.Module):
         if len(draws) != len(light):
             raise UsageError(f"{len(draws)} draws for {len(light)} pictures", "give one draw a picture")
         pixels = (light.detach() * 255).round().clamp(0, 255).to(torch.uint8)
-        dark = torch.stack([self._dim(picture, draw) for picture, draw in zip(pixels, draws, strict=True)])
-        return dark.to(light.dtype) / 255
+        return self._dim(pixels, draws).to(light.dtype) / 255
 
-    def _dim(self, light: Tensor, draw: Draw) -> Tensor:
-        """uint8 (3, H, W) -> uint8 (3, H, W), where it lies."""
+    def _dim(self, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
+        """uint8 (B, 3, H, W) -> uint8 (B, 3, H, W), where they lie."""
         model = self.offline.model
         if isinstance(model, CameraModel) and not model.compression:
-            return dim_picture(model, light, draw)
-        pixels = np.ascontiguousarray(light.permute(1, 2, 0).cpu().numpy())
-        return torch.tensor(self.offline.dim(pixels, draw)).permute(2, 0, 1).to(light.device)
+            return dim_pictures(model, lights, draws)
+        pixels = lights.permute(0, 2, 3, 1).cpu().numpy()
+        dark = [self.offline.dim(light, draw) for light, draw in zip(pixels, draws, strict=True)]
+        return torch.from_numpy(np.stack(dark)).permute(0, 3, 1, 2).to(lights.device)

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from dimmagen import images, lights
-from dimmagen.dimming import Dimmer
-from dimmagen.errors import DimmagenError
+from dimmagen.dimming import Dimmer, Draw
+from dimmagen.errors import DimmagenError, UnavailableError
 from dimmagen.jobs.plan import ShardJob
 from dimmagen.lights import Light, LightRef
 from dimmagen.shards.writing import Sample, ShardRecord, write_pair_shard
@@ -46,12 +47,29 @@ class PairShardWorker:
         build_dimmer: called once.
         out: folder or fsspec URL of the data set.
         settings: as planned.
+        device: `cpu`, or torch's name of the device that dims.
+        threads: where a device dims: that decode, and as many that encode.
+
+    Raises:
+        UsageError: the device is not there, or the model does not run there.
     """
 
-    def __init__(self, build_dimmer: BuildDimmer, out: str, settings: PairSettings) -> None:
+    def __init__(
+        self,
+        build_dimmer: BuildDimmer,
+        out: str,
+        settings: PairSettings,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> None:
         self.dimmer = build_dimmer()
         self.out = out
         self.settings = settings
+        self._samples = self._one_by_one
+        if device != "cpu":
+            from dimmagen.jobs.tensors import TensorDimmer  # imports torch, which other workers do without
+
+            self._samples = TensorDimmer(self.dimmer, settings, device, threads).samples
         use_one_thread()
 
     def __call__(self, job: ShardJob, on_pair: Callable[[], None] = lambda: None) -> ShardRecord:
@@ -63,12 +81,11 @@ class PairShardWorker:
         """
         return write_pair_shard(self.out, job.shard, self._samples(job), on_pair)
 
-    def _samples(self, job: ShardJob) -> Iterator[Sample]:
+    def _one_by_one(self, job: ShardJob) -> Iterator[Sample]:
         for ref in job.refs:
-            try:
-                yield make_pair(lights.load_light(ref), self.dimmer, job.variant, self.settings)
-            except Exception as error:
-                raise _named(error, ref, job.variant) from error
+            with naming(ref, job.variant):
+                sample = make_pair(lights.load_light(ref), self.dimmer, job.variant, self.settings)
+            yield sample
 
 
 def pair_key(light_key: str, variant: int) -> str:
@@ -77,10 +94,16 @@ def pair_key(light_key: str, variant: int) -> str:
 
 def make_pair(light: Light, dimmer: Dimmer, variant: int, settings: PairSettings) -> Sample:
     """One pair, from the light picture to the bytes and the row that are written: a pure function."""
+    draw = dimmer.draw(light.ref.key, variant, settings.seed)
+    return finish_pair(light, dimmer.dim(light.pixels, draw), draw, dimmer, variant, settings)
+
+
+def finish_pair(
+    light: Light, dark: np.ndarray, draw: Draw, dimmer: Dimmer, variant: int, settings: PairSettings
+) -> Sample:
+    """The second half of :func:`make_pair`: what is written of a light picture and its dark one."""
     ref = light.ref
     height, width, _ = light.pixels.shape
-    draw = dimmer.draw(ref.key, variant, settings.seed)
-    dark = dimmer.dim(light.pixels, draw)
     if dark.shape != light.pixels.shape:
         raise ValueError(f"the dimmer made {dark.shape} of {light.pixels.shape}")
     dark_file = IMAGE_FORMATS[settings.image_format](dark)
@@ -122,13 +145,19 @@ def use_one_thread() -> None:
             sys.modules[module].set_num_threads(1)
 
 
-def _named(error: Exception, ref: LightRef, variant: int) -> DimmagenError:
-    """The error of one pair as a message that says which pair, which picture, and what to do."""
-    reason = " ".join(str(error).split())
-    if not isinstance(error, DimmagenError):
-        reason = f"{type(error).__name__}: {reason}"
-    return DimmagenError(
-        f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
-        "put the source back as it was when the run began and run the same command again; "
-        "complete shards stay valid",
-    )
+@contextmanager
+def naming(ref: LightRef, variant: int) -> Iterator[None]:
+    """Any error inside the block becomes a message that says which pair, which picture, and what to do."""
+    try:
+        yield
+    except UnavailableError:
+        raise  # about a place, not about this picture
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if not isinstance(error, DimmagenError):
+            reason = f"{type(error).__name__}: {reason}"
+        raise DimmagenError(
+            f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
+            "put the source back as it was when the run began and run the same command again; "
+            "complete shards stay valid",
+        ) from error

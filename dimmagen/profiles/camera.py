@@ -148,10 +148,18 @@ class CameraModel:
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
+        return self.develop(self.expose(light, draw))
+
+    def expose(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        """What the sensor gives, before the picture is stored; shapes as :meth:`dim`."""
         out = np.empty_like(light)
         arguments = (*self.kernel_arguments(draw), *split_key(draw.noise_seed), out)
         kernel.dim_picture(np.ascontiguousarray(light), *arguments)
-        return through_jpeg(out, self.compression) if self.compression else out
+        return out
+
+    def develop(self, exposed: np.ndarray) -> np.ndarray:
+        """What storing as JPEG makes of it, where the camera does that; shapes as :meth:`dim`."""
+        return through_jpeg(exposed, self.compression) if self.compression else exposed
 
     @property
     def compression(self) -> int:

@@ -4,7 +4,7 @@ The kernel is 32-bit integer arithmetic on purpose; here the same numbers lie in
 gives the bits that the shards have. Philox words are kept in [0, 2**32).
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ _LOW = 0xFFFFFFFF
 _MASK = 0xFFFF
 
 
-def philox4x32(c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: int, k1: int) -> tuple[Tensor, ...]:
+def philox4x32(
+    c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: Tensor | int, k1: Tensor | int
+) -> tuple[Tensor, ...]:
     """Philox4x32-10 (Salmon et al., SC 2011): broadcasting int64 tensors of 32-bit words -> four."""
     for _ in range(10):
         high0, low0 = _product(_M0, c0)
@@ -38,57 +40,57 @@ def _product(factor: int, word: Tensor) -> tuple[Tensor, Tensor]:
     return middle >> 16, ((middle & _MASK) << 16) | (lower & _MASK)
 
 
-class _Arguments(NamedTuple):
-    """Those of the kernel, as int64 tensors."""
-
-    level: Tensor
-    sigma: Tensor
-    mix: Tensor
-    taps: Tensor
-    table: Tensor
-
-
-def dim_picture(model: CameraModel, light: Tensor, draw: Draw) -> Tensor:
-    """Dim one picture with the bits of :meth:`CameraModel.dim` of a model without compression.
+def dim_pictures(model: CameraModel, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Dim pictures of one size with the bits of :meth:`CameraModel.expose` for each.
 
     Args:
-        light: uint8 (3, H, W), RGB, on any device.
+        lights: uint8 (B, 3, H, W), RGB, on any device.
+        draws: one a picture.
 
     Returns:
-        uint8 (3, H, W) on the same device.
+        uint8 (B, 3, H, W) on the same device.
     """
-    level, sigma, mix, taps, spatial, table = model.kernel_arguments(draw)
-    arrays = (level, sigma, mix, taps, table)
-    arguments = _Arguments(*(torch.from_numpy(a.astype(np.int64)).to(light.device) for a in arrays))
-    key = [int(word) for word in split_key(draw.noise_seed)]
-    _, height, width = light.shape
+    device = lights.device
+    each = [model.kernel_arguments(draw) for draw in draws]
+    mix, taps, spatial, table = (each[0][index] for index in range(2, 6))  # equal for all draws
+    level, sigma = (_tensor(np.stack([one[index] for one in each]), device) for index in (0, 1))
+    keys = np.array([split_key(draw.noise_seed) for draw in draws], np.int64)
+    low, high = (_tensor(keys[:, word], device)[:, None, None] for word in (0, 1))
+    count, _, height, width = lights.shape
+    quantiles = _tensor(table, device)
     if spatial:
-        normals = _filtered(_normals(-1, height + 1, width, arguments.table, key), arguments.taps)
+        normals = _filtered(_normals(-1, height + 1, width, quantiles, low, high), _tensor(taps, device))
     else:
-        normals = _normals(0, height, width, arguments.table, key)[:, :, 1:-1]
-    noise = (arguments.mix[:, :, None, None] * normals).sum(1) >> MIX_BITS
-    levels = light.reshape(3, -1).long()
-    mean, scale = (table.gather(1, levels).view(light.shape) for table in (arguments.level, arguments.sigma))
+        normals = _normals(0, height, width, quantiles, low, high)[:, :, :, 1:-1]
+    mixed = _tensor(mix, device)[:, :, None, None]
+    noise = sum(mixed[:, normal] * normals[:, normal, None] for normal in range(3)) >> MIX_BITS
+    levels = lights.reshape(count, 3, -1).long()
+    mean, scale = (table.gather(2, levels).view(lights.shape) for table in (level, sigma))
     dark = (mean + scale * noise + (1 << (LEVEL_BITS - 1))) >> LEVEL_BITS
     return dark.clamp_(0, 255).to(torch.uint8)
 
 
-def _normals(top: int, bottom: int, width: int, table: Tensor, key: list[int]) -> Tensor:
-    """Standard normals of rows top .. bottom - 1, columns -1 .. width: int64 (3, rows, width + 2), 2**-12.
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(values.astype(np.int64)).to(device)
 
-    One Philox block gives two neighbouring columns three 16-bit uniforms each.
+
+def _normals(top: int, bottom: int, width: int, table: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Standard normals of rows top .. bottom - 1, columns -1 .. width: int64 (B, 3, rows, width + 2), 2**-12.
+
+    One Philox block gives two neighbouring columns three 16-bit uniforms each. `low` and `high` are the keys'
+    words, int64 (B, 1, 1).
     """
     rows = torch.arange(top, bottom, device=table.device)[:, None] & _LOW
-    blocks = torch.arange((width + 3) // 2, device=table.device)[None]
+    blocks = torch.arange((width + 3) // 2, device=table.device)
     zero = torch.zeros_like(blocks)
-    a, b, c, _ = philox4x32(blocks, rows, zero, zero, *key)
+    a, b, c, _ = philox4x32(blocks, rows, zero, zero, low, high)
     left, right = (a & _MASK, a >> 16, b & _MASK), (b >> 16, c & _MASK, c >> 16)
-    uniforms = torch.stack([torch.stack(left), torch.stack(right)], -1)  # (3, rows, blocks, 2)
-    return table[uniforms.flatten(2)[:, :, : width + 2]]
+    uniforms = torch.stack([torch.stack(left, 1), torch.stack(right, 1)], -1)  # (B, 3, rows, blocks, 2)
+    return table[uniforms.flatten(3)[..., : width + 2]]
 
 
 def _filtered(normals: Tensor, taps: Tensor) -> Tensor:
-    """The three-tap filter across, then down: (3, H + 2, W + 2) -> (3, H, W); rounds as the kernel does."""
+    """The three-tap filter across, then down: (B, 3, H + 2, W + 2) -> (B, 3, H, W); rounds as the kernel."""
     side, centre = (taps[[0, 1, 1], column, None, None] for column in (0, 1))
-    across = (side * (normals[:, :, :-2] + normals[:, :, 2:]) + centre * normals[:, :, 1:-1]) >> MIX_BITS
-    return (side * (across[:, :-2] + across[:, 2:]) + centre * across[:, 1:-1]) >> MIX_BITS
+    across = (side * (normals[..., :-2] + normals[..., 2:]) + centre * normals[..., 1:-1]) >> MIX_BITS
+    return (side * (across[..., :-2, :] + across[..., 2:, :]) + centre * across[..., 1:-1, :]) >> MIX_BITS

@@ -27,10 +27,13 @@ def test_philox_words_are_those_of_the_kernel(device):
 @pytest.mark.parametrize("size", [(1, 1), (37, 52), (64, 53)])
 @pytest.mark.parametrize("without", [(), ("spatial",), ("spatial", "tails", "correlation"), ("response",)])
 def test_tensors_give_the_pixels_of_the_kernel(device, size, without):
-    light = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    lights = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
     model = camera().switched_off(*without)
-    for noise_seed in (1, 2**63 - 1, 0xFFFFFFFF00000000 >> 1):
-        draw = Draw(gamma=1.7, tau=2.0, exposure=0.8, noise_seed=noise_seed)
-        tensor = torch.from_numpy(light).permute(2, 0, 1).to(device)
-        dark = camera_torch.dim_picture(model, tensor, draw).permute(1, 2, 0).cpu().numpy()
-        assert np.array_equal(dark, model.dim(light, draw))
+    seeds = (1, 2**63 - 1, 0xFFFFFFFF00000000 >> 1)
+    draws = [
+        Draw(gamma=1.7 - index / 2, tau=2.0, exposure=0.8, noise_seed=s) for index, s in enumerate(seeds)
+    ]
+    tensor = torch.from_numpy(lights).permute(0, 3, 1, 2).to(device)
+    dark = camera_torch.dim_pictures(model, tensor, draws).permute(0, 2, 3, 1).cpu().numpy()
+    for light, draw, ours in zip(lights, draws, dark, strict=True):
+        assert np.array_equal(ours, model.expose(light, draw))
