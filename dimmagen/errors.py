@@ -25,3 +25,13 @@ class UsageError(DimmagenError):
     """The command was asked for something that cannot be: wrong option, unknown name, missing folder."""
 
     exit_code = 2
+
+
+class UnavailableError(DimmagenError):
+    """A place does not answer. This says nothing about what lies there: it must never be told as damage."""
+
+
+class RefusedError(UnavailableError, UsageError):
+    """A place refuses us: no such bucket, wrong credentials, or no right to do this."""
+
+    exit_code = 2

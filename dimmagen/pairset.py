@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Literal
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -73,9 +72,8 @@ class PairSet:
 
     def _range(self, row: Mapping, start: int, size: int) -> bytes:
         path = storage.join(self.out, row["shard"])
-        filesystem, place = fsspec.core.url_to_fs(path)
         try:
-            return filesystem.cat_file(place, start=start, end=start + size)
+            return storage.read_range(path, start, size)
         except FileNotFoundError:
             raise DimmagenError(f"{path} is missing", "copy the data set again") from None
 

@@ -1,7 +1,9 @@
 """Files that are either complete or absent, on a local disk or behind an fsspec URL.
 
 A local file is written under a temporary name in its own folder, flushed to the disk and renamed; elsewhere
-it is made locally and sent as one upload. Nothing is published when the writer fails.
+it is made locally and sent as one upload. Nothing is published when the writer fails. What S3 needs beyond
+fsspec is in :mod:`dimmagen.s3`; there, every function below raises UnavailableError when the last try of a
+request has failed, and RefusedError where credentials, rights or the bucket are missing.
 """
 
 import errno
@@ -20,7 +22,8 @@ from typing import Any, BinaryIO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from dimmagen.errors import DimmagenError
+from dimmagen import s3
+from dimmagen.errors import DimmagenError, UsageError
 
 _UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -36,21 +39,16 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises:
         DimmagenError: the disk is full, or the place cannot be written.
     """
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    filesystem, place = _open_filesystem(path)
+    local = isinstance(filesystem, LocalFileSystem)
     try:
-        if isinstance(filesystem, LocalFileSystem):
-            with _local_writer(Path(place)) as file:
-                yield file
-        else:
-            with tempfile.NamedTemporaryFile() as spool:
-                yield cast(BinaryIO, spool)
-                spool.flush()
-                filesystem.makedirs(filesystem._parent(place), exist_ok=True)
-                filesystem.put_file(spool.name, place)  # one upload: shown whole or not at all
+        with _local_writer(Path(place)) if local else _remote_writer(filesystem, place) as file:
+            yield file
     except OSError as error:
         if error.errno in _DISK_FULL:
+            where = "" if local else f" at {tempfile.gettempdir()}"
             raise DimmagenError(
-                f"the disk is full: {path} could not be written",
+                f"the disk is full{where}: {path} could not be written",
                 "free some space and run the same command again; what is complete stays valid",
             ) from error
         if isinstance(error, PermissionError) and error.filename:
@@ -78,6 +76,16 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
+@contextmanager
+def _remote_writer(filesystem: Any, place: str) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as spool:  # without a name, so that a kill leaves nothing
+        yield cast(BinaryIO, spool)
+        spool.flush()
+        if not isinstance(filesystem, s3.S3):
+            filesystem.makedirs(filesystem._parent(place), exist_ok=True)
+        filesystem.put_file(f"/dev/fd/{spool.fileno()}", place)
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename last through a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -94,8 +102,14 @@ def atomic_write(path: str | os.PathLike, data: bytes) -> None:
 
 
 def remove_unfinished(folder: str | os.PathLike) -> list[str]:
-    """Remove what a killed run left under temporary names in one folder; returns the names removed."""
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(folder))
+    """Remove what a killed run left in one folder under temporary names, or as uploads that never ended.
+
+    Returns:
+        The names of the temporary files, or of those that were being uploaded.
+    """
+    filesystem, place = _open_filesystem(folder)
+    if isinstance(filesystem, s3.S3):
+        return filesystem.abort_uploads(place)
     if not isinstance(filesystem, LocalFileSystem) or not os.path.isdir(place):
         return []
     names = sorted(filter(is_unfinished, os.listdir(place)))
@@ -109,33 +123,73 @@ def is_unfinished(name: str) -> bool:
     return bool(_UNFINISHED.fullmatch(name))
 
 
+def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
+    """What reads and writes at a local path or an fsspec URL, and the place there.
+
+    Raises:
+        UsageError: the URL is of no known kind, or the package for its kind is not installed.
+    """
+    text = os.fspath(path)
+    if text.startswith(s3.SCHEMES):
+        return s3.S3(), text.split("://", 1)[1].rstrip("/")
+    try:
+        return fsspec.core.url_to_fs(text)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{text} cannot be opened ({error})", "install the package that it needs") from None
+
+
 def join(root: str | os.PathLike, *parts: str) -> str:
     """A path below a folder or an fsspec URL."""
     return "/".join([os.fspath(root).rstrip("/"), *parts])
 
 
 def exists(path: str | os.PathLike) -> bool:
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    filesystem, place = _open_filesystem(path)
     return filesystem.exists(place)
 
 
 def is_folder(path: str | os.PathLike) -> bool:
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    filesystem, place = _open_filesystem(path)
     return filesystem.isdir(place)
+
+
+def is_file(path: str | os.PathLike) -> bool:
+    filesystem, place = _open_filesystem(path)
+    return filesystem.isfile(place)
 
 
 def list_names(folder: str | os.PathLike) -> list[str]:
     """Sorted names of a folder's entries; empty when there is no such folder."""
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(folder))
+    filesystem, place = _open_filesystem(folder)
     if not filesystem.isdir(place):
         return []
     return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False))
 
 
+def find_files(folder: str) -> list[tuple[str, int]]:
+    """Name below the folder, and size in bytes, of every file behind an fsspec URL, in no certain order."""
+    filesystem, place = _open_filesystem(folder)
+    if isinstance(filesystem, s3.S3):
+        sizes = filesystem.find(place)
+    else:
+        found = filesystem.find(place, detail=True)
+        sizes = {name: info["size"] or 0 for name, info in found.items() if info["type"] == "file"}
+    return [(os.path.relpath(name, place), size) for name, size in sizes.items()]
+
+
 def read(path: str | os.PathLike) -> bytes:
     """The bytes of a file. Raises FileNotFoundError when there is none."""
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    filesystem, place = _open_filesystem(path)
     return filesystem.cat_file(place)
+
+
+def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
+    """Some bytes of a file, by one request; fewer where it ends earlier.
+
+    Raises FileNotFoundError when there is none.
+    """
+    filesystem, place = _open_filesystem(path)
+    return filesystem.cat_file(place, start=offset, end=offset + size)
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
@@ -166,15 +220,15 @@ def _finite(text: str) -> float:
 
 def open_binary(path: str | os.PathLike) -> BinaryIO:
     """A file for reading at random places."""
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    filesystem, place = _open_filesystem(path)
     return cast(BinaryIO, filesystem.open(place, "rb"))
 
 
 def remove(path: str | os.PathLike) -> None:
     """Remove a file, or a folder that is empty; nothing happens when there is none."""
-    filesystem, place = fsspec.core.url_to_fs(os.fspath(path))
+    filesystem, place = _open_filesystem(path)
     with suppress(FileNotFoundError):
-        if filesystem.isdir(place):
+        if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
             filesystem.rmdir(place)
         else:
             filesystem.rm_file(place)
@@ -188,4 +242,4 @@ def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:
 
 
 def is_local(path: str | os.PathLike) -> bool:
-    return isinstance(fsspec.core.url_to_fs(os.fspath(path))[0], LocalFileSystem)
+    return isinstance(_open_filesystem(path)[0], LocalFileSystem)

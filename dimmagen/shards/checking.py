@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dimmagen import images, storage
-from dimmagen.errors import DimmagenError
+from dimmagen.errors import DimmagenError, UnavailableError
 from dimmagen.shards.parquet import read_rows
 from dimmagen.shards.reading import Member, members, read_at
 from dimmagen.shards.schema import PAIR_SCHEMA, sidecar
@@ -50,6 +50,8 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     faults += check_file(out, record.metadata)
     try:
         rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMA)
+    except UnavailableError:
+        raise
     except DimmagenError as error:
         return ShardCheck([], [*faults, Fault(record.metadata.name, error.what)])
     if len(rows) != record.samples:
@@ -74,6 +76,8 @@ def _read_members(file, name: str) -> tuple[list[Member], list[Fault]]:
     try:
         for member in members(file, name):
             found.append(member)
+    except UnavailableError:
+        raise
     except DimmagenError as error:
         return found, [Fault(name, error.what.removeprefix(f"{name}: "))]
     return found, []

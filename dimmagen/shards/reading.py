@@ -52,5 +52,4 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 def read_member(out: str, shard_tar: str, offset: int, size: int) -> bytes:
     """One member's data out of a data set, without reading the rest of its shard."""
-    with storage.open_binary(storage.join(out, shard_tar)) as file:
-        return read_at(file, offset, size)
+    return storage.read_range(storage.join(out, shard_tar), offset, size)

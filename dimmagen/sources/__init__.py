@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import fsspec
-
+from dimmagen import storage
 from dimmagen.errors import UsageError
 from dimmagen.sources.base import Source
 from dimmagen.sources.clic import Clic
@@ -49,7 +48,7 @@ class SourceSpec:
             return cls(name, path)
         if text in SOURCES:
             raise UsageError(f"--source {text} needs a path", f"write {text}=PATH")
-        if separator and not fsspec.core.url_to_fs(text)[0].exists(text):
+        if separator and not storage.exists(text):
             raise UsageError(f"there is no source {name!r}", f"known are {', '.join(SOURCES)}")
         return cls("folder", text)
 

@@ -53,10 +53,9 @@ def list_entries(path: str) -> list[Entry]:
         UsageError: there is nothing at the path, or it is no folder and no archive that can be read.
         DimmagenError: the archive is broken or cut off.
     """
-    filesystem, place = fsspec.core.url_to_fs(path)
-    if filesystem.isdir(place):
+    if storage.is_folder(path):
         entries = _folder_entries(path)
-    elif filesystem.isfile(place):
+    elif storage.is_file(path):
         entries = _archive_entries(path)
     elif "://" not in path and _GLOB.search(path):
         entries = _glob_entries(path)
@@ -85,10 +84,8 @@ def _archive_entries(path: str) -> Iterator[Entry]:
 
 def _folder_entries(path: str) -> Iterator[Entry]:
     if "://" in path:
-        filesystem, place = fsspec.core.url_to_fs(path)
-        for name, info in filesystem.find(place, detail=True).items():
-            url = filesystem.unstrip_protocol(name)
-            yield Entry(os.path.relpath(name, place), info["size"] or 0, {"kind": "file", "path": url})
+        for name, size in storage.find_files(path):
+            yield Entry(name, size, {"kind": "file", "path": storage.join(path, name)})
         return
     root = os.path.abspath(path)
     visited = set()
@@ -196,8 +193,7 @@ def read_entry(locator: dict[str, Any]) -> bytes:
 
 def _read_range(path: str, offset: int, size: int | None) -> bytes:
     if "://" in path:
-        filesystem, place = fsspec.core.url_to_fs(path)
-        data = filesystem.cat_file(place, offset, None if size is None else offset + size)
+        data = storage.read(path) if size is None else storage.read_range(path, offset, size)
     else:
         with open(path, "rb", buffering=0) as file:
             file.seek(offset)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from dimmagen import images
-from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.rules import Verdict, rejected
 from dimmagen.sources import SourceSpec
 from dimmagen.sources.base import Examined
@@ -108,6 +108,8 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
     if verdict.accepted:
         try:
             data = read_entry(entry.locator)
+        except UnavailableError:  # a row depends on the candidate, not on the network
+            raise
         except DimmagenError:  # its message names the place, and the catalog names none
             verdict = rejected("unreadable", "is damaged in its archive, or cannot be opened")
     if not verdict.accepted:

@@ -1,0 +1,136 @@
+"""An S3 server on this machine's loopback whose requests are counted, and can be made to fail."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+Answer = Callable[[dict, Callable], Iterable[bytes]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: method, `/bucket/key`, and the names in its query."""
+
+    method: str
+    path: str
+    query: frozenset[str]
+
+    @property
+    def operation(self) -> str:
+        """As S3 calls it."""
+        if self.method == "PUT":
+            return "UploadPart" if "partNumber" in self.query else "PutObject"
+        if self.method == "POST":
+            return "CreateMultipartUpload" if "uploads" in self.query else "CompleteMultipartUpload"
+        if self.method == "DELETE":
+            return "AbortMultipartUpload" if "uploadId" in self.query else "DeleteObject"
+        if self.method == "HEAD":
+            return "HeadObject"
+        if "uploads" in self.query:
+            return "ListMultipartUploads"
+        return "ListObjects" if "list-type" in self.query else "GetObject"
+
+
+@dataclass
+class Fault:
+    """What becomes of the next `times` requests for one operation on keys that hold `key`."""
+
+    answer: Answer
+    operation: str
+    key: str = ""
+    times: int = 1
+    met: int = 0
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: object) -> None:
+        pass
+
+
+@dataclass
+class S3Server:
+    """moto behind a WSGI layer; `with S3Server() as server` has it listen at `server.url`."""
+
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+    def __enter__(self) -> "S3Server":
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._lock = threading.Lock()
+        self._server = make_server("127.0.0.1", 0, self._respond, threaded=True, request_handler=_Quiet)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+    def fail(self, answer: Answer, operation: str, key: str = "", times: int = 1) -> Fault:
+        fault = Fault(answer, operation, key, times)
+        self.faults.append(fault)
+        return fault
+
+    def counts(self) -> dict[str, int]:
+        """Requests since the last call, by operation."""
+        with self._lock:
+            operations = [request.operation for request in self.requests]
+            self.requests.clear()
+        return {name: operations.count(name) for name in sorted(set(operations))}
+
+    def _respond(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        query = frozenset(parse_qs(environ["QUERY_STRING"], keep_blank_values=True))
+        request = Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], query)
+        with self._lock:
+            self.requests.append(request)
+            fault = next((one for one in self.faults if self._meets(one, request)), None)
+            if fault:
+                fault.met += 1
+        if fault:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return fault.answer(environ, start_response)
+        return self._moto(environ, start_response)
+
+    def _meets(self, fault: Fault, request: Request) -> bool:
+        return fault.met < fault.times and fault.operation == request.operation and fault.key in request.path
+
+    def half(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        """The headers of the whole answer and half of its body; then the connection is closed."""
+        body = b"".join(self._moto(environ, start_response))
+        return [body[: len(body) // 2]]
+
+
+def error(status: str, code: str) -> Answer:
+    """An answer in S3's form, such as `error("503 Slow Down", "SlowDown")`."""
+
+    def answer(environ: dict, start_response: Callable) -> Iterable[bytes]:
+        start_response(status, [("Content-Type", "application/xml")])
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []
+        return [f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()]
+
+    return answer
+
+
+def reset(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+    """No answer: the connection is closed."""
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError
+
+
+def hang(seconds: float) -> Answer:
+    """An answer that comes late."""
+
+    def answer(environ: dict, start_response: Callable) -> Iterable[bytes]:
+        time.sleep(seconds)
+        return error("503 Slow Down", "SlowDown")(environ, start_response)
+
+    return answer
