@@ -1,0 +1,51 @@
+"""Real photos for the benchmarks: those of the shared data where they lie, else those a dependency ships."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.figures import Options
+from dimmagen.lights import LightRef, load_light, open_lights
+
+SOURCES = {
+    "coco": "sources/coco",
+    "clic": "sources/clic",
+    "imagenet": "sources/imagenet",
+    "lol": "lol/high_only",
+}
+
+
+def sources(options: Options) -> list[str]:
+    """For `--source`."""
+    found = [
+        f"{name}={options.data / path}" for name, path in SOURCES.items() if (options.data / path).is_dir()
+    ]
+    return found or ["sample"]
+
+
+def lights(options: Options, most: int | None = None) -> list[LightRef]:
+    """Accepted photos, in canonical order."""
+    return list(open_lights(sources(options)).refs())[:most]
+
+
+def write_tiled(options: Options, folder: Path, megapixels: float, count: int) -> Path:
+    """Different JPEG files of a size, tiled from real photos: no camera's photos of that size are at hand."""
+    folder.mkdir(parents=True, exist_ok=True)
+    width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
+    height = round(megapixels * 1e6 / width)
+    for number, tile in zip(range(count), _tiles(options), strict=False):
+        across, down = -(-width // tile.shape[1]) + 1, -(-height // tile.shape[0])
+        shift = (37 * number) % tile.shape[1]  # the same photo again is another file
+        picture = np.tile(tile, (down, across, 1))[:height, shift : shift + width]
+        Image.fromarray(picture).save(folder / f"{number:05d}.jpg", quality=92)
+    return folder
+
+
+def _tiles(options: Options) -> Iterator[np.ndarray]:
+    references = lights(options, 8)
+    number = 0
+    while True:
+        yield load_light(references[number % len(references)]).pixels
+        number += 1
