@@ -28,7 +28,7 @@ def build_on_node(run: Run, out: str, build_worker: Callable[[], Worker]) -> Wor
     if differences := changes(run, Run(run.settings, environment())):
         lines = "".join(f"\n    {difference}" for difference in differences)
         raise DimmagenError(
-            f"this machine is of another class than the one that began the run, its shards may differ:{lines}\n"
+            f"this machine is of another class than the run's, so its shards may differ:{lines}\n"
             "Install the same versions on every node, and run on one kind of processor"
         )
     if not OutFolder(out).is_begun(run):

@@ -10,7 +10,7 @@ import torch
 
 from dimmagen import storage
 from dimmagen.errors import DimmagenError
-from dimmagen.jobs.executors import connected_ray
+from dimmagen.jobs.cluster import connected_ray
 from dimmagen.training.checkpoints import Resume
 from dimmagen.training.ranks import Ranks
 from dimmagen.training.session import Session, run_session

@@ -1,0 +1,76 @@
+"""Runs in a process of their own: `python -m tests.jobs.ray_runs` sleeps on a Ray cluster and says where."""
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dimmagen.cli import main
+from dimmagen.jobs import cluster, dataset
+from dimmagen.jobs.executors import run_ray
+
+
+@dataclass(frozen=True)
+class Nap:
+    shard: str
+    seconds: float
+
+
+def nap(job: Nap, on_pair) -> dict:
+    import ray
+
+    began = time.time()
+    time.sleep(job.seconds)
+    on_pair()
+    node = ray.get_runtime_context().get_node_id()
+    return {"shard": job.shard, "node": node, "actor": os.getpid(), "began": began, "ended": time.time()}
+
+
+def build_napper():
+    return nap
+
+
+def naps() -> None:
+    """Print a record of each job, and the pairs that were told."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--address")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=0.1)
+    parser.add_argument("--until-nodes", type=int, default=1_000, help="have worked, no more jobs are given")
+    options = parser.parse_args()
+    records: list[dict] = []
+
+    def jobs() -> Iterator[Nap]:
+        for index in itertools.islice(itertools.count(), options.jobs):
+            if len({record["node"] for record in records}) >= options.until_nodes:
+                return
+            yield Nap(f"train-{index:05d}", options.seconds)
+
+    told: list[int] = []
+    run = run_ray(build_napper, jobs(), told.append, options.workers, options.address)
+    for _, record in run:
+        records.append(record)
+    json.dump({"records": records, "pairs": sum(told)}, sys.stdout)
+
+
+def impatient_dim(*arguments: str) -> None:
+    """`dimmagen dim` that gives a lost head one second."""
+    cluster._PATIENCE_SECONDS = 1.0
+    main(["dim", *arguments])
+
+
+def dim_of_another_class(*arguments: str) -> None:
+    """`dimmagen dim` on a machine that has another numpy than the nodes."""
+    real = dataset.environment()
+    other = {**real, "versions": {**real["versions"], "numpy": "1.0"}}
+    dataset.environment = lambda: other
+    main(["dim", *arguments])
+
+
+if __name__ == "__main__":
+    naps()
