@@ -48,6 +48,19 @@ def test_leftovers_of_a_killed_run_are_recognised_and_nothing_else_is_touched(tm
     assert sorted(os.listdir(tmp_path)) == [".hidden", "train-00000.tar", "x.tmp"]
 
 
+def test_two_hosts_with_equal_process_ids_never_share_an_unfinished_file(tmp_path):
+    """A node that was cut off still writes the shard that is made again elsewhere: the last whole one stays."""
+    with storage.atomic_writer(tmp_path / "a.tar") as cut_off:
+        cut_off.write(b"half of ")
+        with storage.atomic_writer(tmp_path / "a.tar") as again:
+            again.write(b"half of it, whole")
+            assert len(list(filter(storage.is_unfinished, os.listdir(tmp_path)))) == 2
+        assert (tmp_path / "a.tar").read_bytes() == b"half of it, whole"
+        cut_off.write(b"it, whole")
+    assert (tmp_path / "a.tar").read_bytes() == b"half of it, whole"
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
 def test_an_object_store_gets_one_complete_upload_and_nothing_from_a_failed_writer():
     root = "memory://dimmagen-storage-test"
     storage.atomic_write(storage.join(root, "shards", "a.tar"), b"whole")

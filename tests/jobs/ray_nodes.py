@@ -86,6 +86,6 @@ class RayNodes:
 
     def _wait_for(self, node: subprocess.Popen) -> None:
         log = self._log(self.nodes.index(node))
-        wait_for(lambda: "Ray runtime started" in log.read_text(), node)
+        wait_for(lambda: "This command will now block" in log.read_text(), node)
         assert node.poll() is None, log.read_text()
         self.address = Path(self._places[-1], "ray_current_cluster").read_text().strip()
