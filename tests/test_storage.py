@@ -49,7 +49,7 @@ def test_leftovers_of_a_killed_run_are_recognised_and_nothing_else_is_touched(tm
 
 
 def test_two_hosts_with_equal_process_ids_never_share_an_unfinished_file(tmp_path):
-    """A node that was cut off still writes the shard that is made again elsewhere: the last whole one stays."""
+    """A node that was cut off still writes the shard that is made again elsewhere: each file is whole."""
     with storage.atomic_writer(tmp_path / "a.tar") as cut_off:
         cut_off.write(b"half of ")
         with storage.atomic_writer(tmp_path / "a.tar") as again:
