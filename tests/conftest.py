@@ -25,3 +25,47 @@ def pair_set(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pair_set")
     make(write_photos(folder / "photos", 6), folder / "out", variants=2)
     return folder / "out"
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """An S3 server on this machine; skips, saying so, where its packages are not installed."""
+    for package in ("moto", "flask", "flask_cors", "s3fs", "boto3"):
+        pytest.importorskip(package, reason=f"no {package}: pip install 'dimmagen[s3]' 'moto[server]'")
+    from tests.s3_server import S3Server
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server, monkeypatch):
+    """An empty bucket on that server, with the environment that leads to it."""
+    from tests.s3_server import Bucket
+
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_MAX_ATTEMPTS", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3_server.faults.clear()
+    s3_server.buckets += 1
+    _forget_s3_clients()
+    yield Bucket(s3_server, f"bucket-{s3_server.buckets}")
+    s3_server.faults.clear()
+    _forget_s3_clients()
+
+
+def _forget_s3_clients() -> None:
+    """s3fs keeps its clients, and with them the credentials and tries of another test."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()

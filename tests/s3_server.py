@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -60,6 +61,7 @@ class S3Server:
 
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    buckets: int = 0
 
     def __enter__(self) -> "S3Server":
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -134,3 +136,49 @@ def hang(seconds: float) -> Answer:
         return error("503 Slow Down", "SlowDown")(environ, start_response)
 
     return answer
+
+
+class Bucket:
+    """A bucket of the server, seen past dimmagen with Amazon's own client."""
+
+    def __init__(self, server: S3Server, name: str) -> None:
+        import boto3
+
+        self.server = server
+        self.name = name
+        self.url = f"s3://{name}"
+        self.client = boto3.client("s3")
+        self.client.create_bucket(Bucket=name)
+        server.counts()
+
+    def put(self, key: str, data: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=data)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def uploads(self) -> list[str]:
+        """Keys of uploads that were begun and neither completed nor aborted."""
+        found = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
+        return [upload["Key"] for upload in found]
+
+    def begin_upload(self, key: str) -> None:
+        """What a process leaves that is killed between two parts."""
+        begun = self.client.create_multipart_upload(Bucket=self.name, Key=key)
+        self.client.upload_part(
+            Bucket=self.name, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"part"
+        )
+
+    def upload(self, folder: Path, key: str) -> str:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.put(f"{key}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        return f"{self.url}/{key}"
+
+    def download(self, key: str, to: Path) -> Path:
+        for one in self.keys(f"{key}/"):
+            path = to / one.removeprefix(f"{key}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.client.get_object(Bucket=self.name, Key=one)["Body"].read())
+        return to
