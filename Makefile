@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults fuzz lint format lock profiles clean
+.PHONY: demo test test-faults fuzz lint format lock profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -52,6 +52,14 @@ $(STAMP): $(READY)
 # The profiles that ship with the package, fitted anew to the pairs of the shared test data.
 profiles: $(READY)
 	$(BIN)/python -m pipelines.build_profiles
+
+# All figures, on an otherwise idle machine: about an hour. QUICK=--quick only shows that everything runs.
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.run $(QUICK) --out benchmarks/figures.json --plot benchmarks/scaling.png
+
+# Two commits pair by pair: make bench-compare BASE=main~5 [HEAD=main] [SUITES="--only job --rounds 3"]
+bench-compare: $(STAMP)
+	$(BIN)/python -m benchmarks.compare $(BASE) $(or $(HEAD),HEAD) $(SUITES)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

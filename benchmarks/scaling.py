@@ -86,7 +86,7 @@ def plot(rows: list[dict], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import LogLocator, ScalarFormatter
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure, panels = pyplot.subplots(2, 2, figsize=(9, 7), layout="constrained")
     for axes, (curve, (across, up)) in zip(panels.flat, CURVES.items(), strict=True):
@@ -101,10 +101,11 @@ def plot(rows: list[dict], path: Path) -> None:
         axes.set(
             xlabel=across, ylabel=up, xscale="log", yscale="log", ylim=(min(least) / 1.5, max(most) * 1.5)
         )
+        axes.set_xticks(at, [f"{value:g}" for value in at])
+        axes.yaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(2 if axis is axes.xaxis else 10, (1.0, 2.0, 5.0)))
-            axis.set_major_formatter(ScalarFormatter())
-            axis.set_minor_formatter(lambda *_: "")
+            axis.set_minor_locator(NullLocator())
         axes.grid(alpha=0.3)
     figure.suptitle("median, and least to most of the runs")
     figure.savefig(path, dpi=110)
