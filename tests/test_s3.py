@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -105,9 +106,10 @@ def test_what_another_process_wrote_or_removed_is_seen_at_once(bucket):
 
 
 def test_a_folder_of_more_names_than_an_answer_holds_is_listed_whole(bucket):
-    for number in range(1001):
-        bucket.put(f"out/{number:04d}", b"")
-    assert storage.list_names(f"{bucket.url}/out") == [f"{number:04d}" for number in range(1001)]
+    names = [f"{number:04d}" for number in range(1001)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: bucket.put(f"out/{name}", b""), names))
+    assert storage.list_names(f"{bucket.url}/out") == names
 
 
 def test_an_object_appears_whole_at_the_end_of_the_block_and_never_from_a_failed_writer(bucket, small_parts):
@@ -161,12 +163,11 @@ def test_after_the_last_try_the_error_says_what_where_and_what_to_do(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     bucket.put("a", b"1")
     fault = bucket.server.fail(error("503 Slow Down", "SlowDown"), operation, times=1000)
-    with pytest.raises(
-        UnavailableError, match=rf"{bucket.url}.*{'503|SlowDown'}.*run the same command again"
-    ):
+    with pytest.raises(UnavailableError, match=f"{bucket.url}.*(SlowDown|503).*run the same"):
         OPERATIONS[operation](bucket.url)
     if operation != "UploadPart":  # its parts are tried one by one
         assert fault.met == 2
+    bucket.server.faults.clear()
     assert bucket.keys() == ["a"]
     assert bucket.uploads() == []
 
