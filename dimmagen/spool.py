@@ -1,18 +1,20 @@
 """Records on disk instead of in memory: what there are millions of, while a run goes on."""
 
 import os
+import sys
 import tempfile
-from array import array
 from collections.abc import Iterator
 
-_READ_AHEAD = 2**20
+import numpy as np
+
+_READ_AHEAD = 2048  # records
 
 
 class Spool:
     """Byte strings in the order in which they were added, read back by number.
 
-    They lie in an unnamed temporary file, which is gone with the process however it ends; 8 bytes of memory a
-    record tell where. `TMPDIR` says in which folder.
+    They lie in unnamed temporary files, which are gone with the process however it ends; no memory is kept
+    for a record. `TMPDIR` says in which folder.
 
     Example:
         >>> spool = Spool()
@@ -23,41 +25,68 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="dimmagen-", buffering=_READ_AHEAD)  # noqa: SIM115
-        self._ends = array("Q")
-        self._flushed = True
+        self._data = _File()
+        self._ends = Numbers()
 
     def append(self, record: bytes) -> None:
-        self._file.write(record)
-        self._ends.append(len(record) + (self._ends[-1] if self._ends else 0))
-        self._flushed = False
+        self._data.write(record)
+        self._ends.append(self._data.size)
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def __getitem__(self, index: int) -> bytes:
         """One record. Raises IndexError."""
-        end = self._ends[index]
-        start = self._ends[index - 1] if index else 0
-        return self._read(start, end - start)
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {len(self)}")
+        before = self._ends[max(index - 1, 0) : index + 1].tolist()
+        start = before[0] if index else 0
+        return self._data.read(start, before[-1] - start)
 
     def __iter__(self) -> Iterator[bytes]:
-        """All records, read a megabyte or so at a time."""
-        first = 0
-        while first < len(self):
-            start = self._ends[first - 1] if first else 0
-            last = first
-            while last + 1 < len(self) and self._ends[last + 1] - start <= _READ_AHEAD:
-                last += 1
-            block = self._read(start, self._ends[last] - start)
-            place = start
-            for end in self._ends[first : last + 1]:
-                yield block[place - start : end - start]
-                place = end
-            first = last + 1
+        """All records, some thousands read at a time."""
+        start = 0
+        for first in range(0, len(self), _READ_AHEAD):
+            ends = self._ends[first : first + _READ_AHEAD].tolist()
+            block, place = self._data.read(start, ends[-1] - start), 0
+            for end in ends:
+                yield block[place : end - start]
+                place = end - start
+            start = ends[-1]
 
-    def _read(self, start: int, size: int) -> bytes:
-        if not self._flushed:
+
+class Numbers:
+    """Whole numbers below 2**64 on disk, in the order in which they were added; sliced into uint64 arrays."""
+
+    def __init__(self) -> None:
+        self._file = _File()
+
+    def append(self, number: int) -> None:
+        self._file.write(number.to_bytes(8, sys.byteorder))
+
+    def __len__(self) -> int:
+        return self._file.size // 8
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, stop, _ = part.indices(len(self))
+        return np.frombuffer(self._file.read(8 * start, 8 * (stop - start)), np.uint64)
+
+
+class _File:
+    """A temporary file that is written at its end and read anywhere."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="dimmagen-", buffering=2**16)  # noqa: SIM115
+        self._dirty = False
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._dirty = True
+        self.size += len(data)
+
+    def read(self, start: int, size: int) -> bytes:
+        if self._dirty:
             self._file.flush()
-            self._flushed = True
+            self._dirty = False
         return os.pread(self._file.fileno(), size, start)

@@ -39,15 +39,18 @@ class Summary:
             "photos": manifest.counts.lights,
             "bytes": sum(shard.bytes for shard in manifest.shards),
             "counts": {column: dict(sorted(counts.items())) for column, counts in self._counts.items()},
-            "numbers": {name: _spread(spool) for name, spool in self._numbers.items()},
+            "numbers": {name: _spread(spool, manifest.counts.pairs) for name, spool in self._numbers.items()},
         }
 
 
-def _spread(spool: Spool) -> dict[str, list]:
-    values = np.concatenate([np.frombuffer(part) for part in spool])
+def _spread(spool: Spool, count: int) -> dict[str, list]:
+    values, start = np.empty(count), 0
+    for part in map(np.frombuffer, spool):
+        values[start : start + len(part)] = part
+        start += len(part)
     return {
-        "quantiles": np.percentile(values, PERCENTS).round(6).tolist(),
         "histogram": np.histogram(values, 10)[0].tolist(),
+        "quantiles": np.percentile(values, PERCENTS, overwrite_input=True).round(6).tolist(),
     }
 
 
