@@ -98,6 +98,10 @@ def test_what_another_process_wrote_or_removed_is_seen_at_once(bucket):
     bucket.put("out/a", b"1")
     assert (storage.list_names(root), storage.exists(f"{root}/a")) == (["a"], True)
     assert storage.find_files(root) == [("a", 1)]
+    bucket.put("out/b", b"1")
+    assert storage.list_names(root) == ["a", "b"]
+    bucket.client.delete_object(Bucket=bucket.name, Key="out/b")
+    assert storage.list_names(root) == ["a"]
     bucket.put("out/a", b"22")
     assert storage.size_and_sha256(f"{root}/a")[0] == 2
     bucket.client.delete_object(Bucket=bucket.name, Key="out/a")
