@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dimmagen.cli import main
-from dimmagen.jobs import cluster, dataset
+from dimmagen.jobs import cluster, crew, dataset
 from dimmagen.jobs.executors import run_ray
 
 
@@ -35,7 +35,7 @@ def build_napper():
 
 
 def naps() -> None:
-    """Print a record of each job, and the pairs that were told."""
+    """Print a record of each job, and the pairs that were told; who waits is told at once."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--address")
     parser.add_argument("--workers", type=int)
@@ -43,6 +43,7 @@ def naps() -> None:
     parser.add_argument("--seconds", type=float, default=0.1)
     parser.add_argument("--until-nodes", type=int, default=1_000, help="have worked, no more jobs are given")
     options = parser.parse_args()
+    crew._PATIENCE_SECONDS = 0.0
     records: list[dict] = []
 
     def jobs() -> Iterator[Nap]:

@@ -1,8 +1,10 @@
 """Runs on a Ray cluster of several nodes, all on this machine: nodes that die, join, are full or differ."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -19,7 +21,7 @@ from tests.jobs.ray_nodes import RayNodes
 from tests.killing import descendants, wait_for
 
 PROCESSORS = 3  # declared for each node; Ray left alone fills half of a node before it takes the next
-VARIANTS, PHOTOS = 6, 20
+VARIANTS, PHOTOS, SAMPLES = 9, 20, 6
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
@@ -45,7 +47,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(photos, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    make(photos, out, variants=VARIANTS)
+    make(photos, out, variants=VARIANTS, samples_per_shard=SAMPLES)
     return out
 
 
@@ -58,17 +60,9 @@ def start_python(nodes, log, *words):
 
 def start_dim(nodes, photos, out, log, function=None, workers=3):
     """`dimmagen dim` on the cluster, or a function of tests/jobs/ray_runs.py in its place."""
-    arguments = [
-        "--profile",
-        "linear",
-        "--source",
-        str(photos),
-        "--shards",
-        str(out),
-        "--workers",
-        str(workers),
-    ]
-    arguments += ["--variants", str(VARIANTS), "--samples-per-shard", "3", "--address", nodes.address]
+    arguments = ["--profile", "linear", "--source", str(photos), "--shards", str(out)]
+    arguments += ["--variants", str(VARIANTS), "--samples-per-shard", str(SAMPLES)]
+    arguments += ["--workers", str(workers), "--address", nodes.address]
     if function is None:
         return start_python(nodes, log, "-m", "dimmagen", "dim", *arguments)
     code = f"import sys; from tests.jobs.ray_runs import {function}; {function}(*sys.argv[1:])"
@@ -88,8 +82,28 @@ def complete(out):
     return len(list(records.glob("[!.]*.json"))) if records.is_dir() else 0
 
 
-def works(node):
-    return any(name.startswith("ray::_Actor") for name in descendants(node.pid).values())
+def signal_actors(nodes, which):
+    for node in nodes:
+        for process, name in descendants(node.pid).items():
+            if name.startswith("ray::_Actor"):
+                os.kill(process, which)
+
+
+def halted_in_a_shard(victim, others, out):
+    """Whether an actor of a node was halted while it wrote a shard, whose name tells the process.
+
+    The actors of the other nodes are halted meanwhile: shards are left for those that start late.
+    """
+    signal_actors(others, signal.SIGSTOP)
+    below = descendants(victim.pid)
+    for file in (out / "shards").glob(".*.tmp"):
+        process = int(file.name.split(".")[-2])
+        if process in below:
+            os.kill(process, signal.SIGSTOP)
+            if file.exists():
+                return True
+            os.kill(process, signal.SIGCONT)
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +147,13 @@ def test_no_job_is_held_by_an_actor_without_a_place_and_a_node_that_joins_starts
 def test_a_node_that_is_killed_changes_no_byte(nodes, photos, undisturbed, tmp_path):
     """All its actors die. Their shards are made by those of the other nodes, which have no place for more."""
     out, log = tmp_path / "out", tmp_path / "log"
-    victim = nodes.nodes[-1]
+    *others, victim = nodes.nodes
     run = start_dim(nodes, photos, out, log, workers=PROCESSORS * len(nodes.nodes))
-    wait_for(lambda: complete(out) >= 5 and works(victim), run)
+    wait_for(lambda: complete(out) >= 5, run)
+    wait_for(lambda: halted_in_a_shard(victim, others, out), run)
     assert run.poll() is None, log.read_text()
     nodes.kill(victim)
+    signal_actors(others, signal.SIGCONT)
     assert run.wait() == 0, log.read_text()
     assert_same_dataset(undisturbed, out)
     assert "Traceback" not in log.read_text()
@@ -176,5 +192,5 @@ def test_a_run_whose_head_is_lost_ends_with_a_message_and_goes_on(nodes, photos,
     assert "run the same command again to go on" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert complete(out) >= 5
-    make(photos, out, variants=VARIANTS, resume="always")
+    make(photos, out, variants=VARIANTS, samples_per_shard=SAMPLES, resume="always")
     assert_same_dataset(undisturbed, out)
