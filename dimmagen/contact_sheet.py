@@ -66,11 +66,11 @@ def with_gain(dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
     return np.clip(np.rint(dark * gain), 0, 255).astype(np.uint8), gain
 
 
-def contact_sheet(pairs: Sequence[PairView], width: int = 320, columns: int = 1) -> Image.Image:
+def contact_sheet(pairs: Iterable[PairView], width: int = 320, columns: int = 1) -> Image.Image:
     """Draw the pairs below one another, in `columns` columns of three pictures each.
 
     Args:
-        pairs: at least one.
+        pairs: at least one; one at a time is in memory.
         width: of one picture, pixels; heights follow, cells of one row share the tallest.
         columns: pairs beside one another.
     """
@@ -89,8 +89,9 @@ def contact_sheet(pairs: Sequence[PairView], width: int = 320, columns: int = 1)
 
 
 def _draw_pair(pair: PairView, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
-    brightened, gain = with_gain(pair.dark, pair.light)
-    pictures = [_thumbnail(pixels, width) for pixels in (pair.light, pair.dark, brightened)]
+    light, dark = (_thumbnail(pixels, width) for pixels in (pair.light, pair.dark))
+    brightened, gain = with_gain(np.asarray(dark), np.asarray(light))
+    pictures = [light, dark, Image.fromarray(brightened)]
     height = pictures[0].height
     cell = Image.new("RGB", (3 * width + 2 * _MARGIN, height + 2 * _CAPTION), _PAPER)
     draw = ImageDraw.Draw(cell)

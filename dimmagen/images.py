@@ -242,17 +242,17 @@ def encode_png(pixels: np.ndarray) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", _compress(filtered)) + _chunk(b"IEND", b"")
-    return _PNG_SIGNATURE + chunks
-
-
-def _compress(filtered: np.ndarray) -> bytes:
     compressor = _deflate.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    return compressor.compress(filtered.data) + compressor.flush()
+    compressed = compressor.compress(filtered.data) + compressor.flush()
+    del filtered  # a large picture must not be in memory more often than needed
+    return b"".join(
+        (_PNG_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", compressed), _chunk(b"IEND", b""))
+    )
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    check = zlib.crc32(content, zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", check)))
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -60,6 +60,18 @@ from dimmagen.profiles.profile import portable_name
 @click.option("--image-format", type=click.Choice(["png", "webp"]), default="png", show_default=True)
 @click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
 @click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="That dims; a worker takes one GPU. The pixels are the same.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Beside a GPU, that read and encode.  [default: the processors, shared among the GPUs]",
+)
 @click.option("--address", help="Of a Ray cluster to join.  [default: Ray on this machine, for this run]")
 @click.option(
     "--resume",
@@ -84,6 +96,8 @@ def dim(
     compat: str,
     workers: int | None,
     executor: Executor,
+    device: str,
+    threads: int | None,
     address: str | None,
     resume: Resume,
     dry_run: bool,
@@ -114,14 +128,31 @@ def dim(
     build_dimmer()  # a wrong profile or model is told before the photos are looked at
     pair_settings = PairSettings(**settings)
     processors = len(os.sched_getaffinity(0))
+    execution = Execution(executor, workers or (None if address else processors), address)
+    if device == "cuda":
+        execution = _on_gpus(executor, workers, threads, address)
+    elif threads:
+        raise UsageError("--threads are those beside a GPU", "give --workers, or --device cuda")
     lights = _open_lights(console, sources, exclude, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
     with PairProgress(console) as progress:
-        execution = Execution(executor, workers or (None if address else processors), address)
         manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
+
+
+def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
+    """One worker a GPU; those of this machine share its processors."""
+    import torch
+
+    here = torch.cuda.device_count()
+    if not here and not address:
+        raise UsageError("torch sees no GPU here", "leave --device away, or install a torch built for CUDA")
+    workers = workers or (None if address else here)
+    sharing = 1 if executor == "serial" else max(1, here)
+    threads = threads or max(1, len(os.sched_getaffinity(0)) // sharing)
+    return Execution(executor, workers, address, "cuda", threads)
 
 
 def _open_lights(

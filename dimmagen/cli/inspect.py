@@ -39,7 +39,7 @@ def inspect(out: str, sheet: Path | None, page: Path | None, count: int | None) 
     console.print(_draws(rows))
     if sheet is not None:
         chosen = choose_rows([pairs.table], variants, count or 8)
-        storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(list(pair_views(pairs, chosen)))))
+        storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
         click.echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
     if page is not None:
         chosen = choose_rows([pairs.table], variants, count or 48)

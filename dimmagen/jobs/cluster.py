@@ -3,8 +3,10 @@
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from dimmagen.errors import DimmagenError, UsageError
@@ -15,12 +17,24 @@ _PATIENCE_SECONDS = 15.0  # with a head that does not answer; Ray itself ends th
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a worker takes of a node."""
+
+    processors: int = 1
+    gpus: int = 0
+
+    def __str__(self) -> str:
+        processors = "a processor" if self.processors == 1 else f"{self.processors} processors"
+        return f"{processors} and a GPU" if self.gpus else processors
+
+
 @contextmanager
-def connected_ray(workers: int | None, address: str | None) -> Iterator[Any]:
+def connected_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console chatter.
 
     Args:
-        workers: processors of a Ray that is started here; None for all.
+        processors: of a Ray that is started here; None for all.
         address: of a running cluster; without it Ray is started on this machine and ended with the block.
 
     Raises:
@@ -37,7 +51,7 @@ def connected_ray(workers: int | None, address: str | None) -> Iterator[Any]:
     if address is None:
         options |= {
             "address": "local",
-            "num_cpus": workers,
+            "num_cpus": processors,
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
         }
@@ -72,18 +86,14 @@ def _check_answers(address: str) -> None:
 
 
 class Watch:
-    """Looks at the cluster every two seconds.
-
-    Attributes:
-        processors: of all nodes that are alive, as they were declared.
-    """
+    """Looks at the cluster every two seconds."""
 
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         context = ray.get_runtime_context()
         self._head, self._own_node = context.gcs_address, context.get_node_id()
         self._answered = self._looked = time.monotonic()
-        self.processors = int(ray.cluster_resources().get("CPU", 0))
+        self._resources = Counter(ray.cluster_resources())
 
     def look(self) -> None:
         """Look if it is time to.
@@ -105,7 +115,12 @@ class Watch:
         nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
         if self._own_node not in nodes:
             raise _lost("its processes on this machine have ended")
-        self.processors = int(sum(node["Resources"].get("CPU", 0) for node in nodes.values()))
+        self._resources = sum((Counter(node["Resources"]) for node in nodes.values()), Counter())
+
+    def room(self, share: Share) -> int:
+        """How many workers the nodes that are alive have room for, by what they were declared to have."""
+        room = int(self._resources["CPU"]) // share.processors
+        return min(room, int(self._resources["GPU"]) // share.gpus) if share.gpus else room
 
 
 def _lost(reason: str) -> DimmagenError:

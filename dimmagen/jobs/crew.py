@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any
 
 from dimmagen.errors import DimmagenError
-from dimmagen.jobs.cluster import Watch
+from dimmagen.jobs.cluster import Share, Watch
 
 # A job that outlives this many deaths of its worker is not killed by chance.
 DEATHS_A_JOB = 3
@@ -81,6 +81,7 @@ class Crew:
             pairs must be made again.
         workers: number of actors, fewer if there are fewer jobs; None for one a processor of the cluster.
         on_cluster: whether errors must say on which node they happened.
+        share: of a node that each actor takes.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Crew:
         on_pairs: Callable[[int], None],
         workers: int | None,
         on_cluster: bool,
+        share: Share,
     ) -> None:
         self._ray = ray
         self._build_worker = build_worker
@@ -99,8 +101,12 @@ class Crew:
         self._workers = workers
         self._on_cluster = on_cluster
         self._watch = Watch(ray)
+        self._share = share
         self._actor_class = ray.remote(
-            num_cpus=1, scheduling_strategy="SPREAD", concurrency_groups={"status": 1}
+            num_cpus=share.processors,
+            num_gpus=share.gpus,
+            scheduling_strategy="SPREAD",
+            concurrency_groups={"status": 1},
         )(_Actor)
         self._members: set[_Member] = set()
         self._idle: list[_Member] = []
@@ -135,7 +141,7 @@ class Crew:
 
     def _hire(self) -> None:
         """Have as many actors as there are jobs for, up to the limit."""
-        limit = self._workers or max(1, self._watch.processors)
+        limit = self._workers or max(1, self._watch.room(self._share))
         if len(self._members) >= limit:
             return
         for _ in range(len(self._members), min(limit, len(self._working()) + self._tasks.waiting(limit))):
@@ -247,8 +253,8 @@ class Crew:
             return
         self._patience_ends = float("inf")
         print(
-            f"{waiting} of {len(self._members)} workers wait for a processor; the Ray cluster has "
-            f"{self._watch.processors}. They start as soon as one is free or a node joins.",
+            f"{waiting} of {len(self._members)} workers wait for {self._share}; the Ray cluster has "
+            f"{self._watch.room(Share())}. They start as soon as there is room or a node joins.",
             file=sys.stderr,
         )
 

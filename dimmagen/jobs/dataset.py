@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from dimmagen import storage
 from dimmagen.environment import environment
 from dimmagen.errors import UsageError
+from dimmagen.jobs.cluster import Share
 from dimmagen.jobs.executors import run_ray, run_serial
 from dimmagen.jobs.nodes import build_on_node
 from dimmagen.jobs.pairs import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
@@ -30,11 +31,15 @@ class Execution:
         executor: `ray` or `serial`.
         workers: number of Ray actors; None for one a processor of the cluster.
         address: of a Ray cluster to join; without it Ray runs on this machine for as long as the run.
+        device: that dims: `cpu`, or `cuda`, one GPU a worker.
+        threads: of each worker beside a GPU, that decode, and as many that encode; they count as processors.
     """
 
     executor: Executor = "ray"
     workers: int | None = 1
     address: str | None = None
+    device: str = "cpu"
+    threads: int = 1
 
 
 class Progress(Protocol):
@@ -132,7 +137,9 @@ def make_dataset(
         if not missing and (manifest := folder.finished(plan.run)):
             return manifest
         folder.begin(plan.run, complete)
-        make_worker = partial(PairShardWorker, build_dimmer, folder.out, settings)
+        make_worker = partial(
+            PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
+        )
         build_worker = partial(build_on_node, plan.run, folder.out, make_worker)
         jobs = (planned.job(lights) for planned in missing)
         try:
@@ -166,7 +173,8 @@ def _execute(
 ) -> Iterator[tuple[ShardJob, ShardRecord]]:
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
-    return run_ray(build_worker, jobs, on_pairs, execution.workers, execution.address)
+    share = Share(execution.threads, gpus=1) if execution.device != "cpu" else Share()
+    return run_ray(build_worker, jobs, on_pairs, execution.workers, execution.address, share)
 
 
 def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
-from dimmagen.jobs.cluster import connected_ray
+from dimmagen.jobs.cluster import Share, connected_ray
 from dimmagen.jobs.crew import Crew
 
 Job = TypeVar("Job", contravariant=True)
 Record = TypeVar("Record", covariant=True)
+SMALLEST_SHARE = Share()
 
 
 class Worker(Protocol[Job, Record]):
@@ -34,6 +35,7 @@ def run_ray(
     on_pairs: Callable[[int], None],
     workers: int | None,
     address: str | None = None,
+    share: Share = SMALLEST_SHARE,
 ) -> Iterator[tuple[Any, Any]]:
     """Do the jobs on Ray actors, one job an actor at a time; yields (job, record) as they finish.
 
@@ -44,9 +46,10 @@ def run_ray(
         jobs: picklable, each with the name of its `shard`.
         on_pairs: told how many pairs were made since the last call; less than none if pairs of a lost actor
             must be made again.
-        workers: number of actors, one processor each, but no more than jobs; None for one a processor of the
-            cluster, also of nodes that join later.
+        workers: number of actors, but no more than jobs; None for as many as the cluster has room for, also
+            on nodes that join later.
         address: of a running cluster; without it Ray is started on this machine and ended with the run.
+        share: of a node that each actor takes.
 
     Raises:
         UsageError: the cluster cannot be joined.
@@ -56,5 +59,6 @@ def run_ray(
     if (first := next(jobs, None)) is None:
         return
     jobs = chain([first], jobs)
-    with connected_ray(workers, address) as ray:
-        yield from Crew(ray, build_worker, jobs, on_pairs, workers, on_cluster=address is not None).work()
+    with connected_ray(workers and workers * share.processors, address) as ray:
+        crew = Crew(ray, build_worker, jobs, on_pairs, workers, address is not None, share)
+        yield from crew.work()

@@ -86,6 +86,7 @@ class PairShardWorker:
             with naming(ref, job.variant):
                 sample = make_pair(lights.load_light(ref), self.dimmer, job.variant, self.settings)
             yield sample
+            del sample  # before the next picture is in memory
 
 
 def pair_key(light_key: str, variant: int) -> str:

@@ -70,7 +70,7 @@ def publish_set(
     numbers, made = Summary(), PairSet(folder.out, manifest, PAIR_SCHEMA.empty_table())
     tables = numbers.adding(pair_tables(folder.out, manifest))
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
-    sheet = jpeg_bytes(contact_sheet(list(pair_views(made, shown)), width=SHEET_WIDTH))
+    sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))
     storage.atomic_write(storage.join(folder.out, SHEET), sheet)
     text = card(manifest, light_extensions, numbers.result(manifest))
     storage.atomic_write(storage.join(folder.out, CARD), text.encode())

@@ -116,6 +116,7 @@ def write_pair_shard(
         tar = TarWriter(file)
         for sample in samples:
             rows.append(add_sample(tar, sample))
+            del sample  # before the next one is made
             on_sample()
         size, sha256 = tar.finish()
     written = write_rows(storage.join(out, metadata_name(shard)), rows, PAIR_SCHEMA)
@@ -124,7 +125,7 @@ def write_pair_shard(
 
 
 def add_sample(tar: TarWriter, sample: Sample) -> dict:
-    """Append the members of one sample in alphabetical order; returns the row as :data:`PAIR_SCHEMA` has it."""
+    """Append the members of one sample in alphabetical order; returns its row of :data:`PAIR_SCHEMA`."""
     key, notes = sample.row["key"], sidecar(sample.row)
     row = {
         **sample.row,

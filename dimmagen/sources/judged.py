@@ -42,8 +42,9 @@ class Judged:
                 ranks.append(int.from_bytes(randomness.rank(0, row.key, "order"), "big"))
             else:
                 self._rejected.setdefault(row.source, Numbers()).append(number)
-        order = _argsort(ranks[:])
-        self.order = accepted[:].astype(np.uint32)[order]
+        self.order = _argsort(ranks[:])
+        if len(accepted) < len(self):
+            self.order = accepted[:].astype(np.uint32)[self.order]
 
     def __len__(self) -> int:
         return len(self._spool)
@@ -79,12 +80,13 @@ class Judged:
 
 def _argsort(ranks: np.ndarray) -> np.ndarray:
     """Stable, uint32; in slices of the range of evenly spread ranks, which takes a tenth of the memory."""
-    slices = (ranks >> np.uint64(60)).astype(np.uint8)
-    parts = []
+    order, start = np.empty(len(ranks), np.uint32), 0
     for part in range(16):
-        here = np.flatnonzero(slices == part).astype(np.uint32)
-        parts.append(here[np.argsort(ranks[here], kind="stable")])
-    return np.concatenate(parts)
+        low, high = np.uint64(part << 60), np.uint64(((part + 1) << 60) - 1)
+        here = np.flatnonzero((ranks >= low) & (ranks <= high)).astype(np.uint32)
+        order[start : start + len(here)] = here[np.argsort(ranks[here], kind="stable")]
+        start += len(here)
+    return order
 
 
 def _seen(record: bytes) -> Seen:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
 
 from dimmagen import assert_same_dataset
@@ -101,6 +102,9 @@ def test_a_recipe_with_a_mistake_is_told(recipe, told, dim, tmp_path):
     assert told in messages
 
 
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -115,6 +119,8 @@ def test_a_recipe_with_a_mistake_is_told(recipe, told, dim, tmp_path):
         (["--source", "nowhere"], "nowhere"),
         (["--resume", "always"], "no run to go on with"),
         (["--address", "1.2.3.4:5"], "ray executor"),
+        (["--threads", "2"], "those beside a GPU"),
+        pytest.param(["--device", "cuda"], "torch sees no GPU", marks=NO_GPU),
     ],
 )
 def test_a_mistake_is_told_with_exit_code_two_and_nothing_is_written(options, told, dim, tmp_path):
