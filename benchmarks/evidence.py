@@ -121,12 +121,12 @@ class Stopwatch:
 
 def main() -> None:
     arguments = parse()
-    base = paper_session() if arguments.paper else compact_session(arguments)
+    base = paper_session(arguments) if arguments.paper else compact_session(arguments)
     names = tuple(json.loads(SPLITS.read_text())["experiments"]["1"][: arguments.shots])
     work = Work(arguments.data, arguments.out, names, base, 0.4)
     rows = kinds(arguments.shots)
     make_data(work, rows)
-    iterations = 5000 if arguments.paper else calibrated_iterations(work, arguments.minutes_per_run)
+    iterations = arguments.iterations if arguments.paper else calibrated_iterations(work, arguments.minutes_per_run)
     work = replace(work, base=replace(base, training=replace(base.training, iterations=iterations)))
     for seed in range(arguments.seeds):
         for kind in rows:
@@ -148,7 +148,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shots", type=int, choices=(3, 8), default=3)
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--loaders", type=int, default=1)
-    parser.add_argument("--paper", action="store_true", help="the paper's network and settings; needs a GPU")
+    parser.add_argument("--paper", action="store_true", help="the paper's network and settings, for a GPU")
+    parser.add_argument("--iterations", type=int, default=5000, help="with --paper")
+    parser.add_argument("--lpips-weights", help="with --paper: file of the VGG's weights, as dimmagen train")
     return parser.parse_args()
 
 
@@ -164,9 +166,14 @@ def compact_session(arguments: argparse.Namespace) -> Session:
     )
 
 
-def paper_session() -> Session:
+def paper_session(arguments: argparse.Namespace) -> Session:
+    training = TrainSettings(iterations=arguments.iterations, bf16=torch.cuda.is_available())
     return Session(
-        model="paper", loaders=4, validation_photos=16, training=TrainSettings(iterations=5000, bf16=True)
+        model="paper",
+        loaders=4,
+        validation_photos=16,
+        lpips_weights=arguments.lpips_weights,
+        training=training,
     )
 
 
