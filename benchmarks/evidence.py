@@ -126,7 +126,10 @@ def main() -> None:
     work = Work(arguments.data, arguments.out, names, base, 0.4)
     rows = kinds(arguments.shots)
     make_data(work, rows)
-    iterations = arguments.iterations if arguments.paper else calibrated_iterations(work, arguments.minutes_per_run)
+    if arguments.paper:
+        iterations = arguments.iterations
+    else:
+        iterations = calibrated_iterations(work, arguments.minutes_per_run)
     work = replace(work, base=replace(base, training=replace(base.training, iterations=iterations)))
     for seed in range(arguments.seeds):
         for kind in rows:

@@ -21,7 +21,7 @@ from dimmagen.lights import LightRef, open_lights
 
 SECONDS, QUICK_SECONDS = 90, 1
 RUNS = (("ray", 2), ("serial", 1), ("ray", 1))
-_SAMPLES_PER_SHARD = 25
+_SAMPLES_PER_SHARD = 100
 
 
 class Work:

@@ -69,7 +69,7 @@ class Numbers:
 
     def __getitem__(self, part: slice) -> np.ndarray:
         start, stop, _ = part.indices(len(self))
-        return np.frombuffer(self._file.read(8 * start, 8 * (stop - start)), np.uint64)
+        return np.frombuffer(self._file.read(8 * start, 8 * max(0, stop - start)), np.uint64)
 
 
 class _File:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -88,3 +89,19 @@ def test_the_page_needs_nothing_outside_itself_and_runs_nothing_from_names(pair_
     assert text.count("</script>") == 2
     assert "<b>" not in text
     assert not re.search(r"""(src|href)=["']?(http|//)""", text)
+
+
+def test_the_sheet_shows_each_photo_once_as_long_as_there_are_photos_in_any_order_of_the_set():
+    photos, variants = 5, 3
+    rows = [
+        {"key": f"folder-{photo}-v{variant}", "light_key": f"folder-{photo}", "variant": variant}
+        | {"lightness_after": photo / 10 + variant / 100}
+        for photo in range(photos)
+        for variant in range(variants)
+    ]
+    parts = [pa.Table.from_pylist(rows[:4]), pa.Table.from_pylist(rows[4:])]
+    chosen = choose_rows(parts, variants, photos)
+    assert {row["light_key"] for row in chosen} == {f"folder-{photo}" for photo in range(photos)}
+    assert len({row["variant"] for row in chosen}) > 1
+    assert choose_rows([pa.Table.from_pylist(rows[::-1])], variants, photos) == chosen
+    assert len(choose_rows(parts, variants, 100)) == photos * variants
