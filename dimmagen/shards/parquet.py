@@ -80,7 +80,7 @@ def _next_group(rows: Iterator[Mapping], schema: pa.Schema) -> pa.Table:
 def iter_rows(path: str, schema: pa.Schema) -> Iterator[dict]:
     """The rows of a parquet file, one after another; errors as :func:`read_table`, when they are met."""
     with _told(path), storage.open_binary(path) as file:
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS):
+        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _checked(path, pa.Table.from_batches([batch]), schema).to_pylist()
 
 
