@@ -47,6 +47,11 @@ def reproduce(
     Example: dimmagen reproduce theirs/manifest.json --source photos/ --shards mine/
     """
     manifest = Manifest.find(manifest_path)
+    if "derived_from" in manifest.settings:
+        raise UsageError(
+            f"{manifest_path} is of a subset or a merge: it is made of data sets, not of photos",
+            "make its origins again (its settings name them), then run its command on those",
+        )
     build_dimmer = recorded_dimmer(manifest.settings, profile)
     settings = recorded_settings(manifest.settings)
     workers = workers or len(os.sched_getaffinity(0))

@@ -142,6 +142,14 @@ def test_other_photos_are_refused_before_anything_is_made(run, folder, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_subset_is_refused_for_it_is_made_of_a_set(run, folder, tmp_path):
+    assert run("subset", folder / "out", "--to", "some", "--gamma", "0:9")[0] == 0
+    code, told = run("reproduce", "some", "--source", folder / "photos", "--shards", "again")
+    assert code == 2
+    assert "is of a subset or a merge" in told
+    assert not (tmp_path / "again").exists()
+
+
 def test_a_manifest_that_is_none_is_told(run, folder, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1}))
     assert run("reproduce", "manifest.json", "--source", "sample", "--shards", "x")[0] == 1
