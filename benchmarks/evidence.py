@@ -124,7 +124,7 @@ def main() -> None:
     base = paper_session(arguments) if arguments.paper else compact_session(arguments)
     names = tuple(json.loads(SPLITS.read_text())["experiments"]["1"][: arguments.shots])
     work = Work(arguments.data, arguments.out, names, base, 0.4)
-    rows = kinds(arguments.shots)
+    rows = [kind for kind in kinds(arguments.shots) if not arguments.kinds or kind.label in arguments.kinds]
     make_data(work, rows)
     if arguments.paper:
         iterations = arguments.iterations
@@ -149,6 +149,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes-per-run", type=float, default=1.5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--shots", type=int, choices=(3, 8), default=3)
+    labels = [kind.label for kind in kinds(3)]
+    parser.add_argument("--kinds", nargs="+", choices=labels, help="only these; tuned ones need their first")
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--loaders", type=int, default=1)
     parser.add_argument("--paper", action="store_true", help="the paper's network and settings, for a GPU")
