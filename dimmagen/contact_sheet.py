@@ -63,7 +63,8 @@ def pair_views(pairs: PairSet, rows: Sequence[dict]) -> Iterator[PairView]:
 def with_gain(dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
     """The dark picture times the factor that gives it the light picture's mean, clipped; and that factor."""
     gain = float(light.mean()) / max(float(dark.mean()), 1 / 255)
-    return np.clip(np.rint(dark * gain), 0, 255).astype(np.uint8), gain
+    table = np.clip(np.rint(np.arange(256) * gain), 0, 255).astype(np.uint8)
+    return table[dark], gain
 
 
 def contact_sheet(pairs: Iterable[PairView], width: int = 320, columns: int = 1) -> Image.Image:
@@ -89,9 +90,8 @@ def contact_sheet(pairs: Iterable[PairView], width: int = 320, columns: int = 1)
 
 
 def _draw_pair(pair: PairView, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
-    light, dark = (_thumbnail(pixels, width) for pixels in (pair.light, pair.dark))
-    brightened, gain = with_gain(np.asarray(dark), np.asarray(light))
-    pictures = [light, dark, Image.fromarray(brightened)]
+    brightened, gain = with_gain(pair.dark, pair.light)
+    pictures = [_thumbnail(pixels, width) for pixels in (pair.light, pair.dark, brightened)]
     height = pictures[0].height
     cell = Image.new("RGB", (3 * width + 2 * _MARGIN, height + 2 * _CAPTION), _PAPER)
     draw = ImageDraw.Draw(cell)
