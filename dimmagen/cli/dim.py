@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from typing import Any
 
 import click
 from rich.console import Console
@@ -14,7 +15,7 @@ from dimmagen.cli.recipe import recipe_option
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import UsageError
 from dimmagen.jobs.dataset import Execution, Executor, Plan, make_dataset, plan_dataset
-from dimmagen.jobs.pairs import PairSettings
+from dimmagen.jobs.pairs import BuildDimmer, PairSettings
 from dimmagen.jobs.resume import Resume
 from dimmagen.lights import LightSet, open_lights
 from dimmagen.manifest import Manifest
@@ -111,21 +112,17 @@ def dim(
     console = Console(stderr=True)
     if address and executor == "serial":
         raise UsageError("--address is for the ray executor", "leave one of the two options away")
-    if gamma and ladder:
-        raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
     settings["variants"] *= len(ladder) or 1
-    build_dimmer = partial(
-        Dimmer.from_profile,
-        portable_name(profile),
-        model=model,
-        compat=compat,
-        gamma_range=gamma,
-        temperature=temperature,
-        without=without,
-        ladder=ladder,
+    build_dimmer = dimmer_builder(
+        profile,
+        gamma,
+        ladder,
         group_by=group_by or "",
+        temperature=temperature,
+        model=model,
+        without=without,
+        compat=compat,
     )
-    build_dimmer()  # a wrong profile or model is told before the photos are looked at
     pair_settings = PairSettings(**settings)
     processors = len(os.sched_getaffinity(0))
     execution = Execution(executor, workers or (None if address else processors), address)
@@ -140,6 +137,28 @@ def dim(
     with PairProgress(console) as progress:
         manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
+
+
+def dimmer_builder(
+    profile: str, gamma: tuple[float, float] | None, ladder: tuple[float, ...], **options: Any
+) -> BuildDimmer:
+    """What builds the dimmer that the options of `dim` ask for.
+
+    It is built once here: a wrong profile or model is told before the photos are looked at.
+
+    Args:
+        profile: name or folder.
+        gamma, ladder: at most one of the two.
+        options: as for :meth:`Dimmer.from_profile`.
+
+    Raises:
+        UsageError: both gamma and ladder, or as :meth:`Dimmer.from_profile`.
+    """
+    if gamma and ladder:
+        raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
+    build = partial(Dimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options)
+    build()
+    return build
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:

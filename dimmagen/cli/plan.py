@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import click
@@ -15,8 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.amounts import duration, money, size
-from dimmagen.cli.dim import dim
-from dimmagen.dimming import Dimmer
+from dimmagen.cli.dim import dim, dimmer_builder
 from dimmagen.errors import UsageError
 from dimmagen.jobs.dataset import Executor, check_settings
 from dimmagen.jobs.forecast import Forecast, Interval
@@ -24,7 +22,6 @@ from dimmagen.jobs.pairs import PairSettings
 from dimmagen.jobs.probe import choose, probe
 from dimmagen.jobs.schedule import MOST_IDLE
 from dimmagen.jobs.survey import survey
-from dimmagen.profiles.profile import portable_name
 
 # What `dim` and a plan both ask for; the options are those of `dim` itself.
 _SHARED = {
@@ -86,23 +83,19 @@ def plan(
     like this one, as busy as it is now.
     Example: dimmagen plan --profile lol3 --source photos/ --variants 4 --workers 64 --pairs 1e6
     """
-    if gamma and ladder:
-        raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
     settings["variants"] *= len(ladder) or 1
     pair_settings = PairSettings(**settings)
     check_settings(pair_settings)
-    build_dimmer = partial(
-        Dimmer.from_profile,
-        portable_name(profile),
-        model=model,
-        compat=compat,
-        gamma_range=gamma,
-        temperature=temperature,
-        without=without,
-        ladder=ladder,
+    build_dimmer = dimmer_builder(
+        profile,
+        gamma,
+        ladder,
         group_by=group_by or "",
+        temperature=temperature,
+        model=model,
+        without=without,
+        compat=compat,
     )
-    build_dimmer()  # a wrong profile or model is told before the photos are looked at
     processors = len(os.sched_getaffinity(0))
     with _bar("looking at the photos") as (begin, advance):
         refs, photos = survey(sources, exclude, processors, pair_settings.seed, begin, advance)
