@@ -54,6 +54,13 @@ def exclusive(out: str, option: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def remove_stale_lock(out: str) -> None:
+    """Remove the lock of a run that was killed behind its last file; one that is held stays."""
+    if storage.is_local(out) and os.path.exists(os.path.join(out, STATE, _LOCK)):
+        with suppress(DimmagenError), exclusive(out, ""):
+            pass
+
+
 def _lock(state: str) -> int:
     """The descriptor of a locked file, locked while it is open. BlockingIOError when it is taken."""
     path = os.path.join(state, _LOCK)

@@ -146,10 +146,17 @@ def _first_fault(error: ValidationError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run is asked to make: its settings and the class of machine that makes it."""
+    """What a run is asked to make: its settings and the class of machine that makes it.
+
+    Both are kept as JSON gives them back, so that a run equals the one that was noted in a file.
+    """
 
     settings: dict
     environment: dict
+
+    def __post_init__(self) -> None:
+        for name in ("settings", "environment"):
+            object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
 
     @property
     def fingerprint(self) -> str:

@@ -31,7 +31,7 @@ from dimmagen.lights import (
     read_mixhq_manifest,
     scanned_ref,
 )
-from dimmagen.locking import STATE, exclusive
+from dimmagen.locking import STATE, exclusive, remove_stale_lock
 from dimmagen.shards.parquet import write_rows
 from dimmagen.shards.reading import read_at
 from dimmagen.shards.sizes import shard_sizes
@@ -114,6 +114,7 @@ def finished_tally(out: str, inputs: dict) -> dict[str, Tally] | None:
             f"--out {out} is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
             "choose another --out, or delete it to build it anew",
         )
+    remove_stale_lock(out)
     return tally(read_catalog(out))
 
 

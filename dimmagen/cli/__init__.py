@@ -44,17 +44,24 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
+    code = _run(arguments)
+    if cluster := sys.modules.get("dimmagen.jobs.cluster"):  # few commands need it
+        cluster.end_process(code)
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="dimmagen", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except DimmagenError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "Interrupted: what is complete stays valid; run the same command again to go on.", err=True
         )
-        sys.exit(130)
+        return 130
+    return code if isinstance(code, int) else 0

@@ -138,7 +138,10 @@ def _begin(to: Path, plan: dict) -> bool:
         if to.is_dir() and any(place.name != STATE for place in to.iterdir()):
             raise UsageError(f"{to} is not empty and no export", "choose a new or an empty folder for --to")
         storage.atomic_write(to / BEGUN, json.dumps({"plan": plan}).encode())
-    return done.is_file()
+    if done.is_file():
+        (to / BEGUN).unlink(missing_ok=True)  # a run was killed in between
+        return True
+    return False
 
 
 def _plan_of(note: Path) -> dict | None:

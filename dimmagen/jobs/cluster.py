@@ -1,20 +1,25 @@
 """Joining a Ray cluster, or starting Ray on this machine, and watching that it stays."""
 
+import atexit
 import os
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from threading import Event, Thread
+from typing import Any, NoReturn
 
 from dimmagen.errors import DimmagenError, UsageError
 
 _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # with a head that does not answer; Ray itself ends the process after 60
+_LEAVE_SECONDS = 10.0  # that a run takes, at most, to end when the head is lost
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
+_leaving: Thread | None = None  # what ends Ray here
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,26 @@ def connected_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     try:
         yield ray
     finally:
-        ray.shutdown()
+        _leave(ray)
+
+
+def _leave(ray: Any) -> None:
+    """End Ray here; where it waits for a head that is gone, go on without it: all that counts is done."""
+    global _leaving
+    _leaving = Thread(target=ray.shutdown, daemon=True)
+    _leaving.start()
+    _leaving.join(_LEAVE_SECONDS)
+    if _leaving.is_alive():
+        atexit.unregister(ray.shutdown)
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process; at once where Ray still waits, whose threads would crash it on its usual way out."""
+    if _leaving is None or not _leaving.is_alive():
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _check_answers(address: str) -> None:
@@ -86,45 +110,78 @@ def _check_answers(address: str) -> None:
 
 
 class Watch:
-    """Looks at the cluster every two seconds."""
+    """Looks at the cluster every two seconds, from :meth:`begin` to :meth:`end`.
+
+    What asks a lost head waits for a minute, until Ray ends the process without a word of ours. So the head is
+    asked by a thread that may wait; another one ends the process where the run itself waits as well.
+    """
 
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         context = ray.get_runtime_context()
         self._head, self._own_node = context.gcs_address, context.get_node_id()
-        self._answered = self._looked = time.monotonic()
+        self._answered = time.monotonic()
+        self._reason = f"its head at {self._head} no longer answers"
+        self._own_node_lives = True
         self._resources = Counter(ray.cluster_resources())
+        self._ended = Event()
+
+    def begin(self) -> None:
+        self._asker = Thread(target=self._ask, daemon=True)
+        self._asker.start()
+        Thread(target=self._guard, daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._asker.join(_LOOK_SECONDS)  # an answer that comes after Ray's end would start another Ray
 
     def look(self) -> None:
-        """Look if it is time to.
+        """What was seen last.
 
         Raises:
-            DimmagenError: the head has not answered for some time, or this machine is no longer a node.
+            LostClusterError: the head has not answered for some time, or this machine is no longer a node.
         """
-        if time.monotonic() < self._looked + _LOOK_SECONDS:
-            return
-        self._looked = time.monotonic()
-        host, _, port = self._head.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
-        except OSError as error:
-            if time.monotonic() > self._answered + _PATIENCE_SECONDS:
-                raise _lost(f"its head at {self._head} no longer answers ({error})") from error
-            return
-        self._answered = time.monotonic()
-        nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
-        if self._own_node not in nodes:
-            raise _lost("its processes on this machine have ended")
-        self._resources = sum((Counter(node["Resources"]) for node in nodes.values()), Counter())
+        if self._silence() > _PATIENCE_SECONDS:
+            raise LostClusterError(self._reason)
+        if not self._own_node_lives:
+            raise LostClusterError("its processes on this machine have ended")
 
     def room(self, share: Share) -> int:
         """How many workers the nodes that are alive have room for, by what they were declared to have."""
         room = int(self._resources["CPU"]) // share.processors
         return min(room, int(self._resources["GPU"]) // share.gpus) if share.gpus else room
 
+    def _silence(self) -> float:
+        return time.monotonic() - self._answered
 
-def _lost(reason: str) -> DimmagenError:
-    return DimmagenError(
-        f"Ray is lost: {reason}",
-        "see to the cluster and run the same command again to go on; complete shards stay valid",
-    )
+    def _ask(self) -> None:
+        host, _, port = self._head.rpartition(":")
+        while not self._ended.wait(_LOOK_SECONDS):
+            try:
+                socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+            except OSError as error:
+                self._reason = f"its head at {self._head} no longer answers ({error})"
+                continue
+            try:
+                nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
+            except Exception:  # Ray ends in another thread, or says in its own way that the head is gone
+                continue
+            self._own_node_lives = self._own_node in nodes
+            self._resources = sum((Counter(node["Resources"]) for node in nodes.values()), Counter())
+            self._answered = time.monotonic()
+
+    def _guard(self) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            if self._silence() > _PATIENCE_SECONDS + _LEAVE_SECONDS:
+                print(f"Error: {LostClusterError(self._reason)}", file=sys.stderr, flush=True)
+                os._exit(LostClusterError.exit_code)
+
+
+class LostClusterError(DimmagenError):
+    """The Ray cluster no longer answers."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"Ray is lost: {reason}",
+            "see to the cluster and run the same command again to go on; complete shards stay valid",
+        )

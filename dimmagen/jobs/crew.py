@@ -122,6 +122,13 @@ class Crew:
             DimmagenError: a job or the building of a worker raised it, a job lost its worker more than
                 `DEATHS_A_JOB` times, or the cluster is lost.
         """
+        self._watch.begin()
+        try:
+            yield from self._work()
+        finally:
+            self._watch.end()
+
+    def _work(self) -> Iterator[tuple[Any, Any]]:
         next_poll = time.monotonic() + _POLL_SECONDS
         while self._working() or self._tasks.waiting(1):
             self._hire()

@@ -62,7 +62,9 @@ def survey(
         lights = open_lights(sources, exclude=exclude, workers=workers, on_start=on_start, on_file=on_file)
         return lights, _add_up(lights, time.perf_counter() - began)
     sample = heapq.nsmallest(
-        MOST_JUDGED, candidates, key=lambda one: randomness.rank(seed, f"{one[0]}/{one[1].name}", "survey")
+        MOST_JUDGED,
+        candidates,
+        key=lambda one: randomness.rank(seed, f"{one[0].name}/{one[1].name}", "survey"),
     )
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(sample))

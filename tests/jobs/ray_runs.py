@@ -42,6 +42,7 @@ def naps() -> None:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=0.1)
     parser.add_argument("--until-nodes", type=int, default=1_000, help="have worked, no more jobs are given")
+    parser.add_argument("--until-actors", type=int, default=1_000, help="the same")
     options = parser.parse_args()
     crew._PATIENCE_SECONDS = 0.0
     records: list[dict] = []
@@ -49,6 +50,8 @@ def naps() -> None:
     def jobs() -> Iterator[Nap]:
         for index in itertools.islice(itertools.count(), options.jobs):
             if len({record["node"] for record in records}) >= options.until_nodes:
+                return
+            if len({record["actor"] for record in records}) >= options.until_actors:
                 return
             yield Nap(f"train-{index:05d}", options.seconds)
 
@@ -60,8 +63,28 @@ def naps() -> None:
 
 
 def impatient_dim(*arguments: str) -> None:
-    """`dimmagen dim` that gives a lost head one second."""
-    cluster._PATIENCE_SECONDS = 1.0
+    """`dimmagen dim` that gives a lost head five seconds, and Ray's end one."""
+    cluster._LOOK_SECONDS, cluster._PATIENCE_SECONDS, cluster._LEAVE_SECONDS = 0.2, 5.0, 1.0
+    main(["dim", *arguments])
+
+
+def dim_that_waits(*arguments: str) -> None:
+    """The same, and the run itself waits for the lost head for ever."""
+    look = cluster.Watch.look
+
+    def look_or_wait(watch: cluster.Watch) -> None:
+        try:
+            look(watch)
+        except cluster.LostClusterError:
+            time.sleep(1000)
+
+    cluster.Watch.look = look_or_wait
+    impatient_dim(*arguments)
+
+
+def patient_dim(*arguments: str) -> None:
+    """`dimmagen dim` that gives a lost head all the time it needs itself, and Ray's end one second."""
+    cluster._PATIENCE_SECONDS, cluster._LEAVE_SECONDS = 1000.0, 1.0
     main(["dim", *arguments])
 
 

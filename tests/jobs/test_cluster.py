@@ -118,8 +118,9 @@ def test_actors_are_spread_over_the_nodes_even_where_one_could_hold_them_all(of_
 
 
 def test_without_workers_there_is_an_actor_for_each_processor_of_the_cluster(nodes):
-    records, *_ = naps(nodes, "--jobs", "24", "--seconds", "0.5")
-    assert len({record["actor"] for record in records}) == PROCESSORS * len(nodes.nodes)
+    processors = PROCESSORS * len(nodes.nodes)
+    records, *_ = naps(nodes, "--until-actors", str(processors), "--jobs", "1000")
+    assert len({record["actor"] for record in records}) == processors
 
 
 def test_no_job_is_held_by_an_actor_without_a_place_and_a_node_that_joins_starts_it(nodes):
@@ -172,15 +173,47 @@ def test_a_node_with_other_library_versions_is_refused_by_name_with_both_version
     assert complete(tmp_path / "out") == 0
 
 
-def test_a_run_whose_head_is_lost_ends_with_a_message_and_goes_on(nodes, photos, undisturbed, tmp_path):
-    out, log = tmp_path / "out", tmp_path / "log"
-    run = start_dim(nodes, photos, out, log, "impatient_dim")
-    wait_for(lambda: complete(out) >= 5, run)
+def freeze_head(nodes):
+    """Its machine still takes connections, and answers nothing."""
+    for process, name in descendants(nodes.nodes[0].pid).items():
+        if name.split(" ")[0].endswith("/gcs_server"):
+            os.kill(process, signal.SIGSTOP)
+
+
+def kill_head(nodes):
     nodes.kill(nodes.nodes[0])
+
+
+@pytest.mark.parametrize(
+    ("lose", "function"),
+    [(kill_head, "impatient_dim"), (freeze_head, "impatient_dim"), (kill_head, "dim_that_waits")],
+    ids=["killed", "frozen", "killed and waited for"],
+)
+def test_a_run_whose_head_is_lost_ends_with_a_message_and_goes_on(
+    lose, function, nodes, photos, undisturbed, tmp_path
+):
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start_dim(nodes, photos, out, log, function)
+    wait_for(lambda: complete(out) >= 5, run)
+    signal_actors(nodes.nodes, signal.SIGSTOP)  # they could do what is left without their head
+    kept = complete(out)
+    lose(nodes)
     assert run.wait() == 1, log.read_text()
+    nodes.end()
     assert "Error: Ray is lost: its head at" in log.read_text()
     assert "run the same command again to go on" in log.read_text()
     assert "Traceback" not in log.read_text()
-    assert complete(out) >= 5
+    assert complete(out) >= kept >= 5
     make(photos, out, variants=VARIANTS, samples_per_shard=SAMPLES, resume="always")
     assert_same_dataset(undisturbed, out)
+
+
+def test_a_run_whose_head_is_lost_when_all_is_done_is_complete(nodes, photos, undisturbed, tmp_path):
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start_dim(nodes, photos, out, log, "patient_dim")
+    wait_for(lambda: complete(out) >= 25, run)
+    freeze_head(nodes)
+    assert run.wait() == 0, log.read_text()
+    nodes.end()
+    assert_same_dataset(undisturbed, out)
+    assert "Traceback" not in log.read_text()
