@@ -112,8 +112,8 @@ def _check_answers(address: str) -> None:
 class Watch:
     """Looks at the cluster every two seconds, from :meth:`begin` to :meth:`end`.
 
-    What asks a lost head waits for a minute, until Ray ends the process without a word of ours. So the head is
-    asked by a thread that may wait; another one ends the process where the run itself waits as well.
+    What asks a lost head waits for a minute, until Ray ends the process without a word of ours. So a thread
+    asks the head, which may wait; another one ends the process where the run itself waits as well.
     """
 
     def __init__(self, ray: Any) -> None:

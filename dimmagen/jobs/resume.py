@@ -88,7 +88,7 @@ class OutFolder:
         From here to :meth:`finish` the folder has no manifest. Each step may be the last before a kill: the
         settings are noted first, and a record counts only with their fingerprint.
         """
-        self.remove_unfinished()
+        storage.remove_unfinished(storage.join(self.out, "rejected"))  # else it cannot be removed
         note = {"settings": run.settings, "environment": run.environment}
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
         for record in complete.values():

@@ -218,5 +218,5 @@ def test_the_number_of_requests_is_the_one_in_the_documentation(local, bucket):
         "GetObject": 2 * shards + pairs + 10,
         "HeadObject": 10,
         "ListObjects": 10,
-        "ListMultipartUploads": 12,
+        "ListMultipartUploads": 13,
     }
