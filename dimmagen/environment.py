@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 # Libraries that decode, dim, encode or write; the rest of what is installed cannot change a byte.
-_LIBRARIES = ("av", "llvmlite", "numba", "numpy", "pillow", "pyarrow", "scipy", "torch", "zlib-ng")
+_LIBRARIES = ("av", "llvmlite", "numba", "numpy", "pillow", "pyarrow", "scipy", "torch")
 # Instruction sets that decide which code path numpy, torch and numba take.
 _FEATURES = ("sse4.2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512vl", "avx512bf16", "neon", "sve")
 

@@ -18,13 +18,22 @@ LEVEL_BITS = NORMAL_BITS + SIGMA_BITS
 LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits for 5-sigma noise
 
 
-@numba.njit(inline="always", cache=True)
-def _fill_row(row, width, table, key0, key1, out):
-    """Standard normals of columns -1 .. width of one row: out int32 (3, width + 2), in 2**-12."""
+@numba.njit(cache=True)
+def _fill_row(row, width, table, key0, key1, words, out):
+    """Standard normals of columns -1 .. width of one row: out int32 (3, >= width + 4), in 2**-12.
+
+    Random words and what they mean are two loops over `words`, uint32 (3, (width + 3) // 2): the first one
+    is computed for several pixels at once, the second one, which looks things up, cannot be.
+    """
+    pairs = (width + 3) // 2
+    for pair in range(pairs):
+        words[0, pair], words[1, pair], words[2, pair], _ = philox4x32(
+            np.uint32(pair), np.uint32(row), np.uint32(0), np.uint32(0), key0, key1
+        )
     mask = np.uint32(0xFFFF)
     half = np.uint32(16)
-    for pair in range((width + 3) // 2):
-        a, b, c, _ = philox4x32(np.uint32(pair), np.uint32(row), np.uint32(0), np.uint32(0), key0, key1)
+    for pair in range(pairs):
+        a, b, c = words[0, pair], words[1, pair], words[2, pair]
         column = 2 * pair
         out[0, column] = table[a & mask]
         out[1, column] = table[a >> half]
@@ -34,7 +43,7 @@ def _fill_row(row, width, table, key0, key1, out):
         out[2, column + 1] = table[c >> half]
 
 
-@numba.njit(inline="always", cache=True)
+@numba.njit(cache=True)
 def _blur_across(row, width, taps):
     """Three-tap filter along a row, in place: row int32 (3, >= width + 2); column j is stored at j."""
     for channel in range(3):
@@ -44,6 +53,41 @@ def _blur_across(row, width, taps):
                 side * (row[channel, column] + row[channel, column + 2]) + centre * row[channel, column + 1]
             )
             row[channel, column] = total >> MIX_BITS
+
+
+@numba.njit(cache=True)
+def _blur_down(above, here, below, width, taps, out):
+    """The same filter across three rows; row and out int32 (3, >= width)."""
+    for channel in range(3):
+        side, centre = (taps[0, 0], taps[0, 1]) if channel == 0 else (taps[1, 0], taps[1, 1])
+        for x in range(width):
+            total = side * (above[channel, x] + below[channel, x]) + centre * here[channel, x]
+            out[channel, x] = total >> MIX_BITS
+
+
+@numba.njit(cache=True)
+def _mix(normals, start, width, mix, out):
+    """Channel noise of a row, int32 (3, >= width), of normals that begin at column `start`; in 2**-12."""
+    for channel in range(3):
+        m0, m1, m2 = mix[channel, 0], mix[channel, 1], mix[channel, 2]
+        for x in range(width):
+            at = x + start
+            # numba multiplies in 64 bits unless told that 32 hold it, which takes twice as long.
+            first, second = np.int32(m0 * normals[0, at]), np.int32(m1 * normals[1, at])
+            total = np.int32(np.int32(first + second) + np.int32(m2 * normals[2, at]))
+            out[channel, x] = total >> np.int32(MIX_BITS)
+
+
+@numba.njit(cache=True)
+def _expose_row(light, both, noise, out):
+    """One dark row, uint8 (W, 3), of a light one; `both` int32 (3, 256, 2): level and sigma, side by side."""
+    rounding = np.int32(1 << (LEVEL_BITS - 1))
+    for x in range(light.shape[0]):
+        for channel in range(3):
+            value = np.intp(light[x, channel])
+            deviation = np.int32(both[channel, value, 1] * noise[channel, x])
+            dark = np.int32(np.int32(both[channel, value, 0] + deviation) + rounding) >> np.int32(LEVEL_BITS)
+            out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
 @numba.njit(cache=True)
@@ -62,34 +106,27 @@ def dim_picture(light, level, sigma, mix, taps, spatial, table, key0, key1, out)
         out: uint8 (H, W, 3), written.
     """
     height, width = light.shape[0], light.shape[1]
+    both = np.empty((3, 256, 2), np.int32)
+    for channel in range(3):
+        for value in range(256):
+            both[channel, value, 0], both[channel, value, 1] = level[channel, value], sigma[channel, value]
+    words = np.empty((3, (width + 3) // 2), np.uint32)
     rows = np.empty((3, 3, width + 4), np.int32)
-    start = 0 if spatial else 1  # where column 0 of a filled row stands
+    blurred = np.empty((3, width + 4), np.int32)
+    noise = np.empty((3, width), np.int32)
     if spatial:
         for row in (-1, 0):
-            _fill_row(row, width, table, key0, key1, rows[row % 3])
+            _fill_row(row, width, table, key0, key1, words, rows[row % 3])
             _blur_across(rows[row % 3], width, taps)
-    rounding = np.int32(1 << (LEVEL_BITS - 1))
     for y in range(height):
         here = rows[y % 3]
         if spatial:
-            below = rows[(y + 1) % 3]
-            above = rows[(y + 2) % 3]
-            _fill_row(y + 1, width, table, key0, key1, below)
+            above, below = rows[(y + 2) % 3], rows[(y + 1) % 3]
+            _fill_row(y + 1, width, table, key0, key1, words, below)
             _blur_across(below, width, taps)
+            _blur_down(above, here, below, width, taps, blurred)
+            _mix(blurred, 0, width, mix, noise)
         else:
-            above = here
-            below = here
-            _fill_row(y, width, table, key0, key1, here)
-        for x in range(width):
-            first = here[0, x + start]
-            second = here[1, x + start]
-            third = here[2, x + start]
-            if spatial:
-                first = (taps[0, 0] * (above[0, x] + below[0, x]) + taps[0, 1] * first) >> MIX_BITS
-                second = (taps[1, 0] * (above[1, x] + below[1, x]) + taps[1, 1] * second) >> MIX_BITS
-                third = (taps[1, 0] * (above[2, x] + below[2, x]) + taps[1, 1] * third) >> MIX_BITS
-            for channel in range(3):
-                noise = mix[channel, 0] * first + mix[channel, 1] * second + mix[channel, 2] * third
-                value = light[y, x, channel]
-                dark = level[channel, value] + sigma[channel, value] * (noise >> MIX_BITS) + rounding
-                out[y, x, channel] = min(max(dark >> LEVEL_BITS, 0), 255)
+            _fill_row(y, width, table, key0, key1, words, here)
+            _mix(here, 1, width, mix, noise)  # column 0 stands behind that on its left
+        _expose_row(light[y], both, noise, out[y])
