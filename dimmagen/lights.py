@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -59,13 +60,31 @@ class LightRef:
     locator: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Light:
-    """A light picture in memory: `data` are the stored file's bytes, `pixels` uint8 (H, W, 3) RGB."""
+    """A light picture in memory: `data` are the stored file's bytes, `pixels` uint8 (H, W, 3) RGB.
+
+    What follows from them is computed when it is first asked for, once for all variants.
+    """
 
     ref: LightRef
     data: bytes
     pixels: np.ndarray
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the stored file, hex."""
+        return images.sha256(self.data)
+
+    @cached_property
+    def pixel_sha256(self) -> str:
+        """See :func:`dimmagen.images.pixel_sha256`."""
+        return images.pixel_sha256(self.pixels)
+
+    @cached_property
+    def lightness(self) -> float:
+        """See :func:`dimmagen.images.lightness`."""
+        return images.lightness(self.pixels)
 
 
 class LightSet(Protocol):

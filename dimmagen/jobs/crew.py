@@ -76,7 +76,7 @@ class Crew:
     Args:
         ray: connected.
         build_worker: picklable; called once in each actor.
-        jobs: picklable, each with the name of its `shard`.
+        jobs: picklable, each with a `name`.
         on_pairs: told how many pairs were made since the last call; less than none if a worker was lost whose
             pairs must be made again.
         workers: number of actors, fewer if there are fewer jobs; None for one a processor of the cluster.
@@ -206,7 +206,7 @@ class Crew:
             task.deaths += 1
             if task.deaths > DEATHS_A_JOB:
                 raise DimmagenError(
-                    f"{task.job.shard} was given up: its worker died {task.deaths} times ({error})",
+                    f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
                     "run the same command again to go on, with fewer --workers if the memory ran out, or "
                     "with --executor serial to see where a library crashes; complete shards stay valid",
                 ) from error

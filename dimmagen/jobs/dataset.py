@@ -13,7 +13,7 @@ from dimmagen.jobs.cluster import Share
 from dimmagen.jobs.executors import run_ray, run_serial
 from dimmagen.jobs.nodes import build_on_node
 from dimmagen.jobs.pairs import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
-from dimmagen.jobs.plan import PlannedShard, ShardJob, plan_shards
+from dimmagen.jobs.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_a_job
 from dimmagen.jobs.publishing import REJECTED_SCHEMA, publish_set
 from dimmagen.jobs.resume import OutFolder, Resume
 from dimmagen.lights import LightSet
@@ -141,12 +141,15 @@ def make_dataset(
             PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
         )
         build_worker = partial(build_on_node, plan.run, folder.out, make_worker)
-        jobs = (planned.job(lights) for planned in missing)
+        workers = 1 if execution.executor == "serial" else execution.workers
+        at_once = variants_a_job(len(missing), settings.variants, workers)
+        jobs = plan_jobs(missing, lights, at_once)
         try:
-            for job, record in _execute(build_worker, jobs, execution, progress.pairs):
-                folder.add(plan.run, record)
-                complete[job.shard] = record
-                progress.shard()
+            for job, records in _execute(build_worker, jobs, execution, progress.pairs):
+                for shard, record in zip(job.shards, records, strict=True):
+                    folder.add(plan.run, record)
+                    complete[shard] = record
+                    progress.shard()
         finally:
             folder.remove_unfinished()
         return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
@@ -170,7 +173,7 @@ def _execute(
     jobs: Iterable[ShardJob],
     execution: Execution,
     on_pairs: Callable[[int], None],
-) -> Iterator[tuple[ShardJob, ShardRecord]]:
+) -> Iterator[tuple[ShardJob, list[ShardRecord]]]:
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
     share = Share(execution.threads, gpus=1) if execution.device != "cpu" else Share()

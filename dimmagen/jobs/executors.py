@@ -43,7 +43,7 @@ def run_ray(
 
     Args:
         build_worker: picklable; called once in each actor.
-        jobs: picklable, each with the name of its `shard`.
+        jobs: picklable, each with a `name`.
         on_pairs: told how many pairs were made since the last call; less than none if pairs of a lost actor
             must be made again.
         workers: number of actors, but no more than jobs; None for as many as the cluster has room for, also

@@ -1,4 +1,4 @@
-"""The worker: dims the light pictures of one job and writes them as one shard."""
+"""The worker: dims the light pictures of one job and writes its shards."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from dimmagen.dimming import Dimmer, Draw
 from dimmagen.errors import DimmagenError, UnavailableError
 from dimmagen.jobs.plan import ShardJob
 from dimmagen.lights import Light, LightRef
-from dimmagen.shards.writing import Sample, ShardRecord, write_pair_shard
+from dimmagen.shards.writing import Sample, ShardRecord, write_pair_shards
 
 IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
     "png": images.encode_png,
@@ -65,28 +65,32 @@ class PairShardWorker:
         self.dimmer = build_dimmer()
         self.out = out
         self.settings = settings
-        self._samples = self._one_by_one
+        self._samples: Callable[[ShardJob], Iterator[tuple[int, Sample]]] = self._one_by_one
         if device != "cpu":
             from dimmagen.jobs.tensors import TensorDimmer  # imports torch, which other workers do without
 
             self._samples = TensorDimmer(self.dimmer, settings, device, threads).samples
         use_one_thread()
 
-    def __call__(self, job: ShardJob, on_pair: Callable[[], None] = lambda: None) -> ShardRecord:
-        """Write the job's shard and return its record.
+    def __call__(self, job: ShardJob, on_pair: Callable[[], None] = lambda: None) -> list[ShardRecord]:
+        """Write the job's shards and return their records.
 
         Raises:
-            DimmagenError: a light picture cannot be read or dimmed any more (names the pair), or the shard
-                cannot be written; then the shard is not published.
+            DimmagenError: a light picture cannot be read or dimmed any more (names the pair), or a shard
+                cannot be written; then no shard of the job is complete.
         """
-        return write_pair_shard(self.out, job.shard, self._samples(job), on_pair)
+        return write_pair_shards(self.out, job.shards, self._samples(job), on_pair)
 
-    def _one_by_one(self, job: ShardJob) -> Iterator[Sample]:
+    def _one_by_one(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
         for ref in job.refs:
-            with naming(ref, job.variant):
-                sample = make_pair(lights.load_light(ref), self.dimmer, job.variant, self.settings)
-            yield sample
-            del sample  # before the next picture is in memory
+            with naming(ref, job.variants[0]):
+                light = lights.load_light(ref)
+            for number, variant in enumerate(job.variants):
+                with naming(ref, variant):
+                    sample = make_pair(light, self.dimmer, variant, self.settings)
+                yield number, sample
+                del sample  # before the next picture is in memory
+            del light
 
 
 def pair_key(light_key: str, variant: int) -> str:
@@ -121,22 +125,16 @@ def finish_pair(
         "variant": variant,
         "seed": settings.seed,
         **draw.record(),
-        "lightness_before": lightness(light.pixels),
-        "lightness_after": lightness(dark),
+        "lightness_before": light.lightness,
+        "lightness_after": images.lightness(dark),
         "width": width,
         "height": height,
         "dark_sha256": images.sha256(dark_file),
         "dark_pixel_sha256": images.pixel_sha256(dark),
-        "light_sha256": images.sha256(light.data),
-        "light_pixel_sha256": images.pixel_sha256(light.pixels),
+        "light_sha256": light.sha256,
+        "light_pixel_sha256": light.pixel_sha256,
     }
     return Sample(row, dark_file, settings.image_format, light.data, ref.extension)
-
-
-def lightness(pixels: np.ndarray) -> float:
-    """Mean of all pixels and channels of a uint8 picture, in [0, 1], 6 decimals (exact integer sum)."""
-    rows = pixels.sum(axis=(1, 2), dtype=np.uint32)  # four times faster than int64, and a row fits
-    return round(int(rows.sum(dtype=np.int64)) / (255 * pixels.size), 6)
 
 
 def use_one_thread() -> None:

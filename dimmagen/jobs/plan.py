@@ -1,18 +1,35 @@
 """The plan: which pairs are in which shard, decided before anything is written."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dimmagen.lights import LightRef, LightSet
 from dimmagen.shards.sizes import shard_sizes
 
+MOST_VARIANTS_A_JOB = 8
+_JOBS_A_WORKER = 8  # at least, so that the last ones end at about the same time
+_WORKERS_OF_A_CLUSTER = 64  # where their number is not known
+
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """The work for one shard: one variant of each of some light pictures, in this order."""
+    """The work for some shards that show the same light pictures, in this order, one variant each.
 
-    shard: str
-    variant: int
+    A light picture is read and decoded once for all of them.
+
+    Attributes:
+        refs: the light pictures.
+        shards, variants: equally many, at least one.
+    """
+
     refs: tuple[LightRef, ...]
+    shards: tuple[str, ...]
+    variants: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return " ".join(self.shards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +48,37 @@ class PlannedShard:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def job(self, lights: LightSet) -> ShardJob:
-        """With the light pictures themselves, as a worker wants it."""
-        return ShardJob(self.shard, self.variant, tuple(lights.refs(self.start, self.stop)))
+
+def variants_a_job(shards: int, variants: int, workers: int | None) -> int:
+    """How many variants of a photo a worker makes at once: many, but so few that no worker idles at the end.
+
+    Args:
+        shards: to be made.
+        variants: dark pictures per light picture.
+        workers: None where their number is not known.
+    """
+    jobs = _JOBS_A_WORKER * (workers or _WORKERS_OF_A_CLUSTER)
+    return max(1, min(MOST_VARIANTS_A_JOB, variants, shards // jobs))
+
+
+def plan_jobs(shards: Iterable[PlannedShard], lights: LightSet, variants: int) -> Iterator[ShardJob]:
+    """Jobs that make some shards of a plan, in about their order; which ones go together changes no byte.
+
+    Args:
+        shards: in the plan's order, without those that are complete.
+        lights: of the plan.
+        variants: at most so many shards are one job.
+    """
+    alike: dict[tuple[int, int], list[PlannedShard]] = {}
+    for planned in shards:
+        alike.setdefault((planned.start, planned.stop), []).append(planned)
+    groups = [group[at : at + variants] for group in alike.values() for at in range(0, len(group), variants)]
+    for group in sorted(groups, key=lambda group: (group[0].variant, group[0].start)):
+        yield ShardJob(
+            refs=tuple(lights.refs(group[0].start, group[0].stop)),
+            shards=tuple(planned.shard for planned in group),
+            variants=tuple(planned.variant for planned in group),
+        )
 
 
 def shard_name(index: int) -> str:

@@ -49,36 +49,46 @@ class TensorDimmer:
         self.device = _device(device)
         self.threads = threads
 
-    def samples(self, job: ShardJob) -> Iterator[Sample]:
-        """The job's pairs in order. Raises as :class:`dimmagen.jobs.pairs.PairShardWorker`."""
-        loaded = ordered_map(partial(self._load, job.variant), job.refs, self.threads)
-        dimmed = chain.from_iterable(self._dim(batch, job.variant) for batch in _batches(loaded))
-        return ordered_map(partial(self._finish, job.variant), dimmed, self.threads)
+    def samples(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
+        """The number of a shard of the job, and its next pair. Raises as
+        :class:`dimmagen.jobs.pairs.PairShardWorker`."""
+        loaded = ordered_map(partial(self._load, job.variants[0]), job.refs, self.threads)
+        dimmed = chain.from_iterable(self._dim(batch, job.variants) for batch in _batches(loaded))
+        return ordered_map(partial(self._finish, job.variants), dimmed, self.threads)
 
     def _load(self, variant: int, ref: LightRef) -> Light:
         with naming(ref, variant):
             return lights.load_light(ref)
 
-    def _dim(self, batch: Sequence[Light], variant: int) -> Iterator[tuple[Light, np.ndarray, Draw]]:
-        """Pictures of equal size are dimmed together; they come out in their order."""
-        draws = [self.dimmer.draw(light.ref.key, variant, self.settings.seed) for light in batch]
+    def _dim(
+        self, batch: Sequence[Light], variants: Sequence[int]
+    ) -> Iterator[tuple[int, Light, np.ndarray, Draw]]:
+        """Pictures of equal size are dimmed together; they come out in their order, variant by variant."""
         by_size = defaultdict(list)
         for index, light in enumerate(batch):
             by_size[light.pixels.shape].append(index)
-        dark: dict[int, np.ndarray] = {}
-        for indices in by_size.values():
-            stacked = torch.from_numpy(np.stack([batch[index].pixels for index in indices])).to(self.device)
-            exposed = dim_pictures(
-                self.model, stacked.permute(0, 3, 1, 2), [draws[index] for index in indices]
-            )
-            dark |= zip(indices, exposed.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True)
-        return ((light, dark[index], draws[index]) for index, light in enumerate(batch))
+        stacks = [
+            (indices, torch.from_numpy(np.stack([batch[index].pixels for index in indices])).to(self.device))
+            for indices in by_size.values()
+        ]
+        for number, variant in enumerate(variants):
+            draws = [self.dimmer.draw(light.ref.key, variant, self.settings.seed) for light in batch]
+            dark: dict[int, np.ndarray] = {}
+            for indices, stacked in stacks:
+                exposed = dim_pictures(
+                    self.model, stacked.permute(0, 3, 1, 2), [draws[index] for index in indices]
+                )
+                dark |= zip(indices, exposed.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True)
+            for index, light in enumerate(batch):
+                yield number, light, dark[index], draws[index]
 
-    def _finish(self, variant: int, made: tuple[Light, np.ndarray, Draw]) -> Sample:
-        light, exposed, draw = made
-        with naming(light.ref, variant):
+    def _finish(
+        self, variants: Sequence[int], made: tuple[int, Light, np.ndarray, Draw]
+    ) -> tuple[int, Sample]:
+        number, light, exposed, draw = made
+        with naming(light.ref, variants[number]):
             dark = self.model.develop(exposed)
-            return finish_pair(light, dark, draw, self.dimmer, variant, self.settings)
+            return number, finish_pair(light, dark, draw, self.dimmer, variants[number], self.settings)
 
 
 def _device(name: str) -> torch.device:

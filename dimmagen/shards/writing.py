@@ -2,7 +2,8 @@
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
@@ -99,29 +100,44 @@ def metadata_name(shard: str) -> str:
 def write_pair_shard(
     out: str, shard: str, samples: Iterable[Sample], on_sample: Callable[[], None] = lambda: None
 ) -> ShardRecord:
-    """Write `shards/<shard>.tar` and `metadata/<shard>.parquet` below `out`.
+    """Write one shard; see :func:`write_pair_shards`."""
+    return write_pair_shards(out, [shard], ((0, sample) for sample in samples), on_sample)[0]
+
+
+def write_pair_shards(
+    out: str,
+    shards: Sequence[str],
+    samples: Iterable[tuple[int, Sample]],
+    on_sample: Callable[[], None] = lambda: None,
+) -> list[ShardRecord]:
+    """Write `shards/<shard>.tar` and `metadata/<shard>.parquet` below `out` for some shards at once.
 
     Args:
         out: folder or fsspec URL of the data set.
-        shard: name without extension, such as `train-00007`.
-        samples: the pairs, in order; taken one by one, so that one sample at a time is in memory.
+        shards: names without extension, such as `train-00007`.
+        samples: the number of a shard, and a pair that is its next; taken one by one, so that one sample at
+            a time is in memory.
         on_sample: called after each sample.
 
     Raises:
         DimmagenError: the place cannot be written.
         Exception: whatever `samples` raises; then nothing is published.
     """
-    rows = []
-    with storage.atomic_writer(storage.join(out, tar_name(shard))) as file:
-        tar = TarWriter(file)
-        for sample in samples:
-            rows.append(add_sample(tar, sample))
+    rows: list[list[dict]] = [[] for _ in shards]
+    with ExitStack() as files:
+        places = (storage.join(out, tar_name(shard)) for shard in shards)
+        tars = [TarWriter(files.enter_context(storage.atomic_writer(place))) for place in places]
+        for number, sample in samples:
+            rows[number].append(add_sample(tars[number], sample))
             del sample  # before the next one is made
             on_sample()
-        size, sha256 = tar.finish()
-    written = write_rows(storage.join(out, metadata_name(shard)), rows, PAIR_SCHEMA)
-    metadata = FileRecord(metadata_name(shard), written.bytes, written.sha256)
-    return ShardRecord(tar_name(shard), len(rows), size, sha256, metadata)
+        ends = [tar.finish() for tar in tars]
+    records = []
+    for shard, (size, sha256), listed in zip(shards, ends, rows, strict=True):
+        written = write_rows(storage.join(out, metadata_name(shard)), listed, PAIR_SCHEMA)
+        metadata = FileRecord(metadata_name(shard), written.bytes, written.sha256)
+        records.append(ShardRecord(tar_name(shard), len(listed), size, sha256, metadata))
+    return records
 
 
 def add_sample(tar: TarWriter, sample: Sample) -> dict:

@@ -16,7 +16,7 @@ from dimmagen.jobs.executors import run_ray
 
 @dataclass(frozen=True)
 class Nap:
-    shard: str
+    name: str
     seconds: float
 
 
@@ -27,7 +27,7 @@ def nap(job: Nap, on_pair) -> dict:
     time.sleep(job.seconds)
     on_pair()
     node = ray.get_runtime_context().get_node_id()
-    return {"shard": job.shard, "node": node, "actor": os.getpid(), "began": began, "ended": time.time()}
+    return {"name": job.name, "node": node, "actor": os.getpid(), "began": began, "ended": time.time()}
 
 
 def build_napper():

@@ -131,7 +131,7 @@ def test_no_job_is_held_by_an_actor_without_a_place_and_a_node_that_joins_starts
         nodes, "--workers", str(places + 1), "--until-nodes", str(before + 1), "--seconds", "0.2"
     )
     assert len({record["node"] for record in records}) == before + 1
-    assert Counter(record["shard"] for record in records).most_common(1)[0][1] == 1
+    assert Counter(record["name"] for record in records).most_common(1)[0][1] == 1
     assert "workers wait for a processor" in said
 
 

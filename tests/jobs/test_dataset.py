@@ -5,17 +5,20 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen import storage
+from dimmagen import lights, storage
 from dimmagen.comparison import assert_same_dataset
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.jobs import dataset
 from dimmagen.jobs.dataset import Execution, make_dataset
 from dimmagen.jobs.pairs import PairSettings
+from dimmagen.jobs.plan import variants_a_job
 from dimmagen.jobs.resume import OutFolder
 from dimmagen.lights import open_lights
 from dimmagen.pairset import open_pairs
@@ -172,6 +175,34 @@ def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run
     make(photos, out, variants=2)
     assert_same_dataset(undisturbed, out)
     assert not (out / ".dimmagen").exists()
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 5])
+def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
+    at_once, photos, tmp_path, monkeypatch
+):
+    alone, together, loaded = tmp_path / "alone", tmp_path / "together", []
+    monkeypatch.setattr(dataset, "variants_a_job", lambda *_: 1)
+    make(photos, alone, variants=5)
+    load_light = lights.load_light
+    monkeypatch.setattr(lights, "load_light", lambda ref: loaded.append(ref.key) or load_light(ref))
+    monkeypatch.setattr(dataset, "variants_a_job", lambda *_: at_once)
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, together, variants=5, progress=StopAfter(at_once + 1))
+    make(photos, together, variants=5)
+    assert_same_dataset(alone, together)
+    loaded.clear()
+    make(photos, tmp_path / "again", variants=5)
+    assert max(Counter(loaded).values()) == -(-5 // at_once)  # once for all variants of a job
+
+
+def test_variants_are_made_together_as_long_as_every_worker_has_jobs_enough():
+    assert variants_a_job(shards=100_000, variants=4, workers=100) == 4
+    assert variants_a_job(shards=100_000, variants=50, workers=100) == 8
+    assert variants_a_job(shards=48, variants=8, workers=2) == 3
+    assert variants_a_job(shards=6, variants=2, workers=2) == 1
+    assert variants_a_job(shards=0, variants=2, workers=2) == 1
+    assert variants_a_job(shards=1_000, variants=4, workers=None) == 1
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "parquet"])

@@ -73,7 +73,7 @@ def test_what_is_planned_is_present_and_hashed_in_equal_gapless_shards(
     lights = open_lights([str(folders[photos])])
     plan = plan_dataset(lights, build_dimmer, PairSettings(variants=variants, samples_per_shard=size))
     make(folders[photos], out, variants=variants, samples_per_shard=size)
-    planned = [f"{ref.key}-v{one.variant}" for one in plan.shards for ref in one.job(lights).refs]
+    planned = [f"{ref.key}-v{one.variant}" for one in plan.shards for ref in lights.refs(one.start, one.stop)]
     manifest = Manifest.load(str(out))
     assert len(planned) == photos * variants == manifest.counts.pairs
     assert [f"shards/{one.shard}.tar" for one in plan.shards] == [shard.name for shard in manifest.shards]

@@ -9,7 +9,7 @@ from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.images import encode_png
 from dimmagen.jobs import tensors
 from dimmagen.jobs.pairs import PairSettings, PairShardWorker
-from dimmagen.jobs.plan import plan_shards
+from dimmagen.jobs.plan import plan_jobs, plan_shards
 from dimmagen.jobs.tensors import TensorDimmer
 from dimmagen.lights import open_lights
 from dimmagen.profiles.camera import model_files
@@ -32,17 +32,22 @@ def builder(folder, quality=0):
     return lambda: Dimmer.from_profile(folder / "profile")
 
 
+def only_job(lights, variants):
+    (job,) = plan_jobs(plan_shards(len(lights), variants, 500), lights, variants)
+    return job
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("quality", [0, 80])
 @pytest.mark.parametrize("batch_pixels", [1, 150_000, 8_000_000])
 def test_a_shard_has_the_bytes_of_the_kernels(device, quality, batch_pixels, lights, tmp_path, monkeypatch):
     monkeypatch.setattr(tensors, "BATCH_PIXELS", batch_pixels)
     build, settings = builder(tmp_path, quality), PairSettings(seed=3)
-    (planned,) = plan_shards(len(lights), 1, 500)
+    job = only_job(lights, variants=2)
     plain = PairShardWorker(build, str(tmp_path / "plain"), settings)
     made = PairShardWorker(build, str(tmp_path / "made"), settings)
     made._samples = TensorDimmer(build(), settings, device, threads=2).samples
-    assert made(planned.job(lights)) == plain(planned.job(lights))
+    assert made(job) == plain(job)
 
 
 def test_a_model_that_rounds_differently_on_a_device_is_refused(tmp_path):
@@ -60,7 +65,6 @@ def test_a_photo_that_vanished_is_named(tmp_path):
     photos = write_photos(tmp_path / "photos", 3)
     lights = open_lights([str(photos)])
     (photos / "photo01.jpg").write_bytes(encode_png(np.zeros((300, 300, 3), np.uint8)))
-    (planned,) = plan_shards(len(lights), 1, 500)
     dimmer = TensorDimmer(builder(tmp_path)(), PairSettings(), "cpu", threads=2)
     with pytest.raises(DimmagenError, match=r"photo01\.jpg.*has changed"):
-        list(dimmer.samples(planned.job(lights)))
+        list(dimmer.samples(only_job(lights, variants=1)))
