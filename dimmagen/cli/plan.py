@@ -158,8 +158,8 @@ def _rows(forecast: Forecast, cost: dict[str, Interval]) -> Iterator[tuple[str, 
     yield "a photo", f"{mean:.2f} Mpix", f"the largest {most:.2f}"
     stages = (f"{name} {1000 * value.expected:.1f}" for name, value in forecast.stage_seconds.items())
     yield "a pair", duration(forecast.pair_seconds), "ms: " + ", ".join(stages)
-    shard = size(forecast.tar_bytes.expected / schedule.shards)
-    yield "shards", f"{schedule.shards:,}", f"{each} pairs, {shard} each"
+    shard = size(forecast.tar_bytes.expected / forecast.shards)
+    yield "shards", f"{forecast.shards:,}", f"{each} pairs, {shard} each"
     records, lists = size(forecast.metadata_bytes), size(forecast.listing_bytes)
     yield "size", size(forecast.total_bytes), f"parquet {records}, lists of shards {lists}"
     yield "looking at the photos", duration(photos.seconds), "only once with a MixHQ"
@@ -169,7 +169,9 @@ def _rows(forecast: Forecast, cost: dict[str, Interval]) -> Iterator[tuple[str, 
         duration(forecast.making_seconds),
         f"on {workers:,} cores" if workers > 1 else "on one core",
     )
-    yield "a shard", duration(forecast.shard_seconds), "what a kill costs a worker at most"
+    at_once = forecast.variants_a_job
+    together = f"{at_once} variants of a shard's photos; " if at_once > 1 else "a shard; "
+    yield "a job", duration(forecast.job_seconds), f"{together}what a kill costs a worker at most"
     idle = f"{schedule.idle_workers:,} of {workers:,} workers idle in the last: {schedule.idle_share:.1%}"
     yield "rounds", f"{schedule.rounds:,}", idle
     memory = f"{size(forecast.worker_bytes * workers)} in all, {forecast.bytes_a_pixel:.0f} bytes a pixel"

@@ -14,8 +14,8 @@ import numpy as np
 from dimmagen.croissant import croissant
 from dimmagen.jobs.dataset import Executor
 from dimmagen.jobs.pairs import PairSettings
-from dimmagen.jobs.plan import shard_name
-from dimmagen.jobs.probe import STAGES, Probe
+from dimmagen.jobs.plan import count_jobs, shard_name, variants_a_job
+from dimmagen.jobs.probe import SHARED_STAGE, STAGES, Probe, ProbedPair
 from dimmagen.jobs.schedule import Schedule, better_samples_per_shard
 from dimmagen.jobs.survey import Photos
 from dimmagen.manifest import Run, build_manifest
@@ -70,8 +70,19 @@ class Forecast:
         return -(-self.photos.count // self.settings.samples_per_shard)
 
     @property
+    def shards(self) -> int:
+        return self._shards_a_variant * self.settings.variants
+
+    @property
+    def variants_a_job(self) -> int:
+        """Of each photo, for which it is read and decoded once."""
+        return variants_a_job(self.shards, self.settings.variants, self.workers)
+
+    @property
     def schedule(self) -> Schedule:
-        return Schedule(self._shards_a_variant * self.settings.variants, self.workers)
+        return Schedule(
+            count_jobs(self._shards_a_variant, self.settings.variants, self.workers), self.workers
+        )
 
     @property
     def shard_samples(self) -> tuple[int, int]:
@@ -97,26 +108,30 @@ class Forecast:
 
     @cached_property
     def stage_seconds(self) -> dict[str, Interval]:
-        """Of one thread, for one pair, by stage."""
+        """Of one thread, for one pair, by stage; a photo is decoded once for several pairs."""
         return {
-            stage: self._a_pair(np.array([pair.seconds[stage] for pair in self.probe.pairs]))
+            stage: self._a_pair(np.array([self._seconds(pair, stage) for pair in self.probe.pairs]))
             for stage in STAGES
         }
+
+    def _seconds(self, pair: ProbedPair, stage: str) -> float:
+        return pair.seconds[stage] / (self.variants_a_job if stage == SHARED_STAGE else 1)
 
     @cached_property
     def pair_seconds(self) -> Interval:
         """Of one thread, for one pair."""
-        return self._a_pair(np.array([sum(pair.seconds.values()) for pair in self.probe.pairs]))
+        pairs = ((self._seconds(pair, stage) for stage in STAGES) for pair in self.probe.pairs)
+        return self._a_pair(np.array([sum(seconds) for seconds in pairs]))
 
     @property
-    def shard_seconds(self) -> Interval:
-        """Of one worker, for the largest shard: what a kill costs it at most."""
-        return self.pair_seconds.times(self.shard_samples[1])
+    def job_seconds(self) -> Interval:
+        """Of one worker, for the largest job: what a kill costs it at most."""
+        return self.pair_seconds.times(self.shard_samples[1] * self.variants_a_job)
 
     @property
     def making_seconds(self) -> Interval:
-        """From the first shard's beginning to the last one's end, workers idle in the last round included."""
-        return self.pair_seconds.times(self.schedule.rounds * self.pairs / self.schedule.shards)
+        """From the first job's beginning to the last one's end, workers idle in the last round included."""
+        return self.pair_seconds.times(self.schedule.rounds * self.pairs / self.schedule.jobs)
 
     @property
     def start_seconds(self) -> float:
@@ -131,29 +146,27 @@ class Forecast:
     def tar_bytes(self) -> Interval:
         """Of all shards together."""
         a_pair = self._a_pair(np.array([pair.tar_bytes for pair in self.probe.pairs], np.float64))
-        return a_pair.times(self.pairs, plus=_TAR_END * self.schedule.shards)
+        return a_pair.times(self.pairs, plus=_TAR_END * self.shards)
 
     @property
     def metadata_bytes(self) -> int:
         """Of all parquet files together: a fixed part for each, and a part for each row."""
         (few, small), (all_, large) = (self.probe.metadata_sizes[0], self.probe.metadata_sizes[-1])
         a_row = (large - small) / (all_ - few)
-        return round((large - a_row * all_) * self.schedule.shards + a_row * self.pairs)
+        return round((large - a_row * all_) * self.shards + a_row * self.pairs)
 
     @property
     def listing_bytes(self) -> int:
         """Of `manifest.json` and `croissant.json`, which name every shard."""
-        name = shard_name(self.schedule.shards - 1)
-        size = round(self.tar_bytes.expected / self.schedule.shards)
-        metadata = FileRecord(
-            metadata_name(name), round(self.metadata_bytes / self.schedule.shards), "0" * 64
-        )
+        name = shard_name(self.shards - 1)
+        size = round(self.tar_bytes.expected / self.shards)
+        metadata = FileRecord(metadata_name(name), round(self.metadata_bytes / self.shards), "0" * 64)
         shard = ShardRecord(tar_name(name), self.shard_samples[1], size, "0" * 64, metadata)
         sizes = []
         for shards in ([shard], [shard, shard]):
             manifest = build_manifest(Run({}, {}), "", {}, 0, shards, [])
             sizes.append(len(manifest.dump()) + len(croissant("", "", "", shards)))
-        return sizes[0] + (sizes[1] - sizes[0]) * (self.schedule.shards - 1)
+        return sizes[0] + (sizes[1] - sizes[0]) * (self.shards - 1)
 
     @property
     def total_bytes(self) -> Interval:
@@ -162,7 +175,7 @@ class Forecast:
     @property
     def written_a_second(self) -> float:
         """Bytes that all workers together write: what the disk or the network must take."""
-        busy = min(self.workers, self.schedule.shards)
+        busy = min(self.workers, self.schedule.jobs)
         return busy * self.tar_bytes.expected / self.pairs / self.pair_seconds.expected
 
     @property
@@ -178,14 +191,14 @@ class Forecast:
 
     @property
     def requests(self) -> dict[str, int]:
-        """To an object store that holds photos and shards: one read a pair; each shard's tar (in parts where
-        it is large), parquet and record are sent, and the record is removed in the end."""
-        tar = self.tar_bytes.expected / self.schedule.shards
+        """To an object store that holds photos and shards: a read for each photo of a job; each shard's tar (in
+        parts where it is large), parquet and record are sent, and the record is removed in the end."""
+        tar = self.tar_bytes.expected / self.shards
         sent = 1 if tar < _ONE_REQUEST else 2 + -(-tar // _PART)
         return {
-            "reads": self.pairs,
-            "writes": round(self.schedule.shards * (sent + 2)),
-            "deletes": self.schedule.shards,
+            "reads": self.photos.count * -(-self.settings.variants // self.variants_a_job),
+            "writes": round(self.shards * (sent + 2)),
+            "deletes": self.shards,
         }
 
     def cost(self, core_hour: float | None, gb_month: float | None) -> dict[str, Interval]:
@@ -211,7 +224,7 @@ class Forecast:
                 "stage_seconds": {name: asdict(value) for name, value in self.stage_seconds.items()},
             },
             "pairs": self.pairs,
-            "shards": schedule.shards,
+            "shards": self.shards,
             "samples_per_shard": {"smallest": samples[0], "largest": samples[1]},
             "bytes": {
                 "shards": asdict(self.tar_bytes),
@@ -222,6 +235,7 @@ class Forecast:
             "workers": {
                 "executor": self.executor,
                 "count": self.workers,
+                "variants_a_job": self.variants_a_job,
                 "rounds": schedule.rounds,
                 "idle_in_last_round": schedule.idle_workers,
                 "idle_share": schedule.idle_share,
@@ -230,7 +244,7 @@ class Forecast:
             "seconds": {
                 "look_at_photos": self.photos.seconds,
                 "start": self.start_seconds,
-                "shard": asdict(self.shard_seconds),
+                "job": asdict(self.job_seconds),
                 "making": asdict(self.making_seconds),
                 "total": asdict(self.total_seconds),
             },

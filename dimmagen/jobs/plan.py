@@ -61,6 +61,12 @@ def variants_a_job(shards: int, variants: int, workers: int | None) -> int:
     return max(1, min(MOST_VARIANTS_A_JOB, variants, shards // jobs))
 
 
+def count_jobs(shards_a_variant: int, variants: int, workers: int | None) -> int:
+    """How many jobs :func:`plan_jobs` makes of a whole plan."""
+    at_once = variants_a_job(shards_a_variant * variants, variants, workers)
+    return shards_a_variant * -(-variants // at_once)
+
+
 def plan_jobs(shards: Iterable[PlannedShard], lights: LightSet, variants: int) -> Iterator[ShardJob]:
     """Jobs that make some shards of a plan, in about their order; which ones go together changes no byte.
 

@@ -30,6 +30,8 @@ from dimmagen.shards.writing import TarWriter, add_sample
 
 STAGES = ("decode", "dim", "encode", "pack")
 """Read, hash and decode the light; dim it; encode and hash the dark; lay both out in a tar."""
+SHARED_STAGE = "decode"
+"""Done once for all variants of a photo that are made at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ def _measure(ref: LightRef, variant: int) -> tuple[ProbedPair, dict]:
     timed, buffer = _TimedDimmer(_dimmer), io.BytesIO()
     moments = [time.perf_counter()]
     light = lights.load_light(ref)
+    _ = light.sha256, light.pixel_sha256, light.lightness  # computed when they are first asked for
     moments.append(time.perf_counter())
     sample = make_pair(light, cast(Dimmer, timed), variant, _settings)
     moments.append(time.perf_counter())

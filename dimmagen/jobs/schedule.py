@@ -1,38 +1,40 @@
-"""Shards on workers: how many rounds a run takes, and who has nothing to do in the last one.
+"""Jobs on workers: how many rounds a run takes, and who has nothing to do in the last one.
 
-All shards of a set hold the same number of pairs, to within one, so that a run goes in rounds: each worker
-makes one shard, then the next. In the last round there may be fewer shards than workers.
+All jobs of a run are of about the same size, so that a run goes in rounds: each worker does one job, then the
+next. In the last round there may be fewer jobs than workers.
 """
 
 from dataclasses import dataclass
+
+from dimmagen.jobs.plan import count_jobs
 
 MOST_IDLE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Some shards of equal work on some workers.
+    """Some jobs of equal work on some workers.
 
     Attributes:
-        shards: at least 1.
+        jobs: at least 1.
         workers: at least 1.
     """
 
-    shards: int
+    jobs: int
     workers: int
 
     @property
     def rounds(self) -> int:
-        return -(-self.shards // self.workers)
+        return -(-self.jobs // self.workers)
 
     @property
     def idle_workers(self) -> int:
-        """Without a shard in the last round."""
-        return -self.shards % self.workers
+        """Without a job in the last round."""
+        return -self.jobs % self.workers
 
     @property
     def idle_share(self) -> float:
-        """Of the workers' time from the first shard to the last, in [0, 1)."""
+        """Of the workers' time from the first job to the last, in [0, 1)."""
         return self.idle_workers / (self.rounds * self.workers)
 
 
@@ -43,10 +45,11 @@ def better_samples_per_shard(photos: int, variants: int, workers: int, samples_p
         A `samples_per_shard`; None where there is none, as with fewer pairs than workers.
     """
     shards = -(-photos // samples_per_shard)  # of one variant
-    # From twenty rounds on less than a twentieth is idle whatever the shards' number: the search is short.
-    enough = max(shards, -(-20 * workers // variants))
+    # From twenty rounds on less than a twentieth is idle, whatever the number of jobs: the search is short.
+    enough = max(shards, 20 * workers)
     for count in range(shards, min(photos, enough) + 1):
         size = -(-photos // count)
-        if Schedule(-(-photos // size) * variants, workers).idle_share < MOST_IDLE:
+        jobs = count_jobs(-(-photos // size), variants, workers)
+        if Schedule(jobs, workers).idle_share < MOST_IDLE:
             return size
     return None

@@ -84,7 +84,7 @@ def test_shards_and_their_sizes_are_those_of_the_plan(photos, variants, samples_
     planned = plan_shards(photos, variants, samples_per_shard)
     sizes = [len(shard) for shard in planned]
     forecast = imagined((0.1,), photos, variants, samples_per_shard, workers)
-    assert forecast.schedule.shards == len(planned)
+    assert forecast.shards == len(planned)
     assert forecast.shard_samples == (min(sizes), max(sizes))
     assert forecast.pairs == sum(sizes)
 
