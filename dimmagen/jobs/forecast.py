@@ -191,8 +191,8 @@ class Forecast:
 
     @property
     def requests(self) -> dict[str, int]:
-        """To an object store that holds photos and shards: a read for each photo of a job; each shard's tar (in
-        parts where it is large), parquet and record are sent, and the record is removed in the end."""
+        """To an object store that holds photos and shards: a read for each photo of a job; each shard's tar
+        (in parts where it is large), parquet and record are sent, and the record is removed in the end."""
         tar = self.tar_bytes.expected / self.shards
         sent = 1 if tar < _ONE_REQUEST else 2 + -(-tar // _PART)
         return {

@@ -44,12 +44,8 @@ def better_samples_per_shard(photos: int, variants: int, workers: int, samples_p
     Returns:
         A `samples_per_shard`; None where there is none, as with fewer pairs than workers.
     """
-    shards = -(-photos // samples_per_shard)  # of one variant
-    # From twenty rounds on less than a twentieth is idle, whatever the number of jobs: the search is short.
-    enough = max(shards, 20 * workers)
-    for count in range(shards, min(photos, enough) + 1):
-        size = -(-photos // count)
+    for size in range(min(photos, samples_per_shard), 0, -1):
         jobs = count_jobs(-(-photos // size), variants, workers)
         if Schedule(jobs, workers).idle_share < MOST_IDLE:
-            return size
+            return -(-photos // -(-photos // size))  # the least that makes as few shards
     return None

@@ -2,7 +2,7 @@
 
 import heapq
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dimmagen.jobs.plan import count_jobs, shard_sizes
@@ -27,6 +27,7 @@ def test_rounds_and_idle_workers_are_those_of_the_schedule_played_through(shards
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 12), st.integers(1, 300))
+@example(photos=151, variants=1, workers=5, asked=2)
 def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants, workers, asked):
     def idle_share(shards):
         return Schedule(count_jobs(shards, variants, workers), workers).idle_share
