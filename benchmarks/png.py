@@ -25,7 +25,7 @@ from dimmagen.lights import load_light
 
 def compressors() -> dict[str, Callable[[np.ndarray], bytes]]:
     ng = import_module("zlib_ng.zlib_ng")
-    found = {"dimmagen.deflate": deflate.compress}
+    found = {"dimmagen.deflate": lambda data: b"".join(deflate.compress(data))}
     for name, strategy in {
         "run-length": zlib.Z_RLE,
         "Huffman only": zlib.Z_HUFFMAN_ONLY,

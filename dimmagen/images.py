@@ -238,8 +238,11 @@ def encode_png(pixels: np.ndarray) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     compressed = compress(filtered)
     del filtered  # a large picture must not be in memory more often than needed
-    check = checksums.crc32(compressed, zlib.crc32(b"IDAT"))
-    data = (struct.pack(">I", len(compressed)), b"IDAT", compressed, struct.pack(">I", check))  # no copy
+    check = zlib.crc32(b"IDAT")
+    for part in compressed:
+        check = checksums.crc32(part, check)
+    size = struct.pack(">I", sum(map(len, compressed)))
+    data = (size, b"IDAT", *compressed, struct.pack(">I", check))  # as _chunk, without a copy
     return b"".join((_PNG_SIGNATURE, _chunk(b"IHDR", header), *data, _chunk(b"IEND", b"")))
 
 
