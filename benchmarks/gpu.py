@@ -4,8 +4,8 @@
 
 The limits are measured on the same device: its memory by copying, its arithmetic by one multiplication after
 another on what its cache holds. The kernel's own amounts are counted: a pixel is at least 3 bytes read and 3
-written, and so many operations as torch is seen to carry out. Where torch sees no GPU there are no figures, but
-with --quick, which shows that everything runs.
+written, and so many operations as torch is seen to carry out. Where torch sees no GPU there are no figures,
+but with --quick, which shows that everything runs.
 """
 
 import os
