@@ -60,7 +60,7 @@ def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
         left, right = one.model_dump()[part], other.model_dump()[part]
         for name in sorted(left.keys() | right.keys()):
             if left.get(name) != right.get(name):
-                lines.append(f"{part}.{name} is {left.get(name)} here and {right.get(name)} there")
+                lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
     if names := changed_files(one, other):
         lines.append(f"{len(names)} files are not the same, the first is {names[0]}")
     return lines

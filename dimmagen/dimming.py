@@ -19,6 +19,8 @@ from dimmagen.profiles.profile import open_profile
 
 __all__ = ["DarkModel", "Dimmer", "Draw"]
 
+_SMALLEST_GAMMA, _LARGEST = 1e-6, 1e6  # beyond them a picture is black, or as light as it was
+
 
 class Dimmer:
     """Dims light pictures as one camera would.
@@ -33,6 +35,9 @@ class Dimmer:
             draw of noise and exposure at each gamma, variants n .. 2n - 1 the next draw, and so on: rungs of
             one ladder have the same `noise_seed`.
         group_by: `clip` gives all frames of a clip one gamma and exposure; their noise stays their own.
+
+    Raises:
+        UsageError: gamma is not from 1e-6 to 1e6, or temperature not from 0 to 1e6.
     """
 
     def __init__(
@@ -54,6 +59,13 @@ class Dimmer:
         if self.ladder:
             self.gamma_range = (min(self.ladder), max(self.ladder))
         self.temperature = model.tau if temperature is None else temperature
+        for gamma in self.gamma_range:
+            if not _SMALLEST_GAMMA <= gamma <= _LARGEST:
+                raise UsageError(
+                    f"gamma is {gamma:g}", f"give values from {_SMALLEST_GAMMA:g} to {_LARGEST:g}"
+                )
+        if not 0 <= self.temperature <= _LARGEST:
+            raise UsageError(f"temperature is {self.temperature:g}", f"give a value from 0 to {_LARGEST:g}")
 
     @classmethod
     def from_profile(

@@ -84,14 +84,19 @@ class Manifest(_Strict):
         """Read and check the manifest of a data set.
 
         Raises:
-            DimmagenError: there is none, or as :meth:`read`.
+            UsageError: there is no such folder.
+            DimmagenError: there is no manifest, or as :meth:`read`.
         """
+        if storage.is_local(out) and not storage.is_folder(out):
+            what = "is no folder" if storage.exists(out) else "does not exist"
+            raise UsageError(f"{out} {what}", "give the folder of a data set")
         try:
             return cls.read(storage.join(out, MANIFEST))
         except FileNotFoundError:
             raise DimmagenError(
                 f"{out} has no {MANIFEST}, so it is no finished data set",
-                "run the `dimmagen dim` command that writes to it again: it goes on where it stopped",
+                "if a dimmagen dim was stopped there, run it again: it goes on; of photos, dimmagen dim "
+                "--source PHOTOS --shards NEW makes one",
             ) from None
 
     @classmethod
@@ -106,7 +111,10 @@ class Manifest(_Strict):
         try:
             manifest = cls.model_validate_json(storage.read(path))
         except ValidationError as error:
-            raise DimmagenError(f"{path} is not a manifest of this version: {_first_fault(error)}") from error
+            raise DimmagenError(
+                f"{path} is not a manifest of this version: {_first_fault(error)}",
+                "make the set again with this version",
+            ) from error
         if manifest.root_hash != root_hash([*manifest.shards, *manifest.files]):
             raise DimmagenError(f"{path}: its root hash does not fit the files it names, so it was changed")
         try:

@@ -51,9 +51,10 @@ class LPIPS(nn.Module):
         try:
             self.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()[:80]
             raise DimmagenError(
-                f"these are not the weights of LPIPS with {backbone} ({str(error).splitlines()[1].strip()})",
-                f"give {_FILES[backbone]}",
+                f"these are not the weights of LPIPS with {backbone} ({reason} ...)",
+                f"give {_FILES[backbone]}, or the folder that holds it",
             ) from None
         self.register_buffer("shift", torch.tensor(_SHIFT)[None, :, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE)[None, :, None, None], persistent=False)

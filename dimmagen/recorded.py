@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dimmagen.dimming import Dimmer
-from dimmagen.errors import DimmagenError
+from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.jobs.pairs import BuildDimmer, PairSettings
 from dimmagen.profiles.profile import portable_name
 
@@ -41,7 +41,7 @@ def recorded_dimmer(settings: Mapping, profile: str | None = None) -> BuildDimme
         profile: folder of the profile, where its name alone does not find it.
 
     Raises:
-        UsageError: there is no such profile.
+        UsageError: there is no such profile, or the set was merged of several.
         DimmagenError: the settings are not those of a data set, or the profile is another one than recorded.
     """
     _check(settings)
@@ -75,6 +75,7 @@ def recorded_settings(settings: Mapping) -> PairSettings:
     """What `dim` was asked for beside the profile.
 
     Raises:
+        UsageError: the set was merged of several.
         DimmagenError: the settings are not those of a data set.
     """
     _check(settings)
@@ -83,6 +84,11 @@ def recorded_settings(settings: Mapping) -> PairSettings:
 
 
 def _check(settings: Mapping) -> None:
+    if "gamma_range" not in settings and settings.get("derived_from"):
+        raise UsageError(
+            "a merged set was made with the settings of several sets",
+            "replay its pairs from the sets that were merged",
+        )
     try:
         _Recorded.model_validate(dict(settings))
     except ValidationError as error:

@@ -178,8 +178,15 @@ def find_files(folder: str) -> list[tuple[str, int]]:
 
 
 def read(path: str | os.PathLike) -> bytes:
-    """The bytes of a file. Raises FileNotFoundError when there is none."""
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DimmagenError: a local path is a folder, a pipe or a device.
+    """
     filesystem, place = _open_filesystem(path)
+    if isinstance(filesystem, LocalFileSystem) and os.path.exists(place) and not os.path.isfile(place):
+        raise DimmagenError(f"{path} is no regular file", "look what stands in its place")
     return filesystem.cat_file(place)
 
 

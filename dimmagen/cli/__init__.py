@@ -59,6 +59,10 @@ def _run(arguments: list[str] | None) -> int:
     except DimmagenError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
+    except OSError as error:  # of a disk or a network; what we know better is said above
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {place}{error.strerror or error}: see to it and run the command again", err=True)
+        return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "Interrupted: what is complete stays valid; run the same command again to go on.", err=True

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.ranges import Range, Rungs
+from dimmagen.cli.ranges import Number, Range, Rungs
 from dimmagen.cli.recipe import recipe_option
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import UsageError
@@ -47,7 +47,7 @@ from dimmagen.profiles.profile import portable_name
     help="Each variant at each of these gammas, with the same noise, such as 0.3,1,2.",
 )
 @click.option("--group-by", type=click.Choice(["clip"]), help="Frames of a clip share gamma and exposure.")
-@click.option("--temperature", type=click.FloatRange(0), help="Scale of the noise.  [default: the profile's]")
+@click.option("--temperature", type=Number(0), help="Scale of the noise.  [default: the profile's]")
 @click.option("--model", help="Kind of dark model: camera, mdn, deterministic ...  [default: the profile's]")
 @click.option(
     "--without",

@@ -1,11 +1,14 @@
 """`dimmagen enhance`: brighten photos with a trained network."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import numpy as np
 
 from dimmagen import images, storage
+from dimmagen.cli.ranges import Number
 from dimmagen.enhancing import MEMORY_GB, Enhancer
 from dimmagen.errors import UsageError
 from dimmagen.evaluation.sheet import sheet
@@ -22,15 +25,23 @@ from dimmagen.training.session import pick_device
     "--lightness",
     "wanted",
     multiple=True,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help=f"Mean of the result, 0..1; several make a ladder and a sheet.  [default: {FIXED_LIGHTNESS}]",
 )
 @click.option("--match", type=click.Path(path_type=Path), help="Take the lightness of this picture.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("enhanced"), show_default=True, help="Folder."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("enhanced"),
+    show_default=True,
+    help="Folder.",
 )
 @click.option(
-    "--memory", default=MEMORY_GB, show_default=True, help="GB that a picture may take; more is tiled."
+    "--memory",
+    type=Number(0),
+    default=MEMORY_GB,
+    show_default=True,
+    help="GB that a picture may take; more is tiled.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def enhance(
@@ -42,7 +53,9 @@ def enhance(
     memory: float,
     device: str,
 ) -> None:
-    """Brighten photos of any size and orientation; writes PNG files, never over a photo.
+    """Brighten photos of any size and orientation; writes PNG files.
+
+    Earlier results in --out are replaced; a photo that is given never is.
 
     Example: dimmagen enhance night.jpg --from run/ --lightness 0.2 --lightness 0.4 --lightness 0.6
     """
@@ -50,7 +63,8 @@ def enhance(
         raise UsageError("--match and --lightness ask for two things", "leave one of them away")
     if match is not None:
         wanted = (measured_lightness(_read(match)),)
-    wanted = wanted or (FIXED_LIGHTNESS,)
+    wanted = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
+    digits = "" if len({f"{level:.2f}" for level in wanted}) < len(wanted) else ".2f"
     targets = _targets(photos, out)
     network, _ = load_network(run, pick_device(device))
     enhancer = Enhancer(network, memory)
@@ -59,7 +73,7 @@ def enhance(
         rungs = [(f"dark, {measured_lightness(dark):.2f}", dark)]
         for level in wanted:
             light = enhancer.enhance(dark, level)
-            name = f"{target}.png" if len(wanted) == 1 else f"{target}-{level:.2f}.png"
+            name = f"{target}.png" if len(wanted) == 1 else f"{target}-{level:{digits}}.png"
             _write(out / name, light)
             if len(wanted) > 1:
                 rungs.append((f"asked {level:.2f}, got {measured_lightness(light):.2f}", light))
@@ -68,8 +82,20 @@ def enhance(
 
 
 def _read(path: Path) -> np.ndarray:
-    try:
+    with _told(path):
         return images.decode_rgb8(path.read_bytes())[0]
+
+
+def _refuse_unreadable(path: Path) -> None:
+    """By its header, before the first photo is brightened."""
+    with _told(path):
+        images.read_facts(path.read_bytes())
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except images.PictureError as error:
         raise UsageError(f"{path}: {error.reason}", "convert it to an 8-bit RGB picture") from None
     except OSError as error:
@@ -80,6 +106,7 @@ def _targets(photos: tuple[Path, ...], out: Path) -> dict[Path, str]:
     """The name, without extension, of each photo's result; none may meet another or a photo itself."""
     targets: dict[Path, str] = {}
     for photo in photos:
+        _refuse_unreadable(photo)
         if photo.stem in targets.values():
             raise UsageError(
                 f"two photos are called {photo.stem}", "enhance them into two folders, with --out"

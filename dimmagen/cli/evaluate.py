@@ -9,6 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from dimmagen import images, storage
+from dimmagen.cli.ranges import Number
 from dimmagen.cli.recipe import recipe_option
 from dimmagen.cli.train import split_names
 from dimmagen.enhancing import MEMORY_GB, Enhancer
@@ -32,7 +33,8 @@ from dimmagen.training.condition import FIXED_LIGHTNESS
 from dimmagen.training.session import pick_device
 
 _BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
-_WIDTH_OF_FILES = 120  # columns, where the output is no terminal
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_WIDTH_OF_FILES = 200  # columns, where the output is no terminal
 _TITLES = {
     "psnr": "PSNR",
     "ssim_rgb": "SSIM RGB",
@@ -54,17 +56,19 @@ _TITLES = {
 @click.option("--niqe-model", help="niqe_pris_params.npz.")
 @click.option(
     "--lightness",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=FIXED_LIGHTNESS,
     show_default=True,
     help="Fixed lightness, for the scores without the truth's.",
 )
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every number to this file.")
+@click.option("--json", "json_path", type=_FILE, help="Write every number to this file.")
+@click.option("--sheet", "sheet_path", type=_FILE, help="Write dark | output | truth to this PNG.")
 @click.option(
-    "--sheet", "sheet_path", type=click.Path(path_type=Path), help="Write dark | output | truth to this PNG."
-)
-@click.option(
-    "--memory", default=MEMORY_GB, show_default=True, help="GB that a picture may take; more is tiled."
+    "--memory",
+    type=Number(0),
+    default=MEMORY_GB,
+    show_default=True,
+    help="GB that a picture may take; more is tiled.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @recipe_option
@@ -76,6 +80,9 @@ def evaluate(
     Example: dimmagen evaluate --from run/ --pairs LOL/eval15 --metrics psnr,ssim_rgb --sheet sheet.png
     """
     console = Console(stderr=True)
+    for option, path in (("--json", json_path), ("--sheet", sheet_path)):
+        if path is not None and path.resolve().is_relative_to(Path(pairs).resolve()):
+            raise UsageError(f"{option} {path} lies among the pairs", "write it elsewhere")
     network, _ = load_network(run, pick_device(device))
     loaded = load_pairs(pairs, split_names(names))
     refuse_unfit(check_pairs(loaded))
@@ -118,7 +125,7 @@ def _choose(console: Console, names: str | None, lpips_weights: str | None, niqe
 
 def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
     means = mean_scores(scored)
-    title = f"{len(scored)} pictures, protocol {PROTOCOL}"
+    title = f"{len(scored)} picture{'s' * (len(scored) > 1)}, protocol {PROTOCOL}"
     table = Table(title=title, title_justify="left")
     table.add_column("lightness")
     table.add_column("GT-mean")

@@ -18,9 +18,14 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 
 @click.command()
 @click.argument("out")
-@click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet (PNG) here.")
 @click.option(
-    "--html", "page", type=click.Path(path_type=Path), help="Write one page to look at in a browser here."
+    "--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Write a contact sheet (PNG) here."
+)
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write one page to look at in a browser here.",
 )
 @click.option(
     "--pairs", "count", type=click.IntRange(1), help="Pairs shown.  [default: 8 on the sheet, 48 on the page]"

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from dimmagen.cli.amounts import duration, money, size
 from dimmagen.cli.dim import dim, dimmer_builder
+from dimmagen.cli.ranges import Number
 from dimmagen.errors import UsageError
 from dimmagen.jobs.dataset import Executor, check_settings
 from dimmagen.jobs.forecast import Forecast, Interval
@@ -52,8 +53,8 @@ class Count(click.ParamType):
 @click.option(
     "--probe", "probed", type=click.IntRange(1), default=24, show_default=True, help="Pairs to measure."
 )
-@click.option("--price-per-core-hour", type=click.FloatRange(0), help="Of one worker; adds the cost.")
-@click.option("--price-per-gb-month", type=click.FloatRange(0), help="Of 10^9 bytes kept; adds the cost.")
+@click.option("--price-per-core-hour", type=Number(0), help="Of one worker; adds the cost.")
+@click.option("--price-per-gb-month", type=Number(0), help="Of 10^9 bytes kept; adds the cost.")
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write the figures, for programs; - prints them alone."
 )

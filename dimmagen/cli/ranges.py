@@ -1,6 +1,18 @@
-"""Options that are several numbers: `A:B` ranges, and `A,B,C` lists."""
+"""Options that are numbers, `A:B` ranges, or `A,B,C` lists."""
+
+import math
 
 import click
+
+
+class Number(click.FloatRange):
+    """A number in a range, as click's, which lets `nan` pass."""
+
+    def convert(self, value, param, context) -> float:
+        number = super().convert(value, param, context)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, context)
+        return number
 
 
 class Range(click.ParamType):

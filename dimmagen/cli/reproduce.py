@@ -60,7 +60,7 @@ def reproduce(
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made of ({', '.join(other)})",
-            "give the same photos, and --exclude where they were chosen with it",
+            "give the same photos, --source in the same order, and --exclude if they were chosen with it",
         )
     with PairProgress(Console(stderr=True)) as progress:
         execution = Execution(executor, workers)

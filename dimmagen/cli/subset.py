@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.ranges import Range
+from dimmagen.errors import UsageError
 from dimmagen.jobs.derive import Selection, make_merge, make_subset
 from dimmagen.manifest import Manifest
 from dimmagen.pairset import open_pairs
@@ -20,7 +22,12 @@ from dimmagen.pairset import open_pairs
 @click.option("--licence", default="", help="Pairs whose source has these words in its terms.")
 @click.option("--gamma", type=Range(), help="Pairs with a gamma in this range.")
 @click.option("--lightness", type=Range(), help="Pairs whose dark picture's mean, 0 to 1, is in this range.")
-@click.option("--min-side", default=0, help="Pairs whose shorter side has at least so many pixels.")
+@click.option(
+    "--min-side",
+    type=click.IntRange(0),
+    default=0,
+    help="Pairs whose shorter side has at least so many pixels.",
+)
 @click.option(
     "--keys", type=click.File(), help="File with a pair's or a photo's key a line; - is the standard input."
 )
@@ -29,7 +36,7 @@ def subset(origin: str, out: str, keys, **wanted) -> None:
 
     Example: dimmagen subset out/ --to very-dark/ --lightness 0:0.03 --source coco
     """
-    listed = tuple(line.strip() for line in keys if line.strip()) if keys else ()
+    listed = _keys(keys) if keys else ()
     selection = Selection(**wanted, keys=listed)
     pairs = open_pairs(origin)
     manifest = _with_bar(lambda *progress: make_subset(pairs, selection, out, *progress))
@@ -48,6 +55,16 @@ def merge(sets: tuple[str, ...], out: str) -> None:
     opened = [open_pairs(one) for one in sets]
     manifest = _with_bar(lambda *progress: make_merge(opened, out, *progress))
     _tell(manifest, out, f" of {sum(map(len, opened))}")
+
+
+def _keys(file: TextIO) -> tuple[str, ...]:
+    try:
+        listed = tuple(line.strip() for line in file if line.strip())
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--keys {file.name} is no text ({error.reason})", "give a key a line") from None
+    if not listed:
+        raise UsageError(f"--keys {file.name} names no key", "give a key a line, or leave --keys away")
+    return listed
 
 
 def _with_bar(make: Callable[..., Manifest]) -> Manifest:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from dimmagen.cli.ranges import Number
 from dimmagen.cli.recipe import recipe_option
 from dimmagen.cli.training_progress import TrainingProgress
 from dimmagen.errors import UsageError
@@ -22,7 +23,7 @@ _SHARED = [
     click.option("--validate", help="Real pairs to choose the best network by (a folder or a CSV)."),
     click.option("--crop", type=click.IntRange(8), default=256, show_default=True, help="Side, pixels."),
     click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops a worker."),
-    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="[default: the model's]"),
+    click.option("--learning-rate", type=Number(0, 10, min_open=True), help="[default: the model's]"),
     click.option(
         "--perceptual",
         type=click.Choice(["vgg", "none"]),
@@ -30,7 +31,7 @@ _SHARED = [
         show_default=True,
         help="LPIPS in the loss; none is many times faster without a GPU.",
     ),
-    click.option("--perceptual-weight", default=0.1, show_default=True),
+    click.option("--perceptual-weight", type=Number(0), default=0.1, show_default=True),
     click.option("--lpips-weights", help="File or folder of LPIPS weights.  [default: the lpips package's]"),
     click.option(
         "--validate-every", type=click.IntRange(1), default=100, show_default=True, help="Iterations."
@@ -45,14 +46,14 @@ _SHARED = [
     ),
     click.option(
         "--average",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=Number(0, 1, max_open=True),
         default=0.0,
         show_default="none",
         help="Decay of the weights' running average.",
     ),
     click.option(
         "--clip",
-        type=click.FloatRange(0),
+        type=Number(0),
         default=0.0,
         show_default="none",
         help="Largest norm of the gradient.",

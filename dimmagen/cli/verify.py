@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from dimmagen import verification
 from dimmagen.cli.replay_options import profile_option, source_option
-from dimmagen.errors import DimmagenError
+from dimmagen.errors import DimmagenError, UsageError
 
 _MOST_TOLD = 20
 
@@ -39,6 +39,10 @@ def verify(out: str, percent: float | None, sources: tuple[str, ...], profile: s
     With --reproduce 1% it also replays one pair in a hundred (see `dimmagen replay`), with --source from the
     photos. Ends with 1 on any fault and names the file and the sample.
     """
+    if percent is None and (sources or profile):
+        raise UsageError(
+            "--source and --profile are for --reproduce", "add --reproduce 100%, or leave them away"
+        )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("checking pairs", total=None)

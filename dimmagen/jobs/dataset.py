@@ -21,6 +21,7 @@ from dimmagen.manifest import LightCensus, Manifest, Run, census, command_line
 from dimmagen.shards.writing import ShardRecord
 
 Executor = Literal["ray", "serial"]
+MOST_VARIANTS, MOST_PAIRS = 100_000, 10**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSett
     """
     check_settings(settings)
     photos = census(lights)
+    if photos.count * settings.variants > MOST_PAIRS:
+        raise UsageError(
+            f"{photos.count} photos x {settings.variants} variants are more than {MOST_PAIRS:,} pairs",
+            "make several sets, with fewer --variants each",
+        )
     if not photos.count:
         raise UsageError(
             f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons"
@@ -157,9 +163,9 @@ def make_dataset(
 
 def check_settings(settings: PairSettings) -> None:
     """Raises UsageError: a setting is out of its range."""
-    for name in ("variants", "samples_per_shard"):
-        if getattr(settings, name) < 1:
-            raise UsageError(f"{name} is {getattr(settings, name)}", "give 1 or more")
+    for name, most in {"variants": MOST_VARIANTS, "samples_per_shard": 2**31}.items():
+        if not 1 <= getattr(settings, name) <= most:
+            raise UsageError(f"{name} is {getattr(settings, name)}", f"give a number from 1 to {most}")
     if not 0 <= settings.seed < 2**63:
         raise UsageError(f"seed is {settings.seed}", "give a number from 0 to 2^63 - 1")
     if settings.image_format not in IMAGE_FORMATS:

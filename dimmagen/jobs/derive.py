@@ -118,7 +118,7 @@ def make_subset(
         raise UsageError(f"no pair of {pairs.out} fits", "see dimmagen stats for what is in it")
     settings = {**pairs.manifest.settings, "subset": selection.note(), "derived_from": [_origin(pairs)]}
     run = Run(settings, pairs.manifest.environment)
-    return _write(out, run, selection.command(), picked, _rejected([pairs]), on_start, on_pair)
+    return _write(out, run, selection.command(), picked, [pairs], on_start, on_pair)
 
 
 def make_merge(
@@ -153,7 +153,7 @@ def make_merge(
     run = Run(_merged_settings(sets), _merged_environment(sets))
     names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
     command = f"dimmagen merge {names} --to out/"
-    return _write(out, run, command, picked, _rejected(sets), on_start, on_pair)
+    return _write(out, run, command, picked, sets, on_start, on_pair)
 
 
 def _inside(value: float, span: Span | None) -> bool:
@@ -234,12 +234,17 @@ def _write(
     run: Run,
     command: str,
     picked: Sequence[_Picked],
-    rejected: Iterable[dict],
+    sets: Sequence[PairSet],
     on_start: Callable[[int], None],
     on_pair: Callable[[], None],
 ) -> Manifest:
     """Pack pairs into shards; as with `dim`, complete shards of a stopped run are kept."""
-    folder = OutFolder(os.path.abspath(out) if storage.is_local(out) else out)
+    out = os.path.abspath(out) if storage.is_local(out) else out
+    folder = OutFolder(out, "--to")
+    if any(
+        storage.is_local(pairs.out) and os.path.realpath(pairs.out) == os.path.realpath(out) for pairs in sets
+    ):
+        raise UsageError(f"--to {out} is the data set itself", "choose another folder")
     on_start(len(picked))
     shards = []
     with folder.locked():
@@ -262,4 +267,6 @@ def _write(
             folder.remove_unfinished()
         photos = {one.row["light_key"]: one.row["source"] for one in picked}
         extensions = {one.row["light_member"].rsplit(".", 1)[1] for one in picked}
-        return publish_set(folder, run, command, Counter(photos.values()), extensions, rejected, shards)
+        return publish_set(
+            folder, run, command, Counter(photos.values()), extensions, _rejected(sets), shards
+        )

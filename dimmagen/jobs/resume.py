@@ -36,13 +36,15 @@ class _Previous:
 class OutFolder:
     """The folder (or fsspec URL) of one data set, from the first shard to the manifest."""
 
-    def __init__(self, out: str) -> None:
+    def __init__(self, out: str, option: str = "--shards") -> None:
+        """Args: option: that names the folder on the command line, for messages."""
         self.out = out
+        self.option = option
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other runs out, see :func:`dimmagen.locking.exclusive`."""
-        with exclusive(self.out, "--shards"):
+        with exclusive(self.out, self.option):
             try:
                 yield
             finally:
@@ -64,7 +66,7 @@ class OutFolder:
         if resume == "never" or not previous.records:
             return {}
         if differences := changes(previous.run, run):
-            raise UsageError(_refusal(self.out, differences, len(previous.records)))
+            raise UsageError(_refusal(self.out, self.option, differences, len(previous.records)))
         return {name: record for name, record in previous.records.items() if self._is_intact(record)}
 
     def finished(self, run: Run) -> Manifest | None:
@@ -138,7 +140,7 @@ class OutFolder:
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
             raise UsageError(
                 f"{self.out} holds files that are not of a dimmagen data set ({', '.join(foreign[:3])})",
-                "choose a new or an empty folder for --shards",
+                f"choose a new or an empty folder for {self.option}",
             )
         return None
 
@@ -201,12 +203,15 @@ def _damaged(path: str, reason: str) -> DimmagenError:
     return DimmagenError(f"{path} is damaged ({reason})", f"remove the folder {os.path.dirname(path)}")
 
 
-def _refusal(out: str, differences: Sequence[str], shards: int) -> str:
+def _refusal(out: str, option: str, differences: Sequence[str], shards: int) -> str:
     lines = "".join(f"\n    {difference}" for difference in differences)
+    discard = "with dimmagen dim add --resume never, else remove the folder"
+    if option != "--shards":
+        discard = "remove the folder"
     return (
         f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
         "Three ways on:\n"
         "    keep them:     run the command with the settings they were made with\n"
-        "    keep both:     choose another folder with --shards\n"
-        "    discard them:  add --resume never"
+        f"    keep both:     choose another folder with {option}\n"
+        f"    discard them:  {discard}"
     )

@@ -80,7 +80,7 @@ def _next_group(rows: Iterator[Mapping], schema: pa.Schema) -> pa.Table:
 def iter_rows(path: str, schema: pa.Schema) -> Iterator[dict]:
     """The rows of a parquet file, one after another; errors as :func:`read_table`, when they are met."""
     with _told(path), storage.open_binary(path) as file:
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, use_threads=False):
+        for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _checked(path, pa.Table.from_batches([batch]), schema).to_pylist()
 
 
@@ -96,7 +96,9 @@ def read_table(path: str, schema: pa.Schema) -> pa.Table:
         DimmagenError: the file is missing, broken, has other columns than the schema, or lacks values.
     """
     with _told(path):
-        return _checked(path, pq.read_table(io.BytesIO(storage.read(path))), schema)
+        # Without threads: those of Arrow abort a process that ends before they do.
+        file = pq.ParquetFile(io.BytesIO(storage.read(path)), pre_buffer=False)
+        return _checked(path, file.read(use_threads=False), schema)
 
 
 @contextmanager

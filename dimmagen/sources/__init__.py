@@ -39,6 +39,8 @@ class SourceSpec:
         Raises:
             UsageError: an unknown name, or no path.
         """
+        if not text:
+            raise UsageError("a --source is empty", "name a folder, an archive or a source; . is this folder")
         name, separator, path = text.partition("=")
         if text == "sample":
             return cls("sample", sample_folder())

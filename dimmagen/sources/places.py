@@ -19,6 +19,7 @@ import fsspec
 
 from dimmagen import storage
 from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.locking import STATE
 
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
 _GLOB = re.compile(r"[*?\[]")
@@ -44,7 +45,8 @@ class Entry:
 def list_entries(path: str) -> list[Entry]:
     """All files of a folder (with its sub-folders), a glob, a zip or an uncompressed tar, sorted by name.
 
-    Hidden files (a name that begins with a dot) and macOS' `__MACOSX` copies are no entries.
+    Hidden files (a name that begins with a dot), macOS' `__MACOSX` copies and what lies in a data set or a
+    MixHQ below a local folder are no entries.
 
     Args:
         path: local path or fsspec URL of a folder or an archive, or a local glob.
@@ -60,7 +62,7 @@ def list_entries(path: str) -> list[Entry]:
     elif "://" not in path and _GLOB.search(path):
         entries = _glob_entries(path)
     else:
-        raise UsageError(f"there is no folder and no file at {path}", "check the path of --source")
+        raise UsageError(f"there is no folder and no file at {path}", "check the path")
     return sorted((entry for entry in entries if not _is_hidden(entry.name)), key=lambda entry: entry.name)
 
 
@@ -95,15 +97,22 @@ def _folder_entries(path: str) -> Iterator[Entry]:
             folders.clear()
             continue
         visited.add(real)
+        folders[:] = [name for name in folders if not _is_ours(os.path.join(folder, name))]
         for file in files:
             yield _file_entry(root, os.path.join(folder, file))
+
+
+def _is_ours(folder: str) -> bool:
+    """Whether a folder is what a command of ours makes, finished or not: its pictures are no photos."""
+    manifest, shards = (os.path.exists(os.path.join(folder, name)) for name in ("manifest.json", "shards"))
+    return (manifest and shards) or os.path.isdir(os.path.join(folder, STATE))
 
 
 def _glob_entries(pattern: str) -> Iterator[Entry]:
     pattern = os.path.abspath(pattern)
     root = pattern[: _GLOB.search(pattern).start()].rsplit("/", 1)[0] or "/"  # type: ignore[union-attr]
     if not os.path.isdir(root):
-        raise UsageError(f"there is no folder {root}", "check the path of --source")
+        raise UsageError(f"there is no folder {root}", "check the path")
     filesystem = fsspec.filesystem("file")
     for path in filesystem.glob(pattern):
         if os.path.isfile(path):

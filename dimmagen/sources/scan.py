@@ -72,9 +72,11 @@ def _without_duplicates(seen: list[Seen], first_with_key: dict[str, str]) -> Ite
     """Of equal files inside one source the first by name is kept; the key holds source and content."""
     for one in seen:
         row = one.row
-        if row.accepted and first_with_key.setdefault(row.key, row.name) != row.name:
+        if row.accepted and row.key in first_with_key:
             verdict = rejected("duplicate", f"has the same bytes as {first_with_key[row.key]}")
             one = replace(one, row=_rejected_row(row, verdict))
+        elif row.accepted:
+            first_with_key[row.key] = row.name
         yield one
 
 

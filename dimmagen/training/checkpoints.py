@@ -66,7 +66,11 @@ class RunFolder:
             if resume == "always":
                 raise UsageError(f"{self.path} holds no run to go on with", "leave --resume always away")
             if resume != "never" and (self.path / BEST).exists():
-                raise UsageError(f"{self.path} holds a network but no {RUN}", "give another --out")
+                missing = LOG if (self.path / RUN).exists() else RUN
+                raise UsageError(
+                    f"{self.path} holds a network but no {missing}",
+                    "give another --out, or --resume never to begin anew",
+                )
             for name in (CHECKPOINT, BEST, LOG):
                 storage.remove(self.path / name)
             storage.atomic_write(self.path / RUN, json.dumps(dict(settings), indent=1).encode() + b"\n")
@@ -119,6 +123,9 @@ class RunFolder:
         storage.atomic_write(self.path / LOG, "".join(kept).encode())
 
 
+_AGAIN = "train again, with --resume never or into another --out"
+
+
 def load_tensors(path: Path) -> Saved:
     """Read a file of tensors and its header.
 
@@ -130,11 +137,11 @@ def load_tensors(path: Path) -> Saved:
             header = storage.parse_json((file.metadata() or {}).get("dimmagen", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, ValueError, OSError) as error:
-        raise DimmagenError(f"{path} is not a readable checkpoint ({error})", "train again") from None
+        raise DimmagenError(f"{path} is not a readable checkpoint ({error})", _AGAIN) from None
     if header.get("schema") != SCHEMA:
-        raise DimmagenError(f"{path} is not a checkpoint of this version ({SCHEMA})", "train again")
+        raise DimmagenError(f"{path} is not a checkpoint of this version ({SCHEMA})", _AGAIN)
     if odd := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
-        raise DimmagenError(f"{path}: {odd[0]} holds NaN or infinity", "train again")
+        raise DimmagenError(f"{path}: {odd[0]} holds NaN or infinity", _AGAIN)
     return Saved(tensors, header)
 
 

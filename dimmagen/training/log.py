@@ -18,7 +18,9 @@ class Log:
     """
 
     def __init__(self, run: RunFolder, iteration: int, tensorboard: bool = False) -> None:
-        self._board = _summary_writer(run, iteration) if tensorboard else None
+        self._board = None
+        if tensorboard:
+            self._board = summary_writer_class()(run.path / "tensorboard", purge_step=iteration + 1)
         run.truncate_log(iteration)
         path = run.path / LOG
         begins = not path.exists()
@@ -44,9 +46,9 @@ class Log:
             self._board.close()
 
 
-def _summary_writer(run: RunFolder, iteration: int) -> Any:
+def summary_writer_class() -> Any:
+    """TensorBoard's writer. Raises UsageError where it is not installed."""
     try:
-        module = importlib.import_module("torch.utils.tensorboard")
+        return importlib.import_module("torch.utils.tensorboard").SummaryWriter
     except ImportError:
         raise UsageError("--tensorboard needs the package tensorboard", "pip install tensorboard") from None
-    return module.SummaryWriter(run.path / "tensorboard", purge_step=iteration + 1)

@@ -1,6 +1,7 @@
 """One training run, from its settings to its best network: what `dimmagen train` does, in order."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ from dimmagen.perceptual import load_lpips
 from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit
 from dimmagen.training.checkpoints import BEST, Resume, RunFolder, load_network
 from dimmagen.training.data import Batches, Crops, RealPairs, ShardBatches, cut_middle, open_shards
+from dimmagen.training.log import summary_writer_class
 from dimmagen.training.loop import Progress, train
 from dimmagen.training.losses import BrighteningLoss
 from dimmagen.training.ranks import ALONE, Ranks
@@ -82,12 +84,16 @@ def run_session(
         UsageError, DimmagenError: see :func:`~dimmagen.training.loop.train`, :func:`open_shards`,
             :func:`~dimmagen.profiles.pairs.load_pairs` and :class:`RunFolder`; nothing is overwritten.
     """
-    torch.manual_seed(session.seed)
     device = pick_device(session.device)
+    batches, validation, data = _data(session, ranks, progress)
+    if not validation:
+        raise UsageError("there are no pairs to validate on", "give --validation-photos, or --validate DIR")
+    if session.tensorboard:
+        summary_writer_class()  # told before the folder is begun
+    torch.manual_seed(session.seed)
     network = _network(session).to(device)
     lpips = load_lpips("vgg", session.lpips_weights) if session.perceptual == "vgg" else None
     loss = BrighteningLoss(lpips, session.perceptual_weight).to(device)
-    batches, validation, data = _data(session, ranks, progress)
     run = RunFolder(out)
     with exclusive(str(out), "--out") if ranks.first else nullcontext():
         if ranks.first:
@@ -110,8 +116,10 @@ def pick_device(name: str) -> torch.device:
     """`auto` is a GPU where there is one.
 
     Raises:
-        UsageError: `cuda` is asked for and there is none.
+        UsageError: there is no such device.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
+        raise UsageError(f"--device {name} is unknown", "give auto, cpu or cuda")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():

@@ -1,0 +1,156 @@
+"""What users mistype and what lies in the way: each is told in a sentence; 2 is for usage, 1 for failure."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dimmagen.cli import main
+from dimmagen.jobs.derive import make_merge
+from dimmagen.pairset import open_pairs
+from tests.dataset_helpers import make, write_photos
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with photos, two sets of them, their merge, and things that are in the way."""
+    folder = tmp_path_factory.mktemp("place")
+    photos = write_photos(folder / "photos", 3)
+    make(photos, folder / "set")
+    make(photos, folder / "other", seed=1)
+    make_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
+    (folder / "no-keys").write_text("\n\n")
+    (folder / "binary").write_bytes(b"\xff\xfe\n")
+    (folder / "folder/manifest.json").mkdir(parents=True)
+    (folder / "pipe").mkdir()
+    os.mkfifo(folder / "pipe/manifest.json")
+    return folder
+
+
+DIM = "dim --profile linear --source photos --shards new --executor serial"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (f"{DIM} --temperature nan", 2, "'nan' is no finite number"),
+        (f"{DIM} --temperature 1e300", 2, "temperature is 1e+300"),
+        (f"{DIM} --gamma 1e-300:1", 2, "gamma is 1e-300: give values from 1e-06 to 1e+06"),
+        (
+            f"{DIM} --variants 1000000000 --dry-run",
+            2,
+            "variants is 1000000000: give a number from 1 to 100000",
+        ),
+        (f"{DIM} --variants 0", 2, "variants is 0"),
+        ("dim --profile linear --source= --shards new", 2, "a --source is empty"),
+        ("verify absent", 2, "absent does not exist: give the folder of a data set"),
+        ("verify set/manifest.json", 2, "set/manifest.json is no folder"),
+        ("stats set/manifest.json", 2, "set/manifest.json is no folder"),
+        ("verify folder", 1, "folder/manifest.json is no regular file"),
+        ("verify pipe", 1, "pipe/manifest.json is no regular file"),
+        ("verify set --source photos", 2, "--source and --profile are for --reproduce"),
+        ("verify merged --reproduce 100%", 2, "a merged set was made with the settings of several sets"),
+        ("subset set --to new --keys no-keys", 2, "--keys no-keys names no key"),
+        ("subset set --to new --keys binary", 2, "--keys binary is no text"),
+        ("subset set --to new --min-side -1", 2, "-1"),
+        ("subset set --to set", 2, "is the data set itself"),
+        ("merge set other --to other", 2, "is the data set itself"),
+        ("subset set --to photos", 2, "choose a new or an empty folder for --to"),
+        ("subset other --to merged", 2, "discard them:  remove the folder"),
+        ("inspect set --sheet photos", 2, "photos"),
+        ("leaks set absent", 2, "there is no folder and no file at absent: check the path"),
+    ],
+)
+def test_a_mistake_is_told(words, code, told, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert " ".join(told.split()) in said
+    assert ended.value.code == code
+    assert not (place / "new").exists()
+
+
+def test_an_address_that_leads_nowhere_is_an_error_without_a_traceback(place):
+    words = [*DIM.replace("new", "ftp://nowhere.invalid/x").split()]
+    done = subprocess.run(
+        [sys.executable, "-m", "dimmagen", *words], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_source_that_is_named_twice_gives_each_photo_once(place, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(place)
+    words = f"{DIM} --source photos".replace("new", str(tmp_path / "out"))
+    for command in (words, f"verify {tmp_path / 'out'}"):
+        with pytest.raises(SystemExit) as ended:
+            main(command.split())
+        assert ended.value.code == 0
+    assert "3 pairs of 3 photos" in capsys.readouterr().out
+
+
+def test_a_set_that_is_made_among_the_photos_is_no_source_of_more(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(write_photos(tmp_path / "photos", 3))
+    words = "dim --profile linear --source . --shards made --executor serial"
+    for variants in ("1", "2", "2"):
+        with pytest.raises(SystemExit) as ended:
+            main([*words.split(), "--variants", variants])
+        assert ended.value.code == 0
+    assert "made is complete: 6 pairs of 3 photos" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def network(place):
+    """A network that was trained for one iteration on the set of `place`."""
+    words = f"train --shards {place / 'set'} --out {place / 'run'} --iterations 1 --perceptual none --crop 32"
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "--validation-photos", "1"])
+    assert ended.value.code == 0
+    return place / "run"
+
+
+TRAIN = "train --shards set --out new --iterations 1 --perceptual none --crop 32"
+PHOTO = "photos/photo00.png"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (f"{TRAIN} --validation-photos 1 --device foo", "--device foo is unknown: give auto, cpu or cuda"),
+        (f"{TRAIN} --validation-photos 1 --learning-rate 1e38", "1e+38 is not in the range"),
+        (f"{TRAIN} --validation-photos 1 --learning-rate nan", "no finite number"),
+        (f"{TRAIN} --validation-photos 0", "there are no pairs to validate on"),
+        ("train --shards absent --out new", "absent does not exist"),
+        (f"enhance {PHOTO} --from run --out new --device foo", "--device foo is unknown"),
+        (f"enhance {PHOTO} --from run --out new --memory -1", "-1.0 is not in the range"),
+        (f"enhance {PHOTO} --from run --out new --memory nan", "no finite number"),
+        (f"enhance {PHOTO} --from run --out new --lightness nan", "no finite number"),
+        (f"enhance {PHOTO} absent.png --from run --out new", "absent.png cannot be read"),
+        (f"enhance {PHOTO} binary --from run --out new", "binary: is no picture of a known kind"),
+        (f"enhance {PHOTO} --from run --out binary", "binary"),
+        ("evaluate --from run --pairs photos --sheet photos/photo00.png", "lies among the pairs"),
+        ("evaluate --from run --pairs photos --json photos/x.json", "lies among the pairs"),
+    ],
+)
+def test_a_mistake_around_the_network_is_told_before_anything_is_written(
+    words, told, network, place, monkeypatch, capsys
+):
+    monkeypatch.chdir(place)
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert ended.value.code == 2
+    assert not (place / "new").exists()
+
+
+def test_two_lightnesses_that_round_alike_are_two_pictures(network, place, monkeypatch, tmp_path):
+    monkeypatch.chdir(place)
+    words = f"enhance {PHOTO} --from run --lightness 0.301 --lightness 0.304 --lightness 0.301 --out"
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), str(tmp_path)])
+    assert ended.value.code == 0
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert made == ["photo00-0.301.png", "photo00-0.304.png", "photo00-ladder.png"]
