@@ -78,7 +78,7 @@ def test_a_key_that_is_not_there_is_told_with_those_that_are_meant(run, folder, 
     assert code == 2
     assert f"{light_key}-v0, {light_key}-v1" in told
     assert run("replay", "nonsense", "--from", folder / "out")[0] == 2
-    assert run("replay", key, "--from", folder / "nowhere")[0] == 1
+    assert run("replay", key, "--from", folder / "nowhere")[0] == 2
     assert run("replay", key, "--from", folder / "out", "--profile", "nowhere")[0] == 2
 
 

@@ -119,7 +119,7 @@ def test_a_merge_that_was_stopped_goes_on_to_the_same_set(pairs, other, tmp_path
 
 
 def test_a_derived_set_is_not_written_over_its_origin(pairs, pair_set):
-    with pytest.raises(UsageError, match="of a run with other settings"):
+    with pytest.raises(UsageError, match="is the data set itself"):
         make_subset(pairs, Selection(gamma=(1.0, 2.0)), str(pair_set))
     assert verify_dataset(str(pair_set)).faults == []
 
