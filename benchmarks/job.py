@@ -6,6 +6,7 @@ The photos are packed as MixHQ first. Each run makes so many variants that it la
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -20,7 +21,7 @@ from dimmagen.jobs.pairs import use_one_thread
 from dimmagen.lights import LightRef, open_lights
 
 SECONDS, QUICK_SECONDS = 90, 1
-RUNS = (("ray", 2), ("serial", 1), ("ray", 1))
+RUNS = (("ray", 2), ("serial", 1))
 _SAMPLES_PER_SHARD = 100
 
 
@@ -56,14 +57,13 @@ def measure(options: Options) -> Iterator[Figure]:
         alone = mean_pair_seconds(work.refs, dimmer, work.folder)
         yield from _starts(work)
         wanted = QUICK_SECONDS if options.quick else SECONDS
-        runs = RUNS[:2] if options.quick else RUNS
         actions = [
-            partial(pairs_a_second, work, *run, _variants(work, wanted, alone, run[1])) for run in runs
+            partial(pairs_a_second, work, *run, _variants(work, wanted, alone, run[1])) for run in RUNS
         ]
         actions.append(partial(mean_pair_seconds, work.refs, dimmer, work.folder))
         *rates, alones = alternately(actions, options.runs(3))
         yield Figure("decode, dim and encode of a pair, alone", "ms", [1000 * value for value in alones])
-        for (executor, workers), values in zip(runs, rates, strict=True):
+        for (executor, workers), values in zip(RUNS, rates, strict=True):
             name = f"{executor}, {workers} worker{'s' * (workers > 1)}"
             yield Figure(name, "pairs/s", values)
             cores = min(workers, len(os.sched_getaffinity(0)))
@@ -86,7 +86,9 @@ def _start_seconds(work: Work, executor: str) -> float:
 def pairs_a_second(work: Work, executor: str, workers: int, variants: int) -> float:
     """Of the whole process, from its start to its end."""
     words = work.words(executor, workers, variants, _SAMPLES_PER_SHARD)
-    return variants * len(work.refs) / run_seconds(*words)
+    rate = variants * len(work.refs) / run_seconds(*words)
+    shutil.rmtree(work.out)  # gigabytes
+    return rate
 
 
 def _variants(work: Work, wanted: float, alone: float, workers: int) -> int:

@@ -120,7 +120,7 @@ class Watch:
         self._ray = ray
         context = ray.get_runtime_context()
         self._head, self._own_node = context.gcs_address, context.get_node_id()
-        self._answered = time.monotonic()
+        self._silence = 0.0  # seconds
         self._reason = f"its head at {self._head} no longer answers"
         self._own_node_lives = True
         self._resources = Counter(ray.cluster_resources())
@@ -141,7 +141,7 @@ class Watch:
         Raises:
             LostClusterError: the head has not answered for some time, or this machine is no longer a node.
         """
-        if self._silence() > _PATIENCE_SECONDS:
+        if self._silence > _PATIENCE_SECONDS:
             raise LostClusterError(self._reason)
         if not self._own_node_lives:
             raise LostClusterError("its processes on this machine have ended")
@@ -150,9 +150,6 @@ class Watch:
         """How many workers the nodes that are alive have room for, by what they were declared to have."""
         room = int(self._resources["CPU"]) // share.processors
         return min(room, int(self._resources["GPU"]) // share.gpus) if share.gpus else room
-
-    def _silence(self) -> float:
-        return time.monotonic() - self._answered
 
     def _ask(self) -> None:
         host, _, port = self._head.rpartition(":")
@@ -168,11 +165,15 @@ class Watch:
                 continue
             self._own_node_lives = self._own_node in nodes
             self._resources = sum((Counter(node["Resources"]) for node in nodes.values()), Counter())
-            self._answered = time.monotonic()
+            self._silence = 0.0
 
     def _guard(self) -> None:
+        before = time.monotonic()
         while not self._ended.wait(_LOOK_SECONDS):
-            if self._silence() > _PATIENCE_SECONDS + _LEAVE_SECONDS:
+            now = time.monotonic()
+            self._silence += min(now - before, 2 * _LOOK_SECONDS)  # this process may have been suspended
+            before = now
+            if self._silence > _PATIENCE_SECONDS + _LEAVE_SECONDS:
                 print(f"Error: {LostClusterError(self._reason)}", file=sys.stderr, flush=True)
                 os._exit(LostClusterError.exit_code)
 
