@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from importlib.metadata import version
 
@@ -171,6 +172,20 @@ def test_a_node_with_other_library_versions_is_refused_by_name_with_both_version
     assert f"on node {socket.gethostname()}" in log.read_text()
     assert f"environment.versions.numpy: 1.0 → {version('numpy')}" in log.read_text()
     assert complete(tmp_path / "out") == 0
+
+
+def test_a_run_that_was_suspended_goes_on(nodes, photos, undisturbed, tmp_path):
+    """As by Ctrl-Z and fg: the head's silence meanwhile is none."""
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start_dim(nodes, photos, out, log, "impatient_dim")
+    wait_for(lambda: complete(out) >= 5, run)
+    signal_actors(nodes.nodes, signal.SIGSTOP)
+    os.kill(run.pid, signal.SIGSTOP)
+    time.sleep(8)  # more than it would give a lost head
+    os.kill(run.pid, signal.SIGCONT)
+    signal_actors(nodes.nodes, signal.SIGCONT)
+    assert run.wait() == 0, log.read_text()
+    assert_same_dataset(undisturbed, out)
 
 
 def freeze_head(nodes):
