@@ -47,6 +47,7 @@ LADDER = (0.2, 0.35, 0.5, 0.65)
 LADDER_PICTURES = 5
 METRICS = ("psnr", "ssim_rgb")
 CALIBRATION_ITERATIONS = 16
+PAPER_ITERATIONS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,8 @@ def main() -> None:
     work = Work(arguments.data, arguments.out, names, base, 0.4)
     rows = [kind for kind in kinds(arguments.shots) if not arguments.kinds or kind.label in arguments.kinds]
     make_data(work, rows)
-    if arguments.paper:
-        iterations = arguments.iterations
-    else:
-        iterations = calibrated_iterations(work, arguments.minutes_per_run)
+    iterations = arguments.iterations or (PAPER_ITERATIONS if arguments.paper else None)
+    iterations = iterations or calibrated_iterations(work, arguments.minutes_per_run)
     work = replace(work, base=replace(base, training=replace(base.training, iterations=iterations)))
     for seed in range(arguments.seeds):
         for kind in rows:
@@ -154,7 +153,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--loaders", type=int, default=1)
     parser.add_argument("--paper", action="store_true", help="the paper's network and settings, for a GPU")
-    parser.add_argument("--iterations", type=int, default=5000, help="with --paper")
+    parser.add_argument("--iterations", type=int, help="instead of --minutes-per-run; with --paper 5000")
     parser.add_argument("--lpips-weights", help="with --paper: file of the VGG's weights, as dimmagen train")
     return parser.parse_args()
 
@@ -172,7 +171,7 @@ def compact_session(arguments: argparse.Namespace) -> Session:
 
 
 def paper_session(arguments: argparse.Namespace) -> Session:
-    training = TrainSettings(iterations=arguments.iterations, bf16=torch.cuda.is_available())
+    training = TrainSettings(bf16=torch.cuda.is_available())
     return Session(
         model="paper",
         loaders=4,

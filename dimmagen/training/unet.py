@@ -51,6 +51,8 @@ ARCHITECTURES = {
 class Brightener(nn.Module):
     """output = clip(sigmoid(UNet(input, condition)) + dark, 0, 1).
 
+    Weights and features lie in memory with the channels last, as a processor's convolutions want them.
+
     Args:
         model: `compact`, `small` or `paper`.
 
@@ -70,8 +72,10 @@ class Brightener(nn.Module):
         self.architecture = ARCHITECTURES[model]
         widths = self.architecture.widths
         self.unet: nn.Module = CompactUNet(widths) if model == "compact" else _diffusers_unet(model, widths)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         if self.model == "compact":
             residual = self.unet(inputs, condition)
         else:
