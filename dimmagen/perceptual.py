@@ -59,7 +59,7 @@ class LPIPS(nn.Module):
         self.register_buffer("shift", torch.tensor(_SHIFT)[None, :, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE)[None, :, None, None], persistent=False)
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # faster on a processor
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().train(False)
 
     def train(self, mode: bool = True) -> "LPIPS":

@@ -1,6 +1,6 @@
 """Recipes: one experiment as a YAML file, its steps in order, each a command with its options.
 
-    places:                       # what differs from one user to another; `dimmagen run --set pairs=PATH`
+    places:                       # what differs from one user to another: `dimmagen run --set pairs=PATH`
       pairs: LOL/our485
       out: runs/lol3
     dim:
@@ -10,7 +10,8 @@
       shards: ${out}/shards
       out: ${out}/network
 
-Every other key is a command: its words as on the command line, its options by their long names.
+Every other key is a command: its words as on the command line, its options by their long names. One of these
+is changed by its step's name as well: `--set train.iterations=100`.
 """
 
 from collections.abc import Mapping
@@ -62,20 +63,21 @@ def read_yaml(path: Path) -> dict:
     return values
 
 
-def load_recipe(path: Path, places: Mapping[str, str] | None = None) -> Recipe:
+def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
         path: of the YAML file.
-        places: instead of the recipe's own, by name.
+        changes: instead of the recipe's own: places by their names, options as `step.option`. The value is
+            YAML; an empty one takes the option away.
 
     Raises:
-        UsageError: it cannot be read, names an unknown command or place, or a place is not in it.
+        UsageError: it cannot be read, names an unknown command or place, or a place or step is not in it.
     """
-    return as_recipe(path, read_yaml(path), places or {})
+    return as_recipe(path, read_yaml(path), changes or {})
 
 
-def as_recipe(path: Path, values: dict, given: Mapping[str, str]) -> Recipe:
+def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     """The recipe that a YAML file's contents are; see :func:`load_recipe`."""
     places = values.get(PLACES) or {}
     steps = {name: options for name, options in values.items() if name != PLACES}
@@ -84,14 +86,31 @@ def as_recipe(path: Path, values: dict, given: Mapping[str, str]) -> Recipe:
         raise UsageError(f"{path}: there is no step {unknown[0]}", f"known are {', '.join(COMMANDS)}")
     if not isinstance(places, dict) or not all(isinstance(options, dict) for options in steps.values()):
         raise UsageError(f"{path}: places and steps must have lines `name: value`", "mend it")
-    foreign = [name for name in given if name not in places]
-    if foreign:
-        raise UsageError(f"{path} has no place {foreign[0]}", f"it has {', '.join(places)}")
-    filled = {**places, **given}
+    filled = dict(places)
+    for name, value in changes.items():
+        step, _, option = name.rpartition(".")
+        if name in places:
+            filled[name] = value
+        elif not step:
+            advice = f"it has {', '.join(places)}; an option is set as STEP.OPTION"
+            raise UsageError(f"{path} has no place {name}", advice)
+        elif step not in steps:
+            raise UsageError(f"{path} has no step {step}", f"it has {', '.join(steps)}")
+        else:
+            steps[step] = {**steps[step], option: _parsed(name, value)}
     try:
         return Recipe(path, {name: _filled(options, filled) for name, options in steps.items()})
     except KeyError as error:
         raise UsageError(f"{path}: there is no place {error}", f"write it under {PLACES}") from None
+
+
+def _parsed(name: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UsageError(
+            f"--set {name}={value} is not a value as YAML has them", "put it in quotes"
+        ) from None
 
 
 def _filled(value: Any, places: Mapping[str, str]) -> Any:
@@ -108,6 +127,8 @@ def command_words(command: str, options: Mapping[str, Any]) -> list[str]:
     for name, value in options.items():
         if isinstance(value, bool):
             words += [f"--{name}"] if value else []
+            continue
+        if value is None:
             continue
         for one in value if isinstance(value, list) else [value]:
             words += [f"--{name}", str(one)]

@@ -1,12 +1,16 @@
 """`dimmagen profile fit`: a profile from a few dark/light pairs."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dimmagen.profiles.fit import KINDS, fit_profile
-from dimmagen.profiles.pairs import check_pairs, load_pairs, refuse_unfit
-from dimmagen.profiles.profile import place_for, save_profile
+from dimmagen.errors import UsageError
+from dimmagen.profiles.fit import KINDS, fit_profile, is_fit_of
+from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit
+from dimmagen.profiles.profile import open_profile, place_for, save_profile
 
 
 @click.command("fit")
@@ -27,14 +31,18 @@ def fit(pairs: str, names: str | None, out: str, seed: int, model: str) -> None:
     """Make a profile from a few dark/light pairs of a camera, in about a minute.
 
     Three pairs from a tripod are enough: the same scene lit well and badly, or exposed long and short.
-    Pairs that don't fit together are named.
+    Pairs that don't fit together are named. A profile that is there, of the same pairs, is not made again.
 
     \b
     dimmagen profile fit --pairs my-phone/ --out my-phone
     dimmagen dim --profile my-phone --source photos/ --shards out/
     """
-    place = place_for(out)
+    place = place_for(out, may_exist=True)
     found = load_pairs(pairs, [name.strip() for name in names.split(",")] if names else None)
+    if place.exists():
+        _refuse_other(place, found, seed, model)
+        click.echo(f"{place} is there already, fitted to these {len(found)} pairs.")
+        return
     findings = check_pairs(found)
     refuse_unfit(findings)
     for finding in findings:
@@ -54,3 +62,13 @@ def fit(pairs: str, names: str | None, out: str, seed: int, model: str) -> None:
     )
     click.echo(f"Saved to {place} (fingerprint {saved.fingerprint[:12]})")
     click.echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
+
+
+def _refuse_other(place: Path, pairs: Sequence[Pair], seed: int, model: str) -> None:
+    advice = "choose another --out, or remove it first"
+    if not (place / "profile.json").is_file():
+        raise UsageError(f"{place} exists already, and is no profile", advice)
+    if not is_fit_of(open_profile(place.resolve()), pairs, seed, model):
+        raise UsageError(
+            f"{place} exists already, and is not a fit of these pairs with this seed and model", advice
+        )

@@ -12,11 +12,15 @@ from dimmagen.recipes import command_words, load_recipe
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
-    "--set", "places", multiple=True, metavar="NAME=VALUE", help="Instead of a place in the recipe."
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Instead of a place in the recipe, or of an option: train.iterations=100.",
 )
 @click.option("--only", multiple=True, help="Only this step, such as train; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and run none.")
-def run(recipe: Path, places: tuple[str, ...], only: tuple[str, ...], dry_run: bool) -> None:
+def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: bool) -> None:
     """Run a recipe: profile, dim, train, finetune, evaluate, each as its command does it.
 
     A step that was stopped goes on when the recipe is run again; what is complete is not made again.
@@ -24,25 +28,36 @@ def run(recipe: Path, places: tuple[str, ...], only: tuple[str, ...], dry_run: b
     """
     from dimmagen.cli import cli
 
-    steps = load_recipe(recipe, _places(places)).steps
+    steps = load_recipe(recipe, _by_name(changes)).steps
     missing = [name for name in only if name not in steps]
     if missing:
         raise UsageError(f"{recipe} has no step {missing[0]}", f"it has {', '.join(steps)}")
-    for command, options in steps.items():
-        if only and command not in only:
-            continue
-        words = command_words(command, options)
+    chosen = {
+        name: command_words(name, options) for name, options in steps.items() if not only or name in only
+    }
+    for words in chosen.values():
+        _check(words)
+    for words in chosen.values():
         click.secho(f"dimmagen {shlex.join(words)}", bold=True)
-        if dry_run:
-            continue
-        if command == "profile fit" and (Path(options.get("out", "")) / "profile.json").is_file():
-            click.echo(f"{options['out']} is there already.")
-            continue
-        cli.main(words, prog_name="dimmagen", standalone_mode=False)
+        if not dry_run:
+            cli.main(words, prog_name="dimmagen", standalone_mode=False)
 
 
-def _places(given: tuple[str, ...]) -> dict[str, str]:
-    for one in given:
+def _check(words: list[str]) -> None:
+    """Tell of an option that a step's command does not have, before the steps above it have run for hours."""
+    from dimmagen.cli import cli
+
+    command: click.Command | None = cli
+    context = click.Context(cli, info_name="dimmagen")
+    while isinstance(command, click.Group):
+        name, command, words = command.resolve_command(context, words)
+        if command is not None:
+            context = click.Context(command, parent=context, info_name=name)
+    context.command.make_parser(context).parse_args(list(words))
+
+
+def _by_name(changes: tuple[str, ...]) -> dict[str, str]:
+    for one in changes:
         if "=" not in one:
             raise UsageError(f"--set {one} is not of the form NAME=VALUE", "write --set pairs=PATH")
-    return dict(one.split("=", 1) for one in given)
+    return dict(one.split("=", 1) for one in changes)

@@ -12,7 +12,7 @@ from dimmagen.profiles.mdn import MixtureDensityNetwork
 from dimmagen.profiles.mdn_dimmer import MdnFiles
 from dimmagen.profiles.mdn_fit import fit_network
 from dimmagen.profiles.pairs import Pair
-from dimmagen.profiles.profile import ModelFiles
+from dimmagen.profiles.profile import ModelFiles, Profile
 
 KINDS = ("camera", "mdn", "deterministic")
 
@@ -57,11 +57,7 @@ def fit_profile(
     held_out_nats = round(network_fit.nats, 4)
     provenance = {
         "made": "fitted to pairs",
-        "pairs": [
-            {"name": pair.name, "dark_sha256": pair.dark_sha256, "light_sha256": pair.light_sha256}
-            for pair in pairs
-        ],
-        "seed": seed,
+        **_input(pairs, seed),
         "network_nats": held_out_nats,
         "network_nats_on": network_fit.held_out,
         "versions": {name: version(name) for name in ("dimmagen", "numpy", "scipy", "torch")},
@@ -73,6 +69,23 @@ def fit_profile(
         network_fit.held_out,
         time.perf_counter() - began,
     )
+
+
+def is_fit_of(profile: Profile, pairs: Sequence[Pair], seed: int, model: str) -> bool:
+    """Whether a profile was fitted to just these pairs, with this seed and this default model."""
+    origin = _input(pairs, seed)
+    return profile.default_model == model and all(
+        profile.provenance.get(name) == value for name, value in origin.items()
+    )
+
+
+def _input(pairs: Sequence[Pair], seed: int) -> dict:
+    """What a fit depends on, as a profile's provenance tells it."""
+    hashes = [
+        {"name": pair.name, "dark_sha256": pair.dark_sha256, "light_sha256": pair.light_sha256}
+        for pair in pairs
+    ]
+    return {"pairs": hashes, "seed": seed}
 
 
 def mdn_models(pairs: Sequence[Pair], network: MixtureDensityNetwork) -> list[ModelFiles]:

@@ -139,17 +139,17 @@ def portable_name(name_or_path: str) -> str:
     return str(Path(name_or_path).resolve()) if named_by_path else name_or_path
 
 
-def place_for(name_or_path: str | Path) -> Path:
+def place_for(name_or_path: str | Path, *, may_exist: bool = False) -> Path:
     """Where a new profile goes: a name to the user's own profiles, a path as it is.
 
     Raises:
-        UsageError: the name is taken by a bundled or closed-form profile, or the place exists.
+        UsageError: the name is taken by a bundled or closed-form profile, or the place exists (and may not).
     """
     text = str(name_or_path)
     if _is_name(text) and (text in closed_form.MODELS or (BUNDLED / text).is_dir()):
         raise UsageError(f"{text} is the name of a profile that ships with dimmagen", "choose another name")
     folder = own_profiles() / text if _is_name(text) else Path(text)
-    if folder.exists():
+    if folder.exists() and not may_exist:
         raise UsageError(f"{folder} exists already", "choose another name, or remove it first")
     return folder
 
@@ -273,8 +273,10 @@ def _read(folder: Path, name: str) -> Profile:
         raise UsageError(
             f"{folder} is no profile: it has no profile.json", "give a profile's folder"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DimmagenError(f"{folder / 'profile.json'} is damaged ({error!r})", todo) from None
+    except KeyError as error:
+        raise DimmagenError(f"{folder / 'profile.json'} is damaged (it holds no {error})", todo) from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DimmagenError(f"{folder / 'profile.json'} is damaged ({error})", todo) from None
     if schema != SCHEMA or not known:
         raise DimmagenError(f"{folder} was made by another version of dimmagen (schema {schema})", todo)
     _refuse_unsafe(folder, files)

@@ -72,7 +72,7 @@ class Brightener(nn.Module):
         self.architecture = ARCHITECTURES[model]
         widths = self.architecture.widths
         self.unet: nn.Module = CompactUNet(widths) if model == "compact" else _diffusers_unet(model, widths)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         inputs = inputs.contiguous(memory_format=torch.channels_last)

@@ -115,6 +115,26 @@ def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, mon
     assert open_profile(tmp_path / "again").models == found.models
 
 
+def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(
+    run, phone, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(mdn_fit.fit_network, "__defaults__", (0, lambda done: None, 40))
+    assert run("fit", "--pairs", phone, "--out", "my-phone")[0] == 0
+    before = open_profile("my-phone").fingerprint
+    code, out, _ = run("fit", "--pairs", phone, "--out", "my-phone")
+    assert code == 0
+    assert "is there already, fitted to these 3 pairs" in out
+    for other in (["--names", "0,1"], ["--seed", 1], ["--model", "mdn"]):
+        code, _, err = run("fit", "--pairs", phone, "--out", "my-phone", *other)
+        assert code == 2
+        assert "is not a fit of these pairs with this seed and model" in err
+    assert open_profile("my-phone").fingerprint == before
+    (tmp_path / "notes").mkdir()
+    code, _, err = run("fit", "--pairs", phone, "--out", tmp_path / "notes")
+    assert code == 2
+    assert "exists already, and is no profile" in err
+
+
 def _draw(model):
     from dimmagen.dimming import Dimmer
 

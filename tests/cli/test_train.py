@@ -203,6 +203,45 @@ def test_a_recipe_runs_its_steps_in_order_and_again_without_repeating_them(run, 
     assert log.read_bytes() == before[1]
 
 
+def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "places:\n  out: runs\n"
+        "train:\n  shards: shards\n  out: ${out}/network\n  iterations: 2\n  patience: 3\n"
+        "evaluate:\n  from: ${out}/network\n  pairs: pairs\n"
+    )
+    changes = ["train.iterations=7", "train.patience=", "train.flip=true", "evaluate.json=${out}/scores.json"]
+    code, out, _ = run("run", recipe, "--dry-run", *(word for one in changes for word in ("--set", one)))
+    assert code == 0
+    assert out.splitlines() == [
+        "dimmagen train --shards shards --out runs/network --iterations 7 --flip",
+        "dimmagen evaluate --from runs/network --pairs pairs --json runs/scores.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fly.to=moon", "has no step fly: it has train, evaluate"),
+        ("nowhere=x", "has no place nowhere: it has out"),
+        ("train.iterations=[", "is not a value as YAML has them"),
+        ("evaluate.iterations=3", "No such option '--iterations'"),
+    ],
+)
+def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, change, message):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"places:\n  out: {tmp_path}/run\n"
+        "train:\n  shards: shards\n  out: ${out}\n  iterations: 1\n  validation-photos: 1\n"
+        "  crop: 32\n  perceptual: none\n"
+        "evaluate:\n  from: ${out}\n  pairs: pairs\n"
+    )
+    code, _, err = run("run", recipe, "--set", change)
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("dim:\n  profile: lol3\nevaluate:\n  from: network\n  pairs: pairs\n  metrics: psnr\n")
