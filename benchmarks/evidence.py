@@ -23,6 +23,7 @@ import json
 import shutil
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -34,7 +35,8 @@ from dimmagen import storage
 from dimmagen.cli import cli
 from dimmagen.enhancing import Enhancer
 from dimmagen.environment import environment
-from dimmagen.evaluation.protocol import as_json, choose_metrics, score
+from dimmagen.evaluation.metrics import gray, psnr
+from dimmagen.evaluation.protocol import Scored, as_json, choose_metrics, score
 from dimmagen.profiles.pairs import load_pairs
 from dimmagen.training.checkpoints import load_network
 from dimmagen.training.condition import FIXED_LIGHTNESS, lightness
@@ -243,10 +245,22 @@ def one_run(work: Work, kind: Kind, seed: int) -> None:
             "seconds_per_iteration": watch.seconds_per_iteration,
             "iterations": session.training.iterations,
             "gpu_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0,
+            "colour": colour_apart(scored),
             "ladder": [[asked, statistics.mean(achieved)] for asked, achieved in ladder.items()],
             **as_json(scored, FIXED_LIGHTNESS),
         },
     )
+
+
+def colour_apart(scored: Sequence[Scored]) -> dict[str, float]:
+    """PSNR without the colour, on luma, and without a cast: with each channel's mean that of the truth."""
+    balanced = [one.output * (one.truth.mean((0, 1)) / one.output.mean((0, 1))) for one in scored]
+    return {
+        "psnr_luma": statistics.mean(psnr(gray(one.output), gray(one.truth)) for one in scored),
+        "psnr_balanced": statistics.mean(
+            psnr(output.clip(0, 255), one.truth) for output, one in zip(balanced, scored, strict=True)
+        ),
+    }
 
 
 def session_of(work: Work, kind: Kind, seed: int) -> Session:
@@ -301,17 +315,19 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
         f"{training['iterations']} iterations, crop {setup['session']['crop']}, batch "
         f"{setup['session']['batch']}; mean ± standard deviation over the seeds.",
         "",
-        "| trained on | PSNR | PSNR, GT-mean | PSNR, fixed lightness | SSIM RGB | s an iteration |",
-        "|---|---|---|---|---|---|",
+        "| trained on | PSNR | of luma | balanced | GT-mean | fixed lightness | SSIM RGB | s an iteration |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for label, runs in results.items():
         columns = [
             [run["mean"]["truth"]["psnr"] for run in runs],
+            [run["colour"]["psnr_luma"] for run in runs],
+            [run["colour"]["psnr_balanced"] for run in runs],
             [run["mean"]["truth+gt-mean"]["psnr"] for run in runs],
             [run["mean"]["fixed"]["psnr"] for run in runs],
             [run["mean"]["truth"]["ssim_rgb"] for run in runs],
         ]
-        digits = (2, 2, 2, 3)
+        digits = (2, 2, 2, 2, 2, 3)
         cells = [spread(values, places) for values, places in zip(columns, digits, strict=True)]
         seconds = statistics.mean(run["seconds_per_iteration"] for run in runs)
         lines.append(f"| {label} | {' | '.join(cells)} | {seconds:.2f} |")

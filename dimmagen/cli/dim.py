@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from dimmagen.cli.counts import counted
 from dimmagen.cli.pair_progress import PairProgress
 from dimmagen.cli.ranges import Number, Range, Rungs
 from dimmagen.cli.recipe import recipe_option
@@ -187,7 +188,7 @@ def _open_lights(
             on_file=lambda: bar.advance(task),
         )
     count, chosen = len(lights), "" if sources else " (the default place: no --source was given)"
-    console.print(f"{count} photos from {lights.origin}{chosen}", highlight=False, soft_wrap=True)
+    console.print(f"{counted(count, 'photo')} from {lights.origin}{chosen}", highlight=False, soft_wrap=True)
     return lights
 
 
@@ -208,8 +209,8 @@ def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None
     new = counts.pairs - progress.done_before
     made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all were there already"
     click.echo(
-        f"{out} is complete: {counts.pairs} pairs of {counts.lights} photos in {counts.shards} shards, "
-        f"{size / 1e6:.0f} MB ({made}).\n"
+        f"{out} is complete: {counted(counts.pairs, 'pair')} of {counted(counts.lights, 'photo')} in "
+        f"{counted(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"
         f"Next: dimmagen verify {out}\n"
         f"      dimmagen inspect {out} --sheet sheet.png"
     )

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from dimmagen import storage
+from dimmagen.cli.counts import counted
 from dimmagen.cli.pair_progress import PairProgress
 from dimmagen.cli.replay import class_note
 from dimmagen.cli.replay_options import profile_option
@@ -71,7 +72,8 @@ def reproduce(
     if names:
         raise DimmagenError(_told(manifest, names, manifest_path, out))
     click.echo(
-        f"{out} is identical to {manifest_path}: {made.counts.pairs} pairs in {len(made.shards)} shards."
+        f"{out} is identical to {manifest_path}: {counted(made.counts.pairs, 'pair')} in "
+        f"{counted(len(made.shards), 'shard')}."
     )
 
 

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from dimmagen.cli.counts import counted
 from dimmagen.cli.ranges import Range
 from dimmagen.errors import UsageError
 from dimmagen.jobs.derive import Selection, make_merge, make_subset
@@ -77,6 +78,7 @@ def _with_bar(make: Callable[..., Manifest]) -> Manifest:
 def _tell(manifest: Manifest, out: str, of: str) -> None:
     counts = manifest.counts
     click.echo(
-        f"{out} is complete: {counts.pairs}{of} pairs, {counts.lights} photos, {counts.shards} shards.\n"
+        f"{out} is complete: {counts.pairs}{of} pairs, {counted(counts.lights, 'photo')}, "
+        f"{counted(counts.shards, 'shard')}.\n"
         f"Next: dimmagen verify {Path(out) if '://' not in out else out}"
     )
