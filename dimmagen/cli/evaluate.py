@@ -136,8 +136,7 @@ def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
         values = means[setting.name].items()
         cells = (f"{value:.2f}" if _coarse(metric) else f"{value:.4f}" for metric, value in values)
         table.add_row(wanted, "yes" if setting.gt_mean else "no", *cells)
-    console = Console()
-    console.print(table, width=console.width if console.is_terminal else _WIDTH_OF_FILES)
+    Console(width=None if Console().is_terminal else _WIDTH_OF_FILES).print(table)
 
 
 def _coarse(metric: str) -> bool:

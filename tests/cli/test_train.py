@@ -75,6 +75,14 @@ def test_shards_to_a_network_to_scores(run, place):
     assert picture("sheet.png").shape[1] > 3 * 320
 
 
+def test_a_table_for_a_file_is_not_cut_to_the_terminal(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    code, out, _ = run("evaluate", "--from", "network", "--pairs", "pairs", "--metrics", "psnr,ssim_gray")
+    assert code == 0
+    for whole in ("lightness", "GT-mean", "SSIM gray", "truth's"):
+        assert whole in out
+
+
 def test_the_same_command_again_says_that_the_network_is_trained(run):
     code, out, _ = run(
         "train", "--shards", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2, *QUICK
