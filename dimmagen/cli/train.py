@@ -58,7 +58,9 @@ _SHARED = [
         show_default="none",
         help="Largest norm of the gradient.",
     ),
-    click.option("--bf16", is_flag=True, help="Run the network in bfloat16; for GPUs."),
+    click.option(
+        "--bf16", is_flag=True, help="Run the network in bfloat16; for GPUs, and processors that have it."
+    ),
     click.option("--flip/--no-flip", help="Mirror half of the crops."),
     click.option("--seed", default=0, show_default=True),
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
