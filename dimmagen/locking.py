@@ -10,6 +10,17 @@ from dimmagen.errors import DimmagenError, UsageError
 
 STATE = ".dimmagen"  # what a run keeps in its folder while it writes there
 _LOCK = "lock"
+_held: set[int] = set()  # descriptors of this process's locks
+
+
+def _let_go() -> None:
+    """In a forked process: a lock is its parent's, and must not outlive that."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
@@ -41,17 +52,20 @@ def exclusive(out: str, option: str) -> Iterator[None]:
         raise UsageError(
             f"{out} cannot be written to: {error.strerror}", f"choose another {option} folder"
         ) from None
+    _held.add(descriptor)
     try:
         yield
     finally:
-        with suppress(FileNotFoundError):  # the folder itself was removed
-            os.unlink(os.path.join(state, _LOCK))
-        with suppress(OSError):
-            os.rmdir(state)  # unless a stopped run keeps its state there
-        if is_new:
+        if descriptor in _held:  # not in a forked process
+            with suppress(FileNotFoundError):  # the folder itself was removed
+                os.unlink(os.path.join(state, _LOCK))
             with suppress(OSError):
-                os.rmdir(out)
-        os.close(descriptor)
+                os.rmdir(state)  # unless a stopped run keeps its state there
+            if is_new:
+                with suppress(OSError):
+                    os.rmdir(out)
+            _held.remove(descriptor)
+            os.close(descriptor)
 
 
 def remove_stale_lock(out: str) -> None:

@@ -4,6 +4,7 @@ Our own forward pass, because the lpips package cannot be used without torchvisi
 file, or from that package where it is installed.
 """
 
+import hashlib
 import importlib
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ Backbone = Literal["alex", "vgg"]
 
 _FILES = {"alex": "lpips_alexnet.safetensors", "vgg": "lpips_vgg16.safetensors"}
 _WIDTHS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
+SMALLEST_SIDE = {"alex": 31, "vgg": 16}  # pixels; below it a layer has nothing left
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
@@ -65,6 +67,14 @@ class LPIPS(nn.Module):
     def train(self, mode: bool = True) -> "LPIPS":
         """Stays in eval mode whatever the network around it does."""
         return self
+
+    def sha256(self) -> str:
+        """Of all weights, wherever they came from; hex."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         distance = torch.zeros(first.shape[0], device=first.device)
@@ -112,14 +122,15 @@ def load_lpips(backbone: Backbone, source: str | Path | None = None) -> LPIPS:
 def _weights_of_package(backbone: Backbone) -> dict[str, Tensor]:
     """The state of the lpips package's network under the names that :class:`LPIPS` uses."""
     try:
-        package = importlib.import_module("lpips")
-    except ImportError:
+        state = importlib.import_module("lpips").LPIPS(net=backbone, verbose=False).state_dict()
+    except (ImportError, RuntimeError, OSError) as error:
+        # Not there; a torchvision that was built for another torch; or no network to fetch the backbone by.
+        reason = "" if isinstance(error, ImportError) else f" (the package lpips failed: {error})"
         raise UsageError(
-            f"LPIPS needs the weights of {backbone}, and there are none",
+            f"LPIPS needs the weights of {backbone}, and there are none{reason}",
             "give --lpips-weights FILE, or install the packages lpips and torchvision, or leave it out: "
             "--perceptual none when training, --metrics without lpips when evaluating",
         ) from None
-    state = package.LPIPS(net=backbone, verbose=False).state_dict()
     return {
         re.sub(r"^net\.slice\d+", "features", name).replace(".model.1.", "."): tensor
         for name, tensor in state.items()

@@ -14,6 +14,7 @@ Every other key is a command: its words as on the command line, its options by t
 is changed by its step's name as well: `--set train.iterations=100`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,18 @@ class Recipe:
     steps: dict[str, dict[str, Any]]
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose plain values are words, as on a command line: 1:1 and 012 are no numbers of other bases.
+
+    Only `true`, `false`, `null`, `~` and nothing at all keep their meaning.
+    """
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(null|~|)$"), ["n", "~", ""])
+
+
 def is_recipe(values: Mapping) -> bool:
     """Whether the contents of a YAML file are steps, and not the options of one command."""
     return any(name in (PLACES, *COMMANDS) for name in values)
@@ -53,7 +66,7 @@ def read_yaml(path: Path) -> dict:
         UsageError: it is missing, not YAML, or something else than a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -102,11 +115,13 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
         return Recipe(path, {name: _filled(options, filled) for name, options in steps.items()})
     except KeyError as error:
         raise UsageError(f"{path}: there is no place {error}", f"write it under {PLACES}") from None
+    except ValueError:
+        raise UsageError(f"{path}: a $ begins a place, as ${{out}}", "write $$ for the sign itself") from None
 
 
 def _parsed(name: str, value: str) -> Any:
     try:
-        return yaml.safe_load(value)
+        return yaml.load(value, _Loader)
     except yaml.YAMLError:
         raise UsageError(
             f"--set {name}={value} is not a value as YAML has them", "put it in quotes"

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from dimmagen import locking
 from dimmagen.cli import main
 from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.locking import STATE, exclusive
@@ -16,6 +17,29 @@ def shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("locked")
     make(write_photos(folder / "photos", 4), folder / "shards")
     return folder / "shards"
+
+
+def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
+    """A reader of a killed training lives on for a while, and must not keep the next run out."""
+    with exclusive(str(tmp_path), "--out"):
+        (began, tell), (reader, writer) = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.write(tell, b".")
+            os.read(reader, 1)  # until the parent lets it end
+            os._exit(0)
+        os.read(began, 1)
+        (held,) = locking._held
+        locking._held.clear()  # as a kill would: nothing is cleaned up ...
+        os.close(held)  # ... but the kernel closes what was open
+    try:
+        with exclusive(str(tmp_path), "--out"):
+            pass
+    finally:
+        for descriptor in (began, tell, reader, writer):
+            os.close(descriptor)
+        os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize(

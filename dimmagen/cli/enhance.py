@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from dimmagen import images, storage
+from dimmagen.cli.local import LocalPath
 from dimmagen.cli.ranges import Number
 from dimmagen.enhancing import MEMORY_GB, Enhancer
 from dimmagen.errors import UsageError
@@ -31,7 +32,7 @@ from dimmagen.training.session import pick_device
 @click.option("--match", type=click.Path(path_type=Path), help="Take the lightness of this picture.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     default=Path("enhanced"),
     show_default=True,
     help="Folder.",

@@ -1,6 +1,7 @@
 """`dimmagen evaluate`: how good a trained network is on real pairs."""
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -9,21 +10,24 @@ from rich.progress import track
 from rich.table import Table
 
 from dimmagen import images, storage
+from dimmagen.cli.local import LocalPath
+from dimmagen.cli.names import split_names
 from dimmagen.cli.ranges import Number
 from dimmagen.cli.recipe import recipe_option
-from dimmagen.cli.train import split_names
 from dimmagen.enhancing import MEMORY_GB, Enhancer
-from dimmagen.errors import UsageError
+from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.evaluation.niqe import PristineModel
 from dimmagen.evaluation.protocol import (
     ALL_METRICS,
     PROTOCOL,
     SETTINGS,
+    Metric,
     Scored,
     as_json,
     choose_metrics,
     mean_scores,
     score,
+    too_large,
 )
 from dimmagen.evaluation.sheet import sheet
 from dimmagen.perceptual import LPIPS, Backbone, load_lpips
@@ -33,7 +37,7 @@ from dimmagen.training.condition import FIXED_LIGHTNESS
 from dimmagen.training.session import pick_device
 
 _BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = LocalPath(path_type=Path, dir_okay=False)
 _WIDTH_OF_FILES = 200  # columns, where the output is no terminal
 _TITLES = {
     "psnr": "PSNR",
@@ -87,6 +91,14 @@ def evaluate(
     loaded = load_pairs(pairs, split_names(names))
     refuse_unfit(check_pairs(loaded))
     chosen = _choose(console, metrics, lpips_weights, niqe_model)
+    if unfit := too_large(chosen, loaded):
+        if metrics is not None:
+            raise UsageError(
+                "; ".join(unfit.values()), "leave the pair out with --names, or the metric with --metrics"
+            )
+        for name, reason in unfit.items():
+            console.print(f"{name} is left out: {reason}", highlight=False, soft_wrap=True)
+            del chosen[name]
     steps = score(Enhancer(network, memory), loaded, chosen, lightness)
     scored = list(
         track(steps, "scoring", len(loaded), console=console, transient=True, disable=not console.is_terminal)
@@ -98,22 +110,32 @@ def evaluate(
         storage.atomic_write(sheet_path, images.encode_png(_sheet(scored)))
 
 
-def _choose(console: Console, names: str | None, lpips_weights: str | None, niqe_model: str | None):
+def _choose(
+    console: Console, names: str | None, lpips_weights: str | None, niqe_model: str | None
+) -> dict[str, Metric]:
     """The metrics asked for; without --metrics those that can be had, saying which are left out."""
-    wanted = ALL_METRICS if names is None else tuple(names.split(","))
+    wanted = ALL_METRICS if names is None else split_names(names) or ()
     unknown = [name for name in wanted if name not in ALL_METRICS]
     if unknown:
         raise UsageError(f"there is no metric {', '.join(unknown)}", f"known are {', '.join(ALL_METRICS)}")
     networks: dict[str, LPIPS] = {}
+    failures: dict[str, DimmagenError] = {}
     pristine = None
-    try:
-        for backbone in _BACKBONES:
-            if f"lpips_{backbone}" in wanted:
+    for backbone in _BACKBONES:
+        if f"lpips_{backbone}" in wanted:
+            try:
                 networks[backbone] = load_lpips(backbone, lpips_weights)
-    except UsageError as error:
-        if names is not None or lpips_weights is not None:
-            raise
-        console.print(f"LPIPS is left out: {error.what}; give --lpips-weights", highlight=False)
+            except DimmagenError as error:
+                failures[backbone] = error
+    # A file holds one backbone of the two: where no metric is named, the one that it holds is meant.
+    if failures and (names is not None or (lpips_weights is not None and not networks)):
+        raise next(iter(failures.values()))
+    for name, failure in failures.items():
+        console.print(
+            f"LPIPS with {name} is left out: {failure.what}; give --lpips-weights",
+            highlight=False,
+            soft_wrap=True,
+        )
     if niqe_model is not None:
         pristine = PristineModel.load(niqe_model)
     elif names is not None and "niqe" in wanted:
@@ -134,13 +156,15 @@ def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
     for setting in SETTINGS:
         wanted = "truth's" if setting.lightness == "truth" else f"{fixed_lightness:g}"
         values = means[setting.name].items()
-        cells = (f"{value:.2f}" if _coarse(metric) else f"{value:.4f}" for metric, value in values)
+        cells = (_cell(metric, value) for metric, value in values)
         table.add_row(wanted, "yes" if setting.gt_mean else "no", *cells)
     Console(width=None if Console().is_terminal else _WIDTH_OF_FILES).print(table)
 
 
-def _coarse(metric: str) -> bool:
-    return not metric.startswith(("ssim", "lpips"))
+def _cell(metric: str, value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if metric.startswith(("ssim", "lpips")) else f"{value:.2f}"
 
 
 def _sheet(scored: list[Scored]):

@@ -2,7 +2,8 @@
 
 import click
 
-from dimmagen.cli.train import make_session, run, shared_options, split_names
+from dimmagen.cli.names import split_names
+from dimmagen.cli.train import make_session, run, shared_options
 from dimmagen.training.checkpoints import load_network
 from dimmagen.training.unet import ARCHITECTURES
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from dimmagen.cli.names import split_names
 from dimmagen.dimming import Dimmer
 from dimmagen.errors import UsageError
 from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitted_on
@@ -68,7 +69,7 @@ def profile_evaluate(
     labels = short if len(set(short)) == len(short) else profiles
     opened = {label: _open(spec) for label, spec in zip(labels, profiles, strict=True)}
     dimmers = {label: dimmer for label, (_, dimmer) in opened.items()}
-    pairs = load_pairs(pairs_path, names.split(",") if names else None)
+    pairs = load_pairs(pairs_path, split_names(names))
     findings = check_pairs(pairs)
     refuse_unfit(findings)
     for finding in findings:

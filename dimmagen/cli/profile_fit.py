@@ -7,9 +7,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dimmagen.cli.names import split_names
 from dimmagen.errors import UsageError
 from dimmagen.profiles.fit import KINDS, fit_profile, is_fit_of
-from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit
+from dimmagen.profiles.pairs import Pair, check_pairs, divide, load_pairs, refuse_unfit
 from dimmagen.profiles.profile import open_profile, place_for, save_profile
 
 
@@ -18,6 +19,7 @@ from dimmagen.profiles.profile import open_profile, place_for, save_profile
     "--pairs", required=True, metavar="PATH", help="Folder with low/ and high/, or a CSV of dark,light."
 )
 @click.option("--names", help="Only these pairs, by file name without extension: 2,5,6.")
+@click.option("--hold-out", help="Not these pairs.")
 @click.option("--out", required=True, metavar="NAME|PATH", help="Name of the new profile, or its folder.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same profile.")
 @click.option(
@@ -27,7 +29,7 @@ from dimmagen.profiles.profile import open_profile, place_for, save_profile
     show_default=True,
     help="The profile's default; it holds all of them.",
 )
-def fit(pairs: str, names: str | None, out: str, seed: int, model: str) -> None:
+def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int, model: str) -> None:
     """Make a profile from a few dark/light pairs of a camera, in about a minute.
 
     Three pairs from a tripod are enough: the same scene lit well and badly, or exposed long and short.
@@ -38,7 +40,8 @@ def fit(pairs: str, names: str | None, out: str, seed: int, model: str) -> None:
     dimmagen dim --profile my-phone --source photos/ --shards out/
     """
     place = place_for(out, may_exist=True)
-    found = load_pairs(pairs, [name.strip() for name in names.split(",")] if names else None)
+    found = load_pairs(pairs, split_names(names))
+    found, _ = divide(found, split_names(hold_out) or ())
     if place.exists():
         _refuse_other(place, found, seed, model)
         click.echo(f"{place} is there already, fitted to these {len(found)} pairs.")

@@ -44,7 +44,11 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
 
 
 def _check(words: list[str]) -> None:
-    """Tell of an option that a step's command does not have, before the steps above it have run for hours."""
+    """Tell of a step's mistakes before the steps above it have run for hours.
+
+    That is, of an option that the command does not have, cannot read, or misses. Whether a file is there is
+    left to the step itself: an earlier one may make it.
+    """
     from dimmagen.cli import cli
 
     command: click.Command | None = cli
@@ -53,7 +57,13 @@ def _check(words: list[str]) -> None:
         name, command, words = command.resolve_command(context, words)
         if command is not None:
             context = click.Context(command, parent=context, info_name=name)
-    context.command.make_parser(context).parse_args(list(words))
+    given, _, _ = context.command.make_parser(context).parse_args(list(words))
+    for parameter in context.command.get_params(context):
+        if parameter.name not in given:
+            if parameter.required:
+                raise click.MissingParameter(ctx=context, param=parameter)
+        elif not isinstance(parameter.type, click.Path):
+            parameter.type_cast_value(context, given[parameter.name])
 
 
 def _by_name(changes: tuple[str, ...]) -> dict[str, str]:

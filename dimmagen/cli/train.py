@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from dimmagen.cli.local import LocalPath
+from dimmagen.cli.names import split_names
 from dimmagen.cli.ranges import Number
 from dimmagen.cli.recipe import recipe_option
 from dimmagen.cli.training_progress import TrainingProgress
@@ -19,8 +21,11 @@ from dimmagen.training.unet import ARCHITECTURES
 
 # Options that train and finetune share, in the order of their help.
 _SHARED = [
-    click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run."),
+    click.option("--out", required=True, type=LocalPath(path_type=Path), help="Folder of the run."),
     click.option("--validate", help="Real pairs to choose the best network by (a folder or a CSV)."),
+    click.option(
+        "--hold-out", help="Of --pairs, not to train on: without --validate they choose the best network."
+    ),
     click.option("--crop", type=click.IntRange(8), default=256, show_default=True, help="Side, pixels."),
     click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops a worker."),
     click.option("--learning-rate", type=Number(0, 10, min_open=True), help="[default: the model's]"),
@@ -113,6 +118,8 @@ def train(shards, pairs, names, model, out, resume, learning_rate, workers, addr
     """
     if (shards is None) == (pairs is None):
         raise UsageError("train needs one thing to train on", "give --shards, or --pairs")
+    if shards is not None and options["hold_out"]:
+        raise UsageError("--hold-out names real pairs, and there are none", "give --validation-photos")
     rate = learning_rate or ARCHITECTURES[model].learning_rate
     session = make_session(options, rate, shards=shards, pairs=pairs, names=split_names(names), model=model)
     run(session, out, resume, workers, address)
@@ -120,20 +127,17 @@ def train(shards, pairs, names, model, out, resume, learning_rate, workers, addr
 
 def make_session(options: dict, learning_rate: float, **given) -> Session:
     """A session of the shared options: those of the loop apart from the others."""
+    given["hold_out"] = split_names(options.pop("hold_out")) or ()
     fields = TrainSettings.__dataclass_fields__
     loop = TrainSettings(**{name: options.pop(name) for name in list(options) if name in fields})
     return Session(**options, **given, training=replace(loop, learning_rate=learning_rate))
-
-
-def split_names(names: str | None) -> tuple[str, ...] | None:
-    return tuple(names.split(",")) if names else None
 
 
 def run(session: Session, out: Path, resume: Resume, workers: int = 1, address: str | None = None) -> None:
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(f"{workers} workers train; {out / LOG} tells how they go on", highlight=False)
-        run_distributed(session, out, resume, workers, address)
+        run_distributed(session, out, resume, workers, address, console.print)
     else:
         with TrainingProgress(console) as progress:
             run_session(session, out, resume, progress)

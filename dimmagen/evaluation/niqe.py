@@ -4,6 +4,7 @@ No ground truth is needed; lower is better. The pristine model, 36 means and the
 and comes from a file (`niqe_pris_params.npz` as BasicSR publishes it).
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class PristineModel:
 
 
 def niqe(picture: np.ndarray, model: PristineModel) -> float:
-    """NIQE of the luma of a uint8 (H, W, 3) RGB picture.
+    """NIQE of the luma of a uint8 (H, W, 3) RGB picture; NaN where fewer than two blocks have any structure.
 
     The picture is cut to whole blocks of 96x96 pixels, as the authors do.
 
@@ -66,8 +67,11 @@ def niqe(picture: np.ndarray, model: PristineModel) -> float:
         ],
         axis=1,
     )
+    usable = features[~np.isnan(features).any(axis=1)]
+    if len(usable) < 2:
+        return math.nan
     mean = np.nanmean(features, axis=0)
-    covariance = np.cov(features[~np.isnan(features).any(axis=1)], rowvar=False)
+    covariance = np.cov(usable, rowvar=False)
     difference = model.mean - mean
     return float(np.sqrt(difference @ np.linalg.pinv((model.covariance + covariance) / 2) @ difference))
 
@@ -113,6 +117,8 @@ def _asymmetric_gaussian(values: np.ndarray) -> tuple[float, float, float]:
     left = np.sqrt(np.mean(below**2)) if below.size else np.nan
     right = np.sqrt(np.mean(above**2)) if above.size else np.nan
     balance = left / right
+    if not balance > 0:  # on one side of zero there is nothing: a block without structure
+        return math.nan, math.nan, math.nan
     ratio = np.mean(np.abs(values)) ** 2 / np.mean(values**2)
     ratio *= (balance**3 + 1) * (balance + 1) / (balance**2 + 1) ** 2
     shape = _SHAPES[np.argmin((_SHAPE_RATIOS - ratio) ** 2)]

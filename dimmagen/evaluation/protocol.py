@@ -5,6 +5,7 @@ of its ground truth and to one fixed lightness, and each result is scored as it 
 the truth's mean luma): four settings, because published numbers differ in just these.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +14,8 @@ import numpy as np
 
 from dimmagen.enhancing import Enhancer
 from dimmagen.evaluation import metrics
-from dimmagen.evaluation.niqe import PristineModel, niqe
-from dimmagen.perceptual import LPIPS
+from dimmagen.evaluation.niqe import BLOCK, PristineModel, niqe
+from dimmagen.perceptual import LPIPS, SMALLEST_SIDE
 from dimmagen.profiles.pairs import Pair
 from dimmagen.training.condition import FIXED_LIGHTNESS, lightness
 
@@ -31,6 +32,14 @@ PLAIN_METRICS: dict[str, Metric] = {
 }
 WEIGHTED_METRICS = ("lpips_alex", "lpips_vgg", "niqe")
 ALL_METRICS = (*PLAIN_METRICS, *WEIGHTED_METRICS)
+# Pixels: the shorter side of the smallest picture that a metric is defined on.
+SMALLEST = {
+    "ssim_rgb": 11,
+    "ssim_gray": 11,
+    "lpips_alex": SMALLEST_SIDE["alex"],
+    "lpips_vgg": SMALLEST_SIDE["vgg"],
+    "niqe": 2 * BLOCK,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,17 @@ def _niqe(pristine: PristineModel, output: np.ndarray, truth: np.ndarray) -> flo
     return niqe(output, pristine)
 
 
+def too_large(chosen: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, str]:
+    """Metrics that the smallest picture is too small for, with the reason."""
+    smallest = min(pairs, key=lambda pair: min(pair.light.shape[:2]))
+    height, width = smallest.light.shape[:2]
+    return {
+        name: f"pair {smallest.name} is {width}x{height}, {name} needs {SMALLEST[name]} pixels a side"
+        for name in chosen
+        if min(height, width) < SMALLEST.get(name, 1)
+    }
+
+
 def score(
     enhancer: Enhancer,
     pairs: Sequence[Pair],
@@ -121,24 +141,45 @@ def score(
 
 
 def mean_scores(scored: Sequence[Scored]) -> dict[str, dict[str, float]]:
-    """Mean over the pictures, by setting name, then by metric."""
+    """Mean over the pictures, by setting name, then by metric.
+
+    Left out of a mean is a picture that the metric is not defined on (NaN: NIQE of one without structure).
+    """
     return {
         setting.name: {
-            metric: float(np.mean([one.scores[setting.name][metric] for one in scored]))
+            metric: _mean([one.scores[setting.name][metric] for one in scored])
             for metric in scored[0].scores[setting.name]
         }
         for setting in SETTINGS
     }
 
 
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
 def as_json(scored: Sequence[Scored], fixed_lightness: float) -> dict:
-    """Every number, with the protocol's name."""
+    """Every number, with the protocol's name; None is one that is not defined or not finite."""
     return {
         "protocol": PROTOCOL,
         "fixed_lightness": fixed_lightness,
-        "mean": mean_scores(scored),
+        "mean": _finite(mean_scores(scored)),
         "pictures": [
-            {"name": one.name, "lightness_asked": one.asked, "lightness_achieved": one.achieved, **one.scores}
+            {
+                "name": one.name,
+                "lightness_asked": one.asked,
+                "lightness_achieved": one.achieved,
+                **_finite(one.scores),
+            }
             for one in scored
         ],
+    }
+
+
+def _finite(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """JSON has no number for NaN and infinity."""
+    return {
+        setting: {metric: value if math.isfinite(value) else None for metric, value in values.items()}
+        for setting, values in scores.items()
     }

@@ -81,6 +81,22 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Pai
     return [_read_pair(name, dark, light) for name, (dark, light) in files.items()]
 
 
+def divide(pairs: Sequence[Pair], names: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to work with, and those that are held out by their names.
+
+    Raises:
+        UsageError: a name is no pair's, or no pair is left to work with.
+    """
+    known = [pair.name for pair in pairs]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"no pair is named {', '.join(unknown)} to hold out", f"they are {_some(known)}")
+    kept = [pair for pair in pairs if pair.name not in names]
+    if not kept:
+        raise UsageError("all pairs are held out", "hold out fewer")
+    return kept, [pair for pair in pairs if pair.name in names]
+
+
 def check_pairs(pairs: Sequence[Pair]) -> list[Finding]:
     """Find pairs that do not fit together, and name them.
 

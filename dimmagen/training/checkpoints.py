@@ -24,6 +24,8 @@ from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.training.unet import Brightener
 
 SCHEMA = "dimmagen-brightener-1"
+RUN_SCHEMA = "dimmagen-run-1"
+COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of the log
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
 Resume = Literal["if-possible", "always", "never"]
 
@@ -54,27 +56,32 @@ class RunFolder:
     def begin(self, settings: Mapping[str, Any], resume: Resume) -> None:
         """Claim the folder for a run of these settings, or go on with the one that is there.
 
-        A run that ended before its first iteration (it has no log) is none: a mended command may follow it.
+        A run that ended before its first iteration is none: a mended command may follow it.
 
         Raises:
-            UsageError: the folder holds a run of other settings (they are named), something else, or, with
-                `always`, no run.
+            UsageError: the folder holds a run of other settings (they are named), something else's files, or,
+                with `always`, no run.
         """
-        goes_on = resume != "never" and (self.path / LOG).exists()
-        existing = self._settings() if goes_on else None
-        if existing is None:
+        existing = self._settings()
+        held = [name for name in (LOG, CHECKPOINT, BEST) if (self.path / name).exists()]
+        if existing is None and held:
+            raise UsageError(
+                f"{self.path} holds {held[0]} but no {RUN}: it is no run's folder", "give another --out"
+            )
+        begun = [name for name in held if name != LOG or self._log_rows()]
+        if existing is None or not begun or resume == "never":
             if resume == "always":
                 raise UsageError(f"{self.path} holds no run to go on with", "leave --resume always away")
-            if resume != "never" and (self.path / BEST).exists():
-                missing = LOG if (self.path / RUN).exists() else RUN
-                raise UsageError(
-                    f"{self.path} holds a network but no {missing}",
-                    "give another --out, or --resume never to begin anew",
-                )
             for name in (CHECKPOINT, BEST, LOG):
                 storage.remove(self.path / name)
-            storage.atomic_write(self.path / RUN, json.dumps(dict(settings), indent=1).encode() + b"\n")
+            content = {"schema": RUN_SCHEMA, **settings}
+            storage.atomic_write(self.path / RUN, json.dumps(content, indent=1).encode() + b"\n")
             return
+        if LOG not in held:
+            raise UsageError(
+                f"{self.path} holds a network but no {LOG}",
+                "give another --out, or --resume never to begin anew",
+            )
         wanted = json.loads(json.dumps(dict(settings)))
         changed = sorted(name for name in {*existing, *wanted} if existing.get(name) != wanted.get(name))
         if changed:
@@ -86,13 +93,16 @@ class RunFolder:
 
     def _settings(self) -> dict[str, Any] | None:
         try:
-            return storage.read_json(self.path / RUN)
+            content = storage.read_json(self.path / RUN)
         except FileNotFoundError:
             return None
         except ValueError:
+            content = None
+        if not isinstance(content, dict) or content.pop("schema", None) != RUN_SCHEMA:
             raise UsageError(
-                f"{self.path / RUN} is not the settings of a run", "give another --out"
-            ) from None
+                f"{self.path / RUN} is not the settings of a run ({RUN_SCHEMA})", "give another --out"
+            )
+        return content
 
     def save(self, name: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         """Publish tensors (of any device) with a header, under one of this module's names."""
@@ -111,16 +121,18 @@ class RunFolder:
         """What the header of a saved file says."""
         return load_tensors(self.path / name).header
 
-    def truncate_log(self, iteration: int) -> None:
-        """Drop rows after an iteration: what comes next writes them again."""
+    def begin_log(self, iteration: int) -> None:
+        """A log with its header and the rows up to an iteration: what comes next writes the others again."""
+        kept = [row for row in self._log_rows() if int(row.split(",", 1)[0]) <= iteration]
+        storage.atomic_write(self.path / LOG, "".join([",".join(COLUMNS) + "\n", *kept]).encode())
+
+    def _log_rows(self) -> list[str]:
+        """The whole rows of the log, without its header."""
         try:
-            lines = storage.read(self.path / LOG).decode().splitlines(keepends=True)
+            lines = storage.read(self.path / LOG).decode(errors="replace").splitlines(keepends=True)
         except FileNotFoundError:
-            return
-        kept = lines[:1] + [
-            line for line in lines[1:] if line.endswith("\n") and int(line.split(",", 1)[0]) <= iteration
-        ]
-        storage.atomic_write(self.path / LOG, "".join(kept).encode())
+            return []
+        return [line for line in lines if line.endswith("\n") and line.split(",", 1)[0].isdigit()]
 
 
 _AGAIN = "train again, with --resume never or into another --out"

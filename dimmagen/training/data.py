@@ -296,14 +296,17 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
         )
     order = heapq.nsmallest(validation_photos, photos, key=lambda key: randomness.rank(0, key, "validation"))
     held_out, trained_on = set(order), photos - set(order)
-    shards, validation = [], []
+    shards: list[Shard] = []
+    kept_back: list[tuple[int, str, dict]] = []
     for entry, table in zip(manifest.shards, tables, strict=True):
-        for row in table:
-            if row["light_key"] in held_out and row["variant"] == 0:
-                validation.append(_read_pair(path, entry.name, row))
+        kept_back += [(row["variant"], entry.name, row) for row in table if row["light_key"] in held_out]
         keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
         if keys:
             shards.append(Shard(storage.join(path, entry.name), len(table), keys))
+    first: dict[str, tuple[str, dict]] = {}  # of each photo kept back: the lowest variant that there is
+    for _, name, row in sorted(kept_back, key=lambda one: one[0]):
+        first.setdefault(row["light_key"], (name, row))
+    validation = [_read_pair(path, name, row) for name, row in first.values()]
     return OpenShards(shards, validation, len(rows) - len(fitting))
 
 

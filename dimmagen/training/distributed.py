@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,21 @@ from typing import Any
 import torch
 
 from dimmagen import storage
-from dimmagen.errors import DimmagenError
+from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.jobs.cluster import connected_ray
 from dimmagen.training.checkpoints import Resume
 from dimmagen.training.ranks import Ranks
 from dimmagen.training.session import Session, run_session
 
 
-def run_distributed(session: Session, out: Path, resume: Resume, workers: int, address: str | None) -> None:
+def run_distributed(
+    session: Session,
+    out: Path,
+    resume: Resume,
+    workers: int,
+    address: str | None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> None:
     """Train as :func:`run_session` does, in `workers` processes with a GPU each where this machine has one.
 
     A run goes on with the same losses only with the same number of workers.
@@ -24,25 +32,43 @@ def run_distributed(session: Session, out: Path, resume: Resume, workers: int, a
     Args:
         out: a folder that all workers see.
         address: of a running cluster; without it Ray is started on this machine and ended with the run.
+        tell: told what is waited for.
 
     Raises:
+        UsageError: this machine has too few GPUs.
         UsageError, DimmagenError: as run_session, in any worker.
     """
+    use_gpu = _wants_gpu(session)
     # The controller of Ray Train takes a processor of its own.
     with connected_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
+        if missing := _missing(workers, use_gpu):
+            if address is None:
+                raise UsageError(f"--workers {workers} {missing}", "give fewer --workers, or --device cpu")
+            tell(f"{workers} workers {missing}: they wait until nodes join")
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
 
         trainer = TorchTrainer(
             _work,
             train_loop_config={"session": _absolute(session), "out": out.absolute(), "resume": resume},
-            scaling_config=ScalingConfig(num_workers=workers, use_gpu=_wants_gpu(session)),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
             run_config=RunConfig(name="dimmagen", storage_path=scratch),
         )
         try:
             trainer.fit()
         except TrainingFailedError as error:
             raise _told(error) from error
+        except SystemExit:  # how Ray Train ends on Ctrl-C
+            raise KeyboardInterrupt from None
+
+
+def _missing(workers: int, use_gpu: bool) -> str:
+    """What the cluster has too little of for so many workers; empty where it has enough."""
+    import ray
+
+    resource, wanted = ("GPU", workers) if use_gpu else ("CPU", workers + 1)
+    there = int(ray.cluster_resources().get(resource, 0))
+    return f"want {wanted} {resource}s, there are {there}" if there < wanted else ""
 
 
 def _work(config: dict[str, Any]) -> None:

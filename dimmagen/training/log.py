@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dimmagen.errors import UsageError
-from dimmagen.training.checkpoints import LOG, RunFolder
-
-COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")
+from dimmagen.training.checkpoints import COLUMNS, LOG, RunFolder
 
 
 class Log:
@@ -21,12 +19,8 @@ class Log:
         self._board = None
         if tensorboard:
             self._board = summary_writer_class()(run.path / "tensorboard", purge_step=iteration + 1)
-        run.truncate_log(iteration)
-        path = run.path / LOG
-        begins = not path.exists()
-        self._file = open(path, "a", encoding="ascii")  # noqa: SIM115 - closed by __exit__
-        if begins:
-            self._file.write(",".join(COLUMNS) + "\n")
+        run.begin_log(iteration)
+        self._file = open(run.path / LOG, "a", encoding="ascii")  # noqa: SIM115 - closed by __exit__
 
     def row(self, values: Mapping[str, float]) -> None:
         """One iteration; values that were not measured stay empty."""

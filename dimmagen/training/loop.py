@@ -74,7 +74,7 @@ def train(
         while state.iteration < settings.iterations and not state.out_of_patience:
             batch = next(stream).to(device)
             learning_rate = settings.learning_rate_at(state.iteration)
-            values = optimise(forward, state, loss, batch, learning_rate)
+            values = optimise(forward, state, loss, batch, learning_rate, ranks)
             state.iteration += 1
             state.update_average()
             ends = state.iteration == settings.iterations
@@ -94,7 +94,12 @@ def train(
 
 
 def optimise(
-    forward: nn.Module, state: TrainState, loss: BrighteningLoss, batch: Batch, learning_rate: float
+    forward: nn.Module,
+    state: TrainState,
+    loss: BrighteningLoss,
+    batch: Batch,
+    learning_rate: float,
+    ranks: Ranks,
 ) -> dict[str, float]:
     """One step of Adam on one batch; returns the loss and its parts."""
     settings = state.settings
@@ -105,15 +110,25 @@ def optimise(
     value.backward()
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip or math.inf)
     if not (torch.isfinite(value) and torch.isfinite(norm)):
-        raise DimmagenError(
-            f"the loss is {value.item():.3g} with a gradient of {norm.item():.3g} after iteration "
-            f"{state.iteration}, on the pairs {', '.join(batch.keys)}",
-            "look at these pairs, or take a lower --learning-rate or --clip 1; the last checkpoint stays",
-        )
+        raise _diverged(value.item(), norm.item(), state.iteration, batch.keys, ranks)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     state.optimizer.step()
     return {"loss": value.item(), **{name: part.item() for name, part in parts.items()}}
+
+
+def _diverged(
+    loss: float, gradient: float, iteration: int, keys: Sequence[str], ranks: Ranks
+) -> DimmagenError:
+    """Names the batch to blame: the gradient is the mean of all processes', so all of them come here."""
+    told = ranks.gather((loss, keys))
+    loss, keys = next(((value, names) for value, names in told if not math.isfinite(value)), told[0])
+    return DimmagenError(
+        f"the loss is {loss:.3g} with a gradient of {gradient:.3g} after iteration {iteration}, on the pairs "
+        f"{', '.join(keys)}",
+        "look at these pairs, or begin anew by --resume never with a lower --learning-rate or --clip 1; "
+        "until then the last checkpoint stays",
+    )
 
 
 def validate(network: Brightener, pairs: Sequence[Pair]) -> float:

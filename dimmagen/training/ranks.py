@@ -5,6 +5,7 @@ N times the batch. The first one validates, logs and saves.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,6 +48,14 @@ class Ranks:
         shared = torch.tensor(value, dtype=torch.float64, device="cuda" if backend == "nccl" else "cpu")
         torch.distributed.broadcast(shared, src=0)
         return float(shared)
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each process gives (something that can be pickled), in the order of their ranks."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(values, value)
+        return values
 
 
 ALONE = Ranks()

@@ -14,8 +14,8 @@ from dimmagen import storage
 from dimmagen.errors import UsageError
 from dimmagen.locking import exclusive
 from dimmagen.manifest import Manifest
-from dimmagen.perceptual import load_lpips
-from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit
+from dimmagen.perceptual import LPIPS, SMALLEST_SIDE, load_lpips
+from dimmagen.profiles.pairs import Pair, check_pairs, divide, load_pairs, refuse_unfit
 from dimmagen.training.checkpoints import BEST, Resume, RunFolder, load_network
 from dimmagen.training.data import Batches, Crops, RealPairs, ShardBatches, cut_middle, open_shards
 from dimmagen.training.log import summary_writer_class
@@ -23,7 +23,7 @@ from dimmagen.training.loop import Progress, train
 from dimmagen.training.losses import BrighteningLoss
 from dimmagen.training.ranks import ALONE, Ranks
 from dimmagen.training.state import TrainSettings
-from dimmagen.training.unet import Brightener
+from dimmagen.training.unet import ARCHITECTURES, Brightener
 
 VALIDATION_PHOTOS = 16
 
@@ -32,10 +32,14 @@ VALIDATION_PHOTOS = 16
 class Session:
     """Everything that a run is asked for; only what is under "how" leaves its losses as they are.
 
+    Raises:
+        UsageError: a crop that the network or LPIPS cannot take.
+
     Attributes:
         shards: a pair data set, or None.
         pairs: folder or CSV of real pairs to train on instead; None with shards.
         names: of the pairs to use; None for all.
+        hold_out: names of pairs that are not trained on but, without `validate`, validated on.
         validate: folder or CSV of real pairs to validate on; None keeps photos of the shards back for it
             (and validates on the training pairs themselves where there are no shards).
         validation_photos: how many are kept back.
@@ -43,13 +47,15 @@ class Session:
         model: `compact`, `small` or `paper`; the start's where there is one.
         crop, batch, flip, seed: of the training examples; the batch is that of one worker.
         perceptual: `vgg` or `none`; perceptual_weight: of it.
-        training: the loop's settings.
-        loaders, device, lpips_weights, tensorboard: how, not what.
+        training: the loop's settings; `checkpoint_every` is how, not what.
+        loaders: processes that read; they decide the order of the data.
+        device, lpips_weights (by the numbers in them), tensorboard: how, not what.
     """
 
     shards: str | None = None
     pairs: str | None = None
     names: tuple[str, ...] | None = None
+    hold_out: tuple[str, ...] = ()
     validate: str | None = None
     validation_photos: int = VALIDATION_PHOTOS
     start_from: str | None = None
@@ -65,6 +71,20 @@ class Session:
     device: str = "auto"
     lpips_weights: str | None = None
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        architecture = ARCHITECTURES.get(self.model)
+        multiple = architecture.multiple if architecture else 1
+        if self.crop % multiple:
+            lower = self.crop // multiple * multiple
+            raise UsageError(
+                f"--crop {self.crop}: the model {self.model} takes multiples of {multiple}",
+                f"give {f'{lower} or ' if lower else ''}{lower + multiple}",
+            )
+        if self.perceptual == "vgg" and self.crop < SMALLEST_SIDE["vgg"]:
+            raise UsageError(
+                f"--crop {self.crop} is too small for LPIPS with VGG", "give 16 or more, or --perceptual none"
+            )
 
 
 def run_session(
@@ -93,11 +113,12 @@ def run_session(
     torch.manual_seed(session.seed)
     network = _network(session).to(device)
     lpips = load_lpips("vgg", session.lpips_weights) if session.perceptual == "vgg" else None
+    identity = _identity(session, data, lpips, ranks)
     loss = BrighteningLoss(lpips, session.perceptual_weight).to(device)
     run = RunFolder(out)
     with exclusive(str(out), "--out") if ranks.first else nullcontext():
         if ranks.first:
-            run.begin(_identity(session, data, ranks), resume)
+            run.begin(identity, resume)
         ranks.wait()
         train(
             network,
@@ -148,9 +169,10 @@ def _data(session: Session, ranks: Ranks, progress: Progress) -> tuple[Batches, 
         return batches, validation or opened.validation, Manifest.load(session.shards).root_hash
     if session.pairs is None:
         raise UsageError("there is nothing to train on", "give --shards, or --pairs")
-    pairs = _fitting_pairs(session.pairs, session.names)
+    found = _fitting_pairs(session.pairs, session.names)
+    pairs, held_out = divide(found, session.hold_out)
     batches = RealPairs(pairs, crops, session.batch, ranks.rank, ranks.size)
-    return batches, validation or [cut_middle(pair) for pair in pairs], _hash(pairs)
+    return batches, validation or [cut_middle(pair) for pair in held_out or pairs], _hash(pairs)
 
 
 def _fitting_pairs(path: str, names: Sequence[str] | None = None) -> list[Pair]:
@@ -164,7 +186,7 @@ def _hash(pairs: Sequence[Pair]) -> str:
     return hashlib.sha256(files.encode()).hexdigest()
 
 
-def _identity(session: Session, data: str, ranks: Ranks) -> dict:
+def _identity(session: Session, data: str, lpips: LPIPS | None, ranks: Ranks) -> dict:
     """What decides the losses: the settings, the data and the start by hashes, not places."""
     settings = asdict(session)
     for name in (
@@ -179,8 +201,10 @@ def _identity(session: Session, data: str, ranks: Ranks) -> dict:
     ):
         del settings[name]
     settings |= settings.pop("training")
+    del settings["checkpoint_every"]
     settings |= {"data_sha256": data, "workers": ranks.size, "start_sha256": ""}
     settings["validate_sha256"] = _hash(load_pairs(session.validate)) if session.validate else ""
+    settings["lpips_sha256"] = lpips.sha256() if lpips is not None else ""
     if session.start_from is not None:
         start = Path(session.start_from)
         settings["start_sha256"] = storage.size_and_sha256(start / BEST if start.is_dir() else start)[1]

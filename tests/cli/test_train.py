@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
 from dimmagen.cli import cli, main
+from dimmagen.errors import DimmagenError
 from dimmagen.images import decode_rgb8, encode_png
 from dimmagen.recipes import command_words, load_recipe
 from tests.dataset_helpers import make, write_photos
@@ -17,6 +19,7 @@ from tests.dataset_helpers import make, write_photos
 RECIPES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 QUICK = ("--perceptual", "none", "--crop", "32", "--validate-every", "2")
 VGG = ("--crop", "32", "--validation-photos", "2")
+PAIRS = ("--pairs", "pairs", "--out", "new")
 NO_PHOTOS, FEW = (*QUICK, "--validation-photos", "0"), (*QUICK, "--validation-photos", "2")
 
 
@@ -30,6 +33,10 @@ def place(tmp_path_factory):
         for index, picture in enumerate((data.astronaut(), data.coffee(), data.chelsea())):
             pixels = np.ascontiguousarray(picture[50:114, 60:156] // divisor)
             (folder / "pairs" / side / f"{index}.png").write_bytes(encode_png(pixels))
+    for side, divisor in (("low", 9), ("high", 1)):
+        (folder / "small" / side).mkdir(parents=True)
+        pixels = np.ascontiguousarray(data.astronaut()[:8, :10] // divisor)
+        (folder / "small" / side / "0.png").write_bytes(encode_png(pixels))
     words = ["train", "--shards", "shards", "--out", "network", "--iterations", "4", *QUICK]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -73,6 +80,85 @@ def test_shards_to_a_network_to_scores(run, place):
     assert [one["name"] for one in scores["pictures"]] == ["0", "2"]
     assert f"{scores['mean']['truth']['psnr']:.2f}" in out
     assert picture("sheet.png").shape[1] > 3 * 320
+
+
+def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypatch):
+    seen = {"trained": set(), "validated": set()}
+
+    def optimise(forward, state, loss, batch, *_):
+        seen["trained"] |= set(batch.keys)
+        return {"loss": 0.0}
+
+    def validate(network, pairs):
+        seen["validated"] |= {pair.name for pair in pairs}
+        return 1.0
+
+    monkeypatch.setattr("dimmagen.training.loop.optimise", optimise)
+    monkeypatch.setattr("dimmagen.training.loop.validate", validate)
+    monkeypatch.setattr("dimmagen.training.state.TrainState.save", lambda *_: None)
+    monkeypatch.setattr("dimmagen.cli.train.RunFolder.header", lambda *_: {"iteration": 4, "best_psnr": 1.0,
+                                                                          "best_iteration": 4})  # fmt: skip
+    words = ["finetune", "--from", "network", "--pairs", "pairs", "--out", "held", "--iterations", 4, *QUICK]
+    assert run(*words, "--hold-out", "1, 2")[0] == 0
+    assert seen == {"trained": {"0"}, "validated": {"1", "2"}}
+
+
+def test_pictures_too_small_for_a_metric_are_scored_by_the_others(run):
+    code, _, err = run("evaluate", "--from", "network", "--pairs", "small", "--json", "small.json")
+    assert code == 0
+    assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels a side" in err
+    scores = json.loads(Path("small.json").read_text())["mean"]["truth"]
+    assert set(scores) == {"psnr", "delta_e76", "delta_e2000"}
+
+
+def test_a_file_of_one_backbone_gives_the_metric_of_that_one(run, shared_data):
+    weights = shared_data / "weights" / "lpips_alexnet.safetensors"
+    code, out, err = run("evaluate", "--from", "network", "--pairs", "pairs", "--lpips-weights", weights)
+    assert code == 0
+    assert "LPIPS alex" in out
+    assert "LPIPS vgg" not in out
+    assert "LPIPS with vgg is left out" in err
+    words = ["evaluate", "--from", "network", "--pairs", "pairs", "--lpips-weights", weights]
+    assert run(*words, "--metrics", "psnr,lpips_vgg")[0] == 1
+
+
+def test_how_often_a_checkpoint_is_written_does_not_make_another_run(run):
+    words = ["train", "--shards", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2]
+    assert run(*words, *QUICK, "--checkpoint-every", 1)[0] == 0
+
+
+def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
+    class Distance(torch.nn.Module):
+        def __init__(self, weight):
+            super().__init__()
+            self.weight = weight
+
+        def sha256(self):
+            return str(self.weight)
+
+        def forward(self, first, second):
+            return self.weight * (first - second).abs().mean((1, 2, 3))
+
+    words = ["train", "--shards", "shards", "--out", "distance", "--crop", 32, "--validation-photos", 1,
+             "--iterations", 2]  # fmt: skip
+    for weight, expected in ((1, 0), (1, 0), (2, 2)):
+        monkeypatch.setattr("dimmagen.training.session.load_lpips", lambda *_, w=weight: Distance(w))
+        code, _, err = run(*words)
+        assert code == expected
+    assert "lpips_sha256 was 1, is 2" in err
+
+
+def test_a_command_that_failed_at_its_first_batch_may_be_mended(run, monkeypatch):
+    words = ["train", "--shards", "shards", "--out", "mended", "--iterations", 1, *FEW]
+    with monkeypatch.context() as patch:
+        patch.setattr("dimmagen.training.loop.optimise", _fail)
+        assert run(*words)[0] == 1
+    code, _, err = run(*words, "--seed", 5)
+    assert code == 0, err
+
+
+def _fail(*_):
+    raise DimmagenError("no", "mend it")
 
 
 def test_a_table_for_a_file_is_not_cut_to_the_terminal(run, monkeypatch):
@@ -140,6 +226,14 @@ def test_the_lightness_of_another_picture(run, tmp_path, monkeypatch):
         (["train", "--shards", "shards", "--out", "new", *NO_PHOTOS], "no pairs to validate"),
         (["train", "--shards", "shards", "--out", "new", *QUICK, "--crop", "1000"], "too small for crops"),
         (["train", "--shards", "shards", "--out", "network", *FEW, "--batch", "2"], "batch was 4, is 2"),
+        (["train", "--shards", "shards", "--out", "new", *FEW, "--crop", "36"], "give 32 or 40"),
+        (["train", "--shards", "shards", "--out", "new", "--crop", "8"], "too small for LPIPS with VGG"),
+        (["train", "--shards", "shards", "--out", "s3://bucket/new", *FEW], "is a URL; give a local"),
+        (["train", "--shards", "shards", "--out", "new", *FEW, "--hold-out", "1"], "there are none"),
+        (["finetune", "--from", "network", *PAIRS, *QUICK, "--hold-out", "7"], "no pair is named 7"),
+        (["finetune", "--from", "network", *PAIRS, *QUICK, "--hold-out", "0,1,2"], "all pairs are held out"),
+        (["evaluate", "--from", "network", "--pairs", "small", "--metrics", "ssim_rgb"], "needs 11 pixels"),
+        (["evaluate", "--from", "network", "--pairs", "pairs", "--json", "s3://b/j"], "is a URL"),
         (["train", "--shards", "shards", "--out", "new", *VGG], "--perceptual none"),
         (["train", "--shards", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
         (["train", "--shards", "shards", "--out", "new", *FEW, "--tensorboard"], "pip install tensorboard"),
@@ -234,6 +328,9 @@ def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
         ("nowhere=x", "has no place nowhere: it has out"),
         ("train.iterations=[", "is not a value as YAML has them"),
         ("evaluate.iterations=3", "No such option '--iterations'"),
+        ("evaluate.lightness=light", "'light' is not a valid float"),
+        ("evaluate.pairs=", "Missing option '--pairs'"),
+        ("evaluate.json=a$ b", "a $ begins a place"),
     ],
 )
 def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, change, message):
@@ -248,6 +345,21 @@ def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, chan
     assert code == 2
     assert message in err
     assert not (tmp_path / "run").exists()
+
+
+def test_values_of_a_recipe_are_words_and_not_numbers_of_other_bases(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "places:\n  out: '0'\n"
+        "dim:\n  profile: lol3\n  shards: ${out}\n  gamma: 1:1\n  seed: 2\n"
+        "finetune:\n  from: n\n  pairs: p\n  out: o\n  names: 00012\n  bf16: true\n  flip: false\n  crop:\n"
+    )
+    code, out, _ = run("run", recipe, "--dry-run", "--set", "finetune.hold-out=2_5")
+    assert code == 0
+    assert out.splitlines() == [
+        "dimmagen dim --profile lol3 --shards 0 --gamma 1:1 --seed 2",
+        "dimmagen finetune --from n --pairs p --out o --names 00012 --bf16 --hold-out 2_5",
+    ]
 
 
 def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):

@@ -10,8 +10,10 @@ import pytest
 import torch
 from skimage import data
 
+from dimmagen.cli import cli
 from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.images import encode_png
+from dimmagen.pairset import open_pairs
 from dimmagen.profiles.pairs import Pair
 from dimmagen.training.condition import lightness
 from dimmagen.training.data import Crops, RealPairs, ShardBatches, cut_middle, make_batch, open_shards
@@ -46,6 +48,18 @@ def test_photos_kept_for_validation_are_never_trained_on_in_any_variant(dataset)
     assert len(training) == (PHOTOS - HELD_BACK) * VARIANTS
     assert not kept & {key.rsplit("-v", 1)[0] for key in training}
     assert all(pair.dark.mean() < pair.light.mean() for pair in opened.validation)
+
+
+def test_a_photo_kept_back_is_seen_though_its_first_variant_is_not_there(dataset, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("".join(f"{row['key']}\n" for row in open_pairs(dataset).rows() if row["variant"] == 1))
+    subset = tmp_path / "subset"
+    cli.main(["subset", str(dataset), "--keys", str(keys), "--to", str(subset)], standalone_mode=False)
+    opened = open_shards(str(subset), HELD_BACK, CROPS.side)
+    whole = open_shards(str(dataset), HELD_BACK, CROPS.side)
+    assert len(opened.validation) == HELD_BACK
+    photos = [{pair.name.rsplit("-v", 1)[0] for pair in one.validation} for one in (opened, whole)]
+    assert photos[0] == photos[1]
 
 
 def test_a_pass_shows_every_training_pair_once_and_the_next_in_another_order(shards):

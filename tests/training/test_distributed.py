@@ -1,7 +1,9 @@
 """Training on several workers: what Ray hides is told as in one process."""
 
+import pytest
+
 from dimmagen.errors import DimmagenError, UsageError
-from dimmagen.training.distributed import _absolute, _told
+from dimmagen.training.distributed import _absolute, _missing, _told
 from dimmagen.training.session import Session
 
 
@@ -26,6 +28,15 @@ def test_an_unknown_failure_is_told_with_what_ray_says():
     told = _told(Failed(RuntimeError("boom")))
     assert type(told) is DimmagenError
     assert "workers failed" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("use_gpu", "told"), [(True, "want 3 GPUs, there are 2"), (False, "want 4 CPUs, there are 3")]
+)
+def test_too_small_a_cluster_is_told(monkeypatch, use_gpu, told):
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 3.0, "GPU": 2.0})
+    assert _missing(3, use_gpu) == told
+    assert _missing(2, use_gpu) == ""
 
 
 def test_local_places_are_made_absolute_and_urls_left(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.profiles.pairs import Pair
 from dimmagen.training.checkpoints import BEST, CHECKPOINT, LOG, RunFolder, load_network
 from dimmagen.training.data import Crops, RealPairs
-from dimmagen.training.loop import train
+from dimmagen.training.loop import _diverged, train
 from dimmagen.training.losses import BrighteningLoss
+from dimmagen.training.ranks import Ranks
 from dimmagen.training.state import TrainSettings
 from dimmagen.training.unet import Brightener
 
@@ -191,6 +193,45 @@ def test_a_command_that_failed_before_its_first_iteration_may_be_mended(run_trai
     folder = RunFolder(tmp_path / "run")
     folder.begin({"iterations": 3}, "if-possible")
     assert '"iterations": 3' in (folder.path / "run.json").read_text()
+
+
+@pytest.mark.parametrize("resume", ["if-possible", "never"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("run.json", '{"mine": 1}'), ("log.csv", "my,own,log\n"), (CHECKPOINT, "mine"), (BEST, "mine")],
+)
+def test_files_that_are_no_run_of_ours_are_refused_and_left_alone(tmp_path, name, content, resume):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError, match=re.escape(name)):
+        RunFolder(tmp_path).begin({"iterations": 3}, resume)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {name: content}
+
+
+def test_a_run_killed_in_its_first_iteration_leaves_no_gap_in_the_log(run_training):
+    _, whole = run_training("whole")
+    stopped = RunFolder(whole.path.with_name("stopped"))
+    stopped.begin({"iterations": SETTINGS.iterations}, "if-possible")
+    (stopped.path / LOG).write_bytes(b"")  # opened, and never flushed
+    _, stopped = run_training("stopped")
+    assert (stopped.path / LOG).read_bytes() == (whole.path / LOG).read_bytes()
+    with open(stopped.path / LOG, "a") as log:
+        log.write("10,0.5")  # killed in the middle of a row
+    stopped.begin_log(SETTINGS.iterations)
+    assert (stopped.path / LOG).read_bytes() == (whole.path / LOG).read_bytes()
+
+
+class SecondOfTwo(Ranks):
+    """As if another process's batch were not finite, and this one's gradient with it."""
+
+    def gather(self, value):
+        return [value, (math.nan, ("culprit",))]
+
+
+def test_of_several_workers_the_one_whose_loss_is_not_finite_is_named():
+    told = _diverged(0.03, math.nan, 7, ("innocent",), SecondOfTwo())
+    assert "the loss is nan" in str(told)
+    assert "on the pairs culprit" in str(told)
+    assert "innocent" not in str(told)
 
 
 def test_checkpoints_that_are_broken_foreign_or_of_another_model_are_told(run_training, tmp_path):

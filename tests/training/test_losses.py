@@ -31,6 +31,33 @@ def test_distance_is_that_of_the_lpips_package(shared_data, weights, backbone, p
         assert float(load_lpips(backbone, weights)(light, dark)) == pytest.approx(published, abs=2e-5)
 
 
+class Package:
+    def __init__(self, error):
+        self.error = error
+
+    def LPIPS(self, **_):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("operator torchvision::nms does not exist"), OSError("Name or service not known")]
+)
+def test_a_package_that_fails_is_told_with_both_ways_out(monkeypatch, error):
+    monkeypatch.setitem(sys.modules, "lpips", Package(error))
+    with pytest.raises(UsageError) as told:
+        load_lpips("vgg")
+    for part in (str(error), "--lpips-weights FILE", "--perceptual none"):
+        assert part in str(told.value)
+
+
+def test_other_weights_have_another_hash(weights):
+    network, again = load_lpips("alex", weights), load_lpips("alex", weights)
+    assert network.sha256() == again.sha256()
+    with torch.no_grad():
+        again.heads[2].weight[0, 5] += 1
+    assert network.sha256() != again.sha256()
+
+
 def test_equal_pictures_have_no_distance_and_a_finite_gradient(weights):
     picture = torch.zeros(1, 3, 64, 64, requires_grad=True)
     distance = load_lpips("alex", weights)(picture, torch.zeros(1, 3, 64, 64))

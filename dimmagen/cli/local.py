@@ -1,0 +1,14 @@
+"""Options that are places on this machine's disks."""
+
+import click
+
+from dimmagen import storage
+
+
+class LocalPath(click.Path):
+    """A path, as click's, which takes `s3://bucket/run` for a folder `s3:`."""
+
+    def convert(self, value, param, context):
+        if not storage.is_local(str(value)):
+            self.fail(f"{value} is a URL; give a local or mounted path", param, context)
+        return super().convert(value, param, context)
