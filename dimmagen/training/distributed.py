@@ -43,7 +43,7 @@ def run_distributed(
     with connected_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
         if missing := _missing(workers, use_gpu):
             if address is None:
-                raise UsageError(f"--workers {workers} {missing}", "give fewer --workers, or --device cpu")
+                raise UsageError(f"{workers} workers {missing}", "give fewer --workers, or --device cpu")
             tell(f"{workers} workers {missing}: they wait until nodes join")
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
