@@ -20,6 +20,7 @@ paper's settings, for 3 and for 8 pairs, instead.
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import time
@@ -176,7 +177,7 @@ def paper_session(arguments: argparse.Namespace) -> Session:
     training = TrainSettings(bf16=torch.cuda.is_available())
     return Session(
         model="paper",
-        loaders=4,
+        loaders=min(4, os.cpu_count() or 1),
         validation_photos=16,
         lpips_weights=arguments.lpips_weights,
         training=training,

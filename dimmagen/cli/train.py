@@ -15,7 +15,7 @@ from dimmagen.cli.training_progress import TrainingProgress
 from dimmagen.errors import UsageError
 from dimmagen.training.checkpoints import BEST, CHECKPOINT, LOG, Resume, RunFolder
 from dimmagen.training.distributed import run_distributed
-from dimmagen.training.session import VALIDATION_PHOTOS, Session, run_session
+from dimmagen.training.session import CACHE_GB, VALIDATION_PHOTOS, Session, run_session
 from dimmagen.training.state import TrainSettings
 from dimmagen.training.unet import ARCHITECTURES
 
@@ -101,6 +101,14 @@ def shared_options(command: Callable) -> Callable:
     help="Photos of the shards to choose the best network by, where there is no --validate.",
 )
 @click.option("--loaders", type=click.IntRange(0), default=0, show_default=True, help="Processes that read.")
+@click.option(
+    "--cache",
+    "cache_gb",
+    type=Number(0),
+    default=CACHE_GB,
+    show_default=True,
+    help="GB of decoded pictures to keep from pass to pass.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1),

@@ -147,6 +147,7 @@ class ShardBatches:
         shards: as :func:`open_shards` gives them.
         crops, batch: what a batch is made of.
         loaders: processes that read and decode; 0 reads in this process.
+        cache_bytes: of decoded pictures that all loaders of a rank keep together.
         rank, ranks: of several machines or GPUs that train together.
     """
 
@@ -156,6 +157,7 @@ class ShardBatches:
     loaders: int = 0
     rank: int = 0
     ranks: int = 1
+    cache_bytes: int = 0
 
     def __post_init__(self) -> None:
         readers = max(1, self.loaders) * self.ranks
@@ -203,13 +205,38 @@ class _Stream(IterableDataset):
     def _examples(self, shards: Sequence[Shard], skip: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Crops of the shards' pairs, pass after pass, without the first `skip` of them."""
         crops = self.source.crops
+        pictures = _Decoded(self.source.cache_bytes // max(1, self.source.loaders))
         first_pass, skip = divmod(skip, sum(len(shard.training_keys) for shard in shards))
         for seen in itertools.count(first_pass):
             for sample in itertools.islice(_one_pass(shards, crops.seed, seen), skip, None):
                 key = sample["__key__"]
-                dark, light = (_decode(sample, side) for side in ("dark", "light"))
+                dark, light = pictures.of(sample)
                 yield key, *crops.cut(key, seen, dark, light)
             skip = 0
+
+
+class _Decoded:
+    """Decoded pairs, kept from pass to pass while there is room: decoding takes as long as a small network.
+
+    Those that came first stay. Dropping the oldest instead would, with too little room for a pass, drop each
+    pair just before it is wanted again.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def of(self, sample: dict) -> tuple[np.ndarray, np.ndarray]:
+        """The dark and the light picture of a sample, uint8 (H, W, 3)."""
+        key = sample["__key__"]
+        if key in self._pairs:
+            return self._pairs[key]
+        pair = _decode(sample, "dark"), _decode(sample, "light")
+        size = sum(picture.nbytes for picture in pair)
+        if size <= self._room:
+            self._room -= size
+            self._pairs[key] = pair
+        return pair
 
 
 def _one_pass(shards: Sequence[Shard], seed: int, seen: int) -> Iterator[dict]:

@@ -26,6 +26,7 @@ from dimmagen.training.state import TrainSettings
 from dimmagen.training.unet import ARCHITECTURES, Brightener
 
 VALIDATION_PHOTOS = 16
+CACHE_GB = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Session:
         perceptual: `vgg` or `none`; perceptual_weight: of it.
         training: the loop's settings; `checkpoint_every` is how, not what.
         loaders: processes that read; they decide the order of the data.
+        cache_gb: of decoded pictures that are kept in memory; how, not what.
         device, lpips_weights (by the numbers in them), tensorboard: how, not what.
     """
 
@@ -68,6 +70,7 @@ class Session:
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)
     loaders: int = 0
+    cache_gb: float = CACHE_GB
     device: str = "auto"
     lpips_weights: str | None = None
     tensorboard: bool = False
@@ -164,7 +167,13 @@ def _data(session: Session, ranks: Ranks, progress: Progress) -> tuple[Batches, 
         if opened.too_small and ranks.first:
             progress.note(f"{opened.too_small} pairs are left out: smaller than the crop of {session.crop}")
         batches: Batches = ShardBatches(
-            opened.shards, crops, session.batch, session.loaders, ranks.rank, ranks.size
+            opened.shards,
+            crops,
+            session.batch,
+            session.loaders,
+            ranks.rank,
+            ranks.size,
+            int(session.cache_gb * 1e9),
         )
         return batches, validation or opened.validation, Manifest.load(session.shards).root_hash
     if session.pairs is None:
@@ -193,6 +202,7 @@ def _identity(session: Session, data: str, lpips: LPIPS | None, ranks: Ranks) ->
         "shards",
         "pairs",
         "names",
+        "cache_gb",
         "device",
         "lpips_weights",
         "tensorboard",

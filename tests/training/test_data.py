@@ -15,6 +15,7 @@ from dimmagen.errors import DimmagenError, UsageError
 from dimmagen.images import encode_png
 from dimmagen.pairset import open_pairs
 from dimmagen.profiles.pairs import Pair
+from dimmagen.training import data as data_module
 from dimmagen.training.condition import lightness
 from dimmagen.training.data import Crops, RealPairs, ShardBatches, cut_middle, make_batch, open_shards
 from tests.dataset_helpers import make, write_photos
@@ -80,6 +81,26 @@ def test_a_stream_opened_in_the_middle_of_a_pass_goes_on_exactly(shards, loaders
             assert got.keys == expected.keys
             assert torch.equal(got.inputs, expected.inputs)
             assert torch.equal(got.target, expected.target)
+
+
+@pytest.mark.parametrize("room", [0, 3, 100])
+def test_kept_pictures_change_how_often_is_decoded_and_nothing_else(shards, monkeypatch, room):
+    """10 pairs, three passes; a pair takes 2 pictures of 96x64 or so."""
+    (pair, *_) = itertools.islice(ShardBatches(shards, CROPS, batch=10).open(0), 1)
+    assert len(pair.keys) == 10
+    decoded = []
+    decode = data_module._decode
+    monkeypatch.setattr(data_module, "_decode", lambda *given: decoded.append(decode(*given)) or decoded[-1])
+    plain = list(itertools.islice(ShardBatches(shards, CROPS, batch=5).open(0), 6))
+    assert len(decoded) == 60
+    size = max(picture.nbytes for picture in decoded) * 2
+    decoded.clear()
+    kept = list(itertools.islice(ShardBatches(shards, CROPS, batch=5, cache_bytes=room * size).open(0), 6))
+    for one, other in zip(plain, kept, strict=True):
+        assert one.keys == other.keys
+        assert torch.equal(one.inputs, other.inputs)
+        assert torch.equal(one.target, other.target)
+    assert len(decoded) == {0: 60, 3: 60 - 2 * 2 * 3, 100: 20}[room]
 
 
 def test_readers_have_shards_of_their_own(shards):
