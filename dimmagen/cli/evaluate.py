@@ -27,7 +27,7 @@ from dimmagen.evaluation.protocol import (
     choose_metrics,
     mean_scores,
     score,
-    too_large,
+    unfit_metrics,
 )
 from dimmagen.evaluation.sheet import sheet
 from dimmagen.perceptual import LPIPS, Backbone, load_lpips
@@ -91,7 +91,7 @@ def evaluate(
     loaded = load_pairs(pairs, split_names(names))
     refuse_unfit(check_pairs(loaded))
     chosen = _choose(console, metrics, lpips_weights, niqe_model)
-    if unfit := too_large(chosen, loaded):
+    if unfit := unfit_metrics(chosen, loaded):
         if metrics is not None:
             raise UsageError(
                 "; ".join(unfit.values()), "leave the pair out with --names, or the metric with --metrics"

@@ -6,7 +6,7 @@ from dimmagen import storage
 
 
 class LocalPath(click.Path):
-    """A path, as click's, which takes `s3://bucket/run` for a folder `s3:`."""
+    """A path that is no URL: click's own would take `s3://bucket/run` for one below a folder `s3:`."""
 
     def convert(self, value, param, context):
         if not storage.is_local(str(value)):

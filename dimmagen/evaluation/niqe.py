@@ -117,9 +117,8 @@ def _asymmetric_gaussian(values: np.ndarray) -> tuple[float, float, float]:
     left = np.sqrt(np.mean(below**2)) if below.size else np.nan
     right = np.sqrt(np.mean(above**2)) if above.size else np.nan
     balance = left / right
-    if not balance > 0:  # on one side of zero there is nothing: a block without structure
-        return math.nan, math.nan, math.nan
-    ratio = np.mean(np.abs(values)) ** 2 / np.mean(values**2)
+    with np.errstate(invalid="ignore"):  # of a block without structure
+        ratio = np.mean(np.abs(values)) ** 2 / np.mean(values**2)
     ratio *= (balance**3 + 1) * (balance + 1) / (balance**2 + 1) ** 2
     shape = _SHAPES[np.argmin((_SHAPE_RATIOS - ratio) ** 2)]
     scale = np.sqrt(gamma(1 / shape) / gamma(3 / shape))

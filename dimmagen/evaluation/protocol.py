@@ -100,7 +100,7 @@ def _niqe(pristine: PristineModel, output: np.ndarray, truth: np.ndarray) -> flo
     return niqe(output, pristine)
 
 
-def too_large(chosen: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, str]:
+def unfit_metrics(chosen: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, str]:
     """Metrics that the smallest picture is too small for, with the reason."""
     smallest = min(pairs, key=lambda pair: min(pair.light.shape[:2]))
     height, width = smallest.light.shape[:2]

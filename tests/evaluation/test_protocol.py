@@ -1,5 +1,7 @@
 """The protocol: four settings a picture, means over pictures."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,23 @@ def test_each_picture_is_scored_at_the_truths_and_at_a_fixed_lightness_with_and_
 def test_means_are_means_of_the_pictures_scores(scored):
     for setting, values in mean_scores(scored).items():
         assert values["psnr"] == pytest.approx(np.mean([one.scores[setting]["psnr"] for one in scored]))
+
+
+def test_a_score_that_is_not_defined_is_left_out_of_the_mean_and_null_in_the_json():
+    pairs = [
+        Pair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), 100, np.uint8), "", "")
+        for name in ("a", "b", "c")
+    ]
+    values = iter([np.nan, 3.0, 5.0, np.inf] + [np.nan] * 8)
+    # By picture: truth, truth with GT-mean, fixed, fixed with GT-mean.
+    scored = list(score(Flat(), pairs, {"niqe": lambda output, truth: next(values)}, fixed_lightness=0.2))
+    means = mean_scores(scored)
+    assert np.isnan(means["truth"]["niqe"])
+    assert means["truth+gt-mean"]["niqe"] == 3.0
+    written = json.loads(json.dumps(as_json(scored, 0.2), allow_nan=False))
+    assert written["mean"]["truth"]["niqe"] is None
+    assert written["mean"]["fixed"]["niqe"] == 5.0
+    assert written["pictures"][0]["fixed+gt-mean"]["niqe"] is None
 
 
 def test_the_json_holds_the_protocols_name_and_every_number(scored):
