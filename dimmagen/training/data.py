@@ -216,7 +216,7 @@ class _Stream(IterableDataset):
 
 
 class _Decoded:
-    """Decoded pairs, kept from pass to pass while there is room: decoding takes half as long as a small network.
+    """Decoded pairs, kept from pass to pass while there is room: decoding takes half of a small step's time.
 
     Those that came first stay. Dropping the oldest instead would, with too little room for a pass, drop each
     pair just before it is wanted again.
