@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from dimmagen.cli.names import split_names
 from dimmagen.errors import UsageError
 from dimmagen.profiles.fit import KINDS, fit_profile, is_fit_of
-from dimmagen.profiles.pairs import Pair, check_pairs, divide, load_pairs, refuse_unfit
+from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit, split_held_out
 from dimmagen.profiles.profile import open_profile, place_for, save_profile
 
 
@@ -41,7 +41,7 @@ def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int
     """
     place = place_for(out, may_exist=True)
     found = load_pairs(pairs, split_names(names))
-    found, _ = divide(found, split_names(hold_out) or ())
+    found, _ = split_held_out(found, split_names(hold_out) or ())
     if place.exists():
         _refuse_other(place, found, seed, model)
         click.echo(f"{place} is there already, fitted to these {len(found)} pairs.")

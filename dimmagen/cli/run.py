@@ -62,7 +62,7 @@ def _check(words: list[str]) -> None:
         if parameter.name not in given:
             if parameter.required:
                 raise click.MissingParameter(ctx=context, param=parameter)
-        elif not isinstance(parameter.type, click.Path):
+        elif not (isinstance(parameter.type, click.Path) and parameter.type.exists):
             parameter.type_cast_value(context, given[parameter.name])
 
 

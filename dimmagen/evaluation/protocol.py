@@ -101,7 +101,12 @@ def _niqe(pristine: PristineModel, output: np.ndarray, truth: np.ndarray) -> flo
 
 
 def unfit_metrics(chosen: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, str]:
-    """Metrics that the smallest picture is too small for, with the reason."""
+    """Why metrics cannot be had, by name: the smallest of the pictures is too small for them.
+
+    Args:
+        chosen: from :func:`choose_metrics`.
+        pairs: at least one.
+    """
     smallest = min(pairs, key=lambda pair: min(pair.light.shape[:2]))
     height, width = smallest.light.shape[:2]
     return {

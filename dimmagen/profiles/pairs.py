@@ -81,8 +81,12 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Pai
     return [_read_pair(name, dark, light) for name, (dark, light) in files.items()]
 
 
-def divide(pairs: Sequence[Pair], names: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to work with, and those that are held out by their names.
+def split_held_out(pairs: Sequence[Pair], names: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to work with, and those that are held out.
+
+    Args:
+        pairs: as :func:`load_pairs` gives them.
+        names: of the pairs to hold out; none holds out none.
 
     Raises:
         UsageError: a name is no pair's, or no pair is left to work with.

@@ -15,7 +15,7 @@ from dimmagen.errors import UsageError
 from dimmagen.locking import exclusive
 from dimmagen.manifest import Manifest
 from dimmagen.perceptual import LPIPS, SMALLEST_SIDE, load_lpips
-from dimmagen.profiles.pairs import Pair, check_pairs, divide, load_pairs, refuse_unfit
+from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit, split_held_out
 from dimmagen.training.checkpoints import BEST, Resume, RunFolder, load_network
 from dimmagen.training.data import Batches, Crops, RealPairs, ShardBatches, cut_middle, open_shards
 from dimmagen.training.log import summary_writer_class
@@ -179,7 +179,7 @@ def _data(session: Session, ranks: Ranks, progress: Progress) -> tuple[Batches, 
     if session.pairs is None:
         raise UsageError("there is nothing to train on", "give --shards, or --pairs")
     found = _fitting_pairs(session.pairs, session.names)
-    pairs, held_out = divide(found, session.hold_out)
+    pairs, held_out = split_held_out(found, session.hold_out)
     batches = RealPairs(pairs, crops, session.batch, ranks.rank, ranks.size)
     return batches, validation or [cut_middle(pair) for pair in held_out or pairs], _hash(pairs)
 

@@ -1,0 +1,131 @@
+"""Recipes: `dimmagen run`, and `--recipe` of a single command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dimmagen.cli import cli
+from dimmagen.recipes import command_words, load_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_every_recipe_is_made_of_commands_and_options_that_exist(recipe):
+    steps = load_recipe(recipe).steps
+    assert steps
+    for command, options in steps.items():
+        group, words = cli, command_words(command, options)
+        for word in command.split():
+            context = group.make_context(word, [], resilient_parsing=True) if group is not cli else None
+            group = group.get_command(context, words.pop(0))
+        group.make_context(command, words)
+
+
+def test_a_recipe_runs_its_steps_in_order_and_again_without_repeating_them(run, place, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "places:\n  out: elsewhere\n"
+        "train:\n  shards: shards\n  out: ${out}/network\n  iterations: 2\n  validation-photos: 1\n"
+        "  crop: 32\n  perceptual: none\n  flip: true\n"
+        "evaluate:\n  from: ${out}/network\n  pairs: pairs\n  metrics: psnr\n  json: ${out}/scores.json\n"
+    )
+    code, out, _ = run("run", recipe, "--set", f"out={tmp_path}/run", "--dry-run")
+    assert code == 0
+    assert f"dimmagen train --shards shards --out {tmp_path}/run/network --iterations 2" in out
+    assert not (tmp_path / "run").exists()
+
+    assert run("run", recipe, "--set", f"out={tmp_path}/run")[0] == 0
+    assert json.loads((tmp_path / "run" / "scores.json").read_text())["protocol"] == "dimmagen-1"
+    log = tmp_path / "run" / "network" / "log.csv"
+    before = log.stat().st_mtime_ns, log.read_bytes()
+    assert run("run", recipe, "--set", f"out={tmp_path}/run", "--only", "train")[0] == 0
+    assert log.read_bytes() == before[1]
+
+
+def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "places:\n  out: runs\n"
+        "train:\n  shards: shards\n  out: ${out}/network\n  iterations: 2\n  patience: 3\n"
+        "evaluate:\n  from: ${out}/network\n  pairs: pairs\n"
+    )
+    changes = ["train.iterations=7", "train.patience=", "train.flip=true", "evaluate.json=${out}/scores.json"]
+    code, out, _ = run("run", recipe, "--dry-run", *(word for one in changes for word in ("--set", one)))
+    assert code == 0
+    assert out.splitlines() == [
+        "dimmagen train --shards shards --out runs/network --iterations 7 --flip",
+        "dimmagen evaluate --from runs/network --pairs pairs --json runs/scores.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fly.to=moon", "has no step fly: it has train, evaluate"),
+        ("nowhere=x", "has no place nowhere: it has out"),
+        ("train.iterations=[", "is not a value as YAML has them"),
+        ("evaluate.iterations=3", "No such option '--iterations'"),
+        ("evaluate.lightness=light", "'light' is not a valid float"),
+        ("evaluate.pairs=", "Missing option '--pairs'"),
+        ("evaluate.json=a$ b", "a $ begins a place"),
+        ("evaluate.json=s3://bucket/scores", "is a URL"),
+    ],
+)
+def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, change, message):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"places:\n  out: {tmp_path}/run\n"
+        "train:\n  shards: shards\n  out: ${out}\n  iterations: 1\n  validation-photos: 1\n"
+        "  crop: 32\n  perceptual: none\n"
+        "evaluate:\n  from: ${out}\n  pairs: pairs\n"
+    )
+    code, _, err = run("run", recipe, "--set", change)
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_values_of_a_recipe_are_words_and_not_numbers_of_other_bases(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "places:\n  out: '0'\n"
+        "dim:\n  profile: lol3\n  shards: ${out}\n  gamma: 1:1\n  seed: 2\n"
+        "finetune:\n  from: n\n  pairs: p\n  out: o\n  names: 00012\n  bf16: true\n  flip: false\n  crop:\n"
+    )
+    code, out, _ = run("run", recipe, "--dry-run", "--set", "finetune.hold-out=2_5")
+    assert code == 0
+    assert out.splitlines() == [
+        "dimmagen dim --profile lol3 --shards 0 --gamma 1:1 --seed 2",
+        "dimmagen finetune --from n --pairs p --out o --names 00012 --bf16 --hold-out 2_5",
+    ]
+
+
+def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("dim:\n  profile: lol3\nevaluate:\n  from: network\n  pairs: pairs\n  metrics: psnr\n")
+    code, out, _ = run("evaluate", "--recipe", recipe, "--names", "1")
+    assert code == 0
+    assert "1 picture," in out
+    code, _, err = run("train", "--recipe", recipe, "--out", "new")
+    assert code == 2
+    assert "has no step train: it has dim, evaluate" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("places:\n  out: x\nfly:\n  to: moon\n", "there is no step fly"),
+        ("train:\n  out: ${nowhere}\n", "there is no place 'nowhere'"),
+        ("train: 3\n", "must have lines"),
+        ("- train\n", "holds no options"),
+        ("train: {", "is not YAML"),
+    ],
+)
+def test_a_recipe_with_a_mistake_is_told(run, tmp_path, text, message):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    code, _, err = run("run", recipe)
+    assert code == 2
+    assert message in err
