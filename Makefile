@@ -16,8 +16,8 @@ test: $(STAMP)
 
 # Runs of every command that are killed, 200 times at random and at each step of their writing; disks that fail.
 test-faults: $(STAMP)
-	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/jobs/test_random_kills.py \
-	    tests/jobs/test_every_step.py tests/jobs/test_kills.py tests/jobs/test_faults.py
+	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/generate/test_random_kills.py \
+	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py
 
 # Damaged pictures and clips, 50,000 of them.
 fuzz: $(STAMP)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dimmagen.dimming import Dimmer
-from dimmagen.environment import environment
+from dimmagen.core.environment import environment
+from dimmagen.dimmers.camera.fit import fit_camera
+from dimmagen.dimmers.camera.model import PARTS
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.evaluation.realism import evaluate
-from dimmagen.profiles.camera import PARTS
-from dimmagen.profiles.camera_fit import fit_camera
-from dimmagen.profiles.pairs import load_pairs
 
 SPLITS = ("2 5 6", "17 18 21", "36 38 39", "50 51 52", "61 62 63")
 HELD_OUT = ("9", "24", "42", "57", "67")  # a scene of each split's block that no split was fitted on

@@ -32,18 +32,18 @@ import matplotlib
 import numpy as np
 import torch
 
-from dimmagen import storage
 from dimmagen.cli import cli
-from dimmagen.enhancing import Enhancer
-from dimmagen.environment import environment
-from dimmagen.evaluation.metrics import gray, psnr
+from dimmagen.core import storage
+from dimmagen.core.environment import environment
+from dimmagen.dimmers.real_pairs import load_pairs
+from dimmagen.enhance.checkpoints import load_network
+from dimmagen.enhance.enhancer import Enhancer
+from dimmagen.enhance.inputs import FIXED_LIGHTNESS, lightness
+from dimmagen.enhance.network import ARCHITECTURES
+from dimmagen.enhance.session import Session, run_session
+from dimmagen.enhance.state import TrainSettings
 from dimmagen.evaluation.protocol import Scored, as_json, choose_metrics, score
-from dimmagen.profiles.pairs import load_pairs
-from dimmagen.training.checkpoints import load_network
-from dimmagen.training.condition import FIXED_LIGHTNESS, lightness
-from dimmagen.training.session import Session, run_session
-from dimmagen.training.state import TrainSettings
-from dimmagen.training.unet import ARCHITECTURES
+from dimmagen.metrics.image import gray, psnr
 
 matplotlib.use("Agg")
 LADDER = (0.2, 0.35, 0.5, 0.65)

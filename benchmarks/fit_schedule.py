@@ -17,14 +17,14 @@ matplotlib.use("Agg")
 import torch
 from matplotlib import pyplot
 
-from dimmagen.profiles import mdn_fit
-from dimmagen.profiles.mdn import (
+from dimmagen.dimmers.mdn import fit
+from dimmagen.dimmers.mdn.network import (
     MixtureDensityNetwork,
     PixelTable,
     held_out_likelihood,
     negative_log_likelihood,
 )
-from dimmagen.profiles.pairs import Pair, load_pairs
+from dimmagen.dimmers.real_pairs import Pair, load_pairs
 from pipelines.build_profiles import recipes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +35,7 @@ def long_schedule(pairs: list[Pair], held: PixelTable, epochs: int, every: int) 
     """The paper's schedule; masked and dequantised as ours, so that the likelihoods compare."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    network = MixtureDensityNetwork(mdn_fit.SIGMA_FLOOR)
+    network = MixtureDensityNetwork(fit.SIGMA_FLOOR)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     seconds, curve = 0.0, []
     for epoch in range(1, epochs + 1):
@@ -54,12 +54,12 @@ def long_schedule(pairs: list[Pair], held: PixelTable, epochs: int, every: int) 
 
 def minibatches(pairs: list[Pair], held: PixelTable, seed: int) -> Curve:
     """`fit_network`, with its own checks replaced by the held-out pairs."""
-    original = mdn_fit._hold_out
-    mdn_fit._hold_out = lambda pairs, seed: (original(pairs, seed)[0], held, "other scenes")
+    original = fit._hold_out
+    fit._hold_out = lambda pairs, seed: (original(pairs, seed)[0], held, "other scenes")
     try:
-        return [(seconds, nats) for _, nats, seconds in mdn_fit.fit_network(pairs, seed).curve]
+        return [(seconds, nats) for _, nats, seconds in fit.fit_network(pairs, seed).curve]
     finally:
-        mdn_fit._hold_out = original
+        fit._hold_out = original
 
 
 def _crop(pair: Pair, generator: torch.Generator, size: int = 200) -> Pair:

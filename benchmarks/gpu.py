@@ -22,9 +22,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.job import Work
 from benchmarks.processes import run_seconds
-from dimmagen.dimming import Dimmer
-from dimmagen.profiles.camera import CameraModel
-from dimmagen.profiles.camera_torch import dim_pictures
+from dimmagen.dimmers.camera.model import CameraModel
+from dimmagen.dimmers.camera.torch_kernel import dim_pictures
+from dimmagen.dimmers.dimmer import Dimmer
 
 SIDE = 512
 PICTURES = (1, 8, 32)  # in a batch; 32 of 512x512 are 8 megapixels

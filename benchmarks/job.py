@@ -16,9 +16,9 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import sources
 from benchmarks.processes import run_seconds, seconds_to_first
 from benchmarks.stages import mean_pair_seconds
-from dimmagen.dimming import Dimmer
-from dimmagen.jobs.pairs import use_one_thread
-from dimmagen.lights import LightRef, open_lights
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate.worker import use_one_thread
+from dimmagen.sources.light_images import LightRef, open_lights
 
 SECONDS, QUICK_SECONDS = 90, 1
 RUNS = (("ray", 2), ("serial", 1))

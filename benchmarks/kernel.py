@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from benchmarks.figures import Figure, Options, alternately, main, seconds
 from benchmarks.mdn_kernel import DRAW, floor_seconds
-from dimmagen.dimming import Dimmer
+from dimmagen.dimmers.dimmer import Dimmer
 
 MODELS = ("camera", "mdn")
 

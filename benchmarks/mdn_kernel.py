@@ -20,13 +20,14 @@ import torch
 from skimage import data
 from torch.nn import functional
 
-from dimmagen.environment import environment
-from dimmagen.profiles import noise
-from dimmagen.profiles.dark_model import Draw
-from dimmagen.profiles.mdn import MixtureDensityNetwork, dim_plainly
-from dimmagen.profiles.mdn_dimmer import MdnModel
-from dimmagen.profiles.profile import open_profile
-from dimmagen.profiles.reference import ReferenceModel, load
+from dimmagen.core.environment import environment
+from dimmagen.dimmers import noise
+from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.mdn.definition import dim_plainly
+from dimmagen.dimmers.mdn.model import MdnModel
+from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
+from dimmagen.dimmers.mdn.reference import ReferenceModel, load
+from dimmagen.dimmers.profile import open_profile
 
 MULTIPLY_ADDS = 3360
 DRAW = Draw(gamma=1.0, tau=0.7, exposure=1.0, noise_seed=1)

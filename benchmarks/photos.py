@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.figures import Options
-from dimmagen.lights import LightRef, load_light, open_lights
+from dimmagen.sources.light_images import LightRef, load_light, open_lights
 
 SOURCES = {
     "coco": "sources/coco",

@@ -16,16 +16,16 @@ import numpy as np
 
 from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import lights
-from dimmagen import deflate
-from dimmagen.dimming import Dimmer
-from dimmagen.images import encode_png
-from dimmagen.jobs.pairs import use_one_thread
-from dimmagen.lights import load_light
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate.worker import use_one_thread
+from dimmagen.images import png_deflate
+from dimmagen.images.codec import encode_png
+from dimmagen.sources.light_images import load_light
 
 
 def compressors() -> dict[str, Callable[[np.ndarray], bytes]]:
     ng = import_module("zlib_ng.zlib_ng")
-    found = {"dimmagen.deflate": lambda data: b"".join(deflate.compress(data))}
+    found = {"dimmagen.images.png_deflate": lambda data: b"".join(png_deflate.compress(data))}
     for name, strategy in {
         "run-length": zlib.Z_RLE,
         "Huffman only": zlib.Z_HUFFMAN_ONLY,

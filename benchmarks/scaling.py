@@ -17,9 +17,9 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import write_tiled
 from benchmarks.processes import run_seconds
 from benchmarks.stages import mean_pair_seconds
-from dimmagen.dimming import Dimmer
-from dimmagen.jobs.pairs import use_one_thread
-from dimmagen.lights import open_lights
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate.worker import use_one_thread
+from dimmagen.sources.light_images import open_lights
 
 MEGAPIXELS = (0.25, 0.5, 1, 2, 4, 8, 16, 24)
 PHOTOS = (4, 16, 64, 256)

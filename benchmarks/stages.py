@@ -12,10 +12,11 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, Options, main
 from benchmarks.photos import lights
-from dimmagen import images, storage
-from dimmagen.dimming import Dimmer
-from dimmagen.jobs.pairs import use_one_thread
-from dimmagen.lights import LightRef, load_light
+from dimmagen.core import hashing, storage
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate.worker import use_one_thread
+from dimmagen.images import codec
+from dimmagen.sources.light_images import LightRef, load_light
 
 STAGES = ("decode", "dim", "encode", "hash", "write")
 SIZES = (0.25, 0.5, 1.0, 2.0)  # megapixels; of each the photo that is nearest
@@ -28,12 +29,12 @@ def stage_seconds(ref: LightRef, dimmer: Dimmer, place: Path, variant: int = 0) 
     moments.append(time.perf_counter())
     dark = dimmer.dim(light.pixels, dimmer.draw(ref.key, variant))
     moments.append(time.perf_counter())
-    file = images.encode_png(dark)
+    file = codec.encode_png(dark)
     moments.append(time.perf_counter())
     for data in (file, light.data):
-        images.sha256(data)
+        hashing.sha256(data)
     for pixels in (dark, light.pixels):
-        images.pixel_sha256(pixels)
+        codec.pixel_sha256(pixels)
     moments.append(time.perf_counter())
     storage.atomic_write(place / f"{ref.key}.png", file)
     moments.append(time.perf_counter())

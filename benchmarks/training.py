@@ -14,14 +14,14 @@ import torch
 from benchmarks.figures import Figure, Options, alternately, main, seconds
 from benchmarks.photos import sources
 from dimmagen.cli import cli
-from dimmagen.enhancing import Enhancer
-from dimmagen.lights import load_light, open_lights
-from dimmagen.training.data import Batch, Crops, ShardBatches, open_shards
-from dimmagen.training.loop import optimise
-from dimmagen.training.losses import BrighteningLoss
-from dimmagen.training.ranks import ALONE
-from dimmagen.training.state import TrainSettings, TrainState
-from dimmagen.training.unet import Brightener
+from dimmagen.enhance.data import Batch, Crops, ShardBatches, open_shards
+from dimmagen.enhance.distributed_context import ALONE
+from dimmagen.enhance.enhancer import Enhancer
+from dimmagen.enhance.loop import optimise
+from dimmagen.enhance.losses import BrighteningLoss
+from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.sources.light_images import load_light, open_lights
 
 CROP, BATCH = 128, 4
 

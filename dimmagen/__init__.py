@@ -4,19 +4,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dimmagen.comparison import assert_same_dataset
-    from dimmagen.loaders import PairDataset, pair_loader
-    from dimmagen.online import Dimmer
+    from dimmagen.dataset.compare import assert_same_dataset
+    from dimmagen.dataset.loaders import PairDataset, pair_loader
+    from dimmagen.dimmers.torch_dimmer import Dimmer
 
 __version__ = "0.1.0"
 __all__ = ["Dimmer", "PairDataset", "assert_same_dataset", "pair_loader"]
 
 # Imported when first used: `import dimmagen` stays light, without torch.
 _HOMES = {
-    "Dimmer": "dimmagen.online",
-    "PairDataset": "dimmagen.loaders",
-    "assert_same_dataset": "dimmagen.comparison",
-    "pair_loader": "dimmagen.loaders",
+    "Dimmer": "dimmagen.dimmers.torch_dimmer",
+    "PairDataset": "dimmagen.dataset.loaders",
+    "assert_same_dataset": "dimmagen.dataset.compare",
+    "pair_loader": "dimmagen.dataset.loaders",
 }
 
 

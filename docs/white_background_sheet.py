@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from dimmagen import rules
-from dimmagen.images import decode_rgb8
+from dimmagen.images.codec import decode_rgb8
+from dimmagen.sources import rules
 
 COLUMNS, THUMBNAIL, CELL_WIDTH, CELL_HEIGHT, HEADING = 10, 112, 124, 152, 34
 OUTPUT = Path(__file__).parent / "images" / "white-background.png"

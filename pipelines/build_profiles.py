@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-from dimmagen.errors import DimmagenError
-from dimmagen.profiles.fit import fit_profile
-from dimmagen.profiles.pairs import check_pairs, load_pairs, refuse_unfit
-from dimmagen.profiles.profile import BUNDLED, save_profile
+from dimmagen.core.errors import DimmagenError
+from dimmagen.dimmers.fit import fit_profile
+from dimmagen.dimmers.profile import BUNDLED, save_profile
+from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unfit
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE4 = ROOT / "manifests" / "splits" / "table4.json"

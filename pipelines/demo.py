@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 import dimmagen
-from dimmagen.environment import environment
-from dimmagen.images import decode_rgb8
-from dimmagen.manifest import Manifest
+from dimmagen.core.environment import environment
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.images.codec import decode_rgb8
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGESTS = ROOT / "manifests" / "demo.json"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dimmagen.profiles.camera import CameraModel
-from dimmagen.profiles.response import KNOTS
+from dimmagen.dimmers.camera.model import CameraModel
+from dimmagen.dimmers.camera.response import KNOTS
 
 
 def camera(**changes) -> CameraModel:

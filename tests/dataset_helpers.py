@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from skimage import data
 
-from dimmagen import images
-from dimmagen.dimming import Dimmer
-from dimmagen.jobs.dataset import Execution, Progress, make_dataset
-from dimmagen.jobs.pairs import PairSettings
-from dimmagen.jobs.resume import Resume
-from dimmagen.lights import open_lights
-from dimmagen.manifest import Manifest
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate.resume import Resume
+from dimmagen.generate.run import Execution, Progress, make_dataset
+from dimmagen.generate.worker import PairSettings
+from dimmagen.images import codec
+from dimmagen.sources.light_images import open_lights
 
 build_dimmer = partial(Dimmer.from_profile, "linear")
 
@@ -31,8 +31,8 @@ def write_photos(folder: Path, count: int) -> Path:
         if index % 2:
             Image.fromarray(crop).save(folder / f"photo{index:02d}.jpg", quality=90)
         else:
-            (folder / f"photo{index:02d}.png").write_bytes(images.encode_png(crop))
-    (folder / "tiny.png").write_bytes(images.encode_png(np.zeros((8, 8, 3), np.uint8)))  # rejected by size
+            (folder / f"photo{index:02d}.png").write_bytes(codec.encode_png(crop))
+    (folder / "tiny.png").write_bytes(codec.encode_png(np.zeros((8, 8, 3), np.uint8)))  # rejected by size
     return folder
 
 

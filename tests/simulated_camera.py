@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from dimmagen.profiles.realism.noise import residual
+from dimmagen.metrics.realism.noise import residual
 
 
 @dataclass(frozen=True)

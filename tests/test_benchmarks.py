@@ -8,7 +8,7 @@ import pytest
 from benchmarks import compare, gpu, run, scaling
 from benchmarks.figures import Figure, Options, alternately, line
 from benchmarks.memory import imagined_mixhq
-from dimmagen.lights import MixHQLights
+from dimmagen.sources.light_images import MixHQLights
 from tests.dataset_helpers import write_photos
 
 # A suite of one figure, as a commit would bring it: `VALUE` stands for how slow that commit is.

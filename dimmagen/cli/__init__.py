@@ -6,7 +6,7 @@ import click
 
 from dimmagen import __version__
 from dimmagen.cli.lazy import LazyGroup
-from dimmagen.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError
 
 _COMMANDS = {
     "build-mixhq": ("dimmagen.cli.build_mixhq:build_mixhq", "Select photos by the paper's rules into MixHQ."),
@@ -45,7 +45,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
     code = _run(arguments)
-    if cluster := sys.modules.get("dimmagen.jobs.cluster"):  # few commands need it
+    if cluster := sys.modules.get("dimmagen.core.executors.ray_cluster"):  # few commands need it
         cluster.end_process(code)
     sys.exit(code)
 

@@ -8,12 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dimmagen import mixhq
-from dimmagen.lights import MIXHQ_DEFAULT
-from dimmagen.sources import SOURCES, parse_specs
-from dimmagen.sources.judged import Judged
+from dimmagen.sources import SOURCES, mixhq, parse_specs
+from dimmagen.sources.candidates import Judged
+from dimmagen.sources.light_images import MIXHQ_DEFAULT
 from dimmagen.sources.scan import list_candidates, scan
-from dimmagen.sources.scenes import Scenes
+from dimmagen.sources.scene_hash import Scenes
 
 
 @click.command("build-mixhq")

@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dimmagen.cli.counts import counted
 from dimmagen.cli.pair_progress import PairProgress
+from dimmagen.cli.pluralize import counted
 from dimmagen.cli.ranges import Number, Range, Rungs
-from dimmagen.cli.recipe import recipe_option
-from dimmagen.dimming import Dimmer
-from dimmagen.errors import UsageError
-from dimmagen.jobs.dataset import Execution, Executor, Plan, make_dataset, plan_dataset
-from dimmagen.jobs.pairs import BuildDimmer, PairSettings
-from dimmagen.jobs.resume import Resume
-from dimmagen.lights import LightSet, open_lights
-from dimmagen.manifest import Manifest
-from dimmagen.profiles.profile import portable_name
+from dimmagen.cli.recipe_option import recipe_option
+from dimmagen.core.errors import UsageError
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.profile import portable_name
+from dimmagen.generate.resume import Resume
+from dimmagen.generate.run import Execution, Executor, Plan, make_dataset, plan_dataset
+from dimmagen.generate.worker import BuildDimmer, PairSettings
+from dimmagen.sources.light_images import LightSet, open_lights
 
 
 @click.command()

@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 import numpy as np
 
-from dimmagen import images, storage
 from dimmagen.cli.local import LocalPath
 from dimmagen.cli.ranges import Number
-from dimmagen.enhancing import MEMORY_GB, Enhancer
-from dimmagen.errors import UsageError
-from dimmagen.evaluation.sheet import sheet
-from dimmagen.training.checkpoints import load_network
-from dimmagen.training.condition import FIXED_LIGHTNESS
-from dimmagen.training.condition import lightness as measured_lightness
-from dimmagen.training.session import pick_device
+from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
+from dimmagen.enhance.checkpoints import load_network
+from dimmagen.enhance.enhancer import MEMORY_GB, Enhancer
+from dimmagen.enhance.inputs import FIXED_LIGHTNESS
+from dimmagen.enhance.inputs import lightness as measured_lightness
+from dimmagen.enhance.session import pick_device
+from dimmagen.images import codec
+from dimmagen.images.sheets import image_grid
 
 
 @click.command()
@@ -79,25 +80,25 @@ def enhance(
             if len(wanted) > 1:
                 rungs.append((f"asked {level:.2f}, got {measured_lightness(light):.2f}", light))
         if len(wanted) > 1:
-            _write(out / f"{target}-ladder.png", sheet([rungs]))
+            _write(out / f"{target}-ladder.png", image_grid([rungs]))
 
 
 def _read(path: Path) -> np.ndarray:
     with _told(path):
-        return images.decode_rgb8(path.read_bytes())[0]
+        return codec.decode_rgb8(path.read_bytes())[0]
 
 
 def _refuse_unreadable(path: Path) -> None:
     """By its header, before the first photo is brightened."""
     with _told(path):
-        images.read_facts(path.read_bytes())
+        codec.read_facts(path.read_bytes())
 
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except images.PictureError as error:
+    except codec.PictureError as error:
         raise UsageError(f"{path}: {error.reason}", "convert it to an 8-bit RGB picture") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check the path") from None
@@ -119,5 +120,5 @@ def _targets(photos: tuple[Path, ...], out: Path) -> dict[Path, str]:
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
-    storage.atomic_write(path, images.encode_png(picture))
+    storage.atomic_write(path, codec.encode_png(picture))
     click.echo(f"{path} ({picture.shape[1]}x{picture.shape[0]}, lightness {measured_lightness(picture):.2f})")

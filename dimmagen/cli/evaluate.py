@@ -9,14 +9,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dimmagen import images, storage
 from dimmagen.cli.local import LocalPath
 from dimmagen.cli.names import split_names
 from dimmagen.cli.ranges import Number
-from dimmagen.cli.recipe import recipe_option
-from dimmagen.enhancing import MEMORY_GB, Enhancer
-from dimmagen.errors import DimmagenError, UsageError
-from dimmagen.evaluation.niqe import PristineModel
+from dimmagen.cli.recipe_option import recipe_option
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unfit
+from dimmagen.enhance.checkpoints import load_network
+from dimmagen.enhance.enhancer import MEMORY_GB, Enhancer
+from dimmagen.enhance.inputs import FIXED_LIGHTNESS
+from dimmagen.enhance.session import pick_device
 from dimmagen.evaluation.protocol import (
     ALL_METRICS,
     PROTOCOL,
@@ -29,12 +32,10 @@ from dimmagen.evaluation.protocol import (
     score,
     unfit_metrics,
 )
-from dimmagen.evaluation.sheet import sheet
-from dimmagen.perceptual import LPIPS, Backbone, load_lpips
-from dimmagen.profiles.pairs import check_pairs, load_pairs, refuse_unfit
-from dimmagen.training.checkpoints import load_network
-from dimmagen.training.condition import FIXED_LIGHTNESS
-from dimmagen.training.session import pick_device
+from dimmagen.images import codec
+from dimmagen.images.sheets import image_grid
+from dimmagen.metrics.lpips import LPIPS, Backbone, load_lpips
+from dimmagen.metrics.niqe import PristineModel
 
 _BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
 _FILE = LocalPath(path_type=Path, dir_okay=False)
@@ -107,7 +108,7 @@ def evaluate(
     if json_path is not None:
         storage.atomic_write(json_path, json.dumps(as_json(scored, lightness), indent=1).encode() + b"\n")
     if sheet_path is not None:
-        storage.atomic_write(sheet_path, images.encode_png(_sheet(scored)))
+        storage.atomic_write(sheet_path, codec.encode_png(_sheet(scored)))
 
 
 def _choose(
@@ -168,7 +169,7 @@ def _cell(metric: str, value: float) -> str:
 
 
 def _sheet(scored: list[Scored]):
-    return sheet(
+    return image_grid(
         [
             [
                 (f"{one.name}, dark", one.dark),

@@ -7,11 +7,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, layout_named
 from dimmagen.export.writing import Progress, export_pairs
-from dimmagen.pairset import open_pairs
 
 _MOST_TOLD = 20
 

@@ -4,8 +4,8 @@ import click
 
 from dimmagen.cli.names import split_names
 from dimmagen.cli.train import make_session, run, shared_options
-from dimmagen.training.checkpoints import load_network
-from dimmagen.training.unet import ARCHITECTURES
+from dimmagen.enhance.checkpoints import load_network
+from dimmagen.enhance.network import ARCHITECTURES
 
 
 @click.command()

@@ -7,11 +7,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dimmagen import storage
-from dimmagen.contact_sheet import choose_rows, contact_sheet, pair_views, png_bytes
-from dimmagen.manifest import Manifest
-from dimmagen.pairset import open_pairs
-from dimmagen.report import report_page
+from dimmagen.core import storage
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.report import report_page
+from dimmagen.dataset.sheet import choose_rows, pair_views
+from dimmagen.images.sheets import contact_sheet, png_bytes
 
 _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 

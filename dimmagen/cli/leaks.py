@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from dimmagen.errors import DimmagenError
-from dimmagen.leaks import find_leaks
-from dimmagen.pairset import open_pairs
+from dimmagen.core.errors import DimmagenError
+from dimmagen.dataset.leaks import find_leaks
+from dimmagen.dataset.reader import open_pairs
 
 _MOST_TOLD = 20
 

@@ -2,7 +2,7 @@
 
 import click
 
-from dimmagen import storage
+from dimmagen.core import storage
 
 
 class LocalPath(click.Path):

@@ -3,8 +3,8 @@
 import click
 from rich.console import Console
 
-from dimmagen.comparison import manifest_differences
-from dimmagen.manifest import Manifest
+from dimmagen.dataset.compare import manifest_differences
+from dimmagen.dataset.manifest import Manifest
 
 
 @click.group()

@@ -9,9 +9,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from dimmagen.contact_sheet import with_gain
-from dimmagen.errors import UsageError
-from dimmagen.pairset import PairSet, open_pairs
+from dimmagen.core.errors import UsageError
+from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.images.sheets import with_gain
 
 _MOST_NAMED = 5
 

@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dimmagen.cli.amounts import duration, money, size
 from dimmagen.cli.dim import dim, dimmer_builder
+from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.ranges import Number
-from dimmagen.errors import UsageError
-from dimmagen.jobs.dataset import Executor, check_settings
-from dimmagen.jobs.forecast import Forecast, Interval
-from dimmagen.jobs.pairs import PairSettings
-from dimmagen.jobs.probe import choose, probe
-from dimmagen.jobs.schedule import MOST_IDLE
-from dimmagen.jobs.survey import survey
+from dimmagen.core.errors import UsageError
+from dimmagen.generate.estimate.calibration import choose, probe
+from dimmagen.generate.estimate.estimate import Forecast, Interval
+from dimmagen.generate.estimate.load_balancing import MOST_IDLE
+from dimmagen.generate.estimate.sample import survey
+from dimmagen.generate.run import Executor, check_settings
+from dimmagen.generate.worker import PairSettings
 
 # What `dim` and a plan both ask for; the options are those of `dim` itself.
 _SHARED = {

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dimmagen.cli.lazy import LazyGroup
-from dimmagen.profiles.profile import known_profiles, open_profile, place_for, save_profile
+from dimmagen.dimmers.profile import known_profiles, open_profile, place_for, save_profile
 
 _COMMANDS = {
     "list": ("dimmagen.cli.profile:list_profiles", "Name the profiles that are at hand."),
@@ -62,7 +62,7 @@ def import_profile(folder: str, out: str) -> None:
     dimmagen profile import dimmers/3shot --out authors3
     dimmagen dim --profile authors3 --compat reference --shards out/
     """
-    from dimmagen.profiles.published import read_published
+    from dimmagen.dimmers.mdn.published import read_published
 
     place = place_for(out)
     models, hashes = read_published(folder)

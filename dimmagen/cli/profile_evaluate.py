@@ -10,13 +10,13 @@ from rich.progress import track
 from rich.table import Table
 
 from dimmagen.cli.names import split_names
-from dimmagen.dimming import Dimmer
-from dimmagen.errors import UsageError
+from dimmagen.core.errors import UsageError
+from dimmagen.core.storage import atomic_write
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.profile import Profile, open_profile
+from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unfit
 from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitted_on
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, Summary, as_json, best_dimmers, summarise
-from dimmagen.profiles.pairs import check_pairs, load_pairs, refuse_unfit
-from dimmagen.profiles.profile import Profile, open_profile
-from dimmagen.storage import atomic_write
 
 _TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matched to each real mean"}
 _WIDTH_OF_FILES = 200  # columns, where the output is no terminal

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dimmagen.cli.names import split_names
-from dimmagen.errors import UsageError
-from dimmagen.profiles.fit import KINDS, fit_profile, is_fit_of
-from dimmagen.profiles.pairs import Pair, check_pairs, load_pairs, refuse_unfit, split_held_out
-from dimmagen.profiles.profile import open_profile, place_for, save_profile
+from dimmagen.core.errors import UsageError
+from dimmagen.dimmers.fit import KINDS, fit_profile, is_fit_of
+from dimmagen.dimmers.profile import open_profile, place_for, save_profile
+from dimmagen.dimmers.real_pairs import Pair, check_pairs, load_pairs, refuse_unfit, split_held_out
 
 
 @click.command("fit")

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import click
 
 from dimmagen.cli.replay_options import profile_option, source_option
-from dimmagen.environment import environment
-from dimmagen.errors import DimmagenError, UsageError
-from dimmagen.manifest import Manifest, Run, changes
-from dimmagen.pairset import PairSet, open_pairs
-from dimmagen.recorded import recorded_dimmer
-from dimmagen.replay import Replay, originals, replay_pair
+from dimmagen.core.environment import environment
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.manifest import Manifest, Run, changes
+from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.generate.from_manifest import recorded_dimmer
+from dimmagen.generate.replay import Replay, originals, replay_pair
 
 
 @click.command()

@@ -6,19 +6,19 @@ from collections import Counter
 import click
 from rich.console import Console
 
-from dimmagen import storage
-from dimmagen.cli.counts import counted
 from dimmagen.cli.pair_progress import PairProgress
+from dimmagen.cli.pluralize import counted
 from dimmagen.cli.replay import class_note
 from dimmagen.cli.replay_options import profile_option
-from dimmagen.comparison import changed_files, stages_that_differ
-from dimmagen.croissant import CROISSANT
-from dimmagen.errors import DimmagenError, UsageError
-from dimmagen.jobs.dataset import Execution, Executor, make_dataset, plan_dataset
-from dimmagen.lights import open_lights
-from dimmagen.manifest import MANIFEST, Manifest, Run, changes
-from dimmagen.pairset import open_pairs
-from dimmagen.recorded import recorded_dimmer, recorded_settings
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.compare import changed_files, stages_that_differ
+from dimmagen.dataset.croissant import CROISSANT
+from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.generate.from_manifest import recorded_dimmer, recorded_settings
+from dimmagen.generate.run import Execution, Executor, make_dataset, plan_dataset
+from dimmagen.sources.light_images import open_lights
 
 _MOST_TOLD = 10
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from dimmagen.errors import UsageError
-from dimmagen.recipes import command_words, load_recipe
+from dimmagen.cli.recipes import command_words, load_recipe
+from dimmagen.core.errors import UsageError
 
 
 @click.command()

@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from dimmagen.manifest import Manifest
-from dimmagen.pairset import pair_tables
-from dimmagen.statistics import Summary, bars, short
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import pair_tables
+from dimmagen.dataset.statistics import Summary, bars, short
 
 
 @click.command()

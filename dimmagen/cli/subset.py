@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from dimmagen.cli.counts import counted
+from dimmagen.cli.pluralize import counted
 from dimmagen.cli.ranges import Range
-from dimmagen.errors import UsageError
-from dimmagen.jobs.derive import Selection, make_merge, make_subset
-from dimmagen.manifest import Manifest
-from dimmagen.pairset import open_pairs
+from dimmagen.core.errors import UsageError
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.generate.derive import Selection, make_merge, make_subset
 
 
 @click.command()

@@ -10,14 +10,14 @@ from rich.console import Console
 from dimmagen.cli.local import LocalPath
 from dimmagen.cli.names import split_names
 from dimmagen.cli.ranges import Number
-from dimmagen.cli.recipe import recipe_option
+from dimmagen.cli.recipe_option import recipe_option
 from dimmagen.cli.training_progress import TrainingProgress
-from dimmagen.errors import UsageError
-from dimmagen.training.checkpoints import BEST, CHECKPOINT, LOG, Resume, RunFolder
-from dimmagen.training.distributed import run_distributed
-from dimmagen.training.session import CACHE_GB, VALIDATION_PHOTOS, Session, run_session
-from dimmagen.training.state import TrainSettings
-from dimmagen.training.unet import ARCHITECTURES
+from dimmagen.core.errors import UsageError
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, Resume, RunFolder
+from dimmagen.enhance.distributed import run_distributed
+from dimmagen.enhance.network import ARCHITECTURES
+from dimmagen.enhance.session import CACHE_GB, VALIDATION_PHOTOS, Session, run_session
+from dimmagen.enhance.state import TrainSettings
 
 # Options that train and finetune share, in the order of their help.
 _SHARED = [

@@ -6,10 +6,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from dimmagen import verification
-from dimmagen.cli.counts import counted
+from dimmagen.cli.pluralize import counted
 from dimmagen.cli.replay_options import profile_option, source_option
-from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.verify import verify_dataset
 
 _MOST_TOLD = 20
 
@@ -47,7 +47,7 @@ def verify(out: str, percent: float | None, sources: tuple[str, ...], profile: s
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("checking pairs", total=None)
-        result = verification.verify_dataset(
+        result = verify_dataset(
             out,
             on_start=lambda pairs: bar.update(task, total=pairs),
             on_shard=lambda pairs: bar.advance(task, pairs),
@@ -71,8 +71,8 @@ def _reproduce(
 ) -> None:
     # Imported when used: a plain verify does not wait for the dark models.
     from dimmagen.cli.replay import class_note, replayer
-    from dimmagen.pairset import open_pairs
-    from dimmagen.replay import chosen_pairs
+    from dimmagen.dataset.reader import open_pairs
+    from dimmagen.generate.replay import chosen_pairs
 
     pairs = open_pairs(out)
     rows = chosen_pairs(pairs, math.ceil(len(pairs) * percent / 100))

@@ -12,23 +12,23 @@ from functools import partial
 
 import numpy as np
 
-from dimmagen.enhancing import Enhancer
-from dimmagen.evaluation import metrics
-from dimmagen.evaluation.niqe import BLOCK, PristineModel, niqe
-from dimmagen.perceptual import LPIPS, SMALLEST_SIDE
-from dimmagen.profiles.pairs import Pair
-from dimmagen.training.condition import FIXED_LIGHTNESS, lightness
+from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.enhance.enhancer import Enhancer
+from dimmagen.enhance.inputs import FIXED_LIGHTNESS, lightness
+from dimmagen.metrics import image
+from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE
+from dimmagen.metrics.niqe import BLOCK, PristineModel, niqe
 
 PROTOCOL = "dimmagen-1"
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 # Needs nothing but the two pictures.
 PLAIN_METRICS: dict[str, Metric] = {
-    "psnr": metrics.psnr,
-    "ssim_rgb": metrics.ssim_rgb,
-    "ssim_gray": metrics.ssim_gray,
-    "delta_e76": metrics.delta_e76,
-    "delta_e2000": metrics.delta_e2000,
+    "psnr": image.psnr,
+    "ssim_rgb": image.ssim_rgb,
+    "ssim_gray": image.ssim_gray,
+    "delta_e76": image.delta_e76,
+    "delta_e2000": image.delta_e2000,
 }
 WEIGHTED_METRICS = ("lpips_alex", "lpips_vgg", "niqe")
 ALL_METRICS = (*PLAIN_METRICS, *WEIGHTED_METRICS)
@@ -90,7 +90,7 @@ def choose_metrics(
     chosen = {name: metric for name, metric in PLAIN_METRICS.items() if name in names}
     for backbone, network in networks.items():
         if f"lpips_{backbone}" in names:
-            chosen[f"lpips_{backbone}"] = partial(metrics.lpips_distance, network)
+            chosen[f"lpips_{backbone}"] = partial(image.lpips_distance, network)
     if "niqe" in names and pristine is not None:
         chosen["niqe"] = partial(_niqe, pristine)
     return chosen
@@ -125,7 +125,7 @@ def score(
     """Brighten and score pairs, one by one.
 
     Args:
-        pairs: equal sizes within a pair, see :func:`~dimmagen.profiles.pairs.check_pairs`.
+        pairs: equal sizes within a pair, see :func:`~dimmagen.dimmers.real_pairs.check_pairs`.
         chosen: from :func:`choose_metrics`.
         fixed_lightness: of the outputs that do not know the truth's.
     """
@@ -139,7 +139,7 @@ def score(
         for setting in SETTINGS:
             output = outputs[setting.lightness]
             if setting.gt_mean:
-                output = metrics.scaled_to_mean(output, pair.light)
+                output = image.scaled_to_mean(output, pair.light)
             scores[setting.name] = {name: metric(output, pair.light) for name, metric in chosen.items()}
         output = outputs["truth"]
         yield Scored(pair.name, pair.dark, output, pair.light, asked, lightness(output), scores)

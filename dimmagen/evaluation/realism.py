@@ -1,7 +1,7 @@
 """The realism suite: several dimmers side by side on held-out pairs, without training an enhancer.
 
 Each pair's light picture is dimmed with gamma 1 and with gamma matched to the real picture's mean, four
-draws each, and compared with the real dark picture (`dimmagen.profiles.realism`). docs/realism.md says what
+draws each, and compared with the real dark picture (`dimmagen.metrics.realism`). docs/realism.md says what
 each measure means. Everything is a function of the dimmers, the pairs and the seed.
 """
 
@@ -16,17 +16,17 @@ from typing import Literal
 
 import numpy as np
 
-from dimmagen import randomness
-from dimmagen.dimming import Dimmer, Draw
-from dimmagen.errors import UsageError
-from dimmagen.images import encode_png
-from dimmagen.profiles.pairs import Pair
-from dimmagen.profiles.profile import Profile
-from dimmagen.profiles.realism import floors
-from dimmagen.profiles.realism.measures import Measured, Reference, measure
-from dimmagen.profiles.realism.noise import NoiseStatistics
-from dimmagen.profiles.realism.two_sample import patch_features
-from dimmagen.storage import atomic_write
+from dimmagen.core import keyed_random
+from dimmagen.core.errors import UsageError
+from dimmagen.core.storage import atomic_write
+from dimmagen.dimmers.dimmer import Dimmer, Draw
+from dimmagen.dimmers.profile import Profile
+from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.images.codec import encode_png
+from dimmagen.metrics.realism import floors
+from dimmagen.metrics.realism.measures import Measured, Reference, measure
+from dimmagen.metrics.realism.noise import NoiseStatistics
+from dimmagen.metrics.realism.two_sample import patch_features
 
 Scene = tuple[str, np.ndarray, np.ndarray]  # name, dark, light
 Mode = Literal["gamma1", "matched"]
@@ -179,8 +179,8 @@ def pairs_fitted_on(profile: Profile, pairs: Sequence[Pair]) -> list[str]:
 
 def held_draw(dimmer: Dimmer, name: str, index: int, seed: int, gamma: float) -> Draw:
     """The draw of an evaluation: gamma as asked, no exposure of the scene's own, noise by pair and index."""
-    tau = round(float(dimmer.temperature), randomness.DECIMALS)
-    return Draw(gamma, tau, exposure=1.0, noise_seed=randomness.bits63(seed, name, index, "noise"))
+    tau = round(float(dimmer.temperature), keyed_random.DECIMALS)
+    return Draw(gamma, tau, exposure=1.0, noise_seed=keyed_random.bits63(seed, name, index, "noise"))
 
 
 def match_gamma(dimmer: Dimmer, light: np.ndarray, name: str, index: int, mean: float, seed: int) -> float:
@@ -203,7 +203,7 @@ def match_gamma(dimmer: Dimmer, light: np.ndarray, name: str, index: int, mean: 
         after = error(at + step)
         slope = min(4.0, max(0.25, (after - off) / step))
         at, off = at + step, after
-    return round(math.exp(at), randomness.DECIMALS)
+    return round(math.exp(at), keyed_random.DECIMALS)
 
 
 def dump(dimmers: Mapping[str, Dimmer], pairs: Sequence[Pair], folder: Path, seed: int = 0) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dimmagen.evaluation.realism import MODES, REAL, Mode, PairResult
 from dimmagen.evaluation.realism_summary import per_pair
-from dimmagen.profiles.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
+from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 
 _PROFILE_COLOURS = ("#d1495b", "#1f77b4", "#2a9d4a", "#e08e0b", "#7b4fa3", "#12a5a5", "#b05c2a", "#c04fa0")
 _PLAIN_STYLES = ("--", ":")

@@ -8,13 +8,13 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from dimmagen.dimming import Dimmer
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.real_pairs import Pair
 from dimmagen.evaluation import realism_plots
 from dimmagen.evaluation.realism import MODES, Mode, PairResult, Scene, contenders_of, middle
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, Estimate, Summary, best_dimmers
-from dimmagen.images import encode_png
-from dimmagen.profiles.pairs import Pair
-from dimmagen.profiles.realism import Measure
+from dimmagen.images.codec import encode_png
+from dimmagen.metrics.realism import Measure
 
 SHOWN_LEVEL = 90.0  # mean grey level that the pictures are brought to by their gain
 SHOWN_PAIRS = 3

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from dimmagen.dimming import Dimmer
+from dimmagen.dimmers.dimmer import Dimmer
 from dimmagen.evaluation.realism import MODES, Mode, PairResult
-from dimmagen.profiles.realism import MEASURES, Measure
-from dimmagen.profiles.realism.two_sample import two_sample_auc
+from dimmagen.metrics.realism import MEASURES, Measure
+from dimmagen.metrics.realism.two_sample import two_sample_auc
 
 SCHEMA = 1
 RESAMPLES = 2000

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import lmdb
 
-from dimmagen import images, storage
-from dimmagen.errors import DimmagenError, UsageError
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.export.layouts import Layout, Place
-from dimmagen.export.lmdb_store import META, open_lmdb
+from dimmagen.export.lmdb import META, open_lmdb
 from dimmagen.export.writing import refuse_misleading
+from dimmagen.images import codec
 
 Size = tuple[int, int]
 
@@ -136,7 +137,7 @@ def _measure(name: str, read: Callable[[], bytes], extension: str) -> Size | str
     if not name.isascii() or not name.endswith(f".{extension}"):
         return f"is no .{extension} file with a plain ASCII name"
     try:
-        pixels, facts = images.decode_rgb8(read())
+        pixels, facts = codec.decode_rgb8(read())
     except DimmagenError as error:
         return error.what
     if facts.mode != "RGB":

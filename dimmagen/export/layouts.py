@@ -7,7 +7,7 @@ about its folders, so all of them find theirs (hard links, no second copy).
 from dataclasses import dataclass
 from typing import Literal
 
-from dimmagen.errors import UsageError
+from dimmagen.core.errors import UsageError
 
 Place = tuple[str, str]
 """Folders of the dark and of the light pictures, relative to the root; an empty light folder: dark alone."""

@@ -2,7 +2,7 @@
 
 Two variants of one photo, two frames of one clip and two photos of one place would let a validation score
 measure memory. Photos are of one scene when they come from the same file, or when their perceptual hashes
-are as near as those of an excluded picture (:mod:`dimmagen.sources.scenes`).
+are as near as those of an excluded picture (:mod:`dimmagen.sources.scene_hash`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dimmagen import images, randomness
-from dimmagen.errors import UsageError
-from dimmagen.pairset import PairSet
-from dimmagen.sources.scenes import SAME_SCENE_BITS, scene_hash
+from dimmagen.core import keyed_random
+from dimmagen.core.errors import UsageError
+from dimmagen.dataset.reader import PairSet
+from dimmagen.images import codec
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, scene_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def split_pairs(
 
 
 def _rank(row: dict, scenes: dict[str, str]) -> tuple[bytes, str]:
-    return randomness.rank(0, scenes[row["light_key"]], "validation"), row["light_key"]
+    return keyed_random.rank(0, scenes[row["light_key"]], "validation"), row["light_key"]
 
 
 def find_scenes(pairs: PairSet, workers: int, on_photo: Callable[[], None] = lambda: None) -> dict[str, str]:
@@ -84,7 +85,7 @@ def find_scenes(pairs: PairSet, workers: int, on_photo: Callable[[], None] = lam
     photos = {row["light_key"]: row for row in reversed(pairs.rows())}
 
     def hash_of(row: dict) -> np.ndarray:
-        value = scene_hash(images.decode_rgb8(pairs.data(row, "light"))[0])
+        value = scene_hash(codec.decode_rgb8(pairs.data(row, "light"))[0])
         on_photo()
         return value
 

@@ -17,13 +17,14 @@ from typing import Literal
 
 from PIL import Image
 
-from dimmagen import images, storage
-from dimmagen.errors import UsageError
+from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
+from dimmagen.core.lock import STATE, exclusive
+from dimmagen.dataset.reader import PairSet, Side
 from dimmagen.export.layouts import Layout, Place
-from dimmagen.export.lmdb_store import write_lmdb
+from dimmagen.export.lmdb import write_lmdb
 from dimmagen.export.split import Split, find_scenes, split_pairs
-from dimmagen.locking import STATE, exclusive
-from dimmagen.pairset import PairSet, Side
+from dimmagen.images import codec
 from dimmagen.sources import SOURCES
 
 DONE, BEGUN = "export.json", ".export-begun.json"
@@ -232,9 +233,9 @@ def _picture(pairs: PairSet, row: dict, side: Side, store: str) -> bytes:
     data = pairs.data(row, side)
     if store != "jpg" and row[f"{side}_member"].endswith(".png"):
         return data
-    pixels, _ = images.decode_rgb8(data)
+    pixels, _ = codec.decode_rgb8(data)
     if store != "jpg":
-        return images.encode_png(pixels)
+        return codec.encode_png(pixels)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
     return stream.getvalue()

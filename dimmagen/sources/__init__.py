@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dimmagen import storage
-from dimmagen.errors import UsageError
+from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
 from dimmagen.sources.base import Source
 from dimmagen.sources.clic import Clic
 from dimmagen.sources.coco import Coco

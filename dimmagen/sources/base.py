@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from dimmagen import images
-from dimmagen.rules import ACCEPTED, Facts, Verdict, rejected
+from dimmagen.images import codec
+from dimmagen.sources.rules import ACCEPTED, Facts, Verdict, rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,14 @@ class Examined:
         frame: empty for a picture, `first` or `last` for a frame.
         verdict: of the source's rule, or of what could not be decoded.
         facts: of the candidate's file; None when not even its size could be read.
-        white_border: measured share (see :func:`dimmagen.rules.white_border`), None where it was not.
+        white_border: measured share (see :func:`dimmagen.sources.rules.white_border`), None where it was not.
         pixels: uint8 (H, W, 3) light picture; None when rejected.
         transform, extension: of the light picture; empty when rejected.
     """
 
     frame: str
     verdict: Verdict
-    facts: images.PictureFacts | None = None
+    facts: codec.PictureFacts | None = None
     white_border: float | None = None
     pixels: np.ndarray | None = None
     transform: str = ""
@@ -72,8 +72,8 @@ class StillSource:
     name: str
     title: str
     terms: str
-    extensions: tuple[str, ...] = images.PICTURE_EXTENSIONS
-    max_bytes = images.MAX_BYTES
+    extensions: tuple[str, ...] = codec.PICTURE_EXTENSIONS
+    max_bytes = codec.MAX_BYTES
     frames: tuple[str, ...] = ("",)
 
     def judge_name(self, name: str) -> Verdict:
@@ -92,13 +92,13 @@ class StillSource:
 
     def examine(self, data: bytes) -> list[Examined]:
         try:
-            facts = images.read_facts(data)
+            facts = codec.read_facts(data)
             # The size is in the header: most of what is rejected need not be decoded.
             verdict = self.rule(Facts(facts.width, facts.height))
             if not verdict.accepted:
                 return [Examined("", verdict, facts)]
-            pixels, facts = images.decode_rgb8(data)
-        except images.PictureError as error:
+            pixels, facts = codec.decode_rgb8(data)
+        except codec.PictureError as error:
             return [Examined("", rejected(error.rule, error.reason))]
         white = self.white_border(pixels)
         verdict = self.rule(Facts(facts.width, facts.height, white))
@@ -109,10 +109,10 @@ class StillSource:
         return [Examined("", verdict, facts, white, pixels, transform, extension)]
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
-        return self.reduce(images.decode_rgb8(data)[0])[0]
+        return self.reduce(codec.decode_rgb8(data)[0])[0]
 
 
-def _after(facts: images.PictureFacts, step: str) -> tuple[str, str]:
+def _after(facts: codec.PictureFacts, step: str) -> tuple[str, str]:
     """Transform and extension of the light picture when a step follows the decoding."""
     if not step:
         return facts.transform, facts.extension

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dimmagen import images, rules
+from dimmagen.images import codec
+from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
 
@@ -27,6 +28,6 @@ def reduce_and_crop(pixels: np.ndarray, side: int) -> tuple[np.ndarray, str]:
     if (height, width) == (side, side):
         return pixels, ""
     scale = side / min(height, width)
-    pixels = images.resize(pixels, max(side, round(width * scale)), max(side, round(height * scale)))
+    pixels = codec.resize(pixels, max(side, round(width * scale)), max(side, round(height * scale)))
     top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
     return np.ascontiguousarray(pixels[top : top + side, left : left + side]), f"reduce{side}"

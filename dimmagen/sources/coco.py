@@ -1,6 +1,6 @@
 """COCO 2017 unlabeled: everyday photos, of which those of at least 500x500 are taken."""
 
-from dimmagen import rules
+from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
 

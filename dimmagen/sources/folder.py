@@ -1,6 +1,6 @@
 """Any folder or archive of photos: whatever is large enough to train on."""
 
-from dimmagen import rules
+from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
 

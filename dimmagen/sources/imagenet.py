@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dimmagen import rules
+from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
 

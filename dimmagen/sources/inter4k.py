@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dimmagen import images, rules
-from dimmagen.sources import video
+from dimmagen.images import codec
+from dimmagen.sources import rules, video
 from dimmagen.sources.base import Examined
 
 SCALE = 0.3
@@ -23,7 +23,7 @@ class Inter4k:
     def examine(self, data: bytes) -> list[Examined]:
         try:
             first, last = video.first_frame(data), video.last_frame(data)
-        except images.PictureError as error:
+        except codec.PictureError as error:
             return [Examined(frame, rules.rejected(error.rule, error.reason)) for frame in self.frames]
         examined = [_examine_frame("first", first)]
         if last.time == first.time:
@@ -36,9 +36,9 @@ class Inter4k:
         return _reduce(decode(data).pixels)
 
 
-def _facts(frame: video.Frame) -> images.PictureFacts:
+def _facts(frame: video.Frame) -> codec.PictureFacts:
     height, width, _ = frame.pixels.shape
-    return images.PictureFacts(width, height, "video", frame.pixel_format, "frame-x0.3", "png")
+    return codec.PictureFacts(width, height, "video", frame.pixel_format, "frame-x0.3", "png")
 
 
 def _examine_frame(name: str, frame: video.Frame) -> Examined:
@@ -52,4 +52,4 @@ def _examine_frame(name: str, frame: video.Frame) -> Examined:
 
 def _reduce(pixels: np.ndarray) -> np.ndarray:
     height, width, _ = pixels.shape
-    return images.resize(pixels, max(1, round(width * SCALE)), max(1, round(height * SCALE)))
+    return codec.resize(pixels, max(1, round(width * SCALE)), max(1, round(height * SCALE)))

@@ -1,6 +1,6 @@
 """LOL: the light halves of its training pairs. No dark picture is opened, and none of the test split."""
 
-from dimmagen import rules
+from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
 _DARK_FOLDERS = {"low"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import skimage
 
-from dimmagen import rules
+from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
 # The natural photos; motorcycle_right shows the scene of motorcycle_left from a hand's breadth aside.

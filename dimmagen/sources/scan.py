@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from dimmagen import images
-from dimmagen.errors import DimmagenError, UnavailableError, UsageError
-from dimmagen.rules import Verdict, rejected
+from dimmagen.core import hashing
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
+from dimmagen.core.threads import ordered_map
+from dimmagen.images import codec
 from dimmagen.sources import SourceSpec
+from dimmagen.sources.archives import Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
-from dimmagen.sources.places import Entry, list_entries, read_entry
-from dimmagen.sources.scenes import SAME_SCENE_BITS, Scenes
-from dimmagen.threads import ordered_map
+from dimmagen.sources.rules import Verdict, rejected
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
             Seen(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)
             for frame in source.frames
         ]
-    sha256 = images.sha256(data)
+    sha256 = hashing.sha256(data)
     seen = []
     for examined in source.examine(data):
         distance = None
@@ -168,11 +169,11 @@ def _with_light(row: CatalogRow, examined: Examined, data: bytes) -> CatalogRow:
     """The facts of the light picture as it is stored: the original bytes, or a lossless PNG."""
     pixels = examined.pixels
     assert pixels is not None
-    stored = data if examined.transform == "verbatim" else images.encode_png(pixels)
+    stored = data if examined.transform == "verbatim" else codec.encode_png(pixels)
     return replace(
         row,
         light_width=pixels.shape[1],
         light_height=pixels.shape[0],
         light_bytes=len(stored),
-        light_sha256=images.sha256(stored),
+        light_sha256=hashing.sha256(stored),
     )

@@ -9,8 +9,8 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
-from dimmagen import images
-from dimmagen.images import PictureError
+from dimmagen.images import codec
+from dimmagen.images.codec import PictureError
 
 # Only containers of video: a playlist under a clip's name could name other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
@@ -85,10 +85,10 @@ def _opened(data: bytes) -> av.container.InputContainer:
         container.close()
         raise PictureError("unreadable", "the clip has no video stream")
     stream = container.streams.video[0]
-    if stream.width * stream.height > images.MAX_PIXELS:
+    if stream.width * stream.height > codec.MAX_PIXELS:
         container.close()
         size = f"{stream.width}x{stream.height}"
-        raise PictureError("too-large", f"{size} is more than {images.MAX_PIXELS} pixels")
+        raise PictureError("too-large", f"{size} is more than {codec.MAX_PIXELS} pixels")
     return container
 
 

@@ -5,7 +5,7 @@ import pytest
 from skimage import data
 
 from dimmagen.cli import cli, main
-from dimmagen.images import encode_png
+from dimmagen.images.codec import encode_png
 from tests.cli.quick_training import QUICK
 from tests.dataset_helpers import make, write_photos
 

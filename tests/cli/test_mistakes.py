@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from dimmagen.cli import main
-from dimmagen.jobs.derive import make_merge
-from dimmagen.pairset import open_pairs
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.generate.derive import make_merge
 from tests.dataset_helpers import make, write_photos
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from dimmagen.cli import main
 from dimmagen.cli.peek import picture_text
-from dimmagen.pairset import open_pairs
+from dimmagen.dataset.reader import open_pairs
 
 
 def peek(capsys, *arguments):

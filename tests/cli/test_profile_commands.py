@@ -10,8 +10,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from dimmagen.cli import main
-from dimmagen.profiles import mdn_fit
-from dimmagen.profiles.profile import open_profile
+from dimmagen.dimmers.mdn import fit
+from dimmagen.dimmers.profile import open_profile
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_a_failed_import_leaves_no_profile(run, shared_data, tmp_path):
 
 
 def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, monkeypatch, tmp_path):
-    monkeypatch.setattr(mdn_fit.fit_network, "__defaults__", (0, lambda done: None, 40))
+    monkeypatch.setattr(fit.fit_network, "__defaults__", (0, lambda done: None, 40))
     code, out, err = run("fit", "--pairs", phone, "--out", "my-phone")
     assert code == 0
     assert "Note: pair 2 is shifted by +2.0" in err
@@ -118,7 +118,7 @@ def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, mon
 def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(
     run, phone, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(mdn_fit.fit_network, "__defaults__", (0, lambda done: None, 40))
+    monkeypatch.setattr(fit.fit_network, "__defaults__", (0, lambda done: None, 40))
     assert run("fit", "--pairs", phone, "--out", "my-phone")[0] == 0
     before = open_profile("my-phone").fingerprint
     code, out, _ = run("fit", "--pairs", phone, "--out", "my-phone")
@@ -136,7 +136,7 @@ def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(
 
 
 def _draw(model):
-    from dimmagen.dimming import Dimmer
+    from dimmagen.dimmers.dimmer import Dimmer
 
     return Dimmer(model, "test", "").draw("photo")
 

@@ -7,11 +7,11 @@ from click.testing import CliRunner
 from simulated_camera import SimulatedCamera, simulated_light
 
 from dimmagen.cli.profile_evaluate import profile_evaluate
-from dimmagen.errors import UsageError
+from dimmagen.core.errors import UsageError
+from dimmagen.dimmers.profile import Profile, open_profile
+from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.evaluation.realism import pairs_fitted_on
-from dimmagen.images import encode_png
-from dimmagen.profiles.pairs import load_pairs
-from dimmagen.profiles.profile import Profile, open_profile
+from dimmagen.images.codec import encode_png
 
 
 @pytest.fixture(scope="module")

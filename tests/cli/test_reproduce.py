@@ -7,8 +7,8 @@ import pytest
 
 from dimmagen import assert_same_dataset
 from dimmagen.cli import main
-from dimmagen.pairset import open_pairs
-from dimmagen.profiles.closed_form import LinearModel
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dimmers.closed_form import LinearModel
 from tests.dataset_helpers import write_photos
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dimmagen.cli import cli
-from dimmagen.recipes import command_words, load_recipe
+from dimmagen.cli.recipes import command_words, load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 

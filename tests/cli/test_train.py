@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dimmagen.errors import DimmagenError
-from dimmagen.images import decode_rgb8
+from dimmagen.core.errors import DimmagenError
+from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
 
 VGG = ("--crop", "32", "--validation-photos", "2")
@@ -51,9 +51,9 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
         seen["validated"] |= {pair.name for pair in pairs}
         return 1.0
 
-    monkeypatch.setattr("dimmagen.training.loop.optimise", optimise)
-    monkeypatch.setattr("dimmagen.training.loop.validate", validate)
-    monkeypatch.setattr("dimmagen.training.state.TrainState.save", lambda *_: None)
+    monkeypatch.setattr("dimmagen.enhance.loop.optimise", optimise)
+    monkeypatch.setattr("dimmagen.enhance.loop.validate", validate)
+    monkeypatch.setattr("dimmagen.enhance.state.TrainState.save", lambda *_: None)
     monkeypatch.setattr("dimmagen.cli.train.RunFolder.header", lambda *_: {"iteration": 4, "best_psnr": 1.0,
                                                                           "best_iteration": 4})  # fmt: skip
     words = ["finetune", "--from", "network", "--pairs", "pairs", "--out", "held", "--iterations", 4, *QUICK]
@@ -100,7 +100,7 @@ def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
     words = ["train", "--shards", "shards", "--out", "distance", "--crop", 32, "--validation-photos", 1,
              "--iterations", 2]  # fmt: skip
     for weight, expected in ((1, 0), (1, 0), (2, 2)):
-        monkeypatch.setattr("dimmagen.training.session.load_lpips", lambda *_, w=weight: Distance(w))
+        monkeypatch.setattr("dimmagen.enhance.session.load_lpips", lambda *_, w=weight: Distance(w))
         code, _, err = run(*words)
         assert code == expected
     assert "lpips_sha256 was 1, is 2" in err
@@ -109,7 +109,7 @@ def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
 def test_a_command_that_failed_at_its_first_batch_may_be_mended(run, monkeypatch):
     words = ["train", "--shards", "shards", "--out", "mended", "--iterations", 1, *FEW]
     with monkeypatch.context() as patch:
-        patch.setattr("dimmagen.training.loop.optimise", _fail)
+        patch.setattr("dimmagen.enhance.loop.optimise", _fail)
         assert run(*words)[0] == 1
     code, _, err = run(*words, "--seed", 5)
     assert code == 0, err
@@ -158,7 +158,7 @@ def test_a_ladder_of_lightness_and_its_sheet(run, tmp_path):
 def test_the_lightness_of_another_picture(run, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "dimmagen.enhancing.Enhancer.enhance", lambda self, dark, wanted: asked.append(wanted) or dark
+        "dimmagen.enhance.enhancer.Enhancer.enhance", lambda self, dark, wanted: asked.append(wanted) or dark
     )
     assert (
         run(

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from dimmagen.evaluation import metrics
+from dimmagen.dimmers.real_pairs import Pair
 from dimmagen.evaluation.protocol import PLAIN_METRICS, as_json, choose_metrics, mean_scores, score
-from dimmagen.evaluation.sheet import sheet
-from dimmagen.profiles.pairs import Pair
+from dimmagen.images.sheets import image_grid
+from dimmagen.metrics import image
 
 
 class Flat:
@@ -26,7 +26,7 @@ def scored():
         Pair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), level, np.uint8), "", "")
         for name, level in (("a", 100), ("b", 180))
     ]
-    return list(score(Flat(), pairs, {"psnr": metrics.psnr}, fixed_lightness=0.2))
+    return list(score(Flat(), pairs, {"psnr": image.psnr}, fixed_lightness=0.2))
 
 
 def psnr_of(error):
@@ -80,7 +80,7 @@ def test_only_the_metrics_asked_for_are_computed():
 
 def test_a_sheet_reduces_large_pictures_and_never_enlarges():
     large, small = np.zeros((400, 1000, 3), np.uint8), np.zeros((10, 20, 3), np.uint8)
-    drawn = sheet([[("large", large), ("small", small)]])
+    drawn = image_grid([[("large", large), ("small", small)]])
     black = (drawn == 0).all(axis=2)
     assert black[:, :330].any(axis=0).sum() == 320
     assert black[30:, 330:].any(axis=0).sum() <= 20

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 from simulated_camera import SimulatedCamera, simulated_light
 
-from dimmagen import randomness
-from dimmagen.dimming import Dimmer, Draw
-from dimmagen.errors import UsageError
+from dimmagen.core import keyed_random
+from dimmagen.core.errors import UsageError
+from dimmagen.dimmers.dimmer import Dimmer, Draw
+from dimmagen.dimmers.real_pairs import Pair, load_pairs
 from dimmagen.evaluation.realism import MODES, REAL, dump, evaluate, match_gamma
 from dimmagen.evaluation.realism_report import html_report
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, as_json, best_dimmers, summarise
-from dimmagen.profiles.pairs import Pair, load_pairs
-from dimmagen.profiles.realism import Reference, measure
-from dimmagen.profiles.realism.measures import Measured
+from dimmagen.metrics.realism import Reference, measure
+from dimmagen.metrics.realism.measures import Measured
 
 CAMERA = SimulatedCamera()
 
@@ -37,7 +37,7 @@ class SimulatedModel:
     exposure_spread: float = 0.0
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        own = np.exp(self.spread * randomness.normal(draw.noise_seed, "", 0, "own"))
+        own = np.exp(self.spread * keyed_random.normal(draw.noise_seed, "", 0, "own"))
         mean = self.camera.mean * light.mean() / 128 * draw.gamma**self.power * draw.exposure * own
         return replace(self.camera, mean=mean).shoot(light, draw.noise_seed)
 
@@ -132,7 +132,7 @@ def test_gamma_is_found_for_a_mean_whatever_it_does_to_the_picture(power, mean, 
     light = simulated_light(5, 160, 160)
     model = dimmer(SimulatedModel(power=power, spread=0.3))
     gamma = match_gamma(model, light, "pair", index, mean, seed=0)
-    draw = Draw(gamma, 1.0, 1.0, randomness.bits63(0, "pair", index, "noise"))
+    draw = Draw(gamma, 1.0, 1.0, keyed_random.bits63(0, "pair", index, "noise"))
     assert model.dim(light, draw).mean() == pytest.approx(mean, rel=0.02)
 
 

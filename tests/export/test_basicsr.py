@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.writing import export_pairs
-from dimmagen.pairset import open_pairs
 
 PROGRAM = Path(__file__).with_name("basicsr_training.py")
 

@@ -7,15 +7,16 @@ import shutil
 import numpy as np
 import pytest
 
-from dimmagen import images
 from dimmagen.cli import main
-from dimmagen.errors import UsageError
+from dimmagen.core import hashing
+from dimmagen.core.errors import UsageError
+from dimmagen.dataset.reader import open_pairs
 from dimmagen.export import writing
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.split import find_scenes, split_pairs
 from dimmagen.export.writing import export_pairs
-from dimmagen.pairset import open_pairs
+from dimmagen.images import codec
 from tests.dataset_helpers import make
 
 
@@ -48,10 +49,10 @@ def test_dark_png_bytes_stay_and_light_pixels_stay(pairs, to):
     split = export_pairs(pairs, LAYOUTS["lol-v1"], to)
     for number, row in enumerate(split.train, 1):
         dark, light = (to / f"our485/{side}/{number:05d}.png" for side in ("low", "high"))
-        assert images.sha256(dark.read_bytes()) == row["dark_sha256"]
-        assert images.pixel_sha256(images.decode_rgb8(light.read_bytes())[0]) == row["light_pixel_sha256"]
+        assert hashing.sha256(dark.read_bytes()) == row["dark_sha256"]
+        assert codec.pixel_sha256(codec.decode_rgb8(light.read_bytes())[0]) == row["light_pixel_sha256"]
         if row["light_member"].endswith(".png"):
-            assert images.sha256(light.read_bytes()) == row["light_sha256"]
+            assert hashing.sha256(light.read_bytes()) == row["light_sha256"]
 
 
 def test_variants_share_one_light_file_and_alternative_folders_share_all(pairs, to):
@@ -92,7 +93,7 @@ def test_a_slightly_changed_copy_of_a_photo_is_the_same_scene(pairs, tmp_path):
     first, *others = seen.values()
     brighter = np.clip(first.astype(int) + 12, 0, 255).astype(np.uint8)
     for index, pixels in enumerate([first, brighter, *others]):
-        (folder / f"{index}.png").write_bytes(images.encode_png(pixels))
+        (folder / f"{index}.png").write_bytes(codec.encode_png(pixels))
     make(folder, tmp_path / "out")
     copied = open_pairs(tmp_path / "out")
     scenes = find_scenes(copied, workers=2)
@@ -173,7 +174,7 @@ def faults_of(layout, folder):
 def test_the_check_names_files_without_a_partner_or_of_another_size(pairs, to):
     export_pairs(pairs, LAYOUTS["lol-v1"], to)
     (to / "our485/low/00002.png").unlink()
-    small = images.encode_png(np.zeros((64, 80, 3), np.uint8))
+    small = codec.encode_png(np.zeros((64, 80, 3), np.uint8))
     (to / "our485/high/00003.png").unlink()
     (to / "our485/high/00003.png").write_bytes(small)
     (to / "our485/high/00004.png").unlink()
@@ -200,7 +201,7 @@ def test_the_check_reads_lists_and_lmdb_as_their_readers_do(pairs, to):
 def test_mirnets_check_refuses_pictures_that_are_no_larger_than_its_patch(to):
     for side in ("input", "groundtruth"):
         (to / "train" / side).mkdir(parents=True)
-        picture = images.encode_png(np.zeros((128, 200, 3), np.uint8))
+        picture = codec.encode_png(np.zeros((128, 200, 3), np.uint8))
         (to / "train" / side / "1.png").write_bytes(picture)
     assert "train/input/1.png: 200x128 is not larger than 128 pixels" in faults_of("mirnet", to)
 

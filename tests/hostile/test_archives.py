@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from skimage import data
 
-from dimmagen import images
 from dimmagen.cli import main
-from dimmagen.errors import DimmagenError
-from dimmagen.sources.places import list_entries, read_entry
+from dimmagen.core.errors import DimmagenError
+from dimmagen.images import codec
+from dimmagen.sources.archives import list_entries, read_entry
 
-PHOTO = images.encode_png(data.astronaut()[:300, :300].copy())
-OTHER = images.encode_png(data.coffee()[:300, :300].copy())
+PHOTO = codec.encode_png(data.astronaut()[:300, :300].copy())
+OTHER = codec.encode_png(data.coffee()[:300, :300].copy())
 ODD = b"caf\xe9\xff.png"
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dimmagen import images
-from dimmagen.images import PictureError, decode_rgb8
+from dimmagen.images import codec
+from dimmagen.images.codec import PictureError, decode_rgb8
 from dimmagen.sources import SOURCES
 
 GIB = 2**30
@@ -29,7 +29,7 @@ Image.new("RGB", (int(side), int(side) - 10)).save(path, kind, exif=exif, lossle
 """
 DECODE = """
 import sys
-from dimmagen.images import PictureError, decode_rgb8
+from dimmagen.images.codec import PictureError, decode_rgb8
 from tests.fuzzing import most_memory
 
 try:
@@ -62,14 +62,14 @@ def test_the_largest_picture_is_turned_upright_in_less_than_a_gibibyte(kind, sid
 
 def test_a_large_picture_is_copied_in_bands_without_a_seam(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (67, 50, 3), dtype=np.uint8)
-    monkeypatch.setattr(images, "_COPIED_PIXELS", 320)
-    np.testing.assert_array_equal(decode_rgb8(images.encode_png(pixels))[0], pixels)
+    monkeypatch.setattr(codec, "_COPIED_PIXELS", 320)
+    np.testing.assert_array_equal(decode_rgb8(codec.encode_png(pixels))[0], pixels)
 
 
 def with_chunk(kind, content):
     """A sound PNG with one more chunk behind its header."""
-    data = images.encode_png(np.zeros((300, 300, 3), np.uint8))
-    return data[:33] + images._chunk(kind, content) + data[33:]
+    data = codec.encode_png(np.zeros((300, 300, 3), np.uint8))
+    return data[:33] + codec._chunk(kind, content) + data[33:]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_more_data_than_the_picture_has_is_not_unpacked(tmp_path):
     """The rows of 300x300 and behind them 400 megabytes of zeros."""
     packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(bytes(1_000_000)) for _ in range(400)) + packer.flush()
-    sound = images.encode_png(np.zeros((300, 300, 3), np.uint8))
-    (tmp_path / "bomb").write_bytes(sound[:33] + images._chunk(b"IDAT", rows) + sound[-12:])
+    sound = codec.encode_png(np.zeros((300, 300, 3), np.uint8))
+    (tmp_path / "bomb").write_bytes(sound[:33] + codec._chunk(b"IDAT", rows) + sound[-12:])
     told, memory = decoded(tmp_path / "bomb")
     assert told in ("verbatim 300 300 3", "unreadable")
     assert memory < 200_000_000
@@ -96,13 +96,13 @@ def test_more_data_than_the_picture_has_is_not_unpacked(tmp_path):
 @pytest.mark.parametrize("source", [name for name in SOURCES if name != "inter4k"])
 def test_a_picture_of_extreme_shape_is_a_row_with_its_size_as_the_reason(source, size):
     width, height = size
-    (examined,) = SOURCES[source].examine(images.encode_png(np.zeros((height, width, 3), np.uint8)))
+    (examined,) = SOURCES[source].examine(codec.encode_png(np.zeros((height, width, 3), np.uint8)))
     assert not examined.verdict.accepted
     assert f"{width}x{height}" in examined.verdict.reason
 
 
 def test_a_long_strip_that_the_rules_accept_keeps_its_size_or_is_cropped():
-    strip = images.encode_png(np.zeros((512, 60_000, 3), np.uint8))
+    strip = codec.encode_png(np.zeros((512, 60_000, 3), np.uint8))
     assert SOURCES["folder"].examine(strip)[0].pixels.shape == (512, 60_000, 3)
     assert SOURCES["clic"].examine(strip)[0].pixels.shape == (512, 512, 3)
 
@@ -117,7 +117,7 @@ def test_frames_of_a_file_that_holds_hundreds_are_counted_and_not_decoded():
 
 
 def test_a_webp_may_be_less_large_than_other_pictures_as_it_takes_more_memory(monkeypatch):
-    monkeypatch.setattr(images, "_MAX_WEBP_PIXELS", 400)
+    monkeypatch.setattr(codec, "_MAX_WEBP_PIXELS", 400)
     files = {}
     for kind in ("WEBP", "PNG"):
         buffer = io.BytesIO()

@@ -13,25 +13,25 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.sources.test_mixhq import build
 
-from dimmagen import images, mixhq
-from dimmagen.dimming import Dimmer
-from dimmagen.errors import DimmagenError
-from dimmagen.jobs.resume import OutFolder
-from dimmagen.lights import MIXHQ_CATALOG, MixHQLights
-from dimmagen.manifest import Manifest, Run, fingerprint, root_hash
-from dimmagen.pairset import open_pairs
-from dimmagen.profiles import profile as profiles
-from dimmagen.recorded import recorded_dimmer
-from dimmagen.shards.checking import check_pair_shard
-from dimmagen.shards.parquet import read_rows
-from dimmagen.shards.schema import PAIR_SCHEMA
-from dimmagen.sources import parse_specs
+from dimmagen.core import hashing
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.parquet import read_rows
+from dimmagen.dataset.checking import check_pair_shard
+from dimmagen.dataset.manifest import Manifest, Run, fingerprint, root_hash
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dimmers import profile as profiles
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.enhance.checkpoints import BEST, load_network
+from dimmagen.generate.from_manifest import recorded_dimmer
+from dimmagen.generate.resume import OutFolder
+from dimmagen.sources import mixhq, parse_specs
+from dimmagen.sources.light_images import MIXHQ_CATALOG, MixHQLights
 from dimmagen.sources.scan import list_candidates
-from dimmagen.training.checkpoints import BEST, load_network
 from tests import fuzzing
 from tests.dataset_helpers import make, write_photos
-from tests.test_mixhq import build
 
 MUTATIONS = 150
 VALUES = [
@@ -190,7 +190,7 @@ def forge(out, change):
     nullable = pa.schema([pa.field(field.name, field.type) for field in PAIR_SCHEMA])
     pq.write_table(pa.Table.from_pylist(rows, schema=nullable), out / entry["name"], store_schema=False)
     data = (out / entry["name"]).read_bytes()
-    entry.update(bytes=len(data), sha256=images.sha256(data))
+    entry.update(bytes=len(data), sha256=hashing.sha256(data))
     loaded = Manifest.model_validate_json(json.dumps(manifest))
     manifest["root_hash"] = root_hash([*loaded.shards, *loaded.files])
     (out / "manifest.json").write_text(json.dumps(manifest))
@@ -248,8 +248,8 @@ class Payload:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A trained network's file, small."""
-    from dimmagen.training.checkpoints import RunFolder
-    from dimmagen.training.unet import Brightener
+    from dimmagen.enhance.checkpoints import RunFolder
+    from dimmagen.enhance.network import Brightener
 
     run = RunFolder(tmp_path_factory.mktemp("run"))
     network = Brightener("compact")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dimmagen.images import PictureError
+from dimmagen.images.codec import PictureError
 from dimmagen.sources import SOURCES, video
 
 RATE = 24

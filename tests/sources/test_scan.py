@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 from skimage import data as photos
 
-from dimmagen import images, sources
-from dimmagen.errors import UsageError
+from dimmagen import sources
+from dimmagen.core import hashing
+from dimmagen.core.errors import UsageError
+from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, parse_specs
 from dimmagen.sources.scan import list_candidates, scan
 
@@ -56,7 +58,7 @@ def test_every_candidate_gets_one_row_with_a_verdict_and_a_reason(mixed_folder):
     ]
     for row in rows:
         assert bool(row.reason) is not row.accepted
-        assert row.sha256 == images.sha256((mixed_folder / row.name).read_bytes())
+        assert row.sha256 == hashing.sha256((mixed_folder / row.name).read_bytes())
         assert row.key == f"folder-{row.sha256[:16]}"
     duplicate = rows[2]
     assert duplicate.reason == "has the same bytes as a.png"
@@ -117,7 +119,7 @@ def test_clic_is_reduced_by_its_short_side_and_cropped_in_the_middle(tmp_path):
     light = sources.SOURCES["clic"].light((folder / "wide.png").read_bytes(), "")
     assert abs(float(light[:, 0].mean()) - 255 / 4) < 2  # the middle half of the gradient
     assert abs(float(light[:, -1].mean()) - 255 * 3 / 4) < 2
-    assert images.sha256(images.encode_png(light)) == wide.light_sha256
+    assert hashing.sha256(codec.encode_png(light)) == wide.light_sha256
 
 
 def test_lol_takes_lights_only_and_opens_no_dark_picture(tmp_path):

@@ -1,0 +1,1 @@
+"""Executors: run jobs in this process or on Ray actors. They know nothing of what a job does."""

@@ -1,0 +1,15 @@
+"""Executors: run jobs in this process or on Ray actors. They know nothing of what a job does.
+
+Both take a function that builds a worker, and call the worker once a job. Only jobs and records travel: no
+pixel enters Ray's object store.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+Job = TypeVar("Job", contravariant=True)
+Record = TypeVar("Record", covariant=True)
+
+
+class Worker(Protocol[Job, Record]):
+    def __call__(self, job: Job, on_pair: Callable[[], None]) -> Record: ...

@@ -1,0 +1,346 @@
+"""The Ray actors of one run, and the loop that gives them jobs and takes what they answer.
+
+A job is given only to an actor that has a place in the cluster and has built its worker; the others wait for
+a processor, and a node that joins starts them. Ray is not asked to restart actors or to repeat calls: it
+would keep a job with its actor until that has a place again, which on a full cluster is never. Here a lost
+actor is replaced by a new one, and its job goes to whoever is free first.
+"""
+
+import ctypes
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.executors.base import Worker
+from dimmagen.core.executors.ray_cluster import Share, Watch, connected_ray
+
+# A job that outlives this many deaths of its worker is not killed by chance.
+DEATHS_A_JOB = 3
+_POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 5.0  # until the user is told that workers wait
+_SMALLEST_SHARE = Share()
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """A job that is not done: how often its worker was lost, and the pairs of it that were told."""
+
+    job: Any
+    deaths: int = 0
+    pairs: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """One actor; `place` names its node once it has one, `task` is what it works at."""
+
+    actor: Any
+    place: str = ""
+    task: _Task | None = None
+    asked: bool = False  # how far it is
+
+
+class _Tasks:
+    """New jobs in their order, and before them those whose worker was lost."""
+
+    def __init__(self, jobs: Iterable) -> None:
+        self._new = map(_Task, jobs)
+        self._waiting: deque[_Task] = deque()
+
+    def waiting(self, limit: int) -> int:
+        """How many wait, up to a limit; no more than that are taken from the plan."""
+        self._waiting.extend(islice(self._new, max(0, limit - len(self._waiting))))
+        return min(limit, len(self._waiting))
+
+    def take(self) -> _Task:
+        return self._waiting.popleft()
+
+    def put_back(self, task: _Task) -> None:
+        self._waiting.appendleft(task)
+
+
+class _LostError(Exception):
+    """The actor, its node or the way to it is gone."""
+
+
+class Crew:
+    """See the module.
+
+    Args:
+        ray: connected.
+        build_worker: picklable; called once in each actor.
+        jobs: picklable, each with a `name`.
+        on_pairs: told how many pairs were made since the last call; less than none if a worker was lost whose
+            pairs must be made again.
+        workers: number of actors, fewer if there are fewer jobs; None for one a processor of the cluster.
+        on_cluster: whether errors must say on which node they happened.
+        share: of a node that each actor takes.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        build_worker: Callable,
+        jobs: Iterable,
+        on_pairs: Callable[[int], None],
+        workers: int | None,
+        on_cluster: bool,
+        share: Share,
+    ) -> None:
+        self._ray = ray
+        self._build_worker = build_worker
+        self._tasks = _Tasks(jobs)
+        self._on_pairs = on_pairs
+        self._workers = workers
+        self._on_cluster = on_cluster
+        self._watch = Watch(ray)
+        self._share = share
+        self._actor_class = ray.remote(
+            num_cpus=share.processors,
+            num_gpus=share.gpus,
+            scheduling_strategy="SPREAD",
+            concurrency_groups={"status": 1},
+        )(_Actor)
+        self._members: set[_Member] = set()
+        self._idle: list[_Member] = []
+        self._calls: dict[Any, Callable[[Any], None]] = {}  # and what takes the answer of each
+        self._finished: list[tuple[Any, Any]] = []
+        self._lost_starts = 0
+        self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
+
+    def work(self) -> Iterator[tuple[Any, Any]]:
+        """Do all jobs; yields (job, record) as they finish.
+
+        Raises:
+            DimmagenError: a job or the building of a worker raised it, a job lost its worker more than
+                `DEATHS_A_JOB` times, or the cluster is lost.
+        """
+        self._watch.begin()
+        try:
+            yield from self._work()
+        finally:
+            self._watch.end()
+
+    def _work(self) -> Iterator[tuple[Any, Any]]:
+        next_poll = time.monotonic() + _POLL_SECONDS
+        while self._working() or self._tasks.waiting(1):
+            self._hire()
+            for call in self._answered():
+                self._calls.pop(call)(call)
+            self._give_jobs()
+            if time.monotonic() >= next_poll:
+                self._watch.look()
+                self._ask_how_far()
+                self._tell_who_waits()
+                next_poll = time.monotonic() + _POLL_SECONDS
+            finished, self._finished = self._finished, []
+            yield from finished
+
+    def _working(self) -> list[_Member]:
+        return [member for member in self._members if member.task]
+
+    def _hire(self) -> None:
+        """Have as many actors as there are jobs for, up to the limit."""
+        limit = self._workers or max(1, self._watch.room(self._share))
+        if len(self._members) >= limit:
+            return
+        for _ in range(len(self._members), min(limit, len(self._working()) + self._tasks.waiting(limit))):
+            member = _Member(self._actor_class.remote())
+            self._members.add(member)
+            self._calls[member.actor.place.remote()] = partial(self._take_place, member)
+
+    def _answered(self) -> list:
+        """Calls that are answered; waits for the first one, but not for long."""
+        first, rest = self._ray.wait(list(self._calls), timeout=_POLL_SECONDS)
+        if first and rest:
+            first += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return first
+
+    def _take_place(self, member: _Member, call: Any) -> None:
+        try:
+            member.place = self._answer(member, call)
+        except _LostError as error:
+            self._count_lost_start(error)
+        else:
+            start = member.actor.start.remote(self._build_worker)
+            self._calls[start] = partial(self._take_start, member)
+
+    def _take_start(self, member: _Member, call: Any) -> None:
+        try:
+            self._answer(member, call)
+        except _LostError as error:
+            self._count_lost_start(error)
+        else:
+            self._lost_starts = 0
+            self._idle.append(member)
+
+    def _count_lost_start(self, error: _LostError) -> None:
+        self._lost_starts += 1
+        if self._lost_starts > DEATHS_A_JOB * (1 + len(self._members)):
+            raise DimmagenError(
+                f"no worker can start: {self._lost_starts} were lost one after the other ({error})",
+                "see whether the memory of the nodes suffices, and give fewer --workers or --executor serial",
+            ) from error
+
+    def _give_jobs(self) -> None:
+        while self._idle and self._tasks.waiting(1):
+            member = self._idle.pop()
+            member.task = self._tasks.take()
+            self._calls[member.actor.run.remote(member.task.job)] = partial(self._take_record, member)
+
+    def _take_record(self, member: _Member, call: Any) -> None:
+        task, member.task = member.task, None
+        assert task is not None
+        try:
+            record, pairs = self._answer(member, call)
+        except _LostError as error:
+            self._on_pairs(-task.pairs)
+            task.pairs = 0
+            task.deaths += 1
+            if task.deaths > DEATHS_A_JOB:
+                raise DimmagenError(
+                    f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
+                    "run the same command again to go on, with fewer --workers if the memory ran out, or "
+                    "with --executor serial to see where a library crashes; complete shards stay valid",
+                ) from error
+            self._tasks.put_back(task)
+        else:
+            self._on_pairs(pairs - task.pairs)
+            self._idle.append(member)
+            self._finished.append((task.job, record))
+
+    def _ask_how_far(self) -> None:
+        for member in self._members:
+            if member.task and not member.asked:
+                member.asked = True
+                call = member.actor.pairs_made.options(concurrency_group="status").remote()
+                self._calls[call] = partial(self._take_pairs, member, member.task)
+
+    def _take_pairs(self, member: _Member, task: _Task, call: Any) -> None:
+        member.asked = False
+        try:
+            pairs = self._ray.get(call)
+        except self._ray.exceptions.RayError:
+            return  # the call of the job will tell
+        if member.task is task:
+            self._on_pairs(pairs - task.pairs)
+            task.pairs = pairs
+
+    def _answer(self, member: _Member, call: Any) -> Any:
+        """What an actor answered. Raises what its worker raised, or _LostError if the actor is gone."""
+        try:
+            return self._ray.get(call)
+        except self._ray.exceptions.RayTaskError as error:
+            if not isinstance(error.cause, DimmagenError):
+                raise
+            if not self._on_cluster:
+                raise error.cause from None
+            raise type(error.cause)(f"on node {member.place}: {error.cause}") from None
+        except self._ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            if getattr(error, "actor_init_failed", False):
+                raise DimmagenError(
+                    f"a node cannot load dimmagen ({reason})", "install the same dimmagen on every node"
+                ) from error
+            self._members.discard(member)
+            self._ray.kill(member.actor)  # it may live on behind a broken network
+            raise _LostError(reason) from error
+
+    def _tell_who_waits(self) -> None:
+        """Once in a run, so that no one wonders why nothing happens."""
+        waiting = sum(not member.place for member in self._members)
+        if not waiting or time.monotonic() < self._patience_ends:
+            return
+        self._patience_ends = float("inf")
+        print(
+            f"{waiting} of {len(self._members)} workers wait for {self._share}; the Ray cluster has "
+            f"{self._watch.room(Share())}. They start as soon as there is room or a node joins.",
+            file=sys.stderr,
+        )
+
+
+class _Actor:
+    """Runs in a Ray worker process; one thread works, another answers how far it is."""
+
+    def __init__(self) -> None:
+        _die_with_parent()
+        self.worker: Any = None
+        self.made = 0
+
+    def place(self) -> str:
+        """The node, by a name that its owner knows."""
+        import ray
+
+        return f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
+
+    def start(self, build_worker: Callable) -> None:
+        try:
+            self.worker = build_worker()
+        except DimmagenError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise DimmagenError(f"no worker could be built ({reason})", "see to the installation") from error
+
+    def run(self, job: Any) -> tuple[Any, int]:
+        """The job's record and the number of its pairs."""
+        self.made = 0
+        return self.worker(job, self._count), self.made
+
+    def _count(self) -> None:
+        self.made += 1
+
+    def pairs_made(self) -> int:
+        """Of the job that it works at."""
+        return self.made
+
+
+def _die_with_parent() -> None:
+    """Ray's processes on a node end together; a busy actor would finish its job first, and could write into a
+    folder that another run has taken over."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_ray(
+    build_worker: Callable[[], Worker],
+    jobs: Iterable,
+    on_pairs: Callable[[int], None],
+    workers: int | None,
+    address: str | None = None,
+    share: Share = _SMALLEST_SHARE,
+) -> Iterator[tuple[Any, Any]]:
+    """Do the jobs on Ray actors, one job an actor at a time; yields (job, record) as they finish.
+
+    The job of an actor that dies is done again by another one; an error inside a job ends the run.
+
+    Args:
+        build_worker: picklable; called once in each actor.
+        jobs: picklable, each with a `name`.
+        on_pairs: told how many pairs were made since the last call; less than none if pairs of a lost actor
+            must be made again.
+        workers: number of actors, but no more than jobs; None for as many as the cluster has room for, also
+            on nodes that join later.
+        address: of a running cluster; without it Ray is started on this machine and ended with the run.
+        share: of a node that each actor takes.
+
+    Raises:
+        UsageError: the cluster cannot be joined.
+        DimmagenError: what a job raised; or a job's actor died too often, or the cluster is lost.
+    """
+    jobs = iter(jobs)
+    if (first := next(jobs, None)) is None:
+        return
+    jobs = chain([first], jobs)
+    with connected_ray(workers and workers * share.processors, address) as ray:
+        crew = Crew(ray, build_worker, jobs, on_pairs, workers, address is not None, share)
+        yield from crew.work()

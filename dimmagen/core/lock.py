@@ -1,0 +1,93 @@
+"""One writer a folder: a lock that ends with the process that holds it, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+
+STATE = ".dimmagen"  # what a run keeps in its folder while it writes there
+_LOCK = "lock"
+_held: set[int] = set()  # descriptors of this process's locks
+
+
+def _let_go() -> None:
+    """In a forked process: a lock is its parent's, and must not outlive that."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+@contextmanager
+def exclusive(out: str, option: str) -> Iterator[None]:
+    """Keep other runs out of a folder for the time of the block; places behind a URL have no lock.
+
+    The folder is made where it is missing, and removed again if nothing was written to it.
+
+    Args:
+        out: folder or fsspec URL.
+        option: that names the folder on the command line, for the message.
+
+    Raises:
+        DimmagenError: another run is writing here.
+        UsageError: the folder cannot be made or written to.
+    """
+    if not storage.is_local(out):
+        yield
+        return
+    out = os.path.abspath(out)
+    is_new, state = not os.path.exists(out), os.path.join(out, STATE)
+    try:
+        descriptor = _lock(state)
+    except BlockingIOError:
+        raise DimmagenError(
+            f"another run is writing to {out}", f"wait until it ends, or choose another {option} folder"
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{out} cannot be written to: {error.strerror}", f"choose another {option} folder"
+        ) from None
+    _held.add(descriptor)
+    try:
+        yield
+    finally:
+        if descriptor in _held:  # not in a forked process
+            with suppress(FileNotFoundError):  # the folder itself was removed
+                os.unlink(os.path.join(state, _LOCK))
+            with suppress(OSError):
+                os.rmdir(state)  # unless a stopped run keeps its state there
+            if is_new:
+                with suppress(OSError):
+                    os.rmdir(out)
+            _held.remove(descriptor)
+            os.close(descriptor)
+
+
+def remove_stale_lock(out: str) -> None:
+    """Remove the lock of a run that was killed behind its last file; one that is held stays."""
+    if storage.is_local(out) and os.path.exists(os.path.join(out, STATE, _LOCK)):
+        with suppress(DimmagenError), exclusive(out, ""):
+            pass
+
+
+def _lock(state: str) -> int:
+    """The descriptor of a locked file, locked while it is open. BlockingIOError when it is taken."""
+    path = os.path.join(state, _LOCK)
+    while True:
+        os.makedirs(state, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass  # the run that held it has just ended and removed it: take a new one
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)

@@ -1,0 +1,120 @@
+"""Parquet files whose bytes depend on the rows and the pyarrow version alone.
+
+Rows are written and read in groups, so that a table of millions is never in memory as a whole.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError
+
+GROUP_ROWS = 65_536
+_BATCH_ROWS = 4096  # as Python objects at a time
+
+
+class _Hashed:
+    """A file to write to, which knows the size and the SHA-256 of what went through it."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self._file.write(data)
+        self.digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None: ...
+
+
+class Written(NamedTuple):
+    """A published parquet file: number of rows, size in bytes, SHA-256 (hex)."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def write_rows(path: str, rows: Iterable[Mapping], schema: pa.Schema) -> Written:
+    """Publish rows as one parquet file; nulls only where the schema allows them."""
+    rest, count = iter(rows), 0
+    with storage.atomic_writer(path) as file:
+        hashed = _Hashed(file)
+        options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
+        with pq.ParquetWriter(hashed, schema, **options) as writer:
+            group = _next_group(rest, schema)
+            while len(group) or not count:  # a table without a row has one empty group
+                writer.write_table(group, row_group_size=GROUP_ROWS)
+                count += len(group)
+                if len(group) < GROUP_ROWS:
+                    break
+                group = _next_group(rest, schema)
+    return Written(count, hashed.size, hashed.digest.hexdigest())
+
+
+def _next_group(rows: Iterator[Mapping], schema: pa.Schema) -> pa.Table:
+    batches = []
+    for _ in range(GROUP_ROWS // _BATCH_ROWS):
+        part = list(islice(rows, _BATCH_ROWS))
+        if not part:
+            break
+        batches.append(pa.RecordBatch.from_pylist(part, schema=schema))
+    return pa.Table.from_batches(batches, schema).combine_chunks()
+
+
+def iter_rows(path: str, schema: pa.Schema) -> Iterator[dict]:
+    """The rows of a parquet file, one after another; errors as :func:`read_table`, when they are met."""
+    with _told(path), storage.open_binary(path) as file:
+        for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
+            yield from _checked(path, pa.Table.from_batches([batch]), schema).to_pylist()
+
+
+def read_rows(path: str, schema: pa.Schema) -> list[dict]:
+    """All rows of a parquet file; see :func:`read_table`."""
+    return read_table(path, schema).to_pylist()
+
+
+def read_table(path: str, schema: pa.Schema) -> pa.Table:
+    """A parquet file as a table.
+
+    Raises:
+        DimmagenError: the file is missing, broken, has other columns than the schema, or lacks values.
+    """
+    with _told(path):
+        # Without threads: those of Arrow abort a process that ends before they do.
+        file = pq.ParquetFile(io.BytesIO(storage.read(path)), pre_buffer=False)
+        return _checked(path, file.read(use_threads=False), schema)
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise DimmagenError(f"{path} is missing", "make the data set again, or copy it again") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DimmagenError(f"{path} is not a readable parquet file ({error})", "copy it again") from error
+
+
+def _checked(path: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
+    table.validate(full=True)  # offsets inside their buffers, text that is UTF-8
+    if table.schema.names != schema.names or table.schema.types != schema.types:
+        raise DimmagenError(f"{path} does not have the columns of a dimmagen {schema.names[0]} table")
+    if holes := [field.name for field in schema if not field.nullable and table[field.name].null_count]:
+        raise DimmagenError(f"{path} has rows without a value in {', '.join(holes)}", "copy it again")
+    return table

@@ -1,0 +1,252 @@
+"""Files that are either complete or absent, on a local disk or behind an fsspec URL.
+
+A local file is written under a temporary name in its own folder, flushed to the disk and renamed; elsewhere
+it is made locally and sent as one upload. Nothing is published when the writer fails. What S3 needs beyond
+fsspec is in :mod:`dimmagen.core.s3`; there, every function below raises UnavailableError when the last try of a
+request has failed, and RefusedError where credentials, rights or the bucket are missing.
+"""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from dimmagen.core import s3
+from dimmagen.core.errors import DimmagenError, UsageError
+
+_UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A seekable binary file that appears under `path` when the block ends without an exception.
+
+    Missing parent folders are made. Until then a local file is called `.<name>.<token>.<pid>.tmp`,
+    which :func:`remove_unfinished` recognises; the token is random, since two hosts may have the same pid.
+
+    Raises:
+        DimmagenError: the disk is full, or the place cannot be written.
+    """
+    filesystem, place = _open_filesystem(path)
+    local = isinstance(filesystem, LocalFileSystem)
+    try:
+        with _local_writer(Path(place)) if local else _remote_writer(filesystem, place) as file:
+            yield file
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            where = "" if local else f" at {tempfile.gettempdir()}"
+            raise DimmagenError(
+                f"the disk is full{where}: {path} could not be written",
+                "free some space and run the same command again; what is complete stays valid",
+            ) from error
+        if isinstance(error, PermissionError) and error.filename:
+            raise DimmagenError(f"{error.filename} cannot be written", "check its permissions") from error
+        raise DimmagenError(
+            f"{path} could not be written: {error.strerror or error}",
+            "see to the disk and run the same command again; what is complete stays valid",
+        ) from error
+
+
+@contextmanager
+def _local_writer(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def _remote_writer(filesystem: Any, place: str) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as spool:  # without a name, so that a kill leaves nothing
+        yield cast(BinaryIO, spool)
+        spool.flush()
+        if not isinstance(filesystem, s3.S3):
+            filesystem.makedirs(filesystem._parent(place), exist_ok=True)
+        filesystem.put_file(f"/dev/fd/{spool.fileno()}", place)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write(path: str | os.PathLike, data: bytes) -> None:
+    """Write a whole file; see :func:`atomic_writer`."""
+    with atomic_writer(path) as file:
+        file.write(data)
+
+
+def remove_unfinished(folder: str | os.PathLike) -> list[str]:
+    """Remove what a killed run left in one folder under temporary names, or as uploads that never ended.
+
+    Returns:
+        The names of the temporary files, or of those that were being uploaded.
+    """
+    filesystem, place = _open_filesystem(folder)
+    if isinstance(filesystem, s3.S3):
+        return filesystem.abort_uploads(place)
+    if not isinstance(filesystem, LocalFileSystem) or not os.path.isdir(place):
+        return []
+    names = sorted(filter(is_unfinished, os.listdir(place)))
+    for name in names:
+        os.unlink(os.path.join(place, name))
+    return names
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name is that of a file which a killed run left half-written."""
+    return bool(_UNFINISHED.fullmatch(name))
+
+
+def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
+    """What reads and writes at a local path or an fsspec URL, and the place there.
+
+    Raises:
+        UsageError: the URL is of no known kind, or the package for its kind is not installed.
+    """
+    text = os.fspath(path)
+    if text.startswith(s3.SCHEMES):
+        return s3.S3(), text.split("://", 1)[1].rstrip("/")
+    try:
+        return fsspec.core.url_to_fs(text)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{text} cannot be opened ({error})", "install the package that it needs") from None
+
+
+def join(root: str | os.PathLike, *parts: str) -> str:
+    """A path below a folder or an fsspec URL."""
+    return "/".join([os.fspath(root).rstrip("/"), *parts])
+
+
+def exists(path: str | os.PathLike) -> bool:
+    filesystem, place = _open_filesystem(path)
+    return filesystem.exists(place)
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+    filesystem, place = _open_filesystem(path)
+    return filesystem.isdir(place)
+
+
+def is_file(path: str | os.PathLike) -> bool:
+    filesystem, place = _open_filesystem(path)
+    return filesystem.isfile(place)
+
+
+def list_names(folder: str | os.PathLike) -> list[str]:
+    """Sorted names of a folder's entries; empty when there is no such folder."""
+    filesystem, place = _open_filesystem(folder)
+    if not filesystem.isdir(place):
+        return []
+    return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False))
+
+
+def find_files(folder: str) -> list[tuple[str, int]]:
+    """Name below the folder, and size in bytes, of every file behind an fsspec URL, in no certain order."""
+    filesystem, place = _open_filesystem(folder)
+    if isinstance(filesystem, s3.S3):
+        sizes = filesystem.find(place)
+    else:
+        found = filesystem.find(place, detail=True)
+        sizes = {name: info["size"] or 0 for name, info in found.items() if info["type"] == "file"}
+    return [(os.path.relpath(name, place), size) for name, size in sizes.items()]
+
+
+def read(path: str | os.PathLike) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DimmagenError: a local path is a folder, a pipe or a device.
+    """
+    filesystem, place = _open_filesystem(path)
+    if isinstance(filesystem, LocalFileSystem) and os.path.exists(place) and not os.path.isfile(place):
+        raise DimmagenError(f"{path} is no regular file", "look what stands in its place")
+    return filesystem.cat_file(place)
+
+
+def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
+    """Some bytes of a file, by one request; fewer where it ends earlier.
+
+    Raises FileNotFoundError when there is none.
+    """
+    filesystem, place = _open_filesystem(path)
+    return filesystem.cat_file(place, start=offset, end=offset + size)
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """The object in a JSON file, see :func:`parse_json`. Raises FileNotFoundError when there is none."""
+    return parse_json(read(path))
+
+
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """The object in JSON that may come from a stranger.
+
+    Raises:
+        ValueError: it is not JSON, no object, nested too deeply, or holds a number that is not finite.
+    """
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is no object")
+    return value
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
+
+
+def open_binary(path: str | os.PathLike) -> BinaryIO:
+    """A file for reading at random places."""
+    filesystem, place = _open_filesystem(path)
+    return cast(BinaryIO, filesystem.open(place, "rb"))
+
+
+def remove(path: str | os.PathLike) -> None:
+    """Remove a file, or a folder that is empty; nothing happens when there is none."""
+    filesystem, place = _open_filesystem(path)
+    with suppress(FileNotFoundError):
+        if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
+            filesystem.rmdir(place)
+        else:
+            filesystem.rm_file(place)
+
+
+def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hex) of a file. Raises FileNotFoundError when there is none."""
+    with open_binary(path) as file:
+        digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
+        return file.tell(), digest.hexdigest()
+
+
+def is_local(path: str | os.PathLike) -> bool:
+    return isinstance(_open_filesystem(path)[0], LocalFileSystem)

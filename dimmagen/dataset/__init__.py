@@ -1,0 +1,1 @@
+"""Data sets of dark/light pairs: schema, manifest, reading, writing, verifying, comparing."""

@@ -1,0 +1,157 @@
+"""`README.md` of a data set: the card for people; Hugging Face `datasets` takes the layout from its head."""
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+import yaml
+
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
+from dimmagen.dataset.statistics import bars, short
+from dimmagen.sources import SOURCES
+
+CARD = "README.md"
+SHEET = "sheet.jpg"
+_TOLD = ("gamma", "lightness_before", "lightness_after", "width", "height")
+
+_TEMPLATE = """\
+---
+{yaml}---
+# Dark/light pairs made with dimmagen
+
+{pairs} pairs of {lights} photos, dimmed as the camera of profile `{profile}` would see them in the dark, at
+most {variants} {times} each. Only the dark pictures are synthetic; the light pictures are the sources' own
+bytes where they needed no change.
+
+![some of the pairs: light, dark, dark with gain](sheet.jpg)
+
+```sh
+{command}
+```
+
+Equal inputs give equal bytes. `dimmagen verify .` checks every file.
+
+- fingerprint of the settings: `{fingerprint}`
+- root hash of the files: `{root_hash}`
+
+## Contents
+
+| path | what |
+|---|---|
+| `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*` |
+| `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets, SHA-256 of file and pixels |
+| `rejected/candidates.parquet` | a row for every photo that was left out, with the rule that rejected it |
+| `manifest.json` | settings, environment, SHA-256 of every file; written last |
+| `sheet.jpg` | some of the pairs, the dark pictures also with gain |
+| `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
+
+## Pairs in numbers
+
+| | least | 5 % | median | 95 % | most | from least to most |
+|---|---|---|---|---|---|---|
+{numbers}
+
+Gamma is the brightness of a dark picture relative to the camera's usual darkness; lightness is the mean of a
+picture, from 0 to 1. `dimmagen inspect . --html report.html` shows the pairs, `dimmagen leaks . EVALUATION`
+looks for the scenes of an evaluation split.
+
+## Loading
+
+```python
+import dimmagen
+
+pairs = dimmagen.PairDataset(".")  # a torch Dataset; dimmagen.pair_loader streams
+pairs[0]["dark"], pairs[0]["light"], pairs[0]["gamma"]
+```
+
+```python
+import webdataset as wds
+
+pairs = wds.WebDataset("shards/train-{{{first}..{last}}}.tar", shardshuffle=False).decode("rgb8")
+for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
+    pair["dark"], pair["light"], pair["json"]["gamma"]
+```
+
+```python
+from pathlib import Path
+from datasets import load_dataset
+
+pairs = load_dataset(str(Path.cwd()), split="train", streaming=True)  # "." alone has no name for the set
+```
+
+The light picture is in the field of its file type; the other `light.*` fields of a sample are empty.
+
+## Sources and their terms
+
+| source | photos | terms |
+|---|---|---|
+{sources}
+
+The authors of dimmagen claim no rights in the pictures. Method: Dimma, Entropy 2024, 26(9), 726,
+arXiv 2310.09633.
+"""
+
+
+def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) -> str:
+    """The text of README.md.
+
+    Args:
+        manifest: of the finished set.
+        light_extensions: file types that its light pictures have.
+        numbers: of the set, from :func:`dimmagen.dataset.statistics.statistics`.
+    """
+    settings, counts = manifest.settings, manifest.counts
+    extensions = sorted(set(light_extensions))
+    dark_field = f"dark.{settings['image_format']}"
+    sources = "\n".join(
+        f"| {source} | {count} | {SOURCES[source].terms} |"
+        for source, count in counts.lights_by_source.items()
+    )
+    return _TEMPLATE.format(
+        yaml=yaml.safe_dump(_front_matter(extensions, dark_field), sort_keys=False),
+        pairs=counts.pairs,
+        lights=counts.lights,
+        variants=settings["variants"],
+        times="time" if settings["variants"] == 1 else "times",
+        profile=settings["profile"],
+        command=manifest.command,
+        fingerprint=manifest.fingerprint,
+        root_hash=manifest.root_hash,
+        first="00000",
+        last=f"{counts.shards - 1:05d}",
+        light_fields=";".join(f"light.{extension}" for extension in extensions),
+        dark_field=dark_field,
+        sources=sources,
+        numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _TOLD),
+    )
+
+
+def _number_row(name: str, summary: Mapping) -> str:
+    cells = [*map(short, summary["quantiles"]), f"`{bars(summary['histogram'])}`"]
+    return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
+
+
+def _front_matter(extensions: list[str], dark_field: str) -> dict:
+    """The YAML head. Features are spelled out because light pictures keep their own file type: without them
+    `datasets` takes the fields of the first five samples and refuses sets where those differ."""
+    features: list[dict] = [
+        {"name": dark_field, "dtype": "image"},
+        {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},
+        *({"name": f"light.{extension}", "dtype": "image"} for extension in extensions),
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
+    return {
+        "license": "other",
+        "task_categories": ["image-to-image"],
+        "tags": ["low-light", "webdataset"],
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": "train", "path": "shards/train-*.tar"}]}
+        ],
+        "dataset_info": {"config_name": "default", "features": features},
+    }
+
+
+def _dtype(key: str) -> str:
+    kind = PAIR_SCHEMA.field(key).type
+    return "float64" if pa.types.is_floating(kind) else "int64" if pa.types.is_integer(kind) else "string"

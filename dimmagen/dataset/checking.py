@@ -1,0 +1,147 @@
+"""Checking one shard: its files against their record, every sample against its row, every picture."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dimmagen.core import hashing, storage
+from dimmagen.core.errors import DimmagenError, UnavailableError
+from dimmagen.core.hashing import FileRecord
+from dimmagen.core.parquet import read_rows
+from dimmagen.core.tar import Member, members, read_at
+from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar
+from dimmagen.dataset.writer import ShardRecord
+from dimmagen.images import codec
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong: in which file, and (where it can be told) in which sample."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCheck:
+    """What was found in one shard."""
+
+    keys: list[str]
+    faults: list[Fault]
+
+
+def check_file(out: str, record: FileRecord) -> Iterator[Fault]:
+    """Compare a file's size and SHA-256 with its record."""
+    try:
+        size, sha256 = storage.size_and_sha256(storage.join(out, record.name))
+    except FileNotFoundError:
+        yield Fault(record.name, "is missing")
+        return
+    if size != record.bytes:
+        yield Fault(record.name, f"has {size} bytes, the manifest says {record.bytes}")
+    elif sha256 != record.sha256:
+        yield Fault(record.name, "does not have the SHA-256 of the manifest")
+
+
+def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
+    """Check everything about one shard; all faults are collected, none is raised."""
+    faults = list(check_file(out, FileRecord(record.name, record.bytes, record.sha256)))
+    faults += check_file(out, record.metadata)
+    try:
+        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMA)
+    except UnavailableError:
+        raise
+    except DimmagenError as error:
+        return ShardCheck([], [*faults, Fault(record.metadata.name, error.what)])
+    if len(rows) != record.samples:
+        faults.append(
+            Fault(record.metadata.name, f"has {len(rows)} rows, the manifest says {record.samples}")
+        )
+    try:
+        with storage.open_binary(storage.join(out, record.name)) as file:
+            found, broken = _read_members(file, record.name)
+            faults += broken
+            faults += _compare_members(record.name, rows, found)
+            present = {member.name: member for member in found}
+            for row in rows:
+                faults += _check_sample(file, record.name, row, present)
+    except FileNotFoundError:
+        pass  # told by check_file
+    return ShardCheck([row["key"] for row in rows], faults)
+
+
+def _read_members(file, name: str) -> tuple[list[Member], list[Fault]]:
+    found: list[Member] = []
+    try:
+        for member in members(file, name):
+            found.append(member)
+    except UnavailableError:
+        raise
+    except DimmagenError as error:
+        return found, [Fault(name, error.what.removeprefix(f"{name}: "))]
+    return found, []
+
+
+def expected_members(row: dict) -> list[Member]:
+    """The members of a sample, in the order in which they must lie."""
+    return [
+        Member(row["dark_member"], row["dark_offset"], row["dark_size"]),
+        Member(f"{row['key']}.json", row["json_offset"], row["json_size"]),
+        Member(row["light_member"], row["light_offset"], row["light_size"]),
+    ]
+
+
+def _compare_members(name: str, rows: list[dict], found: list[Member]) -> Iterator[Fault]:
+    """Say where the members of a tar first differ from the rows, and in which sample."""
+    expected = [(member, row["key"]) for row in rows for member in expected_members(row)]
+    for index, (member, key) in enumerate(expected):
+        if index >= len(found):
+            missing = len(expected) - index
+            yield Fault(name, f"sample {key}: ends before {member.name} ({missing} members are missing)")
+            return
+        if found[index] != member:
+            yield Fault(name, f"sample {key}: {member.name} should lie at byte {member.offset} and does not")
+            return
+    for extra in found[len(expected) :]:
+        yield Fault(name, f"holds {extra.name!r}, which no row names")
+
+
+def _check_sample(file, name: str, row: dict, present: dict[str, Member]) -> Iterator[Fault]:
+    """Check the bytes, the pixels and the sidecar of one sample."""
+    where = f"sample {row['key']}"
+    for side in ("dark", "light"):
+        member = present.get(row[f"{side}_member"])
+        if member is None:
+            continue  # told by _compare_members
+        data = read_at(file, member.offset, member.size)
+        if hashing.sha256(data) != row[f"{side}_sha256"]:
+            yield Fault(name, f"{where}: the bytes of {member.name} are not those of its row")
+        try:
+            pixels, _ = codec.decode_rgb8(data)
+        except DimmagenError as error:
+            yield Fault(name, f"{where}: {member.name} cannot be decoded ({error.what})")
+            continue
+        height, width, _ = pixels.shape
+        if (width, height) != (row["width"], row["height"]):
+            yield Fault(
+                name, f"{where}: {member.name} is {width}x{height}, not {row['width']}x{row['height']}"
+            )
+        if codec.pixel_sha256(pixels) != row[f"{side}_pixel_sha256"]:
+            yield Fault(name, f"{where}: the pixels of {member.name} are not those of its row")
+    notes = present.get(f"{row['key']}.json")
+    if notes is not None:
+        yield from _check_sidecar(name, where, row, read_at(file, notes.offset, notes.size))
+
+
+def _check_sidecar(name: str, where: str, row: dict, data: bytes) -> Iterator[Fault]:
+    if data == sidecar(row):
+        return
+    try:
+        values = json.loads(data)
+        wrong = [key for key in values if values[key] != row.get(key)] or ["its keys or number formats"]
+    except (ValueError, TypeError, RecursionError):
+        wrong = ["it is no JSON object"]
+    yield Fault(name, f"{where}: the JSON differs from its row in {', '.join(wrong)}")

@@ -1,0 +1,116 @@
+"""Comparing two data sets: the public check of the promise that equal inputs give equal bytes."""
+
+from collections import Counter
+from pathlib import Path
+
+from dimmagen.core import hashing, storage
+from dimmagen.core.parquet import read_rows
+from dimmagen.dataset.checking import expected_members
+from dimmagen.dataset.manifest import MANIFEST, Manifest
+from dimmagen.dataset.reader import PairSet, read_member
+from dimmagen.dataset.schema import PAIR_SCHEMA, first_difference
+
+_MOST_TOLD = 10
+
+
+def assert_same_dataset(a: str | Path, b: str | Path) -> None:
+    """Check that two finished data sets are equal, byte for byte, file for file.
+
+    Args:
+        a, b: local folders that `dimmagen dim` wrote.
+
+    Raises:
+        AssertionError: they differ; the message names each file, and for a shard the first sample that
+            differs and in what: source, draws, dark pixels, encoded bytes.
+
+    Example:
+        >>> assert_same_dataset("out-serial", "out-ray")  # doctest: +SKIP
+    """
+    differences = dataset_differences(str(a), str(b))
+    if differences:
+        told = differences[:_MOST_TOLD]
+        more = [f"... and {len(differences) - _MOST_TOLD} more"] if len(differences) > _MOST_TOLD else []
+        raise AssertionError("\n  ".join([f"{a} and {b} are different data sets:", *told, *more]))
+
+
+def dataset_differences(a: str, b: str) -> list[str]:
+    """One line for each difference between two data sets; empty when they are equal."""
+    files_a, files_b = _files(a), _files(b)
+    lines = [f"{name} is only in {a}" for name in sorted(files_a - files_b)]
+    lines += [f"{name} is only in {b}" for name in sorted(files_b - files_a)]
+    for name in sorted(files_a & files_b):
+        if _content(a, name) == _content(b, name):
+            continue
+        if name == MANIFEST:
+            found = manifest_differences(Manifest.load(a), Manifest.load(b))
+            lines += [f"{MANIFEST}: {line}" for line in found]
+        elif name.startswith("shards/"):
+            lines.append(f"{name} differs: {_first_difference(a, b, name)}")
+        else:
+            lines.append(f"{name} differs")
+    return lines
+
+
+def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
+    """One line for each setting, part of the environment or count in which two manifests differ, and one for
+    their files; empty when they are of the same data set."""
+    lines = []
+    for part in ("settings", "environment", "counts"):
+        left, right = one.model_dump()[part], other.model_dump()[part]
+        for name in sorted(left.keys() | right.keys()):
+            if left.get(name) != right.get(name):
+                lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
+    if names := changed_files(one, other):
+        lines.append(f"{len(names)} files are not the same, the first is {names[0]}")
+    return lines
+
+
+def changed_files(one: Manifest, other: Manifest) -> list[str]:
+    """Names of the files that are not the same in two manifests, shards first; empty when all are."""
+    lists = []
+    for manifest in (one, other):
+        entries = [*manifest.shards, *(shard.metadata for shard in manifest.shards), *manifest.files]
+        lists.append({entry.name: entry.sha256 for entry in entries})
+    names = dict.fromkeys([*lists[0], *lists[1]])
+    return [name for name in names if lists[0].get(name) != lists[1].get(name)]
+
+
+def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
+    """How many pairs of two data sets differ first in which stage of making them, by key.
+
+    `missing` counts pairs that only one of them has.
+    """
+    rows, others = ({row["key"]: row for row in pairs.rows()} for pairs in (one, other))
+    counts = Counter({"missing": len(rows.keys() ^ others.keys())})
+    for key in rows.keys() & others.keys():
+        if difference := first_difference(rows[key], others[key]):
+            counts[difference[0]] += 1
+    return +counts
+
+
+def _files(out: str) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in Path(out).rglob("*") if path.is_file()}
+
+
+def _content(out: str, name: str) -> tuple[int, str]:
+    return storage.size_and_sha256(storage.join(out, name))
+
+
+def _first_difference(a: str, b: str, shard: str) -> str:
+    """The first sample and the first stage of making it in which two shards differ."""
+    metadata = shard.replace("shards/", "metadata/").replace(".tar", ".parquet")
+    rows_a, rows_b = (read_rows(storage.join(out, metadata), PAIR_SCHEMA) for out in (a, b))
+    for row_a, row_b in zip(rows_a, rows_b, strict=False):
+        if row_a["key"] != row_b["key"]:
+            return f"sample {row_a['key']} here, {row_b['key']} there"
+        changed = [name for name in PAIR_SCHEMA.names if row_a[name] != row_b[name]]
+        if changed:
+            stage, _ = first_difference(row_a, row_b) or ("names", "")
+            return f"sample {row_a['key']}, first in its {stage}: {', '.join(changed)}"
+        for member in expected_members(row_a):
+            data_a, data_b = (read_member(out, shard, member.offset, member.size) for out in (a, b))
+            if hashing.sha256(data_a) != hashing.sha256(data_b):
+                return f"sample {row_a['key']}: the bytes of {member.name}"
+    if len(rows_a) != len(rows_b):
+        return f"{len(rows_a)} samples here, {len(rows_b)} there"
+    return "outside the data of its samples"

@@ -1,0 +1,226 @@
+"""Pairs for training loops: :class:`PairDataset` for random access, :func:`pair_loader` for streaming.
+
+Both read the shards as they are, on a disk or behind an fsspec URL, and give the same pairs: dicts with
+`dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`, strings; and the numbers
+`variant`, `gamma`, `tau`, `exposure`, `lightness_before`, `lightness_after`.
+"""
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+import torch
+import webdataset as wds
+from torch.utils.data import Dataset, IterableDataset
+from webdataset.filters import shuffle
+from webdataset.tariterators import group_by_keys, tar_file_expander
+from webdataset.utils import pytorch_worker_info
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.manifest import ShardEntry
+from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.images import codec
+
+__all__ = ["PairDataset", "pair_loader"]
+
+Pair = dict[str, Any]
+Transform = Callable[[Pair], Any]
+
+_RECORD = (
+    "key",
+    "light_key",
+    "variant",
+    "gamma",
+    "tau",
+    "exposure",
+    "lightness_before",
+    "lightness_after",
+)
+
+
+class PairDataset(Dataset):
+    """The pairs of a data set by index, read from the shards by offset: nothing is unpacked.
+
+    Picklable, and without open files, so it works in any number of DataLoader workers.
+
+    Args:
+        out: folder or fsspec URL of a finished data set.
+        crop: side of a random square (torch's generator), cut out of both pictures at the same place, so
+            that pairs of different sizes make a batch; None gives whole pictures.
+        transform: called with the finished pair; what it returns is what the data set gives.
+
+    Raises:
+        DimmagenError: the set is not finished or is damaged; also while a pair is read.
+        UsageError: a picture is smaller than `crop`.
+
+    Example:
+        >>> pairs = PairDataset("out")  # doctest: +SKIP
+        >>> pairs[0]["dark"].shape  # doctest: +SKIP
+        torch.Size([3, 400, 600])
+    """
+
+    def __init__(
+        self, out: str | PathLike[str], *, crop: int | None = None, transform: Transform | None = None
+    ) -> None:
+        self.pairs = open_pairs(out)
+        self.crop = crop
+        self.transform = transform
+        _refuse_small(self.pairs, crop)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Any:
+        row = self.pairs.row(index)
+        return _finish(row, *self.pairs.pictures(row), self.crop, self.transform)
+
+    def row(self, index: int) -> dict:
+        """All that is recorded of one pair (see `dimmagen.dataset.schema.PAIR_SCHEMA`); no picture is read."""
+        return self.pairs.row(index)
+
+
+def pair_loader(
+    out: str | PathLike[str],
+    *,
+    batch_size: int,
+    crop: int | None = None,
+    workers: int = 0,
+    epoch: int | None = None,
+    buffer: int = 256,
+    transform: Transform | None = None,
+    pin_memory: bool = False,
+) -> wds.WebLoader:
+    """Batches of pairs, streamed shard by shard; shards are divided among ranks and DataLoader workers.
+
+    Without `epoch` a pass is exact: every pair once over all ranks and workers; a worker's last batch may be
+    smaller, and ranks may differ by some batches. With `epoch` each rank draws that many batches from shards
+    resampled with replacement: as many on every rank, as DistributedDataParallel wants it. The order comes
+    from torch's generator: `torch.manual_seed` repeats it.
+
+    Args:
+        out: folder or fsspec URL of a finished data set.
+        batch_size: pairs a batch; above 1 pictures of different sizes need `crop`.
+        crop, transform: as for :class:`PairDataset`.
+        workers: processes that read and decode; in an exact pass at most one a shard is of use.
+        epoch: batches a pass and rank, of the endless resampled stream.
+        buffer: encoded pairs held for shuffling; 0 keeps the order of the shards in an exact pass.
+        pin_memory: for quick copies to a GPU.
+
+    Returns:
+        An iterable of pairs' dicts with tensors (B, ...) and lists of B strings.
+
+    Raises:
+        DimmagenError: the set is not finished or is damaged; while reading, a shard that was cut off.
+        UsageError: fewer shards than ranks in an exact pass; a picture is smaller than `crop`.
+
+    Example:
+        >>> for batch in pair_loader("out", batch_size=8, crop=256, workers=4):  # doctest: +SKIP
+        ...     loss = criterion(model(batch["dark"]), batch["light"])
+    """
+    pairs = open_pairs(out)
+    _refuse_small(pairs, crop)
+    rank, ranks, _, _ = pytorch_worker_info()
+    if epoch is None and len(pairs.manifest.shards) < ranks:
+        raise UsageError(
+            f"{fspath(out)} has {len(pairs.manifest.shards)} shards for {ranks} ranks",
+            "give epoch=N to resample them, or make the set with fewer --samples-per-shard",
+        )
+    stream = _PairStream(pairs.out, tuple(pairs.manifest.shards), epoch is not None, buffer, crop, transform)
+    if epoch is None:
+        workers = min(workers, len(stream.shards[rank::ranks]))
+    loader = wds.WebLoader(
+        stream,
+        batch_size=batch_size,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )
+    return loader if epoch is None else loader.with_epoch(nbatches=epoch)
+
+
+@dataclass(frozen=True, eq=False)
+class _PairStream(IterableDataset):
+    """The pairs that one worker of one rank reads; see :func:`pair_loader`."""
+
+    out: str
+    shards: tuple[ShardEntry, ...]
+    resampled: bool
+    buffer: int
+    crop: int | None
+    transform: Transform | None
+
+    def __iter__(self) -> Iterator[Any]:
+        rank, ranks, worker, workers = pytorch_worker_info()
+        # One generator a reader: torch seeds workers apart, ranks may all have the same seed.
+        generator = random.Random(f"{int(torch.randint(2**62, ()))} {rank}")
+        if self.resampled:
+            shards: Iterable[ShardEntry] = (generator.choice(self.shards) for _ in itertools.count())
+        else:
+            mine = list(self.shards[rank::ranks][worker::workers])
+            shards = generator.sample(mine, len(mine)) if self.buffer else mine
+        samples = (sample for shard in shards for sample in _read_shard(self.out, shard))
+        if self.buffer:
+            samples = shuffle(self.buffer, initial=self.buffer // 2, rng=generator)(samples)
+        for sample in samples:
+            yield self._decode(sample)
+
+    def _decode(self, sample: Mapping) -> Any:
+        dark, light = (_picture(sample, side) for side in ("dark", "light"))
+        return _finish(json.loads(sample["json"]), dark, light, self.crop, self.transform)
+
+
+def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
+    """The samples of one shard, as webdataset reads them, and a count: a tar that was cut between two
+    members looks like a shorter one."""
+    count = 0
+    path = storage.join(out, shard.name)
+    with storage.open_binary(path) as file:
+        for sample in group_by_keys(tar_file_expander([{"url": path, "stream": file}])):
+            count += 1
+            yield sample
+    if count != shard.samples:
+        raise DimmagenError(
+            f"{path} holds {count} pairs, the manifest says {shard.samples}",
+            f"run dimmagen verify {out}, and copy the damaged shard again",
+        )
+
+
+def _picture(sample: Mapping, side: str) -> np.ndarray:
+    data = next(value for field, value in sample.items() if field.startswith(f"{side}."))
+    return codec.decode_rgb8(data)[0]
+
+
+def _finish(
+    record: Mapping, dark: np.ndarray, light: np.ndarray, crop: int | None, transform: Transform | None
+) -> Any:
+    """The dict that a user gets, from uint8 (H, W, 3) pictures and a pair's record."""
+    if crop is not None:
+        height, width, _ = dark.shape
+        top, left = (int(torch.randint(side - crop + 1, ())) for side in (height, width))
+        place = np.s_[top : top + crop, left : left + crop]
+        dark, light = dark[place], light[place]
+    pair = {"dark": _tensor(dark), "light": _tensor(light), **{name: record[name] for name in _RECORD}}
+    return transform(pair) if transform else pair
+
+
+def _tensor(pixels: np.ndarray) -> torch.Tensor:
+    """uint8 (H, W, 3) -> float32 (3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
+
+
+def _refuse_small(pairs: PairSet, crop: int | None) -> None:
+    """A crop that does not fit is told before an epoch is half over."""
+    if crop is None:
+        return
+    for row in pairs.table.select(["key", "width", "height"]).to_pylist():
+        if min(row["width"], row["height"]) < crop:
+            raise UsageError(
+                f"pair {row['key']} is {row['width']}x{row['height']}, smaller than crops of {crop}",
+                "give a smaller crop, or leave small pairs out with dimmagen subset --min-side",
+            )

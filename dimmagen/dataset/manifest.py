@@ -1,0 +1,307 @@
+"""The manifest: what was made, from what, with which settings, and the SHA-256 of every file.
+
+`manifest.json` is written last, so its presence means that the data set is complete. It holds nothing that
+depends on the time, the host, the folder or the number of workers: equal data sets have equal manifests.
+"""
+
+import hashlib
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.hashing import FileRecord
+from dimmagen.dataset.writer import ShardRecord
+from dimmagen.sources.light_images import LightRef
+
+SCHEMA_VERSION: Final = 1
+MANIFEST = "manifest.json"
+
+# Settings that may differ between two runs that write to one folder: more variants only append shards.
+GROWING = ("variants",)
+
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """One file of the data set; `name` is relative to the data set and cannot leave it."""
+
+    name: Annotated[str, Field(pattern=r"^((shards|metadata|rejected)/)?[a-z0-9][a-z0-9-]*\.[a-z]+$")]
+    bytes: _Count
+    sha256: _Sha256
+
+    def record(self) -> FileRecord:
+        return FileRecord(self.name, self.bytes, self.sha256)
+
+
+class ShardEntry(FileEntry):
+    name: Annotated[str, Field(pattern=r"^shards/train-[0-9]{5,}\.tar$")]
+    samples: Annotated[int, Field(ge=1, lt=2**63)]
+    metadata: FileEntry
+
+    def shard_record(self) -> ShardRecord:
+        return ShardRecord(self.name, self.samples, self.bytes, self.sha256, self.metadata.record())
+
+
+class Counts(_Strict):
+    lights: _Count
+    pairs: _Count
+    shards: _Count
+    rejected: _Count
+    lights_by_source: dict[str, _Count]
+
+
+class Manifest(_Strict):
+    """`manifest.json`; see :meth:`load` for what is checked."""
+
+    schema_version: Literal[1]
+    fingerprint: _Sha256
+    command: str
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    counts: Counts
+    shards: list[ShardEntry]
+    files: list[FileEntry]
+    root_hash: _Sha256
+
+    @property
+    def run(self) -> "Run":
+        """What the run was that made this."""
+        return Run(self.settings, self.environment)
+
+    @classmethod
+    def load(cls, out: str) -> "Manifest":
+        """Read and check the manifest of a data set.
+
+        Raises:
+            UsageError: there is no such folder.
+            DimmagenError: there is no manifest, or as :meth:`read`.
+        """
+        if storage.is_local(out) and not storage.is_folder(out):
+            what = "is no folder" if storage.exists(out) else "does not exist"
+            raise UsageError(f"{out} {what}", "give the folder of a data set")
+        try:
+            return cls.read(storage.join(out, MANIFEST))
+        except FileNotFoundError:
+            raise DimmagenError(
+                f"{out} has no {MANIFEST}, so it is no finished data set",
+                "if a dimmagen dim was stopped there, run it again: it goes on; of photos, dimmagen dim "
+                "--source PHOTOS --shards NEW makes one",
+            ) from None
+
+    @classmethod
+    def read(cls, path: str) -> "Manifest":
+        """Read and check one manifest file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DimmagenError: it is no JSON, has wrong types or an unknown schema version, names a file outside
+                its folder, or its root hash or fingerprint does not fit its contents.
+        """
+        try:
+            manifest = cls.model_validate_json(storage.read(path))
+        except ValidationError as error:
+            raise DimmagenError(
+                f"{path} is not a manifest of this version: {_first_fault(error)}",
+                "make the set again with this version",
+            ) from error
+        if manifest.root_hash != root_hash([*manifest.shards, *manifest.files]):
+            raise DimmagenError(f"{path}: its root hash does not fit the files it names, so it was changed")
+        try:
+            expected = fingerprint(manifest.settings, manifest.environment)
+        except ValueError as error:
+            raise DimmagenError(f"{path}: a setting is infinite or no number ({error})") from error
+        if manifest.fingerprint != expected:
+            raise DimmagenError(f"{path}: its fingerprint does not fit its settings, so it was changed")
+        return manifest
+
+    @classmethod
+    def find(cls, path: str) -> "Manifest":
+        """Of a data set's folder, or a manifest file.
+
+        Raises:
+            UsageError: there is neither.
+            DimmagenError: as :meth:`load` and :meth:`read`.
+        """
+        if storage.is_folder(path):
+            return cls.load(path)
+        try:
+            return cls.read(path)
+        except FileNotFoundError:
+            raise UsageError(
+                f"there is no manifest at {path}", "give a manifest.json or its folder"
+            ) from None
+
+    def dump(self) -> bytes:
+        return json.dumps(self.model_dump(), indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"]) or "the file"
+    return f"{place}: {fault['msg']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run is asked to make: its settings and the class of machine that makes it.
+
+    Both are kept as JSON gives them back, so that a run equals the one that was noted in a file.
+    """
+
+    settings: dict
+    environment: dict
+
+    def __post_init__(self) -> None:
+        for name in ("settings", "environment"):
+            object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.settings, self.environment)
+
+
+def changes(old: Run, new: Run) -> list[str]:
+    """`name: old → new` for each setting in which two runs differ; a growing one may be larger."""
+    before, after = (_flat({**run.settings, "environment": run.environment}) for run in (old, new))
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name, "not set"), after.get(name, "not set")
+        grows = name in GROWING and isinstance(one, int) and isinstance(other, int) and other > one
+        if one != other and not grows:
+            lines.append(f"{name}: {one} → {other}")
+    return lines
+
+
+def _flat(values: Mapping, prefix: str = "") -> dict:
+    flat: dict = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def fingerprint(settings: Mapping, environment: Mapping) -> str:
+    """SHA-256 over all that decides the bytes of a shard; settings that only append shards are left out."""
+    fixed = {name: value for name, value in settings.items() if name not in GROWING}
+    return hashlib.sha256(_canonical({"settings": fixed, "environment": environment})).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class LightCensus:
+    """What a data set says of its light pictures as a whole.
+
+    Attributes:
+        count: of photos.
+        by_source: photos of each source.
+        extensions: file types that occur, sorted.
+        sha256: over all of them that reaches the output: everything but where they lie.
+    """
+
+    count: int
+    by_source: dict[str, int]
+    extensions: list[str]
+    sha256: str
+
+
+def census(refs: Iterable[LightRef]) -> LightCensus:
+    """Count the light pictures of a set, and hash what they are, in one pass."""
+    digest = hashlib.sha256()
+    by_source, extensions = Counter[str](), set[str]()
+    for ref in refs:
+        digest.update(_canonical({name: getattr(ref, name) for name in _IDENTIFYING}) + b"\n")
+        by_source[ref.source] += 1
+        extensions.add(ref.extension)
+    photos = dict(sorted(by_source.items()))
+    return LightCensus(by_source.total(), photos, sorted(extensions), digest.hexdigest())
+
+
+_IDENTIFYING = [field.name for field in fields(LightRef) if field.name != "locator"]
+
+
+def root_hash(entries: Iterable[FileEntry]) -> str:
+    """SHA-256 over `<sha256>  <name>` lines of the shards, their parquet files and the other files."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.sha256}  {entry.name}\n".encode())
+        if isinstance(entry, ShardEntry):
+            digest.update(f"{entry.metadata.sha256}  {entry.metadata.name}\n".encode())
+    return digest.hexdigest()
+
+
+def command_line(settings: Mapping, sources: Iterable[str]) -> str:
+    """The command that makes this data set anywhere: settings spelled out, places left to the user.
+
+    Folders, workers and the executor are left out because they do not change the output.
+    """
+    low, high = settings["gamma_range"]
+    ladder = settings.get("ladder", [])
+    words = ["dimmagen", "dim", "--profile", settings["profile"]]
+    for source in sources:
+        words += ["--source", source if source == "sample" else f"{source}={source.upper()}"]
+    variants = settings["variants"] // (len(ladder) or 1)
+    words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
+    words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
+    words += ["--group-by", settings["group_by"]] if "group_by" in settings else []
+    words += [
+        "--temperature",
+        settings["temperature"],
+        "--model",
+        settings["model"],
+    ]
+    for part in filter(None, settings.get("without", "").split(",")):
+        words += ["--without", part]
+    words += ["--compat", settings.get("compat", "default")]
+    words += [
+        "--samples-per-shard",
+        settings["samples_per_shard"],
+        "--image-format",
+        settings["image_format"],
+    ]
+    return shlex.join(str(word) for word in words)
+
+
+def build_manifest(
+    run: Run,
+    command: str,
+    lights_by_source: Mapping[str, int],
+    rejected: int,
+    shards: Sequence[ShardRecord],
+    files: Sequence[FileRecord],
+) -> Manifest:
+    """The manifest of a finished set; shards in plan order, files sorted by name."""
+    shard_entries = [ShardEntry.model_validate(shard.to_dict()) for shard in shards]
+    file_entries = [
+        FileEntry.model_validate(asdict(file)) for file in sorted(files, key=lambda file: file.name)
+    ]
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        fingerprint=run.fingerprint,
+        command=command,
+        settings=run.settings,
+        environment=run.environment,
+        counts=Counts(
+            lights=sum(lights_by_source.values()),
+            pairs=sum(shard.samples for shard in shards),
+            shards=len(shards),
+            rejected=rejected,
+            lights_by_source=dict(sorted(lights_by_source.items())),
+        ),
+        shards=shard_entries,
+        files=file_entries,
+        root_hash=root_hash([*shard_entries, *file_entries]),
+    )

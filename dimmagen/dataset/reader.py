@@ -1,0 +1,130 @@
+"""A finished data set as a list of pairs: every row of its parquet files, and each picture by its offset.
+
+Loaders, exports, subsets and reports read data sets through this module. A data set may come from a
+stranger: rows are checked against the manifest before an offset of theirs is used.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dimmagen.core import hashing, storage
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.parquet import read_table
+from dimmagen.dataset.manifest import Manifest, ShardEntry
+from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.images import codec
+
+Side = Literal["dark", "light"]
+_KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # it becomes a part of file names
+
+
+@dataclass(frozen=True, slots=True)
+class PairSet:
+    """The pairs of one finished data set, in tar order.
+
+    Attributes:
+        out: folder or fsspec URL.
+        manifest: checked.
+        table: one row a pair with the columns of :data:`PAIR_SCHEMA`, and `shard`, the name of its tar.
+    """
+
+    out: str
+    manifest: Manifest
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def row(self, index: int) -> dict:
+        """One row; a negative index counts from the end. Raises IndexError beyond the ends."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        return self.table.slice(index % len(self), 1).to_pylist()[0]
+
+    def rows(self) -> list[dict]:
+        return self.table.to_pylist()
+
+    def data(self, row: Mapping, side: Side) -> bytes:
+        """The bytes of one picture file, by one range read of its shard.
+
+        Raises:
+            DimmagenError: the shard is missing, or its bytes are not those of the row.
+        """
+        return self._checked(row, side, self._range(row, row[f"{side}_offset"], row[f"{side}_size"]))
+
+    def pictures(self, row: Mapping) -> tuple[np.ndarray, np.ndarray]:
+        """(dark, light) of one pair, uint8 (H, W, 3) RGB, by one range read for both.
+
+        Raises:
+            DimmagenError: as :meth:`data`, or a picture cannot be decoded.
+        """
+        start = row["dark_offset"]
+        both = self._range(row, start, row["light_offset"] + row["light_size"] - start)
+        light_start = row["light_offset"] - start
+        dark = self._checked(row, "dark", both[: row["dark_size"]])
+        light = self._checked(row, "light", both[light_start:])
+        return codec.decode_rgb8(dark)[0], codec.decode_rgb8(light)[0]
+
+    def _range(self, row: Mapping, start: int, size: int) -> bytes:
+        path = storage.join(self.out, row["shard"])
+        try:
+            return storage.read_range(path, start, size)
+        except FileNotFoundError:
+            raise DimmagenError(f"{path} is missing", "copy the data set again") from None
+
+    def _checked(self, row: Mapping, side: Side, data: bytes) -> bytes:
+        if hashing.sha256(data) != row[f"{side}_sha256"]:
+            raise DimmagenError(
+                f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row",
+                f"run dimmagen verify {self.out}, and copy the damaged shard again",
+            )
+        return data
+
+
+def open_pairs(out: str | PathLike[str]) -> PairSet:
+    """Read the manifest and the parquet files of a finished data set; no shard is opened.
+
+    Raises:
+        DimmagenError: the set is not finished, or a parquet file is missing or not that of the manifest.
+    """
+    out = fspath(out)
+    manifest = Manifest.load(out)
+    return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest)))
+
+
+def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:
+    """The table of a :class:`PairSet`, shard by shard; errors as :func:`open_pairs`."""
+    return (_table(out, shard) for shard in manifest.shards)
+
+
+def _table(out: str, shard: ShardEntry) -> pa.Table:
+    path = storage.join(out, shard.metadata.name)
+    todo = f"run dimmagen verify {out}"
+    table = read_table(path, PAIR_SCHEMA)
+    if storage.size_and_sha256(path)[1] != shard.metadata.sha256:
+        raise DimmagenError(f"{path} is not the file that the manifest names", todo)
+    if not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
+        raise DimmagenError(f"{path} holds keys that dimmagen does not give", todo)
+    if not _inside(table, shard.bytes):
+        raise DimmagenError(f"{path} names places outside its shard", todo)
+    return table.append_column("shard", pa.array([shard.name] * len(table), pa.string()))
+
+
+def _inside(table: pa.Table, size: int) -> bool:
+    """Whether each pair's dark and light picture lie in this order, apart, in a file of that size."""
+    dark, dark_size, light, light_size = (
+        table[f"{side}_{what}"].to_numpy() for side in ("dark", "light") for what in ("offset", "size")
+    )
+    fits = (dark >= 0) & (dark_size >= 0) & (dark_size <= light - dark) & (light_size >= 0)
+    return bool((fits & (light <= size) & (light_size <= size - light)).all())
+
+
+def read_member(out: str, shard_tar: str, offset: int, size: int) -> bytes:
+    """One member's data out of a data set, without reading the rest of its shard."""
+    return storage.read_range(storage.join(out, shard_tar), offset, size)

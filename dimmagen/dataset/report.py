@@ -1,0 +1,134 @@
+"""`report.html`: one page with everything in it, to look at a data set in a browser without a server."""
+
+import base64
+import html
+import io
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib import resources
+
+import numpy as np
+from PIL import Image
+
+from dimmagen.dataset.reader import PairSet
+
+PICTURE_WIDTH = 420
+_BINS = 24
+_SHOWN = (
+    "key",
+    "source",
+    "name",
+    "variant",
+    "gamma",
+    "tau",
+    "exposure",
+    "lightness_before",
+    "lightness_after",
+)
+
+
+def report_page(pairs: PairSet, chosen: Sequence[dict]) -> str:
+    """The page of a data set.
+
+    Args:
+        pairs: the whole set, which the plots and counts are about.
+        chosen: rows of the pairs that are shown; their pictures go into the page.
+
+    Returns:
+        HTML without a reference to anything outside itself. Pictures are thinned out to every n-th pixel, not
+        averaged: noise looks as it is.
+    """
+    views = [_view(pairs, row) for row in chosen]
+    profiles = sorted(set(pairs.table["profile"].to_pylist()))
+    values = {
+        "title": html.escape(f"{len(pairs)} dark/light pairs of profile {', '.join(profiles)}"),
+        "facts": _facts(pairs),
+        "plots": "".join(_plots(pairs)),
+        # A "</script>" in a name must not end the script.
+        "pairs": json.dumps(views).replace("<", "\\u003c"),
+    }
+    page = resources.files("dimmagen.dataset").joinpath("report.html").read_text(encoding="utf-8")
+    return re.sub("@(title|facts|plots|pairs)@", lambda found: values[found[1]], page)
+
+
+def _view(pairs: PairSet, row: dict) -> dict:
+    """What the page's script knows of one pair."""
+    dark, light = pairs.pictures(row)
+    step = math.ceil(dark.shape[1] / PICTURE_WIDTH)
+    return {
+        **{name: row[name] for name in _SHOWN},
+        "size": f"{row['width']}x{row['height']}",
+        "gain": round(float(light.mean()) / max(float(dark.mean()), 0.25), 2),
+        "dark": _data_url(dark[::step, ::step], lossless=True),
+        "light": _data_url(light[::step, ::step], lossless=False),
+    }
+
+
+def _data_url(pixels: np.ndarray, lossless: bool) -> str:
+    """A picture inside the page; dark ones lossless, for a gain would show what compression did."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=60 if lossless else 85, method=2)
+    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _facts(pairs: PairSet) -> str:
+    manifest = pairs.manifest
+    counts, sources = manifest.counts, Counter(pairs.table["source"].to_pylist())
+    facts = {
+        "pairs": f"{counts.pairs} of {counts.lights} photos, in {counts.shards} shards",
+        "by source": ", ".join(f"{source} {number}" for source, number in sorted(sources.items())),
+        "rejected candidates": str(counts.rejected),
+        "command": manifest.command,
+        "root hash": manifest.root_hash,
+    }
+    return "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()
+    )
+
+
+def _plots(pairs: PairSet) -> Iterable[str]:
+    names = ("gamma", "lightness_before", "lightness_after")
+    columns = {name: np.asarray(pairs.table[name]) for name in names}
+    for name, values in columns.items():
+        yield _histogram(name.replace("_", " "), values)
+    yield _scatter("gamma", columns["gamma"], "lightness after", columns["lightness_after"])
+
+
+def _histogram(title: str, values: np.ndarray) -> str:
+    low, high = _range(values)
+    counts, _ = np.histogram(values, _BINS, (low, high))
+    bars = "".join(
+        f'<rect x="{20 + 10 * index}" y="{110 - 90 * count / counts.max():.1f}" width="9" '
+        f'height="{90 * count / counts.max():.1f}"><title>{count}</title></rect>'
+        for index, count in enumerate(counts)
+    )
+    return _figure(f"{title} (pairs)", low, high, bars)
+
+
+def _scatter(x_name: str, x: np.ndarray, y_name: str, y: np.ndarray, most: int = 2000) -> str:
+    """Every n-th pair where there are many: the cloud's shape stays."""
+    step = math.ceil(len(x) / most)
+    (x_low, x_high), (y_low, y_high) = _range(x), _range(y)
+    dots = "".join(
+        f'<circle cx="{20 + 240 * (a - x_low) / (x_high - x_low):.1f}" '
+        f'cy="{110 - 90 * (b - y_low) / (y_high - y_low):.1f}" r="2"/>'
+        for a, b in zip(x[::step], y[::step], strict=True)
+    )
+    return _figure(f"{y_name} ({y_low:.2f} to {y_high:.2f}) over {x_name}", x_low, x_high, dots)
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _figure(title: str, low: float, high: float, marks: str) -> str:
+    return (
+        f'<svg viewBox="0 0 280 135" role="img" aria-label="{html.escape(title)}">'
+        f'<text x="20" y="14">{html.escape(title)}</text>{marks}'
+        f'<path d="M20 110.5H260" class="axis"/><text x="20" y="126">{low:.2f}</text>'
+        f'<text x="260" y="126" text-anchor="end">{high:.2f}</text></svg>'
+    )

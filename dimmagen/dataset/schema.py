@@ -1,0 +1,89 @@
+"""What is written down about a pair: the columns of a shard's parquet, the keys of its JSON sidecar."""
+
+import json
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+PAIR_SCHEMA = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in {
+            "key": pa.string(),
+            "light_key": pa.string(),
+            "source": pa.string(),
+            "name": pa.string(),
+            "source_sha256": pa.string(),
+            "transform": pa.string(),
+            "crop": pa.string(),
+            "profile": pa.string(),
+            "model": pa.string(),
+            "variant": pa.int64(),
+            "seed": pa.int64(),
+            "gamma": pa.float64(),
+            "tau": pa.float64(),
+            "exposure": pa.float64(),
+            "noise_seed": pa.int64(),
+            "lightness_before": pa.float64(),
+            "lightness_after": pa.float64(),
+            "width": pa.int64(),
+            "height": pa.int64(),
+            "dark_member": pa.string(),
+            "dark_offset": pa.int64(),
+            "dark_size": pa.int64(),
+            "dark_sha256": pa.string(),
+            "dark_pixel_sha256": pa.string(),
+            "json_offset": pa.int64(),
+            "json_size": pa.int64(),
+            "light_member": pa.string(),
+            "light_offset": pa.int64(),
+            "light_size": pa.int64(),
+            "light_sha256": pa.string(),
+            "light_pixel_sha256": pa.string(),
+        }.items()
+    ]
+)
+"""One row a pair, in tar order; nothing is null.
+
+`crop` is `full`: the pair shows the whole light picture. `tau`, `exposure` and `gamma` are the draws as used
+(see :class:`dimmagen.dimmers.dimmer.Draw`). Lightness is the mean of all pixels and channels, in [0, 1].
+`*_offset` and `*_size` are those of a member's data in the tar, in bytes. `*_sha256` is of the file's bytes,
+`*_pixel_sha256` of the decoded RGB pixels, so that another encoder is told from another picture.
+"""
+
+STAGES = {
+    "source bytes": ("source_sha256",),
+    "decoded pixels": ("width", "height", "lightness_before", "light_pixel_sha256"),
+    "draws": ("gamma", "tau", "exposure", "noise_seed"),
+    "dark pixels": ("lightness_after", "dark_pixel_sha256"),
+    "encoded bytes": ("dark_sha256", "light_sha256"),
+}
+"""The stages of making a pair, in order, and the columns that show what came out of each."""
+
+
+def first_difference(made: Mapping, recorded: Mapping) -> tuple[str, str] | None:
+    """The first stage in which two rows of one pair differ, and its first column that does."""
+    for stage, columns in STAGES.items():
+        for column in columns:
+            if made[column] != recorded[column]:
+                return stage, column
+    return None
+
+
+SIDECAR_KEYS = PAIR_SCHEMA.names[: PAIR_SCHEMA.names.index("dark_member")]
+
+
+def sidecar(row: Mapping) -> bytes:
+    """A sample's JSON file: the same keys and types in every sample, floats always written as floats.
+
+    Raises:
+        ValueError: a value is missing, not a number, or of another type than the schema's.
+    """
+    values = {}
+    for name in SIDECAR_KEYS:
+        value, kind = row[name], PAIR_SCHEMA.field(name).type
+        expected = float if pa.types.is_floating(kind) else int if pa.types.is_integer(kind) else str
+        if type(value) is not expected:
+            raise ValueError(f"{name} must be {expected.__name__}, got {value!r}")
+        values[name] = value
+    return json.dumps(values, allow_nan=False, indent=1).encode() + b"\n"

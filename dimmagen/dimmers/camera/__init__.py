@@ -1,0 +1,1 @@
+"""The camera model: a response curve and measured noise, in integer arithmetic."""

@@ -1,0 +1,240 @@
+"""The camera model: dark = response(exposure x light) + the camera's noise, quantised. Kind `camera`.
+
+The signal is physical: both pictures of a pair were made by one response curve from one scene, so one
+factor of light leads from light to dark (:mod:`dimmagen.dimmers.camera.response`). The noise is the camera's as
+measured on the dark pictures: a standard deviation for each channel as a smooth curve over its grey level,
+one correlation between the channels, the shape of the tails, and the correlation between neighbours. It
+belongs to the dark level, not to the scene: half the light means less signal under nearly the same noise.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.special import ndtri, stdtrit  # not scipy.stats: a second of start-up, 50 MB
+
+from dimmagen.core.errors import UsageError
+from dimmagen.core.philox import split_key
+from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.camera import kernel as kernel
+from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve, level_axis
+from dimmagen.dimmers.jpeg import through_jpeg
+from dimmagen.dimmers.profile import ModelFiles, check_settings, read_tensors
+
+SIGMA_KNOTS = 12
+REFERENCE_LEVEL = 160.0  # the light level whose dark level gamma and exposure scale
+PARTS = ("response", "balance", "intensity", "correlation", "tails", "spatial", "jpeg")
+
+FILE = "camera.safetensors"
+TENSORS = {
+    "log_slopes": (KNOTS,),
+    "log_exposure": (1,),
+    "balance": (3,),
+    "log_sigma": (3, SIGMA_KNOTS),
+    "correlation": (3, 3),
+    "spatial": (2,),
+}
+# Of the settings beside the tensors.
+RANGES = {
+    "tail": (0.0, 1e6),
+    "exposure_spread": (0.0, 10.0),
+    "jpeg_quality": (0, 100),
+    "gamma_low": (1e-6, 1e6),
+    "gamma_high": (1e-6, 1e6),
+    "tau": (0.0, 1e6),
+}
+
+# Rows are directions: luma, then two chroma axes. Orthonormal.
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
+
+
+def load(folder: Path, settings: dict) -> "CameraModel":
+    """Read the camera model of a profile's folder; see :func:`open_profile` for the checks and errors."""
+    check_settings(folder, settings, RANGES)
+    tensors = {name: array.astype(np.float64) for name, array in read_tensors(folder / FILE, TENSORS).items()}
+    return CameraModel(
+        log_slopes=tensors["log_slopes"],
+        log_exposure=float(tensors["log_exposure"][0]),
+        balance=tensors["balance"],
+        log_sigma=tensors["log_sigma"],
+        correlation=tensors["correlation"],
+        spatial=tensors["spatial"],
+        tail=settings["tail"],
+        exposure_spread=settings["exposure_spread"],
+        jpeg_quality=settings["jpeg_quality"],
+        gamma_range=(settings["gamma_low"], settings["gamma_high"]),
+        tau=settings["tau"],
+    )
+
+
+def model_files(model: "CameraModel") -> ModelFiles:
+    """The camera model on its way into a profile."""
+    tensors = {
+        name: np.reshape(getattr(model, name), shape).astype(np.float32) for name, shape in TENSORS.items()
+    }
+    settings = {
+        "tail": model.tail,
+        "exposure_spread": model.exposure_spread,
+        "jpeg_quality": model.jpeg_quality,
+        "gamma_low": model.gamma_range[0],
+        "gamma_high": model.gamma_range[1],
+        "tau": model.tau,
+    }
+    return ModelFiles(model.kind, {FILE: tensors}, settings)
+
+
+def sigma_axis() -> np.ndarray:
+    """Where the knots of the noise curves stand, on :func:`level_axis`: float64 (12,)."""
+    return np.linspace(level_axis(0.0), 0.0, SIGMA_KNOTS)
+
+
+@dataclass(frozen=True, eq=False)
+class CameraModel:
+    """One camera's darkness.
+
+    Attributes:
+        log_slopes: float64 (14,), of the response curve, see :class:`ResponseCurve`.
+        log_exposure: ln of the light factor k from light to dark picture at gamma 1.
+        balance: float64 (3,), what each channel's ln k differs by; sums to 0.
+        log_sigma: float64 (3, 12), ln of the noise's standard deviation (grey levels) over the dark level,
+            at :func:`sigma_axis`.
+        correlation: float64 (3, 3), between the channels' noise.
+        spatial: float64 (2,), side taps of the luma and chroma noise filter [b, 1, b] (both directions);
+            0 is white noise.
+        tail: degrees of freedom of Student's t for the noise; 0 means Gaussian.
+        exposure_spread: standard deviation of ln(brightness factor) between scenes.
+        jpeg_quality: the dark picture goes through a JPEG of this quality; 0 means no.
+        gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is as measured.
+        without: parts that are switched off, out of `PARTS` (see :meth:`switched_off`).
+    """
+
+    log_slopes: np.ndarray
+    log_exposure: float
+    balance: np.ndarray
+    log_sigma: np.ndarray
+    correlation: np.ndarray
+    spatial: np.ndarray
+    tail: float
+    exposure_spread: float
+    jpeg_quality: int = 0
+    gamma_range: tuple[float, float] = (0.3, 2.0)
+    tau: float = 1.0
+    without: tuple[str, ...] = ()
+
+    kind = "camera"
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """Switches that change the output."""
+        return {"without": ",".join(self.without)}
+
+    def switched_off(self, *parts: str) -> "CameraModel":
+        """The model without some of its parts, for ablations.
+
+        `response`: darken by one factor a picture instead of the curve. `balance`: no colour cast.
+        `intensity`: one noise level a channel. `correlation`: independent channels. `tails`: Gaussian.
+        `spatial`: white noise. `jpeg`: no compression.
+
+        Raises:
+            UsageError: a part is not one of `PARTS`.
+        """
+        unknown = [part for part in parts if part not in PARTS]
+        if unknown:
+            raise UsageError(
+                f"the camera model has no part {', '.join(unknown)}", f"it has {', '.join(PARTS)}"
+            )
+        return replace(self, without=tuple(part for part in PARTS if part in {*self.without, *parts}))
+
+    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
+        return self.develop(self.expose(light, draw))
+
+    def expose(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        """What the sensor gives, before the picture is stored; shapes as :meth:`dim`."""
+        out = np.empty_like(light)
+        arguments = (*self.kernel_arguments(draw), *split_key(draw.noise_seed), out)
+        kernel.dim_picture(np.ascontiguousarray(light), *arguments)
+        return out
+
+    def develop(self, exposed: np.ndarray) -> np.ndarray:
+        """What storing as JPEG makes of it, where the camera does that; shapes as :meth:`dim`."""
+        return through_jpeg(exposed, self.compression) if self.compression else exposed
+
+    @property
+    def compression(self) -> int:
+        """JPEG quality that the dark picture goes through; 0 where it does not."""
+        return 0 if "jpeg" in self.without else self.jpeg_quality
+
+    def kernel_arguments(self, draw: Draw) -> tuple:
+        """`level`, `sigma`, `mix`, `taps`, `spatial`, `table` of :func:`camera_kernel.dim_picture`."""
+        table = noise_quantiles(0.0 if "tails" in self.without else self.tail)
+        return *self.tables(draw), self._mix, self._taps, bool(self._side_taps.any()), table
+
+    def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+        """Dark mean and noise level of each light level, int32 (3, 256) each, in the kernel's units."""
+        mean = self.dark_levels(draw.gamma * draw.exposure)
+        sigma = np.minimum(draw.tau * self.noise_level(mean), kernel.LARGEST_SIGMA)
+        return _fixed(mean, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS)
+
+    def dark_levels(self, brightness: float = 1.0) -> np.ndarray:
+        """Dark level before noise of each light level and channel.
+
+        Args:
+            brightness: factor on the dark level of light level 160: gamma times exposure.
+
+        Returns:
+            float64 (3, 256), grey levels in [0, 255].
+        """
+        levels = np.arange(256.0)
+        reference = self._curve.level(self._curve.log_light(REFERENCE_LEVEL) + self.log_exposure)
+        if "response" in self.without:
+            return np.tile(levels * min(brightness * float(reference) / REFERENCE_LEVEL, 1.0), (3, 1))
+        wanted = min(brightness * float(reference), REFERENCE_LEVEL)  # never brighter than the light picture
+        shift = self._curve.log_light(wanted) - self._curve.log_light(REFERENCE_LEVEL)
+        balance = np.zeros(3) if "balance" in self.without else self.balance
+        return self._curve.level(self._curve.log_light(levels) + (shift + balance)[:, None])
+
+    def noise_level(self, dark: np.ndarray) -> np.ndarray:
+        """Standard deviation of the noise, grey levels, at dark levels (3, ...) of the three channels."""
+        log_sigma = self.log_sigma
+        if "intensity" in self.without:
+            log_sigma = np.repeat(log_sigma.mean(1, keepdims=True), SIGMA_KNOTS, axis=1)
+        axis, at = sigma_axis(), level_axis(dark)
+        return np.exp(np.stack([np.interp(at[c], axis, log_sigma[c]) for c in range(3)]))
+
+    @cached_property
+    def _curve(self) -> ResponseCurve:
+        return ResponseCurve(self.log_slopes)
+
+    @cached_property
+    def _mix(self) -> np.ndarray:
+        """From luma and chroma normals to channel noise: rotate, then give the channels their correlation."""
+        correlation = np.eye(3) if "correlation" in self.without else self.correlation
+        root = np.linalg.cholesky(OPPONENT @ correlation @ OPPONENT.T)
+        return _fixed(OPPONENT.T @ root, kernel.MIX_BITS)
+
+    @property
+    def _side_taps(self) -> np.ndarray:
+        return np.zeros(2) if "spatial" in self.without else self.spatial
+
+    @cached_property
+    def _taps(self) -> np.ndarray:
+        centre = 1 / np.sqrt(1 + 2 * self._side_taps**2)
+        return _fixed(np.stack([self._side_taps * centre, centre], 1), kernel.MIX_BITS)
+
+
+@lru_cache(maxsize=8)
+def noise_quantiles(tail: float) -> np.ndarray:
+    """Quantiles of the unit-variance noise at (i + 1/2) / 65536: int16 (65536,), in 2**-12.
+
+    Args:
+        tail: degrees of freedom of Student's t, above 2; 0 for a Gaussian.
+    """
+    at = (np.arange(1 << 16) + 0.5) / (1 << 16)
+    values = stdtrit(tail, at) * np.sqrt((tail - 2) / tail) if tail else ndtri(at)
+    largest = 32767 / (1 << kernel.NORMAL_BITS)
+    return _fixed(np.clip(values, -largest, largest), kernel.NORMAL_BITS).astype(np.int16)
+
+
+def _fixed(values: np.ndarray, bits: int) -> np.ndarray:
+    return np.rint(values * (1 << bits)).astype(np.int32)

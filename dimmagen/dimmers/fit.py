@@ -1,0 +1,103 @@
+"""Fit a whole profile to pairs: every kind of dark model, and from what it was made."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from dimmagen.dimmers.camera import model
+from dimmagen.dimmers.camera.fit import fit_camera
+from dimmagen.dimmers.mdn.fit import fit_network
+from dimmagen.dimmers.mdn.illumination import fit_illumination
+from dimmagen.dimmers.mdn.model import MdnFiles
+from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
+from dimmagen.dimmers.profile import ModelFiles, Profile
+from dimmagen.dimmers.real_pairs import Pair
+
+KINDS = ("camera", "mdn", "deterministic")
+
+
+@dataclass(frozen=True, slots=True)
+class FittedProfile:
+    """All that :func:`dimmagen.dimmers.profile.save_profile` needs, and how the fit went.
+
+    Attributes:
+        models: of each of `KINDS`.
+        provenance: pairs with hashes, seed, versions.
+        held_out_nats: the network's negative log-likelihood, nats a pixel, on what `held_out` says.
+        seconds: it took.
+    """
+
+    models: list[ModelFiles]
+    provenance: dict
+    held_out_nats: float
+    held_out: str
+    seconds: float
+
+
+def fit_profile(
+    pairs: Sequence[Pair],
+    seed: int = 0,
+    progress: Callable[[str, float], None] = lambda stage, done: None,
+) -> FittedProfile:
+    """Fit every kind of dark model.
+
+    Args:
+        pairs: checked pairs of one camera.
+        seed: the same seed gives the same profile.
+        progress: told the stage, and the share of all work that is done.
+    """
+    began = time.perf_counter()
+    progress("Camera model", 0.0)
+    camera_model = fit_camera(pairs, seed)
+    camera_share = 0.25
+    network_fit = fit_network(
+        pairs, seed, lambda done: progress("Network", camera_share + (1 - camera_share) * done)
+    )
+    held_out_nats = round(network_fit.nats, 4)
+    provenance = {
+        "made": "fitted to pairs",
+        **_input(pairs, seed),
+        "network_nats": held_out_nats,
+        "network_nats_on": network_fit.held_out,
+        "versions": {name: version(name) for name in ("dimmagen", "numpy", "scipy", "torch")},
+    }
+    return FittedProfile(
+        [model.model_files(camera_model), *mdn_models(pairs, network_fit.network)],
+        provenance,
+        held_out_nats,
+        network_fit.held_out,
+        time.perf_counter() - began,
+    )
+
+
+def is_fit_of(profile: Profile, pairs: Sequence[Pair], seed: int, model: str) -> bool:
+    """Whether a profile was fitted to just these pairs, with this seed and this default model."""
+    origin = _input(pairs, seed)
+    return profile.default_model == model and all(
+        profile.provenance.get(name) == value for name, value in origin.items()
+    )
+
+
+def _input(pairs: Sequence[Pair], seed: int) -> dict:
+    """What a fit depends on, as a profile's provenance tells it."""
+    hashes = [
+        {"name": pair.name, "dark_sha256": pair.dark_sha256, "light_sha256": pair.light_sha256}
+        for pair in pairs
+    ]
+    return {"pairs": hashes, "seed": seed}
+
+
+def mdn_models(pairs: Sequence[Pair], network: MixtureDensityNetwork) -> list[ModelFiles]:
+    """What a profile holds of the kinds `mdn` and `deterministic`."""
+    statistics = fit_illumination(pairs)
+    files = MdnFiles(
+        network=network.tensors(),
+        mean=statistics.mean,
+        std=statistics.std,
+        published=False,
+        sigma_floor=network.sigma_floor,
+        tau=statistics.tau,
+        exposure_spread=round(statistics.exposure_spread, 6),
+    )
+    return files.models()

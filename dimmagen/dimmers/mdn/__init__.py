@@ -1,0 +1,1 @@
+"""The paper's mixture density network, and its authors' transform."""

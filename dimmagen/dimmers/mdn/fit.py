@@ -1,0 +1,127 @@
+"""Fit the MDN to pairs, by minibatches of pixels."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dimmagen.dimmers.mdn.network import (
+    MixtureDensityNetwork,
+    PixelTable,
+    held_out_likelihood,
+    negative_log_likelihood,
+)
+from dimmagen.dimmers.real_pairs import Pair
+
+STEPS = 2000
+BATCH = 2048  # pixels
+LEARNING_RATE = 2e-3  # falls to 0 as a cosine
+SIGMA_FLOOR = 0.01  # of the colour map's deviation; without it few pairs' 8-bit colours are learnt by heart
+# The dark illumination is about a tenth of the other inputs: its first weights start that much larger.
+DARK_INPUT_GAIN = 10.0
+RECOLOURING = 0.3
+CHECK_EVERY = 100  # steps
+HELD_OUT_PAIRS_FROM = 4  # from that many pairs on whole pairs are held out, else parts of each
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFit:
+    """A fitted network and how it went.
+
+    Attributes:
+        network: the best one of all checks.
+        curve: (step, held-out nats a pixel, seconds) at every check.
+        held_out: what the nats were measured on, in words.
+    """
+
+    network: MixtureDensityNetwork
+    curve: list[tuple[int, float, float]]
+    held_out: str
+
+    @property
+    def nats(self) -> float:
+        """Held-out negative log-likelihood a pixel, of the network."""
+        return min(nats for _, nats, _ in self.curve)
+
+
+def fit_network(
+    pairs: Sequence[Pair],
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda done: None,
+    steps: int = STEPS,
+) -> NetworkFit:
+    """Minimise Eq. 5 with Adam; keep the network that was best on what was held out.
+
+    Args:
+        pairs: checked pairs.
+        seed: of initialisation, minibatches and dequantisation; the same seed gives the same network.
+        progress: told the share of the work that is done.
+        steps: minibatches.
+    """
+    fitting, held, description = _hold_out(pairs, seed)
+    generator = torch.Generator().manual_seed(seed)
+    network = _initial(seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    curve: list[tuple[int, float, float]] = []
+    best_nats, best = np.inf, network.tensors()
+    began = time.perf_counter()
+    with _one_thread():
+        for step in range(1, steps + 1):
+            rows = torch.randint(len(fitting), (BATCH,), generator=generator)
+            loss = negative_log_likelihood(network, *fitting.batch(rows, generator, RECOLOURING)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            if step % CHECK_EVERY == 0 or step == steps:
+                nats = held_out_likelihood(network, held)
+                curve.append((step, nats, time.perf_counter() - began))
+                if nats < best_nats:
+                    best_nats, best = nats, network.tensors()
+            progress(step / steps)
+    return NetworkFit(MixtureDensityNetwork.from_tensors(best, SIGMA_FLOOR), curve, description)
+
+
+def _initial(seed: int) -> MixtureDensityNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = MixtureDensityNetwork(SIGMA_FLOOR)
+    with torch.no_grad():
+        dict(network.named_parameters())["hidden.0.weight"][:, -1] *= DARK_INPUT_GAIN
+    return network
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums over a minibatch are split by threads: with one, every machine adds in the same order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _hold_out(pairs: Sequence[Pair], seed: int) -> tuple[PixelTable, PixelTable, str]:
+    """Pixels to fit and pixels to stop by: every fourth pair, or from few pairs the lowest eighth of each."""
+    if len(pairs) >= HELD_OUT_PAIRS_FROM:
+        order = np.random.default_rng(seed).permutation(len(pairs))
+        held = sorted(order[: max(1, len(pairs) // 4)])
+        kept = [pair for index, pair in enumerate(pairs) if index not in held]
+        names = [pairs[index].name for index in held]
+        description = f"pairs {', '.join(names)}" if len(names) <= 8 else f"{len(names)} of the pairs"
+        return PixelTable(kept), PixelTable([pairs[index] for index in held]), description
+    tops, bottoms = zip(*map(_cut, pairs), strict=True)
+    return PixelTable(tops), PixelTable(bottoms), "the lowest eighth of each picture"
+
+
+def _cut(pair: Pair) -> tuple[Pair, Pair]:
+    row = pair.dark.shape[0] * 7 // 8
+    parts = ((pair.dark[part], pair.light[part]) for part in (slice(row), slice(row, None)))
+    top, bottom = (Pair(pair.name, d, light, pair.dark_sha256, pair.light_sha256) for d, light in parts)
+    return top, bottom

@@ -1,0 +1,58 @@
+"""Pixel noise that depends on a key and the pixel's index alone: see :mod:`dimmagen.core.philox`.
+
+A pixel's 128 random bits of one block are read as eight 16-bit words; a standard normal is the quantile of a
+word, so that no transcendental function, whose last bit differs between machines, is in the way.
+"""
+
+import numba
+import numpy as np
+from scipy.special import ndtri
+
+from dimmagen.core.philox import philox4x32, split_key
+
+WORDS = 65536
+# Midpoints of 65,536 equally likely cells, divided by the deviation of that set, so that its variance is 1.
+_CELLS = ndtri((np.arange(WORDS) + 0.5) / WORDS)
+NORMAL_QUANTILES: np.ndarray = (_CELLS / _CELLS.std()).astype(np.float32)
+
+
+def normals(first: int, pixels: int, key: int, block: int) -> np.ndarray:
+    """Standard normal noise.
+
+    Args:
+        first: index of the first pixel, counted row by row.
+        pixels: how many pixels.
+        key: `Draw.noise_seed`.
+        block: a number for each purpose, so that two purposes never share a draw.
+
+    Returns:
+        float32 (pixels, 8), independent, mean 0, variance 1, within about +-4.2.
+    """
+    out = np.empty((pixels, 8), np.float32)
+    _fill_normals(out, NORMAL_QUANTILES, np.uint32(first), np.uint32(block), *split_key(key))
+    return out
+
+
+def words(first: int, pixels: int, key: int, block: int) -> np.ndarray:
+    """The random words themselves, of the pixels from index `first` on: uint16 (pixels, 8)."""
+    out = np.empty((pixels, 4), np.uint32)
+    _fill_words(out, np.uint32(first), np.uint32(block), *split_key(key))
+    return np.stack([out & 0xFFFF, out >> 16], axis=2).astype(np.uint16).reshape(pixels, 8)
+
+
+@numba.njit(cache=True)
+def _fill_words(out, first, block, key_low, key_high):
+    zero = np.uint32(0)
+    for pixel in range(out.shape[0]):
+        a, b, c, d = philox4x32(np.uint32(first + pixel), block, zero, zero, key_low, key_high)
+        out[pixel, 0], out[pixel, 1], out[pixel, 2], out[pixel, 3] = a, b, c, d
+
+
+@numba.njit(cache=True)
+def _fill_normals(out, quantiles, first, block, key_low, key_high):
+    zero = np.uint32(0)
+    for pixel in range(out.shape[0]):
+        drawn = philox4x32(np.uint32(first + pixel), block, zero, zero, key_low, key_high)
+        for index in range(4):
+            out[pixel, 2 * index] = quantiles[drawn[index] & np.uint32(0xFFFF)]
+            out[pixel, 2 * index + 1] = quantiles[drawn[index] >> np.uint32(16)]

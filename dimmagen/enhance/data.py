@@ -1,0 +1,359 @@
+"""Batches for training, from pair shards or from real pairs; where one stands in them is one number.
+
+Both kinds of stream are endless and depend on (data, settings, seed) alone, so a stream that is opened at
+batch n goes on exactly as one that was read up to there.
+"""
+
+import heapq
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from webdataset.filters import shuffle
+from webdataset.tariterators import group_by_keys, tar_file_expander
+
+from dimmagen.core import keyed_random, storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.parquet import read_rows
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import read_member
+from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.enhance.inputs import condition, lightness, network_input
+from dimmagen.images import codec
+
+SHUFFLE_BUFFER = 64  # samples, as files: at a megabyte each this stays small; shards are shuffled as well
+VALIDATION_SIDE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the network sees at once.
+
+    Attributes:
+        keys: of the pairs.
+        inputs: float32 (N, 10, H, W); the first three channels are the dark picture.
+        target: float32 (N, 3, H, W) in [0, 1], the light picture.
+        condition: int64 (N,), 0..1000.
+    """
+
+    keys: tuple[str, ...]
+    inputs: Tensor
+    target: Tensor
+    condition: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(
+            self.keys,
+            self.inputs.to(device, non_blocking=True),
+            self.target.to(device, non_blocking=True),
+            self.condition.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """How a training example is cut out of a pair: a square at a drawn place, perhaps mirrored.
+
+    Attributes:
+        side: pixels; no picture may be smaller.
+        flip: mirror half of the crops left to right.
+        seed: of the draws, which depend on (seed, key, how often the pair was seen) alone.
+    """
+
+    side: int
+    flip: bool
+    seed: int
+
+    def cut(self, key: str, seen: int, dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Equal crops of uint8 (H, W, 3) pictures, both (side, side, 3)."""
+        height, width, _ = dark.shape
+        top = int(keyed_random.uniform(self.seed, key, seen, "crop-top") * (height - self.side + 1))
+        left = int(keyed_random.uniform(self.seed, key, seen, "crop-left") * (width - self.side + 1))
+        place = np.s_[top : top + self.side, left : left + self.side]
+        if self.flip and keyed_random.uniform(self.seed, key, seen, "flip") < 0.5:
+            return dark[place][:, ::-1], light[place][:, ::-1]
+        return dark[place], light[place]
+
+
+def make_batch(examples: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Batch:
+    """A batch of (key, dark, light) crops: everything is computed from the stored dark crop."""
+    return Batch(
+        keys=tuple(key for key, _, _ in examples),
+        inputs=torch.from_numpy(np.stack([network_input(dark) for _, dark, _ in examples])),
+        target=torch.from_numpy(np.stack([light.transpose(2, 0, 1) for _, _, light in examples])).float()
+        / 255,
+        condition=torch.tensor([condition(lightness(dark), lightness(light)) for _, dark, light in examples]),
+    )
+
+
+class Batches(Protocol):
+    """An endless stream of batches that can be opened anywhere."""
+
+    def open(self, start: int) -> Iterator[Batch]:
+        """The batches from number `start` on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RealPairs:
+    """Batches of random crops of real pairs, all held in memory; a pass is a shuffle of all pairs."""
+
+    pairs: Sequence[Pair]
+    crops: Crops
+    batch: int
+    rank: int = 0
+    ranks: int = 1
+
+    def __post_init__(self) -> None:
+        for pair in self.pairs:
+            _refuse_small(pair.name, pair.dark.shape[1], pair.dark.shape[0], self.crops.side)
+
+    def open(self, start: int) -> Iterator[Batch]:
+        for number in itertools.count(start):
+            first = (number * self.ranks + self.rank) * self.batch
+            yield make_batch([self._example(place) for place in range(first, first + self.batch)])
+
+    def _example(self, place: int) -> tuple[str, np.ndarray, np.ndarray]:
+        seen, position = divmod(place, len(self.pairs))
+        order = sorted(
+            self.pairs, key=lambda pair: keyed_random.rank(self.crops.seed, pair.name, f"pass {seen}")
+        )
+        pair = order[position]
+        return pair.name, *self.crops.cut(pair.name, seen, pair.dark, pair.light)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard as a reader meets it: where it lies, how many pairs it holds, which are for training."""
+
+    url: str
+    samples: int
+    training_keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardBatches:
+    """Batches of random crops out of pair shards, read in order by webdataset and shuffled in a buffer.
+
+    Each reader (loader process of each rank) has its own shards, which it goes through again and again.
+
+    Attributes:
+        shards: as :func:`open_shards` gives them.
+        crops, batch: what a batch is made of.
+        loaders: processes that read and decode; 0 reads in this process.
+        cache_bytes: of decoded pictures that all loaders of a rank keep together.
+        rank, ranks: of several machines or GPUs that train together.
+    """
+
+    shards: Sequence[Shard]
+    crops: Crops
+    batch: int
+    loaders: int = 0
+    rank: int = 0
+    ranks: int = 1
+    cache_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        readers = max(1, self.loaders) * self.ranks
+        if len(self.shards) < readers:
+            raise UsageError(
+                f"{len(self.shards)} shards with pairs for training are too few for {readers} readers",
+                "use fewer --loaders or --workers, or make the data set with fewer --samples-per-shard",
+            )
+
+    def open(self, start: int) -> Iterator[Batch]:
+        stream = _Stream(self, start)
+        if self.loaders == 0:
+            batches: Iterator = iter(stream)
+        else:
+            batches = iter(DataLoader(stream, batch_size=None, num_workers=self.loaders, prefetch_factor=4))
+        for batch in batches:
+            if isinstance(batch, DimmagenError):
+                raise batch
+            yield batch
+
+
+class _Stream(IterableDataset):
+    """The part of the batches that one loader process makes; the loaders take turns, one batch each."""
+
+    def __init__(self, source: ShardBatches, start: int) -> None:
+        self.source = source
+        self.start = start
+
+    def __iter__(self) -> Iterator[Batch | DimmagenError]:
+        loader, loaders = 0, 1
+        if (info := get_worker_info()) is not None:
+            torch.set_num_threads(1)
+            loaders = info.num_workers
+            loader = (info.id + self.start) % loaders  # whose turn it was when batch `start` was due
+        source = self.source
+        delivered = (self.start - loader + loaders - 1) // loaders
+        shards = source.shards[source.rank * loaders + loader :: source.ranks * loaders]
+        examples = self._examples(shards, delivered * source.batch)
+        try:
+            while True:
+                yield make_batch(list(itertools.islice(examples, source.batch)))
+        except DimmagenError as error:  # sent as a batch: a traceback from another process helps nobody
+            yield error
+
+    def _examples(self, shards: Sequence[Shard], skip: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Crops of the shards' pairs, pass after pass, without the first `skip` of them."""
+        crops = self.source.crops
+        pictures = _Decoded(self.source.cache_bytes // max(1, self.source.loaders))
+        first_pass, skip = divmod(skip, sum(len(shard.training_keys) for shard in shards))
+        for seen in itertools.count(first_pass):
+            for sample in itertools.islice(_one_pass(shards, crops.seed, seen), skip, None):
+                key = sample["__key__"]
+                dark, light = pictures.of(sample)
+                yield key, *crops.cut(key, seen, dark, light)
+            skip = 0
+
+
+class _Decoded:
+    """Decoded pairs, kept from pass to pass while there is room: decoding takes half of a small step's time.
+
+    Those that came first stay. Dropping the oldest instead would, with too little room for a pass, drop each
+    pair just before it is wanted again.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def of(self, sample: dict) -> tuple[np.ndarray, np.ndarray]:
+        """The dark and the light picture of a sample, uint8 (H, W, 3)."""
+        key = sample["__key__"]
+        if key in self._pairs:
+            return self._pairs[key]
+        pair = _decode(sample, "dark"), _decode(sample, "light")
+        size = sum(picture.nbytes for picture in pair)
+        if size <= self._room:
+            self._room -= size
+            self._pairs[key] = pair
+        return pair
+
+
+def _one_pass(shards: Sequence[Shard], seed: int, seen: int) -> Iterator[dict]:
+    """All training samples of the shards once, as files, in an order drawn for (seed, pass)."""
+    order = sorted(
+        shards, key=lambda shard: keyed_random.rank(seed, shard.url.rsplit("/", 1)[-1], f"pass {seen}")
+    )
+    samples = itertools.chain.from_iterable(map(_samples, order))
+    draws = random.Random(f"{seed} {seen}")
+    return iter(shuffle(bufsize=SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, rng=draws)(samples))
+
+
+def _samples(shard: Shard) -> Iterator[dict]:
+    """The training samples of one shard in its order; a shard that was cut short is told, not believed."""
+    advice = "check the data set with dimmagen verify"
+    count = 0
+    try:
+        with storage.open_binary(shard.url) as stream:
+            for sample in group_by_keys(tar_file_expander([{"url": shard.url, "stream": stream}])):
+                count += 1
+                if sample["__key__"] in shard.training_keys:
+                    yield sample
+    except DimmagenError:
+        raise
+    except Exception as error:  # tarfile, the decompressor and the place it lies each have their own
+        raise DimmagenError(f"{shard.url} cannot be read ({type(error).__name__})", advice) from error
+    if count != shard.samples:
+        raise DimmagenError(f"{shard.url} holds {count} pairs, its manifest says {shard.samples}", advice)
+
+
+def _decode(sample: dict, side: str) -> np.ndarray:
+    for name, data in sample.items():
+        if name.startswith(f"{side}."):
+            try:
+                return codec.decode_rgb8(data)[0]
+            except codec.PictureError as error:
+                raise DimmagenError(
+                    f"{sample['__key__']}.{name} of {sample['__url__']}: {error.reason}",
+                    "check the data set with dimmagen verify",
+                ) from error
+    raise DimmagenError(f"{sample['__url__']}: the sample {sample['__key__']} has no {side} picture")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShards:
+    """A pair data set, divided for training.
+
+    Attributes:
+        shards: those that hold a pair for training, in order.
+        validation: the first variants of the photos kept back, cut to 512x512 around the middle.
+        too_small: how many pairs are left out because they are smaller than the crop.
+    """
+
+    shards: list[Shard]
+    validation: list[Pair]
+    too_small: int
+
+
+def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
+    """Open a finished pair data set for training.
+
+    Some photos, with all their variants, are kept for validation: those that a hash of their key puts first.
+
+    Args:
+        path: folder or fsspec URL.
+        validation_photos: how many are kept back.
+        side: of the crops to come; smaller pictures are left out, and counted.
+
+    Raises:
+        DimmagenError: the data set is not finished, of another schema, or damaged.
+        UsageError: no picture is as large as the crop, or too few photos are left for training.
+    """
+    manifest = Manifest.load(path)
+    tables = [read_rows(storage.join(path, entry.metadata.name), PAIR_SCHEMA) for entry in manifest.shards]
+    rows = [row for table in tables for row in table]
+    fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
+    if not fitting:
+        raise UsageError(f"all pictures of {path} are too small for crops of {side}", "give a smaller --crop")
+    photos = {row["light_key"] for row in fitting}
+    if validation_photos >= len(photos):
+        raise UsageError(
+            f"{path} shows {len(photos)} photos: {validation_photos} for validation leave none to train on",
+            "give fewer --validation-photos, or --validate a folder of real pairs",
+        )
+    order = heapq.nsmallest(
+        validation_photos, photos, key=lambda key: keyed_random.rank(0, key, "validation")
+    )
+    held_out, trained_on = set(order), photos - set(order)
+    shards: list[Shard] = []
+    kept_back: list[tuple[int, str, dict]] = []
+    for entry, table in zip(manifest.shards, tables, strict=True):
+        kept_back += [(row["variant"], entry.name, row) for row in table if row["light_key"] in held_out]
+        keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
+        if keys:
+            shards.append(Shard(storage.join(path, entry.name), len(table), keys))
+    first: dict[str, tuple[str, dict]] = {}  # of each photo kept back: the lowest variant that there is
+    for _, name, row in sorted(kept_back, key=lambda one: one[0]):
+        first.setdefault(row["light_key"], (name, row))
+    validation = [_read_pair(path, name, row) for name, row in first.values()]
+    return OpenShards(shards, validation, len(rows) - len(fitting))
+
+
+def _read_pair(path: str, tar: str, row: dict) -> Pair:
+    files = (read_member(path, tar, row[f"{side}_offset"], row[f"{side}_size"]) for side in ("dark", "light"))
+    dark, light = (codec.decode_rgb8(data)[0] for data in files)
+    return cut_middle(Pair(row["key"], dark, light, row["dark_sha256"], row["light_sha256"]))
+
+
+def cut_middle(pair: Pair) -> Pair:
+    """The middle of a pair, at most 512x512: validation is to take a small part of the time."""
+    height, width, _ = pair.dark.shape
+    top, left = max(0, height - VALIDATION_SIDE) // 2, max(0, width - VALIDATION_SIDE) // 2
+    place = np.s_[top : top + VALIDATION_SIDE, left : left + VALIDATION_SIDE]
+    return replace(pair, dark=pair.dark[place], light=pair.light[place])
+
+
+def _refuse_small(key: str, width: int, height: int, side: int) -> None:
+    if min(width, height) < side:
+        raise UsageError(f"{key} is {width}x{height}, too small for crops of {side}", "give a smaller --crop")

@@ -1,0 +1,149 @@
+"""The training loop."""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.enhance.checkpoints import RunFolder
+from dimmagen.enhance.data import Batch, Batches
+from dimmagen.enhance.distributed_context import ALONE, Ranks
+from dimmagen.enhance.enhancer import Enhancer
+from dimmagen.enhance.inputs import lightness
+from dimmagen.enhance.log import Log
+from dimmagen.enhance.losses import BrighteningLoss
+from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.metrics.image import psnr
+
+
+class Progress(Protocol):
+    """Told how training goes on."""
+
+    def note(self, text: str) -> None: ...
+
+    def begin(self, done: int, total: int) -> None: ...
+
+    def iteration(self, values: dict[str, float]) -> None: ...
+
+
+def train(
+    network: Brightener,
+    batches: Batches,
+    validation: Sequence[Pair],
+    loss: BrighteningLoss,
+    settings: TrainSettings,
+    run: RunFolder,
+    progress: Progress,
+    *,
+    ranks: Ranks = ALONE,
+    tensorboard: bool = False,
+) -> TrainState:
+    """Train a network until the iterations or the patience end; go on where the run's checkpoint is.
+
+    Args:
+        network: on the device to train on.
+        batches: endless; opened at the iteration to go on with.
+        validation: pairs whose mean PSNR, at the truth's lightness, decides which network is kept as best.
+        loss: on the same device.
+        run: begun with these settings.
+        progress: told of each iteration.
+        ranks: this process among those that train together.
+
+    Returns:
+        The state at the end; the best network is in the run's folder.
+
+    Raises:
+        UsageError: there are no validation pairs.
+        DimmagenError: the loss or the gradient is not finite (the batch is named; the checkpoint before it
+            stays), or the data cannot be read.
+    """
+    if not validation:
+        raise UsageError("there are no pairs to validate on", "give --validation-photos, or --validate DIR")
+    device = next(network.parameters()).device
+    state = TrainState(network, settings)
+    state.restore(run)
+    forward = ranks.wrap(network)
+    stream = batches.open(state.iteration)
+    progress.begin(state.iteration, settings.iterations)
+    with Log(run, state.iteration, tensorboard) if ranks.first else _NoLog() as log:
+        while state.iteration < settings.iterations and not state.out_of_patience:
+            batch = next(stream).to(device)
+            learning_rate = settings.learning_rate_at(state.iteration)
+            values = optimise(forward, state, loss, batch, learning_rate, ranks)
+            state.iteration += 1
+            state.update_average()
+            ends = state.iteration == settings.iterations
+            if ends or state.iteration % settings.validate_every == 0:
+                values["psnr"] = validate(state.candidate, validation) if ranks.first else 0.0
+                values["psnr"] = ranks.agree(values["psnr"])
+                if state.best_psnr is None or values["psnr"] > state.best_psnr:
+                    state.best_psnr, state.best_iteration = values["psnr"], state.iteration
+                    if ranks.first:
+                        state.save_best(run)
+            log.row({"iteration": state.iteration, "learning_rate": learning_rate, **values})
+            progress.iteration(values)
+            ends = ends or state.out_of_patience
+            if ranks.first and (ends or state.iteration % settings.checkpoint_every == 0):
+                state.save(run)
+    return state
+
+
+def optimise(
+    forward: nn.Module,
+    state: TrainState,
+    loss: BrighteningLoss,
+    batch: Batch,
+    learning_rate: float,
+    ranks: Ranks,
+) -> dict[str, float]:
+    """One step of Adam on one batch; returns the loss and its parts."""
+    settings = state.settings
+    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=settings.bf16):
+        output = forward(batch.inputs, batch.condition)
+    value, parts = loss(output, batch.target)
+    state.optimizer.zero_grad()
+    value.backward()
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip or math.inf)
+    if not (torch.isfinite(value) and torch.isfinite(norm)):
+        raise _diverged(value.item(), norm.item(), state.iteration, batch.keys, ranks)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate
+    state.optimizer.step()
+    return {"loss": value.item(), **{name: part.item() for name, part in parts.items()}}
+
+
+def _diverged(
+    loss: float, gradient: float, iteration: int, keys: Sequence[str], ranks: Ranks
+) -> DimmagenError:
+    """Names the batch to blame: the gradient is the mean of all processes', so all of them come here."""
+    told = ranks.gather((loss, keys))
+    loss, keys = next(((value, names) for value, names in told if not math.isfinite(value)), told[0])
+    return DimmagenError(
+        f"the loss is {loss:.3g} with a gradient of {gradient:.3g} after iteration {iteration}, on the pairs "
+        f"{', '.join(keys)}",
+        "look at these pairs, or begin anew by --resume never with a lower --learning-rate or --clip 1; "
+        "until then the last checkpoint stays",
+    )
+
+
+def validate(network: Brightener, pairs: Sequence[Pair]) -> float:
+    """Mean PSNR over pairs, with the condition at the truth's lightness."""
+    enhancer = Enhancer(network)
+    scores = [psnr(enhancer.enhance(pair.dark, lightness(pair.light)), pair.light) for pair in pairs]
+    return sum(scores) / len(scores)
+
+
+class _NoLog:
+    """What the other ranks write: nothing."""
+
+    def row(self, values: dict[str, float]) -> None: ...
+
+    def __enter__(self) -> "_NoLog":
+        return self
+
+    def __exit__(self, *_) -> None: ...

@@ -1,0 +1,185 @@
+"""The brightening network: a UNet that is told how much lighter to make the picture (paper, Section 3.2).
+
+`paper` and `small` are diffusers' UNet2DModel in the authors' two sizes; `compact` is our own small one, for
+processors without a GPU, and needs no diffusers.
+"""
+
+import importlib
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dimmagen.core.errors import UsageError
+from dimmagen.enhance.inputs import CHANNELS, CONDITION_STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What is known of a network before it is built.
+
+    Attributes:
+        widths: channels of each level, from the finest to the coarsest.
+        multiple: height and width of the input must be multiples of it.
+        margin: pixels at the edge of a tile that may differ from the whole picture.
+        bytes_per_pixel: peak memory of running it on a processor, per pixel of the input; measured.
+        learning_rate: that trains it well from scratch.
+        finetuning_rate: that it is fine-tuned with.
+    """
+
+    widths: tuple[int, ...]
+    multiple: int
+    margin: int
+    bytes_per_pixel: int
+    learning_rate: float
+    finetuning_rate: float
+
+
+ARCHITECTURES = {
+    # Local throughout (no normalisation over the picture, no attention): beyond the margin, which covers the
+    # receptive field, a tile equals the whole picture.
+    "compact": Architecture((24, 48, 96), 8, 80, 350, 1e-3, 1e-4),
+    "small": Architecture((64, 96, 128, 192), 8, 32, 5000, 1e-5, 1e-5),
+    "paper": Architecture((64, 128, 256, 384), 8, 32, 5000, 1e-5, 1e-5),
+}
+
+
+class Brightener(nn.Module):
+    """output = clip(sigmoid(UNet(input, condition)) + dark, 0, 1).
+
+    Weights and features lie in memory with the channels last, as a processor's convolutions want them.
+
+    Args:
+        model: `compact`, `small` or `paper`.
+
+    Shape:
+        inputs: float (N, 10, H, W), see :func:`~dimmagen.enhance.inputs.network_input`; H and W multiples
+        of the architecture's. condition: int64 (N,), 0..1000. Result: float32 (N, 3, H, W) in [0, 1].
+
+    Raises:
+        UsageError: an unknown model, or one that needs diffusers where it is not installed.
+    """
+
+    def __init__(self, model: str = "compact") -> None:
+        super().__init__()
+        if model not in ARCHITECTURES:
+            raise UsageError(f"there is no model {model}", f"known are {', '.join(ARCHITECTURES)}")
+        self.model = model
+        self.architecture = ARCHITECTURES[model]
+        widths = self.architecture.widths
+        self.unet: nn.Module = CompactUNet(widths) if model == "compact" else _diffusers_unet(model, widths)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if self.model == "compact":
+            residual = self.unet(inputs, condition)
+        else:
+            residual = self.unet(inputs, condition, return_dict=False)[0]
+        return (torch.sigmoid(residual.float()) + inputs[:, :3]).clamp(0, 1)
+
+
+class CompactUNet(nn.Module):
+    """A UNet on 2x2 blocks of pixels, with plain residual blocks.
+
+    There is no normalisation: at first each block passes its input on (its last convolution is zero), which
+    trains as well at this depth, and keeps the network local.
+
+    Args:
+        widths: channels of each level.
+        embedding: width of the condition's embedding.
+    """
+
+    def __init__(self, widths: Sequence[int], embedding: int = 64) -> None:
+        super().__init__()
+        self.frequencies = embedding
+        self.embed = nn.Sequential(
+            nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
+        steps = list(itertools.pairwise(widths))
+        self.stem = nn.Conv2d(4 * CHANNELS, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(ConditionedBlock(width, embedding) for width in widths)
+        self.reduce = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.middle = ConditionedBlock(widths[-1], embedding)
+        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in steps)
+        self.decoder = nn.ModuleList(ConditionedBlock(width, embedding) for width in widths[:-1])
+        self.head = nn.Conv2d(widths[0], 4 * 3, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
+        embedding = self.embed(sine_cosine(condition, self.frequencies))
+        features = self.encoder[0](self.stem(functional.pixel_unshuffle(inputs, 2)), embedding)
+        skipped = []
+        for reduce, block in zip(self.reduce, self.encoder[1:], strict=True):
+            skipped.append(features)
+            features = block(reduce(features), embedding)
+        features = self.middle(features, embedding)
+        levels = zip(self.enlarge, self.decoder, skipped, strict=True)
+        for enlarge, block, skip in reversed(list(levels)):
+            features = block(enlarge(features) + skip, embedding)
+        return functional.pixel_shuffle(self.head(features), 2)
+
+
+class ConditionedBlock(nn.Module):
+    """A residual block whose features are scaled and shifted by the condition's embedding."""
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.scale_and_shift = nn.Linear(embedding, 2 * width)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.scale_and_shift(embedding)[:, :, None, None].chunk(2, dim=1)
+        change = self.first(functional.silu(features)) * (1 + scale) + shift
+        return features + self.second(functional.silu(change))
+
+
+def sine_cosine(condition: Tensor, width: int) -> Tensor:
+    """The condition as `width` waves, as diffusion models embed time: int (N,) -> float32 (N, width)."""
+    steps = torch.arange(width // 2, dtype=torch.float32, device=condition.device)
+    angles = condition.float()[:, None] * torch.exp(-math.log(10 * CONDITION_STEPS) * 2 * steps / width)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def _diffusers_unet(model: str, widths: Sequence[int]) -> nn.Module:
+    try:
+        diffusers = importlib.import_module("diffusers")
+    except ImportError:
+        raise UsageError(
+            f"the model {model} needs the library diffusers", "pip install 'dimmagen[train]', or use compact"
+        ) from None
+    _ignore_broken_torchvision()
+    return diffusers.UNet2DModel(
+        in_channels=CHANNELS,
+        out_channels=3,
+        block_out_channels=tuple(widths),
+        layers_per_block=2,
+        attention_head_dim=64,
+        down_block_types=("ResnetDownsampleBlock2D",) * len(widths),
+        up_block_types=("ResnetUpsampleBlock2D",) * len(widths),  # attention is in the middle block alone
+    )
+
+
+def _ignore_broken_torchvision() -> None:
+    """Let diffusers go without torchvision where that cannot be imported.
+
+    The UNet needs none of it, but diffusers imports it wherever it is installed, and one that was built for
+    another torch (say, beside a processor-only torch) ends the import.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except ImportError:
+        pass  # diffusers knows by itself
+    except RuntimeError:
+        knowledge = importlib.import_module("diffusers.utils.import_utils")
+        setattr(knowledge, "_torchvision_available", False)  # noqa: B010 - private, so unknown to mypy
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,134 @@
+"""Where a training run stands: weights, their running average, Adam's moments, and a few numbers."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, RunFolder, restore
+from dimmagen.enhance.network import Brightener
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How a network is trained; the paper's values for its first stage, but for the learning rate.
+
+    Attributes:
+        iterations: in all; the learning rate falls to 0 over them along a cosine.
+        learning_rate, betas: of Adam.
+        validate_every, checkpoint_every: iterations.
+        patience: validations without a new best after which training stops; 0 never stops early.
+        average: decay of the weights' running average, which is then what is validated and kept as best;
+            0 keeps none.
+        clip: norm that gradients are clipped to; 0 leaves them.
+        bf16: run the network in bfloat16.
+    """
+
+    iterations: int = 5000
+    learning_rate: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.99)
+    validate_every: int = 100
+    checkpoint_every: int = 100
+    patience: int = 0
+    average: float = 0.0
+    clip: float = 0.0
+    bf16: bool = False
+
+    def learning_rate_at(self, iteration: int) -> float:
+        return self.learning_rate * (1 + math.cos(math.pi * iteration / self.iterations)) / 2
+
+
+class TrainState:
+    """All that changes while training, and nothing else: what is saved here continues exactly.
+
+    Attributes:
+        network: being trained.
+        average: its running average, or None.
+        iteration: done so far.
+        best_psnr, best_iteration: of the best validation; None and 0 before the first.
+    """
+
+    def __init__(self, network: Brightener, settings: TrainSettings) -> None:
+        self.network = network
+        self.settings = settings
+        self.optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, settings.betas)
+        self.average = _copy(network) if settings.average else None
+        self.iteration = 0
+        self.best_psnr: float | None = None
+        self.best_iteration = 0
+
+    @property
+    def candidate(self) -> Brightener:
+        """The network that is validated."""
+        return self.average or self.network
+
+    @property
+    def out_of_patience(self) -> bool:
+        waited = self.iteration - self.best_iteration
+        return 0 < self.settings.patience * self.settings.validate_every <= waited
+
+    def update_average(self) -> None:
+        """Move the average towards the weights; faster at first, so that it forgets the beginning."""
+        if self.average is None:
+            return
+        decay = min(self.settings.average, (1 + self.iteration) / (10 + self.iteration))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            for mean, value in pairs:
+                mean.lerp_(value, 1 - decay)
+
+    def save(self, run: RunFolder) -> None:
+        tensors = _prefixed("network", self.network.state_dict())
+        if self.average is not None:
+            tensors |= _prefixed("average", self.average.state_dict())
+        for name, parameter in self.network.named_parameters():
+            moments = self.optimizer.state[parameter]
+            tensors |= {f"adam.{name}.{moment}": moments[moment] for moment in _MOMENTS}
+        header = {
+            "model": self.network.model,
+            "iteration": self.iteration,
+            "best_psnr": self.best_psnr,
+            "best_iteration": self.best_iteration,
+        }
+        run.save(CHECKPOINT, tensors, header)
+
+    def save_best(self, run: RunFolder) -> None:
+        header = {"model": self.network.model, "iteration": self.best_iteration, "psnr": self.best_psnr}
+        run.save(BEST, self.candidate.state_dict(), header)
+
+    def restore(self, run: RunFolder) -> None:
+        """Go back to the last checkpoint, if there is one.
+
+        Raises:
+            DimmagenError: it is broken, or of another model.
+        """
+        saved = run.load(CHECKPOINT)
+        if saved is None:
+            return
+        path = run.path / CHECKPOINT
+        restore(self.network, saved.part("network"), path)
+        if self.average is not None:
+            restore(self.average, saved.part("average"), path)
+        moments = saved.part("adam")
+        for name, parameter in self.network.named_parameters():
+            self.optimizer.state[parameter] = {
+                moment: moments[f"{name}.{moment}"].to("cpu" if moment == "step" else parameter.device)
+                for moment in _MOMENTS
+            }
+        self.iteration = saved.header["iteration"]
+        self.best_psnr = saved.header["best_psnr"]
+        self.best_iteration = saved.header["best_iteration"]
+
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _copy(network: Brightener) -> Brightener:
+    copy = Brightener(network.model).to(next(network.parameters()).device)
+    copy.load_state_dict(network.state_dict())
+    return copy.requires_grad_(False)

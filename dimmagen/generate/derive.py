@@ -1,0 +1,272 @@
+"""Data sets from data sets: a subset of one, or several merged. Nothing is dimmed; provenance is kept.
+
+A derived set is a data set like any other and verifies. Its pictures are the files of its origins, each
+checked against its SHA-256 on the way; its settings say which sets it came from and how.
+"""
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from dimmagen.core import hashing, keyed_random, storage
+from dimmagen.core.errors import UsageError
+from dimmagen.core.parquet import read_rows
+from dimmagen.core.shard_sizes import shard_sizes
+from dimmagen.dataset.manifest import Manifest, Run
+from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.schema import SIDECAR_KEYS
+from dimmagen.dataset.writer import Sample, write_pair_shard
+from dimmagen.generate.finalize import REJECTED_SCHEMA, publish_set
+from dimmagen.generate.plan import shard_name
+from dimmagen.generate.resume import REJECTED, OutFolder
+from dimmagen.sources import SOURCES
+
+_KEPT = (*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which pairs a subset keeps: those that fit everything that is given; None and empty ask nothing.
+
+    Attributes:
+        sources: names of sources.
+        licence: words in the terms of their source, in any case.
+        gamma: lowest and highest gamma.
+        lightness: lowest and highest mean of the dark picture, in [0, 1].
+        min_side: pixels of the shorter side, at least.
+        keys: pair keys or light keys.
+    """
+
+    sources: tuple[str, ...] = ()
+    licence: str = ""
+    gamma: Span | None = None
+    lightness: Span | None = None
+    min_side: int = 0
+    keys: tuple[str, ...] = ()
+
+    def keeps(self, row: dict) -> bool:
+        return (
+            (not self.sources or row["source"] in self.sources)
+            and self.licence.lower() in SOURCES[row["source"]].terms.lower()
+            and _inside(row["gamma"], self.gamma)
+            and _inside(row["lightness_after"], self.lightness)
+            and min(row["width"], row["height"]) >= self.min_side
+            and (not self.keys or row["key"] in self.keys or row["light_key"] in self.keys)
+        )
+
+    def command(self) -> str:
+        """The command that makes this subset of a set; a key list is named, not spelled out."""
+        words = ["dimmagen", "subset", "ORIGIN", "--to", "out/"]
+        for source in self.sources:
+            words += ["--source", source]
+        words += ["--licence", self.licence] if self.licence else []
+        for name in ("gamma", "lightness"):
+            if span := getattr(self, name):
+                words += [f"--{name}", f"{span[0]}:{span[1]}"]
+        words += ["--min-side", str(self.min_side)] if self.min_side else []
+        words += ["--keys", "KEYS"] if self.keys else []
+        return shlex.join(words)
+
+    def note(self) -> dict:
+        """What goes into the settings; of a key list, its hash."""
+        keys = hashing.sha256("\n".join(sorted(self.keys)).encode()) if self.keys else ""
+        return {**asdict(replace(self, keys=())), "keys": keys}
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """One pair on its way into another set; the row may have a new key."""
+
+    pairs: PairSet
+    row: dict
+
+    def sample(self) -> Sample:
+        dark, light = self.pairs.data(self.row, "dark"), self.pairs.data(self.row, "light")
+        extensions = (self.row[f"{side}_member"].rsplit(".", 1)[1] for side in ("dark", "light"))
+        dark_extension, light_extension = extensions
+        row = {name: self.row[name] for name in _KEPT}
+        return Sample(row, dark, dark_extension, light, light_extension)
+
+
+def make_subset(
+    pairs: PairSet,
+    selection: Selection,
+    out: str,
+    on_start: Callable[[int], None] = lambda pairs: None,
+    on_pair: Callable[[], None] = lambda: None,
+) -> Manifest:
+    """Write the pairs that a selection keeps, in their order, as a data set.
+
+    Args:
+        pairs: a finished data set.
+        selection: what to keep.
+        out: folder or fsspec URL of the new set; one that was stopped goes on.
+        on_start, on_pair: told of the number of pairs, and after each.
+
+    Raises:
+        UsageError: no pair fits, a source or key is unknown, or `out` holds something else.
+        DimmagenError: the origin is damaged, or `out` cannot be written.
+    """
+    rows = pairs.rows()
+    _refuse_unknown(pairs, rows, selection)
+    picked = [_Picked(pairs, row) for row in rows if selection.keeps(row)]
+    if not picked:
+        raise UsageError(f"no pair of {pairs.out} fits", "see dimmagen stats for what is in it")
+    settings = {**pairs.manifest.settings, "subset": selection.note(), "derived_from": [_origin(pairs)]}
+    run = Run(settings, pairs.manifest.environment)
+    return _write(out, run, selection.command(), picked, [pairs], on_start, on_pair)
+
+
+def make_merge(
+    sets: Sequence[PairSet],
+    out: str,
+    on_start: Callable[[int], None] = lambda pairs: None,
+    on_pair: Callable[[], None] = lambda: None,
+) -> Manifest:
+    """Write all pairs of several data sets as one, shuffled by a keyed permutation.
+
+    A pair that occurs twice with the same pictures is kept once. Where two different pairs have one key (one
+    photo, two profiles), the keys of the later set's pairs get that set's fingerprint behind them.
+
+    Args:
+        sets: two or more finished data sets.
+        out, on_start, on_pair: as for :func:`make_subset`.
+
+    Raises:
+        UsageError: fewer than two sets, their dark pictures differ in file type, or `out` holds something
+            else.
+        DimmagenError: a set is damaged, or `out` cannot be written.
+    """
+    formats = {pairs.manifest.settings["image_format"] for pairs in sets}
+    if len(sets) < 2:
+        raise UsageError("one set is no merge", "give two or more")
+    if len(formats) > 1:
+        raise UsageError(
+            f"dark pictures are {' here and '.join(sorted(formats))} there",
+            "make the sets with the same --image-format",
+        )
+    picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
+    run = Run(_merged_settings(sets), _merged_environment(sets))
+    names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
+    command = f"dimmagen merge {names} --to out/"
+    return _write(out, run, command, picked, sets, on_start, on_pair)
+
+
+def _inside(value: float, span: Span | None) -> bool:
+    return span is None or span[0] <= value <= span[1]
+
+
+def _refuse_unknown(pairs: PairSet, rows: Sequence[dict], selection: Selection) -> None:
+    sources = sorted({row["source"] for row in rows})
+    if unknown := sorted(set(selection.sources) - set(sources)):
+        raise UsageError(f"{pairs.out} has no source {', '.join(unknown)}", f"it has {', '.join(sources)}")
+    known = {row["key"] for row in rows} | {row["light_key"] for row in rows}
+    if missing := sorted(set(selection.keys) - known):
+        raise UsageError(
+            f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",
+            "give keys that stand in its parquet files",
+        )
+
+
+def _origin(pairs: PairSet) -> dict:
+    manifest = pairs.manifest
+    return {
+        "command": manifest.command,
+        "fingerprint": manifest.fingerprint,
+        "root_hash": manifest.root_hash,
+        "derived_from": manifest.settings.get("derived_from", []),
+    }
+
+
+def _unique(sets: Sequence[PairSet]) -> Iterator[_Picked]:
+    seen: dict[str, tuple[str, str]] = {}
+    for pairs in sets:
+        for row in pairs.rows():
+            content = (row["dark_sha256"], row["light_sha256"])
+            key = row["key"]
+            if seen.get(key, content) != content:
+                key = f"{row['key']}-{pairs.manifest.fingerprint[:8]}"
+            if key not in seen:
+                seen[key] = content
+                yield _Picked(pairs, {**row, "key": key})
+
+
+def _merged_settings(sets: Sequence[PairSet]) -> dict:
+    """What the card and `inspect` tell of every set, put together; each origin's own settings below that."""
+    every = [pairs.manifest.settings for pairs in sets]
+
+    def joined(name: str) -> str:
+        return " + ".join(dict.fromkeys(str(settings[name]) for settings in every))
+
+    return {
+        "profile": joined("profile"),
+        "model": joined("model"),
+        "seed": joined("seed"),
+        "image_format": every[0]["image_format"],
+        "variants": max(settings["variants"] for settings in every),
+        "samples_per_shard": max(settings["samples_per_shard"] for settings in every),
+        "derived_from": [{**_origin(pairs), "settings": pairs.manifest.settings} for pairs in sets],
+    }
+
+
+def _merged_environment(sets: Sequence[PairSet]) -> dict:
+    environments = [pairs.manifest.environment for pairs in sets]
+    if all(environment == environments[0] for environment in environments):
+        return environments[0]
+    return {"merged": environments}
+
+
+def _rejected(sets: Iterable[PairSet]) -> list[dict]:
+    """Every candidate that was left out of an origin, once; sorted by source, name and frame."""
+    rows: dict[tuple, dict] = {}
+    for pairs in sets:
+        for row in read_rows(storage.join(pairs.out, REJECTED), REJECTED_SCHEMA):
+            rows.setdefault((row["source"], row["name"], row["frame"], row["sha256"]), row)
+    return sorted(rows.values(), key=lambda row: (row["source"], row["name"], row["frame"]))
+
+
+def _write(
+    out: str,
+    run: Run,
+    command: str,
+    picked: Sequence[_Picked],
+    sets: Sequence[PairSet],
+    on_start: Callable[[int], None],
+    on_pair: Callable[[], None],
+) -> Manifest:
+    """Pack pairs into shards; as with `dim`, complete shards of a stopped run are kept."""
+    out = os.path.abspath(out) if storage.is_local(out) else out
+    folder = OutFolder(out, "--to")
+    if any(
+        storage.is_local(pairs.out) and os.path.realpath(pairs.out) == os.path.realpath(out) for pairs in sets
+    ):
+        raise UsageError(f"--to {out} is the data set itself", "choose another folder")
+    on_start(len(picked))
+    shards = []
+    with folder.locked():
+        complete = folder.complete_shards(run, "if-possible")
+        if manifest := folder.finished(run):
+            return manifest
+        folder.begin(run, complete)
+        try:
+            start = 0
+            for index, size in enumerate(shard_sizes(len(picked), run.settings["samples_per_shard"])):
+                name = shard_name(index)
+                part = picked[start : start + size]
+                start += size
+                if name not in complete:
+                    samples = (one.sample() for one in part)
+                    complete[name] = write_pair_shard(folder.out, name, samples, on_pair)
+                    folder.add(run, complete[name])
+                shards.append(complete[name])
+        finally:
+            folder.remove_unfinished()
+        photos = {one.row["light_key"]: one.row["source"] for one in picked}
+        extensions = {one.row["light_member"].rsplit(".", 1)[1] for one in picked}
+        return publish_set(
+            folder, run, command, Counter(photos.values()), extensions, _rejected(sets), shards
+        )

@@ -1,0 +1,1 @@
+"""Estimating what a run will take, before it begins."""

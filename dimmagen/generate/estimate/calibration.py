@@ -1,0 +1,200 @@
+"""A probe: some pairs of a planned set, made in memory by the code that makes the set, measured, thrown away.
+
+They are made one after another in a fresh process, as a worker would make them, so that its start and its
+memory are a worker's. Nothing is published.
+"""
+
+import heapq
+import io
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, cast
+
+import numpy as np
+
+from dimmagen.core import keyed_random
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.parquet import write_rows
+from dimmagen.core.tar import TarWriter
+from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.writer import add_sample
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate.worker import IMAGE_FORMATS, BuildDimmer, PairSettings, make_pair, use_one_thread
+from dimmagen.sources import light_images
+from dimmagen.sources.light_images import LightRef
+
+STAGES = ("decode", "dim", "encode", "pack")
+"""Read, hash and decode the light; dim it; encode and hash the dark; lay both out in a tar."""
+SHARED_STAGE = "decode"
+"""Done once for all variants of a photo that are made at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedPair:
+    """What one pair took.
+
+    Attributes:
+        pixels: of the light picture.
+        seconds: of each of `STAGES`, on one thread.
+        tar_bytes: of the pair's members in a shard, headers and padding included.
+    """
+
+    pixels: int
+    seconds: dict[str, float]
+    tar_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What some pairs took, and the process that made them.
+
+    Attributes:
+        pairs: one entry a pair.
+        start_seconds: from nothing to the first pair: Python, imports, the dimmer and that pair.
+        base_bytes: peak resident memory of the process before the first picture.
+        peak_bytes: the same after the last one.
+        metadata_sizes: (rows, bytes) of parquet files with some and with all of the pairs' rows.
+    """
+
+    pairs: tuple[ProbedPair, ...]
+    start_seconds: float
+    base_bytes: int
+    peak_bytes: int
+    metadata_sizes: tuple[tuple[int, int], ...]
+
+    @property
+    def most_pixels(self) -> int:
+        return max(pair.pixels for pair in self.pairs)
+
+
+def choose(refs: Iterable[LightRef], variants: int, count: int, seed: int) -> list[tuple[LightRef, int]]:
+    """A sample of a set's pairs, as light pictures with a variant: as many pictures as there are, variants in
+    turn, no pair twice. Drawn by the pictures' keys, so that neither order nor place changes it."""
+    drawn = heapq.nsmallest(count, refs, key=lambda ref: keyed_random.rank(seed, ref.key, "probe"))
+    rounds = range(min(count, len(drawn) * variants))
+    return [
+        (drawn[turn % len(drawn)], (turn % len(drawn) + turn // len(drawn)) % variants) for turn in rounds
+    ]
+
+
+def probe(
+    chosen: Sequence[tuple[LightRef, int]],
+    build_dimmer: BuildDimmer,
+    settings: PairSettings,
+    on_pair: Callable[[], None] = lambda: None,
+) -> Probe:
+    """Make pairs in a fresh process and measure them.
+
+    Args:
+        chosen: light pictures with a variant, at least one.
+        build_dimmer: picklable.
+        settings: of the set that is planned.
+        on_pair: called after each pair.
+
+    Raises:
+        DimmagenError: a picture cannot be read or dimmed any more, or the process was killed, most likely
+            for its memory.
+    """
+    timed, began = [], time.monotonic()
+    with ProcessPoolExecutor(1, get_context("spawn"), _begin, (build_dimmer, settings)) as pool:
+        try:
+            base = pool.submit(_warm_up).result()
+            start = 0.0
+            for ref, variant in chosen:
+                timed.append(pool.submit(_measure, ref, variant).result())
+                start = start or time.monotonic() - began
+                on_pair()
+            peak = pool.submit(peak_memory).result()
+        except BrokenProcessPool as error:
+            raise DimmagenError(
+                "the process that makes the probe was killed, or could not load what it needs",
+                "see whether the memory ran out, or try dimmagen dim --executor serial on a few photos",
+            ) from error
+    rows = [row for _, row in timed]
+    sizes = tuple((count, _metadata_size(rows[:count])) for count in sorted({len(rows) // 2, len(rows)}))
+    return Probe(tuple(pair for pair, _ in timed), start, base, peak, sizes)
+
+
+def _metadata_size(rows: Sequence[dict]) -> int:
+    with tempfile.TemporaryDirectory(prefix="dimmagen-") as folder:
+        path = os.path.join(folder, "rows.parquet")
+        write_rows(path, rows, PAIR_SCHEMA)
+        return os.path.getsize(path)
+
+
+class _TimedDimmer:
+    """A dimmer with a clock."""
+
+    def __init__(self, dimmer: Dimmer) -> None:
+        self._dimmer = dimmer
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dimmer, name)
+
+    def dim(self, *arguments: Any) -> np.ndarray:
+        began = time.perf_counter()
+        try:
+            return self._dimmer.dim(*arguments)
+        finally:
+            self.seconds = time.perf_counter() - began
+
+
+# The worker's side: one process, one dimmer.
+_dimmer: Dimmer
+_settings: PairSettings
+
+
+def _begin(build_dimmer: BuildDimmer, settings: PairSettings) -> None:
+    global _dimmer, _settings
+    _dimmer, _settings = build_dimmer(), settings
+    use_one_thread()
+
+
+def _warm_up() -> int:
+    """Compile what is compiled at the first call; returns the peak memory so far, bytes."""
+    light = np.zeros((64, 64, 3), np.uint8)
+    dark = _dimmer.dim(light, _dimmer.draw("warm-up", 0, _settings.seed))
+    IMAGE_FORMATS[_settings.image_format](dark)
+    return peak_memory()
+
+
+def _measure(ref: LightRef, variant: int) -> tuple[ProbedPair, dict]:
+    """Make one pair; returns what it took, and its row."""
+    timed, buffer = _TimedDimmer(_dimmer), io.BytesIO()
+    moments = [time.perf_counter()]
+    light = light_images.load_light(ref)
+    _ = light.sha256, light.pixel_sha256, light.lightness  # computed when they are first asked for
+    moments.append(time.perf_counter())
+    sample = make_pair(light, cast(Dimmer, timed), variant, _settings)
+    moments.append(time.perf_counter())
+    row = add_sample(TarWriter(buffer), sample)
+    moments.append(time.perf_counter())
+    decode, made, pack = np.diff(moments).tolist()
+    seconds = (decode, timed.seconds, made - timed.seconds, pack)
+    height, width, _ = light.pixels.shape
+    return ProbedPair(height * width, dict(zip(STAGES, seconds, strict=True)), buffer.tell()), row
+
+
+def peak_memory(status: str = "/proc/self/status") -> int:
+    """Peak resident memory of a process, bytes: the kernel's high-water mark.
+
+    Args:
+        status: of the process in Linux' /proc; where there is none, this process is asked.
+    """
+    if os.path.exists(status):
+        with open(status) as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,86 @@
+"""What there is to dim, as far as a plan must know it: of a large source only a sample is looked at."""
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from dimmagen.core import keyed_random
+from dimmagen.core.errors import DimmagenError
+from dimmagen.sources import parse_specs
+from dimmagen.sources.light_images import LightRef, is_mixhq, open_lights, scanned_ref
+from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.scene_hash import Scenes
+
+MOST_JUDGED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """How many light pictures there are, and how large.
+
+    Attributes:
+        count: accepted ones.
+        pixels: of all of them together.
+        most_pixels: of the largest one.
+        seconds: that it takes to look at all candidates on this machine.
+        estimated: whether only a sample of the candidates was judged.
+    """
+
+    count: int
+    pixels: float
+    most_pixels: int
+    seconds: float
+    estimated: bool = False
+
+    def scaled_to(self, count: int) -> "Photos":
+        """Another number of photos like these."""
+        factor = count / self.count
+        return replace(
+            self, count=count, pixels=self.pixels * factor, seconds=self.seconds * factor, estimated=True
+        )
+
+
+def survey(
+    sources: Sequence[str],
+    exclude: Sequence[str] = (),
+    workers: int = 2,
+    seed: int = 0,
+    on_start: Callable[[int], None] = lambda files: None,
+    on_file: Callable[[], None] = lambda: None,
+) -> tuple[Iterable[LightRef], Photos]:
+    """Look at the photos that `--source` options name; arguments and errors as :func:`open_lights`.
+
+    Returns:
+        The light pictures that are known, all of them unless there are more candidates than `MOST_JUDGED`
+        outside a MixHQ; and what there is in all.
+    """
+    began = time.perf_counter()
+    scanned = sources and not any(map(is_mixhq, sources))
+    candidates = list_candidates(parse_specs(sources)) if scanned else []
+    if len(candidates) <= MOST_JUDGED:
+        lights = open_lights(sources, exclude=exclude, workers=workers, on_start=on_start, on_file=on_file)
+        return lights, _add_up(lights, time.perf_counter() - began)
+    sample = heapq.nsmallest(
+        MOST_JUDGED,
+        candidates,
+        key=lambda one: keyed_random.rank(seed, f"{one[0].name}/{one[1].name}", "survey"),
+    )
+    scenes = Scenes.from_paths(exclude) if exclude else None
+    on_start(len(sample))
+    refs = [scanned_ref(one) for one in scan(sample, scenes, workers, on_file) if one.row.accepted]
+    if not refs:
+        raise DimmagenError(
+            f"none of {len(sample)} files drawn from the {len(candidates)} is accepted",
+            "see docs/sources-and-rules.md, or run dimmagen build-mixhq --dry-run for the verdicts",
+        )
+    seen = _add_up(refs, time.perf_counter() - began)
+    return refs, seen.scaled_to(round(len(refs) / len(sample) * len(candidates)))
+
+
+def _add_up(refs: Iterable[LightRef], seconds: float) -> Photos:
+    count = pixels = most = 0
+    for ref in refs:
+        size = ref.width * ref.height
+        count, pixels, most = count + 1, pixels + size, max(most, size)
+    return Photos(count, pixels, most, seconds)

@@ -1,0 +1,80 @@
+"""What stands beside the shards of a data set, written when all shards are there; the manifest last."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from dimmagen.core import hashing, storage
+from dimmagen.core.hashing import FileRecord
+from dimmagen.core.parquet import write_rows
+from dimmagen.dataset.card import CARD, SHEET, card
+from dimmagen.dataset.croissant import CROISSANT, croissant
+from dimmagen.dataset.manifest import Manifest, Run, build_manifest
+from dimmagen.dataset.reader import PairSet, pair_tables
+from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.sheet import choose_rows, pair_views
+from dimmagen.dataset.statistics import Summary
+from dimmagen.dataset.writer import ShardRecord
+from dimmagen.generate.resume import REJECTED, OutFolder
+from dimmagen.images.sheets import contact_sheet, jpeg_bytes
+from dimmagen.sources.catalog import CATALOG_SCHEMA
+
+SHEET_PAIRS, SHEET_WIDTH = 6, 256
+_REJECTED_COLUMNS = (
+    "source",
+    "name",
+    "frame",
+    "sha256",
+    "bytes",
+    "width",
+    "height",
+    "format",
+    "mode",
+    "rule",
+    "reason",
+)
+REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_COLUMNS])
+"""One row a candidate that was left out: the catalog's columns that are known of it."""
+
+
+def publish_set(
+    folder: OutFolder,
+    run: Run,
+    command: str,
+    lights_by_source: Mapping[str, int],
+    light_extensions: Collection[str],
+    rejected: Iterable[Mapping],
+    shards: Sequence[ShardRecord],
+) -> Manifest:
+    """Complete a data set.
+
+    Args:
+        folder: holds the shards.
+        run: settings and environment.
+        command: that makes this set anywhere.
+        lights_by_source: number of photos of each source.
+        light_extensions: file types that the light pictures have.
+        rejected: rows of :data:`REJECTED_SCHEMA`, sorted by source, name and frame.
+        shards: in plan order.
+    """
+    left_out = write_rows(storage.join(folder.out, REJECTED), rejected, REJECTED_SCHEMA)
+    files = [FileRecord(REJECTED, left_out.bytes, left_out.sha256)]
+    pairs = sum(shard.samples for shard in shards)
+    document = croissant(
+        name=f"dimmagen-{run.settings['profile']}-{run.fingerprint[:8]}",
+        description=f"{pairs} dark/light pairs; the dark pictures are synthetic, made with dimmagen.",
+        license_url="https://choosealicense.com/no-permission/",
+        shards=shards,
+    )
+    storage.atomic_write(storage.join(folder.out, CROISSANT), document)
+    files.append(FileRecord(CROISSANT, len(document), hashing.sha256(document)))
+    manifest = build_manifest(run, command, lights_by_source, left_out.rows, shards, files)
+    numbers, made = Summary(), PairSet(folder.out, manifest, PAIR_SCHEMA.empty_table())
+    tables = numbers.adding(pair_tables(folder.out, manifest))
+    shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
+    sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))
+    storage.atomic_write(storage.join(folder.out, SHEET), sheet)
+    text = card(manifest, light_extensions, numbers.result(manifest))
+    storage.atomic_write(storage.join(folder.out, CARD), text.encode())
+    folder.finish(manifest)
+    return manifest

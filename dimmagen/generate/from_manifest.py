@@ -1,0 +1,97 @@
+"""The dimmer and the settings that a manifest records: what is needed to make its pairs again."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.profile import portable_name
+from dimmagen.generate.worker import BuildDimmer, PairSettings
+
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Recorded(BaseModel):
+    """What `dim` writes among a manifest's settings; a stranger's manifest may hold anything."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    profile: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    model: str
+    gamma_range: Annotated[list[_Positive], Field(min_length=2, max_length=2)]
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    compat: Literal["default", "reference"] = "default"
+    without: str = ""
+    ladder: list[_Positive] = []
+    group_by: Literal["", "clip"] = ""
+    variants: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    samples_per_shard: Annotated[int, Field(ge=1)]
+    image_format: Literal["png", "webp"]
+
+
+def recorded_dimmer(settings: Mapping, profile: str | None = None) -> BuildDimmer:
+    """What builds the dimmer that a data set was made with.
+
+    Args:
+        settings: of its manifest.
+        profile: folder of the profile, where its name alone does not find it.
+
+    Raises:
+        UsageError: there is no such profile, or the set was merged of several.
+        DimmagenError: the settings are not those of a data set, or the profile is another one than recorded.
+    """
+    _check(settings)
+    build = partial(
+        Dimmer.from_profile,
+        portable_name(profile or settings["profile"]),
+        model=settings["model"],
+        compat=settings.get("compat", "default"),
+        gamma_range=tuple(settings["gamma_range"]),
+        temperature=settings["temperature"],
+        without=tuple(filter(None, settings.get("without", "").split(","))),
+        ladder=tuple(settings.get("ladder", ())),
+        group_by=settings.get("group_by", ""),
+    )
+    found = build().settings()
+    changed = [
+        f"{name}: {settings.get(name)} → {value}"
+        for name, value in found.items()
+        if value != settings.get(name)
+    ]
+    if changed:
+        raise DimmagenError(
+            f"profile {settings['profile']} is not the one that the data set was made with "
+            f"({', '.join(changed)})",
+            "give the folder of that one with --profile",
+        )
+    return build
+
+
+def recorded_settings(settings: Mapping) -> PairSettings:
+    """What `dim` was asked for beside the profile.
+
+    Raises:
+        UsageError: the set was merged of several.
+        DimmagenError: the settings are not those of a data set.
+    """
+    _check(settings)
+    names = ("variants", "seed", "samples_per_shard", "image_format")
+    return PairSettings(**{name: settings[name] for name in names})
+
+
+def _check(settings: Mapping) -> None:
+    if "gamma_range" not in settings and settings.get("derived_from"):
+        raise UsageError(
+            "a merged set was made with the settings of several sets",
+            "replay its pairs from the sets that were merged",
+        )
+    try:
+        _Recorded.model_validate(dict(settings))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise DimmagenError(f"the manifest's settings cannot be used: {place}: {fault['msg']}") from None

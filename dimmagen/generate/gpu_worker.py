@@ -1,0 +1,121 @@
+"""Pairs with the dimming on a GPU: threads read and decode ahead of it, others encode behind it.
+
+The pixels are those of the processor's kernel, bit for bit, so a shard does not tell where it was made.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+
+import numpy as np
+import torch
+
+from dimmagen.core.errors import UsageError
+from dimmagen.core.threads import ordered_map
+from dimmagen.dataset.writer import Sample
+from dimmagen.dimmers.camera.model import CameraModel
+from dimmagen.dimmers.camera.torch_kernel import dim_pictures
+from dimmagen.dimmers.dimmer import Dimmer, Draw
+from dimmagen.generate.plan import ShardJob
+from dimmagen.generate.worker import PairSettings, finish_pair, naming
+from dimmagen.sources import light_images
+from dimmagen.sources.light_images import Light, LightRef
+
+BATCH_PIXELS = 8_000_000  # dimmed at a time, at most, unless one picture has more: some 2 GB on the device
+
+
+class TensorDimmer:
+    """Makes the pairs of a job with the dimming on one device.
+
+    Args:
+        dimmer: of a camera model.
+        settings: as planned.
+        device: torch's name of it, `cuda` or `cuda:1`.
+        threads: that decode, and as many that encode.
+
+    Raises:
+        UsageError: torch does not see the device, or the model is not one that runs there.
+    """
+
+    def __init__(self, dimmer: Dimmer, settings: PairSettings, device: str, threads: int) -> None:
+        if not isinstance(dimmer.model, CameraModel):
+            raise UsageError(
+                f"model {dimmer.model.kind} is dimmed on the processor: elsewhere its pixels would differ",
+                "leave --device away, or use --model camera",
+            )
+        self.dimmer, self.model = dimmer, dimmer.model
+        self.settings = settings
+        self.device = _device(device)
+        self.threads = threads
+
+    def samples(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
+        """The number of a shard of the job, and its next pair. Raises as
+        :class:`dimmagen.generate.worker.PairShardWorker`."""
+        loaded = ordered_map(partial(self._load, job.variants[0]), job.refs, self.threads)
+        dimmed = chain.from_iterable(self._dim(batch, job.variants) for batch in _batches(loaded))
+        return ordered_map(partial(self._finish, job.variants), dimmed, self.threads)
+
+    def _load(self, variant: int, ref: LightRef) -> Light:
+        with naming(ref, variant):
+            return light_images.load_light(ref)
+
+    def _dim(
+        self, batch: Sequence[Light], variants: Sequence[int]
+    ) -> Iterator[tuple[int, Light, np.ndarray, Draw]]:
+        """Pictures of equal size are dimmed together; they come out in their order, variant by variant."""
+        by_size = defaultdict(list)
+        for index, light in enumerate(batch):
+            by_size[light.pixels.shape].append(index)
+        stacks = [
+            (indices, torch.from_numpy(np.stack([batch[index].pixels for index in indices])).to(self.device))
+            for indices in by_size.values()
+        ]
+        for number, variant in enumerate(variants):
+            draws = [self.dimmer.draw(light.ref.key, variant, self.settings.seed) for light in batch]
+            dark: dict[int, np.ndarray] = {}
+            for indices, stacked in stacks:
+                exposed = dim_pictures(
+                    self.model, stacked.permute(0, 3, 1, 2), [draws[index] for index in indices]
+                )
+                dark |= zip(indices, exposed.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True)
+            for index, light in enumerate(batch):
+                yield number, light, dark[index], draws[index]
+
+    def _finish(
+        self, variants: Sequence[int], made: tuple[int, Light, np.ndarray, Draw]
+    ) -> tuple[int, Sample]:
+        number, light, exposed, draw = made
+        with naming(light.ref, variants[number]):
+            dark = self.model.develop(exposed)
+            return number, finish_pair(light, dark, draw, self.dimmer, variants[number], self.settings)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"there is no kind of device {name!r}", "give cuda, or leave --device away"
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"torch sees no GPU {device.index or 0} here (it sees {torch.cuda.device_count()})",
+            "leave --device away, or install a torch built for CUDA",
+        )
+    return device
+
+
+def _batches(lights: Iterable[Light]) -> Iterator[list[Light]]:
+    """Consecutive pictures of at most `BATCH_PIXELS` together, or one larger one."""
+    batch: list[Light] = []
+    pixels = 0
+    for light in lights:
+        size = light.ref.width * light.ref.height
+        if batch and pixels + size > BATCH_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+        batch.append(light)
+        pixels += size
+    if batch:
+        yield batch

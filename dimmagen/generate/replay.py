@@ -1,0 +1,164 @@
+"""Making pairs of a finished data set anew, from what is written down about them.
+
+A pair is a function of its source, the profile and the settings in the manifest. A replay computes it again
+and compares stage by stage, so that a difference is told where it arises: in the source, in its decoding, in
+the draws, in the dimming or in the encoding. Nothing in the data set is trusted or changed.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dimmagen.core import hashing, keyed_random
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.schema import first_difference
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate.from_manifest import recorded_settings
+from dimmagen.generate.worker import make_pair
+from dimmagen.images import codec
+from dimmagen.images.codec import PictureError
+from dimmagen.sources import SOURCES, parse_specs
+from dimmagen.sources.archives import read_entry
+from dimmagen.sources.light_images import Light, LightRef, MixHQLights, is_mixhq
+from dimmagen.sources.scan import candidate_name, list_candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What became of one replay.
+
+    Attributes:
+        key: of the pair.
+        stage: the first of :data:`STAGES` that differs; empty when the pair is identical.
+        detail: what is written down and what was made; empty when the pair is identical.
+    """
+
+    key: str
+    stage: str = ""
+    detail: str = ""
+
+    @property
+    def identical(self) -> bool:
+        return not self.stage
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a pair is made from.
+
+    Attributes:
+        data: a file's bytes.
+        is_light: the file is the light picture as stored, not the candidate that it was made from.
+    """
+
+    data: bytes
+    is_light: bool
+
+
+Originals = Callable[[Mapping], Original]
+"""Gives the original of a pair's row; raises a DimmagenError where there is none."""
+
+
+def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
+    """Where the originals of a data set's pairs are read.
+
+    Args:
+        pairs: the data set.
+        sources: as for `dimmagen dim --source`; without one the light pictures in the shards are taken.
+
+    Raises:
+        UsageError: an unknown source or path, or a MixHQ beside other sources.
+        DimmagenError: a broken archive or MixHQ.
+    """
+    if not sources:
+        return lambda row: Original(pairs.data(row, "light"), is_light=True)
+    if any(is_mixhq(source) for source in sources):
+        if len(sources) > 1:
+            raise UsageError("a MixHQ cannot be mixed with other sources", "give its path alone")
+        return _of_mixhq(sources[0])
+    return _of_candidates(sources)
+
+
+def _of_mixhq(path: str) -> Originals:
+    locators = {ref.key: json.loads(ref.locator) for ref in MixHQLights(path)}
+
+    def read(row: Mapping) -> Original:
+        if row["light_key"] not in locators:
+            raise DimmagenError(f"{path} has no light {row['light_key']}", "give the MixHQ it was made of")
+        return Original(read_entry(locators[row["light_key"]]), is_light=True)
+
+    return read
+
+
+def _of_candidates(sources: Sequence[str]) -> Originals:
+    """Files are found by their names: one pair of a large archive must not take a pass over all of it."""
+    locators: dict[tuple[str, str], list[dict]] = {}
+    for spec, entry in list_candidates(parse_specs(sources)):
+        locators.setdefault((spec.name, candidate_name(entry)), []).append(entry.locator)
+
+    def read(row: Mapping) -> Original:
+        found = [read_entry(locator) for locator in locators.get((row["source"], row["name"]), [])]
+        if not found:
+            raise DimmagenError(
+                f"{' '.join(sources)} has no {row['name']} of source {row['source']}",
+                "give the --source that the data set was made of",
+            )
+        same = (data for data in found if hashing.sha256(data) == row["source_sha256"])
+        return Original(next(same, found[0]), is_light=False)
+
+    return read
+
+
+def replay_pair(pairs: PairSet, row: Mapping, dimmer: Dimmer, original_of: Originals) -> Replay:
+    """Make one pair anew and compare it with its row, and its row with the bytes in the shard.
+
+    Args:
+        pairs: the data set.
+        row: of the pair, from `pairs`.
+        dimmer: the one that the manifest records, see :func:`dimmagen.generate.from_manifest.recorded_dimmer`.
+        original_of: from :func:`originals`.
+
+    Raises:
+        DimmagenError: the original is gone, the bytes in the shard are not those of the row, or the row is
+            of a source that this version does not know.
+    """
+    for side in ("dark", "light"):
+        pairs.data(row, side)
+    original = original_of(row)
+    column = "light_sha256" if original.is_light else "source_sha256"
+    sha256 = hashing.sha256(original.data)
+    if sha256 != row[column]:
+        return Replay(row["key"], "source bytes", f"{column}: {row[column]} → {sha256}")
+    try:
+        light = _light(row, original)
+    except PictureError as error:
+        return Replay(row["key"], "decoded pixels", error.reason)
+    made = make_pair(light, dimmer, row["variant"], recorded_settings(pairs.manifest.settings)).row
+    difference = first_difference(made, row)
+    if difference is None:
+        return Replay(row["key"])
+    stage, column = difference
+    return Replay(row["key"], stage, f"{column}: {row[column]} → {made[column]}")
+
+
+def _light(row: Mapping, original: Original) -> Light:
+    """The light picture of a row's pair, made of its original as when the data set was made."""
+    names = ("source", "name", "transform", "width", "height")
+    extension = row["light_member"].rpartition(".")[2]
+    facts = {name: row[name] for name in names}
+    ref = LightRef(row["light_key"], sha256=row["source_sha256"], extension=extension, locator="", **facts)
+    if original.is_light:
+        return Light(ref, original.data, codec.decode_rgb8(original.data)[0])
+    if ref.source not in SOURCES:
+        raise DimmagenError(f"pair {row['key']} is of an unknown source {ref.source!r}")
+    frame = ref.key.removeprefix(f"{ref.source}-{ref.sha256[:16]}").removeprefix("-")
+    pixels = SOURCES[ref.source].light(original.data, frame)
+    return Light(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
+
+
+def chosen_pairs(pairs: PairSet, count: int) -> list[dict]:
+    """A fixed choice of pairs from all over the data set, in tar order."""
+    rows = pairs.rows()
+    chosen = sorted(range(len(rows)), key=lambda index: keyed_random.rank(0, rows[index]["key"], "replay"))
+    return [rows[index] for index in sorted(chosen[:count])]

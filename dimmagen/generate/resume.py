@@ -1,0 +1,218 @@
+"""The state of an output folder: who writes to it, which shards are complete, may this run go on there.
+
+While a run is on, `.dimmagen/` holds `run.json` (the settings), a record for each complete shard, and the
+lock. Once `manifest.json` is written it says all of that, and `.dimmagen/` is removed.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.hashing import FileRecord
+from dimmagen.core.lock import STATE, exclusive
+from dimmagen.dataset.card import CARD, SHEET
+from dimmagen.dataset.croissant import CROISSANT
+from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
+from dimmagen.dataset.writer import ShardRecord
+
+Resume = Literal["if-possible", "always", "never"]
+
+_RUN, _RECORDS = "run.json", "records"
+REJECTED = "rejected/candidates.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class _Previous:
+    """What is known of the run that wrote to the folder before."""
+
+    run: Run
+    records: dict[str, ShardRecord]
+
+
+class OutFolder:
+    """The folder (or fsspec URL) of one data set, from the first shard to the manifest."""
+
+    def __init__(self, out: str, option: str = "--shards") -> None:
+        """Args: option: that names the folder on the command line, for messages."""
+        self.out = out
+        self.option = option
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out, see :func:`dimmagen.core.lock.exclusive`."""
+        with exclusive(self.out, self.option):
+            try:
+                yield
+            finally:
+                if not storage.exists(self._state(_RUN)):  # nothing was begun here, or all is done
+                    self._remove_state()
+
+    def complete_shards(self, run: Run, resume: Resume) -> dict[str, ShardRecord]:
+        """Shards that this run needs not make: their files have the recorded size and SHA-256.
+
+        Raises:
+            UsageError: the folder holds something else, or a run with other settings, or (with `always`)
+                nothing to go on with.
+        """
+        previous = self._previous()
+        if previous is None:
+            if resume == "always":
+                raise UsageError(f"{self.out} holds no run to go on with", "leave --resume away to begin one")
+            return {}
+        if resume == "never" or not previous.records:
+            return {}
+        if differences := changes(previous.run, run):
+            raise UsageError(_refusal(self.out, self.option, differences, len(previous.records)))
+        return {name: record for name, record in previous.records.items() if self._is_intact(record)}
+
+    def finished(self, run: Run) -> Manifest | None:
+        """The manifest of exactly this run, if it is there; what a kill right behind it left is removed."""
+        if not storage.exists(storage.join(self.out, MANIFEST)):
+            return None
+        manifest = Manifest.load(self.out)
+        if manifest.run != run:
+            return None
+        self.remove_unfinished()
+        self._remove_state()
+        return manifest
+
+    def is_begun(self, run: Run) -> bool:
+        """Whether this folder, as it is seen from here, is the one that the run was begun in."""
+        return storage.exists(self._state(_RUN)) and self._begun().fingerprint == run.fingerprint
+
+    def begin(self, run: Run, complete: Mapping[str, ShardRecord]) -> None:
+        """Note the settings and the complete shards, and remove everything else that a run of ours left.
+
+        From here to :meth:`finish` the folder has no manifest. Each step may be the last before a kill: the
+        settings are noted first, and a record counts only with their fingerprint.
+        """
+        storage.remove_unfinished(storage.join(self.out, "rejected"))  # else it cannot be removed
+        note = {"settings": run.settings, "environment": run.environment}
+        storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
+        for record in complete.values():
+            self.add(run, record)
+        for name in (MANIFEST, CARD, SHEET, CROISSANT, REJECTED, "rejected"):
+            storage.remove(storage.join(self.out, name))
+        kept = {record.name for record in complete.values()}
+        kept |= {record.metadata.name for record in complete.values()}
+        kept |= {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
+        for folder in ("shards", "metadata", f"{STATE}/{_RECORDS}"):
+            for name in storage.list_names(storage.join(self.out, folder)):
+                if f"{folder}/{name}" not in kept:
+                    storage.remove(storage.join(self.out, folder, name))
+
+    def add(self, run: Run, record: ShardRecord) -> None:
+        """Note that a shard is complete."""
+        note = {"fingerprint": run.fingerprint, "shard": record.to_dict()}
+        storage.atomic_write(self._state(_RECORDS, f"{_stem(record)}.json"), json.dumps(note).encode())
+
+    def finish(self, manifest: Manifest) -> None:
+        """Publish the manifest, which makes the data set complete, and remove what is no longer needed."""
+        self.remove_unfinished()
+        storage.atomic_write(storage.join(self.out, MANIFEST), manifest.dump())
+        self._remove_state()
+
+    def remove_unfinished(self) -> None:
+        """Remove temporary files of a run that was stopped."""
+        for folder in ("", "shards", "metadata", "rejected", STATE, f"{STATE}/{_RECORDS}"):
+            storage.remove_unfinished(storage.join(self.out, folder))
+
+    def _previous(self) -> _Previous | None:
+        """The run that wrote here before, or None where the folder is new or empty."""
+        run: Run | None = None
+        records: dict[str, ShardRecord] = {}
+        if storage.exists(storage.join(self.out, MANIFEST)):
+            manifest = Manifest.load(self.out)
+            run = manifest.run
+            records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
+        if storage.exists(self._state(_RUN)):
+            begun = self._begun()
+            if run is None or run.fingerprint != begun.fingerprint:
+                records = {}
+            run = begun
+            records |= self._records(run)
+        if run is not None:
+            return _Previous(run, records)
+        if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
+            raise UsageError(
+                f"{self.out} holds files that are not of a dimmagen data set ({', '.join(foreign[:3])})",
+                f"choose a new or an empty folder for {self.option}",
+            )
+        return None
+
+    def _begun(self) -> Run:
+        path = self._state(_RUN)
+        note = _read_json(path)
+        settings, environment = note.get("settings"), note.get("environment")
+        if not isinstance(settings, dict) or not isinstance(environment, dict):
+            raise _damaged(path, "it names no settings")
+        return Run(settings, environment)
+
+    def _records(self, run: Run) -> dict[str, ShardRecord]:
+        records = {}
+        for name in storage.list_names(self._state(_RECORDS)):
+            if not name.endswith(".json") or name.startswith("."):
+                continue
+            try:
+                note = storage.read_json(self._state(_RECORDS, name))
+                entry = ShardEntry.model_validate(note["shard"])
+            except (KeyError, ValueError):
+                continue  # not ours or damaged: the shard is made again
+            if note.get("fingerprint") == run.fingerprint:
+                records[_stem(entry)] = entry.shard_record()
+        return records
+
+    def _is_intact(self, record: ShardRecord) -> bool:
+        files = (FileRecord(record.name, record.bytes, record.sha256), record.metadata)
+        try:
+            return all(
+                storage.size_and_sha256(storage.join(self.out, file.name)) == (file.bytes, file.sha256)
+                for file in files
+            )
+        except FileNotFoundError:
+            return False
+
+    def _state(self, *parts: str) -> str:
+        return storage.join(self.out, STATE, *parts)
+
+    def _remove_state(self) -> None:
+        for name in storage.list_names(self._state(_RECORDS)):
+            storage.remove(self._state(_RECORDS, name))
+        for name in (_RECORDS, _RUN):
+            storage.remove(self._state(name))
+        with suppress(OSError):
+            storage.remove(self._state())
+
+
+def _stem(shard: ShardRecord | ShardEntry) -> str:
+    return shard.name.removeprefix("shards/").removesuffix(".tar")
+
+
+def _read_json(path: str) -> dict:
+    try:
+        return storage.read_json(path)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: str, reason: str) -> DimmagenError:
+    return DimmagenError(f"{path} is damaged ({reason})", f"remove the folder {os.path.dirname(path)}")
+
+
+def _refusal(out: str, option: str, differences: Sequence[str], shards: int) -> str:
+    lines = "".join(f"\n    {difference}" for difference in differences)
+    discard = "with dimmagen dim add --resume never, else remove the folder"
+    if option != "--shards":
+        discard = "remove the folder"
+    return (
+        f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
+        "Three ways on:\n"
+        "    keep them:     run the command with the settings they were made with\n"
+        f"    keep both:     choose another folder with {option}\n"
+        f"    discard them:  {discard}"
+    )

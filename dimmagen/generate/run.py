@@ -1,0 +1,195 @@
+"""Making a pair data set, from the light pictures to the manifest: what `dimmagen dim` does, in order."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+from dimmagen.core import storage
+from dimmagen.core.environment import environment
+from dimmagen.core.errors import UsageError
+from dimmagen.core.executors.ray_cluster import Share
+from dimmagen.core.executors.ray_pool import run_ray
+from dimmagen.core.executors.serial import run_serial
+from dimmagen.dataset.manifest import LightCensus, Manifest, Run, census, command_line
+from dimmagen.dataset.writer import ShardRecord
+from dimmagen.generate.finalize import REJECTED_SCHEMA, publish_set
+from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_a_job
+from dimmagen.generate.preflight import build_on_node
+from dimmagen.generate.resume import OutFolder, Resume
+from dimmagen.generate.worker import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
+from dimmagen.sources.light_images import LightSet
+
+Executor = Literal["ray", "serial"]
+MOST_VARIANTS, MOST_PAIRS = 100_000, 10**10
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How the work is done; nothing of it changes the output.
+
+    Attributes:
+        executor: `ray` or `serial`.
+        workers: number of Ray actors; None for one a processor of the cluster.
+        address: of a Ray cluster to join; without it Ray runs on this machine for as long as the run.
+        device: that dims: `cpu`, or `cuda`, one GPU a worker.
+        threads: of each worker beside a GPU, that decode, and as many that encode; they count as processors.
+    """
+
+    executor: Executor = "ray"
+    workers: int | None = 1
+    address: str | None = None
+    device: str = "cpu"
+    threads: int = 1
+
+
+class Progress(Protocol):
+    """Told how a run goes on."""
+
+    def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None: ...
+
+    def pairs(self, count: int) -> None: ...
+
+    def shard(self) -> None: ...
+
+
+class NoProgress:
+    def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None: ...
+
+    def pairs(self, count: int) -> None: ...
+
+    def shard(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would make: known before anything is written."""
+
+    run: Run
+    photos: LightCensus
+    shards: list[PlannedShard]
+
+    @property
+    def pairs(self) -> int:
+        return sum(map(len, self.shards))
+
+
+def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
+    """Decide every shard and the run's fingerprint.
+
+    Raises:
+        UsageError: no light picture, or settings out of their range.
+    """
+    check_settings(settings)
+    photos = census(lights)
+    if photos.count * settings.variants > MOST_PAIRS:
+        raise UsageError(
+            f"{photos.count} photos x {settings.variants} variants are more than {MOST_PAIRS:,} pairs",
+            "make several sets, with fewer --variants each",
+        )
+    if not photos.count:
+        raise UsageError(
+            f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons"
+        )
+    dimmer = build_dimmer()
+    run_settings = {
+        **dimmer.settings(),
+        **asdict(settings),
+        "lights": photos.count,
+        "lights_sha256": photos.sha256,
+    }
+    shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
+    return Plan(Run(run_settings, environment()), photos, shards)
+
+
+def make_dataset(
+    lights: LightSet,
+    build_dimmer: BuildDimmer,
+    out: str,
+    settings: PairSettings,
+    execution: Execution,
+    resume: Resume = "if-possible",
+    progress: Progress | None = None,
+) -> Manifest:
+    """Make every pair of `lights` and publish them as one data set.
+
+    The output depends on the lights, the dimmer and the settings alone. A run that was stopped goes on where
+    it was: complete shards are kept if their size and SHA-256 hold.
+
+    Args:
+        lights: accepted light pictures.
+        build_dimmer: picklable; called once here and once in each worker.
+        out: folder or fsspec URL.
+        settings: what to make.
+        execution: how to make it.
+        resume: `if-possible` goes on with a run of the same settings and begins one otherwise; `always` wants
+            a run to go on with; `never` discards what is there.
+        progress: told of shards and pairs.
+
+    Returns:
+        The manifest as published.
+
+    Raises:
+        DimmagenError: see :class:`OutFolder` and :class:`PairShardWorker`; complete shards stay valid.
+    """
+    progress = progress or NoProgress()
+    plan = plan_dataset(lights, build_dimmer, settings)
+    folder = OutFolder(os.path.abspath(out) if storage.is_local(out) else out)
+    with folder.locked():
+        complete = folder.complete_shards(plan.run, resume)
+        missing = [planned for planned in plan.shards if planned.shard not in complete]
+        done_pairs = sum(record.samples for record in complete.values())
+        progress.begin(len(plan.shards), plan.pairs, len(complete), done_pairs)
+        if not missing and (manifest := folder.finished(plan.run)):
+            return manifest
+        folder.begin(plan.run, complete)
+        make_worker = partial(
+            PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
+        )
+        build_worker = partial(build_on_node, plan.run, folder.out, make_worker)
+        workers = 1 if execution.executor == "serial" else execution.workers
+        at_once = variants_a_job(len(missing), settings.variants, workers)
+        jobs = plan_jobs(missing, lights, at_once)
+        try:
+            for job, records in _execute(build_worker, jobs, execution, progress.pairs):
+                for shard, record in zip(job.shards, records, strict=True):
+                    folder.add(plan.run, record)
+                    complete[shard] = record
+                    progress.shard()
+        finally:
+            folder.remove_unfinished()
+        return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
+
+
+def check_settings(settings: PairSettings) -> None:
+    """Raises UsageError: a setting is out of its range."""
+    for name, most in {"variants": MOST_VARIANTS, "samples_per_shard": 2**31}.items():
+        if not 1 <= getattr(settings, name) <= most:
+            raise UsageError(f"{name} is {getattr(settings, name)}", f"give a number from 1 to {most}")
+    if not 0 <= settings.seed < 2**63:
+        raise UsageError(f"seed is {settings.seed}", "give a number from 0 to 2^63 - 1")
+    if settings.image_format not in IMAGE_FORMATS:
+        raise UsageError(
+            f"image format {settings.image_format!r} is unknown", f"give {' or '.join(IMAGE_FORMATS)}"
+        )
+
+
+def _execute(
+    build_worker: Callable[[], PairShardWorker],
+    jobs: Iterable[ShardJob],
+    execution: Execution,
+    on_pairs: Callable[[int], None],
+) -> Iterator[tuple[ShardJob, list[ShardRecord]]]:
+    if execution.executor == "serial":
+        return run_serial(build_worker, jobs, on_pairs)
+    share = Share(execution.threads, gpus=1) if execution.device != "cpu" else Share()
+    return run_ray(build_worker, jobs, on_pairs, execution.workers, execution.address, share)
+
+
+def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:
+    rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
+    command = command_line(plan.run.settings, plan.photos.by_source)
+    return publish_set(
+        folder, plan.run, command, plan.photos.by_source, plan.photos.extensions, rejected, shards
+    )

@@ -1,0 +1,116 @@
+"""Sheets of pictures side by side, under captions."""
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+CELL = 320  # pixels: the longer side of a picture in the sheet
+_CAPTION = 20
+_GAP = 6
+_MARGIN, _PAIR_CAPTION = 12, 22
+_INK, _PAPER = (30, 30, 30), (250, 250, 250)
+_TITLES = ("light", "dark", "dark with gain")
+
+
+def image_grid(rows: Sequence[Sequence[tuple[str, np.ndarray]]]) -> np.ndarray:
+    """Lay out rows of captioned pictures.
+
+    Args:
+        rows: of (caption, uint8 (H, W, 3) picture); pictures are reduced to fit 320x320 and never enlarged.
+
+    Returns:
+        uint8 (H, W, 3), white where there is nothing.
+    """
+    reduced = [[(caption, _reduced(picture)) for caption, picture in row] for row in rows]
+    columns = max(len(row) for row in reduced)
+    width = columns * (CELL + _GAP) + _GAP
+    heights = [max(picture.height for _, picture in row) + _CAPTION + _GAP for row in reduced]
+    canvas = Image.new("RGB", (width, sum(heights) + _GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    top = _GAP
+    for row, height in zip(reduced, heights, strict=True):
+        for column, (caption, picture) in enumerate(row):
+            left = _GAP + column * (CELL + _GAP)
+            draw.text((left, top), caption, "black", font)
+            canvas.paste(picture, (left, top + _CAPTION))
+        top += height
+    return np.array(canvas)
+
+
+def _reduced(picture: np.ndarray) -> Image.Image:
+    image = Image.fromarray(picture)
+    image.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
+    return image
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """One row of the sheet: two uint8 (H, W, 3) pictures of equal size, and what is said about them."""
+
+    light: np.ndarray
+    dark: np.ndarray
+    caption: str
+
+
+def with_gain(dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
+    """The dark picture times the factor that gives it the light picture's mean, clipped; and that factor."""
+    gain = float(light.mean()) / max(float(dark.mean()), 1 / 255)
+    table = np.clip(np.rint(np.arange(256) * gain), 0, 255).astype(np.uint8)
+    return table[dark], gain
+
+
+def contact_sheet(pairs: Iterable[PairView], width: int = 320, columns: int = 1) -> Image.Image:
+    """Draw the pairs below one another, in `columns` columns of three pictures each.
+
+    Args:
+        pairs: at least one; one at a time is in memory.
+        width: of one picture, pixels; heights follow, cells of one row share the tallest.
+        columns: pairs beside one another.
+    """
+    font = ImageFont.load_default(14)
+    cells = [_draw_pair(pair, width, font) for pair in pairs]
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    sheet_width = min(columns, len(cells)) * (cells[0].width + _MARGIN) + _MARGIN
+    heights = [max(cell.height for cell in row) for row in rows]
+    sheet = Image.new("RGB", (sheet_width, sum(heights) + _MARGIN * (len(rows) + 1)), _PAPER)
+    top = _MARGIN
+    for row, height in zip(rows, heights, strict=True):
+        for column, cell in enumerate(row):
+            sheet.paste(cell, (_MARGIN + column * (cell.width + _MARGIN), top))
+        top += height + _MARGIN
+    return sheet
+
+
+def _draw_pair(pair: PairView, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
+    brightened, gain = with_gain(pair.dark, pair.light)
+    pictures = [_thumbnail(pixels, width) for pixels in (pair.light, pair.dark, brightened)]
+    height = pictures[0].height
+    cell = Image.new("RGB", (3 * width + 2 * _MARGIN, height + 2 * _PAIR_CAPTION), _PAPER)
+    draw = ImageDraw.Draw(cell)
+    draw.text((0, 0), pair.caption, fill=_INK, font=font)
+    for index, picture in enumerate(pictures):
+        left = index * (width + _MARGIN)
+        cell.paste(picture, (left, _PAIR_CAPTION))
+        title = f"{_TITLES[index]} ({gain:.1f}x)" if index == 2 else _TITLES[index]
+        draw.text((left, _PAIR_CAPTION + height + 2), title, fill=_INK, font=font)
+    return cell
+
+
+def _thumbnail(pixels: np.ndarray, width: int) -> Image.Image:
+    image = Image.fromarray(pixels)
+    return image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
+
+
+def png_bytes(sheet: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def jpeg_bytes(sheet: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()

@@ -1,0 +1,64 @@
+"""Scores of one picture against its ground truth, on 8-bit RGB: see docs/training.md for the protocol.
+
+All take uint8 (H, W, 3) RGB pictures of equal size and return a float.
+"""
+
+import numpy as np
+import torch
+from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
+from skimage.metrics import structural_similarity
+
+from dimmagen.metrics.lpips import LPIPS
+
+REC601 = np.array([0.299, 0.587, 0.114])
+
+
+def gray(picture: np.ndarray) -> np.ndarray:
+    """Rec.601 luma of a uint8 (H, W, 3) picture: float64 (H, W) in [0, 255], not rounded."""
+    return picture @ REC601
+
+
+def psnr(output: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio over all pixels and channels, dB; infinite for equal pictures."""
+    error = np.mean((output.astype(np.float64) - truth) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def ssim_rgb(output: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity (Wang et al., 2004), Gaussian 11x11 of sigma 1.5, mean over the channels."""
+    return float(structural_similarity(output, truth, channel_axis=2, **_WANG))
+
+
+def ssim_gray(output: np.ndarray, truth: np.ndarray) -> float:
+    """As :func:`ssim_rgb`, on the Rec.601 luma."""
+    return float(structural_similarity(gray(output), gray(truth), **_WANG))
+
+
+# The window's statistics with weights that sum to 1, and only where the whole window fits, as in the paper.
+_WANG = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+
+
+def delta_e76(output: np.ndarray, truth: np.ndarray) -> float:
+    """Mean CIE76 colour difference of sRGB pictures under D65."""
+    return float(deltaE_cie76(rgb2lab(truth), rgb2lab(output)).mean())
+
+
+def delta_e2000(output: np.ndarray, truth: np.ndarray) -> float:
+    """Mean CIEDE2000 colour difference of sRGB pictures under D65."""
+    return float(deltaE_ciede2000(rgb2lab(truth), rgb2lab(output)).mean())
+
+
+def lpips_distance(network: LPIPS, output: np.ndarray, truth: np.ndarray) -> float:
+    """LPIPS v0.1 with the network's backbone, on whole pictures."""
+    first, second = (
+        torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 255
+        for picture in (output, truth)
+    )
+    with torch.inference_mode():
+        return float(network(first, second)[0])
+
+
+def scaled_to_mean(output: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The output times the ratio of the mean lumas ('GT-mean'), rounded to 8 bits and clipped."""
+    ratio = gray(truth).mean() / max(gray(output).mean(), 1e-6)
+    return np.rint(output * ratio).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,126 @@
+"""All pairwise measures together: a synthetic dark picture against the real one of the same light picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimmagen.metrics.realism import colour, exposure, noise
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number of the suite; `item` is its section in docs/realism.md, `signed` ones can be negative."""
+
+    name: str
+    item: int
+    label: str
+    unit: str
+    signed: bool = False
+    ideal: float = 0.0
+
+    @property
+    def digits(self) -> int:
+        """Decimals worth showing."""
+        return 2 if self.signed else 3
+
+
+MEASURES = (
+    Measure("mean_error", 1, "mean", "grey levels", signed=True),
+    Measure("histogram_distance", 1, "histogram at equal mean", "grey levels"),
+    Measure("transfer_error", 1, "transfer curve", "grey levels"),
+    Measure("transfer_shape", 1, "transfer curve at equal mean", "grey levels"),
+    Measure("colour_error", 2, "colour", "CIEDE2000"),
+    Measure("chromaticity_error", 2, "colour at equal illumination", "CIEDE2000"),
+    Measure("luma_noise", 3, "luma noise", "log2 ratio", signed=True),
+    Measure("chroma_noise", 3, "chroma noise", "log2 ratio", signed=True),
+    Measure("luma_curve", 3, "luma noise by intensity", "log2 ratio"),
+    Measure("chroma_curve", 3, "chroma noise by intensity", "log2 ratio"),
+    Measure("luma_kl", 4, "luma residuals", "KL, nats"),
+    Measure("chroma_kl", 4, "chroma residuals", "KL, nats"),
+    Measure("shape_kl", 4, "luma residuals at equal level", "KL, nats"),
+    Measure("channel_correlation", 5, "channel correlation", "difference"),
+    Measure("lag1_picture", 5, "luma lag 1, whole picture", "difference"),
+    Measure("luma_lags", 5, "luma lags 1 and 2", "difference"),
+    Measure("chroma_lags", 5, "chroma lags 1 and 2", "difference"),
+)
+
+
+class Reference:
+    """A real pair with everything measured on it once, to be compared with many synthetic dark pictures.
+
+    Args:
+        real: uint8 (H, W, 3) RGB, the camera's dark picture.
+        light: uint8 (H, W, 3) RGB, its light partner, aligned.
+
+    Raises:
+        ValueError: shapes or dtypes differ from these.
+    """
+
+    def __init__(self, real: np.ndarray, light: np.ndarray) -> None:
+        _check(real, light.shape)
+        _check(light, light.shape)
+        self.light = light.astype(np.float32).mean(2)
+        self.counts = np.bincount(np.rint(self.light).astype(np.intp).ravel(), minlength=256)
+        self.flat = noise.flat_area(self.light)
+        self.bins = noise.intensity_bin(self.light)
+        self.real = Measured(real, self)
+
+
+class Measured:
+    """What the measures need of one dark picture of a :class:`Reference`."""
+
+    def __init__(self, dark: np.ndarray, reference: Reference) -> None:
+        _check(dark, (*reference.light.shape, 3))
+        picture = dark.astype(np.float32)
+        self.histograms = exposure.histograms(dark)
+        self.mean = exposure.mean_level(self.histograms)
+        self.transfer = exposure.transfer_curve(reference.light, picture.mean(2))
+        self.smooth = colour.smooth(picture)
+        self.noise = noise.noise_statistics(picture, reference.flat, reference.bins)
+
+
+def measure(reference: Reference, synthetic: Measured) -> dict[str, float]:
+    """Every measure of :data:`MEASURES` by its name."""
+    real = reference.real
+    r, s = real.noise, synthetic.noise
+    scale = real.mean / max(synthetic.mean, 1e-3)
+    lags = np.abs(r.lags - s.lags).mean(1)
+    return {
+        "mean_error": synthetic.mean - real.mean,
+        "histogram_distance": exposure.histogram_distance(real.histograms, synthetic.histograms),
+        "transfer_error": exposure.transfer_error(real.transfer, synthetic.transfer, reference.counts),
+        "transfer_shape": exposure.transfer_error(
+            real.transfer, synthetic.transfer * scale, reference.counts
+        ),
+        "colour_error": colour.colour_error(real.smooth, synthetic.smooth),
+        "chromaticity_error": colour.chromaticity_error(real.smooth, synthetic.smooth),
+        "luma_noise": float(noise.level_ratio(r.luma, s.luma)),
+        "chroma_noise": float(noise.level_ratio(r.chroma, s.chroma)),
+        "luma_curve": noise.curve_error(r.luma_curve, s.luma_curve),
+        "chroma_curve": noise.curve_error(r.chroma_curve, s.chroma_curve),
+        "luma_kl": noise.kl_divergence(r.luma_histogram, s.luma_histogram),
+        "chroma_kl": noise.kl_divergence(r.chroma_histogram, s.chroma_histogram),
+        "shape_kl": noise.kl_divergence(r.shape_histogram, s.shape_histogram),
+        "channel_correlation": float(np.abs(r.channel_correlation - s.channel_correlation).mean()),
+        "lag1_picture": abs(r.lag1_picture - s.lag1_picture),
+        "luma_lags": float(lags[0]),
+        "chroma_lags": float(lags[1]),
+    }
+
+
+def measure_pair(real: np.ndarray, light: np.ndarray, synthetic: np.ndarray) -> dict[str, float]:
+    """Compare one synthetic dark picture with the real one.
+
+    Args:
+        real, light, synthetic: uint8 (H, W, 3) RGB of one scene, pixel for pixel.
+
+    Returns:
+        Every measure of :data:`MEASURES` by its name.
+    """
+    reference = Reference(real, light)
+    return measure(reference, Measured(synthetic, reference))
+
+
+def _check(picture: np.ndarray, shape: tuple[int, ...]) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.shape != shape:
+        raise ValueError(f"expected uint8 {shape} RGB, got {picture.dtype} {picture.shape}")

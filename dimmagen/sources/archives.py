@@ -1,0 +1,229 @@
+"""Folders, zips and tars as lists of entries that are read where they lie; nothing is ever unpacked to disk.
+
+A member's name is only a name: it is compared, sorted and written down, and never becomes a path. An entry
+is found again by its locator (a few numbers and the place's own path), so that any process can read it
+without opening the archive's directory again.
+"""
+
+import os
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.lock import STATE
+
+_LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing with a name in a folder or an archive.
+
+    Attributes:
+        name: POSIX path below the place.
+        size: bytes, as the folder or the archive's directory says.
+        locator: what :func:`read_entry` needs.
+        refusal: why the entry cannot be read (a link, a device, encrypted ...); empty when it can.
+    """
+
+    name: str
+    size: int
+    locator: dict[str, Any]
+    refusal: str = ""
+
+
+def list_entries(path: str) -> list[Entry]:
+    """All files of a folder (with its sub-folders), a glob, a zip or an uncompressed tar, sorted by name.
+
+    Hidden files (a name that begins with a dot), macOS' `__MACOSX` copies and what lies in a data set or a
+    MixHQ below a local folder are no entries.
+
+    Args:
+        path: local path or fsspec URL of a folder or an archive, or a local glob.
+
+    Raises:
+        UsageError: there is nothing at the path, or it is no folder and no archive that can be read.
+        DimmagenError: the archive is broken or cut off.
+    """
+    if storage.is_folder(path):
+        entries = _folder_entries(path)
+    elif storage.is_file(path):
+        entries = _archive_entries(path)
+    elif "://" not in path and _GLOB.search(path):
+        entries = _glob_entries(path)
+    else:
+        raise UsageError(f"there is no folder and no file at {path}", "check the path")
+    return sorted((entry for entry in entries if not _is_hidden(entry.name)), key=lambda entry: entry.name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.rsplit("/", 1)[-1].startswith(".") or "__MACOSX" in name.split("/")
+
+
+def _archive_entries(path: str) -> Iterator[Entry]:
+    with storage.open_binary(path) as file:
+        is_zip = zipfile.is_zipfile(file)
+        file.seek(0)
+        start = file.read(512)
+    if is_zip or start.startswith(b"PK\3\4"):
+        return _zip_entries(path)
+    if start[257:262] == b"ustar" or path.endswith(".tar"):
+        return _tar_entries(path)
+    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
+        raise UsageError(f"{path} is a compressed tar, which cannot be read at random", "decompress it first")
+    raise UsageError(f"{path} is no folder, no zip and no tar", "give the folder or the archive of pictures")
+
+
+def _folder_entries(path: str) -> Iterator[Entry]:
+    if "://" in path:
+        for name, size in storage.find_files(path):
+            yield Entry(name, size, {"kind": "file", "path": storage.join(path, name)})
+        return
+    root = os.path.abspath(path)
+    visited = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:  # a link that leads back
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = [name for name in folders if not _is_ours(os.path.join(folder, name))]
+        for file in files:
+            yield _file_entry(root, os.path.join(folder, file))
+
+
+def _is_ours(folder: str) -> bool:
+    """Whether a folder is what a command of ours makes, finished or not: its pictures are no photos."""
+    manifest, shards = (os.path.exists(os.path.join(folder, name)) for name in ("manifest.json", "shards"))
+    return (manifest and shards) or os.path.isdir(os.path.join(folder, STATE))
+
+
+def _glob_entries(pattern: str) -> Iterator[Entry]:
+    pattern = os.path.abspath(pattern)
+    root = pattern[: _GLOB.search(pattern).start()].rsplit("/", 1)[0] or "/"  # type: ignore[union-attr]
+    if not os.path.isdir(root):
+        raise UsageError(f"there is no folder {root}", "check the path")
+    filesystem = fsspec.filesystem("file")
+    for path in filesystem.glob(pattern):
+        if os.path.isfile(path):
+            yield _file_entry(root, path)
+
+
+def _file_entry(root: str, path: str) -> Entry:
+    name = os.path.relpath(path, root).replace(os.sep, "/")
+    locator = {"kind": "file", "path": path}
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        return Entry(name, 0, locator, f"cannot be opened: {error.strerror}")
+    refusal = "" if stat.S_ISREG(facts.st_mode) else "is a device or a pipe, not a file"
+    return Entry(name, facts.st_size, locator, refusal)
+
+
+def _zip_entries(path: str) -> Iterator[Entry]:
+    try:
+        with storage.open_binary(path) as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise DimmagenError(
+            f"{path} is not a whole zip file ({error})", "it may be cut off: fetch it again"
+        ) from error
+    for member in members:
+        if member.is_dir():
+            continue
+        refusal = ""
+        if stat.S_ISLNK(member.external_attr >> 16):
+            refusal = "is a link in the archive"
+        elif member.flag_bits & 1:
+            refusal = "is encrypted"
+        elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            refusal = f"is compressed by zip method {member.compress_type}, only 0 and 8 are read"
+        locator = {
+            "kind": "zip",
+            "path": path,
+            "header": member.header_offset,
+            "compressed": member.compress_size,
+            "deflated": member.compress_type == zipfile.ZIP_DEFLATED,
+            "size": member.file_size,
+            "crc": member.CRC,
+        }
+        yield Entry(member.filename, member.file_size, locator, refusal)
+
+
+def _tar_entries(path: str) -> Iterator[Entry]:
+    broken = DimmagenError(f"{path} is not a whole tar file", "it may be cut off: fetch it again")
+    try:
+        with storage.open_binary(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                if member.isdir():
+                    continue
+                refusal = (
+                    "" if member.isreg() and not member.issparse() else "is a link or a device in the archive"
+                )
+                locator = {"kind": "range", "path": path, "offset": member.offset_data, "size": member.size}
+                yield Entry(member.name, member.size, locator, refusal)
+            # tarfile takes a broken header for the end: the end is a block of zeros and nothing else.
+            file.seek(archive.offset)
+            ended = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise broken from error
+    if not ended:
+        raise broken
+
+
+def read_entry(locator: dict[str, Any]) -> bytes:
+    """The bytes of one entry.
+
+    Raises:
+        DimmagenError: the file or the archive is gone, shorter than before, or damaged at this place.
+    """
+    path = locator["path"]
+    try:
+        if locator["kind"] == "file":
+            return _read_range(path, 0, None)
+        if locator["kind"] == "range":
+            return _read_range(path, locator["offset"], locator["size"])
+        return _read_zip_member(locator)
+    except OSError as error:
+        raise DimmagenError(
+            f"{path} cannot be read ({error.strerror or error})", "check the source"
+        ) from error
+
+
+def _read_range(path: str, offset: int, size: int | None) -> bytes:
+    if "://" in path:
+        data = storage.read(path) if size is None else storage.read_range(path, offset, size)
+    else:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
+            data = file.read(-1 if size is None else size)
+    if size is not None and len(data) != size:
+        raise DimmagenError(f"{path} ends within a member", "it may be cut off: fetch it again")
+    return data
+
+
+def _read_zip_member(locator: dict[str, Any]) -> bytes:
+    path, start, size = locator["path"], locator["header"], locator["size"]
+    header = _read_range(path, start, _LOCAL_HEADER)
+    skip = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    data = _read_range(path, start + _LOCAL_HEADER + skip, locator["compressed"])
+    damaged = DimmagenError(f"{path} is damaged at byte {start}", "fetch the archive again")
+    if locator["deflated"]:
+        decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = decompressor.decompress(data, size + 1)  # a bomb says a small size and unpacks to more
+        except zlib.error as error:
+            raise damaged from error
+    if header[:4] != b"PK\3\4" or len(data) != size or zlib.crc32(data) != locator["crc"]:
+        raise damaged
+    return data

@@ -1,0 +1,298 @@
+"""Light pictures: what a dimmer is fed with, wherever they lie.
+
+A :class:`LightRef` says which picture and where; a :class:`LightSet` is the ordered, deduplicated list of
+accepted pictures of one MixHQ or of sources that were scanned directly. Both give the same keys, the same
+order and the same pixels, so the pairs made from them are equal.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dimmagen.core import hashing, storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.parquet import iter_rows
+from dimmagen.images import codec
+from dimmagen.sources import SOURCES, parse_specs
+from dimmagen.sources.archives import read_entry
+from dimmagen.sources.candidates import Judged
+from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.scan import Seen, list_candidates, scan
+from dimmagen.sources.scene_hash import Scenes
+
+MIXHQ_DEFAULT = "mixhq"
+MIXHQ_MANIFEST = "manifest.json"
+MIXHQ_CATALOG = "catalog/part-00000.parquet"
+MIXHQ_SCHEMA = "dimmagen-mixhq-1"
+
+
+@dataclass(frozen=True, slots=True)
+class LightRef:
+    """One accepted light picture.
+
+    Attributes:
+        key: unique in the whole set, ASCII, no dot: `<source>-<16 hex of the candidate's SHA-256>`, for
+            frames of a clip with `-first` or `-last` behind it. Depends on content only, so it is the same
+            from a folder, an archive or MixHQ.
+        source: `coco`, `clic`, `imagenet`, `inter4k`, `lol`, `folder`, `sample`.
+        name: the candidate's name inside its source (POSIX path, relative).
+        sha256: of the candidate's original bytes (for a frame: of the clip's bytes), hex.
+        transform: what makes the light picture of the candidate: `verbatim` (its bytes are the light), or
+            a documented name such as `rgb8`, `exif`, `reduce512`, `frame-x0.3`.
+        extension: `jpg`, `png` or `webp`: of the light picture as stored.
+        width, height: of the light picture, pixels.
+        locator: JSON text that :func:`load_light` understands; the only attribute that depends on the place.
+    """
+
+    key: str
+    source: str
+    name: str
+    sha256: str
+    transform: str
+    extension: str
+    width: int
+    height: int
+    locator: str
+
+
+@dataclass(frozen=True)
+class Light:
+    """A light picture in memory: `data` are the stored file's bytes, `pixels` uint8 (H, W, 3) RGB.
+
+    What follows from them is computed when it is first asked for, once for all variants.
+    """
+
+    ref: LightRef
+    data: bytes
+    pixels: np.ndarray
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the stored file, hex."""
+        return hashing.sha256(self.data)
+
+    @cached_property
+    def pixel_sha256(self) -> str:
+        """See :func:`dimmagen.images.codec.pixel_sha256`."""
+        return codec.pixel_sha256(self.pixels)
+
+    @cached_property
+    def lightness(self) -> float:
+        """See :func:`dimmagen.images.codec.lightness`."""
+        return codec.lightness(self.pixels)
+
+
+class LightSet(Protocol):
+    """The accepted light pictures, in canonical order (a keyed permutation of the keys)."""
+
+    origin: str  # what the user named: a path, or "coco=PATH clic=PATH"
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[LightRef]: ...
+
+    def refs(self, start: int = 0, stop: int | None = None) -> list[LightRef]:
+        """The light pictures from `start` to `stop`."""
+        ...
+
+    def rejected(self) -> Iterator[dict]:
+        """A catalog row for every candidate that was left out, with the rule that rejected it; sorted by
+        source, name and frame."""
+        ...
+
+
+class _JudgedLights:
+    """A light set of judged candidates, which stay on disk: there may be millions."""
+
+    def __init__(self, origin: str, judged: Judged, to_ref: Callable[[Seen], LightRef]) -> None:
+        self.origin = origin
+        self._judged = judged
+        self._to_ref = to_ref
+
+    def __len__(self) -> int:
+        return len(self._judged.order)
+
+    def __iter__(self) -> Iterator[LightRef]:
+        return map(self._to_ref, self._judged.accepted())
+
+    def refs(self, start: int = 0, stop: int | None = None) -> list[LightRef]:
+        return [self._to_ref(one) for one in self._judged.accepted(start, stop)]
+
+    def rejected(self) -> Iterator[dict]:
+        return (row.to_dict() for row in self._judged.rejected())
+
+
+class ScannedLights(_JudgedLights):
+    """The accepted pictures of sources that were judged just now; the originals are read where they lie."""
+
+    def __init__(self, origin: str, seen: Iterable[Seen]) -> None:
+        super().__init__(origin, Judged(seen), scanned_ref)
+
+
+class MixHQLights(_JudgedLights):
+    """The light pictures of a finished MixHQ, from its catalog."""
+
+    def __init__(self, path: str) -> None:
+        read_mixhq_manifest(path)
+        root = path if "://" in path else str(Path(path).absolute())
+        super().__init__(path, Judged(_catalogued(path)), lambda one: _packed_ref(one.row, root))
+
+
+def open_lights(
+    sources: Sequence[str] = (),
+    *,
+    exclude: Sequence[str] = (),
+    workers: int = 2,
+    on_start: Callable[[int], None] = lambda files: None,
+    on_file: Callable[[], None] = lambda: None,
+) -> LightSet:
+    """The light pictures that `--source` options name.
+
+    Args:
+        sources: nothing (the MixHQ in its default place), one path of a MixHQ, or any number of `NAME=PATH`,
+            `sample`, and paths of folders, archives or globs, which are judged as `folder=PATH`.
+        exclude: pictures whose scenes are left out; only where sources are scanned.
+        workers: threads of the index pass.
+        on_start: called with the number of files before the index pass; on_file: after each.
+
+    Raises:
+        UsageError: an unknown source or path, a place without a picture.
+        DimmagenError: a MixHQ that is not finished, a broken archive, or no accepted picture.
+    """
+    paths = list(sources) or [_default_mixhq()]
+    if any(is_mixhq(path) for path in paths):
+        if len(paths) > 1:
+            raise UsageError("a MixHQ cannot be mixed with other sources", "give its path alone")
+        if exclude:
+            raise UsageError("--exclude is for sources that are scanned", "give it to build-mixhq")
+        return MixHQLights(paths[0])
+    specs = parse_specs(paths)
+    candidates = list_candidates(specs)
+    scenes = Scenes.from_paths(exclude) if exclude else None
+    on_start(len(candidates))
+    lights = ScannedLights(" ".join(map(str, specs)), scan(candidates, scenes, workers, on_file))
+    if not len(lights):
+        reasons = sorted({row["rule"] for row in lights.rejected()})
+        raise DimmagenError(
+            f"none of the {len(candidates)} files of {lights.origin} is accepted ({', '.join(reasons)})",
+            "see docs/sources-and-rules.md, or run dimmagen build-mixhq --dry-run for the verdicts",
+        )
+    return lights
+
+
+def load_light(ref: LightRef) -> Light:
+    """Read one light picture; the reference alone is enough, in any process.
+
+    Raises:
+        DimmagenError: the picture is gone, or no longer what was indexed.
+    """
+    locator = json.loads(ref.locator)
+    data = read_entry(locator)
+    if hashing.sha256(data) != locator["sha256"]:
+        raise DimmagenError(
+            f"{ref.name} of {ref.source} has changed since it was indexed",
+            "run the command again from the start",
+        )
+    if locator["stored"]:
+        return Light(ref, data, codec.decode_rgb8(data)[0])
+    pixels = SOURCES[ref.source].light(data, locator["frame"])
+    return Light(ref, data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
+
+
+def is_mixhq(path: str) -> bool:
+    """Whether a folder is a MixHQ, finished or not."""
+    return "=" not in path and storage.exists(storage.join(path, MIXHQ_CATALOG))
+
+
+def read_mixhq_manifest(path: str) -> dict:
+    """The manifest of a finished MixHQ.
+
+    Raises:
+        DimmagenError: there is none, or it is of another kind or version.
+    """
+    try:
+        manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
+    except FileNotFoundError:
+        raise DimmagenError(
+            f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
+            "run the same dimmagen build-mixhq command again to finish it",
+        ) from None
+    except ValueError as error:
+        raise DimmagenError(f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again") from error
+    if manifest.get("schema") != MIXHQ_SCHEMA or not isinstance(manifest.get("inputs"), dict):
+        raise DimmagenError(
+            f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
+            "build it again with dimmagen build-mixhq",
+        )
+    return manifest
+
+
+def _default_mixhq() -> str:
+    if not is_mixhq(MIXHQ_DEFAULT):
+        raise UsageError(
+            f"no --source, and no MixHQ in its default place {MIXHQ_DEFAULT}/",
+            "run dimmagen build-mixhq first, or give --source",
+        )
+    return MIXHQ_DEFAULT
+
+
+def read_catalog(path: str) -> Iterator[CatalogRow]:
+    """The rows of a MixHQ's catalog, one after another; DimmagenError where it is missing or broken."""
+    return (CatalogRow(**row) for row in iter_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA))
+
+
+def _catalogued(path: str) -> Iterator[Seen]:
+    for row in read_catalog(path):
+        if row.accepted and not _is_packed(row):
+            raise DimmagenError(
+                f"{path}/{MIXHQ_CATALOG} says of {row.key!r} what dimmagen does not write",
+                "it was changed or is of another kind: build it again",
+            )
+        yield Seen(row, {})
+
+
+def scanned_ref(one: Seen) -> LightRef:
+    """The reference of an accepted candidate where it was seen."""
+    row = one.row
+    return _light_ref(row, {**one.locator, "sha256": row.sha256, "frame": row.frame, "stored": False})
+
+
+def _is_packed(row: CatalogRow) -> bool:
+    """Whether a stranger's row names a member inside its MixHQ, and a key that may become a file name."""
+    place = re.fullmatch(r"shards/mixhq-[0-9]{5,}\.tar", row.shard) and row.offset >= 0
+    key = re.fullmatch(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?", row.key)
+    return bool(place and key and row.extension in ("jpg", "png", "webp") and row.light_bytes > 0)
+
+
+def _packed_ref(row: CatalogRow, root: str) -> LightRef:
+    return _light_ref(
+        row,
+        {
+            "kind": "range",
+            "path": storage.join(root, row.shard),
+            "offset": row.offset,
+            "size": row.light_bytes,
+            "sha256": row.light_sha256,
+            "stored": True,
+        },
+    )
+
+
+def _light_ref(row: CatalogRow, locator: dict) -> LightRef:
+    return LightRef(
+        key=row.key,
+        source=row.source,
+        name=row.name,
+        sha256=row.sha256,
+        transform=row.transform,
+        extension=row.extension,
+        width=row.light_width,
+        height=row.light_height,
+        locator=json.dumps(locator, sort_keys=True),
+    )

@@ -1,0 +1,101 @@
+"""Runs in a process of their own: `python -m tests.core.executors.ray_runs` sleeps on a Ray cluster and says where."""
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dimmagen.cli import main
+from dimmagen.core.executors import ray_cluster, ray_pool
+from dimmagen.core.executors.ray_pool import run_ray
+from dimmagen.generate import run
+
+
+@dataclass(frozen=True)
+class Nap:
+    name: str
+    seconds: float
+
+
+def nap(job: Nap, on_pair) -> dict:
+    import ray
+
+    began = time.time()
+    time.sleep(job.seconds)
+    on_pair()
+    node = ray.get_runtime_context().get_node_id()
+    return {"name": job.name, "node": node, "actor": os.getpid(), "began": began, "ended": time.time()}
+
+
+def build_napper():
+    return nap
+
+
+def naps() -> None:
+    """Print a record of each job, and the pairs that were told; who waits is told at once."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--address")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=0.1)
+    parser.add_argument("--until-nodes", type=int, default=1_000, help="have worked, no more jobs are given")
+    parser.add_argument("--until-actors", type=int, default=1_000, help="the same")
+    options = parser.parse_args()
+    ray_pool._PATIENCE_SECONDS = 0.0
+    records: list[dict] = []
+
+    def jobs() -> Iterator[Nap]:
+        for index in itertools.islice(itertools.count(), options.jobs):
+            if len({record["node"] for record in records}) >= options.until_nodes:
+                return
+            if len({record["actor"] for record in records}) >= options.until_actors:
+                return
+            yield Nap(f"train-{index:05d}", options.seconds)
+
+    told: list[int] = []
+    run = run_ray(build_napper, jobs(), told.append, options.workers, options.address)
+    for _, record in run:
+        records.append(record)
+    json.dump({"records": records, "pairs": sum(told)}, sys.stdout)
+
+
+def impatient_dim(*arguments: str) -> None:
+    """`dimmagen dim` that gives a lost head five seconds, and Ray's end one."""
+    ray_cluster._LOOK_SECONDS, ray_cluster._PATIENCE_SECONDS, ray_cluster._LEAVE_SECONDS = 0.2, 5.0, 1.0
+    main(["dim", *arguments])
+
+
+def dim_that_waits(*arguments: str) -> None:
+    """The same, and the run itself waits for the lost head for ever."""
+    look = ray_cluster.Watch.look
+
+    def look_or_wait(watch: ray_cluster.Watch) -> None:
+        try:
+            look(watch)
+        except ray_cluster.LostClusterError:
+            time.sleep(1000)
+
+    ray_cluster.Watch.look = look_or_wait
+    impatient_dim(*arguments)
+
+
+def patient_dim(*arguments: str) -> None:
+    """`dimmagen dim` that gives a lost head all the time it needs itself, and Ray's end one second."""
+    ray_cluster._PATIENCE_SECONDS, ray_cluster._LEAVE_SECONDS = 1000.0, 1.0
+    main(["dim", *arguments])
+
+
+def dim_of_another_class(*arguments: str) -> None:
+    """`dimmagen dim` on a machine that has another numpy than the nodes."""
+    real = run.environment()
+    other = {**real, "versions": {**real["versions"], "numpy": "1.0"}}
+    run.environment = lambda: other
+    main(["dim", *arguments])
+
+
+if __name__ == "__main__":
+    naps()

@@ -1,0 +1,234 @@
+"""Runs on a Ray cluster of several nodes, all on this machine: nodes that die, join, are full or differ."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from importlib.metadata import version
+
+import pytest
+from tests.core.executors.ray_nodes import RayNodes
+
+from dimmagen.dataset.compare import assert_same_dataset
+from tests.dataset_helpers import make, write_photos
+from tests.killing import descendants, wait_for
+
+PROCESSORS = 3  # declared for each node; Ray left alone fills half of a node before it takes the next
+VARIANTS, PHOTOS, SAMPLES = 9, 20, 6
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
+
+@pytest.fixture(scope="module")
+def all_nodes():
+    nodes = RayNodes(PROCESSORS)
+    yield nodes
+    nodes.end()
+
+
+@pytest.fixture
+def nodes(all_nodes):
+    """A head and at least one other node."""
+    all_nodes.have(2)
+    return all_nodes
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "photos", PHOTOS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    make(photos, out, variants=VARIANTS, samples_per_shard=SAMPLES)
+    return out
+
+
+def start_python(nodes, log, *words):
+    with open(log, "wb") as file:
+        return subprocess.Popen(
+            [sys.executable, *words], stdout=file, stderr=subprocess.STDOUT, env=nodes.environ
+        )
+
+
+def start_dim(nodes, photos, out, log, function=None, workers=3):
+    """`dimmagen dim` on the cluster, or a function of tests/core/executors/ray_runs.py in its place."""
+    arguments = ["--profile", "linear", "--source", str(photos), "--shards", str(out)]
+    arguments += ["--variants", str(VARIANTS), "--samples-per-shard", str(SAMPLES)]
+    arguments += ["--workers", str(workers), "--address", nodes.address]
+    if function is None:
+        return start_python(nodes, log, "-m", "dimmagen", "dim", *arguments)
+    code = f"import sys; from tests.core.executors.ray_runs import {function}; {function}(*sys.argv[1:])"
+    return start_python(nodes, log, "-c", code, *arguments)
+
+
+def naps(nodes, *words):
+    """Sleep on the cluster; returns the records, the pairs that were told, and what was said."""
+    command = [sys.executable, "-m", "tests.core.executors.ray_runs", "--address", nodes.address, *words]
+    run = subprocess.run(command, env=nodes.environ, capture_output=True, text=True, timeout=90)
+    assert run.returncode == 0, run.stderr
+    return *json.loads(run.stdout).values(), run.stderr
+
+
+def complete(out):
+    records = out / ".dimmagen/records"
+    return len(list(records.glob("[!.]*.json"))) if records.is_dir() else 0
+
+
+def signal_actors(nodes, which):
+    for node in nodes:
+        for process, name in descendants(node.pid).items():
+            if name.startswith("ray::_Actor"):
+                os.kill(process, which)
+
+
+def halted_in_a_shard(victim, others, out):
+    """Whether an actor of a node was halted while it wrote a shard, whose name tells the process.
+
+    The actors of the other nodes are halted meanwhile: shards are left for those that start late.
+    """
+    signal_actors(others, signal.SIGSTOP)
+    below = descendants(victim.pid)
+    for file in (out / "shards").glob(".*.tmp"):
+        process = int(file.name.split(".")[-2])
+        if process in below:
+            os.kill(process, signal.SIGSTOP)
+            if file.exists():
+                return True
+            os.kill(process, signal.SIGCONT)
+    return False
+
+
+@pytest.fixture(scope="module")
+def of_two_workers(all_nodes):
+    """Records of 60 short jobs, and the pairs that were told."""
+    all_nodes.have(2)
+    return naps(all_nodes, "--workers", "2", "--jobs", "60", "--seconds", "0.05")[:2]
+
+
+def test_actors_are_spread_over_the_nodes_even_where_one_could_hold_them_all(of_two_workers):
+    records, pairs = of_two_workers
+    assert len({record["node"] for record in records}) == 2
+    assert len(records) == pairs == 60
+
+
+def test_without_workers_there_is_an_actor_for_each_processor_of_the_cluster(nodes):
+    processors = PROCESSORS * len(nodes.nodes)
+    records, *_ = naps(nodes, "--until-actors", str(processors), "--jobs", "1000")
+    assert len({record["actor"] for record in records}) == processors
+
+
+def test_no_job_is_held_by_an_actor_without_a_place_and_a_node_that_joins_starts_it(nodes):
+    """More workers than processors: the run goes on with those that there are, says who waits, and ends."""
+    before, places = len(nodes.nodes), PROCESSORS * (len(nodes.nodes) + 1)
+    nodes.join()
+    records, _, said = naps(
+        nodes, "--workers", str(places + 1), "--until-nodes", str(before + 1), "--seconds", "0.2"
+    )
+    assert len({record["node"] for record in records}) == before + 1
+    assert Counter(record["name"] for record in records).most_common(1)[0][1] == 1
+    assert "workers wait for a processor" in said
+
+
+def test_a_node_that_is_killed_changes_no_byte(nodes, photos, undisturbed, tmp_path):
+    """All its actors die. Their shards are made by those of the other nodes, which have no place for more."""
+    out, log = tmp_path / "out", tmp_path / "log"
+    *others, victim = nodes.nodes
+    run = start_dim(nodes, photos, out, log, workers=PROCESSORS * len(nodes.nodes))
+    wait_for(lambda: complete(out) >= 5, run)
+    wait_for(lambda: halted_in_a_shard(victim, others, out), run)
+    assert run.poll() is None, log.read_text()
+    nodes.kill(victim)
+    signal_actors(others, signal.SIGCONT)
+    assert run.wait() == 0, log.read_text()
+    assert_same_dataset(undisturbed, out)
+    assert "Traceback" not in log.read_text()
+
+
+def test_an_error_on_a_node_ends_the_run_with_the_node_the_pair_and_the_path(nodes, photos, tmp_path):
+    copy, out, log = tmp_path / "photos", tmp_path / "out", tmp_path / "log"
+    shutil.copytree(photos, copy)
+    run = start_dim(nodes, copy, out, log)
+    wait_for(lambda: complete(out) >= 2, run)
+    for path in copy.iterdir():
+        path.unlink()
+    assert run.wait() == 1
+    assert re.search(rf"Error: on node {socket.gethostname()} .*: pair folder-.* of folder", log.read_text())
+    assert str(copy) in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert complete(out) >= 2
+
+
+def test_a_node_with_other_library_versions_is_refused_by_name_with_both_versions(nodes, photos, tmp_path):
+    log = tmp_path / "log"
+    run = start_dim(nodes, photos, tmp_path / "out", log, "dim_of_another_class")
+    assert run.wait() == 1
+    assert f"on node {socket.gethostname()}" in log.read_text()
+    assert f"environment.versions.numpy: 1.0 → {version('numpy')}" in log.read_text()
+    assert complete(tmp_path / "out") == 0
+
+
+def test_a_run_that_was_suspended_goes_on(nodes, photos, undisturbed, tmp_path):
+    """As by Ctrl-Z and fg: the head's silence meanwhile is none."""
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start_dim(nodes, photos, out, log, "impatient_dim")
+    wait_for(lambda: complete(out) >= 5, run)
+    signal_actors(nodes.nodes, signal.SIGSTOP)
+    os.kill(run.pid, signal.SIGSTOP)
+    time.sleep(8)  # more than it would give a lost head
+    os.kill(run.pid, signal.SIGCONT)
+    signal_actors(nodes.nodes, signal.SIGCONT)
+    assert run.wait() == 0, log.read_text()
+    assert_same_dataset(undisturbed, out)
+
+
+def freeze_head(nodes):
+    """Its machine still takes connections, and answers nothing."""
+    for process, name in descendants(nodes.nodes[0].pid).items():
+        if name.split(" ")[0].endswith("/gcs_server"):
+            os.kill(process, signal.SIGSTOP)
+
+
+def kill_head(nodes):
+    nodes.kill(nodes.nodes[0])
+
+
+@pytest.mark.parametrize(
+    ("lose", "function"),
+    [(kill_head, "impatient_dim"), (freeze_head, "impatient_dim"), (kill_head, "dim_that_waits")],
+    ids=["killed", "frozen", "killed and waited for"],
+)
+def test_a_run_whose_head_is_lost_ends_with_a_message_and_goes_on(
+    lose, function, nodes, photos, undisturbed, tmp_path
+):
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start_dim(nodes, photos, out, log, function)
+    wait_for(lambda: complete(out) >= 5, run)
+    signal_actors(nodes.nodes, signal.SIGSTOP)  # they could do what is left without their head
+    kept = complete(out)
+    lose(nodes)
+    assert run.wait() == 1, log.read_text()
+    nodes.end()
+    assert "Error: Ray is lost: its head at" in log.read_text()
+    assert "run the same command again to go on" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert complete(out) >= kept >= 5
+    make(photos, out, variants=VARIANTS, samples_per_shard=SAMPLES, resume="always")
+    assert_same_dataset(undisturbed, out)
+
+
+def test_a_run_whose_head_is_lost_when_all_is_done_is_complete(nodes, photos, undisturbed, tmp_path):
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start_dim(nodes, photos, out, log, "patient_dim")
+    wait_for(lambda: complete(out) >= 25, run)
+    freeze_head(nodes)
+    assert run.wait() == 0, log.read_text()
+    nodes.end()
+    assert_same_dataset(undisturbed, out)
+    assert "Traceback" not in log.read_text()

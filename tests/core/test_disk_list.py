@@ -1,0 +1,36 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dimmagen.core import disk_list
+from dimmagen.core.disk_list import Numbers, Spool
+
+
+@given(st.lists(st.binary(max_size=9)), st.integers(1, 5))
+def test_records_come_back_by_number_and_in_order_while_more_are_added(records, ahead):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk_list, "_READ_AHEAD", ahead)
+        kept = Spool()
+        for count, record in enumerate(records, 1):
+            kept.append(record)
+            assert len(kept) == count
+            assert kept[count - 1] == record
+        assert list(kept) == records
+        assert [kept[index] for index in range(len(kept))] == records
+
+
+@pytest.mark.parametrize("index", [-1, 1])
+def test_a_record_beyond_the_ends_is_refused(index):
+    kept = Spool()
+    kept.append(b"one")
+    with pytest.raises(IndexError):
+        kept[index]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)), st.integers(0, 9), st.integers(0, 9))
+def test_numbers_are_sliced_like_a_list(values, start, stop):
+    numbers = Numbers()
+    for value in values:
+        numbers.append(value)
+    assert numbers[start:stop].tolist() == values[start:stop]
+    assert numbers[:].tolist() == values

@@ -1,0 +1,94 @@
+"""Two runs in one folder: the second is refused, whatever they do there."""
+
+import multiprocessing
+import os
+
+import pytest
+
+from dimmagen.cli import main
+from dimmagen.core import lock
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.lock import STATE, exclusive
+from tests.dataset_helpers import make, write_photos
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("locked")
+    make(write_photos(folder / "photos", 4), folder / "shards")
+    return folder / "shards"
+
+
+def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
+    """A reader of a killed training lives on for a while, and must not keep the next run out."""
+    with exclusive(str(tmp_path), "--out"):
+        (began, tell), (reader, writer) = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.write(tell, b".")
+            os.read(reader, 1)  # until the parent lets it end
+            os._exit(0)
+        os.read(began, 1)
+        (held,) = lock._held
+        lock._held.clear()  # as a kill would: nothing is cleaned up ...
+        os.close(held)  # ... but the kernel closes what was open
+    try:
+        with exclusive(str(tmp_path), "--out"):
+            pass
+    finally:
+        for descriptor in (began, tell, reader, writer):
+            os.close(descriptor)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("dim --profile linear --source sample --executor serial --shards OUT", "--shards"),
+        ("build-mixhq --source sample --out OUT", "--out"),
+        ("export SHARDS --layout lol-v1 --to OUT", "--to"),
+        (
+            "train --shards SHARDS --iterations 1 --validation-photos 2 --perceptual none --out OUT",
+            "--out",
+        ),
+    ],
+)
+def test_a_second_run_is_refused_and_writes_nothing(command, option, shards, tmp_path, capsys):
+    out = tmp_path / "out"
+    with exclusive(str(out), option):
+        with pytest.raises(SystemExit) as exit_:
+            main(command.replace("OUT", str(out)).replace("SHARDS", str(shards)).split())
+        assert exit_.value.code == 1
+        told = capsys.readouterr().err
+        assert f"another run is writing to {out}" in told
+        assert option in told
+        assert os.listdir(out) == [STATE]
+    assert not out.exists()
+
+
+def _hold(out, ready):
+    with exclusive(out, "--out"):
+        ready.set()
+        multiprocessing.Event().wait()
+
+
+def test_the_lock_of_a_killed_run_is_free(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(str(tmp_path / "out"), ready))
+    holder.start()
+    assert ready.wait(60)
+    with pytest.raises(DimmagenError, match="another run"), exclusive(str(tmp_path / "out"), "--out"):
+        raise AssertionError("two runs hold one lock")
+    holder.kill()
+    holder.join()
+    with exclusive(str(tmp_path / "out"), "--out"):
+        (tmp_path / "out/made").touch()
+    assert os.listdir(tmp_path / "out") == ["made"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written to"), exclusive(f"{tmp_path}/file/out", "--out"):
+        raise AssertionError("there is no folder")

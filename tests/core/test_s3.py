@@ -1,0 +1,284 @@
+"""Storage on S3, against a server on this machine whose requests fail, break off or hang."""
+
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dimmagen.cli import main
+from dimmagen.core import s3, storage
+from dimmagen.core.errors import RefusedError, UnavailableError, UsageError
+from dimmagen.sources.archives import list_entries, read_entry
+from tests.dataset_helpers import write_photos
+from tests.killing import wait_for
+
+MIB = 2**20
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """5 MiB, the least that S3 takes, so that 12 MiB go in three."""
+    monkeypatch.setattr(s3, "_PART", 5 * MIB)
+
+
+def error(*arguments):
+    from tests.s3_server import error
+
+    return error(*arguments)
+
+
+def reset(*arguments):
+    from tests.s3_server import reset
+
+    return reset(*arguments)
+
+
+OPERATIONS = {
+    "GetObject": lambda root: storage.read(f"{root}/a"),
+    "HeadObject": lambda root: storage.exists(f"{root}/a"),
+    "ListObjects": lambda root: storage.list_names(root),
+    "PutObject": lambda root: storage.atomic_write(f"{root}/b", b"b"),
+    "DeleteObject": lambda root: storage.remove(f"{root}/a"),
+    "UploadPart": lambda root: storage.atomic_write(f"{root}/c", bytes(12 * MIB)),
+    "ListMultipartUploads": lambda root: storage.remove_unfinished(root),
+}
+
+
+def test_names_folders_and_ranges_are_those_of_a_local_folder(bucket, tmp_path):
+    bucket.put("out/empty-folder/", b"")  # as consoles make them
+    seen = []
+    for root in (str(tmp_path / "out"), f"{bucket.url}/out"):
+        storage.atomic_write(f"{root}/shards/a.tar", b"0123456789")
+        storage.atomic_write(f"{root}/b.txt", b"")
+        storage.remove(f"{root}/missing")
+        seen.append(
+            (
+                [name for name in storage.list_names(root) if name != "empty-folder"],
+                storage.list_names(f"{root}/missing"),
+                [storage.exists(f"{root}/{name}") for name in ("shards", "shards/a.tar", "missing", "s")],
+                [storage.is_folder(f"{root}/{name}") for name in ("shards", "shards/a.tar", "missing")],
+                [storage.is_file(f"{root}/{name}") for name in ("shards", "shards/a.tar", "missing")],
+                [
+                    storage.read_range(f"{root}/shards/a.tar", *span)
+                    for span in ((2, 3), (8, 9), (20, 1), (1, 0))
+                ],
+                storage.read(f"{root}/b.txt"),
+                storage.size_and_sha256(f"{root}/shards/a.tar"),
+                [(entry.name, read_entry(entry.locator)) for entry in list_entries(root)],
+            )
+        )
+    assert seen[0] == seen[1]
+    for missing in (storage.read, storage.open_binary, storage.size_and_sha256):
+        with pytest.raises(FileNotFoundError):
+            missing(f"{bucket.url}/out/missing")
+
+
+def test_an_open_object_reads_like_a_file_in_few_requests(bucket):
+    data = b"".join(number.to_bytes(4, "big") for number in range(3 * MIB))
+    bucket.put("a", data)
+    bucket.server.counts()
+    with storage.open_binary(f"{bucket.url}/a") as file:
+        assert file.read(512) == data[:512]
+        assert file.seek(-22, 2) == len(data) - 22
+        assert file.read() == data[-22:]
+        assert file.seek(9 * MIB) == 9 * MIB
+        assert file.read(100) == data[9 * MIB : 9 * MIB + 100]
+        file.seek(0)
+        assert hashlib.file_digest(file, "sha256").digest() == hashlib.sha256(data).digest()
+    assert bucket.server.counts() == {"GetObject": 5, "HeadObject": 1}
+
+
+def test_what_another_process_wrote_or_removed_is_seen_at_once(bucket):
+    root = f"{bucket.url}/out"
+    assert (storage.list_names(root), storage.exists(root)) == ([], False)
+    bucket.put("out/a", b"1")
+    assert (storage.list_names(root), storage.exists(f"{root}/a")) == (["a"], True)
+    assert storage.find_files(root) == [("a", 1)]
+    bucket.put("out/b", b"1")
+    assert storage.list_names(root) == ["a", "b"]
+    bucket.client.delete_object(Bucket=bucket.name, Key="out/b")
+    assert storage.list_names(root) == ["a"]
+    bucket.put("out/a", b"22")
+    assert storage.size_and_sha256(f"{root}/a")[0] == 2
+    bucket.client.delete_object(Bucket=bucket.name, Key="out/a")
+    assert (storage.list_names(root), storage.exists(f"{root}/a")) == ([], False)
+    assert storage.find_files(root) == []
+
+
+def test_a_folder_of_more_names_than_an_answer_holds_is_listed_whole(bucket):
+    names = [f"{number:04d}" for number in range(1001)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: bucket.put(f"out/{name}", b""), names))
+    assert storage.list_names(f"{bucket.url}/out") == names
+
+
+def test_an_object_appears_whole_at_the_end_of_the_block_and_never_from_a_failed_writer(bucket, small_parts):
+    with storage.atomic_writer(f"{bucket.url}/a") as file:
+        file.write(bytes(12 * MIB))
+        file.flush()
+        assert bucket.keys() == []
+    assert "UploadPart" in bucket.server.counts()
+    with pytest.raises(ZeroDivisionError), storage.atomic_writer(f"{bucket.url}/a") as file:
+        raise ZeroDivisionError
+    assert storage.size_and_sha256(f"{bucket.url}/a")[0] == 12 * MIB
+    assert bucket.uploads() == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_request_that_fails_is_made_again(operation, bucket, small_parts):
+    bucket.put("a", b"1")
+    bucket.server.counts()
+    slow = bucket.server.fail(error("503 Slow Down", "SlowDown"), operation)
+    cut = bucket.server.fail(reset, operation)
+    broken = bucket.server.fail(error("500 Internal Server Error", "InternalError"), operation)
+    OPERATIONS[operation](bucket.url)
+    assert slow.met == cut.met == broken.met == 1
+    assert bucket.uploads() == []
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(bucket):
+    data = bytes(range(256)) * 1024
+    bucket.put("a", data)
+    fault = bucket.server.fail(bucket.server.half, "GetObject", times=2)
+    assert storage.read(f"{bucket.url}/a") == data
+    fault.times = 4
+    assert storage.read_range(f"{bucket.url}/a", 100, 50_000) == data[100:50_100]
+    assert fault.met == 4
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(bucket, monkeypatch):
+    from tests.s3_server import hang
+
+    monkeypatch.setattr(s3, "_TIMEOUT", 0.3)
+    bucket.put("a", b"1")
+    fault = bucket.server.fail(hang(2), "GetObject")
+    assert storage.read(f"{bucket.url}/a") == b"1"
+    assert fault.met == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_after_the_last_try_the_error_says_what_where_and_what_to_do(
+    operation, bucket, small_parts, monkeypatch
+):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    bucket.put("a", b"1")
+    fault = bucket.server.fail(error("503 Slow Down", "SlowDown"), operation, times=1000)
+    with pytest.raises(UnavailableError, match=f"{bucket.url}.*(SlowDown|503).*run the same"):
+        OPERATIONS[operation](bucket.url)
+    if operation != "UploadPart":  # its parts are tried one by one
+        assert fault.met == 2
+    bucket.server.faults.clear()
+    assert bucket.keys() == ["a"]
+    assert bucket.uploads() == []
+
+
+def test_the_parts_of_a_failed_upload_are_discarded_and_the_old_object_stays(
+    bucket, small_parts, monkeypatch
+):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    bucket.put("c", b"old")
+    bucket.server.fail(error("500 Internal Server Error", "InternalError"), "CompleteMultipartUpload")
+    with pytest.raises(UnavailableError):
+        OPERATIONS["UploadPart"](bucket.url)
+    assert bucket.uploads() == []
+    assert storage.read(f"{bucket.url}/c") == b"old"
+
+
+def test_a_process_killed_in_mid_upload_leaves_no_object_and_its_parts_are_discarded(bucket):
+    from tests.s3_server import hang
+
+    bucket.begin_upload("elsewhere/b")
+    fault = bucket.server.fail(hang(1), "CompleteMultipartUpload", times=1000)
+    code = (
+        "from dimmagen.core import s3, storage; s3._PART = 5 * 2**20;"
+        f"storage.atomic_write('{bucket.url}/out/shards/a.tar', bytes(12 * 2**20))"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code])
+    wait_for(lambda: fault.met > 0, run)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert bucket.keys() == []
+    assert bucket.uploads() == ["elsewhere/b", "out/shards/a.tar"]
+    assert storage.remove_unfinished(f"{bucket.url}/out/") == []
+    assert storage.remove_unfinished(f"{bucket.url}/out/shards") == ["a.tar"]
+    assert bucket.uploads() == ["elsewhere/b"]
+
+
+def test_where_uploads_may_not_be_listed_a_run_goes_on(bucket):
+    fault = bucket.server.fail(error("403 Forbidden", "AccessDenied"), "ListMultipartUploads")
+    assert storage.remove_unfinished(f"{bucket.url}/out") == []
+    assert fault.met == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AccessDenied"]
+)
+def test_refused_credentials_end_at_once(code, bucket):
+    for operation in OPERATIONS:
+        if operation not in ("ListMultipartUploads", "UploadPart"):
+            fault = bucket.server.fail(error("403 Forbidden", code), operation, times=1000)
+            with pytest.raises(RefusedError, match=rf"{bucket.url}.*refused.*AWS_ACCESS_KEY_ID"):
+                OPERATIONS[operation](bucket.url)
+            assert fault.met == 1
+
+
+def test_missing_credentials_and_a_missing_bucket_are_told_at_once(bucket, monkeypatch, capsys, tmp_path):
+    photos = str(write_photos(tmp_path / "photos", 1))
+    out = "s3://no-such-bucket/out"
+    start = time.monotonic()
+    commands = [
+        ["build-mixhq", "--source", photos, "--out", out],
+        ["dim", "--profile", "linear", "--source", photos, "--shards", out, "--executor", "serial"],
+        ["dim", "--profile", "linear", "--source", out, "--shards", "out", "--executor", "serial"],
+        ["verify", out],
+    ]
+    for words in commands:
+        assert exit_code(words) == 2
+        assert "there is no such bucket" in capsys.readouterr().err
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    _new_client()
+    assert exit_code(["verify", f"{bucket.url}/out"]) == 2
+    message = capsys.readouterr().err
+    assert "needs credentials" in message
+    assert "set AWS_ACCESS_KEY_ID" in message
+    assert time.monotonic() - start < 30
+
+
+def test_without_s3fs_the_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    assert exit_code(["verify", "s3://bucket/out"]) == 2
+    assert "pip install 'dimmagen[s3]'" in capsys.readouterr().err
+
+
+def test_a_url_of_no_known_kind_is_a_usage_error():
+    with pytest.raises(UsageError, match="abc://x/y cannot be opened"):
+        storage.exists("abc://x/y")
+
+
+def test_an_outage_while_photos_are_judged_is_never_a_verdict_on_them(bucket, monkeypatch, capsys, tmp_path):
+    url = bucket.upload(write_photos(tmp_path / "photos", 3), "photos")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    bucket.server.fail(error("503 Slow Down", "SlowDown"), "GetObject", key="photo01")
+    assert exit_code(["build-mixhq", "--source", url, "--out", f"{bucket.url}/mixhq"]) == 1
+    message = capsys.readouterr().err
+    assert "photo01.jpg could not be read or written" in message
+    assert "run the same command again" in message
+    assert "Traceback" not in message
+    assert bucket.keys("mixhq") == []
+
+
+def exit_code(words):
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    return exit_.value.code
+
+
+def _new_client():
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()

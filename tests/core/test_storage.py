@@ -1,0 +1,72 @@
+import errno
+import os
+
+import fsspec
+import pytest
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError
+
+
+def write_half_and_fail(path):
+    with storage.atomic_writer(path) as file:
+        file.write(b"half of it")
+        raise ZeroDivisionError
+
+
+def test_a_written_file_is_whole_and_leaves_no_temporary_name(tmp_path):
+    storage.atomic_write(tmp_path / "new" / "a.bin", b"123")
+    assert (tmp_path / "new" / "a.bin").read_bytes() == b"123"
+    assert os.listdir(tmp_path / "new") == ["a.bin"]
+
+
+def test_a_writer_that_fails_leaves_the_old_file_as_it_was(tmp_path):
+    storage.atomic_write(tmp_path / "a.bin", b"old")
+    with pytest.raises(ZeroDivisionError):
+        write_half_and_fail(tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_the_file_is_not_visible_before_the_block_ends(tmp_path):
+    with storage.atomic_writer(tmp_path / "a.bin") as file:
+        file.write(b"1")
+        assert not (tmp_path / "a.bin").exists()
+
+
+def test_a_full_disk_is_told_with_what_to_do(tmp_path):
+    with pytest.raises(DimmagenError, match=r"disk is full.*a\.bin.*free some space"):  # noqa: SIM117
+        with storage.atomic_writer(tmp_path / "a.bin"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert os.listdir(tmp_path) == []
+
+
+def test_leftovers_of_a_killed_run_are_recognised_and_nothing_else_is_touched(tmp_path):
+    for name in ("train-00000.tar", ".train-00000.tar.123.tmp", ".hidden", "x.tmp"):
+        (tmp_path / name).write_bytes(b"")
+    assert storage.remove_unfinished(tmp_path) == [".train-00000.tar.123.tmp"]
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "train-00000.tar", "x.tmp"]
+
+
+def test_two_hosts_with_equal_process_ids_never_share_an_unfinished_file(tmp_path):
+    """A node that was cut off still writes the shard that is made again elsewhere: each file is whole."""
+    with storage.atomic_writer(tmp_path / "a.tar") as cut_off:
+        cut_off.write(b"half of ")
+        with storage.atomic_writer(tmp_path / "a.tar") as again:
+            again.write(b"half of it, whole")
+            assert len(list(filter(storage.is_unfinished, os.listdir(tmp_path)))) == 2
+        assert (tmp_path / "a.tar").read_bytes() == b"half of it, whole"
+        cut_off.write(b"it, whole")
+    assert (tmp_path / "a.tar").read_bytes() == b"half of it, whole"
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
+def test_an_object_store_gets_one_complete_upload_and_nothing_from_a_failed_writer():
+    root = "memory://dimmagen-storage-test"
+    storage.atomic_write(storage.join(root, "shards", "a.tar"), b"whole")
+    with pytest.raises(ZeroDivisionError):
+        write_half_and_fail(storage.join(root, "b.tar"))
+    assert storage.read(storage.join(root, "shards", "a.tar")) == b"whole"
+    assert storage.list_names(root) == ["shards"]
+    assert not storage.exists(storage.join(root, "b.tar"))
+    fsspec.filesystem("memory").rm("/dimmagen-storage-test", recursive=True)

@@ -1,0 +1,52 @@
+"""The leak check finds a changed copy of a photo, and nothing in other photos."""
+
+import pytest
+from PIL import Image
+from skimage import data
+
+from dimmagen.cli import main
+from dimmagen.dataset.leaks import find_leaks
+from dimmagen.dataset.reader import open_pairs
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    Image.fromarray(data.rocket()).save(folder / "rocket.png")
+    return folder
+
+
+def test_a_smaller_darker_jpeg_copy_is_found_by_its_photo(pair_set, evaluation):
+    pairs = open_pairs(pair_set)
+    row = pairs.row(0)
+    assert find_leaks(pairs, [str(evaluation)]) == []
+    copy = Image.fromarray(pairs.pictures(row)[1]).resize((150, 140)).point(lambda level: level * 0.8)
+    copy.save(evaluation / "copy.jpg", quality=60)
+    leaks = find_leaks(pairs, [str(evaluation)], workers=2)
+    assert row["light_key"] == leaks[0].light_key
+    assert leaks[0].bits < 40
+    assert len({leak.light_key for leak in leaks}) == len(leaks) < 6
+
+
+def test_real_lol_scenes_leak_and_other_scenes_do_not(shared_data, tmp_path):
+    from tests.dataset_helpers import make
+
+    make(shared_data / "lol/dev15/high", tmp_path / "out")
+    pairs = open_pairs(tmp_path / "out")
+    assert find_leaks(pairs, [str(shared_data / "lol/our485/high")]) == []
+    assert len(find_leaks(pairs, [str(shared_data / "lol/dev15/high")])) == 15
+
+
+def test_the_command_ends_with_1_and_names_the_photo(pair_set, evaluation, capsys):
+    def run():
+        with pytest.raises(SystemExit) as end:
+            main(["leaks", str(pair_set), str(evaluation)])
+        return end.value.code, capsys.readouterr().out
+
+    assert run() == (0, f"{pair_set} shows no scene of {evaluation}.\n")
+    pairs = open_pairs(pair_set)
+    Image.fromarray(pairs.pictures(pairs.row(1))[1]).save(evaluation / "same.png")
+    code, told = run()
+    assert code == 1
+    assert pairs.row(1)["light_key"] in told

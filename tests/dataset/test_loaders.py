@@ -1,0 +1,132 @@
+"""Pairs for training loops: the same pictures as in the shards, each once, in any number of workers."""
+
+import pickle
+
+import fsspec
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import dimmagen
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.reader import open_pairs
+from tests.dataset_helpers import copy_set
+
+
+def keys_of(batches) -> list[str]:
+    return [key for batch in batches for key in batch["key"]]
+
+
+def test_a_pair_by_index_has_the_pixels_and_the_record_of_the_shard(pair_set):
+    rows, pairs = open_pairs(pair_set), dimmagen.PairDataset(pair_set)
+    assert len(pairs) == 12
+    for index in (0, 5, -1):
+        row, pair = pairs.row(index), pairs[index]
+        for side, pixels in zip(("dark", "light"), rows.pictures(row), strict=True):
+            assert torch.equal((pair[side] * 255).round(), torch.tensor(pixels).permute(2, 0, 1).float())
+        assert pair["key"] == row["key"]
+        assert pair["gamma"] == row["gamma"]
+    assert [pair["key"] for pair in pairs] == rows.table["key"].to_pylist()
+
+
+@pytest.mark.parametrize("workers", [0, 2, 4])
+def test_data_loader_workers_give_every_pair_once(pair_set, workers):
+    pairs = pickle.loads(pickle.dumps(dimmagen.PairDataset(pair_set, crop=64)))
+    batches = list(DataLoader(pairs, batch_size=5, num_workers=workers))
+    assert keys_of(batches) == open_pairs(pair_set).table["key"].to_pylist()
+    assert batches[0]["dark"].shape == (5, 3, 64, 64)
+
+
+def test_crops_show_the_same_place_of_both_pictures(pair_set):
+    torch.manual_seed(0)
+    crops = dimmagen.PairDataset(pair_set, crop=64)
+    whole = dimmagen.PairDataset(pair_set)[0]
+    dark, light = (crops[0][side] for side in ("dark", "light"))
+    torch.manual_seed(0)
+    pair = crops[0]
+    _, height, width = whole["light"].shape
+    places = [
+        (top, left)
+        for top in range(height - 63)
+        for left in range(width - 63)
+        if torch.equal(whole["light"][:, top : top + 64, left : left + 64], pair["light"])
+    ]
+    assert any(
+        torch.equal(whole["dark"][:, top : top + 64, left : left + 64], pair["dark"]) for top, left in places
+    )
+    assert not torch.equal(dark, light)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_exact_pass_streams_every_pair_once_in_another_order_each_time(pair_set, workers):
+    torch.manual_seed(1)
+    loader = dimmagen.pair_loader(pair_set, batch_size=4, crop=64, workers=workers)
+    first, second = keys_of(loader), keys_of(loader)
+    assert sorted(first) == sorted(second) == sorted(open_pairs(pair_set).table["key"].to_pylist())
+    assert first != second
+    torch.manual_seed(1)
+    assert keys_of(dimmagen.pair_loader(pair_set, batch_size=4, crop=64, workers=workers)) == first
+
+
+def test_ranks_share_an_exact_pass(pair_set, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    keys = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        share = keys_of(dimmagen.pair_loader(pair_set, batch_size=4, crop=64))
+        assert share
+        keys += share
+    assert sorted(keys) == sorted(open_pairs(pair_set).table["key"].to_pylist())
+    monkeypatch.setenv("WORLD_SIZE", "5")
+    with pytest.raises(UsageError, match="4 shards for 5 ranks"):
+        dimmagen.pair_loader(pair_set, batch_size=4)
+
+
+def test_resampled_passes_have_as_many_batches_on_every_rank_and_differ(pair_set, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "9")
+    passes = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        torch.manual_seed(0)
+        loader = dimmagen.pair_loader(pair_set, batch_size=4, crop=64, epoch=5)
+        passes += [keys_of(loader), keys_of(loader)]
+    assert [len(keys) for keys in passes] == [20] * 4
+    assert len({tuple(keys) for keys in passes}) == 4
+
+
+def test_both_loaders_read_behind_an_address(pair_set):
+    fsspec.filesystem("memory").put(str(pair_set), "/loaders/out", recursive=True)
+    there = "memory://loaders/out"
+    assert torch.equal(dimmagen.PairDataset(there)[3]["dark"], dimmagen.PairDataset(pair_set)[3]["dark"])
+    assert len(keys_of(dimmagen.pair_loader(there, batch_size=4, crop=64))) == 12
+
+
+def test_a_transform_sees_the_pair(pair_set):
+    pairs = dimmagen.PairDataset(pair_set, transform=lambda pair: pair["dark"].mean())
+    assert np.isclose(float(pairs[0]), pairs.row(0)["lightness_after"], atol=1e-6)
+
+
+def test_a_shard_cut_between_two_members_is_told(pair_set, tmp_path):
+    out = copy_set(pair_set, tmp_path / "out")
+    shard = out / "shards/train-00001.tar"
+    last = open_pairs(out).rows()[5]
+    shard.write_bytes(shard.read_bytes()[: last["dark_offset"] - 512])
+    with pytest.raises(DimmagenError, match="holds 2 pairs, the manifest says 3"):
+        keys_of(dimmagen.pair_loader(out, batch_size=4, crop=64))
+    with pytest.raises(DimmagenError, match="are not those of its row"):
+        dimmagen.PairDataset(out)[5]
+
+
+def test_rows_that_point_outside_their_shard_are_refused(pair_set, tmp_path):
+    out = copy_set(pair_set, tmp_path / "out")
+    (out / "metadata/train-00000.parquet").write_bytes((out / "metadata/train-00001.parquet").read_bytes())
+    with pytest.raises(DimmagenError, match="not the file that the manifest names"):
+        dimmagen.PairDataset(out)
+
+
+def test_crops_that_do_not_fit_are_told_before_the_first_batch(pair_set):
+    with pytest.raises(UsageError, match="smaller than crops of 300"):
+        dimmagen.PairDataset(pair_set, crop=300)
+    with pytest.raises(UsageError, match="smaller than crops of 300"):
+        dimmagen.pair_loader(pair_set, batch_size=1, crop=300)

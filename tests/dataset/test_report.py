@@ -1,0 +1,107 @@
+"""The page of `inspect --html`, in a real browser."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from dimmagen.cli import main
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.report import report_page
+from dimmagen.dataset.sheet import choose_rows
+
+# What a person would do, and what the page then shows; the title carries it out of the browser.
+DRIVER = """<script>
+const seen = [];
+const note = (what) => seen.push(what);
+const shown = () => [...document.querySelectorAll(".pair")].filter((pair) => pair.checkVisibility()).length;
+const set = (id, value) => { $(id).value = value; $("controls").dispatchEvent(new Event("input")); };
+addEventListener("load", () => {
+  note(`shown ${shown()}`);
+  note(`wide ${document.querySelector(".pair .dark").naturalWidth > 0}`);
+  set("gain", 3);
+  note(getComputedStyle(document.querySelector(".pair .dark")).filter);
+  set("gamma-low", 1); note(`bright ${shown()}`); set("gamma-low", "");
+  set("lightness-high", 0); note(`black ${shown()}`); set("lightness-high", "");
+  set("source", "folder"); note(`folder ${shown()}`);
+  document.querySelector(".pair button").click();
+  note(`open ${$("comparer").open}`);
+  $("at").value = 25; $("at").oninput();
+  note(getComputedStyle(document.querySelector(".compare .dark")).clipPath);
+  note(document.querySelector("dialog td").textContent);
+  document.title = seen.join(" | ");
+});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def page(pair_set, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    with pytest.raises(SystemExit) as end:
+        main(["inspect", str(pair_set), "--html", str(path)])
+    assert end.value.code == 0
+    return path
+
+
+def browse(*arguments) -> str:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    return subprocess.run(
+        [browser, *options, *map(str, arguments)], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+
+
+def test_the_page_filters_brightens_and_compares_in_a_browser(page, pair_set, tmp_path):
+    driven = tmp_path / "driven.html"
+    driven.write_text(page.read_text().replace("</body>", f"{DRIVER}</body>"))
+    told = re.search("<title>(.*?)</title>", browse("--dump-dom", driven.as_uri()))[1]
+    rows = open_pairs(pair_set).rows()
+    bright = sum(row["gamma"] >= 1 for row in rows)
+    first = choose_rows([open_pairs(pair_set).table], 1, 48)[0]["key"]
+    assert told.split(" | ") == [
+        "shown 12", "wide true", "brightness(8)", f"bright {bright}", "black 0", "folder 12", "open true",
+        "inset(0px 0px 0px 25%)", first,
+    ]  # fmt: skip
+    assert 0 < bright < 12
+
+
+def test_the_page_shows_pictures_and_plots(page, tmp_path):
+    screenshot = tmp_path / "page.png"
+    browse(f"--screenshot={screenshot}", "--window-size=1200,900", page.as_uri())
+    pixels = np.asarray(Image.open(screenshot).convert("RGB")).astype(int)
+    blue = np.all(abs(pixels - [37, 99, 168]) < 12, axis=2)
+    assert blue[:300].sum() > 3000  # the bars of the plots
+    colourful = np.ptp(pixels[450:], axis=2) > 60
+    assert colourful.mean() > 0.03  # the light pictures
+    assert (pixels[450:].max(2) < 60).mean() > 0.05  # the dark ones
+
+
+def test_the_page_needs_nothing_outside_itself_and_runs_nothing_from_names(pair_set):
+    pairs = open_pairs(pair_set)
+    row = {**pairs.row(0), "name": "</script><script>alert(1)</script>", "source": "<b>"}
+    text = report_page(pairs, [row])
+    assert text.count("</script>") == 2
+    assert "<b>" not in text
+    assert not re.search(r"""(src|href)=["']?(http|//)""", text)
+
+
+def test_the_sheet_shows_each_photo_once_as_long_as_there_are_photos_in_any_order_of_the_set():
+    photos, variants = 5, 3
+    rows = [
+        {"key": f"folder-{photo}-v{variant}", "light_key": f"folder-{photo}", "variant": variant}
+        | {"lightness_after": photo / 10 + variant / 100}
+        for photo in range(photos)
+        for variant in range(variants)
+    ]
+    parts = [pa.Table.from_pylist(rows[:4]), pa.Table.from_pylist(rows[4:])]
+    chosen = choose_rows(parts, variants, photos)
+    assert {row["light_key"] for row in chosen} == {f"folder-{photo}" for photo in range(photos)}
+    assert len({row["variant"] for row in chosen}) > 1
+    assert choose_rows([pa.Table.from_pylist(rows[::-1])], variants, photos) == chosen
+    assert len(choose_rows(parts, variants, 100)) == photos * variants

@@ -1,0 +1,142 @@
+"""verify must catch what can go wrong with a finished set, and say where."""
+
+import json
+import shutil
+import tarfile
+
+import pytest
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.tar import members
+from dimmagen.dataset.verify import verify_dataset
+from tests.dataset_helpers import make, write_photos
+
+SHARD = "shards/train-00001.tar"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    make(write_photos(folder / "photos", 4), folder / "out", samples_per_shard=2)
+    return folder / "out"
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def faults(out) -> str:
+    return "\n".join(map(str, verify_dataset(str(out)).faults))
+
+
+def replace_member(path, number, data):
+    """Another content of equal length for one member, everything else left alone."""
+    with open(path, "r+b") as file:
+        member = list(members(file, str(path)))[number]
+        file.seek(member.offset)
+        file.write(data[: member.size].ljust(member.size, b"\0"))
+    return member.name
+
+
+def test_an_untouched_set_has_no_fault(out):
+    assert faults(out) == ""
+
+
+def test_a_tar_cut_at_any_member_boundary_is_caught_and_the_first_lost_sample_named(finished, tmp_path):
+    whole = (finished / SHARD).read_bytes()
+    with open(finished / SHARD, "rb") as file:
+        found = list(members(file, SHARD))
+    boundaries = [member.offset - tarfile.BLOCKSIZE for member in found]
+    boundaries.append(found[-1].offset + -(-found[-1].size // 512) * 512)
+    for number, end in enumerate(boundaries):
+        out = shutil.copytree(finished, tmp_path / str(number))
+        (out / SHARD).write_bytes(whole[:end])
+        told = faults(out)
+        assert f"{SHARD}: has {end} bytes, the manifest says {len(whole)}" in told
+        if number < len(found):
+            assert f"ends before {found[number].name}" in told
+            assert f"sample {found[number].name.split('.')[0]}" in told
+
+
+@pytest.mark.parametrize(("number", "field"), [(0, "dark.png"), (2, "light."), (4, "json")])
+def test_a_changed_member_is_named(number, field, out):
+    name = replace_member(out / SHARD, number, b'{"key": "other"}' if field == "json" else b"not a picture")
+    told = faults(out)
+    assert field in name
+    assert f"{SHARD}: does not have the SHA-256 of the manifest" in told
+    assert f"sample {name.split('.')[0]}" in told
+    assert "JSON" in told if field == "json" else f"{name} cannot be decoded" in told
+
+
+@pytest.mark.parametrize("name", [SHARD, "metadata/train-00000.parquet", "croissant.json", "README.md"])
+def test_a_missing_file_is_named(name, out):
+    (out / name).unlink()
+    assert f"{name}: is missing" in faults(out)
+
+
+@pytest.mark.parametrize(
+    "name", ["shards/train-00009.tar", "metadata/notes.csv", "extra.txt", "shards/.x.1.tmp"]
+)
+def test_a_file_too_many_is_named(name, out):
+    (out / name).write_bytes(b"")
+    assert f"{name}: does not belong to the data set" in faults(out)
+
+
+def test_two_shards_that_changed_places_are_caught(out):
+    for folder, suffix in (("shards", "tar"), ("metadata", "parquet")):
+        first, second = (out / folder / f"train-0000{index}.{suffix}" for index in (0, 1))
+        first.rename(out / "aside")
+        second.rename(first)
+        (out / "aside").rename(second)
+    assert "shards/train-00000.tar" in faults(out)
+
+
+def rewrite_manifest(out, change):
+    path = out / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda m: m.update(schema_version=2), "schema_version"),
+        (lambda m: m.update(shards="all"), "shards"),
+        (lambda m: m.pop("root_hash"), "root_hash"),
+        (lambda m: m.update(surprise=1), "surprise"),
+        (lambda m: m["shards"][0].update(name="shards/../../etc/passwd"), "shards.0.name"),
+        (lambda m: m["shards"][0].update(name="/etc/passwd"), "shards.0.name"),
+        (lambda m: m["shards"][0].update(bytes=-1), "shards.0.bytes"),
+        (lambda m: m["shards"][0].update(samples="2"), "shards.0.samples"),
+        (lambda m: m["shards"][0]["metadata"].update(name="../x.parquet"), "shards.0.metadata.name"),
+        (lambda m: m["shards"][0].update(sha256="0" * 64), "root hash"),
+        (lambda m: m["settings"].update(seed=9), "fingerprint"),
+    ],
+)
+def test_a_manifest_that_was_changed_is_refused_with_the_place(change, told, out):
+    rewrite_manifest(out, change)
+    with pytest.raises(DimmagenError, match=told.replace(".", r"\.")):
+        verify_dataset(str(out))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"schema_version": NaN}', "\x00"])
+def test_a_manifest_that_is_no_manifest_is_refused(text, out):
+    (out / "manifest.json").write_text(text)
+    with pytest.raises(DimmagenError, match="not a manifest"):
+        verify_dataset(str(out))
+
+
+def test_an_unfinished_set_says_how_to_finish_it(out):
+    (out / "manifest.json").unlink()
+    with pytest.raises(DimmagenError, match="dimmagen dim was stopped there, run it again"):
+        verify_dataset(str(out))
+
+
+def test_a_tar_with_a_link_or_an_absolute_name_is_told_and_not_followed(out):
+    with tarfile.open(out / SHARD, "w", format=tarfile.USTAR_FORMAT) as tar:
+        link = tarfile.TarInfo("folder-1-v0.dark.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    assert "is no plain file" in faults(out)

@@ -1,0 +1,115 @@
+import io
+import json
+import tarfile
+
+import pytest
+
+from dimmagen.core import hashing, storage
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.parquet import read_rows
+from dimmagen.core.tar import TarWriter
+from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar
+from dimmagen.dataset.writer import Sample, write_pair_shard
+
+
+def sample(key: str, **changes) -> Sample:
+    row = {
+        "key": key,
+        "light_key": key.removesuffix("-v0"),
+        "source": "folder",
+        "name": "a/ä.jpg",
+        "source_sha256": "1" * 64,
+        "transform": "verbatim",
+        "crop": "full",
+        "profile": "linear",
+        "model": "linear",
+        "variant": 0,
+        "seed": 0,
+        "gamma": 1.0,
+        "tau": 1.0,
+        "exposure": 1.0,
+        "noise_seed": 2**63 - 1,
+        "lightness_before": 0.5,
+        "lightness_after": 0.0,
+        "width": 4,
+        "height": 3,
+        **{f"{side}_{kind}": "2" * 64 for side in ("dark", "light") for kind in ("sha256", "pixel_sha256")},
+        **changes,
+    }
+    return Sample(row, b"dark" * 200, "png", b"light", "jpg")
+
+
+def test_a_tar_reads_as_uncompressed_ustar_without_time_owner_or_pax_header(tmp_path):
+    write_pair_shard(str(tmp_path), "train-00000", [sample("folder-1-v0"), sample("folder-2-v0")])
+    data = (tmp_path / "shards/train-00000.tar").read_bytes()
+    assert data[257:263] == b"ustar\0"
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        entries = tar.getmembers()
+    assert [entry.name for entry in entries] == [
+        f"folder-{number}-v0.{field}" for number in (1, 2) for field in ("dark.png", "json", "light.jpg")
+    ]
+    for entry in entries:
+        facts = (entry.mtime, entry.uid, entry.gid, entry.mode, entry.uname, entry.gname, entry.pax_headers)
+        assert facts == (0, 0, 0, 0o644, "", "", {})
+    assert len(data) % tarfile.RECORDSIZE == 0
+
+
+def test_offsets_and_sizes_in_the_rows_point_at_the_members_data(tmp_path):
+    samples = [sample("folder-1-v0"), sample("folder-2-v0")]
+    write_pair_shard(str(tmp_path), "train-00000", samples)
+    data = (tmp_path / "shards/train-00000.tar").read_bytes()
+    rows = read_rows(str(tmp_path / "metadata/train-00000.parquet"), PAIR_SCHEMA)
+    for row, given in zip(rows, samples, strict=True):
+        for field, expected in (("dark", given.dark), ("json", sidecar(given.row)), ("light", given.light)):
+            offset = row[f"{field}_offset"]
+            assert data[offset : offset + row[f"{field}_size"]] == expected
+
+
+def test_the_record_says_size_and_hash_of_both_files(tmp_path):
+    record = write_pair_shard(str(tmp_path), "train-00000", [sample("folder-1-v0")])
+    for name, size, sha256 in (
+        (record.name, record.bytes, record.sha256),
+        (record.metadata.name, record.metadata.bytes, record.metadata.sha256),
+    ):
+        assert (size, sha256) == storage.size_and_sha256(tmp_path / name)
+
+
+def test_nothing_is_published_when_a_sample_fails(tmp_path):
+    def failing():
+        yield sample("folder-1-v0")
+        raise RuntimeError("no second sample")
+
+    with pytest.raises(RuntimeError):
+        write_pair_shard(str(tmp_path), "train-00000", failing())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_whole_number_is_written_as_a_float_where_the_column_is_a_float():
+    values = json.loads(sidecar(sample("folder-1-v0").row))
+    assert '"gamma": 1.0' in sidecar(sample("folder-1-v0").row).decode()
+    assert isinstance(values["lightness_after"], float)
+    assert isinstance(values["noise_seed"], int)
+
+
+@pytest.mark.parametrize("change", [{"gamma": 1}, {"name": None}, {"tau": float("nan")}, {"seed": True}])
+def test_a_value_of_another_type_or_nan_or_null_is_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change)) + "|JSON"):
+        sidecar(sample("folder-1-v0", **change).row)
+
+
+def test_a_broken_parquet_and_one_of_another_schema_are_told(tmp_path):
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(DimmagenError, match="not a readable parquet"):
+        read_rows(str(path), PAIR_SCHEMA)
+    with pytest.raises(DimmagenError, match="missing"):
+        read_rows(str(tmp_path / "absent.parquet"), PAIR_SCHEMA)
+
+
+def test_the_tar_writer_hashes_what_it_writes():
+    file = io.BytesIO()
+    tar = TarWriter(file)
+    offset = tar.add("a.txt", b"hello")
+    size, sha256 = tar.finish()
+    assert file.getvalue()[offset : offset + 5] == b"hello"
+    assert (size, sha256) == (len(file.getvalue()), hashing.sha256(file.getvalue()))

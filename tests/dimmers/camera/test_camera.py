@@ -1,0 +1,227 @@
+"""The camera model and its fit, on a simulated camera whose curve, noise and cast are known."""
+
+import hashlib
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.camera.fit import fit_camera
+from dimmagen.dimmers.camera.model import CameraModel, load, model_files, noise_quantiles
+from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve
+from dimmagen.dimmers.jpeg import jpeg_quality
+from dimmagen.dimmers.profile import open_profile, save_profile
+from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.metrics.realism import noise
+
+SIZE = 240
+
+
+def light_picture(seed: int) -> np.ndarray:
+    """A smooth colourful scene over the whole range of levels: uint8 (240, 240, 3)."""
+    noise = np.random.default_rng(seed).standard_normal((SIZE, SIZE, 3))
+    smooth = gaussian_filter(noise, (12, 12, 0))
+    ranks = smooth.argsort(axis=None).argsort().reshape(smooth.shape) / smooth.size
+    return (8 + 245 * ranks).astype(np.uint8)
+
+
+def camera(**changes) -> CameraModel:
+    """A camera with a known curve, colour cast and noise."""
+    model = {
+        "log_slopes": np.log(np.linspace(1.2, 2.6, KNOTS)),
+        "log_exposure": -2.2,
+        "balance": np.zeros(3),
+        "log_sigma": np.log([[2.0], [1.2], [1.6]]) + np.linspace(0.0, 0.4, 12),
+        "correlation": np.array([[1.0, 0.3, 0.1], [0.3, 1.0, 0.3], [0.1, 0.3, 1.0]]),
+        "spatial": np.zeros(2),
+        "tail": 0.0,
+        "exposure_spread": 0.0,
+    }
+    return CameraModel(**{**model, **changes})
+
+
+def draw(gamma=1.0, tau=1.0, noise_seed=1) -> Draw:
+    return Draw(gamma=gamma, tau=tau, exposure=1.0, noise_seed=noise_seed)
+
+
+def pairs_of(model: CameraModel, exposures=(0.7, 1.0, 1.4)) -> list[Pair]:
+    pairs = []
+    for index, exposure in enumerate(exposures):
+        light = light_picture(index)
+        dark = model.dim(light, Draw(gamma=1.0, tau=1.0, exposure=exposure, noise_seed=50 + index))
+        pairs.append(Pair(str(index), dark, light, "", ""))
+    return pairs
+
+
+def test_the_bits_of_a_picture_are_the_same_on_every_machine():
+    """Integers only from the tables on: this digest holds wherever the test runs."""
+    light = (np.arange(64 * 80 * 3) * 7919 % 256).astype(np.uint8).reshape(64, 80, 3)
+    dark = camera(spatial=np.array([0.2, 0.3]), tail=7.0).dim(light, draw())
+    assert hashlib.sha256(dark.tobytes()).hexdigest()[:16] == "db22f67abee21035"
+
+
+def test_a_pixel_draws_the_same_noise_whatever_lies_below_and_right_of_it():
+    model, light = camera(spatial=np.array([0.2, 0.3])), light_picture(0)
+    whole = model.dim(light, draw())
+    assert np.array_equal(model.dim(np.ascontiguousarray(light[:50, :70]), draw()), whole[:50, :70])
+
+
+def test_response_and_its_inverse_agree_and_rise():
+    curve = ResponseCurve(camera().log_slopes)
+    levels = np.arange(256.0)
+    assert np.allclose(curve.level(curve.log_light(levels)), levels, atol=1e-6)
+    assert (np.diff(curve.log_light(levels)) > 0).all()
+
+
+def test_gamma_is_the_brightness_factor_at_the_reference_level():
+    model = camera()
+    once, half = model.dark_levels(1.0)[:, 160], model.dark_levels(0.5)[:, 160]
+    assert np.allclose(half, once / 2, atol=1e-3)
+
+
+def test_no_draw_makes_the_dark_picture_brighter_than_the_light_one():
+    assert (model_levels := camera().dark_levels(100.0)).max() <= 255
+    assert (model_levels <= np.arange(256) + 1e-6).all()
+
+
+def test_the_noise_has_the_levels_and_correlations_it_was_given():
+    model = camera(log_exposure=0.0, log_sigma=np.log([[2.0], [1.2], [1.6]]) * np.ones((3, 12)))
+    noise = model.dim(np.full((512, 512, 3), 128, np.uint8), draw()).astype(float) - 128
+    rounding = 1 / 12
+    assert np.allclose(noise.std((0, 1)), np.sqrt(np.array([2.0, 1.2, 1.6]) ** 2 + rounding), rtol=0.01)
+    found = np.cov(noise.reshape(-1, 3).T)[np.triu_indices(3, 1)]
+    assert np.allclose(found, [0.3 * 2 * 1.2, 0.1 * 2 * 1.6, 0.3 * 1.2 * 1.6], atol=0.03)
+    assert np.allclose(noise.mean((0, 1)), 0, atol=0.02)
+
+
+def test_tau_scales_the_noise_and_zero_leaves_the_curve_alone():
+    model, light = camera(), light_picture(0)
+    quiet = model.dim(light, draw(tau=0.0))
+    levels = model.dark_levels()
+    expected = np.stack([levels[c][light[..., c]] for c in range(3)], 2)
+    assert np.abs(quiet - expected).max() <= 0.5 + 1e-5
+    loud, normal = model.dim(light, draw(tau=2.0)), model.dim(light, draw())
+    bright = expected.min(2) > 12
+    ratio = (loud - expected)[bright].std() / (normal - expected)[bright].std()
+    assert 1.9 < ratio < 2.05
+
+
+def test_quantiles_of_the_noise_have_unit_variance_and_the_tails_asked_for():
+    for tail, kurtosis in ((0.0, 3.0), (7.0, 5.0)):
+        values = noise_quantiles(tail) / 4096
+        assert abs(values.std() - 1) < 0.01
+        assert abs((values**4).mean() / (values**2).mean() ** 2 - kurtosis) < 0.4
+
+
+def test_fit_finds_the_curve_of_a_known_camera():
+    truth = camera()
+    fitted = fit_camera(pairs_of(truth))
+    for gamma in (0.5, 1.0, 1.5):
+        # Gamma counts from the mean exposure of the pairs, here 0.7 * 1.0 * 1.4 = 0.98 of the truth's.
+        error = fitted.dark_levels(gamma)[:, 20:250] - truth.dark_levels(gamma * 0.98 ** (1 / 3))[:, 20:250]
+        assert np.abs(error).max() < 2.5
+        assert np.abs(error).mean() < 0.7
+
+
+def test_fit_finds_the_noise_of_a_known_camera():
+    truth = camera(tail=7.0)
+    fitted = fit_camera(pairs_of(truth))
+    dark = np.tile([5.0, 10.0, 20.0, 40.0], (3, 1))
+    assert np.allclose(fitted.noise_level(dark), truth.noise_level(dark), rtol=0.12)
+    assert np.allclose(fitted.correlation, truth.correlation, atol=0.06)
+    assert fitted.tail in (5.0, 7.0, 12.0)
+    assert not fitted.spatial.any()
+
+
+def test_fit_finds_noise_that_neighbours_share():
+    fitted = fit_camera(pairs_of(camera(spatial=np.array([0.3, 0.5]))))
+    assert np.allclose(fitted.spatial, [0.3, 0.5], atol=0.1)
+
+
+def test_fit_finds_a_colour_cast_and_shrinks_it():
+    cast = np.array([0.2, 0.0, -0.2])
+    fitted = fit_camera(pairs_of(camera(balance=cast)))
+    assert np.allclose(fitted.balance, cast * 3 / 5, atol=0.06)
+
+
+def test_exposure_spread_is_the_spread_between_the_pairs():
+    exposures = (0.5, 1.0, 2.0)
+    fitted = fit_camera(pairs_of(camera(), exposures))
+    assert abs(fitted.exposure_spread - np.std(np.log(exposures), ddof=1)) < 0.1
+
+
+def test_the_same_pairs_and_seed_give_the_same_model():
+    pairs = pairs_of(camera())
+    one, two = fit_camera(pairs), fit_camera(pairs)
+    assert np.array_equal(one.log_sigma, two.log_sigma)
+    assert np.array_equal(one.log_slopes, two.log_slopes)
+
+
+@pytest.mark.parametrize(
+    "part", ["balance", "intensity", "correlation", "tails", "spatial", "jpeg", "response"]
+)
+def test_each_part_can_be_switched_off_and_is_recorded(part):
+    model = camera(balance=np.array([0.2, 0, -0.2]), spatial=np.array([0.2, 0.2]), tail=7.0, jpeg_quality=80)
+    without = model.switched_off(part)
+    assert without.settings()["without"] == part
+    light = light_picture(0)
+    assert not np.array_equal(without.dim(light, draw()), model.dim(light, draw()))
+
+
+def test_an_unknown_part_is_named():
+    with pytest.raises(UsageError, match="no part flicker"):
+        camera().switched_off("flicker")
+
+
+def test_jpeg_leaves_its_blocks():
+    light = light_picture(0)
+    plain, stored = (camera(jpeg_quality=quality).dim(light, draw()).astype(float) for quality in (0, 30))
+    steps = [np.abs(np.diff(picture.mean(2), axis=1)) for picture in (plain, stored)]
+    on_border = [step[:, 7::8].mean() / step.mean() for step in steps]
+    assert on_border[0] < 1.1 < on_border[1]
+
+
+@pytest.mark.parametrize("quality", [30, 75, 90, 98])
+def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality):
+    stream = io.BytesIO()
+    Image.fromarray(light_picture(0)).save(stream, "JPEG", quality=quality)
+    assert abs(jpeg_quality(stream.getvalue()) - quality) <= 1
+
+
+def test_a_camera_that_stores_jpegs_is_fitted_as_one():
+    """Compression hides much of the noise for good; what is left must look as in the real pictures."""
+    truth = camera(jpeg_quality=85)
+    pairs = [replace(pair, jpeg_quality=85) for pair in pairs_of(truth)]
+    light = light_picture(9)
+    flat, bins = noise.flat_area(light.mean(2)), noise.intensity_bin(light.mean(2))
+
+    def measured(model):
+        return noise.noise_statistics(model.dim(light, draw()).astype(np.float32), flat, bins)
+
+    fitted = fit_camera(pairs)
+    real, made = measured(truth), measured(fitted)
+    assert fitted.jpeg_quality == 85
+    assert abs(made.luma / real.luma - 1) < 0.1
+    assert abs(made.chroma / real.chroma - 1) < 0.1
+
+
+def test_black_pairs_are_refused():
+    light = light_picture(0)
+    with pytest.raises(DimmagenError, match="too few grey levels"):
+        fit_camera([Pair("1", np.zeros_like(light), light, "", "")])
+
+
+def test_a_saved_camera_makes_the_same_pictures(tmp_path):
+    model = fit_camera(pairs_of(camera(tail=7.0)))
+    save_profile(tmp_path / "mine", [model_files(model)], "camera", {})
+    profile = open_profile(tmp_path / "mine")
+    again = load(tmp_path / "mine", profile.models["camera"]["settings"])
+    light = light_picture(5)
+    difference = np.abs(again.dim(light, draw()).astype(int) - model.dim(light, draw()))
+    assert difference.max() <= 1  # float32 on disk may round a table entry the other way
+    assert (difference > 0).mean() < 1e-3

@@ -1,0 +1,39 @@
+"""The camera model on tensors: the kernel's bits, with and without each of its parts."""
+
+import numpy as np
+import pytest
+import torch
+
+from dimmagen.core.philox import philox4x32
+from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.camera import torch_kernel
+from tests.cameras import camera
+
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_philox_words_are_those_of_the_kernel(device):
+    words = np.random.default_rng(0).integers(0, 2**32, (200, 4))
+    key = (0xFFFFFFFF, 0x7FABCDEF)
+    tensors = torch.from_numpy(words).to(device).unbind(1)
+    ours = torch.stack(torch_kernel.philox4x32(*tensors, *key), 1).cpu().numpy()
+    kernel = [philox4x32(*map(np.uint32, row), *map(np.uint32, key)) for row in words]
+    assert np.array_equal(ours, np.array(kernel, np.int64))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("size", [(1, 1), (37, 52), (64, 53)])
+@pytest.mark.parametrize("without", [(), ("spatial",), ("spatial", "tails", "correlation"), ("response",)])
+def test_tensors_give_the_pixels_of_the_kernel(device, size, without):
+    lights = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
+    model = camera().switched_off(*without)
+    seeds = (1, 2**63 - 1, 0xFFFFFFFF00000000 >> 1)
+    draws = [
+        Draw(gamma=1.7 - index / 2, tau=2.0, exposure=0.8, noise_seed=s) for index, s in enumerate(seeds)
+    ]
+    tensor = torch.from_numpy(lights).permute(0, 3, 1, 2).to(device)
+    dark = torch_kernel.dim_pictures(model, tensor, draws).permute(0, 2, 3, 1).cpu().numpy()
+    for light, draw, ours in zip(lights, draws, dark, strict=True):
+        assert np.array_equal(ours, model.expose(light, draw))

@@ -1,0 +1,34 @@
+"""Pixel noise is standard normal, and a pure function of key, block and pixel."""
+
+import numpy as np
+
+from dimmagen.dimmers.noise import NORMAL_QUANTILES, normals, words
+
+
+def test_noise_is_standard_normal_and_its_eight_values_are_independent():
+    drawn = normals(0, 200_000, key=7, block=0)
+    assert np.abs(drawn.mean(0)).max() < 0.012  # five standard errors
+    assert np.abs(drawn.std(0) - 1).max() < 0.008
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(8)).max() < 0.012
+    assert abs(float((drawn**4).mean()) - 3) < 0.05
+
+
+def test_neighbouring_pixels_keys_and_blocks_share_nothing():
+    drawn = normals(0, 100_000, key=7, block=0)
+    for other in (
+        normals(0, 100_000, key=8, block=0),
+        normals(0, 100_000, key=7, block=1),
+        np.roll(drawn, 1, 0),
+    ):
+        assert abs(float((drawn * other).mean())) < 0.006
+
+
+def test_a_pixels_words_do_not_depend_on_where_one_begins():
+    assert np.array_equal(words(0, 100, 5, 0)[40:], words(40, 60, 5, 0))
+    assert np.array_equal(normals(0, 100, 5, 0)[40:], normals(40, 60, 5, 0))
+
+
+def test_the_noise_is_the_words_quantiles():
+    assert np.array_equal(normals(0, 50, 5, 3), NORMAL_QUANTILES[words(0, 50, 5, 3)])
+    assert np.all(np.diff(NORMAL_QUANTILES) > 0)
+    assert NORMAL_QUANTILES[0] == -NORMAL_QUANTILES[-1]

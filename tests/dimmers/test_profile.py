@@ -1,0 +1,206 @@
+"""Profiles are found, checked, and refused when something is wrong with them."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.mdn.model import MdnFiles
+from dimmagen.dimmers.profile import (
+    BUNDLED,
+    known_profiles,
+    open_profile,
+    own_profiles,
+    place_for,
+    save_profile,
+)
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "own"))
+
+
+def models(seed=0):
+    random = np.random.default_rng(seed)
+    tensors = {
+        name: random.normal(0, 0.1, shape).astype(np.float32)
+        for name, shape in MdnFiles.NETWORK_SHAPES.items()
+    }
+    half = np.full(256, 0.5, np.float32)
+    return MdnFiles(tensors, half, half, False, 0.01, tau=0.7, exposure_spread=0.25).models()
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return save_profile(tmp_path / "phone", models(), "mdn", {"made": "in a test"})
+
+
+def test_what_is_saved_is_read_back(saved):
+    again = open_profile(saved.folder)
+    assert again == saved
+    assert again.provenance == {"made": "in a test"}
+    model = again.model()
+    assert (model.kind, model.tau, model.exposure_spread) == ("mdn", 0.7, 0.25)
+    np.testing.assert_array_equal(model.mean, np.full(256, 0.5, np.float32))
+
+
+def test_the_fingerprint_follows_the_models_and_nothing_else(saved, tmp_path):
+    same = save_profile(tmp_path / "renamed", models(), "mdn", {"made": "elsewhere"})
+    other = save_profile(tmp_path / "other", models(seed=1), "mdn", {"made": "in a test"})
+    another_default = save_profile(tmp_path / "default", models(), "deterministic", {})
+    assert same.fingerprint == saved.fingerprint
+    assert len({saved.fingerprint, other.fingerprint, another_default.fingerprint}) == 3
+
+
+def test_models_of_a_profile_are_chosen_by_their_kind(saved):
+    assert Dimmer.from_profile(saved.folder, model="deterministic").settings()["model"] == "deterministic"
+    with pytest.raises(UsageError, match="has no model camera: it has mdn, deterministic"):
+        Dimmer.from_profile(saved.folder, model="camera")
+
+
+def test_reference_compat_is_for_the_mdn_only(saved):
+    assert Dimmer.from_profile(saved.folder, compat="reference").settings()["compat"] == "reference"
+    for name, model in ((saved.folder, "deterministic"), ("linear", "linear")):
+        with pytest.raises(UsageError, match="no reference behaviour"):
+            Dimmer.from_profile(name, model=model, compat="reference")
+
+
+def test_settings_and_draws_of_a_dimmer_can_be_overridden(saved):
+    dimmer = Dimmer.from_profile(saved.folder, gamma_range=(0.5, 0.6), temperature=0.2)
+    draw = dimmer.draw("photo")
+    assert 0.5 <= draw.gamma <= 0.6
+    assert draw.tau == 0.2
+
+
+def test_a_name_is_saved_among_ones_own_profiles_and_found_there():
+    save_profile(place_for("phone"), models(), "mdn", {})
+    assert open_profile("phone").folder == own_profiles() / "phone"
+    assert "phone" in known_profiles()
+
+
+def test_taken_names_and_places_are_refused(saved):
+    for taken in ("lol3", "linear"):
+        with pytest.raises(UsageError, match="ships with dimmagen"):
+            place_for(taken)
+    with pytest.raises(UsageError, match="exists already"):
+        place_for(str(saved.folder))
+
+
+@pytest.mark.parametrize("name", ["nikon", "../lol3", "", ".", "no/such/folder"])
+def test_an_unknown_profile_is_told_with_the_known_names(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"lol3.*linear|no profile\.json"):
+        open_profile(name)
+
+
+def test_a_pickle_in_a_profile_is_refused_and_never_loaded(saved):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(saved.folder / "trap"), "w"))
+
+    (saved.folder / "extra.pt").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(DimmagenError, match=r"holds extra\.pt: only profile\.json and \.safetensors"):
+        open_profile(saved.folder)
+    (saved.folder / "extra.pt").rename(saved.folder / "mdn.safetensors")
+    with pytest.raises(DimmagenError, match="not what was saved"):
+        open_profile(saved.folder)
+    assert not (saved.folder / "trap").exists()
+
+
+def rewritten(folder, change):
+    """A profile.json changed by someone who also made its hashes fit."""
+    from dimmagen.dimmers import profile
+
+    path = folder / "profile.json"
+    content = json.loads(path.read_text())
+    change(content)
+    for entry in content["models"].values():
+        entry["files"] = {
+            name: profile._sha256(folder / name) if (folder / name).is_file() else digest
+            for name, digest in entry["files"].items()
+        }
+    content["fingerprint"] = profile.fingerprint_of(content["default_model"], content["models"])
+    path.write_text(json.dumps(content))
+
+
+def test_a_pickle_in_the_place_of_tensors_is_refused_even_with_fitting_hashes(saved):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(saved.folder.parent / "trap"), "w"))
+
+    (saved.folder / "mdn.safetensors").write_bytes(pickle.dumps(Bomb()))
+    rewritten(saved.folder, lambda content: None)
+    with pytest.raises(DimmagenError, match="no safetensors file"):
+        open_profile(saved.folder).model()
+    assert not (saved.folder.parent / "trap").exists()
+
+
+def test_a_file_outside_of_the_folder_is_refused(saved):
+    def reach_out(content):
+        content["models"]["mdn"]["files"]["../../secret.safetensors"] = "0" * 64
+
+    rewritten(saved.folder, reach_out)
+    with pytest.raises(DimmagenError, match="only profile"):
+        open_profile(saved.folder)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value", "message"),
+    [
+        ("mean", np.full(255, 0.5, np.float32), r"mean is float32 \(255,\), not float32 \(256,\)"),
+        ("mean", np.full(256, np.nan, np.float32), "mean holds NaN or infinity"),
+        ("std", np.full(256, 0.5), "std is float64"),
+        ("extra", np.zeros(2, np.float32), "missing or unexpected tensors: extra"),
+    ],
+)
+def test_damaged_statistics_are_refused_even_with_fitting_hashes(tmp_path, tensor, value, message):
+    damaged = models()
+    for model in damaged:
+        model.files["illumination.safetensors"][tensor] = value
+    saved = save_profile(tmp_path / "damaged", damaged, "mdn", {})
+    with pytest.raises(DimmagenError, match=message):
+        saved.model()
+
+
+def test_a_changed_setting_or_file_is_noticed(saved):
+    path = saved.folder / "profile.json"
+    content = json.loads(path.read_text())
+    content["models"]["mdn"]["settings"]["tau"] = 0.1
+    path.write_text(json.dumps(content))
+    with pytest.raises(DimmagenError, match="was changed since it was saved"):
+        open_profile(saved.folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": 3}', "{"])
+def test_a_damaged_profile_json_is_told(saved, text):
+    (saved.folder / "profile.json").write_text(text)
+    with pytest.raises(DimmagenError, match=r"profile\.json is damaged"):
+        open_profile(saved.folder)
+
+
+def test_a_failed_save_leaves_nothing_and_the_old_profile_in_place(saved, monkeypatch):
+    from dimmagen.dimmers import profile
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(profile, "save_file", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_profile(saved.folder, models(seed=1), "mdn", {}, replace=True)
+    assert open_profile(saved.folder) == saved
+    assert [place.name for place in saved.folder.parent.iterdir()] == ["phone"]
+
+
+def test_bundled_profiles_open_say_from_what_they_are_and_stay_small():
+    names = [place.parent.name for place in BUNDLED.glob("*/profile.json")]
+    assert "lol3" in names
+    for name in names:
+        found = open_profile(name)
+        assert found.provenance["pairs"]
+        for kind in found.models:
+            assert found.model(kind).kind == kind
+    assert sum(file.stat().st_size for file in BUNDLED.rglob("*")) < 1_000_000

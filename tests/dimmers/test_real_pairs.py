@@ -1,0 +1,152 @@
+"""Pairs that fit together are read; pairs that do not are found and named."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from scipy.ndimage import shift as moved
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers.real_pairs import Pair, check_pairs, load_pairs, refuse_unfit, shift_between
+
+
+def scene(seed=0, size=(144, 176)):
+    """A smooth random light picture, uint8 (H, W, 3), with structure at several scales."""
+    noise = np.random.default_rng(seed).normal(size=(*size, 3))
+    picture = sum(gaussian_filter(noise, (s, s, 0)) * s for s in (1.5, 4, 10))
+    picture = (picture - picture.min()) / (picture.max() - picture.min())
+    return (picture * 220 + 20).astype(np.uint8)
+
+
+def darkened(light, seed=1):
+    noise = np.random.default_rng(seed).normal(size=light.shape)
+    return np.clip(np.rint(light * 0.08 + noise * 1.5), 0, 255).astype(np.uint8)
+
+
+def pair(name, dark, light):
+    return Pair(name, dark, light, "", "")
+
+
+def problems(*pairs):
+    return [(finding.name, finding.problem, finding.fatal) for finding in check_pairs(pairs)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("10", "9", "2"):
+        for side, picture in (("low", darkened(scene())), ("high", scene())):
+            (tmp_path / side).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / side / f"{name}.png")
+    return tmp_path
+
+
+def test_pairs_of_a_folder_come_in_natural_order_with_the_hashes_of_their_files(folder):
+    pairs = load_pairs(folder)
+    assert [p.name for p in pairs] == ["2", "9", "10"]
+    assert pairs[0].dark_sha256 == hashlib.sha256((folder / "low" / "2.png").read_bytes()).hexdigest()
+    assert np.array_equal(pairs[0].light, scene())
+    assert np.array_equal(pairs[0].dark, darkened(scene()))
+
+
+def test_names_choose_pairs_and_their_order(folder):
+    assert [p.name for p in load_pairs(folder, ["10", "2"])] == ["10", "2"]
+
+
+def test_an_unknown_name_is_told_with_the_known_ones(folder):
+    with pytest.raises(UsageError, match=r"no pair named 7.*it has 2, 9, 10"):
+        load_pairs(folder, ["2", "7"])
+
+
+def test_the_root_of_lol_means_its_training_pairs(folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("lol")
+    (root / "our485").symlink_to(folder)
+    assert len(load_pairs(root)) == 3
+
+
+@pytest.mark.parametrize("header", ["", "dark,light\n"])
+def test_a_csv_of_two_columns_is_read_relative_to_itself(folder, header):
+    listing = folder / "pairs.csv"
+    listing.write_text(header + "low/9.png,high/9.png\nlow/2.png, high/2.png\n")
+    assert [p.name for p in load_pairs(listing)] == ["9", "2"]
+
+
+def test_a_csv_line_with_a_missing_file_is_named(folder):
+    listing = folder / "pairs.csv"
+    listing.write_text("low/9.png,high/9.png\nlow/3.png,high/3.png\n")
+    with pytest.raises(UsageError, match=r"line 2: there is no file .*3.png"):
+        load_pairs(listing)
+
+
+def test_a_picture_without_a_partner_is_named(folder):
+    (folder / "low" / "9.png").unlink()
+    with pytest.raises(UsageError, match=r"without a partner.*9"):
+        load_pairs(folder)
+
+
+def test_a_folder_of_something_else_says_what_is_expected(tmp_path):
+    with pytest.raises(UsageError, match="low/ and high/"):
+        load_pairs(tmp_path)
+
+
+def test_a_truncated_picture_is_named(folder):
+    file = folder / "high" / "2.png"
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(DimmagenError, match=r"2\.png cannot be read"):
+        load_pairs(folder)
+
+
+def test_a_good_pair_has_no_findings():
+    assert problems(pair("good", darkened(scene()), scene())) == []
+
+
+def test_unfit_pairs_are_named_and_refused():
+    light = scene()
+    findings = check_pairs(
+        [
+            pair("good", darkened(light), light),
+            pair("cropped", darkened(light)[:-1], light),
+            pair("same", light, light),
+            pair("turned", light, darkened(light)),
+        ]
+    )
+    assert [(f.name, f.problem) for f in findings] == [
+        ("cropped", "size"),
+        ("same", "identical"),
+        ("turned", "swapped"),
+    ]
+    with pytest.raises(UsageError, match=r"cropped.*same.*turned"):
+        refuse_unfit(findings)
+
+
+def test_a_shifted_pair_is_told_with_its_shift_but_not_refused():
+    light = scene()
+    shifted = np.clip(moved(light.astype(float), (1.25, -2, 0), mode="nearest"), 0, 255)
+    findings = check_pairs([pair("tripod kicked", darkened(shifted), light)])
+    assert [(f.problem, f.fatal) for f in findings] == [("shifted", False)]
+    rows, columns, _ = shift_between(darkened(shifted), light)
+    assert (rows, columns) == (pytest.approx(1.25, abs=0.15), pytest.approx(-2, abs=0.15))
+    refuse_unfit(findings)
+
+
+def test_two_different_scenes_are_told():
+    assert problems(pair("mixed up", darkened(scene(5)), scene(6))) == [("mixed up", "unrelated", False)]
+
+
+def test_a_blown_out_light_and_a_black_dark_are_told():
+    blown = scene()
+    blown[:72] = 255
+    lost = darkened(scene())
+    lost[:120] = 0
+    assert ("blown", "saturated", False) in problems(pair("blown", darkened(scene()), blown))
+    assert ("lost", "saturated", False) in problems(pair("lost", lost, scene()))
+
+
+def test_shifts_of_real_pairs_are_read_to_a_tenth_of_a_pixel(shared_data):
+    for original in load_pairs(shared_data / "lol", ["5", "44", "64"]):
+        rows, columns, error = shift_between(original.dark, original.light)
+        assert max(abs(rows), abs(columns)) <= 0.15
+        assert error < 0.5
+        rolled = shift_between(np.roll(original.dark, (3, -2), (0, 1)), original.light)
+        assert rolled[:2] == (pytest.approx(rows + 3, abs=0.1), pytest.approx(columns - 2, abs=0.1))

@@ -1,0 +1,241 @@
+"""Batches from shards and from pairs: complete, disjoint, and resumable in the middle of a pass."""
+
+import itertools
+import json
+import tarfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from dimmagen.cli import cli
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.enhance import data as data_module
+from dimmagen.enhance.data import Crops, RealPairs, ShardBatches, cut_middle, make_batch, open_shards
+from dimmagen.enhance.inputs import lightness
+from dimmagen.images.codec import encode_png
+from tests.dataset_helpers import make, write_photos
+
+CROPS = Crops(side=32, flip=True, seed=3)
+PHOTOS, HELD_BACK, VARIANTS = 7, 2, 2
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """14 pairs of 7 photos in 6 shards."""
+    folder = tmp_path_factory.mktemp("data")
+    make(write_photos(folder / "photos", PHOTOS), folder / "out", variants=VARIANTS)
+    return folder / "out"
+
+
+@pytest.fixture
+def shards(dataset):
+    return open_shards(str(dataset), HELD_BACK, CROPS.side).shards
+
+
+def keys_of(batches, start, count):
+    return [batch.keys for batch in itertools.islice(batches.open(start), count)]
+
+
+def test_photos_kept_for_validation_are_never_trained_on_in_any_variant(dataset):
+    opened = open_shards(str(dataset), HELD_BACK, CROPS.side)
+    training = frozenset().union(*(shard.training_keys for shard in opened.shards))
+    kept = {pair.name.rsplit("-v", 1)[0] for pair in opened.validation}
+    assert len(kept) == HELD_BACK
+    assert len(training) == (PHOTOS - HELD_BACK) * VARIANTS
+    assert not kept & {key.rsplit("-v", 1)[0] for key in training}
+    assert all(pair.dark.mean() < pair.light.mean() for pair in opened.validation)
+
+
+def test_a_photo_kept_back_is_seen_though_its_first_variant_is_not_there(dataset, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("".join(f"{row['key']}\n" for row in open_pairs(dataset).rows() if row["variant"] == 1))
+    subset = tmp_path / "subset"
+    cli.main(["subset", str(dataset), "--keys", str(keys), "--to", str(subset)], standalone_mode=False)
+    opened = open_shards(str(subset), HELD_BACK, CROPS.side)
+    whole = open_shards(str(dataset), HELD_BACK, CROPS.side)
+    assert len(opened.validation) == HELD_BACK
+    photos = [{pair.name.rsplit("-v", 1)[0] for pair in one.validation} for one in (opened, whole)]
+    assert photos[0] == photos[1]
+
+
+def test_a_pass_shows_every_training_pair_once_and_the_next_in_another_order(shards):
+    batches = ShardBatches(shards, CROPS, batch=2)
+    first, second = ([key for keys in keys_of(batches, start, 5) for key in keys] for start in (0, 5))
+    assert sorted(first) == sorted(frozenset().union(*(shard.training_keys for shard in shards)))
+    assert sorted(second) == sorted(first)
+    assert second != first
+
+
+@pytest.mark.parametrize("loaders", [0, 2])
+def test_a_stream_opened_in_the_middle_of_a_pass_goes_on_exactly(shards, loaders):
+    batches = ShardBatches(shards, CROPS, batch=2, loaders=loaders)
+    whole = list(itertools.islice(batches.open(0), 9))
+    for start in (3, 4):
+        rest = list(itertools.islice(batches.open(start), 9 - start))
+        for expected, got in zip(whole[start:], rest, strict=True):
+            assert got.keys == expected.keys
+            assert torch.equal(got.inputs, expected.inputs)
+            assert torch.equal(got.target, expected.target)
+
+
+@pytest.mark.parametrize("room", [0, 3, 100])
+def test_kept_pictures_change_how_often_is_decoded_and_nothing_else(shards, monkeypatch, room):
+    """10 pairs, three passes; a pair takes 2 pictures of 96x64 or so."""
+    (pair, *_) = itertools.islice(ShardBatches(shards, CROPS, batch=10).open(0), 1)
+    assert len(pair.keys) == 10
+    decoded = []
+    decode = data_module._decode
+    monkeypatch.setattr(data_module, "_decode", lambda *given: decoded.append(decode(*given)) or decoded[-1])
+    plain = list(itertools.islice(ShardBatches(shards, CROPS, batch=5).open(0), 6))
+    assert len(decoded) == 60
+    size = max(picture.nbytes for picture in decoded) * 2
+    decoded.clear()
+    kept = list(itertools.islice(ShardBatches(shards, CROPS, batch=5, cache_bytes=room * size).open(0), 6))
+    for one, other in zip(plain, kept, strict=True):
+        assert one.keys == other.keys
+        assert torch.equal(one.inputs, other.inputs)
+        assert torch.equal(one.target, other.target)
+    assert len(decoded) == {0: 60, 3: 60 - 2 * 2 * 3, 100: 20}[room]
+
+
+def test_readers_have_shards_of_their_own(shards):
+    def seen(rank):
+        batches = ShardBatches(shards, CROPS, batch=1, rank=rank, ranks=2)
+        return {key for keys in keys_of(batches, 0, 20) for key in keys}
+
+    first, second = seen(0), seen(1)
+    assert not first & second
+    assert first | second == frozenset().union(*(shard.training_keys for shard in shards))
+
+
+def test_more_readers_than_shards_are_refused(shards):
+    with pytest.raises(UsageError, match="fewer --loaders"):
+        ShardBatches(shards, CROPS, batch=1, loaders=len(shards) + 1)
+
+
+def test_dark_and_light_are_cut_at_the_same_place(shards):
+    aligned, mirrored, shifted = [], [], []
+    for batch in itertools.islice(ShardBatches(shards, CROPS, batch=2).open(0), 10):
+        for dark, light in zip(batch.inputs[:, :3], batch.target, strict=True):
+            aligned.append(correlation(dark, light))
+            mirrored.append(correlation(dark, light.flip(2)))
+            shifted.append(correlation(dark, light.roll(2, 1)))
+    assert np.mean(aligned) > 0.9
+    assert np.mean(mirrored) < np.mean(aligned) - 0.2
+    assert np.mean(shifted) < np.mean(aligned) - 0.05
+
+
+def correlation(one, other):
+    return np.corrcoef(one.ravel(), other.ravel())[0, 1]
+
+
+def test_condition_is_that_of_the_crop(shards):
+    batch = next(ShardBatches(shards, CROPS, batch=3).open(0))
+    difference = (batch.target.mean(dim=(1, 2, 3)) - batch.inputs[:, :3].mean(dim=(1, 2, 3))) * 1000
+    assert (batch.condition - difference).abs().max() <= 0.51
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_a_shard_cut_short_at_a_member_is_told_and_not_believed(dataset, tmp_path, shards, loaders):
+    short = tmp_path / "short.tar"
+    with tarfile.open(shards[0].url) as whole, tarfile.open(short, "w") as cut:
+        for member in whole.getmembers()[:3]:
+            cut.addfile(member, whole.extractfile(member))
+    batches = ShardBatches([replace(shards[0], url=str(short))], CROPS, batch=1, loaders=loaders)
+    with pytest.raises(DimmagenError, match=r"short\.tar holds 1 pairs, its manifest says 3"):
+        keys_of(batches, 0, 5)
+
+
+def test_a_broken_shard_is_named(tmp_path, shards):
+    broken = tmp_path / "broken.tar"
+    broken.write_bytes(b"no tar at all" * 100)
+    with pytest.raises(DimmagenError, match=r"broken\.tar cannot be read"):
+        keys_of(ShardBatches([replace(shards[0], url=str(broken))], CROPS, batch=1), 0, 1)
+
+
+def test_pictures_smaller_than_the_crop_are_left_out_and_counted(dataset):
+    opened = open_shards(str(dataset), 1, 256)
+    assert opened.too_small == 0
+    with pytest.raises(UsageError, match=r"all pictures of .* are too small for crops of 257"):
+        open_shards(str(dataset), 1, 257)
+
+
+def test_a_photo_that_is_too_small_is_not_trained_on_and_not_validated_on(tmp_path):
+    photos = write_photos(tmp_path / "photos", 1)  # 256 pixels high
+    for index, photo in enumerate((data.astronaut(), data.coffee(), data.chelsea(), data.rocket())):
+        (photos / f"large{index}.png").write_bytes(encode_png(np.ascontiguousarray(photo[:290, :300])))
+    make(photos, tmp_path / "out", variants=2)
+    opened = open_shards(str(tmp_path / "out"), 3, 280)
+    assert opened.too_small == 2
+    assert len(opened.validation) == 3
+    assert min(min(pair.dark.shape[:2]) for pair in opened.validation) == 290
+    assert len(frozenset().union(*(shard.training_keys for shard in opened.shards))) == 2
+
+
+def test_keeping_all_photos_for_validation_is_refused(dataset):
+    with pytest.raises(UsageError, match="7 photos"):
+        open_shards(str(dataset), PHOTOS, CROPS.side)
+
+
+def test_a_data_set_of_another_schema_is_refused(dataset, tmp_path):
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
+    with pytest.raises(DimmagenError, match="schema_version"):
+        open_shards(str(tmp_path), HELD_BACK, CROPS.side)
+
+
+def pair(name, level, height=40, width=48):
+    light = np.random.default_rng(level).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Pair(name, light // 5, light, "", "")
+
+
+def test_real_pairs_come_in_passes_and_resume_anywhere():
+    pairs = [pair(name, level) for level, name in enumerate("abcde")]
+    batches = RealPairs(pairs, CROPS, batch=2)
+    whole = list(itertools.islice(batches.open(0), 10))
+    assert sorted(key for batch in whole[:5] for key in batch.keys) == sorted(2 * "abcde")
+    for expected, got in zip(whole[7:], batches.open(7), strict=False):
+        assert got.keys == expected.keys
+        assert torch.equal(got.inputs, expected.inputs)
+
+
+def test_half_of_the_crops_are_mirrored():
+    one = pair("a", 1, 32, 32)
+    mirrored = [
+        np.array_equal(CROPS.cut("a", seen, one.dark, one.light)[1], one.light[:, ::-1])
+        for seen in range(200)
+    ]
+    assert 70 < sum(mirrored) < 130
+
+
+def test_crops_reach_every_edge():
+    one = pair("a", 1, 34, 33)
+    corners = {tuple(CROPS.cut("a", seen, one.dark, one.light)[1][0, 0]) for seen in range(400)}
+    plain = Crops(32, False, 3)
+    places = {tuple(plain.cut("a", seen, one.dark, one.light)[1][0, 0]) for seen in range(200)}
+    assert places == {tuple(one.light[row, column]) for row in range(3) for column in range(2)}
+    assert corners > places
+
+
+def test_too_small_real_pairs_are_named():
+    with pytest.raises(UsageError, match="tiny is 20x40"):
+        RealPairs([pair("tiny", 1, 40, 20)], CROPS, batch=1)
+
+
+def test_validation_takes_the_middle_of_large_pictures():
+    cut = cut_middle(pair("large", 1, 600, 520))
+    assert cut.dark.shape == cut.light.shape == (512, 512, 3)
+    assert cut_middle(pair("small", 1)).dark.shape == (40, 48, 3)
+
+
+def test_a_batch_is_what_the_network_takes():
+    one = pair("a", 1, 32, 32)
+    batch = make_batch([("a", one.dark, one.light)] * 2)
+    assert batch.inputs.shape == (2, 10, 32, 32)
+    assert batch.target.shape == (2, 3, 32, 32)
+    assert float(batch.target.mean()) == pytest.approx(lightness(one.light), abs=1e-5)

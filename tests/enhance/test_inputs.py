@@ -1,0 +1,53 @@
+"""The network's ten channels, computed from the stored dark picture alone."""
+
+import numpy as np
+from skimage import data
+
+from dimmagen.enhance.inputs import condition, equalisation, lightness, network_input
+
+
+def dark_photo():
+    return data.astronaut()[:64, :96] // 6
+
+
+def test_channels_are_the_picture_its_equalisation_its_colours_and_its_illumination():
+    dark = dark_photo()
+    planes = network_input(dark)
+    picture = dark.transpose(2, 0, 1) / 255
+    assert planes.shape == (10, 64, 96)
+    assert planes.dtype == np.float32
+    np.testing.assert_allclose(planes[:3], picture, atol=1e-6)
+    np.testing.assert_allclose(planes[9], picture.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(planes[6:9].sum(axis=0), 1, atol=1e-5)
+    np.testing.assert_allclose(3 * planes[9] * planes[6:9], picture, atol=1e-6)
+    assert planes[3:6].min() == 0
+    assert planes[3:6].max() == 1
+
+
+def test_equalised_values_are_spread_by_rank():
+    dark = dark_photo()
+    equalised = network_input(dark)[3:6]
+    for channel in range(3):
+        plane, value = equalised[channel], dark[..., channel]
+        ranks = np.array([(value <= level).mean() for level in value.ravel()]).reshape(value.shape)
+        lowest = (value == value.min()).mean()
+        np.testing.assert_allclose(plane, (ranks - lowest) / (1 - lowest), atol=0.5 / 255 + 1e-6)
+
+
+def test_a_channel_of_one_value_stays_as_it_is():
+    dark = np.full((8, 8, 3), 17, np.uint8)
+    np.testing.assert_allclose(network_input(dark)[3:6], 17 / 255, atol=1e-6)
+
+
+def test_a_tile_with_the_whole_pictures_tables_is_a_part_of_the_whole():
+    dark = dark_photo()
+    whole = network_input(dark)
+    tile = network_input(dark[10:40, 20:60], equalisation(dark))
+    np.testing.assert_array_equal(tile, whole[:, 10:40, 20:60])
+
+
+def test_condition_is_the_difference_of_lightness_in_thousandths():
+    assert condition(0.05, 0.45) == 400
+    assert condition(0.5, 0.2) == 0
+    assert condition(0.0, 1.5) == 1000
+    assert lightness(np.full((4, 4, 3), 51, np.uint8)) == 0.2

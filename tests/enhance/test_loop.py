@@ -1,0 +1,251 @@
+"""The training loop: exact resume, what stops it, what it keeps."""
+
+import itertools
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from skimage import data
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, RunFolder, load_network
+from dimmagen.enhance.data import Crops, RealPairs
+from dimmagen.enhance.distributed_context import Ranks
+from dimmagen.enhance.loop import _diverged, train
+from dimmagen.enhance.losses import BrighteningLoss
+from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.state import TrainSettings
+
+SETTINGS = TrainSettings(iterations=9, learning_rate=1e-3, validate_every=4, checkpoint_every=3)
+
+
+class Silent:
+    def note(self, text):
+        pass
+
+    def begin(self, done, total):
+        self.done = done
+
+    def iteration(self, values):
+        pass
+
+
+class KilledAfter(Silent):
+    """Ends the process's work at an iteration, as a kill would: nothing more is written."""
+
+    def __init__(self, iterations):
+        self.left = iterations
+
+    def iteration(self, values):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+class NotANumberAt(BrighteningLoss):
+    def __init__(self, iteration):
+        super().__init__()
+        self.left = iteration
+
+    def forward(self, output, target):
+        self.left -= 1
+        value, parts = super().forward(output, target)
+        return (value * math.nan if self.left == 0 else value), parts
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    lights = [data.astronaut()[top : top + 24, 200:232] for top in (40, 100, 200)]
+    return [Pair(f"pair{index}", light // 8, light, "", "") for index, light in enumerate(lights)]
+
+
+@pytest.fixture
+def run_training(pairs, tmp_path):
+    def run(name="run", settings=SETTINGS, progress=None, loss=None, validation=None):
+        torch.manual_seed(0)
+        network = Brightener("compact")
+        folder = RunFolder(tmp_path / name)
+        folder.begin({"iterations": settings.iterations}, "if-possible")
+        batches = RealPairs(pairs, Crops(16, True, 0), batch=2)
+        validation = pairs if validation is None else validation
+        state = train(
+            network, batches, validation, loss or BrighteningLoss(), settings, folder, progress or Silent()
+        )
+        return state, folder
+
+    return run
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+@pytest.mark.parametrize("kill_after", [2, 3, 5, 8])
+def test_a_killed_run_goes_on_with_the_same_losses_and_the_same_network(run_training, kill_after, average):
+    settings = TrainSettings(
+        iterations=9, learning_rate=1e-3, validate_every=4, checkpoint_every=3, average=average
+    )
+    _, whole = run_training("whole", settings)
+    with pytest.raises(KeyboardInterrupt):
+        run_training("killed", settings, KilledAfter(kill_after))
+    progress = Silent()
+    _, resumed = run_training("killed", settings, progress)
+    assert progress.done == (kill_after - 1) // 3 * 3  # killed before the checkpoint that was due
+    for name in (LOG, BEST, CHECKPOINT):
+        assert (whole.path / name).read_bytes() == (resumed.path / name).read_bytes(), name
+
+
+def test_a_finished_run_is_not_trained_further(run_training):
+    _, folder = run_training()
+    before = (folder.path / CHECKPOINT).read_bytes()
+    run_training(progress=KilledAfter(1))
+    assert (folder.path / CHECKPOINT).read_bytes() == before
+
+
+def test_training_makes_the_loss_smaller(run_training):
+    _, folder = run_training(settings=TrainSettings(iterations=60, learning_rate=2e-3, validate_every=60))
+    losses = [float(line.split(",")[1]) for line in (folder.path / LOG).read_text().splitlines()[1:]]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_a_loss_that_is_no_number_stops_the_run_names_the_pairs_and_keeps_the_checkpoint(
+    run_training, tmp_path
+):
+    with pytest.raises(DimmagenError, match=r"loss is nan.* after iteration 4, on the pairs pair\d, pair\d"):
+        run_training(loss=NotANumberAt(5))
+    saved = RunFolder(tmp_path / "run").load(CHECKPOINT)
+    assert saved.header["iteration"] == 3
+    assert all(torch.isfinite(tensor).all() for tensor in saved.tensors.values())
+
+
+def test_best_is_the_network_with_the_highest_validation_psnr(run_training):
+    state, folder = run_training(settings=TrainSettings(iterations=12, learning_rate=1e-2, validate_every=2))
+    rows = [line.split(",") for line in (folder.path / LOG).read_text().splitlines()[1:]]
+    scores = {int(row[0]): float(row[5]) for row in rows if row[5]}
+    assert list(scores) == [2, 4, 6, 8, 10, 12]
+    assert scores[state.best_iteration] == max(scores.values())
+    _, header = load_network(folder.path)
+    assert header["iteration"] == state.best_iteration
+    assert header["psnr"] == pytest.approx(max(scores.values()), rel=1e-6)
+
+
+def test_patience_ends_a_run_that_no_longer_improves(run_training, monkeypatch):
+    scores = iter([20.0, 21.0, 20.5, 20.9, 25.0])
+    monkeypatch.setattr("dimmagen.enhance.loop.validate", lambda network, pairs: next(scores))
+    state, _ = run_training(
+        settings=TrainSettings(iterations=10, learning_rate=1e-3, validate_every=2, patience=2)
+    )
+    assert (state.iteration, state.best_iteration, state.best_psnr) == (8, 4, 21.0)
+
+
+def test_learning_rate_falls_along_a_cosine():
+    settings = TrainSettings(iterations=100, learning_rate=2.0)
+    rates = [settings.learning_rate_at(iteration) for iteration in (0, 25, 50, 100)]
+    assert rates == pytest.approx([2.0, 1 + math.sqrt(0.5), 1.0, 0.0])
+
+
+def test_the_average_of_the_weights_is_what_is_kept(run_training):
+    settings = TrainSettings(iterations=4, learning_rate=1e-2, validate_every=4, average=0.9)
+    state, folder = run_training(settings=settings)
+    kept = load_network(folder.path)[0].state_dict()
+    for name, tensor in state.average.state_dict().items():
+        assert torch.equal(kept[name], tensor)
+    assert not torch.equal(kept["unet.stem.weight"], state.network.unet.stem.weight)
+
+
+def test_clipping_bounds_the_gradient_that_adam_sees(run_training):
+    def first_moment(clip):
+        state, _ = run_training(f"clip{clip}", TrainSettings(iterations=1, learning_rate=1e-3, clip=clip))
+        moments = [state.optimizer.state[parameter]["exp_avg"] for parameter in state.network.parameters()]
+        return math.sqrt(sum(float((moment**2).sum()) for moment in moments)) / 0.1  # (1 - beta1) * gradient
+
+    assert first_moment(0.0) > 1e-3
+    assert first_moment(1e-4) == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_an_empty_validation_set_is_refused_before_anything_is_written(run_training, tmp_path):
+    with pytest.raises(UsageError, match="no pairs to validate on"):
+        run_training(validation=[])
+    assert not (tmp_path / "run" / LOG).exists()
+
+
+def test_bfloat16_trains_too(run_training):
+    state, _ = run_training(settings=TrainSettings(iterations=2, learning_rate=1e-3, bf16=True))
+    assert math.isfinite(state.best_psnr)
+
+
+def test_a_folder_with_a_run_of_other_settings_is_refused_and_left_alone(run_training):
+    _, folder = run_training()
+    before = (folder.path / BEST).read_bytes()
+    with pytest.raises(UsageError, match="crop was None, is 8, iterations was 9, is 10"):
+        folder.begin({"iterations": 10, "crop": 8}, "if-possible")
+    assert (folder.path / BEST).read_bytes() == before
+    folder.begin({"iterations": 10}, "never")
+    assert not (folder.path / BEST).exists()
+    with pytest.raises(UsageError, match="no run to go on with"):
+        RunFolder(folder.path / "empty").begin({}, "always")
+
+
+def test_a_command_that_failed_before_its_first_iteration_may_be_mended(run_training, tmp_path):
+    with pytest.raises(UsageError):
+        run_training(validation=[])
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({"iterations": 3}, "if-possible")
+    assert '"iterations": 3' in (folder.path / "run.json").read_text()
+
+
+@pytest.mark.parametrize("resume", ["if-possible", "never"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("run.json", '{"mine": 1}'), ("log.csv", "my,own,log\n"), (CHECKPOINT, "mine"), (BEST, "mine")],
+)
+def test_files_that_are_no_run_of_ours_are_refused_and_left_alone(tmp_path, name, content, resume):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError, match=re.escape(name)):
+        RunFolder(tmp_path).begin({"iterations": 3}, resume)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {name: content}
+
+
+def test_a_run_killed_in_its_first_iteration_leaves_no_gap_in_the_log(run_training):
+    _, whole = run_training("whole")
+    stopped = RunFolder(whole.path.with_name("stopped"))
+    stopped.begin({"iterations": SETTINGS.iterations}, "if-possible")
+    (stopped.path / LOG).write_bytes(b"")  # opened, and never flushed
+    _, stopped = run_training("stopped")
+    assert (stopped.path / LOG).read_bytes() == (whole.path / LOG).read_bytes()
+    with open(stopped.path / LOG, "a") as log:
+        log.write("10,0.5")  # killed in the middle of a row
+    stopped.begin_log(SETTINGS.iterations)
+    assert (stopped.path / LOG).read_bytes() == (whole.path / LOG).read_bytes()
+
+
+class SecondOfTwo(Ranks):
+    """As if another process's batch were not finite, and this one's gradient with it."""
+
+    def gather(self, value):
+        return [value, (math.nan, ("culprit",))]
+
+
+def test_of_several_workers_the_one_whose_loss_is_not_finite_is_named():
+    told = _diverged(0.03, math.nan, 7, ("innocent",), SecondOfTwo())
+    assert "the loss is nan" in str(told)
+    assert "on the pairs culprit" in str(told)
+    assert "innocent" not in str(told)
+
+
+def test_checkpoints_that_are_broken_foreign_or_of_another_model_are_told(run_training, tmp_path):
+    _, folder = run_training()
+    (tmp_path / "broken.safetensors").write_bytes(b"junk")
+    with pytest.raises(DimmagenError, match="not a readable checkpoint"):
+        load_network(tmp_path / "broken.safetensors")
+    save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(DimmagenError, match="not a checkpoint of this version"):
+        load_network(tmp_path / "foreign.safetensors")
+    saved = folder.load(BEST)
+    tensors = dict(itertools.islice(saved.tensors.items(), 3))
+    folder.save("other.safetensors", tensors, saved.header)
+    with pytest.raises(DimmagenError, match="does not hold the weights of the model compact"):
+        load_network(folder.path / "other.safetensors")
+    with pytest.raises(UsageError, match="no trained network"):
+        load_network(tmp_path / "nowhere")

@@ -1,0 +1,85 @@
+"""The network in its three sizes."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from dimmagen.core.errors import UsageError
+from dimmagen.enhance.network import Brightener, parameter_count
+
+
+def random_compact():
+    """A compact network whose zero-initialised layers are not zero, so that nothing is hidden."""
+    torch.manual_seed(0)
+    network = Brightener("compact")
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return network.eval()
+
+
+def test_output_is_the_dark_picture_plus_a_sigmoid_clipped_at_white():
+    network = Brightener("compact")  # its head is zero but for the bias: sigmoid(0) = 1/2
+    with torch.no_grad():
+        network.unet.head.bias.zero_()
+    inputs = torch.zeros(2, 10, 16, 24)
+    inputs[:, 0], inputs[:, 1], inputs[:, 2] = 0.1, 0.3, 0.9
+    light = network(inputs, torch.tensor([0, 500]))
+    assert light.shape == (2, 3, 16, 24)
+    torch.testing.assert_close(light.mean(dim=(0, 2, 3)), torch.tensor([0.6, 0.8, 1.0]))
+
+
+def test_every_residual_block_listens_to_the_condition():
+    network = random_compact()
+    inputs = torch.rand(1, 10, 16, 16)
+    blocks = [module for module in network.modules() if type(module).__name__ == "ConditionedBlock"]
+    assert len(blocks) == 6
+    for block in blocks:
+        for other in blocks:
+            torch.nn.init.zeros_(other.scale_and_shift.weight)
+        torch.nn.init.normal_(block.scale_and_shift.weight)
+        dim, bright = (network(inputs, torch.tensor([level])) for level in (100, 900))
+        assert (dim - bright).abs().max() > 1e-4
+
+
+def test_compact_stays_small():
+    assert parameter_count(Brightener("compact")) < 3_000_000
+
+
+@pytest.mark.parametrize(("model", "millions"), [("paper", 40.97), ("small", 12.1)])
+def test_diffusers_networks_have_the_published_number_of_parameters(model, millions):
+    pytest.importorskip("diffusers")
+    with torch.device("meta"):
+        network = Brightener(model)
+    assert parameter_count(network) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_small_runs_forward():
+    pytest.importorskip("diffusers")
+    network = Brightener("small").eval()
+    with torch.inference_mode():
+        dim, bright = (
+            network(torch.full((1, 10, 16, 24), 0.2), torch.tensor([level])) for level in (100, 900)
+        )
+    assert dim.shape == (1, 3, 16, 24)
+    assert not torch.equal(dim, bright)
+
+
+def test_compact_needs_no_diffusers_and_paper_says_how_to_get_it():
+    program = (
+        "import sys; sys.modules['diffusers'] = None\n"
+        "from dimmagen.core.errors import UsageError\n"
+        "from dimmagen.enhance.network import Brightener\n"
+        "Brightener('compact')\n"
+        "try: Brightener('paper')\n"
+        "except UsageError as error: print(error)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "dimmagen[train]" in ran.stdout
+
+
+def test_unknown_model_is_named():
+    with pytest.raises(UsageError, match="compact, small, paper"):
+        Brightener("huge")

@@ -1,0 +1,38 @@
+"""Who has nothing to do in the last round, against schedules that are played through."""
+
+import heapq
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dimmagen.generate.estimate.load_balancing import MOST_IDLE, Schedule, better_samples_per_shard
+from dimmagen.generate.plan import count_jobs, shard_sizes
+
+
+def played(shards: int, workers: int) -> list[int]:
+    """When each worker is finished: the next shard goes to whoever is free first and takes one round."""
+    ends = [0] * workers
+    for _ in range(shards):
+        heapq.heappush(ends, heapq.heappop(ends) + 1)
+    return sorted(ends)
+
+
+@given(st.integers(1, 200), st.integers(1, 40))
+def test_rounds_and_idle_workers_are_those_of_the_schedule_played_through(shards, workers):
+    ends = played(shards, workers)
+    schedule = Schedule(shards, workers)
+    assert schedule.rounds == ends[-1]
+    assert schedule.idle_workers == sum(end < ends[-1] for end in ends)
+    assert schedule.idle_share == sum(ends[-1] - end for end in ends) / (ends[-1] * workers)
+
+
+@given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 12), st.integers(1, 300))
+@example(photos=151, variants=1, workers=5, asked=2)
+def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants, workers, asked):
+    def idle_share(shards):
+        return Schedule(count_jobs(shards, variants, workers), workers).idle_share
+
+    possible = {len(shard_sizes(photos, size)) for size in range(1, min(asked, photos) + 1)}
+    good = [shards for shards in possible if idle_share(shards) < MOST_IDLE]
+    advised = better_samples_per_shard(photos, variants, workers, asked)
+    assert (advised and len(shard_sizes(photos, advised))) == min(good, default=None)

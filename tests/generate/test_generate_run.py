@@ -1,0 +1,371 @@
+"""The promises of `dim`: same bytes however it is run, nothing lost when it is stopped."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from functools import partial
+
+import pyarrow.parquet as pq
+import pytest
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.compare import assert_same_dataset
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate import run
+from dimmagen.generate.plan import variants_a_job
+from dimmagen.generate.resume import OutFolder
+from dimmagen.generate.run import Execution, make_dataset
+from dimmagen.generate.worker import PairSettings
+from dimmagen.sources import light_images
+from dimmagen.sources.light_images import open_lights
+from tests.dataset_helpers import make, write_photos
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "photos", 8)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photos, tmp_path_factory):
+    """What a run makes that nothing happens to: 8 photos, 2 variants, 6 shards."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    make(photos, out, variants=2)
+    return out
+
+
+class StopAfter:
+    """Stops a run after some shards, as a kill would: nothing is tidied by the driver."""
+
+    def __init__(self, shards: int) -> None:
+        self.left = shards
+
+    def begin(self, *_): ...
+
+    def pairs(self, _): ...
+
+    def shard(self):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def files(out):
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+def test_the_layout_is_that_of_the_conventions_and_verifies(undisturbed):
+    shards = [f"train-{index:05d}" for index in range(6)]
+    assert files(undisturbed) == sorted(
+        ["README.md", "croissant.json", "manifest.json", "rejected/candidates.parquet", "sheet.jpg"]
+        + [f"shards/{shard}.tar" for shard in shards]
+        + [f"metadata/{shard}.parquet" for shard in shards]
+    )
+    assert verify_dataset(str(undisturbed)).faults == []
+    rejected = pq.read_table(undisturbed / "rejected/candidates.parquet").to_pylist()
+    assert [row["name"] for row in rejected] == ["tiny.png"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_ray_makes_the_bytes_of_the_serial_run_with_any_number_of_workers(
+    workers, photos, undisturbed, tmp_path
+):
+    make(photos, tmp_path / "out", variants=2, execution=Execution("ray", workers))
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+def test_working_directory_time_zone_umask_and_threads_change_nothing(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(photos.parent)
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    time.tzset()
+    umask = os.umask(0o077)
+    try:
+        make("photos", tmp_path / "out", variants=2)
+    finally:
+        os.umask(umask)
+        monkeypatch.undo()
+        time.tzset()
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+@pytest.mark.parametrize("language", ["C", "tr_TR.UTF-8"])
+def test_the_locale_changes_nothing(language, photos, undisturbed, tmp_path):
+    """In the C locale, without the UTF-8 mode, text files are ASCII unless they are asked to be else."""
+    places = {"LC_ALL": language, "LANG": language, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "dimmagen", "dim", "--profile", "linear", "--source", str(photos)]
+    command += ["--shards", str(tmp_path / "out"), "--variants", "2", "--samples-per-shard", "3"]
+    subprocess.run([*command, "--executor", "serial"], env={**os.environ, **places}, check=True)
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+def test_the_order_in_which_a_folder_lists_its_photos_changes_nothing(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    walk = os.walk
+
+    def backwards(*arguments, **options):
+        for folder, folders, names in walk(*arguments, **options):
+            folders.reverse()
+            yield folder, folders, names[::-1]
+
+    monkeypatch.setattr(os, "walk", backwards)
+    make(photos, tmp_path / "out", variants=2)
+    assert_same_dataset(undisturbed, tmp_path / "out")
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 5])
+def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(
+    stopped_after, photos, undisturbed, tmp_path
+):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(stopped_after))
+    kept = [path.stat().st_mtime_ns for path in sorted((out / "shards").iterdir())]
+    assert len(kept) == stopped_after
+    assert not (out / "manifest.json").exists()
+    make(photos, out, variants=2, resume="always")
+    assert_same_dataset(undisturbed, out)
+    after = [path.stat().st_mtime_ns for path in sorted((out / "shards").iterdir())]
+    assert after[:stopped_after] == kept, "a complete shard was made again"
+
+
+def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resume(
+    photos, undisturbed, tmp_path
+):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(2))
+    (out / "shards/.train-00002.tar.4711.tmp").write_bytes(b"half a shard")
+    (out / "shards/train-00002.tar").write_bytes(b"a shard whose parquet was never written")
+    (out / ".dimmagen/records/.train-00002.json.4711.tmp").write_bytes(b"{")
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
+def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run_again(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    out, removed = tmp_path / "out", []
+
+    def remove_few(path):
+        if "/records/" in path:
+            if len(removed) == 2:
+                raise KeyboardInterrupt
+            removed.append(path)
+        storage_remove(path)
+
+    storage_remove = storage.remove
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "remove", remove_few)
+        with pytest.raises(KeyboardInterrupt):
+            make(photos, out, variants=2)
+    assert (out / "manifest.json").exists()
+    assert (out / ".dimmagen/run.json").exists()
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+    assert not (out / ".dimmagen").exists()
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 5])
+def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
+    at_once, photos, tmp_path, monkeypatch
+):
+    alone, together, loaded = tmp_path / "alone", tmp_path / "together", []
+    monkeypatch.setattr(run, "variants_a_job", lambda *_: 1)
+    make(photos, alone, variants=5)
+    load_light = light_images.load_light
+    monkeypatch.setattr(light_images, "load_light", lambda ref: loaded.append(ref.key) or load_light(ref))
+    monkeypatch.setattr(run, "variants_a_job", lambda *_: at_once)
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, together, variants=5, progress=StopAfter(at_once + 1))
+    make(photos, together, variants=5)
+    assert_same_dataset(alone, together)
+    loaded.clear()
+    make(photos, tmp_path / "again", variants=5)
+    assert max(Counter(loaded).values()) == -(-5 // at_once)  # once for all variants of a job
+
+
+def test_variants_are_made_together_as_long_as_every_worker_has_jobs_enough():
+    assert variants_a_job(shards=100_000, variants=4, workers=100) == 4
+    assert variants_a_job(shards=100_000, variants=50, workers=100) == 8
+    assert variants_a_job(shards=48, variants=8, workers=2) == 3
+    assert variants_a_job(shards=6, variants=2, workers=2) == 1
+    assert variants_a_job(shards=0, variants=2, workers=2) == 1
+    assert variants_a_job(shards=1_000, variants=4, workers=None) == 1
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "parquet"])
+def test_a_damaged_shard_is_made_again_by_the_same_command(damage, photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, variants=2)
+    path = out / ("metadata/train-00001.parquet" if damage == "parquet" else "shards/train-00001.tar")
+    data = bytearray(path.read_bytes())
+    if damage == "remove":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
+def test_more_variants_keep_the_shards_that_are_there(photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, variants=1)
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    assert {name: after[name] for name in before} == before
+
+
+def test_more_photos_keep_the_bytes_of_the_pairs_that_are_there(photos, undisturbed, tmp_path):
+    more = write_photos(tmp_path / "more", 10)
+    make(more, tmp_path / "out", variants=2)
+
+    def pair_hashes(out):
+        tables = [pq.read_table(path) for path in sorted((out / "metadata").iterdir())]
+        columns = ("key", "dark_sha256", "light_sha256", "gamma", "noise_seed")
+        return {tuple(row[name] for name in columns) for table in tables for row in table.to_pylist()}
+
+    assert pair_hashes(undisturbed) < pair_hashes(tmp_path / "out")
+
+
+def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(photos, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, seed=0)
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    with pytest.raises(UsageError) as refusal:
+        make(photos, out, seed=5, samples_per_shard=4)
+    message = str(refusal.value)
+    for part in (
+        "3 complete shards",
+        "seed: 0 → 5",
+        "samples_per_shard: 3 → 4",
+        "--shards",
+        "--resume never",
+    ):
+        assert part in message
+    assert "variants" not in message
+    assert {name: (out / name).read_bytes() for name in files(out)} == before
+
+
+def test_a_run_that_ended_before_its_first_shard_binds_nobody_to_its_settings(
+    photos, undisturbed, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light", lambda ref: 1 / 0)
+    with pytest.raises(DimmagenError, match="ZeroDivisionError"):
+        make(photos, out, seed=7)
+    monkeypatch.undo()
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
+def test_fewer_variants_are_refused_and_nothing_is_removed(photos, tmp_path):
+    make(photos, tmp_path / "out", variants=2)
+    with pytest.raises(UsageError, match="variants: 2 → 1"):
+        make(photos, tmp_path / "out", variants=1)
+    assert verify_dataset(str(tmp_path / "out")).faults == []
+
+
+def test_resume_never_discards_what_another_run_made(photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    make(photos, out, seed=7, samples_per_shard=1)
+    make(photos, out, variants=2, resume="never")
+    assert_same_dataset(undisturbed, out)
+
+
+def test_resume_always_wants_something_to_resume(photos, tmp_path):
+    with pytest.raises(UsageError, match="no run to go on with"):
+        make(photos, tmp_path / "out", resume="always")
+    assert files(tmp_path) == []
+
+
+def test_a_folder_with_other_files_is_refused_and_left_as_it_was(photos, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    for resume in ("if-possible", "never"):
+        with pytest.raises(UsageError, match=r"thesis\.tex"):
+            make(photos, out, resume=resume)
+    assert files(out) == ["thesis.tex"]
+
+
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_one_works(photos, tmp_path):
+    out = tmp_path / "out"
+    with OutFolder(str(out)).locked(), pytest.raises(DimmagenError, match="another run is writing"):
+        make(photos, out)
+    make(photos, out)
+
+
+def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_shards(
+    photos, tmp_path, undisturbed
+):
+    copy = write_photos(tmp_path / "copy", 8)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(copy, out, variants=2, progress=StopAfter(2))
+
+    class Vanish(StopAfter):
+        def shard(self):
+            for path in copy.iterdir():
+                path.unlink()
+
+    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made"):
+        make(copy, out, variants=2, progress=Vanish(0))
+    assert len(list((out / "shards").iterdir())) == 3
+    write_photos(copy, 8)
+    make(copy, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+
+
+def test_lights_of_two_file_types_are_declared_to_hugging_face(undisturbed):
+    card = (undisturbed / "README.md").read_text()
+    assert "name: light.jpg" in card
+    assert "name: light.png" in card
+
+
+def test_the_manifest_holds_no_place_time_or_worker(undisturbed, tmp_path):
+    text = (undisturbed / "manifest.json").read_text()
+    assert str(undisturbed.parent) not in text
+    assert not {"workers", "executor", "time", "host"} & set(json.loads(text)["settings"])
+
+
+def test_the_rungs_of_a_ladder_share_scene_and_noise_and_only_gamma_differs(photos, tmp_path):
+    build = partial(Dimmer.from_profile, "lol3", ladder=(0.5, 1.0, 2.0))
+    lights = open_lights([str(photos)])
+    make_dataset(lights, build, str(tmp_path / "out"), PairSettings(variants=6), Execution("serial"))
+    frame = open_pairs(tmp_path / "out").table.to_pandas()
+    ladders = frame.groupby(["light_key", "noise_seed"])
+    assert len(ladders) == 16  # 8 photos, 2 draws each
+    for _, rungs in ladders:
+        assert rungs["gamma"].tolist() == [0.5, 1.0, 2.0]
+        assert rungs["exposure"].nunique() == rungs["light_sha256"].nunique() == 1
+        assert rungs["lightness_after"].is_monotonic_increasing
+    assert "--variants 2 --seed 0 --ladder 0.5,1.0,2.0" in open_pairs(tmp_path / "out").manifest.command
+    assert verify_dataset(str(tmp_path / "out")).faults == []
+
+
+def test_frames_of_a_clip_share_gamma_and_exposure_but_not_noise():
+    alone, shared = (Dimmer.from_profile("lol3", group_by=group) for group in ("", "clip"))
+    for dimmer, same in ((alone, False), (shared, True)):
+        first, last = (dimmer.draw(f"inter4k-0123-{frame}", variant=1, seed=2) for frame in ("first", "last"))
+        assert ((first.gamma, first.exposure) == (last.gamma, last.exposure)) is same
+        assert first.noise_seed != last.noise_seed
+    assert "group_by" not in alone.settings()
+    assert shared.settings()["group_by"] == "clip"

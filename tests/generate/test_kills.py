@@ -1,0 +1,93 @@
+"""Runs that are killed: after a resume the bytes are those of a run that nothing happened to."""
+
+import os
+import random
+import signal
+
+import pytest
+
+from dimmagen.dataset.compare import assert_same_dataset
+from tests.dataset_helpers import make, write_photos
+from tests.killing import descendants, kill, start, wait_for
+
+VARIANTS, PHOTOS = 6, 20
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "photos", PHOTOS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    make(photos, out, variants=VARIANTS)
+    return out
+
+
+def arguments(photos, out, executor):
+    settings = ["--variants", str(VARIANTS), "--samples-per-shard", "3", "--workers", "2"]
+    where = ["--source", str(photos), "--shards", str(out), "--executor", executor]
+    return ["dim", "--profile", "linear", *settings, *where]
+
+
+def complete(out):
+    records = out / ".dimmagen/records"
+    return len(list(records.glob("[!.]*.json"))) if records.is_dir() else 0
+
+
+@pytest.mark.slow
+def test_a_serial_run_that_is_killed_again_and_again(photos, undisturbed, tmp_path):
+    out, log = tmp_path / "out", tmp_path / "log"
+    chance = random.Random(20231009)
+    for _ in range(5):
+        run = start(*arguments(photos, out, "serial"), log=log)
+        done = complete(out) + chance.randint(0, 8)
+        wait_for(lambda: complete(out) >= done, run)  # noqa: B023 - called before done changes
+        if run.poll() is None:
+            kill(run.pid)
+        run.wait()
+    run = start(*arguments(photos, out, "serial"), log=log)
+    assert run.wait() == 0, log.read_text()
+    assert_same_dataset(undisturbed, out)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("victim", ["driver", "an actor", "all actors", "the Ray node"])
+def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path):
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start(*arguments(photos, out, "ray"), log=log)
+    done = random.Random(victim).randint(1, 20)
+    wait_for(lambda: complete(out) >= done, run)
+    below = descendants(run.pid)
+    actors = [pid for pid, name in below.items() if name.startswith("ray::_Actor")]
+    raylets = [pid for pid, name in below.items() if name.split(" ")[0].endswith("/raylet")]
+    assert len(actors) == 2, below
+    assert len(raylets) == 1, below
+    kill(
+        *{"driver": [run.pid], "an actor": actors[:1], "all actors": actors, "the Ray node": raylets}[victim]
+    )
+    if victim in ("driver", "the Ray node"):
+        assert run.wait() != 0
+        assert not (out / "manifest.json").exists()
+        run = start(*arguments(photos, out, "serial"), log=log)
+    assert run.wait() == 0, log.read_text()
+    assert_same_dataset(undisturbed, out)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_130_says_how_to_go_on_and_keeps_complete_shards(photos, undisturbed, tmp_path):
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start(*arguments(photos, out, "serial"), log=log)
+    wait_for(lambda: complete(out) >= 2, run)
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait() == 130
+    assert "run the same command again" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert list(out.rglob("*.tmp")) == []
+    kept = complete(out)
+    assert kept >= 2
+    make(photos, out, variants=VARIANTS, resume="always")
+    assert_same_dataset(undisturbed, out)

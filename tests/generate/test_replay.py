@@ -1,0 +1,201 @@
+"""A pair made anew: identical, or told by the first stage that differs."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+from tests.sources.test_mixhq import build
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dimmers.closed_form import LinearModel
+from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.generate import worker as pair_making
+from dimmagen.generate.from_manifest import recorded_dimmer, recorded_settings
+from dimmagen.generate.replay import chosen_pairs, originals, replay_pair
+from dimmagen.generate.run import Execution, make_dataset
+from dimmagen.generate.worker import PairSettings
+from dimmagen.images import codec
+from dimmagen.sources.light_images import open_lights
+from tests.dataset_helpers import build_dimmer, make, write_photos
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photos that are kept as they are, one in gray that is not, and their data set."""
+    folder = tmp_path_factory.mktemp("replayed")
+    write_photos(folder / "photos", 3)
+    Image.fromarray(data.camera()).save(folder / "photos/gray.png")
+    make(folder / "photos", folder / "out", variants=2)
+    return folder
+
+
+@pytest.fixture
+def photos(folder, tmp_path):
+    """A copy of the photos that a test may change."""
+    return shutil.copytree(folder / "photos", tmp_path / "photos")
+
+
+def replays(out, *sources):
+    pairs = open_pairs(out)
+    dimmer = recorded_dimmer(pairs.manifest.settings)()
+    original_of = originals(pairs, list(map(str, sources)))
+    return {row["key"]: replay_pair(pairs, row, dimmer, original_of) for row in pairs.rows()}
+
+
+def stages(out, *sources):
+    return {replay.stage for replay in replays(out, *sources).values()}
+
+
+def test_every_pair_is_identical_from_the_shards_the_photos_and_mixhq(folder, tmp_path):
+    assert len(replays(folder / "out")) == 8
+    assert stages(folder / "out") == {""}
+    assert stages(folder / "out", folder / "photos") == {""}
+    build([f"folder={folder / 'photos'}"], tmp_path / "mixhq")
+    assert stages(folder / "out", tmp_path / "mixhq") == {""}
+
+
+def test_frames_of_a_clip_are_found_again_by_their_key(shared_data, tmp_path):
+    source = f"inter4k={shared_data}/sources/inter4k"
+    out = str(tmp_path / "out")
+    make_dataset(open_lights([source]), build_dimmer, out, PairSettings(), Execution("serial"))
+    assert len(replays(out)) > 2
+    assert stages(out, source) == {""}
+
+
+def test_a_photo_that_was_changed_differs_in_its_source_bytes(folder, photos):
+    name = "photo01.jpg"
+    changed = bytearray((photos / name).read_bytes())
+    changed[-5] ^= 1
+    (photos / name).write_bytes(changed)
+    told = replays(folder / "out", photos)
+    rows = open_pairs(folder / "out").rows()
+    assert {row["name"] for row in rows if not told[row["key"]].identical} == {name}
+    assert {replay.stage for replay in told.values()} == {"", "source bytes"}
+
+
+def test_a_decoder_that_gives_other_pixels_is_told_as_such(folder, monkeypatch):
+    decode = codec.decode_rgb8
+
+    def brighter(data):
+        pixels, facts = decode(data)
+        return pixels // 2, facts
+
+    monkeypatch.setattr(codec, "decode_rgb8", brighter)
+    assert stages(folder / "out", folder / "photos") == {"decoded pixels"}
+    assert stages(folder / "out") == {"decoded pixels"}
+
+
+def test_a_decoder_that_fails_is_told_as_such(folder, monkeypatch):
+    monkeypatch.setattr(Image, "open", lambda *_, **__: 1 / 0)
+    told = replays(folder / "out")
+    assert {replay.stage for replay in told.values()} == {"decoded pixels"}
+    assert all("cannot be decoded" in replay.detail for replay in told.values())
+
+
+def test_other_draws_are_told_with_both_values(folder, monkeypatch):
+    draw = Dimmer.draw
+    monkeypatch.setattr(Dimmer, "draw", lambda self, key, variant, seed: draw(self, key, variant + 1, seed))
+    told = replays(folder / "out")
+    assert {replay.stage for replay in told.values()} == {"draws"}
+    assert all(replay.detail.startswith("gamma: ") for replay in told.values())
+
+
+def test_a_dimmer_that_computes_otherwise_is_told_as_such(folder, monkeypatch):
+    dim = LinearModel.dim
+    monkeypatch.setattr(LinearModel, "dim", lambda self, light, draw: dim(self, light, draw) + np.uint8(1))
+    assert stages(folder / "out") == {"dark pixels"}
+
+
+def test_another_encoder_is_told_from_another_picture(folder, monkeypatch):
+    def pillow_png(pixels):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    monkeypatch.setitem(pair_making.IMAGE_FORMATS, "png", pillow_png)
+    assert stages(folder / "out") == {"encoded bytes"}
+
+
+def test_a_photo_that_is_gone_is_named(folder, photos):
+    (photos / "gray.png").unlink()
+    with pytest.raises(DimmagenError, match=r"has no gray\.png of source folder"):
+        replays(folder / "out", photos)
+
+
+def test_a_damaged_shard_is_told_before_anything_is_made(folder, tmp_path):
+    out = shutil.copytree(folder / "out", tmp_path / "out")
+    shard = out / "shards/train-00000.tar"
+    damaged = bytearray(shard.read_bytes())
+    damaged[2000] ^= 1
+    shard.write_bytes(damaged)
+    with pytest.raises(DimmagenError, match=r"the bytes of .* are not those of its row"):
+        replays(out, folder / "photos")
+
+
+def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch):
+    settings = Manifest.load(str(folder / "out")).settings
+    with pytest.raises(DimmagenError, match=r"not the one that the data set was made with .*fingerprint"):
+        recorded_dimmer({**settings, "profile_fingerprint": "0" * 64})
+    with pytest.raises(UsageError, match="there is no profile unheard"):
+        recorded_dimmer({**settings, "profile": "unheard"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"profile": "/etc"},
+        {"profile": "../profile"},
+        {"profile": 3},
+        {"gamma_range": "0.3:2.0"},
+        {"gamma_range": [1.0]},
+        {"gamma_range": [-1.0, float("inf")]},
+        {"temperature": None},
+        {"variants": 0},
+        {"seed": 2**63},
+        {"samples_per_shard": "many"},
+        {"image_format": "exe"},
+        {"without": ["response"]},
+        {"compat": 1},
+    ],
+)
+def test_settings_of_a_strangers_manifest_are_checked_before_they_are_used(change, folder):
+    settings = {**Manifest.load(str(folder / "out")).settings, **change}
+    for use in (recorded_dimmer, recorded_settings):
+        with pytest.raises(DimmagenError, match=f"settings cannot be used: {next(iter(change))}"):
+            use(settings)
+
+
+def test_settings_that_are_missing_are_named(folder):
+    settings = Manifest.load(str(folder / "out")).settings
+    for name in ("profile", "model", "seed"):
+        rest = {other: value for other, value in settings.items() if other != name}
+        with pytest.raises(DimmagenError, match=name):
+            recorded_dimmer(rest)
+
+
+@pytest.mark.parametrize(
+    ("profile", "model", "more"),
+    [("lol3", "mdn", {}), ("lol3", "camera", {"without": ("tails", "jpeg")}), ("gamma", None, {})],
+)
+def test_every_kind_of_dimmer_is_built_from_its_settings(profile, model, more):
+    dimmer = Dimmer.from_profile(profile, model=model, gamma_range=(0.5, 1.0), temperature=0.5, **more)
+    settings = {**dimmer.settings(), **vars_of(PairSettings())}
+    assert recorded_dimmer(json.loads(json.dumps(settings)))().settings() == dimmer.settings()
+
+
+def vars_of(settings):
+    return {name: getattr(settings, name) for name in settings.__slots__}
+
+
+def test_the_choice_of_pairs_is_fixed_and_grows_with_its_size(folder):
+    pairs = open_pairs(folder / "out")
+    keys = [[row["key"] for row in chosen_pairs(pairs, count)] for count in (2, 2, 5, 8)]
+    assert keys[0] == keys[1]
+    assert set(keys[0]) < set(keys[2])
+    assert keys[3] == [row["key"] for row in pairs.rows()]

@@ -1,0 +1,218 @@
+import contextlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data as photos
+
+from dimmagen.images import codec, png_deflate
+from dimmagen.images.codec import PictureError, decode_rgb8, encode_png
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return photos.coffee()[:120, :200]
+
+
+def file_of(image, file_format, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def png_of_16_bits(samples):
+    """A 16-bit RGB PNG, which Pillow cannot write."""
+
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    height, width, _ = samples.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    )
+
+
+@pytest.mark.parametrize(("file_format", "extension"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])
+def test_an_upright_8_bit_rgb_picture_is_kept_verbatim(photo, file_format, extension):
+    pixels, facts = decode_rgb8(file_of(Image.fromarray(photo), file_format))
+    assert (facts.transform, facts.extension, facts.width, facts.height) == ("verbatim", extension, 200, 120)
+    assert pixels.shape == photo.shape
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+    assert pixels.flags.c_contiguous
+
+
+# How a picture lies in its file when the camera noted this orientation.
+LYING = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", LYING)
+def test_a_picture_taken_with_a_turned_camera_stands_upright(photo, orientation):
+    lying = Image.fromarray(photo).transpose(LYING[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = file_of(lying, "PNG", exif=exif)
+    assert codec.read_facts(data).width == 200
+    pixels, facts = decode_rgb8(data)
+    assert facts.transform == "exif"
+    assert facts.extension == "png"
+    assert (facts.width, facts.height) == (200, 120)
+    np.testing.assert_array_equal(pixels, photo)
+
+
+def test_gray_becomes_three_equal_channels(photo):
+    gray = Image.fromarray(photo).convert("L")
+    pixels, facts = decode_rgb8(file_of(gray, "PNG"))
+    assert facts.transform == "gray"
+    np.testing.assert_array_equal(pixels, np.repeat(np.asarray(gray)[..., None], 3, axis=2))
+
+
+def test_cmyk_becomes_rgb_and_is_no_longer_the_original_file(photo):
+    pixels, facts = decode_rgb8(file_of(Image.fromarray(photo).convert("CMYK"), "JPEG", quality=95))
+    assert (facts.mode, facts.transform, facts.extension) == ("CMYK", "cmyk", "png")
+    assert np.abs(pixels.astype(int) - photo).mean() < 4
+
+
+def test_16_bit_gray_keeps_its_high_byte():
+    samples = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    pixels, facts = decode_rgb8(file_of(Image.fromarray(samples), "PNG"))
+    assert facts.transform == "16bit+gray"
+    np.testing.assert_array_equal(pixels[..., 0], np.arange(256).reshape(16, 16))
+
+
+def test_16_bit_colour_keeps_its_high_byte_and_is_not_taken_for_8_bit_rgb(photo):
+    samples = photo.astype(np.uint16) * 256 + 99
+    pixels, facts = decode_rgb8(png_of_16_bits(samples))
+    assert (facts.mode, facts.transform) == ("RGB;16", "16bit")
+    np.testing.assert_array_equal(pixels, photo)
+
+
+def test_an_opaque_alpha_channel_is_dropped_and_a_transparent_one_refused(photo):
+    image = Image.fromarray(photo).convert("RGBA")
+    pixels, facts = decode_rgb8(file_of(image, "PNG"))
+    assert facts.transform == "opaque"
+    np.testing.assert_array_equal(pixels, photo)
+    image.putpixel((3, 4), (1, 2, 3, 254))
+    with pytest.raises(PictureError) as refused:
+        decode_rgb8(file_of(image, "PNG"))
+    assert refused.value.rule == "transparent"
+
+
+def test_a_format_that_is_not_stored_is_changed_to_lossless_png(photo):
+    pixels, facts = decode_rgb8(file_of(Image.fromarray(photo), "TIFF"))
+    assert (facts.transform, facts.extension) == ("lossless", "png")
+    np.testing.assert_array_equal(pixels, photo)
+
+
+def test_animated_and_palette_pictures_are_refused_by_name(photo):
+    frames = [Image.fromarray(photo), Image.fromarray(photo[::-1])]
+    palette = Image.fromarray(photo).quantize(64)
+    for rule, data in [
+        ("animated", file_of(frames[0], "WEBP", save_all=True, append_images=frames[1:])),
+        ("animated", file_of(frames[0], "PNG", save_all=True, append_images=frames[1:])),
+        ("animated", file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])),
+        ("palette", file_of(palette, "PNG")),
+        ("palette", file_of(palette, "GIF")),
+        ("mode", file_of(Image.fromarray(photo).convert("1"), "PNG")),
+        ("mode", file_of(Image.fromarray(photo[..., 0].astype(np.float32)), "TIFF")),
+    ]:
+        with pytest.raises(PictureError) as refused:
+            decode_rgb8(data)
+        assert refused.value.rule == rule
+
+
+def test_a_phone_picture_with_a_second_view_behind_it_gives_the_photo(photo):
+    second = Image.fromarray(photo[::2, ::2])
+    data = file_of(Image.fromarray(photo), "MPO", save_all=True, append_images=[second])
+    pixels, facts = decode_rgb8(data)
+    assert (facts.format, facts.transform, facts.extension) == ("MPO", "verbatim", "jpg")
+    assert pixels.shape == photo.shape
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+def test_a_file_cut_or_damaged_anywhere_is_refused_and_never_crashes(photo, file_format):
+    whole = file_of(Image.fromarray(photo), file_format)
+    generator = np.random.default_rng(0)
+    for length in (0, 1, 10, 30, len(whole) // 2):
+        with pytest.raises(PictureError) as refused:
+            decode_rgb8(whole[:length])
+        assert "\n" not in refused.value.reason
+    for _ in range(200):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        places = generator.integers(0, min(len(damaged), 400), 4)
+        damaged[places] = generator.integers(0, 256, 4)
+        with contextlib.suppress(PictureError):
+            pixels, _ = decode_rgb8(damaged.tobytes())
+            assert pixels.dtype == np.uint8
+            assert pixels.shape[2] == 3
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:PIL")
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked():
+    def claim(width, height):
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        return codec._PNG_SIGNATURE + codec._chunk(b"IHDR", header) + codec._chunk(b"IDAT", b"x")
+
+    for width, height in ((11_000, 11_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)):
+        with pytest.raises(PictureError) as refused:
+            decode_rgb8(claim(width, height))
+        assert refused.value.rule == "too-large"
+
+
+def test_text_under_a_picture_name_is_refused():
+    with pytest.raises(PictureError, match="is no picture of a known kind"):
+        decode_rgb8(b"<html>not found</html>")
+
+
+def test_png_bytes_are_the_same_whoever_computes_their_checksums(photo, monkeypatch):
+    assert png_deflate.checksums is not zlib, "zlib-ng is a dependency: without it zlib is compared with zlib"
+    fast = encode_png(photo)
+    monkeypatch.setattr(png_deflate, "checksums", zlib)
+    assert encode_png(photo) == fast
+
+
+def test_a_png_of_a_dark_picture_is_smaller_than_pillows(photo):
+    dark = (photo // 12) + np.random.default_rng(0).integers(0, 5, photo.shape, dtype=np.uint8)
+    assert len(encode_png(dark)) < len(file_of(Image.fromarray(dark), "PNG"))
+
+
+def test_other_decoders_read_our_png_back_exactly(photo):
+    cv2 = pytest.importorskip("cv2")
+    decoded = cv2.imdecode(np.frombuffer(encode_png(photo), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(decoded[..., ::-1], photo)
+
+
+def test_pillow_reads_our_png_back_exactly(photo):
+    for picture in (photo, photo[:1], photo[:, :1], photo[::-1, ::2]):
+        decoded = np.asarray(Image.open(io.BytesIO(encode_png(picture))))
+        np.testing.assert_array_equal(decoded, picture)
+
+
+def test_encode_png_takes_nothing_but_8_bit_rgb(photo):
+    for wrong in (photo[..., 0], photo.astype(np.float32), photo[:0]):
+        with pytest.raises(ValueError, match="uint8"):
+            encode_png(wrong)
+
+
+def test_the_pixel_hash_is_the_same_for_every_file_format_and_memory_layout(photo):
+    png, _ = decode_rgb8(encode_png(photo))
+    bmp, _ = decode_rgb8(file_of(Image.fromarray(photo), "BMP"))
+    reversed_twice = photo[::-1].copy()[::-1]
+    assert codec.pixel_sha256(png) == codec.pixel_sha256(bmp) == codec.pixel_sha256(reversed_twice)
+    assert codec.pixel_sha256(photo) != codec.pixel_sha256(photo[::-1])

@@ -1,0 +1,141 @@
+"""Each measure sees the defect that it is for, and is blind to the others."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulated_camera import SimulatedCamera, simulated_light
+
+from dimmagen.metrics.realism import MEASURES, Reference, measure, measure_pair
+from dimmagen.metrics.realism.measures import Measured
+from dimmagen.metrics.realism.noise import noise_statistics, residual
+
+CAMERA = SimulatedCamera()
+
+# What counts as seen; below half of it the measure is blind. Units as in MEASURES.
+SEEN = {
+    "mean_error": 2.0,
+    "histogram_distance": 0.8,
+    "transfer_error": 1.0,
+    "transfer_shape": 1.0,
+    "colour_error": 1.0,
+    "chromaticity_error": 1.0,
+    "luma_noise": 0.3,
+    "chroma_noise": 0.3,
+    "luma_curve": 0.3,
+    "chroma_curve": 0.3,
+    "luma_kl": 0.03,
+    "chroma_kl": 0.03,
+    "shape_kl": 0.01,
+    "channel_correlation": 0.1,
+    "lag1_picture": 0.12,
+    "luma_lags": 0.05,
+    "chroma_lags": 0.05,
+}
+
+# Luma noise alone also shifts the balance of luma and chroma, which is the channel correlation; the plain KL
+# reacts to the level and to the tails.
+DEFECTS = {
+    "no defect": ({}, set()),
+    "another exposure": ({"mean": 31.0}, {"mean_error", "transfer_error", "colour_error"}),
+    "another curve": (
+        {"curve": 1.5},
+        {"histogram_distance", "transfer_error", "transfer_shape", "colour_error"},
+    ),
+    "colour cast": (
+        {"cast": (1.12, 1.0, 0.88)},
+        {"histogram_distance", "colour_error", "chromaticity_error"},
+    ),
+    "too much luma noise": (
+        {"luma": 3.0},
+        {"luma_noise", "luma_curve", "luma_kl", "channel_correlation"},
+    ),
+    "too little chroma noise": (
+        {"chroma": 0.9},
+        {"chroma_noise", "chroma_curve", "chroma_kl", "channel_correlation"},
+    ),
+    "too much of both": (
+        {"luma": 3.0, "chroma": 2.25},
+        {"luma_noise", "chroma_noise", "luma_curve", "chroma_curve", "luma_kl", "chroma_kl"},
+    ),
+    "noise that falls with intensity": ({"shot": -0.25}, {"luma_curve", "chroma_curve"}),
+    "heavy tails": ({"heavy_tails": True}, {"luma_kl", "chroma_kl", "shape_kl"}),
+    "noise correlated in space": ({"blur": 0.5}, {"lag1_picture", "luma_lags", "chroma_lags"}),
+}
+
+
+@pytest.fixture(scope="module")
+def reference():
+    light = simulated_light()
+    return light, Reference(CAMERA.shoot(light, seed=1), light)
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_measure_sees_its_own_defect_and_no_other(reference, defect):
+    light, real = reference
+    change, seeing = DEFECTS[defect]
+    values = measure(real, Measured(replace(CAMERA, **change).shoot(light, seed=2), real))
+    seen = {name for name, value in values.items() if abs(value) > SEEN[name]}
+    blind = {name for name, value in values.items() if abs(value) < SEEN[name] / 2}
+    assert seen == seeing, {name: values[name] for name in seen ^ seeing}
+    assert blind == set(SEEN) - seeing, {name: values[name] for name in set(SEEN) - seeing - blind}
+
+
+def test_every_measure_has_a_defect_that_it_sees():
+    assert set().union(*(seeing for _, seeing in DEFECTS.values())) == {m.name for m in MEASURES}
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "value"),
+    [
+        ({"luma": 4.0}, "luma_noise", 1.0),
+        ({"chroma": 0.75}, "chroma_noise", -1.0),
+        ({"mean": 35.0}, "mean_error", 10.0),
+        ({"mean": 35.0}, "transfer_error", 10.0),
+    ],
+)
+def test_a_known_defect_is_measured_at_its_size(reference, change, name, value):
+    light, real = reference
+    synthetic = Measured(replace(CAMERA, **change).shoot(light, seed=2), real)
+    assert measure(real, synthetic)[name] == pytest.approx(value, abs=0.1)
+
+
+def test_the_real_picture_against_itself_is_ideal_in_every_measure(reference):
+    light, _ = reference
+    real = CAMERA.shoot(light, seed=1)
+    assert measure_pair(real, light, real) == pytest.approx({m.name: 0.0 for m in MEASURES}, abs=1e-6)
+
+
+def test_pictures_without_noise_or_light_give_finite_numbers():
+    light = simulated_light()
+    values = measure_pair(np.zeros_like(light), light, np.full_like(light, 7))
+    assert np.isfinite(list(values.values())).all(), values
+
+
+def test_pictures_of_another_size_are_refused():
+    light = simulated_light()
+    with pytest.raises(ValueError, match="expected uint8"):
+        measure_pair(light, light, light[:-1])
+
+
+@pytest.mark.parametrize("lag", [1, 2])
+def test_autocorrelation_is_taken_over_pairs_of_flat_pixels_only(lag):
+    generator = np.random.default_rng(3)
+    picture = generator.integers(0, 60, (24, 30, 3)).astype(np.float32)
+    flat = generator.random((24, 30)) < 0.5
+    luma = residual(picture).mean(2)
+    across = [
+        luma[y, x] * luma[y, x + lag]
+        for y in range(24)
+        for x in range(30 - lag)
+        if flat[y, x] and flat[y, x + lag]
+    ]
+    down = [
+        luma[y, x] * luma[y + lag, x]
+        for y in range(24 - lag)
+        for x in range(30)
+        if flat[y, x] and flat[y + lag, x]
+    ]
+    expected = (np.mean(across) + np.mean(down)) / 2 / np.mean(luma[flat] ** 2)
+    measured = noise_statistics(picture, flat, np.zeros((24, 30), int)).lags[0, lag - 1]
+    assert measured == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,155 @@
+"""Each metric against a direct computation, an independent implementation or a published value."""
+
+import numpy as np
+import pytest
+from scipy.signal import convolve2d
+from skimage import data
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.images.codec import decode_rgb8
+from dimmagen.metrics import image
+from dimmagen.metrics.niqe import PristineModel, niqe
+
+DRAWS = np.random.default_rng(5)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    truth = data.astronaut()[100:180, 150:250]
+    noise = DRAWS.normal(0, 12, truth.shape)
+    return np.rint(truth * 0.9 + 10 + noise).clip(0, 255).astype(np.uint8), truth
+
+
+def test_psnr_is_that_of_the_8_bit_error_over_all_channels():
+    truth = np.zeros((2, 2, 3), np.uint8)
+    output = truth.copy()
+    output[0, 0, 0] = 12
+    assert image.psnr(output, truth) == pytest.approx(20 * np.log10(255 / np.sqrt(144 / 12)))
+    assert image.psnr(truth, truth) == float("inf")
+
+
+def ssim_by_definition(one, other):
+    """Wang et al. 2004, Equation 13 with their window, constants and 'valid' borders."""
+    line = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(line, line) / line.sum() ** 2
+    mean = lambda values: convolve2d(values, window, mode="valid")  # noqa: E731
+    one, other = one.astype(float), other.astype(float)
+    mean_one, mean_other = mean(one), mean(other)
+    variance_one, variance_other = mean(one**2) - mean_one**2, mean(other**2) - mean_other**2
+    covariance = mean(one * other) - mean_one * mean_other
+    first, second = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similarity = (2 * mean_one * mean_other + first) * (2 * covariance + second)
+    similarity /= (mean_one**2 + mean_other**2 + first) * (variance_one + variance_other + second)
+    return similarity.mean()
+
+
+def test_ssim_is_that_of_its_definition(pictures):
+    output, truth = pictures
+    luma = [picture @ [0.299, 0.587, 0.114] for picture in pictures]
+    channels = [ssim_by_definition(output[..., channel], truth[..., channel]) for channel in range(3)]
+    assert image.ssim_gray(output, truth) == pytest.approx(ssim_by_definition(*luma), abs=1e-6)
+    assert image.ssim_rgb(output, truth) == pytest.approx(np.mean(channels), abs=1e-6)
+
+
+def lab_by_definition(picture):
+    """sRGB (IEC 61966-2-1) to CIELAB under D65, 2 degrees."""
+    value = picture / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    matrix = [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+    xyz = linear @ np.transpose(matrix) / [0.95047, 1.0, 1.08883]
+    root = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = np.moveaxis(root, -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def ciede2000_by_definition(one, other):
+    """Sharma, Wu and Dalal (2005), their Equations 2 to 22; angles in degrees."""
+    light1, a1, b1 = np.moveaxis(np.asarray(one, float), -1, 0)
+    light2, a2, b2 = np.moveaxis(np.asarray(other, float), -1, 0)
+    seventh = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
+    stretch = 1.5 - 0.5 * np.sqrt(seventh / (seventh + 25.0**7))
+    chroma1, chroma2 = np.hypot(stretch * a1, b1), np.hypot(stretch * a2, b2)
+    hue1, hue2 = (np.degrees(np.arctan2(b, stretch * a)) % 360 for a, b in ((a1, b1), (a2, b2)))
+    turn = hue2 - hue1
+    turn = np.where(turn > 180, turn - 360, np.where(turn < -180, turn + 360, turn))
+    gray = chroma1 * chroma2 == 0
+    hue_difference = 2 * np.sqrt(chroma1 * chroma2) * np.sin(np.radians(np.where(gray, 0, turn) / 2))
+    light, chroma, hue = (light1 + light2) / 2, (chroma1 + chroma2) / 2, (hue1 + hue2) / 2
+    hue = np.where(np.abs(hue1 - hue2) > 180, np.where(hue1 + hue2 < 360, hue + 180, hue - 180), hue)
+    hue = np.where(gray, hue1 + hue2, hue)
+    cosine = lambda angle: np.cos(np.radians(angle))  # noqa: E731
+    tone = 1 - 0.17 * cosine(hue - 30) + 0.24 * cosine(2 * hue)
+    tone += 0.32 * cosine(3 * hue + 6) - 0.20 * cosine(4 * hue - 63)
+    rotation = -np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
+    rotation *= 2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7))
+    scale_light = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
+    first = (light2 - light1) / scale_light
+    second = (chroma2 - chroma1) / (1 + 0.045 * chroma)
+    third = hue_difference / (1 + 0.015 * chroma * tone)
+    return np.sqrt(first**2 + second**2 + third**2 + rotation * second * third)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "published"),
+    [
+        ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),
+        ((50.0, 3.1571, -77.2803), (50.0, 0.0, -82.7485), 2.8615),
+        ((50.0, 2.5, 0.0), (50.0, 0.0, -2.5), 4.3065),
+        ((50.0, 2.5, 0.0), (73.0, 25.0, -18.0), 27.1492),
+        ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
+    ],
+)
+def test_the_reference_for_ciede2000_gives_the_published_values(one, other, published):
+    assert ciede2000_by_definition(one, other) == pytest.approx(published, abs=1e-4)
+
+
+def test_colour_differences_are_those_of_their_definitions(pictures):
+    one, other = (lab_by_definition(picture) for picture in pictures)
+    expected = np.linalg.norm(one - other, axis=-1).mean()
+    assert image.delta_e76(*pictures) == pytest.approx(expected, rel=1e-3)
+    expected = ciede2000_by_definition(other, one).mean()
+    assert image.delta_e2000(*pictures) == pytest.approx(expected, rel=1e-3)
+
+
+def test_gt_mean_gives_the_output_the_mean_luma_of_the_truth(pictures):
+    _, truth = pictures
+    darker = truth // 3
+    scaled = image.scaled_to_mean(darker, truth)
+    assert scaled.dtype == np.uint8
+    assert image.gray(scaled).mean() == pytest.approx(image.gray(truth).mean(), rel=0.01)
+    assert image.scaled_to_mean(np.zeros_like(truth), truth).max() == 0
+
+
+@pytest.fixture(scope="module")
+def pristine(shared_data):
+    return PristineModel.load(shared_data / "weights" / "niqe_pris_params.npz")
+
+
+@pytest.mark.parametrize(
+    ("picture", "basicsr"), [("high/482", 4.63003), ("low/482", 8.99937), ("high/97", 3.93125)]
+)
+def test_niqe_is_that_of_basicsr(shared_data, pristine, picture, basicsr):
+    """The numbers are what `calculate_niqe` of BasicSR 1.4.2 gives on the rounded luma."""
+    pixels = decode_rgb8((shared_data / "lol" / "dev15" / f"{picture}.png").read_bytes())[0]
+    assert niqe(pixels, pristine) == pytest.approx(basicsr, rel=1e-3)
+
+
+def test_niqe_of_a_picture_without_structure_is_not_a_number(pristine):
+    assert np.isnan(niqe(np.full((200, 300, 3), 255, np.uint8), pristine))
+
+
+def test_niqe_of_a_picture_too_small_for_statistics_is_refused(pristine):
+    with pytest.raises(UsageError, match="192x192"):
+        niqe(np.zeros((191, 300, 3), np.uint8), pristine)
+
+
+def test_a_file_that_is_no_niqe_model_is_told(tmp_path):
+    with pytest.raises(UsageError, match="no NIQE model"):
+        PristineModel.load(tmp_path / "absent.npz")
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    with pytest.raises(DimmagenError, match="not a NIQE model"):
+        PristineModel.load(tmp_path / "other.npz")

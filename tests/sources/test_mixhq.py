@@ -1,0 +1,330 @@
+import errno
+import hashlib
+import io
+import json
+import os
+import tarfile
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from skimage import data as photos
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.images.codec import decode_rgb8, pixel_sha256
+from dimmagen.sources import mixhq, parse_specs
+from dimmagen.sources.candidates import Judged
+from dimmagen.sources.light_images import load_light, open_lights
+from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.scene_hash import Scenes
+
+
+def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambda: None):
+    candidates = list_candidates(parse_specs(texts))
+    scenes = Scenes.from_paths(exclude) if exclude else None
+    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
+    if mixhq.finished_tally(str(out), inputs) is not None:
+        return None
+    judged = Judged(scan(candidates, scenes, workers))
+    return mixhq.write_mixhq(str(out), judged, inputs, workers, on_light)
+
+
+def files_of(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def photo_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for index in range(5):
+        Image.fromarray(np.roll(photos.astronaut(), 40 * index, axis=1)).save(folder / f"{index}.jpg")
+    Image.fromarray(photos.coffee()).convert("L").save(folder / "gray.png")
+    Image.fromarray(photos.coffee()[:99]).save(folder / "small.png")
+    (folder / "again.jpg").write_bytes((folder / "0.jpg").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(photo_folder, tmp_path_factory):
+    clic = tmp_path_factory.mktemp("clic")
+    Image.fromarray(photos.astronaut()).resize((900, 700)).save(clic / "large.png")
+    return [f"folder={photo_folder}", f"clic={clic}", "sample"]
+
+
+@pytest.fixture(scope="module")
+def finished(texts, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "mixhq"
+    build(texts, out)
+    return out
+
+
+def test_accepted_and_rejected_are_all_that_was_seen(finished):
+    manifest = json.loads((finished / "manifest.json").read_text())
+    rows = pq.read_table(finished / manifest["catalog"]["name"]).to_pylist()
+    assert manifest["sources"] == {
+        "clic": {"seen": 1, "accepted": 1, "rejected": {}},
+        "folder": {"seen": 8, "accepted": 6, "rejected": {"duplicate": 1, "folder-min-256": 1}},
+        "sample": {"seen": 5, "accepted": 5, "rejected": {}},
+    }
+    for name, tally in manifest["sources"].items():
+        assert tally["seen"] == tally["accepted"] + sum(tally["rejected"].values())
+        assert tally["seen"] == sum(row["source"] == name for row in rows)
+    assert manifest["samples"] == 12
+
+
+def test_the_manifest_tells_the_truth_about_every_file(finished):
+    manifest = json.loads((finished / "manifest.json").read_text())
+    hashes = files_of(finished)
+    records = [manifest["catalog"], *manifest["shards"]]
+    assert {record["name"]: record["sha256"] for record in records} == {
+        name: sha256 for name, sha256 in hashes.items() if name.startswith(("catalog", "shards"))
+    }
+    assert all(record["bytes"] == (finished / record["name"]).stat().st_size for record in records)
+
+
+def test_shards_are_balanced_gapless_and_as_the_conventions_want_them(finished):
+    manifest = json.loads((finished / "manifest.json").read_text())
+    assert [shard["name"] for shard in manifest["shards"]] == [f"shards/mixhq-{k:05d}.tar" for k in range(4)]
+    assert [shard["samples"] for shard in manifest["shards"]] == [3, 3, 3, 3]
+    keys = []
+    for shard in manifest["shards"]:
+        with tarfile.open(finished / shard["name"]) as archive:
+            members = archive.getmembers()
+        for notes, light in zip(members[::2], members[1::2], strict=True):
+            key = notes.name.removesuffix(".json")
+            assert light.name in (f"{key}.light.png", f"{key}.light.jpg")
+            keys.append(key)
+        for member in members:
+            assert (member.mtime, member.uid, member.gid, member.mode) == (0, 0, 0, 0o644)
+            assert member.uname == member.gname == ""
+    assert keys == [ref.key for ref in open_lights([str(finished)]).refs()]
+
+
+def test_the_catalog_says_where_each_light_lies(finished):
+    rows = pq.read_table(finished / "catalog" / "part-00000.parquet").to_pylist()
+    for row in rows:
+        if not row["accepted"]:
+            assert (row["shard"], row["member"]) == ("", "")
+            continue
+        data = (finished / row["shard"]).read_bytes()[row["offset"] : row["offset"] + row["light_bytes"]]
+        assert hashlib.sha256(data).hexdigest() == row["light_sha256"]
+        assert Image.open(io.BytesIO(data)).size == (row["light_width"], row["light_height"])
+        with tarfile.open(finished / row["shard"]) as archive:
+            assert archive.getmember(row["member"]).offset_data == row["offset"]
+            notes = json.load(archive.extractfile(f"{row['key']}.json"))
+        assert {notes[name] for name in ("key", "name", "sha256")} == {row["key"], row["name"], row["sha256"]}
+
+
+def test_mixhq_and_the_sources_themselves_give_the_same_lights(finished, texts):
+    packed, scanned = open_lights([str(finished)]), open_lights(texts)
+    assert len(packed.refs()) == len(scanned.refs()) == 12
+    for one, other in zip(packed.refs(), scanned.refs(), strict=True):
+        facts = [
+            {name: getattr(ref, name) for name in ref.__slots__ if name != "locator"} for ref in (one, other)
+        ]
+        assert facts[0] == facts[1]
+        light, original = load_light(one), load_light(other)
+        assert light.data == original.data
+        assert pixel_sha256(light.pixels) == pixel_sha256(original.pixels)
+        assert pixel_sha256(decode_rgb8(light.data)[0]) == pixel_sha256(light.pixels)
+    names = [sorted(row["name"] for row in lights.rejected()) for lights in (packed, scanned)]
+    assert names[0] == names[1] == ["again.jpg", "small.png"]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_file_is_the_same_whatever_the_workers_the_place_and_the_order(
+    finished, texts, tmp_path, workers
+):
+    build(list(reversed(texts)), tmp_path / "elsewhere", workers=workers)
+    assert files_of(tmp_path / "elsewhere") == files_of(finished)
+
+
+def test_no_file_names_a_place_on_the_machine_that_made_it(finished, photo_folder):
+    for path in finished.rglob("*"):
+        if path.is_file():
+            assert str(photo_folder.parent).encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("lights_before_the_kill", [0, 1, 4, 11])
+def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_files(
+    finished, texts, tmp_path, lights_before_the_kill
+):
+    out, count = tmp_path / "mixhq", 0
+
+    def kill():
+        nonlocal count
+        if count == lights_before_the_kill:
+            raise KeyboardInterrupt
+        count += 1
+
+    with pytest.raises(KeyboardInterrupt):
+        build(texts, out, on_light=kill)
+    assert not (out / "manifest.json").exists()
+    complete = {path: path.stat().st_mtime_ns for path in (out / "shards").glob("*.tar")}
+    assert len(complete) == lights_before_the_kill // 3
+    (out / "shards" / ".mixhq-00003.tar.4711.tmp").write_bytes(b"what a kill leaves")
+    with pytest.raises(DimmagenError, match="is not finished"):
+        open_lights([str(out)])
+    build(texts, out)
+    assert files_of(out) == files_of(finished)
+    assert {path: path.stat().st_mtime_ns for path in complete} == complete
+
+
+def test_a_shard_that_was_damaged_before_the_build_went_on_is_made_again(finished, texts, tmp_path):
+    build(texts, tmp_path / "mixhq")
+    (tmp_path / "mixhq" / "manifest.json").unlink()
+    shard = tmp_path / "mixhq" / "shards" / "mixhq-00001.tar"
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    build(texts, tmp_path / "mixhq")
+    assert files_of(tmp_path / "mixhq") == files_of(finished)
+
+
+def test_a_finished_mixhq_of_the_same_inputs_is_left_alone(texts, tmp_path):
+    build(texts, tmp_path / "mixhq")
+    before = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
+    assert build(texts, tmp_path / "mixhq") is None
+    assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_other_inputs_into_a_finished_folder_are_refused_and_what_changed_is_named(
+    finished, texts, photo_folder, tmp_path
+):
+    before = files_of(finished)
+    (tmp_path / "split").mkdir()
+    Image.fromarray(photos.coffee()).save(tmp_path / "split" / "x.png")
+    for changed, arguments in {
+        "samples_per_shard": {"samples_per_shard": 4},
+        "sources": {"texts": texts[:2]},
+        "exclude": {"exclude": [str(tmp_path / "split")]},
+    }.items():
+        with pytest.raises(UsageError, match=rf"of other inputs \(changed: {changed}\)"):
+            build(**{"texts": texts, "out": finished, **arguments})
+    assert files_of(finished) == before
+
+
+def test_an_unfinished_folder_of_other_inputs_is_refused_and_kept(texts, tmp_path):
+    build(texts, tmp_path / "mixhq")
+    (tmp_path / "mixhq" / "manifest.json").unlink()
+    before = files_of(tmp_path / "mixhq")
+    with pytest.raises(DimmagenError, match="was begun from other inputs"):
+        build(texts[:2], tmp_path / "mixhq")
+    assert files_of(tmp_path / "mixhq") == before
+
+
+def test_a_folder_of_something_else_is_refused_and_kept(texts, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match=r"is no MixHQ \(thesis\.tex\)"):
+        build(texts, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_nothing_is_written_when_nothing_is_accepted(tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photos.coffee()[:50]).save(tmp_path / "photos" / "small.png")
+    with pytest.raises(DimmagenError, match="no candidate is accepted"):
+        build([f"folder={tmp_path / 'photos'}"], tmp_path / "mixhq")
+    assert not (tmp_path / "mixhq").exists()
+
+
+def test_a_photo_that_changes_while_mixhq_is_built_ends_the_build(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for index in range(12):
+        Image.fromarray(np.roll(photos.astronaut(), index, axis=0)).save(tmp_path / "photos" / f"{index}.png")
+
+    def change():
+        for path in (tmp_path / "photos").iterdir():
+            path.write_bytes(b"changed")
+
+    with pytest.raises(DimmagenError, match="has changed since it was indexed"):
+        build(
+            [f"folder={tmp_path / 'photos'}"],
+            tmp_path / "mixhq",
+            samples_per_shard=12,
+            workers=1,
+            on_light=change,
+        )
+    assert list((tmp_path / "mixhq" / "shards").iterdir()) == []
+
+
+def test_mixhq_may_lie_behind_a_url(finished, texts):
+    filesystem, out = fsspec.filesystem("memory"), "memory://test-mixhq/mixhq"
+    build(texts, out)
+    found = {
+        path.removeprefix("/test-mixhq/mixhq/"): hashlib.sha256(filesystem.cat_file(path)).hexdigest()
+        for path in filesystem.find("/test-mixhq")
+    }
+    assert found == files_of(finished)
+    assert build(texts, out) is None
+    local = {ref.key: load_light(ref).data for ref in open_lights([str(finished)]).refs()}
+    assert {ref.key: load_light(ref).data for ref in open_lights([out]).refs()} == local
+    filesystem.rm("/test-mixhq", recursive=True)
+
+
+def test_a_full_disk_ends_the_build_and_a_later_one_goes_on(finished, texts, tmp_path, monkeypatch):
+    out, real_fsync = tmp_path / "mixhq", os.fsync
+
+    def fsync_until_full(descriptor):
+        if len(list((out / "shards").glob("*.tar"))) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync_until_full)
+    with pytest.raises(DimmagenError, match=r"the disk is full: .*\.tar.* run the same command again"):
+        build(texts, out)
+    monkeypatch.undo()
+    assert [path.name for path in (out / "shards").iterdir() if path.name.startswith(".")] == []
+    build(texts, out)
+    assert files_of(out) == files_of(finished)
+
+
+def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "part-00000.parquet").write_bytes(b"")
+    for text, message in (
+        ("{}", "not a MixHQ of this version"),
+        ("{", "is not JSON"),
+        ("[1]", "it is no object"),
+    ):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(DimmagenError, match=message):
+            open_lights([str(tmp_path)])
+
+
+@pytest.mark.slow
+def test_the_real_sources_give_the_counts_of_the_readme(shared_data, tmp_path):
+    data = shared_data / "sources"
+    texts = [f"{name}={data / name}" for name in ("coco", "clic", "imagenet", "inter4k")]
+    lol = shared_data / "lol"
+    manifest = build(
+        [*texts, f"lol={lol / 'high_only'}"], tmp_path / "mixhq", exclude=[str(lol / "dev15" / "high")]
+    )
+    accepted = {name: tally["accepted"] for name, tally in manifest["sources"].items()}
+    assert accepted == {"coco": 13, "clic": 12, "imagenet": 39, "inter4k": 6, "lol": 24}
+    lights = open_lights([str(tmp_path / "mixhq")])
+    assert {ref.transform for ref in lights.refs()} == {"verbatim", "reduce512", "frame-x0.3"}
+    for ref in lights.refs():
+        assert load_light(ref).pixels.shape == (ref.height, ref.width, 3)
+
+
+def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_works(finished, texts, tmp_path):
+    out = tmp_path / "mixhq"
+    refusals = []
+
+    def second():
+        if not refusals:
+            with pytest.raises(DimmagenError, match="another run is writing") as refusal:
+                build(texts, out)
+            refusals.append(refusal)
+
+    build(texts, out, on_light=second)
+    assert refusals
+    assert files_of(out) == files_of(finished)
+    assert build(texts, out) is None

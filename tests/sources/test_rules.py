@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from dimmagen.images.codec import decode_rgb8
+from dimmagen.sources import rules
+from dimmagen.sources.rules import Facts
+
+
+@pytest.mark.parametrize(
+    ("rule", "width", "height", "accepted"),
+    [
+        (rules.coco, 500, 500, True),
+        (rules.coco, 640, 499, False),
+        (rules.coco, 499, 640, False),
+        (rules.clic, 512, 512, True),
+        (rules.clic, 2048, 511, False),
+        (rules.imagenet, 550, 550, True),
+        (rules.imagenet, 1100, 1100, True),
+        (rules.imagenet, 550, 1100, True),
+        (rules.imagenet, 549, 1000, False),
+        (rules.imagenet, 1000, 549, False),
+        (rules.imagenet, 1101, 1000, False),
+        (rules.imagenet, 1000, 1101, False),
+        (rules.lol, 600, 400, True),
+        (rules.lol, 63, 400, False),
+        (rules.inter4k, 1152, 648, True),
+        (rules.folder, 256, 256, True),
+        (rules.folder, 1, 1, False),
+    ],
+)
+def test_size_limits_hold_at_their_edges(rule, width, height, accepted):
+    verdict = rule(Facts(width, height))
+    assert verdict.accepted is accepted
+    assert bool(verdict.rule) is not accepted
+    assert accepted or f"{width}x{height}" in verdict.reason
+
+
+def test_a_white_border_rejects_at_the_limit_and_not_below():
+    at, below = rules.WHITE_BORDER_LIMIT, rules.WHITE_BORDER_LIMIT - 1e-6
+    assert rules.imagenet(Facts(600, 600, at)).rule == "white-border"
+    assert rules.imagenet(Facts(600, 600, below)).accepted
+    assert rules.imagenet(Facts(600, 600, None)).accepted
+
+
+def test_the_white_border_is_the_white_share_of_a_band_of_a_twentieth():
+    pixels = np.zeros((200, 400, 3), np.uint8)
+    pixels[:10] = 240  # the whole upper band
+    band = 200 * 400 - 180 * 380
+    assert rules.white_border(pixels) == pytest.approx(10 * 400 / band, abs=1e-6)
+    pixels[:, :, 2] = 239  # not white any more: one channel is darker
+    assert rules.white_border(pixels) == 0.0
+    pixels[10:-10, 10:-10] = 255  # white in the middle is no background
+    assert rules.white_border(pixels) == 0.0
+    assert rules.white_border(np.full((1, 1, 3), 255, np.uint8)) == 1.0
+
+
+def test_the_rule_finds_the_pictures_on_white_among_real_imagenet_photos(shared_data):
+    on_white = {"n04487394_9850_trombone.jpg", "n03000684_2211_chain_saw.jpg", "n03759954_microphone.JPEG"}
+    rejected = set()
+    for path in sorted((shared_data / "sources" / "imagenet").iterdir()):
+        pixels, facts = decode_rgb8(path.read_bytes())
+        if (
+            rules.imagenet(Facts(facts.width, facts.height, rules.white_border(pixels))).rule
+            == "white-border"
+        ):
+            rejected.add(path.name)
+    assert rejected == on_white

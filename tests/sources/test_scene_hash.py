@@ -1,0 +1,67 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data as photos
+
+from dimmagen.core.errors import UsageError
+from dimmagen.images.codec import decode_rgb8
+from dimmagen.sources import parse_specs
+from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, scene_hash
+
+
+def hashes_of(folder):
+    paths = sorted(folder.glob("*.png"), key=lambda path: int(path.stem))
+    return [path.stem for path in paths], np.array(
+        [scene_hash(decode_rgb8(p.read_bytes())[0]) for p in paths]
+    )
+
+
+def test_on_lol_equal_scenes_are_near_and_different_ones_far(shared_data):
+    """The limit lies between what was measured: equal scenes of our485 up to 16 bits, others from 100 on."""
+    names, hashes = hashes_of(shared_data / "lol" / "our485" / "high")
+    distances = dict(zip(names, (hashes != hashes[names.index("25")]).sum(axis=1), strict=True))
+    same_bed = {"26", "27", "28"}
+    assert max(distances[name] for name in same_bed) <= 16
+    assert min(distances[name] for name in names if name not in {"25", *same_bed}) >= 100
+    _, dev15 = hashes_of(shared_data / "lol" / "dev15" / "high")
+    between_splits = (hashes[:, None] != dev15[None]).sum(axis=2)
+    assert between_splits.min() > SAME_SCENE_BITS + 16
+
+
+def test_a_scene_is_known_again_when_darker_smaller_or_recompressed():
+    photo = photos.astronaut()
+    scenes = Scenes(np.array([scene_hash(photo), scene_hash(photos.coffee())]))
+    buffer = io.BytesIO()
+    Image.fromarray(photo).resize((200, 200)).save(buffer, "jpeg", quality=50)
+    assert scenes.distance(photo) == 0
+    assert scenes.distance((photo * 0.3).astype(np.uint8)) <= SAME_SCENE_BITS
+    assert scenes.distance(decode_rgb8(buffer.getvalue())[0]) <= SAME_SCENE_BITS
+    assert scenes.distance(photos.rocket()) > SAME_SCENE_BITS
+    assert scenes.distance(np.ascontiguousarray(photo[:, ::-1])) > SAME_SCENE_BITS
+
+
+def test_excluded_scenes_are_left_out_of_every_source(tmp_path):
+    for name, photo in {"cup": photos.coffee(), "cat": photos.chelsea()}.items():
+        Image.fromarray(photo).save(tmp_path / f"{name}.png")
+    (tmp_path / "split").mkdir()
+    Image.fromarray(photos.coffee()).resize((300, 200)).save(tmp_path / "split" / "evaluation.jpg")
+    candidates = list_candidates(parse_specs([f"folder={tmp_path}/*.png", "sample"]))
+    seen = scan(candidates, Scenes.from_paths([str(tmp_path / "split")]))
+    rows = {(one.row.source, one.row.name): one.row for one in seen}
+    for place in (("folder", "cup.png"), ("sample", "coffee.png")):
+        assert rows[place].rule == "excluded-scene"
+        assert rows[place].scene_distance <= SAME_SCENE_BITS
+        assert "bits from an excluded picture" in rows[place].reason
+    for place in (("folder", "cat.png"), ("sample", "chelsea.png")):
+        assert rows[place].accepted
+        assert rows[place].scene_distance > SAME_SCENE_BITS
+
+
+def test_an_evaluation_split_without_pictures_excludes_nothing_and_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match="holds no picture"):
+        Scenes.from_paths([str(tmp_path)])
+    with pytest.raises(UsageError, match="there is no folder"):
+        Scenes.from_paths([str(tmp_path / "missing")])
