@@ -14,7 +14,7 @@ import numpy as np
 from dimmagen.core.environment import environment
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import PARTS
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.evaluation.realism import evaluate
 
@@ -37,7 +37,7 @@ def measured(split: str, folder: Path) -> dict[str, dict[str, float]]:
     """Mean of each measure's absolute over the held-out pairs, with gamma matched, for each variant."""
     model = fit_camera(load_pairs(folder, split.split()))
     variants = {"all parts": model, **{f"without {part}": model.switched_off(part) for part in PARTS}}
-    dimmers = {label: Dimmer(variant, label, "") for label, variant in variants.items()}
+    dimmers = {label: ImageDimmer(variant, label, "") for label, variant in variants.items()}
     results = evaluate(dimmers, load_pairs(folder, HELD_OUT), draws=1)
     return {
         label: {

@@ -38,16 +38,16 @@ from dimmagen.core.environment import environment
 from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.inputs import FIXED_LIGHTNESS, lightness
+from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.enhance.network import ARCHITECTURES
-from dimmagen.enhance.session import Session, run_session
 from dimmagen.enhance.state import TrainSettings
+from dimmagen.enhance.training import TrainConfig, run_training
 from dimmagen.evaluation.protocol import Scored, as_json, choose_metrics, score
 from dimmagen.metrics.image import gray, psnr
 
 matplotlib.use("Agg")
 LADDER = (0.2, 0.35, 0.5, 0.65)
-LADDER_PICTURES = 5
+LADDER_IMAGES = 5
 METRICS = ("psnr", "ssim_rgb")
 CALIBRATION_ITERATIONS = 16
 PAPER_ITERATIONS = 5000
@@ -89,7 +89,7 @@ class Work:
     data: Path
     out: Path
     names: tuple[str, ...]
-    base: Session
+    base: TrainConfig
     tuning_share: float
 
     @property
@@ -125,7 +125,7 @@ class Stopwatch:
 
 def main() -> None:
     arguments = parse()
-    base = paper_session(arguments) if arguments.paper else compact_session(arguments)
+    base = paper_config(arguments) if arguments.paper else compact_config(arguments)
     names = tuple(json.loads(SPLITS.read_text())["experiments"]["1"][: arguments.shots])
     work = Work(arguments.data, arguments.out, names, base, 0.4)
     rows = [kind for kind in kinds(arguments.shots) if not arguments.kinds or kind.label in arguments.kinds]
@@ -161,9 +161,9 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compact_session(arguments: argparse.Namespace) -> Session:
+def compact_config(arguments: argparse.Namespace) -> TrainConfig:
     training = TrainSettings(learning_rate=2e-3, clip=1.0, validate_every=10**9, checkpoint_every=50)
-    return Session(
+    return TrainConfig(
         crop=arguments.crop,
         perceptual="none",
         validation_photos=4,
@@ -173,9 +173,9 @@ def compact_session(arguments: argparse.Namespace) -> Session:
     )
 
 
-def paper_session(arguments: argparse.Namespace) -> Session:
+def paper_config(arguments: argparse.Namespace) -> TrainConfig:
     training = TrainSettings(bf16=torch.cuda.is_available())
-    return Session(
+    return TrainConfig(
         model="paper",
         loaders=min(4, os.cpu_count() or 1),
         validation_photos=16,
@@ -212,9 +212,9 @@ def calibrated_iterations(work: Work, minutes: float) -> int:
     if not path.exists():
         folder = work.out / "calibration"
         training = replace(work.base.training, iterations=CALIBRATION_ITERATIONS)
-        session = replace(work.base, shards=str(work.out / "shards" / "camera"), training=training)
+        config = replace(work.base, shards=str(work.out / "shards" / "camera"), training=training)
         watch = Stopwatch()
-        run_session(session, folder, "never", watch)
+        run_training(config, folder, "never", watch)
         seconds = watch.seconds_per_iteration
         shutil.rmtree(folder)
         iterations = max(CALIBRATION_ITERATIONS, round(minutes * 60 / seconds / 10) * 10)
@@ -228,14 +228,14 @@ def one_run(work: Work, kind: Kind, seed: int) -> None:
     if result.exists():
         return
     print(f"{kind.label}, seed {seed} ...", flush=True)
-    session, watch = session_of(work, kind, seed), Stopwatch()
+    config, watch = config_of(work, kind, seed), Stopwatch()
     folder = network_folder(work, kind.label, seed)
-    run_session(session, folder, "if-possible", watch)
+    run_training(config, folder, "if-possible", watch)
     enhancer = Enhancer(load_network(folder, device())[0])
     pairs = load_pairs(work.test)
     scored = list(score(enhancer, pairs, choose_metrics(METRICS, {}, None)))
     ladder = {
-        level: [lightness(enhancer.enhance(pair.dark, level)) for pair in pairs[:LADDER_PICTURES]]
+        level: [mean_lightness(enhancer.enhance(pair.dark, level)) for pair in pairs[:LADDER_IMAGES]]
         for level in LADDER
     }
     write_json(
@@ -244,7 +244,7 @@ def one_run(work: Work, kind: Kind, seed: int) -> None:
             "kind": asdict(kind),
             "seed": seed,
             "seconds_per_iteration": watch.seconds_per_iteration,
-            "iterations": session.training.iterations,
+            "iterations": config.training.iterations,
             "gpu_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0,
             "colour": colour_apart(scored),
             "ladder": [[asked, statistics.mean(achieved)] for asked, achieved in ladder.items()],
@@ -264,7 +264,7 @@ def colour_apart(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-def session_of(work: Work, kind: Kind, seed: int) -> Session:
+def config_of(work: Work, kind: Kind, seed: int) -> TrainConfig:
     base = replace(work.base, seed=seed)
     if kind.profile is not None:
         return replace(base, shards=str(work.out / "shards" / kind.label))

@@ -24,14 +24,14 @@ from dimmagen.dimmers.mdn.network import (
     held_out_likelihood,
     negative_log_likelihood,
 )
-from dimmagen.dimmers.real_pairs import Pair, load_pairs
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from pipelines.build_profiles import recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 Curve = list[tuple[float, float]]  # (seconds of fitting, held-out nats a pixel)
 
 
-def long_schedule(pairs: list[Pair], held: PixelTable, epochs: int, every: int) -> Curve:
+def long_schedule(pairs: list[RealPair], held: PixelTable, epochs: int, every: int) -> Curve:
     """The paper's schedule; masked and dequantised as ours, so that the likelihoods compare."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
@@ -52,7 +52,7 @@ def long_schedule(pairs: list[Pair], held: PixelTable, epochs: int, every: int) 
     return curve
 
 
-def minibatches(pairs: list[Pair], held: PixelTable, seed: int) -> Curve:
+def minibatches(pairs: list[RealPair], held: PixelTable, seed: int) -> Curve:
     """`fit_network`, with its own checks replaced by the held-out pairs."""
     original = fit._hold_out
     fit._hold_out = lambda pairs, seed: (original(pairs, seed)[0], held, "other scenes")
@@ -62,12 +62,12 @@ def minibatches(pairs: list[Pair], held: PixelTable, seed: int) -> Curve:
         fit._hold_out = original
 
 
-def _crop(pair: Pair, generator: torch.Generator, size: int = 200) -> Pair:
+def _crop(pair: RealPair, generator: torch.Generator, size: int = 200) -> RealPair:
     height, width, _ = pair.dark.shape
     top = int(torch.randint(height - size + 1, (), generator=generator))
     left = int(torch.randint(width - size + 1, (), generator=generator))
     part = (slice(top, top + size), slice(left, left + size))
-    return Pair(pair.name, pair.dark[part], pair.light[part], pair.dark_sha256, pair.light_sha256)
+    return RealPair(pair.name, pair.dark[part], pair.light[part], pair.dark_sha256, pair.light_sha256)
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.job import Work
 from benchmarks.processes import run_seconds
 from dimmagen.dimmers.camera.model import CameraModel
-from dimmagen.dimmers.camera.torch_kernel import dim_pictures
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.camera.torch_kernel import dim_images
+from dimmagen.dimmers.dimmer import ImageDimmer
 
 SIDE = 512
-PICTURES = (1, 8, 32)  # in a batch; 32 of 512x512 are 8 megapixels
+IMAGES = (1, 8, 32)  # in a batch; 32 of 512x512 are 8 megapixels
 _BYTES_A_PIXEL = 6
 _COPIED, _CACHED = 2**28, 2**20  # elements
 _JOB_VARIANTS = 64
@@ -49,9 +49,9 @@ def measure(options: Options) -> Iterator[Figure]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and not options.quick:
         return
-    model = Dimmer.from_profile("lol3").model
+    model = ImageDimmer.from_profile("lol3").model
     assert isinstance(model, CameraModel)
-    sizes = PICTURES[:1] if options.quick else PICTURES
+    sizes = IMAGES[:1] if options.quick else IMAGES
     kernels = [partial(_kernel, model, device, count) for count in sizes]
     elements = _CACHED if options.quick else _COPIED
     actions: list[Callable[[], float]] = [
@@ -94,9 +94,9 @@ def _timed(device: torch.device, action: Callable[[], object]) -> float:
 def _batch(model: CameraModel, device: torch.device, count: int) -> Callable[[], torch.Tensor]:
     generator = np.random.default_rng(0)
     lights = torch.from_numpy(generator.integers(0, 256, (count, 3, SIDE, SIDE), dtype=np.uint8)).to(device)
-    dimmer = Dimmer(model, "", "")
+    dimmer = ImageDimmer(model, "", "")
     draws = [dimmer.draw(str(number)) for number in range(count)]
-    return lambda: dim_pictures(model, lights, draws)
+    return lambda: dim_images(model, lights, draws)
 
 
 def _kernel(model: CameraModel, device: torch.device, count: int) -> float:

@@ -16,9 +16,9 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import sources
 from benchmarks.processes import run_seconds, seconds_to_first
 from benchmarks.stages import mean_pair_seconds
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.worker import use_one_thread
-from dimmagen.sources.light_images import LightRef, open_lights
+from dimmagen.sources.light_images import LightImageRef, open_light_images
 
 SECONDS, QUICK_SECONDS = 90, 1
 RUNS = (("ray", 2), ("serial", 1))
@@ -33,7 +33,7 @@ class Work:
         self.options = options
         self.mixhq = folder / "mixhq"
         run_seconds("build-mixhq", "--out", self.mixhq, *_each("--source", sources(options)))
-        self.refs: list[LightRef] = list(open_lights([str(self.mixhq)]).refs())
+        self.refs: list[LightImageRef] = list(open_light_images([str(self.mixhq)]).refs())
         self._made = 0
 
     def words(self, executor: str, workers: int, variants: int, samples_per_shard: int) -> list[object]:
@@ -50,7 +50,7 @@ class Work:
 
 def measure(options: Options) -> Iterator[Figure]:
     use_one_thread()
-    dimmer = Dimmer.from_profile("lol3")
+    dimmer = ImageDimmer.from_profile("lol3")
     with tempfile.TemporaryDirectory() as folder:
         work = Work(Path(folder), options)
         mean_pair_seconds(work.refs[:1], dimmer, work.folder)  # the first call compiles

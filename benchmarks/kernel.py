@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from benchmarks.figures import Figure, Options, alternately, main, seconds
 from benchmarks.mdn_kernel import DRAW, floor_seconds
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 
 MODELS = ("camera", "mdn")
 
@@ -22,7 +22,7 @@ def measure(options: Options) -> Iterator[Figure]:
     torch.set_num_threads(1)
     light = np.ascontiguousarray(data.astronaut())
     pixels = light.shape[0] * light.shape[1]
-    models = [Dimmer.from_profile("lol3", model=model).model for model in MODELS]
+    models = [ImageDimmer.from_profile("lol3", model=model).model for model in MODELS]
     actions = [lambda model=model: seconds(lambda: model.dim(light, DRAW)) for model in models]
     for action in actions:
         action()  # the first call compiles

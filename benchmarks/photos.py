@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.figures import Options
-from dimmagen.sources.light_images import LightRef, load_light, open_lights
+from dimmagen.sources.light_images import LightImageRef, load_light_image, open_light_images
 
 SOURCES = {
     "coco": "sources/coco",
@@ -25,9 +25,9 @@ def sources(options: Options) -> list[str]:
     return found or ["sample"]
 
 
-def lights(options: Options, most: int | None = None) -> list[LightRef]:
+def lights(options: Options, most: int | None = None) -> list[LightImageRef]:
     """Accepted photos, in canonical order."""
-    return list(open_lights(sources(options)).refs())[:most]
+    return list(open_light_images(sources(options)).refs())[:most]
 
 
 def write_tiled(options: Options, folder: Path, megapixels: float, count: int) -> Path:
@@ -38,8 +38,8 @@ def write_tiled(options: Options, folder: Path, megapixels: float, count: int) -
     for number, tile in zip(range(count), _tiles(options), strict=False):
         across, down = -(-width // tile.shape[1]) + 1, -(-height // tile.shape[0])
         shift = (37 * number) % tile.shape[1]  # the same photo again is another file
-        picture = np.tile(tile, (down, across, 1))[:height, shift : shift + width]
-        Image.fromarray(picture).save(folder / f"{number:05d}.jpg", quality=92)
+        image = np.tile(tile, (down, across, 1))[:height, shift : shift + width]
+        Image.fromarray(image).save(folder / f"{number:05d}.jpg", quality=92)
     return folder
 
 
@@ -47,5 +47,5 @@ def _tiles(options: Options) -> Iterator[np.ndarray]:
     references = lights(options, 8)
     number = 0
     while True:
-        yield load_light(references[number % len(references)]).pixels
+        yield load_light_image(references[number % len(references)]).pixels
         number += 1

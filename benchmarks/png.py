@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import lights
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.worker import use_one_thread
 from dimmagen.images import png_deflate
 from dimmagen.images.codec import encode_png
-from dimmagen.sources.light_images import load_light
+from dimmagen.sources.light_images import load_light_image
 
 
 def compressors() -> dict[str, Callable[[np.ndarray], bytes]]:
@@ -54,9 +54,9 @@ def _call(function: Callable, level: int, data: np.ndarray) -> bytes:
 
 def measure(options: Options) -> Iterator[Figure]:
     use_one_thread()
-    dimmer = Dimmer.from_profile("lol3")
+    dimmer = ImageDimmer.from_profile("lol3")
     pictures = [_dark(ref, dimmer) for ref in lights(options, 3 if options.quick else 24)]
-    filtered = [_filtered(picture) for picture in pictures]
+    filtered = [_filtered(image) for image in pictures]
     known = compressors()
     for name, compress in known.items():
         if any(zlib.decompress(compress(data)) != data.tobytes() for data in filtered):
@@ -67,12 +67,12 @@ def measure(options: Options) -> Iterator[Figure]:
     for (name, compress), seconds in zip(known.items(), times, strict=False):
         yield Figure(name, "MB/s", [size / 1e6 / one for one in seconds])
         yield Figure(f"{name}, size left", "ratio", [sum(len(compress(data)) for data in filtered) / size])
-    pixels = sum(picture.size for picture in pictures) / 3
+    pixels = sum(image.size for image in pictures) / 3
     yield Figure("a whole PNG, of 512x512", "ms", [1000 * one / pixels * 512 * 512 for one in times[-1]])
 
 
-def _dark(ref, dimmer: Dimmer) -> np.ndarray:
-    return dimmer.dim(load_light(ref).pixels, dimmer.draw(ref.key))
+def _dark(ref, dimmer: ImageDimmer) -> np.ndarray:
+    return dimmer.dim(load_light_image(ref).pixels, dimmer.draw(ref.key))
 
 
 def _filtered(pixels: np.ndarray) -> np.ndarray:

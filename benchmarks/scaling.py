@@ -17,9 +17,9 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import write_tiled
 from benchmarks.processes import run_seconds
 from benchmarks.stages import mean_pair_seconds
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.worker import use_one_thread
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 
 MEGAPIXELS = (0.25, 0.5, 1, 2, 4, 8, 16, 24)
 PHOTOS = (4, 16, 64, 256)
@@ -46,10 +46,10 @@ def measure(options: Options) -> Iterator[Figure]:
 
 
 def _by_pixels(options: Options, folder: Path) -> Iterator[Figure]:
-    dimmer = Dimmer.from_profile("lol3")
+    dimmer = ImageDimmer.from_profile("lol3")
     for megapixels in _few(options, MEGAPIXELS):
         photos = write_tiled(options, folder / f"by-pixels-{megapixels}", megapixels, 2)
-        refs = list(open_lights([str(photos)]).refs())
+        refs = list(open_light_images([str(photos)]).refs())
         mean_pair_seconds(refs, dimmer, folder)  # the first call compiles
         values = [mean_pair_seconds(refs, dimmer, folder) for _ in range(options.runs(5))]
         yield Figure(_BY_PIXELS, "s", values, megapixels)

@@ -13,19 +13,19 @@ from pathlib import Path
 from benchmarks.figures import Figure, Options, main
 from benchmarks.photos import lights
 from dimmagen.core import hashing, storage
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.worker import use_one_thread
 from dimmagen.images import codec
-from dimmagen.sources.light_images import LightRef, load_light
+from dimmagen.sources.light_images import LightImageRef, load_light_image
 
 STAGES = ("decode", "dim", "encode", "hash", "write")
 SIZES = (0.25, 0.5, 1.0, 2.0)  # megapixels; of each the photo that is nearest
 
 
-def stage_seconds(ref: LightRef, dimmer: Dimmer, place: Path, variant: int = 0) -> dict[str, float]:
+def stage_seconds(ref: LightImageRef, dimmer: ImageDimmer, place: Path, variant: int = 0) -> dict[str, float]:
     """Of one pair, the way it is made; `write` is a file of its own, with its sync."""
     moments = [time.perf_counter()]
-    light = load_light(ref)
+    light = load_light_image(ref)
     moments.append(time.perf_counter())
     dark = dimmer.dim(light.pixels, dimmer.draw(ref.key, variant))
     moments.append(time.perf_counter())
@@ -42,7 +42,7 @@ def stage_seconds(ref: LightRef, dimmer: Dimmer, place: Path, variant: int = 0) 
     return dict(zip(STAGES, steps, strict=True))
 
 
-def mean_pair_seconds(refs: Sequence[LightRef], dimmer: Dimmer, place: Path) -> float:
+def mean_pair_seconds(refs: Sequence[LightImageRef], dimmer: ImageDimmer, place: Path) -> float:
     """Decode, dim and encode of a pair: the mean over some photos."""
     pairs = [stage_seconds(ref, dimmer, place) for ref in refs]
     return sum(pair[stage] for pair in pairs for stage in ("decode", "dim", "encode")) / len(pairs)
@@ -50,7 +50,7 @@ def mean_pair_seconds(refs: Sequence[LightRef], dimmer: Dimmer, place: Path) -> 
 
 def measure(options: Options) -> Iterator[Figure]:
     use_one_thread()
-    dimmer = Dimmer.from_profile("lol3")
+    dimmer = ImageDimmer.from_profile("lol3")
     known = lights(options)
     with tempfile.TemporaryDirectory() as folder:
         stage_seconds(known[0], dimmer, Path(folder))  # the first call compiles
@@ -64,7 +64,7 @@ def measure(options: Options) -> Iterator[Figure]:
                 yield Figure(f"{stage} ({ref.extension}), by megapixels", "ms", values[stage], megapixels)
 
 
-def chosen(refs: Sequence[LightRef]) -> list[LightRef]:
+def chosen(refs: Sequence[LightImageRef]) -> list[LightImageRef]:
     """Of each size the photo that is nearest, each once, from small to large."""
     nearest = {
         min(refs, key=lambda ref, size=size: abs(ref.width * ref.height - size * 1e6)) for size in SIZES

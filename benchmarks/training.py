@@ -15,13 +15,13 @@ from benchmarks.figures import Figure, Options, alternately, main, seconds
 from benchmarks.photos import sources
 from dimmagen.cli import cli
 from dimmagen.enhance.data import Batch, Crops, ShardBatches, open_shards
-from dimmagen.enhance.distributed_context import ALONE
+from dimmagen.enhance.distributed_context import SINGLE_PROCESS
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.loop import optimise
-from dimmagen.enhance.losses import BrighteningLoss
-from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.losses import EnhancementLoss
+from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings, TrainState
-from dimmagen.sources.light_images import load_light, open_lights
+from dimmagen.sources.light_images import load_light_image, open_light_images
 
 CROP, BATCH = 128, 4
 
@@ -47,8 +47,10 @@ def measure(options: Options) -> Iterator[Figure]:
     times = alternately([partial(_milliseconds, step) for step in steps], options.runs(25))
     for name, values in zip(("float32", "bfloat16"), times, strict=True):
         yield Figure(f"a step, {BATCH} crops of {CROP}, {name}", "ms", values)
-    photo = load_light(max(open_lights(["sample"]).refs(), key=lambda ref: ref.width * ref.height)).pixels
-    enhancer = Enhancer(Brightener("compact").eval())
+    photo = load_light_image(
+        max(open_light_images(["sample"]).refs(), key=lambda ref: ref.width * ref.height)
+    ).pixels
+    enhancer = Enhancer(EnhancementNetwork("compact").eval())
     enhancer.enhance(photo, 0.5)
     values = [_milliseconds(lambda: enhancer.enhance(photo, 0.5)) for _ in range(options.runs(9))]
     megapixels = photo.shape[0] * photo.shape[1] / 1e6
@@ -68,11 +70,11 @@ def _reading(batches: list[ShardBatches], a_pass: int, options: Options) -> Iter
 
 def _state(bf16: bool) -> TrainState:
     torch.manual_seed(0)
-    return TrainState(Brightener("compact"), TrainSettings(learning_rate=1e-3, bf16=bf16))
+    return TrainState(EnhancementNetwork("compact"), TrainSettings(learning_rate=1e-3, bf16=bf16))
 
 
 def _step(state: TrainState, batch: Batch) -> None:
-    optimise(state.network, state, BrighteningLoss(), batch, 1e-3, ALONE)
+    optimise(state.network, state, EnhancementLoss(), batch, 1e-3, SINGLE_PROCESS)
 
 
 def _milliseconds(action: Callable[[], object]) -> float:

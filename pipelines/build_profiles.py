@@ -14,7 +14,7 @@ from pathlib import Path
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers.fit import fit_profile
 from dimmagen.dimmers.profile import BUNDLED, save_profile
-from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unfit
+from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE4 = ROOT / "manifests" / "splits" / "table4.json"
@@ -39,7 +39,7 @@ def build(name: str, lol: Path, seed: int = 0) -> None:
     folder, names = recipes()[name]
     pairs = load_pairs(lol / folder, names)
     findings = check_pairs(pairs)
-    refuse_unfit(findings)
+    refuse_unsuitable_pairs(findings)
     result = fit_profile(pairs, seed)
     provenance = {
         **result.provenance,

@@ -8,14 +8,14 @@ import numpy as np
 from skimage import data
 
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.dimmer import Dimmer
-from dimmagen.generate.resume import Resume
-from dimmagen.generate.run import Execution, Progress, make_dataset
-from dimmagen.generate.worker import PairSettings
+from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.resume import ResumeMode
+from dimmagen.generate.run import Execution, GenerateProgress, make_dataset
 from dimmagen.images import codec
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 
-build_dimmer = partial(Dimmer.from_profile, "linear")
+build_dimmer = partial(ImageDimmer.from_profile, "linear")
 
 
 def write_photos(folder: Path, count: int) -> Path:
@@ -41,14 +41,14 @@ def make(
     out: Path,
     *,
     execution: Execution | None = None,
-    resume: Resume = "if-possible",
-    progress: Progress | None = None,
+    resume: ResumeMode = "if-possible",
+    progress: GenerateProgress | None = None,
     **settings,
 ) -> Manifest:
     """Make a data set of the photos with the `linear` profile, by default serially, 3 pairs a shard."""
     settings.setdefault("samples_per_shard", 3)
     return make_dataset(
-        open_lights([str(photos)]),
+        open_light_images([str(photos)]),
         build_dimmer,
         str(out),
         PairSettings(**settings),

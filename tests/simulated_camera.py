@@ -56,5 +56,5 @@ def simulated_light(seed: int = 0, height: int = 240, width: int = 320) -> np.nd
     colour = 1 + 0.15 * (colour - colour.mean((0, 1))) / colour.std((0, 1))
     texture = gaussian_filter(generator.standard_normal((height, width)), 1.0)
     texture[: height // 2] = 0
-    picture = (50 + 155 * shading + 20 * texture)[..., None] * np.clip(colour, 0.7, 1.3)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    image = (50 + 155 * shading + 20 * texture)[..., None] * np.clip(colour, 0.7, 1.3)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

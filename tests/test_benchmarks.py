@@ -8,7 +8,7 @@ import pytest
 from benchmarks import compare, gpu, run, scaling
 from benchmarks.figures import Figure, Options, alternately, line
 from benchmarks.memory import imagined_mixhq
-from dimmagen.sources.light_images import MixHQLights
+from dimmagen.sources.light_images import MixHQLightImages
 from tests.dataset_helpers import write_photos
 
 # A suite of one figure, as a commit would bring it: `VALUE` stands for how slow that commit is.
@@ -136,7 +136,7 @@ def test_a_suite_that_fails_is_an_error_that_names_it(tmp_path):
 
 
 def test_the_imagined_mixhq_is_read_as_a_real_one(tmp_path):
-    assert len(MixHQLights(str(imagined_mixhq(tmp_path / "mixhq", 70)))) == 70
+    assert len(MixHQLightImages(str(imagined_mixhq(tmp_path / "mixhq", 70)))) == 70
 
 
 def test_the_plot_is_drawn_from_the_json(tmp_path):

@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dimmagen.sources import SOURCES, mixhq, parse_specs
-from dimmagen.sources.candidates import Judged
+from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
-from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 
 
@@ -60,17 +60,17 @@ def build_mixhq(
     dimmagen build-mixhq --source coco=unlabeled2017.zip --source clic=clic/ --out mixhq/
     """
     console = Console()
-    candidates = list_candidates(parse_specs(sources))
+    candidates = list_candidate_files(parse_specs(sources))
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
     if not dry_run:
-        finished = mixhq.finished_tally(out, inputs)
+        finished = mixhq.finished_verdict_counts(out, inputs)
         if finished is not None:
             console.print(_verdict_table(finished))
             click.echo(f"{out} is complete: it was made of files of the same names and sizes.")
             return
     with _progress_bar("judging", len(candidates)) as advance:
-        judged = Judged(scan(candidates, scenes, workers, advance))
+        judged = Candidates(scan(candidates, scenes, workers, advance))
     tallies = mixhq.tally(one.row for one in judged)
     console.print(_verdict_table(tallies))
     if dry_run:
@@ -94,7 +94,7 @@ def _progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _verdict_table(tallies: dict[str, mixhq.Tally]) -> Table:
+def _verdict_table(tallies: dict[str, mixhq.VerdictCounts]) -> Table:
     table = Table(title="Verdicts", title_justify="left")
     table.add_column("source")
     for column in ("seen", "accepted", "rejected"):

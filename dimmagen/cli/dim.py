@@ -10,17 +10,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.pluralize import counted
+from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.ranges import Number, Range, Rungs
 from dimmagen.cli.recipe_option import recipe_option
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import portable_name
-from dimmagen.generate.resume import Resume
+from dimmagen.generate.pair import BuildDimmer, PairSettings
+from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, make_dataset, plan_dataset
-from dimmagen.generate.worker import BuildDimmer, PairSettings
-from dimmagen.sources.light_images import LightSet, open_lights
+from dimmagen.sources.light_images import LightImages, open_light_images
 
 
 @click.command()
@@ -101,7 +101,7 @@ def dim(
     device: str,
     threads: int | None,
     address: str | None,
-    resume: Resume,
+    resume: ResumeMode,
     dry_run: bool,
     **settings,
 ) -> None:
@@ -157,7 +157,9 @@ def dimmer_builder(
     """
     if gamma and ladder:
         raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
-    build = partial(Dimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options)
+    build = partial(
+        ImageDimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options
+    )
     build()
     return build
 
@@ -177,10 +179,10 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
 
 def _open_lights(
     console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], workers: int
-) -> LightSet:
+) -> LightImages:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("looking at the photos", total=None)
-        lights = open_lights(
+        lights = open_light_images(
             sources,
             exclude=exclude,
             workers=workers,
@@ -188,11 +190,13 @@ def _open_lights(
             on_file=lambda: bar.advance(task),
         )
     count, chosen = len(lights), "" if sources else " (the default place: no --source was given)"
-    console.print(f"{counted(count, 'photo')} from {lights.origin}{chosen}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{pluralize(count, 'photo')} from {lights.origin}{chosen}", highlight=False, soft_wrap=True
+    )
     return lights
 
 
-def _print_plan(plan: Plan, lights: LightSet, out: str) -> None:
+def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table = Table(title=f"{out} would hold", title_justify="left", show_header=False)
     table.add_row("pairs", str(plan.pairs))
     table.add_row("shards", str(len(plan.shards)))
@@ -209,8 +213,8 @@ def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None
     new = counts.pairs - progress.done_before
     made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all were there already"
     click.echo(
-        f"{out} is complete: {counted(counts.pairs, 'pair')} of {counted(counts.lights, 'photo')} in "
-        f"{counted(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"
+        f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
+        f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"
         f"Next: dimmagen verify {out}\n"
         f"      dimmagen inspect {out} --sheet sheet.png"
     )

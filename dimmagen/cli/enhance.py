@@ -13,9 +13,8 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import MEMORY_GB, Enhancer
-from dimmagen.enhance.inputs import FIXED_LIGHTNESS
-from dimmagen.enhance.inputs import lightness as measured_lightness
-from dimmagen.enhance.session import pick_device
+from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
+from dimmagen.enhance.training import pick_device
 from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
 
@@ -64,7 +63,7 @@ def enhance(
     if match is not None and wanted:
         raise UsageError("--match and --lightness ask for two things", "leave one of them away")
     if match is not None:
-        wanted = (measured_lightness(_read(match)),)
+        wanted = (mean_lightness(_read(match)),)
     wanted = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
     digits = "" if len({f"{level:.2f}" for level in wanted}) < len(wanted) else ".2f"
     targets = _targets(photos, out)
@@ -72,13 +71,13 @@ def enhance(
     enhancer = Enhancer(network, memory)
     for photo, target in targets.items():
         dark = _read(photo)
-        rungs = [(f"dark, {measured_lightness(dark):.2f}", dark)]
+        rungs = [(f"dark, {mean_lightness(dark):.2f}", dark)]
         for level in wanted:
             light = enhancer.enhance(dark, level)
             name = f"{target}.png" if len(wanted) == 1 else f"{target}-{level:{digits}}.png"
             _write(out / name, light)
             if len(wanted) > 1:
-                rungs.append((f"asked {level:.2f}, got {measured_lightness(light):.2f}", light))
+                rungs.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
         if len(wanted) > 1:
             _write(out / f"{target}-ladder.png", image_grid([rungs]))
 
@@ -98,7 +97,7 @@ def _refuse_unreadable(path: Path) -> None:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except codec.PictureError as error:
+    except codec.ImageError as error:
         raise UsageError(f"{path}: {error.reason}", "convert it to an 8-bit RGB picture") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check the path") from None
@@ -119,6 +118,6 @@ def _targets(photos: tuple[Path, ...], out: Path) -> dict[Path, str]:
     return targets
 
 
-def _write(path: Path, picture: np.ndarray) -> None:
-    storage.atomic_write(path, codec.encode_png(picture))
-    click.echo(f"{path} ({picture.shape[1]}x{picture.shape[0]}, lightness {measured_lightness(picture):.2f})")
+def _write(path: Path, image: np.ndarray) -> None:
+    storage.atomic_write(path, codec.encode_png(image))
+    click.echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")

@@ -15,11 +15,11 @@ from dimmagen.cli.ranges import Number
 from dimmagen.cli.recipe_option import recipe_option
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unfit
+from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import MEMORY_GB, Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS
-from dimmagen.enhance.session import pick_device
+from dimmagen.enhance.training import pick_device
 from dimmagen.evaluation.protocol import (
     ALL_METRICS,
     PROTOCOL,
@@ -90,7 +90,7 @@ def evaluate(
             raise UsageError(f"{option} {path} lies among the pairs", "write it elsewhere")
     network, _ = load_network(run, pick_device(device))
     loaded = load_pairs(pairs, split_names(names))
-    refuse_unfit(check_pairs(loaded))
+    refuse_unsuitable_pairs(check_pairs(loaded))
     chosen = _choose(console, metrics, lpips_weights, niqe_model)
     if unfit := unfit_metrics(chosen, loaded):
         if metrics is not None:

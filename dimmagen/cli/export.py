@@ -11,7 +11,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, layout_named
-from dimmagen.export.writing import Progress, export_pairs
+from dimmagen.export.writing import ExportProgress, export_pairs
 
 _MOST_TOLD = 20
 
@@ -62,7 +62,7 @@ def export(
             bar.update(looking, total=photos, visible=photos > 0)
             bar.update(writing, total=pairs, visible=True)
 
-        progress = Progress(begin, lambda: bar.advance(looking), lambda: bar.advance(writing))
+        progress = ExportProgress(begin, lambda: bar.advance(looking), lambda: bar.advance(writing))
         split = export_pairs(
             open_pairs(path),
             layout,

@@ -3,7 +3,7 @@
 import click
 
 from dimmagen.cli.names import split_names
-from dimmagen.cli.train import make_session, run, shared_options
+from dimmagen.cli.train import make_config, run, shared_options
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.network import ARCHITECTURES
 
@@ -22,7 +22,7 @@ def finetune(start_from, pairs, names, out, resume, learning_rate, **options) ->
     """
     model = load_network(start_from)[0].model
     rate = learning_rate or ARCHITECTURES[model].finetuning_rate
-    session = make_session(
+    config = make_config(
         options, rate, pairs=pairs, names=split_names(names), start_from=start_from, model=model
     )
-    run(session, out, resume)
+    run(config, out, resume)

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class PairProgress:
-    """A bar with shards, pairs, pairs/s and the time left (a `dimmagen.generate.run.Progress`)."""
+    """A bar with shards, pairs, pairs/s and the time left (a `dimmagen.generate.run.GenerateProgress`)."""
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(

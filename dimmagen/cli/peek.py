@@ -29,14 +29,14 @@ def peek(out: str, key: str, width: int | None) -> None:
     """
     pairs = open_pairs(out)
     row = _find(pairs, key)
-    dark, light = pairs.pictures(row)
+    dark, light = pairs.images(row)
     bright, gain = with_gain(dark, light)
     console = Console()
     width = width or max(10, min(60, (console.width - 4) // 3))
-    pictures = Table.grid(padding=(0, 2))
-    pictures.add_row("light", "dark", f"dark x {gain:.1f}")
-    pictures.add_row(*(picture_text(pixels, width) for pixels in (light, dark, bright)))
-    console.print(pictures)
+    images = Table.grid(padding=(0, 2))
+    images.add_row("light", "dark", f"dark x {gain:.1f}")
+    images.add_row(*(image_text(pixels, width) for pixels in (light, dark, bright)))
+    console.print(images)
     record = Table(show_header=False, box=None)
     for name, value in row.items():
         record.add_row(name.replace("_", " "), str(value))
@@ -56,7 +56,7 @@ def _find(pairs: PairSet, key: str) -> dict:
     return pairs.row(found[0])
 
 
-def picture_text(pixels: np.ndarray, width: int) -> Text:
+def image_text(pixels: np.ndarray, width: int) -> Text:
     """A picture as characters: each shows two pixels, one above the other.
 
     Args:

@@ -17,12 +17,12 @@ from dimmagen.cli.dim import dim, dimmer_builder
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.ranges import Number
 from dimmagen.core.errors import UsageError
-from dimmagen.generate.estimate.calibration import choose, probe
-from dimmagen.generate.estimate.estimate import Forecast, Interval
-from dimmagen.generate.estimate.load_balancing import MOST_IDLE
-from dimmagen.generate.estimate.sample import survey
+from dimmagen.generate.estimate.calibration import calibrate, choose
+from dimmagen.generate.estimate.estimate import Interval, RunEstimate
+from dimmagen.generate.estimate.load_balancing import MAX_IDLE
+from dimmagen.generate.estimate.sample import sample_light_images
+from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Executor, check_settings
-from dimmagen.generate.worker import PairSettings
 
 # What `dim` and a plan both ask for; the options are those of `dim` itself.
 _SHARED = {
@@ -99,15 +99,15 @@ def plan(
     )
     processors = len(os.sched_getaffinity(0))
     with _bar("looking at the photos") as (begin, advance):
-        refs, photos = survey(sources, exclude, processors, pair_settings.seed, begin, advance)
+        refs, photos = sample_light_images(sources, exclude, processors, pair_settings.seed, begin, advance)
     chosen = choose(refs, pair_settings.variants, probed, pair_settings.seed)
     with _bar("making pairs to measure") as (begin, advance):
         begin(len(chosen))
-        measured = probe(chosen, build_dimmer, pair_settings, advance)
+        measured = calibrate(chosen, build_dimmer, pair_settings, advance)
     if pairs is not None:
         photos = photos.scaled_to(-(-pairs // pair_settings.variants))
     workers = 1 if executor == "serial" else workers or processors
-    forecast = Forecast(photos, pair_settings, executor, workers, measured)
+    forecast = RunEstimate(photos, pair_settings, executor, workers, measured)
     cost = forecast.cost(price_per_core_hour, price_per_gb_month)
     if json_file:
         figures = forecast.to_dict() | {"cost": {name: asdict(value) for name, value in cost.items()}}
@@ -134,7 +134,7 @@ def _bar(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[], None]]
         yield lambda total: bar.update(task, total=total), lambda: bar.advance(task)
 
 
-def _print(forecast: Forecast, cost: dict[str, Interval]) -> None:
+def _print(forecast: RunEstimate, cost: dict[str, Interval]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for row in _rows(forecast, cost):
         table.add_row(*row)
@@ -143,13 +143,13 @@ def _print(forecast: Forecast, cost: dict[str, Interval]) -> None:
     if advice := _advice(forecast):
         console.print(advice, soft_wrap=True)
     console.print(
-        f"A forecast from {len(forecast.probe.pairs)} pairs made on one core of this machine, with the range "
-        "that 9 of 10 such probes give; nothing was written.",
+        f"A forecast from {len(forecast.calibration.pairs)} pairs made on one core of this machine, with the "
+        "range that 9 of 10 such probes give; nothing was written.",
         soft_wrap=True,
     )
 
 
-def _rows(forecast: Forecast, cost: dict[str, Interval]) -> Iterator[tuple[str, str, str]]:
+def _rows(forecast: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[str, str, str]]:
     photos, schedule, workers = forecast.photos, forecast.schedule, forecast.workers
     smallest, largest = forecast.shard_samples
     each = f"{smallest}" if smallest == largest else f"{smallest} or {largest}"
@@ -170,24 +170,24 @@ def _rows(forecast: Forecast, cost: dict[str, Interval]) -> Iterator[tuple[str, 
         duration(forecast.making_seconds),
         f"on {workers:,} cores" if workers > 1 else "on one core",
     )
-    at_once = forecast.variants_a_job
+    at_once = forecast.variants_per_job
     together = f"{at_once} variants of a shard's photos; " if at_once > 1 else "a shard; "
     yield "a job", duration(forecast.job_seconds), f"{together}what a kill costs a worker at most"
     idle = f"{schedule.idle_workers:,} of {workers:,} workers idle in the last: {schedule.idle_share:.1%}"
     yield "rounds", f"{schedule.rounds:,}", idle
-    memory = f"{size(forecast.worker_bytes * workers)} in all, {forecast.bytes_a_pixel:.0f} bytes a pixel"
+    memory = f"{size(forecast.worker_bytes * workers)} in all, {forecast.bytes_per_pixel:.0f} bytes a pixel"
     yield "memory of a worker", size(forecast.worker_bytes), memory
-    yield "written a second", size(forecast.written_a_second), "what disk or network must take"
+    yield "written a second", size(forecast.bytes_per_second), "what disk or network must take"
     requests = (f"{count:,} {name}" for name, count in forecast.requests.items())
     yield "on an object store", "", ", ".join(requests)
     for name, price in cost.items():
         yield f"cost: {name.replace('_', ' ')}", money(price), "at the prices given"
 
 
-def _advice(forecast: Forecast) -> str:
+def _advice(forecast: RunEstimate) -> str:
     schedule = forecast.schedule
-    if schedule.idle_share < MOST_IDLE:
+    if schedule.idle_share < MAX_IDLE:
         return ""
     if better := forecast.better_samples_per_shard:
-        return f"--samples-per-shard {better} leaves less than {MOST_IDLE:.0%} idle."
+        return f"--samples-per-shard {better} leaves less than {MAX_IDLE:.0%} idle."
     return f"There is too little to do for {forecast.workers} workers: give fewer."

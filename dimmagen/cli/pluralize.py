@@ -1,6 +1,6 @@
 """Numbers with their nouns."""
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """`1 pair`, `2 pairs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

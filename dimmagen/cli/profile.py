@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dimmagen.cli.lazy import LazyGroup
-from dimmagen.dimmers.profile import known_profiles, open_profile, place_for, save_profile
+from dimmagen.dimmers.profile import new_profile_folder, open_profile, profile_names, save_profile
 
 _COMMANDS = {
     "list": ("dimmagen.cli.profile:list_profiles", "Name the profiles that are at hand."),
@@ -27,7 +27,7 @@ def profile() -> None:
 def list_profiles() -> None:
     """Name the profiles that are at hand: bundled ones, your own, and formulas that need no pairs."""
     table = Table("profile", "models (default first)", "made from", "fingerprint")
-    for name in known_profiles():
+    for name in profile_names():
         found = open_profile(name)
         models = [found.default_model, *(kind for kind in found.models if kind != found.default_model)]
         table.add_row(name, ", ".join(models), _origin(found.provenance), found.fingerprint[:12])
@@ -64,7 +64,7 @@ def import_profile(folder: str, out: str) -> None:
     """
     from dimmagen.dimmers.mdn.published import read_published
 
-    place = place_for(out)
+    place = new_profile_folder(out)
     models, hashes = read_published(folder)
     provenance = {"made": "imported from a published dimmer", "files": hashes, "licence": "as published"}
     saved = save_profile(place, models, "mdn", provenance)

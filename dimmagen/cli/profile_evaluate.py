@@ -12,11 +12,11 @@ from rich.table import Table
 from dimmagen.cli.names import split_names
 from dimmagen.core.errors import UsageError
 from dimmagen.core.storage import atomic_write
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile, open_profile
-from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unfit
+from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
 from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitted_on
-from dimmagen.evaluation.realism_summary import ALL_MEASURES, Summary, as_json, best_dimmers, summarise
+from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
 
 _TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matched to each real mean"}
 _WIDTH_OF_FILES = 200  # columns, where the output is no terminal
@@ -71,7 +71,7 @@ def profile_evaluate(
     dimmers = {label: dimmer for label, (_, dimmer) in opened.items()}
     pairs = load_pairs(pairs_path, split_names(names))
     findings = check_pairs(pairs)
-    refuse_unfit(findings)
+    refuse_unsuitable_pairs(findings)
     for finding in findings:
         click.echo(f"Note: {finding}", err=True)
     seen = {label: pairs_fitted_on(profile, pairs) for label, (profile, _) in opened.items()}
@@ -117,19 +117,19 @@ def profile_evaluate(
             console.print(f"Wrote {written}")
 
 
-def _open(spec: str) -> tuple[Profile, Dimmer]:
+def _open(spec: str) -> tuple[Profile, ImageDimmer]:
     """The profile and dimmer of NAME, NAME:MODEL or NAME:MODEL:COMPAT."""
     if Path(spec).is_dir():
-        return open_profile(spec), Dimmer.from_profile(spec)
+        return open_profile(spec), ImageDimmer.from_profile(spec)
     name, *rest = spec.split(":")
     if len(rest) > 2 or "" in (name, *rest):
         raise UsageError(f"{spec!r} is not NAME, NAME:MODEL or NAME:MODEL:COMPAT", "write lol3 or lol3:mdn")
     model = rest[0] if rest else None
     compat = rest[1] if len(rest) > 1 else "default"
-    return open_profile(name), Dimmer.from_profile(name, model=model, compat=compat)
+    return open_profile(name), ImageDimmer.from_profile(name, model=model, compat=compat)
 
 
-def _table(summary: Summary, mode: Mode, dimmers: list[str]) -> Table:
+def _table(summary: RealismSummary, mode: Mode, dimmers: list[str]) -> Table:
     labels = [*dimmers, *(label for label in summary if label not in dimmers)]
     table = Table(title=_TITLES[mode], title_justify="left", caption_justify="left")
     table.caption = (

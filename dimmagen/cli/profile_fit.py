@@ -10,8 +10,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from dimmagen.cli.names import split_names
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.fit import KINDS, fit_profile, is_fit_of
-from dimmagen.dimmers.profile import open_profile, place_for, save_profile
-from dimmagen.dimmers.real_pairs import Pair, check_pairs, load_pairs, refuse_unfit, split_held_out
+from dimmagen.dimmers.profile import new_profile_folder, open_profile, save_profile
+from dimmagen.dimmers.real_pairs import (
+    RealPair,
+    check_pairs,
+    load_pairs,
+    refuse_unsuitable_pairs,
+    split_held_out,
+)
 
 
 @click.command("fit")
@@ -39,7 +45,7 @@ def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int
     dimmagen profile fit --pairs my-phone/ --out my-phone
     dimmagen dim --profile my-phone --source photos/ --shards out/
     """
-    place = place_for(out, may_exist=True)
+    place = new_profile_folder(out, may_exist=True)
     found = load_pairs(pairs, split_names(names))
     found, _ = split_held_out(found, split_names(hold_out) or ())
     if place.exists():
@@ -47,7 +53,7 @@ def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int
         click.echo(f"{place} is there already, fitted to these {len(found)} pairs.")
         return
     findings = check_pairs(found)
-    refuse_unfit(findings)
+    refuse_unsuitable_pairs(findings)
     for finding in findings:
         click.echo(f"Note: {finding}", err=True)
     console = Console(stderr=True)
@@ -67,7 +73,7 @@ def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int
     click.echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
 
 
-def _refuse_other(place: Path, pairs: Sequence[Pair], seed: int, model: str) -> None:
+def _refuse_other(place: Path, pairs: Sequence[RealPair], seed: int, model: str) -> None:
     advice = "choose another --out, or remove it first"
     if not (place / "profile.json").is_file():
         raise UsageError(f"{place} exists already, and is no profile", advice)

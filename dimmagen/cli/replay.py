@@ -9,7 +9,7 @@ from dimmagen.core.environment import environment
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.manifest import Manifest, Run, changes
 from dimmagen.dataset.reader import PairSet, open_pairs
-from dimmagen.generate.from_manifest import recorded_dimmer
+from dimmagen.generate.from_manifest import dimmer_from_manifest
 from dimmagen.generate.replay import Replay, originals, replay_pair
 
 
@@ -38,7 +38,7 @@ def replay(key: str, out: str, sources: tuple[str, ...], profile: str | None) ->
 
 def replayer(pairs: PairSet, sources: Sequence[str], profile: str | None) -> Callable[[dict], Replay]:
     """Replays pairs of a data set by their rows; what is wrong with source or profile is told now."""
-    dimmer = recorded_dimmer(pairs.manifest.settings, profile)()
+    dimmer = dimmer_from_manifest(pairs.manifest.settings, profile)()
     original_of = originals(pairs, sources)
     return lambda row: replay_pair(pairs, row, dimmer, original_of)
 

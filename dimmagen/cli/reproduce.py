@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.pluralize import counted
+from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.replay import class_note
 from dimmagen.cli.replay_options import profile_option
 from dimmagen.core import storage
@@ -16,9 +16,9 @@ from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.from_manifest import recorded_dimmer, recorded_settings
+from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.run import Execution, Executor, make_dataset, plan_dataset
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 
 _MOST_TOLD = 10
 
@@ -53,10 +53,10 @@ def reproduce(
             f"{manifest_path} is of a subset or a merge: it is made of data sets, not of photos",
             "make its origins again (its settings name them), then run its command on those",
         )
-    build_dimmer = recorded_dimmer(manifest.settings, profile)
-    settings = recorded_settings(manifest.settings)
+    build_dimmer = dimmer_from_manifest(manifest.settings, profile)
+    settings = settings_from_manifest(manifest.settings)
     workers = workers or len(os.sched_getaffinity(0))
-    lights = open_lights(sources, exclude=exclude, workers=workers)
+    lights = open_light_images(sources, exclude=exclude, workers=workers)
     planned = plan_dataset(lights, build_dimmer, settings).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
@@ -72,8 +72,8 @@ def reproduce(
     if names:
         raise DimmagenError(_told(manifest, names, manifest_path, out))
     click.echo(
-        f"{out} is identical to {manifest_path}: {counted(made.counts.pairs, 'pair')} in "
-        f"{counted(len(made.shards), 'shard')}."
+        f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
+        f"{pluralize(len(made.shards), 'shard')}."
     )
 
 

@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import pair_tables
-from dimmagen.dataset.statistics import Summary, bars, short
+from dimmagen.dataset.statistics import DatasetSummary, bars, short
 
 
 @click.command()
@@ -16,7 +16,7 @@ from dimmagen.dataset.statistics import Summary, bars, short
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def stats(out: str, as_json: bool) -> None:
     """Count the pairs of the data set in OUT, and show how draws, lightness and sizes are spread."""
-    manifest, summary = Manifest.load(out), Summary()
+    manifest, summary = Manifest.load(out), DatasetSummary()
     for _ in summary.adding(pair_tables(out, manifest)):
         pass
     numbers = summary.result(manifest)

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from dimmagen.cli.pluralize import counted
+from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.ranges import Range
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest
@@ -78,7 +78,7 @@ def _with_bar(make: Callable[..., Manifest]) -> Manifest:
 def _tell(manifest: Manifest, out: str, of: str) -> None:
     counts = manifest.counts
     click.echo(
-        f"{out} is complete: {counts.pairs}{of} pairs, {counted(counts.lights, 'photo')}, "
-        f"{counted(counts.shards, 'shard')}.\n"
+        f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
+        f"{pluralize(counts.shards, 'shard')}.\n"
         f"Next: dimmagen verify {Path(out) if '://' not in out else out}"
     )

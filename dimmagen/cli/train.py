@@ -13,11 +13,11 @@ from dimmagen.cli.ranges import Number
 from dimmagen.cli.recipe_option import recipe_option
 from dimmagen.cli.training_progress import TrainingProgress
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, Resume, RunFolder
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.network import ARCHITECTURES
-from dimmagen.enhance.session import CACHE_GB, VALIDATION_PHOTOS, Session, run_session
 from dimmagen.enhance.state import TrainSettings
+from dimmagen.enhance.training import CACHE_GB, VALIDATION_PHOTOS, TrainConfig, run_training
 
 # Options that train and finetune share, in the order of their help.
 _SHARED = [
@@ -129,28 +129,30 @@ def train(shards, pairs, names, model, out, resume, learning_rate, workers, addr
     if shards is not None and options["hold_out"]:
         raise UsageError("--hold-out names real pairs, and there are none", "give --validation-photos")
     rate = learning_rate or ARCHITECTURES[model].learning_rate
-    session = make_session(options, rate, shards=shards, pairs=pairs, names=split_names(names), model=model)
-    run(session, out, resume, workers, address)
+    config = make_config(options, rate, shards=shards, pairs=pairs, names=split_names(names), model=model)
+    run(config, out, resume, workers, address)
 
 
-def make_session(options: dict, learning_rate: float, **given) -> Session:
-    """A session of the shared options: those of the loop apart from the others."""
+def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
+    """A config of the shared options: those of the loop apart from the others."""
     given["hold_out"] = split_names(options.pop("hold_out")) or ()
     fields = TrainSettings.__dataclass_fields__
     loop = TrainSettings(**{name: options.pop(name) for name in list(options) if name in fields})
-    return Session(**options, **given, training=replace(loop, learning_rate=learning_rate))
+    return TrainConfig(**options, **given, training=replace(loop, learning_rate=learning_rate))
 
 
-def run(session: Session, out: Path, resume: Resume, workers: int = 1, address: str | None = None) -> None:
+def run(
+    config: TrainConfig, out: Path, resume: ResumeMode, workers: int = 1, address: str | None = None
+) -> None:
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(f"{workers} workers train; {out / LOG} tells how they go on", highlight=False)
-        run_distributed(session, out, resume, workers, address, console.print)
+        run_distributed(config, out, resume, workers, address, console.print)
     else:
         with TrainingProgress(console) as progress:
-            run_session(session, out, resume, progress)
+            run_training(config, out, resume, progress)
     outcome = RunFolder(out).header(CHECKPOINT)
-    early = " (stopped early)" if outcome["iteration"] < session.training.iterations else ""
+    early = " (stopped early)" if outcome["iteration"] < config.training.iterations else ""
     click.echo(
         f"{out} is trained: {outcome['iteration']} iterations{early}, best PSNR "
         f"{outcome['best_psnr']:.2f} dB at iteration {outcome['best_iteration']}, in {out / BEST}.\n"

@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from dimmagen.cli.pluralize import counted
+from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.replay_options import profile_option, source_option
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.verify import verify_dataset
@@ -59,8 +59,8 @@ def verify(out: str, percent: float | None, sources: tuple[str, ...], profile: s
         "run its `dimmagen dim` command again: damaged shards are made anew, or copy the set again",
     )
     click.echo(
-        f"{out} is sound: {counted(counts.pairs, 'pair')} in {counted(counts.shards, 'shard')}; every hash, "
-        f"sidecar and picture fits the manifest.\nRoot hash {result.manifest.root_hash}"
+        f"{out} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; every "
+        f"hash, sidecar and picture fits the manifest.\nRoot hash {result.manifest.root_hash}"
     )
     if percent is not None:
         _reproduce(console, out, percent, sources, profile)

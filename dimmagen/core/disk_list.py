@@ -10,7 +10,7 @@ import numpy as np
 _READ_AHEAD = 2048  # records
 
 
-class Spool:
+class DiskList:
     """Byte strings in the order in which they were added, read back by number.
 
     They lie in unnamed temporary files, which are gone with the process however it ends; no memory is kept
@@ -26,7 +26,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._data = _File()
-        self._ends = Numbers()
+        self._ends = DiskIntegers()
 
     def append(self, record: bytes) -> None:
         self._data.write(record)
@@ -55,7 +55,7 @@ class Spool:
             start = ends[-1]
 
 
-class Numbers:
+class DiskIntegers:
     """Whole numbers below 2**64 on disk, in the order in which they were added; sliced into uint64 arrays."""
 
     def __init__(self) -> None:

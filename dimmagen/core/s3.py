@@ -1,4 +1,4 @@
-"""S3 as :mod:`dimmagen.core.storage` needs it: when a request is repeated, what an error means, uploads cut off.
+"""S3 as :mod:`dimmagen.core.storage` needs it: retries, what an error means, uploads that were cut off.
 
 Requests go through s3fs. They are repeated by botocore: in its standard mode, with exponential backoff and
 jitter, after 500, 502, 503, 504, throttling, and connections that fail or time out. It does not see the body

@@ -2,8 +2,8 @@
 
 A local file is written under a temporary name in its own folder, flushed to the disk and renamed; elsewhere
 it is made locally and sent as one upload. Nothing is published when the writer fails. What S3 needs beyond
-fsspec is in :mod:`dimmagen.core.s3`; there, every function below raises UnavailableError when the last try of a
-request has failed, and RefusedError where credentials, rights or the bucket are missing.
+fsspec is in :mod:`dimmagen.core.s3`; there, every function below raises UnavailableError when the last try of
+a request has failed, and RefusedError where credentials, rights or the bucket are missing.
 """
 
 import errno

@@ -29,8 +29,8 @@ from dimmagen.images import codec
 
 __all__ = ["PairDataset", "pair_loader"]
 
-Pair = dict[str, Any]
-Transform = Callable[[Pair], Any]
+PairSample = dict[str, Any]
+Transform = Callable[[PairSample], Any]
 
 _RECORD = (
     "key",
@@ -78,10 +78,10 @@ class PairDataset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         row = self.pairs.row(index)
-        return _finish(row, *self.pairs.pictures(row), self.crop, self.transform)
+        return _finish(row, *self.pairs.images(row), self.crop, self.transform)
 
     def row(self, index: int) -> dict:
-        """All that is recorded of one pair (see `dimmagen.dataset.schema.PAIR_SCHEMA`); no picture is read."""
+        """All that is recorded of one pair (see :data:`PAIR_SCHEMA`); no image is read."""
         return self.pairs.row(index)
 
 
@@ -171,7 +171,7 @@ class _PairStream(IterableDataset):
             yield self._decode(sample)
 
     def _decode(self, sample: Mapping) -> Any:
-        dark, light = (_picture(sample, side) for side in ("dark", "light"))
+        dark, light = (_image(sample, side) for side in ("dark", "light"))
         return _finish(json.loads(sample["json"]), dark, light, self.crop, self.transform)
 
 
@@ -191,7 +191,7 @@ def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
         )
 
 
-def _picture(sample: Mapping, side: str) -> np.ndarray:
+def _image(sample: Mapping, side: str) -> np.ndarray:
     data = next(value for field, value in sample.items() if field.startswith(f"{side}."))
     return codec.decode_rgb8(data)[0]
 

@@ -18,7 +18,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.sources.light_images import LightRef
+from dimmagen.sources.light_images import LightImageRef
 
 SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
@@ -202,7 +202,7 @@ def _canonical(value: Any) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class LightCensus:
+class LightImageCensus:
     """What a data set says of its light pictures as a whole.
 
     Attributes:
@@ -218,7 +218,7 @@ class LightCensus:
     sha256: str
 
 
-def census(refs: Iterable[LightRef]) -> LightCensus:
+def census(refs: Iterable[LightImageRef]) -> LightImageCensus:
     """Count the light pictures of a set, and hash what they are, in one pass."""
     digest = hashlib.sha256()
     by_source, extensions = Counter[str](), set[str]()
@@ -227,10 +227,10 @@ def census(refs: Iterable[LightRef]) -> LightCensus:
         by_source[ref.source] += 1
         extensions.add(ref.extension)
     photos = dict(sorted(by_source.items()))
-    return LightCensus(by_source.total(), photos, sorted(extensions), digest.hexdigest())
+    return LightImageCensus(by_source.total(), photos, sorted(extensions), digest.hexdigest())
 
 
-_IDENTIFYING = [field.name for field in fields(LightRef) if field.name != "locator"]
+_IDENTIFYING = [field.name for field in fields(LightImageRef) if field.name != "locator"]
 
 
 def root_hash(entries: Iterable[FileEntry]) -> str:

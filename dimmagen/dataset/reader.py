@@ -58,7 +58,7 @@ class PairSet:
         """
         return self._checked(row, side, self._range(row, row[f"{side}_offset"], row[f"{side}_size"]))
 
-    def pictures(self, row: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    def images(self, row: Mapping) -> tuple[np.ndarray, np.ndarray]:
         """(dark, light) of one pair, uint8 (H, W, 3) RGB, by one range read for both.
 
         Raises:

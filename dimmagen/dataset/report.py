@@ -15,7 +15,7 @@ from PIL import Image
 
 from dimmagen.dataset.reader import PairSet
 
-PICTURE_WIDTH = 420
+IMAGE_WIDTH = 420
 _BINS = 24
 _SHOWN = (
     "key",
@@ -56,8 +56,8 @@ def report_page(pairs: PairSet, chosen: Sequence[dict]) -> str:
 
 def _view(pairs: PairSet, row: dict) -> dict:
     """What the page's script knows of one pair."""
-    dark, light = pairs.pictures(row)
-    step = math.ceil(dark.shape[1] / PICTURE_WIDTH)
+    dark, light = pairs.images(row)
+    step = math.ceil(dark.shape[1] / IMAGE_WIDTH)
     return {
         **{name: row[name] for name in _SHOWN},
         "size": f"{row['width']}x{row['height']}",

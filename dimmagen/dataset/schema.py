@@ -51,7 +51,7 @@ PAIR_SCHEMA = pa.schema(
 `*_pixel_sha256` of the decoded RGB pixels, so that another encoder is told from another picture.
 """
 
-STAGES = {
+PIPELINE_STAGES = {
     "source bytes": ("source_sha256",),
     "decoded pixels": ("width", "height", "lightness_before", "light_pixel_sha256"),
     "draws": ("gamma", "tau", "exposure", "noise_seed"),
@@ -63,7 +63,7 @@ STAGES = {
 
 def first_difference(made: Mapping, recorded: Mapping) -> tuple[str, str] | None:
     """The first stage in which two rows of one pair differ, and its first column that does."""
-    for stage, columns in STAGES.items():
+    for stage, columns in PIPELINE_STAGES.items():
         for column in columns:
             if made[column] != recorded[column]:
                 return stage, column

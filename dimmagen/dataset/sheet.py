@@ -39,6 +39,6 @@ def _ranked(table: pa.Table, variants: int) -> Iterator[tuple[bool, bytes, int]]
 def pair_views(pairs: PairSet, rows: Sequence[dict]) -> Iterator[PairView]:
     """The rows of a data set's pairs as rows of a sheet."""
     for row in rows:
-        dark, light = pairs.pictures(row)
+        dark, light = pairs.images(row)
         lightness = f"lightness {row['lightness_before']:.3f} to {row['lightness_after']:.3f}"
         yield PairView(light, dark, f"{row['key']}    gamma {row['gamma']:.2f}    {lightness}")

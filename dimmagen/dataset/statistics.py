@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from dimmagen.core.disk_list import Spool
+from dimmagen.core.disk_list import DiskList
 from dimmagen.dataset.manifest import Manifest
 
 NUMBERS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after", "width", "height")
@@ -14,12 +14,12 @@ PERCENTS = (0, 5, 50, 95, 100)
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
-class Summary:
+class DatasetSummary:
     """Counts and quantiles of a data set that is read part by part; the numbers wait on disk."""
 
     def __init__(self) -> None:
         self._counts = {column: Counter[str]() for column in ("source", "profile", "model", "variant")}
-        self._numbers = {name: Spool() for name in NUMBERS}
+        self._numbers = {name: DiskList() for name in NUMBERS}
 
     def adding(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Take in the tables that pass through, with the columns of :data:`PAIR_SCHEMA` at least."""
@@ -43,7 +43,7 @@ class Summary:
         }
 
 
-def _spread(spool: Spool, count: int) -> dict[str, list]:
+def _spread(spool: DiskList, count: int) -> dict[str, list]:
     values, start = np.empty(count), 0
     for part in map(np.frombuffer, spool):
         values[start : start + len(part)] = part

@@ -26,7 +26,7 @@ class Draw:
         return asdict(self)
 
 
-class DarkModel(Protocol):
+class DimmerModel(Protocol):
     """What one kind of dimmer must offer; `profiles/` holds the kinds (camera, mdn, deterministic, ...)."""
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from dimmagen.core import keyed_random
-from dimmagen.dimmers.base import DarkModel, Draw
+from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.noise import normals
 
 BAND = 1 << 18  # pixels at a time, so that a picture of any size needs little memory
@@ -168,7 +168,7 @@ _LINEAR = _linear_levels()
 MODELS: dict[str, type] = {"linear": LinearModel, "gamma": GammaModel, "lid": LidModel}
 
 
-def closed_form(kind: str) -> DarkModel:
+def closed_form(kind: str) -> DimmerModel:
     """The closed-form dimmer of that kind: `linear`, `gamma` or `lid`."""
     return MODELS[kind]()
 

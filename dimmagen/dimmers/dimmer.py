@@ -1,7 +1,7 @@
-"""Dimmer: light picture -> dark picture, and a record of every draw.
+"""ImageDimmer: light image -> dark image, and a record of every draw.
 
-A :class:`Dimmer` is a profile's dark model plus settings (gamma range, temperature). It is pure: the dark
-picture depends on the model, the light pixels and the :class:`Draw` only, and the draw depends on
+An :class:`ImageDimmer` is a profile's dimmer model plus settings (gamma range, temperature). It is pure: the
+dark image depends on the model, the light pixels and the :class:`Draw` only, and the draw depends on
 (seed, key, variant) only.
 """
 
@@ -13,16 +13,16 @@ import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.base import DarkModel, Draw
+from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.profile import open_profile
 
-__all__ = ["DarkModel", "Dimmer", "Draw"]
+__all__ = ["DimmerModel", "Draw", "ImageDimmer"]
 
 _SMALLEST_GAMMA, _LARGEST = 1e-6, 1e6  # beyond them a picture is black, or as light as it was
 
 
-class Dimmer:
+class ImageDimmer:
     """Dims light pictures as one camera would.
 
     Args:
@@ -42,7 +42,7 @@ class Dimmer:
 
     def __init__(
         self,
-        model: DarkModel,
+        model: DimmerModel,
         name: str,
         fingerprint: str,
         gamma_range: tuple[float, float] | None = None,

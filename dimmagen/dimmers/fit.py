@@ -12,7 +12,7 @@ from dimmagen.dimmers.mdn.illumination import fit_illumination
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
 from dimmagen.dimmers.profile import ModelFiles, Profile
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 
 KINDS = ("camera", "mdn", "deterministic")
 
@@ -36,7 +36,7 @@ class FittedProfile:
 
 
 def fit_profile(
-    pairs: Sequence[Pair],
+    pairs: Sequence[RealPair],
     seed: int = 0,
     progress: Callable[[str, float], None] = lambda stage, done: None,
 ) -> FittedProfile:
@@ -71,7 +71,7 @@ def fit_profile(
     )
 
 
-def is_fit_of(profile: Profile, pairs: Sequence[Pair], seed: int, model: str) -> bool:
+def is_fit_of(profile: Profile, pairs: Sequence[RealPair], seed: int, model: str) -> bool:
     """Whether a profile was fitted to just these pairs, with this seed and this default model."""
     origin = _input(pairs, seed)
     return profile.default_model == model and all(
@@ -79,7 +79,7 @@ def is_fit_of(profile: Profile, pairs: Sequence[Pair], seed: int, model: str) ->
     )
 
 
-def _input(pairs: Sequence[Pair], seed: int) -> dict:
+def _input(pairs: Sequence[RealPair], seed: int) -> dict:
     """What a fit depends on, as a profile's provenance tells it."""
     hashes = [
         {"name": pair.name, "dark_sha256": pair.dark_sha256, "light_sha256": pair.light_sha256}
@@ -88,7 +88,7 @@ def _input(pairs: Sequence[Pair], seed: int) -> dict:
     return {"pairs": hashes, "seed": seed}
 
 
-def mdn_models(pairs: Sequence[Pair], network: MixtureDensityNetwork) -> list[ModelFiles]:
+def mdn_models(pairs: Sequence[RealPair], network: MixtureDensityNetwork) -> list[ModelFiles]:
     """What a profile holds of the kinds `mdn` and `deterministic`."""
     statistics = fit_illumination(pairs)
     files = MdnFiles(

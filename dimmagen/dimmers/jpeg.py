@@ -24,8 +24,8 @@ def jpeg_quality(data: bytes) -> int:
 
     Cameras have tables of their own; the answer is the quality whose table sums to the same.
     """
-    with Image.open(io.BytesIO(data)) as picture:
-        tables = getattr(picture, "quantization", None)
+    with Image.open(io.BytesIO(data)) as image:
+        tables = getattr(image, "quantization", None)
     if not tables:
         return 0
     scale = 100 * sum(tables[0]) / _LUMA_STEPS_AT_50  # percent of the standard's table

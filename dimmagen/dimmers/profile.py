@@ -21,12 +21,12 @@ from safetensors.numpy import load_file, save_file
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers import closed_form
-from dimmagen.dimmers.base import DarkModel
+from dimmagen.dimmers.base import DimmerModel
 
 SCHEMA = 1
 BUNDLED = Path(__file__).parent / "bundled"
 COMPATS = ("default", "reference")
-# How a kind of dark model is read from a profile's folder: `load(folder, settings) -> DarkModel`.
+# How a kind of dark model is read from a profile's folder: `load(folder, settings) -> DimmerModel`.
 LOADERS = {
     "camera": "dimmagen.dimmers.camera.model:load",
     "mdn": "dimmagen.dimmers.mdn.model:load",
@@ -65,7 +65,7 @@ class Profile:
     models: dict[str, dict]
     provenance: dict = field(default_factory=dict)
 
-    def model(self, kind: str | None = None, compat: str = "default") -> DarkModel:
+    def model(self, kind: str | None = None, compat: str = "default") -> DimmerModel:
         """The dark model of that kind; in `reference` compat the authors' MDN transform.
 
         Raises:
@@ -87,7 +87,7 @@ class Profile:
         return getattr(importlib.import_module(module), function)(self.folder, settings)
 
 
-def own_profiles() -> Path:
+def user_profiles_folder() -> Path:
     """The folder of the user's named profiles: DIMMAGEN_PROFILES, else in XDG's data folder."""
     if folder := os.environ.get("DIMMAGEN_PROFILES"):
         return Path(folder)
@@ -95,10 +95,12 @@ def own_profiles() -> Path:
     return Path(data) / "dimmagen" / "profiles"
 
 
-def known_profiles() -> list[str]:
+def profile_names() -> list[str]:
     """Names that :func:`open_profile` knows: bundled, the user's own, and the closed-form ones."""
     places = [
-        place.parent.name for root in (BUNDLED, own_profiles()) for place in root.glob("*/profile.json")
+        place.parent.name
+        for root in (BUNDLED, user_profiles_folder())
+        for place in root.glob("*/profile.json")
     ]
     named = {name for name in places if _is_name(name)}  # not one that is being saved just now
     return [*sorted(named), *closed_form.MODELS]
@@ -108,7 +110,7 @@ def open_profile(name_or_path: str | Path) -> Profile:
     """Find a profile and check it.
 
     Args:
-        name_or_path: a name of :func:`known_profiles`, or a folder with a `profile.json`.
+        name_or_path: a name of :func:`profile_names`, or a folder with a `profile.json`.
 
     Raises:
         UsageError: there is no such profile; the message lists the known names.
@@ -118,13 +120,13 @@ def open_profile(name_or_path: str | Path) -> Profile:
     if text in closed_form.MODELS:
         models = {text: {"files": {}, "settings": closed_form.parameters(text)}}
         return Profile(text, None, fingerprint_of(text, models), text, models, {"made": "closed form"})
-    for folder in (BUNDLED / text, own_profiles() / text):
+    for folder in (BUNDLED / text, user_profiles_folder() / text):
         if _is_name(text) and os.path.isfile(folder / "profile.json"):  # False for a name of any length
             return _read(folder, text)
     path = Path(name_or_path)
     if os.path.isdir(path):
         return _read(path, path.resolve().name)
-    known = ", ".join(known_profiles())
+    known = ", ".join(profile_names())
     raise UsageError(f"there is no profile {text}", f"known are {known}; or give a profile's folder")
 
 
@@ -139,7 +141,7 @@ def portable_name(name_or_path: str) -> str:
     return str(Path(name_or_path).resolve()) if named_by_path else name_or_path
 
 
-def place_for(name_or_path: str | Path, *, may_exist: bool = False) -> Path:
+def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> Path:
     """Where a new profile goes: a name to the user's own profiles, a path as it is.
 
     Raises:
@@ -148,7 +150,7 @@ def place_for(name_or_path: str | Path, *, may_exist: bool = False) -> Path:
     text = str(name_or_path)
     if _is_name(text) and (text in closed_form.MODELS or (BUNDLED / text).is_dir()):
         raise UsageError(f"{text} is the name of a profile that ships with dimmagen", "choose another name")
-    folder = own_profiles() / text if _is_name(text) else Path(text)
+    folder = user_profiles_folder() / text if _is_name(text) else Path(text)
     if folder.exists() and not may_exist:
         raise UsageError(f"{folder} exists already", "choose another name, or remove it first")
     return folder

@@ -17,7 +17,7 @@ from skimage.registration import phase_cross_correlation
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.jpeg import jpeg_quality
-from dimmagen.images.codec import PICTURE_EXTENSIONS, PictureError, decode_rgb8
+from dimmagen.images.codec import IMAGE_EXTENSIONS, ImageError, decode_rgb8
 
 SHIFT_TOLERANCE = 0.5  # pixels; LOL's own pairs lie within 0.9, all but a few within 0.3
 MIN_SIDE_TO_ALIGN = 128  # pixels; below that a crop holds too little structure to tell a shift from noise
@@ -26,7 +26,7 @@ BLACK_SHARE = 0.5  # of the dark picture at exact black
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pair:
+class RealPair:
     """One scene, dark and light.
 
     Attributes:
@@ -45,7 +45,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PairProblem:
     """Something wrong with one pair. A fatal one cannot be fitted; the others are told and recorded."""
 
     name: str
@@ -57,7 +57,7 @@ class Finding:
         return f"pair {self.name} {self.detail}"
 
 
-def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Pair]:
+def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[RealPair]:
     """Read pairs.
 
     Args:
@@ -81,7 +81,7 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Pai
     return [_read_pair(name, dark, light) for name, (dark, light) in files.items()]
 
 
-def split_held_out(pairs: Sequence[Pair], names: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[list[RealPair], list[RealPair]]:
     """Pairs to work with, and those that are held out.
 
     Args:
@@ -101,7 +101,7 @@ def split_held_out(pairs: Sequence[Pair], names: Sequence[str]) -> tuple[list[Pa
     return kept, [pair for pair in pairs if pair.name in names]
 
 
-def check_pairs(pairs: Sequence[Pair]) -> list[Finding]:
+def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
     """Find pairs that do not fit together, and name them.
 
     Fatal are differing sizes, identical pictures and swapped ones (the dark picture is the brighter one).
@@ -111,7 +111,7 @@ def check_pairs(pairs: Sequence[Pair]) -> list[Finding]:
     return [finding for pair in pairs for finding in _check(pair)]
 
 
-def refuse_unfit(findings: Sequence[Finding]) -> None:
+def refuse_unsuitable_pairs(findings: Sequence[PairProblem]) -> None:
     """Raise a UsageError that names every pair with a fatal finding, if there is one."""
     fatal = [str(finding) for finding in findings if finding.fatal]
     if fatal:
@@ -137,38 +137,38 @@ def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, fl
     return float(shift[0]), float(shift[1]), float(error)
 
 
-def _structure(picture: np.ndarray) -> np.ndarray:
-    gray = np.sqrt(picture.astype(np.float32).mean(axis=2))
+def _structure(image: np.ndarray) -> np.ndarray:
+    gray = np.sqrt(image.astype(np.float32).mean(axis=2))
     band = gaussian_filter(gray, 1.5) - gaussian_filter(gray, 8)
     local_contrast = np.sqrt(gaussian_filter(band * band, 16)) + 0.02 * band.std() + 1e-6
     window = np.outer(np.hanning(band.shape[0]), np.hanning(band.shape[1]))
     return band / local_contrast * window
 
 
-def _check(pair: Pair) -> list[Finding]:
+def _check(pair: RealPair) -> list[PairProblem]:
     dark, light = pair.dark, pair.light
     if dark.shape != light.shape:
         sizes = f"{dark.shape[1]}x{dark.shape[0]}, light {light.shape[1]}x{light.shape[0]}"
-        return [Finding(pair.name, "size", f"differs in size: dark {sizes}", fatal=True)]
+        return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}", fatal=True)]
     if np.array_equal(dark, light):
-        return [Finding(pair.name, "identical", "is twice the same picture", fatal=True)]
+        return [PairProblem(pair.name, "identical", "is twice the same picture", fatal=True)]
     if dark.mean() >= light.mean():
         means = f"mean {dark.mean():.0f}, light {light.mean():.0f}"
-        return [Finding(pair.name, "swapped", f"seems swapped: dark has {means}", fatal=True)]
+        return [PairProblem(pair.name, "swapped", f"seems swapped: dark has {means}", fatal=True)]
 
     findings = []
     if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:
         rows, columns, error = shift_between(dark, light)
         if error > 0.9:
             text = "has no structure in common: two scenes, or nothing in the picture"
-            findings.append(Finding(pair.name, "unrelated", text, fatal=False))
+            findings.append(PairProblem(pair.name, "unrelated", text, fatal=False))
         elif max(abs(rows), abs(columns)) > SHIFT_TOLERANCE:
             text = f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance {SHIFT_TOLERANCE})"
-            findings.append(Finding(pair.name, "shifted", text, fatal=False))
+            findings.append(PairProblem(pair.name, "shifted", text, fatal=False))
     white, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
     if white > SATURATED_SHARE or black > BLACK_SHARE:
         text = f"is saturated: {white:.0%} of the light picture white, {black:.0%} of the dark one black"
-        findings.append(Finding(pair.name, "saturated", text, fatal=False))
+        findings.append(PairProblem(pair.name, "saturated", text, fatal=False))
     return findings
 
 
@@ -179,14 +179,14 @@ def _files_of_folder(folder: Path) -> dict[str, tuple[Path, Path]]:
             break
     else:
         raise UsageError(f"{folder} holds no pairs", "give a folder with low/ and high/, or a CSV")
-    lights, darks = _pictures(high), _pictures(low)
+    lights, darks = _images(high), _images(low)
     alone = sorted(lights.keys() ^ darks.keys(), key=_natural)
     if alone:
         raise UsageError(
             f"{root} has pictures without a partner: {_some(alone)}", "low/ and high/ must match"
         )
     if not lights:
-        raise UsageError(f"{root} holds no pictures", f"known are {', '.join(PICTURE_EXTENSIONS)}")
+        raise UsageError(f"{root} holds no pictures", f"known are {', '.join(IMAGE_EXTENSIONS)}")
     return {name: (darks[name], lights[name]) for name in sorted(lights, key=_natural)}
 
 
@@ -203,9 +203,9 @@ def _files_of_csv(path: Path) -> dict[str, tuple[Path, Path]]:
         if len(row) != 2:
             raise UsageError(f"{path} line {number} has {len(row)} columns", "give two, dark and light")
         dark, light = (path.parent / cell.strip() for cell in row)
-        for picture in (dark, light):
-            if not picture.is_file():
-                raise UsageError(f"{path} line {number}: there is no file {picture}", "mend the path")
+        for image in (dark, light):
+            if not image.is_file():
+                raise UsageError(f"{path} line {number}: there is no file {image}", "mend the path")
         if light.stem in files:
             raise UsageError(f"{path} line {number}: a second pair named {light.stem}", "give each a name")
         files[light.stem] = (dark, light)
@@ -214,8 +214,8 @@ def _files_of_csv(path: Path) -> dict[str, tuple[Path, Path]]:
     return files
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_EXTENSIONS}
+def _images(folder: Path) -> dict[str, Path]:
+    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_EXTENSIONS}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -228,9 +228,9 @@ def _some(names: Sequence[str] | dict, most: int = 12) -> str:
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
-def _read_pair(name: str, dark: Path, light: Path) -> Pair:
+def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
     dark_data, light_data = dark.read_bytes(), light.read_bytes()
-    return Pair(
+    return RealPair(
         name,
         _decode(dark_data, dark),
         _decode(light_data, light),
@@ -243,5 +243,5 @@ def _read_pair(name: str, dark: Path, light: Path) -> Pair:
 def _decode(data: bytes, path: Path) -> np.ndarray:
     try:
         return decode_rgb8(data)[0]
-    except PictureError as error:
+    except ImageError as error:
         raise DimmagenError(f"{path} cannot be read as a photo: {error.reason}", "replace it") from None

@@ -17,7 +17,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.dimmers import dimmer
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.model import CameraModel
-from dimmagen.dimmers.camera.torch_kernel import dim_pictures
+from dimmagen.dimmers.camera.torch_kernel import dim_images
 
 
 class Dimmer(nn.Module):
@@ -35,14 +35,14 @@ class Dimmer(nn.Module):
         >>> dark = dimmer(light, draws)  # the pixels that `dimmagen dim --seed 0` makes of these keys
     """
 
-    def __init__(self, offline: dimmer.Dimmer) -> None:
+    def __init__(self, offline: dimmer.ImageDimmer) -> None:
         super().__init__()
         self.offline = offline
 
     @classmethod
     def from_profile(cls, name_or_path: str | Path, **options: Any) -> Self:
-        """The dimmer of a profile; options and errors as :meth:`dimmagen.dimmers.dimmer.Dimmer.from_profile`."""
-        return cls(dimmer.Dimmer.from_profile(name_or_path, **options))
+        """The dimmer of a profile; options and errors as :meth:`.ImageDimmer.from_profile`."""
+        return cls(dimmer.ImageDimmer.from_profile(name_or_path, **options))
 
     def draws(self, keys: Sequence[str], variant: int = 0, seed: int = 0) -> list[Draw]:
         """The draws of named pictures: those of their pairs in a data set (`light_key` there)."""
@@ -78,7 +78,7 @@ class Dimmer(nn.Module):
         """uint8 (B, 3, H, W) -> uint8 (B, 3, H, W), where they lie."""
         model = self.offline.model
         if isinstance(model, CameraModel) and not model.compression:
-            return dim_pictures(model, lights, draws)
+            return dim_images(model, lights, draws)
         pixels = lights.permute(0, 2, 3, 1).cpu().numpy()
         dark = [self.offline.dim(light, draw) for light, draw in zip(pixels, draws, strict=True)]
         return torch.from_numpy(np.stack(dark)).permute(0, 3, 1, 2).to(lights.device)

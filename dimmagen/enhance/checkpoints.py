@@ -21,13 +21,13 @@ from torch import Tensor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.network import EnhancementNetwork
 
 SCHEMA = "dimmagen-brightener-1"
 RUN_SCHEMA = "dimmagen-run-1"
 COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of the log
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
-Resume = Literal["if-possible", "always", "never"]
+ResumeMode = Literal["if-possible", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def begin(self, settings: Mapping[str, Any], resume: Resume) -> None:
+    def begin(self, settings: Mapping[str, Any], resume: ResumeMode) -> None:
         """Claim the folder for a run of these settings, or go on with the one that is there.
 
         A run that ended before its first iteration is none: a mended command may follow it.
@@ -157,7 +157,9 @@ def load_tensors(path: Path) -> Saved:
     return Saved(tensors, header)
 
 
-def load_network(place: str | Path, device: torch.device | str = "cpu") -> tuple[Brightener, dict[str, Any]]:
+def load_network(
+    place: str | Path, device: torch.device | str = "cpu"
+) -> tuple[EnhancementNetwork, dict[str, Any]]:
     """The best network of a run, and what its file says of it.
 
     Args:
@@ -175,12 +177,12 @@ def load_network(place: str | Path, device: torch.device | str = "cpu") -> tuple
     if not path.is_file():
         raise UsageError(f"there is no trained network at {path}", "give the --out of a dimmagen train")
     saved = load_tensors(path)
-    network = Brightener(saved.header.get("model", ""))
+    network = EnhancementNetwork(saved.header.get("model", ""))
     restore(network, saved.tensors, path)
     return network.to(device).eval(), saved.header
 
 
-def restore(network: Brightener, tensors: dict[str, Tensor], path: Path) -> None:
+def restore(network: EnhancementNetwork, tensors: dict[str, Tensor], path: Path) -> None:
     """Put saved weights into a network.
 
     Raises:

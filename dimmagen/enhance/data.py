@@ -24,8 +24,8 @@ from dimmagen.core.parquet import read_rows
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import read_member
 from dimmagen.dataset.schema import PAIR_SCHEMA
-from dimmagen.dimmers.real_pairs import Pair
-from dimmagen.enhance.inputs import condition, lightness, network_input
+from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.enhance.inputs import condition, mean_lightness, network_input
 from dimmagen.images import codec
 
 SHUFFLE_BUFFER = 64  # samples, as files: at a megabyte each this stays small; shards are shuffled as well
@@ -89,7 +89,9 @@ def make_batch(examples: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Batch:
         inputs=torch.from_numpy(np.stack([network_input(dark) for _, dark, _ in examples])),
         target=torch.from_numpy(np.stack([light.transpose(2, 0, 1) for _, _, light in examples])).float()
         / 255,
-        condition=torch.tensor([condition(lightness(dark), lightness(light)) for _, dark, light in examples]),
+        condition=torch.tensor(
+            [condition(mean_lightness(dark), mean_lightness(light)) for _, dark, light in examples]
+        ),
     )
 
 
@@ -105,11 +107,11 @@ class Batches(Protocol):
 class RealPairs:
     """Batches of random crops of real pairs, all held in memory; a pass is a shuffle of all pairs."""
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[RealPair]
     crops: Crops
     batch: int
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
     def __post_init__(self) -> None:
         for pair in self.pairs:
@@ -117,7 +119,7 @@ class RealPairs:
 
     def open(self, start: int) -> Iterator[Batch]:
         for number in itertools.count(start):
-            first = (number * self.ranks + self.rank) * self.batch
+            first = (number * self.world_size + self.rank) * self.batch
             yield make_batch([self._example(place) for place in range(first, first + self.batch)])
 
     def _example(self, place: int) -> tuple[str, np.ndarray, np.ndarray]:
@@ -130,7 +132,7 @@ class RealPairs:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class TrainingShard:
     """A shard as a reader meets it: where it lies, how many pairs it holds, which are for training."""
 
     url: str
@@ -149,19 +151,19 @@ class ShardBatches:
         crops, batch: what a batch is made of.
         loaders: processes that read and decode; 0 reads in this process.
         cache_bytes: of decoded pictures that all loaders of a rank keep together.
-        rank, ranks: of several machines or GPUs that train together.
+        rank, world_size: of several machines or GPUs that train together.
     """
 
-    shards: Sequence[Shard]
+    shards: Sequence[TrainingShard]
     crops: Crops
     batch: int
     loaders: int = 0
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
     cache_bytes: int = 0
 
     def __post_init__(self) -> None:
-        readers = max(1, self.loaders) * self.ranks
+        readers = max(1, self.loaders) * self.world_size
         if len(self.shards) < readers:
             raise UsageError(
                 f"{len(self.shards)} shards with pairs for training are too few for {readers} readers",
@@ -195,7 +197,7 @@ class _Stream(IterableDataset):
             loader = (info.id + self.start) % loaders  # whose turn it was when batch `start` was due
         source = self.source
         delivered = (self.start - loader + loaders - 1) // loaders
-        shards = source.shards[source.rank * loaders + loader :: source.ranks * loaders]
+        shards = source.shards[source.rank * loaders + loader :: source.world_size * loaders]
         examples = self._examples(shards, delivered * source.batch)
         try:
             while True:
@@ -203,15 +205,17 @@ class _Stream(IterableDataset):
         except DimmagenError as error:  # sent as a batch: a traceback from another process helps nobody
             yield error
 
-    def _examples(self, shards: Sequence[Shard], skip: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    def _examples(
+        self, shards: Sequence[TrainingShard], skip: int
+    ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Crops of the shards' pairs, pass after pass, without the first `skip` of them."""
         crops = self.source.crops
-        pictures = _Decoded(self.source.cache_bytes // max(1, self.source.loaders))
+        images = _Decoded(self.source.cache_bytes // max(1, self.source.loaders))
         first_pass, skip = divmod(skip, sum(len(shard.training_keys) for shard in shards))
         for seen in itertools.count(first_pass):
             for sample in itertools.islice(_one_pass(shards, crops.seed, seen), skip, None):
                 key = sample["__key__"]
-                dark, light = pictures.of(sample)
+                dark, light = images.of(sample)
                 yield key, *crops.cut(key, seen, dark, light)
             skip = 0
 
@@ -233,14 +237,14 @@ class _Decoded:
         if key in self._pairs:
             return self._pairs[key]
         pair = _decode(sample, "dark"), _decode(sample, "light")
-        size = sum(picture.nbytes for picture in pair)
+        size = sum(image.nbytes for image in pair)
         if size <= self._room:
             self._room -= size
             self._pairs[key] = pair
         return pair
 
 
-def _one_pass(shards: Sequence[Shard], seed: int, seen: int) -> Iterator[dict]:
+def _one_pass(shards: Sequence[TrainingShard], seed: int, seen: int) -> Iterator[dict]:
     """All training samples of the shards once, as files, in an order drawn for (seed, pass)."""
     order = sorted(
         shards, key=lambda shard: keyed_random.rank(seed, shard.url.rsplit("/", 1)[-1], f"pass {seen}")
@@ -250,7 +254,7 @@ def _one_pass(shards: Sequence[Shard], seed: int, seen: int) -> Iterator[dict]:
     return iter(shuffle(bufsize=SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, rng=draws)(samples))
 
 
-def _samples(shard: Shard) -> Iterator[dict]:
+def _samples(shard: TrainingShard) -> Iterator[dict]:
     """The training samples of one shard in its order; a shard that was cut short is told, not believed."""
     advice = "check the data set with dimmagen verify"
     count = 0
@@ -273,7 +277,7 @@ def _decode(sample: dict, side: str) -> np.ndarray:
         if name.startswith(f"{side}."):
             try:
                 return codec.decode_rgb8(data)[0]
-            except codec.PictureError as error:
+            except codec.ImageError as error:
                 raise DimmagenError(
                     f"{sample['__key__']}.{name} of {sample['__url__']}: {error.reason}",
                     "check the data set with dimmagen verify",
@@ -291,8 +295,8 @@ class OpenShards:
         too_small: how many pairs are left out because they are smaller than the crop.
     """
 
-    shards: list[Shard]
-    validation: list[Pair]
+    shards: list[TrainingShard]
+    validation: list[RealPair]
     too_small: int
 
 
@@ -326,13 +330,13 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
         validation_photos, photos, key=lambda key: keyed_random.rank(0, key, "validation")
     )
     held_out, trained_on = set(order), photos - set(order)
-    shards: list[Shard] = []
+    shards: list[TrainingShard] = []
     kept_back: list[tuple[int, str, dict]] = []
     for entry, table in zip(manifest.shards, tables, strict=True):
         kept_back += [(row["variant"], entry.name, row) for row in table if row["light_key"] in held_out]
         keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
         if keys:
-            shards.append(Shard(storage.join(path, entry.name), len(table), keys))
+            shards.append(TrainingShard(storage.join(path, entry.name), len(table), keys))
     first: dict[str, tuple[str, dict]] = {}  # of each photo kept back: the lowest variant that there is
     for _, name, row in sorted(kept_back, key=lambda one: one[0]):
         first.setdefault(row["light_key"], (name, row))
@@ -340,13 +344,13 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     return OpenShards(shards, validation, len(rows) - len(fitting))
 
 
-def _read_pair(path: str, tar: str, row: dict) -> Pair:
+def _read_pair(path: str, tar: str, row: dict) -> RealPair:
     files = (read_member(path, tar, row[f"{side}_offset"], row[f"{side}_size"]) for side in ("dark", "light"))
     dark, light = (codec.decode_rgb8(data)[0] for data in files)
-    return cut_middle(Pair(row["key"], dark, light, row["dark_sha256"], row["light_sha256"]))
+    return cut_middle(RealPair(row["key"], dark, light, row["dark_sha256"], row["light_sha256"]))
 
 
-def cut_middle(pair: Pair) -> Pair:
+def cut_middle(pair: RealPair) -> RealPair:
     """The middle of a pair, at most 512x512: validation is to take a small part of the time."""
     height, width, _ = pair.dark.shape
     top, left = max(0, height - VALIDATION_SIDE) // 2, max(0, width - VALIDATION_SIDE) // 2

@@ -11,21 +11,21 @@ import torch
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.executors.ray_cluster import connected_ray
-from dimmagen.enhance.checkpoints import Resume
-from dimmagen.enhance.distributed_context import Ranks
-from dimmagen.enhance.session import Session, run_session
+from dimmagen.core.executors.ray_cluster import connect_ray
+from dimmagen.enhance.checkpoints import ResumeMode
+from dimmagen.enhance.distributed_context import DistributedContext
+from dimmagen.enhance.training import TrainConfig, run_training
 
 
 def run_distributed(
-    session: Session,
+    config: TrainConfig,
     out: Path,
-    resume: Resume,
+    resume: ResumeMode,
     workers: int,
     address: str | None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Train as :func:`run_session` does, in `workers` processes with a GPU each where this machine has one.
+    """Train as :func:`run_training` does, in `workers` processes with a GPU each where this machine has one.
 
     A run goes on with the same losses only with the same number of workers.
 
@@ -36,11 +36,11 @@ def run_distributed(
 
     Raises:
         UsageError: this machine has too few GPUs.
-        UsageError, DimmagenError: as run_session, in any worker.
+        UsageError, DimmagenError: as run_training, in any worker.
     """
-    use_gpu = _wants_gpu(session)
+    use_gpu = _wants_gpu(config)
     # The controller of Ray Train takes a processor of its own.
-    with connected_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
+    with connect_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
         if missing := _missing(workers, use_gpu):
             if address is None:
                 raise UsageError(f"{workers} workers {missing}", "give fewer --workers, or --device cpu")
@@ -50,7 +50,7 @@ def run_distributed(
 
         trainer = TorchTrainer(
             _work,
-            train_loop_config={"session": _absolute(session), "out": out.absolute(), "resume": resume},
+            train_loop_config={"config": _absolute(config), "out": out.absolute(), "resume": resume},
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
             run_config=RunConfig(name="dimmagen", storage_path=scratch),
         )
@@ -83,20 +83,20 @@ def _work(config: dict[str, Any]) -> None:
         def iteration(self, values: dict[str, float]) -> None: ...
 
     context = train.get_context()
-    ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    run_session(config["session"], config["out"], config["resume"], Silent(), ranks)
+    ranks = DistributedContext(context.get_world_rank(), context.get_world_size())
+    run_training(config["config"], config["out"], config["resume"], Silent(), ranks)
 
 
-def _wants_gpu(session: Session) -> bool:
-    return session.device.startswith("cuda") or (session.device == "auto" and torch.cuda.is_available())
+def _wants_gpu(config: TrainConfig) -> bool:
+    return config.device.startswith("cuda") or (config.device == "auto" and torch.cuda.is_available())
 
 
-def _absolute(session: Session) -> Session:
+def _absolute(config: TrainConfig) -> TrainConfig:
     """Local places from the root: workers have another working directory."""
     names = ("shards", "pairs", "validate", "start_from", "lpips_weights")
-    places = {name: value for name in names if (value := getattr(session, name)) is not None}
+    places = {name: value for name in names if (value := getattr(config, name)) is not None}
     return replace(
-        session,
+        config,
         **{name: os.path.abspath(value) for name, value in places.items() if storage.is_local(value)},
     )
 

@@ -12,7 +12,7 @@ from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
+class DistributedContext:
     """This process among those that train together.
 
     Attributes:
@@ -58,4 +58,4 @@ class Ranks:
         return values
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = DistributedContext()

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.inputs import condition, equalisation, lightness, network_input
-from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_input
+from dimmagen.enhance.network import EnhancementNetwork
 
 BLEND = 32  # pixels over which one tile fades into the next
 MEMORY_GB = 2.0
@@ -40,7 +40,7 @@ class Enhancer:
         >>> light = Enhancer(network).enhance(dark, lightness=0.5)   # doctest: +SKIP
     """
 
-    def __init__(self, network: Brightener, memory_gb: float = MEMORY_GB) -> None:
+    def __init__(self, network: EnhancementNetwork, memory_gb: float = MEMORY_GB) -> None:
         self.network = network
         shape = network.architecture
         side = math.isqrt(int(memory_gb * 1e9 / shape.bytes_per_pixel)) // shape.multiple * shape.multiple
@@ -64,7 +64,7 @@ class Enhancer:
             uint8 (H, W, 3), RGB.
         """
         height, width, _ = dark.shape
-        level = torch.tensor([condition(lightness(dark), wanted)], device=self._device)
+        level = torch.tensor([condition(mean_lightness(dark), wanted)], device=self._device)
         tables = equalisation(dark)
         rows, columns = self._spans(height), self._spans(width)
         if len(rows) == len(columns) == 1:

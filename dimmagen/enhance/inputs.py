@@ -51,9 +51,9 @@ def network_input(dark: np.ndarray, tables: np.ndarray | None = None) -> np.ndar
     return np.concatenate([planes, equalised.astype(np.float32) / 255, reflectance, illumination])
 
 
-def lightness(picture: np.ndarray) -> float:
+def mean_lightness(image: np.ndarray) -> float:
     """Mean illumination: the mean of all pixels and channels of a uint8 (H, W, 3) picture, in [0, 1]."""
-    return float(picture.mean(dtype=np.float64) / 255)
+    return float(image.mean(dtype=np.float64) / 255)
 
 
 def condition(dark_lightness: float, wanted_lightness: float) -> int:

@@ -8,20 +8,20 @@ import torch
 from torch import nn
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.checkpoints import RunFolder
 from dimmagen.enhance.data import Batch, Batches
-from dimmagen.enhance.distributed_context import ALONE, Ranks
+from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.inputs import lightness
+from dimmagen.enhance.inputs import mean_lightness
 from dimmagen.enhance.log import Log
-from dimmagen.enhance.losses import BrighteningLoss
-from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.losses import EnhancementLoss
+from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.metrics.image import psnr
 
 
-class Progress(Protocol):
+class TrainProgress(Protocol):
     """Told how training goes on."""
 
     def note(self, text: str) -> None: ...
@@ -32,15 +32,15 @@ class Progress(Protocol):
 
 
 def train(
-    network: Brightener,
+    network: EnhancementNetwork,
     batches: Batches,
-    validation: Sequence[Pair],
-    loss: BrighteningLoss,
+    validation: Sequence[RealPair],
+    loss: EnhancementLoss,
     settings: TrainSettings,
     run: RunFolder,
-    progress: Progress,
+    progress: TrainProgress,
     *,
-    ranks: Ranks = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
     tensorboard: bool = False,
 ) -> TrainState:
     """Train a network until the iterations or the patience end; go on where the run's checkpoint is.
@@ -52,7 +52,7 @@ def train(
         loss: on the same device.
         run: begun with these settings.
         progress: told of each iteration.
-        ranks: this process among those that train together.
+        context: this process among those that train together.
 
     Returns:
         The state at the end; the best network is in the run's folder.
@@ -67,28 +67,28 @@ def train(
     device = next(network.parameters()).device
     state = TrainState(network, settings)
     state.restore(run)
-    forward = ranks.wrap(network)
+    forward = context.wrap(network)
     stream = batches.open(state.iteration)
     progress.begin(state.iteration, settings.iterations)
-    with Log(run, state.iteration, tensorboard) if ranks.first else _NoLog() as log:
+    with Log(run, state.iteration, tensorboard) if context.first else _NoLog() as log:
         while state.iteration < settings.iterations and not state.out_of_patience:
             batch = next(stream).to(device)
             learning_rate = settings.learning_rate_at(state.iteration)
-            values = optimise(forward, state, loss, batch, learning_rate, ranks)
+            values = optimise(forward, state, loss, batch, learning_rate, context)
             state.iteration += 1
             state.update_average()
             ends = state.iteration == settings.iterations
             if ends or state.iteration % settings.validate_every == 0:
-                values["psnr"] = validate(state.candidate, validation) if ranks.first else 0.0
-                values["psnr"] = ranks.agree(values["psnr"])
+                values["psnr"] = validate(state.candidate, validation) if context.first else 0.0
+                values["psnr"] = context.agree(values["psnr"])
                 if state.best_psnr is None or values["psnr"] > state.best_psnr:
                     state.best_psnr, state.best_iteration = values["psnr"], state.iteration
-                    if ranks.first:
+                    if context.first:
                         state.save_best(run)
             log.row({"iteration": state.iteration, "learning_rate": learning_rate, **values})
             progress.iteration(values)
             ends = ends or state.out_of_patience
-            if ranks.first and (ends or state.iteration % settings.checkpoint_every == 0):
+            if context.first and (ends or state.iteration % settings.checkpoint_every == 0):
                 state.save(run)
     return state
 
@@ -96,10 +96,10 @@ def train(
 def optimise(
     forward: nn.Module,
     state: TrainState,
-    loss: BrighteningLoss,
+    loss: EnhancementLoss,
     batch: Batch,
     learning_rate: float,
-    ranks: Ranks,
+    context: DistributedContext,
 ) -> dict[str, float]:
     """One step of Adam on one batch; returns the loss and its parts."""
     settings = state.settings
@@ -110,7 +110,7 @@ def optimise(
     value.backward()
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip or math.inf)
     if not (torch.isfinite(value) and torch.isfinite(norm)):
-        raise _diverged(value.item(), norm.item(), state.iteration, batch.keys, ranks)
+        raise _diverged(value.item(), norm.item(), state.iteration, batch.keys, context)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     state.optimizer.step()
@@ -118,10 +118,10 @@ def optimise(
 
 
 def _diverged(
-    loss: float, gradient: float, iteration: int, keys: Sequence[str], ranks: Ranks
+    loss: float, gradient: float, iteration: int, keys: Sequence[str], context: DistributedContext
 ) -> DimmagenError:
     """Names the batch to blame: the gradient is the mean of all processes', so all of them come here."""
-    told = ranks.gather((loss, keys))
+    told = context.gather((loss, keys))
     loss, keys = next(((value, names) for value, names in told if not math.isfinite(value)), told[0])
     return DimmagenError(
         f"the loss is {loss:.3g} with a gradient of {gradient:.3g} after iteration {iteration}, on the pairs "
@@ -131,10 +131,10 @@ def _diverged(
     )
 
 
-def validate(network: Brightener, pairs: Sequence[Pair]) -> float:
+def validate(network: EnhancementNetwork, pairs: Sequence[RealPair]) -> float:
     """Mean PSNR over pairs, with the condition at the truth's lightness."""
     enhancer = Enhancer(network)
-    scores = [psnr(enhancer.enhance(pair.dark, lightness(pair.light)), pair.light) for pair in pairs]
+    scores = [psnr(enhancer.enhance(pair.dark, mean_lightness(pair.light)), pair.light) for pair in pairs]
     return sum(scores) / len(scores)
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from dimmagen.metrics.lpips import LPIPS
 
 
-class BrighteningLoss(nn.Module):
+class EnhancementLoss(nn.Module):
     """MSE + weight * LPIPS.
 
     Args:

@@ -48,7 +48,7 @@ ARCHITECTURES = {
 }
 
 
-class Brightener(nn.Module):
+class EnhancementNetwork(nn.Module):
     """output = clip(sigmoid(UNet(input, condition)) + dark, 0, 1).
 
     Weights and features lie in memory with the channels last, as a processor's convolutions want them.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, RunFolder, restore
-from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.network import EnhancementNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class TrainState:
         best_psnr, best_iteration: of the best validation; None and 0 before the first.
     """
 
-    def __init__(self, network: Brightener, settings: TrainSettings) -> None:
+    def __init__(self, network: EnhancementNetwork, settings: TrainSettings) -> None:
         self.network = network
         self.settings = settings
         self.optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, settings.betas)
@@ -59,7 +59,7 @@ class TrainState:
         self.best_iteration = 0
 
     @property
-    def candidate(self) -> Brightener:
+    def candidate(self) -> EnhancementNetwork:
         """The network that is validated."""
         return self.average or self.network
 
@@ -128,7 +128,7 @@ def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def _copy(network: Brightener) -> Brightener:
-    copy = Brightener(network.model).to(next(network.parameters()).device)
+def _copy(network: EnhancementNetwork) -> EnhancementNetwork:
+    copy = EnhancementNetwork(network.model).to(next(network.parameters()).device)
     copy.load_state_dict(network.state_dict())
     return copy.requires_grad_(False)

@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.inputs import FIXED_LIGHTNESS, lightness
+from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.metrics import image
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE
 from dimmagen.metrics.niqe import BLOCK, PristineModel, niqe
@@ -100,7 +100,7 @@ def _niqe(pristine: PristineModel, output: np.ndarray, truth: np.ndarray) -> flo
     return niqe(output, pristine)
 
 
-def unfit_metrics(chosen: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, str]:
+def unfit_metrics(chosen: Mapping[str, Metric], pairs: Sequence[RealPair]) -> dict[str, str]:
     """Why metrics cannot be had, by name: the smallest of the pictures is too small for them.
 
     Args:
@@ -118,7 +118,7 @@ def unfit_metrics(chosen: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[s
 
 def score(
     enhancer: Enhancer,
-    pairs: Sequence[Pair],
+    pairs: Sequence[RealPair],
     chosen: Mapping[str, Metric],
     fixed_lightness: float = FIXED_LIGHTNESS,
 ) -> Iterator[Scored]:
@@ -130,7 +130,7 @@ def score(
         fixed_lightness: of the outputs that do not know the truth's.
     """
     for pair in pairs:
-        asked = lightness(pair.light)
+        asked = mean_lightness(pair.light)
         outputs = {
             "truth": enhancer.enhance(pair.dark, asked),
             "fixed": enhancer.enhance(pair.dark, fixed_lightness),
@@ -142,7 +142,7 @@ def score(
                 output = image.scaled_to_mean(output, pair.light)
             scores[setting.name] = {name: metric(output, pair.light) for name, metric in chosen.items()}
         output = outputs["truth"]
-        yield Scored(pair.name, pair.dark, output, pair.light, asked, lightness(output), scores)
+        yield Scored(pair.name, pair.dark, output, pair.light, asked, mean_lightness(output), scores)
 
 
 def mean_scores(scored: Sequence[Scored]) -> dict[str, dict[str, float]]:

@@ -19,9 +19,9 @@ import numpy as np
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.core.storage import atomic_write
-from dimmagen.dimmers.dimmer import Dimmer, Draw
+from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.dimmers.profile import Profile
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images.codec import encode_png
 from dimmagen.metrics.realism import floors
 from dimmagen.metrics.realism.measures import Measured, Reference, measure
@@ -43,7 +43,7 @@ class Contender:
     """Something that makes dark pictures of light ones: a dimmer, or a plain curve with its parameter."""
 
     label: str
-    dimmer: Dimmer | None = None
+    dimmer: ImageDimmer | None = None
     curve: Callable[[np.ndarray, float], np.ndarray] | None = None
     parameter: Callable[[np.ndarray, float], float] | None = None
     usual: float = math.nan
@@ -68,11 +68,11 @@ class Contender:
             assert self.parameter is not None
             strength = self.usual if mean is None else self.parameter(light, mean)
             return [(strength, self.curve(light, strength))]
-        pictures = []
+        images = []
         for index in range(draws):
             gamma = 1.0 if mean is None else match_gamma(self.dimmer, light, name, index, mean, seed)
-            pictures.append((gamma, self.dimmer.dim(light, held_draw(self.dimmer, name, index, seed, gamma))))
-        return pictures
+            images.append((gamma, self.dimmer.dim(light, held_draw(self.dimmer, name, index, seed, gamma))))
+        return images
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,8 @@ class PairResult:
 
 
 def evaluate(
-    dimmers: Mapping[str, Dimmer],
-    pairs: Sequence[Pair],
+    dimmers: Mapping[str, ImageDimmer],
+    pairs: Sequence[RealPair],
     *,
     draws: int = 4,
     seed: int = 0,
@@ -147,7 +147,7 @@ def evaluate(
     return results
 
 
-def contenders_of(dimmers: Mapping[str, Dimmer], pairs: Sequence[Scene]) -> list[Contender]:
+def contenders_of(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[Scene]) -> list[Contender]:
     """The dimmers and the two plain curves, whose usual parameter is the median over (name, dark, light)."""
     curves = {
         "plain linear": (floors.darken_linear, floors.linear_factor),
@@ -165,25 +165,27 @@ def contenders_of(dimmers: Mapping[str, Dimmer], pairs: Sequence[Scene]) -> list
     return [Contender(label, dimmer) for label, dimmer in dimmers.items()] + plain
 
 
-def middle(picture: np.ndarray) -> np.ndarray:
+def middle(image: np.ndarray) -> np.ndarray:
     """The part of a picture that is measured: all of it up to 1024x1024, the middle of a larger one."""
-    top, left = (max(0, (side - LARGEST_SIDE) // 2) for side in picture.shape[:2])
-    return np.ascontiguousarray(picture[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE])
+    top, left = (max(0, (side - LARGEST_SIDE) // 2) for side in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE])
 
 
-def pairs_fitted_on(profile: Profile, pairs: Sequence[Pair]) -> list[str]:
+def pairs_fitted_on(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
     """Names of the pairs that the profile says it was fitted on, by their dark pictures' SHA-256."""
     used = {entry["dark_sha256"] for entry in profile.provenance.get("pairs", []) if "dark_sha256" in entry}
     return [pair.name for pair in pairs if pair.dark_sha256 in used]
 
 
-def held_draw(dimmer: Dimmer, name: str, index: int, seed: int, gamma: float) -> Draw:
+def held_draw(dimmer: ImageDimmer, name: str, index: int, seed: int, gamma: float) -> Draw:
     """The draw of an evaluation: gamma as asked, no exposure of the scene's own, noise by pair and index."""
     tau = round(float(dimmer.temperature), keyed_random.DECIMALS)
     return Draw(gamma, tau, exposure=1.0, noise_seed=keyed_random.bits63(seed, name, index, "noise"))
 
 
-def match_gamma(dimmer: Dimmer, light: np.ndarray, name: str, index: int, mean: float, seed: int) -> float:
+def match_gamma(
+    dimmer: ImageDimmer, light: np.ndarray, name: str, index: int, mean: float, seed: int
+) -> float:
     """The gamma whose dark picture has a mean level, to 0.2 %, by the secant method on the logarithms.
 
     Searched on every second pixel of every second row, which has the same mean. Where no gamma gives the
@@ -206,15 +208,15 @@ def match_gamma(dimmer: Dimmer, light: np.ndarray, name: str, index: int, mean: 
     return round(math.exp(at), keyed_random.DECIMALS)
 
 
-def dump(dimmers: Mapping[str, Dimmer], pairs: Sequence[Pair], folder: Path, seed: int = 0) -> None:
+def dump(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], folder: Path, seed: int = 0) -> None:
     """Write each contender's first gamma-1 picture of each pair, whole, as `folder/<label>/<name>.png`."""
     whole = [(pair.name, pair.dark, pair.light) for pair in pairs]
     for contender in contenders_of(dimmers, whole):
         target = folder / file_name(contender.label)
         target.mkdir(parents=True, exist_ok=True)
         for name, _, light in whole:
-            [(_, picture)] = contender.darken(light, name, None, 1, seed)
-            atomic_write(target / f"{name}.png", encode_png(picture))
+            [(_, image)] = contender.darken(light, name, None, 1, seed)
+            atomic_write(target / f"{name}.png", encode_png(image))
 
 
 def file_name(label: str) -> str:
@@ -256,8 +258,8 @@ class _Job:
         features: np.ndarray,
     ) -> Shot:
         mean = reference.real.mean if mode == "matched" else None
-        strengths, pictures = zip(*contender.darken(light, name, mean, self.draws, self.seed), strict=True)
-        measured = [Measured(picture, reference) for picture in pictures]
+        strengths, images = zip(*contender.darken(light, name, mean, self.draws, self.seed), strict=True)
+        measured = [Measured(image, reference) for image in images]
         return Shot(
             contender.label,
             mode,
@@ -265,7 +267,7 @@ class _Job:
             [measure(reference, one) for one in measured],
             measured[0].transfer,
             measured[0].noise,
-            (features, _features(pictures[0], light)),
+            (features, _features(images[0], light)),
         )
 
     def _split_halves(self, dark: np.ndarray, light: np.ndarray) -> list[Shot]:

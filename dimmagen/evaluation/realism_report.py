@@ -8,11 +8,11 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from dimmagen.dimmers.dimmer import Dimmer
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation import realism_plots
 from dimmagen.evaluation.realism import MODES, Mode, PairResult, Scene, contenders_of, middle
-from dimmagen.evaluation.realism_summary import ALL_MEASURES, Estimate, Summary, best_dimmers
+from dimmagen.evaluation.realism_summary import ALL_MEASURES, MeasureEstimate, RealismSummary, best_dimmers
 from dimmagen.images.codec import encode_png
 from dimmagen.metrics.realism import Measure
 
@@ -49,14 +49,14 @@ class Panel:
 
     name: str
     gain: float
-    pictures: list[tuple[str, bytes, bytes]]
+    images: list[tuple[str, bytes, bytes]]
 
 
 def html_report(
-    summary: Summary,
+    summary: RealismSummary,
     results: Sequence[PairResult],
-    dimmers: Mapping[str, Dimmer],
-    pairs: Sequence[Pair],
+    dimmers: Mapping[str, ImageDimmer],
+    pairs: Sequence[RealPair],
     settings: Mapping[str, object],
 ) -> str:
     """The report as text of one self-contained HTML file.
@@ -74,7 +74,7 @@ def html_report(
         ("Residuals on flat areas", realism_plots.residual_plot(results, labels)),
         ("Every pair, gamma 1", realism_plots.pairs_plot(results, labels)),
     ]
-    panels = picture_panels(dimmers, pairs, int(str(settings["seed"])))
+    panels = image_panels(dimmers, pairs, int(str(settings["seed"])))
     told = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in settings.items())
     return "\n".join(
         [
@@ -98,7 +98,7 @@ def html_report(
     )
 
 
-def picture_panels(dimmers: Mapping[str, Dimmer], pairs: Sequence[Pair], seed: int) -> list[Panel]:
+def image_panels(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], seed: int) -> list[Panel]:
     """The darkest, the median and the brightest pair, real and synthetic side by side with gain."""
     scenes: list[Scene] = [(pair.name, middle(pair.dark), middle(pair.light)) for pair in pairs]
     contenders = contenders_of(dimmers, scenes)
@@ -108,16 +108,16 @@ def picture_panels(dimmers: Mapping[str, Dimmer], pairs: Sequence[Pair], seed: i
     for name, dark, light in (order[i] for i in chosen):
         mean = float(dark.mean())
         gain = round(max(1.0, SHOWN_LEVEL / max(mean, 0.5)), 1)
-        pictures = [("light", light), ("real", _gained(dark, gain))]
+        images = [("light", light), ("real", _gained(dark, gain))]
         for contender in contenders:
-            [(_, picture)] = contender.darken(light, name, mean, 1, seed)
-            pictures.append((contender.label, _gained(picture, gain)))
-        files = [(label, encode_png(_reduced(one)), encode_png(_detail(one))) for label, one in pictures]
+            [(_, image)] = contender.darken(light, name, mean, 1, seed)
+            images.append((contender.label, _gained(image, gain)))
+        files = [(label, encode_png(_reduced(one)), encode_png(_detail(one))) for label, one in images]
         panels.append(Panel(name, gain, files))
     return panels
 
 
-def _table(summary: Summary, mode: Mode, dimmers: Sequence[str]) -> str:
+def _table(summary: RealismSummary, mode: Mode, dimmers: Sequence[str]) -> str:
     labels = [*dimmers, *(label for label in summary if label not in dimmers)]
     heads = "".join(f"<th class={'d' if label in dimmers else 'f'}>{escape(label)}" for label in labels)
     rows: list[str] = []
@@ -133,7 +133,7 @@ def _table(summary: Summary, mode: Mode, dimmers: Sequence[str]) -> str:
 
 
 def _cells(
-    summary: Summary, measure: Measure, mode: Mode, labels: Sequence[str], dimmers: Sequence[str]
+    summary: RealismSummary, measure: Measure, mode: Mode, labels: Sequence[str], dimmers: Sequence[str]
 ) -> Iterator[str]:
     best = best_dimmers(summary, measure, mode, dimmers)
     estimates = [summary[label][mode].get(measure.name) for label in labels]
@@ -144,7 +144,7 @@ def _cells(
         yield f"<td class={kind}>{_cell(measure, estimate)}"
 
 
-def _cell(measure: Measure, estimate: Estimate | None) -> str:
+def _cell(measure: Measure, estimate: MeasureEstimate | None) -> str:
     if estimate is None:
         return "—"
     digits = measure.digits
@@ -157,26 +157,26 @@ def _panel_html(panel: Panel) -> str:
         f"<figure><img alt='{escape(label)}' src='{_data('png', whole)}'>"
         f"<img class=detail alt='{escape(label)}, detail' src='{_data('png', detail)}'>"
         f"<figcaption>{escape(label)}</figcaption></figure>"
-        for label, whole, detail in panel.pictures
+        for label, whole, detail in panel.images
     )
     return f"<h3>{escape(panel.name)}, gain {panel.gain:g}</h3><div class=row>{figures}</div>"
 
 
-def _gained(picture: np.ndarray, gain: float) -> np.ndarray:
-    return np.clip(picture * np.float32(gain), 0, 255).astype(np.uint8)
+def _gained(image: np.ndarray, gain: float) -> np.ndarray:
+    return np.clip(image * np.float32(gain), 0, 255).astype(np.uint8)
 
 
-def _reduced(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
+def _reduced(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
     if width <= _WHOLE_WIDTH:
-        return picture
+        return image
     size = (_WHOLE_WIDTH, max(1, round(height * _WHOLE_WIDTH / width)))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
-def _detail(picture: np.ndarray) -> np.ndarray:
-    top, left = (max(0, (side - _DETAIL) // 2) for side in picture.shape[:2])
-    return np.ascontiguousarray(picture[top : top + _DETAIL, left : left + _DETAIL])
+def _detail(image: np.ndarray) -> np.ndarray:
+    top, left = (max(0, (side - _DETAIL) // 2) for side in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + _DETAIL, left : left + _DETAIL])
 
 
 def _svg_image(svg: str, title: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.evaluation.realism import MODES, Mode, PairResult
 from dimmagen.metrics.realism import MEASURES, Measure
 from dimmagen.metrics.realism.two_sample import two_sample_auc
@@ -19,7 +19,7 @@ ALL_MEASURES = (*MEASURES, AUC, NLL)
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class MeasureEstimate:
     """A mean over pairs; `low` and `high` bound 95 % of bootstrap resamples of the pairs.
 
     `mean_absolute` is the mean of the absolute values: above |mean| where errors of single pairs cancel.
@@ -43,15 +43,15 @@ class Estimate:
         return f"{self.mean:.{measure.digits}f}"
 
 
-Summary = dict[str, dict[Mode, dict[str, Estimate]]]
+RealismSummary = dict[str, dict[Mode, dict[str, MeasureEstimate]]]
 
 
-def summarise(results: Sequence[PairResult], seed: int = 0) -> Summary:
+def summarise(results: Sequence[PairResult], seed: int = 0) -> RealismSummary:
     """label -> mode -> measure -> estimate, of everything that could be measured.
 
     The likelihood of the real picture knows no gamma: it stands in both modes.
     """
-    summary: Summary = {}
+    summary: RealismSummary = {}
     for label in dict.fromkeys(shot.label for shot in results[0].shots):
         summary[label] = {}
         for mode in MODES:
@@ -72,7 +72,7 @@ def per_pair(results: Sequence[PairResult], label: str, mode: Mode) -> dict[str,
     return {name: values for name, values in rows.items() if np.isfinite(values).all(1).any()}
 
 
-def best_dimmers(summary: Summary, measure: Measure, mode: Mode, dimmers: Iterable[str]) -> set[str]:
+def best_dimmers(summary: RealismSummary, measure: Measure, mode: Mode, dimmers: Iterable[str]) -> set[str]:
     """Labels of the profiles that no other beats in the decimals shown; none if there is only one."""
     badness = {
         label: round(summary[label][mode][measure.name].badness(measure), measure.digits)
@@ -83,7 +83,7 @@ def best_dimmers(summary: Summary, measure: Measure, mode: Mode, dimmers: Iterab
 
 
 def as_json(
-    summary: Summary, results: Sequence[PairResult], dimmers: Mapping[str, Dimmer], settings: dict
+    summary: RealismSummary, results: Sequence[PairResult], dimmers: Mapping[str, ImageDimmer], settings: dict
 ) -> dict:
     """Everything that was measured, as plain types without NaN: summary, then each pair's mean over draws."""
     contenders = []
@@ -112,13 +112,13 @@ def as_json(
     return {"schema": SCHEMA, **settings, "measures": measures, "contenders": contenders}
 
 
-def _estimate(values: np.ndarray, seed: int) -> Estimate:
+def _estimate(values: np.ndarray, seed: int) -> MeasureEstimate:
     """(pairs, draws) -> mean over the pairs that have a value: one without a full enough bin has none."""
     values = values[np.isfinite(values).all(1)]
     each = values.mean(1)
     picks = np.random.default_rng(seed).integers(0, len(each), (RESAMPLES, len(each)))
     low, high = np.quantile(each[picks].mean(1), (0.025, 0.975))
-    return Estimate(float(each.mean()), float(low), float(high), float(np.abs(values).mean()))
+    return MeasureEstimate(float(each.mean()), float(low), float(high), float(np.abs(values).mean()))
 
 
 def _finite_means(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -35,7 +35,7 @@ SplitName = Literal["train", "validation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ExportProgress:
     """Called as the work goes on: with the number of photos to look at and pairs to write, then for each."""
 
     begin: Callable[[int, int], None] = lambda photos, pairs: None
@@ -59,7 +59,7 @@ def export_pairs(
     count: int | None = None,
     validation: int | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ExportProgress | None = None,
 ) -> Split:
     """Write a data set in a layout of other trainers.
 
@@ -80,7 +80,7 @@ def export_pairs(
         UsageError: not enough pairs; `to` holds something else, or its path would mislead a reader.
         DimmagenError: the data set is damaged, the disk full, or another run is writing to `to`.
     """
-    progress = progress or Progress()
+    progress = progress or ExportProgress()
     if layout.by_replacing:
         refuse_misleading(to)
     photos = len(set(pairs.table["light_key"].to_pylist()))
@@ -178,7 +178,7 @@ def _write_folders(
     layout: Layout,
     places: Sequence[Place],
     pool: ThreadPoolExecutor,
-    progress: Progress,
+    progress: ExportProgress,
 ) -> None:
     """Write the pictures of one split; the variants of a photo share one light file by hard links."""
     for place in places:
@@ -195,12 +195,12 @@ def _write_folders(
         for one in group:
             file = f"{one.name}.{layout.store}"
             dark = to / dark_folder / file
-            _write(dark, partial(_picture, pairs, one.row, "dark", layout.store))
+            _write(dark, partial(_image, pairs, one.row, "dark", layout.store))
             _link(dark, [to / folder / file for folder, _ in places[1:]])
             if light_folder and (layout.paired or first is None):
                 light = to / light_folder / file
                 if first is None:
-                    _write(light, partial(_picture, pairs, one.row, "light", layout.store))
+                    _write(light, partial(_image, pairs, one.row, "light", layout.store))
                     first = light
                 _link(first, [to / folder / file for _, folder in places])
             progress.pair()
@@ -228,7 +228,7 @@ def _link(file: Path, others: Iterable[Path]) -> None:
             os.replace(unfinished, other)
 
 
-def _picture(pairs: PairSet, row: dict, side: Side, store: str) -> bytes:
+def _image(pairs: PairSet, row: dict, side: Side, store: str) -> bytes:
     """A picture file in the layout's type; PNG bytes stay as they are."""
     data = pairs.data(row, side)
     if store != "jpg" and row[f"{side}_member"].endswith(".png"):
@@ -247,7 +247,7 @@ def _write_environments(
     named: Sequence[Named],
     place: Place,
     pool: ThreadPoolExecutor,
-    progress: Progress,
+    progress: ExportProgress,
 ) -> None:
     most_bytes = sum(one.row["width"] * one.row["height"] * 4 + 2**16 for one in named)
     sides: tuple[tuple[Side, str], ...] = (("dark", place[0]), ("light", place[1]))
@@ -264,12 +264,12 @@ def _entries(
     ahead = 32
     for start in range(0, len(named), ahead):
         part = named[start : start + ahead]
-        files = pool.map(lambda one: _picture(pairs, one.row, side, "lmdb"), part)
+        files = pool.map(lambda one: _image(pairs, one.row, side, "lmdb"), part)
         for one, data in zip(part, files, strict=True):
             yield one.name, data, (one.row["height"], one.row["width"])
 
 
-def _counted(entries: Iterable, progress: Progress | None) -> Iterator:
+def _counted(entries: Iterable, progress: ExportProgress | None) -> Iterator:
     for entry in entries:
         yield entry
         if progress is not None:

@@ -18,9 +18,9 @@ from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import SIDECAR_KEYS
 from dimmagen.dataset.writer import Sample, write_pair_shard
-from dimmagen.generate.finalize import REJECTED_SCHEMA, publish_set
+from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
 from dimmagen.generate.plan import shard_name
-from dimmagen.generate.resume import REJECTED, OutFolder
+from dimmagen.generate.resume import REJECTED, DatasetFolder
 from dimmagen.sources import SOURCES
 
 _KEPT = (*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")
@@ -240,7 +240,7 @@ def _write(
 ) -> Manifest:
     """Pack pairs into shards; as with `dim`, complete shards of a stopped run are kept."""
     out = os.path.abspath(out) if storage.is_local(out) else out
-    folder = OutFolder(out, "--to")
+    folder = DatasetFolder(out, "--to")
     if any(
         storage.is_local(pairs.out) and os.path.realpath(pairs.out) == os.path.realpath(out) for pairs in sets
     ):
@@ -267,6 +267,6 @@ def _write(
             folder.remove_unfinished()
         photos = {one.row["light_key"]: one.row["source"] for one in picked}
         extensions = {one.row["light_member"].rsplit(".", 1)[1] for one in picked}
-        return publish_set(
+        return finalize_dataset(
             folder, run, command, Counter(photos.values()), extensions, _rejected(sets), shards
         )

@@ -13,9 +13,9 @@ from dimmagen.dataset.manifest import Manifest, Run, build_manifest
 from dimmagen.dataset.reader import PairSet, pair_tables
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.sheet import choose_rows, pair_views
-from dimmagen.dataset.statistics import Summary
+from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.generate.resume import REJECTED, OutFolder
+from dimmagen.generate.resume import REJECTED, DatasetFolder
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from dimmagen.sources.catalog import CATALOG_SCHEMA
 
@@ -37,8 +37,8 @@ REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_CO
 """One row a candidate that was left out: the catalog's columns that are known of it."""
 
 
-def publish_set(
-    folder: OutFolder,
+def finalize_dataset(
+    folder: DatasetFolder,
     run: Run,
     command: str,
     lights_by_source: Mapping[str, int],
@@ -69,7 +69,7 @@ def publish_set(
     storage.atomic_write(storage.join(folder.out, CROISSANT), document)
     files.append(FileRecord(CROISSANT, len(document), hashing.sha256(document)))
     manifest = build_manifest(run, command, lights_by_source, left_out.rows, shards, files)
-    numbers, made = Summary(), PairSet(folder.out, manifest, PAIR_SCHEMA.empty_table())
+    numbers, made = DatasetSummary(), PairSet(folder.out, manifest, PAIR_SCHEMA.empty_table())
     tables = numbers.adding(pair_tables(folder.out, manifest))
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
     sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))

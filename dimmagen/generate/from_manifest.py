@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import portable_name
-from dimmagen.generate.worker import BuildDimmer, PairSettings
+from dimmagen.generate.pair import BuildDimmer, PairSettings
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Recorded(BaseModel):
+class _ManifestSettings(BaseModel):
     """What `dim` writes among a manifest's settings; a stranger's manifest may hold anything."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
@@ -33,7 +33,7 @@ class _Recorded(BaseModel):
     image_format: Literal["png", "webp"]
 
 
-def recorded_dimmer(settings: Mapping, profile: str | None = None) -> BuildDimmer:
+def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> BuildDimmer:
     """What builds the dimmer that a data set was made with.
 
     Args:
@@ -46,7 +46,7 @@ def recorded_dimmer(settings: Mapping, profile: str | None = None) -> BuildDimme
     """
     _check(settings)
     build = partial(
-        Dimmer.from_profile,
+        ImageDimmer.from_profile,
         portable_name(profile or settings["profile"]),
         model=settings["model"],
         compat=settings.get("compat", "default"),
@@ -71,7 +71,7 @@ def recorded_dimmer(settings: Mapping, profile: str | None = None) -> BuildDimme
     return build
 
 
-def recorded_settings(settings: Mapping) -> PairSettings:
+def settings_from_manifest(settings: Mapping) -> PairSettings:
     """What `dim` was asked for beside the profile.
 
     Raises:
@@ -90,7 +90,7 @@ def _check(settings: Mapping) -> None:
             "replay its pairs from the sets that were merged",
         )
     try:
-        _Recorded.model_validate(dict(settings))
+        _ManifestSettings.model_validate(dict(settings))
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(map(str, fault["loc"]))

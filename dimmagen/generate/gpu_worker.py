@@ -15,17 +15,17 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.camera.model import CameraModel
-from dimmagen.dimmers.camera.torch_kernel import dim_pictures
-from dimmagen.dimmers.dimmer import Dimmer, Draw
+from dimmagen.dimmers.camera.torch_kernel import dim_images
+from dimmagen.dimmers.dimmer import Draw, ImageDimmer
+from dimmagen.generate.pair import PairSettings, finish_pair, naming
 from dimmagen.generate.plan import ShardJob
-from dimmagen.generate.worker import PairSettings, finish_pair, naming
 from dimmagen.sources import light_images
-from dimmagen.sources.light_images import Light, LightRef
+from dimmagen.sources.light_images import LightImage, LightImageRef
 
 BATCH_PIXELS = 8_000_000  # dimmed at a time, at most, unless one picture has more: some 2 GB on the device
 
 
-class TensorDimmer:
+class GpuDimmer:
     """Makes the pairs of a job with the dimming on one device.
 
     Args:
@@ -38,7 +38,7 @@ class TensorDimmer:
         UsageError: torch does not see the device, or the model is not one that runs there.
     """
 
-    def __init__(self, dimmer: Dimmer, settings: PairSettings, device: str, threads: int) -> None:
+    def __init__(self, dimmer: ImageDimmer, settings: PairSettings, device: str, threads: int) -> None:
         if not isinstance(dimmer.model, CameraModel):
             raise UsageError(
                 f"model {dimmer.model.kind} is dimmed on the processor: elsewhere its pixels would differ",
@@ -56,13 +56,13 @@ class TensorDimmer:
         dimmed = chain.from_iterable(self._dim(batch, job.variants) for batch in _batches(loaded))
         return ordered_map(partial(self._finish, job.variants), dimmed, self.threads)
 
-    def _load(self, variant: int, ref: LightRef) -> Light:
+    def _load(self, variant: int, ref: LightImageRef) -> LightImage:
         with naming(ref, variant):
-            return light_images.load_light(ref)
+            return light_images.load_light_image(ref)
 
     def _dim(
-        self, batch: Sequence[Light], variants: Sequence[int]
-    ) -> Iterator[tuple[int, Light, np.ndarray, Draw]]:
+        self, batch: Sequence[LightImage], variants: Sequence[int]
+    ) -> Iterator[tuple[int, LightImage, np.ndarray, Draw]]:
         """Pictures of equal size are dimmed together; they come out in their order, variant by variant."""
         by_size = defaultdict(list)
         for index, light in enumerate(batch):
@@ -75,7 +75,7 @@ class TensorDimmer:
             draws = [self.dimmer.draw(light.ref.key, variant, self.settings.seed) for light in batch]
             dark: dict[int, np.ndarray] = {}
             for indices, stacked in stacks:
-                exposed = dim_pictures(
+                exposed = dim_images(
                     self.model, stacked.permute(0, 3, 1, 2), [draws[index] for index in indices]
                 )
                 dark |= zip(indices, exposed.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True)
@@ -83,7 +83,7 @@ class TensorDimmer:
                 yield number, light, dark[index], draws[index]
 
     def _finish(
-        self, variants: Sequence[int], made: tuple[int, Light, np.ndarray, Draw]
+        self, variants: Sequence[int], made: tuple[int, LightImage, np.ndarray, Draw]
     ) -> tuple[int, Sample]:
         number, light, exposed, draw = made
         with naming(light.ref, variants[number]):
@@ -106,9 +106,9 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _batches(lights: Iterable[Light]) -> Iterator[list[Light]]:
+def _batches(lights: Iterable[LightImage]) -> Iterator[list[LightImage]]:
     """Consecutive pictures of at most `BATCH_PIXELS` together, or one larger one."""
-    batch: list[Light] = []
+    batch: list[LightImage] = []
     pixels = 0
     for light in lights:
         size = light.ref.width * light.ref.height

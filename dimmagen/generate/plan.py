@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dimmagen.core.shard_sizes import shard_sizes
-from dimmagen.sources.light_images import LightRef, LightSet
+from dimmagen.sources.light_images import LightImageRef, LightImages
 
-MOST_VARIANTS_A_JOB = 8
+MAX_VARIANTS_PER_JOB = 8
 _JOBS_A_WORKER = 8  # at least, so that the last ones end at about the same time
 _WORKERS_OF_A_CLUSTER = 64  # where their number is not known
 
@@ -22,7 +22,7 @@ class ShardJob:
         shards, variants: equally many, at least one.
     """
 
-    refs: tuple[LightRef, ...]
+    refs: tuple[LightImageRef, ...]
     shards: tuple[str, ...]
     variants: tuple[int, ...]
 
@@ -49,7 +49,7 @@ class PlannedShard:
         return self.stop - self.start
 
 
-def variants_a_job(shards: int, variants: int, workers: int | None) -> int:
+def variants_per_job(shards: int, variants: int, workers: int | None) -> int:
     """How many variants of a photo a worker makes at once: many, but so few that no worker idles at the end.
 
     Args:
@@ -58,16 +58,16 @@ def variants_a_job(shards: int, variants: int, workers: int | None) -> int:
         workers: None where their number is not known.
     """
     jobs = _JOBS_A_WORKER * (workers or _WORKERS_OF_A_CLUSTER)
-    return max(1, min(MOST_VARIANTS_A_JOB, variants, shards // jobs))
+    return max(1, min(MAX_VARIANTS_PER_JOB, variants, shards // jobs))
 
 
-def count_jobs(shards_a_variant: int, variants: int, workers: int | None) -> int:
+def count_jobs(shards_per_variant: int, variants: int, workers: int | None) -> int:
     """How many jobs :func:`plan_jobs` makes of a whole plan."""
-    at_once = variants_a_job(shards_a_variant * variants, variants, workers)
-    return shards_a_variant * -(-variants // at_once)
+    at_once = variants_per_job(shards_per_variant * variants, variants, workers)
+    return shards_per_variant * -(-variants // at_once)
 
 
-def plan_jobs(shards: Iterable[PlannedShard], lights: LightSet, variants: int) -> Iterator[ShardJob]:
+def plan_jobs(shards: Iterable[PlannedShard], lights: LightImages, variants: int) -> Iterator[ShardJob]:
     """Jobs that make some shards of a plan, in about their order; which ones go together changes no byte.
 
     Args:

@@ -8,12 +8,12 @@ from typing import TypeVar
 from dimmagen.core.environment import environment
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.manifest import Run, changes
-from dimmagen.generate.resume import OutFolder
+from dimmagen.generate.resume import DatasetFolder
 
 Worker = TypeVar("Worker")
 
 
-def build_on_node(run: Run, out: str, build_worker: Callable[[], Worker]) -> Worker:
+def build_after_preflight(run: Run, out: str, build_worker: Callable[[], Worker]) -> Worker:
     """Build a worker, here, whose shards are what the run's manifest will say of them.
 
     Args:
@@ -31,7 +31,7 @@ def build_on_node(run: Run, out: str, build_worker: Callable[[], Worker]) -> Wor
             f"this machine is of another class than the run's, so its shards may differ:{lines}\n"
             "Install the same versions on every node, and run on one kind of processor"
         )
-    if not OutFolder(out).is_begun(run):
+    if not DatasetFolder(out).is_begun(run):
         raise DimmagenError(
             f"{out} is not the folder that the run was begun in",
             "give a folder to --shards that every node sees under this path, or a URL",

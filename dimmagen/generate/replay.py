@@ -13,15 +13,15 @@ from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import first_difference
-from dimmagen.dimmers.dimmer import Dimmer
-from dimmagen.generate.from_manifest import recorded_settings
-from dimmagen.generate.worker import make_pair
+from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.generate.from_manifest import settings_from_manifest
+from dimmagen.generate.pair import make_pair
 from dimmagen.images import codec
-from dimmagen.images.codec import PictureError
+from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, parse_specs
 from dimmagen.sources.archives import read_entry
-from dimmagen.sources.light_images import Light, LightRef, MixHQLights, is_mixhq
-from dimmagen.sources.scan import candidate_name, list_candidates
+from dimmagen.sources.light_images import LightImage, LightImageRef, MixHQLightImages, is_mixhq
+from dimmagen.sources.scan import candidate_name, list_candidate_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
 
 
 def _of_mixhq(path: str) -> Originals:
-    locators = {ref.key: json.loads(ref.locator) for ref in MixHQLights(path)}
+    locators = {ref.key: json.loads(ref.locator) for ref in MixHQLightImages(path)}
 
     def read(row: Mapping) -> Original:
         if row["light_key"] not in locators:
@@ -94,7 +94,7 @@ def _of_mixhq(path: str) -> Originals:
 def _of_candidates(sources: Sequence[str]) -> Originals:
     """Files are found by their names: one pair of a large archive must not take a pass over all of it."""
     locators: dict[tuple[str, str], list[dict]] = {}
-    for spec, entry in list_candidates(parse_specs(sources)):
+    for spec, entry in list_candidate_files(parse_specs(sources)):
         locators.setdefault((spec.name, candidate_name(entry)), []).append(entry.locator)
 
     def read(row: Mapping) -> Original:
@@ -110,13 +110,13 @@ def _of_candidates(sources: Sequence[str]) -> Originals:
     return read
 
 
-def replay_pair(pairs: PairSet, row: Mapping, dimmer: Dimmer, original_of: Originals) -> Replay:
+def replay_pair(pairs: PairSet, row: Mapping, dimmer: ImageDimmer, original_of: Originals) -> Replay:
     """Make one pair anew and compare it with its row, and its row with the bytes in the shard.
 
     Args:
         pairs: the data set.
         row: of the pair, from `pairs`.
-        dimmer: the one that the manifest records, see :func:`dimmagen.generate.from_manifest.recorded_dimmer`.
+        dimmer: the one that the manifest records, from :func:`dimmer_from_manifest`.
         original_of: from :func:`originals`.
 
     Raises:
@@ -132,9 +132,9 @@ def replay_pair(pairs: PairSet, row: Mapping, dimmer: Dimmer, original_of: Origi
         return Replay(row["key"], "source bytes", f"{column}: {row[column]} → {sha256}")
     try:
         light = _light(row, original)
-    except PictureError as error:
+    except ImageError as error:
         return Replay(row["key"], "decoded pixels", error.reason)
-    made = make_pair(light, dimmer, row["variant"], recorded_settings(pairs.manifest.settings)).row
+    made = make_pair(light, dimmer, row["variant"], settings_from_manifest(pairs.manifest.settings)).row
     difference = first_difference(made, row)
     if difference is None:
         return Replay(row["key"])
@@ -142,19 +142,21 @@ def replay_pair(pairs: PairSet, row: Mapping, dimmer: Dimmer, original_of: Origi
     return Replay(row["key"], stage, f"{column}: {row[column]} → {made[column]}")
 
 
-def _light(row: Mapping, original: Original) -> Light:
+def _light(row: Mapping, original: Original) -> LightImage:
     """The light picture of a row's pair, made of its original as when the data set was made."""
     names = ("source", "name", "transform", "width", "height")
     extension = row["light_member"].rpartition(".")[2]
     facts = {name: row[name] for name in names}
-    ref = LightRef(row["light_key"], sha256=row["source_sha256"], extension=extension, locator="", **facts)
+    ref = LightImageRef(
+        row["light_key"], sha256=row["source_sha256"], extension=extension, locator="", **facts
+    )
     if original.is_light:
-        return Light(ref, original.data, codec.decode_rgb8(original.data)[0])
+        return LightImage(ref, original.data, codec.decode_rgb8(original.data)[0])
     if ref.source not in SOURCES:
         raise DimmagenError(f"pair {row['key']} is of an unknown source {ref.source!r}")
     frame = ref.key.removeprefix(f"{ref.source}-{ref.sha256[:16]}").removeprefix("-")
     pixels = SOURCES[ref.source].light(original.data, frame)
-    return Light(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
+    return LightImage(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
 
 
 def chosen_pairs(pairs: PairSet, count: int) -> list[dict]:

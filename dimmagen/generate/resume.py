@@ -20,7 +20,7 @@ from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.dataset.writer import ShardRecord
 
-Resume = Literal["if-possible", "always", "never"]
+ResumeMode = Literal["if-possible", "always", "never"]
 
 _RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
@@ -34,7 +34,7 @@ class _Previous:
     records: dict[str, ShardRecord]
 
 
-class OutFolder:
+class DatasetFolder:
     """The folder (or fsspec URL) of one data set, from the first shard to the manifest."""
 
     def __init__(self, out: str, option: str = "--shards") -> None:
@@ -52,7 +52,7 @@ class OutFolder:
                 if not storage.exists(self._state(_RUN)):  # nothing was begun here, or all is done
                     self._remove_state()
 
-    def complete_shards(self, run: Run, resume: Resume) -> dict[str, ShardRecord]:
+    def complete_shards(self, run: Run, resume: ResumeMode) -> dict[str, ShardRecord]:
         """Shards that this run needs not make: their files have the recorded size and SHA-256.
 
         Raises:

@@ -9,20 +9,21 @@ from typing import Literal, Protocol
 from dimmagen.core import storage
 from dimmagen.core.environment import environment
 from dimmagen.core.errors import UsageError
-from dimmagen.core.executors.ray_cluster import Share
+from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
-from dimmagen.dataset.manifest import LightCensus, Manifest, Run, census, command_line
+from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.generate.finalize import REJECTED_SCHEMA, publish_set
-from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_a_job
-from dimmagen.generate.preflight import build_on_node
-from dimmagen.generate.resume import OutFolder, Resume
-from dimmagen.generate.worker import IMAGE_FORMATS, BuildDimmer, PairSettings, PairShardWorker
-from dimmagen.sources.light_images import LightSet
+from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
+from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
+from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
+from dimmagen.generate.preflight import build_after_preflight
+from dimmagen.generate.resume import DatasetFolder, ResumeMode
+from dimmagen.generate.worker import PairShardWorker
+from dimmagen.sources.light_images import LightImages
 
 Executor = Literal["ray", "serial"]
-MOST_VARIANTS, MOST_PAIRS = 100_000, 10**10
+MAX_VARIANTS, MAX_PAIRS = 100_000, 10**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Execution:
     threads: int = 1
 
 
-class Progress(Protocol):
+class GenerateProgress(Protocol):
     """Told how a run goes on."""
 
     def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None: ...
@@ -67,7 +68,7 @@ class Plan:
     """What a run would make: known before anything is written."""
 
     run: Run
-    photos: LightCensus
+    photos: LightImageCensus
     shards: list[PlannedShard]
 
     @property
@@ -75,7 +76,7 @@ class Plan:
         return sum(map(len, self.shards))
 
 
-def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
+def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
     """Decide every shard and the run's fingerprint.
 
     Raises:
@@ -83,9 +84,9 @@ def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSett
     """
     check_settings(settings)
     photos = census(lights)
-    if photos.count * settings.variants > MOST_PAIRS:
+    if photos.count * settings.variants > MAX_PAIRS:
         raise UsageError(
-            f"{photos.count} photos x {settings.variants} variants are more than {MOST_PAIRS:,} pairs",
+            f"{photos.count} photos x {settings.variants} variants are more than {MAX_PAIRS:,} pairs",
             "make several sets, with fewer --variants each",
         )
     if not photos.count:
@@ -104,13 +105,13 @@ def plan_dataset(lights: LightSet, build_dimmer: BuildDimmer, settings: PairSett
 
 
 def make_dataset(
-    lights: LightSet,
+    lights: LightImages,
     build_dimmer: BuildDimmer,
     out: str,
     settings: PairSettings,
     execution: Execution,
-    resume: Resume = "if-possible",
-    progress: Progress | None = None,
+    resume: ResumeMode = "if-possible",
+    progress: GenerateProgress | None = None,
 ) -> Manifest:
     """Make every pair of `lights` and publish them as one data set.
 
@@ -131,11 +132,11 @@ def make_dataset(
         The manifest as published.
 
     Raises:
-        DimmagenError: see :class:`OutFolder` and :class:`PairShardWorker`; complete shards stay valid.
+        DimmagenError: see :class:`DatasetFolder` and :class:`PairShardWorker`; complete shards stay valid.
     """
     progress = progress or NoProgress()
     plan = plan_dataset(lights, build_dimmer, settings)
-    folder = OutFolder(os.path.abspath(out) if storage.is_local(out) else out)
+    folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
     with folder.locked():
         complete = folder.complete_shards(plan.run, resume)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
@@ -147,9 +148,9 @@ def make_dataset(
         make_worker = partial(
             PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
         )
-        build_worker = partial(build_on_node, plan.run, folder.out, make_worker)
+        build_worker = partial(build_after_preflight, plan.run, folder.out, make_worker)
         workers = 1 if execution.executor == "serial" else execution.workers
-        at_once = variants_a_job(len(missing), settings.variants, workers)
+        at_once = variants_per_job(len(missing), settings.variants, workers)
         jobs = plan_jobs(missing, lights, at_once)
         try:
             for job, records in _execute(build_worker, jobs, execution, progress.pairs):
@@ -164,7 +165,7 @@ def make_dataset(
 
 def check_settings(settings: PairSettings) -> None:
     """Raises UsageError: a setting is out of its range."""
-    for name, most in {"variants": MOST_VARIANTS, "samples_per_shard": 2**31}.items():
+    for name, most in {"variants": MAX_VARIANTS, "samples_per_shard": 2**31}.items():
         if not 1 <= getattr(settings, name) <= most:
             raise UsageError(f"{name} is {getattr(settings, name)}", f"give a number from 1 to {most}")
     if not 0 <= settings.seed < 2**63:
@@ -183,13 +184,15 @@ def _execute(
 ) -> Iterator[tuple[ShardJob, list[ShardRecord]]]:
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
-    share = Share(execution.threads, gpus=1) if execution.device != "cpu" else Share()
+    share = WorkerResources(execution.threads, gpus=1) if execution.device != "cpu" else WorkerResources()
     return run_ray(build_worker, jobs, on_pairs, execution.workers, execution.address, share)
 
 
-def _publish(folder: OutFolder, plan: Plan, lights: LightSet, shards: Sequence[ShardRecord]) -> Manifest:
+def _publish(
+    folder: DatasetFolder, plan: Plan, lights: LightImages, shards: Sequence[ShardRecord]
+) -> Manifest:
     rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
     command = command_line(plan.run.settings, plan.photos.by_source)
-    return publish_set(
+    return finalize_dataset(
         folder, plan.run, command, plan.photos.by_source, plan.photos.extensions, rejected, shards
     )

@@ -29,7 +29,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 # Pillow is asked for these and nothing else: its rarer readers are not for strangers' files. A phone's
 # MPO comes in as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
-PICTURE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _EXIF_ORIENTATION = 0x0112
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
@@ -47,7 +47,7 @@ _UPRIGHT = {
 }
 
 
-class PictureError(DimmagenError):
+class ImageError(DimmagenError):
     """A picture that cannot become 8-bit RGB.
 
     Attributes:
@@ -63,7 +63,7 @@ class PictureError(DimmagenError):
 
 
 @dataclass(frozen=True, slots=True)
-class PictureFacts:
+class ImageFacts:
     """What a picture file was before it became 8-bit RGB.
 
     Attributes:
@@ -82,7 +82,7 @@ class PictureFacts:
     extension: str
 
 
-def decode_rgb8(data: bytes) -> tuple[np.ndarray, PictureFacts]:
+def decode_rgb8(data: bytes) -> tuple[np.ndarray, ImageFacts]:
     """Decode one picture file.
 
     The EXIF orientation is applied, gray becomes three equal channels, CMYK becomes RGB by Pillow's formula
@@ -93,7 +93,7 @@ def decode_rgb8(data: bytes) -> tuple[np.ndarray, PictureFacts]:
         uint8 (H, W, 3) RGB pixels, and the facts.
 
     Raises:
-        PictureError: broken, too large, animated, palette, transparent, or of another mode.
+        ImageError: broken, too large, animated, palette, transparent, or of another mode.
     """
     with _opened(data) as image:
         facts = _facts(image, data)  # refuses bombs before they are unpacked
@@ -118,11 +118,11 @@ def decode_rgb8(data: bytes) -> tuple[np.ndarray, PictureFacts]:
     return pixels, replace(facts, width=width, height=height, transform=transform, extension=extension)
 
 
-def read_facts(data: bytes) -> PictureFacts:
+def read_facts(data: bytes) -> ImageFacts:
     """The facts that stand in a picture file's header, without decoding it; `transform` is empty.
 
     Raises:
-        PictureError: no picture, too large, or animated.
+        ImageError: no picture, too large, or animated.
     """
     with _opened(data) as image:
         facts = _facts(image, data)
@@ -134,21 +134,21 @@ def read_facts(data: bytes) -> PictureFacts:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Pillow's picture; whatever goes wrong with it inside the block becomes a PictureError."""
+    """Pillow's picture; whatever goes wrong with it inside the block becomes a ImageError."""
     if len(data) > MAX_BYTES:
-        raise PictureError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
+        raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             yield image
     except DimmagenError:
         raise
     except UnidentifiedImageError as error:
-        raise PictureError("unreadable", f"is no picture of a known kind ({', '.join(FORMATS)})") from error
+        raise ImageError("unreadable", f"is no picture of a known kind ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
-        raise PictureError("too-large", f"more than {MAX_PIXELS} pixels") from error
+        raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow lets almost any exception out of a broken file: struct.error, SyntaxError, KeyError ...
     except Exception as error:
-        raise PictureError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
+        raise ImageError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
 
 
 def _turn(image: Image.Image) -> tuple[bool, int, int] | None:
@@ -157,20 +157,20 @@ def _turn(image: Image.Image) -> tuple[bool, int, int] | None:
     return _UPRIGHT.get(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
 
 
-def _facts(image: Image.Image, data: bytes) -> PictureFacts:
+def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     width, height = image.size
     file_format = image.format or ""
     largest = _MAX_WEBP_PIXELS if file_format == "WEBP" else MAX_PIXELS
     if width * height > largest:
-        raise PictureError("too-large", f"{width}x{height} is more than {largest} pixels")
+        raise ImageError("too-large", f"{width}x{height} is more than {largest} pixels")
     # A phone's MPO holds a preview or a second view behind the photo: the first picture is the photo.
     count = getattr(image, "n_frames", 1)
     if count > 1 and file_format != "MPO":
-        raise PictureError("animated", f"holds {count} pictures, not one")
+        raise ImageError("animated", f"holds {count} pictures, not one")
     mode = image.mode
     if "16" not in mode and _is_sixteen_bit_png(data):
         mode += ";16"
-    return PictureFacts(width, height, file_format, mode, "", "")
+    return ImageFacts(width, height, file_format, mode, "", "")
 
 
 def _array(rgb: Image.Image) -> np.ndarray:
@@ -189,11 +189,11 @@ def _array(rgb: Image.Image) -> np.ndarray:
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     """An 8-bit RGB picture, and the name of the colour conversion that was needed."""
     if image.mode == "P":
-        raise PictureError("palette", "a palette of at most 256 colours is not a photo")
+        raise ImageError("palette", "a palette of at most 256 colours is not a photo")
     if image.mode in ("RGBA", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
-            raise PictureError("transparent", "some pixels are transparent: what is behind them is unknown")
+            raise ImageError("transparent", "some pixels are transparent: what is behind them is unknown")
         return image.convert("RGB"), "opaque"
     if image.mode.startswith("I;16"):
         high_byte = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
@@ -202,7 +202,7 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
         return image, ""
     if image.mode in ("L", "CMYK"):
         return image.convert("RGB"), "gray" if image.mode == "L" else "cmyk"
-    raise PictureError("mode", f"pictures of Pillow's mode {image.mode} are not photos in 8 or 16 bits")
+    raise ImageError("mode", f"pictures of Pillow's mode {image.mode} are not photos in 8 or 16 bits")
 
 
 def _is_sixteen_bit_png(data: bytes) -> bool:
@@ -219,8 +219,8 @@ def _one_line(error: Exception) -> str:
 def encode_png(pixels: np.ndarray) -> bytes:
     """A PNG file whose bytes depend on the pixels alone.
 
-    Row filter "up", one IDAT chunk, Huffman codes alone (:mod:`dimmagen.images.png_deflate`): about 2 ms for 512x512,
-    and smaller than Pillow's default on noisy dark pictures.
+    Row filter "up", one IDAT chunk, Huffman codes alone (:mod:`dimmagen.images.png_deflate`): about 2 ms for
+    512x512, and smaller than Pillow's default on noisy dark pictures.
 
     Args:
         pixels: uint8 (H, W, 3) RGB.

@@ -86,12 +86,12 @@ def contact_sheet(pairs: Iterable[PairView], width: int = 320, columns: int = 1)
 
 def _draw_pair(pair: PairView, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
     brightened, gain = with_gain(pair.dark, pair.light)
-    pictures = [_thumbnail(pixels, width) for pixels in (pair.light, pair.dark, brightened)]
-    height = pictures[0].height
+    images = [_thumbnail(pixels, width) for pixels in (pair.light, pair.dark, brightened)]
+    height = images[0].height
     cell = Image.new("RGB", (3 * width + 2 * _MARGIN, height + 2 * _PAIR_CAPTION), _PAPER)
     draw = ImageDraw.Draw(cell)
     draw.text((0, 0), pair.caption, fill=_INK, font=font)
-    for index, picture in enumerate(pictures):
+    for index, picture in enumerate(images):
         left = index * (width + _MARGIN)
         cell.paste(picture, (left, _PAIR_CAPTION))
         title = f"{_TITLES[index]} ({gain:.1f}x)" if index == 2 else _TITLES[index]

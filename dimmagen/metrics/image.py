@@ -13,9 +13,9 @@ from dimmagen.metrics.lpips import LPIPS
 REC601 = np.array([0.299, 0.587, 0.114])
 
 
-def gray(picture: np.ndarray) -> np.ndarray:
+def gray(image: np.ndarray) -> np.ndarray:
     """Rec.601 luma of a uint8 (H, W, 3) picture: float64 (H, W) in [0, 255], not rounded."""
-    return picture @ REC601
+    return image @ REC601
 
 
 def psnr(output: np.ndarray, truth: np.ndarray) -> float:
@@ -51,8 +51,8 @@ def delta_e2000(output: np.ndarray, truth: np.ndarray) -> float:
 def lpips_distance(network: LPIPS, output: np.ndarray, truth: np.ndarray) -> float:
     """LPIPS v0.1 with the network's backbone, on whole pictures."""
     first, second = (
-        torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 255
-        for picture in (output, truth)
+        torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255
+        for image in (output, truth)
     )
     with torch.inference_mode():
         return float(network(first, second)[0])

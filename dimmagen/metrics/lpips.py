@@ -83,8 +83,8 @@ class LPIPS(nn.Module):
             distance = distance + head((one - other) ** 2).mean(dim=(1, 2, 3))
         return distance
 
-    def _unit_features(self, picture: Tensor) -> list[Tensor]:
-        features = (2 * picture.float() - 1 - self.shift) / self.scale
+    def _unit_features(self, image: Tensor) -> list[Tensor]:
+        features = (2 * image.float() - 1 - self.shift) / self.scale
         tapped = []
         for index, layer in enumerate(self.features):
             features = layer(features)

@@ -48,7 +48,7 @@ class PristineModel:
         return cls(mean.ravel(), covariance, window)
 
 
-def niqe(picture: np.ndarray, model: PristineModel) -> float:
+def niqe(image: np.ndarray, model: PristineModel) -> float:
     """NIQE of the luma of a uint8 (H, W, 3) RGB picture; NaN where fewer than two blocks have any structure.
 
     The picture is cut to whole blocks of 96x96 pixels, as the authors do.
@@ -56,10 +56,10 @@ def niqe(picture: np.ndarray, model: PristineModel) -> float:
     Raises:
         UsageError: the picture is smaller than 192x192: fewer than four blocks have no covariance.
     """
-    rows, columns = picture.shape[0] // BLOCK, picture.shape[1] // BLOCK
+    rows, columns = image.shape[0] // BLOCK, image.shape[1] // BLOCK
     if min(rows, columns) < 2:
         raise UsageError("NIQE needs pictures of at least 192x192 pixels", "leave it out with --metrics")
-    luma = np.rint(picture[: rows * BLOCK, : columns * BLOCK] @ _LUMA + 16)
+    luma = np.rint(image[: rows * BLOCK, : columns * BLOCK] @ _LUMA + 16)
     features = np.concatenate(
         [
             _block_features(luma, BLOCK, model.window),

@@ -24,7 +24,7 @@ class Examined:
 
     frame: str
     verdict: Verdict
-    facts: codec.PictureFacts | None = None
+    facts: codec.ImageFacts | None = None
     white_border: float | None = None
     pixels: np.ndarray | None = None
     transform: str = ""
@@ -72,7 +72,7 @@ class StillSource:
     name: str
     title: str
     terms: str
-    extensions: tuple[str, ...] = codec.PICTURE_EXTENSIONS
+    extensions: tuple[str, ...] = codec.IMAGE_EXTENSIONS
     max_bytes = codec.MAX_BYTES
     frames: tuple[str, ...] = ("",)
 
@@ -98,7 +98,7 @@ class StillSource:
             if not verdict.accepted:
                 return [Examined("", verdict, facts)]
             pixels, facts = codec.decode_rgb8(data)
-        except codec.PictureError as error:
+        except codec.ImageError as error:
             return [Examined("", rejected(error.rule, error.reason))]
         white = self.white_border(pixels)
         verdict = self.rule(Facts(facts.width, facts.height, white))
@@ -112,7 +112,7 @@ class StillSource:
         return self.reduce(codec.decode_rgb8(data)[0])[0]
 
 
-def _after(facts: codec.PictureFacts, step: str) -> tuple[str, str]:
+def _after(facts: codec.ImageFacts, step: str) -> tuple[str, str]:
     """Transform and extension of the light picture when a step follows the decoding."""
     if not step:
         return facts.transform, facts.extension

@@ -9,15 +9,15 @@ from operator import attrgetter
 import numpy as np
 
 from dimmagen.core import keyed_random
-from dimmagen.core.disk_list import Numbers, Spool
+from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.sources.catalog import CatalogRow
-from dimmagen.sources.scan import Seen
+from dimmagen.sources.scan import Candidate
 
 _TOGETHER = 4096
 _values = attrgetter(*(field.name for field in fields(CatalogRow)))
 
 
-class Judged:
+class Candidates:
     """What an index pass, or a catalog, has to say; 4 bytes of memory stay for an accepted candidate.
 
     The canonical order of the accepted candidates is a permutation keyed by each key alone: more pictures
@@ -30,10 +30,10 @@ class Judged:
         order: uint32 (accepted,): the accepted candidates' numbers in canonical order.
     """
 
-    def __init__(self, seen: Iterable[Seen]) -> None:
-        self._spool = Spool()
-        self._rejected: dict[str, Numbers] = {}  # candidates' numbers, by source
-        accepted, ranks = Numbers(), Numbers()
+    def __init__(self, seen: Iterable[Candidate]) -> None:
+        self._spool = DiskList()
+        self._rejected: dict[str, DiskIntegers] = {}  # candidates' numbers, by source
+        accepted, ranks = DiskIntegers(), DiskIntegers()
         for number, one in enumerate(seen):
             row = one.row
             self._spool.append(json.dumps([*_values(row), one.locator], separators=(",", ":")).encode())
@@ -41,7 +41,7 @@ class Judged:
                 accepted.append(number)
                 ranks.append(int.from_bytes(keyed_random.rank(0, row.key, "order"), "big"))
             else:
-                self._rejected.setdefault(row.source, Numbers()).append(number)
+                self._rejected.setdefault(row.source, DiskIntegers()).append(number)
         self.order = _argsort(ranks[:])
         if len(accepted) < len(self):
             self.order = accepted[:].astype(np.uint32)[self.order]
@@ -49,11 +49,11 @@ class Judged:
     def __len__(self) -> int:
         return len(self._spool)
 
-    def __iter__(self) -> Iterator[Seen]:
+    def __iter__(self) -> Iterator[Candidate]:
         """Every candidate, in the order seen."""
         return map(_seen, self._spool)
 
-    def accepted(self, start: int = 0, stop: int | None = None) -> Iterator[Seen]:
+    def accepted(self, start: int = 0, stop: int | None = None) -> Iterator[Candidate]:
         """The accepted candidates from `start` to `stop` in canonical order."""
         numbers = self.order[start:stop]
         for first in range(0, len(numbers), _TOGETHER):
@@ -65,14 +65,14 @@ class Judged:
         for source in sorted(self._rejected):
             yield from self._sorted(self._rejected[source])
 
-    def _sorted(self, numbers: Numbers) -> Iterator[CatalogRow]:
+    def _sorted(self, numbers: DiskIntegers) -> Iterator[CatalogRow]:
         """Candidates are listed by name, as a rule: then nothing need be sorted, and no name be held."""
         places = pairwise((row.name, row.frame) for row in self._rows(numbers))
         if all(before <= after for before, after in places):
             return self._rows(numbers)
         return iter(sorted(self._rows(numbers), key=lambda row: (row.name, row.frame)))
 
-    def _rows(self, numbers: Numbers) -> Iterator[CatalogRow]:
+    def _rows(self, numbers: DiskIntegers) -> Iterator[CatalogRow]:
         for start in range(0, len(numbers), _TOGETHER):
             for number in numbers[start : start + _TOGETHER].tolist():
                 yield _seen(self._spool[number]).row
@@ -89,6 +89,6 @@ def _argsort(ranks: np.ndarray) -> np.ndarray:
     return order
 
 
-def _seen(record: bytes) -> Seen:
+def _seen(record: bytes) -> Candidate:
     *values, locator = json.loads(record)
-    return Seen(CatalogRow(*values), locator)
+    return Candidate(CatalogRow(*values), locator)

@@ -48,7 +48,7 @@ class CatalogRow:
         sha256, bytes: of the candidate's file.
         width, height: of the candidate, upright; 0 when unknown.
         format, mode: Pillow's names; for a clip `video` and the pixel format.
-        white_border: see :func:`dimmagen.sources.rules.white_border`; null where the rule does not ask for it.
+        white_border: see :func:`.rules.white_border`; null where the rule does not ask for it.
         scene_distance: to the nearest excluded picture, in bits; null without `--exclude`.
         accepted, rule, reason: the verdict; rule and reason are empty when accepted.
         transform, extension, light_*: of the light picture as it is stored; empty and 0 when rejected.

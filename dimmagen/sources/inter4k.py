@@ -23,7 +23,7 @@ class Inter4k:
     def examine(self, data: bytes) -> list[Examined]:
         try:
             first, last = video.first_frame(data), video.last_frame(data)
-        except codec.PictureError as error:
+        except codec.ImageError as error:
             return [Examined(frame, rules.rejected(error.rule, error.reason)) for frame in self.frames]
         examined = [_examine_frame("first", first)]
         if last.time == first.time:
@@ -36,9 +36,9 @@ class Inter4k:
         return _reduce(decode(data).pixels)
 
 
-def _facts(frame: video.Frame) -> codec.PictureFacts:
+def _facts(frame: video.Frame) -> codec.ImageFacts:
     height, width, _ = frame.pixels.shape
-    return codec.PictureFacts(width, height, "video", frame.pixel_format, "frame-x0.3", "png")
+    return codec.ImageFacts(width, height, "video", frame.pixel_format, "frame-x0.3", "png")
 
 
 def _examine_frame(name: str, frame: video.Frame) -> Examined:

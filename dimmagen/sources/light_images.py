@@ -1,7 +1,7 @@
 """Light pictures: what a dimmer is fed with, wherever they lie.
 
-A :class:`LightRef` says which picture and where; a :class:`LightSet` is the ordered, deduplicated list of
-accepted pictures of one MixHQ or of sources that were scanned directly. Both give the same keys, the same
+A :class:`LightImageRef` says which image and where; :class:`LightImages` is the ordered, deduplicated list of
+accepted images of one MixHQ or of sources that were scanned directly. Both give the same keys, the same
 order and the same pixels, so the pairs made from them are equal.
 """
 
@@ -21,9 +21,9 @@ from dimmagen.core.parquet import iter_rows
 from dimmagen.images import codec
 from dimmagen.sources import SOURCES, parse_specs
 from dimmagen.sources.archives import read_entry
-from dimmagen.sources.candidates import Judged
+from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
-from dimmagen.sources.scan import Seen, list_candidates, scan
+from dimmagen.sources.scan import Candidate, list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 
 MIXHQ_DEFAULT = "mixhq"
@@ -33,7 +33,7 @@ MIXHQ_SCHEMA = "dimmagen-mixhq-1"
 
 
 @dataclass(frozen=True, slots=True)
-class LightRef:
+class LightImageRef:
     """One accepted light picture.
 
     Attributes:
@@ -47,7 +47,7 @@ class LightRef:
             a documented name such as `rgb8`, `exif`, `reduce512`, `frame-x0.3`.
         extension: `jpg`, `png` or `webp`: of the light picture as stored.
         width, height: of the light picture, pixels.
-        locator: JSON text that :func:`load_light` understands; the only attribute that depends on the place.
+        locator: JSON text for :func:`load_light_image`; the only attribute that depends on the place.
     """
 
     key: str
@@ -62,13 +62,13 @@ class LightRef:
 
 
 @dataclass(frozen=True)
-class Light:
+class LightImage:
     """A light picture in memory: `data` are the stored file's bytes, `pixels` uint8 (H, W, 3) RGB.
 
     What follows from them is computed when it is first asked for, once for all variants.
     """
 
-    ref: LightRef
+    ref: LightImageRef
     data: bytes
     pixels: np.ndarray
 
@@ -88,16 +88,16 @@ class Light:
         return codec.lightness(self.pixels)
 
 
-class LightSet(Protocol):
+class LightImages(Protocol):
     """The accepted light pictures, in canonical order (a keyed permutation of the keys)."""
 
     origin: str  # what the user named: a path, or "coco=PATH clic=PATH"
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[LightRef]: ...
+    def __iter__(self) -> Iterator[LightImageRef]: ...
 
-    def refs(self, start: int = 0, stop: int | None = None) -> list[LightRef]:
+    def refs(self, start: int = 0, stop: int | None = None) -> list[LightImageRef]:
         """The light pictures from `start` to `stop`."""
         ...
 
@@ -107,10 +107,10 @@ class LightSet(Protocol):
         ...
 
 
-class _JudgedLights:
+class _CandidateLightImages:
     """A light set of judged candidates, which stay on disk: there may be millions."""
 
-    def __init__(self, origin: str, judged: Judged, to_ref: Callable[[Seen], LightRef]) -> None:
+    def __init__(self, origin: str, judged: Candidates, to_ref: Callable[[Candidate], LightImageRef]) -> None:
         self.origin = origin
         self._judged = judged
         self._to_ref = to_ref
@@ -118,40 +118,40 @@ class _JudgedLights:
     def __len__(self) -> int:
         return len(self._judged.order)
 
-    def __iter__(self) -> Iterator[LightRef]:
+    def __iter__(self) -> Iterator[LightImageRef]:
         return map(self._to_ref, self._judged.accepted())
 
-    def refs(self, start: int = 0, stop: int | None = None) -> list[LightRef]:
+    def refs(self, start: int = 0, stop: int | None = None) -> list[LightImageRef]:
         return [self._to_ref(one) for one in self._judged.accepted(start, stop)]
 
     def rejected(self) -> Iterator[dict]:
         return (row.to_dict() for row in self._judged.rejected())
 
 
-class ScannedLights(_JudgedLights):
+class ScannedLightImages(_CandidateLightImages):
     """The accepted pictures of sources that were judged just now; the originals are read where they lie."""
 
-    def __init__(self, origin: str, seen: Iterable[Seen]) -> None:
-        super().__init__(origin, Judged(seen), scanned_ref)
+    def __init__(self, origin: str, seen: Iterable[Candidate]) -> None:
+        super().__init__(origin, Candidates(seen), scanned_ref)
 
 
-class MixHQLights(_JudgedLights):
+class MixHQLightImages(_CandidateLightImages):
     """The light pictures of a finished MixHQ, from its catalog."""
 
     def __init__(self, path: str) -> None:
         read_mixhq_manifest(path)
         root = path if "://" in path else str(Path(path).absolute())
-        super().__init__(path, Judged(_catalogued(path)), lambda one: _packed_ref(one.row, root))
+        super().__init__(path, Candidates(_catalogued(path)), lambda one: _packed_ref(one.row, root))
 
 
-def open_lights(
+def open_light_images(
     sources: Sequence[str] = (),
     *,
     exclude: Sequence[str] = (),
     workers: int = 2,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
-) -> LightSet:
+) -> LightImages:
     """The light pictures that `--source` options name.
 
     Args:
@@ -171,12 +171,12 @@ def open_lights(
             raise UsageError("a MixHQ cannot be mixed with other sources", "give its path alone")
         if exclude:
             raise UsageError("--exclude is for sources that are scanned", "give it to build-mixhq")
-        return MixHQLights(paths[0])
+        return MixHQLightImages(paths[0])
     specs = parse_specs(paths)
-    candidates = list_candidates(specs)
+    candidates = list_candidate_files(specs)
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
-    lights = ScannedLights(" ".join(map(str, specs)), scan(candidates, scenes, workers, on_file))
+    lights = ScannedLightImages(" ".join(map(str, specs)), scan(candidates, scenes, workers, on_file))
     if not len(lights):
         reasons = sorted({row["rule"] for row in lights.rejected()})
         raise DimmagenError(
@@ -186,7 +186,7 @@ def open_lights(
     return lights
 
 
-def load_light(ref: LightRef) -> Light:
+def load_light_image(ref: LightImageRef) -> LightImage:
     """Read one light picture; the reference alone is enough, in any process.
 
     Raises:
@@ -200,9 +200,9 @@ def load_light(ref: LightRef) -> Light:
             "run the command again from the start",
         )
     if locator["stored"]:
-        return Light(ref, data, codec.decode_rgb8(data)[0])
+        return LightImage(ref, data, codec.decode_rgb8(data)[0])
     pixels = SOURCES[ref.source].light(data, locator["frame"])
-    return Light(ref, data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
+    return LightImage(ref, data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
 
 
 def is_mixhq(path: str) -> bool:
@@ -247,17 +247,17 @@ def read_catalog(path: str) -> Iterator[CatalogRow]:
     return (CatalogRow(**row) for row in iter_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA))
 
 
-def _catalogued(path: str) -> Iterator[Seen]:
+def _catalogued(path: str) -> Iterator[Candidate]:
     for row in read_catalog(path):
         if row.accepted and not _is_packed(row):
             raise DimmagenError(
                 f"{path}/{MIXHQ_CATALOG} says of {row.key!r} what dimmagen does not write",
                 "it was changed or is of another kind: build it again",
             )
-        yield Seen(row, {})
+        yield Candidate(row, {})
 
 
-def scanned_ref(one: Seen) -> LightRef:
+def scanned_ref(one: Candidate) -> LightImageRef:
     """The reference of an accepted candidate where it was seen."""
     row = one.row
     return _light_ref(row, {**one.locator, "sha256": row.sha256, "frame": row.frame, "stored": False})
@@ -270,7 +270,7 @@ def _is_packed(row: CatalogRow) -> bool:
     return bool(place and key and row.extension in ("jpg", "png", "webp") and row.light_bytes > 0)
 
 
-def _packed_ref(row: CatalogRow, root: str) -> LightRef:
+def _packed_ref(row: CatalogRow, root: str) -> LightImageRef:
     return _light_ref(
         row,
         {
@@ -284,8 +284,8 @@ def _packed_ref(row: CatalogRow, root: str) -> LightRef:
     )
 
 
-def _light_ref(row: CatalogRow, locator: dict) -> LightRef:
-    return LightRef(
+def _light_ref(row: CatalogRow, locator: dict) -> LightImageRef:
+    return LightImageRef(
         key=row.key,
         source=row.source,
         name=row.name,

@@ -31,25 +31,25 @@ from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
 from dimmagen.sources import SOURCES, SourceSpec, rules
 from dimmagen.sources.archives import Entry
-from dimmagen.sources.candidates import Judged
+from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_images import (
     MIXHQ_CATALOG,
     MIXHQ_MANIFEST,
     MIXHQ_SCHEMA,
-    load_light,
+    load_light_image,
     read_catalog,
     read_mixhq_manifest,
     scanned_ref,
 )
-from dimmagen.sources.scan import Seen
+from dimmagen.sources.scan import Candidate
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
 SAMPLES_PER_SHARD = 1000
 
 
 @dataclass(slots=True)
-class Tally:
+class VerdictCounts:
     """Verdicts on one source's candidates: accepted and rejected add up to seen."""
 
     seen: int = 0
@@ -60,11 +60,11 @@ class Tally:
         return {"seen": self.seen, "accepted": self.accepted, "rejected": dict(sorted(self.rejected.items()))}
 
 
-def tally(rows: Iterable[CatalogRow]) -> dict[str, Tally]:
+def tally(rows: Iterable[CatalogRow]) -> dict[str, VerdictCounts]:
     """Verdicts by source, in the registry's order."""
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, VerdictCounts] = {}
     for row in rows:
-        one = tallies.setdefault(row.source, Tally())
+        one = tallies.setdefault(row.source, VerdictCounts())
         one.seen += 1
         one.accepted += row.accepted
         one.rejected.update([row.rule] if row.rule else [])
@@ -91,7 +91,7 @@ def describe_inputs(
     }
 
 
-def finished_tally(out: str, inputs: dict) -> dict[str, Tally] | None:
+def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] | None:
     """The verdicts of a finished MixHQ made of the same inputs; None where there is still work to do.
 
     Raises:
@@ -121,7 +121,7 @@ def finished_tally(out: str, inputs: dict) -> dict[str, Tally] | None:
 
 def write_mixhq(
     out: str,
-    judged: Judged,
+    judged: Candidates,
     inputs: dict,
     workers: int = 2,
     on_light: Callable[[], None] = lambda: None,
@@ -145,7 +145,7 @@ def write_mixhq(
         return _write(out, judged, inputs, workers, on_light)
 
 
-def _write(out: str, judged: Judged, inputs: dict, workers: int, on_light: Callable[[], None]) -> dict:
+def _write(out: str, judged: Candidates, inputs: dict, workers: int, on_light: Callable[[], None]) -> dict:
     for folder in ("", "catalog", "shards"):
         storage.remove_unfinished(storage.join(out, folder))
     packing = plan_packing(judged, inputs["samples_per_shard"])
@@ -176,7 +176,7 @@ def _write(out: str, judged: Judged, inputs: dict, workers: int, on_light: Calla
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class MixHQShard:
     """A planned shard: its name below the folder, the accepted lights `start` to `stop` of the canonical
     order, its size."""
 
@@ -194,7 +194,9 @@ class Packing:
         shards: as they will be written.
     """
 
-    def __init__(self, judged: Judged, shards: list[Shard], shard_of: np.ndarray, offset: np.ndarray) -> None:
+    def __init__(
+        self, judged: Candidates, shards: list[MixHQShard], shard_of: np.ndarray, offset: np.ndarray
+    ) -> None:
         """Args: shard_of, offset: int64 (candidates,): number of the shard (-1: none), place in it."""
         self.judged = judged
         self.shards = shards
@@ -206,12 +208,12 @@ class Packing:
         places = zip(self.judged, self._shard_of, self._offset, strict=True)
         return (self._placed(one.row, int(shard), int(offset)) for one, shard, offset in places)
 
-    def lights(self, shard: Shard) -> Iterator[Seen]:
+    def lights(self, shard: MixHQShard) -> Iterator[Candidate]:
         """The lights of one shard, in order."""
         numbers = self.judged.order[shard.start : shard.stop]
         for number, one in zip(numbers, self.judged.accepted(shard.start, shard.stop), strict=True):
             row = self._placed(one.row, int(self._shard_of[number]), int(self._offset[number]))
-            yield Seen(row, one.locator)
+            yield Candidate(row, one.locator)
 
     def _placed(self, row: CatalogRow, shard: int, offset: int) -> CatalogRow:
         if shard < 0:
@@ -220,10 +222,10 @@ class Packing:
         return replace(row, shard=self.shards[shard].name, member=member, offset=offset)
 
 
-def plan_packing(judged: Judged, samples_per_shard: int) -> Packing:
+def plan_packing(judged: Candidates, samples_per_shard: int) -> Packing:
     """Decide where each accepted light will lie: equal, gapless shards in canonical order."""
     shard_of, offsets = np.full(len(judged), -1), np.zeros(len(judged), np.int64)
-    shards: list[Shard] = []
+    shards: list[MixHQShard] = []
     start = 0
     for size in shard_sizes(len(judged.order), samples_per_shard):
         stop, place = start + size, 0
@@ -233,7 +235,7 @@ def plan_packing(judged: Judged, samples_per_shard: int) -> Packing:
             shard_of[number], offsets[number] = len(shards), place
             place += _padded(one.row.light_bytes)
         whole = -(-(place + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
-        shards.append(Shard(f"shards/mixhq-{len(shards):05d}.tar", start, stop, whole))
+        shards.append(MixHQShard(f"shards/mixhq-{len(shards):05d}.tar", start, stop, whole))
         start = stop
     return Packing(judged, shards, shard_of, offsets)
 
@@ -272,7 +274,7 @@ def _write_catalog(out: str, packing: Packing) -> FileRecord:
 
 
 def _write_shard(
-    out: str, packing: Packing, shard: Shard, workers: int, on_light: Callable[[], None]
+    out: str, packing: Packing, shard: MixHQShard, workers: int, on_light: Callable[[], None]
 ) -> FileRecord:
     path = storage.join(out, shard.name)
     lights = list(packing.lights(shard))
@@ -294,8 +296,8 @@ def _write_shard(
     return FileRecord(shard.name, size, sha256)
 
 
-def _stored_light(one: Seen) -> bytes:
-    data = load_light(scanned_ref(one)).data
+def _stored_light(one: Candidate) -> bytes:
+    data = load_light_image(scanned_ref(one)).data
     if hashing.sha256(data) != one.row.light_sha256:
         raise DimmagenError(
             f"{one.row.name} of {one.row.source} decodes differently than a moment ago",
@@ -304,7 +306,7 @@ def _stored_light(one: Seen) -> bytes:
     return data
 
 
-def _kept_shard(path: str, shard: Shard, lights: Sequence[Seen]) -> FileRecord | None:
+def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> FileRecord | None:
     """The record of a shard that a stopped run has published, when it holds what the catalog says."""
     size, sha256 = storage.size_and_sha256(path)
     if size != shard.bytes:
@@ -316,7 +318,7 @@ def _kept_shard(path: str, shard: Shard, lights: Sequence[Seen]) -> FileRecord |
     return FileRecord(shard.name, size, sha256)
 
 
-def _card(tallies: dict[str, Tally], inputs: dict) -> str:
+def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
     seen = sum(one.seen for one in tallies.values())
     accepted = sum(one.accepted for one in tallies.values())
     lines = [

@@ -18,14 +18,14 @@ from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Candidate:
     """A candidate's catalog row, and what is needed to read its light picture again."""
 
     row: CatalogRow
     locator: dict[str, Any]
 
 
-def list_candidates(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, Entry]]:
+def list_candidate_files(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, Entry]]:
     """The files that are candidates, by source and then by name.
 
     Raises:
@@ -54,11 +54,11 @@ def scan(
     scenes: Scenes | None = None,
     workers: int = 2,
     on_file: Callable[[], None] = lambda: None,
-) -> Iterator[Seen]:
+) -> Iterator[Candidate]:
     """Read and judge the candidates; rows come in the candidates' order whatever the number of threads.
 
     Args:
-        candidates: from :func:`list_candidates`.
+        candidates: from :func:`list_candidate_files`.
         scenes: pictures whose scenes must not be taken.
         workers: threads; decoding and hashing run outside Python's lock.
         on_file: called once a file.
@@ -69,7 +69,7 @@ def scan(
         on_file()
 
 
-def _without_duplicates(seen: list[Seen], first_with_key: dict[str, str]) -> Iterator[Seen]:
+def _without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
     """Of equal files inside one source the first by name is kept; the key holds source and content."""
     for one in seen:
         row = one.row
@@ -97,7 +97,7 @@ def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
     )
 
 
-def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list[Seen]:
+def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list[Candidate]:
     """All candidates in one file. What is wrong with a file becomes the reason of its rows."""
     spec, entry = candidate
     source = spec.source
@@ -117,7 +117,7 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
             verdict = rejected("unreadable", "is damaged in its archive, or cannot be opened")
     if not verdict.accepted:
         return [
-            Seen(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)
+            Candidate(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)
             for frame in source.frames
         ]
     sha256 = hashing.sha256(data)
@@ -132,7 +132,7 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
         row = _row(spec.name, entry, sha256, examined, distance)
         if examined.pixels is not None:
             row = _with_light(row, examined, data)
-        seen.append(Seen(row, {**entry.locator, "frame": examined.frame}))
+        seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}))
     return seen
 
 

@@ -37,11 +37,11 @@ class Scenes:
 
         Raises:
             UsageError: a path is missing, or holds no picture.
-            PictureError: a picture cannot be decoded: it cannot be excluded either.
+            ImageError: a picture cannot be decoded: it cannot be excluded either.
         """
         hashes: list[np.ndarray] = []
         for path in paths:
-            entries = [e for e in list_entries(path) if e.name.lower().endswith(codec.PICTURE_EXTENSIONS)]
+            entries = [e for e in list_entries(path) if e.name.lower().endswith(codec.IMAGE_EXTENSIONS)]
             if not entries:
                 raise UsageError(f"{path} holds no picture", "give the folder of the evaluation split")
             hashes.extend(scene_hash(codec.decode_rgb8(read_entry(entry.locator))[0]) for entry in entries)

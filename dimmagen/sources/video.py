@@ -10,7 +10,7 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
 from dimmagen.images import codec
-from dimmagen.images.codec import PictureError
+from dimmagen.images.codec import ImageError
 
 # Only containers of video: a playlist under a clip's name could name other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
@@ -40,13 +40,13 @@ def first_frame(data: bytes) -> Frame:
     """The frame that is shown first. FFmpeg applies edit lists: frames outside them are not shown.
 
     Raises:
-        PictureError: not a clip, cut off, too large, or without a frame.
+        ImageError: not a clip, cut off, too large, or without a frame.
     """
     with _clip(data):
         with _opened(data) as container:
             frame = next(container.decode(video=0), None)
         if frame is None:
-            raise PictureError("unreadable", "the clip has no frame")
+            raise ImageError("unreadable", "the clip has no frame")
         return _rgb(frame)
 
 
@@ -57,38 +57,38 @@ def last_frame(data: bytes) -> Frame:
     end and the latest presentation time wins.
 
     Raises:
-        PictureError: not a clip, cut off, too large, or without a frame.
+        ImageError: not a clip, cut off, too large, or without a frame.
     """
     with _clip(data):
         frame = _decode_tail(data) or _decode_all(data)
         if frame is None:
-            raise PictureError("unreadable", "the clip has no frame")
+            raise ImageError("unreadable", "the clip has no frame")
         return _rgb(frame)
 
 
 @contextmanager
 def _clip(data: bytes) -> Iterator[None]:
-    """Whatever goes wrong with a clip inside the block becomes a PictureError."""
+    """Whatever goes wrong with a clip inside the block becomes a ImageError."""
     try:
         _refuse_cut_off_mp4(data)
         yield
-    except PictureError:
+    except ImageError:
         raise
     except Exception as error:  # as with pictures: broken clips fail in many ways
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise PictureError("unreadable", f"cannot be decoded: {reason}") from error
+        raise ImageError("unreadable", f"cannot be decoded: {reason}") from error
 
 
 def _opened(data: bytes) -> av.container.InputContainer:
     container = av.open(io.BytesIO(data), "r", options={"format_whitelist": _CONTAINERS, "enable_drefs": "0"})
     if not container.streams.video:
         container.close()
-        raise PictureError("unreadable", "the clip has no video stream")
+        raise ImageError("unreadable", "the clip has no video stream")
     stream = container.streams.video[0]
     if stream.width * stream.height > codec.MAX_PIXELS:
         container.close()
         size = f"{stream.width}x{stream.height}"
-        raise PictureError("too-large", f"{size} is more than {codec.MAX_PIXELS} pixels")
+        raise ImageError("too-large", f"{size} is more than {codec.MAX_PIXELS} pixels")
     return container
 
 
@@ -135,5 +135,5 @@ def _refuse_cut_off_mp4(data: bytes) -> None:
         if size == 0:  # until the end of the file
             return
         if size < 8 or place + size > len(data):
-            raise PictureError("unreadable", "the clip is cut off")
+            raise ImageError("unreadable", "the clip is cut off")
         place += size

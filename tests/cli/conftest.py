@@ -17,8 +17,8 @@ def place(tmp_path_factory):
     make(write_photos(folder / "photos", 5), folder / "shards", samples_per_shard=2)
     for side, divisor in (("low", 9), ("high", 1)):
         (folder / "pairs" / side).mkdir(parents=True)
-        for index, picture in enumerate((data.astronaut(), data.coffee(), data.chelsea())):
-            pixels = np.ascontiguousarray(picture[50:114, 60:156] // divisor)
+        for index, image in enumerate((data.astronaut(), data.coffee(), data.chelsea())):
+            pixels = np.ascontiguousarray(image[50:114, 60:156] // divisor)
             (folder / "pairs" / side / f"{index}.png").write_bytes(encode_png(pixels))
     for side, divisor in (("low", 9), ("high", 1)):
         (folder / "small" / side).mkdir(parents=True)

@@ -194,9 +194,9 @@ def test_a_network_is_trained_and_an_export_made_from_a_set_on_s3(local, set_on_
         assert exit_code(words) == 0
     assert losses[0] == losses[1]
     here, there = files(tmp_path / "here-lol"), files(tmp_path / "there-lol")
-    pictures = {name for name in here if name.endswith(".png")}
-    assert len(pictures) >= 8
-    assert {name: here[name] for name in pictures} == {name: there[name] for name in pictures}
+    images = {name for name in here if name.endswith(".png")}
+    assert len(images) >= 8
+    assert {name: here[name] for name in images} == {name: there[name] for name in images}
 
 
 def without_times(log):

@@ -147,7 +147,7 @@ def test_by_way_of_mixhq_and_straight_from_the_photos_gives_the_same_set(run, di
     assert_same_dataset(tmp_path / "out", tmp_path / "by-mixhq")
 
 
-def test_a_folder_without_pictures_is_told(run, tmp_path):
+def test_a_folder_without_images_is_told(run, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, messages = run("dim", "--profile", "linear", "--source", "empty", "--shards", "out")
     assert code == 2

@@ -146,7 +146,7 @@ def test_a_mistake_around_the_network_is_told_before_anything_is_written(
     assert not (place / "new").exists()
 
 
-def test_two_lightnesses_that_round_alike_are_two_pictures(network, place, monkeypatch, tmp_path):
+def test_two_lightnesses_that_round_alike_are_two_images(network, place, monkeypatch, tmp_path):
     monkeypatch.chdir(place)
     words = f"enhance {PHOTO} --from run --lightness 0.301 --lightness 0.304 --lightness 0.301 --out"
     with pytest.raises(SystemExit) as ended:

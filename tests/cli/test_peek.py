@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dimmagen.cli import main
-from dimmagen.cli.peek import picture_text
+from dimmagen.cli.peek import image_text
 from dimmagen.dataset.reader import open_pairs
 
 
@@ -33,10 +33,10 @@ def test_an_unknown_key_is_told(pair_set, capsys):
     assert "has no pair 'coco-0'" in told.err
 
 
-def test_characters_have_the_colours_of_the_picture():
+def test_characters_have_the_colours_of_the_image():
     pixels = np.zeros((4, 4, 3), np.uint8)
     pixels[:2] = (200, 10, 30)
-    text = picture_text(pixels, 2)
+    text = image_text(pixels, 2)
     style = text.spans[0].style
     assert style.color.triplet == (200, 10, 30)
     assert style.bgcolor.triplet == (0, 0, 0)

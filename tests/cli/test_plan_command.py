@@ -48,7 +48,7 @@ def test_a_forecast_for_programs_scaled_to_a_hundred_million_pairs_with_its_cost
     assert figures["photos"]["count"] == 25_000_000
     assert figures["photos"]["estimated"]
     assert figures["shards"] == 4 * 50_000
-    assert figures["workers"]["variants_a_job"] == 4
+    assert figures["workers"]["variants_per_job"] == 4
     assert figures["workers"]["rounds"] == 32  # of 50,000 jobs
     assert figures["workers"]["idle_in_last_round"] == 1200
     assert figures["requests"]["reads"] == 25_000_000

@@ -44,9 +44,9 @@ def phone(tmp_path):
         dark = np.clip(np.rint(dark + random.normal(0, 1, light.shape)), 0, 255).astype(np.uint8)
         if index == 2:
             dark = np.roll(dark, (2, 0), (0, 1))
-        for side, picture in (("low", dark), ("high", light)):
+        for side, image in (("low", dark), ("high", light)):
             (tmp_path / "phone" / side).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(tmp_path / "phone" / side / f"{index}.png")
+            Image.fromarray(image).save(tmp_path / "phone" / side / f"{index}.png")
     return tmp_path / "phone"
 
 
@@ -136,9 +136,9 @@ def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(
 
 
 def _draw(model):
-    from dimmagen.dimmers.dimmer import Dimmer
+    from dimmagen.dimmers.dimmer import ImageDimmer
 
-    return Dimmer(model, "test", "").draw("photo")
+    return ImageDimmer(model, "test", "").draw("photo")
 
 
 def test_unfit_pairs_end_the_fit_before_anything_is_made(run, phone):

@@ -17,7 +17,7 @@ PAIRS = ("--pairs", "pairs", "--out", "new")
 NO_PHOTOS, FEW = (*QUICK, "--validation-photos", "0"), (*QUICK, "--validation-photos", "2")
 
 
-def picture(path):
+def image(path):
     return decode_rgb8(Path(path).read_bytes())[0]
 
 
@@ -37,7 +37,7 @@ def test_shards_to_a_network_to_scores(run, place):
     scores = json.loads((place / "scores.json").read_text())
     assert [one["name"] for one in scores["pictures"]] == ["0", "2"]
     assert f"{scores['mean']['truth']['psnr']:.2f}" in out
-    assert picture("sheet.png").shape[1] > 3 * 320
+    assert image("sheet.png").shape[1] > 3 * 320
 
 
 def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypatch):
@@ -61,7 +61,7 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
     assert seen == {"trained": {"0"}, "validated": {"1", "2"}}
 
 
-def test_pictures_too_small_for_a_metric_are_scored_by_the_others(run):
+def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
     code, _, err = run("evaluate", "--from", "network", "--pairs", "small", "--json", "small.json")
     assert code == 0
     assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels a side" in err
@@ -100,7 +100,7 @@ def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
     words = ["train", "--shards", "shards", "--out", "distance", "--crop", 32, "--validation-photos", 1,
              "--iterations", 2]  # fmt: skip
     for weight, expected in ((1, 0), (1, 0), (2, 2)):
-        monkeypatch.setattr("dimmagen.enhance.session.load_lpips", lambda *_, w=weight: Distance(w))
+        monkeypatch.setattr("dimmagen.enhance.training.load_lpips", lambda *_, w=weight: Distance(w))
         code, _, err = run(*words)
         assert code == expected
     assert "lpips_sha256 was 1, is 2" in err
@@ -151,11 +151,11 @@ def test_a_ladder_of_lightness_and_its_sheet(run, tmp_path):
     assert code == 0
     names = {"0-0.20.png", "0-0.60.png", "0-ladder.png"}
     assert {file.name for file in tmp_path.iterdir()} == names
-    assert picture(tmp_path / "0-0.20.png").shape == (64, 96, 3)
+    assert image(tmp_path / "0-0.20.png").shape == (64, 96, 3)
     assert all(name in out for name in names)
 
 
-def test_the_lightness_of_another_picture(run, tmp_path, monkeypatch):
+def test_the_lightness_of_another_image(run, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
         "dimmagen.enhance.enhancer.Enhancer.enhance", lambda self, dark, wanted: asked.append(wanted) or dark
@@ -173,7 +173,7 @@ def test_the_lightness_of_another_picture(run, tmp_path, monkeypatch):
         )[0]
         == 0
     )
-    assert asked == [pytest.approx(picture("pairs/high/0.png").mean() / 255)]
+    assert asked == [pytest.approx(image("pairs/high/0.png").mean() / 255)]
 
 
 @pytest.mark.parametrize(

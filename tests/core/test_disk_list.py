@@ -3,14 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dimmagen.core import disk_list
-from dimmagen.core.disk_list import Numbers, Spool
+from dimmagen.core.disk_list import DiskIntegers, DiskList
 
 
 @given(st.lists(st.binary(max_size=9)), st.integers(1, 5))
 def test_records_come_back_by_number_and_in_order_while_more_are_added(records, ahead):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk_list, "_READ_AHEAD", ahead)
-        kept = Spool()
+        kept = DiskList()
         for count, record in enumerate(records, 1):
             kept.append(record)
             assert len(kept) == count
@@ -21,7 +21,7 @@ def test_records_come_back_by_number_and_in_order_while_more_are_added(records, 
 
 @pytest.mark.parametrize("index", [-1, 1])
 def test_a_record_beyond_the_ends_is_refused(index):
-    kept = Spool()
+    kept = DiskList()
     kept.append(b"one")
     with pytest.raises(IndexError):
         kept[index]
@@ -29,7 +29,7 @@ def test_a_record_beyond_the_ends_is_refused(index):
 
 @given(st.lists(st.integers(0, 2**64 - 1)), st.integers(0, 9), st.integers(0, 9))
 def test_numbers_are_sliced_like_a_list(values, start, stop):
-    numbers = Numbers()
+    numbers = DiskIntegers()
     for value in values:
         numbers.append(value)
     assert numbers[start:stop].tolist() == values[start:stop]

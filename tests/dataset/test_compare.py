@@ -29,7 +29,7 @@ def test_another_seed_is_told_by_setting_sample_and_columns(folder, tmp_path):
     assert "gamma" in message
 
 
-def test_a_changed_picture_is_told_by_its_member(folder, tmp_path):
+def test_a_changed_image_is_told_by_its_member(folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     data = bytearray((other / "shards/train-00000.tar").read_bytes())
     data[600] ^= 1

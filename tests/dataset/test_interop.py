@@ -18,7 +18,7 @@ def pairs(pair_set):
     return open_pairs(pair_set)
 
 
-def test_webdataset_reads_brace_patterns_and_decodes_both_pictures(pair_set, pairs):
+def test_webdataset_reads_brace_patterns_and_decodes_both_images(pair_set, pairs):
     url = f"{pair_set}/shards/train-{{00000..00003}}.tar"
     samples = list(wds.WebDataset(url, shardshuffle=False).decode("rgb8").rename(light="light.jpg;light.png"))
     assert [sample["__key__"] for sample in samples] == pairs.table["key"].to_pylist()

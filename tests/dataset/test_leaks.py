@@ -21,7 +21,7 @@ def test_a_smaller_darker_jpeg_copy_is_found_by_its_photo(pair_set, evaluation):
     pairs = open_pairs(pair_set)
     row = pairs.row(0)
     assert find_leaks(pairs, [str(evaluation)]) == []
-    copy = Image.fromarray(pairs.pictures(row)[1]).resize((150, 140)).point(lambda level: level * 0.8)
+    copy = Image.fromarray(pairs.images(row)[1]).resize((150, 140)).point(lambda level: level * 0.8)
     copy.save(evaluation / "copy.jpg", quality=60)
     leaks = find_leaks(pairs, [str(evaluation)], workers=2)
     assert row["light_key"] == leaks[0].light_key
@@ -46,7 +46,7 @@ def test_the_command_ends_with_1_and_names_the_photo(pair_set, evaluation, capsy
 
     assert run() == (0, f"{pair_set} shows no scene of {evaluation}.\n")
     pairs = open_pairs(pair_set)
-    Image.fromarray(pairs.pictures(pairs.row(1))[1]).save(evaluation / "same.png")
+    Image.fromarray(pairs.images(pairs.row(1))[1]).save(evaluation / "same.png")
     code, told = run()
     assert code == 1
     assert pairs.row(1)["light_key"] in told

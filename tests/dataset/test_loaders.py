@@ -23,7 +23,7 @@ def test_a_pair_by_index_has_the_pixels_and_the_record_of_the_shard(pair_set):
     assert len(pairs) == 12
     for index in (0, 5, -1):
         row, pair = pairs.row(index), pairs[index]
-        for side, pixels in zip(("dark", "light"), rows.pictures(row), strict=True):
+        for side, pixels in zip(("dark", "light"), rows.images(row), strict=True):
             assert torch.equal((pair[side] * 255).round(), torch.tensor(pixels).permute(2, 0, 1).float())
         assert pair["key"] == row["key"]
         assert pair["gamma"] == row["gamma"]
@@ -38,7 +38,7 @@ def test_data_loader_workers_give_every_pair_once(pair_set, workers):
     assert batches[0]["dark"].shape == (5, 3, 64, 64)
 
 
-def test_crops_show_the_same_place_of_both_pictures(pair_set):
+def test_crops_show_the_same_place_of_both_images(pair_set):
     torch.manual_seed(0)
     crops = dimmagen.PairDataset(pair_set, crop=64)
     whole = dimmagen.PairDataset(pair_set)[0]

@@ -71,7 +71,7 @@ def test_the_page_filters_brightens_and_compares_in_a_browser(page, pair_set, tm
     assert 0 < bright < 12
 
 
-def test_the_page_shows_pictures_and_plots(page, tmp_path):
+def test_the_page_shows_images_and_plots(page, tmp_path):
     screenshot = tmp_path / "page.png"
     browse(f"--screenshot={screenshot}", "--window-size=1200,900", page.as_uri())
     pixels = np.asarray(Image.open(screenshot).convert("RGB")).astype(int)

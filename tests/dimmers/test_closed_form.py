@@ -6,7 +6,7 @@ import pytest
 from dimmagen.dimmers import closed_form
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.closed_form import GammaModel, LidModel, LinearModel
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 
 QUIET = Draw(gamma=1.0, tau=0.0, exposure=1.0, noise_seed=3)
 NOISY = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=3)
@@ -40,7 +40,7 @@ def test_gamma_follows_a_power_with_drawn_factors():
     assert other != means[1]
 
 
-def test_lid_without_darkening_and_noise_gives_the_picture_back():
+def test_lid_without_darkening_and_noise_gives_the_image_back():
     model = LidModel(darkness=1.0)
     light = np.random.default_rng(0).integers(60, 200, (32, 32, 1), dtype=np.uint8).repeat(3, 2)
     light[..., 0] += 20
@@ -63,12 +63,12 @@ def test_bands_do_not_show(model, monkeypatch):
 
 @pytest.mark.parametrize("name", ["linear", "gamma", "lid"])
 def test_a_closed_form_name_works_as_a_profile(name):
-    dimmer = Dimmer.from_profile(name)
+    dimmer = ImageDimmer.from_profile(name)
     light = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     draw = dimmer.draw("photo", 1, 9)
     dark = dimmer.dim(light, draw)
     assert (dark.shape, dark.dtype) == (light.shape, np.uint8)
     assert dark.mean() < light.mean()
-    assert np.array_equal(dark, Dimmer.from_profile(name).dim(light, draw))
+    assert np.array_equal(dark, ImageDimmer.from_profile(name).dim(light, draw))
     assert not np.array_equal(dark, dimmer.dim(light, dimmer.draw("photo", 2, 9)))
     assert dimmer.settings()["model"] == name

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.profile import (
     BUNDLED,
-    known_profiles,
+    new_profile_folder,
     open_profile,
-    own_profiles,
-    place_for,
+    profile_names,
     save_profile,
+    user_profiles_folder,
 )
 
 
@@ -57,37 +57,39 @@ def test_the_fingerprint_follows_the_models_and_nothing_else(saved, tmp_path):
 
 
 def test_models_of_a_profile_are_chosen_by_their_kind(saved):
-    assert Dimmer.from_profile(saved.folder, model="deterministic").settings()["model"] == "deterministic"
+    assert (
+        ImageDimmer.from_profile(saved.folder, model="deterministic").settings()["model"] == "deterministic"
+    )
     with pytest.raises(UsageError, match="has no model camera: it has mdn, deterministic"):
-        Dimmer.from_profile(saved.folder, model="camera")
+        ImageDimmer.from_profile(saved.folder, model="camera")
 
 
 def test_reference_compat_is_for_the_mdn_only(saved):
-    assert Dimmer.from_profile(saved.folder, compat="reference").settings()["compat"] == "reference"
+    assert ImageDimmer.from_profile(saved.folder, compat="reference").settings()["compat"] == "reference"
     for name, model in ((saved.folder, "deterministic"), ("linear", "linear")):
         with pytest.raises(UsageError, match="no reference behaviour"):
-            Dimmer.from_profile(name, model=model, compat="reference")
+            ImageDimmer.from_profile(name, model=model, compat="reference")
 
 
 def test_settings_and_draws_of_a_dimmer_can_be_overridden(saved):
-    dimmer = Dimmer.from_profile(saved.folder, gamma_range=(0.5, 0.6), temperature=0.2)
+    dimmer = ImageDimmer.from_profile(saved.folder, gamma_range=(0.5, 0.6), temperature=0.2)
     draw = dimmer.draw("photo")
     assert 0.5 <= draw.gamma <= 0.6
     assert draw.tau == 0.2
 
 
 def test_a_name_is_saved_among_ones_own_profiles_and_found_there():
-    save_profile(place_for("phone"), models(), "mdn", {})
-    assert open_profile("phone").folder == own_profiles() / "phone"
-    assert "phone" in known_profiles()
+    save_profile(new_profile_folder("phone"), models(), "mdn", {})
+    assert open_profile("phone").folder == user_profiles_folder() / "phone"
+    assert "phone" in profile_names()
 
 
 def test_taken_names_and_places_are_refused(saved):
     for taken in ("lol3", "linear"):
         with pytest.raises(UsageError, match="ships with dimmagen"):
-            place_for(taken)
+            new_profile_folder(taken)
     with pytest.raises(UsageError, match="exists already"):
-        place_for(str(saved.folder))
+        new_profile_folder(str(saved.folder))
 
 
 @pytest.mark.parametrize("name", ["nikon", "../lol3", "", ".", "no/such/folder"])

@@ -9,15 +9,21 @@ from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as moved
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.real_pairs import Pair, check_pairs, load_pairs, refuse_unfit, shift_between
+from dimmagen.dimmers.real_pairs import (
+    RealPair,
+    check_pairs,
+    load_pairs,
+    refuse_unsuitable_pairs,
+    shift_between,
+)
 
 
 def scene(seed=0, size=(144, 176)):
     """A smooth random light picture, uint8 (H, W, 3), with structure at several scales."""
     noise = np.random.default_rng(seed).normal(size=(*size, 3))
-    picture = sum(gaussian_filter(noise, (s, s, 0)) * s for s in (1.5, 4, 10))
-    picture = (picture - picture.min()) / (picture.max() - picture.min())
-    return (picture * 220 + 20).astype(np.uint8)
+    image = sum(gaussian_filter(noise, (s, s, 0)) * s for s in (1.5, 4, 10))
+    image = (image - image.min()) / (image.max() - image.min())
+    return (image * 220 + 20).astype(np.uint8)
 
 
 def darkened(light, seed=1):
@@ -26,7 +32,7 @@ def darkened(light, seed=1):
 
 
 def pair(name, dark, light):
-    return Pair(name, dark, light, "", "")
+    return RealPair(name, dark, light, "", "")
 
 
 def problems(*pairs):
@@ -36,9 +42,9 @@ def problems(*pairs):
 @pytest.fixture
 def folder(tmp_path):
     for name in ("10", "9", "2"):
-        for side, picture in (("low", darkened(scene())), ("high", scene())):
+        for side, image in (("low", darkened(scene())), ("high", scene())):
             (tmp_path / side).mkdir(exist_ok=True)
-            Image.fromarray(picture).save(tmp_path / side / f"{name}.png")
+            Image.fromarray(image).save(tmp_path / side / f"{name}.png")
     return tmp_path
 
 
@@ -79,7 +85,7 @@ def test_a_csv_line_with_a_missing_file_is_named(folder):
         load_pairs(listing)
 
 
-def test_a_picture_without_a_partner_is_named(folder):
+def test_a_image_without_a_partner_is_named(folder):
     (folder / "low" / "9.png").unlink()
     with pytest.raises(UsageError, match=r"without a partner.*9"):
         load_pairs(folder)
@@ -90,7 +96,7 @@ def test_a_folder_of_something_else_says_what_is_expected(tmp_path):
         load_pairs(tmp_path)
 
 
-def test_a_truncated_picture_is_named(folder):
+def test_a_truncated_image_is_named(folder):
     file = folder / "high" / "2.png"
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(DimmagenError, match=r"2\.png cannot be read"):
@@ -117,7 +123,7 @@ def test_unfit_pairs_are_named_and_refused():
         ("turned", "swapped"),
     ]
     with pytest.raises(UsageError, match=r"cropped.*same.*turned"):
-        refuse_unfit(findings)
+        refuse_unsuitable_pairs(findings)
 
 
 def test_a_shifted_pair_is_told_with_its_shift_but_not_refused():
@@ -127,7 +133,7 @@ def test_a_shifted_pair_is_told_with_its_shift_but_not_refused():
     assert [(f.problem, f.fatal) for f in findings] == [("shifted", False)]
     rows, columns, _ = shift_between(darkened(shifted), light)
     assert (rows, columns) == (pytest.approx(1.25, abs=0.15), pytest.approx(-2, abs=0.15))
-    refuse_unfit(findings)
+    refuse_unsuitable_pairs(findings)
 
 
 def test_two_different_scenes_are_told():

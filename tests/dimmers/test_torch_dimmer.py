@@ -30,7 +30,7 @@ def test_online_and_offline_give_the_same_pixels_for_a_key(profiles, profile):
     dark = online(batch, online.draws(keys, variant=2, seed=5))
     assert dark.dtype == torch.float32
     assert dark.shape == batch.shape
-    offline = dimmer.Dimmer.from_profile(profiles[profile])
+    offline = dimmer.ImageDimmer.from_profile(profiles[profile])
     for light, key, ours in zip(lights, keys, dark, strict=True):
         expected = offline.dim(light, offline.draw(key, variant=2, seed=5))
         assert np.array_equal((ours * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), expected)
@@ -46,7 +46,7 @@ def test_without_draws_every_call_draws_anew_and_torch_repeats_it(profiles):
     assert torch.equal(online(light), first)
 
 
-def test_a_single_picture_or_a_missing_draw_is_refused(profiles):
+def test_a_single_image_or_a_missing_draw_is_refused(profiles):
     online = dimmagen.Dimmer.from_profile(profiles["camera"])
     with pytest.raises(UsageError, match="batch"):
         online(torch.zeros(3, 8, 8))

@@ -13,10 +13,10 @@ from skimage import data
 from dimmagen.cli import cli
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance import data as data_module
 from dimmagen.enhance.data import Crops, RealPairs, ShardBatches, cut_middle, make_batch, open_shards
-from dimmagen.enhance.inputs import lightness
+from dimmagen.enhance.inputs import mean_lightness
 from dimmagen.images.codec import encode_png
 from tests.dataset_helpers import make, write_photos
 
@@ -84,7 +84,7 @@ def test_a_stream_opened_in_the_middle_of_a_pass_goes_on_exactly(shards, loaders
 
 
 @pytest.mark.parametrize("room", [0, 3, 100])
-def test_kept_pictures_change_how_often_is_decoded_and_nothing_else(shards, monkeypatch, room):
+def test_kept_images_change_how_often_is_decoded_and_nothing_else(shards, monkeypatch, room):
     """10 pairs, three passes; a pair takes 2 pictures of 96x64 or so."""
     (pair, *_) = itertools.islice(ShardBatches(shards, CROPS, batch=10).open(0), 1)
     assert len(pair.keys) == 10
@@ -93,7 +93,7 @@ def test_kept_pictures_change_how_often_is_decoded_and_nothing_else(shards, monk
     monkeypatch.setattr(data_module, "_decode", lambda *given: decoded.append(decode(*given)) or decoded[-1])
     plain = list(itertools.islice(ShardBatches(shards, CROPS, batch=5).open(0), 6))
     assert len(decoded) == 60
-    size = max(picture.nbytes for picture in decoded) * 2
+    size = max(image.nbytes for image in decoded) * 2
     decoded.clear()
     kept = list(itertools.islice(ShardBatches(shards, CROPS, batch=5, cache_bytes=room * size).open(0), 6))
     for one, other in zip(plain, kept, strict=True):
@@ -105,7 +105,7 @@ def test_kept_pictures_change_how_often_is_decoded_and_nothing_else(shards, monk
 
 def test_readers_have_shards_of_their_own(shards):
     def seen(rank):
-        batches = ShardBatches(shards, CROPS, batch=1, rank=rank, ranks=2)
+        batches = ShardBatches(shards, CROPS, batch=1, rank=rank, world_size=2)
         return {key for keys in keys_of(batches, 0, 20) for key in keys}
 
     first, second = seen(0), seen(1)
@@ -158,7 +158,7 @@ def test_a_broken_shard_is_named(tmp_path, shards):
         keys_of(ShardBatches([replace(shards[0], url=str(broken))], CROPS, batch=1), 0, 1)
 
 
-def test_pictures_smaller_than_the_crop_are_left_out_and_counted(dataset):
+def test_images_smaller_than_the_crop_are_left_out_and_counted(dataset):
     opened = open_shards(str(dataset), 1, 256)
     assert opened.too_small == 0
     with pytest.raises(UsageError, match=r"all pictures of .* are too small for crops of 257"):
@@ -191,7 +191,7 @@ def test_a_data_set_of_another_schema_is_refused(dataset, tmp_path):
 
 def pair(name, level, height=40, width=48):
     light = np.random.default_rng(level).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Pair(name, light // 5, light, "", "")
+    return RealPair(name, light // 5, light, "", "")
 
 
 def test_real_pairs_come_in_passes_and_resume_anywhere():
@@ -227,7 +227,7 @@ def test_too_small_real_pairs_are_named():
         RealPairs([pair("tiny", 1, 40, 20)], CROPS, batch=1)
 
 
-def test_validation_takes_the_middle_of_large_pictures():
+def test_validation_takes_the_middle_of_large_images():
     cut = cut_middle(pair("large", 1, 600, 520))
     assert cut.dark.shape == cut.light.shape == (512, 512, 3)
     assert cut_middle(pair("small", 1)).dark.shape == (40, 48, 3)
@@ -238,4 +238,4 @@ def test_a_batch_is_what_the_network_takes():
     batch = make_batch([("a", one.dark, one.light)] * 2)
     assert batch.inputs.shape == (2, 10, 32, 32)
     assert batch.target.shape == (2, 3, 32, 32)
-    assert float(batch.target.mean()) == pytest.approx(lightness(one.light), abs=1e-5)
+    assert float(batch.target.mean()) == pytest.approx(mean_lightness(one.light), abs=1e-5)

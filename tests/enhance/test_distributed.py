@@ -4,7 +4,7 @@ import pytest
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.enhance.distributed import _absolute, _missing, _told
-from dimmagen.enhance.session import Session
+from dimmagen.enhance.training import TrainConfig
 
 
 class Failed(Exception):
@@ -41,7 +41,7 @@ def test_too_small_a_cluster_is_told(monkeypatch, use_gpu, told):
 
 def test_local_places_are_made_absolute_and_urls_left(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    session = _absolute(Session(shards="out", validate="memory://pairs"))
+    session = _absolute(TrainConfig(shards="out", validate="memory://pairs"))
     assert session.shards == str(tmp_path / "out")
     assert session.validate == "memory://pairs"
     assert session.pairs is None

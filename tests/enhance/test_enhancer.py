@@ -7,14 +7,14 @@ from skimage import data
 
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.network import ARCHITECTURES, Brightener
+from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 
 
 @pytest.fixture(scope="module")
 def network():
     """A compact network without a zero layer, so that its whole receptive field counts."""
     torch.manual_seed(1)
-    network = Brightener("compact")
+    network = EnhancementNetwork("compact")
     for parameter in network.parameters():
         if parameter.dim() > 1:
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="linear")
@@ -37,7 +37,7 @@ def test_any_size_and_orientation_comes_back_in_its_size(network, size):
 
 
 @pytest.mark.parametrize("size", [(150, 611), (611, 400)])
-def test_tiles_give_what_the_whole_picture_gives(network, size):
+def test_tiles_give_what_the_whole_image_gives(network, size):
     dark = dark_photo(*size)
     whole = Enhancer(network, gigabytes(1024)).enhance(dark, 0.4)
     tiling = Enhancer(network, gigabytes(384))

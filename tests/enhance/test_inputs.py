@@ -3,23 +3,23 @@
 import numpy as np
 from skimage import data
 
-from dimmagen.enhance.inputs import condition, equalisation, lightness, network_input
+from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_input
 
 
 def dark_photo():
     return data.astronaut()[:64, :96] // 6
 
 
-def test_channels_are_the_picture_its_equalisation_its_colours_and_its_illumination():
+def test_channels_are_the_image_its_equalisation_its_colours_and_its_illumination():
     dark = dark_photo()
     planes = network_input(dark)
-    picture = dark.transpose(2, 0, 1) / 255
+    image = dark.transpose(2, 0, 1) / 255
     assert planes.shape == (10, 64, 96)
     assert planes.dtype == np.float32
-    np.testing.assert_allclose(planes[:3], picture, atol=1e-6)
-    np.testing.assert_allclose(planes[9], picture.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(planes[:3], image, atol=1e-6)
+    np.testing.assert_allclose(planes[9], image.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(planes[6:9].sum(axis=0), 1, atol=1e-5)
-    np.testing.assert_allclose(3 * planes[9] * planes[6:9], picture, atol=1e-6)
+    np.testing.assert_allclose(3 * planes[9] * planes[6:9], image, atol=1e-6)
     assert planes[3:6].min() == 0
     assert planes[3:6].max() == 1
 
@@ -39,7 +39,7 @@ def test_a_channel_of_one_value_stays_as_it_is():
     np.testing.assert_allclose(network_input(dark)[3:6], 17 / 255, atol=1e-6)
 
 
-def test_a_tile_with_the_whole_pictures_tables_is_a_part_of_the_whole():
+def test_a_tile_with_the_whole_images_tables_is_a_part_of_the_whole():
     dark = dark_photo()
     whole = network_input(dark)
     tile = network_input(dark[10:40, 20:60], equalisation(dark))
@@ -50,4 +50,4 @@ def test_condition_is_the_difference_of_lightness_in_thousandths():
     assert condition(0.05, 0.45) == 400
     assert condition(0.5, 0.2) == 0
     assert condition(0.0, 1.5) == 1000
-    assert lightness(np.full((4, 4, 3), 51, np.uint8)) == 0.2
+    assert mean_lightness(np.full((4, 4, 3), 51, np.uint8)) == 0.2

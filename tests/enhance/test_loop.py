@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from skimage import data
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, RunFolder, load_network
 from dimmagen.enhance.data import Crops, RealPairs
-from dimmagen.enhance.distributed_context import Ranks
+from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.loop import _diverged, train
-from dimmagen.enhance.losses import BrighteningLoss
-from dimmagen.enhance.network import Brightener
+from dimmagen.enhance.losses import EnhancementLoss
+from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings
 
 SETTINGS = TrainSettings(iterations=9, learning_rate=1e-3, validate_every=4, checkpoint_every=3)
@@ -46,7 +46,7 @@ class KilledAfter(Silent):
             raise KeyboardInterrupt
 
 
-class NotANumberAt(BrighteningLoss):
+class NotANumberAt(EnhancementLoss):
     def __init__(self, iteration):
         super().__init__()
         self.left = iteration
@@ -60,20 +60,20 @@ class NotANumberAt(BrighteningLoss):
 @pytest.fixture(scope="module")
 def pairs():
     lights = [data.astronaut()[top : top + 24, 200:232] for top in (40, 100, 200)]
-    return [Pair(f"pair{index}", light // 8, light, "", "") for index, light in enumerate(lights)]
+    return [RealPair(f"pair{index}", light // 8, light, "", "") for index, light in enumerate(lights)]
 
 
 @pytest.fixture
 def run_training(pairs, tmp_path):
     def run(name="run", settings=SETTINGS, progress=None, loss=None, validation=None):
         torch.manual_seed(0)
-        network = Brightener("compact")
+        network = EnhancementNetwork("compact")
         folder = RunFolder(tmp_path / name)
         folder.begin({"iterations": settings.iterations}, "if-possible")
         batches = RealPairs(pairs, Crops(16, True, 0), batch=2)
         validation = pairs if validation is None else validation
         state = train(
-            network, batches, validation, loss or BrighteningLoss(), settings, folder, progress or Silent()
+            network, batches, validation, loss or EnhancementLoss(), settings, folder, progress or Silent()
         )
         return state, folder
 
@@ -220,7 +220,7 @@ def test_a_run_killed_in_its_first_iteration_leaves_no_gap_in_the_log(run_traini
     assert (stopped.path / LOG).read_bytes() == (whole.path / LOG).read_bytes()
 
 
-class SecondOfTwo(Ranks):
+class SecondOfTwo(DistributedContext):
     """As if another process's batch were not finite, and this one's gradient with it."""
 
     def gather(self, value):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.enhance.losses import BrighteningLoss
+from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.images import codec
 from dimmagen.metrics.lpips import LPIPS, load_lpips
 
@@ -58,17 +58,17 @@ def test_other_weights_have_another_hash(weights):
     assert network.sha256() != again.sha256()
 
 
-def test_equal_pictures_have_no_distance_and_a_finite_gradient(weights):
-    picture = torch.zeros(1, 3, 64, 64, requires_grad=True)
-    distance = load_lpips("alex", weights)(picture, torch.zeros(1, 3, 64, 64))
+def test_equal_images_have_no_distance_and_a_finite_gradient(weights):
+    image = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    distance = load_lpips("alex", weights)(image, torch.zeros(1, 3, 64, 64))
     distance.sum().backward()
     assert float(distance.detach()) == 0
-    assert torch.isfinite(picture.grad).all()
+    assert torch.isfinite(image.grad).all()
 
 
 def test_the_extractor_is_never_trained(weights):
     lpips = load_lpips("alex", weights)
-    loss = BrighteningLoss(lpips, 0.1).train()
+    loss = EnhancementLoss(lpips, 0.1).train()
     assert not lpips.training
     assert not any(parameter.requires_grad for parameter in loss.parameters())
 
@@ -76,11 +76,11 @@ def test_the_extractor_is_never_trained(weights):
 def test_loss_is_the_squared_error_plus_the_weighted_distance(weights):
     lpips = load_lpips("alex", weights)
     output, target = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
-    value, parts = BrighteningLoss(lpips, 0.05)(output, target)
+    value, parts = EnhancementLoss(lpips, 0.05)(output, target)
     error = float(((output - target) ** 2).mean())
     assert float(parts["mse"]) == pytest.approx(error, rel=1e-5)
     assert float(value) == pytest.approx(error + 0.05 * float(lpips(output, target).mean()), rel=1e-5)
-    assert float(BrighteningLoss()(output, target)[0]) == pytest.approx(error, rel=1e-5)
+    assert float(EnhancementLoss()(output, target)[0]) == pytest.approx(error, rel=1e-5)
 
 
 def test_the_lpips_packages_weights_are_found_under_its_names(weights, monkeypatch):

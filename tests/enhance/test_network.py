@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.network import Brightener, parameter_count
+from dimmagen.enhance.network import EnhancementNetwork, parameter_count
 
 
 def random_compact():
     """A compact network whose zero-initialised layers are not zero, so that nothing is hidden."""
     torch.manual_seed(0)
-    network = Brightener("compact")
+    network = EnhancementNetwork("compact")
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
     return network.eval()
 
 
-def test_output_is_the_dark_picture_plus_a_sigmoid_clipped_at_white():
-    network = Brightener("compact")  # its head is zero but for the bias: sigmoid(0) = 1/2
+def test_output_is_the_dark_image_plus_a_sigmoid_clipped_at_white():
+    network = EnhancementNetwork("compact")  # its head is zero but for the bias: sigmoid(0) = 1/2
     with torch.no_grad():
         network.unet.head.bias.zero_()
     inputs = torch.zeros(2, 10, 16, 24)
@@ -45,20 +45,20 @@ def test_every_residual_block_listens_to_the_condition():
 
 
 def test_compact_stays_small():
-    assert parameter_count(Brightener("compact")) < 3_000_000
+    assert parameter_count(EnhancementNetwork("compact")) < 3_000_000
 
 
 @pytest.mark.parametrize(("model", "millions"), [("paper", 40.97), ("small", 12.1)])
 def test_diffusers_networks_have_the_published_number_of_parameters(model, millions):
     pytest.importorskip("diffusers")
     with torch.device("meta"):
-        network = Brightener(model)
+        network = EnhancementNetwork(model)
     assert parameter_count(network) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
 def test_small_runs_forward():
     pytest.importorskip("diffusers")
-    network = Brightener("small").eval()
+    network = EnhancementNetwork("small").eval()
     with torch.inference_mode():
         dim, bright = (
             network(torch.full((1, 10, 16, 24), 0.2), torch.tensor([level])) for level in (100, 900)
@@ -71,9 +71,9 @@ def test_compact_needs_no_diffusers_and_paper_says_how_to_get_it():
     program = (
         "import sys; sys.modules['diffusers'] = None\n"
         "from dimmagen.core.errors import UsageError\n"
-        "from dimmagen.enhance.network import Brightener\n"
-        "Brightener('compact')\n"
-        "try: Brightener('paper')\n"
+        "from dimmagen.enhance.network import EnhancementNetwork\n"
+        "EnhancementNetwork('compact')\n"
+        "try: EnhancementNetwork('paper')\n"
         "except UsageError as error: print(error)\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -82,4 +82,4 @@ def test_compact_needs_no_diffusers_and_paper_says_how_to_get_it():
 
 def test_unknown_model_is_named():
     with pytest.raises(UsageError, match="compact, small, paper"):
-        Brightener("huge")
+        EnhancementNetwork("huge")

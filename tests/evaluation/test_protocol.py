@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation.protocol import PLAIN_METRICS, as_json, choose_metrics, mean_scores, score
 from dimmagen.images.sheets import image_grid
 from dimmagen.metrics import image
@@ -23,7 +23,7 @@ class Flat:
 @pytest.fixture(scope="module")
 def scored():
     pairs = [
-        Pair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), level, np.uint8), "", "")
+        RealPair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), level, np.uint8), "", "")
         for name, level in (("a", 100), ("b", 180))
     ]
     return list(score(Flat(), pairs, {"psnr": image.psnr}, fixed_lightness=0.2))
@@ -33,7 +33,7 @@ def psnr_of(error):
     return 10 * np.log10(255**2 / error)
 
 
-def test_each_picture_is_scored_at_the_truths_and_at_a_fixed_lightness_with_and_without_gt_mean(scored):
+def test_each_image_is_scored_at_the_truths_and_at_a_fixed_lightness_with_and_without_gt_mean(scored):
     first = scored[0].scores
     assert list(first) == ["truth", "truth+gt-mean", "fixed", "fixed+gt-mean"]
     assert first["truth"]["psnr"] == pytest.approx(psnr_of(4 / 3))
@@ -43,14 +43,14 @@ def test_each_picture_is_scored_at_the_truths_and_at_a_fixed_lightness_with_and_
     assert scored[0].achieved == pytest.approx((100 + 2 / 3) / 255)
 
 
-def test_means_are_means_of_the_pictures_scores(scored):
+def test_means_are_means_of_the_images_scores(scored):
     for setting, values in mean_scores(scored).items():
         assert values["psnr"] == pytest.approx(np.mean([one.scores[setting]["psnr"] for one in scored]))
 
 
 def test_a_score_that_is_not_defined_is_left_out_of_the_mean_and_null_in_the_json():
     pairs = [
-        Pair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), 100, np.uint8), "", "")
+        RealPair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), 100, np.uint8), "", "")
         for name in ("a", "b", "c")
     ]
     values = iter([np.nan, 3.0, 5.0, np.inf] + [np.nan] * 8)
@@ -78,7 +78,7 @@ def test_only_the_metrics_asked_for_are_computed():
     assert list(choose_metrics(list(PLAIN_METRICS), {}, None)) == list(PLAIN_METRICS)
 
 
-def test_a_sheet_reduces_large_pictures_and_never_enlarges():
+def test_a_sheet_reduces_large_images_and_never_enlarges():
     large, small = np.zeros((400, 1000, 3), np.uint8), np.zeros((10, 20, 3), np.uint8)
     drawn = image_grid([[("large", large), ("small", small)]])
     black = (drawn == 0).all(axis=2)

@@ -13,8 +13,8 @@ from simulated_camera import SimulatedCamera, simulated_light
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.dimmer import Dimmer, Draw
-from dimmagen.dimmers.real_pairs import Pair, load_pairs
+from dimmagen.dimmers.dimmer import Draw, ImageDimmer
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from dimmagen.evaluation.realism import MODES, REAL, dump, evaluate, match_gamma
 from dimmagen.evaluation.realism_report import html_report
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, as_json, best_dimmers, summarise
@@ -50,14 +50,14 @@ class KnowingModel(SimulatedModel):
         return -4.0
 
 
-def dimmer(model: SimulatedModel) -> Dimmer:
-    return Dimmer(model, "simulated", "0" * 64)
+def dimmer(model: SimulatedModel) -> ImageDimmer:
+    return ImageDimmer(model, "simulated", "0" * 64)
 
 
-def scene(index: int, side: int = 160) -> Pair:
+def scene(index: int, side: int = 160) -> RealPair:
     light = simulated_light(index, side, side + 32)
     dark = SimulatedModel().dim(light, Draw(1.0, 1.0, 1.0, noise_seed=1000 + index))
-    return Pair(f"scene-{index}", dark, light, "", "")
+    return RealPair(f"scene-{index}", dark, light, "", "")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_likelihood_is_told_only_for_models_that_know_one(summary):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_draw_of_a_pair_is_another_picture(results, mode):
+def test_every_draw_of_a_pair_is_another_image(results, mode):
     first, second = results[0].shot("true", mode).values
     assert first["luma_noise"] != second["luma_noise"]
 
@@ -128,7 +128,7 @@ def test_the_numbers_of_one_dimmer_do_not_depend_on_the_others(dimmers, pairs, s
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("mean", [6.0, 25.0, 70.0])
-def test_gamma_is_found_for_a_mean_whatever_it_does_to_the_picture(power, mean, index):
+def test_gamma_is_found_for_a_mean_whatever_it_does_to_the_image(power, mean, index):
     light = simulated_light(5, 160, 160)
     model = dimmer(SimulatedModel(power=power, spread=0.3))
     gamma = match_gamma(model, light, "pair", index, mean, seed=0)
@@ -150,7 +150,7 @@ def test_one_pair_is_refused_for_want_of_an_unseen_one(dimmers, pairs):
         evaluate(dimmers, pairs[:1])
 
 
-def test_pictures_too_small_for_a_patch_have_no_two_sample_test():
+def test_images_too_small_for_a_patch_have_no_two_sample_test():
     small = [scene(index, side=24) for index in range(2)]
     small = [replace(p, dark=p.dark[:, :24].copy(), light=p.light[:, :24].copy()) for p in small]
     summary = summarise(evaluate({"true": dimmer(SimulatedModel())}, small, draws=1))
@@ -188,7 +188,7 @@ def test_the_report_is_one_file_that_needs_nothing_from_outside(summary, results
     assert "<tinted>" not in html
 
 
-def test_an_outside_script_finds_the_same_numbers_in_the_dumped_pictures(shared_data, tmp_path):
+def test_an_outside_script_finds_the_same_numbers_in_the_dumped_images(shared_data, tmp_path):
     script = shared_data.parent / "tools" / "realism.py"
     if not script.is_file():
         pytest.skip(f"no outside check at {script}")
@@ -199,7 +199,7 @@ def test_an_outside_script_finds_the_same_numbers_in_the_dumped_pictures(shared_
         for name in names:
             (tmp_path / side / f"{name}.png").symlink_to(real / side / f"{name}.png")
     held_out = load_pairs(tmp_path)
-    dump({"a:linear": Dimmer.from_profile("linear")}, held_out, tmp_path / "dump")
+    dump({"a:linear": ImageDimmer.from_profile("linear")}, held_out, tmp_path / "dump")
     folder = tmp_path / "dump" / "a-linear"
 
     command = [sys.executable, str(script), *map(str, (tmp_path / "low", tmp_path / "high", folder))]

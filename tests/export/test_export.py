@@ -89,7 +89,7 @@ def test_a_slightly_changed_copy_of_a_photo_is_the_same_scene(pairs, tmp_path):
     folder.mkdir()
     seen: dict[str, np.ndarray] = {}
     for row in pairs.rows():
-        seen.setdefault(row["light_pixel_sha256"], pairs.pictures(row)[1])
+        seen.setdefault(row["light_pixel_sha256"], pairs.images(row)[1])
     first, *others = seen.values()
     brighter = np.clip(first.astype(int) + 12, 0, 255).astype(np.uint8)
     for index, pixels in enumerate([first, brighter, *others]):
@@ -129,13 +129,13 @@ def stopped_after(calls, function):
 def test_an_export_that_was_stopped_anywhere_goes_on_to_the_same_files(pairs, to, layout, monkeypatch):
     whole = to.with_name("whole")
     export_pairs(pairs, LAYOUTS[layout], whole)
-    picture = writing._picture
+    image = writing._image
     for stop in (0, 3, 5):
-        monkeypatch.setattr(writing, "_picture", stopped_after(stop, picture))
+        monkeypatch.setattr(writing, "_image", stopped_after(stop, image))
         with pytest.raises(KeyboardInterrupt):
             export_pairs(pairs, LAYOUTS[layout], to)
         assert not (to / "export.json").exists()
-    monkeypatch.setattr(writing, "_picture", picture)
+    monkeypatch.setattr(writing, "_image", image)
     export_pairs(pairs, LAYOUTS[layout], to)
     assert files(to).keys() == files(whole).keys()
     for name, path in files(whole).items():
@@ -160,7 +160,7 @@ def test_a_path_that_misleads_readers_is_refused(pairs, to):
         export_pairs(pairs, LAYOUTS["filelist"], to.with_name("flowers"))
 
 
-def test_where_pictures_came_from_and_their_terms_go_along(pairs, to):
+def test_where_images_came_from_and_their_terms_go_along(pairs, to):
     export_pairs(pairs, LAYOUTS["retinexformer"], to)
     note = json.loads((to / "export.json").read_text())
     assert note["terms"] == {"folder": "as their owner says"}
@@ -198,11 +198,11 @@ def test_the_check_reads_lists_and_lmdb_as_their_readers_do(pairs, to):
     assert "train.txt: train/low/00001.png has no train/high/00001.png" in faults_of("filelist", lists)
 
 
-def test_mirnets_check_refuses_pictures_that_are_no_larger_than_its_patch(to):
+def test_mirnets_check_refuses_images_that_are_no_larger_than_its_patch(to):
     for side in ("input", "groundtruth"):
         (to / "train" / side).mkdir(parents=True)
-        picture = codec.encode_png(np.zeros((128, 200, 3), np.uint8))
-        (to / "train" / side / "1.png").write_bytes(picture)
+        image = codec.encode_png(np.zeros((128, 200, 3), np.uint8))
+        (to / "train" / side / "1.png").write_bytes(image)
     assert "train/input/1.png: 200x128 is not larger than 128 pixels" in faults_of("mirnet", to)
 
 

@@ -81,7 +81,7 @@ def test_two_subsets_merge_to_the_whole_and_pairs_of_both_are_kept_once(pairs, t
     assert records(open_pairs(tmp_path / "out")) == records(pairs)
 
 
-def test_pairs_of_one_key_with_other_pictures_are_both_kept(pairs, other, tmp_path):
+def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path):
     manifest = make_merge([pairs, other], str(tmp_path / "out"))
     assert verify_dataset(str(tmp_path / "out")).faults == []
     made = records(open_pairs(tmp_path / "out"))

@@ -42,7 +42,7 @@ def killed_at(step: int, work: Callable[[], object]) -> bool:
         try:
             steps = iter(range(1, step))
 
-            def counted(function):
+            def pluralize(function):
                 def wrapper(*arguments, **keywords):
                     if next(steps, None) is None:
                         os._exit(KILLED)
@@ -51,7 +51,7 @@ def killed_at(step: int, work: Callable[[], object]) -> bool:
                 return wrapper
 
             for name in STEPS:
-                setattr(os, name, counted(getattr(os, name)))
+                setattr(os, name, pluralize(getattr(os, name)))
             work()
             os._exit(0)
         finally:

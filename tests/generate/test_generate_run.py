@@ -16,14 +16,14 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run
-from dimmagen.generate.plan import variants_a_job
-from dimmagen.generate.resume import OutFolder
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.plan import variants_per_job
+from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import Execution, make_dataset
-from dimmagen.generate.worker import PairSettings
 from dimmagen.sources import light_images
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
 
 
@@ -183,11 +183,13 @@ def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
     at_once, photos, tmp_path, monkeypatch
 ):
     alone, together, loaded = tmp_path / "alone", tmp_path / "together", []
-    monkeypatch.setattr(run, "variants_a_job", lambda *_: 1)
+    monkeypatch.setattr(run, "variants_per_job", lambda *_: 1)
     make(photos, alone, variants=5)
-    load_light = light_images.load_light
-    monkeypatch.setattr(light_images, "load_light", lambda ref: loaded.append(ref.key) or load_light(ref))
-    monkeypatch.setattr(run, "variants_a_job", lambda *_: at_once)
+    load_light_image = light_images.load_light_image
+    monkeypatch.setattr(
+        light_images, "load_light_image", lambda ref: loaded.append(ref.key) or load_light_image(ref)
+    )
+    monkeypatch.setattr(run, "variants_per_job", lambda *_: at_once)
     with pytest.raises(KeyboardInterrupt):
         make(photos, together, variants=5, progress=StopAfter(at_once + 1))
     make(photos, together, variants=5)
@@ -198,12 +200,12 @@ def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
 
 
 def test_variants_are_made_together_as_long_as_every_worker_has_jobs_enough():
-    assert variants_a_job(shards=100_000, variants=4, workers=100) == 4
-    assert variants_a_job(shards=100_000, variants=50, workers=100) == 8
-    assert variants_a_job(shards=48, variants=8, workers=2) == 3
-    assert variants_a_job(shards=6, variants=2, workers=2) == 1
-    assert variants_a_job(shards=0, variants=2, workers=2) == 1
-    assert variants_a_job(shards=1_000, variants=4, workers=None) == 1
+    assert variants_per_job(shards=100_000, variants=4, workers=100) == 4
+    assert variants_per_job(shards=100_000, variants=50, workers=100) == 8
+    assert variants_per_job(shards=48, variants=8, workers=2) == 3
+    assert variants_per_job(shards=6, variants=2, workers=2) == 1
+    assert variants_per_job(shards=0, variants=2, workers=2) == 1
+    assert variants_per_job(shards=1_000, variants=4, workers=None) == 1
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "parquet"])
@@ -268,7 +270,7 @@ def test_a_run_that_ended_before_its_first_shard_binds_nobody_to_its_settings(
     photos, undisturbed, tmp_path, monkeypatch
 ):
     out = tmp_path / "out"
-    monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light", lambda ref: 1 / 0)
+    monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light_image", lambda ref: 1 / 0)
     with pytest.raises(DimmagenError, match="ZeroDivisionError"):
         make(photos, out, seed=7)
     monkeypatch.undo()
@@ -308,7 +310,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_was(photos, tmp_pat
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_one_works(photos, tmp_path):
     out = tmp_path / "out"
-    with OutFolder(str(out)).locked(), pytest.raises(DimmagenError, match="another run is writing"):
+    with DatasetFolder(str(out)).locked(), pytest.raises(DimmagenError, match="another run is writing"):
         make(photos, out)
     make(photos, out)
 
@@ -347,8 +349,8 @@ def test_the_manifest_holds_no_place_time_or_worker(undisturbed, tmp_path):
 
 
 def test_the_rungs_of_a_ladder_share_scene_and_noise_and_only_gamma_differs(photos, tmp_path):
-    build = partial(Dimmer.from_profile, "lol3", ladder=(0.5, 1.0, 2.0))
-    lights = open_lights([str(photos)])
+    build = partial(ImageDimmer.from_profile, "lol3", ladder=(0.5, 1.0, 2.0))
+    lights = open_light_images([str(photos)])
     make_dataset(lights, build, str(tmp_path / "out"), PairSettings(variants=6), Execution("serial"))
     frame = open_pairs(tmp_path / "out").table.to_pandas()
     ladders = frame.groupby(["light_key", "noise_seed"])
@@ -362,7 +364,7 @@ def test_the_rungs_of_a_ladder_share_scene_and_noise_and_only_gamma_differs(phot
 
 
 def test_frames_of_a_clip_share_gamma_and_exposure_but_not_noise():
-    alone, shared = (Dimmer.from_profile("lol3", group_by=group) for group in ("", "clip"))
+    alone, shared = (ImageDimmer.from_profile("lol3", group_by=group) for group in ("", "clip"))
     for dimmer, same in ((alone, False), (shared, True)):
         first, last = (dimmer.draw(f"inter4k-0123-{frame}", variant=1, seed=2) for frame in ("first", "last"))
         assert ((first.gamma, first.exposure) == (last.gamma, last.exposure)) is same

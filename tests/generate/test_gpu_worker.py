@@ -6,14 +6,15 @@ import torch
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.camera.model import model_files
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import save_profile
 from dimmagen.generate import gpu_worker
-from dimmagen.generate.gpu_worker import TensorDimmer
+from dimmagen.generate.gpu_worker import GpuDimmer
+from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import plan_jobs, plan_shards
-from dimmagen.generate.worker import PairSettings, PairShardWorker
+from dimmagen.generate.worker import PairShardWorker
 from dimmagen.images.codec import encode_png
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 from tests.cameras import camera
 from tests.dataset_helpers import write_photos
 
@@ -24,12 +25,12 @@ DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 @pytest.fixture(scope="module")
 def lights(tmp_path_factory):
     """Photos of several sizes."""
-    return open_lights([str(write_photos(tmp_path_factory.mktemp("photos") / "photos", 7))])
+    return open_light_images([str(write_photos(tmp_path_factory.mktemp("photos") / "photos", 7))])
 
 
 def builder(folder, quality=0):
     save_profile(folder / "profile", [model_files(camera(jpeg_quality=quality))], "camera", {})
-    return lambda: Dimmer.from_profile(folder / "profile")
+    return lambda: ImageDimmer.from_profile(folder / "profile")
 
 
 def only_job(lights, variants):
@@ -46,13 +47,13 @@ def test_a_shard_has_the_bytes_of_the_kernels(device, quality, batch_pixels, lig
     job = only_job(lights, variants=2)
     plain = PairShardWorker(build, str(tmp_path / "plain"), settings)
     made = PairShardWorker(build, str(tmp_path / "made"), settings)
-    made._samples = TensorDimmer(build(), settings, device, threads=2).samples
+    made._samples = GpuDimmer(build(), settings, device, threads=2).samples
     assert made(job) == plain(job)
 
 
 def test_a_model_that_rounds_differently_on_a_device_is_refused(tmp_path):
     with pytest.raises(UsageError, match="model linear is dimmed on the processor"):
-        PairShardWorker(lambda: Dimmer.from_profile("linear"), str(tmp_path), PairSettings(), "cuda")
+        PairShardWorker(lambda: ImageDimmer.from_profile("linear"), str(tmp_path), PairSettings(), "cuda")
 
 
 @pytest.mark.parametrize(("device", "told"), [("cuda:99", "sees no GPU 99"), ("gpu", "no kind of device")])
@@ -63,8 +64,8 @@ def test_a_device_that_is_not_there_is_refused(device, told, tmp_path):
 
 def test_a_photo_that_vanished_is_named(tmp_path):
     photos = write_photos(tmp_path / "photos", 3)
-    lights = open_lights([str(photos)])
+    lights = open_light_images([str(photos)])
     (photos / "photo01.jpg").write_bytes(encode_png(np.zeros((300, 300, 3), np.uint8)))
-    dimmer = TensorDimmer(builder(tmp_path)(), PairSettings(), "cpu", threads=2)
+    dimmer = GpuDimmer(builder(tmp_path)(), PairSettings(), "cpu", threads=2)
     with pytest.raises(DimmagenError, match=r"photo01\.jpg.*has changed"):
         list(dimmer.samples(only_job(lights, variants=1)))

@@ -5,25 +5,25 @@ import pytest
 from dimmagen.core.environment import environment
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.manifest import Run
-from dimmagen.generate.preflight import build_on_node
-from dimmagen.generate.resume import OutFolder
+from dimmagen.generate.preflight import build_after_preflight
+from dimmagen.generate.resume import DatasetFolder
 
 SETTINGS = {"seed": 0, "variants": 1}
 
 
 def test_a_worker_is_built_where_the_run_was_begun(tmp_path):
     run = Run(SETTINGS, environment())
-    OutFolder(str(tmp_path)).begin(run, {})
-    assert build_on_node(run, str(tmp_path), lambda: "worker") == "worker"
+    DatasetFolder(str(tmp_path)).begin(run, {})
+    assert build_after_preflight(run, str(tmp_path), lambda: "worker") == "worker"
 
 
 @pytest.mark.parametrize("begun", [None, {"seed": 1, "variants": 1}], ids=["nothing", "another run"])
 def test_a_folder_that_only_has_the_same_path_is_refused(begun, tmp_path):
     """As on a node that does not share the folder of the driver."""
     if begun:
-        OutFolder(str(tmp_path)).begin(Run(begun, environment()), {})
+        DatasetFolder(str(tmp_path)).begin(Run(begun, environment()), {})
     with pytest.raises(DimmagenError, match="is not the folder that the run was begun in") as refusal:
-        build_on_node(Run(SETTINGS, environment()), str(tmp_path), lambda: "worker")
+        build_after_preflight(Run(SETTINGS, environment()), str(tmp_path), lambda: "worker")
     assert str(tmp_path) in str(refusal.value)
 
 
@@ -33,6 +33,6 @@ def test_another_class_of_machine_is_refused_with_both_values(part, tmp_path):
     values |= {"processor_features": ["none"], "machine": "m68k"}
     name = part.partition(".")[0]
     run = Run(SETTINGS, {**environment(), name: values[name]})
-    OutFolder(str(tmp_path)).begin(run, {})
+    DatasetFolder(str(tmp_path)).begin(run, {})
     with pytest.raises(DimmagenError, match=rf"environment\.{part}: .* → "):
-        build_on_node(run, str(tmp_path), lambda: "worker")
+        build_after_preflight(run, str(tmp_path), lambda: "worker")

@@ -6,16 +6,16 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from tests.generate.test_generate_run import StopAfter
 
 from dimmagen.core.tar import members
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, make_dataset, plan_dataset
-from dimmagen.generate.worker import PairSettings
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, make, write_photos
+from tests.generate.test_generate_run import StopAfter
 
 MOST_PHOTOS = 7
 # A run costs a tenth of a second: few examples, the same ones every time.
@@ -70,7 +70,7 @@ def test_what_is_planned_is_present_and_hashed_in_equal_gapless_shards(
     folders, fresh, photos, size, variants
 ):
     out = fresh("out")
-    lights = open_lights([str(folders[photos])])
+    lights = open_light_images([str(folders[photos])])
     plan = plan_dataset(lights, build_dimmer, PairSettings(variants=variants, samples_per_shard=size))
     make(folders[photos], out, variants=variants, samples_per_shard=size)
     planned = [f"{ref.key}-v{one.variant}" for one in plan.shards for ref in lights.refs(one.start, one.stop)]
@@ -123,7 +123,7 @@ def test_more_photos_and_another_source_keep_the_bytes_of_every_pair(
 ):
     small, large = fresh("small"), fresh("large")
     make(folders[photos], small, variants=variants, samples_per_shard=size)
-    both = open_lights([f"folder={folders[max(photos, more)]}", f"lol={folders[others]}"])
+    both = open_light_images([f"folder={folders[max(photos, more)]}", f"lol={folders[others]}"])
     grown = PairSettings(variants=variants, samples_per_shard=size + 1)
     make_dataset(both, build_dimmer, str(large), grown, Execution("serial"))
     before, after = member_bytes(small), member_bytes(large)

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
-from tests.sources.test_mixhq import build
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.closed_form import LinearModel
-from dimmagen.dimmers.dimmer import Dimmer
-from dimmagen.generate import worker as pair_making
-from dimmagen.generate.from_manifest import recorded_dimmer, recorded_settings
+from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.generate import pair as pair_making
+from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
+from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.replay import chosen_pairs, originals, replay_pair
 from dimmagen.generate.run import Execution, make_dataset
-from dimmagen.generate.worker import PairSettings
 from dimmagen.images import codec
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, make, write_photos
+from tests.sources.test_mixhq import build
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def photos(folder, tmp_path):
 
 def replays(out, *sources):
     pairs = open_pairs(out)
-    dimmer = recorded_dimmer(pairs.manifest.settings)()
+    dimmer = dimmer_from_manifest(pairs.manifest.settings)()
     original_of = originals(pairs, list(map(str, sources)))
     return {row["key"]: replay_pair(pairs, row, dimmer, original_of) for row in pairs.rows()}
 
@@ -63,7 +63,7 @@ def test_every_pair_is_identical_from_the_shards_the_photos_and_mixhq(folder, tm
 def test_frames_of_a_clip_are_found_again_by_their_key(shared_data, tmp_path):
     source = f"inter4k={shared_data}/sources/inter4k"
     out = str(tmp_path / "out")
-    make_dataset(open_lights([source]), build_dimmer, out, PairSettings(), Execution("serial"))
+    make_dataset(open_light_images([source]), build_dimmer, out, PairSettings(), Execution("serial"))
     assert len(replays(out)) > 2
     assert stages(out, source) == {""}
 
@@ -99,8 +99,10 @@ def test_a_decoder_that_fails_is_told_as_such(folder, monkeypatch):
 
 
 def test_other_draws_are_told_with_both_values(folder, monkeypatch):
-    draw = Dimmer.draw
-    monkeypatch.setattr(Dimmer, "draw", lambda self, key, variant, seed: draw(self, key, variant + 1, seed))
+    draw = ImageDimmer.draw
+    monkeypatch.setattr(
+        ImageDimmer, "draw", lambda self, key, variant, seed: draw(self, key, variant + 1, seed)
+    )
     told = replays(folder / "out")
     assert {replay.stage for replay in told.values()} == {"draws"}
     assert all(replay.detail.startswith("gamma: ") for replay in told.values())
@@ -112,7 +114,7 @@ def test_a_dimmer_that_computes_otherwise_is_told_as_such(folder, monkeypatch):
     assert stages(folder / "out") == {"dark pixels"}
 
 
-def test_another_encoder_is_told_from_another_picture(folder, monkeypatch):
+def test_another_encoder_is_told_from_another_image(folder, monkeypatch):
     def pillow_png(pixels):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
@@ -141,9 +143,9 @@ def test_a_damaged_shard_is_told_before_anything_is_made(folder, tmp_path):
 def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch):
     settings = Manifest.load(str(folder / "out")).settings
     with pytest.raises(DimmagenError, match=r"not the one that the data set was made with .*fingerprint"):
-        recorded_dimmer({**settings, "profile_fingerprint": "0" * 64})
+        dimmer_from_manifest({**settings, "profile_fingerprint": "0" * 64})
     with pytest.raises(UsageError, match="there is no profile unheard"):
-        recorded_dimmer({**settings, "profile": "unheard"})
+        dimmer_from_manifest({**settings, "profile": "unheard"})
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch)
 )
 def test_settings_of_a_strangers_manifest_are_checked_before_they_are_used(change, folder):
     settings = {**Manifest.load(str(folder / "out")).settings, **change}
-    for use in (recorded_dimmer, recorded_settings):
+    for use in (dimmer_from_manifest, settings_from_manifest):
         with pytest.raises(DimmagenError, match=f"settings cannot be used: {next(iter(change))}"):
             use(settings)
 
@@ -176,7 +178,7 @@ def test_settings_that_are_missing_are_named(folder):
     for name in ("profile", "model", "seed"):
         rest = {other: value for other, value in settings.items() if other != name}
         with pytest.raises(DimmagenError, match=name):
-            recorded_dimmer(rest)
+            dimmer_from_manifest(rest)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +186,9 @@ def test_settings_that_are_missing_are_named(folder):
     [("lol3", "mdn", {}), ("lol3", "camera", {"without": ("tails", "jpeg")}), ("gamma", None, {})],
 )
 def test_every_kind_of_dimmer_is_built_from_its_settings(profile, model, more):
-    dimmer = Dimmer.from_profile(profile, model=model, gamma_range=(0.5, 1.0), temperature=0.5, **more)
+    dimmer = ImageDimmer.from_profile(profile, model=model, gamma_range=(0.5, 1.0), temperature=0.5, **more)
     settings = {**dimmer.settings(), **vars_of(PairSettings())}
-    assert recorded_dimmer(json.loads(json.dumps(settings)))().settings() == dimmer.settings()
+    assert dimmer_from_manifest(json.loads(json.dumps(settings)))().settings() == dimmer.settings()
 
 
 def vars_of(settings):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dimmagen.images import codec
-from dimmagen.images.codec import PictureError, decode_rgb8
+from dimmagen.images.codec import ImageError, decode_rgb8
 from dimmagen.sources import SOURCES
 
 GIB = 2**30
@@ -29,13 +29,13 @@ Image.new("RGB", (int(side), int(side) - 10)).save(path, kind, exif=exif, lossle
 """
 DECODE = """
 import sys
-from dimmagen.images.codec import PictureError, decode_rgb8
+from dimmagen.images.codec import ImageError, decode_rgb8
 from tests.fuzzing import most_memory
 
 try:
     pixels, facts = decode_rgb8(open(sys.argv[1], "rb").read())
     print(facts.transform, *pixels.shape)
-except PictureError as error:
+except ImageError as error:
     print(error.rule)
 print(most_memory())
 """
@@ -51,7 +51,7 @@ def decoded(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "side"), [("PNG", 10_900), ("WEBP", 7_000)])
-def test_the_largest_picture_is_turned_upright_in_less_than_a_gibibyte(kind, side, tmp_path):
+def test_the_largest_image_is_turned_upright_in_less_than_a_gibibyte(kind, side, tmp_path):
     path = tmp_path / "large"
     subprocess.run([sys.executable, "-c", MAKE, kind, str(side), str(path)], check=True)
     assert path.stat().st_size < 2_000_000
@@ -60,7 +60,7 @@ def test_the_largest_picture_is_turned_upright_in_less_than_a_gibibyte(kind, sid
     assert memory < GIB
 
 
-def test_a_large_picture_is_copied_in_bands_without_a_seam(monkeypatch):
+def test_a_large_image_is_copied_in_bands_without_a_seam(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (67, 50, 3), dtype=np.uint8)
     monkeypatch.setattr(codec, "_COPIED_PIXELS", 320)
     np.testing.assert_array_equal(decode_rgb8(codec.encode_png(pixels))[0], pixels)
@@ -77,11 +77,11 @@ def with_chunk(kind, content):
 )
 def test_a_bomb_in_the_metadata_is_not_unpacked(kind, start):
     content = start + zlib.compress(bytes(100_000_000))
-    with pytest.raises(PictureError, match="Decompressed data too large"):
+    with pytest.raises(ImageError, match="Decompressed data too large"):
         decode_rgb8(with_chunk(kind, content))
 
 
-def test_more_data_than_the_picture_has_is_not_unpacked(tmp_path):
+def test_more_data_than_the_image_has_is_not_unpacked(tmp_path):
     """The rows of 300x300 and behind them 400 megabytes of zeros."""
     packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(bytes(1_000_000)) for _ in range(400)) + packer.flush()
@@ -94,7 +94,7 @@ def test_more_data_than_the_picture_has_is_not_unpacked(tmp_path):
 
 @pytest.mark.parametrize("size", [(1, 1), (60_000, 1), (1, 60_000), (60_000, 63)])
 @pytest.mark.parametrize("source", [name for name in SOURCES if name != "inter4k"])
-def test_a_picture_of_extreme_shape_is_a_row_with_its_size_as_the_reason(source, size):
+def test_a_image_of_extreme_shape_is_a_row_with_its_size_as_the_reason(source, size):
     width, height = size
     (examined,) = SOURCES[source].examine(codec.encode_png(np.zeros((height, width, 3), np.uint8)))
     assert not examined.verdict.accepted
@@ -111,12 +111,12 @@ def test_frames_of_a_file_that_holds_hundreds_are_counted_and_not_decoded():
     frames = [Image.new("L", (300, 300), index % 256) for index in range(300)]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    with pytest.raises(PictureError) as refused:
+    with pytest.raises(ImageError) as refused:
         decode_rgb8(buffer.getvalue())
     assert refused.value.rule == "animated"
 
 
-def test_a_webp_may_be_less_large_than_other_pictures_as_it_takes_more_memory(monkeypatch):
+def test_a_webp_may_be_less_large_than_other_images_as_it_takes_more_memory(monkeypatch):
     monkeypatch.setattr(codec, "_MAX_WEBP_PIXELS", 400)
     files = {}
     for kind in ("WEBP", "PNG"):
@@ -124,5 +124,5 @@ def test_a_webp_may_be_less_large_than_other_pictures_as_it_takes_more_memory(mo
         Image.new("RGB", (20, 21)).save(buffer, kind)
         files[kind] = buffer.getvalue()
     assert decode_rgb8(files["PNG"])[0].shape == (21, 20, 3)
-    with pytest.raises(PictureError, match="20x21 is more than 400 pixels"):
+    with pytest.raises(ImageError, match="20x21 is more than 400 pixels"):
         decode_rgb8(files["WEBP"])

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.sources.test_mixhq import build
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError
@@ -23,15 +22,16 @@ from dimmagen.dataset.manifest import Manifest, Run, fingerprint, root_hash
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dimmers import profile as profiles
-from dimmagen.dimmers.dimmer import Dimmer
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.enhance.checkpoints import BEST, load_network
-from dimmagen.generate.from_manifest import recorded_dimmer
-from dimmagen.generate.resume import OutFolder
+from dimmagen.generate.from_manifest import dimmer_from_manifest
+from dimmagen.generate.resume import DatasetFolder
 from dimmagen.sources import mixhq, parse_specs
-from dimmagen.sources.light_images import MIXHQ_CATALOG, MixHQLights
-from dimmagen.sources.scan import list_candidates
+from dimmagen.sources.light_images import MIXHQ_CATALOG, MixHQLightImages
+from dimmagen.sources.scan import list_candidate_files
 from tests import fuzzing
 from tests.dataset_helpers import make, write_photos
+from tests.sources.test_mixhq import build
 
 MUTATIONS = 150
 VALUES = [
@@ -102,7 +102,7 @@ def out(folder, tmp_path):
 
 def test_a_changed_manifest(out):
     def use():
-        recorded_dimmer(open_pairs(out).manifest.settings)
+        dimmer_from_manifest(open_pairs(out).manifest.settings)
 
     def repair(value):
         value["fingerprint"] = fingerprint(value["settings"], value["environment"])
@@ -118,7 +118,7 @@ def test_a_changed_profile(kind, tmp_path):
     light = np.full((4, 4, 3), 99, np.uint8)
 
     def use():
-        dimmer = Dimmer.from_profile(folder, model=kind)
+        dimmer = ImageDimmer.from_profile(folder, model=kind)
         json.dumps(dimmer.settings(), allow_nan=False)
         dimmer.dim(light, dimmer.draw("key"))
 
@@ -136,7 +136,7 @@ def test_a_changed_note_of_an_unfinished_run(folder, tmp_path):
     out = tmp_path / "out"
     manifest = Manifest.load(str(folder / "out"))
     run = Run(manifest.settings, manifest.environment)
-    state = OutFolder(str(out))
+    state = DatasetFolder(str(out))
     state.begin(run, {})
     state.add(run, manifest.shards[0].shard_record())
     path = out / ".dimmagen/run.json"
@@ -151,11 +151,11 @@ def test_a_changed_note_of_an_unfinished_run(folder, tmp_path):
 
 def test_a_changed_manifest_of_a_mixhq(folder, tmp_path):
     place = shutil.copytree(folder / "mixhq", tmp_path / "mixhq")
-    inputs = mixhq.describe_inputs(list_candidates(parse_specs(["sample"])), None, 3)
+    inputs = mixhq.describe_inputs(list_candidate_files(parse_specs(["sample"])), None, 3)
 
     def use():
-        MixHQLights(str(place)).refs()
-        mixhq.finished_tally(str(place), inputs)
+        MixHQLightImages(str(place)).refs()
+        mixhq.finished_verdict_counts(str(place), inputs)
 
     path = place / "manifest.json"
     texts = [*mutants(json.loads(path.read_text())), *NO_OBJECTS]
@@ -232,7 +232,7 @@ def test_a_catalog_of_a_mixhq_that_points_elsewhere(column, value, folder, tmp_p
     next(row for row in rows if row["accepted"])[column] = value
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), place / MIXHQ_CATALOG)
     with pytest.raises(DimmagenError, match="what dimmagen does not write"):
-        MixHQLights(str(place))
+        MixHQLightImages(str(place))
 
 
 class Payload:
@@ -249,10 +249,10 @@ class Payload:
 def weights(tmp_path_factory):
     """A trained network's file, small."""
     from dimmagen.enhance.checkpoints import RunFolder
-    from dimmagen.enhance.network import Brightener
+    from dimmagen.enhance.network import EnhancementNetwork
 
     run = RunFolder(tmp_path_factory.mktemp("run"))
-    network = Brightener("compact")
+    network = EnhancementNetwork("compact")
     run.save(BEST, network.state_dict(), {"model": "compact", "iteration": 1, "psnr": 10.0})
     return run.path / BEST
 

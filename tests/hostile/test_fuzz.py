@@ -16,7 +16,7 @@ COUNT = 2000
 
 
 @pytest.mark.slow
-def test_two_thousand_mutations_of_real_pictures_and_clips_crash_hang_or_fill_nothing():
+def test_two_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_nothing():
     outcomes = list(fuzzing.fuzz(COUNT))
     assert [outcome.fault for outcome in outcomes if outcome.fault] == []
     verdicts = sum((fuzzing.Counter(outcome.verdicts) for outcome in outcomes), fuzzing.Counter())

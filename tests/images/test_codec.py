@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data as photos
 
 from dimmagen.images import codec, png_deflate
-from dimmagen.images.codec import PictureError, decode_rgb8, encode_png
+from dimmagen.images.codec import ImageError, decode_rgb8, encode_png
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def png_of_16_bits(samples):
 
 
 @pytest.mark.parametrize(("file_format", "extension"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])
-def test_an_upright_8_bit_rgb_picture_is_kept_verbatim(photo, file_format, extension):
+def test_an_upright_8_bit_rgb_image_is_kept_verbatim(photo, file_format, extension):
     pixels, facts = decode_rgb8(file_of(Image.fromarray(photo), file_format))
     assert (facts.transform, facts.extension, facts.width, facts.height) == ("verbatim", extension, 200, 120)
     assert pixels.shape == photo.shape
@@ -62,7 +62,7 @@ LYING = {
 
 
 @pytest.mark.parametrize("orientation", LYING)
-def test_a_picture_taken_with_a_turned_camera_stands_upright(photo, orientation):
+def test_a_image_taken_with_a_turned_camera_stands_upright(photo, orientation):
     lying = Image.fromarray(photo).transpose(LYING[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -108,7 +108,7 @@ def test_an_opaque_alpha_channel_is_dropped_and_a_transparent_one_refused(photo)
     assert facts.transform == "opaque"
     np.testing.assert_array_equal(pixels, photo)
     image.putpixel((3, 4), (1, 2, 3, 254))
-    with pytest.raises(PictureError) as refused:
+    with pytest.raises(ImageError) as refused:
         decode_rgb8(file_of(image, "PNG"))
     assert refused.value.rule == "transparent"
 
@@ -119,7 +119,7 @@ def test_a_format_that_is_not_stored_is_changed_to_lossless_png(photo):
     np.testing.assert_array_equal(pixels, photo)
 
 
-def test_animated_and_palette_pictures_are_refused_by_name(photo):
+def test_animated_and_palette_images_are_refused_by_name(photo):
     frames = [Image.fromarray(photo), Image.fromarray(photo[::-1])]
     palette = Image.fromarray(photo).quantize(64)
     for rule, data in [
@@ -131,12 +131,12 @@ def test_animated_and_palette_pictures_are_refused_by_name(photo):
         ("mode", file_of(Image.fromarray(photo).convert("1"), "PNG")),
         ("mode", file_of(Image.fromarray(photo[..., 0].astype(np.float32)), "TIFF")),
     ]:
-        with pytest.raises(PictureError) as refused:
+        with pytest.raises(ImageError) as refused:
             decode_rgb8(data)
         assert refused.value.rule == rule
 
 
-def test_a_phone_picture_with_a_second_view_behind_it_gives_the_photo(photo):
+def test_a_phone_image_with_a_second_view_behind_it_gives_the_photo(photo):
     second = Image.fromarray(photo[::2, ::2])
     data = file_of(Image.fromarray(photo), "MPO", save_all=True, append_images=[second])
     pixels, facts = decode_rgb8(data)
@@ -150,14 +150,14 @@ def test_a_file_cut_or_damaged_anywhere_is_refused_and_never_crashes(photo, file
     whole = file_of(Image.fromarray(photo), file_format)
     generator = np.random.default_rng(0)
     for length in (0, 1, 10, 30, len(whole) // 2):
-        with pytest.raises(PictureError) as refused:
+        with pytest.raises(ImageError) as refused:
             decode_rgb8(whole[:length])
         assert "\n" not in refused.value.reason
     for _ in range(200):
         damaged = np.frombuffer(whole, np.uint8).copy()
         places = generator.integers(0, min(len(damaged), 400), 4)
         damaged[places] = generator.integers(0, 256, 4)
-        with contextlib.suppress(PictureError):
+        with contextlib.suppress(ImageError):
             pixels, _ = decode_rgb8(damaged.tobytes())
             assert pixels.dtype == np.uint8
             assert pixels.shape[2] == 3
@@ -170,13 +170,13 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked():
         return codec._PNG_SIGNATURE + codec._chunk(b"IHDR", header) + codec._chunk(b"IDAT", b"x")
 
     for width, height in ((11_000, 11_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)):
-        with pytest.raises(PictureError) as refused:
+        with pytest.raises(ImageError) as refused:
             decode_rgb8(claim(width, height))
         assert refused.value.rule == "too-large"
 
 
-def test_text_under_a_picture_name_is_refused():
-    with pytest.raises(PictureError, match="is no picture of a known kind"):
+def test_text_under_a_image_name_is_refused():
+    with pytest.raises(ImageError, match="is no picture of a known kind"):
         decode_rgb8(b"<html>not found</html>")
 
 
@@ -187,7 +187,7 @@ def test_png_bytes_are_the_same_whoever_computes_their_checksums(photo, monkeypa
     assert encode_png(photo) == fast
 
 
-def test_a_png_of_a_dark_picture_is_smaller_than_pillows(photo):
+def test_a_png_of_a_dark_image_is_smaller_than_pillows(photo):
     dark = (photo // 12) + np.random.default_rng(0).integers(0, 5, photo.shape, dtype=np.uint8)
     assert len(encode_png(dark)) < len(file_of(Image.fromarray(dark), "PNG"))
 

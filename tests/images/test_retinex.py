@@ -6,7 +6,7 @@ import torch
 from dimmagen.images import retinex
 
 
-def test_a_picture_is_the_same_after_split_and_join():
+def test_a_image_is_the_same_after_split_and_join():
     image = np.random.default_rng(0).random((5, 7, 3), dtype=np.float32)
     image[2, 3] = 0
     reflectance, illumination = retinex.split(image)

@@ -138,11 +138,11 @@ def test_niqe_is_that_of_basicsr(shared_data, pristine, picture, basicsr):
     assert niqe(pixels, pristine) == pytest.approx(basicsr, rel=1e-3)
 
 
-def test_niqe_of_a_picture_without_structure_is_not_a_number(pristine):
+def test_niqe_of_a_image_without_structure_is_not_a_number(pristine):
     assert np.isnan(niqe(np.full((200, 300, 3), 255, np.uint8), pristine))
 
 
-def test_niqe_of_a_picture_too_small_for_statistics_is_refused(pristine):
+def test_niqe_of_a_image_too_small_for_statistics_is_refused(pristine):
     with pytest.raises(UsageError, match="192x192"):
         niqe(np.zeros((191, 300, 3), np.uint8), pristine)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dimmagen.images.codec import PictureError
+from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, video
 
 RATE = 24
@@ -148,11 +148,11 @@ def test_a_cut_clip_gives_a_reason_for_both_frames_and_no_wrong_last_frame():
 def test_a_playlist_under_a_clips_name_opens_no_other_file(tmp_path, monkeypatch):
     (tmp_path / "secret.mp4").write_bytes(make_clip(2))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
-    with pytest.raises(PictureError, match="cannot be decoded"):
+    with pytest.raises(ImageError, match="cannot be decoded"):
         video.first_frame(playlist.encode())
     monkeypatch.chdir(tmp_path)
     concat = "ffconcat version 1.0\nfile secret.mp4\n"
-    with pytest.raises(PictureError, match="cannot be decoded"):
+    with pytest.raises(ImageError, match="cannot be decoded"):
         video.first_frame(concat.encode())
 
 

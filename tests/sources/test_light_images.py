@@ -13,7 +13,7 @@ from skimage import data as photos
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images import codec
-from dimmagen.sources.light_images import load_light, open_lights
+from dimmagen.sources.light_images import load_light_image, open_light_images
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def everything(lights):
     """All that reaches a data set: the references without their place, and the pictures."""
     found = []
     for ref in lights.refs():
-        light = load_light(ref)
+        light = load_light_image(ref)
         facts = (
             ref.key,
             ref.source,
@@ -58,16 +58,16 @@ def test_a_folder_a_zip_and_a_tar_give_the_same_lights_in_the_same_order(folder,
         for path in sorted(folder.iterdir(), reverse=True):
             archive.write(path, path.name)
             tar.add(path, path.name)
-    expected = everything(open_lights([f"folder={folder}"]))
+    expected = everything(open_light_images([f"folder={folder}"]))
     assert len(expected) == 6
-    assert everything(open_lights([f"folder={tmp_path / 'p.zip'}"])) == expected
-    assert everything(open_lights([f"folder={tmp_path / 'p.tar'}"])) == expected
-    assert everything(open_lights([str(folder)])) == expected
-    assert everything(open_lights([f"{folder}/*"])) == expected
+    assert everything(open_light_images([f"folder={tmp_path / 'p.zip'}"])) == expected
+    assert everything(open_light_images([f"folder={tmp_path / 'p.tar'}"])) == expected
+    assert everything(open_light_images([str(folder)])) == expected
+    assert everything(open_light_images([f"{folder}/*"])) == expected
 
 
 def test_what_needs_no_change_keeps_its_bytes_and_the_rest_is_lossless_png(folder):
-    lights = {ref.name: load_light(ref) for ref in open_lights([str(folder)]).refs()}
+    lights = {ref.name: load_light_image(ref) for ref in open_light_images([str(folder)]).refs()}
     for name in ("a.jpg", "b.png", "c.webp"):
         assert lights[name].ref.transform == "verbatim"
         assert lights[name].data == (folder / name).read_bytes()
@@ -78,9 +78,9 @@ def test_what_needs_no_change_keeps_its_bytes_and_the_rest_is_lossless_png(folde
         np.testing.assert_array_equal(decoded, lights[name].pixels)
 
 
-def test_the_order_is_a_permutation_by_key_that_more_pictures_do_not_change(folder):
-    some = [ref.key for ref in open_lights([f"{folder}/[a-c]*"]).refs()]
-    more = [ref.key for ref in open_lights([str(folder), "sample"]).refs()]
+def test_the_order_is_a_permutation_by_key_that_more_images_do_not_change(folder):
+    some = [ref.key for ref in open_light_images([f"{folder}/[a-c]*"]).refs()]
+    more = [ref.key for ref in open_light_images([str(folder), "sample"]).refs()]
     assert more == sorted(more, key=lambda key: keyed_random.rank(0, key, "order"))
     assert [key for key in more if key in some] == some
 
@@ -89,54 +89,54 @@ def test_a_reference_alone_is_enough_in_a_fresh_process(folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "p.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in folder.iterdir():
             archive.write(path, path.name)
-    refs = open_lights([str(tmp_path / "p.zip")]).refs()
+    refs = open_light_images([str(tmp_path / "p.zip")]).refs()
     (tmp_path / "refs.pickle").write_bytes(pickle.dumps(list(refs)))
     code = (
         "import pickle, sys; from dimmagen.images import codec; from dimmagen.sources import light_images\n"
         "refs = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "print([codec.pixel_sha256(light_images.load_light(ref).pixels) for ref in refs])"
+        "print([codec.pixel_sha256(light_images.load_light_image(ref).pixels) for ref in refs])"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "refs.pickle")]
     output = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout
-    assert output.strip() == str([codec.pixel_sha256(load_light(ref).pixels) for ref in refs])
+    assert output.strip() == str([codec.pixel_sha256(load_light_image(ref).pixels) for ref in refs])
 
 
 def test_rejected_candidates_come_with_their_rule(folder):
-    (row,) = open_lights([str(folder)]).rejected()
+    (row,) = open_light_images([str(folder)]).rejected()
     assert (row["name"], row["rule"]) == ("broken.jpg", "unreadable")
 
 
-def test_a_photo_that_changes_after_it_was_indexed_is_an_error_and_not_another_picture(tmp_path):
+def test_a_photo_that_changes_after_it_was_indexed_is_an_error_and_not_another_image(tmp_path):
     Image.fromarray(photos.astronaut()).save(tmp_path / "a.png")
-    (ref,) = open_lights([str(tmp_path)]).refs()
+    (ref,) = open_light_images([str(tmp_path)]).refs()
     Image.fromarray(photos.astronaut()[::-1]).save(tmp_path / "a.png")
     with pytest.raises(DimmagenError, match=r"a\.png of folder has changed since it was indexed"):
-        load_light(ref)
+        load_light_image(ref)
 
 
 def test_places_of_lights_are_absolute_so_that_a_worker_may_run_elsewhere(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    for ref in open_lights([folder.name]).refs():
+    for ref in open_light_images([folder.name]).refs():
         assert json.loads(ref.locator)["path"].startswith("/")
 
 
 def test_a_source_of_which_nothing_is_accepted_says_by_which_rules(tmp_path):
     Image.fromarray(photos.coffee()[:100]).save(tmp_path / "small.png")
     with pytest.raises(DimmagenError, match=r"none of the 1 files.*folder-min-256"):
-        open_lights([str(tmp_path)])
+        open_light_images([str(tmp_path)])
 
 
 def test_without_a_source_and_without_a_mixhq_the_message_names_the_default_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"no MixHQ in its default place mixhq/.*build-mixhq"):
-        open_lights()
+        open_light_images()
 
 
 def test_frames_of_real_clips_load_again_as_they_were_judged(shared_data):
-    lights = open_lights([f"inter4k={shared_data / 'sources' / 'inter4k'}"])
+    lights = open_light_images([f"inter4k={shared_data / 'sources' / 'inter4k'}"])
     assert len(lights.refs()) == 6
     for ref in lights.refs():
         assert ref.key.rsplit("-", 1)[1] in ("first", "last")
-        light = load_light(ref)
+        light = load_light_image(ref)
         assert light.pixels.shape == (ref.height, ref.width, 3)
         assert light.pixels.std() > 5

@@ -15,19 +15,19 @@ from skimage import data as photos
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images.codec import decode_rgb8, pixel_sha256
 from dimmagen.sources import mixhq, parse_specs
-from dimmagen.sources.candidates import Judged
-from dimmagen.sources.light_images import load_light, open_lights
-from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.light_images import load_light_image, open_light_images
+from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 
 
 def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambda: None):
-    candidates = list_candidates(parse_specs(texts))
+    candidates = list_candidate_files(parse_specs(texts))
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
-    if mixhq.finished_tally(str(out), inputs) is not None:
+    if mixhq.finished_verdict_counts(str(out), inputs) is not None:
         return None
-    judged = Judged(scan(candidates, scenes, workers))
+    judged = Candidates(scan(candidates, scenes, workers))
     return mixhq.write_mixhq(str(out), judged, inputs, workers, on_light)
 
 
@@ -103,7 +103,7 @@ def test_shards_are_balanced_gapless_and_as_the_conventions_want_them(finished):
         for member in members:
             assert (member.mtime, member.uid, member.gid, member.mode) == (0, 0, 0, 0o644)
             assert member.uname == member.gname == ""
-    assert keys == [ref.key for ref in open_lights([str(finished)]).refs()]
+    assert keys == [ref.key for ref in open_light_images([str(finished)]).refs()]
 
 
 def test_the_catalog_says_where_each_light_lies(finished):
@@ -122,14 +122,14 @@ def test_the_catalog_says_where_each_light_lies(finished):
 
 
 def test_mixhq_and_the_sources_themselves_give_the_same_lights(finished, texts):
-    packed, scanned = open_lights([str(finished)]), open_lights(texts)
+    packed, scanned = open_light_images([str(finished)]), open_light_images(texts)
     assert len(packed.refs()) == len(scanned.refs()) == 12
     for one, other in zip(packed.refs(), scanned.refs(), strict=True):
         facts = [
             {name: getattr(ref, name) for name in ref.__slots__ if name != "locator"} for ref in (one, other)
         ]
         assert facts[0] == facts[1]
-        light, original = load_light(one), load_light(other)
+        light, original = load_light_image(one), load_light_image(other)
         assert light.data == original.data
         assert pixel_sha256(light.pixels) == pixel_sha256(original.pixels)
         assert pixel_sha256(decode_rgb8(light.data)[0]) == pixel_sha256(light.pixels)
@@ -170,7 +170,7 @@ def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_files(
     assert len(complete) == lights_before_the_kill // 3
     (out / "shards" / ".mixhq-00003.tar.4711.tmp").write_bytes(b"what a kill leaves")
     with pytest.raises(DimmagenError, match="is not finished"):
-        open_lights([str(out)])
+        open_light_images([str(out)])
     build(texts, out)
     assert files_of(out) == files_of(finished)
     assert {path: path.stat().st_mtime_ns for path in complete} == complete
@@ -263,8 +263,8 @@ def test_mixhq_may_lie_behind_a_url(finished, texts):
     }
     assert found == files_of(finished)
     assert build(texts, out) is None
-    local = {ref.key: load_light(ref).data for ref in open_lights([str(finished)]).refs()}
-    assert {ref.key: load_light(ref).data for ref in open_lights([out]).refs()} == local
+    local = {ref.key: load_light_image(ref).data for ref in open_light_images([str(finished)]).refs()}
+    assert {ref.key: load_light_image(ref).data for ref in open_light_images([out]).refs()} == local
     filesystem.rm("/test-mixhq", recursive=True)
 
 
@@ -295,7 +295,7 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
     ):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DimmagenError, match=message):
-            open_lights([str(tmp_path)])
+            open_light_images([str(tmp_path)])
 
 
 @pytest.mark.slow
@@ -308,10 +308,10 @@ def test_the_real_sources_give_the_counts_of_the_readme(shared_data, tmp_path):
     )
     accepted = {name: tally["accepted"] for name, tally in manifest["sources"].items()}
     assert accepted == {"coco": 13, "clic": 12, "imagenet": 39, "inter4k": 6, "lol": 24}
-    lights = open_lights([str(tmp_path / "mixhq")])
+    lights = open_light_images([str(tmp_path / "mixhq")])
     assert {ref.transform for ref in lights.refs()} == {"verbatim", "reduce512", "frame-x0.3"}
     for ref in lights.refs():
-        assert load_light(ref).pixels.shape == (ref.height, ref.width, 3)
+        assert load_light_image(ref).pixels.shape == (ref.height, ref.width, 3)
 
 
 def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_works(finished, texts, tmp_path):

@@ -54,7 +54,7 @@ def test_the_white_border_is_the_white_share_of_a_band_of_a_twentieth():
     assert rules.white_border(np.full((1, 1, 3), 255, np.uint8)) == 1.0
 
 
-def test_the_rule_finds_the_pictures_on_white_among_real_imagenet_photos(shared_data):
+def test_the_rule_finds_the_images_on_white_among_real_imagenet_photos(shared_data):
     on_white = {"n04487394_9850_trombone.jpg", "n03000684_2211_chain_saw.jpg", "n03759954_microphone.JPEG"}
     rejected = set()
     for path in sorted((shared_data / "sources" / "imagenet").iterdir()):

@@ -11,7 +11,7 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, parse_specs
-from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.scan import list_candidate_files, scan
 
 
 def save(path, pixels, **options):
@@ -25,7 +25,7 @@ def enlarged(pixels, width, height):
 
 
 def rows_of(*texts, workers=2):
-    return [one.row for one in scan(list_candidates(parse_specs(texts)), workers=workers)]
+    return [one.row for one in scan(list_candidate_files(parse_specs(texts)), workers=workers)]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_the_order_of_the_options_changes_nothing(mixed_folder, tmp_path):
     assert rows_of(*texts) == rows_of(*reversed(texts))
 
 
-def test_the_same_picture_in_two_sources_is_two_lights(tmp_path):
+def test_the_same_image_in_two_sources_is_two_lights(tmp_path):
     folder = save(tmp_path / "p" / "x.png", photos.astronaut()).parent
     rows = rows_of(f"folder={folder}", f"coco={folder}")
     assert [row.key[:5] for row in rows] == ["coco-", "folde"]
@@ -122,7 +122,7 @@ def test_clic_is_reduced_by_its_short_side_and_cropped_in_the_middle(tmp_path):
     assert hashing.sha256(codec.encode_png(light)) == wide.light_sha256
 
 
-def test_lol_takes_lights_only_and_opens_no_dark_picture(tmp_path):
+def test_lol_takes_lights_only_and_opens_no_dark_image(tmp_path):
     root = tmp_path / "lol"
     light = photos.astronaut()
     for part in ("our485", "eval15"):
@@ -171,13 +171,13 @@ def test_imagenet_rows_hold_the_measured_white_border(shared_data):
 )
 def test_a_wrong_source_is_told_with_what_to_do(text, message):
     with pytest.raises(UsageError, match=message):
-        list_candidates(parse_specs([text]))
+        list_candidate_files(parse_specs([text]))
 
 
-def test_a_folder_without_pictures_is_told(tmp_path):
+def test_a_folder_without_images_is_told(tmp_path):
     (tmp_path / "readme.txt").write_text("")
     with pytest.raises(UsageError, match=r"holds no picture or clip.*names end in \.jpg"):
-        list_candidates(parse_specs([f"coco={tmp_path}"]))
+        list_candidate_files(parse_specs([f"coco={tmp_path}"]))
 
 
 def test_a_path_alone_means_a_folder_of_photos_even_with_an_equals_sign_in_it(tmp_path):

@@ -8,7 +8,7 @@ from skimage import data as photos
 from dimmagen.core.errors import UsageError
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import parse_specs
-from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, scene_hash
 
 
@@ -48,7 +48,7 @@ def test_excluded_scenes_are_left_out_of_every_source(tmp_path):
         Image.fromarray(photo).save(tmp_path / f"{name}.png")
     (tmp_path / "split").mkdir()
     Image.fromarray(photos.coffee()).resize((300, 200)).save(tmp_path / "split" / "evaluation.jpg")
-    candidates = list_candidates(parse_specs([f"folder={tmp_path}/*.png", "sample"]))
+    candidates = list_candidate_files(parse_specs([f"folder={tmp_path}/*.png", "sample"]))
     seen = scan(candidates, Scenes.from_paths([str(tmp_path / "split")]))
     rows = {(one.row.source, one.row.name): one.row for one in seen}
     for place in (("folder", "cup.png"), ("sample", "coffee.png")):
@@ -60,7 +60,7 @@ def test_excluded_scenes_are_left_out_of_every_source(tmp_path):
         assert rows[place].scene_distance > SAME_SCENE_BITS
 
 
-def test_an_evaluation_split_without_pictures_excludes_nothing_and_is_an_error(tmp_path):
+def test_an_evaluation_split_without_images_excludes_nothing_and_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="holds no picture"):
         Scenes.from_paths([str(tmp_path)])
     with pytest.raises(UsageError, match="there is no folder"):

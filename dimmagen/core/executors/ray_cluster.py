@@ -23,7 +23,7 @@ _leaving: Thread | None = None  # what ends Ray here
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WorkerResources:
     """What a worker takes of a node."""
 
     processors: int = 1
@@ -35,7 +35,7 @@ class Share:
 
 
 @contextmanager
-def connected_ray(processors: int | None, address: str | None) -> Iterator[Any]:
+def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console chatter.
 
     Args:
@@ -109,7 +109,7 @@ def _check_answers(address: str) -> None:
         raise UsageError(f"no Ray cluster answers at {address} ({error})", "check --address") from error
 
 
-class Watch:
+class ClusterMonitor:
     """Looks at the cluster every two seconds, from :meth:`begin` to :meth:`end`.
 
     What asks a lost head waits for a minute, until Ray ends the process without a word of ours. So a thread
@@ -139,14 +139,14 @@ class Watch:
         """What was seen last.
 
         Raises:
-            LostClusterError: the head has not answered for some time, or this machine is no longer a node.
+            ClusterLostError: the head has not answered for some time, or this machine is no longer a node.
         """
         if self._silence > _PATIENCE_SECONDS:
-            raise LostClusterError(self._reason)
+            raise ClusterLostError(self._reason)
         if not self._own_node_lives:
-            raise LostClusterError("its processes on this machine have ended")
+            raise ClusterLostError("its processes on this machine have ended")
 
-    def room(self, share: Share) -> int:
+    def room(self, share: WorkerResources) -> int:
         """How many workers the nodes that are alive have room for, by what they were declared to have."""
         room = int(self._resources["CPU"]) // share.processors
         return min(room, int(self._resources["GPU"]) // share.gpus) if share.gpus else room
@@ -174,11 +174,11 @@ class Watch:
             self._silence += min(now - before, 2 * _LOOK_SECONDS)  # this process may have been suspended
             before = now
             if self._silence > _PATIENCE_SECONDS + _LEAVE_SECONDS:
-                print(f"Error: {LostClusterError(self._reason)}", file=sys.stderr, flush=True)
-                os._exit(LostClusterError.exit_code)
+                print(f"Error: {ClusterLostError(self._reason)}", file=sys.stderr, flush=True)
+                os._exit(ClusterLostError.exit_code)
 
 
-class LostClusterError(DimmagenError):
+class ClusterLostError(DimmagenError):
     """The Ray cluster no longer answers."""
 
     def __init__(self, reason: str) -> None:

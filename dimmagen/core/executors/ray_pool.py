@@ -20,13 +20,13 @@ from typing import Any
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.executors.base import Worker
-from dimmagen.core.executors.ray_cluster import Share, Watch, connected_ray
+from dimmagen.core.executors.ray_cluster import ClusterMonitor, WorkerResources, connect_ray
 
 # A job that outlives this many deaths of its worker is not killed by chance.
-DEATHS_A_JOB = 3
+MAX_DEATHS_PER_JOB = 3
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0  # until the user is told that workers wait
-_SMALLEST_SHARE = Share()
+_ONE_CPU = WorkerResources()
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -40,7 +40,7 @@ class _Task:
 
 
 @dataclass(slots=True, eq=False)
-class _Member:
+class _PoolWorker:
     """One actor; `place` names its node once it has one, `task` is what it works at."""
 
     actor: Any
@@ -49,7 +49,7 @@ class _Member:
     asked: bool = False  # how far it is
 
 
-class _Tasks:
+class _TaskQueue:
     """New jobs in their order, and before them those whose worker was lost."""
 
     def __init__(self, jobs: Iterable) -> None:
@@ -72,7 +72,7 @@ class _LostError(Exception):
     """The actor, its node or the way to it is gone."""
 
 
-class Crew:
+class WorkerPool:
     """See the module.
 
     Args:
@@ -94,15 +94,15 @@ class Crew:
         on_pairs: Callable[[int], None],
         workers: int | None,
         on_cluster: bool,
-        share: Share,
+        share: WorkerResources,
     ) -> None:
         self._ray = ray
         self._build_worker = build_worker
-        self._tasks = _Tasks(jobs)
+        self._tasks = _TaskQueue(jobs)
         self._on_pairs = on_pairs
         self._workers = workers
         self._on_cluster = on_cluster
-        self._watch = Watch(ray)
+        self._watch = ClusterMonitor(ray)
         self._share = share
         self._actor_class = ray.remote(
             num_cpus=share.processors,
@@ -110,8 +110,8 @@ class Crew:
             scheduling_strategy="SPREAD",
             concurrency_groups={"status": 1},
         )(_Actor)
-        self._members: set[_Member] = set()
-        self._idle: list[_Member] = []
+        self._members: set[_PoolWorker] = set()
+        self._idle: list[_PoolWorker] = []
         self._calls: dict[Any, Callable[[Any], None]] = {}  # and what takes the answer of each
         self._finished: list[tuple[Any, Any]] = []
         self._lost_starts = 0
@@ -122,7 +122,7 @@ class Crew:
 
         Raises:
             DimmagenError: a job or the building of a worker raised it, a job lost its worker more than
-                `DEATHS_A_JOB` times, or the cluster is lost.
+                `MAX_DEATHS_PER_JOB` times, or the cluster is lost.
         """
         self._watch.begin()
         try:
@@ -133,7 +133,7 @@ class Crew:
     def _work(self) -> Iterator[tuple[Any, Any]]:
         next_poll = time.monotonic() + _POLL_SECONDS
         while self._working() or self._tasks.waiting(1):
-            self._hire()
+            self._spawn_workers()
             for call in self._answered():
                 self._calls.pop(call)(call)
             self._give_jobs()
@@ -145,16 +145,16 @@ class Crew:
             finished, self._finished = self._finished, []
             yield from finished
 
-    def _working(self) -> list[_Member]:
+    def _working(self) -> list[_PoolWorker]:
         return [member for member in self._members if member.task]
 
-    def _hire(self) -> None:
+    def _spawn_workers(self) -> None:
         """Have as many actors as there are jobs for, up to the limit."""
         limit = self._workers or max(1, self._watch.room(self._share))
         if len(self._members) >= limit:
             return
         for _ in range(len(self._members), min(limit, len(self._working()) + self._tasks.waiting(limit))):
-            member = _Member(self._actor_class.remote())
+            member = _PoolWorker(self._actor_class.remote())
             self._members.add(member)
             self._calls[member.actor.place.remote()] = partial(self._take_place, member)
 
@@ -165,7 +165,7 @@ class Crew:
             first += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         return first
 
-    def _take_place(self, member: _Member, call: Any) -> None:
+    def _take_place(self, member: _PoolWorker, call: Any) -> None:
         try:
             member.place = self._answer(member, call)
         except _LostError as error:
@@ -174,7 +174,7 @@ class Crew:
             start = member.actor.start.remote(self._build_worker)
             self._calls[start] = partial(self._take_start, member)
 
-    def _take_start(self, member: _Member, call: Any) -> None:
+    def _take_start(self, member: _PoolWorker, call: Any) -> None:
         try:
             self._answer(member, call)
         except _LostError as error:
@@ -185,7 +185,7 @@ class Crew:
 
     def _count_lost_start(self, error: _LostError) -> None:
         self._lost_starts += 1
-        if self._lost_starts > DEATHS_A_JOB * (1 + len(self._members)):
+        if self._lost_starts > MAX_DEATHS_PER_JOB * (1 + len(self._members)):
             raise DimmagenError(
                 f"no worker can start: {self._lost_starts} were lost one after the other ({error})",
                 "see whether the memory of the nodes suffices, and give fewer --workers or --executor serial",
@@ -197,7 +197,7 @@ class Crew:
             member.task = self._tasks.take()
             self._calls[member.actor.run.remote(member.task.job)] = partial(self._take_record, member)
 
-    def _take_record(self, member: _Member, call: Any) -> None:
+    def _take_record(self, member: _PoolWorker, call: Any) -> None:
         task, member.task = member.task, None
         assert task is not None
         try:
@@ -206,7 +206,7 @@ class Crew:
             self._on_pairs(-task.pairs)
             task.pairs = 0
             task.deaths += 1
-            if task.deaths > DEATHS_A_JOB:
+            if task.deaths > MAX_DEATHS_PER_JOB:
                 raise DimmagenError(
                     f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
                     "run the same command again to go on, with fewer --workers if the memory ran out, or "
@@ -225,7 +225,7 @@ class Crew:
                 call = member.actor.pairs_made.options(concurrency_group="status").remote()
                 self._calls[call] = partial(self._take_pairs, member, member.task)
 
-    def _take_pairs(self, member: _Member, task: _Task, call: Any) -> None:
+    def _take_pairs(self, member: _PoolWorker, task: _Task, call: Any) -> None:
         member.asked = False
         try:
             pairs = self._ray.get(call)
@@ -235,7 +235,7 @@ class Crew:
             self._on_pairs(pairs - task.pairs)
             task.pairs = pairs
 
-    def _answer(self, member: _Member, call: Any) -> Any:
+    def _answer(self, member: _PoolWorker, call: Any) -> Any:
         """What an actor answered. Raises what its worker raised, or _LostError if the actor is gone."""
         try:
             return self._ray.get(call)
@@ -263,7 +263,7 @@ class Crew:
         self._patience_ends = float("inf")
         print(
             f"{waiting} of {len(self._members)} workers wait for {self._share}; the Ray cluster has "
-            f"{self._watch.room(Share())}. They start as soon as there is room or a node joins.",
+            f"{self._watch.room(WorkerResources())}. They start as soon as there is room or a node joins.",
             file=sys.stderr,
         )
 
@@ -317,7 +317,7 @@ def run_ray(
     on_pairs: Callable[[int], None],
     workers: int | None,
     address: str | None = None,
-    share: Share = _SMALLEST_SHARE,
+    share: WorkerResources = _ONE_CPU,
 ) -> Iterator[tuple[Any, Any]]:
     """Do the jobs on Ray actors, one job an actor at a time; yields (job, record) as they finish.
 
@@ -341,6 +341,6 @@ def run_ray(
     if (first := next(jobs, None)) is None:
         return
     jobs = chain([first], jobs)
-    with connected_ray(workers and workers * share.processors, address) as ray:
-        crew = Crew(ray, build_worker, jobs, on_pairs, workers, address is not None, share)
+    with connect_ray(workers and workers * share.processors, address) as ray:
+        crew = WorkerPool(ray, build_worker, jobs, on_pairs, workers, address is not None, share)
         yield from crew.work()

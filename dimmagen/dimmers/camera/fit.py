@@ -22,7 +22,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.model import REFERENCE_LEVEL, SIGMA_KNOTS, CameraModel, sigma_axis
 from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve, level_axis
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
 
 TILE = 512  # pixels
@@ -56,7 +56,7 @@ class _Response:
     balances: np.ndarray
 
 
-def fit_camera(pairs: Sequence[Pair], seed: int = 0) -> CameraModel:
+def fit_camera(pairs: Sequence[RealPair], seed: int = 0) -> CameraModel:
     """Fit the camera model.
 
     Args:
@@ -84,13 +84,13 @@ def fit_camera(pairs: Sequence[Pair], seed: int = 0) -> CameraModel:
     return _fit_noise(model, tiles, response, seed)
 
 
-def _common_quality(pairs: Sequence[Pair]) -> int:
+def _common_quality(pairs: Sequence[RealPair]) -> int:
     """The middle quality of the dark files if all of them are JPEGs, else 0."""
     qualities = sorted(pair.jpeg_quality for pair in pairs)
     return qualities[len(qualities) // 2] if qualities[0] else 0
 
 
-def _tiles(index: int, pair: Pair) -> list[_Tile]:
+def _tiles(index: int, pair: RealPair) -> list[_Tile]:
     height, width = pair.light.shape[:2]
     corners = [(y, x) for y in range(0, max(height - TILE, 0) + 1, TILE) for x in range(0, width, TILE)]
     if height * width <= TILES_PER_PAIR * TILE * TILE:
@@ -259,24 +259,24 @@ def _model_of_pair(model: CameraModel, pair: int, response: _Response) -> Camera
 def _simulate(
     model: CameraModel, tiles: Sequence[_Tile], response: _Response, seed: int, turn: int
 ) -> list[np.ndarray]:
-    pictures = []
+    images = []
     for index, tile in enumerate(tiles):
         draw = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=(seed * 1000 + turn) * 100003 + index)
         dark = _model_of_pair(model, tile.pair, response).dim(tile.light.astype(np.uint8), draw)
-        pictures.append(dark.astype(np.float32))
-    return pictures
+        images.append(dark.astype(np.float32))
+    return images
 
 
-def _measure(pictures: list[np.ndarray], tiles: Sequence[_Tile], knots: list[np.ndarray]) -> _NoiseMeasured:
+def _measure(images: list[np.ndarray], tiles: Sequence[_Tile], knots: list[np.ndarray]) -> _NoiseMeasured:
     power, count = np.zeros((3, SIGMA_KNOTS)), np.zeros((3, SIGMA_KNOTS))
     statistics = []
-    for picture, tile, knot in zip(pictures, tiles, knots, strict=True):
-        residual = noise.residual(picture)[tile.flat]
+    for image, tile, knot in zip(images, tiles, knots, strict=True):
+        residual = noise.residual(image)[tile.flat]
         for c in range(3):
             power[c] += np.bincount(knot[c], residual[:, c] ** 2, minlength=SIGMA_KNOTS)
             count[c] += np.bincount(knot[c], minlength=SIGMA_KNOTS)
         bins = noise.intensity_bin(tile.light.mean(2))
-        statistics.append(noise.noise_statistics(picture, tile.flat, bins))
+        statistics.append(noise.noise_statistics(image, tile.flat, bins))
     correlation = np.eye(3)
     correlation[np.triu_indices(3, 1)] = np.mean([s.channel_correlation for s in statistics], 0)
     return _NoiseMeasured(

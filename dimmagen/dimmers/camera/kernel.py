@@ -91,7 +91,7 @@ def _expose_row(light, both, noise, out):
 
 
 @numba.njit(cache=True)
-def dim_picture(light, level, sigma, mix, taps, spatial, table, key0, key1, out):
+def dim_image(light, level, sigma, mix, taps, spatial, table, key0, key1, out):
     """Dim one picture.
 
     Args:

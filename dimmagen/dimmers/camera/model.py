@@ -1,8 +1,8 @@
 """The camera model: dark = response(exposure x light) + the camera's noise, quantised. Kind `camera`.
 
 The signal is physical: both pictures of a pair were made by one response curve from one scene, so one
-factor of light leads from light to dark (:mod:`dimmagen.dimmers.camera.response`). The noise is the camera's as
-measured on the dark pictures: a standard deviation for each channel as a smooth curve over its grey level,
+factor of light leads from light to dark (:mod:`dimmagen.dimmers.camera.response`). The noise is the camera's
+as measured on the dark pictures: a standard deviation for each channel as a smooth curve over its grey level,
 one correlation between the channels, the shape of the tails, and the correlation between neighbours. It
 belongs to the dark level, not to the scene: half the light means less signal under nearly the same noise.
 """
@@ -153,7 +153,7 @@ class CameraModel:
         """What the sensor gives, before the picture is stored; shapes as :meth:`dim`."""
         out = np.empty_like(light)
         arguments = (*self.kernel_arguments(draw), *split_key(draw.noise_seed), out)
-        kernel.dim_picture(np.ascontiguousarray(light), *arguments)
+        kernel.dim_image(np.ascontiguousarray(light), *arguments)
         return out
 
     def develop(self, exposed: np.ndarray) -> np.ndarray:
@@ -166,7 +166,7 @@ class CameraModel:
         return 0 if "jpeg" in self.without else self.jpeg_quality
 
     def kernel_arguments(self, draw: Draw) -> tuple:
-        """`level`, `sigma`, `mix`, `taps`, `spatial`, `table` of :func:`camera_kernel.dim_picture`."""
+        """`level`, `sigma`, `mix`, `taps`, `spatial`, `table` of :func:`camera_kernel.dim_image`."""
         table = noise_quantiles(0.0 if "tails" in self.without else self.tail)
         return *self.tables(draw), self._mix, self._taps, bool(self._side_taps.any()), table
 

@@ -40,7 +40,7 @@ def _product(factor: int, word: Tensor) -> tuple[Tensor, Tensor]:
     return middle >> 16, ((middle & _MASK) << 16) | (lower & _MASK)
 
 
-def dim_pictures(model: CameraModel, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
+def dim_images(model: CameraModel, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
     """Dim pictures of one size with the bits of :meth:`CameraModel.expose` for each.
 
     Args:

@@ -14,7 +14,7 @@ from dimmagen.dimmers.mdn.network import (
     held_out_likelihood,
     negative_log_likelihood,
 )
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 
 STEPS = 2000
 BATCH = 2048  # pixels
@@ -48,7 +48,7 @@ class NetworkFit:
 
 
 def fit_network(
-    pairs: Sequence[Pair],
+    pairs: Sequence[RealPair],
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
     steps: int = STEPS,
@@ -107,7 +107,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _hold_out(pairs: Sequence[Pair], seed: int) -> tuple[PixelTable, PixelTable, str]:
+def _hold_out(pairs: Sequence[RealPair], seed: int) -> tuple[PixelTable, PixelTable, str]:
     """Pixels to fit and pixels to stop by: every fourth pair, or from few pairs the lowest eighth of each."""
     if len(pairs) >= HELD_OUT_PAIRS_FROM:
         order = np.random.default_rng(seed).permutation(len(pairs))
@@ -120,8 +120,8 @@ def _hold_out(pairs: Sequence[Pair], seed: int) -> tuple[PixelTable, PixelTable,
     return PixelTable(tops), PixelTable(bottoms), "the lowest eighth of each picture"
 
 
-def _cut(pair: Pair) -> tuple[Pair, Pair]:
+def _cut(pair: RealPair) -> tuple[RealPair, RealPair]:
     row = pair.dark.shape[0] * 7 // 8
     parts = ((pair.dark[part], pair.light[part]) for part in (slice(row), slice(row, None)))
-    top, bottom = (Pair(pair.name, d, light, pair.dark_sha256, pair.light_sha256) for d, light in parts)
+    top, bottom = (RealPair(pair.name, d, light, pair.dark_sha256, pair.light_sha256) for d, light in parts)
     return top, bottom

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 
 LEVELS = 256
 FLAT_SHARE = 0.4  # of a light picture's pixels, those with the least texture around them
@@ -34,7 +34,7 @@ class IlluminationStatistics:
     exposure_spread: float
 
 
-def fit_illumination(pairs: Sequence[Pair]) -> IlluminationStatistics:
+def fit_illumination(pairs: Sequence[RealPair]) -> IlluminationStatistics:
     """Statistics of pairs, with the exposure of each pair divided out."""
     counts, sums, squares = (np.stack(table) for table in zip(*map(_tables, pairs), strict=True))
     exposure = _exposures(counts, sums)
@@ -90,7 +90,7 @@ def light_levels(light: np.ndarray) -> np.ndarray:
     return (light.sum(-1, dtype=np.int32) + 1) // 3
 
 
-def _tables(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _tables(pair: RealPair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count, sum and sum of squares of L_dark / L_light at each light level, float64 (256,) each."""
     light = pair.light.sum(-1, dtype=np.int64).ravel()
     lit = light > 0
@@ -116,7 +116,7 @@ def _exposures(counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
     return exposure
 
 
-def _temperature(pairs: Sequence[Pair], std: np.ndarray) -> float:
+def _temperature(pairs: Sequence[RealPair], std: np.ndarray) -> float:
     """Pixel noise of L_dark on flat areas as a share of the statistics' deviation, at the median pixel.
 
     The noise is what a high-pass filter leaves; the filter's own loss of white noise is made up for, and the

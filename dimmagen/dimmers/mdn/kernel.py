@@ -1,7 +1,7 @@
 """The MDN dimmer's hot loop: uint8 light pixels -> uint8 dark pixels, compiled, for one thread.
 
-It computes what :func:`dimmagen.dimmers.mdn.definition.dim_plainly` defines. Pixels go through in tiles that stay in
-the fastest cache, one plane a value, so that every step is done for 8 pixels at once. Exponentials and
+It computes what :func:`dimmagen.dimmers.mdn.definition.dim_plainly` defines. Pixels go through in tiles that
+stay in the fastest cache, one plane per value, so that every step handles 8 pixels at once. Exponentials and
 logarithms are spelt out in products and sums: no library's last bit is in the way of equal bytes.
 """
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dimmagen.dimmers import noise
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import retinex
 
 INPUTS, HIDDEN, CHANNELS, COMPONENTS = 5, 32, 3, 4
@@ -109,7 +109,7 @@ class PixelTable:
         pairs: pairs of equal sizes.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[RealPair]) -> None:
         darks, lights = ([getattr(p, side).reshape(-1, 3) for p in pairs] for side in ("dark", "light"))
         seen = [dark.any(1) & light.any(1) for dark, light in zip(darks, lights, strict=True)]
         self.dark = torch.from_numpy(np.concatenate([a[k] for a, k in zip(darks, seen, strict=True)]))
@@ -178,4 +178,4 @@ def pair_likelihood(
 ) -> float:
     """:func:`held_out_likelihood` of one pair, uint8 (H, W, 3) each, under a network's tensors."""
     network = MixtureDensityNetwork.from_tensors(tensors, sigma_floor)
-    return held_out_likelihood(network, PixelTable([Pair("", dark, light, "", "")]))
+    return held_out_likelihood(network, PixelTable([RealPair("", dark, light, "", "")]))

@@ -25,19 +25,20 @@ from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.writer import add_sample
-from dimmagen.dimmers.dimmer import Dimmer
-from dimmagen.generate.worker import IMAGE_FORMATS, BuildDimmer, PairSettings, make_pair, use_one_thread
+from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings, make_pair
+from dimmagen.generate.worker import use_one_thread
 from dimmagen.sources import light_images
-from dimmagen.sources.light_images import LightRef
+from dimmagen.sources.light_images import LightImageRef
 
-STAGES = ("decode", "dim", "encode", "pack")
+MEASURED_STAGES = ("decode", "dim", "encode", "pack")
 """Read, hash and decode the light; dim it; encode and hash the dark; lay both out in a tar."""
 SHARED_STAGE = "decode"
 """Done once for all variants of a photo that are made at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProbedPair:
+class CalibrationPair:
     """What one pair took.
 
     Attributes:
@@ -52,7 +53,7 @@ class ProbedPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Calibration:
     """What some pairs took, and the process that made them.
 
     Attributes:
@@ -63,7 +64,7 @@ class Probe:
         metadata_sizes: (rows, bytes) of parquet files with some and with all of the pairs' rows.
     """
 
-    pairs: tuple[ProbedPair, ...]
+    pairs: tuple[CalibrationPair, ...]
     start_seconds: float
     base_bytes: int
     peak_bytes: int
@@ -74,7 +75,9 @@ class Probe:
         return max(pair.pixels for pair in self.pairs)
 
 
-def choose(refs: Iterable[LightRef], variants: int, count: int, seed: int) -> list[tuple[LightRef, int]]:
+def choose(
+    refs: Iterable[LightImageRef], variants: int, count: int, seed: int
+) -> list[tuple[LightImageRef, int]]:
     """A sample of a set's pairs, as light pictures with a variant: as many pictures as there are, variants in
     turn, no pair twice. Drawn by the pictures' keys, so that neither order nor place changes it."""
     drawn = heapq.nsmallest(count, refs, key=lambda ref: keyed_random.rank(seed, ref.key, "probe"))
@@ -84,12 +87,12 @@ def choose(refs: Iterable[LightRef], variants: int, count: int, seed: int) -> li
     ]
 
 
-def probe(
-    chosen: Sequence[tuple[LightRef, int]],
+def calibrate(
+    chosen: Sequence[tuple[LightImageRef, int]],
     build_dimmer: BuildDimmer,
     settings: PairSettings,
     on_pair: Callable[[], None] = lambda: None,
-) -> Probe:
+) -> Calibration:
     """Make pairs in a fresh process and measure them.
 
     Args:
@@ -119,7 +122,7 @@ def probe(
             ) from error
     rows = [row for _, row in timed]
     sizes = tuple((count, _metadata_size(rows[:count])) for count in sorted({len(rows) // 2, len(rows)}))
-    return Probe(tuple(pair for pair, _ in timed), start, base, peak, sizes)
+    return Calibration(tuple(pair for pair, _ in timed), start, base, peak, sizes)
 
 
 def _metadata_size(rows: Sequence[dict]) -> int:
@@ -132,7 +135,7 @@ def _metadata_size(rows: Sequence[dict]) -> int:
 class _TimedDimmer:
     """A dimmer with a clock."""
 
-    def __init__(self, dimmer: Dimmer) -> None:
+    def __init__(self, dimmer: ImageDimmer) -> None:
         self._dimmer = dimmer
         self.seconds = 0.0
 
@@ -148,7 +151,7 @@ class _TimedDimmer:
 
 
 # The worker's side: one process, one dimmer.
-_dimmer: Dimmer
+_dimmer: ImageDimmer
 _settings: PairSettings
 
 
@@ -166,21 +169,23 @@ def _warm_up() -> int:
     return peak_memory()
 
 
-def _measure(ref: LightRef, variant: int) -> tuple[ProbedPair, dict]:
+def _measure(ref: LightImageRef, variant: int) -> tuple[CalibrationPair, dict]:
     """Make one pair; returns what it took, and its row."""
     timed, buffer = _TimedDimmer(_dimmer), io.BytesIO()
     moments = [time.perf_counter()]
-    light = light_images.load_light(ref)
+    light = light_images.load_light_image(ref)
     _ = light.sha256, light.pixel_sha256, light.lightness  # computed when they are first asked for
     moments.append(time.perf_counter())
-    sample = make_pair(light, cast(Dimmer, timed), variant, _settings)
+    sample = make_pair(light, cast(ImageDimmer, timed), variant, _settings)
     moments.append(time.perf_counter())
     row = add_sample(TarWriter(buffer), sample)
     moments.append(time.perf_counter())
     decode, made, pack = np.diff(moments).tolist()
     seconds = (decode, timed.seconds, made - timed.seconds, pack)
     height, width, _ = light.pixels.shape
-    return ProbedPair(height * width, dict(zip(STAGES, seconds, strict=True)), buffer.tell()), row
+    return CalibrationPair(
+        height * width, dict(zip(MEASURED_STAGES, seconds, strict=True)), buffer.tell()
+    ), row
 
 
 def peak_memory(status: str = "/proc/self/status") -> int:

@@ -15,12 +15,12 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.dataset.croissant import croissant
 from dimmagen.dataset.manifest import Run, build_manifest
 from dimmagen.dataset.writer import ShardRecord, metadata_name, tar_name
-from dimmagen.generate.estimate.calibration import SHARED_STAGE, STAGES, Probe, ProbedPair
-from dimmagen.generate.estimate.load_balancing import Schedule, better_samples_per_shard
-from dimmagen.generate.estimate.sample import Photos
-from dimmagen.generate.plan import count_jobs, shard_name, variants_a_job
+from dimmagen.generate.estimate.calibration import MEASURED_STAGES, SHARED_STAGE, Calibration, CalibrationPair
+from dimmagen.generate.estimate.load_balancing import LoadBalance, better_samples_per_shard
+from dimmagen.generate.estimate.sample import LightImageTotals
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.plan import count_jobs, shard_name, variants_per_job
 from dimmagen.generate.run import Executor
-from dimmagen.generate.worker import PairSettings
 
 CONFIDENCE = 0.9
 _RESAMPLED = 2000
@@ -46,49 +46,49 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class RunEstimate:
     """What a run of `dimmagen dim` will make and take.
 
     Attributes:
         photos: what is there to dim.
         settings: of the pairs.
         executor, workers: who makes them; `serial` is one worker.
-        probe: what was measured.
+        calibration: what was measured.
     """
 
-    photos: Photos
+    photos: LightImageTotals
     settings: PairSettings
     executor: Executor
     workers: int
-    probe: Probe
+    calibration: Calibration
 
     @property
     def pairs(self) -> int:
         return self.photos.count * self.settings.variants
 
     @property
-    def _shards_a_variant(self) -> int:
+    def _shards_per_variant(self) -> int:
         return -(-self.photos.count // self.settings.samples_per_shard)
 
     @property
     def shards(self) -> int:
-        return self._shards_a_variant * self.settings.variants
+        return self._shards_per_variant * self.settings.variants
 
     @property
-    def variants_a_job(self) -> int:
+    def variants_per_job(self) -> int:
         """Of each photo, for which it is read and decoded once."""
-        return variants_a_job(self.shards, self.settings.variants, self.workers)
+        return variants_per_job(self.shards, self.settings.variants, self.workers)
 
     @property
-    def schedule(self) -> Schedule:
-        return Schedule(
-            count_jobs(self._shards_a_variant, self.settings.variants, self.workers), self.workers
+    def schedule(self) -> LoadBalance:
+        return LoadBalance(
+            count_jobs(self._shards_per_variant, self.settings.variants, self.workers), self.workers
         )
 
     @property
     def shard_samples(self) -> tuple[int, int]:
         """Pairs in the smallest and in the largest shard; see :func:`dimmagen.generate.plan.shard_sizes`."""
-        smallest, left = divmod(self.photos.count, self._shards_a_variant)
+        smallest, left = divmod(self.photos.count, self._shards_per_variant)
         return smallest, smallest + (left > 0)
 
     @property
@@ -97,9 +97,9 @@ class Forecast:
             self.photos.count, self.settings.variants, self.workers, self.settings.samples_per_shard
         )
 
-    def _a_pair(self, amounts: np.ndarray) -> Interval:
+    def _per_pair(self, amounts: np.ndarray) -> Interval:
         """The mean over all pairs of the set, from the amounts of the probed ones, float (probed,)."""
-        pixels = np.array([pair.pixels for pair in self.probe.pairs], np.float64)
+        pixels = np.array([pair.pixels for pair in self.calibration.pairs], np.float64)
         mean = self.photos.pixels / self.photos.count
         count = len(pixels)
         drawn = np.random.default_rng(0).integers(0, count, (_RESAMPLED, count))
@@ -111,23 +111,23 @@ class Forecast:
     def stage_seconds(self) -> dict[str, Interval]:
         """Of one thread, for one pair, by stage; a photo is decoded once for several pairs."""
         return {
-            stage: self._a_pair(np.array([self._seconds(pair, stage) for pair in self.probe.pairs]))
-            for stage in STAGES
+            stage: self._per_pair(np.array([self._seconds(pair, stage) for pair in self.calibration.pairs]))
+            for stage in MEASURED_STAGES
         }
 
-    def _seconds(self, pair: ProbedPair, stage: str) -> float:
-        return pair.seconds[stage] / (self.variants_a_job if stage == SHARED_STAGE else 1)
+    def _seconds(self, pair: CalibrationPair, stage: str) -> float:
+        return pair.seconds[stage] / (self.variants_per_job if stage == SHARED_STAGE else 1)
 
     @cached_property
     def pair_seconds(self) -> Interval:
         """Of one thread, for one pair."""
-        pairs = ((self._seconds(pair, stage) for stage in STAGES) for pair in self.probe.pairs)
-        return self._a_pair(np.array([sum(seconds) for seconds in pairs]))
+        pairs = ((self._seconds(pair, stage) for stage in MEASURED_STAGES) for pair in self.calibration.pairs)
+        return self._per_pair(np.array([sum(seconds) for seconds in pairs]))
 
     @property
     def job_seconds(self) -> Interval:
         """Of one worker, for the largest job: what a kill costs it at most."""
-        return self.pair_seconds.times(self.shard_samples[1] * self.variants_a_job)
+        return self.pair_seconds.times(self.shard_samples[1] * self.variants_per_job)
 
     @property
     def making_seconds(self) -> Interval:
@@ -137,7 +137,7 @@ class Forecast:
     @property
     def start_seconds(self) -> float:
         """From the photos' being known to the first pair."""
-        return self.probe.start_seconds + (RAY_START_SECONDS if self.executor == "ray" else 0)
+        return self.calibration.start_seconds + (RAY_START_SECONDS if self.executor == "ray" else 0)
 
     @property
     def total_seconds(self) -> Interval:
@@ -146,13 +146,16 @@ class Forecast:
     @cached_property
     def tar_bytes(self) -> Interval:
         """Of all shards together."""
-        a_pair = self._a_pair(np.array([pair.tar_bytes for pair in self.probe.pairs], np.float64))
+        a_pair = self._per_pair(np.array([pair.tar_bytes for pair in self.calibration.pairs], np.float64))
         return a_pair.times(self.pairs, plus=_TAR_END * self.shards)
 
     @property
     def metadata_bytes(self) -> int:
         """Of all parquet files together: a fixed part for each, and a part for each row."""
-        (few, small), (all_, large) = (self.probe.metadata_sizes[0], self.probe.metadata_sizes[-1])
+        (few, small), (all_, large) = (
+            self.calibration.metadata_sizes[0],
+            self.calibration.metadata_sizes[-1],
+        )
         a_row = (large - small) / (all_ - few)
         return round((large - a_row * all_) * self.shards + a_row * self.pairs)
 
@@ -174,21 +177,23 @@ class Forecast:
         return self.tar_bytes.times(1, plus=self.metadata_bytes + self.listing_bytes)
 
     @property
-    def written_a_second(self) -> float:
+    def bytes_per_second(self) -> float:
         """Bytes that all workers together write: what the disk or the network must take."""
         busy = min(self.workers, self.schedule.jobs)
         return busy * self.tar_bytes.expected / self.pairs / self.pair_seconds.expected
 
     @property
-    def bytes_a_pixel(self) -> float:
+    def bytes_per_pixel(self) -> float:
         """Of memory, in the largest picture that was probed."""
-        return max(0, self.probe.peak_bytes - self.probe.base_bytes) / self.probe.most_pixels
+        return (
+            max(0, self.calibration.peak_bytes - self.calibration.base_bytes) / self.calibration.most_pixels
+        )
 
     @property
     def worker_bytes(self) -> float:
         """Peak resident memory of one worker, with the largest photo."""
         ray = RAY_WORKER_BYTES if self.executor == "ray" else 0
-        return self.probe.base_bytes + self.bytes_a_pixel * self.photos.most_pixels + ray
+        return self.calibration.base_bytes + self.bytes_per_pixel * self.photos.most_pixels + ray
 
     @property
     def requests(self) -> dict[str, int]:
@@ -197,7 +202,7 @@ class Forecast:
         tar = self.tar_bytes.expected / self.shards
         sent = 1 if tar < _ONE_REQUEST else 2 + -(-tar // _PART)
         return {
-            "reads": self.photos.count * -(-self.settings.variants // self.variants_a_job),
+            "reads": self.photos.count * -(-self.settings.variants // self.variants_per_job),
             "writes": round(self.shards * (sent + 2)),
             "deletes": self.shards,
         }
@@ -219,7 +224,7 @@ class Forecast:
             "photos": asdict(self.photos),
             "settings": asdict(self.settings),
             "probe": {
-                "pairs": len(self.probe.pairs),
+                "pairs": len(self.calibration.pairs),
                 "confidence": CONFIDENCE,
                 "pair_seconds": asdict(self.pair_seconds),
                 "stage_seconds": {name: asdict(value) for name, value in self.stage_seconds.items()},
@@ -236,7 +241,7 @@ class Forecast:
             "workers": {
                 "executor": self.executor,
                 "count": self.workers,
-                "variants_a_job": self.variants_a_job,
+                "variants_per_job": self.variants_per_job,
                 "rounds": schedule.rounds,
                 "idle_in_last_round": schedule.idle_workers,
                 "idle_share": schedule.idle_share,
@@ -251,9 +256,9 @@ class Forecast:
             },
             "memory": {
                 "worker_bytes": round(self.worker_bytes),
-                "bytes_a_pixel": self.bytes_a_pixel,
+                "bytes_per_pixel": self.bytes_per_pixel,
                 "all_workers_bytes": round(self.worker_bytes * self.workers),
             },
-            "bytes_written_a_second": self.written_a_second,
+            "bytes_written_a_second": self.bytes_per_second,
             "requests": self.requests,
         }

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from dimmagen.generate.plan import count_jobs
 
-MOST_IDLE = 0.05
+MAX_IDLE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class LoadBalance:
     """Some jobs of equal work on some workers.
 
     Attributes:
@@ -39,13 +39,13 @@ class Schedule:
 
 
 def better_samples_per_shard(photos: int, variants: int, workers: int, samples_per_shard: int) -> int | None:
-    """The fewest shards, none above the size asked for, which leave less than `MOST_IDLE` of the time idle.
+    """The fewest shards, none above the size asked for, which leave less than `MAX_IDLE` of the time idle.
 
     Returns:
         A `samples_per_shard`; None where there is none, as with fewer pairs than workers.
     """
     for size in range(min(photos, samples_per_shard), 0, -1):
         jobs = count_jobs(-(-photos // size), variants, workers)
-        if Schedule(jobs, workers).idle_share < MOST_IDLE:
+        if LoadBalance(jobs, workers).idle_share < MAX_IDLE:
             return -(-photos // -(-photos // size))  # the least that makes as few shards
     return None

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
 from dimmagen.sources import parse_specs
-from dimmagen.sources.light_images import LightRef, is_mixhq, open_lights, scanned_ref
-from dimmagen.sources.scan import list_candidates, scan
+from dimmagen.sources.light_images import LightImageRef, is_mixhq, open_light_images, scanned_ref
+from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 
-MOST_JUDGED = 500
+MAX_SAMPLED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class LightImageTotals:
     """How many light pictures there are, and how large.
 
     Attributes:
@@ -33,7 +33,7 @@ class Photos:
     seconds: float
     estimated: bool = False
 
-    def scaled_to(self, count: int) -> "Photos":
+    def scaled_to(self, count: int) -> "LightImageTotals":
         """Another number of photos like these."""
         factor = count / self.count
         return replace(
@@ -41,28 +41,30 @@ class Photos:
         )
 
 
-def survey(
+def sample_light_images(
     sources: Sequence[str],
     exclude: Sequence[str] = (),
     workers: int = 2,
     seed: int = 0,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
-) -> tuple[Iterable[LightRef], Photos]:
-    """Look at the photos that `--source` options name; arguments and errors as :func:`open_lights`.
+) -> tuple[Iterable[LightImageRef], LightImageTotals]:
+    """Look at the photos that `--source` options name; arguments and errors as :func:`open_light_images`.
 
     Returns:
-        The light pictures that are known, all of them unless there are more candidates than `MOST_JUDGED`
+        The light pictures that are known, all of them unless there are more candidates than `MAX_SAMPLED`
         outside a MixHQ; and what there is in all.
     """
     began = time.perf_counter()
     scanned = sources and not any(map(is_mixhq, sources))
-    candidates = list_candidates(parse_specs(sources)) if scanned else []
-    if len(candidates) <= MOST_JUDGED:
-        lights = open_lights(sources, exclude=exclude, workers=workers, on_start=on_start, on_file=on_file)
+    candidates = list_candidate_files(parse_specs(sources)) if scanned else []
+    if len(candidates) <= MAX_SAMPLED:
+        lights = open_light_images(
+            sources, exclude=exclude, workers=workers, on_start=on_start, on_file=on_file
+        )
         return lights, _add_up(lights, time.perf_counter() - began)
     sample = heapq.nsmallest(
-        MOST_JUDGED,
+        MAX_SAMPLED,
         candidates,
         key=lambda one: keyed_random.rank(seed, f"{one[0].name}/{one[1].name}", "survey"),
     )
@@ -78,9 +80,9 @@ def survey(
     return refs, seen.scaled_to(round(len(refs) / len(sample) * len(candidates)))
 
 
-def _add_up(refs: Iterable[LightRef], seconds: float) -> Photos:
+def _add_up(refs: Iterable[LightImageRef], seconds: float) -> LightImageTotals:
     count = pixels = most = 0
     for ref in refs:
         size = ref.width * ref.height
         count, pixels, most = count + 1, pixels + size, max(most, size)
-    return Photos(count, pixels, most, seconds)
+    return LightImageTotals(count, pixels, most, seconds)

@@ -8,9 +8,9 @@ BLUR_SIGMA = 3.0
 STRIDE = 3  # a picture blurred with sigma 3 has nothing between every third pixel; nine times less work
 
 
-def smooth(picture: np.ndarray) -> np.ndarray:
+def smooth(image: np.ndarray) -> np.ndarray:
     """Blur by sigma 3 and keep every third pixel: float32 (H, W, 3) in grey levels -> (H/3, W/3, 3)."""
-    return gaussian_filter(picture, (BLUR_SIGMA, BLUR_SIGMA, 0))[::STRIDE, ::STRIDE]
+    return gaussian_filter(image, (BLUR_SIGMA, BLUR_SIGMA, 0))[::STRIDE, ::STRIDE]
 
 
 def colour_error(real: np.ndarray, synthetic: np.ndarray) -> float:

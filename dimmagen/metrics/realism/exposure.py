@@ -6,9 +6,9 @@ from scipy.stats import wasserstein_distance
 LEVELS = np.arange(256)
 
 
-def histograms(picture: np.ndarray) -> np.ndarray:
+def histograms(image: np.ndarray) -> np.ndarray:
     """Counts of the 256 levels in each channel: uint8 (H, W, 3) -> int64 (3, 256)."""
-    return np.stack([np.bincount(picture[..., c].ravel(), minlength=256) for c in range(3)])
+    return np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
 
 
 def histogram_distance(real: np.ndarray, synthetic: np.ndarray) -> float:

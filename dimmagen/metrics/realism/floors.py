@@ -34,13 +34,13 @@ def darken_gamma(light: np.ndarray, exponent: float) -> np.ndarray:
     return _levels(_LEVELS**exponent)[light]
 
 
-def split_halves(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split_halves(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Even and odd rows of a picture (H, W, C): two half-height pictures of one scene.
 
     Signal, exposure and camera are the same and the noise is another, which is what an ideal dimmer gives.
     """
-    rows = picture.shape[0] // 2 * 2
-    return picture[:rows:2], picture[1:rows:2]
+    rows = image.shape[0] // 2 * 2
+    return image[:rows:2], image[1:rows:2]
 
 
 def _levels(values: np.ndarray) -> np.ndarray:

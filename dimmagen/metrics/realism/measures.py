@@ -71,12 +71,12 @@ class Measured:
 
     def __init__(self, dark: np.ndarray, reference: Reference) -> None:
         _check(dark, (*reference.light.shape, 3))
-        picture = dark.astype(np.float32)
+        image = dark.astype(np.float32)
         self.histograms = exposure.histograms(dark)
         self.mean = exposure.mean_level(self.histograms)
-        self.transfer = exposure.transfer_curve(reference.light, picture.mean(2))
-        self.smooth = colour.smooth(picture)
-        self.noise = noise.noise_statistics(picture, reference.flat, reference.bins)
+        self.transfer = exposure.transfer_curve(reference.light, image.mean(2))
+        self.smooth = colour.smooth(image)
+        self.noise = noise.noise_statistics(image, reference.flat, reference.bins)
 
 
 def measure(reference: Reference, synthetic: Measured) -> dict[str, float]:
@@ -121,6 +121,6 @@ def measure_pair(real: np.ndarray, light: np.ndarray, synthetic: np.ndarray) -> 
     return measure(reference, Measured(synthetic, reference))
 
 
-def _check(picture: np.ndarray, shape: tuple[int, ...]) -> None:
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.shape != shape:
-        raise ValueError(f"expected uint8 {shape} RGB, got {picture.dtype} {picture.shape}")
+def _check(image: np.ndarray, shape: tuple[int, ...]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.shape != shape:
+        raise ValueError(f"expected uint8 {shape} RGB, got {image.dtype} {image.shape}")

@@ -18,9 +18,9 @@ LARGEST_RESIDUAL = 20
 _SMALLEST_DEVIATION = 1e-3  # grey levels; keeps the ratio of noise-free pictures finite
 
 
-def residual(picture: np.ndarray) -> np.ndarray:
+def residual(image: np.ndarray) -> np.ndarray:
     """High-pass residual x - G_1.5(x): float32 (H, W, 3) in grey levels -> the same."""
-    return picture - gaussian_filter(picture, (RESIDUAL_SIGMA, RESIDUAL_SIGMA, 0))
+    return image - gaussian_filter(image, (RESIDUAL_SIGMA, RESIDUAL_SIGMA, 0))
 
 
 def flat_area(light: np.ndarray) -> np.ndarray:
@@ -64,7 +64,7 @@ class NoiseStatistics:
     lag1_picture: float
 
 
-def noise_statistics(picture: np.ndarray, flat: np.ndarray, bins: np.ndarray) -> NoiseStatistics:
+def noise_statistics(image: np.ndarray, flat: np.ndarray, bins: np.ndarray) -> NoiseStatistics:
     """Measure the noise of a picture.
 
     Args:
@@ -72,13 +72,13 @@ def noise_statistics(picture: np.ndarray, flat: np.ndarray, bins: np.ndarray) ->
         flat: bool (H, W), from :func:`flat_area` of the light picture.
         bins: int (H, W), from :func:`intensity_bin` of the light picture.
     """
-    everywhere = residual(picture)
+    everywhere = residual(image)
     luma_everywhere = everywhere.mean(2)
     chroma_everywhere = everywhere - luma_everywhere[..., None]
     luma, chroma, bins_flat = luma_everywhere[flat], chroma_everywhere[flat], bins[flat]
     luma_curve, counts = _deviation_by_bin(luma[:, None], bins_flat)
     chroma_curve, _ = _deviation_by_bin(chroma, bins_flat)
-    sums = np.bincount(bins_flat, weights=picture[flat].mean(1), minlength=INTENSITY_BINS)
+    sums = np.bincount(bins_flat, weights=image[flat].mean(1), minlength=INTENSITY_BINS)
     standardised = luma / np.nan_to_num(luma_curve, nan=luma.std()).clip(_SMALLEST_DEVIATION)[bins_flat]
     return NoiseStatistics(
         luma=float(luma.std()),

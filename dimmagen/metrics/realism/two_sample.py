@@ -35,11 +35,11 @@ def patch_features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
         x - G_1.5(x): log deviation, skewness and kurtosis of luma and of two opponent colours,
         autocorrelation at lag 1 and 2, correlation of the channels.
     """
-    picture = dark.astype(np.float32)
-    colours = _patches(picture)
+    image = dark.astype(np.float32)
+    colours = _patches(image)
     light_mean = _patches(light.astype(np.float32)).mean((1, 2))
     mean = colours.mean((1, 2))
-    noise = _patches(residual(picture))
+    noise = _patches(residual(image))
     parts = [noise.mean(3), *(noise @ opponent for opponent in _OPPONENTS)]
     columns = [
         *np.log(mean + 0.5).T,
@@ -109,10 +109,10 @@ def _fit_classifier(features: np.ndarray, labels: np.ndarray) -> Callable[[np.nd
     return lambda raw: expand(raw) @ fitted.x
 
 
-def _patches(picture: np.ndarray) -> np.ndarray:
+def _patches(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) -> (patches, 32, 32, 3)."""
-    rows, columns = picture.shape[0] // PATCH, picture.shape[1] // PATCH
-    cut = picture[: rows * PATCH, : columns * PATCH].reshape(rows, PATCH, columns, PATCH, 3)
+    rows, columns = image.shape[0] // PATCH, image.shape[1] // PATCH
+    cut = image[: rows * PATCH, : columns * PATCH].reshape(rows, PATCH, columns, PATCH, 3)
     return cut.swapaxes(1, 2).reshape(-1, PATCH, PATCH, 3)
 
 

@@ -1,4 +1,4 @@
-"""Runs in a process of their own: `python -m tests.core.executors.ray_runs` sleeps on a Ray cluster and says where."""
+"""Runs in a process of their own; as a module it sleeps on a Ray cluster and says where."""
 
 import argparse
 import itertools
@@ -71,15 +71,15 @@ def impatient_dim(*arguments: str) -> None:
 
 def dim_that_waits(*arguments: str) -> None:
     """The same, and the run itself waits for the lost head for ever."""
-    look = ray_cluster.Watch.look
+    look = ray_cluster.ClusterMonitor.look
 
-    def look_or_wait(watch: ray_cluster.Watch) -> None:
+    def look_or_wait(watch: ray_cluster.ClusterMonitor) -> None:
         try:
             look(watch)
-        except ray_cluster.LostClusterError:
+        except ray_cluster.ClusterLostError:
             time.sleep(1000)
 
-    ray_cluster.Watch.look = look_or_wait
+    ray_cluster.ClusterMonitor.look = look_or_wait
     impatient_dim(*arguments)
 
 

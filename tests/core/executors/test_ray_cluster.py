@@ -13,9 +13,9 @@ from collections import Counter
 from importlib.metadata import version
 
 import pytest
-from tests.core.executors.ray_nodes import RayNodes
 
 from dimmagen.dataset.compare import assert_same_dataset
+from tests.core.executors.ray_nodes import RayNodes
 from tests.dataset_helpers import make, write_photos
 from tests.killing import descendants, wait_for
 

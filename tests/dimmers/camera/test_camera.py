@@ -16,13 +16,13 @@ from dimmagen.dimmers.camera.model import CameraModel, load, model_files, noise_
 from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.profile import open_profile, save_profile
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
 
 SIZE = 240
 
 
-def light_picture(seed: int) -> np.ndarray:
+def light_image(seed: int) -> np.ndarray:
     """A smooth colourful scene over the whole range of levels: uint8 (240, 240, 3)."""
     noise = np.random.default_rng(seed).standard_normal((SIZE, SIZE, 3))
     smooth = gaussian_filter(noise, (12, 12, 0))
@@ -49,16 +49,16 @@ def draw(gamma=1.0, tau=1.0, noise_seed=1) -> Draw:
     return Draw(gamma=gamma, tau=tau, exposure=1.0, noise_seed=noise_seed)
 
 
-def pairs_of(model: CameraModel, exposures=(0.7, 1.0, 1.4)) -> list[Pair]:
+def pairs_of(model: CameraModel, exposures=(0.7, 1.0, 1.4)) -> list[RealPair]:
     pairs = []
     for index, exposure in enumerate(exposures):
-        light = light_picture(index)
+        light = light_image(index)
         dark = model.dim(light, Draw(gamma=1.0, tau=1.0, exposure=exposure, noise_seed=50 + index))
-        pairs.append(Pair(str(index), dark, light, "", ""))
+        pairs.append(RealPair(str(index), dark, light, "", ""))
     return pairs
 
 
-def test_the_bits_of_a_picture_are_the_same_on_every_machine():
+def test_the_bits_of_a_image_are_the_same_on_every_machine():
     """Integers only from the tables on: this digest holds wherever the test runs."""
     light = (np.arange(64 * 80 * 3) * 7919 % 256).astype(np.uint8).reshape(64, 80, 3)
     dark = camera(spatial=np.array([0.2, 0.3]), tail=7.0).dim(light, draw())
@@ -66,7 +66,7 @@ def test_the_bits_of_a_picture_are_the_same_on_every_machine():
 
 
 def test_a_pixel_draws_the_same_noise_whatever_lies_below_and_right_of_it():
-    model, light = camera(spatial=np.array([0.2, 0.3])), light_picture(0)
+    model, light = camera(spatial=np.array([0.2, 0.3])), light_image(0)
     whole = model.dim(light, draw())
     assert np.array_equal(model.dim(np.ascontiguousarray(light[:50, :70]), draw()), whole[:50, :70])
 
@@ -84,7 +84,7 @@ def test_gamma_is_the_brightness_factor_at_the_reference_level():
     assert np.allclose(half, once / 2, atol=1e-3)
 
 
-def test_no_draw_makes_the_dark_picture_brighter_than_the_light_one():
+def test_no_draw_makes_the_dark_image_brighter_than_the_light_one():
     assert (model_levels := camera().dark_levels(100.0)).max() <= 255
     assert (model_levels <= np.arange(256) + 1e-6).all()
 
@@ -100,7 +100,7 @@ def test_the_noise_has_the_levels_and_correlations_it_was_given():
 
 
 def test_tau_scales_the_noise_and_zero_leaves_the_curve_alone():
-    model, light = camera(), light_picture(0)
+    model, light = camera(), light_image(0)
     quiet = model.dim(light, draw(tau=0.0))
     levels = model.dark_levels()
     expected = np.stack([levels[c][light[..., c]] for c in range(3)], 2)
@@ -169,7 +169,7 @@ def test_each_part_can_be_switched_off_and_is_recorded(part):
     model = camera(balance=np.array([0.2, 0, -0.2]), spatial=np.array([0.2, 0.2]), tail=7.0, jpeg_quality=80)
     without = model.switched_off(part)
     assert without.settings()["without"] == part
-    light = light_picture(0)
+    light = light_image(0)
     assert not np.array_equal(without.dim(light, draw()), model.dim(light, draw()))
 
 
@@ -179,9 +179,9 @@ def test_an_unknown_part_is_named():
 
 
 def test_jpeg_leaves_its_blocks():
-    light = light_picture(0)
+    light = light_image(0)
     plain, stored = (camera(jpeg_quality=quality).dim(light, draw()).astype(float) for quality in (0, 30))
-    steps = [np.abs(np.diff(picture.mean(2), axis=1)) for picture in (plain, stored)]
+    steps = [np.abs(np.diff(image.mean(2), axis=1)) for image in (plain, stored)]
     on_border = [step[:, 7::8].mean() / step.mean() for step in steps]
     assert on_border[0] < 1.1 < on_border[1]
 
@@ -189,7 +189,7 @@ def test_jpeg_leaves_its_blocks():
 @pytest.mark.parametrize("quality", [30, 75, 90, 98])
 def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality):
     stream = io.BytesIO()
-    Image.fromarray(light_picture(0)).save(stream, "JPEG", quality=quality)
+    Image.fromarray(light_image(0)).save(stream, "JPEG", quality=quality)
     assert abs(jpeg_quality(stream.getvalue()) - quality) <= 1
 
 
@@ -197,7 +197,7 @@ def test_a_camera_that_stores_jpegs_is_fitted_as_one():
     """Compression hides much of the noise for good; what is left must look as in the real pictures."""
     truth = camera(jpeg_quality=85)
     pairs = [replace(pair, jpeg_quality=85) for pair in pairs_of(truth)]
-    light = light_picture(9)
+    light = light_image(9)
     flat, bins = noise.flat_area(light.mean(2)), noise.intensity_bin(light.mean(2))
 
     def measured(model):
@@ -211,17 +211,17 @@ def test_a_camera_that_stores_jpegs_is_fitted_as_one():
 
 
 def test_black_pairs_are_refused():
-    light = light_picture(0)
+    light = light_image(0)
     with pytest.raises(DimmagenError, match="too few grey levels"):
-        fit_camera([Pair("1", np.zeros_like(light), light, "", "")])
+        fit_camera([RealPair("1", np.zeros_like(light), light, "", "")])
 
 
-def test_a_saved_camera_makes_the_same_pictures(tmp_path):
+def test_a_saved_camera_makes_the_same_images(tmp_path):
     model = fit_camera(pairs_of(camera(tail=7.0)))
     save_profile(tmp_path / "mine", [model_files(model)], "camera", {})
     profile = open_profile(tmp_path / "mine")
     again = load(tmp_path / "mine", profile.models["camera"]["settings"])
-    light = light_picture(5)
+    light = light_image(5)
     difference = np.abs(again.dim(light, draw()).astype(int) - model.dim(light, draw()))
     assert difference.max() <= 1  # float32 on disk may round a table entry the other way
     assert (difference > 0).mean() < 1e-3

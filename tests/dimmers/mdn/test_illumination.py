@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from dimmagen.dimmers.mdn.illumination import fill, fit_illumination, repair_published, smooth
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 
 LEVELS = np.arange(256)
 CURVE = 0.1 + 0.1 * LEVELS / 255
@@ -18,7 +18,7 @@ def scene(seed, exposure, noise=0.0, size=160, brightest=255):
     light = np.clip((texture - texture.min()) / np.ptp(texture) * brightest, 1, 255).astype(np.uint8)
     dark = exposure * CURVE[light] * light + noise * random.normal(size=light.shape)
     dark = np.clip(np.rint(dark), 0, 255).astype(np.uint8)
-    return Pair(str(seed), np.stack([dark] * 3, 2), np.stack([light] * 3, 2), "", "")
+    return RealPair(str(seed), np.stack([dark] * 3, 2), np.stack([light] * 3, 2), "", "")
 
 
 def test_the_mean_curve_is_found_with_the_exposures_divided_out():

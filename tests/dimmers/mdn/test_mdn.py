@@ -17,7 +17,7 @@ from dimmagen.dimmers.mdn.network import (
     recoloured,
 )
 from dimmagen.dimmers.mdn.reference import ReferenceModel
-from dimmagen.dimmers.real_pairs import Pair
+from dimmagen.dimmers.real_pairs import RealPair
 
 
 def network(seed=0, gain=1.0, floor=0.01) -> MixtureDensityNetwork:
@@ -46,9 +46,9 @@ def files(made=None, **changes) -> MdnFiles:
 
 def photo(size=(67, 93), seed=0):
     """Every kind of pixel, black and white among them; an odd count, so that the last tile is not full."""
-    picture = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    picture[0, :5], picture[1, :5], picture[2, :5] = 0, 255, (0, 200, 0)
-    return picture
+    image = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    image[0, :5], image[1, :5], image[2, :5] = 0, 255, (0, 200, 0)
+    return image
 
 
 def test_the_network_has_the_papers_size():
@@ -71,7 +71,7 @@ def test_the_likelihood_is_that_of_the_mixture_of_gaussians():
 def test_black_pixels_are_masked_and_dark_values_dequantised():
     light, dark = np.full((2, 3, 3), 100, np.uint8), np.full((2, 3, 3), 7, np.uint8)
     light[0, 0], dark[1, 1] = 0, 0
-    table = PixelTable([Pair("a", dark, light, "", "")])
+    table = PixelTable([RealPair("a", dark, light, "", "")])
     assert len(table) == 4
     x, target = table.batch(torch.zeros(20_000, dtype=torch.long), torch.Generator().manual_seed(0))
     level = x[:, 4:] * target * 3 * 255
@@ -98,7 +98,7 @@ def test_a_pixels_darkness_depends_on_its_index_and_not_on_what_is_around_it():
     assert np.array_equal(whole, model.dim(np.asfortranarray(photo()), draw))
 
 
-def test_draws_change_the_picture_as_they_say():
+def test_draws_change_the_image_as_they_say():
     model, light = MdnModel(files(network(gain=0.1))), np.full((200, 200, 3), 180, np.uint8)
     mean = model.dim(light, Draw(1.0, 0.0, 1.0, 1)).mean()
     assert model.dim(light, Draw(2.0, 0.0, 1.0, 1)).mean() == pytest.approx(2 * mean, rel=0.01)
@@ -144,7 +144,7 @@ def camera_pairs(count, seed=0, size=96):
         light = random.integers(20, 256, (size, size, 3)).astype(np.uint8)
         dark = light * np.array([0.20, 0.15, 0.12]) + random.normal(0, 1.0, light.shape)
         dark = np.clip(np.rint(dark), 0, 255).astype(np.uint8)
-        pairs.append(Pair(str(index), dark, light, "", ""))
+        pairs.append(RealPair(str(index), dark, light, "", ""))
     return pairs
 
 
@@ -186,5 +186,5 @@ def test_from_four_pairs_on_whole_pairs_are_held_out():
 def test_the_best_network_of_all_checks_is_kept():
     fit = fit_network(camera_pairs(1, size=48), steps=300)
     held = camera_pairs(1, size=48)[0]
-    lowest = Pair("0", held.dark[42:], held.light[42:], "", "")
+    lowest = RealPair("0", held.dark[42:], held.light[42:], "", "")
     assert held_out_likelihood(fit.network, PixelTable([lowest])) == pytest.approx(fit.nats, abs=1e-6)

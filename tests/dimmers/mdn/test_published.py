@@ -62,27 +62,27 @@ def probability(counts: np.ndarray, golden: np.ndarray) -> float:
 
 
 def least_probability(
-    shared_data, dimmer: str, picture: int, gamma: float, kind=reference.ReferenceModel
+    shared_data, dimmer: str, image: int, gamma: float, kind=reference.ReferenceModel
 ) -> float:
     """Of the three channels, over DRAWS dark pictures, against the authors' histogram of as many."""
     folder = shared_data / "dimmers_reference" / dimmer
     golden = np.load(folder / "golden.npz")
-    light, _ = decode_rgb8((shared_data / "lol" / "dev15" / "high" / f"{picture}.png").read_bytes())
+    light, _ = decode_rgb8((shared_data / "lol" / "dev15" / "high" / f"{image}.png").read_bytes())
     model = kind(files_of(folder))
     darks = [model.dim(light, Draw(gamma, 0.05, 1.0, 1000 + draw)) for draw in range(DRAWS)]
     least = 1.0
     for channel in range(3):
         counts = sum(np.bincount(dark[..., channel].ravel(), minlength=256) for dark in darks)
-        histogram = golden[f"hist_{picture}_g{gamma}"][channel]
+        histogram = golden[f"hist_{image}_g{gamma}"][channel]
         least = min(least, probability(np.asarray(counts, float), histogram))
     return least
 
 
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0])
-@pytest.mark.parametrize("picture", [97, 482])
+@pytest.mark.parametrize("image", [97, 482])
 @pytest.mark.parametrize("dimmer", ["3shot", "480shot"])
-def test_reference_mode_gives_the_authors_histograms(shared_data, dimmer, picture, gamma):
-    assert least_probability(shared_data, dimmer, picture, gamma) > LEAST_PROBABILITY
+def test_reference_mode_gives_the_authors_histograms(shared_data, dimmer, image, gamma):
+    assert least_probability(shared_data, dimmer, image, gamma) > LEAST_PROBABILITY
 
 
 def test_the_histograms_tell_when_a_step_is_left_out(shared_data, monkeypatch):

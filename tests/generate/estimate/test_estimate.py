@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.generate.estimate import sample as survey_module
-from dimmagen.generate.estimate.calibration import STAGES, Probe, ProbedPair, choose, probe
-from dimmagen.generate.estimate.estimate import Forecast, Interval
-from dimmagen.generate.estimate.sample import Photos, survey
+from dimmagen.generate.estimate.calibration import (
+    MEASURED_STAGES,
+    Calibration,
+    CalibrationPair,
+    calibrate,
+    choose,
+)
+from dimmagen.generate.estimate.estimate import Interval, RunEstimate
+from dimmagen.generate.estimate.sample import LightImageTotals, sample_light_images
+from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import plan_shards
-from dimmagen.generate.worker import PairSettings
-from dimmagen.sources.light_images import open_lights
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, make, write_photos
 
 PHOTOS = 10
@@ -30,16 +36,23 @@ def photos(tmp_path_factory):
 def half_probed(photos):
     """The forecast for 10 photos and 2 variants from 10 of the 20 pairs, 4 pairs a shard."""
     settings = PairSettings(variants=2, samples_per_shard=4)
-    refs, seen = survey([str(photos)])
-    return Forecast(seen, settings, "serial", 1, probe(choose(refs, 2, 10, seed=0), build_dimmer, settings))
+    refs, seen = sample_light_images([str(photos)])
+    return RunEstimate(
+        seen, settings, "serial", 1, calibrate(choose(refs, 2, 10, seed=0), build_dimmer, settings)
+    )
 
 
 def imagined(seconds=(0.1,), photos=100, variants=1, samples_per_shard=10, workers=4, executor="ray"):
     """A forecast from pairs of a thousand pixels that took so many seconds."""
-    pairs = tuple(ProbedPair(1000, dict.fromkeys(STAGES, value / len(STAGES)), 5120) for value in seconds)
-    measured = Probe(pairs, 1.0, 200 * 10**6, 260 * 10**6, ((1, 9000), (2, 9300)))
+    pairs = tuple(
+        CalibrationPair(1000, dict.fromkeys(MEASURED_STAGES, value / len(MEASURED_STAGES)), 5120)
+        for value in seconds
+    )
+    measured = Calibration(pairs, 1.0, 200 * 10**6, 260 * 10**6, ((1, 9000), (2, 9300)))
     settings = PairSettings(variants=variants, samples_per_shard=samples_per_shard)
-    return Forecast(Photos(photos, 1000 * photos, 2000, 1.0), settings, executor, workers, measured)
+    return RunEstimate(
+        LightImageTotals(photos, 1000 * photos, 2000, 1.0), settings, executor, workers, measured
+    )
 
 
 def test_the_bytes_are_those_of_the_set_made_of_the_same_photos_to_a_few_per_cent(
@@ -76,7 +89,7 @@ def test_every_stage_takes_time_and_they_add_up_to_a_pair(half_probed):
 
 def test_a_workers_memory_is_that_of_a_process_with_its_libraries(half_probed):
     assert 50e6 < half_probed.worker_bytes < 2e9
-    assert half_probed.probe.peak_bytes >= half_probed.probe.base_bytes
+    assert half_probed.calibration.peak_bytes >= half_probed.calibration.base_bytes
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 70), st.integers(1, 9))
@@ -125,7 +138,7 @@ def test_costs_are_those_of_hours_and_bytes():
 
 
 def test_pairs_are_drawn_once_each_whatever_the_order_of_the_photos(photos):
-    refs = open_lights([str(photos)]).refs()
+    refs = open_light_images([str(photos)]).refs()
     for count in (3, PHOTOS, 15, 99):
         drawn = choose(refs, 2, count, seed=1)
         assert drawn == choose(reversed(refs), 2, count, seed=1)
@@ -135,9 +148,9 @@ def test_pairs_are_drawn_once_each_whatever_the_order_of_the_photos(photos):
 
 
 def test_of_a_large_source_a_sample_is_judged_and_the_rest_estimated(photos, monkeypatch):
-    _, exact = survey([str(photos)])
-    monkeypatch.setattr(survey_module, "MOST_JUDGED", 6)
-    refs, seen = survey([str(photos)])
+    _, exact = sample_light_images([str(photos)])
+    monkeypatch.setattr(survey_module, "MAX_SAMPLED", 6)
+    refs, seen = sample_light_images([str(photos)])
     assert not exact.estimated
     assert exact.count == PHOTOS
     assert seen.estimated
@@ -147,30 +160,30 @@ def test_of_a_large_source_a_sample_is_judged_and_the_rest_estimated(photos, mon
 
 
 def test_the_sample_of_a_large_source_does_not_depend_on_where_it_lies(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(survey_module, "MOST_JUDGED", 6)
-    samples = [survey([str(shutil.copytree(photos, tmp_path / place))])[0] for place in "abcd"]
+    monkeypatch.setattr(survey_module, "MAX_SAMPLED", 6)
+    samples = [sample_light_images([str(shutil.copytree(photos, tmp_path / place))])[0] for place in "abcd"]
     assert len({tuple(ref.name for ref in sample) for sample in samples}) == 1
 
 
-def test_a_picture_that_is_gone_is_told_by_name(tmp_path):
-    refs = open_lights([str(write_photos(tmp_path / "photos", 2))]).refs()
+def test_a_image_that_is_gone_is_told_by_name(tmp_path):
+    refs = open_light_images([str(write_photos(tmp_path / "photos", 2))]).refs()
     (tmp_path / "photos" / refs[0].name).unlink()
     with pytest.raises(DimmagenError, match=refs[0].name):
-        probe([(refs[0], 0)], build_dimmer, PairSettings())
+        calibrate([(refs[0], 0)], build_dimmer, PairSettings())
 
 
 def test_a_probe_that_is_killed_is_told_without_a_traceback(photos):
-    refs = open_lights([str(photos)]).refs()
+    refs = open_light_images([str(photos)]).refs()
     with pytest.raises(DimmagenError, match="was killed"):
-        probe([(refs[0], 0)], partial(os._exit, 9), PairSettings())
+        calibrate([(refs[0], 0)], partial(os._exit, 9), PairSettings())
 
 
 def test_nothing_is_left_on_the_disk(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    refs, _ = survey([str(photos)])
+    refs, _ = sample_light_images([str(photos)])
     before = {path: path.stat().st_mtime_ns for path in photos.iterdir()}
-    probe(choose(refs, 1, 2, seed=0), build_dimmer, PairSettings())
+    calibrate(choose(refs, 1, 2, seed=0), build_dimmer, PairSettings())
     assert list(tmp_path.iterdir()) == []
     assert {path: path.stat().st_mtime_ns for path in photos.iterdir()} == before
 

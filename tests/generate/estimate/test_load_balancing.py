@@ -5,7 +5,7 @@ import heapq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dimmagen.generate.estimate.load_balancing import MOST_IDLE, Schedule, better_samples_per_shard
+from dimmagen.generate.estimate.load_balancing import MAX_IDLE, LoadBalance, better_samples_per_shard
 from dimmagen.generate.plan import count_jobs, shard_sizes
 
 
@@ -20,7 +20,7 @@ def played(shards: int, workers: int) -> list[int]:
 @given(st.integers(1, 200), st.integers(1, 40))
 def test_rounds_and_idle_workers_are_those_of_the_schedule_played_through(shards, workers):
     ends = played(shards, workers)
-    schedule = Schedule(shards, workers)
+    schedule = LoadBalance(shards, workers)
     assert schedule.rounds == ends[-1]
     assert schedule.idle_workers == sum(end < ends[-1] for end in ends)
     assert schedule.idle_share == sum(ends[-1] - end for end in ends) / (ends[-1] * workers)
@@ -30,9 +30,9 @@ def test_rounds_and_idle_workers_are_those_of_the_schedule_played_through(shards
 @example(photos=151, variants=1, workers=5, asked=2)
 def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants, workers, asked):
     def idle_share(shards):
-        return Schedule(count_jobs(shards, variants, workers), workers).idle_share
+        return LoadBalance(count_jobs(shards, variants, workers), workers).idle_share
 
     possible = {len(shard_sizes(photos, size)) for size in range(1, min(asked, photos) + 1)}
-    good = [shards for shards in possible if idle_share(shards) < MOST_IDLE]
+    good = [shards for shards in possible if idle_share(shards) < MAX_IDLE]
     advised = better_samples_per_shard(photos, variants, workers, asked)
     assert (advised and len(shard_sizes(photos, advised))) == min(good, default=None)

@@ -100,19 +100,19 @@ def test_a_known_defect_is_measured_at_its_size(reference, change, name, value):
     assert measure(real, synthetic)[name] == pytest.approx(value, abs=0.1)
 
 
-def test_the_real_picture_against_itself_is_ideal_in_every_measure(reference):
+def test_the_real_image_against_itself_is_ideal_in_every_measure(reference):
     light, _ = reference
     real = CAMERA.shoot(light, seed=1)
     assert measure_pair(real, light, real) == pytest.approx({m.name: 0.0 for m in MEASURES}, abs=1e-6)
 
 
-def test_pictures_without_noise_or_light_give_finite_numbers():
+def test_images_without_noise_or_light_give_finite_numbers():
     light = simulated_light()
     values = measure_pair(np.zeros_like(light), light, np.full_like(light, 7))
     assert np.isfinite(list(values.values())).all(), values
 
 
-def test_pictures_of_another_size_are_refused():
+def test_images_of_another_size_are_refused():
     light = simulated_light()
     with pytest.raises(ValueError, match="expected uint8"):
         measure_pair(light, light, light[:-1])
@@ -121,9 +121,9 @@ def test_pictures_of_another_size_are_refused():
 @pytest.mark.parametrize("lag", [1, 2])
 def test_autocorrelation_is_taken_over_pairs_of_flat_pixels_only(lag):
     generator = np.random.default_rng(3)
-    picture = generator.integers(0, 60, (24, 30, 3)).astype(np.float32)
+    image = generator.integers(0, 60, (24, 30, 3)).astype(np.float32)
     flat = generator.random((24, 30)) < 0.5
-    luma = residual(picture).mean(2)
+    luma = residual(image).mean(2)
     across = [
         luma[y, x] * luma[y, x + lag]
         for y in range(24)
@@ -137,5 +137,5 @@ def test_autocorrelation_is_taken_over_pairs_of_flat_pixels_only(lag):
         if flat[y, x] and flat[y + lag, x]
     ]
     expected = (np.mean(across) + np.mean(down)) / 2 / np.mean(luma[flat] ** 2)
-    measured = noise_statistics(picture, flat, np.zeros((24, 30), int)).lags[0, lag - 1]
+    measured = noise_statistics(image, flat, np.zeros((24, 30), int)).lags[0, lag - 1]
     assert measured == pytest.approx(expected, abs=1e-5)

@@ -14,14 +14,20 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import exclusive
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.real_pairs import Pair, check_pairs, load_pairs, refuse_unfit, split_held_out
-from dimmagen.enhance.checkpoints import BEST, Resume, RunFolder, load_network
+from dimmagen.dimmers.real_pairs import (
+    RealPair,
+    check_pairs,
+    load_pairs,
+    refuse_unsuitable_pairs,
+    split_held_out,
+)
+from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
 from dimmagen.enhance.data import Batches, Crops, RealPairs, ShardBatches, cut_middle, open_shards
-from dimmagen.enhance.distributed_context import ALONE, Ranks
+from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.log import summary_writer_class
-from dimmagen.enhance.loop import Progress, train
-from dimmagen.enhance.losses import BrighteningLoss
-from dimmagen.enhance.network import ARCHITECTURES, Brightener
+from dimmagen.enhance.loop import TrainProgress, train
+from dimmagen.enhance.losses import EnhancementLoss
+from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
 
@@ -30,7 +36,7 @@ CACHE_GB = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class TrainConfig:
     """Everything that a run is asked for; only what is under "how" leaves its losses as they are.
 
     Raises:
@@ -90,49 +96,53 @@ class Session:
             )
 
 
-def run_session(
-    session: Session, out: str | Path, resume: Resume, progress: Progress, ranks: Ranks = ALONE
+def run_training(
+    config: TrainConfig,
+    out: str | Path,
+    resume: ResumeMode,
+    progress: TrainProgress,
+    context: DistributedContext = SINGLE_PROCESS,
 ) -> None:
     """Train as asked; a run that was stopped goes on from its last checkpoint, with the same losses.
 
     Args:
-        session: what to do.
+        config: what to train, on what and how.
         out: the run's folder.
         resume: `if-possible` goes on with a run of the same settings and begins one otherwise; `always` wants
             a run to go on with; `never` discards what is there.
         progress: told of each iteration.
-        ranks: this process among those that train together.
+        context: this process among those that train together.
 
     Raises:
         UsageError, DimmagenError: see :func:`~dimmagen.enhance.loop.train`, :func:`open_shards`,
             :func:`~dimmagen.dimmers.real_pairs.load_pairs` and :class:`RunFolder`; nothing is overwritten.
     """
-    device = pick_device(session.device)
-    batches, validation, data = _data(session, ranks, progress)
+    device = pick_device(config.device)
+    batches, validation, data = _data(config, context, progress)
     if not validation:
         raise UsageError("there are no pairs to validate on", "give --validation-photos, or --validate DIR")
-    if session.tensorboard:
+    if config.tensorboard:
         summary_writer_class()  # told before the folder is begun
-    torch.manual_seed(session.seed)
-    network = _network(session).to(device)
-    lpips = load_lpips("vgg", session.lpips_weights) if session.perceptual == "vgg" else None
-    identity = _identity(session, data, lpips, ranks)
-    loss = BrighteningLoss(lpips, session.perceptual_weight).to(device)
+    torch.manual_seed(config.seed)
+    network = _network(config).to(device)
+    lpips = load_lpips("vgg", config.lpips_weights) if config.perceptual == "vgg" else None
+    identity = _identity(config, data, lpips, context)
+    loss = EnhancementLoss(lpips, config.perceptual_weight).to(device)
     run = RunFolder(out)
-    with exclusive(str(out), "--out") if ranks.first else nullcontext():
-        if ranks.first:
+    with exclusive(str(out), "--out") if context.first else nullcontext():
+        if context.first:
             run.begin(identity, resume)
-        ranks.wait()
+        context.wait()
         train(
             network,
             batches,
             validation,
             loss,
-            session.training,
+            config.training,
             run,
             progress,
-            ranks=ranks,
-            tensorboard=session.tensorboard,
+            context=context,
+            tensorboard=config.tensorboard,
         )
 
 
@@ -151,53 +161,55 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _network(session: Session) -> Brightener:
-    if session.start_from is None:
-        return Brightener(session.model)
-    return load_network(session.start_from)[0].train()
+def _network(config: TrainConfig) -> EnhancementNetwork:
+    if config.start_from is None:
+        return EnhancementNetwork(config.model)
+    return load_network(config.start_from)[0].train()
 
 
-def _data(session: Session, ranks: Ranks, progress: Progress) -> tuple[Batches, Sequence[Pair], str]:
+def _data(
+    config: TrainConfig, context: DistributedContext, progress: TrainProgress
+) -> tuple[Batches, Sequence[RealPair], str]:
     """Batches, validation pairs, and the hash of the data."""
-    crops = Crops(session.crop, session.flip, session.seed)
-    validation = [cut_middle(pair) for pair in _fitting_pairs(session.validate)] if session.validate else []
-    if session.shards is not None:
-        kept_back = 0 if session.validate else session.validation_photos
-        opened = open_shards(session.shards, kept_back, session.crop)
-        if opened.too_small and ranks.first:
-            progress.note(f"{opened.too_small} pairs are left out: smaller than the crop of {session.crop}")
+    crops = Crops(config.crop, config.flip, config.seed)
+    validation = [cut_middle(pair) for pair in _fitting_pairs(config.validate)] if config.validate else []
+    if config.shards is not None:
+        kept_back = 0 if config.validate else config.validation_photos
+        opened = open_shards(config.shards, kept_back, config.crop)
+        if opened.too_small and context.first:
+            progress.note(f"{opened.too_small} pairs are left out: smaller than the crop of {config.crop}")
         batches: Batches = ShardBatches(
             opened.shards,
             crops,
-            session.batch,
-            session.loaders,
-            ranks.rank,
-            ranks.size,
-            int(session.cache_gb * 1e9),
+            config.batch,
+            config.loaders,
+            context.rank,
+            context.size,
+            int(config.cache_gb * 1e9),
         )
-        return batches, validation or opened.validation, Manifest.load(session.shards).root_hash
-    if session.pairs is None:
+        return batches, validation or opened.validation, Manifest.load(config.shards).root_hash
+    if config.pairs is None:
         raise UsageError("there is nothing to train on", "give --shards, or --pairs")
-    found = _fitting_pairs(session.pairs, session.names)
-    pairs, held_out = split_held_out(found, session.hold_out)
-    batches = RealPairs(pairs, crops, session.batch, ranks.rank, ranks.size)
+    found = _fitting_pairs(config.pairs, config.names)
+    pairs, held_out = split_held_out(found, config.hold_out)
+    batches = RealPairs(pairs, crops, config.batch, context.rank, context.size)
     return batches, validation or [cut_middle(pair) for pair in held_out or pairs], _hash(pairs)
 
 
-def _fitting_pairs(path: str, names: Sequence[str] | None = None) -> list[Pair]:
+def _fitting_pairs(path: str, names: Sequence[str] | None = None) -> list[RealPair]:
     pairs = load_pairs(path, names)
-    refuse_unfit(check_pairs(pairs))
+    refuse_unsuitable_pairs(check_pairs(pairs))
     return pairs
 
 
-def _hash(pairs: Sequence[Pair]) -> str:
+def _hash(pairs: Sequence[RealPair]) -> str:
     files = "".join(f"{pair.dark_sha256} {pair.light_sha256}\n" for pair in pairs)
     return hashlib.sha256(files.encode()).hexdigest()
 
 
-def _identity(session: Session, data: str, lpips: LPIPS | None, ranks: Ranks) -> dict:
+def _identity(config: TrainConfig, data: str, lpips: LPIPS | None, context: DistributedContext) -> dict:
     """What decides the losses: the settings, the data and the start by hashes, not places."""
-    settings = asdict(session)
+    settings = asdict(config)
     for name in (
         "shards",
         "pairs",
@@ -212,10 +224,10 @@ def _identity(session: Session, data: str, lpips: LPIPS | None, ranks: Ranks) ->
         del settings[name]
     settings |= settings.pop("training")
     del settings["checkpoint_every"]
-    settings |= {"data_sha256": data, "workers": ranks.size, "start_sha256": ""}
-    settings["validate_sha256"] = _hash(load_pairs(session.validate)) if session.validate else ""
+    settings |= {"data_sha256": data, "workers": context.size, "start_sha256": ""}
+    settings["validate_sha256"] = _hash(load_pairs(config.validate)) if config.validate else ""
     settings["lpips_sha256"] = lpips.sha256() if lpips is not None else ""
-    if session.start_from is not None:
-        start = Path(session.start_from)
+    if config.start_from is not None:
+        start = Path(config.start_from)
         settings["start_sha256"] = storage.size_and_sha256(start / BEST if start.is_dir() else start)[1]
     return settings

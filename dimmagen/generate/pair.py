@@ -1,0 +1,102 @@
+"""One pair: from a light image to the bytes and the row that are written."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimmagen.core import hashing
+from dimmagen.core.errors import DimmagenError, UnavailableError
+from dimmagen.dataset.writer import Sample
+from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.images import codec
+from dimmagen.sources.light_images import LightImage, LightImageRef
+
+IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
+    "png": codec.encode_png,
+    "webp": codec.encode_webp,
+}
+
+BuildDimmer = Callable[[], ImageDimmer]
+"""Makes the dimmer; picklable, so that each worker builds its own once and no weights travel."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairSettings:
+    """What `dim` is asked for beside the profile.
+
+    Attributes:
+        variants: dark pictures per light picture.
+        seed: of all draws.
+        samples_per_shard: upper limit; shards come out equal to within one sample.
+        image_format: `png` or `webp` (lossless), of the dark pictures; light pictures keep their own.
+    """
+
+    variants: int = 1
+    seed: int = 0
+    samples_per_shard: int = 500
+    image_format: str = "png"
+
+
+def pair_key(light_key: str, variant: int) -> str:
+    return f"{light_key}-v{variant}"
+
+
+def make_pair(light: LightImage, dimmer: ImageDimmer, variant: int, settings: PairSettings) -> Sample:
+    """One pair, from the light picture to the bytes and the row that are written: a pure function."""
+    draw = dimmer.draw(light.ref.key, variant, settings.seed)
+    return finish_pair(light, dimmer.dim(light.pixels, draw), draw, dimmer, variant, settings)
+
+
+def finish_pair(
+    light: LightImage, dark: np.ndarray, draw: Draw, dimmer: ImageDimmer, variant: int, settings: PairSettings
+) -> Sample:
+    """The second half of :func:`make_pair`: what is written of a light picture and its dark one."""
+    ref = light.ref
+    height, width, _ = light.pixels.shape
+    if dark.shape != light.pixels.shape:
+        raise ValueError(f"the dimmer made {dark.shape} of {light.pixels.shape}")
+    dark_file = IMAGE_FORMATS[settings.image_format](dark)
+    row = {
+        "key": pair_key(ref.key, variant),
+        "light_key": ref.key,
+        "source": ref.source,
+        "name": ref.name,
+        "source_sha256": ref.sha256,
+        "transform": ref.transform,
+        "crop": "full",
+        "profile": dimmer.name,
+        "model": dimmer.model.kind,
+        "variant": variant,
+        "seed": settings.seed,
+        **draw.record(),
+        "lightness_before": light.lightness,
+        "lightness_after": codec.lightness(dark),
+        "width": width,
+        "height": height,
+        "dark_sha256": hashing.sha256(dark_file),
+        "dark_pixel_sha256": codec.pixel_sha256(dark),
+        "light_sha256": light.sha256,
+        "light_pixel_sha256": light.pixel_sha256,
+    }
+    return Sample(row, dark_file, settings.image_format, light.data, ref.extension)
+
+
+@contextmanager
+def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
+    """Any error inside the block becomes a message that says which pair, which picture, and what to do."""
+    try:
+        yield
+    except UnavailableError:
+        raise  # about a place, not about this picture
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if not isinstance(error, DimmagenError):
+            reason = f"{type(error).__name__}: {reason}"
+        raise DimmagenError(
+            f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
+            "put the source back as it was when the run began and run the same command again; "
+            "complete shards stay valid",
+        ) from error
