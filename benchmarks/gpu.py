@@ -23,7 +23,6 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.job import Work
 from benchmarks.processes import run_seconds
 from dimmagen.dimmers.camera.model import CameraModel
-from dimmagen.dimmers.camera.torch_kernel import dim_images
 from dimmagen.dimmers.dimmer import ImageDimmer
 
 SIDE = 512
@@ -96,7 +95,7 @@ def _batch(model: CameraModel, device: torch.device, count: int) -> Callable[[],
     lights = torch.from_numpy(generator.integers(0, 256, (count, 3, SIDE, SIDE), dtype=np.uint8)).to(device)
     dimmer = ImageDimmer(model, "", "")
     draws = [dimmer.draw(str(number)) for number in range(count)]
-    return lambda: dim_images(model, lights, draws)
+    return lambda: model.expose_tensors(lights, draws)
 
 
 def _kernel(model: CameraModel, device: torch.device, count: int) -> float:

@@ -49,9 +49,9 @@ def victims() -> list[Victim]:
     from PIL import Image
     from skimage import data
 
-    from dimmagen.sources.sample import sample_folder
+    from dimmagen.sources import SOURCES
 
-    shipped = Path(sample_folder())
+    shipped = Path(SOURCES["sample"].default_path)
     found = [
         Victim("rocket.jpg", (shipped / "rocket.jpg").read_bytes(), "folder"),
         Victim("chelsea.png", (shipped / "chelsea.png").read_bytes(), "folder"),

@@ -5,7 +5,7 @@ import sys
 import click
 
 from dimmagen import __version__
-from dimmagen.cli.lazy import LazyGroup
+from dimmagen.cli.command import LazyGroup, message
 from dimmagen.core.errors import DimmagenError
 
 _COMMANDS = {
@@ -57,7 +57,7 @@ def _run(arguments: list[str] | None) -> int:
         error.show()
         return error.exit_code
     except DimmagenError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {message(error)}", err=True)
         return error.exit_code
     except OSError as error:  # of a disk or a network; what we know better is said above
         place = f"{error.filename}: " if error.filename else ""

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.pluralize import pluralize
-from dimmagen.cli.ranges import Number, Range, Rungs
-from dimmagen.cli.recipe_option import recipe_option
+from dimmagen.cli.command import command
+from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.options import Number, Range, Rungs, recipe_option
+from dimmagen.cli.progress import PairProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import ImageDimmer
@@ -23,7 +23,7 @@ from dimmagen.generate.run import Execution, Executor, Plan, make_dataset, plan_
 from dimmagen.sources.light_images import LightImages, open_light_images
 
 
-@click.command()
+@command()
 @click.option("--profile", required=True, help="Name (see `dimmagen profile list`) or folder of a profile.")
 @click.option(
     "--source",
@@ -35,7 +35,7 @@ from dimmagen.sources.light_images import LightImages, open_light_images
 @click.option(
     "--exclude", multiple=True, help="Folder of pictures whose scenes must not be used (lol sources)."
 )
-@click.option("--shards", "out", required=True, help="Folder or URL of the data set to make.")
+@click.option("--shards", "--out", "out", required=True, help="Folder or URL of the data set to make.")
 @click.option("--variants", default=1, show_default=True, help="Dark pictures per photo.")
 @click.option("--seed", default=0, show_default=True, help="Of all draws.")
 @click.option(

@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dimmagen.cli.lazy import LazyGroup
+from dimmagen.cli.command import LazyGroup, command
 from dimmagen.dimmers.profile import new_profile_folder, open_profile, profile_names, save_profile
 
 _COMMANDS = {
@@ -23,7 +23,7 @@ def profile() -> None:
     """Fit, list, show, import and evaluate camera profiles."""
 
 
-@click.command("list")
+@command("list")
 def list_profiles() -> None:
     """Name the profiles that are at hand: bundled ones, your own, and formulas that need no pairs."""
     table = Table("profile", "models (default first)", "made from", "fingerprint")
@@ -34,7 +34,7 @@ def list_profiles() -> None:
     Console().print(table)
 
 
-@click.command("show")
+@command("show")
 @click.argument("name_or_path")
 def show(name_or_path: str) -> None:
     """Print a profile as JSON: models, settings, file hashes, and from what it was made."""
@@ -50,7 +50,7 @@ def show(name_or_path: str) -> None:
     click.echo(json.dumps(content, indent=2))
 
 
-@click.command("import")
+@command("import")
 @click.argument("folder", metavar="PATH")
 @click.option("--out", required=True, metavar="NAME|PATH", help="Name of the new profile, or its folder.")
 def import_profile(folder: str, out: str) -> None:

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dimmagen.cli.names import split_names
+from dimmagen.cli.command import command
+from dimmagen.cli.options import split_names
 from dimmagen.core.errors import UsageError
 from dimmagen.core.storage import atomic_write
 from dimmagen.dimmers.dimmer import ImageDimmer
@@ -22,7 +23,7 @@ _TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matche
 _WIDTH_OF_FILES = 200  # columns, where the output is no terminal
 
 
-@click.command("evaluate")
+@command("evaluate")
 @click.argument("profiles", nargs=-1, required=True, metavar="NAME[:MODEL[:COMPAT]]...")
 @click.option(
     "--pairs",

@@ -7,7 +7,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dimmagen.cli.names import split_names
+from dimmagen.cli.command import command
+from dimmagen.cli.options import split_names
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.fit import KINDS, fit_profile, is_fit_of
 from dimmagen.dimmers.profile import new_profile_folder, open_profile, save_profile
@@ -20,7 +21,7 @@ from dimmagen.dimmers.real_pairs import (
 )
 
 
-@click.command("fit")
+@command("fit")
 @click.option(
     "--pairs", required=True, metavar="PATH", help="Folder with low/ and high/, or a CSV of dark,light."
 )

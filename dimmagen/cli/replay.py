@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from dimmagen.cli.replay_options import profile_option, source_option
+from dimmagen.cli.command import command
+from dimmagen.cli.options import profile_option, source_option
 from dimmagen.core.environment import environment
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.manifest import Manifest, Run, changes
@@ -13,25 +14,25 @@ from dimmagen.generate.from_manifest import dimmer_from_manifest
 from dimmagen.generate.replay import Replay, originals, replay_pair
 
 
-@click.command()
+@command(former_names={"--from": "--data"})
 @click.argument("key")
-@click.option("--from", "out", required=True, help="Folder or URL of the data set that holds the pair.")
+@click.option("--data", "dataset", required=True, help="Folder or URL of the data set that holds the pair.")
 @source_option
 @profile_option
-def replay(key: str, out: str, sources: tuple[str, ...], profile: str | None) -> None:
+def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None) -> None:
     """Make the pair KEY anew from the manifest and its source, and compare.
 
     Says identical, or which stage differs first: source bytes, decoded pixels, draws, dark pixels, encoded
-    bytes. Ends with 1 when one does. Example: dimmagen replay coco-0123456789abcdef-v0 --from out/
+    bytes. Ends with 1 when one does. Example: dimmagen replay coco-0123456789abcdef-v0 --data out/
     """
-    pairs = open_pairs(out)
+    pairs = open_pairs(dataset)
     row = _row(pairs, key)
     result = replayer(pairs, sources, profile)(row)
     if not result.identical:
         raise DimmagenError(
             f"{key} differs first in its {result.stage} ({result.detail}){class_note(pairs.manifest)}"
         )
-    click.echo(f"{key} is identical to that of {out}: source, pixels, draws and bytes.")
+    click.echo(f"{key} is identical to that of {dataset}: source, pixels, draws and bytes.")
     if not sources and row["transform"] != "verbatim":
         click.echo("It was begun at the light picture in the shard; give --source to begin at the photo.")
 

@@ -6,10 +6,11 @@ from collections import Counter
 import click
 from rich.console import Console
 
-from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.pluralize import pluralize
+from dimmagen.cli.command import command
+from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.options import profile_option
+from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.replay import class_note
-from dimmagen.cli.replay_options import profile_option
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import changed_files, stages_that_differ
@@ -23,14 +24,14 @@ from dimmagen.sources.light_images import open_light_images
 _MOST_TOLD = 10
 
 
-@click.command()
+@command(former_names={"--shards": "--out"})
 @click.argument("manifest_path", metavar="MANIFEST")
 @click.option(
     "--source", "sources", multiple=True, required=True, help="As for `dimmagen dim`; may be repeated."
 )
 @click.option("--exclude", multiple=True, help="As for `dimmagen dim`.")
 @profile_option
-@click.option("--shards", "out", required=True, help="Folder or URL of the data set to make.")
+@click.option("--out", required=True, help="Folder or URL of the data set to make.")
 @click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
 @click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
 def reproduce(
@@ -45,7 +46,7 @@ def reproduce(
     """Make the data set of MANIFEST (a manifest.json, or its folder) again, and compare the two.
 
     Settings and profile come from the manifest, the photos from --source. Ends with 1 when a file differs.
-    Example: dimmagen reproduce theirs/manifest.json --source photos/ --shards mine/
+    Example: dimmagen reproduce theirs/manifest.json --source photos/ --out mine/
     """
     manifest = Manifest.find(manifest_path)
     if "derived_from" in manifest.settings:

@@ -24,14 +24,13 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
-def exclusive(out: str, option: str) -> Iterator[None]:
+def exclusive(out: str) -> Iterator[None]:
     """Keep other runs out of a folder for the time of the block; places behind a URL have no lock.
 
     The folder is made where it is missing, and removed again if nothing was written to it.
 
     Args:
         out: folder or fsspec URL.
-        option: that names the folder on the command line, for the message.
 
     Raises:
         DimmagenError: another run is writing here.
@@ -46,11 +45,11 @@ def exclusive(out: str, option: str) -> Iterator[None]:
         descriptor = _lock(state)
     except BlockingIOError:
         raise DimmagenError(
-            f"another run is writing to {out}", f"wait until it ends, or choose another {option} folder"
+            f"another run is writing to {out}", "wait until it ends, or choose another `out` folder"
         ) from None
     except OSError as error:
         raise UsageError(
-            f"{out} cannot be written to: {error.strerror}", f"choose another {option} folder"
+            f"{out} cannot be written to: {error.strerror}", "choose another `out` folder"
         ) from None
     _held.add(descriptor)
     try:
@@ -71,7 +70,7 @@ def exclusive(out: str, option: str) -> Iterator[None]:
 def remove_stale_lock(out: str) -> None:
     """Remove the lock of a run that was killed behind its last file; one that is held stays."""
     if storage.is_local(out) and os.path.exists(os.path.join(out, STATE, _LOCK)):
-        with suppress(DimmagenError), exclusive(out, ""):
+        with suppress(DimmagenError), exclusive(out):
             pass
 
 

@@ -45,4 +45,4 @@ def summary_writer_class() -> Any:
     try:
         return importlib.import_module("torch.utils.tensorboard").SummaryWriter
     except ImportError:
-        raise UsageError("--tensorboard needs the package tensorboard", "pip install tensorboard") from None
+        raise UsageError("`tensorboard` needs the package of that name", "pip install tensorboard") from None

@@ -115,7 +115,7 @@ def make_subset(
     _refuse_unknown(pairs, rows, selection)
     picked = [_Picked(pairs, row) for row in rows if selection.keeps(row)]
     if not picked:
-        raise UsageError(f"no pair of {pairs.out} fits", "see dimmagen stats for what is in it")
+        raise UsageError(f"no pair of {pairs.out} fits", "look at what is in it first")
     settings = {**pairs.manifest.settings, "subset": selection.note(), "derived_from": [_origin(pairs)]}
     run = Run(settings, pairs.manifest.environment)
     return _write(out, run, selection.command(), picked, [pairs], on_start, on_pair)
@@ -147,7 +147,7 @@ def make_merge(
     if len(formats) > 1:
         raise UsageError(
             f"dark pictures are {' here and '.join(sorted(formats))} there",
-            "make the sets with the same --image-format",
+            "make the sets with the same `image_format`",
         )
     picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
     run = Run(_merged_settings(sets), _merged_environment(sets))
@@ -240,11 +240,11 @@ def _write(
 ) -> Manifest:
     """Pack pairs into shards; as with `dim`, complete shards of a stopped run are kept."""
     out = os.path.abspath(out) if storage.is_local(out) else out
-    folder = DatasetFolder(out, "--to")
+    folder = DatasetFolder(out, discards=False)
     if any(
         storage.is_local(pairs.out) and os.path.realpath(pairs.out) == os.path.realpath(out) for pairs in sets
     ):
-        raise UsageError(f"--to {out} is the data set itself", "choose another folder")
+        raise UsageError(f"`out={out}` is the data set itself", "choose another folder")
     on_start(len(picked))
     shards = []
     with folder.locked():

@@ -34,6 +34,6 @@ def build_after_preflight(run: Run, out: str, build_worker: Callable[[], Worker]
     if not DatasetFolder(out).is_begun(run):
         raise DimmagenError(
             f"{out} is not the folder that the run was begun in",
-            "give a folder to --shards that every node sees under this path, or a URL",
+            "give an `out` folder that every node sees under this path, or a URL",
         )
     return build_worker()

@@ -65,7 +65,7 @@ def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
 
     Args:
         pairs: the data set.
-        sources: as for `dimmagen dim --source`; without one the light pictures in the shards are taken.
+        sources: as for :func:`open_light_images`; without one the light images in the shards are taken.
 
     Raises:
         UsageError: an unknown source or path, or a MixHQ beside other sources.
@@ -102,7 +102,7 @@ def _of_candidates(sources: Sequence[str]) -> Originals:
         if not found:
             raise DimmagenError(
                 f"{' '.join(sources)} has no {row['name']} of source {row['source']}",
-                "give the --source that the data set was made of",
+                "give the `sources` that the data set was made of",
             )
         same = (data for data in found if hashing.sha256(data) == row["source_sha256"])
         return Original(next(same, found[0]), is_light=False)

@@ -87,11 +87,11 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
     if photos.count * settings.variants > MAX_PAIRS:
         raise UsageError(
             f"{photos.count} photos x {settings.variants} variants are more than {MAX_PAIRS:,} pairs",
-            "make several sets, with fewer --variants each",
+            "make several sets, with fewer `variants` each",
         )
     if not photos.count:
         raise UsageError(
-            f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons"
+            f"{lights.origin} has no light image that passes the rules", "see `dry_run=True` for the reasons"
         )
     dimmer = build_dimmer()
     run_settings = {

@@ -21,7 +21,7 @@ def shards(tmp_path_factory):
 
 def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
     """A reader of a killed training lives on for a while, and must not keep the next run out."""
-    with exclusive(str(tmp_path), "--out"):
+    with exclusive(str(tmp_path)):
         (began, tell), (reader, writer) = os.pipe(), os.pipe()
         child = os.fork()
         if child == 0:
@@ -34,7 +34,7 @@ def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
         lock._held.clear()  # as a kill would: nothing is cleaned up ...
         os.close(held)  # ... but the kernel closes what was open
     try:
-        with exclusive(str(tmp_path), "--out"):
+        with exclusive(str(tmp_path)):
             pass
     finally:
         for descriptor in (began, tell, reader, writer):
@@ -47,16 +47,16 @@ def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
     [
         ("dim --profile linear --source sample --executor serial --shards OUT", "--shards"),
         ("build-mixhq --source sample --out OUT", "--out"),
-        ("export SHARDS --layout lol-v1 --to OUT", "--to"),
+        ("export SHARDS --layout lol-v1 --out OUT", "--out"),
         (
-            "train --shards SHARDS --iterations 1 --validation-photos 2 --perceptual none --out OUT",
+            "train --data SHARDS --iterations 1 --validation-photos 2 --perceptual none --out OUT",
             "--out",
         ),
     ],
 )
 def test_a_second_run_is_refused_and_writes_nothing(command, option, shards, tmp_path, capsys):
     out = tmp_path / "out"
-    with exclusive(str(out), option):
+    with exclusive(str(out)):
         with pytest.raises(SystemExit) as exit_:
             main(command.replace("OUT", str(out)).replace("SHARDS", str(shards)).split())
         assert exit_.value.code == 1
@@ -68,7 +68,7 @@ def test_a_second_run_is_refused_and_writes_nothing(command, option, shards, tmp
 
 
 def _hold(out, ready):
-    with exclusive(out, "--out"):
+    with exclusive(out):
         ready.set()
         multiprocessing.Event().wait()
 
@@ -79,16 +79,16 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path):
     holder = context.Process(target=_hold, args=(str(tmp_path / "out"), ready))
     holder.start()
     assert ready.wait(60)
-    with pytest.raises(DimmagenError, match="another run"), exclusive(str(tmp_path / "out"), "--out"):
+    with pytest.raises(DimmagenError, match="another run"), exclusive(str(tmp_path / "out")):
         raise AssertionError("two runs hold one lock")
     holder.kill()
     holder.join()
-    with exclusive(str(tmp_path / "out"), "--out"):
+    with exclusive(str(tmp_path / "out")):
         (tmp_path / "out/made").touch()
     assert os.listdir(tmp_path / "out") == ["made"]
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written to"), exclusive(f"{tmp_path}/file/out", "--out"):
+    with pytest.raises(UsageError, match="cannot be written to"), exclusive(f"{tmp_path}/file/out"):
         raise AssertionError("there is no folder")

@@ -132,10 +132,10 @@ def run(capsys, *arguments):
 
 
 def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys):
-    code, told = run(capsys, "subset", pair_set, "--to", tmp_path / "a", "--gamma", "1:2")
+    code, told = run(capsys, "subset", pair_set, "--out", tmp_path / "a", "--gamma", "1:2")
     assert code == 0
     assert "of 12 pairs" in told
-    assert run(capsys, "merge", tmp_path / "a", pair_set, "--to", tmp_path / "b")[0] == 0
+    assert run(capsys, "merge", tmp_path / "a", pair_set, "--out", tmp_path / "b")[0] == 0
     assert run(capsys, "verify", tmp_path / "b")[0] == 0
     code, told = run(capsys, "stats", tmp_path / "b")
     assert code == 0
@@ -144,10 +144,10 @@ def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys)
     code, told = run(capsys, "manifest", "diff", pair_set, tmp_path / "a")
     assert code == 1
     assert "counts.pairs is 12 here" in told
-    assert run(capsys, "merge", pair_set, "--to", tmp_path / "c") == (
+    assert run(capsys, "merge", pair_set, "--out", tmp_path / "c") == (
         2,
         "Error: one set is no merge: give two or more\n",
     )
-    code, told = run(capsys, "subset", pair_set, "--to", tmp_path / "c", "--lightness", "0.5")
+    code, told = run(capsys, "subset", pair_set, "--out", tmp_path / "c", "--lightness", "0.5")
     assert code == 2
     assert "not of the form A:B" in told

@@ -258,8 +258,8 @@ def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(p
         "3 complete shards",
         "seed: 0 → 5",
         "samples_per_shard: 3 → 4",
-        "--shards",
-        "--resume never",
+        "`out`",
+        '`resume="never"`',
     ):
         assert part in message
     assert "variants" not in message

@@ -144,7 +144,7 @@ def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch)
     settings = Manifest.load(str(folder / "out")).settings
     with pytest.raises(DimmagenError, match=r"not the one that the data set was made with .*fingerprint"):
         dimmer_from_manifest({**settings, "profile_fingerprint": "0" * 64})
-    with pytest.raises(UsageError, match="there is no profile unheard"):
+    with pytest.raises(UsageError, match="there is no profile 'unheard"):
         dimmer_from_manifest({**settings, "profile": "unheard"})
 
 

@@ -118,7 +118,7 @@ def calibrate(
         except BrokenProcessPool as error:
             raise DimmagenError(
                 "the process that makes the probe was killed, or could not load what it needs",
-                "see whether the memory ran out, or try dimmagen dim --executor serial on a few photos",
+                'check whether the memory ran out, or try `executor="serial"` on a few images',
             ) from error
     rows = [row for _, row in timed]
     sizes = tuple((count, _metadata_size(rows[:count])) for count in sorted({len(rows) // 2, len(rows)}))
