@@ -1,8 +1,6 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
 import os
-from functools import partial
-from typing import Any
 
 import click
 from rich.console import Console
@@ -15,11 +13,9 @@ from dimmagen.cli.options import Number, Range, Rungs, recipe_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.dimmers.profile import portable_name
-from dimmagen.generate.pair import BuildDimmer, PairSettings
+from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
-from dimmagen.generate.run import Execution, Executor, Plan, make_dataset, plan_dataset
+from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.light_images import LightImages, open_light_images
 
 
@@ -136,32 +132,8 @@ def dim(
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
     with PairProgress(console) as progress:
-        manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
+        manifest = generate_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
-
-
-def dimmer_builder(
-    profile: str, gamma: tuple[float, float] | None, ladder: tuple[float, ...], **options: Any
-) -> BuildDimmer:
-    """What builds the dimmer that the options of `dim` ask for.
-
-    It is built once here: a wrong profile or model is told before the photos are looked at.
-
-    Args:
-        profile: name or folder.
-        gamma, ladder: at most one of the two.
-        options: as for :meth:`Dimmer.from_profile`.
-
-    Raises:
-        UsageError: both gamma and ladder, or as :meth:`Dimmer.from_profile`.
-    """
-    if gamma and ladder:
-        raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
-    build = partial(
-        ImageDimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options
-    )
-    build()
-    return build
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
-from dimmagen.cli.dim import dim, dimmer_builder
+from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.options import Number
 from dimmagen.core.errors import UsageError
@@ -22,7 +22,7 @@ from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
-from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Executor, check_settings
 
 # What `dim` and a plan both ask for; the options are those of `dim` itself.

@@ -10,7 +10,6 @@ from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import profile_option
 from dimmagen.cli.progress import PairProgress
-from dimmagen.cli.replay import class_note
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import changed_files, stages_that_differ
@@ -18,7 +17,8 @@ from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
-from dimmagen.generate.run import Execution, Executor, make_dataset, plan_dataset
+from dimmagen.generate.replay import environment_note
+from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
 from dimmagen.sources.light_images import open_light_images
 
 _MOST_TOLD = 10
@@ -66,7 +66,7 @@ def reproduce(
         )
     with PairProgress(Console(stderr=True)) as progress:
         execution = Execution(executor, workers)
-        made = make_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
+        made = generate_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:
         names.remove(CROISSANT)  # it names the fingerprint, which holds the class of the machine
@@ -89,4 +89,4 @@ def _told(manifest: Manifest, names: list[str], path: str, out: str) -> str:
     lines += names[:_MOST_TOLD]
     lines += [f"... and {len(names) - _MOST_TOLD} more"] if len(names) > _MOST_TOLD else []
     told = "".join(f"\n    {line}" for line in lines)
-    return f"{out} differs from {path} in {len(names)} files:{told}{class_note(manifest)}"
+    return f"{out} differs from {path} in {len(names)} files:{told}{environment_note(manifest)}"

@@ -14,7 +14,7 @@ from dimmagen.cli.options import Range
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.derive import Selection, make_merge, make_subset
+from dimmagen.generate.derive import Selection, write_merge, write_subset
 
 
 @command(former_names={"--to": "--out"})
@@ -41,7 +41,7 @@ def subset(dataset: str, out: str, keys, **wanted) -> None:
     listed = _keys(keys) if keys else ()
     selection = Selection(**wanted, keys=listed)
     pairs = open_pairs(dataset)
-    manifest = _with_bar(lambda *progress: make_subset(pairs, selection, out, *progress))
+    manifest = _with_bar(lambda *progress: write_subset(pairs, selection, out, *progress))
     _tell(manifest, out, f" of {len(pairs)}")
 
 
@@ -55,7 +55,7 @@ def merge(datasets: tuple[str, ...], out: str) -> None:
     Example: dimmagen merge lol3-out/ phone-out/ --out both/
     """
     opened = [open_pairs(one) for one in datasets]
-    manifest = _with_bar(lambda *progress: make_merge(opened, out, *progress))
+    manifest = _with_bar(lambda *progress: write_merge(opened, out, *progress))
     _tell(manifest, out, f" of {sum(map(len, opened))}")
 
 

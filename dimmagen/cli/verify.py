@@ -71,9 +71,8 @@ def _reproduce(
     console: Console, dataset: str, percent: float, sources: tuple[str, ...], profile: str | None
 ) -> None:
     # Imported when used: a plain verify does not wait for the dark models.
-    from dimmagen.cli.replay import class_note, replayer
     from dimmagen.dataset.reader import open_pairs
-    from dimmagen.generate.replay import chosen_pairs
+    from dimmagen.generate.replay import chosen_pairs, environment_note, replayer
 
     pairs = open_pairs(dataset)
     rows = chosen_pairs(pairs, math.ceil(len(pairs) * percent / 100))
@@ -84,7 +83,9 @@ def _reproduce(
             results.append(replay(row))
     other = [result for result in results if not result.identical]
     lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in other]
-    _end_on_faults(dataset, lines, f"the pairs above cannot be made again here{class_note(pairs.manifest)}")
+    _end_on_faults(
+        dataset, lines, f"the pairs above cannot be made again here{environment_note(pairs.manifest)}"
+    )
     click.echo(f"{len(rows)} of {len(pairs)} pairs were made anew and are identical.")
 
 

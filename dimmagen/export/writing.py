@@ -5,7 +5,7 @@ export goes on where it was when the same command is run again.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from dimmagen.dataset.reader import PairSet
 from dimmagen.export.formats import NamedPair, StoreWork
 from dimmagen.export.layouts import Layout
 from dimmagen.export.split import Split, find_scenes, split_pairs
-from dimmagen.sources import SOURCES
+from dimmagen.sources import terms_of
 
 DONE, BEGUN = "export.json", ".export-begun.json"
 _TROUBLING_WORDS = ("low", "high", "normal")
@@ -99,7 +99,7 @@ def export_pairs(
                     for one in named
                 }
                 layout.listing.write(out, name, places[0], sizes)
-        _finish(out, plan, split)
+        _finish(out, plan, split, pairs.manifest.settings)
     return split
 
 
@@ -142,7 +142,7 @@ def _plan_of(note: Path) -> dict | None:
         return None
 
 
-def _finish(out: Path, plan: dict, split: Split) -> None:
+def _finish(out: Path, plan: dict, split: Split, settings: Mapping) -> None:
     """Publish what came from where; the terms of the sources go with the pictures."""
     entries = [
         {"split": name, "file": f"{number:05d}", **{field: row[field] for field in ("key", "source", "name")}}
@@ -152,7 +152,7 @@ def _finish(out: Path, plan: dict, split: Split) -> None:
     sources = sorted({entry["source"] for entry in entries})
     note = {
         "plan": plan,
-        "terms": {source: SOURCES[source].terms for source in sources},
+        "terms": {source: terms_of(source, settings) for source in sources},
         "left_out": split.left_out,
         "pairs": entries,
     }

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Literal, Protocol
 
 from dimmagen.core import storage
-from dimmagen.core.environment import environment
 from dimmagen.core.errors import UsageError
 from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
@@ -19,7 +18,9 @@ from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
 from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
 from dimmagen.generate.resume import DatasetFolder, ResumeMode
+from dimmagen.generate.run_environment import environment_for
 from dimmagen.generate.worker import PairShardWorker
+from dimmagen.sources import recorded_terms
 from dimmagen.sources.light_images import LightImages
 
 Executor = Literal["ray", "serial"]
@@ -99,12 +100,14 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
         **asdict(settings),
         "lights": photos.count,
         "lights_sha256": photos.sha256,
+        **recorded_terms(photos.by_source),
     }
     shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
-    return Plan(Run(run_settings, environment()), photos, shards)
+    here = environment_for(dimmer.model.kind, photos.by_source)
+    return Plan(Run(run_settings, here), photos, shards)
 
 
-def make_dataset(
+def generate_dataset(
     lights: LightImages,
     build_dimmer: BuildDimmer,
     out: str,

@@ -1,6 +1,6 @@
 """Sources of light images: where photos come from, and by which rules they are selected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dimmagen.core import storage
@@ -63,6 +63,28 @@ class SourceSpec:
         if separator and not storage.exists(text):
             raise SOURCES.unknown(name)
         return cls("folder", text)
+
+
+def terms_of(source: str, settings: Mapping = {}) -> str:  # noqa: B006 - read only
+    """The terms of use of a source: its own, or what a data set recorded of one that is not installed here.
+
+    Args:
+        source: name.
+        settings: of the data set's manifest.
+    """
+    if source in SOURCES:
+        return SOURCES[source].terms
+    recorded = settings.get("source_terms")
+    return str(recorded.get(source, "unknown")) if isinstance(recorded, Mapping) else "unknown"
+
+
+def recorded_terms(sources: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What a data set's settings record of the sources that dimmagen itself does not have; empty without
+    any."""
+    terms = {
+        name: SOURCES[name].terms for name in sorted(sources) if name in SOURCES and SOURCES.plugin(name)
+    }
+    return {"source_terms": terms} if terms else {}
 
 
 def parse_specs(texts: Sequence[str]) -> list[SourceSpec]:

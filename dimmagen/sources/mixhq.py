@@ -83,11 +83,17 @@ def describe_inputs(
     for spec, entry in candidates:
         line = json.dumps([entry.name, entry.size]).encode() + b"\n"
         listings.setdefault(spec.name, hashlib.sha256()).update(line)
+    plugins = {
+        name: f"{plugin.distribution} {plugin.version}"
+        for name in listings
+        if (plugin := SOURCES.plugin(name))
+    }
     return {
         "rules_version": rules.RULES_VERSION,
         "samples_per_shard": samples_per_shard,
         "exclude": scenes.describe() if scenes else {"pictures": 0, "sha256": "", "bits": SAME_SCENE_BITS},
         "sources": {name: listing.hexdigest() for name, listing in listings.items()},
+        **({"plugins": plugins} if plugins else {}),
     }
 
 

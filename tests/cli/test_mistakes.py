@@ -8,7 +8,7 @@ import pytest
 
 from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.derive import make_merge
+from dimmagen.generate.derive import write_merge
 from tests.dataset_helpers import make, write_photos
 
 
@@ -19,7 +19,7 @@ def place(tmp_path_factory):
     photos = write_photos(folder / "photos", 3)
     make(photos, folder / "set")
     make(photos, folder / "other", seed=1)
-    make_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
+    write_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
     (folder / "no-keys").write_text("\n\n")
     (folder / "binary").write_bytes(b"\xff\xfe\n")
     (folder / "folder/manifest.json").mkdir(parents=True)
