@@ -1,6 +1,5 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
-import os
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.ranges import Number, Range, Rungs
 from dimmagen.cli.recipe_option import recipe_option
 from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import portable_name
@@ -125,7 +125,7 @@ def dim(
         compat=compat,
     )
     pair_settings = PairSettings(**settings)
-    processors = len(os.sched_getaffinity(0))
+    processors = processor_count()
     execution = Execution(executor, workers or (None if address else processors), address)
     if device == "cuda":
         execution = _on_gpus(executor, workers, threads, address)
@@ -173,7 +173,7 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
         raise UsageError("torch sees no GPU here", "leave --device away, or install a torch built for CUDA")
     workers = workers or (None if address else here)
     sharing = 1 if executor == "serial" else max(1, here)
-    threads = threads or max(1, len(os.sched_getaffinity(0)) // sharing)
+    threads = threads or max(1, processor_count() // sharing)
     return Execution(executor, workers, address, "cuda", threads)
 
 

@@ -1,6 +1,5 @@
 """`dimmagen export`: a data set as the folders that other enhancement models read."""
 
-import os
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, layout_named
@@ -44,7 +44,7 @@ def export(
     Pictures keep their bytes where they are PNG already; training and validation share no scene. Stopped, it
     goes on with the same command. Example: dimmagen export out/ --layout lol-v1 --to data/LOLv1 --count 485
     """
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or processor_count()
     if check_layout is not None:
         if layout_name or to or count or validation:
             raise UsageError("--check writes nothing", "give it alone: dimmagen export --check LAYOUT DIR")

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from dimmagen.cli.dim import dim, dimmer_builder
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.ranges import Number
 from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
@@ -97,7 +97,7 @@ def plan(
         without=without,
         compat=compat,
     )
-    processors = len(os.sched_getaffinity(0))
+    processors = processor_count()
     with _bar("looking at the photos") as (begin, advance):
         refs, photos = sample_light_images(sources, exclude, processors, pair_settings.seed, begin, advance)
     chosen = choose(refs, pair_settings.variants, probed, pair_settings.seed)

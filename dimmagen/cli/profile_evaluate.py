@@ -1,7 +1,6 @@
 """`dimmagen profile evaluate`: how true profiles are, side by side."""
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from dimmagen.cli.names import split_names
 from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import atomic_write
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile, open_profile
@@ -91,7 +91,7 @@ def profile_evaluate(
         pairs,
         draws=draws,
         seed=seed,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or processor_count(),
         on_pair=lambda: next(steps, None),
     )
     summary = summarise(results, seed)
