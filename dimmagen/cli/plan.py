@@ -116,7 +116,7 @@ def plan(
             click.echo(text, nl=False)
             return
         try:
-            Path(json_file).write_text(text)
+            Path(json_file).write_bytes(text.encode())
         except OSError as error:
             raise UsageError(f"{json_file} cannot be written ({error.strerror})", "check --json") from error
     _print(forecast, cost)

@@ -11,7 +11,7 @@ from rich.table import Table
 from dimmagen.cli.names import split_names
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
-from dimmagen.core.storage import atomic_write
+from dimmagen.core.storage import atomic_write, last_part
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile, open_profile
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
@@ -65,7 +65,7 @@ def profile_evaluate(
     dimmagen profile evaluate lol3 lol3:mdn linear --pairs lol/eval15 --html realism.html
     """
     console = Console(width=None if Console().is_terminal else _WIDTH_OF_FILES)
-    short = [spec.rstrip("/").rsplit("/", 1)[-1] for spec in profiles]  # of a folder its own name will do
+    short = [last_part(spec) for spec in profiles]  # of a folder its own name will do
     labels = short if len(set(short)) == len(short) else profiles
     opened = {label: _open(spec) for label, spec in zip(labels, profiles, strict=True)}
     dimmers = {label: dimmer for label, (_, dimmer) in opened.items()}

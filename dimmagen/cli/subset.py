@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.ranges import Range
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -80,5 +81,5 @@ def _tell(manifest: Manifest, out: str, of: str) -> None:
     click.echo(
         f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
         f"{pluralize(counts.shards, 'shard')}.\n"
-        f"Next: dimmagen verify {Path(out) if '://' not in out else out}"
+        f"Next: dimmagen verify {out if storage.is_url(out) else Path(out)}"
     )

@@ -60,8 +60,7 @@ def exclusive(out: str, option: str) -> Iterator[None]:
     finally:
         if descriptor in _held:  # not in a forked process
             folders = (state, out) if is_new else (state,)
-            # While it is locked: afterwards the file may be another run's. Windows only removes what is closed,
-            # and nothing that another run has opened.
+            # While it is locked: afterwards the file may be another run's.
             removed = _remove(state, folders)
             _held.remove(descriptor)
             os.close(descriptor)
@@ -75,7 +74,7 @@ def _remove(state: str, folders: Iterable[str]) -> bool:
         os.unlink(os.path.join(state, _LOCK))
     except FileNotFoundError:
         pass  # the folder itself was removed
-    except PermissionError:
+    except PermissionError:  # of Windows: the file is open
         return False
     for folder in folders:
         with suppress(OSError):
