@@ -20,7 +20,6 @@ paper's settings, for 3 and for 8 pairs, instead.
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import time
@@ -35,6 +34,7 @@ import torch
 from dimmagen.cli import cli
 from dimmagen.core import storage
 from dimmagen.core.environment import environment
+from dimmagen.core.processors import processor_count
 from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
@@ -178,7 +178,7 @@ def paper_config(arguments: argparse.Namespace) -> TrainConfig:
     training = TrainSettings(bf16=torch.cuda.is_available())
     return TrainConfig(
         architecture="paper",
-        loaders=min(4, os.cpu_count() or 1),
+        loaders=min(4, processor_count()),
         validation_photos=16,
         lpips_weights=arguments.lpips_weights,
         training=training,

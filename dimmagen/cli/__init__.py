@@ -1,5 +1,6 @@
 """The command line: one module a group of commands; they parse, call and print, and hold no logic."""
 
+import io
 import sys
 
 import click
@@ -44,10 +45,18 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
+    _replace_what_cannot_be_shown()
     code = _run(arguments)
     if cluster := sys.modules.get("dimmagen.core.executors.ray_cluster"):  # few commands need it
         cluster.end_process(code)
     sys.exit(code)
+
+
+def _replace_what_cannot_be_shown() -> None:
+    """A bar of blocks or an arrow in an encoding that has none, as a Windows file has, becomes a `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str] | None) -> int:

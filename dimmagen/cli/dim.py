@@ -1,7 +1,5 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
-import os
-
 import click
 from rich.console import Console
 from rich.progress import Progress
@@ -12,6 +10,7 @@ from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import Number, Range, Rungs, recipe_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
@@ -121,7 +120,7 @@ def dim(
         compat=compat,
     )
     pair_settings = PairSettings(**settings)
-    processors = len(os.sched_getaffinity(0))
+    processors = processor_count()
     execution = Execution(executor, workers or (None if address else processors), address)
     if device == "cuda":
         execution = _on_gpus(executor, workers, threads, address)
@@ -145,7 +144,7 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
         raise UsageError("torch sees no GPU here", "leave --device away, or install a torch built for CUDA")
     workers = workers or (None if address else here)
     sharing = 1 if executor == "serial" else max(1, here)
-    threads = threads or max(1, len(os.sched_getaffinity(0)) // sharing)
+    threads = threads or max(1, processor_count() // sharing)
     return Execution(executor, workers, address, "cuda", threads)
 
 

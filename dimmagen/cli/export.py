@@ -1,6 +1,5 @@
 """`dimmagen export`: a data set as the folders that other enhancement models read."""
 
-import os
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from rich.progress import Progress as Bar
 
 from dimmagen.cli.command import command
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
@@ -51,7 +51,7 @@ def export(
     Pictures keep their bytes where they are PNG already; training and validation share no scene. Stopped, it
     goes on with the same command. Example: dimmagen export out/ --layout lol-v1 --out data/LOLv1 --count 485
     """
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or processor_count()
     if check_layout is not None:
         if layout_name or out or count or validation:
             raise UsageError("--check writes nothing", "give it alone: dimmagen export --check LAYOUT DIR")

@@ -1,13 +1,12 @@
 """`dimmagen leaks`: is the evaluation split in the training data?"""
 
-import os
-
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.command import command
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.leaks import find_leaks
 from dimmagen.dataset.reader import open_pairs
 
@@ -30,7 +29,7 @@ def leaks(dataset: str, evaluation: tuple[str, ...], workers: int | None) -> Non
         found = find_leaks(
             pairs,
             evaluation,
-            workers or len(os.sched_getaffinity(0)),
+            workers or processor_count(),
             on_start=lambda photos: bar.update(task, total=photos),
             on_photo=lambda: bar.advance(task),
         )

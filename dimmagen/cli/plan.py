@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.options import Number
 from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
@@ -98,7 +98,7 @@ def plan(
         without=without,
         compat=compat,
     )
-    processors = len(os.sched_getaffinity(0))
+    processors = processor_count()
     with _bar("looking at the photos") as (begin, advance):
         refs, photos = sample_light_images(sources, exclude, processors, pair_settings.seed, begin, advance)
     chosen = choose(refs, pair_settings.variants, calibration_pairs, pair_settings.seed)
@@ -117,7 +117,7 @@ def plan(
             click.echo(text, nl=False)
             return
         try:
-            Path(json_file).write_text(text)
+            Path(json_file).write_bytes(text.encode())
         except OSError as error:
             raise UsageError(f"{json_file} cannot be written ({error.strerror})", "check --json") from error
     _print(forecast, cost)

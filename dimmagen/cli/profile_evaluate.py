@@ -1,7 +1,6 @@
 """`dimmagen profile evaluate`: how true profiles are, side by side."""
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -12,7 +11,8 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.options import split_names
 from dimmagen.core.errors import UsageError
-from dimmagen.core.storage import atomic_write
+from dimmagen.core.processors import processor_count
+from dimmagen.core.storage import atomic_write, last_part
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile, open_profile
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
@@ -66,7 +66,7 @@ def profile_evaluate(
     dimmagen profile evaluate lol3 lol3:mdn linear --pairs lol/eval15 --html realism.html
     """
     console = Console(width=None if Console().is_terminal else _WIDTH_OF_FILES)
-    short = [spec.rstrip("/").rsplit("/", 1)[-1] for spec in profiles]  # of a folder its own name will do
+    short = [last_part(spec) for spec in profiles]  # of a folder its own name will do
     labels = short if len(set(short)) == len(short) else profiles
     opened = {label: _open(spec) for label, spec in zip(labels, profiles, strict=True)}
     dimmers = {label: dimmer for label, (_, dimmer) in opened.items()}
@@ -92,7 +92,7 @@ def profile_evaluate(
         pairs,
         draws=draws,
         seed=seed,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or processor_count(),
         on_pair=lambda: next(steps, None),
     )
     summary = summarise(results, seed)

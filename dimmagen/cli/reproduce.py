@@ -1,6 +1,5 @@
 """`dimmagen reproduce`: a whole data set made again from its manifest, and compared."""
 
-import os
 from collections import Counter
 
 import click
@@ -12,6 +11,7 @@ from dimmagen.cli.options import profile_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
@@ -56,7 +56,7 @@ def reproduce(
         )
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or processor_count()
     lights = open_light_images(sources, exclude=exclude, workers=workers)
     planned = plan_dataset(lights, build_dimmer, settings).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import Range
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -81,5 +82,5 @@ def _tell(manifest: Manifest, out: str, of: str) -> None:
     click.echo(
         f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
         f"{pluralize(counts.shards, 'shard')}.\n"
-        f"Next: dimmagen verify {Path(out) if '://' not in out else out}"
+        f"Next: dimmagen verify {out if storage.is_url(out) else Path(out)}"
     )

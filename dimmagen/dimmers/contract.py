@@ -37,7 +37,10 @@ def check_dimmer(model: DimmerModel) -> None:
     _check(np.array_equal(model.dim(light, draw), dark), "the same image and draw gave other pixels")
     again = pickle.loads(pickle.dumps(model))
     _check(np.array_equal(again.dim(light, draw), dark), "a pickled copy gives other pixels")
-    _check(np.array_equal(model.dim(light[:, ::-1][:, ::-1], draw), dark), "a view gives other pixels than its copy")
+    _check(
+        np.array_equal(model.dim(np.asfortranarray(light), draw), dark),
+        "another memory layout of the same image gives other pixels",
+    )
     for shape in ((1, 1, 3), (1, 9, 3), (9, 1, 3)):
         small = model.dim(np.full(shape, 128, np.uint8), draw)
         _check(small.shape == shape, f"an image {shape} became {small.shape}")
@@ -58,7 +61,9 @@ def _check_draws(model: DimmerModel) -> None:
     dimmer = ImageDimmer(model, "contract", "0" * 64)
     light = np.full((48, 48, 3), 128, np.uint8)
     draws = [dimmer.draw("image", variant, seed=0) for variant in range(3)]
-    _check(draws == [dimmer.draw("image", variant, seed=0) for variant in range(3)], "a draw is not repeatable")
+    _check(
+        draws == [dimmer.draw("image", variant, seed=0) for variant in range(3)], "a draw is not repeatable"
+    )
     images = {dimmer.dim(light, draw).tobytes() for draw in draws}
     _check(len(images) == 3, "variants of one image are the same dark image")
 

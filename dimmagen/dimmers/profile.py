@@ -196,7 +196,7 @@ def save_profile(
             "models": entries,
             "provenance": dict(provenance),
         }
-        (unfinished / "profile.json").write_text(json.dumps(content, indent=1) + "\n")
+        (unfinished / "profile.json").write_bytes(json.dumps(content, indent=1).encode() + b"\n")
         unfinished.chmod(0o755)
         if replace and folder.exists():
             shutil.rmtree(folder)

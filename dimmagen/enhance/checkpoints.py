@@ -147,7 +147,8 @@ def load_tensors(path: Path) -> Saved:
     try:
         with safe_open(path, "pt") as file:
             header = storage.parse_json((file.metadata() or {}).get("dimmagen", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            # Copies: Windows does not replace a file that is mapped into memory, as a checkpoint must be.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, ValueError, OSError) as error:
         raise DimmagenError(f"{path} is not a readable checkpoint ({error})", _AGAIN) from None
     if header.get("schema") != SCHEMA:

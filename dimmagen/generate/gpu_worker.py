@@ -44,7 +44,7 @@ class GpuDimmer:
             )
         self.dimmer, self.model = dimmer, dimmer.model
         self.settings = settings
-        self.device = _device(device)
+        self.device = find_device(device)
         self.threads = threads
 
     def samples(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
@@ -89,7 +89,12 @@ class GpuDimmer:
             return number, finish_pair(light, dark, draw, self.dimmer, variants[number], self.settings)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """A device that torch sees on this machine.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:

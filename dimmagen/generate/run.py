@@ -138,6 +138,10 @@ def generate_dataset(
         DimmagenError: see :class:`DatasetFolder` and :class:`PairShardWorker`; complete shards stay valid.
     """
     progress = progress or NoProgress()
+    if execution.device != "cpu" and execution.address is None:  # on a cluster the nodes have the GPUs
+        from dimmagen.generate.gpu_worker import find_device  # imports torch
+
+        find_device(execution.device)
     plan = plan_dataset(lights, build_dimmer, settings)
     folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
     with folder.locked():

@@ -65,7 +65,7 @@ class SourceSpec:
         return cls("folder", text)
 
 
-def terms_of(source: str, settings: Mapping = {}) -> str:  # noqa: B006 - read only
+def terms_of(source: str, settings: Mapping = {}) -> str:
     """The terms of use of a source: its own, or what a data set recorded of one that is not installed here.
 
     Args:

@@ -65,10 +65,16 @@ def _check_accepted(source: Source, name: str, data: bytes, one: Examined) -> bo
     _check(pixels is not None, f"{name} is accepted without pixels")
     assert pixels is not None
     _check(pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3, f"{name}: {pixels.shape}")
-    _check(np.array_equal(source.light(data, one.frame), pixels), f"{name}: light() gives other pixels than examine()")
+    _check(
+        np.array_equal(source.light(data, one.frame), pixels),
+        f"{name}: light() gives other pixels than examine()",
+    )
     _check(bool(one.transform), f"{name} has no transform")
     if one.transform == "verbatim":
-        _check(np.array_equal(codec.decode_rgb8(data)[0], pixels), f"{name}: verbatim, but the pixels were changed")
+        _check(
+            np.array_equal(codec.decode_rgb8(data)[0], pixels),
+            f"{name}: verbatim, but the pixels were changed",
+        )
     else:
         _check(one.extension == "png", f"{name}: a changed image is stored as png, not {one.extension}")
     return True
@@ -78,7 +84,10 @@ def _check_verdict(verdict: Verdict) -> None:
     if verdict.accepted:
         _check(not verdict.rule and not verdict.reason, "an accepted candidate has a rule or a reason")
     else:
-        _check(bool(re.fullmatch("[a-z0-9-]+", verdict.rule)), f"the rule {verdict.rule!r} is not of a-z, 0-9 and -")
+        _check(
+            bool(re.fullmatch("[a-z0-9-]+", verdict.rule)),
+            f"the rule {verdict.rule!r} is not of a-z, 0-9 and -",
+        )
         _check(bool(verdict.reason.strip()), f"the rule {verdict.rule} gives no reason")
     _check(json.dumps([verdict.rule, verdict.reason]).isascii(), "rule or reason is not ASCII")
 

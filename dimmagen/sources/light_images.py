@@ -140,7 +140,7 @@ class MixHQLightImages(_CandidateLightImages):
 
     def __init__(self, path: str) -> None:
         read_mixhq_manifest(path)
-        root = path if "://" in path else str(Path(path).absolute())
+        root = path if storage.is_url(path) else str(Path(path).absolute())
         super().__init__(path, Candidates(_catalogued(path)), lambda one: _packed_ref(one.row, root))
 
 
