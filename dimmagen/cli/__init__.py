@@ -21,7 +21,7 @@ _COMMANDS = {
     "peek": ("dimmagen.cli.peek:peek", "Show one pair and its record in the terminal."),
     "stats": ("dimmagen.cli.stats:stats", "Count what is in a data set."),
     "subset": ("dimmagen.cli.subset:subset", "Write some pairs of a data set as a data set."),
-    "merge": ("dimmagen.cli.subset:merge", "Write several data sets as one."),
+    "merge": ("dimmagen.cli.merge:merge", "Write several data sets as one."),
     "leaks": ("dimmagen.cli.leaks:leaks", "Find pictures of an evaluation folder in a data set."),
     "manifest": ("dimmagen.cli.manifest:manifest", "Compare manifests."),
     "export": ("dimmagen.cli.export:export", "Write a data set as the folders that other trainers read."),

@@ -1,11 +1,18 @@
 """Progress of commands on a terminal; elsewhere a summary line at the end is enough."""
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dimmagen.cli.humanize import pluralize
+from dimmagen.core import storage
+from dimmagen.dataset.manifest import Manifest
 
 _SMOOTHING = 0.95
 
@@ -107,3 +114,21 @@ class TrainingProgress:
             if not self._console.is_terminal:
                 where = f"iteration {self._iteration}/{self._total}"
                 self._console.print(f"{where}: loss {self._loss:.4f}, PSNR {psnr}", highlight=False)
+
+
+def copied_with_bar(make: Callable[..., Manifest]) -> Manifest:
+    """Run what copies pairs into a data set, under a progress bar."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("copying pairs", total=None)
+        return make(lambda pairs: bar.update(task, total=pairs), lambda: bar.advance(task))
+
+
+def print_copied(manifest: Manifest, out: str, of: str) -> None:
+    """Say what a data set that was copied together holds, and what to do next."""
+    counts = manifest.counts
+    click.echo(
+        f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
+        f"{pluralize(counts.shards, 'shard')}.\n"
+        f"Next: dimmagen verify {out if storage.is_url(out) else Path(out)}"
+    )

@@ -12,6 +12,43 @@ values.
 
 from typing import Any
 
+CODES = {
+    "archive": "an archive cannot be read: damaged, compressed as a whole, or of an unknown kind",
+    "cluster": "a Ray cluster cannot be started, joined or reached",
+    "conflict": "two arguments exclude each other",
+    "damaged": "a file is damaged, or was changed since it was written",
+    "device": "there is no such device, or the model does not run on it",
+    "disk": "a file system is full, read-only or fails",
+    "diverged": "training gave a loss or gradient that is not finite",
+    "failed": "anything else that went wrong",
+    "invalid-name": "a name has characters that it cannot have",
+    "locked": "another run is writing to the folder",
+    "missing-argument": "an argument is missing, or empty",
+    "missing-package": "an optional package is not installed, or fails",
+    "missing-path": "there is no file or folder at a path, or it is of the wrong kind",
+    "name-taken": "a name, or a folder that should be new, exists already",
+    "no-match": "nothing is left: no candidate is accepted, no pair is selected",
+    "no-room": "a folder holds something else than what should be written there",
+    "nothing-to-resume": "there is no run to continue",
+    "other-environment": "this machine would make other bytes than the one that made a data set",
+    "other-settings": "a folder holds a run of other settings, or inputs are not the recorded ones",
+    "out-of-range": "a value is outside its range",
+    "plugin-broken": "a plug-in cannot be imported",
+    "refused": "a place refuses access: no such bucket, wrong credentials, or no permission",
+    "source-changed": "a source file is gone, or no longer what was indexed",
+    "too-small": "an image, or the number of images, is too small for what is asked",
+    "unavailable": "a place does not answer",
+    "unfinished": "a data set or MixHQ is not complete",
+    "unknown-name": "there is nothing of that name",
+    "unreadable-image": "an image cannot be decoded to 8-bit RGB",
+    "unsafe": "a file holds something that could run code or leave its folder",
+    "unsuitable-pairs": "pairs do not fit together, or cannot be fitted",
+    "usage": "any other call that is not possible",
+    "worker-lost": "workers died too often",
+    "wrong-format": "a file is of another kind or schema version",
+}
+"""Every code that an error of the library can have, and what it means; documented in docs/api.md."""
+
 
 class DimmagenError(Exception):
     """Something that the user can understand and correct.
