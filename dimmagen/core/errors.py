@@ -33,6 +33,7 @@ CODES = {
     "other-environment": "this machine would make other bytes than the one that made a data set",
     "other-settings": "a folder holds a run of other settings, or inputs are not the recorded ones",
     "out-of-range": "a value is outside its range",
+    "own-output": "a source is something that dimmagen itself has written",
     "plugin-broken": "a plug-in cannot be imported",
     "refused": "a place refuses access: no such bucket, wrong credentials, or no permission",
     "source-changed": "a source file is gone, or no longer what was indexed",

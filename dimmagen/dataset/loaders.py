@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import webdataset as wds
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from webdataset.filters import shuffle
 from webdataset.tariterators import group_by_keys, tar_file_expander
 from webdataset.utils import pytorch_worker_info
@@ -125,15 +125,17 @@ def pair_loader(
     """
     pairs = open_pairs(out)
     _refuse_small(pairs, crop)
-    rank, ranks, _, _ = pytorch_worker_info()
-    if epoch is None and len(pairs.manifest.shards) < ranks:
+    rank, world_size, _, _ = pytorch_worker_info()
+    if epoch is None and len(pairs.manifest.shards) < world_size:
         raise UsageError(
-            f"{fspath(out)} has {len(pairs.manifest.shards)} shards for {ranks} ranks",
+            f"{fspath(out)} has {len(pairs.manifest.shards)} shards for {world_size} ranks",
             "give epoch=N to resample them, or make the set with fewer samples per shard",
         )
-    stream = _PairStream(pairs.out, tuple(pairs.manifest.shards), epoch is not None, buffer, crop, transform)
+    shards = tuple(pairs.manifest.shards)
     if epoch is None:
-        workers = min(workers, len(stream.shards[rank::ranks]))
+        shards = shards[rank::world_size]
+        workers = min(workers, len(shards))
+    stream = _PairStream(pairs.out, shards, rank, epoch is not None, buffer, crop, transform)
     loader = wds.WebLoader(
         stream,
         batch_size=batch_size,
@@ -146,23 +148,37 @@ def pair_loader(
 
 @dataclass(frozen=True, eq=False)
 class _PairStream(IterableDataset):
-    """The pairs that one worker of one rank reads; see :func:`pair_loader`."""
+    """The pairs of one rank; see :func:`pair_loader`.
+
+    The rank is a value of the object: a reader process that is started by `spawn` or `forkserver` knows
+    nothing of the process group, and would read the pairs of every rank.
+
+    Attributes:
+        out: folder or fsspec URL of the data set.
+        shards: those of this rank; with `resampled` all shards.
+        rank: of this process among those that train together.
+        resampled: an endless stream, from shards drawn with replacement.
+        buffer: encoded pairs held for shuffling; 0 keeps the order.
+        crop, transform: as for :class:`PairDataset`.
+    """
 
     out: str
     shards: tuple[ShardEntry, ...]
+    rank: int
     resampled: bool
     buffer: int
     crop: int | None
     transform: Transform | None
 
     def __iter__(self) -> Iterator[Any]:
-        rank, ranks, worker, workers = pytorch_worker_info()
-        # One generator a reader: torch seeds workers apart, ranks may all have the same seed.
-        generator = random.Random(f"{int(torch.randint(2**62, ()))} {rank}")
+        reader = get_worker_info()
+        worker, workers = (reader.id, reader.num_workers) if reader else (0, 1)
+        # One generator per reader: torch seeds workers apart, ranks may all have the same seed.
+        generator = random.Random(f"{int(torch.randint(2**62, ()))} {self.rank}")
         if self.resampled:
             shards: Iterable[ShardEntry] = (generator.choice(self.shards) for _ in itertools.count())
         else:
-            mine = list(self.shards[rank::ranks][worker::workers])
+            mine = list(self.shards[worker::workers])
             shards = generator.sample(mine, len(mine)) if self.buffer else mine
         samples = (sample for shard in shards for sample in _read_shard(self.out, shard))
         if self.buffer:

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.system_files import is_system_name
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.images.codec import IMAGE_EXTENSIONS, ImageError, decode_rgb8
 
@@ -215,7 +216,8 @@ def _files_of_csv(path: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _images(folder: Path) -> dict[str, Path]:
-    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_EXTENSIONS}
+    images = (file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_EXTENSIONS)
+    return {file.stem: file for file in images if not is_system_name(file.name)}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

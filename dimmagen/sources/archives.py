@@ -5,6 +5,7 @@ is found again by its locator (a few numbers and the place's own path), so that 
 without opening the archive's directory again.
 """
 
+import logging
 import os
 import re
 import stat
@@ -13,15 +14,21 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.lock import STATE
+from dimmagen.core.system_files import is_system_name, is_system_path
+from dimmagen.sources.own_outputs import is_inside, is_own_shard, kind_of, kind_of_place, own_folders
 
+_AES = 99  # the member is encrypted; what it was compressed by is in an extra field
+_ZIP_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+_ZEROS_AT_ONCE = 2**20  # bytes
+_log = logging.getLogger(__name__)
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -45,29 +52,54 @@ class Entry:
 def list_entries(path: str) -> list[Entry]:
     """All files of a folder (with its sub-folders), a glob, a zip or an uncompressed tar, sorted by name.
 
-    Hidden files (a name that begins with a dot), macOS' `__MACOSX` copies and what lies in a data set or a
-    MixHQ below a local folder are no entries.
+    Left out are hidden and system files and folders at any depth (:mod:`dimmagen.core.system_files`), and,
+    with a warning, what dimmagen itself has written among the photos. A tar inside a tar is read as a folder.
 
     Args:
         path: local path or fsspec URL of a folder or an archive, or a local glob.
 
     Raises:
-        UsageError: there is nothing at the path, or it is no folder and no archive that can be read.
-        DimmagenError: the archive is broken or cut off.
+        UsageError: there is nothing at the path, it is not a folder and not an archive that can be read, or
+            it is what dimmagen has written.
+        DimmagenError: a folder cannot be listed, or the archive is damaged or cut off.
     """
+    if not storage.is_url(path):
+        _refuse_own(path, *kind_of_place(path))
     if storage.is_folder(path):
-        entries = _folder_entries(path)
+        entries = list(_folder_entries(path))
     elif storage.is_file(path):
-        entries = _archive_entries(path)
+        entries = list(_archive_entries(path))
+        if is_own_shard(entry.name for entry in entries):
+            _refuse_own(path, path, "a shard of a data set")
     elif not storage.is_url(path) and _GLOB.search(path):
-        entries = _glob_entries(path)
+        entries = list(_glob_entries(path))
     else:
-        raise UsageError(f"there is no folder and no file at {path}", "check the path")
-    return sorted((entry for entry in entries if not _is_hidden(entry.name)), key=lambda entry: entry.name)
+        raise UsageError(f"there is no folder and no file at {path}", "check the path", code="missing-path")
+    own = own_folders(entry.name for entry in entries)
+    _refuse_own(path, path, own.get("", ""))
+    for folder, kind in own.items():
+        _log.warning("%s/%s is left out: it is %s that dimmagen made, not photos", path, folder, kind)
+    kept = [
+        entry
+        for entry in entries
+        if not is_system_path(entry.name) and not any(is_inside(entry.name, folder) for folder in own)
+    ]
+    return sorted(kept, key=lambda entry: entry.name)
 
 
-def _is_hidden(name: str) -> bool:
-    return name.rsplit("/", 1)[-1].startswith(".") or "__MACOSX" in name.split("/")
+def _refuse_own(path: str, folder: str, kind: str) -> None:
+    if not kind:
+        return
+    whole = folder in (path, os.path.abspath(path))
+    todo = "give the photos that it was made from"
+    if kind == "a MixHQ":
+        todo = "give its own folder, alone, to make pairs from it"
+    raise UsageError(
+        f"{path} {'is' if whole else 'is part of'} {kind} that dimmagen made, not photos",
+        todo,
+        code="own-output",
+        path=path,
+    )
 
 
 def _archive_entries(path: str) -> Iterator[Entry]:
@@ -91,21 +123,33 @@ def _folder_entries(path: str) -> Iterator[Entry]:
         return
     root = os.path.abspath(path)
     visited = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=_cannot_list):
         real = os.path.realpath(folder)
         if real in visited:  # a link that leads back
             folders.clear()
             continue
         visited.add(real)
-        folders[:] = [name for name in folders if not _is_ours(os.path.join(folder, name))]
+        # In order of names, so that which of two links to a folder is followed does not depend on their age.
+        folders[:] = sorted(name for name in folders if not is_system_name(name) or name == STATE)
+        kind = kind_of({*folders, *files}) if folder != root else ""
+        if kind:
+            name = os.path.relpath(folder, root)
+            _log.warning("%s is left out of %s: it is %s that dimmagen made, not photos", name, path, kind)
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if name != STATE]
         for file in files:
             yield _file_entry(root, os.path.join(folder, file))
 
 
-def _is_ours(folder: str) -> bool:
-    """Whether a folder is what a command of ours makes, finished or not: its pictures are no photos."""
-    manifest, shards = (os.path.exists(os.path.join(folder, name)) for name in ("manifest.json", "shards"))
-    return (manifest and shards) or os.path.isdir(os.path.join(folder, STATE))
+def _cannot_list(error: OSError) -> None:
+    """A folder that is left out would make a smaller set, or let an evaluation scene in: nothing is
+    guessed."""
+    raise DimmagenError(
+        f"{error.filename} cannot be listed ({error.strerror})",
+        "make it readable, or give a source that does not hold it",
+        code="disk",
+    ) from error
 
 
 def _glob_entries(pattern: str) -> Iterator[Entry]:
@@ -135,19 +179,23 @@ def _zip_entries(path: str) -> Iterator[Entry]:
         with storage.open_binary(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
+        todo = "it may be cut off: fetch it again"
+        if "multiple disks" in str(error) or "span" in str(error):
+            todo = "it is one part of a split zip: join the parts first (zip -s 0 PART.zip --out WHOLE.zip)"
         raise DimmagenError(
-            f"{path} is not a whole zip file ({error})", "it may be cut off: fetch it again"
+            f"{path} is not a whole zip file ({error})", todo, code="archive", path=path
         ) from error
     for member in members:
-        if member.is_dir():
+        if member.is_dir() or member.filename.endswith("\\"):
             continue
         refusal = ""
         if stat.S_ISLNK(member.external_attr >> 16):
             refusal = "is a link in the archive"
-        elif member.flag_bits & 1:
+        elif member.flag_bits & 1 or member.compress_type == _AES:
             refusal = "is encrypted"
         elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            refusal = f"is compressed by zip method {member.compress_type}, only 0 and 8 are read"
+            method = _ZIP_METHODS.get(member.compress_type, "an unknown method")
+            refusal = f"is compressed by {method} (zip method {member.compress_type}), only 0 and 8 are read"
         locator = {
             "kind": "zip",
             "path": path,
@@ -157,28 +205,66 @@ def _zip_entries(path: str) -> Iterator[Entry]:
             "size": member.file_size,
             "crc": member.CRC,
         }
-        yield Entry(member.filename, member.file_size, locator, refusal)
+        # Some Windows programs separate folders with backslashes, against the format's rule.
+        yield Entry(member.filename.replace("\\", "/"), member.file_size, locator, refusal)
 
 
 def _tar_entries(path: str) -> Iterator[Entry]:
-    broken = DimmagenError(f"{path} is not a whole tar file", "it may be cut off: fetch it again")
     try:
-        with storage.open_binary(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with storage.open_binary(path) as file:
+            end = file.seek(0, os.SEEK_END)
+            yield from _tar_members(path, file, 0, end, "")
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise _broken_tar(path) from error
+
+
+def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -> Iterator[Entry]:
+    """The members of a tar in the bytes from `start` to `end` of a file.
+
+    Several tars one after the other, as `cat a.tar b.tar` makes them, are one list: the blocks of zeros that
+    end each of them are passed over. A tar that is itself a member is read as a folder of its name.
+    """
+    while start < end:
+        file.seek(start)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 if member.isdir():
                     continue
-                refusal = (
-                    "" if member.isreg() and not member.issparse() else "is a link or a device in the archive"
-                )
+                name, inside = f"{prefix}{member.name}", member.offset_data + member.size
+                if member.isreg() and member.name.lower().endswith(".tar") and inside <= end:
+                    at = file.tell()
+                    yield from _tar_members(path, file, member.offset_data, inside, f"{name}/")
+                    file.seek(at)
+                    continue
+                plain = member.isreg() and not member.issparse()
+                refusal = "" if plain else "is a link or a device in the archive"
                 locator = {"kind": "range", "path": path, "offset": member.offset_data, "size": member.size}
-                yield Entry(member.name, member.size, locator, refusal)
+                yield Entry(name, member.size, locator, refusal)
             # tarfile takes a broken header for the end: the end is a block of zeros and nothing else.
             file.seek(archive.offset)
-            ended = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise broken from error
-    if not ended:
-        raise broken
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise _broken_tar(path)
+            start = _next_tar(file, archive.offset, end)
+
+
+def _next_tar(file: BinaryIO, start: int, end: int) -> int:
+    """Where the next block that is not zeros begins; `end` where there is none."""
+    file.seek(start)
+    while start < end:
+        block = file.read(min(_ZEROS_AT_ONCE, end - start))
+        if not block:
+            return end
+        rest = block.lstrip(b"\0")
+        if rest:
+            return start + (len(block) - len(rest)) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+        start += len(block)
+    return end
+
+
+def _broken_tar(path: str) -> DimmagenError:
+    return DimmagenError(
+        f"{path} is not a whole tar file", "it may be cut off: fetch it again", code="archive", path=path
+    )
 
 
 def read_entry(locator: dict[str, Any]) -> bytes:

@@ -83,6 +83,20 @@ def test_ranks_share_an_exact_pass(pair_set, monkeypatch):
         dimmagen.pair_loader(pair_set, batch_size=4)
 
 
+def test_readers_that_do_not_know_the_process_group_read_their_own_rank_only(pair_set, monkeypatch):
+    """As `spawn` and `forkserver` start them: from a pickle, in a process without the rank's environment."""
+    keys = []
+    for rank in range(2):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", str(rank))
+        stream = pickle.dumps(dimmagen.pair_loader(pair_set, batch_size=2, crop=64).pipeline[0].dataset)
+        monkeypatch.delenv("WORLD_SIZE")
+        monkeypatch.delenv("RANK")
+        keys.append({pair["key"] for pair in pickle.loads(stream)})
+    assert not keys[0] & keys[1]
+    assert sorted(keys[0] | keys[1]) == sorted(open_pairs(pair_set).table["key"].to_pylist())
+
+
 def test_resampled_passes_have_as_many_batches_on_every_rank_and_differ(pair_set, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "9")
     passes = []

@@ -1,14 +1,22 @@
+import errno
 import io
 import os
+import shutil
 import tarfile
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import fsspec
 import pytest
 
+import dimmagen
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.export.layouts import LAYOUTS
+from dimmagen.export.writing import export_pairs
 from dimmagen.sources.archives import list_entries, read_entry
+from tests.dataset_helpers import make, write_photos
 
 FILES = {"b/2.jpg": b"two" * 1000, "a.jpg": b"one", "b/10.jpg": b"ten" * 50, "ü.png": b"umlaut"}
 
@@ -189,3 +197,135 @@ def test_an_archive_that_shrinks_after_it_was_listed_is_an_error_that_names_it(t
     path.unlink()
     with pytest.raises(DimmagenError, match="cannot be read"):
         read_entry(entries[0].locator)
+
+
+PHOTO = b"a photo"
+NOT_MEANT = (
+    ".thumbnails/1.jpg",
+    ".Trash-1000/files/d.jpg",
+    "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg",
+    "$RECYCLE.BIN/$R1.jpg",
+    "$Recycle.Bin/$R2.jpg",
+    "__MACOSX/trip/._b.jpg",
+    "trip/._b.jpg",
+    "trip/.git/deep/c.jpg",
+    "System Volume Information/x.jpg",
+)
+
+
+def test_what_systems_leave_among_photos_is_never_a_candidate_at_any_depth(tmp_path):
+    files = {"a.jpg": PHOTO, "trip/b.jpg": PHOTO, **dict.fromkeys(NOT_MEANT, b"not a photo")}
+    for name, data in files.items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(data)
+    for place in (
+        tmp_path / "folder",
+        make_zip(tmp_path / "a.zip", files=files),
+        make_tar(tmp_path / "a.tar", files),
+    ):
+        assert contents(place) == [("a.jpg", PHOTO), ("trip/b.jpg", PHOTO)]
+
+
+def test_a_source_in_a_hidden_folder_is_read_when_it_is_named(tmp_path):
+    make_folder(tmp_path / ".photos")
+    assert contents(tmp_path / ".photos") == sorted(FILES.items())
+
+
+def test_tars_one_after_the_other_in_one_file_are_read_to_the_end(tmp_path):
+    first, second = (
+        make_tar(tmp_path / "1.tar", {"a.jpg": b"one"}),
+        make_tar(tmp_path / "2.tar", {"b.jpg": b"two"}),
+    )
+    with open(tmp_path / "both.tar", "wb") as both:
+        for one in (first, second):
+            both.write(Path(one).read_bytes())
+    assert contents(tmp_path / "both.tar") == [("a.jpg", b"one"), ("b.jpg", b"two")]
+
+
+def test_a_tar_of_tars_is_read_as_folders_and_a_cut_one_inside_is_an_error(tmp_path):
+    inner = Path(make_tar(tmp_path / "n01440764.tar", {"1.JPEG": b"one", "2.JPEG": b"two"})).read_bytes()
+    outer = make_tar(tmp_path / "train.tar", {"n01440764.tar": inner, "x.JPEG": b"x"})
+    assert contents(outer) == [
+        ("n01440764.tar/1.JPEG", b"one"),
+        ("n01440764.tar/2.JPEG", b"two"),
+        ("x.JPEG", b"x"),
+    ]
+    cut = make_tar(tmp_path / "cut.tar", {"n01440764.tar": inner[:1024] + b"broken header" * 50})
+    with pytest.raises(DimmagenError, match="not a whole tar"):
+        list_entries(cut)
+
+
+def test_a_zip_with_backslashes_has_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        archive.writestr("our485\\low\\1.png", b"dark")
+    assert contents(tmp_path / "windows.zip") == [("our485/low/1.png", b"dark")]
+
+
+@pytest.mark.parametrize(("method", "name"), [(9, "Deflate64"), (12, "bzip2"), (99, "encrypted")])
+def test_a_member_that_cannot_be_read_says_why_by_name(tmp_path, method, name):
+    make_zip(tmp_path / "a.zip", zipfile.ZIP_STORED, {"a.jpg": b"one"})
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    for header, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = data.index(header) + offset
+        data[at : at + 2] = method.to_bytes(2, "little")
+    (tmp_path / "a.zip").write_bytes(data)
+    (entry,) = list_entries(str(tmp_path / "a.zip"))
+    assert name in entry.refusal
+
+
+def test_a_folder_that_cannot_be_listed_ends_the_run_with_its_path(tmp_path, monkeypatch):
+    make_folder(tmp_path / "folder")
+    scandir = os.scandir
+
+    def failing(path):
+        if os.fspath(path).endswith("b"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(DimmagenError, match=r"folder/b cannot be listed \(Input/output error\)"):
+        list_entries(str(tmp_path / "folder"))
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    """Photos, and among them a data set, an export and a MixHQ that were made from them."""
+    photos = write_photos(tmp_path / "photos", 3)
+    make(photos, tmp_path / "out")
+    export_pairs(open_pairs(tmp_path / "out"), LAYOUTS["retinexformer"], tmp_path / "exported")
+    dimmagen.build_mixhq([str(photos)], tmp_path / "mixhq")
+    for name in ("out", "exported", "mixhq"):
+        shutil.copytree(tmp_path / name, photos / "deep" / name)
+    return photos
+
+
+def test_own_outputs_among_the_photos_are_left_out_with_a_warning(outputs, tmp_path, caplog):
+    named = ["photo00.png", "photo01.jpg", "photo02.png", "tiny.png"]
+    assert [entry.name for entry in list_entries(str(outputs))] == named
+    for name, kind in (("out", "a data set"), ("exported", "an export"), ("mixhq", "a MixHQ")):
+        assert any(f"deep/{name} is left out" in text and kind in text for text in caplog.messages)
+    for archive in (shutil.make_archive(tmp_path / "all", one, outputs) for one in ("zip", "tar")):
+        assert [entry.name.removeprefix("./") for entry in list_entries(archive)] == named
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("out", "is a data set"),
+        ("out/shards", "is part of a data set"),
+        ("out/shards/train-00000.tar", "is part of a data set"),
+        ("exported", "is an export"),
+        ("exported/Train/target", "is part of an export"),
+        ("mixhq/shards", "is part of a MixHQ"),
+    ],
+)
+def test_an_own_output_as_a_source_is_refused_with_what_to_give_instead(outputs, tmp_path, place, kind):
+    with pytest.raises(UsageError, match=f"{kind} that dimmagen made, not photos: give ") as error:
+        list_entries(str(tmp_path / place))
+    assert error.value.code == "own-output"
+
+
+def test_a_shard_that_was_copied_away_is_refused_as_well(outputs, tmp_path):
+    shutil.copy(tmp_path / "out/shards/train-00000.tar", tmp_path / "alone.tar")
+    with pytest.raises(UsageError, match="is a shard of a data set"):
+        list_entries(str(tmp_path / "alone.tar"))

@@ -1,0 +1,74 @@
+"""Recognising what dimmagen itself has written: dark images and copies of light ones are no photos to start
+from."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from dimmagen.core.lock import STATE
+
+_MARKS = frozenset({"manifest.json", "shards", "catalog", "export.json", ".export-begun.json", STATE})
+# Folders of a data set or a MixHQ in which its files lie; an export's pictures may lie in any.
+_PARTS = frozenset({"shards", "metadata", "rejected", "catalog"})
+_SHARD_MEMBER = re.compile(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?(-v[0-9]+)?\.(dark|light)\.(png|jpg|webp)")
+
+
+def kind_of(names: Collection[str]) -> str:
+    """What a folder is, by the names directly in it: `a data set`, `a MixHQ`, `an export`, `an unfinished
+    run`.
+
+    Empty for a folder that is not dimmagen's.
+    """
+    if "export.json" in names or ".export-begun.json" in names:
+        return "an export"
+    if "manifest.json" in names and "shards" in names:
+        return "a MixHQ" if "catalog" in names else "a data set"
+    return "an unfinished run" if STATE in names else ""
+
+
+def own_folders(paths: Iterable[str]) -> dict[str, str]:
+    """The folders among relative POSIX paths of files that are dimmagen's, with what they are.
+
+    The root is the empty string. A folder inside another one of these is not listed again.
+    """
+    marks: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        parts = path.split("/")
+        for depth, part in enumerate(parts):
+            if part in _MARKS:
+                marks["/".join(parts[:depth])].add(part)
+    found: dict[str, str] = {}
+    for folder in sorted(marks):
+        kind = kind_of(marks[folder])
+        if kind and not any(is_inside(folder, outer) for outer in found):
+            found[folder] = kind
+    return found
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a relative POSIX path is a folder, or lies in it; everything lies in the root, the empty
+    string."""
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
+def is_own_shard(members: Iterable[str]) -> bool:
+    """Whether the members of an archive are those of a shard."""
+    return any(_SHARD_MEMBER.fullmatch(name) for name in members)
+
+
+def kind_of_place(path: str) -> tuple[str, str]:
+    """What a local folder or file is or lies in: (folder, what it is); both empty where it is not
+    dimmagen's."""
+    path = os.path.abspath(path)
+    inner = ""
+    while True:
+        if os.path.isdir(path):
+            there = {name for name in _MARKS if os.path.exists(os.path.join(path, name))}
+            kind = kind_of(there)
+            if kind and (not inner or kind == "an export" or inner in _PARTS):
+                return path, kind
+        parent = os.path.dirname(path)
+        if parent == path:
+            return "", ""
+        inner, path = os.path.basename(path), parent
