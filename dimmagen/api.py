@@ -22,6 +22,7 @@ from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
 from dimmagen.sources.mixhq import VerdictCounts
+from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 
@@ -31,6 +32,7 @@ def build_mixhq(
     out: str | Path = MIXHQ_DEFAULT,
     *,
     exclude: Sequence[str] = (),
+    min_lightness: float = MIN_LIGHTNESS,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
     workers: int | None = None,
     dry_run: bool = False,
@@ -43,6 +45,7 @@ def build_mixhq(
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be taken.
+        min_lightness: mean lightness that a photo must have, in [0, 1].
         samples_per_shard: maximum number of light images per shard.
         workers: threads; default one per processor.
         dry_run: judge the candidates and write nothing.
@@ -61,11 +64,11 @@ def build_mixhq(
     out, workers = str(out), workers or processor_count()
     candidates = list_candidate_files(parse_specs(list(sources)))
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
-    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
+    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness)
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
     if finished is not None:
         return finished
-    judged = Candidates(scan(candidates, scenes, workers))
+    judged = Candidates(scan(candidates, scenes, workers, min_lightness=min_lightness))
     counts = mixhq.tally(one.row for one in judged)
     if not dry_run:
         mixhq.write_mixhq(out, judged, inputs, workers)
@@ -78,6 +81,7 @@ def make_dataset(
     out: str | Path = "out",
     *,
     exclude: Sequence[str] = (),
+    min_lightness: float = MIN_LIGHTNESS,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -107,6 +111,7 @@ def make_dataset(
         sources: one MixHQ, or as for :func:`build_mixhq`; none: the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
+        min_lightness: as for :func:`build_mixhq`.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
@@ -148,7 +153,9 @@ def make_dataset(
     )
     if workers is None and address is None:
         workers = processor_count()
-    lights = open_light_images(list(sources), exclude=list(exclude), workers=processor_count())
+    lights = open_light_images(
+        list(sources), exclude=list(exclude), min_lightness=min_lightness, workers=processor_count()
+    )
     execution = Execution(executor, workers, address, device, threads)
     return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)
 

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.options import min_lightness_option
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
@@ -42,6 +43,7 @@ from dimmagen.sources.scene_hash import Scenes
     show_default=True,
     help="At most so many lights in a shard.",
 )
+@min_lightness_option
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads.")
 @click.option("--dry-run", is_flag=True, help="Print the verdicts on each source and write nothing.")
 def build_mixhq(
@@ -49,6 +51,7 @@ def build_mixhq(
     exclude: tuple[str, ...],
     out: str,
     samples_per_shard: int,
+    min_lightness: float,
     workers: int,
     dry_run: bool,
 ) -> None:
@@ -63,7 +66,7 @@ def build_mixhq(
     console = Console()
     candidates = list_candidate_files(parse_specs(sources))
     scenes = Scenes.from_paths(exclude) if exclude else None
-    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
+    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness)
     if not dry_run:
         finished = mixhq.finished_verdict_counts(out, inputs)
         if finished is not None:
@@ -71,7 +74,7 @@ def build_mixhq(
             click.echo(f"{out} is complete: it was made of files of the same names and sizes.")
             return
     with _progress_bar("judging", len(candidates)) as advance:
-        judged = Candidates(scan(candidates, scenes, workers, advance))
+        judged = Candidates(scan(candidates, scenes, workers, advance, min_lightness))
     tallies = mixhq.tally(one.row for one in judged)
     console.print(_verdict_table(tallies))
     if dry_run:

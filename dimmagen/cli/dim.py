@@ -7,7 +7,7 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import Number, Range, Rungs, recipe_option
+from dimmagen.cli.options import Number, Range, Rungs, min_lightness_option, recipe_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
@@ -30,6 +30,7 @@ from dimmagen.sources.light_images import LightImages, open_light_images
 @click.option(
     "--exclude", multiple=True, help="Folder of pictures whose scenes must not be used (lol sources)."
 )
+@min_lightness_option
 @click.option("--shards", "--out", "out", required=True, help="Folder or URL of the data set to make.")
 @click.option("--variants", default=1, show_default=True, help="Dark pictures per photo.")
 @click.option("--seed", default=0, show_default=True, help="Of all draws.")
@@ -83,6 +84,7 @@ def dim(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
+    min_lightness: float,
     out: str,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
@@ -126,7 +128,7 @@ def dim(
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
         raise UsageError("--threads are those beside a GPU", "give --workers, or --device cuda")
-    lights = _open_lights(console, sources, exclude, workers or processors)
+    lights = _open_lights(console, sources, exclude, min_lightness, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
@@ -149,13 +151,14 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
 
 
 def _open_lights(
-    console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], workers: int
+    console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], min_lightness: float, workers: int
 ) -> LightImages:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("looking at the photos", total=None)
         lights = open_light_images(
             sources,
             exclude=exclude,
+            min_lightness=min_lightness,
             workers=workers,
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),

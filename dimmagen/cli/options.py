@@ -10,6 +10,7 @@ from dimmagen.cli.command import Command
 from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.sources.rules import MIN_LIGHTNESS
 
 
 class Number(click.FloatRange):
@@ -83,6 +84,13 @@ source_option = click.option(
     multiple=True,
     help="What the data set was made of, as for `dimmagen dim`; may be repeated.  [default: the light "
     "pictures in the shards]",
+)
+min_lightness_option = click.option(
+    "--min-lightness",
+    type=Number(0, 1),
+    default=MIN_LIGHTNESS,
+    show_default=True,
+    help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
 )
 profile_option = click.option(
     "--profile", help="Folder of the profile.  [default: the profile of the manifest's name]"

@@ -27,8 +27,17 @@ from dimmagen.generate.run import Executor, check_settings
 
 # What `dim` and a plan both ask for; the options are those of `dim` itself.
 _SHARED = {
-    *("profile", "sources", "exclude", "variants", "seed", "gamma", "ladder", "group_by", "temperature"),
-    *("model", "without", "compat", "samples_per_shard", "image_format", "workers", "executor"),
+    *("profile", "sources", "exclude", "min_lightness", "variants", "seed", "gamma", "ladder", "group_by"),
+    *(
+        "temperature",
+        "model",
+        "without",
+        "compat",
+        "samples_per_shard",
+        "image_format",
+        "workers",
+        "executor",
+    ),
 }
 
 
@@ -63,6 +72,7 @@ def plan(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
+    min_lightness: float,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
     group_by: str | None,
@@ -100,7 +110,9 @@ def plan(
     )
     processors = processor_count()
     with _bar("looking at the photos") as (begin, advance):
-        refs, photos = sample_light_images(sources, exclude, processors, pair_settings.seed, begin, advance)
+        refs, photos = sample_light_images(
+            sources, exclude, processors, pair_settings.seed, begin, advance, min_lightness
+        )
     chosen = choose(refs, pair_settings.variants, calibration_pairs, pair_settings.seed)
     with _bar("making pairs to measure") as (begin, advance):
         begin(len(chosen))

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import profile_option
+from dimmagen.cli.options import min_lightness_option, profile_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -30,6 +30,7 @@ _MOST_TOLD = 10
     "--source", "sources", multiple=True, required=True, help="As for `dimmagen dim`; may be repeated."
 )
 @click.option("--exclude", multiple=True, help="As for `dimmagen dim`.")
+@min_lightness_option
 @profile_option
 @click.option("--out", required=True, help="Folder or URL of the data set to make.")
 @click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
@@ -38,6 +39,7 @@ def reproduce(
     manifest_path: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
+    min_lightness: float,
     profile: str | None,
     out: str,
     workers: int | None,
@@ -57,12 +59,13 @@ def reproduce(
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
     workers = workers or processor_count()
-    lights = open_light_images(sources, exclude=exclude, workers=workers)
+    lights = open_light_images(sources, exclude=exclude, min_lightness=min_lightness, workers=workers)
     planned = plan_dataset(lights, build_dimmer, settings).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made of ({', '.join(other)})",
-            "give the same photos, --source in the same order, and --exclude if they were chosen with it",
+            "give the same photos, --source in the same order, and --exclude and --min-lightness if they were "
+            "chosen with them",
         )
     with PairProgress(Console(stderr=True)) as progress:
         execution = Execution(executor, workers)

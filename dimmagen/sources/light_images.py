@@ -19,7 +19,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.parquet import iter_rows
 from dimmagen.images import codec
-from dimmagen.sources import SOURCES, parse_specs
+from dimmagen.sources import SOURCES, parse_specs, rules
 from dimmagen.sources.archives import read_entry
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
@@ -148,6 +148,7 @@ def open_light_images(
     sources: Sequence[str] = (),
     *,
     exclude: Sequence[str] = (),
+    min_lightness: float = rules.MIN_LIGHTNESS,
     workers: int = 2,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
@@ -158,6 +159,7 @@ def open_light_images(
         sources: nothing (the MixHQ in its default place), one path of a MixHQ, or any number of `NAME=PATH`,
             `sample`, and paths of folders, archives or globs, which are judged as `folder=PATH`.
         exclude: pictures whose scenes are left out; only where sources are scanned.
+        min_lightness: mean lightness that a light image must have, in [0, 1]; only where sources are scanned.
         workers: threads of the index pass.
         on_start: called with the number of files before the index pass; on_file: after each.
 
@@ -178,7 +180,9 @@ def open_light_images(
     candidates = list_candidate_files(specs)
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
-    lights = ScannedLightImages(" ".join(map(str, specs)), scan(candidates, scenes, workers, on_file))
+    lights = ScannedLightImages(
+        " ".join(map(str, specs)), scan(candidates, scenes, workers, on_file, min_lightness)
+    )
     if not len(lights):
         reasons = sorted({row["rule"] for row in lights.rejected()})
         raise DimmagenError(

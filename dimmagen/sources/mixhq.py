@@ -72,7 +72,10 @@ def tally(rows: Iterable[CatalogRow]) -> dict[str, VerdictCounts]:
 
 
 def describe_inputs(
-    candidates: Sequence[tuple[SourceSpec, Entry]], scenes: Scenes | None, samples_per_shard: int
+    candidates: Sequence[tuple[SourceSpec, Entry]],
+    scenes: Scenes | None,
+    samples_per_shard: int,
+    min_lightness: float = rules.MIN_LIGHTNESS,
 ) -> dict:
     """What decides a MixHQ, short enough for the manifest: two runs with equal inputs make equal files.
 
@@ -91,6 +94,7 @@ def describe_inputs(
     return {
         "rules_version": rules.RULES_VERSION,
         "samples_per_shard": samples_per_shard,
+        "min_lightness": min_lightness,
         "exclude": scenes.describe() if scenes else {"pictures": 0, "sha256": "", "bits": SAME_SCENE_BITS},
         "sources": {name: listing.hexdigest() for name, listing in listings.items()},
         **({"plugins": plugins} if plugins else {}),
@@ -356,6 +360,8 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
     if exclude["pictures"]:
         options += " --exclude PATH"
         lines += ["", f"Scenes of {exclude['pictures']} excluded pictures were left out."]
+    if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
+        options += f" --min-lightness {inputs['min_lightness']:g}"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"
     lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
     return "\n".join(lines)

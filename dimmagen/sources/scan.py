@@ -9,7 +9,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
-from dimmagen.sources import SourceSpec
+from dimmagen.sources import SourceSpec, rules
 from dimmagen.sources.archives import Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
@@ -54,6 +54,7 @@ def scan(
     scenes: Scenes | None = None,
     workers: int = 2,
     on_file: Callable[[], None] = lambda: None,
+    min_lightness: float = rules.MIN_LIGHTNESS,
 ) -> Iterator[Candidate]:
     """Read and judge the candidates; rows come in the candidates' order whatever the number of threads.
 
@@ -61,10 +62,11 @@ def scan(
         candidates: from :func:`list_candidate_files`.
         scenes: pictures whose scenes must not be taken.
         workers: threads; decoding and hashing run outside Python's lock.
-        on_file: called once a file.
+        on_file: called once per file.
+        min_lightness: mean lightness that a light image must have, in [0, 1].
     """
     first_with_key: dict[str, str] = {}
-    for seen in ordered_map(partial(_look_at, scenes), candidates, workers):
+    for seen in ordered_map(partial(_look_at, scenes, min_lightness), candidates, workers):
         yield from _without_duplicates(seen, first_with_key)
         on_file()
 
@@ -97,7 +99,9 @@ def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
     )
 
 
-def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list[Candidate]:
+def _look_at(
+    scenes: Scenes | None, min_lightness: float, candidate: tuple[SourceSpec, Entry]
+) -> list[Candidate]:
     """All candidates in one file. What is wrong with a file becomes the reason of its rows."""
     spec, entry = candidate
     source = spec.source
@@ -124,6 +128,10 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
     seen = []
     for examined in source.examine(data):
         distance = None
+        if examined.pixels is not None:
+            verdict = rules.lightness(codec.lightness(examined.pixels), min_lightness)
+            if not verdict.accepted:
+                examined = replace(examined, verdict=verdict, pixels=None, transform="", extension="")
         if examined.pixels is not None and scenes is not None:
             distance = scenes.distance(examined.pixels)
             if distance <= SAME_SCENE_BITS:

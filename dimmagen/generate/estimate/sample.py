@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
-from dimmagen.sources import parse_specs
+from dimmagen.sources import parse_specs, rules
 from dimmagen.sources.light_images import LightImageRef, is_mixhq, open_light_images, scanned_ref
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
@@ -48,6 +48,7 @@ def sample_light_images(
     seed: int = 0,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
+    min_lightness: float = rules.MIN_LIGHTNESS,
 ) -> tuple[Iterable[LightImageRef], LightImageTotals]:
     """Look at the images of some sources; arguments and errors as :func:`open_light_images`.
 
@@ -60,7 +61,12 @@ def sample_light_images(
     candidates = list_candidate_files(parse_specs(sources)) if scanned else []
     if len(candidates) <= MAX_SAMPLED:
         lights = open_light_images(
-            sources, exclude=exclude, workers=workers, on_start=on_start, on_file=on_file
+            sources,
+            exclude=exclude,
+            min_lightness=min_lightness,
+            workers=workers,
+            on_start=on_start,
+            on_file=on_file,
         )
         return lights, _add_up(lights, time.perf_counter() - began)
     sample = heapq.nsmallest(
@@ -70,7 +76,9 @@ def sample_light_images(
     )
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(sample))
-    refs = [scanned_ref(one) for one in scan(sample, scenes, workers, on_file) if one.row.accepted]
+    refs = [
+        scanned_ref(one) for one in scan(sample, scenes, workers, on_file, min_lightness) if one.row.accepted
+    ]
     if not refs:
         raise DimmagenError(
             f"none of {len(sample)} files drawn from the {len(candidates)} is accepted",
