@@ -17,7 +17,9 @@ def version_lines() -> Iterator[str]:
     from dimmagen.core.environment import environment
 
     here = environment()
-    libraries = {name: found for name, found in here["versions"].items() if name not in ("dimmagen", "python")}
+    libraries = {
+        name: found for name, found in here["versions"].items() if name not in ("dimmagen", "python")
+    }
     yield f"dimmagen, version {__version__}"
     yield f"Python {platform.python_version()} on {platform.platform()}"
     yield " ".join([here["machine"], *here["processor_features"]])
