@@ -20,7 +20,6 @@ paper's settings, for 3 and for 8 pairs, instead.
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import time
@@ -35,6 +34,7 @@ import torch
 from dimmagen.cli import cli
 from dimmagen.core import storage
 from dimmagen.core.environment import environment
+from dimmagen.core.processors import processor_count
 from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
@@ -42,7 +42,8 @@ from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training import TrainConfig, run_training
-from dimmagen.evaluation.protocol import Scored, as_json, choose_metrics, score
+from dimmagen.evaluation.protocol import Scored, as_json, load_metrics, score
+from dimmagen.metrics.base import MetricFiles
 from dimmagen.metrics.image import gray, psnr
 
 matplotlib.use("Agg")
@@ -176,8 +177,8 @@ def compact_config(arguments: argparse.Namespace) -> TrainConfig:
 def paper_config(arguments: argparse.Namespace) -> TrainConfig:
     training = TrainSettings(bf16=torch.cuda.is_available())
     return TrainConfig(
-        model="paper",
-        loaders=min(4, os.cpu_count() or 1),
+        architecture="paper",
+        loaders=min(4, processor_count()),
         validation_photos=16,
         lpips_weights=arguments.lpips_weights,
         training=training,
@@ -212,7 +213,7 @@ def calibrated_iterations(work: Work, minutes: float) -> int:
     if not path.exists():
         folder = work.out / "calibration"
         training = replace(work.base.training, iterations=CALIBRATION_ITERATIONS)
-        config = replace(work.base, shards=str(work.out / "shards" / "camera"), training=training)
+        config = replace(work.base, data=str(work.out / "shards" / "camera"), training=training)
         watch = Stopwatch()
         run_training(config, folder, "never", watch)
         seconds = watch.seconds_per_iteration
@@ -233,7 +234,7 @@ def one_run(work: Work, kind: Kind, seed: int) -> None:
     run_training(config, folder, "if-possible", watch)
     enhancer = Enhancer(load_network(folder, device())[0])
     pairs = load_pairs(work.test)
-    scored = list(score(enhancer, pairs, choose_metrics(METRICS, {}, None)))
+    scored = list(score(enhancer, pairs, load_metrics(METRICS, MetricFiles())[0]))
     ladder = {
         level: [mean_lightness(enhancer.enhance(pair.dark, level)) for pair in pairs[:LADDER_IMAGES]]
         for level in LADDER
@@ -267,14 +268,14 @@ def colour_apart(scored: Sequence[Scored]) -> dict[str, float]:
 def config_of(work: Work, kind: Kind, seed: int) -> TrainConfig:
     base = replace(work.base, seed=seed)
     if kind.profile is not None:
-        return replace(base, shards=str(work.out / "shards" / kind.label))
+        return replace(base, data=str(work.out / "shards" / kind.label))
     base = replace(base, pairs=str(work.pairs), names=work.names, flip=True, loaders=0)
     if kind.tuned_from is None:
         return base
-    rate = ARCHITECTURES[base.model].finetuning_rate
+    rate = ARCHITECTURES[base.architecture].finetuning_rate
     iterations = max(1, round(work.tuning_share * base.training.iterations))
     tuning = replace(base.training, iterations=iterations, learning_rate=rate)
-    return replace(base, start_from=str(network_folder(work, kind.tuned_from, seed)), training=tuning)
+    return replace(base, network=str(network_folder(work, kind.tuned_from, seed)), training=tuning)
 
 
 def network_folder(work: Work, label: str, seed: int) -> Path:

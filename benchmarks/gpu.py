@@ -8,7 +8,6 @@ written, and so many operations as torch is seen to carry out. Where torch sees 
 but with --quick, which shows that everything runs.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.job import Work
 from benchmarks.processes import run_seconds
+from dimmagen.core.processors import processor_count
 from dimmagen.dimmers.camera.model import CameraModel
-from dimmagen.dimmers.camera.torch_kernel import dim_images
 from dimmagen.dimmers.dimmer import ImageDimmer
 
 SIDE = 512
@@ -76,7 +75,7 @@ def measure(options: Options) -> Iterator[Figure]:
         with tempfile.TemporaryDirectory() as folder:
             work = Work(Path(folder), options)
             variants = 1 if options.quick else _JOB_VARIANTS
-            gpus, processors = torch.cuda.device_count(), len(os.sched_getaffinity(0))
+            gpus, processors = torch.cuda.device_count(), processor_count()
             yield Figure("dim on GPUs", "pairs/s", [_job(work, gpus, variants, "--device", "cuda")], gpus)
             yield Figure("dim on processors", "pairs/s", [_job(work, processors, variants)], processors)
 
@@ -96,7 +95,7 @@ def _batch(model: CameraModel, device: torch.device, count: int) -> Callable[[],
     lights = torch.from_numpy(generator.integers(0, 256, (count, 3, SIDE, SIDE), dtype=np.uint8)).to(device)
     dimmer = ImageDimmer(model, "", "")
     draws = [dimmer.draw(str(number)) for number in range(count)]
-    return lambda: dim_images(model, lights, draws)
+    return lambda: model.expose_tensors(lights, draws)
 
 
 def _kernel(model: CameraModel, device: torch.device, count: int) -> float:

@@ -5,7 +5,6 @@
 The photos are packed as MixHQ first. Each run makes so many variants that it lasts `SECONDS`.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import sources
 from benchmarks.processes import run_seconds, seconds_to_first
 from benchmarks.stages import mean_pair_seconds
+from dimmagen.core.processors import processor_count
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.worker import use_one_thread
 from dimmagen.sources.light_images import LightImageRef, open_light_images
@@ -66,7 +66,7 @@ def measure(options: Options) -> Iterator[Figure]:
         for (executor, workers), values in zip(RUNS, rates, strict=True):
             name = f"{executor}, {workers} worker{'s' * (workers > 1)}"
             yield Figure(name, "pairs/s", values)
-            cores = min(workers, len(os.sched_getaffinity(0)))
+            cores = min(workers, processor_count())
             share = [rate * one / cores for rate, one in zip(values, alones, strict=True)]
             yield Figure(f"{name}, of {cores} / (decode + dim + encode)", "ratio", share)
 

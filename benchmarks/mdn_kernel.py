@@ -26,7 +26,7 @@ from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.mdn.definition import dim_plainly
 from dimmagen.dimmers.mdn.model import MdnModel
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
-from dimmagen.dimmers.mdn.reference import ReferenceModel, load
+from dimmagen.dimmers.mdn.reference import ReferenceModel
 from dimmagen.dimmers.profile import open_profile
 
 MULTIPLY_ADDS = 3360
@@ -98,7 +98,7 @@ def measure(rounds: int = 11) -> dict:
     profile = open_profile("lol3")
     model = profile.model("mdn")
     assert isinstance(model, MdnModel)
-    reference = load(profile.folder, profile.models["mdn"]["settings"])
+    reference = profile.model("mdn", "reference")
     light = np.ascontiguousarray(data.astronaut())
     plain = dim_plainly(model, light, DRAW).astype(int)
     variants: dict[str, Callable[[], np.ndarray]] = {

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.figures import ONE_THREAD, ROOT
-from dimmagen.generate.estimate.calibration import peak_memory
+from dimmagen.core.memory import peak_memory
 
 _POLL_SECONDS = 0.02
 

@@ -1,30 +1,55 @@
-"""dimmagen: low-light training pairs for *your* camera."""
+"""dimmagen: low-light training pairs for *your* camera.
+
+The public API; see docs/api.md. Everything else may change between minor versions.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dimmagen.api import build_mixhq, fit_profile, make_dataset, make_subset, verify
+    from dimmagen.core.errors import DimmagenError, UsageError
     from dimmagen.dataset.compare import assert_same_dataset
     from dimmagen.dataset.loaders import PairDataset, pair_loader
+    from dimmagen.dimmers.contract import check_dimmer
     from dimmagen.dimmers.torch_dimmer import Dimmer
+    from dimmagen.sources.contract import check_source
 
 __version__ = "0.1.0"
-__all__ = ["Dimmer", "PairDataset", "assert_same_dataset", "pair_loader"]
+__all__ = [
+    "DimmagenError",
+    "Dimmer",
+    "PairDataset",
+    "UsageError",
+    "assert_same_dataset",
+    "build_mixhq",
+    "check_dimmer",
+    "check_source",
+    "fit_profile",
+    "make_dataset",
+    "make_subset",
+    "pair_loader",
+    "verify",
+]
 
 # Imported when first used: `import dimmagen` stays light, without torch.
-_HOMES = {
-    "Dimmer": "dimmagen.dimmers.torch_dimmer",
-    "PairDataset": "dimmagen.dataset.loaders",
-    "assert_same_dataset": "dimmagen.dataset.compare",
-    "pair_loader": "dimmagen.dataset.loaders",
+_MODULES = {
+    "dimmagen.api": ("build_mixhq", "fit_profile", "make_dataset", "make_subset", "verify"),
+    "dimmagen.core.errors": ("DimmagenError", "UsageError"),
+    "dimmagen.dataset.compare": ("assert_same_dataset",),
+    "dimmagen.dataset.loaders": ("PairDataset", "pair_loader"),
+    "dimmagen.dimmers.contract": ("check_dimmer",),
+    "dimmagen.dimmers.torch_dimmer": ("Dimmer",),
+    "dimmagen.sources.contract": ("check_source",),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'dimmagen' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_MODULE_OF])

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.dimmers.fit import fit_profile
+from dimmagen.dimmers.fit import fit_models
 from dimmagen.dimmers.profile import BUNDLED, save_profile
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
 
@@ -40,7 +40,7 @@ def build(name: str, lol: Path, seed: int = 0) -> None:
     pairs = load_pairs(lol / folder, names)
     findings = check_pairs(pairs)
     refuse_unsuitable_pairs(findings)
-    result = fit_profile(pairs, seed)
+    result = fit_models(pairs, seed)
     provenance = {
         **result.provenance,
         "notes": [str(finding) for finding in findings],

@@ -35,7 +35,7 @@ MORE = (
         "dimmagen profile list",
         "dimmagen inspect out/ --html report.html",
         "python -c 'import dimmagen; print(len(dimmagen.PairDataset(\"out\")))'",
-        "dimmagen train --shards out/ --out run/ --perceptual none --iterations 1 --validation-photos 1",
+        "dimmagen train --data out/ --out run/ --perceptual none --iterations 1 --validation-photos 1",
     ),
     ("dimmagen profile evaluate lol3 --pairs my-phone/ --html report.html",),
     ("dimmagen dim --profile lol3 --variants 4 --workers 2 --samples-per-shard 40 --shards out/",),

@@ -11,7 +11,7 @@ from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import ResumeMode
-from dimmagen.generate.run import Execution, GenerateProgress, make_dataset
+from dimmagen.generate.run import Execution, GenerateProgress, generate_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images
 
@@ -47,7 +47,7 @@ def make(
 ) -> Manifest:
     """Make a data set of the photos with the `linear` profile, by default serially, 3 pairs a shard."""
     settings.setdefault("samples_per_shard", 3)
-    return make_dataset(
+    return generate_dataset(
         open_light_images([str(photos)]),
         build_dimmer,
         str(out),

@@ -25,6 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from dimmagen.core.processors import processor_count
+
 SEED = 20231009
 SECONDS = 20  # that one file may take
 MEMORY = 2**30  # that the process may hold, with all its libraries
@@ -49,9 +51,9 @@ def victims() -> list[Victim]:
     from PIL import Image
     from skimage import data
 
-    from dimmagen.sources.sample import sample_folder
+    from dimmagen.sources import SOURCES
 
-    shipped = Path(sample_folder())
+    shipped = Path(SOURCES["sample"].default_path)
     found = [
         Victim("rocket.jpg", (shipped / "rocket.jpg").read_bytes(), "folder"),
         Victim("chelsea.png", (shipped / "chelsea.png").read_bytes(), "folder"),
@@ -242,7 +244,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=processor_count())
     parser.add_argument("--batch", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.batch:

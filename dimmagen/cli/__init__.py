@@ -1,10 +1,11 @@
 """The command line: one module a group of commands; they parse, call and print, and hold no logic."""
 
+import io
 import sys
 
 import click
 
-from dimmagen.cli.lazy import LazyGroup
+from dimmagen.cli.command import LazyGroup, message
 from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
@@ -20,7 +21,7 @@ _COMMANDS = {
     "peek": ("dimmagen.cli.peek:peek", "Show one pair and its record in the terminal."),
     "stats": ("dimmagen.cli.stats:stats", "Count what is in a data set."),
     "subset": ("dimmagen.cli.subset:subset", "Write some pairs of a data set as a data set."),
-    "merge": ("dimmagen.cli.subset:merge", "Write several data sets as one."),
+    "merge": ("dimmagen.cli.merge:merge", "Write several data sets as one."),
     "leaks": ("dimmagen.cli.leaks:leaks", "Find pictures of an evaluation folder in a data set."),
     "manifest": ("dimmagen.cli.manifest:manifest", "Compare manifests."),
     "export": ("dimmagen.cli.export:export", "Write a data set as the folders that other trainers read."),
@@ -44,10 +45,18 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
+    _replace_what_cannot_be_shown()
     code = _run(arguments)
     if cluster := sys.modules.get("dimmagen.core.executors.ray_cluster"):  # few commands need it
         cluster.end_process(code)
     sys.exit(code)
+
+
+def _replace_what_cannot_be_shown() -> None:
+    """A bar of blocks or an arrow in an encoding that has none, as a Windows file has, becomes a `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -57,7 +66,7 @@ def _run(arguments: list[str] | None) -> int:
         error.show()
         return error.exit_code
     except DimmagenError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {message(error)}", err=True)
         return error.exit_code
     except OSError as error:  # of a disk or a network; what we know better is said above
         place = f"{error.filename}: " if error.filename else ""

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from dimmagen.cli.command import command
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
@@ -15,7 +16,7 @@ from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 
 
-@click.command("build-mixhq")
+@command("build-mixhq")
 @click.option(
     "--source",
     "sources",

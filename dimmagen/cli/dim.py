@@ -1,29 +1,24 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
-import os
-from functools import partial
-from typing import Any
-
 import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.pluralize import pluralize
-from dimmagen.cli.ranges import Number, Range, Rungs
-from dimmagen.cli.recipe_option import recipe_option
+from dimmagen.cli.command import command
+from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.options import Number, Range, Rungs, recipe_option
+from dimmagen.cli.progress import PairProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.dimmers.profile import portable_name
-from dimmagen.generate.pair import BuildDimmer, PairSettings
+from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
-from dimmagen.generate.run import Execution, Executor, Plan, make_dataset, plan_dataset
+from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.light_images import LightImages, open_light_images
 
 
-@click.command()
+@command()
 @click.option("--profile", required=True, help="Name (see `dimmagen profile list`) or folder of a profile.")
 @click.option(
     "--source",
@@ -35,7 +30,7 @@ from dimmagen.sources.light_images import LightImages, open_light_images
 @click.option(
     "--exclude", multiple=True, help="Folder of pictures whose scenes must not be used (lol sources)."
 )
-@click.option("--shards", "out", required=True, help="Folder or URL of the data set to make.")
+@click.option("--shards", "--out", "out", required=True, help="Folder or URL of the data set to make.")
 @click.option("--variants", default=1, show_default=True, help="Dark pictures per photo.")
 @click.option("--seed", default=0, show_default=True, help="Of all draws.")
 @click.option(
@@ -125,7 +120,7 @@ def dim(
         compat=compat,
     )
     pair_settings = PairSettings(**settings)
-    processors = len(os.sched_getaffinity(0))
+    processors = processor_count()
     execution = Execution(executor, workers or (None if address else processors), address)
     if device == "cuda":
         execution = _on_gpus(executor, workers, threads, address)
@@ -136,32 +131,8 @@ def dim(
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
     with PairProgress(console) as progress:
-        manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
+        manifest = generate_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
-
-
-def dimmer_builder(
-    profile: str, gamma: tuple[float, float] | None, ladder: tuple[float, ...], **options: Any
-) -> BuildDimmer:
-    """What builds the dimmer that the options of `dim` ask for.
-
-    It is built once here: a wrong profile or model is told before the photos are looked at.
-
-    Args:
-        profile: name or folder.
-        gamma, ladder: at most one of the two.
-        options: as for :meth:`Dimmer.from_profile`.
-
-    Raises:
-        UsageError: both gamma and ladder, or as :meth:`Dimmer.from_profile`.
-    """
-    if gamma and ladder:
-        raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
-    build = partial(
-        ImageDimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options
-    )
-    build()
-    return build
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
@@ -173,7 +144,7 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
         raise UsageError("torch sees no GPU here", "leave --device away, or install a torch built for CUDA")
     workers = workers or (None if address else here)
     sharing = 1 if executor == "serial" else max(1, here)
-    threads = threads or max(1, len(os.sched_getaffinity(0)) // sharing)
+    threads = threads or max(1, processor_count() // sharing)
     return Execution(executor, workers, address, "cuda", threads)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from dimmagen.cli.local import LocalPath
-from dimmagen.cli.ranges import Number
+from dimmagen.cli.command import command
+from dimmagen.cli.options import LocalPath, Number
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import load_network
@@ -19,9 +19,9 @@ from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
 
 
-@click.command()
+@command(former_names={"--from": "--network"})
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
-@click.option("--from", "run", required=True, help="A run's folder, or a network file.")
+@click.option("--network", "network_path", required=True, help="A run's folder, or a network file.")
 @click.option(
     "--lightness",
     "wanted",
@@ -47,7 +47,7 @@ from dimmagen.images.sheets import image_grid
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def enhance(
     photos: tuple[Path, ...],
-    run: str,
+    network_path: str,
     wanted: tuple[float, ...],
     match: Path | None,
     out: Path,
@@ -58,7 +58,7 @@ def enhance(
 
     Earlier results in --out are replaced; a photo that is given never is.
 
-    Example: dimmagen enhance night.jpg --from run/ --lightness 0.2 --lightness 0.4 --lightness 0.6
+    Example: dimmagen enhance night.jpg --network run/ --lightness 0.2 --lightness 0.4 --lightness 0.6
     """
     if match is not None and wanted:
         raise UsageError("--match and --lightness ask for two things", "leave one of them away")
@@ -67,7 +67,7 @@ def enhance(
     wanted = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
     digits = "" if len({f"{level:.2f}" for level in wanted}) < len(wanted) else ".2f"
     targets = _targets(photos, out)
-    network, _ = load_network(run, pick_device(device))
+    network, _ = load_network(network_path, pick_device(device))
     enhancer = Enhancer(network, memory)
     for photo, target in targets.items():
         dark = _read(photo)

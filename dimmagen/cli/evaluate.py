@@ -9,54 +9,38 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dimmagen.cli.local import LocalPath
-from dimmagen.cli.names import split_names
-from dimmagen.cli.ranges import Number
-from dimmagen.cli.recipe_option import recipe_option
+from dimmagen.cli.command import command, in_options
+from dimmagen.cli.options import LocalPath, Number, recipe_option, split_names
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import MEMORY_GB, Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS
 from dimmagen.enhance.training import pick_device
 from dimmagen.evaluation.protocol import (
-    ALL_METRICS,
     PROTOCOL,
     SETTINGS,
-    Metric,
     Scored,
     as_json,
-    choose_metrics,
+    load_metrics,
     mean_scores,
     score,
-    unfit_metrics,
+    unsuitable_metrics,
 )
 from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
-from dimmagen.metrics.lpips import LPIPS, Backbone, load_lpips
-from dimmagen.metrics.niqe import PristineModel
+from dimmagen.metrics.base import METRICS, MetricFiles
 
-_BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
 _FILE = LocalPath(path_type=Path, dir_okay=False)
 _WIDTH_OF_FILES = 200  # columns, where the output is no terminal
-_TITLES = {
-    "psnr": "PSNR",
-    "ssim_rgb": "SSIM RGB",
-    "ssim_gray": "SSIM gray",
-    "delta_e76": "ΔE 76",
-    "delta_e2000": "ΔE 2000",
-    "lpips_alex": "LPIPS alex",
-    "lpips_vgg": "LPIPS vgg",
-    "niqe": "NIQE",
-}
 
 
-@click.command()
-@click.option("--from", "run", required=True, help="A run's folder, or a network file.")
+@command(former_names={"--from": "--network"})
+@click.option("--network", "network_path", required=True, help="A run's folder, or a network file.")
 @click.option("--pairs", required=True, help="Real pairs: a folder with low/ and high/, or a CSV.")
 @click.option("--names", help="Only these pairs, by file name without extension: 2,5,6.")
-@click.option("--metrics", help=f"Of {', '.join(ALL_METRICS)}.  [default: all whose weights are given]")
+@click.option("--metrics", help=f"Of {', '.join(METRICS)}.  [default: all whose weights are given]")
 @click.option("--lpips-weights", help="File or folder of LPIPS weights.  [default: the lpips package's]")
 @click.option("--niqe-model", help="niqe_pris_params.npz.")
 @click.option(
@@ -78,28 +62,40 @@ _TITLES = {
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @recipe_option
 def evaluate(
-    run, pairs, names, metrics, lpips_weights, niqe_model, lightness, json_path, sheet_path, memory, device
+    network_path,
+    pairs,
+    names,
+    metrics,
+    lpips_weights,
+    niqe_model,
+    lightness,
+    json_path,
+    sheet_path,
+    memory,
+    device,
 ) -> None:
     """Score a trained network on real pairs, with and without GT-mean, at two lightnesses.
 
-    Example: dimmagen evaluate --from run/ --pairs LOL/eval15 --metrics psnr,ssim_rgb --sheet sheet.png
+    Example: dimmagen evaluate --network run/ --pairs LOL/eval15 --metrics psnr,ssim_rgb --sheet sheet.png
     """
     console = Console(stderr=True)
     for option, path in (("--json", json_path), ("--sheet", sheet_path)):
         if path is not None and path.resolve().is_relative_to(Path(pairs).resolve()):
             raise UsageError(f"{option} {path} lies among the pairs", "write it elsewhere")
-    network, _ = load_network(run, pick_device(device))
+    network, _ = load_network(network_path, pick_device(device))
     loaded = load_pairs(pairs, split_names(names))
     refuse_unsuitable_pairs(check_pairs(loaded))
-    chosen = _choose(console, metrics, lpips_weights, niqe_model)
-    if unfit := unfit_metrics(chosen, loaded):
-        if metrics is not None:
-            raise UsageError(
-                "; ".join(unfit.values()), "leave the pair out with --names, or the metric with --metrics"
-            )
-        for name, reason in unfit.items():
-            console.print(f"{name} is left out: {reason}", highlight=False, soft_wrap=True)
-            del chosen[name]
+    names_of_metrics = split_names(metrics)
+    chosen, failures = load_metrics(names_of_metrics, MetricFiles(lpips_weights, niqe_model))
+    unsuitable = unsuitable_metrics(chosen, loaded)
+    if unsuitable and names_of_metrics is not None:
+        raise UsageError(
+            "; ".join(unsuitable.values()), "leave the pair out with --names, or the metric with --metrics"
+        )
+    reasons = {name: in_options(str(error), evaluate) for name, error in failures.items()} | unsuitable
+    for name, reason in reasons.items():
+        console.print(f"{name} is left out: {reason}", highlight=False, soft_wrap=True)
+        chosen.pop(name, None)
     steps = score(Enhancer(network, memory), loaded, chosen, lightness)
     scored = list(
         track(steps, "scoring", len(loaded), console=console, transient=True, disable=not console.is_terminal)
@@ -111,41 +107,6 @@ def evaluate(
         storage.atomic_write(sheet_path, codec.encode_png(_sheet(scored)))
 
 
-def _choose(
-    console: Console, names: str | None, lpips_weights: str | None, niqe_model: str | None
-) -> dict[str, Metric]:
-    """The metrics asked for; without --metrics those that can be had, saying which are left out."""
-    wanted = ALL_METRICS if names is None else split_names(names) or ()
-    unknown = [name for name in wanted if name not in ALL_METRICS]
-    if unknown:
-        raise UsageError(f"there is no metric {', '.join(unknown)}", f"known are {', '.join(ALL_METRICS)}")
-    networks: dict[str, LPIPS] = {}
-    failures: dict[str, DimmagenError] = {}
-    pristine = None
-    for backbone in _BACKBONES:
-        if f"lpips_{backbone}" in wanted:
-            try:
-                networks[backbone] = load_lpips(backbone, lpips_weights)
-            except DimmagenError as error:
-                failures[backbone] = error
-    # A file holds one backbone of the two: where no metric is named, the one that it holds is meant.
-    if failures and (names is not None or (lpips_weights is not None and not networks)):
-        raise next(iter(failures.values()))
-    for name, failure in failures.items():
-        console.print(
-            f"LPIPS with {name} is left out: {failure.what}; give --lpips-weights",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if niqe_model is not None:
-        pristine = PristineModel.load(niqe_model)
-    elif names is not None and "niqe" in wanted:
-        raise UsageError("NIQE needs its pristine model", "give --niqe-model niqe_pris_params.npz")
-    elif "niqe" in wanted:
-        console.print("NIQE is left out: give --niqe-model", highlight=False)
-    return choose_metrics(wanted, networks, pristine)
-
-
 def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
     means = mean_scores(scored)
     title = f"{len(scored)} picture{'s' * (len(scored) > 1)}, protocol {PROTOCOL}"
@@ -153,7 +114,7 @@ def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
     table.add_column("lightness")
     table.add_column("GT-mean")
     for metric in next(iter(means.values())):
-        table.add_column(_TITLES[metric], justify="right")
+        table.add_column(METRICS[metric].title, justify="right")
     for setting in SETTINGS:
         wanted = "truth's" if setting.lightness == "truth" else f"{fixed_lightness:g}"
         values = means[setting.name].items()
@@ -165,7 +126,7 @@ def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
 def _cell(metric: str, value: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.4f}" if metric.startswith(("ssim", "lpips")) else f"{value:.2f}"
+    return f"{value:.{METRICS[metric].digits}f}"
 
 
 def _sheet(scored: list[Scored]):

@@ -1,4 +1,4 @@
-"""Sizes and times as people read them, with three digits and their interval."""
+"""Numbers as people read them: sizes and times with three digits and their interval, counts with nouns."""
 
 from dimmagen.generate.estimate.estimate import Interval
 
@@ -32,3 +32,8 @@ def _told(amount: float | Interval, units: _Units) -> str:
 
 def _digits(number: float) -> str:
     return f"{number:,.0f}" if number >= 99.95 else f"{number:.3g}"
+
+
+def pluralize(number: int, noun: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from dimmagen.cli.command import command
 from dimmagen.core import storage
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -17,8 +18,8 @@ from dimmagen.images.sheets import contact_sheet, png_bytes
 _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 
 
-@click.command()
-@click.argument("out")
+@command()
+@click.argument("dataset")
 @click.option(
     "--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Write a contact sheet (PNG) here."
 )
@@ -31,17 +32,17 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 @click.option(
     "--pairs", "count", type=click.IntRange(1), help="Pairs shown.  [default: 8 on the sheet, 48 on the page]"
 )
-def inspect(out: str, sheet: Path | None, page: Path | None, count: int | None) -> None:
-    """Summarise the data set in OUT; with --sheet or --html, show some of its pairs.
+def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | None) -> None:
+    """Summarise the data set in DATASET; with --sheet or --html, show some of its pairs.
 
     The sheet has light, dark, and dark with gain. The page needs no server: a gain slider, filters, plots,
     and a comparer to drag between light and dark.
     """
-    pairs = open_pairs(out)
+    pairs = open_pairs(dataset)
     rows = pairs.rows()
     variants = pairs.manifest.settings["variants"]
     console = Console()
-    console.print(_summary(pairs.manifest, out))
+    console.print(_summary(pairs.manifest, dataset))
     console.print(_draws(rows))
     if sheet is not None:
         chosen = choose_rows([pairs.table], variants, count or 8)
@@ -53,9 +54,9 @@ def inspect(out: str, sheet: Path | None, page: Path | None, count: int | None) 
         click.echo(f"{page}: {len(chosen)} pairs; open it in a browser")
 
 
-def _summary(manifest: Manifest, out: str) -> Table:
+def _summary(manifest: Manifest, dataset: str) -> Table:
     counts, settings = manifest.counts, manifest.settings
-    table = Table(title=out, title_justify="left", show_header=False)
+    table = Table(title=dataset, title_justify="left", show_header=False)
     table.add_row("pairs", f"{counts.pairs}: {counts.lights} photos x {settings['variants']} variants")
     table.add_row("shards", f"{counts.shards}, {sum(s.bytes for s in manifest.shards) / 1e6:.1f} MB")
     table.add_row("sources", ", ".join(f"{name} {count}" for name, count in counts.lights_by_source.items()))

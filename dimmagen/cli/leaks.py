@@ -1,35 +1,35 @@
 """`dimmagen leaks`: is the evaluation split in the training data?"""
 
-import os
-
 import click
 from rich.console import Console
 from rich.progress import Progress
 
+from dimmagen.cli.command import command
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.leaks import find_leaks
 from dimmagen.dataset.reader import open_pairs
 
 _MOST_TOLD = 20
 
 
-@click.command()
-@click.argument("out")
+@command()
+@click.argument("dataset")
 @click.argument("evaluation", nargs=-1, required=True)
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one a processor]")
-def leaks(out: str, evaluation: tuple[str, ...], workers: int | None) -> None:
-    """Look in the data set OUT for scenes of the EVALUATION folders (of pairs the well-lit side).
+def leaks(dataset: str, evaluation: tuple[str, ...], workers: int | None) -> None:
+    """Look in the data set DATASET for scenes of the EVALUATION folders (of pairs the well-lit side).
 
     Ends with 1 when there is one. Example: dimmagen leaks out/ LOL/eval15/high
     """
-    pairs = open_pairs(out)
+    pairs = open_pairs(dataset)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("comparing photos", total=None)
         found = find_leaks(
             pairs,
             evaluation,
-            workers or len(os.sched_getaffinity(0)),
+            workers or processor_count(),
             on_start=lambda photos: bar.update(task, total=photos),
             on_photo=lambda: bar.advance(task),
         )
@@ -39,7 +39,7 @@ def leaks(out: str, evaluation: tuple[str, ...], workers: int | None) -> None:
         click.echo(f"... and {len(found) - _MOST_TOLD} more")
     if found:
         raise DimmagenError(
-            f"{len(found)} photos of {out} show scenes of {' '.join(evaluation)}",
+            f"{len(found)} photos of {dataset} show scenes of {' '.join(evaluation)}",
             "make the set again with --exclude, or leave them out with dimmagen subset",
         )
-    click.echo(f"{out} shows no scene of {' '.join(evaluation)}.")
+    click.echo(f"{dataset} shows no scene of {' '.join(evaluation)}.")

@@ -3,6 +3,7 @@
 import click
 from rich.console import Console
 
+from dimmagen.cli.command import Command
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.manifest import Manifest
 
@@ -12,7 +13,7 @@ def manifest() -> None:
     """Compare manifests."""
 
 
-@manifest.command()
+@manifest.command(cls=Command)
 @click.argument("a")
 @click.argument("b")
 def diff(a: str, b: str) -> None:

@@ -9,6 +9,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from dimmagen.cli.command import command
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images.sheets import with_gain
@@ -16,18 +17,18 @@ from dimmagen.images.sheets import with_gain
 _MOST_NAMED = 5
 
 
-@click.command()
-@click.argument("out")
+@command()
+@click.argument("dataset")
 @click.argument("key")
 @click.option(
     "--width", type=click.IntRange(10), help="Of each picture, in characters.  [default: what fits]"
 )
-def peek(out: str, key: str, width: int | None) -> None:
-    """Show the pair KEY of the data set in OUT: light, dark, dark with gain, and all that is recorded.
+def peek(dataset: str, key: str, width: int | None) -> None:
+    """Show the pair KEY of the data set in DATASET: light, dark, dark with gain, and all that is recorded.
 
     KEY may be the beginning of a key, if no other begins so.
     """
-    pairs = open_pairs(out)
+    pairs = open_pairs(dataset)
     row = _find(pairs, key)
     dark, light = pairs.images(row)
     bright, gain = with_gain(dark, light)

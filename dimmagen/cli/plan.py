@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,15 +12,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dimmagen.cli.dim import dim, dimmer_builder
+from dimmagen.cli.command import command
+from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
-from dimmagen.cli.ranges import Number
+from dimmagen.cli.options import Number
 from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
-from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Executor, check_settings
 
 # What `dim` and a plan both ask for; the options are those of `dim` itself.
@@ -46,12 +47,12 @@ class Count(click.ParamType):
         return int(number)
 
 
-@click.command()
+@command(former_names={"--probe": "--calibration-pairs"})
 @click.option(
     "--pairs", type=Count(), help="As if there were photos for so many pairs.  [default: as many as are]"
 )
 @click.option(
-    "--probe", "probed", type=click.IntRange(1), default=24, show_default=True, help="Pairs to measure."
+    "--calibration-pairs", type=click.IntRange(1), default=24, show_default=True, help="Pairs to measure."
 )
 @click.option("--price-per-core-hour", type=Number(0), help="Of one worker; adds the cost.")
 @click.option("--price-per-gb-month", type=Number(0), help="Of 10^9 bytes kept; adds the cost.")
@@ -72,7 +73,7 @@ def plan(
     workers: int | None,
     executor: Executor,
     pairs: int | None,
-    probed: int,
+    calibration_pairs: int,
     price_per_core_hour: float | None,
     price_per_gb_month: float | None,
     json_file: str | None,
@@ -97,10 +98,10 @@ def plan(
         without=without,
         compat=compat,
     )
-    processors = len(os.sched_getaffinity(0))
+    processors = processor_count()
     with _bar("looking at the photos") as (begin, advance):
         refs, photos = sample_light_images(sources, exclude, processors, pair_settings.seed, begin, advance)
-    chosen = choose(refs, pair_settings.variants, probed, pair_settings.seed)
+    chosen = choose(refs, pair_settings.variants, calibration_pairs, pair_settings.seed)
     with _bar("making pairs to measure") as (begin, advance):
         begin(len(chosen))
         measured = calibrate(chosen, build_dimmer, pair_settings, advance)
@@ -116,7 +117,7 @@ def plan(
             click.echo(text, nl=False)
             return
         try:
-            Path(json_file).write_text(text)
+            Path(json_file).write_bytes(text.encode())
         except OSError as error:
             raise UsageError(f"{json_file} cannot be written ({error.strerror})", "check --json") from error
     _print(forecast, cost)

@@ -1,7 +1,6 @@
 """`dimmagen profile evaluate`: how true profiles are, side by side."""
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -9,9 +8,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dimmagen.cli.names import split_names
+from dimmagen.cli.command import command
+from dimmagen.cli.options import split_names
 from dimmagen.core.errors import UsageError
-from dimmagen.core.storage import atomic_write
+from dimmagen.core.processors import processor_count
+from dimmagen.core.storage import atomic_write, last_part
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile, open_profile
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
@@ -22,7 +23,7 @@ _TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matche
 _WIDTH_OF_FILES = 200  # columns, where the output is no terminal
 
 
-@click.command("evaluate")
+@command("evaluate")
 @click.argument("profiles", nargs=-1, required=True, metavar="NAME[:MODEL[:COMPAT]]...")
 @click.option(
     "--pairs",
@@ -65,7 +66,7 @@ def profile_evaluate(
     dimmagen profile evaluate lol3 lol3:mdn linear --pairs lol/eval15 --html realism.html
     """
     console = Console(width=None if Console().is_terminal else _WIDTH_OF_FILES)
-    short = [spec.rstrip("/").rsplit("/", 1)[-1] for spec in profiles]  # of a folder its own name will do
+    short = [last_part(spec) for spec in profiles]  # of a folder its own name will do
     labels = short if len(set(short)) == len(short) else profiles
     opened = {label: _open(spec) for label, spec in zip(labels, profiles, strict=True)}
     dimmers = {label: dimmer for label, (_, dimmer) in opened.items()}
@@ -91,7 +92,7 @@ def profile_evaluate(
         pairs,
         draws=draws,
         seed=seed,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or processor_count(),
         on_pair=lambda: next(steps, None),
     )
     summary = summarise(results, seed)

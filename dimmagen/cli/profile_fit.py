@@ -7,9 +7,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dimmagen.cli.names import split_names
+from dimmagen.cli.command import command
+from dimmagen.cli.options import split_names
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.fit import KINDS, fit_profile, is_fit_of
+from dimmagen.dimmers.fit import KINDS, fit_models, is_fit_of
 from dimmagen.dimmers.profile import new_profile_folder, open_profile, save_profile
 from dimmagen.dimmers.real_pairs import (
     RealPair,
@@ -20,7 +21,7 @@ from dimmagen.dimmers.real_pairs import (
 )
 
 
-@click.command("fit")
+@command("fit")
 @click.option(
     "--pairs", required=True, metavar="PATH", help="Folder with low/ and high/, or a CSV of dark,light."
 )
@@ -60,7 +61,7 @@ def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("Fitting", total=1.0)
-        result = fit_profile(
+        result = fit_models(
             found, seed, lambda stage, done: progress.update(task, description=stage, completed=done)
         )
     provenance = {**result.provenance, "notes": [str(finding) for finding in findings]}

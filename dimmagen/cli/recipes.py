@@ -1,6 +1,6 @@
 """Recipes: one experiment as a YAML file, its steps in order, each a command with its options.
 
-    places:                       # what differs from one user to another: `dimmagen run --set pairs=PATH`
+    variables:                    # what differs from one user to another: `dimmagen run --set pairs=PATH`
       pairs: LOL/our485
       out: runs/lol3
     dim:
@@ -21,11 +21,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import click
 import yaml
 
 from dimmagen.core.errors import UsageError
 
-PLACES = "places"
+VARIABLES = "variables"
+FORMER_VARIABLES = "places"  # still understood
 COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
 
 
@@ -35,7 +37,7 @@ class Recipe:
 
     Attributes:
         path: where it was read.
-        steps: options by command, in order; their places are filled in.
+        steps: options by command, in order; variables are filled in.
     """
 
     path: Path
@@ -56,7 +58,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(null|~|)$
 
 def is_recipe(values: Mapping) -> bool:
     """Whether the contents of a YAML file are steps, and not the options of one command."""
-    return any(name in (PLACES, *COMMANDS) for name in values)
+    return any(name in (VARIABLES, FORMER_VARIABLES, *COMMANDS) for name in values)
 
 
 def read_yaml(path: Path) -> dict:
@@ -81,32 +83,39 @@ def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
 
     Args:
         path: of the YAML file.
-        changes: instead of the recipe's own: places by their names, options as `step.option`. The value is
-            YAML; an empty one takes the option away.
+        changes: in place of the recipe's own: variables by their names, options as `step.option`. The value
+            is YAML; an empty one takes the option away.
 
     Raises:
-        UsageError: it cannot be read, names an unknown command or place, or a place or step is not in it.
+        UsageError: it cannot be read, names an unknown command or variable, or a variable or step is not in
+            it.
     """
     return as_recipe(path, read_yaml(path), changes or {})
 
 
 def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     """The recipe that a YAML file's contents are; see :func:`load_recipe`."""
-    places = values.get(PLACES) or {}
-    steps = {name: options for name, options in values.items() if name != PLACES}
+    if FORMER_VARIABLES in values:
+        click.echo(
+            f"Note: {path}: {FORMER_VARIABLES}: is now {VARIABLES}:; the former name will be removed.",
+            err=True,
+        )
+        values = {VARIABLES if name == FORMER_VARIABLES else name: value for name, value in values.items()}
+    variables = values.get(VARIABLES) or {}
+    steps = {name: options for name, options in values.items() if name != VARIABLES}
     unknown = [str(name) for name in steps if name not in COMMANDS]
     if unknown:
         raise UsageError(f"{path}: there is no step {unknown[0]}", f"known are {', '.join(COMMANDS)}")
-    if not isinstance(places, dict) or not all(isinstance(options, dict) for options in steps.values()):
-        raise UsageError(f"{path}: places and steps must have lines `name: value`", "mend it")
-    filled = dict(places)
+    if not isinstance(variables, dict) or not all(isinstance(options, dict) for options in steps.values()):
+        raise UsageError(f"{path}: variables and steps must have lines `name: value`", "mend it")
+    filled = dict(variables)
     for name, value in changes.items():
         step, _, option = name.rpartition(".")
-        if name in places:
+        if name in variables:
             filled[name] = value
         elif not step:
-            advice = f"it has {', '.join(places)}; an option is set as STEP.OPTION"
-            raise UsageError(f"{path} has no place {name}", advice)
+            advice = f"it has {', '.join(variables)}; an option is set as STEP.OPTION"
+            raise UsageError(f"{path} has no variable {name}", advice)
         elif step not in steps:
             raise UsageError(f"{path} has no step {step}", f"it has {', '.join(steps)}")
         else:
@@ -114,9 +123,11 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     try:
         return Recipe(path, {name: _filled(options, filled) for name, options in steps.items()})
     except KeyError as error:
-        raise UsageError(f"{path}: there is no place {error}", f"write it under {PLACES}") from None
+        raise UsageError(f"{path}: there is no variable {error}", f"define it under {VARIABLES}") from None
     except ValueError:
-        raise UsageError(f"{path}: a $ begins a place, as ${{out}}", "write $$ for the sign itself") from None
+        raise UsageError(
+            f"{path}: a $ begins a variable, as ${{out}}", "write $$ for the sign itself"
+        ) from None
 
 
 def _parsed(name: str, value: str) -> Any:
@@ -128,12 +139,12 @@ def _parsed(name: str, value: str) -> Any:
         ) from None
 
 
-def _filled(value: Any, places: Mapping[str, str]) -> Any:
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {name: _filled(inner, places) for name, inner in value.items()}
+        return {name: _filled(inner, variables) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_filled(inner, places) for inner in value]
-    return Template(value).substitute(places) if isinstance(value, str) else value
+        return [_filled(inner, variables) for inner in value]
+    return Template(value).substitute(variables) if isinstance(value, str) else value
 
 
 def command_words(command: str, options: Mapping[str, Any]) -> list[str]:

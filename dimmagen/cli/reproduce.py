@@ -1,36 +1,37 @@
 """`dimmagen reproduce`: a whole data set made again from its manifest, and compared."""
 
-import os
 from collections import Counter
 
 import click
 from rich.console import Console
 
-from dimmagen.cli.pair_progress import PairProgress
-from dimmagen.cli.pluralize import pluralize
-from dimmagen.cli.replay import class_note
-from dimmagen.cli.replay_options import profile_option
+from dimmagen.cli.command import command
+from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.options import profile_option
+from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
-from dimmagen.generate.run import Execution, Executor, make_dataset, plan_dataset
+from dimmagen.generate.replay import environment_note
+from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
 from dimmagen.sources.light_images import open_light_images
 
 _MOST_TOLD = 10
 
 
-@click.command()
+@command(former_names={"--shards": "--out"})
 @click.argument("manifest_path", metavar="MANIFEST")
 @click.option(
     "--source", "sources", multiple=True, required=True, help="As for `dimmagen dim`; may be repeated."
 )
 @click.option("--exclude", multiple=True, help="As for `dimmagen dim`.")
 @profile_option
-@click.option("--shards", "out", required=True, help="Folder or URL of the data set to make.")
+@click.option("--out", required=True, help="Folder or URL of the data set to make.")
 @click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
 @click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
 def reproduce(
@@ -45,7 +46,7 @@ def reproduce(
     """Make the data set of MANIFEST (a manifest.json, or its folder) again, and compare the two.
 
     Settings and profile come from the manifest, the photos from --source. Ends with 1 when a file differs.
-    Example: dimmagen reproduce theirs/manifest.json --source photos/ --shards mine/
+    Example: dimmagen reproduce theirs/manifest.json --source photos/ --out mine/
     """
     manifest = Manifest.find(manifest_path)
     if "derived_from" in manifest.settings:
@@ -55,7 +56,7 @@ def reproduce(
         )
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or processor_count()
     lights = open_light_images(sources, exclude=exclude, workers=workers)
     planned = plan_dataset(lights, build_dimmer, settings).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
@@ -65,7 +66,7 @@ def reproduce(
         )
     with PairProgress(Console(stderr=True)) as progress:
         execution = Execution(executor, workers)
-        made = make_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
+        made = generate_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:
         names.remove(CROISSANT)  # it names the fingerprint, which holds the class of the machine
@@ -88,4 +89,4 @@ def _told(manifest: Manifest, names: list[str], path: str, out: str) -> str:
     lines += names[:_MOST_TOLD]
     lines += [f"... and {len(names) - _MOST_TOLD} more"] if len(names) > _MOST_TOLD else []
     told = "".join(f"\n    {line}" for line in lines)
-    return f"{out} differs from {path} in {len(names)} files:{told}{class_note(manifest)}"
+    return f"{out} differs from {path} in {len(names)} files:{told}{environment_note(manifest)}"

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import click
 
+from dimmagen.cli.command import Command, command
 from dimmagen.cli.recipes import command_words, load_recipe
 from dimmagen.core.errors import UsageError
 
 
-@click.command()
+@command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Instead of a place in the recipe, or of an option: train.iterations=100.",
+    help="Change a variable of the recipe, or an option of a step: train.iterations=100.",
 )
 @click.option("--only", multiple=True, help="Only this step, such as train; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and run none.")
@@ -35,35 +36,39 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
     chosen = {
         name: command_words(name, options) for name, options in steps.items() if not only or name in only
     }
-    for words in chosen.values():
-        _check(words)
+    for name, words in chosen.items():
+        chosen[name] = _checked(words)
     for words in chosen.values():
         click.secho(f"dimmagen {shlex.join(words)}", bold=True)
         if not dry_run:
             cli.main(words, prog_name="dimmagen", standalone_mode=False)
 
 
-def _check(words: list[str]) -> None:
-    """Tell of a step's mistakes before the steps above it have run for hours.
+def _checked(words: list[str]) -> list[str]:
+    """The words of a step with options by their present names, checked before the first step runs.
 
-    That is, of an option that the command does not have, cannot read, or misses. Whether a file is there is
-    left to the step itself: an earlier one may make it.
+    Checked is that every option exists, can be read, and that none is missing. Whether a file exists is left
+    to
+    the step itself: an earlier one may write it.
     """
     from dimmagen.cli import cli
 
     command: click.Command | None = cli
-    context = click.Context(cli, info_name="dimmagen")
+    context, rest = click.Context(cli, info_name="dimmagen"), words
     while isinstance(command, click.Group):
-        name, command, words = command.resolve_command(context, words)
+        name, command, rest = command.resolve_command(context, rest)
         if command is not None:
             context = click.Context(command, parent=context, info_name=name)
-    given, _, _ = context.command.make_parser(context).parse_args(list(words))
+    if isinstance(command, Command):
+        rest = command.with_present_names(rest)
+    given, _, _ = context.command.make_parser(context).parse_args(list(rest))
     for parameter in context.command.get_params(context):
         if parameter.name not in given:
             if parameter.required:
                 raise click.MissingParameter(ctx=context, param=parameter)
         elif not (isinstance(parameter.type, click.Path) and parameter.type.exists):
             parameter.type_cast_value(context, given[parameter.name])
+    return [*words[: len(words) - len(rest)], *rest]
 
 
 def _by_name(changes: tuple[str, ...]) -> dict[str, str]:

@@ -6,18 +6,19 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from dimmagen.cli.command import command
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import pair_tables
 from dimmagen.dataset.statistics import DatasetSummary, bars, short
 
 
-@click.command()
-@click.argument("out")
+@command()
+@click.argument("dataset")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def stats(out: str, as_json: bool) -> None:
-    """Count the pairs of the data set in OUT, and show how draws, lightness and sizes are spread."""
-    manifest, summary = Manifest.load(out), DatasetSummary()
-    for _ in summary.adding(pair_tables(out, manifest)):
+def stats(dataset: str, as_json: bool) -> None:
+    """Count the pairs of the data set in DATASET, and show how draws, lightness and sizes are spread."""
+    manifest, summary = Manifest.load(dataset), DatasetSummary()
+    for _ in summary.adding(pair_tables(dataset, manifest)):
         pass
     numbers = summary.result(manifest)
     if as_json:

@@ -7,11 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from dimmagen.cli.local import LocalPath
-from dimmagen.cli.names import split_names
-from dimmagen.cli.ranges import Number
-from dimmagen.cli.recipe_option import recipe_option
-from dimmagen.cli.training_progress import TrainingProgress
+from dimmagen.cli.command import command
+from dimmagen.cli.options import LocalPath, Number, recipe_option, split_names
+from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
@@ -28,7 +26,7 @@ _SHARED = [
     ),
     click.option("--crop", type=click.IntRange(8), default=256, show_default=True, help="Side, pixels."),
     click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops a worker."),
-    click.option("--learning-rate", type=Number(0, 10, min_open=True), help="[default: the model's]"),
+    click.option("--learning-rate", type=Number(0, 10, min_open=True), help="[default: the architecture's]"),
     click.option(
         "--perceptual",
         type=click.Choice(["vgg", "none"]),
@@ -87,11 +85,11 @@ def shared_options(command: Callable) -> Callable:
     return command
 
 
-@click.command()
-@click.option("--shards", help="A data set made by `dimmagen dim`: folder or URL.")
+@command(former_names={"--shards": "--data", "--model": "--architecture"})
+@click.option("--data", help="A data set made by `dimmagen dim`: folder or URL.")
 @click.option("--pairs", help="Train on real pairs alone instead (a folder or a CSV).")
 @click.option("--names", help="Only these of the pairs, by file name without extension: 2,5,6.")
-@click.option("--model", type=click.Choice(list(ARCHITECTURES)), default="compact", show_default=True)
+@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="compact", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), default=5000, show_default=True)
 @click.option(
     "--validation-photos",
@@ -118,18 +116,20 @@ def shared_options(command: Callable) -> Callable:
 )
 @click.option("--address", help="Of a Ray cluster to join.")
 @shared_options
-def train(shards, pairs, names, model, out, resume, learning_rate, workers, address, **options) -> None:
+def train(data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options) -> None:
     """Train the brightening network on dark/light pairs from shards.
 
     A run that was stopped goes on when the same command is given again, with the same losses.
-    Example: dimmagen train --shards out/ --out run/ --perceptual none --crop 128 --iterations 2000
+    Example: dimmagen train --data out/ --out run/ --perceptual none --crop 128 --iterations 2000
     """
-    if (shards is None) == (pairs is None):
-        raise UsageError("train needs one thing to train on", "give --shards, or --pairs")
-    if shards is not None and options["hold_out"]:
+    if (data is None) == (pairs is None):
+        raise UsageError("train needs one thing to train on", "give --data, or --pairs")
+    if data is not None and options["hold_out"]:
         raise UsageError("--hold-out names real pairs, and there are none", "give --validation-photos")
-    rate = learning_rate or ARCHITECTURES[model].learning_rate
-    config = make_config(options, rate, shards=shards, pairs=pairs, names=split_names(names), model=model)
+    rate = learning_rate or ARCHITECTURES[architecture].learning_rate
+    config = make_config(
+        options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
+    )
     run(config, out, resume, workers, address)
 
 
@@ -156,6 +156,6 @@ def run(
     click.echo(
         f"{out} is trained: {outcome['iteration']} iterations{early}, best PSNR "
         f"{outcome['best_psnr']:.2f} dB at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
-        f"Next: dimmagen evaluate --from {out} --pairs DIR\n"
-        f"      dimmagen enhance PHOTO --from {out}"
+        f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
+        f"      dimmagen enhance PHOTO --network {out}"
     )

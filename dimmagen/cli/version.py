@@ -2,29 +2,35 @@
 
 import platform
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 
 import click
 
 from dimmagen import __version__
 
+PLUGIN_GROUPS = tuple(f"dimmagen.{kind}" for kind in ("sources", "dimmers", "layouts", "networks", "metrics"))
+
 
 def version_lines() -> Iterator[str]:
-    """The version, then Python and system, the processor, and one line for each library that decides bytes.
+    """The version, Python and the system, the processor, a line for each library that decides bytes and for
+    each installed plug-in.
 
     The libraries and processor features are those of a manifest's `environment`: two machines that print the
-    same versions and features make the same bytes.
+    same ones make the same bytes.
     """
     from dimmagen.core.environment import environment
 
     here = environment()
-    libraries = {
-        name: found for name, found in here["versions"].items() if name not in ("dimmagen", "python")
-    }
     yield f"dimmagen, version {__version__}"
     yield f"Python {platform.python_version()} on {platform.platform()}"
     yield " ".join([here["machine"], *here["processor_features"]])
-    for name, found in libraries.items():
-        yield f"{name} {found}"
+    for name, found in here["versions"].items():
+        if name not in ("dimmagen", "python"):
+            yield f"{name} {found}"
+    for group in PLUGIN_GROUPS:
+        for point in entry_points(group=group):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+            yield f"{group} {point.name}: {package}"
 
 
 def version_option(command: Callable) -> Callable:

@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from threading import Lock
 
 import numpy as np
 
@@ -78,6 +79,7 @@ class _File:
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="dimmagen-", buffering=2**16)  # noqa: SIM115
         self._dirty = False
+        self._moving = Lock()
         self.size = 0
 
     def write(self, data: bytes) -> None:
@@ -89,4 +91,12 @@ class _File:
         if self._dirty:
             self._file.flush()
             self._dirty = False
-        return os.pread(self._file.fileno(), size, start)
+        descriptor = self._file.fileno()
+        if hasattr(os, "pread"):
+            return os.pread(descriptor, size, start)
+        with self._moving:  # Windows only reads where the file stands, which is what its next write goes by
+            os.lseek(descriptor, start, os.SEEK_SET)
+            try:
+                return os.read(descriptor, size)
+            finally:
+                os.lseek(descriptor, 0, os.SEEK_END)

@@ -1,9 +1,10 @@
 """One writer a folder: a lock that ends with the process that holds it, however it ends."""
 
-import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+
+from filelock import lock_descriptor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -20,18 +21,18 @@ def _let_go() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_let_go)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
-def exclusive(out: str, option: str) -> Iterator[None]:
+def exclusive(out: str) -> Iterator[None]:
     """Keep other runs out of a folder for the time of the block; places behind a URL have no lock.
 
     The folder is made where it is missing, and removed again if nothing was written to it.
 
     Args:
         out: folder or fsspec URL.
-        option: that names the folder on the command line, for the message.
 
     Raises:
         DimmagenError: another run is writing here.
@@ -46,32 +47,44 @@ def exclusive(out: str, option: str) -> Iterator[None]:
         descriptor = _lock(state)
     except BlockingIOError:
         raise DimmagenError(
-            f"another run is writing to {out}", f"wait until it ends, or choose another {option} folder"
+            f"another run is writing to {out}", "wait until it ends, or choose another `out` folder"
         ) from None
     except OSError as error:
         raise UsageError(
-            f"{out} cannot be written to: {error.strerror}", f"choose another {option} folder"
+            f"{out} cannot be written to: {error.strerror}", "choose another `out` folder"
         ) from None
     _held.add(descriptor)
     try:
         yield
     finally:
         if descriptor in _held:  # not in a forked process
-            with suppress(FileNotFoundError):  # the folder itself was removed
-                os.unlink(os.path.join(state, _LOCK))
-            with suppress(OSError):
-                os.rmdir(state)  # unless a stopped run keeps its state there
-            if is_new:
-                with suppress(OSError):
-                    os.rmdir(out)
+            folders = (state, out) if is_new else (state,)
+            # While it is locked: afterwards the file may be another run's.
+            removed = _remove(state, folders)
             _held.remove(descriptor)
             os.close(descriptor)
+            if not removed:
+                _remove(state, folders)
+
+
+def _remove(state: str, folders: Iterable[str]) -> bool:
+    """Remove the lock file, and the folders as far as they are empty; False where the system refuses it."""
+    try:
+        os.unlink(os.path.join(state, _LOCK))
+    except FileNotFoundError:
+        pass  # the folder itself was removed
+    except PermissionError:  # of Windows: the file is open
+        return False
+    for folder in folders:
+        with suppress(OSError):
+            os.rmdir(folder)  # unless a stopped run keeps its state there
+    return True
 
 
 def remove_stale_lock(out: str) -> None:
     """Remove the lock of a run that was killed behind its last file; one that is held stays."""
     if storage.is_local(out) and os.path.exists(os.path.join(out, STATE, _LOCK)):
-        with suppress(DimmagenError), exclusive(out, ""):
+        with suppress(DimmagenError), exclusive(out):
             pass
 
 
@@ -82,8 +95,10 @@ def _lock(state: str) -> int:
         os.makedirs(state, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
+            if not lock_descriptor(descriptor, blocking=False):
+                raise BlockingIOError
+            # Windows removes no file that is open, so there it is still the one at this path.
+            if os.name == "nt" or os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except FileNotFoundError:
             pass  # the run that held it has just ended and removed it: take a new one

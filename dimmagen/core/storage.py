@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import posixpath
 import re
 import secrets
 import tempfile
@@ -26,6 +27,7 @@ from dimmagen.core import s3
 from dimmagen.core.errors import DimmagenError, UsageError
 
 _UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -78,16 +80,33 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _remote_writer(filesystem: Any, place: str) -> Iterator[BinaryIO]:
-    with tempfile.TemporaryFile() as spool:  # without a name, so that a kill leaves nothing
-        yield cast(BinaryIO, spool)
+    with _readable_temporary() as (spool, path):
+        yield spool
         spool.flush()
         if not isinstance(filesystem, s3.S3):
             filesystem.makedirs(filesystem._parent(place), exist_ok=True)
-        filesystem.put_file(f"/dev/fd/{spool.fileno()}", place)
+        filesystem.put_file(path, place)
+
+
+@contextmanager
+def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
+    """A temporary file, and a path by which it can be read while it is open."""
+    if os.path.isdir("/dev/fd"):
+        with tempfile.TemporaryFile() as file:  # without a name, so that a kill leaves nothing
+            yield cast(BinaryIO, file), f"/dev/fd/{file.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile(prefix="dimmagen-", delete=False) as named:  # as on Windows
+        try:
+            yield cast(BinaryIO, named), named.name
+        finally:
+            named.close()  # Windows removes no file that is open
+            os.unlink(named.name)
 
 
 def _sync_folder(folder: Path) -> None:
     """Make a rename last through a power cut."""
+    if os.name == "nt":  # Windows opens no folder, and NTFS keeps a journal of its names
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -138,9 +157,19 @@ def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
         raise UsageError(f"{text} cannot be opened ({error})", "install the package that it needs") from None
 
 
+def is_url(path: str) -> bool:
+    """Whether a path is an fsspec URL; `C://photos` is a local path of Windows."""
+    return "://" in path and not _DRIVE.match(path)
+
+
 def join(root: str | os.PathLike, *parts: str) -> str:
-    """A path below a folder or an fsspec URL."""
+    """A path below a folder or an fsspec URL; slashes join the parts, on Windows as well."""
     return "/".join([os.fspath(root).rstrip("/"), *parts])
+
+
+def last_part(path: str) -> str:
+    """The name of a file or folder itself, of its local path or its URL."""
+    return os.path.basename(path.rstrip("/" + os.sep))
 
 
 def exists(path: str | os.PathLike) -> bool:
@@ -174,7 +203,7 @@ def find_files(folder: str) -> list[tuple[str, int]]:
     else:
         found = filesystem.find(place, detail=True)
         sizes = {name: info["size"] or 0 for name, info in found.items() if info["type"] == "file"}
-    return [(os.path.relpath(name, place), size) for name, size in sizes.items()]
+    return [(posixpath.relpath(name, place), size) for name, size in sizes.items()]
 
 
 def read(path: str | os.PathLike) -> bytes:

@@ -8,7 +8,7 @@ import yaml
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.dataset.statistics import bars, short
-from dimmagen.sources import SOURCES
+from dimmagen.sources import terms_of
 
 CARD = "README.md"
 SHEET = "sheet.jpg"
@@ -104,7 +104,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
     extensions = sorted(set(light_extensions))
     dark_field = f"dark.{settings['image_format']}"
     sources = "\n".join(
-        f"| {source} | {count} | {SOURCES[source].terms} |"
+        f"| {source} | {count} | {terms_of(source, manifest.settings)} |"
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(

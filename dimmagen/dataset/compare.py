@@ -17,7 +17,7 @@ def assert_same_dataset(a: str | Path, b: str | Path) -> None:
     """Check that two finished data sets are equal, byte for byte, file for file.
 
     Args:
-        a, b: local folders that `dimmagen dim` wrote.
+        a, b: local folders of finished data sets.
 
     Raises:
         AssertionError: they differ; the message names each file, and for a shard the first sample that

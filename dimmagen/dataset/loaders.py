@@ -129,7 +129,7 @@ def pair_loader(
     if epoch is None and len(pairs.manifest.shards) < ranks:
         raise UsageError(
             f"{fspath(out)} has {len(pairs.manifest.shards)} shards for {ranks} ranks",
-            "give epoch=N to resample them, or make the set with fewer --samples-per-shard",
+            "give epoch=N to resample them, or make the set with fewer samples per shard",
         )
     stream = _PairStream(pairs.out, tuple(pairs.manifest.shards), epoch is not None, buffer, crop, transform)
     if epoch is None:
@@ -187,7 +187,7 @@ def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
     if count != shard.samples:
         raise DimmagenError(
             f"{path} holds {count} pairs, the manifest says {shard.samples}",
-            f"run dimmagen verify {out}, and copy the damaged shard again",
+            f"run `verify({out})`, and copy the damaged shard again",
         )
 
 
@@ -222,5 +222,5 @@ def _refuse_small(pairs: PairSet, crop: int | None) -> None:
         if min(row["width"], row["height"]) < crop:
             raise UsageError(
                 f"pair {row['key']} is {row['width']}x{row['height']}, smaller than crops of {crop}",
-                "give a smaller crop, or leave small pairs out with dimmagen subset --min-side",
+                "give a smaller crop, or leave small pairs out with `make_subset(min_side=PIXELS)`",
             )

@@ -18,6 +18,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.dataset.writer import ShardRecord
+from dimmagen.sources import SOURCES
 from dimmagen.sources.light_images import LightImageRef
 
 SCHEMA_VERSION: Final = 1
@@ -89,15 +90,15 @@ class Manifest(_Strict):
             DimmagenError: there is no manifest, or as :meth:`read`.
         """
         if storage.is_local(out) and not storage.is_folder(out):
-            what = "is no folder" if storage.exists(out) else "does not exist"
+            what = "is not a folder" if storage.exists(out) else "does not exist"
             raise UsageError(f"{out} {what}", "give the folder of a data set")
         try:
             return cls.read(storage.join(out, MANIFEST))
         except FileNotFoundError:
             raise DimmagenError(
-                f"{out} has no {MANIFEST}, so it is no finished data set",
-                "if a dimmagen dim was stopped there, run it again: it goes on; of photos, dimmagen dim "
-                "--source PHOTOS --shards NEW makes one",
+                f"{out} has no {MANIFEST}, so it is not a finished data set",
+                "if a run was stopped there, start it again to continue it; if it is a folder of photos, "
+                "make a data set of them with `make_dataset()`",
             ) from None
 
     @classmethod
@@ -252,7 +253,8 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
     ladder = settings.get("ladder", [])
     words = ["dimmagen", "dim", "--profile", settings["profile"]]
     for source in sources:
-        words += ["--source", source if source == "sample" else f"{source}={source.upper()}"]
+        needs_path = source not in SOURCES or not SOURCES[source].default_path
+        words += ["--source", f"{source}={source.upper()}" if needs_path else source]
     variants = settings["variants"] // (len(ladder) or 1)
     words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
     words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]

@@ -82,7 +82,7 @@ class PairSet:
         if hashing.sha256(data) != row[f"{side}_sha256"]:
             raise DimmagenError(
                 f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row",
-                f"run dimmagen verify {self.out}, and copy the damaged shard again",
+                f"run `verify({self.out})`, and copy the damaged shard again",
             )
         return data
 
@@ -105,7 +105,7 @@ def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:
 
 def _table(out: str, shard: ShardEntry) -> pa.Table:
     path = storage.join(out, shard.metadata.name)
-    todo = f"run dimmagen verify {out}"
+    todo = f"run `verify({out})`"
     table = read_table(path, PAIR_SCHEMA)
     if storage.size_and_sha256(path)[1] != shard.metadata.sha256:
         raise DimmagenError(f"{path} is not the file that the manifest names", todo)

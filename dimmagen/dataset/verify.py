@@ -1,11 +1,11 @@
 """Verifying a finished data set against its manifest, from the outside in: nothing in it is trusted."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dimmagen.core import storage
+from dimmagen.core.processors import processor_count
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.checking import Fault, check_file, check_pair_shard
 from dimmagen.dataset.croissant import CROISSANT
@@ -41,7 +41,7 @@ def verify_dataset(
     on_start(manifest.counts.pairs)
     faults = _check_files(out, manifest)
     seen: set[str] = set()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processor_count()) as pool:
         records = [entry.shard_record() for entry in manifest.shards]
         for record, check in zip(records, pool.map(lambda r: check_pair_shard(out, r), records), strict=True):
             faults += check.faults

@@ -5,12 +5,12 @@ ranges of the cited papers.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from dimmagen.core import keyed_random
-from dimmagen.dimmers.base import DimmerModel, Draw
+from dimmagen.dimmers.base import Draw, FormulaDimmer
 from dimmagen.dimmers.noise import normals
 
 BAND = 1 << 18  # pixels at a time, so that a picture of any size needs little memory
@@ -45,7 +45,7 @@ def _drawn(draw: Draw, low: float, high: float, purpose: str) -> float:
 
 
 @dataclass(frozen=True)
-class LinearModel:
+class LinearModel(FormulaDimmer):
     """Shorter exposure as one factor on the 8-bit values, plus Poisson-Gaussian noise.
 
     dark = f I + n with f = gamma * exposure * `darkness`, n ~ N(0, `shot` f I + `read`^2), in grey levels:
@@ -75,7 +75,7 @@ class LinearModel:
 
 
 @dataclass(frozen=True)
-class GammaModel:
+class GammaModel(FormulaDimmer):
     """Linear scaling and a power, as AGLLNet's training pairs were made.
 
     dark = gamma * exposure * beta (alpha I)^p + n with alpha ~ U(0.9, 1), beta ~ U(0.5, 1), p ~ U(1.5, 5)
@@ -110,7 +110,7 @@ _COLOUR_MATRIX = np.array([[1.70, -0.55, -0.15], [-0.25, 1.60, -0.35], [0.00, -0
 
 
 @dataclass(frozen=True)
-class LidModel:
+class LidModel(FormulaDimmer):
     """Low-illumination degradation: back to the sensor, less light and sensor noise there, and forth again.
 
     Inverse sRGB curve, inverse colour matrix and white balance; exposure; shot and read noise; quantisation
@@ -164,15 +164,3 @@ def _linear_levels() -> np.ndarray:
 
 
 _LINEAR = _linear_levels()
-
-MODELS: dict[str, type] = {"linear": LinearModel, "gamma": GammaModel, "lid": LidModel}
-
-
-def closed_form(kind: str) -> DimmerModel:
-    """The closed-form dimmer of that kind: `linear`, `gamma` or `lid`."""
-    return MODELS[kind]()
-
-
-def parameters(kind: str) -> dict:
-    """All constants of a closed-form dimmer, for its fingerprint."""
-    return asdict(MODELS[kind]())

@@ -14,7 +14,6 @@ import numpy as np
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import DimmerModel, Draw
-from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.profile import open_profile
 
 __all__ = ["DimmerModel", "Draw", "ImageDimmer"]
@@ -83,7 +82,7 @@ class ImageDimmer:
         """The dimmer of a profile.
 
         Args:
-            name_or_path: a bundled, own or closed-form profile's name (`dimmagen profile list`), or a folder.
+            name_or_path: a bundled, own or closed-form profile's name, or a profile's folder.
             model: one of the profile's kinds of dark model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
@@ -101,8 +100,6 @@ class ImageDimmer:
         profile = open_profile(name_or_path)
         dark_model = profile.model(model, compat)
         if without:
-            if not isinstance(dark_model, CameraModel):
-                raise UsageError(f"model {dark_model.kind} has no parts to leave out", "use --model camera")
             dark_model = dark_model.switched_off(*without)
         return cls(dark_model, profile.name, profile.fingerprint, gamma_range, temperature, ladder, group_by)
 

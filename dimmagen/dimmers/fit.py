@@ -35,7 +35,7 @@ class FittedProfile:
     seconds: float
 
 
-def fit_profile(
+def fit_models(
     pairs: Sequence[RealPair],
     seed: int = 0,
     progress: Callable[[str, float], None] = lambda stage, done: None,

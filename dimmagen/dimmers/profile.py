@@ -5,7 +5,6 @@ the hash of the models' files and settings: two profiles with the same fingerpri
 """
 
 import hashlib
-import importlib
 import json
 import os
 import shutil
@@ -19,21 +18,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers import closed_form
-from dimmagen.dimmers.base import DimmerModel
+from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+from dimmagen.core.registry import unknown_name
+from dimmagen.dimmers.base import DIMMERS, DimmerModel
 
 SCHEMA = 1
 BUNDLED = Path(__file__).parent / "bundled"
 COMPATS = ("default", "reference")
-# How a kind of dark model is read from a profile's folder: `load(folder, settings) -> DimmerModel`.
-LOADERS = {
-    "camera": "dimmagen.dimmers.camera.model:load",
-    "mdn": "dimmagen.dimmers.mdn.model:load",
-    "deterministic": "dimmagen.dimmers.mdn.model:load_deterministic",
-}
-# Kinds that can also do exactly as the paper's authors' code does.
-REFERENCE_LOADERS = {"mdn": "dimmagen.dimmers.mdn.reference:load"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +63,19 @@ class Profile:
             UsageError: the profile has no such model, or the model no such compat.
         """
         if compat not in COMPATS:
-            raise UsageError(f"unknown compat {compat}", f"known are {', '.join(COMPATS)}")
+            raise unknown_name("compat", compat, COMPATS)
         if kind is None:
             kind = self.default_model if compat == "default" else "mdn"
         if kind not in self.models:
-            raise UsageError(f"profile {self.name} has no model {kind}", f"it has {', '.join(self.models)}")
-        loaders = LOADERS if compat == "default" else REFERENCE_LOADERS
-        if self.folder is None and compat == "default":
-            return closed_form.closed_form(kind)
-        if kind not in loaders or self.folder is None:
-            raise UsageError(f"there is no reference behaviour for model {kind}", "use --model mdn")
-        module, function = loaders[kind].split(":")
-        settings = dict(self.models[kind]["settings"])
-        return getattr(importlib.import_module(module), function)(self.folder, settings)
+            raise UnknownNameError(
+                f"profile {self.name} has no model {kind!r}", f"it has {', '.join(self.models)}", name=kind
+            )
+        found = DIMMERS[kind]
+        if compat not in found.compats:
+            raise UsageError(
+                f"the model {kind} has no {compat} behaviour", 'use `model="mdn"`', parameter="compat"
+            )
+        return found.load(self.folder, dict(self.models[kind]["settings"]), compat)
 
 
 def user_profiles_folder() -> Path:
@@ -103,7 +94,17 @@ def profile_names() -> list[str]:
         for place in root.glob("*/profile.json")
     ]
     named = {name for name in places if _is_name(name)}  # not one that is being saved just now
-    return [*sorted(named), *closed_form.MODELS]
+    return [*sorted(named), *formulas()]
+
+
+def is_formula(name: str) -> bool:
+    """Whether a name is that of a formula: a kind of dimmer that needs no pairs and is its own profile."""
+    return name in DIMMERS and not DIMMERS[name].fitted
+
+
+def formulas() -> list[str]:
+    """Names of the kinds that need no pairs, the built-in ones first."""
+    return [name for name in DIMMERS if is_formula(name)]
 
 
 def open_profile(name_or_path: str | Path) -> Profile:
@@ -117,8 +118,8 @@ def open_profile(name_or_path: str | Path) -> Profile:
         DimmagenError: it is damaged, was changed since it was saved, or holds something unsafe.
     """
     text = str(name_or_path)
-    if text in closed_form.MODELS:
-        models = {text: {"files": {}, "settings": closed_form.parameters(text)}}
+    if is_formula(text):
+        models = {text: {"files": {}, "settings": DIMMERS[text].parameters()}}
         return Profile(text, None, fingerprint_of(text, models), text, models, {"made": "closed form"})
     for folder in (BUNDLED / text, user_profiles_folder() / text):
         if _is_name(text) and os.path.isfile(folder / "profile.json"):  # False for a name of any length
@@ -126,8 +127,7 @@ def open_profile(name_or_path: str | Path) -> Profile:
     path = Path(name_or_path)
     if os.path.isdir(path):
         return _read(path, path.resolve().name)
-    known = ", ".join(profile_names())
-    raise UsageError(f"there is no profile {text}", f"known are {known}; or give a profile's folder")
+    raise unknown_name("profile", text, [*profile_names(), "or the folder of a profile"])
 
 
 def portable_name(name_or_path: str) -> str:
@@ -148,7 +148,7 @@ def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> 
         UsageError: the name is taken by a bundled or closed-form profile, or the place exists (and may not).
     """
     text = str(name_or_path)
-    if _is_name(text) and (text in closed_form.MODELS or (BUNDLED / text).is_dir()):
+    if _is_name(text) and (is_formula(text) or (BUNDLED / text).is_dir()):
         raise UsageError(f"{text} is the name of a profile that ships with dimmagen", "choose another name")
     folder = user_profiles_folder() / text if _is_name(text) else Path(text)
     if folder.exists() and not may_exist:
@@ -196,7 +196,7 @@ def save_profile(
             "models": entries,
             "provenance": dict(provenance),
         }
-        (unfinished / "profile.json").write_text(json.dumps(content, indent=1) + "\n")
+        (unfinished / "profile.json").write_bytes(json.dumps(content, indent=1).encode() + b"\n")
         unfinished.chmod(0o755)
         if replace and folder.exists():
             shutil.rmtree(folder)
@@ -267,7 +267,7 @@ def _read(folder: Path, name: str) -> Profile:
     try:
         content = storage.read_json(folder / "profile.json")
         default_model, models = content["default_model"], content["models"]
-        known = all(kind in LOADERS for kind in models) and default_model in models
+        known = all(kind in DIMMERS for kind in models) and default_model in models
         files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}
         _ = [entry["settings"].items() for entry in models.values()]
         schema, stored = content["schema"], content["fingerprint"]

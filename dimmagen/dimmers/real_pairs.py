@@ -115,7 +115,7 @@ def refuse_unsuitable_pairs(findings: Sequence[PairProblem]) -> None:
     """Raise a UsageError that names every pair with a fatal finding, if there is one."""
     fatal = [str(finding) for finding in findings if finding.fatal]
     if fatal:
-        raise UsageError("; ".join(fatal), "mend these pairs, or leave them out with --names")
+        raise UsageError("; ".join(fatal), "correct these pairs, or leave them out with `names`")
 
 
 def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:

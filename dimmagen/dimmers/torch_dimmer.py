@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers import dimmer
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera.model import CameraModel
-from dimmagen.dimmers.camera.torch_kernel import dim_images
 
 
 class Dimmer(nn.Module):
@@ -32,7 +30,7 @@ class Dimmer(nn.Module):
         >>> dimmer(light).shape  # new draws at every call
         torch.Size([2, 3, 64, 64])
         >>> draws = dimmer.draws(["photo-1", "photo-2"], variant=0, seed=0)
-        >>> dark = dimmer(light, draws)  # the pixels that `dimmagen dim --seed 0` makes of these keys
+        >>> dark = dimmer(light, draws)  # the pixels of these keys in a data set of seed 0
     """
 
     def __init__(self, offline: dimmer.ImageDimmer) -> None:
@@ -77,8 +75,8 @@ class Dimmer(nn.Module):
     def _dim(self, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
         """uint8 (B, 3, H, W) -> uint8 (B, 3, H, W), where they lie."""
         model = self.offline.model
-        if isinstance(model, CameraModel) and not model.compression:
-            return dim_images(model, lights, draws)
+        if model.on_device and not model.develops:
+            return model.expose_tensors(lights, draws)
         pixels = lights.permute(0, 2, 3, 1).cpu().numpy()
         dark = [self.offline.dim(light, draw) for light, draw in zip(pixels, draws, strict=True)]
         return torch.from_numpy(np.stack(dark)).permute(0, 3, 1, 2).to(lights.device)

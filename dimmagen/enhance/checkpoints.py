@@ -66,12 +66,12 @@ class RunFolder:
         held = [name for name in (LOG, CHECKPOINT, BEST) if (self.path / name).exists()]
         if existing is None and held:
             raise UsageError(
-                f"{self.path} holds {held[0]} but no {RUN}: it is no run's folder", "give another --out"
+                f"{self.path} holds {held[0]} but no {RUN}: it is no run's folder", "give another `out`"
             )
         begun = [name for name in held if name != LOG or self._log_rows()]
         if existing is None or not begun or resume == "never":
             if resume == "always":
-                raise UsageError(f"{self.path} holds no run to go on with", "leave --resume always away")
+                raise UsageError(f"{self.path} holds no run to go on with", 'leave out `resume="always"`')
             for name in (CHECKPOINT, BEST, LOG):
                 storage.remove(self.path / name)
             content = {"schema": RUN_SCHEMA, **settings}
@@ -80,7 +80,7 @@ class RunFolder:
         if LOG not in held:
             raise UsageError(
                 f"{self.path} holds a network but no {LOG}",
-                "give another --out, or --resume never to begin anew",
+                'give another `out`, or `resume="never"` to start again',
             )
         wanted = json.loads(json.dumps(dict(settings)))
         changed = sorted(name for name in {*existing, *wanted} if existing.get(name) != wanted.get(name))
@@ -88,7 +88,7 @@ class RunFolder:
             was = ", ".join(f"{name} was {existing.get(name)}, is {wanted.get(name)}" for name in changed)
             raise UsageError(
                 f"{self.path} holds a run with other settings: {was}",
-                "give another --out, or --resume never to begin anew",
+                'give another `out`, or `resume="never"` to start again',
             )
 
     def _settings(self) -> dict[str, Any] | None:
@@ -100,7 +100,7 @@ class RunFolder:
             content = None
         if not isinstance(content, dict) or content.pop("schema", None) != RUN_SCHEMA:
             raise UsageError(
-                f"{self.path / RUN} is not the settings of a run ({RUN_SCHEMA})", "give another --out"
+                f"{self.path / RUN} is not the settings of a run ({RUN_SCHEMA})", "give another `out`"
             )
         return content
 
@@ -135,7 +135,7 @@ class RunFolder:
         return [line for line in lines if line.endswith("\n") and line.split(",", 1)[0].isdigit()]
 
 
-_AGAIN = "train again, with --resume never or into another --out"
+_AGAIN = 'train again, with `resume="never"` or into another `out`'
 
 
 def load_tensors(path: Path) -> Saved:
@@ -147,7 +147,8 @@ def load_tensors(path: Path) -> Saved:
     try:
         with safe_open(path, "pt") as file:
             header = storage.parse_json((file.metadata() or {}).get("dimmagen", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            # Copies: Windows does not replace a file that is mapped into memory, as a checkpoint must be.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, ValueError, OSError) as error:
         raise DimmagenError(f"{path} is not a readable checkpoint ({error})", _AGAIN) from None
     if header.get("schema") != SCHEMA:
@@ -175,7 +176,10 @@ def load_network(
     path = Path(place)
     path = path / BEST if path.is_dir() else path
     if not path.is_file():
-        raise UsageError(f"there is no trained network at {path}", "give the --out of a dimmagen train")
+        raise UsageError(
+            f"there is no trained network at {path}",
+            "give the folder of a training run, or its best.safetensors",
+        )
     saved = load_tensors(path)
     network = EnhancementNetwork(saved.header.get("model", ""))
     restore(network, saved.tensors, path)
@@ -193,6 +197,6 @@ def restore(network: EnhancementNetwork, tensors: dict[str, Tensor], path: Path)
     except RuntimeError as error:
         fault = " ".join(str(error).split())[:160]
         raise DimmagenError(
-            f"{path} does not hold the weights of the model {network.model} ({fault})",
+            f"{path} does not hold the weights of the model {network.architecture_name} ({fault})",
             "give the run that the network comes from",
         ) from None

@@ -167,7 +167,7 @@ class ShardBatches:
         if len(self.shards) < readers:
             raise UsageError(
                 f"{len(self.shards)} shards with pairs for training are too few for {readers} readers",
-                "use fewer --loaders or --workers, or make the data set with fewer --samples-per-shard",
+                "use fewer `loaders` or `workers`, or make the data set with fewer samples per shard",
             )
 
     def open(self, start: int) -> Iterator[Batch]:
@@ -256,7 +256,7 @@ def _one_pass(shards: Sequence[TrainingShard], seed: int, seen: int) -> Iterator
 
 def _samples(shard: TrainingShard) -> Iterator[dict]:
     """The training samples of one shard in its order; a shard that was cut short is told, not believed."""
-    advice = "check the data set with dimmagen verify"
+    advice = "check the data set with `verify()`"
     count = 0
     try:
         with storage.open_binary(shard.url) as stream:
@@ -280,7 +280,7 @@ def _decode(sample: dict, side: str) -> np.ndarray:
             except codec.ImageError as error:
                 raise DimmagenError(
                     f"{sample['__key__']}.{name} of {sample['__url__']}: {error.reason}",
-                    "check the data set with dimmagen verify",
+                    "check the data set with `verify()`",
                 ) from error
     raise DimmagenError(f"{sample['__url__']}: the sample {sample['__key__']} has no {side} picture")
 
@@ -319,12 +319,12 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     rows = [row for table in tables for row in table]
     fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
     if not fitting:
-        raise UsageError(f"all pictures of {path} are too small for crops of {side}", "give a smaller --crop")
+        raise UsageError(f"all pictures of {path} are too small for crops of {side}", "give a smaller `crop`")
     photos = {row["light_key"] for row in fitting}
     if validation_photos >= len(photos):
         raise UsageError(
             f"{path} shows {len(photos)} photos: {validation_photos} for validation leave none to train on",
-            "give fewer --validation-photos, or --validate a folder of real pairs",
+            "give fewer `validation_photos`, or a folder of real pairs to `validate`",
         )
     order = heapq.nsmallest(
         validation_photos, photos, key=lambda key: keyed_random.rank(0, key, "validation")
@@ -360,4 +360,4 @@ def cut_middle(pair: RealPair) -> RealPair:
 
 def _refuse_small(key: str, width: int, height: int, side: int) -> None:
     if min(width, height) < side:
-        raise UsageError(f"{key} is {width}x{height}, too small for crops of {side}", "give a smaller --crop")
+        raise UsageError(f"{key} is {width}x{height}, too small for crops of {side}", "give a smaller `crop`")

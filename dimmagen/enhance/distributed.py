@@ -43,7 +43,7 @@ def run_distributed(
     with connect_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
         if missing := _missing(workers, use_gpu):
             if address is None:
-                raise UsageError(f"{workers} workers {missing}", "give fewer --workers, or --device cpu")
+                raise UsageError(f"{workers} workers {missing}", 'give fewer `workers`, or `device="cpu"`')
             tell(f"{workers} workers {missing}: they wait until nodes join")
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
@@ -93,7 +93,7 @@ def _wants_gpu(config: TrainConfig) -> bool:
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     """Local places from the root: workers have another working directory."""
-    names = ("shards", "pairs", "validate", "start_from", "lpips_weights")
+    names = ("data", "pairs", "validate", "network", "lpips_weights")
     places = {name: value for name in names if (value := getattr(config, name)) is not None}
     return replace(
         config,
@@ -108,4 +108,4 @@ def _told(error: Exception) -> DimmagenError:
         for one in (cause, getattr(cause, "cause", None), cause.__cause__):
             if isinstance(one, DimmagenError):
                 return one
-    return DimmagenError(f"training on several workers failed ({error})", "try --workers 1 to see where")
+    return DimmagenError(f"training on several workers failed ({error})", "try `workers=1` to see where")

@@ -48,7 +48,8 @@ class Enhancer:
         if side < smallest:
             need = smallest**2 * shape.bytes_per_pixel / 1e9
             raise UsageError(
-                f"{memory_gb} GB are too little for the model {network.model}", f"give at least {need:.1f}"
+                f"{memory_gb} GB are too little for the model {network.architecture_name}",
+                f"give at least {need:.1f}",
             )
         self.tile = side
 

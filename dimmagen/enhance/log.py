@@ -20,7 +20,8 @@ class Log:
         if tensorboard:
             self._board = summary_writer_class()(run.path / "tensorboard", purge_step=iteration + 1)
         run.begin_log(iteration)
-        self._file = open(run.path / LOG, "a", encoding="ascii")  # noqa: SIM115 - closed by __exit__
+        # Closed by __exit__; the lines end alike on every system.
+        self._file = open(run.path / LOG, "a", encoding="ascii", newline="\n")  # noqa: SIM115
 
     def row(self, values: Mapping[str, float]) -> None:
         """One iteration; values that were not measured stay empty."""
@@ -45,4 +46,4 @@ def summary_writer_class() -> Any:
     try:
         return importlib.import_module("torch.utils.tensorboard").SummaryWriter
     except ImportError:
-        raise UsageError("--tensorboard needs the package tensorboard", "pip install tensorboard") from None
+        raise UsageError("`tensorboard` needs the package of that name", "pip install tensorboard") from None

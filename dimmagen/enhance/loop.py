@@ -63,7 +63,7 @@ def train(
             stays), or the data cannot be read.
     """
     if not validation:
-        raise UsageError("there are no pairs to validate on", "give --validation-photos, or --validate DIR")
+        raise UsageError("there are no pairs to validate on", "give `validation_photos`, or `validate`")
     device = next(network.parameters()).device
     state = TrainState(network, settings)
     state.restore(run)
@@ -126,7 +126,7 @@ def _diverged(
     return DimmagenError(
         f"the loss is {loss:.3g} with a gradient of {gradient:.3g} after iteration {iteration}, on the pairs "
         f"{', '.join(keys)}",
-        "look at these pairs, or begin anew by --resume never with a lower --learning-rate or --clip 1; "
+        'look at these pairs, or start again with `resume="never"` and a lower `learning_rate` or `clip=1`; '
         "until then the last checkpoint stays",
     )
 

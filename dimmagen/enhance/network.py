@@ -7,45 +7,39 @@ processors without a GPU, and needs no diffusers.
 import importlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.registry import Registry
 from dimmagen.enhance.inputs import CHANNELS, CONDITION_STEPS
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What is known of a network before it is built.
+    """A kind of network: how it is built, and what is known of it before it is.
 
     Attributes:
-        widths: channels of each level, from the finest to the coarsest.
+        build: makes the module that gives the residual: called with (inputs, condition) as
+            :class:`EnhancementNetwork` is, returns float (N, 3, H, W) before the sigmoid.
         multiple: height and width of the input must be multiples of it.
-        margin: pixels at the edge of a tile that may differ from the whole picture.
+        margin: pixels at the edge of a tile that may differ from the whole image.
         bytes_per_pixel: peak memory of running it on a processor, per pixel of the input; measured.
-        learning_rate: that trains it well from scratch.
-        finetuning_rate: that it is fine-tuned with.
+        learning_rate: for training from random weights.
+        finetuning_rate: for fine-tuning.
     """
 
-    widths: tuple[int, ...]
+    build: Callable[[], nn.Module]
     multiple: int
     margin: int
     bytes_per_pixel: int
     learning_rate: float
     finetuning_rate: float
-
-
-ARCHITECTURES = {
-    # Local throughout (no normalisation over the picture, no attention): beyond the margin, which covers the
-    # receptive field, a tile equals the whole picture.
-    "compact": Architecture((24, 48, 96), 8, 80, 350, 1e-3, 1e-4),
-    "small": Architecture((64, 96, 128, 192), 8, 32, 5000, 1e-5, 1e-5),
-    "paper": Architecture((64, 128, 256, 384), 8, 32, 5000, 1e-5, 1e-5),
-}
 
 
 class EnhancementNetwork(nn.Module):
@@ -54,32 +48,27 @@ class EnhancementNetwork(nn.Module):
     Weights and features lie in memory with the channels last, as a processor's convolutions want them.
 
     Args:
-        model: `compact`, `small` or `paper`.
+        architecture: a name in :data:`ARCHITECTURES`.
 
     Shape:
         inputs: float (N, 10, H, W), see :func:`~dimmagen.enhance.inputs.network_input`; H and W multiples
         of the architecture's. condition: int64 (N,), 0..1000. Result: float32 (N, 3, H, W) in [0, 1].
 
     Raises:
-        UsageError: an unknown model, or one that needs diffusers where it is not installed.
+        UnknownNameError: there is no such architecture.
+        UsageError: it needs a package that is not installed.
     """
 
-    def __init__(self, model: str = "compact") -> None:
+    def __init__(self, architecture: str = "compact") -> None:
         super().__init__()
-        if model not in ARCHITECTURES:
-            raise UsageError(f"there is no model {model}", f"known are {', '.join(ARCHITECTURES)}")
-        self.model = model
-        self.architecture = ARCHITECTURES[model]
-        widths = self.architecture.widths
-        self.unet: nn.Module = CompactUNet(widths) if model == "compact" else _diffusers_unet(model, widths)
+        self.architecture_name = architecture
+        self.architecture = ARCHITECTURES[architecture]
+        self.unet: nn.Module = self.architecture.build()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        if self.model == "compact":
-            residual = self.unet(inputs, condition)
-        else:
-            residual = self.unet(inputs, condition, return_dict=False)[0]
+        residual = self.unet(inputs, condition)
         return (torch.sigmoid(residual.float()) + inputs[:, :3]).clamp(0, 1)
 
 
@@ -147,15 +136,24 @@ def sine_cosine(condition: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def _diffusers_unet(model: str, widths: Sequence[int]) -> nn.Module:
+def _diffusers_unet(widths: Sequence[int]) -> nn.Module:
     try:
         diffusers = importlib.import_module("diffusers")
     except ImportError:
         raise UsageError(
-            f"the model {model} needs the library diffusers", "pip install 'dimmagen[train]', or use compact"
+            "this architecture needs the library diffusers",
+            "pip install 'dimmagen[train]', or use `architecture=\"compact\"`",
+            code="missing-package",
         ) from None
     _ignore_broken_torchvision()
-    return diffusers.UNet2DModel(
+
+    class UNet(diffusers.UNet2DModel):  # type: ignore[name-defined]
+        """Gives the residual itself, as every architecture does."""
+
+        def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
+            return super().forward(inputs, condition, return_dict=False)[0]
+
+    return UNet(
         in_channels=CHANNELS,
         out_channels=3,
         block_out_channels=tuple(widths),
@@ -179,6 +177,24 @@ def _ignore_broken_torchvision() -> None:
     except RuntimeError:
         knowledge = importlib.import_module("diffusers.utils.import_utils")
         setattr(knowledge, "_torchvision_available", False)  # noqa: B010 - private, so unknown to mypy
+
+
+ARCHITECTURES: Registry[Architecture] = Registry("architecture", "dimmagen.networks")
+# Local throughout (no normalisation over the image, no attention): beyond the margin, which covers the
+# receptive field, a tile equals the whole image.
+ARCHITECTURES.register("compact")(
+    Architecture(partial(CompactUNet, (24, 48, 96)), 8, 80, 350, learning_rate=1e-3, finetuning_rate=1e-4)
+)
+ARCHITECTURES.register("small")(
+    Architecture(
+        partial(_diffusers_unet, (64, 96, 128, 192)), 8, 32, 5000, learning_rate=1e-5, finetuning_rate=1e-5
+    )
+)
+ARCHITECTURES.register("paper")(
+    Architecture(
+        partial(_diffusers_unet, (64, 128, 256, 384)), 8, 32, 5000, learning_rate=1e-5, finetuning_rate=1e-5
+    )
+)
 
 
 def parameter_count(network: nn.Module) -> int:

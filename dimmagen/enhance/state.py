@@ -86,7 +86,7 @@ class TrainState:
             moments = self.optimizer.state[parameter]
             tensors |= {f"adam.{name}.{moment}": moments[moment] for moment in _MOMENTS}
         header = {
-            "model": self.network.model,
+            "model": self.network.architecture_name,
             "iteration": self.iteration,
             "best_psnr": self.best_psnr,
             "best_iteration": self.best_iteration,
@@ -94,7 +94,11 @@ class TrainState:
         run.save(CHECKPOINT, tensors, header)
 
     def save_best(self, run: RunFolder) -> None:
-        header = {"model": self.network.model, "iteration": self.best_iteration, "psnr": self.best_psnr}
+        header = {
+            "model": self.network.architecture_name,
+            "iteration": self.best_iteration,
+            "psnr": self.best_psnr,
+        }
         run.save(BEST, self.candidate.state_dict(), header)
 
     def restore(self, run: RunFolder) -> None:
@@ -129,6 +133,6 @@ def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _copy(network: EnhancementNetwork) -> EnhancementNetwork:
-    copy = EnhancementNetwork(network.model).to(next(network.parameters()).device)
+    copy = EnhancementNetwork(network.architecture_name).to(next(network.parameters()).device)
     copy.load_state_dict(network.state_dict())
     return copy.requires_grad_(False)

@@ -43,15 +43,15 @@ class TrainConfig:
         UsageError: a crop that the network or LPIPS cannot take.
 
     Attributes:
-        shards: a pair data set, or None.
-        pairs: folder or CSV of real pairs to train on instead; None with shards.
+        data: folder or URL of a pair data set, or None.
+        pairs: folder or CSV of real pairs to train on instead; None with `data`.
         names: of the pairs to use; None for all.
         hold_out: names of pairs that are not trained on but, without `validate`, validated on.
         validate: folder or CSV of real pairs to validate on; None keeps photos of the shards back for it
             (and validates on the training pairs themselves where there are no shards).
         validation_photos: how many are kept back.
-        start_from: run or network file to begin with; None begins with random weights.
-        model: `compact`, `small` or `paper`; the start's where there is one.
+        network: run or network file to start from; None starts from random weights.
+        architecture: of the registry (`compact`, `small`, `paper`); that of `network` where there is one.
         crop, batch, flip, seed: of the training examples; the batch is that of one worker.
         perceptual: `vgg` or `none`; perceptual_weight: of it.
         training: the loop's settings; `checkpoint_every` is how, not what.
@@ -60,14 +60,14 @@ class TrainConfig:
         device, lpips_weights (by the numbers in them), tensorboard: how, not what.
     """
 
-    shards: str | None = None
+    data: str | None = None
     pairs: str | None = None
     names: tuple[str, ...] | None = None
     hold_out: tuple[str, ...] = ()
     validate: str | None = None
     validation_photos: int = VALIDATION_PHOTOS
-    start_from: str | None = None
-    model: str = "compact"
+    network: str | None = None
+    architecture: str = "compact"
     crop: int = 256
     batch: int = 4
     flip: bool = False
@@ -82,17 +82,18 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        architecture = ARCHITECTURES.get(self.model)
-        multiple = architecture.multiple if architecture else 1
+        known = self.architecture in ARCHITECTURES
+        multiple = ARCHITECTURES[self.architecture].multiple if known else 1
         if self.crop % multiple:
             lower = self.crop // multiple * multiple
             raise UsageError(
-                f"--crop {self.crop}: the model {self.model} takes multiples of {multiple}",
+                f"`crop={self.crop}`: the architecture {self.architecture} takes multiples of {multiple}",
                 f"give {f'{lower} or ' if lower else ''}{lower + multiple}",
             )
         if self.perceptual == "vgg" and self.crop < SMALLEST_SIDE["vgg"]:
             raise UsageError(
-                f"--crop {self.crop} is too small for LPIPS with VGG", "give 16 or more, or --perceptual none"
+                f"`crop={self.crop}` is too small for LPIPS with VGG",
+                'give 16 or more, or `perceptual="none"`',
             )
 
 
@@ -120,7 +121,7 @@ def run_training(
     device = pick_device(config.device)
     batches, validation, data = _data(config, context, progress)
     if not validation:
-        raise UsageError("there are no pairs to validate on", "give --validation-photos, or --validate DIR")
+        raise UsageError("there are no pairs to validate on", "give `validation_photos`, or `validate`")
     if config.tensorboard:
         summary_writer_class()  # told before the folder is begun
     torch.manual_seed(config.seed)
@@ -129,7 +130,7 @@ def run_training(
     identity = _identity(config, data, lpips, context)
     loss = EnhancementLoss(lpips, config.perceptual_weight).to(device)
     run = RunFolder(out)
-    with exclusive(str(out), "--out") if context.first else nullcontext():
+    with exclusive(str(out)) if context.first else nullcontext():
         if context.first:
             run.begin(identity, resume)
         context.wait()
@@ -153,18 +154,18 @@ def pick_device(name: str) -> torch.device:
         UsageError: there is no such device.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
-        raise UsageError(f"--device {name} is unknown", "give auto, cpu or cuda")
+        raise UsageError(f"the device {name!r} is unknown", "give auto, cpu or cuda")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {name}: torch sees no GPU", "use --device cpu")
+        raise UsageError(f"`device={name}`: torch sees no GPU", 'use `device="cpu"`')
     return torch.device(name)
 
 
 def _network(config: TrainConfig) -> EnhancementNetwork:
-    if config.start_from is None:
-        return EnhancementNetwork(config.model)
-    return load_network(config.start_from)[0].train()
+    if config.network is None:
+        return EnhancementNetwork(config.architecture)
+    return load_network(config.network)[0].train()
 
 
 def _data(
@@ -173,9 +174,9 @@ def _data(
     """Batches, validation pairs, and the hash of the data."""
     crops = Crops(config.crop, config.flip, config.seed)
     validation = [cut_middle(pair) for pair in _fitting_pairs(config.validate)] if config.validate else []
-    if config.shards is not None:
+    if config.data is not None:
         kept_back = 0 if config.validate else config.validation_photos
-        opened = open_shards(config.shards, kept_back, config.crop)
+        opened = open_shards(config.data, kept_back, config.crop)
         if opened.too_small and context.first:
             progress.note(f"{opened.too_small} pairs are left out: smaller than the crop of {config.crop}")
         batches: Batches = ShardBatches(
@@ -187,9 +188,9 @@ def _data(
             context.size,
             int(config.cache_gb * 1e9),
         )
-        return batches, validation or opened.validation, Manifest.load(config.shards).root_hash
+        return batches, validation or opened.validation, Manifest.load(config.data).root_hash
     if config.pairs is None:
-        raise UsageError("there is nothing to train on", "give --shards, or --pairs")
+        raise UsageError("there is nothing to train on", "give `data`, or `pairs`")
     found = _fitting_pairs(config.pairs, config.names)
     pairs, held_out = split_held_out(found, config.hold_out)
     batches = RealPairs(pairs, crops, config.batch, context.rank, context.size)
@@ -209,16 +210,17 @@ def _hash(pairs: Sequence[RealPair]) -> str:
 
 def _identity(config: TrainConfig, data: str, lpips: LPIPS | None, context: DistributedContext) -> dict:
     """What decides the losses: the settings, the data and the start by hashes, not places."""
-    settings = asdict(config)
+    names = {"architecture": "model"}  # as schema 1 of run.json has it
+    settings = {names.get(name, name): value for name, value in asdict(config).items()}
     for name in (
-        "shards",
+        "data",
         "pairs",
         "names",
         "cache_gb",
         "device",
         "lpips_weights",
         "tensorboard",
-        "start_from",
+        "network",
         "validate",
     ):
         del settings[name]
@@ -227,7 +229,7 @@ def _identity(config: TrainConfig, data: str, lpips: LPIPS | None, context: Dist
     settings |= {"data_sha256": data, "workers": context.size, "start_sha256": ""}
     settings["validate_sha256"] = _hash(load_pairs(config.validate)) if config.validate else ""
     settings["lpips_sha256"] = lpips.sha256() if lpips is not None else ""
-    if config.start_from is not None:
-        start = Path(config.start_from)
+    if config.network is not None:
+        start = Path(config.network)
         settings["start_sha256"] = storage.size_and_sha256(start / BEST if start.is_dir() else start)[1]
     return settings

@@ -6,40 +6,19 @@ the truth's mean luma): four settings, because published numbers differ in just 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.metrics import image
-from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE
-from dimmagen.metrics.niqe import BLOCK, PristineModel, niqe
+from dimmagen.metrics.base import METRICS, MetricFiles, Score
 
 PROTOCOL = "dimmagen-1"
-Metric = Callable[[np.ndarray, np.ndarray], float]
-
-# Needs nothing but the two pictures.
-PLAIN_METRICS: dict[str, Metric] = {
-    "psnr": image.psnr,
-    "ssim_rgb": image.ssim_rgb,
-    "ssim_gray": image.ssim_gray,
-    "delta_e76": image.delta_e76,
-    "delta_e2000": image.delta_e2000,
-}
-WEIGHTED_METRICS = ("lpips_alex", "lpips_vgg", "niqe")
-ALL_METRICS = (*PLAIN_METRICS, *WEIGHTED_METRICS)
-# Pixels: the shorter side of the smallest picture that a metric is defined on.
-SMALLEST = {
-    "ssim_rgb": 11,
-    "ssim_gray": 11,
-    "lpips_alex": SMALLEST_SIDE["alex"],
-    "lpips_vgg": SMALLEST_SIDE["vgg"],
-    "niqe": 2 * BLOCK,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,56 +56,69 @@ class Scored:
     scores: dict[str, dict[str, float]]
 
 
-def choose_metrics(
-    names: Sequence[str], networks: Mapping[str, LPIPS], pristine: PristineModel | None
-) -> dict[str, Metric]:
-    """The functions of the metrics that are named, in the protocol's order.
+def load_metrics(
+    names: Sequence[str] | None, files: MetricFiles
+) -> tuple[dict[str, Score], dict[str, DimmagenError]]:
+    """Functions of the metrics that are named, in the registry's order.
 
     Args:
-        names: of :data:`ALL_METRICS`.
-        networks: LPIPS by backbone, `alex` and `vgg`, for the metrics that need them.
-        pristine: for NIQE.
+        names: of :data:`METRICS`; None for all whose files are there.
+        files: weights that some metrics need.
+
+    Returns:
+        (functions by name, and, where all were asked for, why others cannot be loaded).
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        DimmagenError: a metric that is named cannot be loaded, or the LPIPS weights that are given hold
+            neither backbone.
     """
-    chosen = {name: metric for name, metric in PLAIN_METRICS.items() if name in names}
-    for backbone, network in networks.items():
-        if f"lpips_{backbone}" in names:
-            chosen[f"lpips_{backbone}"] = partial(image.lpips_distance, network)
-    if "niqe" in names and pristine is not None:
-        chosen["niqe"] = partial(_niqe, pristine)
-    return chosen
+    for name in names or ():
+        if name not in METRICS:
+            raise METRICS.unknown(name)
+    loaded: dict[str, Score] = {}
+    failures: dict[str, DimmagenError] = {}
+    for name in METRICS:
+        if names is None or name in names:
+            try:
+                loaded[name] = METRICS[name].load(files)
+            except DimmagenError as error:
+                failures[name] = error
+    # A file of LPIPS weights holds one of the two backbones: with it, one of the two metrics fails to load.
+    lpips = [name for name in failures if name.startswith("lpips")]
+    unusable = files.lpips_weights is not None and lpips and not any(n.startswith("lpips") for n in loaded)
+    if failures and (names is not None or unusable):
+        raise failures[lpips[0]] if unusable else next(iter(failures.values()))
+    return loaded, failures
 
 
-def _niqe(pristine: PristineModel, output: np.ndarray, truth: np.ndarray) -> float:
-    return niqe(output, pristine)
-
-
-def unfit_metrics(chosen: Mapping[str, Metric], pairs: Sequence[RealPair]) -> dict[str, str]:
-    """Why metrics cannot be had, by name: the smallest of the pictures is too small for them.
+def unsuitable_metrics(names: Iterable[str], pairs: Sequence[RealPair]) -> dict[str, str]:
+    """Why metrics cannot be computed, by name: the smallest of the images is too small for them.
 
     Args:
-        chosen: from :func:`choose_metrics`.
+        names: of :data:`METRICS`.
         pairs: at least one.
     """
     smallest = min(pairs, key=lambda pair: min(pair.light.shape[:2]))
     height, width = smallest.light.shape[:2]
     return {
-        name: f"pair {smallest.name} is {width}x{height}, {name} needs {SMALLEST[name]} pixels a side"
-        for name in chosen
-        if min(height, width) < SMALLEST.get(name, 1)
+        name: f"pair {smallest.name} is {width}x{height}, {name} needs {METRICS[name].min_side} pixels a side"
+        for name in names
+        if min(height, width) < METRICS[name].min_side
     }
 
 
 def score(
     enhancer: Enhancer,
     pairs: Sequence[RealPair],
-    chosen: Mapping[str, Metric],
+    chosen: Mapping[str, Score],
     fixed_lightness: float = FIXED_LIGHTNESS,
 ) -> Iterator[Scored]:
     """Brighten and score pairs, one by one.
 
     Args:
         pairs: equal sizes within a pair, see :func:`~dimmagen.dimmers.real_pairs.check_pairs`.
-        chosen: from :func:`choose_metrics`.
+        chosen: from :func:`load_metrics`.
         fixed_lightness: of the outputs that do not know the truth's.
     """
     for pair in pairs:

@@ -3,22 +3,16 @@
 Works on any folder, ours or not: nothing but the files themselves is asked.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-import lmdb
-
-from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.export.layouts import Layout, Place
-from dimmagen.export.lmdb import META, open_lmdb
+from dimmagen.export.formats import Entries, Place, Size
+from dimmagen.export.layouts import Layout
 from dimmagen.export.writing import refuse_misleading
 from dimmagen.images import codec
-
-Size = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -48,23 +42,24 @@ def check_export(layout: Layout, root: Path, workers: int = 1) -> ExportCheck:
         except UsageError as error:
             check.faults.append(error.what)
     with ThreadPoolExecutor(workers) as pool:
-        for place in layout.train:
-            _check_place(check, layout, root, place, pool, needed=True)
-        for place in layout.validation:
-            _check_place(check, layout, root, place, pool, needed=False)
-    if layout.listing == "file-list":
-        check.faults += _file_list_faults(root, "train.txt", layout.train[0])
-        if (root / layout.validation[0][0]).is_dir():
-            check.faults += _file_list_faults(root, "val.txt", layout.validation[0])
+        for number, place in enumerate(layout.train):
+            sizes = _check_place(check, layout, root, place, pool, needed=True)
+            if number == 0:
+                check.faults += layout.listing.faults(root, "train", place, sizes or {})
+        for number, place in enumerate(layout.validation):
+            sizes = _check_place(check, layout, root, place, pool, needed=False)
+            if number == 0 and sizes is not None:
+                check.faults += layout.listing.faults(root, "val", place, sizes)
     return check
 
 
 def _check_place(
     check: ExportCheck, layout: Layout, root: Path, place: Place, pool: ThreadPoolExecutor, needed: bool
-) -> None:
+) -> dict[str, Size] | None:
+    """The sizes of the dark images by name; None where the place is not there and need not be."""
     dark_folder, light_folder = place
     if not needed and not (root / dark_folder).exists() and not (root / light_folder).exists():
-        return
+        return None
     sides = [_sizes(check, layout, root, folder, pool) for folder in filter(None, place)]
     check.pairs[dark_folder] = len(sides[0])
     if not all(sides):
@@ -77,9 +72,7 @@ def _check_place(
                 )
     if layout.paired:
         check.faults += _pairing_faults(place, sides[0], sides[1])
-    if layout.listing == "meta-info":
-        expected = [f"{name} ({height},{width},3)" for name, (height, width) in sorted(sides[0].items())]
-        check.faults += _list_faults(root, str(Path(dark_folder).parent / "meta_info.txt"), expected)
+    return sides[0]
 
 
 def _pairing_faults(place: Place, dark: dict[str, Size], light: dict[str, Size]) -> Iterator[str]:
@@ -99,25 +92,20 @@ def _sizes(
     check: ExportCheck, layout: Layout, root: Path, folder: str, pool: ThreadPoolExecutor
 ) -> dict[str, Size]:
     """(height, width) of every picture in a folder or LMDB, by file name; what is no picture is a fault."""
-    if layout.store != "lmdb":
-        files = [(path.name, path.read_bytes) for path in _files(root / folder)]
-        return _measure_all(check, folder, files, layout.store, pool)
     try:
-        with open_lmdb(root / folder) as (keys, read):
-            entries = [(f"{key}.png", partial(read, key)) for key in keys]
-            sizes = _measure_all(check, folder, entries, "png", pool)
-    except lmdb.Error as error:
-        check.faults.append(f"{folder}: no LMDB environment ({error})")
+        with layout.store.entries(root / folder) as entries:
+            sizes = _measure_all(check, folder, entries, layout.store.extension, pool)
+    except DimmagenError as error:
+        check.faults.append(f"{folder}: {error.what}")
         return {}
-    expected = [f"{name} ({height},{width},3) 1" for name, (height, width) in sizes.items()]
-    check.faults += _list_faults(root, f"{folder}/{META}", expected)
+    check.faults += layout.store.faults(root, folder, sizes)
     return sizes
 
 
 def _measure_all(
     check: ExportCheck,
     folder: str,
-    files: Sequence[tuple[str, Callable[[], bytes]]],
+    files: Entries,
     extension: str,
     pool: ThreadPoolExecutor,
 ) -> dict[str, Size]:
@@ -143,37 +131,3 @@ def _measure(name: str, read: Callable[[], bytes], extension: str) -> Size | str
     if facts.mode != "RGB":
         return f"is {facts.mode}, not 8-bit RGB"
     return pixels.shape[0], pixels.shape[1]
-
-
-def _files(folder: Path) -> list[Path]:
-    """Every file of a folder, sorted, but for lists and our own notes."""
-    if not folder.is_dir():
-        return []
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and not storage.is_unfinished(path.name)
-    )
-    return [path for path in files if path.suffix not in (".json", ".txt")]
-
-
-def _list_faults(root: Path, name: str, expected: list[str]) -> Iterator[str]:
-    """A list must name the files, in their order, and nothing else."""
-    try:
-        lines = (root / name).read_text(encoding="ascii", errors="replace").splitlines()
-    except FileNotFoundError:
-        yield f"{name}: is missing"
-        return
-    for number, (line, wanted) in enumerate(zip(lines, expected, strict=False), 1):
-        if line != wanted:
-            yield f"{name}, line {number}: {line!r}, but the files say {wanted!r}"
-            return
-    if len(lines) != len(expected):
-        yield f"{name}: {len(lines)} lines for {len(expected)} files"
-
-
-def _file_list_faults(root: Path, name: str, place: Place) -> Iterator[str]:
-    """DiffLL opens each line, and the line with `low` replaced by `high`."""
-    expected = [f"{place[0]}/{file.name}" for file in _files(root / place[0])]
-    yield from _list_faults(root, name, expected)
-    for line in expected:
-        if not (root / line.replace("low", "high")).is_file():
-            yield f"{name}: {line} has no {line.replace('low', 'high')}"

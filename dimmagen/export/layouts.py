@@ -5,12 +5,9 @@ about its folders, so all of them find theirs (hard links, no second copy).
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-from dimmagen.core.errors import UsageError
-
-Place = tuple[str, str]
-"""Folders of the dark and of the light pictures, relative to the root; an empty light folder: dark alone."""
+from dimmagen.core.registry import Registry
+from dimmagen.export.formats import FILE_LIST, JPEG, LMDB, META_INFO, NO_LISTING, PNG, Listing, Place, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +15,25 @@ class Layout:
     """What one family of readers expects.
 
     Attributes:
-        name: for `--layout`.
+        name: in the registry.
         readers: whose loaders read it, and on what they insist.
         train, validation: where a split's pictures are; no validation where a reader makes its own.
-        store: `png` or `jpg` files, or `lmdb`: a folder is then an LMDB environment.
-        listing: text file that a split needs: BasicSR's `meta_info.txt` beside the folders, or DiffLL's
-            `train.txt`, `val.txt` in the root.
+        store: how images are stored: `PNG` or `JPEG` files, or `LMDB`, an environment in place of each
+            folder.
+        listing: text file that the reader needs for a split: `META_INFO` or `FILE_LIST`.
         paired: dark and light pictures belong together by name; else each light picture is there once.
         larger_than: both sides must be longer than this many pixels.
         by_replacing: the light picture's path is found by replacing a word in the dark one's, so the root's
             own path must not hold the word.
-        validation_size: pairs that `--validation` asks for by default, if there are photos enough.
+        validation_size: validation pairs by default, if there are photos enough.
     """
 
     name: str
     readers: str
     train: tuple[Place, ...]
     validation: tuple[Place, ...] = ()
-    store: Literal["png", "jpg", "lmdb"] = "png"
-    listing: Literal["", "meta-info", "file-list"] = ""
+    store: Store = PNG
+    listing: Listing = NO_LISTING
     paired: bool = True
     larger_than: int = 0
     by_replacing: bool = False
@@ -46,7 +43,7 @@ class Layout:
 _ALL = (
     Layout(
         "lol-v1",
-        "LLFlow, GSAD, PyDiff, KinD, SNR-Aware, IAT; HVI-CIDNet reads 485 pairs, so give it --count 485",
+        "LLFlow, GSAD, PyDiff, KinD, SNR-Aware, IAT; HVI-CIDNet reads exactly 485 pairs",
         train=(("our485/low", "our485/high"),),
         validation=(("eval15/low", "eval15/high"),),
         by_replacing=True,
@@ -79,14 +76,14 @@ _ALL = (
         "BasicSR, NAFNet, Restormer, Retinexformer (io_backend disk)",
         train=(("train/lq", "train/gt"),),
         validation=(("val/lq", "val/gt"),),
-        listing="meta-info",
+        listing=META_INFO,
     ),
     Layout(
         "basicsr-lmdb",
         "BasicSR, NAFNet, Restormer, Retinexformer (io_backend lmdb)",
         train=(("train/lq.lmdb", "train/gt.lmdb"),),
         validation=(("val/lq.lmdb", "val/gt.lmdb"),),
-        store="lmdb",
+        store=LMDB,
     ),
     Layout(
         "llformer",
@@ -120,7 +117,7 @@ _ALL = (
         "single-jpg",
         "Zero-DCE, SCI: dark pictures alone, as JPEG of quality 95",
         train=((".", ""),),
-        store="jpg",
+        store=JPEG,
         paired=False,
     ),
     Layout(
@@ -128,15 +125,10 @@ _ALL = (
         "DiffLL: train.txt and val.txt with a dark path a line",
         train=(("train/low", "train/high"),),
         validation=(("val/low", "val/high"),),
-        listing="file-list",
+        listing=FILE_LIST,
         by_replacing=True,
     ),
 )
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in _ALL}
-
-
-def layout_named(name: str) -> Layout:
-    """The layout of that name. Raises UsageError with the known names."""
-    if name not in LAYOUTS:
-        raise UsageError(f"there is no layout {name!r}", f"known are {', '.join(LAYOUTS)}")
-    return LAYOUTS[name]
+LAYOUTS: Registry[Layout] = Registry("layout", "dimmagen.layouts")
+for _layout in _ALL:
+    LAYOUTS.register(_layout.name)(_layout)

@@ -35,7 +35,7 @@ def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]
                 transaction = environment.begin(write=True)
         transaction.commit()
         environment.sync(True)
-    (unfinished / META).write_text("".join(lines))
+    (unfinished / META).write_bytes("".join(lines).encode())
     os.replace(unfinished, folder)
 
 

@@ -53,12 +53,12 @@ def split_pairs(
         raise UsageError(
             f"{len(in_order)} photos are too few for {validation} validation pairs and training pairs of "
             "other scenes",
-            "give a smaller --validation",
+            "give a smaller `validation`",
         )
     if count is not None and len(train) < count:
         raise UsageError(
-            f"--count {count} wants more than the {len(train)} training pairs that are left",
-            "make a set with more photos or --variants, or give a smaller --count or --validation",
+            f"`count={count}` is more than the {len(train)} training pairs that are left",
+            "make a set with more images or variants, or give a smaller `count` or `validation`",
         )
     kept = train if count is None else train[:count]
     left_out = {

@@ -7,7 +7,7 @@ checked against its SHA-256 on the way; its settings say which sets it came from
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from dimmagen.core import hashing, keyed_random, storage
@@ -21,7 +21,7 @@ from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
 from dimmagen.generate.plan import shard_name
 from dimmagen.generate.resume import REJECTED, DatasetFolder
-from dimmagen.sources import SOURCES
+from dimmagen.sources import terms_of
 
 _KEPT = (*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")
 
@@ -48,10 +48,11 @@ class Selection:
     min_side: int = 0
     keys: tuple[str, ...] = ()
 
-    def keeps(self, row: dict) -> bool:
+    def keeps(self, row: dict, settings: Mapping) -> bool:
+        """Whether a pair fits, by its row and its data set's settings."""
         return (
             (not self.sources or row["source"] in self.sources)
-            and self.licence.lower() in SOURCES[row["source"]].terms.lower()
+            and self.licence.lower() in terms_of(row["source"], settings).lower()
             and _inside(row["gamma"], self.gamma)
             and _inside(row["lightness_after"], self.lightness)
             and min(row["width"], row["height"]) >= self.min_side
@@ -92,7 +93,7 @@ class _Picked:
         return Sample(row, dark, dark_extension, light, light_extension)
 
 
-def make_subset(
+def write_subset(
     pairs: PairSet,
     selection: Selection,
     out: str,
@@ -113,15 +114,15 @@ def make_subset(
     """
     rows = pairs.rows()
     _refuse_unknown(pairs, rows, selection)
-    picked = [_Picked(pairs, row) for row in rows if selection.keeps(row)]
+    picked = [_Picked(pairs, row) for row in rows if selection.keeps(row, pairs.manifest.settings)]
     if not picked:
-        raise UsageError(f"no pair of {pairs.out} fits", "see dimmagen stats for what is in it")
+        raise UsageError(f"no pair of {pairs.out} fits", "look at what is in it first")
     settings = {**pairs.manifest.settings, "subset": selection.note(), "derived_from": [_origin(pairs)]}
     run = Run(settings, pairs.manifest.environment)
     return _write(out, run, selection.command(), picked, [pairs], on_start, on_pair)
 
 
-def make_merge(
+def write_merge(
     sets: Sequence[PairSet],
     out: str,
     on_start: Callable[[int], None] = lambda pairs: None,
@@ -134,7 +135,7 @@ def make_merge(
 
     Args:
         sets: two or more finished data sets.
-        out, on_start, on_pair: as for :func:`make_subset`.
+        out, on_start, on_pair: as for :func:`write_subset`.
 
     Raises:
         UsageError: fewer than two sets, their dark pictures differ in file type, or `out` holds something
@@ -147,7 +148,7 @@ def make_merge(
     if len(formats) > 1:
         raise UsageError(
             f"dark pictures are {' here and '.join(sorted(formats))} there",
-            "make the sets with the same --image-format",
+            "make the sets with the same `image_format`",
         )
     picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
     run = Run(_merged_settings(sets), _merged_environment(sets))
@@ -202,6 +203,7 @@ def _merged_settings(sets: Sequence[PairSet]) -> dict:
     def joined(name: str) -> str:
         return " + ".join(dict.fromkeys(str(settings[name]) for settings in every))
 
+    terms = {name: text for settings in every for name, text in settings.get("source_terms", {}).items()}
     return {
         "profile": joined("profile"),
         "model": joined("model"),
@@ -210,6 +212,7 @@ def _merged_settings(sets: Sequence[PairSet]) -> dict:
         "variants": max(settings["variants"] for settings in every),
         "samples_per_shard": max(settings["samples_per_shard"] for settings in every),
         "derived_from": [{**_origin(pairs), "settings": pairs.manifest.settings} for pairs in sets],
+        **({"source_terms": terms} if terms else {}),
     }
 
 
@@ -240,11 +243,11 @@ def _write(
 ) -> Manifest:
     """Pack pairs into shards; as with `dim`, complete shards of a stopped run are kept."""
     out = os.path.abspath(out) if storage.is_local(out) else out
-    folder = DatasetFolder(out, "--to")
+    folder = DatasetFolder(out, discards=False)
     if any(
         storage.is_local(pairs.out) and os.path.realpath(pairs.out) == os.path.realpath(out) for pairs in sets
     ):
-        raise UsageError(f"--to {out} is the data set itself", "choose another folder")
+        raise UsageError(f"`out={out}` is the data set itself", "choose another folder")
     on_start(len(picked))
     shards = []
     with folder.locked():

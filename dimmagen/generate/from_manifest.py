@@ -66,7 +66,7 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
         raise DimmagenError(
             f"profile {settings['profile']} is not the one that the data set was made with "
             f"({', '.join(changed)})",
-            "give the folder of that one with --profile",
+            "give the folder of that one as `profile`",
         )
     return build
 

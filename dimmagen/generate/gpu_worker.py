@@ -14,8 +14,6 @@ import torch
 from dimmagen.core.errors import UsageError
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.writer import Sample
-from dimmagen.dimmers.camera.model import CameraModel
-from dimmagen.dimmers.camera.torch_kernel import dim_images
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.generate.pair import PairSettings, finish_pair, naming
 from dimmagen.generate.plan import ShardJob
@@ -39,14 +37,14 @@ class GpuDimmer:
     """
 
     def __init__(self, dimmer: ImageDimmer, settings: PairSettings, device: str, threads: int) -> None:
-        if not isinstance(dimmer.model, CameraModel):
+        if not dimmer.model.on_device:
             raise UsageError(
                 f"model {dimmer.model.kind} is dimmed on the processor: elsewhere its pixels would differ",
-                "leave --device away, or use --model camera",
+                'use `device="cpu"`, or `model="camera"`',
             )
         self.dimmer, self.model = dimmer, dimmer.model
         self.settings = settings
-        self.device = _device(device)
+        self.device = find_device(device)
         self.threads = threads
 
     def samples(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
@@ -75,8 +73,8 @@ class GpuDimmer:
             draws = [self.dimmer.draw(light.ref.key, variant, self.settings.seed) for light in batch]
             dark: dict[int, np.ndarray] = {}
             for indices, stacked in stacks:
-                exposed = dim_images(
-                    self.model, stacked.permute(0, 3, 1, 2), [draws[index] for index in indices]
+                exposed = self.model.expose_tensors(
+                    stacked.permute(0, 3, 1, 2), [draws[index] for index in indices]
                 )
                 dark |= zip(indices, exposed.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True)
             for index, light in enumerate(batch):
@@ -91,17 +89,22 @@ class GpuDimmer:
             return number, finish_pair(light, dark, draw, self.dimmer, variants[number], self.settings)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """A device that torch sees on this machine.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(
-            f"there is no kind of device {name!r}", "give cuda, or leave --device away"
+            f"there is no kind of device {name!r}", 'give `device="cuda"` or `device="cpu"`'
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"torch sees no GPU {device.index or 0} here (it sees {torch.cuda.device_count()})",
-            "leave --device away, or install a torch built for CUDA",
+            'use `device="cpu"`, or install a torch that is built for CUDA',
         )
     return device
 

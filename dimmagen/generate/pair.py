@@ -1,16 +1,19 @@
 """One pair: from a light image to the bytes and the row that are written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import DimmagenError, UnavailableError
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.dimmers.profile import portable_name
 from dimmagen.images import codec
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
@@ -21,6 +24,29 @@ IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
 
 BuildDimmer = Callable[[], ImageDimmer]
 """Makes the dimmer; picklable, so that each worker builds its own once and no weights travel."""
+
+
+def dimmer_builder(
+    profile: str, gamma: tuple[float, float] | None = None, ladder: Sequence[float] = (), **options: Any
+) -> BuildDimmer:
+    """What builds the dimmer of a profile in each worker; it is built once here, so that mistakes come early.
+
+    Args:
+        profile: name or folder.
+        gamma: range of the brightness draw; default the profile's.
+        ladder: fixed gammas in place of drawn ones.
+        options: as for :meth:`ImageDimmer.from_profile`.
+
+    Raises:
+        UsageError: both gamma and ladder, or as :meth:`ImageDimmer.from_profile`.
+    """
+    if gamma and ladder:
+        raise UsageError("`ladder` gives the gammas that `gamma` would draw", "leave one of the two out")
+    build = partial(
+        ImageDimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options
+    )
+    build()
+    return build
 
 
 @dataclass(frozen=True, slots=True)

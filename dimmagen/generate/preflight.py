@@ -5,10 +5,10 @@ the run, and it sees the same folder.
 from collections.abc import Callable
 from typing import TypeVar
 
-from dimmagen.core.environment import environment
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.manifest import Run, changes
 from dimmagen.generate.resume import DatasetFolder
+from dimmagen.generate.run_environment import environment_like
 
 Worker = TypeVar("Worker")
 
@@ -25,7 +25,7 @@ def build_after_preflight(run: Run, out: str, build_worker: Callable[[], Worker]
         DimmagenError: this machine has other library versions or processor features than the driver's, or
             `out` is another folder here.
     """
-    if differences := changes(run, Run(run.settings, environment())):
+    if differences := changes(run, Run(run.settings, environment_like(run.environment))):
         lines = "".join(f"\n    {difference}" for difference in differences)
         raise DimmagenError(
             f"this machine is of another class than the run's, so its shards may differ:{lines}\n"
@@ -34,6 +34,6 @@ def build_after_preflight(run: Run, out: str, build_worker: Callable[[], Worker]
     if not DatasetFolder(out).is_begun(run):
         raise DimmagenError(
             f"{out} is not the folder that the run was begun in",
-            "give a folder to --shards that every node sees under this path, or a URL",
+            "give an `out` folder that every node sees under this path, or a URL",
         )
     return build_worker()

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.manifest import Manifest, Run, changes
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import first_difference
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.from_manifest import settings_from_manifest
+from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import make_pair
+from dimmagen.generate.run_environment import environment_like
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, parse_specs
@@ -65,7 +67,7 @@ def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
 
     Args:
         pairs: the data set.
-        sources: as for `dimmagen dim --source`; without one the light pictures in the shards are taken.
+        sources: as for :func:`open_light_images`; without one the light images in the shards are taken.
 
     Raises:
         UsageError: an unknown source or path, or a MixHQ beside other sources.
@@ -102,7 +104,7 @@ def _of_candidates(sources: Sequence[str]) -> Originals:
         if not found:
             raise DimmagenError(
                 f"{' '.join(sources)} has no {row['name']} of source {row['source']}",
-                "give the --source that the data set was made of",
+                "give the `sources` that the data set was made of",
             )
         same = (data for data in found if hashing.sha256(data) == row["source_sha256"])
         return Original(next(same, found[0]), is_light=False)
@@ -164,3 +166,45 @@ def chosen_pairs(pairs: PairSet, count: int) -> list[dict]:
     rows = pairs.rows()
     chosen = sorted(range(len(rows)), key=lambda index: keyed_random.rank(0, rows[index]["key"], "replay"))
     return [rows[index] for index in sorted(chosen[:count])]
+
+
+def replayer(
+    pairs: PairSet, sources: Sequence[str] = (), profile: str | None = None
+) -> Callable[[dict], Replay]:
+    """A function that replays pairs of a data set by their rows.
+
+    Args:
+        pairs: a finished data set.
+        sources: what it was made of; without one the light images in its shards.
+        profile: folder of its profile, where the recorded name does not find it.
+
+    Raises:
+        UsageError, DimmagenError: a source or the profile is not the one of the data set.
+    """
+    dimmer = dimmer_from_manifest(pairs.manifest.settings, profile)()
+    original_of = originals(pairs, sources)
+    return lambda row: replay_pair(pairs, row, dimmer, original_of)
+
+
+def find_row(pairs: PairSet, key: str) -> dict:
+    """The row of a pair.
+
+    Raises:
+        UsageError: there is no such pair; the message names the variants where the key is a light image's.
+    """
+    rows = pairs.rows()
+    for row in rows:
+        if row["key"] == key:
+            return row
+    of_light = [row["key"] for row in rows if row["light_key"] == key]
+    todo = f"give one of {', '.join(of_light)}" if of_light else f"its keys are like {rows[0]['key']}"
+    raise UsageError(f"{pairs.out} holds no pair {key}", todo, code="unknown-name", name=key)
+
+
+def environment_note(manifest: Manifest) -> str:
+    """How this machine differs from the one that made a data set, for messages; empty when it does not."""
+    here = Run(manifest.settings, environment_like(manifest.environment))
+    differences = changes(manifest.run, here)
+    if not differences:
+        return ""
+    return "\nThis machine is of another class than the one that made it:\n    " + "\n    ".join(differences)

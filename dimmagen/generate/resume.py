@@ -37,15 +37,15 @@ class _Previous:
 class DatasetFolder:
     """The folder (or fsspec URL) of one data set, from the first shard to the manifest."""
 
-    def __init__(self, out: str, option: str = "--shards") -> None:
-        """Args: option: that names the folder on the command line, for messages."""
+    def __init__(self, out: str, discards: bool = True) -> None:
+        """Args: discards: whether runs of this kind take `resume="never"`, for messages."""
         self.out = out
-        self.option = option
+        self.discards = discards
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other runs out, see :func:`dimmagen.core.lock.exclusive`."""
-        with exclusive(self.out, self.option):
+        with exclusive(self.out):
             try:
                 yield
             finally:
@@ -62,12 +62,14 @@ class DatasetFolder:
         previous = self._previous()
         if previous is None:
             if resume == "always":
-                raise UsageError(f"{self.out} holds no run to go on with", "leave --resume away to begin one")
+                raise UsageError(
+                    f"{self.out} holds no run to go on with", 'leave out `resume="always"` to start one'
+                )
             return {}
         if resume == "never" or not previous.records:
             return {}
         if differences := changes(previous.run, run):
-            raise UsageError(_refusal(self.out, self.option, differences, len(previous.records)))
+            raise UsageError(_refusal(self.out, self.discards, differences, len(previous.records)))
         return {name: record for name, record in previous.records.items() if self._is_intact(record)}
 
     def finished(self, run: Run) -> Manifest | None:
@@ -141,7 +143,7 @@ class DatasetFolder:
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
             raise UsageError(
                 f"{self.out} holds files that are not of a dimmagen data set ({', '.join(foreign[:3])})",
-                f"choose a new or an empty folder for {self.option}",
+                "choose a new or an empty folder for `out`",
             )
         return None
 
@@ -204,15 +206,13 @@ def _damaged(path: str, reason: str) -> DimmagenError:
     return DimmagenError(f"{path} is damaged ({reason})", f"remove the folder {os.path.dirname(path)}")
 
 
-def _refusal(out: str, option: str, differences: Sequence[str], shards: int) -> str:
+def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) -> str:
     lines = "".join(f"\n    {difference}" for difference in differences)
-    discard = "with dimmagen dim add --resume never, else remove the folder"
-    if option != "--shards":
-        discard = "remove the folder"
+    discard = 'add `resume="never"`' if discards else "remove the folder"
     return (
         f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
         "Three ways on:\n"
         "    keep them:     run the command with the settings they were made with\n"
-        f"    keep both:     choose another folder with {option}\n"
+        f"    keep both:     choose another `out` folder\n"
         f"    discard them:  {discard}"
     )

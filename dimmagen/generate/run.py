@@ -7,7 +7,6 @@ from functools import partial
 from typing import Literal, Protocol
 
 from dimmagen.core import storage
-from dimmagen.core.environment import environment
 from dimmagen.core.errors import UsageError
 from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
@@ -19,7 +18,9 @@ from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
 from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
 from dimmagen.generate.resume import DatasetFolder, ResumeMode
+from dimmagen.generate.run_environment import environment_for
 from dimmagen.generate.worker import PairShardWorker
+from dimmagen.sources import recorded_terms
 from dimmagen.sources.light_images import LightImages
 
 Executor = Literal["ray", "serial"]
@@ -87,11 +88,11 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
     if photos.count * settings.variants > MAX_PAIRS:
         raise UsageError(
             f"{photos.count} photos x {settings.variants} variants are more than {MAX_PAIRS:,} pairs",
-            "make several sets, with fewer --variants each",
+            "make several sets, with fewer `variants` each",
         )
     if not photos.count:
         raise UsageError(
-            f"{lights.origin} has no light picture that passes the rules", "see --dry-run for the reasons"
+            f"{lights.origin} has no light image that passes the rules", "see `dry_run=True` for the reasons"
         )
     dimmer = build_dimmer()
     run_settings = {
@@ -99,12 +100,14 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
         **asdict(settings),
         "lights": photos.count,
         "lights_sha256": photos.sha256,
+        **recorded_terms(photos.by_source),
     }
     shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
-    return Plan(Run(run_settings, environment()), photos, shards)
+    here = environment_for(dimmer.model.kind, photos.by_source)
+    return Plan(Run(run_settings, here), photos, shards)
 
 
-def make_dataset(
+def generate_dataset(
     lights: LightImages,
     build_dimmer: BuildDimmer,
     out: str,
@@ -135,6 +138,10 @@ def make_dataset(
         DimmagenError: see :class:`DatasetFolder` and :class:`PairShardWorker`; complete shards stay valid.
     """
     progress = progress or NoProgress()
+    if execution.device != "cpu" and execution.address is None:  # on a cluster the nodes have the GPUs
+        from dimmagen.generate.gpu_worker import find_device  # imports torch
+
+        find_device(execution.device)
     plan = plan_dataset(lights, build_dimmer, settings)
     folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
     with folder.locked():

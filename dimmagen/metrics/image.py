@@ -3,12 +3,17 @@
 All take uint8 (H, W, 3) RGB pictures of equal size and return a float.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
 from skimage.metrics import structural_similarity
 
-from dimmagen.metrics.lpips import LPIPS
+from dimmagen.core.errors import UsageError
+from dimmagen.metrics.base import ImageMetric, MetricFiles, Score
+from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, Backbone, load_lpips
+from dimmagen.metrics.niqe import BLOCK, PristineModel, niqe
 
 REC601 = np.array([0.299, 0.587, 0.114])
 
@@ -62,3 +67,25 @@ def scaled_to_mean(output: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The output times the ratio of the mean lumas ('GT-mean'), rounded to 8 bits and clipped."""
     ratio = gray(truth).mean() / max(gray(output).mean(), 1e-6)
     return np.rint(output * ratio).clip(0, 255).astype(np.uint8)
+
+
+def _lpips(backbone: Backbone, files: MetricFiles) -> Score:
+    return partial(lpips_distance, load_lpips(backbone, files.lpips_weights))
+
+
+def _niqe(files: MetricFiles) -> Score:
+    if files.niqe_model is None:
+        raise UsageError("NIQE needs its pristine model", 'give `niqe_model="niqe_pris_params.npz"`')
+    pristine = PristineModel.load(files.niqe_model)
+    return lambda output, truth: niqe(output, pristine)
+
+
+_SSIM_WINDOW = 11
+PSNR = ImageMetric.of("PSNR", psnr)
+SSIM_RGB = ImageMetric.of("SSIM RGB", ssim_rgb, digits=4, min_side=_SSIM_WINDOW)
+SSIM_GRAY = ImageMetric.of("SSIM gray", ssim_gray, digits=4, min_side=_SSIM_WINDOW)
+DELTA_E76 = ImageMetric.of("ΔE 76", delta_e76)
+DELTA_E2000 = ImageMetric.of("ΔE 2000", delta_e2000)
+LPIPS_ALEX = ImageMetric("LPIPS alex", partial(_lpips, "alex"), digits=4, min_side=SMALLEST_SIDE["alex"])
+LPIPS_VGG = ImageMetric("LPIPS vgg", partial(_lpips, "vgg"), digits=4, min_side=SMALLEST_SIDE["vgg"])
+NIQE = ImageMetric("NIQE", _niqe, min_side=2 * BLOCK)

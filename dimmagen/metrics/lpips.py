@@ -114,7 +114,7 @@ def load_lpips(backbone: Backbone, source: str | Path | None = None) -> LPIPS:
     try:
         return LPIPS(backbone, load_file(path))
     except FileNotFoundError:
-        raise UsageError(f"there are no LPIPS weights at {path}", "check --lpips-weights") from None
+        raise UsageError(f"there are no LPIPS weights at {path}", "check `lpips_weights`") from None
     except SafetensorError as error:
         raise DimmagenError(f"{path} is not a safetensors file ({error})", "fetch it again") from None
 
@@ -128,8 +128,8 @@ def _weights_of_package(backbone: Backbone) -> dict[str, Tensor]:
         reason = "" if isinstance(error, ImportError) else f" (the package lpips failed: {error})"
         raise UsageError(
             f"LPIPS needs the weights of {backbone}, and there are none{reason}",
-            "give --lpips-weights FILE, or install the packages lpips and torchvision, or leave it out: "
-            "--perceptual none when training, --metrics without lpips when evaluating",
+            "give `lpips_weights`, or install the packages lpips and torchvision, or leave LPIPS out: "
+            '`perceptual="none"` for training, `metrics` without lpips for evaluation',
         ) from None
     return {
         re.sub(r"^net\.slice\d+", "features", name).replace(".model.1.", "."): tensor

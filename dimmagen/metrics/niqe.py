@@ -40,7 +40,7 @@ class PristineModel:
                     for name in ("mu_pris_param", "cov_pris_param", "gaussian_window")
                 )
         except FileNotFoundError:
-            raise UsageError(f"there is no NIQE model at {path}", "check --niqe-model") from None
+            raise UsageError(f"there is no NIQE model at {path}", "check `niqe_model`") from None
         except (ValueError, KeyError, OSError) as error:
             raise DimmagenError(f"{path} is not a NIQE model ({error})", "fetch it again") from None
         if mean.size != 36 or covariance.shape != (36, 36) or window.shape != (7, 7):
@@ -58,7 +58,7 @@ def niqe(image: np.ndarray, model: PristineModel) -> float:
     """
     rows, columns = image.shape[0] // BLOCK, image.shape[1] // BLOCK
     if min(rows, columns) < 2:
-        raise UsageError("NIQE needs pictures of at least 192x192 pixels", "leave it out with --metrics")
+        raise UsageError("NIQE needs pictures of at least 192x192 pixels", "leave it out of `metrics`")
     luma = np.rint(image[: rows * BLOCK, : columns * BLOCK] @ _LUMA + 16)
     features = np.concatenate(
         [

@@ -1,26 +1,33 @@
-"""Sources of light pictures: what `--source NAME=PATH` names."""
+"""Sources of light images: where photos come from, and by which rules they are selected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.registry import Registry
 from dimmagen.sources.base import Source
-from dimmagen.sources.clic import Clic
-from dimmagen.sources.coco import Coco
-from dimmagen.sources.folder import Folder
-from dimmagen.sources.imagenet import Imagenet
-from dimmagen.sources.inter4k import Inter4k
-from dimmagen.sources.lol import Lol
-from dimmagen.sources.sample import Sample, sample_folder
 
-_ALL: tuple[Source, ...] = (Coco(), Clic(), Imagenet(), Inter4k(), Lol(), Folder(), Sample())
-SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
+# The order decides in which order candidates are looked at, and so the rows of a catalog.
+SOURCES: Registry[Source] = Registry(
+    "source",
+    "dimmagen.sources",
+    {
+        "coco": "dimmagen.sources.coco:Coco",
+        "clic": "dimmagen.sources.clic:Clic",
+        "imagenet": "dimmagen.sources.imagenet:Imagenet",
+        "inter4k": "dimmagen.sources.inter4k:Inter4k",
+        "lol": "dimmagen.sources.lol:Lol",
+        "folder": "dimmagen.sources.folder:Folder",
+        "sample": "dimmagen.sources.sample:Sample",
+    },
+    instantiate=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """One `--source`: which rules, and where the pictures lie."""
+    """One source of a run: whose rules apply, and where the images are stored."""
 
     name: str
     path: str
@@ -30,29 +37,54 @@ class SourceSpec:
         return SOURCES[self.name]
 
     def __str__(self) -> str:
-        return self.name if self.name == "sample" else f"{self.name}={self.path}"
+        return self.name if self.path == self.source.default_path else f"{self.name}={self.path}"
 
     @classmethod
     def parse(cls, text: str) -> "SourceSpec":
-        """`NAME=PATH`, `sample`, or a path alone, which means `folder=PATH`.
+        """`NAME=PATH`, the name of a source that needs no path, or a path alone, which means `folder=PATH`.
 
         Raises:
-            UsageError: an unknown name, or no path.
+            UnknownNameError: there is no source of that name.
+            UsageError: the path is missing.
         """
         if not text:
-            raise UsageError("a --source is empty", "name a folder, an archive or a source; . is this folder")
+            raise UsageError(
+                "one of `sources` is empty", "name a folder, an archive or a source; . is this folder"
+            )
         name, separator, path = text.partition("=")
-        if text == "sample":
-            return cls("sample", sample_folder())
-        if separator and name in SOURCES and name != "sample":
-            if not path:
-                raise UsageError(f"--source {text} names no path", f"write {name}=PATH")
-            return cls(name, path)
         if text in SOURCES:
-            raise UsageError(f"--source {text} needs a path", f"write {text}=PATH")
+            if not SOURCES[text].default_path:
+                raise UsageError(f"the source {text} needs a path", f"write {text}=PATH")
+            return cls(text, SOURCES[text].default_path)
+        if separator and name in SOURCES and not SOURCES[name].default_path:
+            if not path:
+                raise UsageError(f"the source {text} names no path", f"write {name}=PATH")
+            return cls(name, path)
         if separator and not storage.exists(text):
-            raise UsageError(f"there is no source {name!r}", f"known are {', '.join(SOURCES)}")
+            raise SOURCES.unknown(name)
         return cls("folder", text)
+
+
+def terms_of(source: str, settings: Mapping = {}) -> str:
+    """The terms of use of a source: its own, or what a data set recorded of one that is not installed here.
+
+    Args:
+        source: name.
+        settings: of the data set's manifest.
+    """
+    if source in SOURCES:
+        return SOURCES[source].terms
+    recorded = settings.get("source_terms")
+    return str(recorded.get(source, "unknown")) if isinstance(recorded, Mapping) else "unknown"
+
+
+def recorded_terms(sources: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What a data set's settings record of the sources that dimmagen itself does not have; empty without
+    any."""
+    terms = {
+        name: SOURCES[name].terms for name in sorted(sources) if name in SOURCES and SOURCES.plugin(name)
+    }
+    return {"source_terms": terms} if terms else {}
 
 
 def parse_specs(texts: Sequence[str]) -> list[SourceSpec]:

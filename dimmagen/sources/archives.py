@@ -59,7 +59,7 @@ def list_entries(path: str) -> list[Entry]:
         entries = _folder_entries(path)
     elif storage.is_file(path):
         entries = _archive_entries(path)
-    elif "://" not in path and _GLOB.search(path):
+    elif not storage.is_url(path) and _GLOB.search(path):
         entries = _glob_entries(path)
     else:
         raise UsageError(f"there is no folder and no file at {path}", "check the path")
@@ -85,7 +85,7 @@ def _archive_entries(path: str) -> Iterator[Entry]:
 
 
 def _folder_entries(path: str) -> Iterator[Entry]:
-    if "://" in path:
+    if storage.is_url(path):
         for name, size in storage.find_files(path):
             yield Entry(name, size, {"kind": "file", "path": storage.join(path, name)})
         return
@@ -110,7 +110,7 @@ def _is_ours(folder: str) -> bool:
 
 def _glob_entries(pattern: str) -> Iterator[Entry]:
     pattern = os.path.abspath(pattern)
-    root = pattern[: _GLOB.search(pattern).start()].rsplit("/", 1)[0] or "/"  # type: ignore[union-attr]
+    root = os.path.dirname(pattern[: _GLOB.search(pattern).start()])  # type: ignore[union-attr]
     if not os.path.isdir(root):
         raise UsageError(f"there is no folder {root}", "check the path")
     filesystem = fsspec.filesystem("file")
@@ -201,7 +201,7 @@ def read_entry(locator: dict[str, Any]) -> bytes:
 
 
 def _read_range(path: str, offset: int, size: int | None) -> bytes:
-    if "://" in path:
+    if storage.is_url(path):
         data = storage.read(path) if size is None else storage.read_range(path, offset, size)
     else:
         with open(path, "rb", buffering=0) as file:

@@ -40,7 +40,8 @@ class Source(Protocol):
         terms: licence or terms of use, one sentence for the card.
         extensions: what the names of its candidates end in, lower case; other files are no candidates.
         max_bytes: a larger file is rejected unread.
-        frames: the candidates in one file: `("",)` for a picture, `("first", "last")` for a clip.
+        frames: the candidates in one file: `("",)` for an image, `("first", "last")` for a clip.
+        default_path: where its images are stored if no path is given; empty: a path must be given.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Source(Protocol):
     extensions: tuple[str, ...]
     max_bytes: int
     frames: tuple[str, ...]
+    default_path: str
 
     def judge_name(self, name: str) -> Verdict:
         """The verdict that the name alone decides, with the name of the source's folder before it.
@@ -75,6 +77,7 @@ class StillSource:
     extensions: tuple[str, ...] = codec.IMAGE_EXTENSIONS
     max_bytes = codec.MAX_BYTES
     frames: tuple[str, ...] = ("",)
+    default_path = ""
 
     def judge_name(self, name: str) -> Verdict:
         return ACCEPTED

@@ -49,7 +49,7 @@ class CatalogRow:
         width, height: of the candidate, upright; 0 when unknown.
         format, mode: Pillow's names; for a clip `video` and the pixel format.
         white_border: see :func:`.rules.white_border`; null where the rule does not ask for it.
-        scene_distance: to the nearest excluded picture, in bits; null without `--exclude`.
+        scene_distance: to the nearest excluded picture, in bits; null where none are given.
         accepted, rule, reason: the verdict; rule and reason are empty when accepted.
         transform, extension, light_*: of the light picture as it is stored; empty and 0 when rejected.
         shard, member, offset: where MixHQ keeps the light picture; empty and 0 when it is not packed.

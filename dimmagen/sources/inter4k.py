@@ -16,6 +16,7 @@ class Inter4k:
     extensions: tuple[str, ...] = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
     max_bytes = 4 * 2**30
     frames: tuple[str, ...] = ("first", "last")
+    default_path = ""
 
     def judge_name(self, name: str) -> rules.Verdict:
         return rules.ACCEPTED

@@ -140,7 +140,7 @@ class MixHQLightImages(_CandidateLightImages):
 
     def __init__(self, path: str) -> None:
         read_mixhq_manifest(path)
-        root = path if "://" in path else str(Path(path).absolute())
+        root = path if storage.is_url(path) else str(Path(path).absolute())
         super().__init__(path, Candidates(_catalogued(path)), lambda one: _packed_ref(one.row, root))
 
 
@@ -152,7 +152,7 @@ def open_light_images(
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
 ) -> LightImages:
-    """The light pictures that `--source` options name.
+    """The light images of some sources.
 
     Args:
         sources: nothing (the MixHQ in its default place), one path of a MixHQ, or any number of `NAME=PATH`,
@@ -170,7 +170,9 @@ def open_light_images(
         if len(paths) > 1:
             raise UsageError("a MixHQ cannot be mixed with other sources", "give its path alone")
         if exclude:
-            raise UsageError("--exclude is for sources that are scanned", "give it to build-mixhq")
+            raise UsageError(
+                "`exclude` is for sources that are scanned", "exclude these scenes when the MixHQ is built"
+            )
         return MixHQLightImages(paths[0])
     specs = parse_specs(paths)
     candidates = list_candidate_files(specs)
@@ -181,7 +183,7 @@ def open_light_images(
         reasons = sorted({row["rule"] for row in lights.rejected()})
         raise DimmagenError(
             f"none of the {len(candidates)} files of {lights.origin} is accepted ({', '.join(reasons)})",
-            "see docs/sources-and-rules.md, or run dimmagen build-mixhq --dry-run for the verdicts",
+            "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
         )
     return lights
 
@@ -221,14 +223,14 @@ def read_mixhq_manifest(path: str) -> dict:
     except FileNotFoundError:
         raise DimmagenError(
             f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
-            "run the same dimmagen build-mixhq command again to finish it",
+            "run the same `build_mixhq()` again to finish it",
         ) from None
     except ValueError as error:
         raise DimmagenError(f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again") from error
     if manifest.get("schema") != MIXHQ_SCHEMA or not isinstance(manifest.get("inputs"), dict):
         raise DimmagenError(
             f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
-            "build it again with dimmagen build-mixhq",
+            "build it again with `build_mixhq()`",
         )
     return manifest
 
@@ -236,8 +238,8 @@ def read_mixhq_manifest(path: str) -> dict:
 def _default_mixhq() -> str:
     if not is_mixhq(MIXHQ_DEFAULT):
         raise UsageError(
-            f"no --source, and no MixHQ in its default place {MIXHQ_DEFAULT}/",
-            "run dimmagen build-mixhq first, or give --source",
+            f"no `sources` are given, and there is no MixHQ in its default place {MIXHQ_DEFAULT}/",
+            "run `build_mixhq()` first, or give `sources`",
         )
     return MIXHQ_DEFAULT
 

@@ -83,11 +83,17 @@ def describe_inputs(
     for spec, entry in candidates:
         line = json.dumps([entry.name, entry.size]).encode() + b"\n"
         listings.setdefault(spec.name, hashlib.sha256()).update(line)
+    plugins = {
+        name: f"{plugin.distribution} {plugin.version}"
+        for name in listings
+        if (plugin := SOURCES.plugin(name))
+    }
     return {
         "rules_version": rules.RULES_VERSION,
         "samples_per_shard": samples_per_shard,
         "exclude": scenes.describe() if scenes else {"pictures": 0, "sha256": "", "bits": SAME_SCENE_BITS},
         "sources": {name: listing.hexdigest() for name, listing in listings.items()},
+        **({"plugins": plugins} if plugins else {}),
     }
 
 
@@ -98,13 +104,13 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
         UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is touched.
     """
     if storage.exists(out) and not storage.is_folder(out):
-        raise UsageError(f"--out {out} is a file", "choose a folder")
+        raise UsageError(f"`out={out}` is a file", "choose a folder")
     names = [name for name in storage.list_names(out) if name != STATE and not storage.is_unfinished(name)]
     if not names:
         return None
     if "catalog" not in names:
         raise UsageError(
-            f"--out {out} holds something that is no MixHQ ({', '.join(names[:3])})", "choose another --out"
+            f"`out={out}` holds something other than a MixHQ ({', '.join(names[:3])})", "choose another `out`"
         )
     if MIXHQ_MANIFEST not in names:
         return None  # a run that was stopped; write_mixhq compares the catalogs
@@ -112,8 +118,8 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
     changed = [name for name in inputs if found.get(name) != inputs[name]]
     if changed:
         raise UsageError(
-            f"--out {out} is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
-            "choose another --out, or delete it to build it anew",
+            f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
+            "choose another `out`, or delete it to build it again",
         )
     remove_stale_lock(out)
     return tally(read_catalog(out))
@@ -141,7 +147,7 @@ def write_mixhq(
         DimmagenError: no accepted candidate, a stopped run of other inputs, a source that changed meanwhile,
             a place that cannot be written, or another run that is writing there.
     """
-    with exclusive(out, "--out"):
+    with exclusive(out):
         return _write(out, judged, inputs, workers, on_light)
 
 
@@ -152,7 +158,7 @@ def _write(out: str, judged: Candidates, inputs: dict, workers: int, on_light: C
     if not packing.shards:
         raise DimmagenError(
             "no candidate is accepted, so there is nothing to pack",
-            "look at the reasons with --dry-run; the rules are in docs/sources-and-rules.md",
+            "look at the reasons with `dry_run=True`; the rules are in docs/sources-and-rules.md",
         )
     catalog = _write_catalog(out, packing)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
@@ -268,7 +274,7 @@ def _write_catalog(out: str, packing: Packing) -> FileRecord:
     if any(found != planned for found, planned in pairs):
         raise DimmagenError(
             f"{out} was begun from other inputs and not finished",
-            "choose another --out, or delete it to build it anew",
+            "choose another `out`, or delete it to build it again",
         )
     return FileRecord(MIXHQ_CATALOG, *storage.size_and_sha256(path))
 
@@ -344,7 +350,7 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
         rejected = ", ".join(f"{count} {rule}" for rule, count in sorted(one.rejected.items())) or "none"
         lines.append(f"| {source.title} | {one.seen} | {one.accepted} | {rejected} | {source.terms} |")
     options = " ".join(
-        f"--source {name}" if name == "sample" else f"--source {name}=PATH" for name in tallies
+        f"--source {name}" if SOURCES[name].default_path else f"--source {name}=PATH" for name in tallies
     )
     exclude = inputs["exclude"]
     if exclude["pictures"]:

@@ -15,13 +15,8 @@ class Sample(StillSource):
     name = "sample"
     title = "scikit-image's sample photos"
     terms = "public domain or CC0, see skimage.data; motorcycle: Middlebury stereo data set, 2014"
-
-    extensions: tuple[str, ...] = PHOTOS  # of all the pictures in that folder, these are the candidates
+    extensions: tuple[str, ...] = PHOTOS  # the candidates among the files of scikit-image's data folder
+    default_path = str(Path(skimage.__file__).parent / "data")
 
     def rule(self, facts: rules.Facts) -> rules.Verdict:
         return rules.folder(facts)
-
-
-def sample_folder() -> str:
-    """Where the installed scikit-image keeps its pictures."""
-    return str(Path(skimage.__file__).parent / "data")

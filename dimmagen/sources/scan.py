@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from dimmagen.core import hashing
+from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
@@ -102,7 +102,7 @@ def _look_at(scenes: Scenes | None, candidate: tuple[SourceSpec, Entry]) -> list
     spec, entry = candidate
     source = spec.source
     # The folder that the user named counts as well: lol=our485/low holds dark pictures.
-    verdict = source.judge_name(f"{spec.path.rstrip('/').rsplit('/', 1)[-1]}/{entry.name}")
+    verdict = source.judge_name(f"{storage.last_part(spec.path)}/{entry.name}")
     if verdict.accepted and entry.refusal:
         verdict = rejected("unreadable", entry.refusal)
     if verdict.accepted and entry.size > source.max_bytes:

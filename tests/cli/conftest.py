@@ -24,7 +24,7 @@ def place(tmp_path_factory):
         (folder / "small" / side).mkdir(parents=True)
         pixels = np.ascontiguousarray(data.astronaut()[:8, :10] // divisor)
         (folder / "small" / side / "0.png").write_bytes(encode_png(pixels))
-    words = ["train", "--shards", "shards", "--out", "network", "--iterations", "4", *QUICK]
+    words = ["train", "--data", "shards", "--out", "network", "--iterations", "4", *QUICK]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         cli.main([*words, "--validation-photos", "2"], standalone_mode=False)

@@ -187,10 +187,10 @@ def test_a_network_is_trained_and_an_export_made_from_a_set_on_s3(local, set_on_
     losses = []
     for shards, name in ((local / "out", "here"), (set_on_s3, "there")):
         # 4 pairs of 2 photos are left to train on: two iterations of a batch of 4 are two passes.
-        words = ["train", "--shards", shards, "--out", tmp_path / name, "--iterations", 2, *QUICK]
+        words = ["train", "--data", shards, "--out", tmp_path / name, "--iterations", 2, *QUICK]
         assert exit_code(words) == 0
         losses.append(without_times((tmp_path / name / "log.csv").read_text()))
-        words = ["export", shards, "--layout", "lol-v1", "--to", tmp_path / f"{name}-lol"]
+        words = ["export", shards, "--layout", "lol-v1", "--out", tmp_path / f"{name}-lol"]
         assert exit_code(words) == 0
     assert losses[0] == losses[1]
     here, there = files(tmp_path / "here-lol"), files(tmp_path / "there-lol")

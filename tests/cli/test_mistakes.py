@@ -8,7 +8,7 @@ import pytest
 
 from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.derive import make_merge
+from dimmagen.generate.derive import write_merge
 from tests.dataset_helpers import make, write_photos
 
 
@@ -19,7 +19,7 @@ def place(tmp_path_factory):
     photos = write_photos(folder / "photos", 3)
     make(photos, folder / "set")
     make(photos, folder / "other", seed=1)
-    make_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
+    write_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
     (folder / "no-keys").write_text("\n\n")
     (folder / "binary").write_bytes(b"\xff\xfe\n")
     (folder / "folder/manifest.json").mkdir(parents=True)
@@ -43,21 +43,21 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
             "variants is 1000000000: give a number from 1 to 100000",
         ),
         (f"{DIM} --variants 0", 2, "variants is 0"),
-        ("dim --profile linear --source= --shards new", 2, "a --source is empty"),
+        ("dim --profile linear --source= --shards new", 2, "one of --source is empty"),
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
-        ("verify set/manifest.json", 2, "set/manifest.json is no folder"),
-        ("stats set/manifest.json", 2, "set/manifest.json is no folder"),
+        ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
+        ("stats set/manifest.json", 2, "set/manifest.json is not a folder"),
         ("verify folder", 1, "folder/manifest.json is no regular file"),
         ("verify pipe", 1, "pipe/manifest.json is no regular file"),
         ("verify set --source photos", 2, "--source and --profile are for --reproduce"),
         ("verify merged --reproduce 100%", 2, "a merged set was made with the settings of several sets"),
-        ("subset set --to new --keys no-keys", 2, "--keys no-keys names no key"),
-        ("subset set --to new --keys binary", 2, "--keys binary is no text"),
-        ("subset set --to new --min-side -1", 2, "-1"),
-        ("subset set --to set", 2, "is the data set itself"),
-        ("merge set other --to other", 2, "is the data set itself"),
-        ("subset set --to photos", 2, "choose a new or an empty folder for --to"),
-        ("subset other --to merged", 2, "discard them:  remove the folder"),
+        ("subset set --out new --keys no-keys", 2, "--keys no-keys names no key"),
+        ("subset set --out new --keys binary", 2, "--keys binary is no text"),
+        ("subset set --out new --min-side -1", 2, "-1"),
+        ("subset set --out set", 2, "is the data set itself"),
+        ("merge set other --out other", 2, "is the data set itself"),
+        ("subset set --out photos", 2, "choose a new or an empty folder for --out"),
+        ("subset other --out merged", 2, "discard them:  remove the folder"),
         ("inspect set --sheet photos", 2, "photos"),
         ("leaks set absent", 2, "there is no folder and no file at absent: check the path"),
     ],
@@ -105,34 +105,37 @@ def test_a_set_that_is_made_among_the_photos_is_no_source_of_more(tmp_path, monk
 @pytest.fixture(scope="module")
 def network(place):
     """A network that was trained for one iteration on the set of `place`."""
-    words = f"train --shards {place / 'set'} --out {place / 'run'} --iterations 1 --perceptual none --crop 32"
+    words = f"train --data {place / 'set'} --out {place / 'run'} --iterations 1 --perceptual none --crop 32"
     with pytest.raises(SystemExit) as ended:
         main([*words.split(), "--validation-photos", "1"])
     assert ended.value.code == 0
     return place / "run"
 
 
-TRAIN = "train --shards set --out new --iterations 1 --perceptual none --crop 32"
+TRAIN = "train --data set --out new --iterations 1 --perceptual none --crop 32"
 PHOTO = "photos/photo00.png"
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (f"{TRAIN} --validation-photos 1 --device foo", "--device foo is unknown: give auto, cpu or cuda"),
+        (
+            f"{TRAIN} --validation-photos 1 --device foo",
+            "the device 'foo' is unknown: give auto, cpu or cuda",
+        ),
         (f"{TRAIN} --validation-photos 1 --learning-rate 1e38", "1e+38 is not in the range"),
         (f"{TRAIN} --validation-photos 1 --learning-rate nan", "no finite number"),
         (f"{TRAIN} --validation-photos 0", "there are no pairs to validate on"),
-        ("train --shards absent --out new", "absent does not exist"),
-        (f"enhance {PHOTO} --from run --out new --device foo", "--device foo is unknown"),
-        (f"enhance {PHOTO} --from run --out new --memory -1", "-1.0 is not in the range"),
-        (f"enhance {PHOTO} --from run --out new --memory nan", "no finite number"),
-        (f"enhance {PHOTO} --from run --out new --lightness nan", "no finite number"),
-        (f"enhance {PHOTO} absent.png --from run --out new", "absent.png cannot be read"),
-        (f"enhance {PHOTO} binary --from run --out new", "binary: is no picture of a known kind"),
-        (f"enhance {PHOTO} --from run --out binary", "binary"),
-        ("evaluate --from run --pairs photos --sheet photos/photo00.png", "lies among the pairs"),
-        ("evaluate --from run --pairs photos --json photos/x.json", "lies among the pairs"),
+        ("train --data absent --out new", "absent does not exist"),
+        (f"enhance {PHOTO} --network run --out new --device foo", "the device 'foo' is unknown"),
+        (f"enhance {PHOTO} --network run --out new --memory -1", "-1.0 is not in the range"),
+        (f"enhance {PHOTO} --network run --out new --memory nan", "no finite number"),
+        (f"enhance {PHOTO} --network run --out new --lightness nan", "no finite number"),
+        (f"enhance {PHOTO} absent.png --network run --out new", "absent.png cannot be read"),
+        (f"enhance {PHOTO} binary --network run --out new", "binary: is no picture of a known kind"),
+        (f"enhance {PHOTO} --network run --out binary", "binary"),
+        ("evaluate --network run --pairs photos --sheet photos/photo00.png", "lies among the pairs"),
+        ("evaluate --network run --pairs photos --json photos/x.json", "lies among the pairs"),
     ],
 )
 def test_a_mistake_around_the_network_is_told_before_anything_is_written(
@@ -148,7 +151,7 @@ def test_a_mistake_around_the_network_is_told_before_anything_is_written(
 
 def test_two_lightnesses_that_round_alike_are_two_images(network, place, monkeypatch, tmp_path):
     monkeypatch.chdir(place)
-    words = f"enhance {PHOTO} --from run --lightness 0.301 --lightness 0.304 --lightness 0.301 --out"
+    words = f"enhance {PHOTO} --network run --lightness 0.301 --lightness 0.304 --lightness 0.301 --out"
     with pytest.raises(SystemExit) as ended:
         main([*words.split(), str(tmp_path)])
     assert ended.value.code == 0

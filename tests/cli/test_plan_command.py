@@ -19,7 +19,7 @@ def plan(capsys, monkeypatch, tmp_path, photos):
     monkeypatch.chdir(tmp_path)
 
     def plan(*more):
-        arguments = ["plan", "--profile", "linear", "--source", photos, "--probe", 2, *more]
+        arguments = ["plan", "--profile", "linear", "--source", photos, "--calibration-pairs", 2, *more]
         with pytest.raises(SystemExit) as exit_:
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
@@ -76,7 +76,7 @@ def test_the_serial_executor_is_one_worker_and_a_file_takes_the_figures(plan, tm
         (["--pairs", "0"], "no whole number"),
         (["--pairs", "1.5"], "no whole number"),
         (["--pairs", "nan"], "no whole number"),
-        (["--probe", "0"], "--probe"),
+        (["--calibration-pairs", "0"], "--calibration-pairs"),
         (["--price-per-core-hour", "-1"], "--price-per-core-hour"),
         (["--price-per-gb-month", "x"], "--price-per-gb-month"),
         (["--variants", "0"], "variants is 0"),
@@ -84,8 +84,8 @@ def test_the_serial_executor_is_one_worker_and_a_file_takes_the_figures(plan, tm
         (["--workers", "0"], "--workers"),
         (["--executor", "other"], "--executor"),
         (["--gamma", "1:2", "--ladder", "1,2"], "leave one of the two away"),
-        (["--profile", "no-such"], "no profile no-such"),
-        (["--model", "no-such"], "no model no-such"),
+        (["--profile", "no-such"], "no profile 'no-such'"),
+        (["--model", "no-such"], "no model 'no-such'"),
         (["--source", "nowhere"], "nowhere"),
         (["--json", "no/such/folder.json"], "--json"),
         (["--shards", "out"], "--shards"),

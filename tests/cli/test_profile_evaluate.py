@@ -69,7 +69,7 @@ def test_a_spec_that_cannot_be_read_is_refused_with_an_example(folder, spec):
 
 
 def test_an_unknown_profile_is_refused_before_any_work(folder):
-    with pytest.raises(UsageError, match="there is no profile nowhere"):
+    with pytest.raises(UsageError, match="there is no profile 'nowhere'"):
         run("nowhere", "--pairs", folder / "missing")
 
 

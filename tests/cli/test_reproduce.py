@@ -50,14 +50,14 @@ def key(folder):
 
 
 def test_one_pair_is_identical(run, folder, key):
-    code, told = run("replay", key, "--from", folder / "out")
+    code, told = run("replay", key, "--data", folder / "out")
     assert code == 0
     assert f"{key} is identical" in told
-    assert run("replay", key, "--from", folder / "out", "--source", folder / "photos") == (code, told)
+    assert run("replay", key, "--data", folder / "out", "--source", folder / "photos") == (code, told)
 
 
 def test_one_pair_that_differs_is_told_by_its_stage_and_ends_with_one(run, folder, key, other_dimmer):
-    code, told = run("replay", key, "--from", folder / "out")
+    code, told = run("replay", key, "--data", folder / "out")
     assert code == 1
     assert f"{key} differs first in its dark pixels" in told
     assert "another class" not in told
@@ -66,7 +66,7 @@ def test_one_pair_that_differs_is_told_by_its_stage_and_ends_with_one(run, folde
 def test_another_class_of_machine_is_told_beside_the_difference(run, folder, key, other_dimmer, monkeypatch):
     here = {"device": "cpu", "machine": "riscv64", "processor_features": [], "versions": {}}
     monkeypatch.setattr("dimmagen.cli.replay.environment", lambda: here)
-    code, told = run("replay", key, "--from", folder / "out")
+    code, told = run("replay", key, "--data", folder / "out")
     assert code == 1
     assert "→ riscv64" in told
     assert "environment.versions.pillow" in told
@@ -74,12 +74,12 @@ def test_another_class_of_machine_is_told_beside_the_difference(run, folder, key
 
 def test_a_key_that_is_not_there_is_told_with_those_that_are_meant(run, folder, key):
     light_key = key.removesuffix("-v0").removesuffix("-v1")
-    code, told = run("replay", light_key, "--from", folder / "out")
+    code, told = run("replay", light_key, "--data", folder / "out")
     assert code == 2
     assert f"{light_key}-v0, {light_key}-v1" in told
-    assert run("replay", "nonsense", "--from", folder / "out")[0] == 2
-    assert run("replay", key, "--from", folder / "nowhere")[0] == 2
-    assert run("replay", key, "--from", folder / "out", "--profile", "nowhere")[0] == 2
+    assert run("replay", "nonsense", "--data", folder / "out")[0] == 2
+    assert run("replay", key, "--data", folder / "nowhere")[0] == 2
+    assert run("replay", key, "--data", folder / "out", "--profile", "nowhere")[0] == 2
 
 
 @pytest.mark.parametrize(("share", "pairs"), [("1%", 1), ("50%", 4), ("100", 8)])
@@ -143,8 +143,8 @@ def test_other_photos_are_refused_before_anything_is_made(run, folder, tmp_path)
 
 
 def test_a_subset_is_refused_for_it_is_made_of_a_set(run, folder, tmp_path):
-    assert run("subset", folder / "out", "--to", "some", "--gamma", "0:9")[0] == 0
-    code, told = run("reproduce", "some", "--source", folder / "photos", "--shards", "again")
+    assert run("subset", folder / "out", "--out", "some", "--gamma", "0:9")[0] == 0
+    code, told = run("reproduce", "some", "--source", folder / "photos", "--out", "again")
     assert code == 2
     assert "is of a subset or a merge" in told
     assert not (tmp_path / "again").exists()
@@ -152,5 +152,5 @@ def test_a_subset_is_refused_for_it_is_made_of_a_set(run, folder, tmp_path):
 
 def test_a_manifest_that_is_none_is_told(run, folder, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1}))
-    assert run("reproduce", "manifest.json", "--source", "sample", "--shards", "x")[0] == 1
-    assert run("reproduce", "missing.json", "--source", "sample", "--shards", "x")[0] == 2
+    assert run("reproduce", "manifest.json", "--source", "sample", "--out", "x")[0] == 1
+    assert run("reproduce", "missing.json", "--source", "sample", "--out", "x")[0] == 2

@@ -26,14 +26,14 @@ def test_every_recipe_is_made_of_commands_and_options_that_exist(recipe):
 def test_a_recipe_runs_its_steps_in_order_and_again_without_repeating_them(run, place, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "places:\n  out: elsewhere\n"
-        "train:\n  shards: shards\n  out: ${out}/network\n  iterations: 2\n  validation-photos: 1\n"
+        "variables:\n  out: elsewhere\n"
+        "train:\n  data: shards\n  out: ${out}/network\n  iterations: 2\n  validation-photos: 1\n"
         "  crop: 32\n  perceptual: none\n  flip: true\n"
-        "evaluate:\n  from: ${out}/network\n  pairs: pairs\n  metrics: psnr\n  json: ${out}/scores.json\n"
+        "evaluate:\n  network: ${out}/network\n  pairs: pairs\n  metrics: psnr\n  json: ${out}/scores.json\n"
     )
     code, out, _ = run("run", recipe, "--set", f"out={tmp_path}/run", "--dry-run")
     assert code == 0
-    assert f"dimmagen train --shards shards --out {tmp_path}/run/network --iterations 2" in out
+    assert f"dimmagen train --data shards --out {tmp_path}/run/network --iterations 2" in out
     assert not (tmp_path / "run").exists()
 
     assert run("run", recipe, "--set", f"out={tmp_path}/run")[0] == 0
@@ -47,16 +47,16 @@ def test_a_recipe_runs_its_steps_in_order_and_again_without_repeating_them(run, 
 def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "places:\n  out: runs\n"
-        "train:\n  shards: shards\n  out: ${out}/network\n  iterations: 2\n  patience: 3\n"
-        "evaluate:\n  from: ${out}/network\n  pairs: pairs\n"
+        "variables:\n  out: runs\n"
+        "train:\n  data: shards\n  out: ${out}/network\n  iterations: 2\n  patience: 3\n"
+        "evaluate:\n  network: ${out}/network\n  pairs: pairs\n"
     )
     changes = ["train.iterations=7", "train.patience=", "train.flip=true", "evaluate.json=${out}/scores.json"]
     code, out, _ = run("run", recipe, "--dry-run", *(word for one in changes for word in ("--set", one)))
     assert code == 0
     assert out.splitlines() == [
-        "dimmagen train --shards shards --out runs/network --iterations 7 --flip",
-        "dimmagen evaluate --from runs/network --pairs pairs --json runs/scores.json",
+        "dimmagen train --data shards --out runs/network --iterations 7 --flip",
+        "dimmagen evaluate --network runs/network --pairs pairs --json runs/scores.json",
     ]
 
 
@@ -64,22 +64,22 @@ def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
     ("change", "message"),
     [
         ("fly.to=moon", "has no step fly: it has train, evaluate"),
-        ("nowhere=x", "has no place nowhere: it has out"),
+        ("nowhere=x", "has no variable nowhere: it has out"),
         ("train.iterations=[", "is not a value as YAML has them"),
         ("evaluate.iterations=3", "No such option '--iterations'"),
         ("evaluate.lightness=light", "'light' is not a valid float"),
         ("evaluate.pairs=", "Missing option '--pairs'"),
-        ("evaluate.json=a$ b", "a $ begins a place"),
+        ("evaluate.json=a$ b", "a $ begins a variable"),
         ("evaluate.json=s3://bucket/scores", "is a URL"),
     ],
 )
 def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, change, message):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        f"places:\n  out: {tmp_path}/run\n"
-        "train:\n  shards: shards\n  out: ${out}\n  iterations: 1\n  validation-photos: 1\n"
+        f"variables:\n  out: {tmp_path}/run\n"
+        "train:\n  data: shards\n  out: ${out}\n  iterations: 1\n  validation-photos: 1\n"
         "  crop: 32\n  perceptual: none\n"
-        "evaluate:\n  from: ${out}\n  pairs: pairs\n"
+        "evaluate:\n  network: ${out}\n  pairs: pairs\n"
     )
     code, _, err = run("run", recipe, "--set", change)
     assert code == 2
@@ -90,21 +90,24 @@ def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, chan
 def test_values_of_a_recipe_are_words_and_not_numbers_of_other_bases(run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "places:\n  out: '0'\n"
+        "variables:\n  out: '0'\n"
         "dim:\n  profile: lol3\n  shards: ${out}\n  gamma: 1:1\n  seed: 2\n"
-        "finetune:\n  from: n\n  pairs: p\n  out: o\n  names: 00012\n  bf16: true\n  flip: false\n  crop:\n"
+        "finetune:\n  network: n\n  pairs: p\n  out: o\n  names: 00012\n"
+        "  bf16: true\n  flip: false\n  crop:\n"
     )
     code, out, _ = run("run", recipe, "--dry-run", "--set", "finetune.hold-out=2_5")
     assert code == 0
     assert out.splitlines() == [
         "dimmagen dim --profile lol3 --shards 0 --gamma 1:1 --seed 2",
-        "dimmagen finetune --from n --pairs p --out o --names 00012 --bf16 --hold-out 2_5",
+        "dimmagen finetune --network n --pairs p --out o --names 00012 --bf16 --hold-out 2_5",
     ]
 
 
 def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("dim:\n  profile: lol3\nevaluate:\n  from: network\n  pairs: pairs\n  metrics: psnr\n")
+    recipe.write_text(
+        "dim:\n  profile: lol3\nevaluate:\n  network: network\n  pairs: pairs\n  metrics: psnr\n"
+    )
     code, out, _ = run("evaluate", "--recipe", recipe, "--names", "1")
     assert code == 0
     assert "1 picture," in out
@@ -116,8 +119,8 @@ def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("places:\n  out: x\nfly:\n  to: moon\n", "there is no step fly"),
-        ("train:\n  out: ${nowhere}\n", "there is no place 'nowhere'"),
+        ("variables:\n  out: x\nfly:\n  to: moon\n", "there is no step fly"),
+        ("train:\n  out: ${nowhere}\n", "there is no variable 'nowhere'"),
         ("train: 3\n", "must have lines"),
         ("- train\n", "holds no options"),
         ("train: {", "is not YAML"),
@@ -129,3 +132,29 @@ def test_a_recipe_with_a_mistake_is_told(run, tmp_path, text, message):
     code, _, err = run("run", recipe)
     assert code == 2
     assert message in err
+
+
+def test_a_recipe_with_former_names_runs_with_notices(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "places:\n  out: runs\n"
+        "train:\n  shards: shards\n  model: compact\n  out: ${out}/network\n"
+        "evaluate:\n  from: ${out}/network\n  pairs: pairs\n"
+    )
+    code, out, err = run("run", recipe, "--dry-run")
+    assert code == 0
+    assert out.splitlines() == [
+        "dimmagen train --data shards --architecture compact --out runs/network",
+        "dimmagen evaluate --network runs/network --pairs pairs",
+    ]
+    for former, present in (("places:", "variables:"), ("--shards", "--data"), ("--from", "--network")):
+        assert f"{former} is now {present}" in err
+
+
+def test_a_step_of_a_recipe_with_former_names_gives_a_single_command_its_options(run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("from: network\npairs: pairs\nmetrics: psnr\n")
+    code, out, err = run("evaluate", "--recipe", recipe, "--names", "1")
+    assert code == 0
+    assert "psnr" in out.lower()
+    assert "--from is now --network" in err

@@ -13,6 +13,7 @@ from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
 
 VGG = ("--crop", "32", "--validation-photos", "2")
+NETWORK = ("--network", "network")
 PAIRS = ("--pairs", "pairs", "--out", "new")
 NO_PHOTOS, FEW = (*QUICK, "--validation-photos", "0"), (*QUICK, "--validation-photos", "2")
 
@@ -22,14 +23,12 @@ def image(path):
 
 
 def test_shards_to_a_network_to_scores(run, place):
-    code, out, _ = run(
-        "finetune", "--from", "network", "--pairs", "pairs", "--out", "tuned", "--iterations", 4, *QUICK
-    )
+    code, out, _ = run("finetune", *NETWORK, "--pairs", "pairs", "--out", "tuned", "--iterations", 4, *QUICK)
     assert code == 0
     assert "tuned is trained: 4 iterations, best PSNR" in out
 
     code, out, err = run(
-        "evaluate", "--from", "tuned", "--pairs", "pairs", "--names", "0,2", "--json", "scores.json",
+        "evaluate", "--network", "tuned", "--pairs", "pairs", "--names", "0,2", "--json", "scores.json",
         "--sheet", "sheet.png", "--metrics", "psnr,ssim_gray",
     )  # fmt: skip
     assert code == 0, err
@@ -56,13 +55,24 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
     monkeypatch.setattr("dimmagen.enhance.state.TrainState.save", lambda *_: None)
     monkeypatch.setattr("dimmagen.cli.train.RunFolder.header", lambda *_: {"iteration": 4, "best_psnr": 1.0,
                                                                           "best_iteration": 4})  # fmt: skip
-    words = ["finetune", "--from", "network", "--pairs", "pairs", "--out", "held", "--iterations", 4, *QUICK]
+    words = [
+        "finetune",
+        "--network",
+        "network",
+        "--pairs",
+        "pairs",
+        "--out",
+        "held",
+        "--iterations",
+        4,
+        *QUICK,
+    ]
     assert run(*words, "--hold-out", "1, 2")[0] == 0
     assert seen == {"trained": {"0"}, "validated": {"1", "2"}}
 
 
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
-    code, _, err = run("evaluate", "--from", "network", "--pairs", "small", "--json", "small.json")
+    code, _, err = run("evaluate", *NETWORK, "--pairs", "small", "--json", "small.json")
     assert code == 0
     assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels a side" in err
     scores = json.loads(Path("small.json").read_text())["mean"]["truth"]
@@ -71,17 +81,17 @@ def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
 
 def test_a_file_of_one_backbone_gives_the_metric_of_that_one(run, shared_data):
     weights = shared_data / "weights" / "lpips_alexnet.safetensors"
-    code, out, err = run("evaluate", "--from", "network", "--pairs", "pairs", "--lpips-weights", weights)
+    code, out, err = run("evaluate", *NETWORK, "--pairs", "pairs", "--lpips-weights", weights)
     assert code == 0
     assert "LPIPS alex" in out
     assert "LPIPS vgg" not in out
-    assert "LPIPS with vgg is left out" in err
-    words = ["evaluate", "--from", "network", "--pairs", "pairs", "--lpips-weights", weights]
+    assert "lpips_vgg is left out" in err
+    words = ["evaluate", *NETWORK, "--pairs", "pairs", "--lpips-weights", weights]
     assert run(*words, "--metrics", "psnr,lpips_vgg")[0] == 1
 
 
 def test_how_often_a_checkpoint_is_written_does_not_make_another_run(run):
-    words = ["train", "--shards", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2]
+    words = ["train", "--data", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2]
     assert run(*words, *QUICK, "--checkpoint-every", 1)[0] == 0
 
 
@@ -97,7 +107,7 @@ def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
         def forward(self, first, second):
             return self.weight * (first - second).abs().mean((1, 2, 3))
 
-    words = ["train", "--shards", "shards", "--out", "distance", "--crop", 32, "--validation-photos", 1,
+    words = ["train", "--data", "shards", "--out", "distance", "--crop", 32, "--validation-photos", 1,
              "--iterations", 2]  # fmt: skip
     for weight, expected in ((1, 0), (1, 0), (2, 2)):
         monkeypatch.setattr("dimmagen.enhance.training.load_lpips", lambda *_, w=weight: Distance(w))
@@ -107,7 +117,7 @@ def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
 
 
 def test_a_command_that_failed_at_its_first_batch_may_be_mended(run, monkeypatch):
-    words = ["train", "--shards", "shards", "--out", "mended", "--iterations", 1, *FEW]
+    words = ["train", "--data", "shards", "--out", "mended", "--iterations", 1, *FEW]
     with monkeypatch.context() as patch:
         patch.setattr("dimmagen.enhance.loop.optimise", _fail)
         assert run(*words)[0] == 1
@@ -121,7 +131,7 @@ def _fail(*_):
 
 def test_a_table_for_a_file_is_not_cut_to_the_terminal(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    code, out, _ = run("evaluate", "--from", "network", "--pairs", "pairs", "--metrics", "psnr,ssim_gray")
+    code, out, _ = run("evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "psnr,ssim_gray")
     assert code == 0
     for whole in ("lightness", "GT-mean", "SSIM gray", "truth's"):
         assert whole in out
@@ -129,7 +139,7 @@ def test_a_table_for_a_file_is_not_cut_to_the_terminal(run, monkeypatch):
 
 def test_the_same_command_again_says_that_the_network_is_trained(run):
     code, out, _ = run(
-        "train", "--shards", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2, *QUICK
+        "train", "--data", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2, *QUICK
     )
     assert code == 0
     assert "network is trained: 4 iterations" in out
@@ -139,7 +149,7 @@ def test_a_ladder_of_lightness_and_its_sheet(run, tmp_path):
     code, out, _ = run(
         "enhance",
         "pairs/low/0.png",
-        "--from",
+        "--network",
         "network",
         "--out",
         tmp_path,
@@ -164,7 +174,7 @@ def test_the_lightness_of_another_image(run, tmp_path, monkeypatch):
         run(
             "enhance",
             "pairs/low/0.png",
-            "--from",
+            "--network",
             "network",
             "--out",
             tmp_path,
@@ -179,31 +189,31 @@ def test_the_lightness_of_another_image(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "--out", "new"], "give --shards, or --pairs"),
-        (["train", "--shards", "nowhere", "--out", "new", *QUICK], "nowhere does not exist"),
-        (["train", "--shards", "shards", "--out", "new", *NO_PHOTOS], "no pairs to validate"),
-        (["train", "--shards", "shards", "--out", "new", *QUICK, "--crop", "1000"], "too small for crops"),
-        (["train", "--shards", "shards", "--out", "network", *FEW, "--batch", "2"], "batch was 4, is 2"),
-        (["train", "--shards", "shards", "--out", "new", *FEW, "--crop", "36"], "give 32 or 40"),
-        (["train", "--shards", "shards", "--out", "new", "--crop", "8"], "too small for LPIPS with VGG"),
-        (["train", "--shards", "shards", "--out", "s3://bucket/new", *FEW], "is a URL; give a local"),
-        (["train", "--shards", "shards", "--out", "new", *FEW, "--hold-out", "1"], "there are none"),
-        (["finetune", "--from", "network", *PAIRS, *QUICK, "--hold-out", "7"], "no pair is named 7"),
-        (["finetune", "--from", "network", *PAIRS, *QUICK, "--hold-out", "0,1,2"], "all pairs are held out"),
-        (["evaluate", "--from", "network", "--pairs", "small", "--metrics", "ssim_rgb"], "needs 11 pixels"),
-        (["evaluate", "--from", "network", "--pairs", "pairs", "--json", "s3://b/j"], "is a URL"),
-        (["train", "--shards", "shards", "--out", "new", *VGG], "--perceptual none"),
-        (["train", "--shards", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
-        (["train", "--shards", "shards", "--out", "new", *FEW, "--tensorboard"], "pip install tensorboard"),
-        (["finetune", "--from", "nowhere", "--pairs", "pairs", "--out", "new"], "no trained network"),
-        (["finetune", "--from", "network", "--pairs", "nowhere", "--out", "new", *QUICK], "holds no pairs"),
-        (["evaluate", "--from", "network", "--pairs", "pairs", "--metrics", "beauty"], "no metric beauty"),
-        (["evaluate", "--from", "network", "--pairs", "pairs", "--metrics", "niqe"], "--niqe-model"),
-        (["enhance", "nowhere.png", "--from", "network"], "nowhere.png cannot be read"),
-        (["enhance", "photos/tiny.png", "--from", "network", "--memory", "0.01"], "too little for the model"),
-        (["enhance", "pairs/low/0.png", "--from", "network", "--out", "pairs/low"], "give another --out"),
-        (["enhance", "pairs/low/0.png", "pairs/high/0.png", "--from", "network"], "two photos are called 0"),
-        (["enhance", "a.png", "--from", "network", "--match", "b.png", "--lightness", "1"], "leave one"),
+        (["train", "--out", "new"], "give --data, or --pairs"),
+        (["train", "--data", "nowhere", "--out", "new", *QUICK], "nowhere does not exist"),
+        (["train", "--data", "shards", "--out", "new", *NO_PHOTOS], "no pairs to validate"),
+        (["train", "--data", "shards", "--out", "new", *QUICK, "--crop", "1000"], "too small for crops"),
+        (["train", "--data", "shards", "--out", "network", *FEW, "--batch", "2"], "batch was 4, is 2"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--crop", "36"], "give 32 or 40"),
+        (["train", "--data", "shards", "--out", "new", "--crop", "8"], "too small for LPIPS with VGG"),
+        (["train", "--data", "shards", "--out", "s3://bucket/new", *FEW], "is a URL; give a local"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--hold-out", "1"], "there are none"),
+        (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "7"], "no pair is named 7"),
+        (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "0,1,2"], "all pairs are held out"),
+        (["evaluate", *NETWORK, "--pairs", "small", "--metrics", "ssim_rgb"], "needs 11 pixels"),
+        (["evaluate", *NETWORK, "--pairs", "pairs", "--json", "s3://b/j"], "is a URL"),
+        (["train", "--data", "shards", "--out", "new", *VGG], "--perceptual none"),
+        (["train", "--data", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--tensorboard"], "pip install tensorboard"),
+        (["finetune", "--network", "nowhere", "--pairs", "pairs", "--out", "new"], "no trained network"),
+        (["finetune", *NETWORK, "--pairs", "nowhere", "--out", "new", *QUICK], "holds no pairs"),
+        (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "beauty"], "no metric 'beauty'"),
+        (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "niqe"], "--niqe-model"),
+        (["enhance", "nowhere.png", *NETWORK], "nowhere.png cannot be read"),
+        (["enhance", "photos/tiny.png", *NETWORK, "--memory", "0.01"], "too little for the model"),
+        (["enhance", "pairs/low/0.png", *NETWORK, "--out", "pairs/low"], "give another --out"),
+        (["enhance", "pairs/low/0.png", "pairs/high/0.png", *NETWORK], "two photos are called 0"),
+        (["enhance", "a.png", *NETWORK, "--match", "b.png", "--lightness", "1"], "leave one"),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_and_nothing_is_overwritten(run, place, words, message, monkeypatch):
@@ -222,7 +232,7 @@ def test_bad_input_is_told_and_nothing_is_overwritten(run, place, words, message
 @pytest.mark.ray
 def test_two_workers_train_one_network(run, place):
     code, out, err = run(
-        "train", "--shards", "shards", "--out", "both", "--iterations", 3, "--validation-photos", 1,
+        "train", "--data", "shards", "--out", "both", "--iterations", 3, "--validation-photos", 1,
         "--workers", 2, *QUICK,
     )  # fmt: skip
     assert code == 0, err

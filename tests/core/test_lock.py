@@ -1,7 +1,10 @@
 """Two runs in one folder: the second is refused, whatever they do there."""
 
+import errno
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -19,9 +22,10 @@ def shards(tmp_path_factory):
     return folder / "shards"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
     """A reader of a killed training lives on for a while, and must not keep the next run out."""
-    with exclusive(str(tmp_path), "--out"):
+    with exclusive(str(tmp_path)):
         (began, tell), (reader, writer) = os.pipe(), os.pipe()
         child = os.fork()
         if child == 0:
@@ -34,7 +38,7 @@ def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
         lock._held.clear()  # as a kill would: nothing is cleaned up ...
         os.close(held)  # ... but the kernel closes what was open
     try:
-        with exclusive(str(tmp_path), "--out"):
+        with exclusive(str(tmp_path)):
             pass
     finally:
         for descriptor in (began, tell, reader, writer):
@@ -47,16 +51,16 @@ def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
     [
         ("dim --profile linear --source sample --executor serial --shards OUT", "--shards"),
         ("build-mixhq --source sample --out OUT", "--out"),
-        ("export SHARDS --layout lol-v1 --to OUT", "--to"),
+        ("export SHARDS --layout lol-v1 --out OUT", "--out"),
         (
-            "train --shards SHARDS --iterations 1 --validation-photos 2 --perceptual none --out OUT",
+            "train --data SHARDS --iterations 1 --validation-photos 2 --perceptual none --out OUT",
             "--out",
         ),
     ],
 )
 def test_a_second_run_is_refused_and_writes_nothing(command, option, shards, tmp_path, capsys):
     out = tmp_path / "out"
-    with exclusive(str(out), option):
+    with exclusive(str(out)):
         with pytest.raises(SystemExit) as exit_:
             main(command.replace("OUT", str(out)).replace("SHARDS", str(shards)).split())
         assert exit_.value.code == 1
@@ -68,7 +72,7 @@ def test_a_second_run_is_refused_and_writes_nothing(command, option, shards, tmp
 
 
 def _hold(out, ready):
-    with exclusive(out, "--out"):
+    with exclusive(out):
         ready.set()
         multiprocessing.Event().wait()
 
@@ -79,16 +83,63 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path):
     holder = context.Process(target=_hold, args=(str(tmp_path / "out"), ready))
     holder.start()
     assert ready.wait(60)
-    with pytest.raises(DimmagenError, match="another run"), exclusive(str(tmp_path / "out"), "--out"):
+    with pytest.raises(DimmagenError, match="another run"), exclusive(str(tmp_path / "out")):
         raise AssertionError("two runs hold one lock")
     holder.kill()
     holder.join()
-    with exclusive(str(tmp_path / "out"), "--out"):
+    with exclusive(str(tmp_path / "out")):
         (tmp_path / "out/made").touch()
     assert os.listdir(tmp_path / "out") == ["made"]
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written to"), exclusive(f"{tmp_path}/file/out", "--out"):
+    with pytest.raises(UsageError, match="cannot be written to"), exclusive(f"{tmp_path}/file/out"):
         raise AssertionError("there is no folder")
+
+
+def _in_another_process(out):
+    """What a run in another process is told when it begins."""
+    code = f"from dimmagen.core.lock import exclusive\nwith exclusive({str(out)!r}): pass"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+
+
+def test_a_lock_that_its_owner_removed_meanwhile_is_not_taken(tmp_path, monkeypatch):
+    """Between opening and locking the file of a run that ends: that file is locked in vain, as it is gone."""
+    real, paths = lock.lock_descriptor, [tmp_path / STATE / "lock"]
+
+    def lock_what_is_gone(descriptor, blocking):
+        if paths:
+            paths.pop().unlink()
+        return real(descriptor, blocking=blocking)
+
+    monkeypatch.setattr(lock, "lock_descriptor", lock_what_is_gone)
+    with exclusive(str(tmp_path)):
+        assert not paths
+        assert "another run is writing" in _in_another_process(tmp_path)
+
+
+def test_where_an_open_file_cannot_be_removed_the_lock_goes_when_it_is_closed(tmp_path, monkeypatch):
+    """As on Windows."""
+
+    def unlink(path):
+        if lock._held:
+            raise PermissionError(errno.EACCES, "used by another process", path)
+        os.remove(path)
+
+    monkeypatch.setattr(lock.os, "unlink", unlink)
+    with exclusive(str(tmp_path / "out")):
+        assert "another run is writing" in _in_another_process(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_released_lock_is_removed_while_no_one_else_can_take_it(tmp_path, monkeypatch):
+    """Removed after its release it could be the next run's."""
+    held_at_removal = []
+    real = os.unlink
+    monkeypatch.setattr(
+        lock.os, "unlink", lambda path: (held_at_removal.append(bool(lock._held)), real(path))
+    )
+    with exclusive(str(tmp_path / "out")):
+        pass
+    assert held_at_removal == [True]

@@ -130,7 +130,7 @@ def test_a_manifest_that_is_no_manifest_is_refused(text, out):
 
 def test_an_unfinished_set_says_how_to_finish_it(out):
     (out / "manifest.json").unlink()
-    with pytest.raises(DimmagenError, match="dimmagen dim was stopped there, run it again"):
+    with pytest.raises(DimmagenError, match="if a run was stopped there, start it again"):
         verify_dataset(str(out))
 
 

@@ -60,7 +60,7 @@ def test_models_of_a_profile_are_chosen_by_their_kind(saved):
     assert (
         ImageDimmer.from_profile(saved.folder, model="deterministic").settings()["model"] == "deterministic"
     )
-    with pytest.raises(UsageError, match="has no model camera: it has mdn, deterministic"):
+    with pytest.raises(UsageError, match="has no model 'camera': it has mdn, deterministic"):
         ImageDimmer.from_profile(saved.folder, model="camera")
 
 

@@ -55,7 +55,7 @@ def test_a_photo_kept_back_is_seen_though_its_first_variant_is_not_there(dataset
     keys = tmp_path / "keys"
     keys.write_text("".join(f"{row['key']}\n" for row in open_pairs(dataset).rows() if row["variant"] == 1))
     subset = tmp_path / "subset"
-    cli.main(["subset", str(dataset), "--keys", str(keys), "--to", str(subset)], standalone_mode=False)
+    cli.main(["subset", str(dataset), "--keys", str(keys), "--out", str(subset)], standalone_mode=False)
     opened = open_shards(str(subset), HELD_BACK, CROPS.side)
     whole = open_shards(str(dataset), HELD_BACK, CROPS.side)
     assert len(opened.validation) == HELD_BACK
@@ -114,7 +114,7 @@ def test_readers_have_shards_of_their_own(shards):
 
 
 def test_more_readers_than_shards_are_refused(shards):
-    with pytest.raises(UsageError, match="fewer --loaders"):
+    with pytest.raises(UsageError, match="fewer `loaders`"):
         ShardBatches(shards, CROPS, batch=1, loaders=len(shards) + 1)
 
 

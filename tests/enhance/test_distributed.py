@@ -41,7 +41,7 @@ def test_too_small_a_cluster_is_told(monkeypatch, use_gpu, told):
 
 def test_local_places_are_made_absolute_and_urls_left(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    session = _absolute(TrainConfig(shards="out", validate="memory://pairs"))
-    assert session.shards == str(tmp_path / "out")
-    assert session.validate == "memory://pairs"
-    assert session.pairs is None
+    config = _absolute(TrainConfig(data="out", validate="memory://pairs"))
+    assert config.data == str(tmp_path / "out")
+    assert config.validate == "memory://pairs"
+    assert config.pairs is None

@@ -46,7 +46,7 @@ def test_a_package_that_fails_is_told_with_both_ways_out(monkeypatch, error):
     monkeypatch.setitem(sys.modules, "lpips", Package(error))
     with pytest.raises(UsageError) as told:
         load_lpips("vgg")
-    for part in (str(error), "--lpips-weights FILE", "--perceptual none"):
+    for part in (str(error), "`lpips_weights`", '`perceptual="none"`'):
         assert part in str(told.value)
 
 
@@ -111,7 +111,7 @@ def test_the_lpips_packages_weights_are_found_under_its_names(weights, monkeypat
 
 def test_without_weights_the_error_names_every_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(UsageError, match=r"--lpips-weights.*lpips and torchvision.*--perceptual none"):
+    with pytest.raises(UsageError, match=r"`lpips_weights`.*lpips and torchvision.*`perceptual=.none.`"):
         load_lpips("vgg")
 
 

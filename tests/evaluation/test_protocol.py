@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from dimmagen.core.errors import UnknownNameError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.evaluation.protocol import PLAIN_METRICS, as_json, choose_metrics, mean_scores, score
+from dimmagen.evaluation.protocol import as_json, load_metrics, mean_scores, score
 from dimmagen.images.sheets import image_grid
 from dimmagen.metrics import image
+from dimmagen.metrics.base import MetricFiles
 
 
 class Flat:
@@ -73,9 +75,27 @@ def test_the_json_holds_the_protocols_name_and_every_number(scored):
     assert written["pictures"][1]["truth"] == scored[1].scores["truth"]
 
 
-def test_only_the_metrics_asked_for_are_computed():
-    assert list(choose_metrics(["ssim_gray", "psnr", "niqe", "lpips_vgg"], {}, None)) == ["psnr", "ssim_gray"]
-    assert list(choose_metrics(list(PLAIN_METRICS), {}, None)) == list(PLAIN_METRICS)
+def test_only_the_metrics_asked_for_are_loaded_in_the_registrys_order():
+    loaded, failures = load_metrics(["ssim_gray", "psnr"], MetricFiles())
+    assert list(loaded) == ["psnr", "ssim_gray"]
+    assert failures == {}
+
+
+def test_without_names_a_metric_that_lacks_its_files_is_left_out_with_the_reason():
+    loaded, failures = load_metrics(None, MetricFiles())
+    assert "psnr" in loaded
+    assert "niqe" not in loaded
+    assert "niqe_model" in str(failures["niqe"])
+
+
+def test_a_named_metric_that_lacks_its_files_is_an_error():
+    with pytest.raises(UsageError, match="niqe_model"):
+        load_metrics(["niqe"], MetricFiles())
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_scored():
+    with pytest.raises(UnknownNameError, match="did you mean psnr"):
+        load_metrics(["pnsr"], MetricFiles())
 
 
 def test_a_sheet_reduces_large_images_and_never_enlarges():

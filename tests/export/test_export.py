@@ -11,7 +11,7 @@ from dimmagen.cli import main
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.export import writing
+from dimmagen.export import formats
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.split import find_scenes, split_pairs
@@ -106,7 +106,7 @@ def test_count_gives_exactly_so_many_and_says_when_it_cannot(pairs, to):
     split = export_pairs(pairs, LAYOUTS["lol-v1"], to, count=4)
     assert len(list((to / "our485/low").iterdir())) == len(split.train) == 4
     assert split.left_out["beyond --count"] > 0
-    with pytest.raises(UsageError, match="--count 485 wants more than the"):
+    with pytest.raises(UsageError, match="`count=485` is more than the"):
         export_pairs(pairs, LAYOUTS["lol-v1"], to.with_name("more"), count=485)
     with pytest.raises(UsageError, match="too few for 50 validation pairs"):
         export_pairs(pairs, LAYOUTS["lol-v1"], to.with_name("more"), validation=50)
@@ -129,13 +129,13 @@ def stopped_after(calls, function):
 def test_an_export_that_was_stopped_anywhere_goes_on_to_the_same_files(pairs, to, layout, monkeypatch):
     whole = to.with_name("whole")
     export_pairs(pairs, LAYOUTS[layout], whole)
-    image = writing._image
+    image = formats.encode_image
     for stop in (0, 3, 5):
-        monkeypatch.setattr(writing, "_image", stopped_after(stop, image))
+        monkeypatch.setattr(formats, "encode_image", stopped_after(stop, image))
         with pytest.raises(KeyboardInterrupt):
             export_pairs(pairs, LAYOUTS[layout], to)
         assert not (to / "export.json").exists()
-    monkeypatch.setattr(writing, "_image", image)
+    monkeypatch.setattr(formats, "encode_image", image)
     export_pairs(pairs, LAYOUTS[layout], to)
     assert files(to).keys() == files(whole).keys()
     for name, path in files(whole).items():
@@ -212,7 +212,7 @@ def test_the_command_exports_and_checks(pair_set, to, capsys):
             main(["export", *map(str, arguments)])
         return end.value.code, capsys.readouterr()
 
-    code, told = run(pair_set, "--layout", "lol-v1", "--to", to, "--count", 2)
+    code, told = run(pair_set, "--layout", "lol-v1", "--out", to, "--count", 2)
     assert code == 0
     assert "2 training and 1 validation pairs" in told.out
     assert run("--check", "lol-v1", to)[0] == 0
@@ -220,7 +220,7 @@ def test_the_command_exports_and_checks(pair_set, to, capsys):
     code, told = run("--check", "lol-v1", to)
     assert code == 1
     assert "our485/high/00001.png: no our485/low/00001.png" in told.out
-    code, told = run(pair_set, "--layout", "lol-v9", "--to", to)
+    code, told = run(pair_set, "--layout", "lol-v9", "--out", to)
     assert code == 2
     assert "known are lol-v1" in told.err
     assert run(pair_set)[0] == 2

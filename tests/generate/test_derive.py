@@ -9,7 +9,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import SIDECAR_KEYS
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import derive
-from dimmagen.generate.derive import Selection, make_merge, make_subset
+from dimmagen.generate.derive import Selection, write_merge, write_subset
 from dimmagen.generate.run import Execution
 from tests.dataset_helpers import make, write_photos
 
@@ -44,7 +44,7 @@ def records(pairs):
     ids=["gamma", "lightness", "licence", "source and gamma"],
 )
 def test_a_subset_has_what_fits_as_it_was_and_verifies(pairs, tmp_path, selection, fits):
-    make_subset(pairs, selection, str(tmp_path / "out"))
+    write_subset(pairs, selection, str(tmp_path / "out"))
     assert verify_dataset(str(tmp_path / "out")).faults == []
     expected = {key: record for key, record in records(pairs).items() if fits(record)}
     made = open_pairs(tmp_path / "out")
@@ -56,33 +56,33 @@ def test_a_subset_has_what_fits_as_it_was_and_verifies(pairs, tmp_path, selectio
 
 def test_a_list_of_keys_takes_pairs_and_whole_photos(pairs, tmp_path):
     photo, pair = pairs.row(0)["light_key"], pairs.row(1)["key"]
-    make_subset(pairs, Selection(keys=(photo, pair)), str(tmp_path / "out"))
+    write_subset(pairs, Selection(keys=(photo, pair)), str(tmp_path / "out"))
     made = records(open_pairs(tmp_path / "out"))
     assert made.keys() == {f"{photo}-v0", f"{photo}-v1", pair}
     with pytest.raises(UsageError, match="lacks 1 of the keys, such as folder-0"):
-        make_subset(pairs, Selection(keys=("folder-0",)), str(tmp_path / "none"))
+        write_subset(pairs, Selection(keys=("folder-0",)), str(tmp_path / "none"))
 
 
 def test_what_fits_nothing_is_refused(pairs, tmp_path):
     with pytest.raises(UsageError, match="has no source coco: it has folder"):
-        make_subset(pairs, Selection(sources=("coco",)), str(tmp_path / "out"))
+        write_subset(pairs, Selection(sources=("coco",)), str(tmp_path / "out"))
     with pytest.raises(UsageError, match="no pair of"):
-        make_subset(pairs, Selection(licence="public domain"), str(tmp_path / "out"))
+        write_subset(pairs, Selection(licence="public domain"), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_two_subsets_merge_to_the_whole_and_pairs_of_both_are_kept_once(pairs, tmp_path):
     for name, gamma in (("a", (0.1, 1.5)), ("b", (1.2, 3.0))):
-        make_subset(pairs, Selection(gamma=gamma), str(tmp_path / name))
+        write_subset(pairs, Selection(gamma=gamma), str(tmp_path / name))
     parts = [open_pairs(tmp_path / name) for name in "ab"]
     assert sum(map(len, parts)) > len(pairs)
-    make_merge(parts, str(tmp_path / "out"))
+    write_merge(parts, str(tmp_path / "out"))
     assert verify_dataset(str(tmp_path / "out")).faults == []
     assert records(open_pairs(tmp_path / "out")) == records(pairs)
 
 
 def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path):
-    manifest = make_merge([pairs, other], str(tmp_path / "out"))
+    manifest = write_merge([pairs, other], str(tmp_path / "out"))
     assert verify_dataset(str(tmp_path / "out")).faults == []
     made = records(open_pairs(tmp_path / "out"))
     assert len(made) == len(pairs) + len(other) == manifest.counts.pairs
@@ -97,7 +97,7 @@ def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path
 
 
 def test_a_merge_that_was_stopped_goes_on_to_the_same_set(pairs, other, tmp_path, monkeypatch):
-    make_merge([pairs, other], str(tmp_path / "whole"))
+    write_merge([pairs, other], str(tmp_path / "whole"))
     write, made = derive.write_pair_shard, []
 
     def stopping(out, name, *rest):
@@ -108,19 +108,19 @@ def test_a_merge_that_was_stopped_goes_on_to_the_same_set(pairs, other, tmp_path
 
     monkeypatch.setattr(derive, "write_pair_shard", stopping)
     with pytest.raises(KeyboardInterrupt):
-        make_merge([pairs, other], str(tmp_path / "out"))
+        write_merge([pairs, other], str(tmp_path / "out"))
     made.clear()
     with pytest.raises(KeyboardInterrupt):
-        make_merge([pairs, other], str(tmp_path / "out"))
+        write_merge([pairs, other], str(tmp_path / "out"))
     assert made == ["train-00002", "train-00003"]
     monkeypatch.setattr(derive, "write_pair_shard", write)
-    manifest = make_merge([pairs, other], str(tmp_path / "out"))
+    manifest = write_merge([pairs, other], str(tmp_path / "out"))
     assert manifest_differences(manifest, open_pairs(tmp_path / "whole").manifest) == []
 
 
 def test_a_derived_set_is_not_written_over_its_origin(pairs, pair_set):
     with pytest.raises(UsageError, match="is the data set itself"):
-        make_subset(pairs, Selection(gamma=(1.0, 2.0)), str(pair_set))
+        write_subset(pairs, Selection(gamma=(1.0, 2.0)), str(pair_set))
     assert verify_dataset(str(pair_set)).faults == []
 
 
@@ -132,10 +132,10 @@ def run(capsys, *arguments):
 
 
 def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys):
-    code, told = run(capsys, "subset", pair_set, "--to", tmp_path / "a", "--gamma", "1:2")
+    code, told = run(capsys, "subset", pair_set, "--out", tmp_path / "a", "--gamma", "1:2")
     assert code == 0
     assert "of 12 pairs" in told
-    assert run(capsys, "merge", tmp_path / "a", pair_set, "--to", tmp_path / "b")[0] == 0
+    assert run(capsys, "merge", tmp_path / "a", pair_set, "--out", tmp_path / "b")[0] == 0
     assert run(capsys, "verify", tmp_path / "b")[0] == 0
     code, told = run(capsys, "stats", tmp_path / "b")
     assert code == 0
@@ -144,10 +144,10 @@ def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys)
     code, told = run(capsys, "manifest", "diff", pair_set, tmp_path / "a")
     assert code == 1
     assert "counts.pairs is 12 here" in told
-    assert run(capsys, "merge", pair_set, "--to", tmp_path / "c") == (
+    assert run(capsys, "merge", pair_set, "--out", tmp_path / "c") == (
         2,
         "Error: one set is no merge: give two or more\n",
     )
-    code, told = run(capsys, "subset", pair_set, "--to", tmp_path / "c", "--lightness", "0.5")
+    code, told = run(capsys, "subset", pair_set, "--out", tmp_path / "c", "--lightness", "0.5")
     assert code == 2
     assert "not of the form A:B" in told

@@ -18,8 +18,8 @@ COMMANDS = {
     "dim": "dim --profile linear --source photos --shards OUT --executor serial --variants 2 "
     "--samples-per-shard 2",
     "build-mixhq": "build-mixhq --source folder=photos --out OUT --samples-per-shard 2",
-    "subset": "subset shards --to OUT --min-side 1",
-    "export": "export shards --layout lol-v1 --to OUT",
+    "subset": "subset shards --out OUT --min-side 1",
+    "export": "export shards --layout lol-v1 --out OUT",
 }
 TWICE = int(os.environ.get("DIMMAGEN_KILLS", "0")) >= 200
 # What these commands do to a local folder goes through these.

@@ -21,7 +21,7 @@ from dimmagen.generate import run
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import variants_per_job
 from dimmagen.generate.resume import DatasetFolder
-from dimmagen.generate.run import Execution, make_dataset
+from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.sources import light_images
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
@@ -258,8 +258,8 @@ def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(p
         "3 complete shards",
         "seed: 0 → 5",
         "samples_per_shard: 3 → 4",
-        "--shards",
-        "--resume never",
+        "`out`",
+        '`resume="never"`',
     ):
         assert part in message
     assert "variants" not in message
@@ -351,7 +351,7 @@ def test_the_manifest_holds_no_place_time_or_worker(undisturbed, tmp_path):
 def test_the_rungs_of_a_ladder_share_scene_and_noise_and_only_gamma_differs(photos, tmp_path):
     build = partial(ImageDimmer.from_profile, "lol3", ladder=(0.5, 1.0, 2.0))
     lights = open_light_images([str(photos)])
-    make_dataset(lights, build, str(tmp_path / "out"), PairSettings(variants=6), Execution("serial"))
+    generate_dataset(lights, build, str(tmp_path / "out"), PairSettings(variants=6), Execution("serial"))
     frame = open_pairs(tmp_path / "out").table.to_pandas()
     ladders = frame.groupby(["light_key", "noise_seed"])
     assert len(ladders) == 16  # 8 photos, 2 draws each

@@ -12,7 +12,7 @@ from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
-from dimmagen.generate.run import Execution, make_dataset, plan_dataset
+from dimmagen.generate.run import Execution, generate_dataset, plan_dataset
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, make, write_photos
 from tests.generate.test_generate_run import StopAfter
@@ -125,7 +125,7 @@ def test_more_photos_and_another_source_keep_the_bytes_of_every_pair(
     make(folders[photos], small, variants=variants, samples_per_shard=size)
     both = open_light_images([f"folder={folders[max(photos, more)]}", f"lol={folders[others]}"])
     grown = PairSettings(variants=variants, samples_per_shard=size + 1)
-    make_dataset(both, build_dimmer, str(large), grown, Execution("serial"))
+    generate_dataset(both, build_dimmer, str(large), grown, Execution("serial"))
     before, after = member_bytes(small), member_bytes(large)
     assert before.items() <= after.items()
     assert len(after) == 3 * variants * (max(photos, more) + others)

@@ -19,8 +19,8 @@ COMMANDS = {
     "dim": "dim --profile lol3 --source photos --shards OUT --executor serial --variants 6 "
     "--samples-per-shard 2",
     "build-mixhq": "build-mixhq --source folder=photos --out OUT --samples-per-shard 2",
-    "export": "export shards --layout lol-v1 --to OUT",
-    "train": "train --shards shards --out OUT --iterations 12 --perceptual none --crop 32 --validate-every 2 "
+    "export": "export shards --layout lol-v1 --out OUT",
+    "train": "train --data shards --out OUT --iterations 12 --perceptual none --crop 32 --validate-every 2 "
     "--checkpoint-every 1 --validation-photos 2",
 }
 KILLS = int(os.environ.get("DIMMAGEN_KILLS", "16")) // len(COMMANDS)

@@ -18,7 +18,7 @@ from dimmagen.generate import pair as pair_making
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.replay import chosen_pairs, originals, replay_pair
-from dimmagen.generate.run import Execution, make_dataset
+from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, make, write_photos
@@ -63,7 +63,7 @@ def test_every_pair_is_identical_from_the_shards_the_photos_and_mixhq(folder, tm
 def test_frames_of_a_clip_are_found_again_by_their_key(shared_data, tmp_path):
     source = f"inter4k={shared_data}/sources/inter4k"
     out = str(tmp_path / "out")
-    make_dataset(open_light_images([source]), build_dimmer, out, PairSettings(), Execution("serial"))
+    generate_dataset(open_light_images([source]), build_dimmer, out, PairSettings(), Execution("serial"))
     assert len(replays(out)) > 2
     assert stages(out, source) == {""}
 
@@ -144,7 +144,7 @@ def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch)
     settings = Manifest.load(str(folder / "out")).settings
     with pytest.raises(DimmagenError, match=r"not the one that the data set was made with .*fingerprint"):
         dimmer_from_manifest({**settings, "profile_fingerprint": "0" * 64})
-    with pytest.raises(UsageError, match="there is no profile unheard"):
+    with pytest.raises(UsageError, match="there is no profile 'unheard"):
         dimmer_from_manifest({**settings, "profile": "unheard"})
 
 

@@ -128,7 +128,7 @@ def test_a_source_of_which_nothing_is_accepted_says_by_which_rules(tmp_path):
 
 def test_without_a_source_and_without_a_mixhq_the_message_names_the_default_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"no MixHQ in its default place mixhq/.*build-mixhq"):
+    with pytest.raises(UsageError, match=r"no MixHQ in its default place mixhq/.*build_mixhq"):
         open_light_images()
 
 

@@ -221,7 +221,7 @@ def test_an_unfinished_folder_of_other_inputs_is_refused_and_kept(texts, tmp_pat
 
 def test_a_folder_of_something_else_is_refused_and_kept(texts, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match=r"is no MixHQ \(thesis\.tex\)"):
+    with pytest.raises(UsageError, match=r"other than a MixHQ \(thesis\.tex\)"):
         build(texts, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

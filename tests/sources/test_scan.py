@@ -162,7 +162,7 @@ def test_imagenet_rows_hold_the_measured_white_border(shared_data):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cocoo=/x", "there is no source 'cocoo': known are coco"),
+        ("cocoo=/x", "there is no source 'cocoo': did you mean coco"),
         ("coco=", "names no path"),
         ("coco", "needs a path"),
         ("coco=/does/not/exist", "there is no folder and no file at /does/not/exist"),

@@ -67,7 +67,7 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if address is None:
-            raise DimmagenError(f"Ray could not be started ({error})", "use --executor serial") from error
+            raise DimmagenError(f"Ray could not be started ({error})", 'use `executor="serial"`') from error
         raise UsageError(
             f"the Ray cluster at {address} could not be joined ({error})",
             "run the command on a node of the cluster, with its version of Ray; if it wants a token, set "
@@ -106,7 +106,7 @@ def _check_answers(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise UsageError(f"no Ray cluster answers at {address} ({error})", "check --address") from error
+        raise UsageError(f"no Ray cluster answers at {address} ({error})", "check `address`") from error
 
 
 class ClusterMonitor:

@@ -188,7 +188,8 @@ class WorkerPool:
         if self._lost_starts > MAX_DEATHS_PER_JOB * (1 + len(self._members)):
             raise DimmagenError(
                 f"no worker can start: {self._lost_starts} were lost one after the other ({error})",
-                "see whether the memory of the nodes suffices, and give fewer --workers or --executor serial",
+                "check whether the memory of the nodes suffices, and give fewer `workers` or "
+                '`executor="serial"`',
             ) from error
 
     def _give_jobs(self) -> None:
@@ -209,8 +210,8 @@ class WorkerPool:
             if task.deaths > MAX_DEATHS_PER_JOB:
                 raise DimmagenError(
                     f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
-                    "run the same command again to go on, with fewer --workers if the memory ran out, or "
-                    "with --executor serial to see where a library crashes; complete shards stay valid",
+                    "run the same command again to go on, with fewer `workers` if the memory ran out, or "
+                    'with `executor="serial"` to see where a library crashes; complete shards stay valid',
                 ) from error
             self._tasks.put_back(task)
         else:

@@ -7,20 +7,25 @@ one correlation between the channels, the shape of the tails, and the correlatio
 belongs to the dark level, not to the scene: half the light means less signal under nearly the same noise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import ndtri, stdtrit  # not scipy.stats: a second of start-up, 50 MB
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.philox import split_key
-from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera import kernel as kernel
+from dimmagen.dimmers.base import DimmerModel, Draw
+from dimmagen.dimmers.camera import kernel
 from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve, level_axis
 from dimmagen.dimmers.jpeg import through_jpeg
 from dimmagen.dimmers.profile import ModelFiles, check_settings, read_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIGMA_KNOTS = 12
 REFERENCE_LEVEL = 160.0  # the light level whose dark level gamma and exposure scale
@@ -49,25 +54,6 @@ RANGES = {
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
 
 
-def load(folder: Path, settings: dict) -> "CameraModel":
-    """Read the camera model of a profile's folder; see :func:`open_profile` for the checks and errors."""
-    check_settings(folder, settings, RANGES)
-    tensors = {name: array.astype(np.float64) for name, array in read_tensors(folder / FILE, TENSORS).items()}
-    return CameraModel(
-        log_slopes=tensors["log_slopes"],
-        log_exposure=float(tensors["log_exposure"][0]),
-        balance=tensors["balance"],
-        log_sigma=tensors["log_sigma"],
-        correlation=tensors["correlation"],
-        spatial=tensors["spatial"],
-        tail=settings["tail"],
-        exposure_spread=settings["exposure_spread"],
-        jpeg_quality=settings["jpeg_quality"],
-        gamma_range=(settings["gamma_low"], settings["gamma_high"]),
-        tau=settings["tau"],
-    )
-
-
 def model_files(model: "CameraModel") -> ModelFiles:
     """The camera model on its way into a profile."""
     tensors = {
@@ -90,7 +76,7 @@ def sigma_axis() -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class CameraModel:
+class CameraModel(DimmerModel):
     """One camera's darkness.
 
     Attributes:
@@ -123,6 +109,37 @@ class CameraModel:
     without: tuple[str, ...] = ()
 
     kind = "camera"
+    fitted: ClassVar[bool] = True
+    compats: ClassVar[tuple[str, ...]] = ("default",)
+    parts = PARTS
+    on_device = True
+
+    @classmethod
+    def load(cls, folder: Path | None, settings: dict[str, Any], compat: str = "default") -> Self:
+        """The camera model of a profile's folder; see :func:`open_profile` for the checks and errors."""
+        if folder is None:
+            raise DimmagenError("a camera model is stored in a profile's folder, and there is none")
+        check_settings(folder, settings, RANGES)
+        stored = read_tensors(folder / FILE, TENSORS)
+        tensors = {name: array.astype(np.float64) for name, array in stored.items()}
+        return cls(
+            log_slopes=tensors["log_slopes"],
+            log_exposure=float(tensors["log_exposure"][0]),
+            balance=tensors["balance"],
+            log_sigma=tensors["log_sigma"],
+            correlation=tensors["correlation"],
+            spatial=tensors["spatial"],
+            tail=settings["tail"],
+            exposure_spread=settings["exposure_spread"],
+            jpeg_quality=settings["jpeg_quality"],
+            gamma_range=(settings["gamma_low"], settings["gamma_high"]),
+            tau=settings["tau"],
+        )
+
+    @classmethod
+    def parameters(cls) -> dict[str, Any]:
+        """A fitted kind has no constants of its own."""
+        return {}
 
     def settings(self) -> dict[str, str | int | float | bool]:
         """Switches that change the output."""
@@ -159,6 +176,17 @@ class CameraModel:
     def develop(self, exposed: np.ndarray) -> np.ndarray:
         """What storing as JPEG makes of it, where the camera does that; shapes as :meth:`dim`."""
         return through_jpeg(exposed, self.compression) if self.compression else exposed
+
+    def expose_tensors(self, lights: "Tensor", draws: Sequence[Draw]) -> "Tensor":
+        """:meth:`expose` for a batch of tensors, uint8 (B, 3, H, W), on any device: the same bits."""
+        from dimmagen.dimmers.camera.torch_kernel import dim_images  # imports torch
+
+        return dim_images([self.kernel_arguments(draw) for draw in draws], lights, draws)
+
+    @property
+    def develops(self) -> bool:  # type: ignore[override]
+        """Whether the camera stores JPEG files."""
+        return self.compression > 0
 
     @property
     def compression(self) -> int:

@@ -13,7 +13,6 @@ from torch import Tensor
 from dimmagen.core.philox import split_key
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.kernel import LEVEL_BITS, MIX_BITS
-from dimmagen.dimmers.camera.model import CameraModel
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -40,18 +39,18 @@ def _product(factor: int, word: Tensor) -> tuple[Tensor, Tensor]:
     return middle >> 16, ((middle & _MASK) << 16) | (lower & _MASK)
 
 
-def dim_images(model: CameraModel, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """Dim pictures of one size with the bits of :meth:`CameraModel.expose` for each.
+def dim_images(each: Sequence[tuple], lights: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Dim images of one size with the bits of :meth:`CameraModel.expose` for each.
 
     Args:
+        each: :meth:`CameraModel.kernel_arguments` of each draw.
         lights: uint8 (B, 3, H, W), RGB, on any device.
-        draws: one a picture.
+        draws: one per image.
 
     Returns:
         uint8 (B, 3, H, W) on the same device.
     """
     device = lights.device
-    each = [model.kernel_arguments(draw) for draw in draws]
     mix, taps, spatial, table = (each[0][index] for index in range(2, 6))  # equal for all draws
     level, sigma = (_tensor(np.stack([one[index] for one in each]), device) for index in (0, 1))
     keys = np.array([split_key(draw.noise_seed) for draw in draws], np.int64)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from dimmagen.core.philox import split_key
-from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.mdn.illumination import LEVELS, repair_published
 from dimmagen.dimmers.mdn.kernel import dim_expected, dim_pixels
 from dimmagen.dimmers.noise import NORMAL_QUANTILES
@@ -91,7 +91,7 @@ class MdnFiles:
         return [ModelFiles(kind, files, settings) for kind in ("mdn", "deterministic")]
 
 
-class _Base:
+class _Base(DimmerModel):
     """What both kinds have in common: the network, and the mean darkness under a draw."""
 
     def __init__(self, files: MdnFiles) -> None:
@@ -164,13 +164,3 @@ class DeterministicModel(_Base):
 
     def settings(self) -> dict:
         return {}
-
-
-def load(folder: Path, settings: dict) -> MdnModel:
-    """The `mdn` model of a profile's folder."""
-    return MdnModel(MdnFiles.read(folder, settings))
-
-
-def load_deterministic(folder: Path, settings: dict) -> DeterministicModel:
-    """The `deterministic` model of a profile's folder."""
-    return DeterministicModel(MdnFiles.read(folder, settings))

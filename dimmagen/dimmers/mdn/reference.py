@@ -1,16 +1,14 @@
-"""The paper authors' own transform with their MDN, departures from the paper included (`--compat reference`).
+"""The paper authors' own transform with their MDN, departures from the paper included (`compat="reference"`).
 
 What it does differently from the default is listed in docs/profiles.md; each step is checked against
 histograms made by running the authors' code.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from dimmagen.dimmers import noise
-from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork, pair_likelihood, sample
 
@@ -19,7 +17,7 @@ BLEND_FROM = 1.2  # gamma above which the light picture's colours are mixed in
 CHUNK = 65536  # pixels
 
 
-class ReferenceModel:
+class ReferenceModel(DimmerModel):
     """The authors' transform, with pixel noise drawn by our generator."""
 
     kind = "mdn"
@@ -62,8 +60,3 @@ class ReferenceModel:
         colour = colour / colour.sum(1, keepdim=True).clamp(min=1e-8)
         dark = 3 * dark_illumination * colour * 255
         return (dark.long() % 256).to(torch.uint8)  # cut off, and wrapped beyond white
-
-
-def load(folder: Path, settings: dict) -> ReferenceModel:
-    """The authors' transform with the network and the statistics of a profile's folder, as they are."""
-    return ReferenceModel(MdnFiles.read(folder, settings))

@@ -7,7 +7,6 @@ memory are a worker's. Nothing is published.
 import heapq
 import io
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.memory import peak_memory
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter
 from dimmagen.dataset.schema import PAIR_SCHEMA
@@ -118,7 +118,7 @@ def calibrate(
         except BrokenProcessPool as error:
             raise DimmagenError(
                 "the process that makes the probe was killed, or could not load what it needs",
-                "see whether the memory ran out, or try dimmagen dim --executor serial on a few photos",
+                'check whether the memory ran out, or try `executor="serial"` on a few images',
             ) from error
     rows = [row for _, row in timed]
     sizes = tuple((count, _metadata_size(rows[:count])) for count in sorted({len(rows) // 2, len(rows)}))
@@ -186,20 +186,3 @@ def _measure(ref: LightImageRef, variant: int) -> tuple[CalibrationPair, dict]:
     return CalibrationPair(
         height * width, dict(zip(MEASURED_STAGES, seconds, strict=True)), buffer.tell()
     ), row
-
-
-def peak_memory(status: str = "/proc/self/status") -> int:
-    """Peak resident memory of a process, bytes: the kernel's high-water mark.
-
-    Args:
-        status: of the process in Linux' /proc; where there is none, this process is asked.
-    """
-    if os.path.exists(status):
-        with open(status) as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -49,7 +49,7 @@ def sample_light_images(
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
 ) -> tuple[Iterable[LightImageRef], LightImageTotals]:
-    """Look at the photos that `--source` options name; arguments and errors as :func:`open_light_images`.
+    """Look at the images of some sources; arguments and errors as :func:`open_light_images`.
 
     Returns:
         The light pictures that are known, all of them unless there are more candidates than `MAX_SAMPLED`
@@ -74,7 +74,7 @@ def sample_light_images(
     if not refs:
         raise DimmagenError(
             f"none of {len(sample)} files drawn from the {len(candidates)} is accepted",
-            "see docs/sources-and-rules.md, or run dimmagen build-mixhq --dry-run for the verdicts",
+            "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
         )
     seen = _add_up(refs, time.perf_counter() - began)
     return refs, seen.scaled_to(round(len(refs) / len(sample) * len(candidates)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dimmagen.cli import main
 from dimmagen.core.executors import ray_cluster, ray_pool
 from dimmagen.core.executors.ray_pool import run_ray
-from dimmagen.generate import run
+from dimmagen.generate import run_environment
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ def patient_dim(*arguments: str) -> None:
 
 def dim_of_another_class(*arguments: str) -> None:
     """`dimmagen dim` on a machine that has another numpy than the nodes."""
-    real = run.environment()
+    real = run_environment.environment()
     other = {**real, "versions": {**real["versions"], "numpy": "1.0"}}
-    run.environment = lambda: other
+    run_environment.environment = lambda: other
     main(["dim", *arguments])
 
 

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.fit import fit_camera
-from dimmagen.dimmers.camera.model import CameraModel, load, model_files, noise_quantiles
+from dimmagen.dimmers.camera.model import CameraModel, model_files, noise_quantiles
 from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.profile import open_profile, save_profile
@@ -220,7 +220,7 @@ def test_a_saved_camera_makes_the_same_images(tmp_path):
     model = fit_camera(pairs_of(camera(tail=7.0)))
     save_profile(tmp_path / "mine", [model_files(model)], "camera", {})
     profile = open_profile(tmp_path / "mine")
-    again = load(tmp_path / "mine", profile.models["camera"]["settings"])
+    again = CameraModel.load(tmp_path / "mine", profile.models["camera"]["settings"])
     light = light_image(5)
     difference = np.abs(again.dim(light, draw()).astype(int) - model.dim(light, draw()))
     assert difference.max() <= 1  # float32 on disk may round a table entry the other way

@@ -34,6 +34,6 @@ def test_tensors_give_the_pixels_of_the_kernel(device, size, without):
         Draw(gamma=1.7 - index / 2, tau=2.0, exposure=0.8, noise_seed=s) for index, s in enumerate(seeds)
     ]
     tensor = torch.from_numpy(lights).permute(0, 3, 1, 2).to(device)
-    dark = torch_kernel.dim_images(model, tensor, draws).permute(0, 2, 3, 1).cpu().numpy()
+    dark = model.expose_tensors(tensor, draws).permute(0, 2, 3, 1).cpu().numpy()
     for light, draw, ours in zip(lights, draws, dark, strict=True):
         assert np.array_equal(ours, model.expose(light, draw))

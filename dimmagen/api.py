@@ -1,0 +1,216 @@
+"""The library's main functions, as notebooks and scripts call them: what the commands do, without a terminal.
+
+`dimmagen` itself exports them. Errors name the arguments of these functions; see :mod:`dimmagen.core.errors`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from dimmagen.core.errors import UsageError
+from dimmagen.core.processors import processor_count
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.verify import Verification, verify_dataset
+from dimmagen.dimmers.fit import fit_models
+from dimmagen.dimmers.profile import Profile, new_profile_folder, save_profile
+from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs, split_held_out
+from dimmagen.generate.derive import Selection, write_subset
+from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
+from dimmagen.sources import mixhq, parse_specs
+from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
+from dimmagen.sources.mixhq import VerdictCounts
+from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scene_hash import Scenes
+
+
+def build_mixhq(
+    sources: Sequence[str],
+    out: str | Path = MIXHQ_DEFAULT,
+    *,
+    exclude: Sequence[str] = (),
+    samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
+    workers: int | None = None,
+    dry_run: bool = False,
+) -> dict[str, VerdictCounts]:
+    """Select photos by the rules of their sources and pack them as light shards with a catalog (MixHQ).
+
+    A run that was stopped is continued; a finished one of the same inputs is kept as it is.
+
+    Args:
+        sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
+        out: folder or fsspec URL.
+        exclude: folders or archives of images whose scenes must not be taken.
+        samples_per_shard: maximum number of light images per shard.
+        workers: threads; default one per processor.
+        dry_run: judge the candidates and write nothing.
+
+    Returns:
+        Verdicts by source: accepted and rejected candidates, by rule.
+
+    Raises:
+        UsageError: an unknown source, a missing path, or `out` holds something else.
+        DimmagenError: no candidate is accepted, or an archive is damaged.
+
+    Example:
+        >>> build_mixhq(["sample"], dry_run=True)["sample"].accepted
+        5
+    """
+    out, workers = str(out), workers or processor_count()
+    candidates = list_candidate_files(parse_specs(list(sources)))
+    scenes = Scenes.from_paths(list(exclude)) if exclude else None
+    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
+    finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
+    if finished is not None:
+        return finished
+    judged = Candidates(scan(candidates, scenes, workers))
+    counts = mixhq.tally(one.row for one in judged)
+    if not dry_run:
+        mixhq.write_mixhq(out, judged, inputs, workers)
+    return counts
+
+
+def make_dataset(
+    profile: str | Path,
+    sources: Sequence[str] = (),
+    out: str | Path = "out",
+    *,
+    exclude: Sequence[str] = (),
+    variants: int = 1,
+    seed: int = 0,
+    gamma: tuple[float, float] | None = None,
+    ladder: Sequence[float] = (),
+    group_by: Literal["", "clip"] = "",
+    temperature: float | None = None,
+    model: str | None = None,
+    without: Sequence[str] = (),
+    compat: Literal["default", "reference"] = "default",
+    samples_per_shard: int = 500,
+    image_format: Literal["png", "webp"] = "png",
+    executor: Executor = "serial",
+    workers: int | None = None,
+    address: str | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    threads: int = 1,
+    resume: Literal["if-possible", "always", "never"] = "if-possible",
+    progress: GenerateProgress | None = None,
+) -> Manifest:
+    """Make dark/light pairs of photos as sharded WebDataset tars with parquet metadata and a manifest.
+
+    Equal photos, profile and settings give equal bytes, with any executor and number of workers and after
+    any stop.
+
+    Args:
+        profile: name or folder of a profile.
+        sources: one MixHQ, or as for :func:`build_mixhq`; none: the MixHQ in `mixhq/`.
+        out: folder or fsspec URL of the data set.
+        exclude: folders or archives of images whose scenes must not be used.
+        variants: dark images per light image; with a ladder, per rung.
+        seed: random seed for all draws.
+        gamma: range of the brightness factor; default the profile's.
+        ladder: fixed gammas in place of drawn ones, each with the same noise.
+        group_by: `clip`: the frames of a clip share gamma and exposure.
+        temperature: scale of the noise; default the profile's.
+        model: kind of dimmer model, such as `mdn`; default the profile's.
+        without: parts of the model to switch off.
+        compat: `reference` for the paper authors' own transform.
+        samples_per_shard: maximum number of pairs per shard.
+        image_format: of the dark images, both lossless.
+        executor: `serial` works in this process, `ray` on a worker pool.
+        workers: of the pool; default one per processor.
+        address: of a running Ray cluster; default Ray on this machine for this run.
+        device: that renders the dark images; one GPU per worker. The bytes are the same.
+        threads: per GPU worker, for reading and encoding.
+        resume: `never` discards what is in `out`, `always` requires a run to continue.
+        progress: notified of shards and pairs.
+
+    Returns:
+        The manifest as published.
+
+    Raises:
+        UsageError: an argument is out of its range, a name is unknown, or `out` holds another run.
+        DimmagenError: a photo can no longer be read, or the data set cannot be written.
+    """
+    if address and executor == "serial":
+        raise UsageError('`address` is for `executor="ray"`', "leave one of the two out")
+    settings = PairSettings(variants * (len(ladder) or 1), seed, samples_per_shard, image_format)
+    build_dimmer = dimmer_builder(
+        str(profile),
+        gamma,
+        tuple(ladder),
+        group_by=group_by,
+        temperature=temperature,
+        model=model,
+        without=tuple(without),
+        compat=compat,
+    )
+    if workers is None and address is None:
+        workers = processor_count()
+    lights = open_light_images(list(sources), exclude=list(exclude), workers=processor_count())
+    execution = Execution(executor, workers, address, device, threads)
+    return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)
+
+
+def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
+    """Write the pairs of a data set that a selection keeps, as a data set that verifies.
+
+    Args:
+        dataset: folder or fsspec URL.
+        out: folder or fsspec URL of the new data set.
+        selection: fields of :class:`dimmagen.generate.derive.Selection`: `sources`, `licence`, `gamma`,
+            `lightness`, `min_side`, `keys`.
+
+    Raises:
+        UsageError: no pair fits, a source or key is unknown, or `out` holds something else.
+        DimmagenError: the data set is damaged, or `out` cannot be written.
+    """
+    return write_subset(open_pairs(str(dataset)), Selection(**selection), str(out))
+
+
+def fit_profile(
+    pairs: str | Path,
+    out: str | Path,
+    *,
+    names: Sequence[str] | None = None,
+    hold_out: Sequence[str] = (),
+    seed: int = 0,
+    model: str = "camera",
+) -> Profile:
+    """Fit a profile to a few real dark/light pairs of a camera.
+
+    Args:
+        pairs: folder with `low/` and `high/`, or a CSV of dark and light paths.
+        out: name of the new profile among the user's own, or its folder; must not exist.
+        names: only these pairs, by file name without extension.
+        hold_out: not these pairs.
+        seed: the same seed gives the same profile.
+        model: kind that is used unless another is asked for: `camera`, `mdn` or `deterministic`.
+
+    Returns:
+        The saved profile.
+
+    Raises:
+        UsageError: the pairs are unsuitable or missing, or `out` exists.
+    """
+    folder = new_profile_folder(out)
+    found, _ = split_held_out(load_pairs(str(pairs), names), hold_out)
+    problems = check_pairs(found)
+    refuse_unsuitable_pairs(problems)
+    fitted = fit_models(found, seed)
+    provenance = {**fitted.provenance, "notes": [str(problem) for problem in problems]}
+    return save_profile(folder, fitted.models, model, provenance)
+
+
+def verify(dataset: str | Path) -> Verification:
+    """Check every file, hash, count, sidecar and image of a data set against its manifest.
+
+    Returns:
+        What was found; `faults` is empty when the data set is sound.
+
+    Raises:
+        UsageError: there is no such folder.
+        DimmagenError: it is not a finished data set.
+    """
+    return verify_dataset(str(dataset))

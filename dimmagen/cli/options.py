@@ -1,0 +1,138 @@
+"""Option types and options that several commands share."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dimmagen.cli.command import Command
+from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
+from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
+
+
+class Number(click.FloatRange):
+    """A number in a range, as click's, which lets `nan` pass."""
+
+    def convert(self, value, param, context) -> float:
+        number = super().convert(value, param, context)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, context)
+        return number
+
+
+class Range(click.ParamType):
+    """Two numbers A <= B, written `A:B`.
+
+    Args:
+        positive: whether A must be above 0.
+    """
+
+    name = "A:B"
+
+    def __init__(self, positive: bool = False) -> None:
+        self.positive = positive
+
+    def convert(self, value, param, context) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            low, high = (float(part) for part in str(value).split(":"))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form A:B, such as 0.3:2.0", param, context)
+        if not (low > 0 if self.positive else low >= 0) or not low <= high < float("inf"):
+            self.fail(f"{value!r} must have 0 {'<' if self.positive else '<='} A <= B", param, context)
+        return low, high
+
+
+class Rungs(click.ParamType):
+    """Different positive numbers, written `A,B,C`; none is the empty tuple."""
+
+    name = "A,B,C"
+
+    def convert(self, value, param, context) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form A,B,C, such as 0.3,1,2", param, context)
+        if len(set(numbers)) != len(numbers) or not all(0 < number < float("inf") for number in numbers):
+            self.fail(f"{value!r} must have different numbers above 0", param, context)
+        return numbers
+
+
+class LocalPath(click.Path):
+    """A path that is no URL: click's own would take `s3://bucket/run` for one below a folder `s3:`."""
+
+    def convert(self, value, param, context):
+        if not storage.is_local(str(value)):
+            self.fail(f"{value} is a URL; give a local or mounted path", param, context)
+        return super().convert(value, param, context)
+
+
+def split_names(names: str | None) -> tuple[str, ...] | None:
+    """`2, 5,6` is ("2", "5", "6"); nothing is None."""
+    return tuple(name.strip() for name in names.split(",")) if names else None
+
+
+source_option = click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="What the data set was made of, as for `dimmagen dim`; may be repeated.  [default: the light "
+    "pictures in the shards]",
+)
+profile_option = click.option(
+    "--profile", help="Folder of the profile.  [default: the profile of the manifest's name]"
+)
+
+
+def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    values = read_yaml(path)
+    if is_recipe(values):
+        command = context.command_path.removeprefix("dimmagen ")
+        steps = as_recipe(path, values, {}).steps
+        if command not in steps:
+            raise UsageError(f"{path} has no step {command}", f"it has {', '.join(steps)}")
+        values = steps[command]
+    context.default_map = _as_defaults(path, values, context.command)
+    return path
+
+
+def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, Any]:
+    """Option names of the recipe to parameter names of the command."""
+    options = {
+        name.removeprefix("--"): option
+        for option in command.params
+        if isinstance(option, click.Option) and option.name != "recipe"
+        for name in option.opts
+        if name.startswith("--")
+    }
+    present = command.present_name if isinstance(command, Command) else str
+    defaults: dict[str, Any] = {}
+    for name, value in values.items():
+        option = options.get(present(f"--{name}").removeprefix("--"))
+        if option is None or option.name is None:
+            raise UsageError(
+                f"{path}: there is no option {name!r}", f"known are {', '.join(sorted(options))}"
+            )
+        if isinstance(value, dict) or (isinstance(value, list) and not option.multiple):
+            raise UsageError(f"{path}: {name} takes one value, got {value!r}", "see --help")
+        if option.multiple and not isinstance(value, list):
+            value = [value]
+        defaults[option.name] = value
+    return defaults
+
+
+recipe_option = click.option(
+    "--recipe",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_load,
+    help="YAML file with options by their names; the command line wins.",
+)

@@ -1,0 +1,25 @@
+"""`dimmagen profile list`: the profiles that are installed, saved or built in."""
+
+from rich.console import Console
+from rich.table import Table
+
+from dimmagen.cli.command import command
+from dimmagen.dimmers.profile import open_profile, profile_names
+
+
+@command("list")
+def list_profiles() -> None:
+    """Name the profiles that are at hand: bundled ones, your own, and formulas that need no pairs."""
+    table = Table("profile", "models (default first)", "made from", "fingerprint")
+    for name in profile_names():
+        found = open_profile(name)
+        models = [found.default_model, *(kind for kind in found.models if kind != found.default_model)]
+        table.add_row(name, ", ".join(models), _origin(found.provenance), found.fingerprint[:12])
+    Console().print(table)
+
+
+def _origin(provenance: dict) -> str:
+    names = [pair["name"] for pair in provenance.get("pairs", [])]
+    if not names:
+        return provenance.get("made", "")
+    return f"{len(names)} pairs: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"

@@ -1,0 +1,24 @@
+"""`dimmagen profile show`: a profile as JSON."""
+
+import json
+
+import click
+
+from dimmagen.cli.command import command
+from dimmagen.dimmers.profile import open_profile
+
+
+@command("show")
+@click.argument("name_or_path")
+def show(name_or_path: str) -> None:
+    """Print a profile as JSON: models, settings, file hashes, and from what it was made."""
+    found = open_profile(name_or_path)
+    content = {
+        "name": found.name,
+        "folder": str(found.folder) if found.folder else None,
+        "fingerprint": found.fingerprint,
+        "default_model": found.default_model,
+        "models": found.models,
+        "provenance": found.provenance,
+    }
+    click.echo(json.dumps(content, indent=2))

@@ -1,0 +1,162 @@
+"""Registries: the doors through which sources, dimmers, export layouts, networks and metrics come in.
+
+A registry maps names to objects. The built-in ones are named by `module:attribute` and imported when first
+asked for; an installed package adds its own by an entry point of the registry's group; a script adds one by
+:meth:`Registry.register`. docs/extending.md has a whole example of each kind.
+"""
+
+import difflib
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """The installed package that an object comes from: its distribution's name and version."""
+
+    distribution: str
+    version: str
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Objects of one kind by name: the built-in ones, those registered in this process, those of plug-ins by
+    name.
+
+    Args:
+        kind: what the objects are, for messages: `source`.
+        group: entry points' group: `dimmagen.sources`.
+        builtin: `module:attribute` by name, imported when first asked for.
+        instantiate: a class that is registered stands for an object that its call without arguments makes.
+
+    Example:
+        >>> numbers = Registry[int]("number", "example.numbers", {"pi": "math:pi"})
+        >>> numbers.register("four")(4), sorted(numbers), round(numbers["pi"], 2)
+        (4, ['four', 'pi'], 3.14)
+    """
+
+    def __init__(
+        self, kind: str, group: str, builtin: Mapping[str, str] | None = None, *, instantiate: bool = False
+    ) -> None:
+        self.kind, self.group = kind, group
+        self._instantiate = instantiate
+        self._builtin = dict(builtin or {})
+        self._loaded: dict[str, T] = {}
+        self._entry_points: dict[str, EntryPoint] | None = None
+
+    def register(self, name: str) -> Callable[[Item], Item]:
+        """A decorator that adds an object under a name, for this process only.
+
+        Raises:
+            UsageError: the name is taken, or is not made of lower-case letters, digits, `-` and `_`.
+        """
+
+        def add(item: Item) -> Item:
+            self._check_new(name, {**self._builtin, **self._loaded})
+            self._loaded[name] = self._made(item)
+            return item
+
+        return add
+
+    def __getitem__(self, name: str) -> T:
+        """The object of that name.
+
+        Raises:
+            UnknownNameError: there is none.
+            DimmagenError: the plug-in that provides it cannot be imported.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaded or name in self._builtin or name in self._plugins()
+
+    def __iter__(self) -> Iterator[str]:
+        plugins = self._plugins()
+        registered = [name for name in self._loaded if name not in self._builtin and name not in plugins]
+        return iter([*self._builtin, *registered, *plugins])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def plugin(self, name: str) -> Plugin | None:
+        """The package that an entry point of this name comes from; None for built-in and unknown names."""
+        point = None if name in self._builtin else self._plugins().get(name)
+        if point is None or point.dist is None:
+            return None
+        return Plugin(point.dist.name, point.dist.version)
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """The error for a name that is not here, with the nearest known ones."""
+        return unknown_name(self.kind, name, self)
+
+    def _load(self, name: str) -> T:
+        if name in self._builtin:
+            module, attribute = self._builtin[name].split(":")
+            return self._made(getattr(importlib.import_module(module), attribute))
+        point = self._plugins().get(name)
+        if point is None:
+            raise self.unknown(name)
+        try:
+            return self._made(point.load())
+        except Exception as error:
+            raise DimmagenError(
+                f"the {self.kind} {name} cannot be loaded from {point.value} "
+                f"({type(error).__name__}: {error})",
+                "install its package again, or uninstall it",
+                code="plugin-broken",
+                kind=self.kind,
+                name=name,
+            ) from error
+
+    def _made(self, item: Any) -> T:
+        return item() if self._instantiate and isinstance(item, type) else item
+
+    def _plugins(self) -> dict[str, EntryPoint]:
+        if self._entry_points is None:
+            found: dict[str, EntryPoint] = {}
+            for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
+                self._check_new(point.name, {**self._builtin, **found})
+                found[point.name] = point
+            self._entry_points = found
+        return self._entry_points
+
+    def _check_new(self, name: str, taken: Mapping[str, Any]) -> None:
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot be the name of a {self.kind}",
+                "use lower-case letters, digits, - and _",
+                code="invalid-name",
+            )
+        if name in taken:
+            raise UsageError(
+                f"there are two {self.kind}s named {name!r}",
+                "rename one, or uninstall its package",
+                code="name-taken",
+            )
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name that does not exist.
+
+    Args:
+        kind: what was named: `profile`.
+        name: as given.
+        known: the names there are, in the order to list them.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 3, 0.6)
+    todo = f"did you mean {' or '.join(near)}? " if near else ""
+    return UnknownNameError(
+        f"there is no {kind} {name!r}", f"{todo}known are {', '.join(names)}", kind=kind, name=name, near=near
+    )

@@ -1,0 +1,73 @@
+"""The contract of a dimmer model, as a check that its author runs: `dimmagen.check_dimmer(model)`."""
+
+import json
+import pickle
+
+import numpy as np
+
+from dimmagen.dimmers.base import DimmerModel, Draw
+from dimmagen.dimmers.dimmer import ImageDimmer
+
+
+def check_dimmer(model: DimmerModel) -> None:
+    """Check that a model keeps the promises which data sets rely on.
+
+    It is pure (the same image and draw give the same bytes, the light image is left alone), sizes and types
+    are kept for odd sizes, single pixels and non-contiguous arrays, noise follows the draw's key and nothing
+    else, a larger gamma is not darker, settings are JSON, and the model survives a pickle on its way to a
+    worker.
+
+    Args:
+        model: an object of the class that is registered, such as `Dusk()`.
+
+    Raises:
+        AssertionError: it does not; the message says what and how.
+
+    Example:
+        >>> from dimmagen.dimmers.base import DIMMERS
+        >>> check_dimmer(DIMMERS["linear"].load(None, {}))
+    """
+    generator = np.random.Generator(np.random.PCG64(7))
+    light = generator.integers(0, 256, (37, 51, 3), np.uint8)
+    draw = Draw(gamma=1.0, tau=model.tau, exposure=1.0, noise_seed=12345)
+    before = light.copy()
+    dark = model.dim(light, draw)
+    _check(dark.dtype == np.uint8 and dark.shape == light.shape, f"dim gave {dark.dtype} {dark.shape}")
+    _check(np.array_equal(light, before), "dim changed the light image that it was given")
+    _check(np.array_equal(model.dim(light, draw), dark), "the same image and draw gave other pixels")
+    again = pickle.loads(pickle.dumps(model))
+    _check(np.array_equal(again.dim(light, draw), dark), "a pickled copy gives other pixels")
+    _check(
+        np.array_equal(model.dim(np.asfortranarray(light), draw), dark),
+        "another memory layout of the same image gives other pixels",
+    )
+    for shape in ((1, 1, 3), (1, 9, 3), (9, 1, 3)):
+        small = model.dim(np.full(shape, 128, np.uint8), draw)
+        _check(small.shape == shape, f"an image {shape} became {small.shape}")
+    flat = np.full((64, 64, 3), 128, np.uint8)
+    low, high = (model.dim(flat, Draw(gamma, 0.0, 1.0, 1)).mean() for gamma in model.gamma_range)
+    _check(low <= high, f"gamma {model.gamma_range[1]} is darker than {model.gamma_range[0]}")
+    _check(0 < model.gamma_range[0] <= model.gamma_range[1], f"gamma_range is {model.gamma_range}")
+    settings = model.settings()
+    _check(json.loads(json.dumps(settings)) == settings, f"settings are not what JSON gives back: {settings}")
+    for part in model.parts:
+        left = model.switched_off(part)
+        _check(left.settings() != settings, f"without {part} the settings are the same")
+    _check_draws(model)
+
+
+def _check_draws(model: DimmerModel) -> None:
+    """Through the dimmer that makes data sets: every variant is another image, every replay the same."""
+    dimmer = ImageDimmer(model, "contract", "0" * 64)
+    light = np.full((48, 48, 3), 128, np.uint8)
+    draws = [dimmer.draw("image", variant, seed=0) for variant in range(3)]
+    _check(
+        draws == [dimmer.draw("image", variant, seed=0) for variant in range(3)], "a draw is not repeatable"
+    )
+    images = {dimmer.dim(light, draw).tobytes() for draw in draws}
+    _check(len(images) == 3, "variants of one image are the same dark image")
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)

@@ -1,0 +1,48 @@
+"""The environment of a run: the class of the machine, and the plug-ins that decide its bytes.
+
+Built-in sources and dimmers are versioned with dimmagen itself. One that comes from another package adds that
+package's name and version, so that two runs with other versions of a plug-in have other fingerprints.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from dimmagen.core.environment import environment
+from dimmagen.core.registry import Registry
+from dimmagen.dimmers.base import DIMMERS
+from dimmagen.sources import SOURCES
+
+_REGISTRIES: dict[str, Registry] = {"dimmer": DIMMERS, "source": SOURCES}
+
+
+def environment_for(dimmer: str, sources: Iterable[str]) -> dict:
+    """The environment of a run on this machine.
+
+    Args:
+        dimmer: kind of the dimmer model.
+        sources: names of the sources of the light images.
+
+    Returns:
+        As :func:`~dimmagen.core.environment.environment`; with `plugins` if there are any:
+        `{"source flickr": "dimmagen-flickr 1.2"}`.
+    """
+    return _with_plugins([f"dimmer {dimmer}", *(f"source {name}" for name in sorted(sources))])
+
+
+def environment_like(recorded: Mapping) -> dict:
+    """The environment of this machine for a run whose environment was recorded on another one.
+
+    Args:
+        recorded: of a manifest, or of a run that was begun elsewhere; a stranger's may hold anything.
+    """
+    plugins = recorded.get("plugins")
+    return _with_plugins(sorted(plugins) if isinstance(plugins, Mapping) else [])
+
+
+def _with_plugins(names: Iterable[str]) -> dict:
+    found = {}
+    for one in names:
+        kind, _, name = one.partition(" ")
+        plugin = _REGISTRIES[kind].plugin(name) if kind in _REGISTRIES else None
+        if plugin is not None:
+            found[one] = f"{plugin.distribution} {plugin.version}"
+    return {**environment(), "plugins": found} if found else environment()

@@ -1,0 +1,63 @@
+"""The registry of image metrics: how an enhanced image is scored against its ground truth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimmagen.core.registry import Registry
+
+Score = Callable[[np.ndarray, np.ndarray], float]
+"""(output, truth), both uint8 (H, W, 3) RGB of equal size -> the score; NaN where it is not defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFiles:
+    """Files that some metrics need.
+
+    Attributes:
+        lpips_weights: file or folder of LPIPS weights; None: those of the package lpips.
+        niqe_model: NIQE's pristine model, `niqe_pris_params.npz`; None: there is none.
+    """
+
+    lpips_weights: str | None = None
+    niqe_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMetric:
+    """One metric.
+
+    Attributes:
+        title: for tables.
+        load: gives the function that scores; called once a run, before anything is scored.
+        digits: decimals in tables.
+        min_side: pixels that the shorter side of an image must have.
+    """
+
+    title: str
+    load: Callable[[MetricFiles], Score]
+    digits: int = 2
+    min_side: int = 1
+
+    @classmethod
+    def of(cls, title: str, score: Score, digits: int = 2, min_side: int = 1) -> "ImageMetric":
+        """A metric that needs no files."""
+        return cls(title, lambda files: score, digits, min_side)
+
+
+# Their order is that of tables and JSON.
+METRICS: Registry[ImageMetric] = Registry(
+    "metric",
+    "dimmagen.metrics",
+    {
+        "psnr": "dimmagen.metrics.image:PSNR",
+        "ssim_rgb": "dimmagen.metrics.image:SSIM_RGB",
+        "ssim_gray": "dimmagen.metrics.image:SSIM_GRAY",
+        "delta_e76": "dimmagen.metrics.image:DELTA_E76",
+        "delta_e2000": "dimmagen.metrics.image:DELTA_E2000",
+        "lpips_alex": "dimmagen.metrics.image:LPIPS_ALEX",
+        "lpips_vgg": "dimmagen.metrics.image:LPIPS_VGG",
+        "niqe": "dimmagen.metrics.image:NIQE",
+    },
+)

@@ -1,0 +1,107 @@
+"""The contract of a source, as a check that its author runs: `dimmagen.check_source(source)`."""
+
+import io
+import json
+import re
+
+import numpy as np
+from PIL import Image
+
+from dimmagen.images import codec
+from dimmagen.sources.base import Examined, Source
+from dimmagen.sources.rules import Verdict
+
+_HOSTILE = (b"", b"\x00" * 64, b"\xff\xd8\xff\xe0 cut off", b"PK\x03\x04", b"GIF89a")
+
+
+def check_source(source: Source, examples: dict[str, bytes] | None = None) -> None:
+    """Check that a source keeps the promises which catalogs and data sets rely on.
+
+    Its name can be part of a key, its terms are stated, broken bytes are rejected with a rule and a reason
+    instead of an exception, the same bytes give the same verdict, and :meth:`Source.light` gives the pixels
+    that :meth:`Source.examine` gave.
+
+    Args:
+        source: an object of the class that is registered, such as `Flickr()`.
+        examples: files by name, of which at least one is accepted; default a photo-like JPEG of 1024x1024
+            pixels.
+
+    Raises:
+        AssertionError: it does not; the message says what and how.
+
+    Example:
+        >>> from dimmagen.sources import SOURCES
+        >>> check_source(SOURCES["folder"])
+    """
+    _check(bool(re.fullmatch("[a-z0-9]+", source.name)), f"name {source.name!r} is not of a-z and 0-9")
+    _check(bool(source.title.strip() and source.terms.strip()), "title or terms are missing")
+    _check(source.frames in (("",), ("first", "last")), f"frames are {source.frames}")
+    _check(bool(source.extensions), "there are no extensions")
+    _check(all(one == one.lower() for one in source.extensions), "extensions are not in lower case")
+    for data in _HOSTILE:
+        for examined in source.examine(data):
+            _check(not examined.verdict.accepted, f"bytes that are not an image are accepted: {data[:8]!r}")
+            _check_verdict(examined.verdict)
+    accepted = 0
+    for name, data in (examples or {f"folder/photo{source.extensions[0]}": _photo()}).items():
+        verdict = source.judge_name(name)
+        _check_verdict(verdict)
+        if not verdict.accepted:
+            continue
+        examined_frames = source.examine(data)
+        frames = tuple(one.frame for one in examined_frames)
+        _check(frames == source.frames, f"{name} gave the frames {frames}, not {source.frames}")
+        for one, again in zip(examined_frames, source.examine(data), strict=True):
+            _check(one.verdict == again.verdict, f"{name} is judged differently at a second time")
+            accepted += _check_accepted(source, name, data, one)
+    _check(accepted > 0, "none of the examples is accepted: give examples that are")
+
+
+def _check_accepted(source: Source, name: str, data: bytes, one: Examined) -> bool:
+    _check_verdict(one.verdict)
+    if not one.verdict.accepted:
+        return False
+    pixels = one.pixels
+    _check(pixels is not None, f"{name} is accepted without pixels")
+    assert pixels is not None
+    _check(pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3, f"{name}: {pixels.shape}")
+    _check(
+        np.array_equal(source.light(data, one.frame), pixels),
+        f"{name}: light() gives other pixels than examine()",
+    )
+    _check(bool(one.transform), f"{name} has no transform")
+    if one.transform == "verbatim":
+        _check(
+            np.array_equal(codec.decode_rgb8(data)[0], pixels),
+            f"{name}: verbatim, but the pixels were changed",
+        )
+    else:
+        _check(one.extension == "png", f"{name}: a changed image is stored as png, not {one.extension}")
+    return True
+
+
+def _check_verdict(verdict: Verdict) -> None:
+    if verdict.accepted:
+        _check(not verdict.rule and not verdict.reason, "an accepted candidate has a rule or a reason")
+    else:
+        _check(
+            bool(re.fullmatch("[a-z0-9-]+", verdict.rule)),
+            f"the rule {verdict.rule!r} is not of a-z, 0-9 and -",
+        )
+        _check(bool(verdict.reason.strip()), f"the rule {verdict.rule} gives no reason")
+    _check(json.dumps([verdict.rule, verdict.reason]).isascii(), "rule or reason is not ASCII")
+
+
+def _photo() -> bytes:
+    """A JPEG with smooth light and some texture, 1024x1024: most rules accept it."""
+    generator = np.random.Generator(np.random.PCG64(1))
+    across = np.linspace(30, 200, 1024)[None, :, None] + np.linspace(0, 40, 1024)[:, None, None]
+    pixels = np.clip(across + generator.normal(0, 6, (1024, 1024, 3)), 0, 255).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)

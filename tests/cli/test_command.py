@@ -1,0 +1,67 @@
+"""What every command does: former names of options, and errors that name options instead of arguments."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dimmagen.cli.command import Command, command, in_options, message
+from dimmagen.core.errors import DimmagenError, UsageError
+
+
+@command("shake", former_names={"--to": "--out"})
+@click.option("--out", "folder")
+@click.option("--dry-run", is_flag=True)
+@click.argument("dataset")
+def shake(folder: str | None, dry_run: bool, dataset: str) -> None:
+    click.echo(f"{dataset} into {folder}")
+
+
+def test_a_former_name_is_understood_with_a_notice():
+    for words in (["set", "--to", "there"], ["set", "--to=there"]):
+        result = CliRunner().invoke(shake, words)
+        assert result.exit_code == 0
+        assert result.stdout == "set into there\n"
+        assert result.stderr == "Note: --to is now --out; the former name will be removed.\n"
+
+
+def test_behind_two_dashes_nothing_is_renamed():
+    result = CliRunner().invoke(shake, ["--out", "there", "--", "--to"])
+    assert result.stdout == "--to into there\n"
+    assert result.stderr == ""
+
+
+def test_the_present_name_gives_no_notice():
+    assert CliRunner().invoke(shake, ["set", "--out", "there"]).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("choose another `folder`", "choose another --out"),
+        ('give `folder="there"`', "give --out there"),
+        ("see `dry_run=True`", "see --dry-run"),
+        ("give fewer `workers`", "give fewer workers"),
+        ("check `dataset`", "check DATASET"),
+        ("check it with `verify(out/)`", "check it with dimmagen verify out/"),
+        ("the verdicts of `build_mixhq(dry_run=True)`", "the verdicts of dimmagen build-mixhq --dry-run"),
+    ],
+)
+def test_arguments_in_a_message_become_options(text, shown):
+    assert in_options(text, shake) == shown
+
+
+def test_an_error_inside_a_command_is_told_in_its_options():
+    @command("fail")
+    @click.option("--shards", "out")
+    def fail(out: str | None) -> None:
+        raise UsageError("the folder is taken", "choose another `out`", code="not-empty")
+
+    with pytest.raises(UsageError) as error:
+        fail.main([], standalone_mode=False)
+    assert message(error.value) == "the folder is taken: choose another --shards"
+    assert error.value.code == "not-empty"
+    assert isinstance(fail, Command)
+
+
+def test_an_error_outside_a_command_is_told_without_backticks():
+    assert message(DimmagenError("it failed", "give another `out`")) == "it failed: give another out"

@@ -1,0 +1,109 @@
+"""Registries: built-in names, names of this process, names of plug-ins, and names that do not exist."""
+
+import importlib.metadata
+import pickle
+
+import pytest
+
+from dimmagen.core import registry as registry_module
+from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+from dimmagen.core.registry import Plugin, Registry
+
+
+def made(**builtin: str) -> Registry:
+    return Registry("thing", "dimmagen.things", builtin)
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    """Entry points, as if packages had brought them: a list of (name, value)."""
+    there: list[tuple[str, str]] = []
+
+    class Distribution:
+        name, version = "dimmagen-things", "1.2"
+
+    def entry_points(group):
+        points = [importlib.metadata.EntryPoint(name, value, group) for name, value in there]
+        return [point._for(Distribution()) for point in points]
+
+    monkeypatch.setattr(registry_module, "entry_points", entry_points)
+    return there
+
+
+def test_names_are_in_order_built_in_registered_plugged_in(plugins):
+    plugins += [("zebra", "math:pi"), ("ape", "math:e")]
+    things = made(second="math:tau", first="math:inf")
+    things.register("yak")(1)
+    assert list(things) == ["second", "first", "yak", "ape", "zebra"]
+    assert len(things) == 5
+    assert things["ape"] == pytest.approx(2.718, abs=1e-3)
+    assert list(things) == ["second", "first", "yak", "ape", "zebra"]
+
+
+def test_only_a_plugin_has_a_package(plugins):
+    plugins.append(("ape", "math:e"))
+    things = made(first="math:inf")
+    things.register("yak")(1)
+    assert things.plugin("ape") == Plugin("dimmagen-things", "1.2")
+    assert things.plugin("first") is things.plugin("yak") is things.plugin("no") is None
+
+
+def test_an_unknown_name_is_an_error_with_the_nearest_known_one():
+    with pytest.raises(
+        UnknownNameError, match=r"there is no thing 'coo': did you mean coco\? known are coco, clic"
+    ):
+        made(coco="math:pi", clic="math:e")["coo"]
+    assert "coo" not in made(coco="math:pi")
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "two words", "../up", "-dash"])
+def test_a_name_that_cannot_be_typed_is_refused(name):
+    with pytest.raises(UsageError, match="cannot be the name of a thing"):
+        made().register(name)(1)
+
+
+@pytest.mark.parametrize("taken", ["first", "yak"])
+def test_a_name_that_is_taken_is_refused(taken):
+    things = made(first="math:pi")
+    things.register("yak")(1)
+    with pytest.raises(UsageError, match=f"two things named '{taken}'"):
+        things.register(taken)(2)
+
+
+def test_a_plugin_cannot_take_the_place_of_a_built_in_name(plugins):
+    plugins.append(("first", "math:e"))
+    with pytest.raises(UsageError, match="two things named 'first'"):
+        list(made(first="math:pi"))
+
+
+def test_a_plugin_that_cannot_be_imported_is_named_with_the_cause(plugins):
+    plugins.append(("ape", "no_such_module:thing"))
+    things = made(first="math:pi")
+    assert "ape" in things
+    assert things["first"]
+    with pytest.raises(DimmagenError, match=r"the thing ape cannot be loaded.*no_such_module"):
+        things["ape"]
+
+
+def test_a_class_stands_for_an_object_where_the_registry_says_so():
+    things: Registry = Registry(
+        "thing", "dimmagen.things", {"built": "collections:Counter"}, instantiate=True
+    )
+    assert things["built"] == {}
+
+    @things.register("mine")
+    class Mine:
+        pass
+
+    assert isinstance(things["mine"], Mine)
+
+
+def test_an_error_keeps_its_code_and_fields_on_its_way_through_a_pickle():
+    error = UnknownNameError("there is none", "give another", name="x")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.code, again.fields) == (
+        UnknownNameError,
+        "there is none: give another",
+        "unknown-name",
+        {"name": "x"},
+    )

@@ -1,0 +1,96 @@
+"""The public API: what a notebook calls, with errors in its own terms."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dimmagen
+from tests.dataset_helpers import write_photos
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return str(write_photos(tmp_path_factory.mktemp("api") / "photos", 4))
+
+
+def test_everything_that_is_exported_can_be_imported():
+    for name in dimmagen.__all__:
+        assert getattr(dimmagen, name) is not None
+    assert set(dimmagen.__all__) <= set(dir(dimmagen))
+
+
+def test_a_data_set_by_way_of_a_mixhq_verifies_and_is_that_of_the_photos(photos, tmp_path):
+    counts = dimmagen.build_mixhq([photos], tmp_path / "mixhq")
+    assert (counts["folder"].accepted, counts["folder"].rejected.total()) == (4, 1)
+    assert dimmagen.build_mixhq([photos], tmp_path / "mixhq")["folder"].accepted == 4  # kept
+    for source, out in ((str(tmp_path / "mixhq"), "a"), (photos, "b")):
+        manifest = dimmagen.make_dataset("linear", [source], tmp_path / out, variants=2, samples_per_shard=3)
+        assert manifest.counts.pairs == 8
+    dimmagen.assert_same_dataset(tmp_path / "a", tmp_path / "b")
+    assert dimmagen.verify(tmp_path / "a").faults == []
+    subset = dimmagen.make_subset(
+        tmp_path / "a", tmp_path / "c", keys=(next(iter(dimmagen.PairDataset(tmp_path / "a")))["key"],)
+    )
+    assert subset.counts.pairs == 1
+
+
+def test_it_makes_the_data_set_of_the_command(photos, tmp_path):
+    from dimmagen.cli import main
+
+    dimmagen.make_dataset("linear", [photos], tmp_path / "a", gamma=(0.5, 1.5), seed=3)
+    words = ["dim", "--profile", "linear", "--source", photos, "--executor", "serial", "--gamma", "0.5:1.5"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--seed", "3", "--shards", str(tmp_path / "b")])
+    assert ended.value.code == 0
+    dimmagen.assert_same_dataset(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variants": 0}, "variants is 0"),
+        ({"gamma": (1.0, 1.0), "ladder": (1.0,)}, "`ladder` gives the gammas that `gamma` would draw"),
+        ({"device": "cuda"}, 'use `device="cpu"`'),
+        ({"address": "auto"}, '`executor="ray"`'),
+        ({"without": ("tails",)}, 'use `model="camera"`'),
+        ({"model": "mdn"}, "has no model 'mdn'"),
+    ],
+)
+def test_a_mistake_is_told_in_arguments_and_not_in_options(options, message, photos, tmp_path):
+    with pytest.raises(dimmagen.UsageError) as error:
+        dimmagen.make_dataset("linear", [photos], tmp_path / "out", **options)
+    assert message in str(error.value)
+    assert "--" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_runs_folder_is_refused_without_a_word_of_options(photos, tmp_path):
+    dimmagen.make_dataset("linear", [photos], tmp_path / "out")
+    with pytest.raises(dimmagen.UsageError, match="another `out` folder") as error:
+        dimmagen.make_dataset("linear", [photos], tmp_path / "out", seed=1)
+    assert "--" not in str(error.value)
+
+
+def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch):
+    monkeypatch.setattr("dimmagen.dimmers.mdn.fit.fit_network.__defaults__", (0, lambda done: None, 40))
+    monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "profiles"))
+    generator = np.random.Generator(np.random.PCG64(5))
+    for side in ("low", "high"):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+    for name in ("1", "2"):
+        light = generator.integers(60, 220, (8, 10, 3)).repeat(16, 0).repeat(16, 1).astype(float)
+        light += generator.normal(0, 2, light.shape)
+        dark = light * 0.15 + generator.normal(0, 1.5, light.shape)
+        for side, pixels in (("low", dark), ("high", light)):
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(
+                tmp_path / f"pairs/{side}/{name}.png"
+            )
+    profile = dimmagen.fit_profile(tmp_path / "pairs", "mine")
+    assert (
+        json.loads((tmp_path / "profiles/mine/profile.json").read_text())["fingerprint"]
+        == profile.fingerprint
+    )
+    with pytest.raises(dimmagen.UsageError, match="exists already"):
+        dimmagen.fit_profile(tmp_path / "pairs", "mine")

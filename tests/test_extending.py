@@ -1,0 +1,194 @@
+"""docs/extending.md: each example is installed as a package of its own and used through the commands."""
+
+import importlib
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dimmagen
+from tests.dataset_helpers import make, write_photos
+
+TEXT = (Path(__file__).resolve().parents[1] / "docs/extending.md").read_text(encoding="utf-8")
+EXAMPLES = {
+    group: (name, attribute, code)
+    for group, name, attribute, code in re.findall(
+        r"^```python\n# (dimmagen\.\w+): ([\w-]+) = example:(\w+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE
+    )
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working directory with a few photos; returns a function that runs a command there."""
+    write_photos(tmp_path / "photos", 4)
+    Image.fromarray(np.full((300, 300, 3), 90, np.uint8)).save(tmp_path / "photos/square.png")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def install(tmp_path):
+    """Installs an example of the page as a package, into a folder of its own on the path of subprocesses."""
+
+    def installed(group: str, version: str = "1.0") -> None:
+        name, attribute, code = EXAMPLES[group]
+        site = tmp_path / "site"
+        info = site / f"dimmagen_example-{version}.dist-info"
+        for old in site.glob("*.dist-info"):
+            for file in old.iterdir():
+                file.unlink()
+            old.rmdir()
+        info.mkdir(parents=True)
+        (site / "example.py").write_text(code, encoding="utf-8")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dimmagen-example\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = example:{attribute}\n")
+
+    return installed
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run_command(*words: object) -> subprocess.CompletedProcess:
+        path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
+        command = [sys.executable, "-m", "dimmagen", *map(str, words)]
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    return run_command
+
+
+def test_every_kind_has_an_example_of_at_most_30_lines():
+    assert EXAMPLES.keys() == {
+        f"dimmagen.{kind}" for kind in ("sources", "dimmers", "layouts", "networks", "metrics")
+    }
+    for group, (_, _, code) in EXAMPLES.items():
+        assert len(code.splitlines()) <= 30, group
+
+
+def test_a_source_of_a_package_selects_and_states_its_terms(place, install, run):
+    install("dimmagen.sources")
+    done = run("build-mixhq", "--source", "square=photos/", "--out", "mixhq")
+    assert done.returncode == 0, done.stderr
+    assert "square-only" in done.stdout
+    card = Path("mixhq/README.md").read_text()
+    assert "CC BY 4.0, by their photographers" in card
+    words = ["dim", "--profile", "linear", "--source", "square=photos/", "--executor", "serial"]
+    assert run(*words, "--shards", "out").returncode == 0
+    manifest = json.loads(Path("out/manifest.json").read_text())
+    assert manifest["environment"]["plugins"] == {"source square": "dimmagen-example 1.0"}
+    assert manifest["settings"]["source_terms"] == {"square": "CC BY 4.0, by their photographers"}
+    assert "CC BY 4.0" in Path("out/README.md").read_text()
+    assert dimmagen.verify("out").faults == []  # this process does not have the package
+
+
+def test_another_version_of_a_plugin_is_another_fingerprint(place, install, run):
+    fingerprints = set()
+    for version in ("1.0", "1.1"):
+        install("dimmagen.dimmers", version)
+        out = f"out-{version}"
+        words = ["dim", "--profile", "dusk", "--source", "photos/", "--executor", "serial", "--shards", out]
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        manifest = json.loads(Path(out, "manifest.json").read_text())
+        assert manifest["settings"]["model"] == "dusk"
+        assert manifest["environment"]["plugins"] == {"dimmer dusk": f"dimmagen-example {version}"}
+        fingerprints.add(manifest["fingerprint"])
+        assert run("verify", out, "--reproduce", "100%").returncode == 0
+    assert len(fingerprints) == 2
+    install("dimmagen.dimmers", "1.2")
+    done = run(
+        "dim", "--profile", "dusk", "--source", "photos/", "--executor", "serial", "--shards", "out-1.0"
+    )
+    assert done.returncode == 2
+    assert "plugins.dimmer dusk: dimmagen-example 1.0 → dimmagen-example 1.2" in done.stderr
+
+
+def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_path_factory):
+    install("dimmagen.layouts")
+    make("photos", Path("out"))
+    done = run("export", "out", "--layout", "two-folders", "--out", "export")
+    assert done.returncode == 0, done.stderr
+    assert list(Path("export/train/night").iterdir())
+    assert run("export", "--check", "two-folders", "export").returncode == 0
+    done = run("export", "out", "--layout", "two-fodlers", "--out", "other")
+    assert done.returncode == 2
+    assert "did you mean two-folders?" in done.stderr
+
+
+def test_a_network_of_a_package_trains(place, install, run):
+    install("dimmagen.networks")
+    make("photos", Path("out"), variants=2)
+    words = [
+        "train",
+        "--data",
+        "out",
+        "--architecture",
+        "two-convolutions",
+        "--out",
+        "run",
+        "--iterations",
+        2,
+    ]
+    done = run(*words, "--perceptual", "none", "--crop", 32, "--validation-photos", 1)
+    assert done.returncode == 0, done.stderr
+    done = run("enhance", "photos/photo00.png", "--network", "run", "--out", "bright")
+    assert done.returncode == 0, done.stderr
+    assert Path("bright/photo00.png").exists()
+
+
+def test_a_metric_of_a_package_is_scored_and_listed(place, install, run):
+    install("dimmagen.metrics")
+    for side in ("low", "high"):
+        Path("pairs", side).mkdir(parents=True)
+        pixels = np.asarray(Image.open("photos/photo00.png"), np.uint8) // (6 if side == "low" else 1)
+        Image.fromarray(pixels).save(Path("pairs", side, "1.png"))
+    make("photos", Path("out"))
+    words = ["train", "--data", "out", "--out", "run", "--iterations", 1, "--perceptual", "none"]
+    assert run(*words, "--crop", 32, "--validation-photos", 1).returncode == 0
+    words = ["evaluate", "--network", "run", "--pairs", "pairs"]
+    done = run(*words, "--metrics", "psnr,mae", "--json", "scores.json")
+    assert done.returncode == 0, done.stderr
+    assert "MAE" in done.stdout
+    assert json.loads(Path("scores.json").read_text())["mean"]["truth"]["mae"] > 0
+    assert "mae" in run("evaluate", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("group", "check"), [("dimmagen.sources", "check_source"), ("dimmagen.dimmers", "check_dimmer")]
+)
+def test_the_examples_keep_their_contracts(group, check, tmp_path, monkeypatch):
+    _, attribute, code = EXAMPLES[group]
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "example", raising=False)
+    getattr(dimmagen, check)(getattr(importlib.import_module("example"), attribute)())
+
+
+def test_the_project_file_of_the_page_makes_a_package_that_pip_installs(tmp_path):
+    pytest.importorskip("setuptools")
+    (project,) = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    folder, site = tmp_path / "project", tmp_path / "site"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(project, encoding="utf-8")
+    (folder / "example.py").write_text(EXAMPLES["dimmagen.sources"][2], encoding="utf-8")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
+    subprocess.run([*pip, "--target", str(site), str(folder)], check=True, capture_output=True)
+    (distribution,) = importlib.metadata.distributions(path=[str(site)])
+    (point,) = distribution.entry_points
+    assert (point.group, point.name, point.value) == ("dimmagen.sources", "square", "example:Square")
