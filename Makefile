@@ -1,12 +1,19 @@
 # Everything is set up by the first target that needs it: a virtual environment from the lock file.
+# On Windows: GNU make with the shell of Git for Windows, whose virtual environments have Scripts/ for bin/.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BINDIR := Scripts
+else
 PYTHON ?= python3
+BINDIR := bin
+endif
 VENV   ?= .venv
-BIN    := $(VENV)/bin
+BIN    := $(VENV)/$(BINDIR)
 # What a user needs, and what the tests need on top of it.
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults fuzz lint format lock profiles bench bench-compare clean
+.PHONY: demo test test-faults test-wheel fuzz lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -19,6 +26,14 @@ test-faults: $(STAMP)
 	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/generate/test_random_kills.py \
 	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py
 
+# The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
+test-wheel: $(READY)
+	$(BIN)/python -m pipelines.wheel
+
+# A set of each kind with the code of two commits, byte for byte: make same-bytes BASE=main~1
+same-bytes: $(READY)
+	$(BIN)/python -m pipelines.same_bytes $(BASE)
+
 # Damaged pictures and clips, 50,000 of them.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
@@ -27,6 +42,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(STAMP)
 	$(BIN)/ruff format .

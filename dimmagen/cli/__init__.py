@@ -5,8 +5,8 @@ import sys
 
 import click
 
-from dimmagen import __version__
 from dimmagen.cli.command import LazyGroup, message
+from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
 _COMMANDS = {
@@ -38,7 +38,7 @@ _COMMANDS = {
     commands_at=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(__version__, prog_name="dimmagen")
+@version_option
 def cli() -> None:
     """Low-light training pairs for your camera: photos in, dark/light pairs out."""
 
