@@ -124,6 +124,14 @@ def test_gt_mean_gives_the_output_the_mean_luma_of_the_truth(pictures):
     assert image.scaled_to_mean(np.zeros_like(truth), truth).max() == 0
 
 
+@pytest.mark.parametrize(("colour", "luma"), [((20, 60, 40), 45.76), ((30, 10, 80), 23.96)])
+def test_gt_mean_goes_by_rec601_luma_where_output_and_truth_differ_in_hue(colour, luma):
+    """The mean of R, G and B is 40 for both colours."""
+    truth, output = np.full((8, 8, 3), 100, np.uint8), np.tile(np.uint8(colour), (8, 8, 1))
+    expected = np.clip(np.rint(np.array(colour) * 100 / luma), 0, 255)
+    np.testing.assert_array_equal(image.scaled_to_mean(output, truth)[0, 0], expected)
+
+
 @pytest.fixture(scope="module")
 def pristine(shared_data):
     return PristineModel.load(shared_data / "weights" / "niqe_pris_params.npz")
