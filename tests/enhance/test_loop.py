@@ -155,7 +155,7 @@ def test_the_average_of_the_weights_is_what_is_kept(run_training):
 
 
 def test_the_average_of_the_weights_forgets_the_beginning_before_it_settles_at_its_decay():
-    """The decay is (1 + t) / (10 + t) at iteration t = 1, 2, ... until that is more than the one asked for."""
+    """The decay is (1 + t) / (10 + t) at iteration t = 1, 2, ... until that exceeds the one asked for."""
     state = TrainState(EnhancementNetwork("compact"), TrainSettings(average=0.5))
     for network in (state.network, state.average):
         for parameter in network.parameters():
