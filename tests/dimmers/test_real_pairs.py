@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as moved
+from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import (
@@ -149,8 +150,19 @@ def test_a_blown_out_light_and_a_black_dark_are_told():
     assert ("lost", "saturated", False) in problems(pair("lost", lost, scene()))
 
 
-def test_shifts_of_real_pairs_are_read_to_a_tenth_of_a_pixel(shared_data):
-    for original in load_pairs(shared_data / "lol", ["5", "44", "64"]):
+def camera_pairs():
+    for seed in range(3):
+        light = scene(seed, (240, 320))
+        yield pair(str(seed), SimulatedCamera().shoot(light, seed), light)
+
+
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_shifts_of_a_cameras_pairs_are_read_to_a_tenth_of_a_pixel(origin, request):
+    if origin == "made":
+        originals = camera_pairs()
+    else:
+        originals = load_pairs(request.getfixturevalue("shared_data") / "lol", ["5", "44", "64"])
+    for original in originals:
         rows, columns, error = shift_between(original.dark, original.light)
         assert max(abs(rows), abs(columns)) <= 0.15
         assert error < 0.5

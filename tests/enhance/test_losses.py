@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from skimage import data
+from torch.nn import functional
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.images import codec
 from dimmagen.metrics.lpips import LPIPS, load_lpips
+from tests.made_weights import lpips_weights
 
 
 def as_tensor(path):
@@ -26,6 +29,34 @@ def test_distance_is_that_of_the_lpips_package(shared_data, backbone, published)
         assert float(load_lpips(backbone, shared_data / "weights")(light, dark)) == pytest.approx(
             published, abs=2e-5
         )
+
+
+def lpips_by_definition(weights, first, second):
+    """Zhang et al., Equation 1, layer by layer, with the strides and paddings of torchvision's AlexNet."""
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+
+    def features(image):
+        x = (2 * image - 1 - shift[:, None, None]) / scale[:, None, None]
+        for layer, stride, padding in ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1)):
+            if layer in (3, 6):
+                x = functional.max_pool2d(x, kernel_size=3, stride=2)
+            names = (f"features.{layer}.{part}" for part in ("weight", "bias"))
+            x = functional.relu(functional.conv2d(x, *map(weights.get, names), stride, padding))
+            yield x / x.pow(2).sum(1, keepdim=True).sqrt()
+
+    total = 0.0
+    for index, (one, other) in enumerate(zip(features(first), features(second), strict=True)):
+        head = weights[f"lin{index}.weight"].flatten()
+        total += ((one - other).pow(2) * head[None, :, None, None]).sum(1).mean((1, 2))
+    return total
+
+
+def test_distance_is_that_of_its_definition():
+    photos = (data.astronaut()[:96, 100:228], data.coffee()[:96, 100:228])
+    first, second = (torch.from_numpy(photo.transpose(2, 0, 1).copy())[None] / 255 for photo in photos)
+    expected = float(lpips_by_definition(lpips_weights(), first, second))
+    assert expected > 0.1
+    assert float(LPIPS("alex", lpips_weights())(first, second)) == pytest.approx(expected, rel=1e-4)
 
 
 class Package:

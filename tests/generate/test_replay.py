@@ -60,8 +60,11 @@ def test_every_pair_is_identical_from_the_shards_the_photos_and_mixhq(folder, tm
     assert stages(folder / "out", tmp_path / "mixhq") == {""}
 
 
-def test_frames_of_a_clip_are_found_again_by_their_key(shared_data, tmp_path):
-    source = f"inter4k={shared_data}/sources/inter4k"
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_frames_of_a_clip_are_found_again_by_their_key(origin, clips, request, tmp_path):
+    if origin == "real":
+        clips = request.getfixturevalue("shared_data") / "sources" / "inter4k"
+    source = f"inter4k={clips}"
     out = str(tmp_path / "out")
     make_dataset(open_light_images([source]), build_dimmer, out, PairSettings(), Execution("serial"))
     assert len(replays(out)) > 2
