@@ -208,6 +208,15 @@ def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run
     assert not (out / ".dimmagen").exists()
 
 
+def test_the_same_command_on_a_finished_set_writes_nothing(photos, tmp_path):
+    out = tmp_path / "out"
+    manifest = make(photos, out, variants=2)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(out.rglob("*"))}
+    for resume in ("if-possible", "always"):
+        assert make(photos, out, variants=2, resume=resume) == manifest
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(out.rglob("*"))} == before
+
+
 @pytest.mark.parametrize("at_once", [2, 3, 5])
 def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
     at_once, photos, tmp_path, monkeypatch
