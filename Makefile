@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-wheel fuzz lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -37,6 +37,12 @@ same-bytes: $(READY)
 # Damaged pictures and clips, 50,000 of them.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
+
+# Changes of generate, dataset and dimmers, made one by one, that a test should see: hours. Run again, it goes on.
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet 'mutmut==3.8.1'
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/python -m tests.mutation
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -79,4 +85,4 @@ bench-compare: $(STAMP)
 	$(BIN)/python -m benchmarks.compare $(BASE) $(or $(HEAD),HEAD) $(SUITES)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist mutants *.egg-info

@@ -79,8 +79,8 @@ def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
     assert set(scores) == {"psnr", "delta_e76", "delta_e2000"}
 
 
-def test_a_file_of_one_backbone_gives_the_metric_of_that_one(run, shared_data):
-    weights = shared_data / "weights" / "lpips_alexnet.safetensors"
+def test_a_file_of_one_backbone_gives_the_metric_of_that_one(run, made_lpips):
+    weights = made_lpips / "lpips_alexnet.safetensors"
     code, out, err = run("evaluate", *NETWORK, "--pairs", "pairs", "--lpips-weights", weights)
     assert code == 0
     assert "LPIPS alex" in out

@@ -2,6 +2,7 @@
 
 import pytest
 from PIL import Image
+from simulated_camera import simulated_light
 from skimage import data
 
 from dimmagen.cli import main
@@ -27,6 +28,19 @@ def test_a_smaller_darker_jpeg_copy_is_found_by_its_photo(pair_set, evaluation):
     assert row["light_key"] == leaks[0].light_key
     assert leaks[0].bits < 40
     assert len({leak.light_key for leak in leaks}) == len(leaks) < 6
+
+
+def test_every_scene_of_a_set_leaks_and_other_scenes_do_not(tmp_path):
+    from tests.dataset_helpers import make
+
+    for name, first in (("trained", 0), ("evaluated", 100)):
+        (tmp_path / name).mkdir()
+        for seed in range(first, first + 4):
+            Image.fromarray(simulated_light(seed, 260, 300)).save(tmp_path / name / f"{seed}.png")
+    make(tmp_path / "trained", tmp_path / "out")
+    pairs = open_pairs(tmp_path / "out")
+    assert find_leaks(pairs, [str(tmp_path / "evaluated")]) == []
+    assert len(find_leaks(pairs, [str(tmp_path / "trained")])) == 4
 
 
 def test_real_lol_scenes_leak_and_other_scenes_do_not(shared_data, tmp_path):

@@ -13,6 +13,7 @@ from dimmagen.dimmers.profile import (
     BUNDLED,
     new_profile_folder,
     open_profile,
+    portable_name,
     profile_names,
     save_profile,
     user_profiles_folder,
@@ -206,3 +207,16 @@ def test_bundled_profiles_open_say_from_what_they_are_and_stay_small():
         for kind in found.models:
             assert found.model(kind).kind == kind
     assert sum(file.stat().st_size for file in BUNDLED.rglob("*")) < 1_000_000
+
+
+def test_a_profile_for_workers_elsewhere_is_a_name_or_an_absolute_folder(saved, monkeypatch):
+    monkeypatch.chdir(saved.folder.parent)
+    assert portable_name("phone") == portable_name("./phone") == str(saved.folder)
+    assert portable_name(str(saved.folder)) == str(saved.folder)
+    assert portable_name("lol3") == "lol3"
+    assert portable_name("linear") == "linear"
+    save_profile(new_profile_folder("mine"), models(), "mdn", {})
+    (saved.folder.parent / "mine").mkdir()
+    assert portable_name("mine") == "mine", "a known name goes before a folder of that name"
+    with pytest.raises(UsageError, match="no profile nowhere"):
+        portable_name("nowhere")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as moved
+from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import (
@@ -15,6 +16,7 @@ from dimmagen.dimmers.real_pairs import (
     load_pairs,
     refuse_unsuitable_pairs,
     shift_between,
+    split_held_out,
 )
 
 
@@ -56,6 +58,39 @@ def test_pairs_of_a_folder_come_in_natural_order_with_the_hashes_of_their_files(
     assert np.array_equal(pairs[0].dark, darkened(scene()))
 
 
+def test_numbers_within_names_are_put_in_their_order_too(folder):
+    for old, new in (("10", "img10b"), ("9", "img9b"), ("2", "a2")):
+        for side in ("low", "high"):
+            (folder / side / f"{old}.png").rename(folder / side / f"{new}.png")
+    assert [p.name for p in load_pairs(folder)] == ["a2", "img9b", "img10b"]
+
+
+def test_a_pair_knows_the_hash_of_each_file_and_how_its_camera_stored_it(folder):
+    Image.fromarray(darkened(scene())).save(folder / "low" / "9.jpg", quality=71)
+    (folder / "low" / "9.png").unlink()
+    stored = {p.name: p for p in load_pairs(folder)}
+    assert stored["9"].dark_sha256 == hashlib.sha256((folder / "low" / "9.jpg").read_bytes()).hexdigest()
+    assert stored["9"].light_sha256 == hashlib.sha256((folder / "high" / "9.png").read_bytes()).hexdigest()
+    assert (stored["9"].jpeg_quality, stored["2"].jpeg_quality) == (71, 0)
+
+
+def test_a_folder_with_one_of_the_two_sides_holds_no_pairs(folder):
+    (folder / "high").rename(folder / "elsewhere")
+    with pytest.raises(UsageError, match="low/ and high/"):
+        load_pairs(folder)
+
+
+def test_pairs_are_held_out_by_name_and_neither_unknown_nor_all():
+    pairs = [pair(name, scene()[:4], scene()[:4]) for name in "abc"]
+    kept, held = split_held_out(pairs, ["c", "a"])
+    assert ([p.name for p in kept], [p.name for p in held]) == (["b"], ["a", "c"])
+    assert split_held_out(pairs, []) == (pairs, [])
+    with pytest.raises(UsageError, match="no pair is named d"):
+        split_held_out(pairs, ["a", "d"])
+    with pytest.raises(UsageError, match="all pairs are held out"):
+        split_held_out(pairs, ["a", "b", "c"])
+
+
 def test_names_choose_pairs_and_their_order(folder):
     assert [p.name for p in load_pairs(folder, ["10", "2"])] == ["10", "2"]
 
@@ -71,8 +106,9 @@ def test_the_root_of_lol_means_its_training_pairs(folder, tmp_path_factory):
     assert len(load_pairs(root)) == 3
 
 
-@pytest.mark.parametrize("header", ["", "dark,light\n"])
+@pytest.mark.parametrize("header", ["", "dark,light\n", "\ufeffDark,Light\n", "low, high\n", "\ufeff"])
 def test_a_csv_of_two_columns_is_read_relative_to_itself(folder, header):
+    """A spreadsheet writes a byte order mark in front."""
     listing = folder / "pairs.csv"
     listing.write_text(header + "low/9.png,high/9.png\nlow/2.png, high/2.png\n")
     assert [p.name for p in load_pairs(listing)] == ["9", "2"]
@@ -149,8 +185,19 @@ def test_a_blown_out_light_and_a_black_dark_are_told():
     assert ("lost", "saturated", False) in problems(pair("lost", lost, scene()))
 
 
-def test_shifts_of_real_pairs_are_read_to_a_tenth_of_a_pixel(shared_data):
-    for original in load_pairs(shared_data / "lol", ["5", "44", "64"]):
+def camera_pairs():
+    for seed in range(3):
+        light = scene(seed, (240, 320))
+        yield pair(str(seed), SimulatedCamera().shoot(light, seed), light)
+
+
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_shifts_of_a_cameras_pairs_are_read_to_a_tenth_of_a_pixel(origin, request):
+    if origin == "made":
+        originals = camera_pairs()
+    else:
+        originals = load_pairs(request.getfixturevalue("shared_data") / "lol", ["5", "44", "64"])
+    for original in originals:
         rows, columns, error = shift_between(original.dark, original.light)
         assert max(abs(rows), abs(columns)) <= 0.15
         assert error < 0.5

@@ -18,7 +18,7 @@ from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.loop import _diverged, train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
-from dimmagen.enhance.state import TrainSettings
+from dimmagen.enhance.state import TrainSettings, TrainState
 
 SETTINGS = TrainSettings(iterations=9, learning_rate=1e-3, validate_every=4, checkpoint_every=3)
 
@@ -152,6 +152,35 @@ def test_the_average_of_the_weights_is_what_is_kept(run_training):
     for name, tensor in state.average.state_dict().items():
         assert torch.equal(kept[name], tensor)
     assert not torch.equal(kept["unet.stem.weight"], state.network.unet.stem.weight)
+
+
+def test_the_average_of_the_weights_forgets_the_beginning_before_it_settles_at_its_decay():
+    """The decay is (1 + t) / (10 + t) at iteration t = 1, 2, ... until that exceeds the one asked for."""
+    state = TrainState(EnhancementNetwork("compact"), TrainSettings(average=0.5))
+    for network in (state.network, state.average):
+        for parameter in network.parameters():
+            parameter.detach().zero_()
+    expected = 0.0
+    for t, decay in enumerate(
+        [2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5, 0.5, 0.5], start=1
+    ):
+        for parameter in state.network.parameters():
+            parameter.detach().fill_(t)
+        state.iteration = t
+        state.update_average()
+        expected = decay * expected + (1 - decay) * t
+        for parameter in state.average.parameters():
+            assert parameter.flatten()[0].item() == pytest.approx(expected, rel=1e-5)
+            assert parameter.min() == parameter.max()
+
+
+def test_after_one_iteration_the_average_is_nine_elevenths_of_the_way_to_the_weights(run_training):
+    settings = TrainSettings(iterations=1, learning_rate=1e-2, average=0.999)
+    state, _ = run_training(settings=settings)
+    torch.manual_seed(0)
+    begun = EnhancementNetwork("compact").parameters()
+    for start, mean, end in zip(begun, state.average.parameters(), state.network.parameters(), strict=True):
+        torch.testing.assert_close(mean - start, (end - start) * 9 / 11, rtol=1e-3, atol=1e-6)
 
 
 def test_clipping_bounds_the_gradient_that_adam_sees(run_training):

@@ -7,7 +7,7 @@ import pytest
 
 from dimmagen.core.errors import UnknownNameError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.evaluation.protocol import as_json, load_metrics, mean_scores, score
+from dimmagen.evaluation.protocol import SETTINGS, as_json, load_metrics, mean_scores, score
 from dimmagen.images.sheets import image_grid
 from dimmagen.metrics import image
 from dimmagen.metrics.base import MetricFiles
@@ -43,6 +43,23 @@ def test_each_image_is_scored_at_the_truths_and_at_a_fixed_lightness_with_and_wi
     assert first["fixed+gt-mean"]["psnr"] > 30
     assert scored[0].asked == pytest.approx(100 / 255)
     assert scored[0].achieved == pytest.approx((100 + 2 / 3) / 255)
+
+
+class Tinted:
+    """Gives a picture without blue, whose mean luma is the lightness that it is asked for."""
+
+    def enhance(self, dark, wanted):
+        light = np.full(dark.shape, round(wanted * 255 / 0.886), np.uint8)
+        light[..., 2] = 0
+        return light
+
+
+def test_gt_mean_leaves_an_output_of_the_truths_luma_as_it_is_whatever_its_mean_level():
+    truth = np.full((16, 16, 3), 93, np.uint8)
+    pair = RealPair("a", truth // 9, truth, "", "")
+    (one,) = score(Tinted(), [pair], {"psnr": image.psnr}, fixed_lightness=0.2)
+    plain, scaled, fixed, fixed_scaled = (one.scores[setting.name]["psnr"] for setting in SETTINGS)
+    assert plain == scaled == fixed_scaled > fixed
 
 
 def test_means_are_means_of_the_images_scores(scored):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from simulated_camera import SimulatedCamera, simulated_light
 
 from dimmagen.core import keyed_random
@@ -186,6 +187,48 @@ def test_the_report_is_one_file_that_needs_nothing_from_outside(summary, results
     assert html.count("data:image/png") == 2 * 3 * (2 + len(dimmers) + 2)  # whole and detail, 3 scenes
     assert "&lt;tinted&gt;" in html
     assert "<tinted>" not in html
+
+
+def numbers_by_definition(real, light, dark):
+    """Some of the numbers of docs/realism.md, from whole pictures, uint8 (H, W, 3) each."""
+    real, light, dark = (image.astype(float) for image in (real, light, dark))
+    blurred = gaussian_filter(light.mean(2), 2)
+    variance = gaussian_filter((light.mean(2) - blurred) ** 2, 2)
+    flat = variance <= np.quantile(variance, 0.4)
+    scaled = dark * real.mean() / dark.mean()
+    luma, chroma, shares, correlations, lags = [], [], [], [], []
+    for image in (real, dark):
+        noise = image - gaussian_filter(image, (1.5, 1.5, 0))
+        gray = noise.mean(2)
+        luma.append(gray[flat].std())
+        chroma.append((noise - gray[:, :, None])[flat].std())
+        counts = np.array(
+            [(np.clip(np.rint(gray[flat]), -20, 20) == level).sum() + 0.5 for level in range(-20, 21)]
+        )
+        shares.append(counts / counts.sum())
+        matrix = np.corrcoef(noise[flat].T)
+        correlations.append(np.array([matrix[0, 1], matrix[0, 2], matrix[1, 2]]))
+        lags.append(np.mean(gray[:, 1:] * gray[:, :-1]) / np.mean(gray**2))
+    sorted_levels = (np.sort(image.reshape(-1, 3), axis=0) for image in (real, scaled))
+    return {
+        "mean_error": dark.mean() - real.mean(),
+        "histogram_distance": np.abs(np.subtract(*sorted_levels)).mean(),
+        "luma_noise": np.log2(luma[1] / luma[0]),
+        "chroma_noise": np.log2(chroma[1] / chroma[0]),
+        "luma_kl": np.sum(shares[0] * np.log(shares[0] / shares[1])),
+        "channel_correlation": np.abs(correlations[0] - correlations[1]).mean(),
+        "lag1_picture": abs(lags[0] - lags[1]),
+    }
+
+
+def test_the_numbers_of_the_dumped_images_are_those_of_their_definitions(pairs, tmp_path):
+    dump({"a:linear": ImageDimmer.from_profile("linear")}, pairs[:2], tmp_path)
+    for pair in pairs[:2]:
+        dark = np.asarray(Image.open(tmp_path / "a-linear" / f"{pair.name}.png"))
+        reference = Reference(pair.dark, pair.light)
+        measured = measure(reference, Measured(dark, reference))
+        for name, value in numbers_by_definition(pair.dark, pair.light, dark).items():
+            assert measured[name] == pytest.approx(value, abs=1e-3), name
 
 
 def test_an_outside_script_finds_the_same_numbers_in_the_dumped_images(shared_data, tmp_path):

@@ -156,8 +156,11 @@ def test_a_playlist_under_a_clips_name_opens_no_other_file(tmp_path, monkeypatch
         video.first_frame(concat.encode())
 
 
-def test_the_ends_of_the_real_clips_are_those_of_a_full_decode(shared_data):
-    for path in sorted((shared_data / "sources" / "inter4k").glob("*.mp4")):
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
+    if origin == "real":
+        clips = request.getfixturevalue("shared_data") / "sources" / "inter4k"
+    for path in sorted(clips.glob("*.mp4")):
         data = path.read_bytes()
         first, last = video.first_frame(data), video.last_frame(data)
         with av.open(io.BytesIO(data)) as container:

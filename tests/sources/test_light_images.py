@@ -132,8 +132,11 @@ def test_without_a_source_and_without_a_mixhq_the_message_names_the_default_plac
         open_light_images()
 
 
-def test_frames_of_real_clips_load_again_as_they_were_judged(shared_data):
-    lights = open_light_images([f"inter4k={shared_data / 'sources' / 'inter4k'}"])
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_frames_of_clips_load_again_as_they_were_judged(origin, clips, request):
+    if origin == "real":
+        clips = request.getfixturevalue("shared_data") / "sources" / "inter4k"
+    lights = open_light_images([f"inter4k={clips}"])
     assert len(lights.refs()) == 6
     for ref in lights.refs():
         assert ref.key.rsplit("-", 1)[1] in ("first", "last")

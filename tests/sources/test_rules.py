@@ -1,5 +1,10 @@
+import io
+import itertools
+
 import numpy as np
 import pytest
+from PIL import Image
+from skimage import data
 
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import rules
@@ -52,6 +57,22 @@ def test_the_white_border_is_the_white_share_of_a_band_of_a_twentieth():
     pixels[10:-10, 10:-10] = 255  # white in the middle is no background
     assert rules.white_border(pixels) == 0.0
     assert rules.white_border(np.full((1, 1, 3), 255, np.uint8)) == 1.0
+
+
+def test_the_rule_finds_objects_on_white_among_photos_after_jpeg():
+    """Photos whose middle stands on white as a shop shows it, and whole ones, one with a bright sky."""
+    bright = np.clip(data.coffee().astype(int) + 60, 0, 255).astype(np.uint8)
+    for photo, on_white in itertools.product((data.astronaut(), data.chelsea(), bright), (True, False)):
+        image = Image.fromarray(photo).resize((700, 600))
+        if on_white:
+            canvas = Image.new("RGB", image.size, (253, 254, 252))
+            canvas.paste(image.crop((100, 0, 600, 440)), (100, 80))
+            image = canvas
+        buffer = io.BytesIO()
+        image.save(buffer, "jpeg", quality=70)
+        pixels, facts = decode_rgb8(buffer.getvalue())
+        verdict = rules.imagenet(Facts(facts.width, facts.height, rules.white_border(pixels)))
+        assert verdict.rule == ("white-border" if on_white else "")
 
 
 def test_the_rule_finds_the_images_on_white_among_real_imagenet_photos(shared_data):

@@ -150,6 +150,19 @@ def test_the_sample_source_holds_natural_photos_of_different_scenes():
     assert all(row.accepted and row.transform == "verbatim" for row in rows)
 
 
+def test_imagenet_rows_hold_the_white_border_of_photos_of_a_middling_size(tmp_path):
+    photo = enlarged(photos.coffee(), 600, 600)
+    on_white = np.full_like(photo, 255)
+    on_white[100:500, 50:550] = photo[100:500, 50:550]
+    for name, pixels in {"a": photo, "b": on_white, "c": photo[:500], "d": on_white[:500]}.items():
+        save(tmp_path / f"{name}.png", pixels)
+    measured = {row.name: (row.rule, row.white_border) for row in rows_of(f"imagenet={tmp_path}")}
+    assert measured["a.png"][0] == ""
+    assert measured["a.png"][1] < 0.1
+    assert measured["b.png"] == ("white-border", 1.0)
+    assert measured["c.png"] == measured["d.png"] == ("imagenet-size", None)
+
+
 def test_imagenet_rows_hold_the_measured_white_border(shared_data):
     rows = rows_of(f"imagenet={shared_data / 'sources' / 'imagenet'}")
     measured = [row for row in rows if row.white_border is not None]

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from simulated_camera import SimulatedCamera, simulated_light
 from skimage import data as photos
 
 from dimmagen.core.errors import UsageError
@@ -29,6 +30,23 @@ def test_on_lol_equal_scenes_are_near_and_different_ones_far(shared_data):
     _, dev15 = hashes_of(shared_data / "lol" / "dev15" / "high")
     between_splits = (hashes[:, None] != dev15[None]).sum(axis=2)
     assert between_splits.min() > SAME_SCENE_BITS + 16
+
+
+def test_scenes_seen_again_by_a_camera_are_near_and_different_ones_far():
+    """Each scene as it is, and in other light, with noise and a colour cast, and two pixels further left."""
+    lights = [simulated_light(seed, 160, 200) for seed in range(8)]
+    cameras = (SimulatedCamera(mean=60, cast=(1.2, 1.0, 0.8)), SimulatedCamera(mean=110, curve=1.5))
+    seen = np.array([scene_hash(light) for light in lights])
+    again = np.array(
+        [
+            scene_hash(camera.shoot(np.roll(light, -2, axis=1), seed=1))
+            for camera in cameras
+            for light in lights
+        ]
+    )
+    between = (again[:, None] != seen[None]).sum(axis=2)
+    same = np.tile(np.eye(len(lights), dtype=bool), (len(cameras), 1))
+    assert between[same].max() <= SAME_SCENE_BITS < between[~same].min()
 
 
 def test_a_scene_is_known_again_when_darker_smaller_or_recompressed():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2
+from simulated_camera import simulated_light
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.base import Draw
@@ -26,11 +27,9 @@ FEW = 200  # counts in both: rarer bins are pooled
 
 
 @pytest.fixture
-def published(shared_data, tmp_path):
-    """A copy of the 3-pair dimmer that a test may damage."""
-    for name in ("mdn.pt", "mean.npy", "std.npy"):
-        shutil.copy(shared_data / "dimmers_reference" / "3shot" / name, tmp_path / name)
-    return tmp_path
+def published(published_dimmer, tmp_path):
+    """A copy of a made dimmer that a test may damage."""
+    return shutil.copytree(published_dimmer, tmp_path / "published")
 
 
 def files_of(folder) -> MdnFiles:
@@ -49,6 +48,95 @@ def test_the_imported_network_gives_the_authors_numbers(shared_data, dimmer):
         assert np.abs(means[:, channel].numpy() - golden[f"{colour}_mu"]).max() < 1e-5
         assert np.abs(sigmas[:, channel].numpy() - golden[f"{colour}_sigma"]).max() < 1e-5
         assert np.abs(log_weights[:, channel].exp().numpy() - golden[f"{colour}_pi"]).max() < 1e-5
+
+
+def mixtures_by_definition(state: dict, x: np.ndarray) -> dict[str, np.ndarray]:
+    """The published layers as 1x1 convolutions, applied one by one in NumPy: (N, 3, 4) each.
+
+    mu is added to the light's colour, sigma goes through a softplus and pi through a softmax.
+    """
+
+    def layer(name, inputs):
+        return inputs @ state[f"{name}.weight"].double().numpy()[:, :, 0, 0].T + state[f"{name}.bias"].numpy()
+
+    hidden = x.astype(np.float64)
+    for index in range(3):
+        hidden = np.maximum(layer(f"backbone.{2 * index}", hidden), 0)
+    heads = {
+        head: np.stack([layer(f"{colour}_{head}", hidden) for colour in ("red", "green", "blue")], 1)
+        for head in ("mu", "sigma.0", "pi.0")
+    }
+    weights = np.exp(heads["pi.0"])
+    return {
+        "mu": heads["mu"] + x[:, :3, None],
+        "sigma": np.log1p(np.exp(heads["sigma.0"])),
+        "pi": weights / weights.sum(2, keepdims=True),
+    }
+
+
+def test_an_imported_network_computes_what_its_published_layers_do(published):
+    state = torch.load(published / "mdn.pt", weights_only=True)
+    x = np.random.default_rng(0).random((500, 5), np.float32)
+    expected = mixtures_by_definition(state, x)
+    network = MixtureDensityNetwork.from_tensors(files_of(published).network, 0.0)
+    means, sigmas, log_weights = (value.numpy() for value in network(torch.from_numpy(x)))
+    np.testing.assert_allclose(means, expected["mu"], atol=1e-5)
+    np.testing.assert_allclose(sigmas, expected["sigma"], atol=1e-5)
+    np.testing.assert_allclose(np.exp(log_weights), expected["pi"], atol=1e-5)
+
+
+def reference_by_definition(folder, light: np.ndarray, gamma: float, seed: int) -> np.ndarray:
+    """The transform that docs/profiles.md lists, in NumPy with its own random numbers: uint8 (N, 3)."""
+    random = np.random.default_rng(seed)
+    state = torch.load(folder / "mdn.pt", weights_only=True)
+    image = light.reshape(-1, 3) / 255
+    colour = image / (image.sum(1, keepdims=True) + 1e-4)
+    illumination = image[:, 0] / (3 * colour[:, 0] + 1e-4)
+    level = (255 * illumination).astype(int)
+    mean, std = (np.load(folder / f"{name}.npy")[level] for name in ("mean", "std"))
+    dark = illumination * np.clip(gamma * mean + 0.05 * std * random.standard_normal(len(image)), 0, 1)
+    mixtures = mixtures_by_definition(state, np.column_stack([colour, illumination, dark]).astype(np.float32))
+    below = mixtures["pi"].cumsum(2)[:, :, :-1]
+    chosen = (random.random(colour.shape)[:, :, None] > below).sum(2)[:, :, None]
+    mu, sigma = (np.take_along_axis(mixtures[name], chosen, 2)[:, :, 0] for name in ("mu", "sigma"))
+    drawn = mu + sigma * random.standard_normal(colour.shape) + max(gamma - 1.2, 0) * colour
+    drawn = np.clip(drawn, 0, None)
+    drawn = drawn / np.clip(drawn.sum(1, keepdims=True), 1e-8, None)
+    return ((3 * 255 * dark[:, None] * drawn).astype(np.int64) % 256).astype(np.uint8)
+
+
+def least_probability_by_definition(folder, gamma: float, kind=reference.ReferenceModel) -> float:
+    """Of the three channels: one dark picture of a model against one that is made by the definition."""
+    light = simulated_light(3, 200, 280)
+    light[:40] = 255, 130, 1  # light level 128.67; becomes lighter than white here and there
+    light[40:80, :, 0] = 0  # has no illumination by its red channel
+    dark = kind(files_of(folder)).dim(light, Draw(gamma, 0.05, 1.0, 1000)).reshape(-1, 3)
+    defined = reference_by_definition(folder, light, gamma, seed=7)
+    least = 1.0
+    for channel in range(3):
+        one, other = (
+            np.bincount(image[:, channel], minlength=256).astype(float) for image in (dark, defined)
+        )
+        least = min(least, probability(one, other / other.sum()))
+    return least
+
+
+@pytest.fixture
+def uneven(published):
+    """The made dimmer with a darkness that changes from level to level: which level is taken then shows."""
+    np.save(published / "mean.npy", np.load(published / "mean.npy") + np.float32([0, 0.03] * 128))
+    return published
+
+
+@pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0, 9.0])
+def test_reference_mode_gives_the_histograms_of_its_definition(uneven, gamma):
+    assert least_probability_by_definition(uneven, gamma) > LEAST_PROBABILITY
+
+
+def test_those_histograms_tell_a_step_that_is_left_out_and_the_default_transform(uneven, monkeypatch):
+    assert least_probability_by_definition(uneven, 1.0, MdnModel) < 1e-12
+    monkeypatch.setattr(reference, "BLEND_FROM", 3.0)
+    assert least_probability_by_definition(uneven, 2.0) < 1e-12
 
 
 def probability(counts: np.ndarray, golden: np.ndarray) -> float:
