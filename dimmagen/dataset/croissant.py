@@ -11,8 +11,7 @@ from dimmagen.dataset.writer import ShardRecord
 
 CROISSANT = "croissant.json"
 
-# The vocabulary that Croissant 1.0 requires every file to declare (section "JSON-LD context" of the
-# standard).
+# The vocabulary that every Croissant 1.0 file must declare (section "JSON-LD context" of the standard).
 _CROISSANT_TERMS = """
     citeAs column conformsTo data dataBiases dataCollection examples dataType extract field fileProperty
     fileObject fileSet format includes isLiveDataset jsonPath key md5 parentField path

@@ -100,9 +100,8 @@ def pair_loader(
 
     Without `epoch`, a pass is exact: every pair occurs once over all ranks and workers; the last batch of a
     worker may be smaller, and the number of batches may differ between ranks. With `epoch`, each rank draws
-    that many
-    batches from shards resampled with replacement: the same number on every rank, as DistributedDataParallel
-    requires. The order comes from torch's generator: `torch.manual_seed` repeats it.
+    that many batches from shards resampled with replacement: the same number on every rank, as
+    DistributedDataParallel requires. The order comes from torch's generator: `torch.manual_seed` repeats it.
 
     Args:
         out: folder or fsspec URL of a finished data set.

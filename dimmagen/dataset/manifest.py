@@ -43,7 +43,7 @@ class FileEntry(_Strict):
     sha256: _Sha256
 
     def record(self) -> FileRecord:
-        """The entry as the rest of the code uses it."""
+        """The entry as a record of the file."""
         return FileRecord(self.name, self.bytes, self.sha256)
 
 
@@ -55,7 +55,7 @@ class ShardEntry(FileEntry):
     metadata: FileEntry
 
     def shard_record(self) -> ShardRecord:
-        """The entry as the rest of the code uses it."""
+        """The entry as a record of the shard."""
         return ShardRecord(self.name, self.samples, self.bytes, self.sha256, self.metadata.record())
 
 
@@ -221,8 +221,7 @@ def _flat(values: Mapping, prefix: str = "") -> dict:
 
 
 def fingerprint(settings: Mapping, environment: Mapping) -> str:
-    """SHA-256 over everything that determines the bytes of a shard, hex; settings that only append shards are
-    excluded."""
+    """SHA-256, hex, over everything that determines the bytes of a shard: `GROWING` settings do not."""
     fixed = {name: value for name, value in settings.items() if name not in GROWING}
     return hashlib.sha256(_canonical({"settings": fixed, "environment": environment})).hexdigest()
 

@@ -1,8 +1,7 @@
 """A finished data set as a list of pairs: the rows of its parquet files, and images read by offset.
 
 Loaders, exports, subsets and reports read data sets through this module. A data set may come from an
-untrusted
-source: rows are checked against the manifest before their offsets are used.
+untrusted source: rows are checked against the manifest before their offsets are used.
 """
 
 from collections.abc import Iterator, Mapping
@@ -102,7 +101,7 @@ class PairSet:
                 f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row",
                 f"run `verify({self.out})`, and copy the damaged shard again",
                 code="damaged",
-                path=row["shard"],
+                path=storage.join(self.out, row["shard"]),
                 key=row["key"],
             )
         return data
@@ -144,8 +143,7 @@ def _table(out: str, shard: ShardEntry) -> pa.Table:
 
 
 def _inside(table: pa.Table, size: int) -> bool:
-    """Whether the dark and the light image of each pair are in this order, do not overlap, and fit in the
-    file."""
+    """Whether each pair's dark and light image are in this order, do not overlap, and fit in the file."""
     dark, dark_size, light, light_size = (
         table[f"{side}_{what}"].to_numpy() for side in ("dark", "light") for what in ("offset", "size")
     )

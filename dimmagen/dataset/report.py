@@ -68,8 +68,7 @@ def _view(pairs: PairSet, row: dict) -> dict:
 
 
 def _data_url(pixels: np.ndarray, lossless: bool) -> str:
-    """An image as a data URL, from uint8 (H, W, 3); dark images are lossless, because a gain shows
-    artefacts."""
+    """A uint8 (H, W, 3) image as a data URL; dark images are lossless, because a gain shows artefacts."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=60 if lossless else 85, method=2)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -63,8 +63,7 @@ PIPELINE_STAGES = {
 
 
 def first_difference(made: Mapping, recorded: Mapping) -> tuple[str, str] | None:
-    """The first stage in which two rows of one pair differ, and its first column that differs; None if
-    equal."""
+    """The first stage in which two rows of one pair differ, with its first such column; None if equal."""
     for stage, columns in PIPELINE_STAGES.items():
         for column in columns:
             if made[column] != recorded[column]:
@@ -76,8 +75,7 @@ SIDECAR_KEYS = PAIR_SCHEMA.names[: PAIR_SCHEMA.names.index("dark_member")]
 
 
 def sidecar(row: Mapping) -> bytes:
-    """The content of a sample's JSON file: the same keys and types in every sample; floats are written as
-    floats.
+    """The content of a sample's JSON file, with the same keys and types in every sample.
 
     Raises:
         KeyError: a value is missing.

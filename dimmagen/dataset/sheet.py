@@ -34,8 +34,7 @@ def choose_rows(tables: Iterable[pa.Table], variants: int, count: int) -> list[d
 
 
 def _ranked(table: pa.Table, variants: int) -> Iterator[tuple[bool, bytes, int]]:
-    """For each pair: whether another variant represents its light image, its rank among all pairs, its
-    index."""
+    """For each pair: whether another variant represents its light image, its rank, and its index."""
     columns = (table[name].to_pylist() for name in ("key", "light_key", "variant"))
     for index, (key, light_key, variant) in enumerate(zip(*columns, strict=True)):
         representative = int.from_bytes(keyed_random.rank(0, light_key, "sheet"), "big") % variants

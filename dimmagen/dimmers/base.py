@@ -37,7 +37,7 @@ class Draw:
 
 
 class DimmerModel(Protocol):
-    """A model that turns light images into dark ones: of one camera, or a formula.
+    """A model that turns light images into dark ones: that of one camera, or a formula.
 
     Subclasses override what differs.
 

@@ -111,16 +111,14 @@ _COLOUR_MATRIX = np.array([[1.70, -0.55, -0.15], [-0.25, 1.60, -0.35], [0.00, -0
 
 @dataclass(frozen=True)
 class LidModel(FormulaDimmer):
-    """Low-illumination degradation: invert the camera pipeline, reduce the light, add sensor noise, run it
-    again.
+    """Low-illumination degradation: less light and sensor noise, simulated in the camera pipeline.
 
     Inverse sRGB curve, inverse colour matrix and white balance; exposure; shot and read noise; quantisation
     by the analog-to-digital converter; then the same pipeline forward, as in MAET (Cui et al., "Multitask AET
     with orthogonal tangent regularity for dark object detection", 2021), which follows unprocessing (Brooks
     et al., "Unprocessing images for learned raw denoising", 2019); the distribution of the noise levels is
     that of the latter. Their tone curve is omitted: it is unknown for images of unknown origin. Drawn once
-    per
-    image: white balance gains, noise level, bit depth. `darkness` is the remaining fraction of the light.
+    per image: white balance gains, noise level, bit depth. `darkness` is the remaining fraction of the light.
     """
 
     darkness: float = 0.1

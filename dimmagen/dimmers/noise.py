@@ -1,8 +1,7 @@
 """Pixel noise that depends only on a key and the pixel's index: see :mod:`dimmagen.core.philox`.
 
 The 128 random bits of a pixel in one block are read as eight 16-bit words. A standard normal is looked up as
-the
-quantile of a word: no transcendental function, whose last bit differs between machines, is involved.
+the quantile of a word: no transcendental function, whose last bit differs between machines, is involved.
 """
 
 import numba
@@ -35,8 +34,7 @@ def normals(first: int, pixels: int, key: int, block: int) -> np.ndarray:
 
 
 def words(first: int, pixels: int, key: int, block: int) -> np.ndarray:
-    """The random words from which :func:`normals` takes its quantiles: uint16 (pixels, 8); arguments as
-    there."""
+    """The random words of which :func:`normals` are the quantiles, with its arguments: uint16 (pixels, 8)."""
     out = np.empty((pixels, 4), np.uint32)
     _fill_words(out, np.uint32(first), np.uint32(block), *split_key(key))
     return np.stack([out & 0xFFFF, out >> 16], axis=2).astype(np.uint16).reshape(pixels, 8)

@@ -113,8 +113,7 @@ def profile_names() -> list[str]:
 
 
 def is_formula(name: str) -> bool:
-    """Whether a name is that of a formula: a kind of dimmer that needs no pairs, with a profile of that
-    name."""
+    """Whether a name is that of a formula: a kind of dimmer without pairs, and the profile of that name."""
     return name in DIMMERS and not DIMMERS[name].fitted
 
 
@@ -147,8 +146,9 @@ def open_profile(name_or_path: str | Path) -> Profile:
 
 
 def portable_name(name_or_path: str) -> str:
-    """A profile's name unchanged, or its folder as an absolute path: workers may have another working
-    directory.
+    """A profile's name unchanged, or its folder as an absolute path.
+
+    Workers may have another working directory.
 
     Raises:
         UsageError, DimmagenError: as :func:`open_profile`.

@@ -64,8 +64,7 @@ def lpips_distance(network: LPIPS, output: np.ndarray, truth: np.ndarray) -> flo
 
 
 def scaled_to_mean(output: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The output multiplied by the ratio of the mean lumas ('GT-mean'), rounded and clipped: uint8 (H, W,
-    3)."""
+    """The output times the ratio of the mean lumas ('GT-mean'), rounded and clipped: uint8 (H, W, 3)."""
     ratio = gray(truth).mean() / max(gray(output).mean(), 1e-6)
     return np.rint(output * ratio).clip(0, 255).astype(np.uint8)
 

@@ -116,8 +116,7 @@ def niqe(image: np.ndarray, model: PristineModel) -> float:
 
 
 def _block_features(luma: np.ndarray, size: int, window: np.ndarray) -> np.ndarray:
-    """18 features of each block, from the normalised luma and its products with four neighbours: (blocks,
-    18)."""
+    """18 features of each block, of the normalised luma and its products with neighbours: (blocks, 18)."""
     normalised = _normalised(luma, window)
     blocks = [
         normalised[top : top + size, left : left + size]

@@ -60,7 +60,7 @@ class _Response:
     Attributes:
         log_slopes: float64 (14,), of the response curve.
         log_exposures: float64 (pairs,), ln of each pair's light factor.
-        balances: float64 (pairs, 3), what ln of the light factor of each channel differs by.
+        balances: float64 (pairs, 3), difference of each channel's ln light factor from the pair's.
     """
 
     log_slopes: np.ndarray
@@ -305,8 +305,7 @@ def _measure(images: list[np.ndarray], tiles: Sequence[_Tile], knots: list[np.nd
 
 
 def _updated_sigma(log_sigma: np.ndarray, real: _MeasuredNoise, simulated: _MeasuredNoise) -> np.ndarray:
-    """Noise curves corrected by the ratio of powers where there are pixels, and smooth where there are
-    few."""
+    """Noise curves corrected by the ratio of powers; smooth where there are few pixels."""
     trust = real.count / (real.count + FEW_PIXELS)
     step = 0.5 * np.log((real.power + 1e-3) / (simulated.power + 1e-3))
     bend, tilt = np.diff(np.eye(SIGMA_KNOTS), 2, axis=0), np.diff(np.eye(SIGMA_KNOTS), axis=0)

@@ -45,8 +45,7 @@ def _fill_row(row, width, table, key0, key1, words, out):
 
 @numba.njit(cache=True)
 def _blur_across(row, width, taps):
-    """Three-tap filter along a row, in place: row int32 (3, >= width + 2); the result of column j is at
-    index j."""
+    """Three-tap filter along a row, in place: row int32 (3, >= width + 2); column j is stored at index j."""
     for channel in range(3):
         side, centre = (taps[0, 0], taps[0, 1]) if channel == 0 else (taps[1, 0], taps[1, 1])
         for column in range(width):
@@ -81,8 +80,7 @@ def _mix(normals, start, width, mix, out):
 
 @numba.njit(cache=True)
 def _expose_row(light, level_sigma, noise, out):
-    """One dark row from a light one, uint8 (W, 3) each; `level_sigma` int32 (3, 256, 2): level, then
-    sigma."""
+    """One dark row from a light one, uint8 (W, 3); `level_sigma` int32 (3, 256, 2): level, then sigma."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
     for x in range(light.shape[0]):
         for channel in range(3):

@@ -2,11 +2,10 @@
 
 The signal is physical: both images of a pair show one scene through one response curve, so a single factor of
 light leads from the light image to the dark one (:mod:`dimmagen.dimmers.camera.response`). The noise is that
-of
-the camera, as measured on the dark images: a standard deviation for each channel as a smooth curve over its
-grey level, one correlation between the channels, the shape of the tails, and the correlation between
-neighbours. It
-depends on the dark level, not on the scene: half the light means less signal with nearly the same noise.
+of the camera, as measured on the dark images: a standard deviation for each channel as a smooth curve over
+its grey level, one correlation between the channels, the shape of the tails, and the correlation between
+neighbours. It depends on the dark level, not on the scene: half the light means less signal with nearly the
+same noise.
 """
 
 from collections.abc import Sequence
@@ -222,8 +221,7 @@ class CameraModel(DimmerModel):
         return 0 if "jpeg" in self.without else self.jpeg_quality
 
     def kernel_arguments(self, draw: Draw) -> tuple:
-        """`level`, `sigma`, `mix`, `taps`, `spatial`, `table` of
-        :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
+        """The arguments `level` to `table` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
         table = noise_quantiles(0.0 if "tails" in self.without else self.tail)
         return *self.tables(draw), self._mix, self._taps, bool(self._side_taps.any()), table
 
@@ -272,8 +270,7 @@ class CameraModel(DimmerModel):
 
     @cached_property
     def _mix(self) -> np.ndarray:
-        """Matrix from luma and chroma normals to correlated channel noise: int32 (3, 3), in the kernel's
-        units."""
+        """Matrix from luma and chroma normals to correlated channel noise: int32 (3, 3), in 2**-14."""
         correlation = np.eye(3) if "correlation" in self.without else self.correlation
         root = np.linalg.cholesky(OPPONENT @ correlation @ OPPONENT.T)
         return _fixed(OPPONENT.T @ root, kernel.MIX_BITS)

@@ -16,8 +16,7 @@ _FINE = 1024
 
 
 def level_axis(level: np.ndarray | float) -> np.ndarray:
-    """ln((level + 2) / 257): the axis on which the knots of curves over grey levels in [0, 255] are evenly
-    spaced."""
+    """ln((level + 2) / 257), any shape: on this axis, knots of curves over grey levels are evenly spaced."""
     return np.log((np.asarray(level, np.float64) + _BLACK) / (255 + _BLACK))
 
 
@@ -49,6 +48,5 @@ class ResponseCurve:
         return np.interp(level, self._levels, self._log_light)
 
     def level(self, log_light: np.ndarray | float) -> np.ndarray:
-        """Log light -> grey level in [0, 255], any shape; less light than black gives 0, more than white
-        255."""
+        """Log light -> grey level in [0, 255], any shape; clipped to 0 below black and to 255 above white."""
         return np.interp(log_light, self._log_light, self._levels)

@@ -1,5 +1,4 @@
-"""The camera model's arithmetic on torch tensors: the pixels of :mod:`dimmagen.dimmers.camera.kernel`, on any
-device.
+"""The camera model on torch tensors: the pixels of :mod:`dimmagen.dimmers.camera.kernel` on any device.
 
 The kernel uses 32-bit integer arithmetic; here the same numbers are stored in int64 tensors, so that a GPU
 gives the same bits as the CPU. Philox words are kept in [0, 2**32).
@@ -42,8 +41,7 @@ def philox4x32(
 
 
 def _product(factor: int, word: Tensor) -> tuple[Tensor, Tensor]:
-    """High and low 32 bits of a 64-bit product, from two products of 48 bits, so that int64 does not
-    overflow."""
+    """High and low 32 bits of a 64-bit product, from two 48-bit products, so that int64 does not overflow."""
     upper, lower = (factor >> 16) * word, (factor & _MASK) * word
     middle = upper + (lower >> 16)
     return middle >> 16, ((middle & _MASK) << 16) | (lower & _MASK)
@@ -105,8 +103,7 @@ def _normals(top: int, bottom: int, width: int, table: Tensor, low: Tensor, high
 
 
 def _filtered(normals: Tensor, taps: Tensor) -> Tensor:
-    """The three-tap filter across, then down: (B, 3, H + 2, W + 2) -> (B, 3, H, W); rounded as in the
-    kernel."""
+    """The three-tap filter in both directions, as in the kernel: (B, 3, H + 2, W + 2) -> (B, 3, H, W)."""
     side, centre = (taps[[0, 1, 1], column, None, None] for column in (0, 1))
     across = (side * (normals[..., :-2] + normals[..., 2:]) + centre * normals[..., 1:-1]) >> MIX_BITS
     return (side * (across[..., :-2, :] + across[..., 2:, :]) + centre * across[..., 1:-1, :]) >> MIX_BITS

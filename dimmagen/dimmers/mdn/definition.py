@@ -11,7 +11,7 @@ from dimmagen.images import retinex
 
 
 def dim_plainly(model: MdnModel, light: np.ndarray, draw: Draw) -> np.ndarray:
-    """Compute :meth:`MdnModel.dim` step by step, as the paper defines it.
+    """Compute :meth:`MdnModel.dim` step by step, without optimisation.
 
     Args:
         model: the dimmer model.

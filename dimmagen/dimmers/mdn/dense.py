@@ -1,5 +1,4 @@
-"""A dense layer for compiled code, close to the CPU's peak speed: blocks of 4 outputs x 24 pixels in
-registers.
+"""A dense layer for compiled code near the CPU's peak speed: blocks of 4 outputs x 24 pixels in registers.
 
 Compilers do not keep such a block in registers by themselves, so its instructions are written out. Every
 product is a fused multiply-add, in the order of the inputs: the result has the same bits on every processor.

@@ -19,9 +19,8 @@ from dimmagen.dimmers.real_pairs import RealPair
 STEPS = 2000
 BATCH = 2048  # pixels
 LEARNING_RATE = 2e-3  # falls to 0 as a cosine
-SIGMA_FLOOR = (
-    0.01  # of the colour map's standard deviation; prevents memorising the 8-bit colours of a few pairs
-)
+# Of the colour map's standard deviation; without it, the network memorises the 8-bit colours of a few pairs.
+SIGMA_FLOOR = 0.01
 # The dark illumination is about a tenth of the other inputs, so its initial weights are ten times larger.
 DARK_INPUT_GAIN = 10.0
 RECOLOURING = 0.3

@@ -38,12 +38,11 @@ def fit_illumination(pairs: Sequence[RealPair]) -> IlluminationStatistics:
     """Statistics of pairs, with the exposure of each pair divided out.
 
     Args:
-        pairs: pairs of equal sizes, at least one.
+        pairs: at least one; the two images of each have the same size.
     """
     counts, sums, squares = (np.stack(table) for table in zip(*map(_tables, pairs), strict=True))
     exposure = _exposures(counts, sums)
-    # With the scene's exposure e and q = L_dark / L_light: sum (q/e)^2 and sum q/e over all scenes, per
-    # level.
+    # With q = L_dark / L_light and the scene's exposure e: sums of q/e and (q/e)^2 over all scenes, by level.
     total = counts.sum(0)
     known = total >= 2
     divisor = np.maximum(total, 1)

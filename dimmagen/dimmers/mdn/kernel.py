@@ -2,8 +2,8 @@
 
 It computes the definition in :func:`dimmagen.dimmers.mdn.definition.dim_plainly`. Pixels are processed in
 tiles that stay in the fastest cache, with one plane per value, so that every step handles 8 pixels at once.
-Exponentials
-and logarithms are written as products and sums: library functions differ in the last bit between machines.
+Exponentials and logarithms are written as products and sums: library functions differ in the last bit between
+machines.
 """
 
 import numba

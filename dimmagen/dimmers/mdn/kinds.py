@@ -1,5 +1,4 @@
-"""Registry entries of the two kinds of dimmer with the paper's network: `mdn`, and its ablation
-`deterministic`."""
+"""Registry entries of the dimmers with the paper's network: `mdn`, and its ablation `deterministic`."""
 
 from pathlib import Path
 from typing import Any, ClassVar

@@ -110,8 +110,7 @@ class _Base(DimmerModel):
         self.network = files.network
 
     def phi(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of L_dark / L_light at each light level under a draw: float32 (256,)
-        each."""
+        """Mean and standard deviation of L_dark / L_light by light level for a draw: float32 (256,) each."""
         mean = draw.gamma * draw.exposure * self.mean.astype(np.float64)
         return mean.astype(np.float32), (draw.tau * self.std.astype(np.float64)).astype(np.float32)
 

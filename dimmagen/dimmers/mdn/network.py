@@ -21,8 +21,9 @@ HEADS = CHANNELS * COMPONENTS
 
 
 class MixtureDensityNetwork(nn.Module):
-    """Three 1x1 convolutions of width 32 with ReLU, and a mixture of 4 Gaussians per channel; 3,492
-    parameters.
+    """Three 1x1 convolutions of width 32 with ReLU, and a mixture of 4 Gaussians per channel.
+
+    It has 3,492 parameters.
 
     The head's 36 outputs are means, raw standard deviations and mixing logits, each (channel, component).
 
@@ -151,8 +152,7 @@ class PixelTable:
 def recoloured(
     dark: Tensor, light: Tensor, spread: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Change the colour of half of the pixels: multiply both images by the same random factor in each
-    channel.
+    """Change the colour of half of the pixels: multiply each channel of both images by the same factor.
 
     Three scenes show few colours, and a network is overconfident for all others. To the extent that a
     camera's encoding is a power of the light in each channel, a pixel of the new colour would have been

@@ -57,8 +57,7 @@ def read_published(folder: str | Path) -> tuple[list[ModelFiles], dict[str, str]
 
 
 def _network(path: Path) -> dict[str, np.ndarray]:
-    """The authors' state dict under our names; the three heads of each colour become one head of 36
-    outputs."""
+    """The authors' state dict under our names; the three heads of each colour are merged into one head."""
     import torch  # takes a second to import, and is only needed here
 
     try:

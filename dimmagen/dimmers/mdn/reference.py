@@ -1,5 +1,4 @@
-"""The paper authors' own transform with their MDN, including its deviations from the paper
-(`compat="reference"`).
+"""The paper authors' own transform with their MDN, which deviates from the paper (`compat="reference"`).
 
 Its differences from the default are listed in docs/profiles.md; each step is tested against histograms that
 were made with the authors' code.

@@ -12,8 +12,7 @@ def histograms(image: np.ndarray) -> np.ndarray:
 
 
 def histogram_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Earth mover's distance of the histograms, in grey levels, after scaling the synthetic one to the real
-    mean.
+    """Earth mover's distance of histograms, in grey levels, with the synthetic one scaled to the real mean.
 
     The scaling makes it independent of the exposure, which `mean_error` measures. Mean over the channels.
 
@@ -48,8 +47,7 @@ def transfer_curve(light: np.ndarray, dark: np.ndarray) -> np.ndarray:
 
 
 def transfer_error(real: np.ndarray, synthetic: np.ndarray, counts: np.ndarray) -> float:
-    """Mean distance of two transfer curves in grey levels, weighted by the number of pixels at each light
-    level.
+    """Mean distance of two transfer curves in grey levels, weighted by the pixels at each light level.
 
     Args:
         real, synthetic: float (256,), from :func:`transfer_curve`.

@@ -1,5 +1,4 @@
-"""Plain darkening, the baseline of all profiles, and a real image against itself, the best possible
-result."""
+"""The baseline for all profiles, plain darkening, and their limit, a real image against itself."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -19,8 +18,7 @@ def darken_linear(light: np.ndarray, factor: float) -> np.ndarray:
 
 
 def gamma_exponent(light: np.ndarray, mean: float) -> float:
-    """The exponent that brings a uint8 light image to a mean grey level, or as close to it as its white
-    allows."""
+    """The exponent that brings a uint8 light image to a mean grey level, as closely as its white allows."""
     weights = np.bincount(light.ravel(), minlength=256) / light.size
 
     def excess(exponent: float) -> float:

@@ -99,14 +99,12 @@ def noise_statistics(image: np.ndarray, flat: np.ndarray, bins: np.ndarray) -> N
 
 
 def level_ratio(real: float | np.ndarray, synthetic: float | np.ndarray) -> np.ndarray:
-    """log2 of the ratio of standard deviations, synthetic to real, any shape; 0 is ideal, +1 is twice the
-    noise."""
+    """log2 of synthetic over real standard deviation, any shape; 0 is ideal, +1 is twice the noise."""
     return np.log2(np.maximum(synthetic, _SMALLEST_DEVIATION) / np.maximum(real, _SMALLEST_DEVIATION))
 
 
 def curve_error(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Mean |log2 ratio| of two noise curves, float (8,), over the bins with enough pixels; NaN if there are
-    none."""
+    """Mean |log2 ratio| of noise curves, float (8,), over the bins with enough pixels; NaN without any."""
     ratio = np.abs(level_ratio(real, synthetic))
     return float(np.nanmean(ratio)) if np.isfinite(ratio).any() else float("nan")
 
@@ -117,8 +115,7 @@ def kl_divergence(real: np.ndarray, synthetic: np.ndarray) -> float:
 
 
 def _deviation_by_bin(values: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standard deviation of all values (N, C) in each bin, (8,), and the number of pixels of each bin,
-    (8,)."""
+    """Standard deviation of all values (N, C) by bin, and the number of pixels by bin: (8,) each."""
     counts = np.bincount(bins, minlength=INTENSITY_BINS)
     sums = np.bincount(bins, weights=values.sum(1), minlength=INTENSITY_BINS)
     squares = np.bincount(bins, weights=(values**2).sum(1), minlength=INTENSITY_BINS)

@@ -193,8 +193,7 @@ def test_the_quality_of_a_jpeg_is_estimated_from_its_tables(quality):
 
 
 def test_a_camera_that_stores_jpegs_is_fitted_as_one():
-    """Compression removes much of the noise; the remaining noise must have the statistics of the real
-    images."""
+    """Compression removes much of the noise; the rest must have the statistics of the real images."""
     truth = camera(jpeg_quality=85)
     pairs = [replace(pair, jpeg_quality=85) for pair in pairs_of(truth)]
     light = light_image(9)

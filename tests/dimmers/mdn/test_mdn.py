@@ -1,5 +1,4 @@
-"""The network's likelihood is that of the paper, the kernel agrees with its definition, and a fit finds a
-camera."""
+"""The network computes the paper's likelihood, the kernel agrees with its definition, and fits succeed."""
 
 import numpy as np
 import pytest

@@ -53,8 +53,7 @@ def test_the_imported_network_reproduces_the_authors_numbers(shared_data, dimmer
 
 
 def probability(counts: np.ndarray, golden: np.ndarray) -> float:
-    """Probability of a larger Pearson statistic for two histograms of one distribution and the same number
-    of pixels."""
+    """Probability of a larger Pearson statistic, for histograms of one distribution with equal totals."""
     expected = golden * counts.sum()
     rare = counts + expected <= FEW
     pairs = np.array([np.append(side[~rare], side[rare].sum()) for side in (counts, expected)])
