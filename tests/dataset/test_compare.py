@@ -1,3 +1,5 @@
+"""assert_same_dataset accepts equal data sets and reports the first differences of others."""
+
 import shutil
 
 import pytest
@@ -22,12 +24,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_a_copy_is_the_same(folder, tmp_path):
+def test_a_copy_is_equal(folder, tmp_path):
     shutil.copytree(folder / "one", tmp_path / "copy")
     assert_same_dataset(folder / "one", tmp_path / "copy")
 
 
-def test_another_seed_is_told_by_setting_sample_and_columns(folder, tmp_path):
+def test_another_seed_is_reported_with_the_setting_the_sample_and_the_columns(folder, tmp_path):
     make(folder / "photos", tmp_path / "other", seed=1)
     with pytest.raises(AssertionError) as difference:
         assert_same_dataset(folder / "one", tmp_path / "other")
@@ -37,7 +39,7 @@ def test_another_seed_is_told_by_setting_sample_and_columns(folder, tmp_path):
     assert "gamma" in message
 
 
-def test_a_changed_image_is_told_by_its_member(folder, tmp_path):
+def test_a_changed_image_is_reported_with_its_member(folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     data = bytearray((other / "shards/train-00000.tar").read_bytes())
     data[600] ^= 1
@@ -46,7 +48,7 @@ def test_a_changed_image_is_told_by_its_member(folder, tmp_path):
         assert_same_dataset(folder / "one", other)
 
 
-def test_a_file_more_is_told(folder, tmp_path):
+def test_an_additional_file_is_reported(folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     (other / "extra").write_text("")
     with pytest.raises(AssertionError, match="extra is only in"):

@@ -1,4 +1,4 @@
-"""Closed-form dimmers: their mean and noise are what the formulas say."""
+"""Dimmers that are formulas: the mean and the noise agree with the formulas."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_linear_noise_is_shot_plus_read_noise():
     for level in (40, 160):
         dark = model.dim(flat(level), NOISY).astype(float)
         assert dark.mean() == pytest.approx(level / 2, abs=0.05)
-        assert dark.var() == pytest.approx(0.4 * level / 2 + 4 + 1 / 12, rel=0.02)  # and the rounding
+        assert dark.var() == pytest.approx(0.4 * level / 2 + 4 + 1 / 12, rel=0.02)  # 1/12 from the rounding
 
 
 def test_gamma_follows_a_power_with_drawn_factors():
@@ -42,16 +42,16 @@ def test_gamma_follows_a_power_with_drawn_factors():
     assert other != means[1]
 
 
-def test_lid_without_darkening_and_noise_gives_the_image_back():
+def test_lid_without_darkening_and_noise_returns_the_image():
     model = LidModel(darkness=1.0)
     light = np.random.default_rng(0).integers(60, 200, (32, 32, 1), dtype=np.uint8).repeat(3, 2)
     light[..., 0] += 20
-    # The noise level of a draw cannot be 0, but tau scales it away.
+    # The noise level of a draw cannot be 0, but tau = 0 removes the noise.
     assert np.abs(model.dim(light, QUIET).astype(int) - light).max() <= 1
 
 
 def test_lid_darkens_light_not_grey_levels():
-    dark = LidModel(darkness=0.1).dim(flat(186), QUIET).mean()  # 186 is half of the light
+    dark = LidModel(darkness=0.1).dim(flat(186), QUIET).mean()  # level 186 corresponds to half of the light
     assert dark == pytest.approx(255 * (1.055 * 0.0491 ** (1 / 2.4) - 0.055), abs=1.5)
 
 
@@ -122,7 +122,7 @@ def test_the_settings_that_a_manifest_records_are_the_models_constants(kind, set
 
 
 @pytest.mark.parametrize("model", [LinearModel(), GammaModel(), LidModel()])
-def test_bands_do_not_show(model, monkeypatch):
+def test_processing_in_bands_does_not_change_the_image(model, monkeypatch):
     light = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     whole = model.dim(light, NOISY)
     monkeypatch.setattr(closed_form, "BAND", 100)
@@ -130,13 +130,13 @@ def test_bands_do_not_show(model, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["linear", "gamma", "lid"])
-def test_a_closed_form_name_works_as_a_profile(name):
+def test_the_name_of_a_formula_is_also_that_of_a_profile(name):
     dimmer = ImageDimmer.from_profile(name)
     light = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    draw = dimmer.draw("photo", 1, 9)
+    draw = dimmer.draw("image", 1, 9)
     dark = dimmer.dim(light, draw)
     assert (dark.shape, dark.dtype) == (light.shape, np.uint8)
     assert dark.mean() < light.mean()
     assert np.array_equal(dark, ImageDimmer.from_profile(name).dim(light, draw))
-    assert not np.array_equal(dark, dimmer.dim(light, dimmer.draw("photo", 2, 9)))
+    assert not np.array_equal(dark, dimmer.dim(light, dimmer.draw("image", 2, 9)))
     assert dimmer.settings()["model"] == name

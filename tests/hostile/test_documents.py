@@ -199,9 +199,9 @@ def forge(out, change):
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("key", "../../escape", "keys that dimmagen does not give"),
-        ("key", "/etc/passwd", "keys that dimmagen does not give"),
-        ("key", "", "keys that dimmagen does not give"),
+        ("key", "../../escape", "holds invalid keys"),
+        ("key", "/etc/passwd", "holds invalid keys"),
+        ("key", "", "holds invalid keys"),
         ("key", None, "without a value in key"),
         ("dark_size", None, "without a value in dark_size"),
         ("dark_offset", -1, "outside its shard"),

@@ -1,4 +1,4 @@
-"""Each metric against a direct computation, an independent implementation or a published value."""
+"""Each metric agrees with a direct computation, an independent implementation or a published value."""
 
 import numpy as np
 import pytest
@@ -17,13 +17,13 @@ DRAWS = np.random.default_rng(5)
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     truth = data.astronaut()[100:180, 150:250]
     noise = DRAWS.normal(0, 12, truth.shape)
     return np.rint(truth * 0.9 + 10 + noise).clip(0, 255).astype(np.uint8), truth
 
 
-def test_psnr_is_that_of_the_8_bit_error_over_all_channels():
+def test_psnr_is_computed_from_the_8_bit_error_over_all_channels():
     truth = np.zeros((2, 2, 3), np.uint8)
     output = truth.copy()
     output[0, 0, 0] = 12
@@ -46,17 +46,17 @@ def ssim_by_definition(one, other):
     return similarity.mean()
 
 
-def test_ssim_is_that_of_its_definition(pictures):
-    output, truth = pictures
-    luma = [picture @ [0.299, 0.587, 0.114] for picture in pictures]
+def test_ssim_agrees_with_its_definition(images):
+    output, truth = images
+    luma = [rgb @ [0.299, 0.587, 0.114] for rgb in images]
     channels = [ssim_by_definition(output[..., channel], truth[..., channel]) for channel in range(3)]
     assert image.ssim_gray(output, truth) == pytest.approx(ssim_by_definition(*luma), abs=1e-6)
     assert image.ssim_rgb(output, truth) == pytest.approx(np.mean(channels), abs=1e-6)
 
 
-def lab_by_definition(picture):
+def lab_by_definition(rgb):
     """sRGB (IEC 61966-2-1) to CIELAB under D65, 2 degrees."""
-    value = picture / 255
+    value = rgb / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     matrix = [
         [0.4124564, 0.3575761, 0.1804375],
@@ -106,20 +106,20 @@ def ciede2000_by_definition(one, other):
         ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
     ],
 )
-def test_the_reference_for_ciede2000_gives_the_published_values(one, other, published):
+def test_the_definition_of_ciede2000_gives_the_published_values(one, other, published):
     assert ciede2000_by_definition(one, other) == pytest.approx(published, abs=1e-4)
 
 
-def test_colour_differences_are_those_of_their_definitions(pictures):
-    one, other = (lab_by_definition(picture) for picture in pictures)
+def test_colour_differences_agree_with_their_definitions(images):
+    one, other = (lab_by_definition(rgb) for rgb in images)
     expected = np.linalg.norm(one - other, axis=-1).mean()
-    assert image.delta_e76(*pictures) == pytest.approx(expected, rel=1e-3)
+    assert image.delta_e76(*images) == pytest.approx(expected, rel=1e-3)
     expected = ciede2000_by_definition(other, one).mean()
-    assert image.delta_e2000(*pictures) == pytest.approx(expected, rel=1e-3)
+    assert image.delta_e2000(*images) == pytest.approx(expected, rel=1e-3)
 
 
-def test_gt_mean_gives_the_output_the_mean_luma_of_the_truth(pictures):
-    _, truth = pictures
+def test_gt_mean_gives_the_output_the_mean_luma_of_the_truth(images):
+    _, truth = images
     darker = truth // 3
     scaled = image.scaled_to_mean(darker, truth)
     assert scaled.dtype == np.uint8
@@ -231,25 +231,25 @@ def test_a_saved_niqe_model_is_the_same_model(pristine, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("picture", "basicsr"), [("high/482", 4.63003), ("low/482", 8.99937), ("high/97", 3.93125)]
+    ("name", "basicsr"), [("high/482", 4.63003), ("low/482", 8.99937), ("high/97", 3.93125)]
 )
-def test_niqe_is_that_of_basicsr(shared_data, picture, basicsr):
-    """The numbers are what `calculate_niqe` of BasicSR 1.4.2 gives on the rounded luma."""
+def test_niqe_agrees_with_basicsr(shared_data, name, basicsr):
+    """The expected values were computed with `calculate_niqe` of BasicSR 1.4.2 on the rounded luma."""
     published = PristineModel.load(shared_data / "weights" / "niqe_pris_params.npz")
-    pixels = decode_rgb8((shared_data / "lol" / "dev15" / f"{picture}.png").read_bytes())[0]
+    pixels = decode_rgb8((shared_data / "lol" / "dev15" / f"{name}.png").read_bytes())[0]
     assert niqe(pixels, published) == pytest.approx(basicsr, rel=1e-3)
 
 
-def test_niqe_of_a_image_without_structure_is_not_a_number(pristine):
+def test_niqe_of_an_image_without_structure_is_nan(pristine):
     assert np.isnan(niqe(np.full((200, 300, 3), 255, np.uint8), pristine))
 
 
-def test_niqe_of_a_image_too_small_for_statistics_is_refused(pristine):
+def test_niqe_refuses_an_image_that_is_too_small_for_statistics(pristine):
     with pytest.raises(UsageError, match="192x192"):
         niqe(np.zeros((191, 300, 3), np.uint8), pristine)
 
 
-def test_a_file_that_is_no_niqe_model_is_told(tmp_path):
+def test_a_missing_niqe_model_and_a_file_with_other_content_are_reported(tmp_path):
     with pytest.raises(UsageError, match="no NIQE model"):
         PristineModel.load(tmp_path / "absent.npz")
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))

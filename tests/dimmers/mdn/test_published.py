@@ -1,4 +1,4 @@
-"""The authors' published dimmers: read safely, and reproduced."""
+"""The authors' published dimmers are read safely and reproduced."""
 
 import pickle
 import shutil
@@ -19,11 +19,12 @@ from dimmagen.images.codec import decode_rgb8
 
 DIMMERS = ["3shot", "5shot", "8shot", "480shot", "fsd/6shot"]
 DRAWS = 4
-# Two histograms of one distribution: Pearson's two-sample statistic follows chi-square, with one degree of
-# freedom less than bins. In 36 comparisons (2 dimmers, 2 pictures, 3 gammas, 3 channels) a transform that is
-# right goes below this once in 300 choices of the seeds, and the seeds are fixed; the least found is 0.13.
+# For two histograms of one distribution, Pearson's two-sample statistic follows a chi-square distribution
+# with one degree of freedom less than bins. In 36 comparisons (2 dimmers, 2 images, 3 gammas, 3 channels), a
+# correct transform falls below this limit for one in 300 choices of the seeds; the seeds are fixed, and the
+# minimum is 0.13.
 LEAST_PROBABILITY = 1e-4
-FEW = 200  # counts in both: rarer bins are pooled
+FEW = 200  # counts in both histograms: rarer bins are pooled
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def files_of(folder) -> MdnFiles:
 
 
 @pytest.mark.parametrize("dimmer", DIMMERS)
-def test_the_imported_network_gives_the_authors_numbers(shared_data, dimmer):
+def test_the_imported_network_reproduces_the_authors_numbers(shared_data, dimmer):
     folder = shared_data / "dimmers_reference" / dimmer
     golden = np.load(folder / "golden.npz")
     network = MixtureDensityNetwork.from_tensors(files_of(folder).network, 0.0)
@@ -140,7 +141,7 @@ def test_those_histograms_tell_a_step_that_is_left_out_and_the_default_transform
 
 
 def probability(counts: np.ndarray, golden: np.ndarray) -> float:
-    """Of a larger Pearson statistic, for two histograms of one distribution and equally many pixels."""
+    """Probability of a larger Pearson statistic, for histograms of one distribution with equal totals."""
     expected = golden * counts.sum()
     rare = counts + expected <= FEW
     pairs = np.array([np.append(side[~rare], side[rare].sum()) for side in (counts, expected)])
@@ -152,7 +153,7 @@ def probability(counts: np.ndarray, golden: np.ndarray) -> float:
 def least_probability(
     shared_data, dimmer: str, image: int, gamma: float, kind=reference.ReferenceModel
 ) -> float:
-    """Of the three channels, over DRAWS dark pictures, against the authors' histogram of as many."""
+    """Lowest of the three channels: DRAWS dark images against the authors' histogram of the same number."""
     folder = shared_data / "dimmers_reference" / dimmer
     golden = np.load(folder / "golden.npz")
     light, _ = decode_rgb8((shared_data / "lol" / "dev15" / "high" / f"{image}.png").read_bytes())
@@ -169,16 +170,16 @@ def least_probability(
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0])
 @pytest.mark.parametrize("image", [97, 482])
 @pytest.mark.parametrize("dimmer", ["3shot", "480shot"])
-def test_reference_mode_gives_the_authors_histograms(shared_data, dimmer, image, gamma):
+def test_reference_mode_reproduces_the_authors_histograms(shared_data, dimmer, image, gamma):
     assert least_probability(shared_data, dimmer, image, gamma) > LEAST_PROBABILITY
 
 
-def test_the_histograms_tell_when_a_step_is_left_out(shared_data, monkeypatch):
+def test_the_histograms_reveal_an_omitted_step(shared_data, monkeypatch):
     monkeypatch.setattr(reference, "BLEND_FROM", 3.0)
     assert least_probability(shared_data, "3shot", 482, 2.0) < 1e-12
 
 
-def test_the_histograms_tell_the_default_transform_from_the_reference(shared_data):
+def test_the_histograms_distinguish_the_default_transform_from_the_reference(shared_data):
     assert least_probability(shared_data, "3shot", 482, 1.0, MdnModel) < 1e-12
 
 
@@ -195,7 +196,7 @@ def test_statistics_with_nan_are_refused(published):
 
 
 class Bomb:
-    """Unpickling it would make a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -204,7 +205,7 @@ class Bomb:
         return (open, (str(self.path), "w"))
 
 
-def test_a_pickle_in_the_place_of_an_array_is_not_run(published):
+def test_a_pickle_in_place_of_an_array_is_not_executed(published):
     trap = published / "trap"
     np.save(published / "mean.npy", np.array([Bomb(trap)], dtype=object), allow_pickle=True)
     with pytest.raises(DimmagenError, match="pickles are refused"):
@@ -242,11 +243,11 @@ def test_a_network_with_nan_is_refused(published):
 def test_a_truncated_network_file_is_refused(published):
     data = (published / "mdn.pt").read_bytes()
     (published / "mdn.pt").write_bytes(data[: len(data) // 2])
-    with pytest.raises(DimmagenError, match="no PyTorch state dict"):
+    with pytest.raises(DimmagenError, match="is not a PyTorch state dict"):
         read_published(published)
 
 
-def test_a_folder_without_the_statistics_is_told(published):
+def test_a_folder_without_statistics_is_refused(published):
     (published / "std.npy").unlink()
     with pytest.raises(UsageError, match=r"has no std\.npy"):
         read_published(published)
