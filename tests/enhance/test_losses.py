@@ -1,4 +1,4 @@
-"""The loss: squared error and a frozen LPIPS."""
+"""The loss: mean squared error and a frozen LPIPS."""
 
 import sys
 
@@ -25,7 +25,7 @@ def as_tensor(path):
 
 @pytest.mark.parametrize(("backbone", "published"), [("alex", 0.811164), ("vgg", 0.569921)])
 def test_distance_is_that_of_the_lpips_package(shared_data, weights, backbone, published):
-    """The numbers are what lpips 0.1.4 gives: `LPIPS(net=backbone)(light, dark, normalize=True)`."""
+    """The numbers are those of lpips 0.1.4: `LPIPS(net=backbone)(light, dark, normalize=True)`."""
     light, dark = (as_tensor(shared_data / "lol/dev15" / side / "482.png") for side in ("high", "low"))
     with torch.inference_mode():
         assert float(load_lpips(backbone, weights)(light, dark)) == pytest.approx(published, abs=2e-5)
@@ -42,12 +42,12 @@ class Package:
 @pytest.mark.parametrize(
     "error", [RuntimeError("operator torchvision::nms does not exist"), OSError("Name or service not known")]
 )
-def test_a_package_that_fails_is_told_with_both_ways_out(monkeypatch, error):
+def test_a_package_that_fails_is_reported_with_both_alternatives(monkeypatch, error):
     monkeypatch.setitem(sys.modules, "lpips", Package(error))
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         load_lpips("vgg")
     for part in (str(error), "`lpips_weights`", '`perceptual="none"`'):
-        assert part in str(told.value)
+        assert part in str(raised.value)
 
 
 def test_other_weights_have_another_hash(weights):
@@ -58,7 +58,7 @@ def test_other_weights_have_another_hash(weights):
     assert network.sha256() != again.sha256()
 
 
-def test_equal_images_have_no_distance_and_a_finite_gradient(weights):
+def test_equal_images_have_distance_zero_and_a_finite_gradient(weights):
     image = torch.zeros(1, 3, 64, 64, requires_grad=True)
     distance = load_lpips("alex", weights)(image, torch.zeros(1, 3, 64, 64))
     distance.sum().backward()
@@ -73,7 +73,7 @@ def test_the_extractor_is_never_trained(weights):
     assert not any(parameter.requires_grad for parameter in loss.parameters())
 
 
-def test_loss_is_the_squared_error_plus_the_weighted_distance(weights):
+def test_the_loss_is_the_squared_error_plus_the_weighted_distance(weights):
     lpips = load_lpips("alex", weights)
     output, target = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
     value, parts = EnhancementLoss(lpips, 0.05)(output, target)
@@ -84,7 +84,7 @@ def test_loss_is_the_squared_error_plus_the_weighted_distance(weights):
 
 
 def test_the_lpips_packages_weights_are_found_under_its_names(weights, monkeypatch):
-    """The package's names, as its 0.1.4 has them: `net.slice2.3.weight`, `lin0.model.1.weight`."""
+    """The names in version 0.1.4 of the package: `net.slice2.3.weight`, `lin0.model.1.weight`."""
     state = load_file(weights / "lpips_alexnet.safetensors")
     slices = {0: 1, 3: 2, 6: 3, 8: 4, 10: 5}
     renamed = {"scaling_layer.shift": torch.zeros(1)}
@@ -109,13 +109,13 @@ def test_the_lpips_packages_weights_are_found_under_its_names(weights, monkeypat
     assert torch.equal(load_lpips("alex")(first, second), expected)
 
 
-def test_without_weights_the_error_names_every_way_out(monkeypatch):
+def test_without_weights_the_error_names_every_alternative(monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(UsageError, match=r"`lpips_weights`.*lpips and torchvision.*`perceptual=.none.`"):
         load_lpips("vgg")
 
 
-def test_a_file_that_is_not_there_and_one_of_another_network_are_told(tmp_path):
+def test_a_missing_file_and_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(UsageError, match="no LPIPS weights"):
         load_lpips("vgg", tmp_path / "absent.safetensors")
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
