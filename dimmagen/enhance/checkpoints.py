@@ -190,9 +190,9 @@ def load_tensors(path: Path) -> SavedTensors:
     try:
         with safe_open(path, "pt") as file:
             header = storage.parse_json((file.metadata() or {}).get("dimmagen", "{}"))
-            # Copies: Windows does not replace a file that is mapped into memory, and checkpoints are
-            # replaced.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+            # Copies, because Windows does not replace a file that is mapped into memory.
+            names = file.keys()  # not a mapping
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, ValueError, OSError) as error:
         raise DimmagenError(
             f"{path} is not a readable checkpoint ({error})", _TRAIN_AGAIN, code="damaged", path=str(path)

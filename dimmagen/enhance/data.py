@@ -30,8 +30,8 @@ from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
 
 SHUFFLE_BUFFER = 64  # encoded samples: small at a megabyte each; shards are shuffled as well
-_CHECK_DATA_SET = "check the data set with `verify(data)`"
 VALIDATION_SIDE = 512  # pixels: validation should take a small part of the time
+_CHECK_DATA_SET = "check the data set with `verify(data)`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Crops:
     seed: int
 
     def cut(self, key: str, epoch: int, dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Crop both images of a pair alike.
+        """Take the same crop of both images of a pair.
 
         Args:
             key: of the pair.
@@ -122,7 +122,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RealPairs:
-    """Batches of random crops of real pairs, all held in memory; an epoch is a shuffle of all pairs.
+    """Batches of random crops of real pairs, which are all in memory; an epoch is a shuffle of all pairs.
 
     Attributes:
         pairs: at least one.
@@ -241,10 +241,8 @@ class _Stream(IterableDataset):
         try:
             while True:
                 yield make_batch(list(itertools.islice(examples, source.batch)))
-        except (
-            DimmagenError
-        ) as error:  # sent as a batch: a DataLoader would turn it into a RuntimeError with a traceback
-            yield error
+        except DimmagenError as error:
+            yield error  # as a batch: a DataLoader would turn an exception into a RuntimeError
 
     def _examples(
         self, shards: Sequence[TrainingShard], skip: int
@@ -390,13 +388,13 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     images = {row["light_key"] for row in fitting}
     if validation_photos >= len(images):
         raise UsageError(
-            f"{path} is made from {len(images)} photos: {validation_photos} for validation leave none to "
-            "train on",
+            f"{path} has {len(images)} light images: {validation_photos} for validation leave none "
+            "to train on",
             "give fewer `validation_photos`, or a folder of real pairs to `validate`",
             code="out-of-range",
             parameter="validation_photos",
             value=validation_photos,
-            photos=len(images),
+            light_images=len(images),
         )
     order = heapq.nsmallest(
         validation_photos, images, key=lambda key: keyed_random.rank(0, key, "validation")

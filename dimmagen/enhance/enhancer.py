@@ -42,8 +42,11 @@ class Enhancer:
         UsageError: the memory is too small for one tile.
 
     Example:
-        >>> network, _ = load_network("run/")                        # doctest: +SKIP
-        >>> light = Enhancer(network).enhance(dark, lightness=0.5)   # doctest: +SKIP
+        >>> network = EnhancementNetwork("compact").eval()  # a trained one: load_network("run/")
+        >>> dark = np.zeros((5, 7, 3), np.uint8)
+        >>> light = Enhancer(network).enhance(dark, lightness=0.5)
+        >>> light.shape, light.dtype
+        ((5, 7, 3), dtype('uint8'))
     """
 
     def __init__(self, network: EnhancementNetwork, memory_gb: float = MEMORY_GB) -> None:
@@ -122,8 +125,7 @@ class Enhancer:
         return next(self.network.parameters()).device
 
     def _run(self, dark: np.ndarray, tables: np.ndarray, level: torch.Tensor) -> np.ndarray:
-        """Run the network on one tile, padded to its multiple: uint8 (H, W, 3) -> float32 (H, W, 3) in [0,
-        1]."""
+        """Run the network on one tile: uint8 (H, W, 3) -> float32 (H, W, 3) in [0, 1]."""
         height, width, _ = dark.shape
         multiple = self.network.architecture.multiple
         padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
@@ -133,8 +135,7 @@ class Enhancer:
         return light[:, :height, :width].permute(1, 2, 0).cpu().numpy()
 
     def _tile_ranges(self, length: int) -> Sequence[TileRange]:
-        """Tiles that cover an axis; they start at multiples, so that the network's grid is that of the whole
-        image."""
+        """Tiles that cover an axis; they start at multiples, which keeps the grid of the whole image."""
         shape = self.network.architecture
         if length <= self.tile:
             return [TileRange(0, length)]
@@ -144,8 +145,7 @@ class Enhancer:
         return [TileRange(i * step, min(length, i * step + self.tile)) for i in range(count)]
 
     def _weight(self, tile: TileRange, length: int) -> np.ndarray:
-        """Weight of each pixel of a tile, float32 (end - start,): 0 in the margin of an inner edge, then
-        rising to 1."""
+        """Weights along a tile, float32 (length,): 0 in the margin of an inner edge, then rising to 1."""
         margin = self.network.architecture.margin
         distance = np.arange(tile.end - tile.start) + 0.5
         weight = np.ones(tile.end - tile.start)

@@ -43,8 +43,7 @@ def train(
     context: DistributedContext = SINGLE_PROCESS,
     tensorboard: bool = False,
 ) -> TrainState:
-    """Train a network until the iterations or the patience end, starting from the run's checkpoint if there
-    is one.
+    """Train a network until the iterations or the patience end, from the run's checkpoint if it has one.
 
     Args:
         network: on the device to train on.

@@ -142,8 +142,7 @@ class ConditionedBlock(nn.Module):
 
 
 def sine_cosine(condition: Tensor, width: int) -> Tensor:
-    """Sinusoidal embedding of the condition, like that of time in diffusion models: int (N,) -> float32
-    (N, width)."""
+    """Sinusoidal embedding, like that of time in diffusion models: int (N,) -> float32 (N, width)."""
     steps = torch.arange(width // 2, dtype=torch.float32, device=condition.device)
     angles = condition.float()[:, None] * torch.exp(-math.log(10 * CONDITION_STEPS) * 2 * steps / width)
     return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -41,8 +41,7 @@ class TrainSettings:
 
 
 class TrainState:
-    """Everything that changes during training, and nothing else: a run that is restored from it continues
-    exactly.
+    """Everything that changes during training: a run that is restored from it continues exactly.
 
     Args:
         network: to be trained.
@@ -76,8 +75,7 @@ class TrainState:
         return 0 < self.settings.patience * self.settings.validate_every <= waited
 
     def update_average(self) -> None:
-        """Move the average towards the weights; faster at first, so that the initial weights are
-        forgotten."""
+        """Move the average towards the weights; faster at first, to forget the initial weights."""
         if self.average is None:
             return
         decay = min(self.settings.average, (1 + self.iteration) / (10 + self.iteration))

@@ -232,8 +232,7 @@ def _hash(pairs: Sequence[RealPair]) -> str:
 
 
 def _identity(config: TrainConfig, data: str, lpips: LPIPS | None, context: DistributedContext) -> dict:
-    """Everything that decides the losses: the settings, and the data and the start by hashes instead of
-    paths."""
+    """Everything that decides the losses: the settings, with hashes in place of paths."""
     names = {"architecture": "model"}  # the name in schema 1 of run.json
     settings = {names.get(name, name): value for name, value in asdict(config).items()}
     for name in (

@@ -149,8 +149,7 @@ def score(
 def mean_scores(scored: Sequence[Scored]) -> dict[str, dict[str, float]]:
     """Means over the images, by name of the setting, then by metric.
 
-    Images that a metric is not defined for (NaN: NIQE of an image without structure) are left out of its
-    mean.
+    Scores that are not defined (NaN: NIQE of an image without structure) are left out of a mean.
 
     Args:
         scored: at least one.

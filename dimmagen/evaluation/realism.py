@@ -163,8 +163,8 @@ def evaluate(
     """
     if len(pairs) < 2:
         raise UsageError(
-            f"evaluation needs two pairs or more, there is {len(pairs)}",
-            "give at least two held-out pairs",
+            f"an evaluation needs at least two held-out pairs, not {len(pairs)}",
+            "give more pairs",
             code="too-small",
             pairs=len(pairs),
         )
@@ -201,8 +201,7 @@ def measured_part(pair: RealPair) -> PairImages:
 
 
 def pairs_fitted_on(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
-    """Names of the pairs that a profile was fitted on, by the SHA-256 of their dark images in its
-    provenance."""
+    """Names of the pairs that a profile was fitted on, according to the hashes in its provenance."""
     used = {entry["dark_sha256"] for entry in profile.provenance.get("pairs", []) if "dark_sha256" in entry}
     return [pair.name for pair in pairs if pair.dark_sha256 in used]
 
@@ -246,8 +245,7 @@ def match_gamma(
 
 
 def dump(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], folder: Path, seed: int = 0) -> None:
-    """Write the first gamma-1 image of every method and pair, in full size, as
-    `folder/<label>/<name>.png`."""
+    """Write one gamma-1 image of every method and pair, in full size, as `folder/<label>/<name>.png`."""
     whole = [(pair.name, pair.dark, pair.light) for pair in pairs]
     for method in compared_methods(dimmers, whole):
         target = folder / folder_name(method.label)

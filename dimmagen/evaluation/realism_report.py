@@ -106,8 +106,7 @@ def html_report(
 
 
 def image_panels(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], seed: int) -> list[Panel]:
-    """The darkest, the median and the brightest pair, with real and synthetic dark images next to each
-    other."""
+    """The darkest, the median and the brightest pair, each with its real and synthetic dark images."""
     cropped = [measured_part(pair) for pair in pairs]
     methods = compared_methods(dimmers, cropped)
     order = sorted(cropped, key=lambda pair: float(pair[1].mean()))

@@ -29,8 +29,7 @@ _AHEAD = 32  # images that are encoded before the LMDB writer needs them
 Size = tuple[int, int]
 """(height, width), pixels."""
 Place = tuple[str, str]
-"""Folders of the dark and of the light images, relative to the root; with an empty light folder, only dark
-images are stored."""
+"""Folders of the dark and of the light images, relative to the root; the light folder may be empty (none)."""
 Entries = Sequence[tuple[str, Callable[[], bytes]]]
 """File names, each with a function that reads the file."""
 
@@ -222,8 +221,10 @@ class MetaInfo:
 
 
 class FileList:
-    """DiffLL's `train.txt` and `val.txt` in the root: one dark path per line, whose `low` the reader replaces
-    by `high`."""
+    """DiffLL's `train.txt` and `val.txt` in the root: one dark path per line.
+
+    The reader replaces `low` by `high` in it.
+    """
 
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
         lines = "".join(f"{place[0]}/{name}\n" for name in sizes)

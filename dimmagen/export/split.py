@@ -58,11 +58,11 @@ def split_pairs(
     train = [row for row in large if scenes[row["light_key"]] not in held_out]
     if len(chosen) < validation or not train:
         raise UsageError(
-            f"{len(in_order)} photos are too few for {validation} validation pairs and training pairs of "
-            "other scenes",
+            f"{len(in_order)} light images are too few for {validation} validation pairs and training pairs "
+            "of other scenes",
             "give a smaller `validation`",
             code="too-small",
-            photos=len(in_order),
+            light_images=len(in_order),
             validation=validation,
         )
     if count is not None and len(train) < count:

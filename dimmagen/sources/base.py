@@ -99,8 +99,14 @@ class StillSource:
         return None
 
     def reduce(self, pixels: np.ndarray) -> tuple[np.ndarray, str]:
-        """The light image of a decoded one, both uint8 (H, W, 3), and the transform's name (empty:
-        unchanged)."""
+        """Turn a decoded image into the light image; by default it is unchanged.
+
+        Args:
+            pixels: uint8 (H, W, 3).
+
+        Returns:
+            uint8 (H, W, 3), and the name of the transform (empty if unchanged).
+        """
         return pixels, ""
 
     def examine(self, data: bytes) -> list[Examined]:

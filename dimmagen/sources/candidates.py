@@ -1,5 +1,4 @@
-"""All candidates with their verdicts, on disk: in the order of the index, and the accepted ones in canonical
-order."""
+"""All candidates with their verdicts, on disk: in the order of the index and in canonical order."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -67,8 +66,7 @@ class Candidates:
             yield from self._sorted(self._rejected[source])
 
     def _sorted(self, numbers: DiskIntegers) -> Iterator[CatalogRow]:
-        """Candidates are usually indexed by name: then no sorting is needed, and no name is held in
-        memory."""
+        # Candidates are usually indexed by name: then there is no need to sort and to hold names in memory.
         neighbours = pairwise((row.name, row.frame) for row in self._rows(numbers))
         if all(before <= after for before, after in neighbours):
             return self._rows(numbers)
@@ -81,8 +79,10 @@ class Candidates:
 
 
 def _argsort(ranks: np.ndarray) -> np.ndarray:
-    """Stable argsort of uint64 ranks that are spread evenly, as uint32; by slices of their range, which
-    takes a tenth of the memory."""
+    """Stable argsort of uint64 ranks (N,) that are spread evenly, as uint32 (N,).
+
+    It sorts slices of their range one by one, which takes a tenth of the memory.
+    """
     order, start = np.empty(len(ranks), np.uint32), 0
     for part in range(16):
         low, high = np.uint64(part << 60), np.uint64(((part + 1) << 60) - 1)

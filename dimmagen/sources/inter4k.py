@@ -1,5 +1,4 @@
-"""Inter4K: the first and the last frame of each clip, reduced to 0.3 of their size (paper, MixHQ
-paragraph)."""
+"""Inter4K: the first and the last frame of each clip, reduced to 0.3 of their size (paper, MixHQ)."""
 
 import numpy as np
 

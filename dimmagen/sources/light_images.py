@@ -112,8 +112,7 @@ class LightImages(Protocol):
         ...
 
     def rejected(self) -> Iterator[dict]:
-        """The catalog row of every rejected candidate, with its rule and reason; sorted by source, name and
-        frame."""
+        """The catalog rows of the rejected candidates, sorted by source, name and frame."""
         ...
 
 
@@ -305,8 +304,7 @@ def scanned_ref(one: Candidate) -> LightImageRef:
 
 
 def _is_packed(row: CatalogRow) -> bool:
-    """Whether a row, which is untrusted, names a member inside its MixHQ and a key that is safe in file
-    names."""
+    """Whether an untrusted row names a member inside its MixHQ, and a key that is safe in file names."""
     place = re.fullmatch(r"shards/mixhq-[0-9]{5,}\.tar", row.shard) and row.offset >= 0
     key = re.fullmatch(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?", row.key)
     return bool(place and key and row.extension in ("jpg", "png", "webp") and row.light_bytes > 0)

@@ -109,8 +109,7 @@ def _time(frame: av.VideoFrame) -> int:
 
 
 def _decode_tail(data: bytes) -> av.VideoFrame | None:
-    """The last frame shown, after a seek to the last second; None if the clip has no length or cannot
-    seek."""
+    """The last frame shown, by a seek to the last second; None if that is not possible."""
     with _opened(data) as container:
         stream = container.streams.video[0]
         if not stream.duration or not stream.time_base:
@@ -137,8 +136,7 @@ def _rgb(frame: av.VideoFrame) -> Frame:
 
 
 def _refuse_truncated_mp4(data: bytes) -> None:
-    """FFmpeg takes what is left of a truncated file for the whole clip; the boxes of an MP4 say where it
-    should end."""
+    """Refuse an MP4 whose boxes end beyond the file; FFmpeg would take what is left for the whole clip."""
     if data[4:8] != b"ftyp":
         return
     place = 0

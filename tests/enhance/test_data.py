@@ -178,7 +178,7 @@ def test_an_image_that_is_too_small_is_used_neither_for_training_nor_for_validat
 
 
 def test_keeping_all_light_images_for_validation_is_refused(dataset):
-    with pytest.raises(UsageError, match="7 photos"):
+    with pytest.raises(UsageError, match="7 light images"):
         open_shards(str(dataset), PHOTOS, CROPS.side)
 
 

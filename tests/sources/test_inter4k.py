@@ -134,7 +134,7 @@ def test_a_truncated_clip_is_rejected_with_both_frames():
     assert whole.index(b"moov") < whole.index(b"mdat") < len(whole) * 2 // 3
     with av.open(io.BytesIO(whole)) as container:
         offsets = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
-    # Cut between two frames, the rest decodes without an error: only the boxes show that something is missing.
+    # Cut between two frames, the rest decodes without an error: only the boxes show that it is not complete.
     cuts = [whole[:offset] for offset in (offsets[-1], offsets[-2], offsets[-1] + 5, 50)]
     for data in (*cuts, b"", b"not a clip at all" * 100):
         examined = SOURCES["inter4k"].examine(data)

@@ -20,7 +20,7 @@ def hashes_of(folder):
 
 
 def test_on_lol_equal_scenes_have_close_hashes_and_different_scenes_do_not(shared_data):
-    """The limit is between the measured distances: up to 16 bits for equal scenes of our485, else at least 100."""
+    """The limit is between the measured distances: up to 16 bits for equal scenes, 100 or more for others."""
     names, hashes = hashes_of(shared_data / "lol" / "our485" / "high")
     distances = dict(zip(names, (hashes != hashes[names.index("25")]).sum(axis=1), strict=True))
     same_bed = {"26", "27", "28"}
