@@ -21,8 +21,7 @@ class Clic(StillSource):
 
 
 def reduce_and_crop(pixels: np.ndarray, side: int) -> tuple[np.ndarray, str]:
-    """Reduce the short side to `side` with an antialiasing filter (Lanczos), then crop the square in the
-    middle.
+    """Reduce the short side to `side` (Lanczos, antialiased), then crop the square in the middle.
 
     The paper only says "reduced to 512x512"; cropping keeps the aspect ratio.
 
