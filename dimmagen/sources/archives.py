@@ -1,8 +1,8 @@
-"""Folders, zips and tars as lists of entries that are read where they lie; nothing is ever unpacked to disk.
+"""Folders, zips and tars as lists of entries that are read in place; nothing is ever unpacked to disk.
 
-A member's name is only a name: it is compared, sorted and written down, and never becomes a path. An entry
-is found again by its locator (a few numbers and the place's own path), so that any process can read it
-without opening the archive's directory again.
+A member's name is only a name: it is compared, sorted and recorded, and never becomes a path. An entry is
+found again by its locator (a few numbers, and the path of the archive or file), so that any process can read
+it without reading the archive's directory again.
 """
 
 import os
@@ -27,12 +27,12 @@ _GLOB = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing with a name in a folder or an archive.
+    """One file in a folder or an archive.
 
     Attributes:
-        name: POSIX path below the place.
-        size: bytes, as the folder or the archive's directory says.
-        locator: what :func:`read_entry` needs.
+        name: POSIX path below the folder or inside the archive.
+        size: bytes, according to the folder or the archive's directory.
+        locator: argument of :func:`read_entry`.
         refusal: why the entry cannot be read (a link, a device, encrypted ...); empty when it can.
     """
 
@@ -45,15 +45,15 @@ class Entry:
 def list_entries(path: str) -> list[Entry]:
     """All files of a folder (with its sub-folders), a glob, a zip or an uncompressed tar, sorted by name.
 
-    Hidden files (a name that begins with a dot), macOS' `__MACOSX` copies and what lies in a data set or a
-    MixHQ below a local folder are no entries.
+    Hidden files (whose name begins with a dot), the `__MACOSX` copies of macOS, and files in a data set or a
+    MixHQ below a local folder are skipped.
 
     Args:
         path: local path or fsspec URL of a folder or an archive, or a local glob.
 
     Raises:
-        UsageError: there is nothing at the path, or it is no folder and no archive that can be read.
-        DimmagenError: the archive is broken or cut off.
+        UsageError: there is nothing at the path, or it is neither a folder nor an archive that can be read.
+        DimmagenError: the archive is damaged or truncated.
     """
     if storage.is_folder(path):
         entries = _folder_entries(path)
@@ -62,7 +62,9 @@ def list_entries(path: str) -> list[Entry]:
     elif not storage.is_url(path) and _GLOB.search(path):
         entries = _glob_entries(path)
     else:
-        raise UsageError(f"there is no folder and no file at {path}", "check the path")
+        raise UsageError(
+            f"there is no folder and no file at {path}", "check the path", code="missing-path", path=path
+        )
     return sorted((entry for entry in entries if not _is_hidden(entry.name)), key=lambda entry: entry.name)
 
 
@@ -80,8 +82,18 @@ def _archive_entries(path: str) -> Iterator[Entry]:
     if start[257:262] == b"ustar" or path.endswith(".tar"):
         return _tar_entries(path)
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
-        raise UsageError(f"{path} is a compressed tar, which cannot be read at random", "decompress it first")
-    raise UsageError(f"{path} is no folder, no zip and no tar", "give the folder or the archive of pictures")
+        raise UsageError(
+            f"{path} is a compressed tar file, which does not allow random access",
+            "decompress it first",
+            code="archive",
+            path=path,
+        )
+    raise UsageError(
+        f"{path} is not a folder, a zip or a tar file",
+        "give the folder or the archive of the images",
+        code="archive",
+        path=path,
+    )
 
 
 def _folder_entries(path: str) -> Iterator[Entry]:
@@ -93,7 +105,7 @@ def _folder_entries(path: str) -> Iterator[Entry]:
     visited = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        if real in visited:  # a link that leads back
+        if real in visited:  # a link to a folder that was listed before
             folders.clear()
             continue
         visited.add(real)
@@ -103,7 +115,7 @@ def _folder_entries(path: str) -> Iterator[Entry]:
 
 
 def _is_ours(folder: str) -> bool:
-    """Whether a folder is what a command of ours makes, finished or not: its pictures are no photos."""
+    """Whether a folder is an output of dimmagen, finished or not, whose images are not candidates."""
     manifest, shards = (os.path.exists(os.path.join(folder, name)) for name in ("manifest.json", "shards"))
     return (manifest and shards) or os.path.isdir(os.path.join(folder, STATE))
 
@@ -112,7 +124,7 @@ def _glob_entries(pattern: str) -> Iterator[Entry]:
     pattern = os.path.abspath(pattern)
     root = os.path.dirname(pattern[: _GLOB.search(pattern).start()])  # type: ignore[union-attr]
     if not os.path.isdir(root):
-        raise UsageError(f"there is no folder {root}", "check the path")
+        raise UsageError(f"there is no folder {root}", "check the path", code="missing-path", path=root)
     filesystem = fsspec.filesystem("file")
     for path in filesystem.glob(pattern):
         if os.path.isfile(path):
@@ -136,7 +148,10 @@ def _zip_entries(path: str) -> Iterator[Entry]:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise DimmagenError(
-            f"{path} is not a whole zip file ({error})", "it may be cut off: fetch it again"
+            f"{path} is not a complete zip file ({error})",
+            "it may be truncated: fetch it again",
+            code="archive",
+            path=path,
         ) from error
     for member in members:
         if member.is_dir():
@@ -161,7 +176,12 @@ def _zip_entries(path: str) -> Iterator[Entry]:
 
 
 def _tar_entries(path: str) -> Iterator[Entry]:
-    broken = DimmagenError(f"{path} is not a whole tar file", "it may be cut off: fetch it again")
+    damaged = DimmagenError(
+        f"{path} is not a complete tar file",
+        "it may be truncated: fetch it again",
+        code="archive",
+        path=path,
+    )
     try:
         with storage.open_binary(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
@@ -172,20 +192,23 @@ def _tar_entries(path: str) -> Iterator[Entry]:
                 )
                 locator = {"kind": "range", "path": path, "offset": member.offset_data, "size": member.size}
                 yield Entry(member.name, member.size, locator, refusal)
-            # tarfile takes a broken header for the end: the end is a block of zeros and nothing else.
+            # tarfile takes a damaged header for the end; the real end is a block of zeros.
             file.seek(archive.offset)
             ended = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise broken from error
+        raise damaged from error
     if not ended:
-        raise broken
+        raise damaged
 
 
 def read_entry(locator: dict[str, Any]) -> bytes:
     """The bytes of one entry.
 
+    Args:
+        locator: of an :class:`Entry`.
+
     Raises:
-        DimmagenError: the file or the archive is gone, shorter than before, or damaged at this place.
+        DimmagenError: the file or the archive is missing, shorter than before, or damaged at this place.
     """
     path = locator["path"]
     try:
@@ -196,7 +219,10 @@ def read_entry(locator: dict[str, Any]) -> bytes:
         return _read_zip_member(locator)
     except OSError as error:
         raise DimmagenError(
-            f"{path} cannot be read ({error.strerror or error})", "check the source"
+            f"{path} cannot be read ({error.strerror or error})",
+            "check the source",
+            code="source-changed",
+            path=path,
         ) from error
 
 
@@ -208,7 +234,9 @@ def _read_range(path: str, offset: int, size: int | None) -> bytes:
             file.seek(offset)
             data = file.read(-1 if size is None else size)
     if size is not None and len(data) != size:
-        raise DimmagenError(f"{path} ends within a member", "it may be cut off: fetch it again")
+        raise DimmagenError(
+            f"{path} ends within a member", "it may be truncated: fetch it again", code="archive", path=path
+        )
     return data
 
 
@@ -217,11 +245,19 @@ def _read_zip_member(locator: dict[str, Any]) -> bytes:
     header = _read_range(path, start, _LOCAL_HEADER)
     skip = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     data = _read_range(path, start + _LOCAL_HEADER + skip, locator["compressed"])
-    damaged = DimmagenError(f"{path} is damaged at byte {start}", "fetch the archive again")
+    damaged = DimmagenError(
+        f"{path} is damaged at byte {start}",
+        "fetch the archive again",
+        code="archive",
+        path=path,
+        offset=start,
+    )
     if locator["deflated"]:
         decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            data = decompressor.decompress(data, size + 1)  # a bomb says a small size and unpacks to more
+            data = decompressor.decompress(
+                data, size + 1
+            )  # a zip bomb unpacks to more than the size in its header
         except zlib.error as error:
             raise damaged from error
     if header[:4] != b"PK\3\4" or len(data) != size or zlib.crc32(data) != locator["crc"]:

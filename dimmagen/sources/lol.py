@@ -1,4 +1,4 @@
-"""LOL: the light halves of its training pairs. No dark picture is opened, and none of the test split."""
+"""LOL: the light images of its training pairs. No dark image and no image of the test split is opened."""
 
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
@@ -8,7 +8,7 @@ _EVALUATION_FOLDERS = {"eval15", "test"}  # LOL v1 and v2
 
 
 class Lol(StillSource):
-    """A LOL root (`our485/high` ...), or any folder of its lights."""
+    """The root of LOL (`our485/high` ...), or any folder of its light images."""
 
     name = "lol"
     title = "LOL training lights"

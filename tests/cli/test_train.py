@@ -74,7 +74,7 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
     code, _, err = run("evaluate", *NETWORK, "--pairs", "small", "--json", "small.json")
     assert code == 0
-    assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels a side" in err
+    assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels per side" in err
     scores = json.loads(Path("small.json").read_text())["mean"]["truth"]
     assert set(scores) == {"psnr", "delta_e76", "delta_e2000"}
 

@@ -1,4 +1,4 @@
-"""The loss: squared error and a frozen LPIPS."""
+"""The loss: mean squared error and a frozen LPIPS."""
 
 import sys
 
@@ -70,12 +70,12 @@ class Package:
 @pytest.mark.parametrize(
     "error", [RuntimeError("operator torchvision::nms does not exist"), OSError("Name or service not known")]
 )
-def test_a_package_that_fails_is_told_with_both_ways_out(monkeypatch, error):
+def test_a_package_that_fails_is_reported_with_both_alternatives(monkeypatch, error):
     monkeypatch.setitem(sys.modules, "lpips", Package(error))
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         load_lpips("vgg")
     for part in (str(error), "`lpips_weights`", '`perceptual="none"`'):
-        assert part in str(told.value)
+        assert part in str(raised.value)
 
 
 def test_other_weights_have_another_hash(made_lpips):
@@ -137,13 +137,13 @@ def test_the_lpips_packages_weights_are_found_under_its_names(made_lpips, monkey
     assert torch.equal(load_lpips("alex")(first, second), expected)
 
 
-def test_without_weights_the_error_names_every_way_out(monkeypatch):
+def test_without_weights_the_error_names_every_alternative(monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(UsageError, match=r"`lpips_weights`.*lpips and torchvision.*`perceptual=.none.`"):
         load_lpips("vgg")
 
 
-def test_a_file_that_is_not_there_and_one_of_another_network_are_told(tmp_path):
+def test_a_missing_file_and_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(UsageError, match="no LPIPS weights"):
         load_lpips("vgg", tmp_path / "absent.safetensors")
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "other.safetensors")

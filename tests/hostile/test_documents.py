@@ -231,7 +231,7 @@ def test_a_catalog_of_a_mixhq_that_points_elsewhere(column, value, folder, tmp_p
     rows = table.to_pylist()
     next(row for row in rows if row["accepted"])[column] = value
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), place / MIXHQ_CATALOG)
-    with pytest.raises(DimmagenError, match="what dimmagen does not write"):
+    with pytest.raises(DimmagenError, match="has invalid values"):
         MixHQLightImages(str(place))
 
 
