@@ -177,11 +177,44 @@ def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resum
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         make(photos, out, variants=2, progress=StopAfter(2))
-    (out / "shards/.train-00002.tar.4711.tmp").write_bytes(b"half a shard")
+    (out / "rejected").mkdir()
+    for folder in ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records"):
+        (out / folder / ".any-name.4711.tmp").write_bytes(b"half a file")
     (out / "shards/train-00002.tar").write_bytes(b"a shard whose parquet was never written")
-    (out / ".dimmagen/records/.train-00002.json.4711.tmp").write_bytes(b"{")
     make(photos, out, variants=2)
     assert_same_dataset(undisturbed, out)
+    assert not (out / ".dimmagen").exists()
+
+
+def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(photos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(2))
+    (out / "rejected").mkdir()
+    monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light_image", lambda ref: 1 / 0)
+    monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which removes such files as well
+    folders = ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records")
+    for folder in folders:
+        (out / folder / ".any-name.4711.tmp").write_bytes(b"half a file")
+    with pytest.raises(DimmagenError, match="ZeroDivisionError"):
+        make(photos, out, variants=2)
+    assert [folder for folder in folders if (out / folder / ".any-name.4711.tmp").exists()] == []
+    assert len(list((out / ".dimmagen/records").iterdir())) == 2
+
+
+def test_a_record_that_is_damaged_costs_its_own_shard_alone(photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(3))
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    records = out / ".dimmagen/records"
+    (records / "0-notes.txt").write_text("not a record")
+    (records / ".hidden.json").write_text("{}")
+    (records / "train-00000.json").write_text("{")
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+    after = {name: (out / "shards" / name).stat().st_mtime_ns for name in before}
+    assert [name for name in before if after[name] != before[name]] == ["train-00000.tar"]
 
 
 def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run_again(
