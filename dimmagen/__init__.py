@@ -1,6 +1,7 @@
 """dimmagen: low-light training pairs for *your* camera."""
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ _HOMES = {
     "assert_same_dataset": "dimmagen.dataset.compare",
     "pair_loader": "dimmagen.dataset.loaders",
 }
+
+# What the package logs is shown where the program that uses it sets up logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.pair_progress import PairProgress
 from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.ranges import Number, Range, Rungs
@@ -126,7 +127,9 @@ def dim(
     )
     pair_settings = PairSettings(**settings)
     processors = processor_count()
-    execution = Execution(executor, workers or (None if address else processors), address)
+    execution = Execution(
+        executor, workers or (None if address else processors), address, on_cluster_lost=end_lost_run
+    )
     if device == "cuda":
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
@@ -135,7 +138,7 @@ def dim(
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
-    with PairProgress(console) as progress:
+    with PairProgress(console) as progress, results_alone_on_stdout():
         manifest = make_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
 
@@ -174,7 +177,7 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
     workers = workers or (None if address else here)
     sharing = 1 if executor == "serial" else max(1, here)
     threads = threads or max(1, processor_count() // sharing)
-    return Execution(executor, workers, address, "cuda", threads)
+    return Execution(executor, workers, address, "cuda", threads, end_lost_run)
 
 
 def _open_lights(

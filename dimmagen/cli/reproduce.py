@@ -5,6 +5,7 @@ from collections import Counter
 import click
 from rich.console import Console
 
+from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.pair_progress import PairProgress
 from dimmagen.cli.pluralize import pluralize
 from dimmagen.cli.replay import class_note
@@ -63,8 +64,8 @@ def reproduce(
             f"--source {' '.join(sources)} is not what {manifest_path} was made of ({', '.join(other)})",
             "give the same photos, --source in the same order, and --exclude if they were chosen with it",
         )
-    with PairProgress(Console(stderr=True)) as progress:
-        execution = Execution(executor, workers)
+    with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
+        execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
         made = make_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:

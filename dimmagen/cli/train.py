@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from dimmagen.cli.local import LocalPath
+from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.names import split_names
 from dimmagen.cli.ranges import Number
 from dimmagen.cli.recipe_option import recipe_option
@@ -147,7 +148,8 @@ def run(
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(f"{workers} workers train; {out / LOG} tells how they go on", highlight=False)
-        run_distributed(config, out, resume, workers, address, console.print)
+        with results_alone_on_stdout():
+            run_distributed(config, out, resume, workers, address)
     else:
         with TrainingProgress(console) as progress:
             run_training(config, out, resume, progress)

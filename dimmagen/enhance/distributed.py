@@ -1,8 +1,8 @@
 """One training run on several GPUs or machines, by Ray Train."""
 
+import logging
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from dimmagen.enhance.checkpoints import ResumeMode
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.training import TrainConfig, run_training
 
+_LOG = logging.getLogger(__name__)
+
 
 def run_distributed(
     config: TrainConfig,
@@ -23,7 +25,6 @@ def run_distributed(
     resume: ResumeMode,
     workers: int,
     address: str | None,
-    tell: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Train as :func:`run_training` does, in `workers` processes with a GPU each where this machine has one.
 
@@ -32,7 +33,6 @@ def run_distributed(
     Args:
         out: a folder that all workers see.
         address: of a running cluster; without it Ray is started on this machine and ended with the run.
-        tell: told what is waited for.
 
     Raises:
         UsageError: this machine has too few GPUs.
@@ -44,7 +44,7 @@ def run_distributed(
         if missing := _missing(workers, use_gpu):
             if address is None:
                 raise UsageError(f"{workers} workers {missing}", "give fewer --workers, or --device cpu")
-            tell(f"{workers} workers {missing}: they wait until nodes join")
+            _LOG.warning("%d workers %s: they wait until nodes join", workers, missing)
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
 
@@ -76,8 +76,6 @@ def _work(config: dict[str, Any]) -> None:
     from ray import train
 
     class Silent:
-        def note(self, text: str) -> None: ...
-
         def begin(self, done: int, total: int) -> None: ...
 
         def iteration(self, values: dict[str, float]) -> None: ...
