@@ -95,8 +95,12 @@ class ImageDimmer:
             DimmagenError: the profile is damaged.
 
         Example:
-            >>> dimmer = Dimmer.from_profile("lol3")
-            >>> dark = dimmer.dim(light, dimmer.draw("photo", variant=0, seed=0))  # doctest: +SKIP
+            >>> import numpy as np
+            >>> dimmer = ImageDimmer.from_profile("lol3")
+            >>> light = np.full((64, 96, 3), 128, np.uint8)
+            >>> dark = dimmer.dim(light, dimmer.draw("photo", variant=0, seed=0))
+            >>> dark.shape, bool(dark.mean() < light.mean() / 4)
+            ((64, 96, 3), True)
         """
         profile = open_profile(name_or_path)
         dark_model = profile.model(model, compat)

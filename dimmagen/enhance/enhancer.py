@@ -36,8 +36,12 @@ class Enhancer:
         memory_gb: what running the network may take, in GB; larger pictures are tiled.
 
     Example:
-        >>> network, _ = load_network("run/")                        # doctest: +SKIP
-        >>> light = Enhancer(network).enhance(dark, lightness=0.5)   # doctest: +SKIP
+        >>> import numpy as np
+        >>> from dimmagen.enhance.network import EnhancementNetwork
+        >>> network = EnhancementNetwork("compact").eval()  # a trained one is load_network("run/")[0]
+        >>> dark = np.full((64, 96, 3), 9, np.uint8)
+        >>> Enhancer(network).enhance(dark, wanted=0.5).shape
+        (64, 96, 3)
     """
 
     def __init__(self, network: EnhancementNetwork, memory_gb: float = MEMORY_GB) -> None:
