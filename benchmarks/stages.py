@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.figures import Figure, Options, main
 from benchmarks.photos import lights
 from dimmagen.core import hashing, storage
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.worker import use_one_thread
 from dimmagen.images import codec
 from dimmagen.sources.light_images import LightImageRef, load_light_image
 

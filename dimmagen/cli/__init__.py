@@ -6,6 +6,7 @@ import sys
 import click
 
 from dimmagen.cli.command import LazyGroup, message
+from dimmagen.cli.messages import end_at_once, messages_on_stderr
 from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
@@ -46,9 +47,11 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
     _replace_what_cannot_be_shown()
-    code = _run(arguments)
-    if cluster := sys.modules.get("dimmagen.core.executors.ray_cluster"):  # few commands need it
-        cluster.end_process(code)
+    with messages_on_stderr():
+        code = _run(arguments)
+    cluster = sys.modules.get("dimmagen.core.executors.ray_cluster")  # few commands need it
+    if cluster is not None and cluster.is_leaving():
+        end_at_once(code)
     sys.exit(code)
 
 

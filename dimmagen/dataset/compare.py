@@ -25,7 +25,8 @@ def assert_same_dataset(a: str | Path, b: str | Path) -> None:
             bytes.
 
     Example:
-        >>> assert_same_dataset("out-serial", "out-ray")  # doctest: +SKIP
+        >>> from dimmagen import assert_same_dataset
+        >>> assert_same_dataset("out", "out-again")  # nothing happens where they are equal
     """
     differences = dataset_differences(str(a), str(b))
     if differences:

@@ -60,9 +60,10 @@ class PairDataset(Dataset):
         UsageError: an image is smaller than `crop`.
 
     Example:
-        >>> pairs = PairDataset("out")  # doctest: +SKIP
-        >>> pairs[0]["dark"].shape  # doctest: +SKIP
-        torch.Size([3, 400, 600])
+        >>> from dimmagen import PairDataset
+        >>> pairs = PairDataset("out", crop=64)
+        >>> pairs[0]["dark"].shape
+        torch.Size([3, 64, 64])
     """
 
     def __init__(
@@ -120,8 +121,11 @@ def pair_loader(
         UsageError: there are fewer shards than ranks in an exact pass, or an image is smaller than `crop`.
 
     Example:
-        >>> for batch in pair_loader("out", batch_size=8, crop=256, workers=4):  # doctest: +SKIP
-        ...     loss = criterion(model(batch["dark"]), batch["light"])
+        >>> from dimmagen import pair_loader
+        >>> for batch in pair_loader("out", batch_size=4, crop=64):
+        ...     difference = batch["light"] - batch["dark"]
+        >>> difference.shape
+        torch.Size([4, 3, 64, 64])
     """
     pairs = open_pairs(out)
     _refuse_small(pairs, crop)

@@ -10,6 +10,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from dimmagen.images.codec import ignored_warnings
+
 _LUMA_STEPS_AT_50 = 3686  # sum of the luminance table of the JPEG standard (Annex K.1), used at quality 50
 
 
@@ -33,7 +35,7 @@ def jpeg_quality(data: bytes) -> int:
 
     Many cameras use tables of their own; the result is the quality whose standard table has the same sum.
     """
-    with Image.open(io.BytesIO(data)) as image:
+    with ignored_warnings(), Image.open(io.BytesIO(data)) as image:
         tables = getattr(image, "quantization", None)
     if not tables:
         return 0

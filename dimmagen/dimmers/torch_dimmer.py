@@ -26,6 +26,8 @@ class Dimmer(nn.Module):
         offline: the dimmer that makes shards; usually from :meth:`from_profile`.
 
     Example:
+        >>> import torch
+        >>> from dimmagen import Dimmer
         >>> dimmer = Dimmer.from_profile("linear")
         >>> light = torch.rand(2, 3, 64, 64)
         >>> dimmer(light).shape  # new draws at every call

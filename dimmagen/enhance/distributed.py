@@ -1,8 +1,8 @@
 """One training run on several GPUs or machines, with Ray Train."""
 
+import logging
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from dimmagen.enhance.checkpoints import ResumeMode
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.training import TrainConfig, run_training
 
+_LOG = logging.getLogger(__name__)
+
 
 def run_distributed(
     config: TrainConfig,
@@ -23,7 +25,6 @@ def run_distributed(
     resume: ResumeMode,
     workers: int,
     address: str | None,
-    tell: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Train like :func:`run_training`, in several processes with one GPU each where GPUs are used.
 
@@ -35,7 +36,6 @@ def run_distributed(
         resume: see :func:`run_training`.
         workers: number of processes.
         address: of a running cluster; None starts Ray on this machine and ends it with the run.
-        tell: called with a text that says what the run waits for.
 
     Raises:
         UsageError: this machine has too few GPUs or processors.
@@ -53,7 +53,7 @@ def run_distributed(
                     parameter="workers",
                     value=workers,
                 )
-            tell(f"{workers} workers {missing}: they wait until nodes join")
+            _LOG.warning("%d workers %s: they wait until nodes join", workers, missing)
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
 
@@ -85,8 +85,6 @@ def _work(config: dict[str, Any]) -> None:
     from ray import train
 
     class Silent:
-        def note(self, text: str) -> None: ...
-
         def begin(self, done: int, total: int) -> None: ...
 
         def iteration(self, values: dict[str, float]) -> None: ...

@@ -1,6 +1,7 @@
 """One training run, from its settings to its best network, step by step."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -32,6 +33,7 @@ from dimmagen.enhance.state import TrainSettings
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
 
 VALIDATION_PHOTOS = 16
+_LOG = logging.getLogger(__name__)
 CACHE_GB = 1.0
 
 
@@ -131,7 +133,20 @@ def run_training(
             :func:`~dimmagen.dimmers.real_pairs.load_pairs` and :class:`RunFolder`; nothing is overwritten.
     """
     device = pick_device(config.device)
-    batches, validation, data = _data(config, context, progress)
+    devices = range(torch.cuda.device_count()) if device.type == "cuda" else ()
+    with torch.random.fork_rng(devices):  # the seed is for this run, not for what the process does afterwards
+        _train(config, out, resume, progress, context, device)
+
+
+def _train(
+    config: TrainConfig,
+    out: str | Path,
+    resume: ResumeMode,
+    progress: TrainProgress,
+    context: DistributedContext,
+    device: torch.device,
+) -> None:
+    batches, validation, data = _data(config, context)
     if not validation:
         raise UsageError(
             "there are no pairs to validate on",
@@ -191,9 +206,7 @@ def _network(config: TrainConfig) -> EnhancementNetwork:
     return load_network(config.network)[0].train()
 
 
-def _data(
-    config: TrainConfig, context: DistributedContext, progress: TrainProgress
-) -> tuple[Batches, Sequence[RealPair], str]:
+def _data(config: TrainConfig, context: DistributedContext) -> tuple[Batches, Sequence[RealPair], str]:
     """The batches, the validation pairs, and the hash of the training data."""
     crops = Crops(config.crop, config.flip, config.seed)
     validation = [cut_middle(pair) for pair in _fitting_pairs(config.validate)] if config.validate else []
@@ -201,7 +214,7 @@ def _data(
         kept_back = 0 if config.validate else config.validation_photos
         opened = open_shards(config.data, kept_back, config.crop)
         if opened.too_small and context.first:
-            progress.note(f"{opened.too_small} pairs are left out: smaller than the crop of {config.crop}")
+            _LOG.info("%d pairs are left out: smaller than the crop of %d", opened.too_small, config.crop)
         batches: Batches = ShardBatches(
             opened.shards,
             crops,

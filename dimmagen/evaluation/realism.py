@@ -7,7 +7,6 @@ measures. All results are a function of the dimmers, the pairs and the seed.
 
 import math
 import multiprocessing
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.core.storage import atomic_write
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.dimmers.profile import Profile
 from dimmagen.dimmers.real_pairs import RealPair
@@ -349,8 +349,7 @@ def _map(job: _Job, pairs: Sequence[PairImages], workers: int) -> Iterator[PairR
 def _start_worker(job: _Job) -> None:
     global _job
     _job = job
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    use_one_thread()
 
 
 def _work(pair: PairImages) -> PairResult:

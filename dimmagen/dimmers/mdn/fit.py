@@ -1,13 +1,13 @@
 """Fitting the MDN to pairs, with minibatches of pixels."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from dimmagen.core.threads import one_thread
 from dimmagen.dimmers.mdn.network import (
     MixtureDensityNetwork,
     PixelTable,
@@ -71,7 +71,7 @@ def fit_network(
     curve: list[tuple[int, float, float]] = []
     best_nats, best = np.inf, network.tensors()
     began = time.perf_counter()
-    with _one_thread():
+    with one_thread():  # sums over a minibatch are split by threads: every machine must add in the same order
         for step in range(1, steps + 1):
             rows = torch.randint(len(fitting), (BATCH,), generator=generator)
             loss = negative_log_likelihood(network, *fitting.batch(rows, generator, RECOLOURING)).mean()
@@ -96,17 +96,6 @@ def _initial(seed: int) -> MixtureDensityNetwork:
     with torch.no_grad():
         dict(network.named_parameters())["hidden.0.weight"][:, -1] *= DARK_INPUT_GAIN
     return network
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums over a minibatch are split by threads: with one, every machine adds in the same order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _hold_out(pairs: Sequence[RealPair], seed: int) -> tuple[PixelTable, PixelTable, str]:
