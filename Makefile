@@ -1,12 +1,19 @@
 # Everything is set up by the first target that needs it: a virtual environment from the lock file.
+# On Windows: GNU make with the shell of Git for Windows, whose virtual environments have Scripts/ for bin/.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BINDIR := Scripts
+else
 PYTHON ?= python3
+BINDIR := bin
+endif
 VENV   ?= .venv
-BIN    := $(VENV)/bin
+BIN    := $(VENV)/$(BINDIR)
 # What a user needs, and what the tests need on top of it.
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults fuzz lint format lock profiles bench bench-compare clean
+.PHONY: demo test test-faults test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -19,14 +26,29 @@ test-faults: $(STAMP)
 	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/generate/test_random_kills.py \
 	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py
 
+# The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
+test-wheel: $(READY)
+	$(BIN)/python -m pipelines.wheel
+
+# A set of each kind with the code of two commits, byte for byte: make same-bytes BASE=main~1
+same-bytes: $(READY)
+	$(BIN)/python -m pipelines.same_bytes $(BASE)
+
 # Damaged pictures and clips, 50,000 of them.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
+
+# Changes of generate, dataset and dimmers, made one by one, that a test should see: hours. Run again, it goes on.
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet 'mutmut==3.8.1'
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/python -m tests.mutation
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(STAMP)
 	$(BIN)/ruff format .
@@ -63,4 +85,4 @@ bench-compare: $(STAMP)
 	$(BIN)/python -m benchmarks.compare $(BASE) $(or $(HEAD),HEAD) $(SUITES)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist mutants *.egg-info

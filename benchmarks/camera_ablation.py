@@ -41,7 +41,7 @@ def measured(split: str, folder: Path) -> dict[str, dict[str, float]]:
     results = evaluate(dimmers, load_pairs(folder, HELD_OUT), draws=1)
     return {
         label: {
-            name: float(np.mean([abs(result.shot(label, "matched").values[0][name]) for result in results]))
+            name: float(np.mean([abs(result.method(label, "matched").values[0][name]) for result in results]))
             for name in MEASURES
         }
         for label in dimmers

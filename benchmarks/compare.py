@@ -101,7 +101,8 @@ def main(words: Sequence[str] | None = None, repository: Path = ROOT) -> None:
     arguments.add_argument("--out", type=Path, help="write the ratios of all rounds to this JSON file")
     asked = arguments.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a kill unwinds, too, and the folders go
-    options, found = suite_options(asked.quick, asked.data), {}
+    options = suite_options(asked.quick, asked.data)
+    found: dict[Key, list[float]] = {}
     try:
         with worktree(repository, asked.base) as base, worktree(repository, asked.head) as head:
             trees = {f"BASE {asked.base}": base, f"HEAD {asked.head}": head}

@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import lights
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.worker import use_one_thread
 from dimmagen.images import png_deflate
 from dimmagen.images.codec import encode_png
 from dimmagen.sources.light_images import load_light_image

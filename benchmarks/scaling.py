@@ -17,8 +17,8 @@ from benchmarks.figures import Figure, Options, alternately, main
 from benchmarks.photos import write_tiled
 from benchmarks.processes import run_seconds
 from benchmarks.stages import mean_pair_seconds
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.worker import use_one_thread
 from dimmagen.sources.light_images import open_light_images
 
 MEGAPIXELS = (0.25, 0.5, 1, 2, 4, 8, 16, 24)

@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.figures import Figure, Options, main
 from benchmarks.photos import lights
 from dimmagen.core import hashing, storage
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.worker import use_one_thread
 from dimmagen.images import codec
 from dimmagen.sources.light_images import LightImageRef, load_light_image
 
@@ -66,10 +66,11 @@ def measure(options: Options) -> Iterator[Figure]:
 
 def chosen(refs: Sequence[LightImageRef]) -> list[LightImageRef]:
     """Of each size the photo that is nearest, each once, from small to large."""
-    nearest = {
-        min(refs, key=lambda ref, size=size: abs(ref.width * ref.height - size * 1e6)) for size in SIZES
-    }
-    return sorted(nearest, key=lambda ref: ref.width * ref.height)
+
+    def nearest(size: float) -> LightImageRef:
+        return min(refs, key=lambda ref: abs(ref.width * ref.height - size * 1e6))
+
+    return sorted({nearest(size) for size in SIZES}, key=lambda ref: ref.width * ref.height)
 
 
 if __name__ == "__main__":

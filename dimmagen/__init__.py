@@ -4,6 +4,7 @@ The public API; see docs/api.md. Everything else may change between minor versio
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _MODULES = {
     "dimmagen.sources.contract": ("check_source",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+# What the package logs is shown where the program that uses it sets up logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

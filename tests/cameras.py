@@ -1,4 +1,4 @@
-"""A made-up camera whose every part shows in its pictures."""
+"""A synthetic camera in whose images every part of the model is visible."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from dimmagen.dimmers.camera.response import KNOTS
 
 
 def camera(**changes) -> CameraModel:
-    """A camera with every part switched on and strong; `changes` are attributes of the model."""
+    """A camera with a strong effect of every part; `changes` are attributes of the model."""
     model = {
         "log_slopes": np.log(np.linspace(1.2, 2.6, KNOTS)),
         "log_exposure": -1.2,

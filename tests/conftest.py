@@ -10,11 +10,39 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real test pictures and weights; skips, saying so, where it is absent."""
+    """The folder of real test pictures and weights; skips, saying so, where it is absent.
+
+    For comparisons with published weights and numbers, and for real data beside made data; whatever can be
+    tested on made data or on photos that a package ships must not ask for it.
+    """
     folder = Path(os.environ.get("DIMMAGEN_TEST_DATA", _ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no shared test data at {folder}; set DIMMAGEN_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory) -> Path:
+    """A folder of three clips that are made, for reading only."""
+    from tests.made_clips import write_clips
+
+    return write_clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def published_dimmer(tmp_path_factory) -> Path:
+    """A made dimmer in the form of the paper authors' published ones, for reading only."""
+    from tests.made_weights import write_published_dimmer
+
+    return write_published_dimmer(tmp_path_factory.mktemp("published") / "3shot")
+
+
+@pytest.fixture(scope="session")
+def made_lpips(tmp_path_factory) -> Path:
+    """A folder with a file of made LPIPS weights for AlexNet, for reading only."""
+    from tests.made_weights import write_lpips_weights
+
+    return write_lpips_weights(tmp_path_factory.mktemp("lpips"))
 
 
 @pytest.fixture(scope="session")

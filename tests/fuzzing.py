@@ -52,6 +52,7 @@ def victims() -> list[Victim]:
     from skimage import data
 
     from dimmagen.sources import SOURCES
+    from tests.made_clips import moving_photo
 
     shipped = Path(SOURCES["sample"].default_path)
     found = [
@@ -69,7 +70,7 @@ def victims() -> list[Victim]:
         found.append(Victim(photo.name, photo.read_bytes(), "folder"))
         found += [Victim(clip.name, _first_packets(clip), "inter4k") for clip in clips]
     else:
-        found.append(Victim("coffee.mp4", _moving_photo(), "inter4k"))
+        found.append(Victim("coffee.mp4", moving_photo(), "inter4k"))
     return found
 
 
@@ -84,21 +85,6 @@ def _first_packets(clip: Path, count: int = 10) -> bytes:
         for packet, _ in zip(packets, range(count), strict=False):
             packet.stream = stream
             target.mux(packet)
-    return buffer.getvalue()
-
-
-def _moving_photo(count: int = 10) -> bytes:
-    import av
-    from skimage import data
-
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as target:
-        stream = target.add_stream("libx264", rate=24)
-        stream.width, stream.height, stream.pix_fmt = 400, 320, "yuv420p"
-        for index in range(count):
-            pixels = data.coffee()[index : index + 320, 3 * index : 3 * index + 400]
-            target.mux(stream.encode(av.VideoFrame.from_ndarray(pixels.copy(), "rgb24")))
-        target.mux(stream.encode(None))
     return buffer.getvalue()
 
 

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+# What the commands do to a local folder goes through these functions of os.
+STEPS = ("fsync", "replace", "remove", "unlink", "rmdir", "mkdir", "link", "open")
+KILLED = 77
+
 
 def start(*arguments: str, log: Path) -> subprocess.Popen:
     """`dimmagen ARGUMENTS` in a process group of its own."""
@@ -59,3 +63,37 @@ def kill(*pids: int) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Do the work in a process that ends before its n-th step, untidily; whether it came to that."""
+    steps = iter(range(1, step))
+
+    def counted(function):
+        def wrapper(*arguments, **keywords):
+            if next(steps, None) is None:
+                os._exit(KILLED)
+            return function(*arguments, **keywords)
+
+        return wrapper
+
+    def counting_work():
+        for name in STEPS:
+            setattr(os, name, counted(getattr(os, name)))
+        work()
+
+    return is_killed(counting_work)
+
+
+def is_killed(work: Callable[[], object]) -> bool:
+    """Do the work in a process of its own; whether it ended by `os._exit(KILLED)`, not by itself."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, KILLED)
+    return code == KILLED

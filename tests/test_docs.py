@@ -1,13 +1,16 @@
-"""The documentation is true: its Python runs, its commands and layouts exist."""
+"""The documentation is true: its Python runs, its commands, layouts, paths and links exist."""
 
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
+import dimmagen
 from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
 
@@ -17,6 +20,12 @@ PAGES = [
     *sorted((ROOT / "docs/exports").glob("*.md")),
     ROOT / "README.md",
 ]
+ALL_PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("benchmarks/*.md")),
+]
+FOLDERS = ("dimmagen", "tests", "docs", "benchmarks", "pipelines", "manifests")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -97,3 +106,100 @@ def leaves(command: click.Command) -> list[click.Command]:
         return [command]
     context = click.Context(command)
     return [command.get_command(context, name) for name in command.list_commands(context)]
+
+
+def relative(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=relative)
+def test_every_link_leads_to_a_file_that_exists(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        target = (page.parent / link.partition("#")[0]).resolve()
+        assert link.startswith(("http:", "https:", "#")) or target.exists(), f"{relative(page)}: {link}"
+
+
+def named_files(text: str) -> set[str]:
+    """Files of this repository that a page names: by their path, or as `module.py`."""
+    paths = re.findall(rf"(?<![\w./-])((?:{'|'.join(FOLDERS)})/[\w./-]*\.[a-z]+)", text)
+    return {*paths, *re.findall(r"`([\w./-]+\.py)(?:::\w+)?`", text)}
+
+
+def test_files_are_found_in_prose_in_commands_and_by_the_name_of_a_module():
+    text = (
+        "see docs/a.md, `python tests/b.py X`, `c/d.py`, `tests/e.py::test_f`; not out/docs/g.md or `h.yaml`"
+    )
+    assert named_files(text) == {"docs/a.md", "tests/b.py", "c/d.py", "tests/e.py"}
+
+
+@pytest.mark.parametrize("page", [page for page in ALL_PAGES if page.name != "CHANGELOG.md"], ids=relative)
+def test_every_file_that_a_page_names_exists(page):
+    text = page.read_text()
+    for path in named_files(text):
+        # ARCHITECTURE.md names modules as they lie in dimmagen/, and says which names were not taken.
+        in_a_room = page.name == "ARCHITECTURE.md" and (ROOT / "dimmagen" / path).exists()
+        assert (ROOT / path).exists() or in_a_room or f", not `{path}`" in text, f"{relative(page)}: {path}"
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=relative)
+def test_what_the_python_of_a_page_imports_from_dimmagen_is_there(page):
+    for block in blocks(page.read_text(), "python"):
+        for line in re.findall(r"^(?:from|import) dimmagen.*$", block, re.MULTILINE):
+            run(line)
+
+
+def test_the_architecture_names_every_room_and_their_order_as_make_lint_holds_it():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    linted = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    layers = [set(re.findall(r"\w+", layer)) for layer in linted["layers"]]
+    assert set(re.findall(r"^- \*\*(\w+)\*\*", text, re.MULTILINE)) == set().union(*layers)
+    (line,) = re.findall(r"^cli ─▶ .*$", text, re.MULTILINE)
+    assert [set(re.findall(r"\w+", part)) for part in line.split("─▶")] == layers
+
+
+def test_every_target_of_make_that_a_page_names_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for page in ALL_PAGES:
+        text = page.read_text()
+        shell = "\n".join(blocks(text, "sh"))
+        for target in re.findall(r"`make ([\w-]+)", text) + re.findall(
+            r"^make ([\w-]+)", shell, re.MULTILINE
+        ):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{relative(page)}: make {target}"
+
+
+def test_the_version_is_the_same_wherever_it_is_written():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert project["version"] == dimmagen.__version__ == str(citation["version"])
+    assert project["license"] == citation["license"]
+
+
+def test_the_workflow_calls_the_targets_of_a_developer_on_every_system_and_python():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    calls = {
+        name: [step["run"].split()[:2] for step in job["steps"] if "run" in step]
+        for name, job in jobs.items()
+    }
+    assert calls == {"lint": [["make", "lint"]], "test": [["make", "test"]]}
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert matrix["os"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
+    assert matrix["python-version"] == ["3.11", "3.12", "3.13", "3.14"]
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=lambda form: form.stem
+)
+def test_an_issue_form_is_complete_and_asks_for_the_version_and_the_environment(form):
+    content = yaml.safe_load(form.read_text())
+    assert {"name", "description", "body"} <= content.keys()
+    questions = [part for part in content["body"] if part["type"] != "markdown"]
+    names = [part["id"] for part in questions]
+    assert len(names) == len(set(names))
+    for part in questions:
+        assert part["type"] in ("input", "textarea", "dropdown", "checkboxes")
+        assert part["attributes"]["label"]
+        assert part["type"] != "dropdown" or len(part["attributes"]["options"]) > 1
+    required = {part["id"] for part in questions if part.get("validations", {}).get("required")}
+    assert "version" in required
+    assert "environment" in form.read_text()

@@ -5,8 +5,9 @@ import sys
 
 import click
 
-from dimmagen import __version__
 from dimmagen.cli.command import LazyGroup, message
+from dimmagen.cli.messages import end_at_once, messages_on_stderr
+from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
 _COMMANDS = {
@@ -38,7 +39,7 @@ _COMMANDS = {
     commands_at=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(__version__, prog_name="dimmagen")
+@version_option
 def cli() -> None:
     """Low-light training pairs for your camera: photos in, dark/light pairs out."""
 
@@ -46,9 +47,11 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
     _replace_what_cannot_be_shown()
-    code = _run(arguments)
-    if cluster := sys.modules.get("dimmagen.core.executors.ray_cluster"):  # few commands need it
-        cluster.end_process(code)
+    with messages_on_stderr():
+        code = _run(arguments)
+    cluster = sys.modules.get("dimmagen.core.executors.ray_cluster")  # few commands need it
+    if cluster is not None and cluster.is_leaving():
+        end_at_once(code)
     sys.exit(code)
 
 

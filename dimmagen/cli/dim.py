@@ -7,6 +7,7 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Number, Range, Rungs, min_lightness_option, recipe_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core.errors import UsageError
@@ -123,7 +124,9 @@ def dim(
     )
     pair_settings = PairSettings(**settings)
     processors = processor_count()
-    execution = Execution(executor, workers or (None if address else processors), address)
+    execution = Execution(
+        executor, workers or (None if address else processors), address, on_cluster_lost=end_lost_run
+    )
     if device == "cuda":
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
@@ -132,7 +135,7 @@ def dim(
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
-    with PairProgress(console) as progress:
+    with PairProgress(console) as progress, results_alone_on_stdout():
         manifest = generate_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
 
@@ -147,7 +150,7 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
     workers = workers or (None if address else here)
     sharing = 1 if executor == "serial" else max(1, here)
     threads = threads or max(1, processor_count() // sharing)
-    return Execution(executor, workers, address, "cuda", threads)
+    return Execution(executor, workers, address, "cuda", threads, end_lost_run)
 
 
 def _open_lights(

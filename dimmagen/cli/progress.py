@@ -93,9 +93,6 @@ class TrainingProgress:
     def __exit__(self, *_) -> None:
         self._bar.stop()
 
-    def note(self, text: str) -> None:
-        self._console.print(text, highlight=False)
-
     def begin(self, done: int, total: int) -> None:
         self._iteration, self._total = done, total
         self._bar.reset(self._task, total=total, completed=done)

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import min_lightness_option, profile_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
@@ -64,11 +65,11 @@ def reproduce(
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made of ({', '.join(other)})",
-            "give the same photos, --source in the same order, and --exclude and --min-lightness if they were "
-            "chosen with them",
+            "give the same photos, --source in the same order, and --exclude and --min-lightness if they "
+            "were chosen with them",
         )
-    with PairProgress(Console(stderr=True)) as progress:
-        execution = Execution(executor, workers)
+    with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
+        execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
         made = generate_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:

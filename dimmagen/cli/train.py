@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from dimmagen.cli.command import command
+from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.options import LocalPath, Number, recipe_option, split_names
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
@@ -147,7 +148,8 @@ def run(
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(f"{workers} workers train; {out / LOG} tells how they go on", highlight=False)
-        run_distributed(config, out, resume, workers, address, console.print)
+        with results_alone_on_stdout():
+            run_distributed(config, out, resume, workers, address)
     else:
         with TrainingProgress(console) as progress:
             run_training(config, out, resume, progress)

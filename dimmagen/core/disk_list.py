@@ -18,10 +18,10 @@ class DiskList:
     for a record. `TMPDIR` says in which folder.
 
     Example:
-        >>> spool = Spool()
+        >>> words = DiskList()
         >>> for word in (b"first", b"second"):
-        ...     spool.append(word)
-        >>> spool[1], list(spool), len(spool)
+        ...     words.append(word)
+        >>> words[1], list(words), len(words)
         (b'second', [b'first', b'second'], 2)
     """
 

@@ -1,12 +1,15 @@
 """Threads for work that runs outside Python's lock: decoding, hashing, compressing, reading."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+_COMPUTING = ("torch", "numba")  # have threads of their own
 _AHEAD = 4  # results per thread: enough to keep it busy, few enough to hold in memory
 
 
@@ -29,3 +32,25 @@ def ordered_map(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread inside the block: workers share the processors, and sums keep one order.
+
+    The thread counts of torch and numba are those of before when the block ends: the process may be a user's.
+    """
+    before = {name: sys.modules[name].get_num_threads() for name in _COMPUTING if name in sys.modules}
+    use_one_thread()
+    try:
+        yield
+    finally:
+        for name, threads in before.items():
+            sys.modules[name].set_num_threads(threads)
+
+
+def use_one_thread() -> None:
+    """Compute in one thread from now on; for processes that this package has started."""
+    for name in _COMPUTING:  # only those that are needed
+        if name in sys.modules:
+            sys.modules[name].set_num_threads(1)

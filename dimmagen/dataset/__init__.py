@@ -1,1 +1,1 @@
-"""Data sets of dark/light pairs: schema, manifest, reading, writing, verifying, comparing."""
+"""Data sets of dark/light pairs: schema, manifest, reading, writing, verification, comparison, loaders."""

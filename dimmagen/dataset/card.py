@@ -1,4 +1,4 @@
-"""`README.md` of a data set: the card for people; Hugging Face `datasets` takes the layout from its head."""
+"""`README.md` of a data set: the data set card, whose YAML head tells Hugging Face `datasets` the layout."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ from dimmagen.sources import terms_of
 
 CARD = "README.md"
 SHEET = "sheet.jpg"
-_TOLD = ("gamma", "lightness_before", "lightness_after", "width", "height")
+_NUMBERS = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
 ---
@@ -96,9 +96,9 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
     """The text of README.md.
 
     Args:
-        manifest: of the finished set.
-        light_extensions: file types that its light pictures have.
-        numbers: of the set, from :func:`dimmagen.dataset.statistics.statistics`.
+        manifest: of the finished data set.
+        light_extensions: file types of its light images.
+        numbers: from :meth:`dimmagen.dataset.statistics.DatasetSummary.result`.
     """
     settings, counts = manifest.settings, manifest.counts
     extensions = sorted(set(light_extensions))
@@ -122,7 +122,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         light_fields=";".join(f"light.{extension}" for extension in extensions),
         dark_field=dark_field,
         sources=sources,
-        numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _TOLD),
+        numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _NUMBERS),
     )
 
 
@@ -132,8 +132,11 @@ def _number_row(name: str, summary: Mapping) -> str:
 
 
 def _front_matter(extensions: list[str], dark_field: str) -> dict:
-    """The YAML head. Features are spelled out because light pictures keep their own file type: without them
-    `datasets` takes the fields of the first five samples and refuses sets where those differ."""
+    """The YAML head.
+
+    It lists the features because light images keep their own file type: otherwise `datasets` infers the
+    fields from the first five samples, and refuses data sets in which the fields differ.
+    """
     features: list[dict] = [
         {"name": dark_field, "dtype": "image"},
         {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},

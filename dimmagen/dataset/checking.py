@@ -1,4 +1,4 @@
-"""Checking one shard: its files against their record, every sample against its row, every picture."""
+"""Checking one shard: its files against their record, every sample against its row, every image."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,12 @@ from dimmagen.images import codec
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong: in which file, and (where it can be told) in which sample."""
+    """Something wrong with a data set.
+
+    Attributes:
+        where: name of the file.
+        what: the end of the sentence "FILE: ..."; names the sample if it is known.
+    """
 
     where: str
     what: str
@@ -27,14 +32,24 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class ShardCheck:
-    """What was found in one shard."""
+    """The result for one shard.
+
+    Attributes:
+        keys: of its samples, according to its parquet file.
+        faults: all that were found.
+    """
 
     keys: list[str]
     faults: list[Fault]
 
 
 def check_file(out: str, record: FileRecord) -> Iterator[Fault]:
-    """Compare a file's size and SHA-256 with its record."""
+    """Compare a file's size and SHA-256 with its record.
+
+    Args:
+        out: folder or fsspec URL of the data set.
+        record: of the file.
+    """
     try:
         size, sha256 = storage.size_and_sha256(storage.join(out, record.name))
     except FileNotFoundError:
@@ -47,7 +62,15 @@ def check_file(out: str, record: FileRecord) -> Iterator[Fault]:
 
 
 def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
-    """Check everything about one shard; all faults are collected, none is raised."""
+    """Check everything about one shard; faults are collected, not raised.
+
+    Args:
+        out: folder or fsspec URL of the data set.
+        record: of the shard.
+
+    Raises:
+        UnavailableError: the storage does not answer.
+    """
     faults = list(check_file(out, FileRecord(record.name, record.bytes, record.sha256)))
     faults += check_file(out, record.metadata)
     try:
@@ -69,7 +92,7 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
             for row in rows:
                 faults += _check_sample(file, record.name, row, present)
     except FileNotFoundError:
-        pass  # told by check_file
+        pass  # reported by check_file
     return ShardCheck([row["key"] for row in rows], faults)
 
 
@@ -86,7 +109,7 @@ def _read_members(file, name: str) -> tuple[list[Member], list[Fault]]:
 
 
 def expected_members(row: dict) -> list[Member]:
-    """The members of a sample, in the order in which they must lie."""
+    """The members of a sample in tar order, from its row."""
     return [
         Member(row["dark_member"], row["dark_offset"], row["dark_size"]),
         Member(f"{row['key']}.json", row["json_offset"], row["json_size"]),
@@ -95,7 +118,7 @@ def expected_members(row: dict) -> list[Member]:
 
 
 def _compare_members(name: str, rows: list[dict], found: list[Member]) -> Iterator[Fault]:
-    """Say where the members of a tar first differ from the rows, and in which sample."""
+    """Report where the members of a tar first differ from the rows, and in which sample."""
     expected = [(member, row["key"]) for row in rows for member in expected_members(row)]
     for index, (member, key) in enumerate(expected):
         if index >= len(found):
@@ -103,7 +126,7 @@ def _compare_members(name: str, rows: list[dict], found: list[Member]) -> Iterat
             yield Fault(name, f"sample {key}: ends before {member.name} ({missing} members are missing)")
             return
         if found[index] != member:
-            yield Fault(name, f"sample {key}: {member.name} should lie at byte {member.offset} and does not")
+            yield Fault(name, f"sample {key}: {member.name} is not at byte {member.offset}")
             return
     for extra in found[len(expected) :]:
         yield Fault(name, f"holds {extra.name!r}, which no row names")
@@ -115,7 +138,7 @@ def _check_sample(file, name: str, row: dict, present: dict[str, Member]) -> Ite
     for side in ("dark", "light"):
         member = present.get(row[f"{side}_member"])
         if member is None:
-            continue  # told by _compare_members
+            continue  # reported by _compare_members
         data = read_at(file, member.offset, member.size)
         if hashing.sha256(data) != row[f"{side}_sha256"]:
             yield Fault(name, f"{where}: the bytes of {member.name} are not those of its row")
@@ -131,9 +154,10 @@ def _check_sample(file, name: str, row: dict, present: dict[str, Member]) -> Ite
             )
         if codec.pixel_sha256(pixels) != row[f"{side}_pixel_sha256"]:
             yield Fault(name, f"{where}: the pixels of {member.name} are not those of its row")
-    notes = present.get(f"{row['key']}.json")
-    if notes is not None:
-        yield from _check_sidecar(name, where, row, read_at(file, notes.offset, notes.size))
+    json_member = present.get(f"{row['key']}.json")
+    if json_member is not None:
+        data = read_at(file, json_member.offset, json_member.size)
+        yield from _check_sidecar(name, where, row, data)
 
 
 def _check_sidecar(name: str, where: str, row: dict, data: bytes) -> Iterator[Fault]:
@@ -141,7 +165,10 @@ def _check_sidecar(name: str, where: str, row: dict, data: bytes) -> Iterator[Fa
         return
     try:
         values = json.loads(data)
-        wrong = [key for key in values if values[key] != row.get(key)] or ["its keys or number formats"]
-    except (ValueError, TypeError, RecursionError):
-        wrong = ["it is no JSON object"]
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        yield Fault(name, f"{where}: the JSON file is not a JSON object")
+        return
+    wrong = [key for key in values if values[key] != row.get(key)] or ["its keys or number formats"]
     yield Fault(name, f"{where}: the JSON differs from its row in {', '.join(wrong)}")

@@ -1,4 +1,4 @@
-"""Comparing two data sets: the public check of the promise that equal inputs give equal bytes."""
+"""Comparing two data sets: the public test of the promise that equal inputs give equal bytes."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,31 +10,37 @@ from dimmagen.dataset.manifest import MANIFEST, Manifest
 from dimmagen.dataset.reader import PairSet, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMA, first_difference
 
-_MOST_TOLD = 10
+_MAX_SHOWN = 10
 
 
 def assert_same_dataset(a: str | Path, b: str | Path) -> None:
-    """Check that two finished data sets are equal, byte for byte, file for file.
+    """Assert that all files of two finished data sets are equal, byte for byte.
 
     Args:
         a, b: local folders of finished data sets.
 
     Raises:
         AssertionError: they differ; the message names each file, and for a shard the first sample that
-            differs and in what: source, draws, dark pixels, encoded bytes.
+            differs and the first stage that does: source bytes, decoded pixels, draws, dark pixels or encoded
+            bytes.
 
     Example:
-        >>> assert_same_dataset("out-serial", "out-ray")  # doctest: +SKIP
+        >>> from dimmagen import assert_same_dataset
+        >>> assert_same_dataset("out", "out-again")  # nothing happens where they are equal
     """
     differences = dataset_differences(str(a), str(b))
     if differences:
-        told = differences[:_MOST_TOLD]
-        more = [f"... and {len(differences) - _MOST_TOLD} more"] if len(differences) > _MOST_TOLD else []
-        raise AssertionError("\n  ".join([f"{a} and {b} are different data sets:", *told, *more]))
+        shown = differences[:_MAX_SHOWN]
+        more = [f"... and {len(differences) - _MAX_SHOWN} more"] if len(differences) > _MAX_SHOWN else []
+        raise AssertionError("\n  ".join([f"{a} and {b} are different data sets:", *shown, *more]))
 
 
 def dataset_differences(a: str, b: str) -> list[str]:
-    """One line for each difference between two data sets; empty when they are equal."""
+    """One line for each difference between two data sets; empty if they are equal.
+
+    Args:
+        a, b: local folders of finished data sets.
+    """
     files_a, files_b = _files(a), _files(b)
     lines = [f"{name} is only in {a}" for name in sorted(files_a - files_b)]
     lines += [f"{name} is only in {b}" for name in sorted(files_b - files_a)]
@@ -52,8 +58,10 @@ def dataset_differences(a: str, b: str) -> list[str]:
 
 
 def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
-    """One line for each setting, part of the environment or count in which two manifests differ, and one for
-    their files; empty when they are of the same data set."""
+    """One line for each setting, count or part of the environment that differs, and one for the files.
+
+    Empty if both manifests are of the same data set.
+    """
     lines = []
     for part in ("settings", "environment", "counts"):
         left, right = one.model_dump()[part], other.model_dump()[part]
@@ -61,12 +69,12 @@ def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
             if left.get(name) != right.get(name):
                 lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
     if names := changed_files(one, other):
-        lines.append(f"{len(names)} files are not the same, the first is {names[0]}")
+        lines.append(f"{len(names)} files differ, the first is {names[0]}")
     return lines
 
 
 def changed_files(one: Manifest, other: Manifest) -> list[str]:
-    """Names of the files that are not the same in two manifests, shards first; empty when all are."""
+    """Names of the files that differ between two manifests, shards first."""
     lists = []
     for manifest in (one, other):
         entries = [*manifest.shards, *(shard.metadata for shard in manifest.shards), *manifest.files]
@@ -76,9 +84,9 @@ def changed_files(one: Manifest, other: Manifest) -> list[str]:
 
 
 def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
-    """How many pairs of two data sets differ first in which stage of making them, by key.
+    """Number of pairs of two data sets that differ, by the first stage that differs.
 
-    `missing` counts pairs that only one of them has.
+    Pairs are matched by key; `missing` counts those that only one data set has.
     """
     rows, others = ({row["key"]: row for row in pairs.rows()} for pairs in (one, other))
     counts = Counter({"missing": len(rows.keys() ^ others.keys())})
@@ -97,7 +105,7 @@ def _content(out: str, name: str) -> tuple[int, str]:
 
 
 def _first_difference(a: str, b: str, shard: str) -> str:
-    """The first sample and the first stage of making it in which two shards differ."""
+    """The first sample that differs between two shards, and the first stage that does."""
     metadata = shard.replace("shards/", "metadata/").replace(".tar", ".parquet")
     rows_a, rows_b = (read_rows(storage.join(out, metadata), PAIR_SCHEMA) for out in (a, b))
     for row_a, row_b in zip(rows_a, rows_b, strict=False):

@@ -1,4 +1,4 @@
-"""`croissant.json`: the data set described for machines, in MLCommons Croissant 1.0 (JSON-LD)."""
+"""`croissant.json`: a machine-readable description of the data set in MLCommons Croissant 1.0 (JSON-LD)."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dimmagen.dataset.writer import ShardRecord
 
 CROISSANT = "croissant.json"
 
-# The vocabulary that Croissant 1.0 asks every file to declare (section "JSON-LD context" of the standard).
+# The vocabulary that every Croissant 1.0 file must declare (section "JSON-LD context" of the standard).
 _CROISSANT_TERMS = """
     citeAs column conformsTo data dataBiases dataCollection examples dataType extract field fileProperty
     fileObject fileSet format includes isLiveDataset jsonPath key md5 parentField path
@@ -36,7 +36,13 @@ _RECORD_SET, _METADATA_SET = "pairs", "metadata"
 
 
 def croissant(name: str, description: str, license_url: str, shards: Sequence[ShardRecord]) -> bytes:
-    """The file's bytes: every tar and parquet with its SHA-256, and the columns of a pair's row."""
+    """The content of the file: every tar and parquet file with its SHA-256, and the columns of a row.
+
+    Args:
+        name, description: of the data set.
+        license_url: of its terms.
+        shards: in plan order.
+    """
     files = [_file_object(FileRecord(s.name, s.bytes, s.sha256), "application/x-tar") for s in shards]
     files += [_file_object(s.metadata, "application/x-parquet") for s in shards]
     document = {

@@ -1,4 +1,4 @@
-"""The leak check: does a data set show a scene that a model will be evaluated on?"""
+"""The leak check: does a data set show a scene of the evaluation data?"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +11,12 @@ from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A photo of the data set that shows a scene of the evaluation pictures.
+    """A light image of the data set that shows a scene of the evaluation images.
 
     Attributes:
-        light_key, source, name: of the photo.
-        bits: of 256 by which its perceptual hash differs from the nearest evaluation picture's.
+        light_key, source, name: of the light image.
+        bits: number of bits, out of 256, by which its perceptual hash differs from that of the nearest
+            evaluation image.
     """
 
     light_key: str
@@ -28,27 +29,31 @@ def find_leaks(
     pairs: PairSet,
     evaluation: Sequence[str],
     workers: int = 1,
-    on_start: Callable[[int], None] = lambda photos: None,
+    on_start: Callable[[int], None] = lambda images: None,
     on_photo: Callable[[], None] = lambda: None,
 ) -> list[Leak]:
-    """Compare every light picture with the evaluation pictures, by perceptual hash.
+    """Compare every light image with the evaluation images, by perceptual hash.
 
-    The hash holds against another size, file type, brightness or a little crop; a mirrored or strongly
-    cropped copy is not found.
+    The hash is robust to another size, file type or brightness and to slight cropping; mirrored or strongly
+    cropped copies are not found.
 
     Args:
         pairs: a finished data set.
-        evaluation: folders or archives; of pairs the well-lit side.
-        workers: threads.
-        on_start, on_photo: told of the number of photos, and after each.
+        evaluation: folders or archives of images; for pairs, those of the well-lit images.
+        workers: number of threads.
+        on_start: called with the number of light images.
+        on_photo: called after each light image.
+
+    Returns:
+        The leaks, the most similar images first.
 
     Raises:
-        UsageError: a path is missing or holds no picture.
-        DimmagenError: a picture cannot be decoded.
+        UsageError: a path does not exist or holds no image.
+        DimmagenError: an image cannot be decoded.
     """
     scenes = Scenes.from_paths(evaluation)
-    photos = list({row["light_key"]: row for row in reversed(pairs.rows())}.values())
-    on_start(len(photos))
+    images = list({row["light_key"]: row for row in reversed(pairs.rows())}.values())
+    on_start(len(images))
 
     def distance(row: dict) -> int:
         bits = scenes.distance(codec.decode_rgb8(pairs.data(row, "light"))[0])
@@ -56,7 +61,7 @@ def find_leaks(
         return bits
 
     with ThreadPoolExecutor(workers) as pool:
-        found = zip(photos, pool.map(distance, photos), strict=True)
+        found = zip(images, pool.map(distance, images), strict=True)
         leaks = [
             Leak(row["light_key"], row["source"], row["name"], bits)
             for row, bits in found

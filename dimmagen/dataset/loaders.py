@@ -1,7 +1,7 @@
 """Pairs for training loops: :class:`PairDataset` for random access, :func:`pair_loader` for streaming.
 
-Both read the shards as they are, on a disk or behind an fsspec URL, and give the same pairs: dicts with
-`dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`, strings; and the numbers
+Both read the shards in place, from a local folder or an fsspec URL, and give the same pairs: dictionaries
+with `dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`, strings; and the numbers
 `variant`, `gamma`, `tau`, `exposure`, `lightness_before`, `lightness_after`.
 """
 
@@ -47,22 +47,23 @@ _RECORD = (
 class PairDataset(Dataset):
     """The pairs of a data set by index, read from the shards by offset: nothing is unpacked.
 
-    Picklable, and without open files, so it works in any number of DataLoader workers.
+    Picklable and without open files, so that it works with any number of DataLoader workers.
 
     Args:
         out: folder or fsspec URL of a finished data set.
-        crop: side of a random square (torch's generator), cut out of both pictures at the same place, so
-            that pairs of different sizes make a batch; None gives whole pictures.
-        transform: called with the finished pair; what it returns is what the data set gives.
+        crop: side in pixels of a random square (torch's generator), cut from both images at the same
+            position, so that pairs of different sizes can form a batch; None gives whole images.
+        transform: called with each pair; its result is what the data set returns.
 
     Raises:
-        DimmagenError: the set is not finished or is damaged; also while a pair is read.
-        UsageError: a picture is smaller than `crop`.
+        DimmagenError: the data set is not finished or is damaged; also raised when a pair is read.
+        UsageError: an image is smaller than `crop`.
 
     Example:
-        >>> pairs = PairDataset("out")  # doctest: +SKIP
-        >>> pairs[0]["dark"].shape  # doctest: +SKIP
-        torch.Size([3, 400, 600])
+        >>> from dimmagen import PairDataset
+        >>> pairs = PairDataset("out", crop=64)
+        >>> pairs[0]["dark"].shape
+        torch.Size([3, 64, 64])
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class PairDataset(Dataset):
         return _finish(row, *self.pairs.images(row), self.crop, self.transform)
 
     def row(self, index: int) -> dict:
-        """All that is recorded of one pair (see :data:`PAIR_SCHEMA`); no image is read."""
+        """Everything recorded about one pair (see :data:`PAIR_SCHEMA`); no image is read."""
         return self.pairs.row(index)
 
 
@@ -98,30 +99,33 @@ def pair_loader(
 ) -> wds.WebLoader:
     """Batches of pairs, streamed shard by shard; shards are divided among ranks and DataLoader workers.
 
-    Without `epoch` a pass is exact: every pair once over all ranks and workers; a worker's last batch may be
-    smaller, and ranks may differ by some batches. With `epoch` each rank draws that many batches from shards
-    resampled with replacement: as many on every rank, as DistributedDataParallel wants it. The order comes
-    from torch's generator: `torch.manual_seed` repeats it.
+    Without `epoch`, a pass is exact: every pair occurs once over all ranks and workers; the last batch of a
+    worker may be smaller, and the number of batches may differ between ranks. With `epoch`, each rank draws
+    that many batches from shards resampled with replacement: the same number on every rank, as
+    DistributedDataParallel requires. The order comes from torch's generator: `torch.manual_seed` repeats it.
 
     Args:
         out: folder or fsspec URL of a finished data set.
-        batch_size: pairs a batch; above 1 pictures of different sizes need `crop`.
+        batch_size: number of pairs per batch; if above 1, images of different sizes need `crop`.
         crop, transform: as for :class:`PairDataset`.
-        workers: processes that read and decode; in an exact pass at most one a shard is of use.
-        epoch: batches a pass and rank, of the endless resampled stream.
-        buffer: encoded pairs held for shuffling; 0 keeps the order of the shards in an exact pass.
-        pin_memory: for quick copies to a GPU.
+        workers: number of processes that read and decode; in an exact pass, at most one per shard is used.
+        epoch: number of batches per pass and rank, from the endless resampled stream.
+        buffer: number of encoded pairs held for shuffling; 0 keeps the order of the shards in an exact pass.
+        pin_memory: use pinned memory, for fast copies to a GPU.
 
     Returns:
-        An iterable of pairs' dicts with tensors (B, ...) and lists of B strings.
+        An iterable of dictionaries as described above, with tensors (B, ...) and lists of B strings.
 
     Raises:
-        DimmagenError: the set is not finished or is damaged; while reading, a shard that was cut off.
-        UsageError: fewer shards than ranks in an exact pass; a picture is smaller than `crop`.
+        DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
+        UsageError: there are fewer shards than ranks in an exact pass, or an image is smaller than `crop`.
 
     Example:
-        >>> for batch in pair_loader("out", batch_size=8, crop=256, workers=4):  # doctest: +SKIP
-        ...     loss = criterion(model(batch["dark"]), batch["light"])
+        >>> from dimmagen import pair_loader
+        >>> for batch in pair_loader("out", batch_size=4, crop=64):
+        ...     difference = batch["light"] - batch["dark"]
+        >>> difference.shape
+        torch.Size([4, 3, 64, 64])
     """
     pairs = open_pairs(out)
     _refuse_small(pairs, crop)
@@ -129,7 +133,11 @@ def pair_loader(
     if epoch is None and len(pairs.manifest.shards) < world_size:
         raise UsageError(
             f"{fspath(out)} has {len(pairs.manifest.shards)} shards for {world_size} ranks",
-            "give epoch=N to resample them, or make the set with fewer samples per shard",
+            "give `epoch` to resample them, or make the data set with fewer `samples_per_shard`",
+            code="too-small",
+            path=fspath(out),
+            shards=len(pairs.manifest.shards),
+            ranks=world_size,
         )
     shards = tuple(pairs.manifest.shards)
     if epoch is None:
@@ -192,8 +200,10 @@ class _PairStream(IterableDataset):
 
 
 def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
-    """The samples of one shard, as webdataset reads them, and a count: a tar that was cut between two
-    members looks like a shorter one."""
+    """The samples of one shard, as webdataset reads them.
+
+    They are counted, because a tar that was truncated between two members looks like a shorter one.
+    """
     count = 0
     path = storage.join(out, shard.name)
     with storage.open_binary(path) as file:
@@ -204,6 +214,8 @@ def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
         raise DimmagenError(
             f"{path} holds {count} pairs, the manifest says {shard.samples}",
             f"run `verify({out})`, and copy the damaged shard again",
+            code="damaged",
+            path=path,
         )
 
 
@@ -215,12 +227,12 @@ def _image(sample: Mapping, side: str) -> np.ndarray:
 def _finish(
     record: Mapping, dark: np.ndarray, light: np.ndarray, crop: int | None, transform: Transform | None
 ) -> Any:
-    """The dict that a user gets, from uint8 (H, W, 3) pictures and a pair's record."""
+    """The dictionary that a user gets, from uint8 (H, W, 3) images and a pair's record."""
     if crop is not None:
         height, width, _ = dark.shape
         top, left = (int(torch.randint(side - crop + 1, ())) for side in (height, width))
-        place = np.s_[top : top + crop, left : left + crop]
-        dark, light = dark[place], light[place]
+        square = np.s_[top : top + crop, left : left + crop]
+        dark, light = dark[square], light[square]
     pair = {"dark": _tensor(dark), "light": _tensor(light), **{name: record[name] for name in _RECORD}}
     return transform(pair) if transform else pair
 
@@ -231,12 +243,16 @@ def _tensor(pixels: np.ndarray) -> torch.Tensor:
 
 
 def _refuse_small(pairs: PairSet, crop: int | None) -> None:
-    """A crop that does not fit is told before an epoch is half over."""
+    """Report a crop that does not fit before training starts, not in the middle of an epoch."""
     if crop is None:
         return
     for row in pairs.table.select(["key", "width", "height"]).to_pylist():
         if min(row["width"], row["height"]) < crop:
             raise UsageError(
                 f"pair {row['key']} is {row['width']}x{row['height']}, smaller than crops of {crop}",
-                "give a smaller crop, or leave small pairs out with `make_subset(min_side=PIXELS)`",
+                "give a smaller `crop`, or exclude small pairs with `make_subset(min_side=PIXELS)`",
+                code="too-small",
+                parameter="crop",
+                value=crop,
+                key=row["key"],
             )

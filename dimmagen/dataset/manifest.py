@@ -1,7 +1,7 @@
-"""The manifest: what was made, from what, with which settings, and the SHA-256 of every file.
+"""The manifest: the inputs and settings of a data set, and the SHA-256 of every file.
 
 `manifest.json` is written last, so its presence means that the data set is complete. It holds nothing that
-depends on the time, the host, the folder or the number of workers: equal data sets have equal manifests.
+depends on time, host, folder or number of workers: equal data sets have equal manifests.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from dimmagen.sources.light_images import LightImageRef
 SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
 
-# Settings that may differ between two runs that write to one folder: more variants only append shards.
+# Settings that may differ between two runs in one folder: more variants only append shards.
 GROWING = ("variants",)
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -43,19 +43,25 @@ class FileEntry(_Strict):
     sha256: _Sha256
 
     def record(self) -> FileRecord:
+        """The entry as a record of the file."""
         return FileRecord(self.name, self.bytes, self.sha256)
 
 
 class ShardEntry(FileEntry):
+    """A tar with its number of samples and its parquet file."""
+
     name: Annotated[str, Field(pattern=r"^shards/train-[0-9]{5,}\.tar$")]
     samples: Annotated[int, Field(ge=1, lt=2**63)]
     metadata: FileEntry
 
     def shard_record(self) -> ShardRecord:
+        """The entry as a record of the shard."""
         return ShardRecord(self.name, self.samples, self.bytes, self.sha256, self.metadata.record())
 
 
 class Counts(_Strict):
+    """Numbers of light images, pairs, shards and rejected candidates."""
+
     lights: _Count
     pairs: _Count
     shards: _Count
@@ -64,7 +70,7 @@ class Counts(_Strict):
 
 
 class Manifest(_Strict):
-    """`manifest.json`; see :meth:`load` for what is checked."""
+    """The content of `manifest.json`; :meth:`read` lists what is checked."""
 
     schema_version: Literal[1]
     fingerprint: _Sha256
@@ -78,7 +84,7 @@ class Manifest(_Strict):
 
     @property
     def run(self) -> "Run":
-        """What the run was that made this."""
+        """The settings and environment of the run that made the data set."""
         return Run(self.settings, self.environment)
 
     @classmethod
@@ -91,14 +97,16 @@ class Manifest(_Strict):
         """
         if storage.is_local(out) and not storage.is_folder(out):
             what = "is not a folder" if storage.exists(out) else "does not exist"
-            raise UsageError(f"{out} {what}", "give the folder of a data set")
+            raise UsageError(f"{out} {what}", "give the folder of a data set", code="missing-path", path=out)
         try:
             return cls.read(storage.join(out, MANIFEST))
         except FileNotFoundError:
             raise DimmagenError(
                 f"{out} has no {MANIFEST}, so it is not a finished data set",
                 "if a run was stopped there, start it again to continue it; if it is a folder of photos, "
-                "make a data set of them with `make_dataset()`",
+                "make a data set from them with `make_dataset()`",
+                code="unfinished",
+                path=out,
             ) from None
 
     @classmethod
@@ -106,30 +114,45 @@ class Manifest(_Strict):
         """Read and check one manifest file.
 
         Raises:
-            FileNotFoundError: there is none.
-            DimmagenError: it is no JSON, has wrong types or an unknown schema version, names a file outside
-                its folder, or its root hash or fingerprint does not fit its contents.
+            FileNotFoundError: the file does not exist.
+            DimmagenError: the file is not JSON, has wrong types or an unknown schema version, names a file
+                outside its folder, or its root hash or fingerprint does not match its content.
         """
         try:
             manifest = cls.model_validate_json(storage.read(path))
         except ValidationError as error:
             raise DimmagenError(
                 f"{path} is not a manifest of this version: {_first_fault(error)}",
-                "make the set again with this version",
+                "make the data set again with this version",
+                code="wrong-format",
+                path=path,
             ) from error
         if manifest.root_hash != root_hash([*manifest.shards, *manifest.files]):
-            raise DimmagenError(f"{path}: its root hash does not fit the files it names, so it was changed")
+            raise DimmagenError(
+                f"{path}: its root hash does not match the files that it names, so it was changed",
+                code="damaged",
+                path=path,
+            )
         try:
             expected = fingerprint(manifest.settings, manifest.environment)
         except ValueError as error:
-            raise DimmagenError(f"{path}: a setting is infinite or no number ({error})") from error
+            raise DimmagenError(
+                f"{path}: a setting is infinite or not a number ({error})", code="damaged", path=path
+            ) from error
         if manifest.fingerprint != expected:
-            raise DimmagenError(f"{path}: its fingerprint does not fit its settings, so it was changed")
+            raise DimmagenError(
+                f"{path}: its fingerprint does not match its settings, so it was changed",
+                code="damaged",
+                path=path,
+            )
         return manifest
 
     @classmethod
     def find(cls, path: str) -> "Manifest":
-        """Of a data set's folder, or a manifest file.
+        """Read and check the manifest at a path.
+
+        Args:
+            path: folder of a data set, or a manifest file.
 
         Raises:
             UsageError: there is neither.
@@ -141,10 +164,14 @@ class Manifest(_Strict):
             return cls.read(path)
         except FileNotFoundError:
             raise UsageError(
-                f"there is no manifest at {path}", "give a manifest.json or its folder"
+                f"there is no manifest at {path}",
+                "give a manifest.json or its folder",
+                code="missing-path",
+                path=path,
             ) from None
 
     def dump(self) -> bytes:
+        """The bytes of `manifest.json`."""
         return json.dumps(self.model_dump(), indent=1, allow_nan=False).encode() + b"\n"
 
 
@@ -156,9 +183,10 @@ def _first_fault(error: ValidationError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run is asked to make: its settings and the class of machine that makes it.
+    """The settings of a run, and the environment: the class of machine that makes the data set.
 
-    Both are kept as JSON gives them back, so that a run equals the one that was noted in a file.
+    Both are stored as they are after a round trip through JSON, so that a run equals one that is read from a
+    file.
     """
 
     settings: dict
@@ -174,7 +202,7 @@ class Run:
 
 
 def changes(old: Run, new: Run) -> list[str]:
-    """`name: old → new` for each setting in which two runs differ; a growing one may be larger."""
+    """`name: old → new` for each setting that differs between two runs, unless it may grow and does."""
     before, after = (_flat({**run.settings, "environment": run.environment}) for run in (old, new))
     lines = []
     for name in sorted(before.keys() | after.keys()):
@@ -193,7 +221,7 @@ def _flat(values: Mapping, prefix: str = "") -> dict:
 
 
 def fingerprint(settings: Mapping, environment: Mapping) -> str:
-    """SHA-256 over all that decides the bytes of a shard; settings that only append shards are left out."""
+    """SHA-256, hex, over everything that determines the bytes of a shard: `GROWING` settings do not."""
     fixed = {name: value for name, value in settings.items() if name not in GROWING}
     return hashlib.sha256(_canonical({"settings": fixed, "environment": environment})).hexdigest()
 
@@ -204,13 +232,13 @@ def _canonical(value: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LightImageCensus:
-    """What a data set says of its light pictures as a whole.
+    """A summary of the light images of a data set.
 
     Attributes:
-        count: of photos.
-        by_source: photos of each source.
-        extensions: file types that occur, sorted.
-        sha256: over all of them that reaches the output: everything but where they lie.
+        count: number of light images.
+        by_source: their number by source.
+        extensions: their file types, sorted.
+        sha256: over everything about them that affects the output: all but their location.
     """
 
     count: int
@@ -220,22 +248,22 @@ class LightImageCensus:
 
 
 def census(refs: Iterable[LightImageRef]) -> LightImageCensus:
-    """Count the light pictures of a set, and hash what they are, in one pass."""
+    """Count and hash the light images of a data set, in one pass."""
     digest = hashlib.sha256()
     by_source, extensions = Counter[str](), set[str]()
     for ref in refs:
         digest.update(_canonical({name: getattr(ref, name) for name in _IDENTIFYING}) + b"\n")
         by_source[ref.source] += 1
         extensions.add(ref.extension)
-    photos = dict(sorted(by_source.items()))
-    return LightImageCensus(by_source.total(), photos, sorted(extensions), digest.hexdigest())
+    counts = dict(sorted(by_source.items()))
+    return LightImageCensus(by_source.total(), counts, sorted(extensions), digest.hexdigest())
 
 
 _IDENTIFYING = [field.name for field in fields(LightImageRef) if field.name != "locator"]
 
 
 def root_hash(entries: Iterable[FileEntry]) -> str:
-    """SHA-256 over `<sha256>  <name>` lines of the shards, their parquet files and the other files."""
+    """SHA-256 over the `<sha256>  <name>` lines of shards, their parquet files and the other files, hex."""
     digest = hashlib.sha256()
     for entry in entries:
         digest.update(f"{entry.sha256}  {entry.name}\n".encode())
@@ -245,9 +273,9 @@ def root_hash(entries: Iterable[FileEntry]) -> str:
 
 
 def command_line(settings: Mapping, sources: Iterable[str]) -> str:
-    """The command that makes this data set anywhere: settings spelled out, places left to the user.
+    """The command that makes this data set on any machine: all settings, with placeholders for paths.
 
-    Folders, workers and the executor are left out because they do not change the output.
+    Folders, workers and the executor are omitted because they do not change the output.
     """
     low, high = settings["gamma_range"]
     ladder = settings.get("ladder", [])
@@ -285,7 +313,16 @@ def build_manifest(
     shards: Sequence[ShardRecord],
     files: Sequence[FileRecord],
 ) -> Manifest:
-    """The manifest of a finished set; shards in plan order, files sorted by name."""
+    """The manifest of a finished data set.
+
+    Args:
+        run: settings and environment.
+        command: from :func:`command_line`.
+        lights_by_source: number of light images by source.
+        rejected: number of rejected candidates.
+        shards: in plan order.
+        files: the other files, in any order.
+    """
     shard_entries = [ShardEntry.model_validate(shard.to_dict()) for shard in shards]
     file_entries = [
         FileEntry.model_validate(asdict(file)) for file in sorted(files, key=lambda file: file.name)

@@ -1,7 +1,7 @@
-"""A finished data set as a list of pairs: every row of its parquet files, and each picture by its offset.
+"""A finished data set as a list of pairs: the rows of its parquet files, and images read by offset.
 
-Loaders, exports, subsets and reports read data sets through this module. A data set may come from a
-stranger: rows are checked against the manifest before an offset of theirs is used.
+Loaders, exports, subsets and reports read data sets through this module. A data set may come from an
+untrusted source: rows are checked against the manifest before their offsets are used.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.images import codec
 
 Side = Literal["dark", "light"]
-_KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # it becomes a part of file names
+_KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class PairSet:
 
     Attributes:
         out: folder or fsspec URL.
-        manifest: checked.
-        table: one row a pair with the columns of :data:`PAIR_SCHEMA`, and `shard`, the name of its tar.
+        manifest: of the data set, checked.
+        table: one row per pair with the columns of :data:`PAIR_SCHEMA`, and `shard`, the name of its tar.
     """
 
     out: str
@@ -42,16 +42,25 @@ class PairSet:
         return self.table.num_rows
 
     def row(self, index: int) -> dict:
-        """One row; a negative index counts from the end. Raises IndexError beyond the ends."""
+        """One row of the table; a negative index counts from the end.
+
+        Raises:
+            IndexError: there is no such pair.
+        """
         if not -len(self) <= index < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
         return self.table.slice(index % len(self), 1).to_pylist()[0]
 
     def rows(self) -> list[dict]:
+        """All rows of the table."""
         return self.table.to_pylist()
 
     def data(self, row: Mapping, side: Side) -> bytes:
-        """The bytes of one picture file, by one range read of its shard.
+        """The bytes of one image file, by one range read of its shard.
+
+        Args:
+            row: of the pair.
+            side: which of its images.
 
         Raises:
             DimmagenError: the shard is missing, or its bytes are not those of the row.
@@ -59,10 +68,16 @@ class PairSet:
         return self._checked(row, side, self._range(row, row[f"{side}_offset"], row[f"{side}_size"]))
 
     def images(self, row: Mapping) -> tuple[np.ndarray, np.ndarray]:
-        """(dark, light) of one pair, uint8 (H, W, 3) RGB, by one range read for both.
+        """Both images of one pair, by a single range read.
+
+        Args:
+            row: of the pair.
+
+        Returns:
+            (dark, light), uint8 (H, W, 3), RGB.
 
         Raises:
-            DimmagenError: as :meth:`data`, or a picture cannot be decoded.
+            DimmagenError: as :meth:`data`, or an image cannot be decoded.
         """
         start = row["dark_offset"]
         both = self._range(row, start, row["light_offset"] + row["light_size"] - start)
@@ -76,13 +91,18 @@ class PairSet:
         try:
             return storage.read_range(path, start, size)
         except FileNotFoundError:
-            raise DimmagenError(f"{path} is missing", "copy the data set again") from None
+            raise DimmagenError(
+                f"{path} is missing", "copy the data set again", code="missing-path", path=path
+            ) from None
 
     def _checked(self, row: Mapping, side: Side, data: bytes) -> bytes:
         if hashing.sha256(data) != row[f"{side}_sha256"]:
             raise DimmagenError(
                 f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row",
                 f"run `verify({self.out})`, and copy the damaged shard again",
+                code="damaged",
+                path=storage.join(self.out, row["shard"]),
+                key=row["key"],
             )
         return data
 
@@ -90,8 +110,12 @@ class PairSet:
 def open_pairs(out: str | PathLike[str]) -> PairSet:
     """Read the manifest and the parquet files of a finished data set; no shard is opened.
 
+    Args:
+        out: folder or fsspec URL of the data set.
+
     Raises:
-        DimmagenError: the set is not finished, or a parquet file is missing or not that of the manifest.
+        UsageError: there is no such folder.
+        DimmagenError: the data set is not finished, or a parquet file is missing or not that of the manifest.
     """
     out = fspath(out)
     manifest = Manifest.load(out)
@@ -108,16 +132,18 @@ def _table(out: str, shard: ShardEntry) -> pa.Table:
     todo = f"run `verify({out})`"
     table = read_table(path, PAIR_SCHEMA)
     if storage.size_and_sha256(path)[1] != shard.metadata.sha256:
-        raise DimmagenError(f"{path} is not the file that the manifest names", todo)
+        raise DimmagenError(
+            f"{path} is not the file that the manifest names", todo, code="damaged", path=path
+        )
     if not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
-        raise DimmagenError(f"{path} holds keys that dimmagen does not give", todo)
+        raise DimmagenError(f"{path} holds invalid keys", todo, code="damaged", path=path)
     if not _inside(table, shard.bytes):
-        raise DimmagenError(f"{path} names places outside its shard", todo)
+        raise DimmagenError(f"{path} has offsets outside its shard", todo, code="damaged", path=path)
     return table.append_column("shard", pa.array([shard.name] * len(table), pa.string()))
 
 
 def _inside(table: pa.Table, size: int) -> bool:
-    """Whether each pair's dark and light picture lie in this order, apart, in a file of that size."""
+    """Whether each pair's dark and light image are in this order, do not overlap, and fit in the file."""
     dark, dark_size, light, light_size = (
         table[f"{side}_{what}"].to_numpy() for side in ("dark", "light") for what in ("offset", "size")
     )
@@ -126,5 +152,11 @@ def _inside(table: pa.Table, size: int) -> bool:
 
 
 def read_member(out: str, shard_tar: str, offset: int, size: int) -> bytes:
-    """One member's data out of a data set, without reading the rest of its shard."""
+    """The data of one member, without reading the rest of its shard.
+
+    Args:
+        out: folder or fsspec URL of the data set.
+        shard_tar: name of the tar in the data set.
+        offset, size: of the data in the tar, in bytes.
+    """
     return storage.read_range(storage.join(out, shard_tar), offset, size)

@@ -1,4 +1,4 @@
-"""`report.html`: one page with everything in it, to look at a data set in a browser without a server."""
+"""`report.html`: a self-contained page that shows a data set in a browser without a server."""
 
 import base64
 import html
@@ -34,12 +34,12 @@ def report_page(pairs: PairSet, chosen: Sequence[dict]) -> str:
     """The page of a data set.
 
     Args:
-        pairs: the whole set, which the plots and counts are about.
-        chosen: rows of the pairs that are shown; their pictures go into the page.
+        pairs: the whole data set, for plots and counts.
+        chosen: rows of the pairs to show; their images are embedded in the page.
 
     Returns:
-        HTML without a reference to anything outside itself. Pictures are thinned out to every n-th pixel, not
-        averaged: noise looks as it is.
+        HTML without external references. Images are reduced to every n-th pixel, not averaged, so that the
+        noise keeps its appearance.
     """
     views = [_view(pairs, row) for row in chosen]
     profiles = sorted(set(pairs.table["profile"].to_pylist()))
@@ -47,7 +47,7 @@ def report_page(pairs: PairSet, chosen: Sequence[dict]) -> str:
         "title": html.escape(f"{len(pairs)} dark/light pairs of profile {', '.join(profiles)}"),
         "facts": _facts(pairs),
         "plots": "".join(_plots(pairs)),
-        # A "</script>" in a name must not end the script.
+        # A "</script>" in a name must not close the script element.
         "pairs": json.dumps(views).replace("<", "\\u003c"),
     }
     page = resources.files("dimmagen.dataset").joinpath("report.html").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def report_page(pairs: PairSet, chosen: Sequence[dict]) -> str:
 
 
 def _view(pairs: PairSet, row: dict) -> dict:
-    """What the page's script knows of one pair."""
+    """The data of one pair for the script of the page."""
     dark, light = pairs.images(row)
     step = math.ceil(dark.shape[1] / IMAGE_WIDTH)
     return {
@@ -68,7 +68,7 @@ def _view(pairs: PairSet, row: dict) -> dict:
 
 
 def _data_url(pixels: np.ndarray, lossless: bool) -> str:
-    """A picture inside the page; dark ones lossless, for a gain would show what compression did."""
+    """A uint8 (H, W, 3) image as a data URL; dark images are lossless, because a gain shows artefacts."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=60 if lossless else 85, method=2)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
@@ -108,9 +108,9 @@ def _histogram(title: str, values: np.ndarray) -> str:
     return _figure(f"{title} (pairs)", low, high, bars)
 
 
-def _scatter(x_name: str, x: np.ndarray, y_name: str, y: np.ndarray, most: int = 2000) -> str:
-    """Every n-th pair where there are many: the cloud's shape stays."""
-    step = math.ceil(len(x) / most)
+def _scatter(x_name: str, x: np.ndarray, y_name: str, y: np.ndarray, max_dots: int = 2000) -> str:
+    """A scatter plot of (N,) values; of many pairs, every n-th one is shown."""
+    step = math.ceil(len(x) / max_dots)
     (x_low, x_high), (y_low, y_high) = _range(x), _range(y)
     dots = "".join(
         f'<circle cx="{20 + 240 * (a - x_low) / (x_high - x_low):.1f}" '

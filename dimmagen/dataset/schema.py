@@ -1,4 +1,4 @@
-"""What is written down about a pair: the columns of a shard's parquet, the keys of its JSON sidecar."""
+"""The record of a pair: the columns of a shard's parquet file, and the keys of a sample's JSON file."""
 
 import json
 from collections.abc import Mapping
@@ -43,12 +43,13 @@ PAIR_SCHEMA = pa.schema(
         }.items()
     ]
 )
-"""One row a pair, in tar order; nothing is null.
+"""One row per pair, in tar order; no value is null.
 
-`crop` is `full`: the pair shows the whole light picture. `tau`, `exposure` and `gamma` are the draws as used
-(see :class:`dimmagen.dimmers.dimmer.Draw`). Lightness is the mean of all pixels and channels, in [0, 1].
-`*_offset` and `*_size` are those of a member's data in the tar, in bytes. `*_sha256` is of the file's bytes,
-`*_pixel_sha256` of the decoded RGB pixels, so that another encoder is told from another picture.
+`crop` is `full`: the pair shows the whole light image. `tau`, `exposure` and `gamma` are the draws that were
+used (see :class:`dimmagen.dimmers.base.Draw`). Lightness is the mean of all pixels and channels, in [0, 1].
+`*_offset` and `*_size` are those of a member's data in the tar, in bytes. `*_sha256` is the hash of the
+file's bytes, `*_pixel_sha256` that of the decoded RGB pixels, which distinguishes another encoder from
+another image.
 """
 
 PIPELINE_STAGES = {
@@ -58,11 +59,11 @@ PIPELINE_STAGES = {
     "dark pixels": ("lightness_after", "dark_pixel_sha256"),
     "encoded bytes": ("dark_sha256", "light_sha256"),
 }
-"""The stages of making a pair, in order, and the columns that show what came out of each."""
+"""The stages of making a pair, in order, with the columns that record the result of each."""
 
 
 def first_difference(made: Mapping, recorded: Mapping) -> tuple[str, str] | None:
-    """The first stage in which two rows of one pair differ, and its first column that does."""
+    """The first stage in which two rows of one pair differ, with its first such column; None if equal."""
     for stage, columns in PIPELINE_STAGES.items():
         for column in columns:
             if made[column] != recorded[column]:
@@ -74,10 +75,11 @@ SIDECAR_KEYS = PAIR_SCHEMA.names[: PAIR_SCHEMA.names.index("dark_member")]
 
 
 def sidecar(row: Mapping) -> bytes:
-    """A sample's JSON file: the same keys and types in every sample, floats always written as floats.
+    """The content of a sample's JSON file, with the same keys and types in every sample.
 
     Raises:
-        ValueError: a value is missing, not a number, or of another type than the schema's.
+        KeyError: a value is missing.
+        ValueError: a value is NaN or infinite, or does not have the type of the schema.
     """
     values = {}
     for name in SIDECAR_KEYS:

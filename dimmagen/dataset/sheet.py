@@ -1,4 +1,4 @@
-"""A contact sheet: light, dark, and dark with gain, side by side, so that a person can judge the pairs."""
+"""The contact sheet of a data set: light, dark, and dark with gain, side by side, for visual inspection."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,33 +11,43 @@ from dimmagen.images.sheets import PairView
 
 
 def choose_rows(tables: Iterable[pa.Table], variants: int, count: int) -> list[dict]:
-    """A fixed choice of pairs that does not depend on their order: each photo once, with one of its variants,
-    as long as there are photos; darkest last.
+    """A fixed choice of pairs that does not depend on their order.
+
+    Each light image is shown once, with one of its variants, before any is shown again.
 
     Args:
-        tables: parts of the set, with the columns of :data:`PAIR_SCHEMA` at least; one at a time is held.
-        variants: dark pictures per photo.
-        count: of pairs, at most.
+        tables: parts of the data set with at least the columns `key`, `light_key`, `variant` and
+            `lightness_after`; one at a time is in memory.
+        variants: number of dark images per light image.
+        count: maximum number of pairs.
+
+    Returns:
+        The chosen rows, darkest last.
     """
     best: list[tuple[bool, bytes, dict]] = []
     for table in tables:
-        here = heapq.nsmallest(count, _ranked(table, variants))
-        rows = table.take([index for *_, index in here]).to_pylist()
-        best += [(late, rank, row) for (late, rank, _), row in zip(here, rows, strict=True)]
+        ranked = heapq.nsmallest(count, _ranked(table, variants))
+        rows = table.take([index for *_, index in ranked]).to_pylist()
+        best += [(late, rank, row) for (late, rank, _), row in zip(ranked, rows, strict=True)]
         best = sorted(best, key=lambda one: one[:2])[:count]
     return sorted((row for *_, row in best), key=lambda row: -row["lightness_after"])
 
 
 def _ranked(table: pa.Table, variants: int) -> Iterator[tuple[bool, bytes, int]]:
-    """Whether a pair is not the one that shows its photo, its rank among all pairs, and its index."""
+    """For each pair: whether another variant represents its light image, its rank, and its index."""
     columns = (table[name].to_pylist() for name in ("key", "light_key", "variant"))
-    for index, (key, photo, variant) in enumerate(zip(*columns, strict=True)):
-        shown = int.from_bytes(keyed_random.rank(0, photo, "sheet"), "big") % variants
-        yield variant != shown, keyed_random.rank(0, key, "sheet"), index
+    for index, (key, light_key, variant) in enumerate(zip(*columns, strict=True)):
+        representative = int.from_bytes(keyed_random.rank(0, light_key, "sheet"), "big") % variants
+        yield variant != representative, keyed_random.rank(0, key, "sheet"), index
 
 
 def pair_views(pairs: PairSet, rows: Sequence[dict]) -> Iterator[PairView]:
-    """The rows of a data set's pairs as rows of a sheet."""
+    """Read pairs of a data set for a contact sheet.
+
+    Args:
+        pairs: the data set.
+        rows: of the pairs to show, in this order.
+    """
     for row in rows:
         dark, light = pairs.images(row)
         lightness = f"lightness {row['lightness_before']:.3f} to {row['lightness_after']:.3f}"

@@ -1,4 +1,4 @@
-"""Verifying a finished data set against its manifest, from the outside in: nothing in it is trusted."""
+"""Verifying a finished data set against its manifest; no file in it is trusted."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,12 @@ _FOLDERS = ("shards", "metadata", "rejected")
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was checked, and every fault that was found."""
+    """The result of :func:`verify_dataset`.
+
+    Attributes:
+        manifest: of the data set.
+        faults: all that were found; empty for an intact data set.
+    """
 
     manifest: Manifest
     faults: list[Fault]
@@ -27,36 +32,37 @@ def verify_dataset(
     on_start: Callable[[int], None] = lambda pairs: None,
     on_shard: Callable[[int], None] = lambda pairs: None,
 ) -> Verification:
-    """Check files, hashes, counts, order, sidecars, and that every picture decodes to the recorded pixels.
+    """Check files, hashes, counts, order, JSON files, and that every image decodes to the recorded pixels.
 
     Args:
         out: folder or fsspec URL of the data set.
-        on_start: told the number of pairs to check.
-        on_shard: told the number of pairs of each shard that was checked.
+        on_start: called with the number of pairs to check.
+        on_shard: called after each shard with its number of pairs.
 
     Raises:
-        DimmagenError: there is no manifest, or it cannot be trusted.
+        UsageError: there is no such folder.
+        DimmagenError: there is no manifest, or the manifest is damaged or was changed.
     """
     manifest = Manifest.load(out)
     on_start(manifest.counts.pairs)
     faults = _check_files(out, manifest)
-    seen: set[str] = set()
+    keys: set[str] = set()
     with ThreadPoolExecutor(processor_count()) as pool:
         records = [entry.shard_record() for entry in manifest.shards]
         for record, check in zip(records, pool.map(lambda r: check_pair_shard(out, r), records), strict=True):
             faults += check.faults
             faults += [
-                Fault(record.name, f"sample {key}: its key occurs twice in the set")
+                Fault(record.name, f"sample {key}: its key occurs twice in the data set")
                 for key in check.keys
-                if key in seen
+                if key in keys
             ]
-            seen.update(check.keys)
+            keys.update(check.keys)
             on_shard(record.samples)
     return Verification(manifest, faults)
 
 
 def _check_files(out: str, manifest: Manifest) -> list[Fault]:
-    """Nothing missing, nothing extra, counts that add up."""
+    """Check that no file is missing or unexpected, and that the counts are consistent."""
     expected = {MANIFEST, CARD, SHEET, CROISSANT, *(entry.name for entry in manifest.files)}
     for entry in manifest.shards:
         expected |= {entry.name, entry.metadata.name}
@@ -75,9 +81,9 @@ def _check_files(out: str, manifest: Manifest) -> list[Fault]:
         )
     if sum(entry.samples for entry in manifest.shards) != manifest.counts.pairs:
         faults.append(
-            Fault(MANIFEST, f"counts {manifest.counts.pairs} pairs, its shards hold another number")
+            Fault(MANIFEST, f"counts {manifest.counts.pairs} pairs, its shards hold a different number")
         )
     names = [entry.name for entry in manifest.shards]
     if names != [f"shards/train-{index:05d}.tar" for index in range(len(names))]:
-        faults.append(Fault(MANIFEST, "its shards are not numbered from 0 without a gap"))
+        faults.append(Fault(MANIFEST, "its shards are not numbered from 0 without gaps"))
     return faults

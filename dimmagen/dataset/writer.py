@@ -1,4 +1,4 @@
-"""Writing one shard: a tar of samples, then the parquet of their rows; both complete or absent."""
+"""Writing shards: a tar of samples, then a parquet file of their rows; each is complete or absent."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -16,8 +16,8 @@ class Sample:
     """One pair, ready to be written.
 
     Attributes:
-        row: the row's values up to `height`, and the four hashes of :data:`PAIR_SCHEMA`.
-        dark, light: the picture files' bytes.
+        row: the columns of :data:`PAIR_SCHEMA` up to `height`, and the four hashes.
+        dark, light: bytes of the image files.
         dark_extension, light_extension: `png`, `jpg` or `webp`.
     """
 
@@ -30,7 +30,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """One published shard: what the manifest says about its tar and its parquet."""
+    """One published shard, as the manifest records it.
+
+    Attributes:
+        name, bytes, sha256: of the tar.
+        samples: number of pairs.
+        metadata: of the parquet file.
+    """
 
     name: str
     samples: int
@@ -39,21 +45,24 @@ class ShardRecord:
     metadata: FileRecord
 
     def to_dict(self) -> dict:
+        """The record as JSON represents it."""
         return asdict(self)
 
 
 def tar_name(shard: str) -> str:
+    """Name of a shard's tar in the data set."""
     return f"shards/{shard}.tar"
 
 
 def metadata_name(shard: str) -> str:
+    """Name of a shard's parquet file in the data set."""
     return f"metadata/{shard}.parquet"
 
 
 def write_pair_shard(
     out: str, shard: str, samples: Iterable[Sample], on_sample: Callable[[], None] = lambda: None
 ) -> ShardRecord:
-    """Write one shard; see :func:`write_pair_shards`."""
+    """Write one shard; arguments and errors as for :func:`write_pair_shards`."""
     return write_pair_shards(out, [shard], ((0, sample) for sample in samples), on_sample)[0]
 
 
@@ -63,48 +72,51 @@ def write_pair_shards(
     samples: Iterable[tuple[int, Sample]],
     on_sample: Callable[[], None] = lambda: None,
 ) -> list[ShardRecord]:
-    """Write `shards/<shard>.tar` and `metadata/<shard>.parquet` below `out` for some shards at once.
+    """Write `shards/<shard>.tar` and `metadata/<shard>.parquet` in `out`, for one or several shards at once.
 
     Args:
         out: folder or fsspec URL of the data set.
         shards: names without extension, such as `train-00007`.
-        samples: the number of a shard, and a pair that is its next; taken one by one, so that one sample at
-            a time is in memory.
+        samples: pairs of an index into `shards` and the next sample of that shard; consumed one by one, so
+            that one sample at a time is in memory.
         on_sample: called after each sample.
 
+    Returns:
+        The records of the shards, in the order of `shards`.
+
     Raises:
-        DimmagenError: the place cannot be written.
-        Exception: whatever `samples` raises; then nothing is published.
+        DimmagenError: `out` cannot be written.
+        Exception: any error of `samples`; nothing is published in that case.
     """
     rows: list[list[dict]] = [[] for _ in shards]
     with ExitStack() as files:
-        places = (storage.join(out, tar_name(shard)) for shard in shards)
-        tars = [TarWriter(files.enter_context(storage.atomic_writer(place))) for place in places]
+        paths = (storage.join(out, tar_name(shard)) for shard in shards)
+        tars = [TarWriter(files.enter_context(storage.atomic_writer(path))) for path in paths]
         for number, sample in samples:
             rows[number].append(add_sample(tars[number], sample))
-            del sample  # before the next one is made
+            del sample  # frees its memory before the next one is made
             on_sample()
-        ends = [tar.finish() for tar in tars]
+        sizes = [tar.finish() for tar in tars]
     records = []
-    for shard, (size, sha256), listed in zip(shards, ends, rows, strict=True):
-        written = write_rows(storage.join(out, metadata_name(shard)), listed, PAIR_SCHEMA)
+    for shard, (size, sha256), shard_rows in zip(shards, sizes, rows, strict=True):
+        written = write_rows(storage.join(out, metadata_name(shard)), shard_rows, PAIR_SCHEMA)
         metadata = FileRecord(metadata_name(shard), written.bytes, written.sha256)
-        records.append(ShardRecord(tar_name(shard), len(listed), size, sha256, metadata))
+        records.append(ShardRecord(tar_name(shard), len(shard_rows), size, sha256, metadata))
     return records
 
 
 def add_sample(tar: TarWriter, sample: Sample) -> dict:
-    """Append the members of one sample in alphabetical order; returns its row of :data:`PAIR_SCHEMA`."""
-    key, notes = sample.row["key"], sidecar(sample.row)
+    """Append the members of one sample in alphabetical order, and return its complete row."""
+    key, json_file = sample.row["key"], sidecar(sample.row)
     row = {
         **sample.row,
         "dark_member": f"{key}.dark.{sample.dark_extension}",
         "dark_size": len(sample.dark),
-        "json_size": len(notes),
+        "json_size": len(json_file),
         "light_member": f"{key}.light.{sample.light_extension}",
         "light_size": len(sample.light),
     }
     row["dark_offset"] = tar.add(row["dark_member"], sample.dark)
-    row["json_offset"] = tar.add(f"{key}.json", notes)
+    row["json_offset"] = tar.add(f"{key}.json", json_file)
     row["light_offset"] = tar.add(row["light_member"], sample.light)
     return row

@@ -1,1 +1,1 @@
-"""What one camera's darkness is: dark models, how they are fitted, kept and measured."""
+"""Dimmer models of cameras and formulas: fitting, storage in profiles, and dimming of images."""

@@ -1,4 +1,4 @@
-"""The interface of every dimmer model, the registry of their kinds, and the draw that a model is given."""
+"""The interface of dimmer models, the registry of their kinds, and the random draws of a pair."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Everything that is drawn for one pair; with the model and the light pixels it fixes the dark picture.
+    """The random draws of one pair: with the model and the light pixels, they determine the dark image.
 
     Attributes:
-        gamma: brightness factor of the dark picture relative to the profile's mean darkness (paper: gamma).
-        tau: scale of the drawn noise (paper: tau; for the camera model 1.0 is the measured noise).
-        exposure: factor on the mean darkness for the spread between scenes; 1.0 where the model has none.
+        gamma: brightness factor of the dark image relative to the profile's mean darkness (paper: gamma).
+        tau: scale of the drawn noise (paper: tau; for the camera model, 1.0 is the measured noise).
+        exposure: factor on the mean darkness for the spread between scenes; 1.0 for models without a spread.
         noise_seed: key of the counter-based pixel generator, in [0, 2**63).
     """
 
@@ -32,19 +32,22 @@ class Draw:
     noise_seed: int
 
     def record(self) -> dict[str, float | int]:
+        """The draws by name, as they are recorded."""
         return asdict(self)
 
 
 class DimmerModel(Protocol):
-    """What makes dark images: one camera's model, or a formula. Subclasses override what differs.
+    """A model that turns light images into dark ones: that of one camera, or a formula.
+
+    Subclasses override what differs.
 
     Attributes:
         kind: name in the registry and in manifests.
         gamma_range: default range of gamma.
         tau: default noise scale (temperature).
-        exposure_spread: standard deviation of ln(exposure) between scenes; 0 where the model has none.
-        parts: what :meth:`switched_off` can leave out, for ablations.
-        on_device: whether :meth:`expose_tensors` runs on any torch device, with the bits of :meth:`dim`.
+        exposure_spread: standard deviation of ln(exposure) between scenes; 0 for models without a spread.
+        parts: names of the parts that :meth:`switched_off` can remove, for ablations.
+        on_device: whether :meth:`expose_tensors` runs on any torch device and gives the same bits everywhere.
         develops: whether :meth:`develop` changes anything.
     """
 
@@ -58,26 +61,37 @@ class DimmerModel(Protocol):
 
     @abstractmethod
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        """uint8 (H, W, 3) RGB light image -> uint8 (H, W, 3) RGB dark image: a pure function of its
-        arguments."""
+        """Dim one image; a pure function of its arguments.
+
+        Args:
+            light: uint8 (H, W, 3), RGB.
+            draw: the draws of the pair.
+
+        Returns:
+            uint8 (H, W, 3), RGB: the dark image.
+        """
         ...
 
     def settings(self) -> dict[str, Any]:
-        """Switches and constants that change the output: they go into the fingerprint and the manifest."""
+        """Switches and constants that change the output; part of the fingerprint and the manifest."""
         return {}
 
     def switched_off(self, *parts: str) -> Self:
-        """The model without some of its parts, for ablations.
+        """A copy of the model without some of its parts, for ablations.
 
         Raises:
-            UsageError: the model has no such part.
+            UsageError: the model does not have such a part.
         """
         raise UsageError(
-            f"the model {self.kind} has no parts to leave out", 'use `model="camera"`', parameter="without"
+            f"the model {self.kind} has no parts that can be switched off",
+            'use `model="camera"`',
+            code="unknown-name",
+            parameter="without",
+            model=self.kind,
         )
 
     def expose_tensors(self, lights: "Tensor", draws: Sequence[Draw]) -> "Tensor":
-        """:meth:`dim` before :meth:`develop`, for a batch on any device; only where `on_device`.
+        """:meth:`dim` before :meth:`develop`, for a batch on any device; only if `on_device`.
 
         Args:
             lights: uint8 (B, 3, H, W), RGB.
@@ -87,33 +101,47 @@ class DimmerModel(Protocol):
             uint8 (B, 3, H, W) on the same device.
 
         Raises:
-            UsageError: the model runs on the processor only.
+            UsageError: the model runs on the CPU only.
         """
         raise UsageError(
-            f"the model {self.kind} runs on the processor only: elsewhere its pixels would differ",
+            f"the model {self.kind} runs on the CPU only: on other devices its pixels would differ",
             'use `device="cpu"`, or `model="camera"`',
+            code="device",
             parameter="device",
+            model=self.kind,
         )
 
     def develop(self, exposed: np.ndarray) -> np.ndarray:
-        """What storing makes of an exposed image, uint8 (H, W, 3); only where `develops`."""
+        """The effect of storing an exposed image as the camera does; only if `develops`.
+
+        Args:
+            exposed: uint8 (H, W, 3), RGB.
+
+        Returns:
+            uint8 (H, W, 3), RGB.
+        """
         return exposed
 
 
 class DimmerKind(Protocol):
-    """What the registry holds: how models of one kind come into being.
+    """An entry of the registry: how the models of one kind are loaded.
 
     Attributes:
-        fitted: models are fitted to pairs and stored in profiles; else the kind is a formula, and its name
-            is that of a profile.
-        compats: behaviours it knows: `default`, and `reference` for exactly that of published code.
+        fitted: whether models are fitted to pairs and stored in profiles; otherwise the kind is a formula,
+            and its name is also the name of a profile.
+        compats: supported behaviours: `default`, and `reference` for exactly that of published code.
     """
 
     fitted: bool
     compats: tuple[str, ...]
 
     def load(self, folder: Path | None, settings: dict[str, Any], compat: str = "default") -> DimmerModel:
-        """A model of a profile's folder and settings; of a formula, None and an empty dictionary.
+        """Load a model.
+
+        Args:
+            folder: of the profile; None for a formula.
+            settings: of this kind in `profile.json`; empty for a formula.
+            compat: one of `compats`.
 
         Raises:
             DimmagenError: the files are damaged.
@@ -121,14 +149,14 @@ class DimmerKind(Protocol):
         ...
 
     def parameters(self) -> dict[str, Any]:
-        """All constants of a formula, for its fingerprint; of a fitted kind nothing."""
+        """All constants of a formula, for its fingerprint; empty for a fitted kind."""
         ...
 
 
 class FormulaDimmer(DimmerModel, Protocol):
     """A model that needs no pairs: a class of this kind is its own registry entry. See docs/extending.md.
 
-    Fields of a dataclass are its constants. A subclass defines `kind` and `dim`.
+    The fields of the dataclass are its constants. A subclass defines `kind` and `dim`.
     """
 
     fitted: ClassVar[bool] = False

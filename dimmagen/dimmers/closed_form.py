@@ -1,7 +1,7 @@
 """Dimmers that need no pairs: formulas from the literature, as baselines and for users without pairs.
 
-Their constants are generic: the median of LOL's training pairs where they have to be some camera's, else the
-ranges of the cited papers.
+Their constants are generic: the medians of LOL's training pairs where they must be those of a camera,
+otherwise the ranges of the cited papers.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from dimmagen.core import keyed_random
 from dimmagen.dimmers.base import Draw, FormulaDimmer
 from dimmagen.dimmers.noise import normals
 
-BAND = 1 << 18  # pixels at a time, so that a picture of any size needs little memory
+BAND = 1 << 18  # pixels at a time, so that an image of any size needs little memory
 
 
 def _dim_in_bands(
@@ -23,9 +23,9 @@ def _dim_in_bands(
 
     Args:
         light: uint8 (H, W, 3).
-        draw: the draw.
+        draw: the draws of the pair.
         dim: (uint8 light (N, 3), float32 noise (N, 3)) -> dark grey levels, float (N, 3); the noise is
-            standard normal times the draw's tau.
+            standard normal, multiplied by tau.
 
     Returns:
         uint8 (H, W, 3), rounded half to even and clipped.
@@ -40,7 +40,7 @@ def _dim_in_bands(
 
 
 def _drawn(draw: Draw, low: float, high: float, purpose: str) -> float:
-    """A further scalar of one picture, U(low, high); a pure function of the draw."""
+    """Another scalar of one image, from U(low, high); a pure function of the draw."""
     return keyed_random.uniform_between(low, high, draw.noise_seed, "", 0, purpose)
 
 
@@ -79,8 +79,8 @@ class GammaModel(FormulaDimmer):
     """Linear scaling and a power, as AGLLNet's training pairs were made.
 
     dark = gamma * exposure * beta (alpha I)^p + n with alpha ~ U(0.9, 1), beta ~ U(0.5, 1), p ~ U(1.5, 5)
-    drawn once a picture (Lv, Li, Lu, "Attention guided low-light image enhancement", 2021, Eq. 1), and
-    Poisson-Gaussian noise as for `linear`. The draw's gamma is 1 unless asked for: the power does the work.
+    drawn once per image (Lv, Li, Lu, "Attention guided low-light image enhancement", 2021, Eq. 1), and
+    Poisson-Gaussian noise as for `linear`. The draw's gamma is 1 by default: the power darkens the image.
     """
 
     shot: float = 0.02
@@ -111,14 +111,14 @@ _COLOUR_MATRIX = np.array([[1.70, -0.55, -0.15], [-0.25, 1.60, -0.35], [0.00, -0
 
 @dataclass(frozen=True)
 class LidModel(FormulaDimmer):
-    """Low-illumination degradation: back to the sensor, less light and sensor noise there, and forth again.
+    """Low-illumination degradation: less light and sensor noise, simulated in the camera pipeline.
 
     Inverse sRGB curve, inverse colour matrix and white balance; exposure; shot and read noise; quantisation
-    by the converter; then the same pipeline forward, as MAET does (Cui et al., "Multitask AET with orthogonal
-    tangent regularity for dark object detection", 2021) after unprocessing (Brooks et al., "Unprocessing
-    images for learned raw denoising", 2019), from where the noise levels' distribution is. Their tone curve
-    is left out: pictures of unknown origin have unknown ones. Drawn once a picture: white balance gains,
-    noise level, bit depth. `darkness` is the fraction of the light that is left.
+    by the analog-to-digital converter; then the same pipeline forward, as in MAET (Cui et al., "Multitask AET
+    with orthogonal tangent regularity for dark object detection", 2021), which follows unprocessing (Brooks
+    et al., "Unprocessing images for learned raw denoising", 2019); the distribution of the noise levels is
+    that of the latter. Their tone curve is omitted: it is unknown for images of unknown origin. Drawn once
+    per image: white balance gains, noise level, bit depth. `darkness` is the remaining fraction of the light.
     """
 
     darkness: float = 0.1

@@ -1,4 +1,4 @@
-"""The contract of a dimmer model, as a check that its author runs: `dimmagen.check_dimmer(model)`."""
+"""A contract test for dimmer models, to be run by their authors: `dimmagen.check_dimmer(model)`."""
 
 import json
 import pickle
@@ -10,18 +10,18 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 
 
 def check_dimmer(model: DimmerModel) -> None:
-    """Check that a model keeps the promises which data sets rely on.
+    """Check that a model keeps the promises on which data sets rely.
 
-    It is pure (the same image and draw give the same bytes, the light image is left alone), sizes and types
-    are kept for odd sizes, single pixels and non-contiguous arrays, noise follows the draw's key and nothing
-    else, a larger gamma is not darker, settings are JSON, and the model survives a pickle on its way to a
-    worker.
+    The model must be pure (the same image and draw give the same bytes, and the light image stays
+    unchanged), keep shape and type for odd sizes, single pixels and non-contiguous arrays, draw its noise
+    from the draw's key alone, not become darker for a larger gamma, have settings that JSON can represent,
+    and survive pickling, as workers receive a pickled copy.
 
     Args:
-        model: an object of the class that is registered, such as `Dusk()`.
+        model: an instance of the registered class, such as `Dusk()`.
 
     Raises:
-        AssertionError: it does not; the message says what and how.
+        AssertionError: a promise is broken; the message says which and how.
 
     Example:
         >>> from dimmagen.dimmers.base import DIMMERS
@@ -49,15 +49,18 @@ def check_dimmer(model: DimmerModel) -> None:
     _check(low <= high, f"gamma {model.gamma_range[1]} is darker than {model.gamma_range[0]}")
     _check(0 < model.gamma_range[0] <= model.gamma_range[1], f"gamma_range is {model.gamma_range}")
     settings = model.settings()
-    _check(json.loads(json.dumps(settings)) == settings, f"settings are not what JSON gives back: {settings}")
+    _check(
+        json.loads(json.dumps(settings)) == settings,
+        f"JSON does not preserve the settings {settings}",
+    )
     for part in model.parts:
-        left = model.switched_off(part)
-        _check(left.settings() != settings, f"without {part} the settings are the same")
+        without = model.switched_off(part)
+        _check(without.settings() != settings, f"without {part} the settings are the same")
     _check_draws(model)
 
 
 def _check_draws(model: DimmerModel) -> None:
-    """Through the dimmer that makes data sets: every variant is another image, every replay the same."""
+    """As data sets are made: every variant is a different image, and every draw is repeatable."""
     dimmer = ImageDimmer(model, "contract", "0" * 64)
     light = np.full((48, 48, 3), 128, np.uint8)
     draws = [dimmer.draw("image", variant, seed=0) for variant in range(3)]

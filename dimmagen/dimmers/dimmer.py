@@ -1,8 +1,8 @@
-"""ImageDimmer: light image -> dark image, and a record of every draw.
+"""ImageDimmer: light image -> dark image, with recorded draws.
 
 An :class:`ImageDimmer` is a profile's dimmer model plus settings (gamma range, temperature). It is pure: the
-dark image depends on the model, the light pixels and the :class:`Draw` only, and the draw depends on
-(seed, key, variant) only.
+dark image depends only on the model, the light pixels and the :class:`Draw`, and the draw depends only on
+(seed, key, variant) and the settings.
 """
 
 from collections.abc import Sequence
@@ -18,25 +18,26 @@ from dimmagen.dimmers.profile import open_profile
 
 __all__ = ["DimmerModel", "Draw", "ImageDimmer"]
 
-_SMALLEST_GAMMA, _LARGEST = 1e-6, 1e6  # beyond them a picture is black, or as light as it was
+_MIN_GAMMA, _MAX_VALUE = 1e-6, 1e6  # beyond them an image is black, or as light as before
 
 
 class ImageDimmer:
-    """Dims light pictures as one camera would.
+    """Dims light images as one camera would.
 
     Args:
-        model: a dark model, usually from `Dimmer.from_profile`.
+        model: a dimmer model, usually from a profile: :meth:`from_profile`.
         name: the profile's name.
         fingerprint: the profile's fingerprint (hash of its files).
         gamma_range: (low, high) of gamma; default the model's.
         temperature: noise scale tau; default the model's.
-        ladder: fixed gammas instead of drawn ones. With n of them, variants 0 .. n - 1 of a picture are one
-            draw of noise and exposure at each gamma, variants n .. 2n - 1 the next draw, and so on: rungs of
-            one ladder have the same `noise_seed`.
-        group_by: `clip` gives all frames of a clip one gamma and exposure; their noise stays their own.
+        ladder: fixed gammas instead of drawn ones. With n gammas, variants 0 .. n - 1 of an image show one
+            draw of noise and exposure at each gamma, variants n .. 2n - 1 the next draw, and so on: the rungs
+            of one ladder have the same `noise_seed`.
+        group_by: `clip` gives all frames of a clip the same gamma and exposure; each frame keeps its own
+            noise.
 
     Raises:
-        UsageError: gamma is not from 1e-6 to 1e6, or temperature not from 0 to 1e6.
+        UsageError: a gamma is not in [1e-6, 1e6], or the temperature not in [0, 1e6].
     """
 
     def __init__(
@@ -59,12 +60,22 @@ class ImageDimmer:
             self.gamma_range = (min(self.ladder), max(self.ladder))
         self.temperature = model.tau if temperature is None else temperature
         for gamma in self.gamma_range:
-            if not _SMALLEST_GAMMA <= gamma <= _LARGEST:
+            if not _MIN_GAMMA <= gamma <= _MAX_VALUE:
                 raise UsageError(
-                    f"gamma is {gamma:g}", f"give values from {_SMALLEST_GAMMA:g} to {_LARGEST:g}"
+                    f"gamma is {gamma:g}",
+                    f"give values from {_MIN_GAMMA:g} to {_MAX_VALUE:g}",
+                    code="out-of-range",
+                    parameter="ladder" if self.ladder else "gamma_range",
+                    value=gamma,
                 )
-        if not 0 <= self.temperature <= _LARGEST:
-            raise UsageError(f"temperature is {self.temperature:g}", f"give a value from 0 to {_LARGEST:g}")
+        if not 0 <= self.temperature <= _MAX_VALUE:
+            raise UsageError(
+                f"`temperature` is {self.temperature:g}",
+                f"give a value from 0 to {_MAX_VALUE:g}",
+                code="out-of-range",
+                parameter="temperature",
+                value=self.temperature,
+            )
 
     @classmethod
     def from_profile(
@@ -82,31 +93,35 @@ class ImageDimmer:
         """The dimmer of a profile.
 
         Args:
-            name_or_path: a bundled, own or closed-form profile's name, or a profile's folder.
-            model: one of the profile's kinds of dark model, such as `mdn`; default the profile's choice.
+            name_or_path: name of a bundled profile, a user's profile or a formula; or a profile's folder.
+            model: one of the profile's kinds of dimmer model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
+            without: parts of the model to switch off, for ablations; only `camera` has parts.
             ladder, group_by: as for the class.
-            without: parts of the model that are switched off, for ablations; only `camera` has parts.
 
         Raises:
-            UsageError: there is no such profile, model or part.
+            UsageError: there is no such profile, model or part, or as for the class.
             DimmagenError: the profile is damaged.
 
         Example:
-            >>> dimmer = Dimmer.from_profile("lol3")
-            >>> dark = dimmer.dim(light, dimmer.draw("photo", variant=0, seed=0))  # doctest: +SKIP
+            >>> dimmer = ImageDimmer.from_profile("linear")
+            >>> light = np.full((4, 6, 3), 200, np.uint8)
+            >>> dimmer.dim(light, dimmer.draw("image", variant=0, seed=0)).shape
+            (4, 6, 3)
         """
         profile = open_profile(name_or_path)
-        dark_model = profile.model(model, compat)
+        dimmer_model = profile.model(model, compat)
         if without:
-            dark_model = dark_model.switched_off(*without)
-        return cls(dark_model, profile.name, profile.fingerprint, gamma_range, temperature, ladder, group_by)
+            dimmer_model = dimmer_model.switched_off(*without)
+        return cls(
+            dimmer_model, profile.name, profile.fingerprint, gamma_range, temperature, ladder, group_by
+        )
 
     def settings(self) -> dict:
-        """All that decides the output beside seed, key and light: goes into fingerprint and manifest."""
-        # What is not asked for leaves no trace, so that sets without it keep their fingerprint.
-        asked = {"ladder": list(self.ladder), "group_by": self.group_by}
+        """The settings that determine the output; part of the fingerprint and the manifest."""
+        # Options that are not used are absent, so that data sets without them keep their fingerprint.
+        optional = {"ladder": list(self.ladder), "group_by": self.group_by}
         return {
             "profile": self.name,
             "profile_fingerprint": self.fingerprint,
@@ -114,29 +129,35 @@ class ImageDimmer:
             "gamma_range": list(self.gamma_range),
             "temperature": self.temperature,
             **self.model.settings(),
-            **{name: value for name, value in asked.items() if value},
+            **{name: value for name, value in optional.items() if value},
         }
 
     def draw(self, key: str, variant: int = 0, seed: int = 0) -> Draw:
-        """The draws of one pair: a pure function of (seed, key, variant) and the settings."""
+        """The draws of one pair: a pure function of (seed, key, variant) and the settings.
+
+        Args:
+            key: of the light image: `light_key` in a data set.
+            variant: number of the dark image among those of the light image, from 0.
+            seed: of the data set.
+        """
         rungs = len(self.ladder) or 1
-        turn, rung = divmod(variant, rungs)
-        shown = key.removesuffix("-first").removesuffix("-last") if self.group_by == "clip" else key
+        repeat, rung = divmod(variant, rungs)
+        scene = key.removesuffix("-first").removesuffix("-last") if self.group_by == "clip" else key
         if self.ladder:
             gamma = round(self.ladder[rung], keyed_random.DECIMALS)
         else:
-            gamma = keyed_random.uniform_between(*self.gamma_range, seed, shown, turn, "gamma")
+            gamma = keyed_random.uniform_between(*self.gamma_range, seed, scene, repeat, "gamma")
         spread = self.model.exposure_spread
-        normal = min(2.0, max(-2.0, keyed_random.normal(seed, shown, turn, "exposure")))
+        normal = min(2.0, max(-2.0, keyed_random.normal(seed, scene, repeat, "exposure")))
         return Draw(
             gamma=gamma,
             tau=round(float(self.temperature), keyed_random.DECIMALS),
             exposure=round(float(np.exp(spread * normal)), keyed_random.DECIMALS) if spread else 1.0,
-            noise_seed=keyed_random.bits63(seed, key, turn, "noise"),
+            noise_seed=keyed_random.bits63(seed, key, repeat, "noise"),
         )
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        """Dim one picture.
+        """Dim one image.
 
         Args:
             light: uint8 (H, W, 3), RGB.

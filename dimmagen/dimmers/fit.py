@@ -1,4 +1,4 @@
-"""Fit a whole profile to pairs: every kind of dark model, and from what it was made."""
+"""Fitting all kinds of dimmer model to pairs, and the provenance of the resulting profile."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,13 +19,14 @@ KINDS = ("camera", "mdn", "deterministic")
 
 @dataclass(frozen=True, slots=True)
 class FittedProfile:
-    """All that :func:`dimmagen.dimmers.profile.save_profile` needs, and how the fit went.
+    """The input of :func:`dimmagen.dimmers.profile.save_profile`, and how the fit went.
 
     Attributes:
-        models: of each of `KINDS`.
+        models: one for each of `KINDS`.
         provenance: pairs with hashes, seed, versions.
-        held_out_nats: the network's negative log-likelihood, nats a pixel, on what `held_out` says.
-        seconds: it took.
+        held_out_nats: negative log-likelihood of the network on held-out pixels, in nats per pixel.
+        held_out: which pixels these are, in words.
+        seconds: duration of the fit.
     """
 
     models: list[ModelFiles]
@@ -40,12 +41,12 @@ def fit_models(
     seed: int = 0,
     progress: Callable[[str, float], None] = lambda stage, done: None,
 ) -> FittedProfile:
-    """Fit every kind of dark model.
+    """Fit every kind of dimmer model.
 
     Args:
         pairs: checked pairs of one camera.
-        seed: the same seed gives the same profile.
-        progress: told the stage, and the share of all work that is done.
+        seed: random seed; the same seed gives the same profile.
+        progress: called with the current stage and the completed fraction of all work, in [0, 1].
     """
     began = time.perf_counter()
     progress("Camera model", 0.0)
@@ -72,7 +73,7 @@ def fit_models(
 
 
 def is_fit_of(profile: Profile, pairs: Sequence[RealPair], seed: int, model: str) -> bool:
-    """Whether a profile was fitted to just these pairs, with this seed and this default model."""
+    """Whether a profile was fitted to exactly these pairs, with this seed and this default model."""
     origin = _input(pairs, seed)
     return profile.default_model == model and all(
         profile.provenance.get(name) == value for name, value in origin.items()
@@ -80,7 +81,7 @@ def is_fit_of(profile: Profile, pairs: Sequence[RealPair], seed: int, model: str
 
 
 def _input(pairs: Sequence[RealPair], seed: int) -> dict:
-    """What a fit depends on, as a profile's provenance tells it."""
+    """The input of a fit, as a profile's provenance records it."""
     hashes = [
         {"name": pair.name, "dark_sha256": pair.dark_sha256, "light_sha256": pair.light_sha256}
         for pair in pairs
@@ -89,7 +90,12 @@ def _input(pairs: Sequence[RealPair], seed: int) -> dict:
 
 
 def mdn_models(pairs: Sequence[RealPair], network: MixtureDensityNetwork) -> list[ModelFiles]:
-    """What a profile holds of the kinds `mdn` and `deterministic`."""
+    """The model files of the kinds `mdn` and `deterministic`.
+
+    Args:
+        pairs: checked pairs, for the statistics of the illumination.
+        network: fitted to the same pairs.
+    """
     statistics = fit_illumination(pairs)
     files = MdnFiles(
         network=network.tensors(),

@@ -1,7 +1,8 @@
-"""What storing as JPEG does to a dark picture, and how strongly a camera's files were compressed.
+"""The effect of JPEG compression on a dark image, and the quality at which a camera's files were compressed.
 
-A JPEG keeps luma finely and chroma coarsely at half the resolution, in blocks: noise that went through one
-looks unlike noise that did not. A camera whose dark pictures are JPEGs gets the same from its profile.
+A JPEG stores blocks of luma finely and of chroma coarsely, at half the resolution: compressed noise looks
+different from noise that was never compressed. If the dark images of a camera are JPEGs, its profile
+reproduces the compression.
 """
 
 import io
@@ -9,11 +10,21 @@ import io
 import numpy as np
 from PIL import Image
 
+from dimmagen.images.codec import ignored_warnings
+
 _LUMA_STEPS_AT_50 = 3686  # sum of the luminance table of the JPEG standard (Annex K.1), used at quality 50
 
 
 def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """Encode and decode: uint8 (H, W, 3) RGB -> the same; quality 1..100 as the IJG library counts it."""
+    """Encode an image as JPEG (4:2:0) and decode it.
+
+    Args:
+        pixels: uint8 (H, W, 3), RGB.
+        quality: 1 to 100, on the scale of the IJG library.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+    """
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
     return np.asarray(Image.open(stream).convert("RGB"))
@@ -22,9 +33,9 @@ def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 def jpeg_quality(data: bytes) -> int:
     """IJG quality of a JPEG file, from its luminance table; 0 for a file of another format.
 
-    Cameras have tables of their own; the answer is the quality whose table sums to the same.
+    Many cameras use tables of their own; the result is the quality whose standard table has the same sum.
     """
-    with Image.open(io.BytesIO(data)) as image:
+    with ignored_warnings(), Image.open(io.BytesIO(data)) as image:
         tables = getattr(image, "quantization", None)
     if not tables:
         return 0

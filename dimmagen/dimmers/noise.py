@@ -1,7 +1,7 @@
-"""Pixel noise that depends on a key and the pixel's index alone: see :mod:`dimmagen.core.philox`.
+"""Pixel noise that depends only on a key and the pixel's index: see :mod:`dimmagen.core.philox`.
 
-A pixel's 128 random bits of one block are read as eight 16-bit words; a standard normal is the quantile of a
-word, so that no transcendental function, whose last bit differs between machines, is in the way.
+The 128 random bits of a pixel in one block are read as eight 16-bit words. A standard normal is looked up as
+the quantile of a word: no transcendental function, whose last bit differs between machines, is involved.
 """
 
 import numba
@@ -21,9 +21,9 @@ def normals(first: int, pixels: int, key: int, block: int) -> np.ndarray:
 
     Args:
         first: index of the first pixel, counted row by row.
-        pixels: how many pixels.
+        pixels: number of pixels.
         key: `Draw.noise_seed`.
-        block: a number for each purpose, so that two purposes never share a draw.
+        block: number of the purpose: two purposes never share a draw.
 
     Returns:
         float32 (pixels, 8), independent, mean 0, variance 1, within about +-4.2.
@@ -34,7 +34,7 @@ def normals(first: int, pixels: int, key: int, block: int) -> np.ndarray:
 
 
 def words(first: int, pixels: int, key: int, block: int) -> np.ndarray:
-    """The random words themselves, of the pixels from index `first` on: uint16 (pixels, 8)."""
+    """The random words of which :func:`normals` are the quantiles, with its arguments: uint16 (pixels, 8)."""
     out = np.empty((pixels, 4), np.uint32)
     _fill_words(out, np.uint32(first), np.uint32(block), *split_key(key))
     return np.stack([out & 0xFFFF, out >> 16], axis=2).astype(np.uint16).reshape(pixels, 8)

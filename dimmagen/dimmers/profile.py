@@ -1,10 +1,9 @@
-"""Profiles: what one camera's darkness is, as a folder that can be named, shipped, checked and compared.
+"""Profiles: the dimmer models of one camera, as a folder that can be named, shared, checked and compared.
 
 A folder holds `profile.json` and tensors in safetensors files, nothing that can run code. The fingerprint is
-the hash of the models' files and settings: two profiles with the same fingerprint make the same pictures.
+the hash of the models' files and settings: two profiles with the same fingerprint make the same images.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from dimmagen.core import storage
+from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.registry import unknown_name
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
@@ -29,7 +28,13 @@ COMPATS = ("default", "reference")
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """One dark model on its way into a profile: tensors by file name, and settings for its loader."""
+    """One dimmer model as :func:`save_profile` stores it.
+
+    Attributes:
+        kind: name of its entry in :data:`DIMMERS`.
+        files: tensors by file name and tensor name.
+        settings: for :meth:`DimmerKind.load`.
+    """
 
     kind: str
     files: Mapping[str, Mapping[str, np.ndarray]]
@@ -38,15 +43,15 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class Profile:
-    """A profile that was found and checked; the models are read when they are asked for.
+    """A profile that was found and checked; a model is loaded on request.
 
     Attributes:
-        name: as it was asked for, or the folder's name.
-        folder: where it lies; None for closed-form ones.
+        name: as requested, or the folder's name.
+        folder: where it is stored; None for formulas.
         fingerprint: SHA-256 over the models' settings and files, hex.
-        default_model: the kind that is used unless another is asked for.
+        default_model: the kind that is used unless another is requested.
         models: by kind: {"files": {name: sha256}, "settings": {...}}.
-        provenance: from what it was made: pairs, command, seed, versions, licence.
+        provenance: how it was made: pairs, command, seed, versions, licence.
     """
 
     name: str
@@ -57,10 +62,15 @@ class Profile:
     provenance: dict = field(default_factory=dict)
 
     def model(self, kind: str | None = None, compat: str = "default") -> DimmerModel:
-        """The dark model of that kind; in `reference` compat the authors' MDN transform.
+        """Load a model.
+
+        Args:
+            kind: of the model; default the profile's, or `mdn` for `compat="reference"`.
+            compat: `default`, or `reference` for the paper authors' transform with their MDN.
 
         Raises:
-            UsageError: the profile has no such model, or the model no such compat.
+            UsageError: the profile has no such model, or the model does not support the compat.
+            DimmagenError: a file of the model is damaged.
         """
         if compat not in COMPATS:
             raise unknown_name("compat", compat, COMPATS)
@@ -68,18 +78,25 @@ class Profile:
             kind = self.default_model if compat == "default" else "mdn"
         if kind not in self.models:
             raise UnknownNameError(
-                f"profile {self.name} has no model {kind!r}", f"it has {', '.join(self.models)}", name=kind
+                f"profile {self.name} has no model {kind!r}",
+                f"it has {', '.join(self.models)}",
+                kind="model",
+                name=kind,
             )
         found = DIMMERS[kind]
         if compat not in found.compats:
             raise UsageError(
-                f"the model {kind} has no {compat} behaviour", 'use `model="mdn"`', parameter="compat"
+                f"the model {kind} has no {compat} behaviour",
+                'use `model="mdn"`',
+                code="conflict",
+                parameter="compat",
+                value=compat,
             )
         return found.load(self.folder, dict(self.models[kind]["settings"]), compat)
 
 
 def user_profiles_folder() -> Path:
-    """The folder of the user's named profiles: DIMMAGEN_PROFILES, else in XDG's data folder."""
+    """The folder of the user's named profiles: DIMMAGEN_PROFILES, or a folder in XDG's data folder."""
     if folder := os.environ.get("DIMMAGEN_PROFILES"):
         return Path(folder)
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -87,35 +104,33 @@ def user_profiles_folder() -> Path:
 
 
 def profile_names() -> list[str]:
-    """Names that :func:`open_profile` knows: bundled, the user's own, and the closed-form ones."""
-    places = [
-        place.parent.name
-        for root in (BUNDLED, user_profiles_folder())
-        for place in root.glob("*/profile.json")
+    """Names that :func:`open_profile` knows: bundled profiles, the user's profiles, and formulas."""
+    folders = [
+        file.parent.name for root in (BUNDLED, user_profiles_folder()) for file in root.glob("*/profile.json")
     ]
-    named = {name for name in places if _is_name(name)}  # not one that is being saved just now
+    named = {name for name in folders if _is_name(name)}  # a hidden folder is one that is being saved
     return [*sorted(named), *formulas()]
 
 
 def is_formula(name: str) -> bool:
-    """Whether a name is that of a formula: a kind of dimmer that needs no pairs and is its own profile."""
+    """Whether a name is that of a formula: a kind of dimmer without pairs, and the profile of that name."""
     return name in DIMMERS and not DIMMERS[name].fitted
 
 
 def formulas() -> list[str]:
-    """Names of the kinds that need no pairs, the built-in ones first."""
+    """Names of the kinds of dimmer that need no pairs, the built-in ones first."""
     return [name for name in DIMMERS if is_formula(name)]
 
 
 def open_profile(name_or_path: str | Path) -> Profile:
-    """Find a profile and check it.
+    """Find and check a profile.
 
     Args:
         name_or_path: a name of :func:`profile_names`, or a folder with a `profile.json`.
 
     Raises:
         UsageError: there is no such profile; the message lists the known names.
-        DimmagenError: it is damaged, was changed since it was saved, or holds something unsafe.
+        DimmagenError: the profile is damaged, was changed after it was saved, or contains an unsafe file.
     """
     text = str(name_or_path)
     if is_formula(text):
@@ -131,7 +146,9 @@ def open_profile(name_or_path: str | Path) -> Profile:
 
 
 def portable_name(name_or_path: str) -> str:
-    """A profile's name as it is, its folder absolute: workers may have another working directory.
+    """A profile's name unchanged, or its folder as an absolute path.
+
+    Workers may have another working directory.
 
     Raises:
         UsageError, DimmagenError: as :func:`open_profile`.
@@ -142,17 +159,31 @@ def portable_name(name_or_path: str) -> str:
 
 
 def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> Path:
-    """Where a new profile goes: a name to the user's own profiles, a path as it is.
+    """The folder in which to save a new profile.
+
+    Args:
+        name_or_path: a name, for a folder among the user's profiles, or a path.
+        may_exist: accept a folder that exists.
 
     Raises:
-        UsageError: the name is taken by a bundled or closed-form profile, or the place exists (and may not).
+        UsageError: the name is that of a bundled profile or a formula, or the folder exists.
     """
     text = str(name_or_path)
     if _is_name(text) and (is_formula(text) or (BUNDLED / text).is_dir()):
-        raise UsageError(f"{text} is the name of a profile that ships with dimmagen", "choose another name")
+        raise UsageError(
+            f"{text} is the name of a profile that ships with dimmagen",
+            "choose another name",
+            code="name-taken",
+            name=text,
+        )
     folder = user_profiles_folder() / text if _is_name(text) else Path(text)
     if folder.exists() and not may_exist:
-        raise UsageError(f"{folder} exists already", "choose another name, or remove it first")
+        raise UsageError(
+            f"{folder} exists already",
+            "choose another name, or remove it first",
+            code="name-taken",
+            path=str(folder),
+        )
     return folder
 
 
@@ -164,14 +195,14 @@ def save_profile(
     *,
     replace: bool = False,
 ) -> Profile:
-    """Write a profile; the folder appears whole or not at all.
+    """Write a profile; the folder appears complete or not at all.
 
     Args:
         folder: must not exist, unless `replace`.
-        models: the dark models; two of them may share a file.
+        models: the dimmer models; two of them may share a file.
         default_model: one of their kinds.
-        provenance: JSON-able: from what it was made.
-        replace: take the place of an existing profile.
+        provenance: how the profile was made; values that JSON can represent.
+        replace: replace an existing profile.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
@@ -183,7 +214,9 @@ def save_profile(
                 (unfinished / file).chmod(0o644)
         entries = {
             model.kind: {
-                "files": {file: _sha256(unfinished / file) for file in sorted(model.files)},
+                "files": {
+                    file: hashing.sha256((unfinished / file).read_bytes()) for file in sorted(model.files)
+                },
                 "settings": dict(model.settings),
             }
             for model in models
@@ -207,17 +240,24 @@ def save_profile(
 
 
 def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Read a safetensors file that must hold exactly these tensors, float32 and finite.
+    """Read a safetensors file that must contain exactly these tensors, float32 and finite.
+
+    Args:
+        path: of the file.
+        shapes: of the expected tensors, by name.
 
     Raises:
-        DimmagenError: it is no safetensors file (a pickle is never loaded), or a tensor is missing,
+        DimmagenError: the file is not a safetensors file (a pickle is never loaded), or a tensor is missing,
             unexpected, of another shape or type, or holds NaN or infinity.
     """
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise DimmagenError(
-            f"{path} is no safetensors file ({error})", "fit or import the profile anew"
+            f"{path} is not a safetensors file ({error})",
+            "fit or import the profile again",
+            code="damaged",
+            path=str(path),
         ) from None
     check_tensors(path, tensors, shapes)
     return tensors
@@ -226,24 +266,49 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
 def check_tensors(
     path: Path, tensors: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Raise a DimmagenError unless the tensors have these names and shapes and are finite float32."""
-    todo = "it is damaged or of another kind: fit or import it anew"
+    """Check names, shapes and values of tensors.
+
+    Args:
+        path: of their file, for messages.
+        tensors: by name.
+        shapes: expected, by name.
+
+    Raises:
+        DimmagenError: the names or shapes are others, or a tensor is not finite float32.
+    """
+    todo = "it is damaged or of another kind: fit or import it again"
     if tensors.keys() != shapes.keys():
         odd = sorted(tensors.keys() ^ shapes.keys())
-        raise DimmagenError(f"{path} has missing or unexpected tensors: {', '.join(odd)}", todo)
+        raise DimmagenError(
+            f"{path} has missing or unexpected tensors: {', '.join(odd)}",
+            todo,
+            code="damaged",
+            path=str(path),
+        )
     for name, shape in shapes.items():
         array = tensors[name]
         if array.shape != shape or array.dtype != np.float32:
             found = f"{array.dtype} {array.shape}"
-            raise DimmagenError(f"{path}: {name} is {found}, not float32 {shape}", todo)
+            raise DimmagenError(
+                f"{path}: {name} is {found}, not float32 {shape}", todo, code="damaged", path=str(path)
+            )
         if not np.isfinite(array).all():
-            raise DimmagenError(f"{path}: {name} holds NaN or infinity", todo)
+            raise DimmagenError(f"{path}: {name} holds NaN or infinity", todo, code="damaged", path=str(path))
 
 
 def check_settings(
     folder: Path, settings: Mapping[str, object], ranges: Mapping[str, tuple[float, float]]
 ) -> None:
-    """Raise a DimmagenError unless the settings are these numbers, of their range's type and inside it."""
+    """Check the settings of a model.
+
+    Args:
+        folder: of the profile, for messages.
+        settings: by name.
+        ranges: lowest and highest value of each setting, both of the setting's type.
+
+    Raises:
+        DimmagenError: a setting is missing, unexpected, of another type, or outside its range.
+    """
     for name in sorted(settings.keys() | ranges.keys()):
         low, high = ranges.get(name, (0, 0))
         value = settings.get(name)
@@ -251,21 +316,31 @@ def check_settings(
         if name not in ranges or type(value) not in kinds or not low <= value <= high:  # type: ignore[operator]
             raise DimmagenError(
                 f"{folder / 'profile.json'}: {name} is {value!r}, not a number from {low} to {high}",
-                "fit or import the profile anew",
+                "fit or import the profile again",
+                code="damaged",
+                path=str(folder),
+                name=name,
+                value=value,
             )
 
 
 def fingerprint_of(default_model: str, models: Mapping[str, Mapping]) -> str:
-    """SHA-256, hex, of all that decides a profile's pictures: file hashes, settings, the default model."""
+    """SHA-256 of everything that determines a profile's images, hex.
+
+    Args:
+        default_model: kind of the default model.
+        models: hashes of the files and settings, by kind; see :attr:`Profile.models`.
+    """
     content = {"default_model": default_model, "models": models}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashing.sha256(text.encode())
 
 
 def _read(folder: Path, name: str) -> Profile:
-    todo = "fit or import it anew"
+    file_path = folder / "profile.json"
+    todo = "fit or import it again"
     try:
-        content = storage.read_json(folder / "profile.json")
+        content = storage.read_json(file_path)
         default_model, models = content["default_model"], content["models"]
         known = all(kind in DIMMERS for kind in models) and default_model in models
         files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}
@@ -273,38 +348,53 @@ def _read(folder: Path, name: str) -> Profile:
         schema, stored = content["schema"], content["fingerprint"]
     except FileNotFoundError:
         raise UsageError(
-            f"{folder} is no profile: it has no profile.json", "give a profile's folder"
+            f"{folder} is not a profile: it has no profile.json",
+            "give the folder of a profile",
+            code="missing-path",
+            path=str(folder),
         ) from None
     except KeyError as error:
-        raise DimmagenError(f"{folder / 'profile.json'} is damaged (it holds no {error})", todo) from None
+        raise DimmagenError(
+            f"{file_path} is damaged ({error} is missing)", todo, code="damaged", path=str(file_path)
+        ) from None
     except (ValueError, TypeError, AttributeError) as error:
-        raise DimmagenError(f"{folder / 'profile.json'} is damaged ({error})", todo) from None
+        raise DimmagenError(
+            f"{file_path} is damaged ({error})", todo, code="damaged", path=str(file_path)
+        ) from None
     if schema != SCHEMA or not known:
-        raise DimmagenError(f"{folder} was made by another version of dimmagen (schema {schema})", todo)
+        raise DimmagenError(
+            f"{folder} was made by another version of dimmagen (schema {schema})",
+            todo,
+            code="wrong-format",
+            path=str(folder),
+        )
     _refuse_unsafe(folder, files)
     for file, sha256 in files.items():
-        if not (folder / file).is_file() or _sha256(folder / file) != sha256:
-            raise DimmagenError(f"{folder / file} is missing or not what was saved", todo)
+        path = folder / file
+        if not path.is_file() or hashing.sha256(path.read_bytes()) != sha256:
+            raise DimmagenError(
+                f"{path} is missing or not what was saved", todo, code="damaged", path=str(path)
+            )
     if fingerprint_of(default_model, models) != stored:
-        raise DimmagenError(f"{folder / 'profile.json'} was changed since it was saved", todo)
+        raise DimmagenError(
+            f"{file_path} was changed after it was saved", todo, code="damaged", path=str(file_path)
+        )
     return Profile(name, folder, stored, default_model, models, content.get("provenance", {}))
 
 
 def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
-    """Only safetensors inside the folder are ever read; anything else there has no business in a profile."""
-    named = set(files) | {place.name for place in folder.iterdir()} - {"profile.json"}
+    """Refuse a profile with files other than safetensors, or with files outside its folder."""
+    named = set(files) | {file.name for file in folder.iterdir()} - {"profile.json"}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
     if odd:
         raise DimmagenError(
             f"profile {folder} holds {', '.join(odd)}: only profile.json and .safetensors files are safe",
-            "remove it if you put it there, else do not use this profile",
+            "remove it if you put it there, otherwise do not use this profile",
+            code="unsafe",
+            path=str(folder),
         )
 
 
 def _is_name(text: str) -> bool:
-    """A name, not a path: one part, and not hidden."""
+    """Whether a text is a name, not a path: one part, and not hidden."""
     return bool(text) and Path(text).name == text and not text.startswith(".")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,13 +1,12 @@
 """Real dark/light pairs of one camera: reading them, and finding those that do not fit together.
 
-Accepted: a folder with `low/` and `high/` (equal file names), LOL's root (its `our485` is taken), or a CSV
-of two columns, the dark file and the light file, relative to the CSV.
+Accepted are a folder with `low/` and `high/` (equal file names), LOL's root (its `our485` is used), and a CSV
+file with two columns, the dark file and the light file, relative to the CSV.
 """
 
 import csv
-import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +14,17 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core import hashing
+from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.system_files import is_system_name
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.images.codec import IMAGE_EXTENSIONS, ImageError, decode_rgb8
 
-SHIFT_TOLERANCE = 0.5  # pixels; LOL's own pairs lie within 0.9, all but a few within 0.3
-MIN_SIDE_TO_ALIGN = 128  # pixels; below that a crop holds too little structure to tell a shift from noise
-SATURATED_SHARE = 0.25  # of the light picture at full scale: no colour left to learn from
-BLACK_SHARE = 0.5  # of the dark picture at exact black
+SHIFT_TOLERANCE = 0.5  # pixels; LOL's own pairs are shifted by at most 0.9, all but a few by at most 0.3
+MIN_SIDE_TO_ALIGN = 128  # pixels; smaller images have too little structure to distinguish a shift from noise
+SATURATED_SHARE = 0.25  # of the light image at full scale, where the colour is lost
+BLACK_SHARE = 0.5  # of the dark image that is exactly black
+_MAX_LISTED = 12  # names in a message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,10 +32,10 @@ class RealPair:
     """One scene, dark and light.
 
     Attributes:
-        name: file name of the light picture without its extension.
-        dark, light: uint8 (H, W, 3) RGB, equal sizes once :func:`check_pairs` let them pass.
+        name: file name of the light image without its extension.
+        dark, light: uint8 (H, W, 3), RGB; of equal size if :func:`check_pairs` finds nothing fatal.
         dark_sha256, light_sha256: of the files' bytes, hex.
-        jpeg_quality: of the dark file, 0 if it is no JPEG.
+        jpeg_quality: of the dark file, 1 to 100; 0 if it is not a JPEG.
     """
 
     name: str
@@ -47,10 +48,17 @@ class RealPair:
 
 @dataclass(frozen=True, slots=True)
 class PairProblem:
-    """Something wrong with one pair. A fatal one cannot be fitted; the others are told and recorded."""
+    """A problem of one pair.
+
+    Attributes:
+        name: of the pair.
+        problem: `size`, `identical`, `swapped`, `shifted`, `unrelated` or `saturated`.
+        detail: the end of the sentence "pair NAME ...".
+        fatal: whether the pair cannot be fitted; other problems are only reported and recorded.
+    """
 
     name: str
-    problem: str  # "size", "identical", "swapped", "shifted", "unrelated", "saturated"
+    problem: str
     detail: str
     fatal: bool
 
@@ -63,74 +71,90 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Rea
 
     Args:
         path: folder with `low/` and `high/`, LOL's root, or a CSV of two columns (dark, light).
-        names: file names without extension; only these, in this order. Default all, in natural order.
+        names: names of the pairs to read (file names without extension), in this order; default all, in
+            natural order.
 
     Returns:
         The pairs, unchecked: see :func:`check_pairs`.
 
     Raises:
-        UsageError: path or a name does not exist, a partner is missing, or there is no pair at all.
-        DimmagenError: a picture cannot be read.
+        UsageError: the path or a name does not exist, an image has no partner, or there are no pairs.
+        DimmagenError: an image cannot be decoded.
     """
     path = Path(path)
     files = _files_of_csv(path) if path.is_file() else _files_of_folder(path)
     if names is not None:
         missing = [name for name in names if name not in files]
         if missing:
-            raise UsageError(f"{path} has no pair named {', '.join(missing)}", f"it has {_some(files)}")
+            raise UnknownNameError(
+                f"{path} has no pair named {', '.join(missing)}",
+                f"it has {_listed(files)}",
+                kind="pair",
+                name=missing[0],
+            )
         files = {name: files[name] for name in names}
     return [_read_pair(name, dark, light) for name, (dark, light) in files.items()]
 
 
 def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[list[RealPair], list[RealPair]]:
-    """Pairs to work with, and those that are held out.
+    """Split pairs into those to work with and those that are held out.
 
     Args:
-        pairs: as :func:`load_pairs` gives them.
-        names: of the pairs to hold out; none holds out none.
+        pairs: from :func:`load_pairs`.
+        names: of the pairs to hold out; may be empty.
+
+    Returns:
+        (remaining pairs, held-out pairs), each in the order of `pairs`.
 
     Raises:
-        UsageError: a name is no pair's, or no pair is left to work with.
+        UsageError: there is no pair of a name, or all pairs are held out.
     """
     known = [pair.name for pair in pairs]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageError(f"no pair is named {', '.join(unknown)} to hold out", f"they are {_some(known)}")
+        raise UnknownNameError(
+            f"there is no pair named {', '.join(unknown)} to hold out",
+            f"the pairs are {_listed(known)}",
+            kind="pair",
+            name=unknown[0],
+        )
     kept = [pair for pair in pairs if pair.name not in names]
     if not kept:
-        raise UsageError("all pairs are held out", "hold out fewer")
+        raise UsageError("all pairs are held out", "hold out fewer", code="no-match", names=list(names))
     return kept, [pair for pair in pairs if pair.name in names]
 
 
 def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
     """Find pairs that do not fit together, and name them.
 
-    Fatal are differing sizes, identical pictures and swapped ones (the dark picture is the brighter one).
-    Told only: shifted by more than SHIFT_TOLERANCE pixels, no common structure found (both for pictures of
-    at least MIN_SIDE_TO_ALIGN), and pictures so saturated or black that they hold little to learn from.
+    Fatal problems are different sizes, identical images, and swapped images (the dark one is brighter). Other
+    problems are a shift of more than SHIFT_TOLERANCE pixels, no common structure (both for images of at least
+    MIN_SIDE_TO_ALIGN), and images so saturated or black that little can be learned from them.
     """
     return [finding for pair in pairs for finding in _check(pair)]
 
 
 def refuse_unsuitable_pairs(findings: Sequence[PairProblem]) -> None:
-    """Raise a UsageError that names every pair with a fatal finding, if there is one."""
+    """Raise a UsageError that names every pair with a fatal problem, if there is one."""
     fatal = [str(finding) for finding in findings if finding.fatal]
     if fatal:
-        raise UsageError("; ".join(fatal), "correct these pairs, or leave them out with `names`")
+        raise UsageError(
+            "; ".join(fatal), "correct these pairs, or exclude them with `names`", code="unsuitable-pairs"
+        )
 
 
 def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:
-    """Sub-pixel shift of the dark picture against the light one.
+    """Sub-pixel shift of the dark image relative to the light one.
 
-    Band-passed square roots with their local contrast evened out are cross-correlated, so that neither
-    the exposure nor the dark picture's noise matters; read off at 1/20 pixel.
+    The square roots of the images are band-passed, normalised by their local contrast and cross-correlated,
+    so that neither the exposure nor the noise of the dark image matters; the resolution is 1/20 pixel.
 
     Args:
-        dark, light: uint8 (H, W, 3) of equal size.
+        dark, light: uint8 (H, W, 3), RGB, of equal size.
 
     Returns:
-        (rows, columns, error): the content of `dark` lies that many pixels further down and right;
-        the error is 0 for equal structure and near 1 for none in common.
+        (rows, columns, error): the content of `dark` is shifted by that many pixels down and to the right;
+        the error is 0 for equal structure and close to 1 for no common structure.
     """
     shift, error, _ = phase_cross_correlation(
         _structure(dark), _structure(light), upsample_factor=20, normalization=None
@@ -179,15 +203,28 @@ def _files_of_folder(folder: Path) -> dict[str, tuple[Path, Path]]:
         if low.is_dir() and high.is_dir():
             break
     else:
-        raise UsageError(f"{folder} holds no pairs", "give a folder with low/ and high/, or a CSV")
+        raise UsageError(
+            f"{folder} holds no pairs",
+            "give a folder with low/ and high/, or a CSV file",
+            code="missing-path",
+            path=str(folder),
+        )
     lights, darks = _images(high), _images(low)
     alone = sorted(lights.keys() ^ darks.keys(), key=_natural)
     if alone:
         raise UsageError(
-            f"{root} has pictures without a partner: {_some(alone)}", "low/ and high/ must match"
+            f"{root} has images without a partner: {_listed(alone)}",
+            "low/ and high/ must hold files of the same names",
+            code="unsuitable-pairs",
+            path=str(root),
         )
     if not lights:
-        raise UsageError(f"{root} holds no pictures", f"known are {', '.join(IMAGE_EXTENSIONS)}")
+        raise UsageError(
+            f"{root} holds no images",
+            f"supported are {', '.join(IMAGE_EXTENSIONS)}",
+            code="missing-path",
+            path=str(root),
+        )
     return {name: (darks[name], lights[name]) for name in sorted(lights, key=_natural)}
 
 
@@ -196,22 +233,50 @@ def _files_of_csv(path: Path) -> dict[str, tuple[Path, Path]]:
         try:
             rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
         except (UnicodeDecodeError, csv.Error) as error:
-            raise UsageError(f"{path} is no CSV ({error})", "give two columns, dark and light") from None
+            raise UsageError(
+                f"{path} is not a CSV file ({error})",
+                "give two columns, dark and light",
+                code="wrong-format",
+                path=str(path),
+            ) from None
     if rows and [cell.strip().lower() for cell in rows[0][1]] in (["dark", "light"], ["low", "high"]):
         rows = rows[1:]
     files: dict[str, tuple[Path, Path]] = {}
     for number, row in rows:
         if len(row) != 2:
-            raise UsageError(f"{path} line {number} has {len(row)} columns", "give two, dark and light")
+            raise UsageError(
+                f"{path} line {number} has {len(row)} columns",
+                "give two, dark and light",
+                code="wrong-format",
+                path=str(path),
+                line=number,
+            )
         dark, light = (path.parent / cell.strip() for cell in row)
         for image in (dark, light):
             if not image.is_file():
-                raise UsageError(f"{path} line {number}: there is no file {image}", "mend the path")
+                raise UsageError(
+                    f"{path} line {number}: there is no file {image}",
+                    "correct the path",
+                    code="missing-path",
+                    path=str(image),
+                    line=number,
+                )
         if light.stem in files:
-            raise UsageError(f"{path} line {number}: a second pair named {light.stem}", "give each a name")
+            raise UsageError(
+                f"{path} line {number}: there is already a pair named {light.stem}",
+                "give every light file a name of its own",
+                code="name-taken",
+                name=light.stem,
+                line=number,
+            )
         files[light.stem] = (dark, light)
     if not files:
-        raise UsageError(f"{path} holds no pairs", "give two columns, dark and light")
+        raise UsageError(
+            f"{path} holds no pairs",
+            "give two columns, dark and light",
+            code="missing-path",
+            path=str(path),
+        )
     return files
 
 
@@ -221,13 +286,15 @@ def _images(folder: Path) -> dict[str, Path]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts 9 before 10."""
+    """Sort key of the natural order, in which 9 comes before 10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
-def _some(names: Sequence[str] | dict, most: int = 12) -> str:
-    listed = list(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+def _listed(names: Iterable[str]) -> str:
+    """The first names, and the number of the others."""
+    known = list(names)
+    more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
+    return ", ".join(known[:_MAX_LISTED]) + more
 
 
 def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
@@ -236,8 +303,8 @@ def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
         name,
         _decode(dark_data, dark),
         _decode(light_data, light),
-        hashlib.sha256(dark_data).hexdigest(),
-        hashlib.sha256(light_data).hexdigest(),
+        hashing.sha256(dark_data),
+        hashing.sha256(light_data),
         jpeg_quality(dark_data),
     )
 
@@ -246,4 +313,9 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
     try:
         return decode_rgb8(data)[0]
     except ImageError as error:
-        raise DimmagenError(f"{path} cannot be read as a photo: {error.reason}", "replace it") from None
+        raise DimmagenError(
+            f"{path} cannot be decoded: {error.reason}",
+            "replace it",
+            code="unreadable-image",
+            path=str(path),
+        ) from None

@@ -1,8 +1,9 @@
 """Dimming inside a training loop: the online counterpart of the shards, as a torch module.
 
-Offline and online are the same pure function: equal profile, seed, key, variant and light pixels give equal
-dark pixels, on every device. The camera model is integer arithmetic and runs where the batch lies; the other
-models, and cameras that store JPEGs, are computed on the processor by the code that makes the shards.
+Offline and online dimming are the same pure function: equal profile, seed, key, variant and light pixels give
+equal dark pixels, on every device. The camera model uses integer arithmetic and runs on the device of the
+batch; the other models, and cameras that store JPEGs, are computed on the CPU by the code that makes the
+shards.
 """
 
 from collections.abc import Sequence
@@ -19,18 +20,20 @@ from dimmagen.dimmers.base import Draw
 
 
 class Dimmer(nn.Module):
-    """Dims batches of light pictures as one camera would.
+    """Dims batches of light images as one camera would.
 
     Args:
         offline: the dimmer that makes shards; usually from :meth:`from_profile`.
 
     Example:
+        >>> import torch
+        >>> from dimmagen import Dimmer
         >>> dimmer = Dimmer.from_profile("linear")
         >>> light = torch.rand(2, 3, 64, 64)
         >>> dimmer(light).shape  # new draws at every call
         torch.Size([2, 3, 64, 64])
-        >>> draws = dimmer.draws(["photo-1", "photo-2"], variant=0, seed=0)
-        >>> dark = dimmer(light, draws)  # the pixels of these keys in a data set of seed 0
+        >>> draws = dimmer.draws(["image-1", "image-2"], variant=0, seed=0)
+        >>> dark = dimmer(light, draws)  # the pixels for these keys in a data set with seed 0
     """
 
     def __init__(self, offline: dimmer.ImageDimmer) -> None:
@@ -43,37 +46,57 @@ class Dimmer(nn.Module):
         return cls(dimmer.ImageDimmer.from_profile(name_or_path, **options))
 
     def draws(self, keys: Sequence[str], variant: int = 0, seed: int = 0) -> list[Draw]:
-        """The draws of named pictures: those of their pairs in a data set (`light_key` there)."""
+        """The draws of light images, as in a data set.
+
+        Args:
+            keys: of the images: `light_key` in a data set.
+            variant, seed: as for :meth:`.ImageDimmer.draw`.
+
+        Returns:
+            One draw per key.
+        """
         return [self.offline.draw(key, variant, seed) for key in keys]
 
     def forward(self, light: Tensor, draws: Sequence[Draw] | None = None) -> Tensor:
         """Dim a batch.
 
         Args:
-            light: float (B, 3, H, W) in [0, 1], RGB, on any device; rounded to 8 bits first, as a shard's
-                pictures are.
-            draws: one a picture, from :meth:`draws` or a data set's rows. Without them every call draws anew,
-                from torch's generator (`torch.manual_seed` repeats it).
+            light: float (B, 3, H, W) in [0, 1], RGB, on any device; rounded to 8 bits first, like the images
+                of a shard.
+            draws: one per image, from :meth:`draws` or a data set's rows; by default every call makes new
+                draws from torch's generator (`torch.manual_seed` repeats them).
 
         Returns:
-            Like `light`: the dark pictures, multiples of 1/255. No gradient flows through them.
+            The dark images, multiples of 1/255, with the shape, dtype and device of `light`. No gradient
+            flows through them.
 
         Raises:
-            UsageError: another shape, or another number of draws than of pictures.
+            UsageError: the shape is another one, or the number of draws is not the number of images.
         """
         if light.ndim != 4 or light.shape[1] != 3:
-            raise UsageError(f"light is {tuple(light.shape)}", "give a batch (B, 3, H, W) in [0, 1]")
+            raise UsageError(
+                f"`light` has the shape {tuple(light.shape)}",
+                "give a batch (B, 3, H, W) in [0, 1]",
+                code="usage",
+                parameter="light",
+                shape=tuple(light.shape),
+            )
         if draws is None:
             draws = self.draws(
                 [f"online-{number}" for number in torch.randint(2**62, (len(light),)).tolist()]
             )
         if len(draws) != len(light):
-            raise UsageError(f"{len(draws)} draws for {len(light)} pictures", "give one draw a picture")
+            raise UsageError(
+                f"there are {len(draws)} draws for {len(light)} images",
+                "give one draw per image",
+                code="usage",
+                parameter="draws",
+            )
         pixels = (light.detach() * 255).round().clamp(0, 255).to(torch.uint8)
         return self._dim(pixels, draws).to(light.dtype) / 255
 
     def _dim(self, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
-        """uint8 (B, 3, H, W) -> uint8 (B, 3, H, W), where they lie."""
+        """uint8 (B, 3, H, W) -> uint8 (B, 3, H, W), on the same device."""
         model = self.offline.model
         if model.on_device and not model.develops:
             return model.expose_tensors(lights, draws)

@@ -1,1 +1,1 @@
-"""The brightening network: what it is given, what it is, and how it is trained from pair shards or pairs."""
+"""The enhancement network: its inputs, its architectures, and its training on pair shards or real pairs."""

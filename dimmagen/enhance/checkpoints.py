@@ -1,11 +1,11 @@
-"""The folder of a training run: its settings, its log, where it stands, and the best network so far.
+"""The folder of a training run: its settings, its log, its checkpoint, and the best network so far.
 
-    run.json                 what the run is: model, settings, data
-    log.csv                  a row per iteration
-    checkpoint.safetensors   all that is needed to go on, in one file
-    best.safetensors         the network with the best validation PSNR: what other commands read
+    run.json                 model, settings and data of the run
+    log.csv                  one row per iteration
+    checkpoint.safetensors   everything that is needed to resume, in one file
+    best.safetensors         the network with the best validation PSNR: the one that other commands read
 
-Tensors lie in safetensors files, numbers in their headers as JSON: nothing in them can run code.
+Tensors are stored in safetensors files, numbers in their headers as JSON: nothing in them can run code.
 """
 
 import json
@@ -25,20 +25,25 @@ from dimmagen.enhance.network import EnhancementNetwork
 
 SCHEMA = "dimmagen-brightener-1"
 RUN_SCHEMA = "dimmagen-run-1"
-COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of the log
+COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of log.csv
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
 ResumeMode = Literal["if-possible", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """A file of tensors with what its header says."""
+class SavedTensors:
+    """The contents of a safetensors file.
+
+    Attributes:
+        tensors: by name, on the CPU.
+        header: the values that were saved with them.
+    """
 
     tensors: dict[str, Tensor]
     header: dict[str, Any]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names begin with `prefix.`, without it."""
+        """The tensors whose names begin with `prefix.`, by the rest of their names."""
         start = f"{prefix}."
         return {
             name.removeprefix(start): tensor
@@ -48,30 +53,47 @@ class Saved:
 
 
 class RunFolder:
-    """Reads and writes the files of one run; each is either complete or absent."""
+    """Reads and writes the files of one run; each file is either complete or absent.
+
+    Args:
+        path: local folder.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def begin(self, settings: Mapping[str, Any], resume: ResumeMode) -> None:
-        """Claim the folder for a run of these settings, or go on with the one that is there.
+        """Claim the folder for a run with these settings, or resume the run that is there.
 
-        A run that ended before its first iteration is none: a mended command may follow it.
+        A run that ended before its first iteration does not count: the corrected command may follow it.
+
+        Args:
+            settings: JSON values that decide the losses of the run.
+            resume: `if-possible` resumes a run of the same settings and starts one otherwise; `always`
+                requires a run to resume; `never` discards the run that is there.
 
         Raises:
-            UsageError: the folder holds a run of other settings (they are named), something else's files, or,
-                with `always`, no run.
+            UsageError: the folder holds a run of other settings (they are named), files of something else,
+                or, with `always`, no run.
         """
         existing = self._settings()
         held = [name for name in (LOG, CHECKPOINT, BEST) if (self.path / name).exists()]
         if existing is None and held:
             raise UsageError(
-                f"{self.path} holds {held[0]} but no {RUN}: it is no run's folder", "give another `out`"
+                f"{self.path} holds {held[0]} but no {RUN}: it is not the folder of a training run",
+                "choose another `out`",
+                code="no-room",
+                path=str(self.path),
             )
         begun = [name for name in held if name != LOG or self._log_rows()]
         if existing is None or not begun or resume == "never":
             if resume == "always":
-                raise UsageError(f"{self.path} holds no run to go on with", 'leave out `resume="always"`')
+                raise UsageError(
+                    f"{self.path} holds no run to resume",
+                    'omit `resume="always"`',
+                    code="nothing-to-resume",
+                    path=str(self.path),
+                )
             for name in (CHECKPOINT, BEST, LOG):
                 storage.remove(self.path / name)
             content = {"schema": RUN_SCHEMA, **settings}
@@ -80,15 +102,22 @@ class RunFolder:
         if LOG not in held:
             raise UsageError(
                 f"{self.path} holds a network but no {LOG}",
-                'give another `out`, or `resume="never"` to start again',
+                'choose another `out`, or `resume="never"` to start again',
+                code="damaged",
+                path=str(self.path),
             )
-        wanted = json.loads(json.dumps(dict(settings)))
-        changed = sorted(name for name in {*existing, *wanted} if existing.get(name) != wanted.get(name))
+        requested = json.loads(json.dumps(dict(settings)))
+        changed = sorted(
+            name for name in {*existing, *requested} if existing.get(name) != requested.get(name)
+        )
         if changed:
-            was = ", ".join(f"{name} was {existing.get(name)}, is {wanted.get(name)}" for name in changed)
+            was = ", ".join(f"{name} was {existing.get(name)}, is {requested.get(name)}" for name in changed)
             raise UsageError(
                 f"{self.path} holds a run with other settings: {was}",
-                'give another `out`, or `resume="never"` to start again',
+                'choose another `out`, or `resume="never"` to start again',
+                code="other-settings",
+                path=str(self.path),
+                changed=changed,
             )
 
     def _settings(self) -> dict[str, Any] | None:
@@ -100,34 +129,47 @@ class RunFolder:
             content = None
         if not isinstance(content, dict) or content.pop("schema", None) != RUN_SCHEMA:
             raise UsageError(
-                f"{self.path / RUN} is not the settings of a run ({RUN_SCHEMA})", "give another `out`"
+                f"{self.path / RUN} does not hold the settings of a training run ({RUN_SCHEMA})",
+                "choose another `out`",
+                code="wrong-format",
+                path=str(self.path / RUN),
             )
         return content
 
     def save(self, name: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        """Publish tensors (of any device) with a header, under one of this module's names."""
+        """Publish tensors with a header.
+
+        Args:
+            name: `CHECKPOINT` or `BEST`.
+            tensors: on any device; saved from the CPU.
+            header: JSON values.
+        """
         data = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             {"dimmagen": json.dumps({"schema": SCHEMA, **header})},
         )
         storage.atomic_write(self.path / name, data)
 
-    def load(self, name: str) -> Saved | None:
-        """What was saved under `name`, None where there is nothing."""
+    def load(self, name: str) -> SavedTensors | None:
+        """The file that was saved under `name`; None if there is none.
+
+        Raises:
+            DimmagenError: see :func:`load_tensors`.
+        """
         path = self.path / name
         return load_tensors(path) if path.exists() else None
 
     def header(self, name: str) -> dict[str, Any]:
-        """What the header of a saved file says."""
+        """The header of a saved file."""
         return load_tensors(self.path / name).header
 
     def begin_log(self, iteration: int) -> None:
-        """A log with its header and the rows up to an iteration: what comes next writes the others again."""
+        """Keep the log's rows up to an iteration: training writes the following ones again."""
         kept = [row for row in self._log_rows() if int(row.split(",", 1)[0]) <= iteration]
         storage.atomic_write(self.path / LOG, "".join([",".join(COLUMNS) + "\n", *kept]).encode())
 
     def _log_rows(self) -> list[str]:
-        """The whole rows of the log, without its header."""
+        """The complete rows of the log, without its header."""
         try:
             lines = storage.read(self.path / LOG).decode(errors="replace").splitlines(keepends=True)
         except FileNotFoundError:
@@ -135,50 +177,70 @@ class RunFolder:
         return [line for line in lines if line.endswith("\n") and line.split(",", 1)[0].isdigit()]
 
 
-_AGAIN = 'train again, with `resume="never"` or into another `out`'
+_TRAIN_AGAIN = 'train again, with `resume="never"` or into another `out`'
 
 
-def load_tensors(path: Path) -> Saved:
+def load_tensors(path: Path) -> SavedTensors:
     """Read a file of tensors and its header.
 
     Raises:
-        DimmagenError: it is broken, not one of ours (a pickle is never loaded), or not finite.
+        DimmagenError: the file is damaged, of another kind (a pickle is never loaded), or holds numbers that
+            are not finite.
     """
     try:
         with safe_open(path, "pt") as file:
             header = storage.parse_json((file.metadata() or {}).get("dimmagen", "{}"))
-            # Copies: Windows does not replace a file that is mapped into memory, as a checkpoint must be.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
+            # Copies, because Windows does not replace a file that is mapped into memory.
+            names = file.keys()  # not a mapping
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, ValueError, OSError) as error:
-        raise DimmagenError(f"{path} is not a readable checkpoint ({error})", _AGAIN) from None
+        raise DimmagenError(
+            f"{path} is not a readable checkpoint ({error})", _TRAIN_AGAIN, code="damaged", path=str(path)
+        ) from None
     if header.get("schema") != SCHEMA:
-        raise DimmagenError(f"{path} is not a checkpoint of this version ({SCHEMA})", _AGAIN)
-    if odd := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
-        raise DimmagenError(f"{path}: {odd[0]} holds NaN or infinity", _AGAIN)
-    return Saved(tensors, header)
+        raise DimmagenError(
+            f"{path} is not a checkpoint of this version ({SCHEMA})",
+            _TRAIN_AGAIN,
+            code="wrong-format",
+            path=str(path),
+        )
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise DimmagenError(
+                f"{path}: {name} holds NaN or infinity",
+                _TRAIN_AGAIN,
+                code="damaged",
+                path=str(path),
+                name=name,
+            )
+    return SavedTensors(tensors, header)
 
 
 def load_network(
-    place: str | Path, device: torch.device | str = "cpu"
+    path: str | Path, device: torch.device | str = "cpu"
 ) -> tuple[EnhancementNetwork, dict[str, Any]]:
-    """The best network of a run, and what its file says of it.
+    """Load the best network of a training run.
 
     Args:
-        place: a run's folder, or a `best.safetensors`.
+        path: the folder of a run, or a `best.safetensors`.
+        device: to put the network on.
 
     Returns:
-        The network in eval mode, and the header: `model`, `iteration`, `psnr` (of the validation, dB).
+        The network in eval mode, and the header of its file: `model`, `iteration`, `psnr` (of the
+        validation, dB).
 
     Raises:
         UsageError: there is no such run, or it has no network yet.
-        DimmagenError: the file is broken, or of another model than it says.
+        DimmagenError: the file is damaged, or its weights do not fit the architecture that it names.
     """
-    path = Path(place)
+    path = Path(path)
     path = path / BEST if path.is_dir() else path
     if not path.is_file():
         raise UsageError(
             f"there is no trained network at {path}",
             "give the folder of a training run, or its best.safetensors",
+            code="missing-path",
+            path=str(path),
         )
     saved = load_tensors(path)
     network = EnhancementNetwork(saved.header.get("model", ""))
@@ -187,10 +249,15 @@ def load_network(
 
 
 def restore(network: EnhancementNetwork, tensors: dict[str, Tensor], path: Path) -> None:
-    """Put saved weights into a network.
+    """Load saved weights into a network.
+
+    Args:
+        network: changed in place.
+        tensors: the network's state by name.
+        path: of their file, for the message.
 
     Raises:
-        DimmagenError: they are another network's.
+        DimmagenError: the weights belong to another architecture.
     """
     try:
         network.load_state_dict(tensors)
@@ -199,4 +266,6 @@ def restore(network: EnhancementNetwork, tensors: dict[str, Tensor], path: Path)
         raise DimmagenError(
             f"{path} does not hold the weights of the model {network.architecture_name} ({fault})",
             "give the run that the network comes from",
+            code="wrong-format",
+            path=str(path),
         ) from None

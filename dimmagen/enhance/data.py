@@ -1,7 +1,7 @@
-"""Batches for training, from pair shards or from real pairs; where one stands in them is one number.
+"""Batches for training, from pair shards or from real pairs; the position in a stream is one number.
 
 Both kinds of stream are endless and depend on (data, settings, seed) alone, so a stream that is opened at
-batch n goes on exactly as one that was read up to there.
+batch n continues exactly like one that was read up to there.
 """
 
 import heapq
@@ -27,20 +27,23 @@ from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.inputs import condition, mean_lightness, network_input
 from dimmagen.images import codec
+from dimmagen.images.cropping import center_crop
 
-SHUFFLE_BUFFER = 64  # samples, as files: at a megabyte each this stays small; shards are shuffled as well
-VALIDATION_SIDE = 512
+SHUFFLE_BUFFER = 64  # encoded samples: small at a megabyte each; shards are shuffled as well
+VALIDATION_SIDE = 512  # pixels: validation should take a small part of the time
+_CHECK_DATA_SET = "check the data set with `verify(data)`"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the network sees at once.
+    """One training batch.
 
     Attributes:
-        keys: of the pairs.
-        inputs: float32 (N, 10, H, W); the first three channels are the dark picture.
-        target: float32 (N, 3, H, W) in [0, 1], the light picture.
-        condition: int64 (N,), 0..1000.
+        keys: of the N pairs.
+        inputs: float32 (N, 10, H, W) in [0, 1], see :func:`~dimmagen.enhance.inputs.network_input`; the
+            first three channels are the dark image.
+        target: float32 (N, 3, H, W) in [0, 1], the light image.
+        condition: int64 (N,), 0..1000, see :func:`~dimmagen.enhance.inputs.condition`.
     """
 
     keys: tuple[str, ...]
@@ -49,6 +52,7 @@ class Batch:
     condition: Tensor
 
     def to(self, device: torch.device) -> "Batch":
+        """A copy on a device."""
         return Batch(
             self.keys,
             self.inputs.to(device, non_blocking=True),
@@ -59,31 +63,44 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """How a training example is cut out of a pair: a square at a drawn place, perhaps mirrored.
+    """Random crops: squares at a random position, the same in both images of a pair, optionally mirrored.
 
     Attributes:
-        side: pixels; no picture may be smaller.
+        side: pixels; no image may be smaller.
         flip: mirror half of the crops left to right.
-        seed: of the draws, which depend on (seed, key, how often the pair was seen) alone.
+        seed: of the draws, which depend on (seed, key, epoch) alone.
     """
 
     side: int
     flip: bool
     seed: int
 
-    def cut(self, key: str, seen: int, dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Equal crops of uint8 (H, W, 3) pictures, both (side, side, 3)."""
+    def cut(self, key: str, epoch: int, dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take the same crop of both images of a pair.
+
+        Args:
+            key: of the pair.
+            epoch: how often the pair was used before.
+            dark, light: uint8 (H, W, 3).
+
+        Returns:
+            uint8 (side, side, 3) views of the dark and of the light image.
+        """
         height, width, _ = dark.shape
-        top = int(keyed_random.uniform(self.seed, key, seen, "crop-top") * (height - self.side + 1))
-        left = int(keyed_random.uniform(self.seed, key, seen, "crop-left") * (width - self.side + 1))
-        place = np.s_[top : top + self.side, left : left + self.side]
-        if self.flip and keyed_random.uniform(self.seed, key, seen, "flip") < 0.5:
-            return dark[place][:, ::-1], light[place][:, ::-1]
-        return dark[place], light[place]
+        top = int(keyed_random.uniform(self.seed, key, epoch, "crop-top") * (height - self.side + 1))
+        left = int(keyed_random.uniform(self.seed, key, epoch, "crop-left") * (width - self.side + 1))
+        window = np.s_[top : top + self.side, left : left + self.side]
+        if self.flip and keyed_random.uniform(self.seed, key, epoch, "flip") < 0.5:
+            return dark[window][:, ::-1], light[window][:, ::-1]
+        return dark[window], light[window]
 
 
 def make_batch(examples: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Batch:
-    """A batch of (key, dark, light) crops: everything is computed from the stored dark crop."""
+    """A batch of crops; the inputs are computed from the dark crop as it is stored.
+
+    Args:
+        examples: (key, dark, light); images uint8 (H, W, 3), all of one size.
+    """
     return Batch(
         keys=tuple(key for key, _, _ in examples),
         inputs=torch.from_numpy(np.stack([network_input(dark) for _, dark, _ in examples])),
@@ -96,16 +113,25 @@ def make_batch(examples: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Batch:
 
 
 class Batches(Protocol):
-    """An endless stream of batches that can be opened anywhere."""
+    """An endless stream of batches that can be opened at any position."""
 
     def open(self, start: int) -> Iterator[Batch]:
-        """The batches from number `start` on."""
+        """The batches from number `start` on, counted from 0."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RealPairs:
-    """Batches of random crops of real pairs, all held in memory; a pass is a shuffle of all pairs."""
+    """Batches of random crops of real pairs, which are all in memory; an epoch is a shuffle of all pairs.
+
+    Attributes:
+        pairs: at least one.
+        crops, batch: crops of a batch, and their number.
+        rank, world_size: of this process among those that train together.
+
+    Raises:
+        UsageError: a pair is smaller than the crop.
+    """
 
     pairs: Sequence[RealPair]
     crops: Crops
@@ -120,20 +146,26 @@ class RealPairs:
     def open(self, start: int) -> Iterator[Batch]:
         for number in itertools.count(start):
             first = (number * self.world_size + self.rank) * self.batch
-            yield make_batch([self._example(place) for place in range(first, first + self.batch)])
+            yield make_batch([self._example(index) for index in range(first, first + self.batch)])
 
-    def _example(self, place: int) -> tuple[str, np.ndarray, np.ndarray]:
-        seen, position = divmod(place, len(self.pairs))
+    def _example(self, index: int) -> tuple[str, np.ndarray, np.ndarray]:
+        epoch, position = divmod(index, len(self.pairs))
         order = sorted(
-            self.pairs, key=lambda pair: keyed_random.rank(self.crops.seed, pair.name, f"pass {seen}")
+            self.pairs, key=lambda pair: keyed_random.rank(self.crops.seed, pair.name, f"pass {epoch}")
         )
         pair = order[position]
-        return pair.name, *self.crops.cut(pair.name, seen, pair.dark, pair.light)
+        return pair.name, *self.crops.cut(pair.name, epoch, pair.dark, pair.light)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingShard:
-    """A shard as a reader meets it: where it lies, how many pairs it holds, which are for training."""
+    """One shard of a data set that is trained on.
+
+    Attributes:
+        url: local path or fsspec URL.
+        samples: how many pairs it holds.
+        training_keys: of the pairs that are for training.
+    """
 
     url: str
     samples: int
@@ -144,14 +176,17 @@ class TrainingShard:
 class ShardBatches:
     """Batches of random crops out of pair shards, read in order by webdataset and shuffled in a buffer.
 
-    Each reader (loader process of each rank) has its own shards, which it goes through again and again.
+    Each reader (loader process of each rank) has its own shards, which it reads epoch after epoch.
 
     Attributes:
-        shards: as :func:`open_shards` gives them.
-        crops, batch: what a batch is made of.
-        loaders: processes that read and decode; 0 reads in this process.
-        cache_bytes: of decoded pictures that all loaders of a rank keep together.
-        rank, world_size: of several machines or GPUs that train together.
+        shards: from :func:`open_shards`.
+        crops, batch: crops of a batch, and their number.
+        loaders: number of processes that read and decode; 0 reads in this process.
+        rank, world_size: of this process among those that train together.
+        cache_bytes: of decoded images that all loaders of a rank keep together.
+
+    Raises:
+        UsageError: there are fewer shards than readers.
     """
 
     shards: Sequence[TrainingShard]
@@ -168,6 +203,10 @@ class ShardBatches:
             raise UsageError(
                 f"{len(self.shards)} shards with pairs for training are too few for {readers} readers",
                 "use fewer `loaders` or `workers`, or make the data set with fewer samples per shard",
+                code="out-of-range",
+                parameter="loaders",
+                value=self.loaders,
+                shards=len(self.shards),
             )
 
     def open(self, start: int) -> Iterator[Batch]:
@@ -202,37 +241,40 @@ class _Stream(IterableDataset):
         try:
             while True:
                 yield make_batch(list(itertools.islice(examples, source.batch)))
-        except DimmagenError as error:  # sent as a batch: a traceback from another process helps nobody
-            yield error
+        except DimmagenError as error:
+            yield error  # as a batch: a DataLoader would turn an exception into a RuntimeError
 
     def _examples(
         self, shards: Sequence[TrainingShard], skip: int
     ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Crops of the shards' pairs, pass after pass, without the first `skip` of them."""
+        """Crops of the shards' pairs, epoch after epoch, without the first `skip` of them."""
         crops = self.source.crops
-        images = _Decoded(self.source.cache_bytes // max(1, self.source.loaders))
-        first_pass, skip = divmod(skip, sum(len(shard.training_keys) for shard in shards))
-        for seen in itertools.count(first_pass):
-            for sample in itertools.islice(_one_pass(shards, crops.seed, seen), skip, None):
+        cache = _DecodedPairCache(self.source.cache_bytes // max(1, self.source.loaders))
+        first_epoch, skip = divmod(skip, sum(len(shard.training_keys) for shard in shards))
+        for epoch in itertools.count(first_epoch):
+            for sample in itertools.islice(_one_epoch(shards, crops.seed, epoch), skip, None):
                 key = sample["__key__"]
-                dark, light = images.of(sample)
-                yield key, *crops.cut(key, seen, dark, light)
+                dark, light = cache.decode(sample)
+                yield key, *crops.cut(key, epoch, dark, light)
             skip = 0
 
 
-class _Decoded:
-    """Decoded pairs, kept from pass to pass while there is room: decoding takes half of a small step's time.
+class _DecodedPairCache:
+    """Decoded pairs, kept between epochs while there is room: decoding takes half of a small step's time.
 
-    Those that came first stay. Dropping the oldest instead would, with too little room for a pass, drop each
-    pair just before it is wanted again.
+    The pairs that came first stay. If the oldest were dropped instead, a cache with too little room for an
+    epoch would drop each pair just before it is needed again.
+
+    Args:
+        room: bytes.
     """
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
-    def of(self, sample: dict) -> tuple[np.ndarray, np.ndarray]:
-        """The dark and the light picture of a sample, uint8 (H, W, 3)."""
+    def decode(self, sample: dict) -> tuple[np.ndarray, np.ndarray]:
+        """The dark and the light image of a sample, uint8 (H, W, 3)."""
         key = sample["__key__"]
         if key in self._pairs:
             return self._pairs[key]
@@ -244,19 +286,18 @@ class _Decoded:
         return pair
 
 
-def _one_pass(shards: Sequence[TrainingShard], seed: int, seen: int) -> Iterator[dict]:
-    """All training samples of the shards once, as files, in an order drawn for (seed, pass)."""
+def _one_epoch(shards: Sequence[TrainingShard], seed: int, epoch: int) -> Iterator[dict]:
+    """All training samples of the shards once, encoded, in an order drawn for (seed, epoch)."""
     order = sorted(
-        shards, key=lambda shard: keyed_random.rank(seed, shard.url.rsplit("/", 1)[-1], f"pass {seen}")
+        shards, key=lambda shard: keyed_random.rank(seed, shard.url.rsplit("/", 1)[-1], f"pass {epoch}")
     )
     samples = itertools.chain.from_iterable(map(_samples, order))
-    draws = random.Random(f"{seed} {seen}")
+    draws = random.Random(f"{seed} {epoch}")
     return iter(shuffle(bufsize=SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, rng=draws)(samples))
 
 
 def _samples(shard: TrainingShard) -> Iterator[dict]:
-    """The training samples of one shard in its order; a shard that was cut short is told, not believed."""
-    advice = "check the data set with `verify()`"
+    """The training samples of one shard, in its order. A truncated shard is an error."""
     count = 0
     try:
         with storage.open_binary(shard.url) as stream:
@@ -266,10 +307,20 @@ def _samples(shard: TrainingShard) -> Iterator[dict]:
                     yield sample
     except DimmagenError:
         raise
-    except Exception as error:  # tarfile, the decompressor and the place it lies each have their own
-        raise DimmagenError(f"{shard.url} cannot be read ({type(error).__name__})", advice) from error
+    except Exception as error:  # tarfile, the decompressor and the file system each have their own
+        raise DimmagenError(
+            f"{shard.url} cannot be read ({type(error).__name__})",
+            _CHECK_DATA_SET,
+            code="damaged",
+            path=shard.url,
+        ) from error
     if count != shard.samples:
-        raise DimmagenError(f"{shard.url} holds {count} pairs, its manifest says {shard.samples}", advice)
+        raise DimmagenError(
+            f"{shard.url} holds {count} pairs, its manifest says {shard.samples}",
+            _CHECK_DATA_SET,
+            code="damaged",
+            path=shard.url,
+        )
 
 
 def _decode(sample: dict, side: str) -> np.ndarray:
@@ -280,9 +331,16 @@ def _decode(sample: dict, side: str) -> np.ndarray:
             except codec.ImageError as error:
                 raise DimmagenError(
                     f"{sample['__key__']}.{name} of {sample['__url__']}: {error.reason}",
-                    "check the data set with `verify()`",
+                    _CHECK_DATA_SET,
+                    code="damaged",
+                    path=sample["__url__"],
                 ) from error
-    raise DimmagenError(f"{sample['__url__']}: the sample {sample['__key__']} has no {side} picture")
+    raise DimmagenError(
+        f"{sample['__url__']}: the sample {sample['__key__']} has no {side} image",
+        _CHECK_DATA_SET,
+        code="damaged",
+        path=sample["__url__"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +349,7 @@ class OpenShards:
 
     Attributes:
         shards: those that hold a pair for training, in order.
-        validation: the first variants of the photos kept back, cut to 512x512 around the middle.
+        validation: the first variant of each light image that is kept back, its middle 512x512 pixels.
         too_small: how many pairs are left out because they are smaller than the crop.
     """
 
@@ -303,33 +361,45 @@ class OpenShards:
 def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     """Open a finished pair data set for training.
 
-    Some photos, with all their variants, are kept for validation: those that a hash of their key puts first.
+    Some light images, with all their variants, are kept for validation: those that a hash of their key puts
+    first.
 
     Args:
         path: folder or fsspec URL.
-        validation_photos: how many are kept back.
-        side: of the crops to come; smaller pictures are left out, and counted.
+        validation_photos: how many light images are kept back.
+        side: of the crops, pixels; smaller images are left out, and counted.
 
     Raises:
         DimmagenError: the data set is not finished, of another schema, or damaged.
-        UsageError: no picture is as large as the crop, or too few photos are left for training.
+        UsageError: no image is as large as the crop, or too few light images are left for training.
     """
     manifest = Manifest.load(path)
     tables = [read_rows(storage.join(path, entry.metadata.name), PAIR_SCHEMA) for entry in manifest.shards]
     rows = [row for table in tables for row in table]
     fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
     if not fitting:
-        raise UsageError(f"all pictures of {path} are too small for crops of {side}", "give a smaller `crop`")
-    photos = {row["light_key"] for row in fitting}
-    if validation_photos >= len(photos):
         raise UsageError(
-            f"{path} shows {len(photos)} photos: {validation_photos} for validation leave none to train on",
+            f"all images of {path} are too small for crops of {side}",
+            "give a smaller `crop`",
+            code="too-small",
+            path=path,
+            crop=side,
+        )
+    images = {row["light_key"] for row in fitting}
+    if validation_photos >= len(images):
+        raise UsageError(
+            f"{path} has {len(images)} light images: {validation_photos} for validation leave none "
+            "to train on",
             "give fewer `validation_photos`, or a folder of real pairs to `validate`",
+            code="out-of-range",
+            parameter="validation_photos",
+            value=validation_photos,
+            light_images=len(images),
         )
     order = heapq.nsmallest(
-        validation_photos, photos, key=lambda key: keyed_random.rank(0, key, "validation")
+        validation_photos, images, key=lambda key: keyed_random.rank(0, key, "validation")
     )
-    held_out, trained_on = set(order), photos - set(order)
+    held_out, trained_on = set(order), images - set(order)
     shards: list[TrainingShard] = []
     kept_back: list[tuple[int, str, dict]] = []
     for entry, table in zip(manifest.shards, tables, strict=True):
@@ -337,7 +407,7 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
         keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
         if keys:
             shards.append(TrainingShard(storage.join(path, entry.name), len(table), keys))
-    first: dict[str, tuple[str, dict]] = {}  # of each photo kept back: the lowest variant that there is
+    first: dict[str, tuple[str, dict]] = {}  # the lowest variant of each light image that is kept back
     for _, name, row in sorted(kept_back, key=lambda one: one[0]):
         first.setdefault(row["light_key"], (name, row))
     validation = [_read_pair(path, name, row) for name, row in first.values()]
@@ -351,13 +421,17 @@ def _read_pair(path: str, tar: str, row: dict) -> RealPair:
 
 
 def cut_middle(pair: RealPair) -> RealPair:
-    """The middle of a pair, at most 512x512: validation is to take a small part of the time."""
-    height, width, _ = pair.dark.shape
-    top, left = max(0, height - VALIDATION_SIDE) // 2, max(0, width - VALIDATION_SIDE) // 2
-    place = np.s_[top : top + VALIDATION_SIDE, left : left + VALIDATION_SIDE]
-    return replace(pair, dark=pair.dark[place], light=pair.light[place])
+    """The middle of a pair, at most 512x512 pixels."""
+    dark, light = (center_crop(image, VALIDATION_SIDE) for image in (pair.dark, pair.light))
+    return replace(pair, dark=dark, light=light)
 
 
 def _refuse_small(key: str, width: int, height: int, side: int) -> None:
     if min(width, height) < side:
-        raise UsageError(f"{key} is {width}x{height}, too small for crops of {side}", "give a smaller `crop`")
+        raise UsageError(
+            f"{key} is {width}x{height}, too small for crops of {side}",
+            "give a smaller `crop`",
+            code="too-small",
+            key=key,
+            crop=side,
+        )

@@ -1,8 +1,8 @@
-"""One training run on several GPUs or machines, by Ray Train."""
+"""One training run on several GPUs or machines, with Ray Train."""
 
+import logging
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from dimmagen.enhance.checkpoints import ResumeMode
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.training import TrainConfig, run_training
 
+_LOG = logging.getLogger(__name__)
+
 
 def run_distributed(
     config: TrainConfig,
@@ -23,28 +25,35 @@ def run_distributed(
     resume: ResumeMode,
     workers: int,
     address: str | None,
-    tell: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Train as :func:`run_training` does, in `workers` processes with a GPU each where this machine has one.
+    """Train like :func:`run_training`, in several processes with one GPU each where GPUs are used.
 
-    A run goes on with the same losses only with the same number of workers.
+    A resumed run has the same losses only with the same number of workers.
 
     Args:
+        config: what to train, on what and how.
         out: a folder that all workers see.
-        address: of a running cluster; without it Ray is started on this machine and ended with the run.
-        tell: told what is waited for.
+        resume: see :func:`run_training`.
+        workers: number of processes.
+        address: of a running cluster; None starts Ray on this machine and ends it with the run.
 
     Raises:
-        UsageError: this machine has too few GPUs.
-        UsageError, DimmagenError: as run_training, in any worker.
+        UsageError: this machine has too few GPUs or processors.
+        UsageError, DimmagenError: see :func:`run_training`; raised by any worker.
     """
     use_gpu = _wants_gpu(config)
-    # The controller of Ray Train takes a processor of its own.
+    # The controller of Ray Train takes one processor.
     with connect_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
         if missing := _missing(workers, use_gpu):
             if address is None:
-                raise UsageError(f"{workers} workers {missing}", 'give fewer `workers`, or `device="cpu"`')
-            tell(f"{workers} workers {missing}: they wait until nodes join")
+                raise UsageError(
+                    f"{workers} workers {missing}",
+                    'give fewer `workers`, or `device="cpu"`',
+                    code="out-of-range",
+                    parameter="workers",
+                    value=workers,
+                )
+            _LOG.warning("%d workers %s: they wait until nodes join", workers, missing)
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
 
@@ -57,34 +66,32 @@ def run_distributed(
         try:
             trainer.fit()
         except TrainingFailedError as error:
-            raise _told(error) from error
+            raise _worker_error(error) from error
         except SystemExit:  # how Ray Train ends on Ctrl-C
             raise KeyboardInterrupt from None
 
 
 def _missing(workers: int, use_gpu: bool) -> str:
-    """What the cluster has too little of for so many workers; empty where it has enough."""
+    """What the cluster has too little of for that many workers; empty if it has enough."""
     import ray
 
-    resource, wanted = ("GPU", workers) if use_gpu else ("CPU", workers + 1)
-    there = int(ray.cluster_resources().get(resource, 0))
-    return f"want {wanted} {resource}s, there are {there}" if there < wanted else ""
+    resource, needed = ("GPU", workers) if use_gpu else ("CPU", workers + 1)
+    available = int(ray.cluster_resources().get(resource, 0))
+    return f"need {needed} {resource}s, there are {available}" if available < needed else ""
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What each worker does; Ray Train has connected them and given each its GPU."""
+    """Runs in each worker; Ray Train has connected the workers and given each one its GPU."""
     from ray import train
 
     class Silent:
-        def note(self, text: str) -> None: ...
-
         def begin(self, done: int, total: int) -> None: ...
 
         def iteration(self, values: dict[str, float]) -> None: ...
 
     context = train.get_context()
-    ranks = DistributedContext(context.get_world_rank(), context.get_world_size())
-    run_training(config["config"], config["out"], config["resume"], Silent(), ranks)
+    distributed = DistributedContext(context.get_world_rank(), context.get_world_size())
+    run_training(config["config"], config["out"], config["resume"], Silent(), distributed)
 
 
 def _wants_gpu(config: TrainConfig) -> bool:
@@ -92,20 +99,22 @@ def _wants_gpu(config: TrainConfig) -> bool:
 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
-    """Local places from the root: workers have another working directory."""
+    """The same settings with absolute local paths: workers have another working directory."""
     names = ("data", "pairs", "validate", "network", "lpips_weights")
-    places = {name: value for name in names if (value := getattr(config, name)) is not None}
+    paths = {name: value for name in names if (value := getattr(config, name)) is not None}
     return replace(
         config,
-        **{name: os.path.abspath(value) for name, value in places.items() if storage.is_local(value)},
+        **{name: os.path.abspath(value) for name, value in paths.items() if storage.is_local(value)},
     )
 
 
-def _told(error: Exception) -> DimmagenError:
-    """The error of a worker that knows what is wrong; else all that Ray knows."""
+def _worker_error(error: Exception) -> DimmagenError:
+    """The expected error that a worker raised; if there is none, what Ray reports."""
     causes = getattr(error, "worker_failures", {}).values()
     for cause in causes:
         for one in (cause, getattr(cause, "cause", None), cause.__cause__):
             if isinstance(one, DimmagenError):
                 return one
-    return DimmagenError(f"training on several workers failed ({error})", "try `workers=1` to see where")
+    return DimmagenError(
+        f"training on several workers failed ({error})", "try `workers=1` to see the cause", code="failed"
+    )

@@ -1,7 +1,7 @@
-"""One process among those that train a network together; usually the only one.
+"""This process among those that train a network together; usually it is the only one.
 
-Each has its own shards and its own batches; gradients are averaged after every batch, so that N workers see
-N times the batch. The first one validates, logs and saves.
+Each process has its own shards and its own batches; gradients are averaged after every batch, so that N
+workers train on N times the batch. The first process validates, logs and saves.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class DistributedContext:
     """This process among those that train together.
 
     Attributes:
-        rank: its number, from 0.
-        size: how many there are.
+        rank: number of this process, from 0.
+        size: number of processes.
     """
 
     rank: int = 0
@@ -29,19 +29,19 @@ class DistributedContext:
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network with its gradients averaged over all processes."""
+        """The network, with its gradients averaged over all processes after each backward pass."""
         if self.size == 1:
             return network
         device = next(network.parameters()).device
         return nn.parallel.DistributedDataParallel(network, [device] if device.type == "cuda" else None)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             torch.distributed.barrier()
 
     def agree(self, value: float) -> float:
-        """The first process's value, in all of them: what follows from it is decided alike."""
+        """The first process's value, returned in all of them, so that all take the same decision."""
         if self.size == 1:
             return value
         backend = torch.distributed.get_backend()
@@ -50,7 +50,7 @@ class DistributedContext:
         return float(shared)
 
     def gather(self, value: Any) -> list[Any]:
-        """What each process gives (something that can be pickled), in the order of their ranks."""
+        """The value of each process (any object that can be pickled), in the order of their ranks."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size

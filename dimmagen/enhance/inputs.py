@@ -1,6 +1,7 @@
-"""What the network is given: ten channels made of the stored dark picture, and how much lighter to make it.
+"""The network's inputs: ten channels computed from the stored dark image, and the requested lightness change.
 
-Training, evaluation and enhancing all come here, so that the network meets the same input in each of them.
+Training, evaluation and enhancement all use these functions, so that the network gets the same input in each
+of them.
 """
 
 import numpy as np
@@ -9,18 +10,18 @@ from dimmagen.images import retinex
 
 CHANNELS = 10
 CONDITION_STEPS = 1000
-FIXED_LIGHTNESS = 0.5  # of well-lit pictures: LOL's have 0.55 on average
+FIXED_LIGHTNESS = 0.5  # of well-lit images: those of LOL have 0.55 on average
 
 
 def equalisation(dark: np.ndarray) -> np.ndarray:
-    """The look-up tables that equalise the histogram of each channel of a picture.
+    """The look-up tables that equalise the histogram of each channel of an image.
 
     Args:
         dark: uint8 (H, W, 3), RGB.
 
     Returns:
         uint8 (3, 256): a channel's darkest value maps to 0, its lightest to 255, and values between by
-        their rank; a channel of one value is left as it is.
+        their rank; a channel with a single value is left unchanged.
     """
     tables = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
     for channel, table in enumerate(tables):
@@ -38,10 +39,10 @@ def network_input(dark: np.ndarray, tables: np.ndarray | None = None) -> np.ndar
 
     Args:
         dark: uint8 (H, W, 3), RGB.
-        tables: from :func:`equalisation`; of the whole picture when `dark` is a tile. Default: of `dark`.
+        tables: from :func:`equalisation`; of the whole image if `dark` is a tile. Default: of `dark`.
 
     Returns:
-        float32 (10, H, W) in [0, 1]: the dark picture (3), its equalisation (3), its colour map (3), whose
+        float32 (10, H, W) in [0, 1]: the dark image (3), its equalisation (3), its colour map (3), whose
         channels sum to 1, and its illumination (1).
     """
     tables = equalisation(dark) if tables is None else tables
@@ -52,10 +53,17 @@ def network_input(dark: np.ndarray, tables: np.ndarray | None = None) -> np.ndar
 
 
 def mean_lightness(image: np.ndarray) -> float:
-    """Mean illumination: the mean of all pixels and channels of a uint8 (H, W, 3) picture, in [0, 1]."""
+    """Mean illumination: the mean of all pixels and channels of a uint8 (H, W, 3) image, in [0, 1]."""
     return float(image.mean(dtype=np.float64) / 255)
 
 
-def condition(dark_lightness: float, wanted_lightness: float) -> int:
-    """How much lighter the output is to be: the difference of two mean illuminations as 0..1000."""
-    return round(CONDITION_STEPS * min(1.0, max(0.0, wanted_lightness - dark_lightness)))
+def condition(dark_lightness: float, target_lightness: float) -> int:
+    """How much lighter the output should be than the input (paper, Section 3.2).
+
+    Args:
+        dark_lightness, target_lightness: mean illuminations in [0, 1], see :func:`mean_lightness`.
+
+    Returns:
+        Their difference, clipped to 0..1 and scaled to 0..1000.
+    """
+    return round(CONDITION_STEPS * min(1.0, max(0.0, target_lightness - dark_lightness)))

@@ -1,4 +1,4 @@
-"""The log of a run: a CSV row per iteration, and TensorBoard's files where they are asked for."""
+"""The log of a run: one CSV row per iteration and, if requested, TensorBoard's files."""
 
 import importlib
 from collections.abc import Mapping
@@ -9,10 +9,15 @@ from dimmagen.enhance.checkpoints import COLUMNS, LOG, RunFolder
 
 
 class Log:
-    """Writes rows behind those up to `iteration` that are there already.
+    """Writes the log; use it as a context manager.
+
+    Args:
+        run: whose folder holds the log.
+        iteration: rows up to this one are kept, and new rows follow them.
+        tensorboard: write TensorBoard's files as well.
 
     Raises:
-        UsageError: TensorBoard is asked for and not installed.
+        UsageError: TensorBoard is requested but not installed.
     """
 
     def __init__(self, run: RunFolder, iteration: int, tensorboard: bool = False) -> None:
@@ -20,11 +25,15 @@ class Log:
         if tensorboard:
             self._board = summary_writer_class()(run.path / "tensorboard", purge_step=iteration + 1)
         run.begin_log(iteration)
-        # Closed by __exit__; the lines end alike on every system.
+        # Closed by __exit__; with the same line ends on every system.
         self._file = open(run.path / LOG, "a", encoding="ascii", newline="\n")  # noqa: SIM115
 
     def row(self, values: Mapping[str, float]) -> None:
-        """One iteration; values that were not measured stay empty."""
+        """Write the row of one iteration.
+
+        Args:
+            values: by name of the column; the cells of others stay empty.
+        """
         cells = (f"{values[name]:.9g}" if name in values else "" for name in COLUMNS)
         self._file.write(",".join(cells) + "\n")
         self._file.flush()
@@ -42,8 +51,17 @@ class Log:
 
 
 def summary_writer_class() -> Any:
-    """TensorBoard's writer. Raises UsageError where it is not installed."""
+    """TensorBoard's `SummaryWriter`.
+
+    Raises:
+        UsageError: TensorBoard is not installed.
+    """
     try:
         return importlib.import_module("torch.utils.tensorboard").SummaryWriter
     except ImportError:
-        raise UsageError("`tensorboard` needs the package of that name", "pip install tensorboard") from None
+        raise UsageError(
+            "`tensorboard` needs the package tensorboard",
+            "pip install tensorboard",
+            code="missing-package",
+            package="tensorboard",
+        ) from None

@@ -22,9 +22,7 @@ from dimmagen.metrics.image import psnr
 
 
 class TrainProgress(Protocol):
-    """Told how training goes on."""
-
-    def note(self, text: str) -> None: ...
+    """Receives the progress of a training run."""
 
     def begin(self, done: int, total: int) -> None: ...
 
@@ -43,27 +41,34 @@ def train(
     context: DistributedContext = SINGLE_PROCESS,
     tensorboard: bool = False,
 ) -> TrainState:
-    """Train a network until the iterations or the patience end; go on where the run's checkpoint is.
+    """Train a network until the iterations or the patience end, from the run's checkpoint if it has one.
 
     Args:
         network: on the device to train on.
-        batches: endless; opened at the iteration to go on with.
-        validation: pairs whose mean PSNR, at the truth's lightness, decides which network is kept as best.
+        batches: endless; opened at the iteration to continue with.
+        validation: pairs whose mean PSNR, at the lightness of the ground truth, decides which network is kept
+            as best.
         loss: on the same device.
-        run: begun with these settings.
-        progress: told of each iteration.
+        settings: of the loop.
+        run: the run's folder, claimed with these settings.
+        progress: notified of each iteration.
         context: this process among those that train together.
+        tensorboard: write TensorBoard's files as well.
 
     Returns:
         The state at the end; the best network is in the run's folder.
 
     Raises:
         UsageError: there are no validation pairs.
-        DimmagenError: the loss or the gradient is not finite (the batch is named; the checkpoint before it
-            stays), or the data cannot be read.
+        DimmagenError: the loss or the gradient is not finite (the batch is named, and the last checkpoint is
+            kept), or the data cannot be read.
     """
     if not validation:
-        raise UsageError("there are no pairs to validate on", "give `validation_photos`, or `validate`")
+        raise UsageError(
+            "there are no pairs to validate on",
+            "give `validation_photos`, or `validate`",
+            code="missing-argument",
+        )
     device = next(network.parameters()).device
     state = TrainState(network, settings)
     state.restore(run)
@@ -101,7 +106,21 @@ def optimise(
     learning_rate: float,
     context: DistributedContext,
 ) -> dict[str, float]:
-    """One step of Adam on one batch; returns the loss and its parts."""
+    """Take one step of Adam on one batch.
+
+    Args:
+        forward: the network of `state`, wrapped by `context`.
+        state: changed in place.
+        loss, batch: on the network's device.
+        learning_rate: of this step.
+        context: this process among those that train together.
+
+    Returns:
+        `loss` and its parts, such as `mse`, by name.
+
+    Raises:
+        DimmagenError: the loss or the gradient is not finite; the weights are not changed.
+    """
     settings = state.settings
     with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=settings.bf16):
         output = forward(batch.inputs, batch.condition)
@@ -120,26 +139,32 @@ def optimise(
 def _diverged(
     loss: float, gradient: float, iteration: int, keys: Sequence[str], context: DistributedContext
 ) -> DimmagenError:
-    """Names the batch to blame: the gradient is the mean of all processes', so all of them come here."""
-    told = context.gather((loss, keys))
-    loss, keys = next(((value, names) for value, names in told if not math.isfinite(value)), told[0])
+    """The error that names the batch at fault.
+
+    The gradient is averaged over all processes, so all of them get here.
+    """
+    batches = context.gather((loss, keys))
+    loss, keys = next(((value, names) for value, names in batches if not math.isfinite(value)), batches[0])
     return DimmagenError(
         f"the loss is {loss:.3g} with a gradient of {gradient:.3g} after iteration {iteration}, on the pairs "
         f"{', '.join(keys)}",
-        'look at these pairs, or start again with `resume="never"` and a lower `learning_rate` or `clip=1`; '
-        "until then the last checkpoint stays",
+        'check these pairs, or start again with `resume="never"` and a lower `learning_rate` or `clip=1`; '
+        "until then the last checkpoint is kept",
+        code="diverged",
+        iteration=iteration,
+        keys=list(keys),
     )
 
 
 def validate(network: EnhancementNetwork, pairs: Sequence[RealPair]) -> float:
-    """Mean PSNR over pairs, with the condition at the truth's lightness."""
+    """Mean PSNR over pairs in dB, each enhanced to the lightness of its ground truth."""
     enhancer = Enhancer(network)
     scores = [psnr(enhancer.enhance(pair.dark, mean_lightness(pair.light)), pair.light) for pair in pairs]
     return sum(scores) / len(scores)
 
 
 class _NoLog:
-    """What the other ranks write: nothing."""
+    """Takes the place of the log in all processes but the first, and writes nothing."""
 
     def row(self, values: dict[str, float]) -> None: ...
 

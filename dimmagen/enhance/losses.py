@@ -1,4 +1,4 @@
-"""What training makes small: the squared error and, weighted, LPIPS on VGG (paper, Section 3.2)."""
+"""Training losses: mean squared error plus weighted LPIPS with VGG (paper, Section 3.2)."""
 
 from torch import Tensor, nn
 
@@ -9,8 +9,8 @@ class EnhancementLoss(nn.Module):
     """MSE + weight * LPIPS.
 
     Args:
-        perceptual: a frozen LPIPS; None for the squared error alone.
-        weight: of LPIPS; the paper's 0.1, for FS-Dark 0.05.
+        perceptual: a frozen LPIPS; None for the mean squared error alone.
+        weight: of LPIPS; the paper uses 0.1, and 0.05 for FS-Dark.
     """
 
     def __init__(self, perceptual: LPIPS | None = None, weight: float = 0.1) -> None:
@@ -19,7 +19,14 @@ class EnhancementLoss(nn.Module):
         self.weight = weight
 
     def forward(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of float (N, 3, H, W) pictures in [0, 1], and its parts by name, without gradients."""
+        """Compute the loss.
+
+        Args:
+            output, target: float (N, 3, H, W) in [0, 1].
+
+        Returns:
+            The loss, a scalar, and its parts `mse` and `lpips` as scalars without gradients.
+        """
         loss = nn.functional.mse_loss(output, target)
         parts = {"mse": loss.detach()}
         if self.perceptual is not None:

@@ -1,7 +1,7 @@
-"""The brightening network: a UNet that is told how much lighter to make the picture (paper, Section 3.2).
+"""The enhancement network: a UNet conditioned on the requested change of lightness (paper, Section 3.2).
 
-`paper` and `small` are diffusers' UNet2DModel in the authors' two sizes; `compact` is our own small one, for
-processors without a GPU, and needs no diffusers.
+`paper` and `small` are diffusers' UNet2DModel in the authors' two sizes; `compact` is a small UNet of our
+own, for machines without a GPU, and does not need diffusers.
 """
 
 import importlib
@@ -22,14 +22,14 @@ from dimmagen.enhance.inputs import CHANNELS, CONDITION_STEPS
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A kind of network: how it is built, and what is known of it before it is.
+    """A kind of network: how it is built, and its properties.
 
     Attributes:
-        build: makes the module that gives the residual: called with (inputs, condition) as
-            :class:`EnhancementNetwork` is, returns float (N, 3, H, W) before the sigmoid.
-        multiple: height and width of the input must be multiples of it.
-        margin: pixels at the edge of a tile that may differ from the whole image.
-        bytes_per_pixel: peak memory of running it on a processor, per pixel of the input; measured.
+        build: makes the module that computes the residual: it is called with (inputs, condition) like
+            :class:`EnhancementNetwork` and returns float (N, 3, H, W), before the sigmoid.
+        multiple: height and width of the input must be multiples of this number.
+        margin: pixels at the edge of a tile where the result may differ from that of the whole image.
+        bytes_per_pixel: peak memory of inference on a CPU, per pixel of the input; measured.
         learning_rate: for training from random weights.
         finetuning_rate: for fine-tuning.
     """
@@ -45,7 +45,7 @@ class Architecture:
 class EnhancementNetwork(nn.Module):
     """output = clip(sigmoid(UNet(input, condition)) + dark, 0, 1).
 
-    Weights and features lie in memory with the channels last, as a processor's convolutions want them.
+    Weights and features are stored with the channels last, which is faster for convolutions on a CPU.
 
     Args:
         architecture: a name in :data:`ARCHITECTURES`.
@@ -56,7 +56,7 @@ class EnhancementNetwork(nn.Module):
 
     Raises:
         UnknownNameError: there is no such architecture.
-        UsageError: it needs a package that is not installed.
+        UsageError: the architecture needs a package that is not installed.
     """
 
     def __init__(self, architecture: str = "compact") -> None:
@@ -75,12 +75,16 @@ class EnhancementNetwork(nn.Module):
 class CompactUNet(nn.Module):
     """A UNet on 2x2 blocks of pixels, with plain residual blocks.
 
-    There is no normalisation: at first each block passes its input on (its last convolution is zero), which
+    There is no normalisation: initially each block is the identity (its last convolution is zero), which
     trains as well at this depth, and keeps the network local.
 
     Args:
         widths: channels of each level.
         embedding: width of the condition's embedding.
+
+    Shape:
+        inputs: float (N, 10, H, W), H and W multiples of 8. condition: int64 (N,). Result: float
+        (N, 3, H, W), before the sigmoid.
     """
 
     def __init__(self, widths: Sequence[int], embedding: int = 64) -> None:
@@ -114,7 +118,15 @@ class CompactUNet(nn.Module):
 
 
 class ConditionedBlock(nn.Module):
-    """A residual block whose features are scaled and shifted by the condition's embedding."""
+    """A residual block whose features are scaled and shifted by the condition's embedding.
+
+    Args:
+        width: channels of the features.
+        embedding: width of the condition's embedding.
+
+    Shape:
+        features: float (N, width, H, W), like the result. embedding: float (N, embedding).
+    """
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
@@ -130,25 +142,27 @@ class ConditionedBlock(nn.Module):
 
 
 def sine_cosine(condition: Tensor, width: int) -> Tensor:
-    """The condition as `width` waves, as diffusion models embed time: int (N,) -> float32 (N, width)."""
+    """Sinusoidal embedding, like that of time in diffusion models: int (N,) -> float32 (N, width)."""
     steps = torch.arange(width // 2, dtype=torch.float32, device=condition.device)
     angles = condition.float()[:, None] * torch.exp(-math.log(10 * CONDITION_STEPS) * 2 * steps / width)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def _diffusers_unet(widths: Sequence[int]) -> nn.Module:
+    """The paper's UNet with these channels per level."""
     try:
         diffusers = importlib.import_module("diffusers")
     except ImportError:
         raise UsageError(
-            "this architecture needs the library diffusers",
+            "this architecture needs the package diffusers",
             "pip install 'dimmagen[train]', or use `architecture=\"compact\"`",
             code="missing-package",
+            package="diffusers",
         ) from None
     _ignore_broken_torchvision()
 
     class UNet(diffusers.UNet2DModel):  # type: ignore[name-defined]
-        """Gives the residual itself, as every architecture does."""
+        """Returns the residual itself, like every architecture."""
 
         def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
             return super().forward(inputs, condition, return_dict=False)[0]
@@ -160,28 +174,28 @@ def _diffusers_unet(widths: Sequence[int]) -> nn.Module:
         layers_per_block=2,
         attention_head_dim=64,
         down_block_types=("ResnetDownsampleBlock2D",) * len(widths),
-        up_block_types=("ResnetUpsampleBlock2D",) * len(widths),  # attention is in the middle block alone
+        up_block_types=("ResnetUpsampleBlock2D",) * len(widths),  # attention is in the middle block only
     )
 
 
 def _ignore_broken_torchvision() -> None:
-    """Let diffusers go without torchvision where that cannot be imported.
+    """Let diffusers work without torchvision if that cannot be imported.
 
-    The UNet needs none of it, but diffusers imports it wherever it is installed, and one that was built for
-    another torch (say, beside a processor-only torch) ends the import.
+    The UNet does not need it, but diffusers imports torchvision wherever it is installed, and one that was
+    built for another torch (such as a CPU-only torch) makes the import fail.
     """
     try:
         importlib.import_module("torchvision")
     except ImportError:
-        pass  # diffusers knows by itself
+        pass  # diffusers notices this itself
     except RuntimeError:
-        knowledge = importlib.import_module("diffusers.utils.import_utils")
-        setattr(knowledge, "_torchvision_available", False)  # noqa: B010 - private, so unknown to mypy
+        import_utils = importlib.import_module("diffusers.utils.import_utils")
+        setattr(import_utils, "_torchvision_available", False)  # noqa: B010 - private, so unknown to mypy
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", "dimmagen.networks")
-# Local throughout (no normalisation over the image, no attention): beyond the margin, which covers the
-# receptive field, a tile equals the whole image.
+# Local throughout (no normalisation over the image, no attention): inside the margin, which covers the
+# receptive field, the result on a tile equals that on the whole image.
 ARCHITECTURES.register("compact")(
     Architecture(partial(CompactUNet, (24, 48, 96)), 8, 80, 350, learning_rate=1e-3, finetuning_rate=1e-4)
 )
@@ -198,4 +212,5 @@ ARCHITECTURES.register("paper")(
 
 
 def parameter_count(network: nn.Module) -> int:
+    """Number of parameters."""
     return sum(parameter.numel() for parameter in network.parameters())

@@ -1,4 +1,4 @@
-"""Where a training run stands: weights, their running average, Adam's moments, and a few numbers."""
+"""The state of a training run: weights, their running average, Adam's moments, and a few numbers."""
 
 import math
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from dimmagen.enhance.network import EnhancementNetwork
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """How a network is trained; the paper's values for its first stage, but for the learning rate.
+    """How a network is trained; defaults are the paper's for its first stage, except for the learning rate.
 
     Attributes:
-        iterations: in all; the learning rate falls to 0 over them along a cosine.
+        iterations: total number; the learning rate falls to 0 over them along a cosine.
         learning_rate, betas: of Adam.
-        validate_every, checkpoint_every: iterations.
-        patience: validations without a new best after which training stops; 0 never stops early.
-        average: decay of the weights' running average, which is then what is validated and kept as best;
-            0 keeps none.
-        clip: norm that gradients are clipped to; 0 leaves them.
+        validate_every, checkpoint_every: iterations between two of them.
+        patience: number of validations without a new best after which training stops; 0 never stops early.
+        average: decay of the running average of the weights, which is then validated and kept as best;
+            0 keeps no average.
+        clip: maximum norm of the gradients; 0 does not clip.
         bf16: run the network in bfloat16.
     """
 
@@ -36,16 +36,21 @@ class TrainSettings:
     bf16: bool = False
 
     def learning_rate_at(self, iteration: int) -> float:
+        """The learning rate of an iteration, counted from 0."""
         return self.learning_rate * (1 + math.cos(math.pi * iteration / self.iterations)) / 2
 
 
 class TrainState:
-    """All that changes while training, and nothing else: what is saved here continues exactly.
+    """Everything that changes during training: a run that is restored from it continues exactly.
+
+    Args:
+        network: to be trained.
+        settings: of the run.
 
     Attributes:
         network: being trained.
         average: its running average, or None.
-        iteration: done so far.
+        iteration: number of iterations done.
         best_psnr, best_iteration: of the best validation; None and 0 before the first.
     """
 
@@ -60,16 +65,17 @@ class TrainState:
 
     @property
     def candidate(self) -> EnhancementNetwork:
-        """The network that is validated."""
+        """The network that is validated: the average if there is one."""
         return self.average or self.network
 
     @property
     def out_of_patience(self) -> bool:
+        """Whether too many validations have passed without a new best."""
         waited = self.iteration - self.best_iteration
         return 0 < self.settings.patience * self.settings.validate_every <= waited
 
     def update_average(self) -> None:
-        """Move the average towards the weights; faster at first, so that it forgets the beginning."""
+        """Move the average towards the weights; faster at first, to forget the initial weights."""
         if self.average is None:
             return
         decay = min(self.settings.average, (1 + self.iteration) / (10 + self.iteration))
@@ -79,6 +85,7 @@ class TrainState:
                 mean.lerp_(value, 1 - decay)
 
     def save(self, run: RunFolder) -> None:
+        """Write the checkpoint."""
         tensors = _prefixed("network", self.network.state_dict())
         if self.average is not None:
             tensors |= _prefixed("average", self.average.state_dict())
@@ -94,6 +101,7 @@ class TrainState:
         run.save(CHECKPOINT, tensors, header)
 
     def save_best(self, run: RunFolder) -> None:
+        """Write the best network."""
         header = {
             "model": self.network.architecture_name,
             "iteration": self.best_iteration,
@@ -102,10 +110,10 @@ class TrainState:
         run.save(BEST, self.candidate.state_dict(), header)
 
     def restore(self, run: RunFolder) -> None:
-        """Go back to the last checkpoint, if there is one.
+        """Load the last checkpoint, if there is one.
 
         Raises:
-            DimmagenError: it is broken, or of another model.
+            DimmagenError: the checkpoint is damaged, or belongs to another architecture.
         """
         saved = run.load(CHECKPOINT)
         if saved is None:

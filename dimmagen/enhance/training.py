@@ -1,6 +1,7 @@
-"""One training run, from its settings to its best network: what `dimmagen train` does, in order."""
+"""One training run, from its settings to its best network, step by step."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -32,32 +33,39 @@ from dimmagen.enhance.state import TrainSettings
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
 
 VALIDATION_PHOTOS = 16
+_LOG = logging.getLogger(__name__)
 CACHE_GB = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """Everything that a run is asked for; only what is under "how" leaves its losses as they are.
+    """The settings of a training run.
 
-    Raises:
-        UsageError: a crop that the network or LPIPS cannot take.
+    All of them decide its losses, except for `training.checkpoint_every`, `cache_gb`, `device`,
+    `lpips_weights` (whose numbers count, not their path) and `tensorboard`.
 
     Attributes:
         data: folder or URL of a pair data set, or None.
         pairs: folder or CSV of real pairs to train on instead; None with `data`.
         names: of the pairs to use; None for all.
         hold_out: names of pairs that are not trained on but, without `validate`, validated on.
-        validate: folder or CSV of real pairs to validate on; None keeps photos of the shards back for it
-            (and validates on the training pairs themselves where there are no shards).
-        validation_photos: how many are kept back.
+        validate: folder or CSV of real pairs to validate on. With None, some light images of the data set are
+            kept back for validation; without a data set, the training pairs themselves are used.
+        validation_photos: how many light images are kept back.
         network: run or network file to start from; None starts from random weights.
-        architecture: of the registry (`compact`, `small`, `paper`); that of `network` where there is one.
-        crop, batch, flip, seed: of the training examples; the batch is that of one worker.
-        perceptual: `vgg` or `none`; perceptual_weight: of it.
-        training: the loop's settings; `checkpoint_every` is how, not what.
-        loaders: processes that read; they decide the order of the data.
-        cache_gb: of decoded pictures that are kept in memory; how, not what.
-        device, lpips_weights (by the numbers in them), tensorboard: how, not what.
+        architecture: name in the registry (`compact`, `small`, `paper`); that of `network` if it is given.
+        crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
+        perceptual: `vgg` or `none`.
+        perceptual_weight: of LPIPS in the loss.
+        training: settings of the loop.
+        loaders: number of processes that read; it decides the order of the data.
+        cache_gb: maximum size of the decoded images that are kept in memory, in GB.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        lpips_weights: file or folder with the weights of LPIPS; None takes those of the lpips package.
+        tensorboard: write TensorBoard's files as well.
+
+    Raises:
+        UsageError: the network or LPIPS cannot take the crop.
     """
 
     data: str | None = None
@@ -89,11 +97,17 @@ class TrainConfig:
             raise UsageError(
                 f"`crop={self.crop}`: the architecture {self.architecture} takes multiples of {multiple}",
                 f"give {f'{lower} or ' if lower else ''}{lower + multiple}",
+                code="out-of-range",
+                parameter="crop",
+                value=self.crop,
             )
         if self.perceptual == "vgg" and self.crop < SMALLEST_SIDE["vgg"]:
             raise UsageError(
                 f"`crop={self.crop}` is too small for LPIPS with VGG",
                 'give 16 or more, or `perceptual="none"`',
+                code="out-of-range",
+                parameter="crop",
+                value=self.crop,
             )
 
 
@@ -104,14 +118,14 @@ def run_training(
     progress: TrainProgress,
     context: DistributedContext = SINGLE_PROCESS,
 ) -> None:
-    """Train as asked; a run that was stopped goes on from its last checkpoint, with the same losses.
+    """Train a network; a run that was stopped is resumed from its last checkpoint, with the same losses.
 
     Args:
         config: what to train, on what and how.
         out: the run's folder.
-        resume: `if-possible` goes on with a run of the same settings and begins one otherwise; `always` wants
-            a run to go on with; `never` discards what is there.
-        progress: told of each iteration.
+        resume: `if-possible` resumes a run of the same settings and starts one otherwise; `always` requires
+            a run to resume; `never` discards the run that is there.
+        progress: notified of each iteration.
         context: this process among those that train together.
 
     Raises:
@@ -119,11 +133,28 @@ def run_training(
             :func:`~dimmagen.dimmers.real_pairs.load_pairs` and :class:`RunFolder`; nothing is overwritten.
     """
     device = pick_device(config.device)
-    batches, validation, data = _data(config, context, progress)
+    devices = range(torch.cuda.device_count()) if device.type == "cuda" else ()
+    with torch.random.fork_rng(devices):  # the seed is for this run, not for what the process does afterwards
+        _train(config, out, resume, progress, context, device)
+
+
+def _train(
+    config: TrainConfig,
+    out: str | Path,
+    resume: ResumeMode,
+    progress: TrainProgress,
+    context: DistributedContext,
+    device: torch.device,
+) -> None:
+    batches, validation, data = _data(config, context)
     if not validation:
-        raise UsageError("there are no pairs to validate on", "give `validation_photos`, or `validate`")
+        raise UsageError(
+            "there are no pairs to validate on",
+            "give `validation_photos`, or `validate`",
+            code="missing-argument",
+        )
     if config.tensorboard:
-        summary_writer_class()  # told before the folder is begun
+        summary_writer_class()  # fails before the folder is claimed
     torch.manual_seed(config.seed)
     network = _network(config).to(device)
     lpips = load_lpips("vgg", config.lpips_weights) if config.perceptual == "vgg" else None
@@ -148,17 +179,24 @@ def run_training(
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one.
+    """The device of that name.
+
+    Args:
+        name: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
         UsageError: there is no such device.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
-        raise UsageError(f"the device {name!r} is unknown", "give auto, cpu or cuda")
+        raise UsageError(
+            f"the device {name!r} is unknown", "give auto, cpu or cuda", code="device", device=name
+        )
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"`device={name}`: torch sees no GPU", 'use `device="cpu"`')
+        raise UsageError(
+            f"`device={name}`: torch sees no GPU", 'use `device="cpu"`', code="device", device=name
+        )
     return torch.device(name)
 
 
@@ -168,17 +206,15 @@ def _network(config: TrainConfig) -> EnhancementNetwork:
     return load_network(config.network)[0].train()
 
 
-def _data(
-    config: TrainConfig, context: DistributedContext, progress: TrainProgress
-) -> tuple[Batches, Sequence[RealPair], str]:
-    """Batches, validation pairs, and the hash of the data."""
+def _data(config: TrainConfig, context: DistributedContext) -> tuple[Batches, Sequence[RealPair], str]:
+    """The batches, the validation pairs, and the hash of the training data."""
     crops = Crops(config.crop, config.flip, config.seed)
     validation = [cut_middle(pair) for pair in _fitting_pairs(config.validate)] if config.validate else []
     if config.data is not None:
         kept_back = 0 if config.validate else config.validation_photos
         opened = open_shards(config.data, kept_back, config.crop)
         if opened.too_small and context.first:
-            progress.note(f"{opened.too_small} pairs are left out: smaller than the crop of {config.crop}")
+            _LOG.info("%d pairs are left out: smaller than the crop of %d", opened.too_small, config.crop)
         batches: Batches = ShardBatches(
             opened.shards,
             crops,
@@ -190,7 +226,7 @@ def _data(
         )
         return batches, validation or opened.validation, Manifest.load(config.data).root_hash
     if config.pairs is None:
-        raise UsageError("there is nothing to train on", "give `data`, or `pairs`")
+        raise UsageError("there is nothing to train on", "give `data`, or `pairs`", code="missing-argument")
     found = _fitting_pairs(config.pairs, config.names)
     pairs, held_out = split_held_out(found, config.hold_out)
     batches = RealPairs(pairs, crops, config.batch, context.rank, context.size)
@@ -209,8 +245,8 @@ def _hash(pairs: Sequence[RealPair]) -> str:
 
 
 def _identity(config: TrainConfig, data: str, lpips: LPIPS | None, context: DistributedContext) -> dict:
-    """What decides the losses: the settings, the data and the start by hashes, not places."""
-    names = {"architecture": "model"}  # as schema 1 of run.json has it
+    """Everything that decides the losses: the settings, with hashes in place of paths."""
+    names = {"architecture": "model"}  # the name in schema 1 of run.json
     settings = {names.get(name, name): value for name, value in asdict(config).items()}
     for name in (
         "data",

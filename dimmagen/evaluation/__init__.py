@@ -1,1 +1,1 @@
-"""Measures and protocols: how true a dimmer is, how good an enhancer."""
+"""Evaluation: how realistic dimmers are, and how good enhancement networks are."""

@@ -1,8 +1,8 @@
-"""The named protocol by which a brightened picture is scored: `dimmagen-1`.
+"""The named protocol that scores enhanced images: `dimmagen-1`.
 
-8-bit RGB; a score is the mean of the scores per picture. Each picture is brightened twice, to the lightness
-of its ground truth and to one fixed lightness, and each result is scored as it is and with GT-mean (scaled to
-the truth's mean luma): four settings, because published numbers differ in just these.
+Images are 8-bit RGB; a score is the mean over the images. Each image is enhanced twice, to the lightness of
+its ground truth and to a fixed lightness, and each result is scored as it is and with GT-mean (scaled to the
+mean luma of the ground truth): four settings, because published numbers differ in exactly these.
 """
 
 import math
@@ -22,18 +22,26 @@ PROTOCOL = "dimmagen-1"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One of the four ways to score: the lightness asked for, and whether GT-mean is applied."""
+class ScoreSetting:
+    """One of the four ways to score.
 
-    lightness: str  # "truth" or "fixed"
+    Attributes:
+        lightness: that the image is enhanced to: `truth` or `fixed`.
+        gt_mean: whether the result is scaled to the mean luma of the ground truth.
+    """
+
+    lightness: str
     gt_mean: bool
 
     @property
     def name(self) -> str:
+        """Such as `truth+gt-mean`."""
         return f"{self.lightness}{'+gt-mean' if self.gt_mean else ''}"
 
 
-SETTINGS = tuple(Setting(wanted, gt_mean) for wanted in ("truth", "fixed") for gt_mean in (False, True))
+SETTINGS = tuple(
+    ScoreSetting(lightness, gt_mean) for lightness in ("truth", "fixed") for gt_mean in (False, True)
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,9 +50,9 @@ class Scored:
 
     Attributes:
         name: of the pair.
-        dark, output, truth: uint8 (H, W, 3); the output is that at the truth's lightness.
-        asked, achieved: lightness of that output, in [0, 1].
-        scores: by setting name, then by metric.
+        dark, output, truth: uint8 (H, W, 3); `output` is enhanced to the lightness of the ground truth.
+        asked, achieved: requested and actual lightness of `output`, in [0, 1].
+        scores: by name of the setting, then by metric.
     """
 
     name: str
@@ -59,19 +67,18 @@ class Scored:
 def load_metrics(
     names: Sequence[str] | None, files: MetricFiles
 ) -> tuple[dict[str, Score], dict[str, DimmagenError]]:
-    """Functions of the metrics that are named, in the registry's order.
+    """Load metrics, in the registry's order.
 
     Args:
-        names: of :data:`METRICS`; None for all whose files are there.
+        names: of :data:`METRICS`; None for all whose files are available.
         files: weights that some metrics need.
 
     Returns:
-        (functions by name, and, where all were asked for, why others cannot be loaded).
+        The functions by name and, if `names` is None, the errors of the metrics that cannot be loaded.
 
     Raises:
         UnknownNameError: there is no such metric.
-        DimmagenError: a metric that is named cannot be loaded, or the LPIPS weights that are given hold
-            neither backbone.
+        DimmagenError: a named metric cannot be loaded, or the given LPIPS weights hold neither backbone.
     """
     for name in names or ():
         if name not in METRICS:
@@ -93,7 +100,7 @@ def load_metrics(
 
 
 def unsuitable_metrics(names: Iterable[str], pairs: Sequence[RealPair]) -> dict[str, str]:
-    """Why metrics cannot be computed, by name: the smallest of the images is too small for them.
+    """The metrics that the smallest of the images is too small for, by name, with the reason.
 
     Args:
         names: of :data:`METRICS`.
@@ -102,7 +109,8 @@ def unsuitable_metrics(names: Iterable[str], pairs: Sequence[RealPair]) -> dict[
     smallest = min(pairs, key=lambda pair: min(pair.light.shape[:2]))
     height, width = smallest.light.shape[:2]
     return {
-        name: f"pair {smallest.name} is {width}x{height}, {name} needs {METRICS[name].min_side} pixels a side"
+        name: f"pair {smallest.name} is {width}x{height}, "
+        f"{name} needs {METRICS[name].min_side} pixels per side"
         for name in names
         if min(height, width) < METRICS[name].min_side
     }
@@ -114,17 +122,18 @@ def score(
     chosen: Mapping[str, Score],
     fixed_lightness: float = FIXED_LIGHTNESS,
 ) -> Iterator[Scored]:
-    """Brighten and score pairs, one by one.
+    """Enhance and score pairs, one by one.
 
     Args:
-        pairs: equal sizes within a pair, see :func:`~dimmagen.dimmers.real_pairs.check_pairs`.
-        chosen: from :func:`load_metrics`.
-        fixed_lightness: of the outputs that do not know the truth's.
+        enhancer: the network to evaluate.
+        pairs: of equal sizes within a pair, see :func:`~dimmagen.dimmers.real_pairs.check_pairs`.
+        chosen: metrics by name, from :func:`load_metrics`.
+        fixed_lightness: for the outputs that do not use the lightness of the ground truth, in [0, 1].
     """
     for pair in pairs:
-        asked = mean_lightness(pair.light)
+        requested = mean_lightness(pair.light)
         outputs = {
-            "truth": enhancer.enhance(pair.dark, asked),
+            "truth": enhancer.enhance(pair.dark, requested),
             "fixed": enhancer.enhance(pair.dark, fixed_lightness),
         }
         scores = {}
@@ -134,13 +143,16 @@ def score(
                 output = image.scaled_to_mean(output, pair.light)
             scores[setting.name] = {name: metric(output, pair.light) for name, metric in chosen.items()}
         output = outputs["truth"]
-        yield Scored(pair.name, pair.dark, output, pair.light, asked, mean_lightness(output), scores)
+        yield Scored(pair.name, pair.dark, output, pair.light, requested, mean_lightness(output), scores)
 
 
 def mean_scores(scored: Sequence[Scored]) -> dict[str, dict[str, float]]:
-    """Mean over the pictures, by setting name, then by metric.
+    """Means over the images, by name of the setting, then by metric.
 
-    Left out of a mean is a picture that the metric is not defined on (NaN: NIQE of one without structure).
+    Scores that are not defined (NaN: NIQE of an image without structure) are left out of a mean.
+
+    Args:
+        scored: at least one.
     """
     return {
         setting.name: {
@@ -157,7 +169,10 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def as_json(scored: Sequence[Scored], fixed_lightness: float) -> dict:
-    """Every number, with the protocol's name; None is one that is not defined or not finite."""
+    """Every number, with the name of the protocol, as JSON values.
+
+    Numbers that are not defined or not finite are None.
+    """
     return {
         "protocol": PROTOCOL,
         "fixed_lightness": fixed_lightness,
@@ -175,7 +190,7 @@ def as_json(scored: Sequence[Scored], fixed_lightness: float) -> dict:
 
 
 def _finite(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
-    """JSON has no number for NaN and infinity."""
+    """Scores with None in place of NaN and infinity, which JSON does not have."""
     return {
         setting: {metric: value if math.isfinite(value) else None for metric, value in values.items()}
         for setting, values in scores.items()

@@ -1,13 +1,12 @@
-"""The realism suite: several dimmers side by side on held-out pairs, without training an enhancer.
+"""The realism suite: compares dimmers on held-out pairs, without training an enhancement network.
 
-Each pair's light picture is dimmed with gamma 1 and with gamma matched to the real picture's mean, four
-draws each, and compared with the real dark picture (`dimmagen.metrics.realism`). docs/realism.md says what
-each measure means. Everything is a function of the dimmers, the pairs and the seed.
+Each pair's light image is dimmed with gamma 1 and with gamma matched to the mean of the real dark image, four
+draws each, and compared with the real dark image (`dimmagen.metrics.realism`). docs/realism.md explains the
+measures. All results are a function of the dimmers, the pairs and the seed.
 """
 
 import math
 import multiprocessing
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,54 +18,65 @@ import numpy as np
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.core.storage import atomic_write
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.dimmers.profile import Profile
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images.codec import encode_png
+from dimmagen.images.cropping import center_crop
 from dimmagen.metrics.realism import floors
 from dimmagen.metrics.realism.measures import Measured, Reference, measure
 from dimmagen.metrics.realism.noise import NoiseStatistics
 from dimmagen.metrics.realism.two_sample import patch_features
 
-Scene = tuple[str, np.ndarray, np.ndarray]  # name, dark, light
+PairImages = tuple[str, np.ndarray, np.ndarray]
+"""Name of a pair, its dark and its light image: uint8 (H, W, 3)."""
 Mode = Literal["gamma1", "matched"]
 MODES: tuple[Mode, ...] = ("gamma1", "matched")
 REAL = "real, split halves"
-LARGEST_SIDE = 1024  # of what is measured; the middle of larger pictures
-MOST_PATCHES = 256  # of one picture in the two-sample test, evenly spread
+MAX_SIDE = 1024  # pixels; larger images are measured on their middle
+MAX_PATCHES = 256  # per image in the two-sample test, evenly spread
 _MATCH_TOLERANCE = 2e-3
 _MATCH_STEPS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """Something that makes dark pictures of light ones: a dimmer, or a plain curve with its parameter."""
+class DimmingMethod:
+    """A method that is compared: a dimmer, or a plain curve.
+
+    Attributes:
+        label: in tables and plots.
+        dimmer: None for a plain curve.
+        curve: (uint8 (H, W, 3) light image, parameter) -> uint8 (H, W, 3) dark image; None for a dimmer.
+        parameter: (light image, mean grey level) -> the curve's parameter that gives this mean.
+        default: the curve's parameter where no mean level is matched.
+    """
 
     label: str
     dimmer: ImageDimmer | None = None
     curve: Callable[[np.ndarray, float], np.ndarray] | None = None
     parameter: Callable[[np.ndarray, float], float] | None = None
-    usual: float = math.nan
+    default: float = math.nan
 
     def darken(
         self, light: np.ndarray, name: str, mean: float | None, draws: int, seed: int
     ) -> list[tuple[float, np.ndarray]]:
-        """Dark pictures of one light picture, as usual or brought to a mean level.
+        """Dark images of one light image, with the default strength or matched to a mean level.
 
         Args:
             light: uint8 (H, W, 3).
-            name: the pair's; the noise depends on it.
-            mean: grey level to match, or None for gamma 1 (a curve's usual parameter).
-            draws: how many; a plain curve draws nothing and always gives one.
+            name: of the pair; the noise depends on it.
+            mean: grey level to match, 0..255; None for gamma 1 (a curve's default parameter).
+            draws: number of dark images; a plain curve draws nothing and always gives one.
             seed: of the draws.
 
         Returns:
-            (gamma or the curve's parameter, uint8 (H, W, 3)) of each draw.
+            (gamma or the curve's parameter, uint8 (H, W, 3) dark image) of each draw.
         """
         if self.dimmer is None:
             assert self.curve is not None
             assert self.parameter is not None
-            strength = self.usual if mean is None else self.parameter(light, mean)
+            strength = self.default if mean is None else self.parameter(light, mean)
             return [(strength, self.curve(light, strength))]
         images = []
         for index in range(draws):
@@ -76,14 +86,18 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One contender on one pair in one mode.
+class MethodResult:
+    """One method on one pair in one mode.
 
     Attributes:
-        strengths: gamma of each draw; of a plain curve its parameter.
-        values: every pairwise measure of each draw.
-        transfer: float (256,), of the first draw; noise: of the first draw.
-        features: of the real and of the synthetic patches, for the two-sample test; first draw.
+        label: of the method.
+        mode: `gamma1` or `matched`.
+        strengths: gamma of each draw; for a plain curve, its parameter.
+        values: for each draw, every pairwise measure by name.
+        transfer: float (256,), mean dark level at each light level, of the first draw.
+        noise: of the first draw.
+        features: float (patches, features) of the real and of the synthetic image, for the two-sample test;
+            first draw.
     """
 
     label: str
@@ -97,17 +111,28 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """All contenders on one pair; `nll` holds nats a pixel for the dimmers that know a likelihood."""
+    """All methods on one pair.
+
+    Attributes:
+        name: of the pair.
+        counts: int (256,), pixels of the light image at each level.
+        transfer: float (256,), mean dark level at each light level, of the real pair.
+        noise: of the real dark image.
+        methods: every method in both modes.
+        nll: negative log-likelihood of the real dark image in nats per pixel, by label, for the dimmers
+            that have a likelihood.
+    """
 
     name: str
-    counts: np.ndarray  # pixels of the light picture at each of the 256 levels
-    transfer: np.ndarray  # of the real picture
-    noise: NoiseStatistics  # of the real picture
-    shots: list[Shot]
+    counts: np.ndarray
+    transfer: np.ndarray
+    noise: NoiseStatistics
+    methods: list[MethodResult]
     nll: dict[str, float]
 
-    def shot(self, label: str, mode: Mode) -> Shot:
-        return next(shot for shot in self.shots if (shot.label, shot.mode) == (label, mode))
+    def method(self, label: str, mode: Mode) -> MethodResult:
+        """The result of one method in one mode."""
+        return next(one for one in self.methods if (one.label, one.mode) == (label, mode))
 
 
 def evaluate(
@@ -123,62 +148,66 @@ def evaluate(
 
     Args:
         dimmers: label -> dimmer, in the order of the tables.
-        pairs: at least two, none of which the dimmers were fitted on; pictures larger than 1024 on a side
+        pairs: at least two that the dimmers were not fitted on; images with a side of more than 1024 pixels
             are measured on their middle.
-        draws: dark pictures a pair, dimmer and mode.
+        draws: number of dark images per pair, dimmer and mode.
         seed: of the draws.
-        workers: processes; the numbers do not depend on it.
+        workers: number of processes; the numbers do not depend on it.
         on_pair: called when a pair is done.
 
     Returns:
-        One result a pair, in the order of `pairs`.
+        One result per pair, in the order of `pairs`.
 
     Raises:
         UsageError: fewer than two pairs.
     """
     if len(pairs) < 2:
-        raise UsageError(f"{len(pairs)} pair to evaluate on", "give at least two held-out pairs")
-    cut = [(pair.name, middle(pair.dark), middle(pair.light)) for pair in pairs]
-    job = _Job(contenders_of(dimmers, cut), draws, seed)
+        raise UsageError(
+            f"an evaluation needs at least two held-out pairs, not {len(pairs)}",
+            "give more pairs",
+            code="too-small",
+            pairs=len(pairs),
+        )
+    cropped = [measured_part(pair) for pair in pairs]
+    job = _Job(compared_methods(dimmers, cropped), draws, seed)
     results = []
-    for result in _map(job, cut, min(workers, len(cut))):
+    for result in _map(job, cropped, min(workers, len(cropped))):
         results.append(result)
         on_pair()
     return results
 
 
-def contenders_of(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[Scene]) -> list[Contender]:
-    """The dimmers and the two plain curves, whose usual parameter is the median over (name, dark, light)."""
+def compared_methods(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[PairImages]) -> list[DimmingMethod]:
+    """The dimmers and the two plain curves, whose default parameter is the median over the pairs."""
     curves = {
         "plain linear": (floors.darken_linear, floors.linear_factor),
         "plain gamma": (floors.darken_gamma, floors.gamma_exponent),
     }
     plain = [
-        Contender(
+        DimmingMethod(
             label,
             curve=curve,
             parameter=parameter,
-            usual=float(np.median([parameter(light, float(dark.mean())) for _, dark, light in pairs])),
+            default=float(np.median([parameter(light, float(dark.mean())) for _, dark, light in pairs])),
         )
         for label, (curve, parameter) in curves.items()
     ]
-    return [Contender(label, dimmer) for label, dimmer in dimmers.items()] + plain
+    return [DimmingMethod(label, dimmer) for label, dimmer in dimmers.items()] + plain
 
 
-def middle(image: np.ndarray) -> np.ndarray:
-    """The part of a picture that is measured: all of it up to 1024x1024, the middle of a larger one."""
-    top, left = (max(0, (side - LARGEST_SIDE) // 2) for side in image.shape[:2])
-    return np.ascontiguousarray(image[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE])
+def measured_part(pair: RealPair) -> PairImages:
+    """The part of a pair that is measured: all of it up to 1024x1024 pixels, the middle of a larger one."""
+    return pair.name, center_crop(pair.dark, MAX_SIDE), center_crop(pair.light, MAX_SIDE)
 
 
 def pairs_fitted_on(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
-    """Names of the pairs that the profile says it was fitted on, by their dark pictures' SHA-256."""
+    """Names of the pairs that a profile was fitted on, according to the hashes in its provenance."""
     used = {entry["dark_sha256"] for entry in profile.provenance.get("pairs", []) if "dark_sha256" in entry}
     return [pair.name for pair in pairs if pair.dark_sha256 in used]
 
 
 def held_draw(dimmer: ImageDimmer, name: str, index: int, seed: int, gamma: float) -> Draw:
-    """The draw of an evaluation: gamma as asked, no exposure of the scene's own, noise by pair and index."""
+    """The draw of an evaluation: the given gamma, exposure 1, and noise keyed by pair and index."""
     tau = round(float(dimmer.temperature), keyed_random.DECIMALS)
     return Draw(gamma, tau, exposure=1.0, noise_seed=keyed_random.bits63(seed, name, index, "noise"))
 
@@ -186,10 +215,17 @@ def held_draw(dimmer: ImageDimmer, name: str, index: int, seed: int, gamma: floa
 def match_gamma(
     dimmer: ImageDimmer, light: np.ndarray, name: str, index: int, mean: float, seed: int
 ) -> float:
-    """The gamma whose dark picture has a mean level, to 0.2 %, by the secant method on the logarithms.
+    """The gamma whose dark image has a given mean, to 0.2 %, by the secant method on the logarithms.
 
-    Searched on every second pixel of every second row, which has the same mean. Where no gamma gives the
-    mean (a white sky stays bright), the last one tried: `mean_error` then tells how far off it is.
+    The search uses every second pixel of every second row, which has the same mean. If no gamma gives the
+    mean (a white sky stays bright), the last one tried is returned: the measure `mean_error` then shows how
+    far off it is.
+
+    Args:
+        dimmer: to match.
+        light: uint8 (H, W, 3).
+        name, index, seed: of the draw.
+        mean: grey level of the dark image, 0..255.
     """
     small = np.ascontiguousarray(light[::2, ::2])
 
@@ -209,34 +245,36 @@ def match_gamma(
 
 
 def dump(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], folder: Path, seed: int = 0) -> None:
-    """Write each contender's first gamma-1 picture of each pair, whole, as `folder/<label>/<name>.png`."""
+    """Write one gamma-1 image of every method and pair, in full size, as `folder/<label>/<name>.png`."""
     whole = [(pair.name, pair.dark, pair.light) for pair in pairs]
-    for contender in contenders_of(dimmers, whole):
-        target = folder / file_name(contender.label)
+    for method in compared_methods(dimmers, whole):
+        target = folder / folder_name(method.label)
         target.mkdir(parents=True, exist_ok=True)
         for name, _, light in whole:
-            [(_, image)] = contender.darken(light, name, None, 1, seed)
+            [(_, image)] = method.darken(light, name, None, 1, seed)
             atomic_write(target / f"{name}.png", encode_png(image))
 
 
-def file_name(label: str) -> str:
-    """A label as the name of a folder."""
+def folder_name(label: str) -> str:
+    """A label as the name of a folder: with `-` in place of special characters."""
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in label)
 
 
 @dataclass(frozen=True)
 class _Job:
-    contenders: list[Contender]
+    """Measures all methods on one pair; travels to the worker processes."""
+
+    methods: list[DimmingMethod]
     draws: int
     seed: int
 
-    def __call__(self, pair: Scene) -> PairResult:
+    def __call__(self, pair: PairImages) -> PairResult:
         name, dark, light = pair
         reference = Reference(dark, light)
         features = _features(dark, light)
-        shots = [
-            self._shot(contender, mode, reference, name, light, features)
-            for contender in self.contenders
+        results = [
+            self._measure(method, mode, reference, name, light, features)
+            for method in self.methods
             for mode in MODES
         ]
         return PairResult(
@@ -244,24 +282,24 @@ class _Job:
             reference.counts,
             reference.real.transfer,
             reference.real.noise,
-            shots + self._split_halves(dark, light),
+            results + self._split_halves(dark, light),
             self._likelihoods(dark, light),
         )
 
-    def _shot(
+    def _measure(
         self,
-        contender: Contender,
+        method: DimmingMethod,
         mode: Mode,
         reference: Reference,
         name: str,
         light: np.ndarray,
         features: np.ndarray,
-    ) -> Shot:
+    ) -> MethodResult:
         mean = reference.real.mean if mode == "matched" else None
-        strengths, images = zip(*contender.darken(light, name, mean, self.draws, self.seed), strict=True)
+        strengths, images = zip(*method.darken(light, name, mean, self.draws, self.seed), strict=True)
         measured = [Measured(image, reference) for image in images]
-        return Shot(
-            contender.label,
+        return MethodResult(
+            method.label,
             mode,
             list(strengths),
             [measure(reference, one) for one in measured],
@@ -270,34 +308,36 @@ class _Job:
             (features, _features(images[0], light)),
         )
 
-    def _split_halves(self, dark: np.ndarray, light: np.ndarray) -> list[Shot]:
+    def _split_halves(self, dark: np.ndarray, light: np.ndarray) -> list[MethodResult]:
+        """The floor: the odd rows of the real pair measured against its even rows, in both modes."""
         (even, odd), (even_light, odd_light) = floors.split_halves(dark), floors.split_halves(light)
         reference = Reference(even, even_light)
         other = Measured(odd, reference)
         values = [measure(reference, other)]
         features = (_features(even, even_light), _features(odd, odd_light))
-        return [Shot(REAL, mode, [], values, other.transfer, other.noise, features) for mode in MODES]
+        return [MethodResult(REAL, mode, [], values, other.transfer, other.noise, features) for mode in MODES]
 
     def _likelihoods(self, dark: np.ndarray, light: np.ndarray) -> dict[str, float]:
         likelihoods = {}
-        for contender in self.contenders:
-            model = contender.dimmer and contender.dimmer.model
+        for method in self.methods:
+            model = method.dimmer and method.dimmer.model
             likelihood = getattr(model, "negative_log_likelihood", None)
             if likelihood is not None:
-                likelihoods[contender.label] = float(likelihood(light, dark))
+                likelihoods[method.label] = float(likelihood(light, dark))
         return likelihoods
 
 
 def _features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Features of at most `MAX_PATCHES` patches, float (patches, features)."""
     features = patch_features(dark, light)
-    count = min(len(features), MOST_PATCHES)
+    count = min(len(features), MAX_PATCHES)
     return features[np.linspace(0, len(features) - 1, count).astype(np.intp)] if count else features
 
 
 _job: _Job | None = None  # of this worker process
 
 
-def _map(job: _Job, pairs: Sequence[Scene], workers: int) -> Iterator[PairResult]:
+def _map(job: _Job, pairs: Sequence[PairImages], workers: int) -> Iterator[PairResult]:
     if workers <= 1:
         yield from map(job, pairs)
         return
@@ -309,10 +349,9 @@ def _map(job: _Job, pairs: Sequence[Scene], workers: int) -> Iterator[PairResult
 def _start_worker(job: _Job) -> None:
     global _job
     _job = job
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    use_one_thread()
 
 
-def _work(pair: Scene) -> PairResult:
+def _work(pair: PairImages) -> PairResult:
     assert _job is not None
     return _job(pair)

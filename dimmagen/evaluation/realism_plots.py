@@ -1,4 +1,4 @@
-"""Plots of the realism report, as SVG text, pooled over the pairs."""
+"""Plots of the realism report, pooled over the pairs, as SVG text."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,10 @@ from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 _PROFILE_COLOURS = ("#d1495b", "#1f77b4", "#2a9d4a", "#e08e0b", "#7b4fa3", "#12a5a5", "#b05c2a", "#c04fa0")
 _PLAIN_STYLES = ("--", ":")
 _MODE_TITLES = {"gamma1": "gamma 1", "matched": "gamma matched to the real mean"}
-_ROOM = 1.3  # how far beyond the real curve an axis goes: a floor that runs away does not squeeze the rest
-_FEWEST_PIXELS = 2e-4  # share of all pixels that a light level needs to be drawn
+_AXIS_FACTOR = (
+    1.3  # length of an axis relative to the real curve, so that an outlier does not squeeze the rest
+)
+_MIN_PIXELS = 2e-4  # share of all pixels that a light level needs to be drawn
 _RC: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -25,7 +27,7 @@ _RC: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
-    "svg.hashsalt": "dimmagen",  # ids in the file are then the same every time
+    "svg.hashsalt": "dimmagen",  # makes the ids in the file deterministic
 }
 
 
@@ -33,49 +35,51 @@ _RC: dict[Any, Any] = {
 def transfer_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     """Mean dark level at each light level, real and synthetic, in both modes."""
     counts = np.stack([result.counts for result in results])
-    seen = counts.sum(0) > _FEWEST_PIXELS * counts.sum()
+    shown = counts.sum(0) > _MIN_PIXELS * counts.sum()
 
     def pooled(curves: Sequence[np.ndarray]) -> np.ndarray:
-        return (np.nan_to_num(np.stack(curves)) * counts).sum(0)[seen] / counts.sum(0)[seen]
+        return (np.nan_to_num(np.stack(curves)) * counts).sum(0)[shown] / counts.sum(0)[shown]
 
-    levels, real = np.flatnonzero(seen), pooled([result.transfer for result in results])
+    levels, real = np.flatnonzero(shown), pooled([result.transfer for result in results])
     figure, panels = _panels(2, sharey=True)
     for panel, mode in zip(panels, MODES, strict=True):
         for label, style in _synthetic(results, dimmers):
-            panel.plot(levels, pooled([r.shot(label, mode).transfer for r in results]), label=label, **style)
+            panel.plot(
+                levels, pooled([r.method(label, mode).transfer for r in results]), label=label, **style
+            )
         panel.plot(levels, real, label="real", color="black", lw=2.4, zorder=1)
         panel.set(title=_MODE_TITLES[mode], xlabel="light illumination, grey level")
-        panel.set_ylim(0, _ROOM * real.max())
+        panel.set_ylim(0, _AXIS_FACTOR * real.max())
     panels[0].set_ylabel("mean dark illumination, grey level")
     return _svg(figure)
 
 
 @mpl.rc_context(_RC)
 def noise_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
-    """Deviation of luma and chroma residuals against the dark picture's intensity, gamma matched."""
+    """Standard deviation of luma and chroma residuals over the intensity of the dark image, gamma matched."""
 
     def pooled(statistics: Sequence[NoiseStatistics], part: str) -> tuple[np.ndarray, np.ndarray]:
         intensity = np.stack([one.intensity for one in statistics])
         variance = np.stack([getattr(one, part) for one in statistics]) ** 2
-        seen = np.isfinite(variance).any(0)
-        return np.nanmean(intensity[:, seen], 0), np.sqrt(np.nanmean(variance[:, seen], 0))
+        measured = np.isfinite(variance).any(0)
+        return np.nanmean(intensity[:, measured], 0), np.sqrt(np.nanmean(variance[:, measured], 0))
 
     figure, panels = _panels(2)
     for panel, part in zip(panels, ("luma", "chroma"), strict=True):
         for label, style in _synthetic(results, dimmers):
-            shots = [result.shot(label, "matched").noise for result in results]
-            panel.plot(*pooled(shots, f"{part}_curve"), marker="o", ms=3, label=label, **style)
+            noise = [result.method(label, "matched").noise for result in results]
+            panel.plot(*pooled(noise, f"{part}_curve"), marker="o", ms=3, label=label, **style)
         real = pooled([result.noise for result in results], f"{part}_curve")
         panel.plot(*real, marker="o", ms=4, label="real", color="black", lw=2.4, zorder=1)
         panel.set(title=f"{part} noise, gamma matched", xlabel="dark illumination, grey level")
-        panel.set(xlim=(0, _ROOM * real[0].max()), ylim=(0, None))
+        panel.set(xlim=(0, _AXIS_FACTOR * real[0].max()), ylim=(0, None))
     panels[0].set_ylabel("deviation of the residual, grey levels")
     return _svg(figure)
 
 
 @mpl.rc_context(_RC)
 def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
-    """Histograms of luma and chroma residuals on flat areas, gamma matched, logarithmic."""
+    """Histograms of luma and chroma residuals on flat areas, gamma matched, with a logarithmic axis."""
     levels = np.arange(-LARGEST_RESIDUAL, LARGEST_RESIDUAL + 1)
 
     def pooled(statistics: Sequence[NoiseStatistics], part: str) -> np.ndarray:
@@ -84,8 +88,8 @@ def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     figure, panels = _panels(2, sharey=True)
     for panel, part in zip(panels, ("luma", "chroma"), strict=True):
         for label, style in _synthetic(results, dimmers):
-            shots = [result.shot(label, "matched").noise for result in results]
-            panel.plot(levels, pooled(shots, f"{part}_histogram"), label=label, **style)
+            noise = [result.method(label, "matched").noise for result in results]
+            panel.plot(levels, pooled(noise, f"{part}_histogram"), label=label, **style)
         real = pooled([result.noise for result in results], f"{part}_histogram")
         panel.fill_between(levels, real, 1e-6, step="mid", color="black", alpha=0.15, lw=0, label="real")
         panel.set(title=f"{part} residuals", xlabel="x - G(x), grey levels", yscale="log", ylim=(1e-5, 1))
@@ -95,7 +99,7 @@ def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
 
 @mpl.rc_context(_RC)
 def pairs_plot(results: Sequence[PairResult], dimmers: Sequence[str], mode: Mode = "gamma1") -> str:
-    """A dot for each pair, so that a mean that hides opposite errors is seen."""
+    """One dot per pair, which shows where a mean hides errors of opposite sign."""
     shown = {
         "mean_error": "mean error, grey levels",
         "colour_error": "colour, CIEDE2000",
@@ -107,11 +111,11 @@ def pairs_plot(results: Sequence[PairResult], dimmers: Sequence[str], mode: Mode
     styles = {REAL: {"color": "black"}} | dict(_synthetic(results, dimmers))
     figure, panels = _panels(len(shown), height=0.9 + 0.32 * len(labels), sharey=True)
     for panel, (name, title) in zip(panels, shown.items(), strict=True):
-        for place, label in enumerate(labels):
+        for row, label in enumerate(labels):
             values = rows[label][name].mean(1)
             colour = styles[label]["color"]
-            panel.scatter(values, np.full(len(values), place), s=14, color=colour, alpha=0.55, lw=0)
-            panel.scatter(values.mean(), place, marker="|", s=160, color=colour)
+            panel.scatter(values, np.full(len(values), row), s=14, color=colour, alpha=0.55, lw=0)
+            panel.scatter(values.mean(), row, marker="|", s=160, color=colour)
         panel.axvline(0, color="black", lw=0.8)
         panel.set(title=title, yticks=range(len(labels)), yticklabels=labels)
     panels[0].invert_yaxis()
@@ -119,8 +123,8 @@ def pairs_plot(results: Sequence[PairResult], dimmers: Sequence[str], mode: Mode
 
 
 def _synthetic(results: Sequence[PairResult], dimmers: Sequence[str]) -> Iterator[tuple[str, dict]]:
-    """Label and line style of every contender but the real halves: profiles in colour, plain curves grey."""
-    labels = list(dict.fromkeys(shot.label for shot in results[0].shots if shot.label != REAL))
+    """Label and line style of every method except the real halves: dimmers in colour, plain curves grey."""
+    labels = list(dict.fromkeys(one.label for one in results[0].methods if one.label != REAL))
     plain = [label for label in labels if label not in dimmers]
     for i, label in enumerate(dimmers):
         yield label, {"color": _PROFILE_COLOURS[i % len(_PROFILE_COLOURS)], "lw": 1.4}

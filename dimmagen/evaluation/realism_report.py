@@ -1,4 +1,4 @@
-"""The realism report: one HTML file with its plots and pictures inside."""
+"""The realism report: one self-contained HTML file with tables, plots and images."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +11,16 @@ from PIL import Image
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation import realism_plots
-from dimmagen.evaluation.realism import MODES, Mode, PairResult, Scene, contenders_of, middle
+from dimmagen.evaluation.realism import MODES, Mode, PairResult, compared_methods, measured_part
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, MeasureEstimate, RealismSummary, best_dimmers
 from dimmagen.images.codec import encode_png
+from dimmagen.images.cropping import center_crop
 from dimmagen.metrics.realism import Measure
 
-SHOWN_LEVEL = 90.0  # mean grey level that the pictures are brought to by their gain
+SHOWN_LEVEL = 90.0  # mean grey level that the gain brings the dark images to
 SHOWN_PAIRS = 3
 _WHOLE_WIDTH = 360
-_DETAIL = 100  # pixels a side, shown enlarged
+_DETAIL_SIDE = 100  # pixels, shown enlarged
 _SECTIONS = {
     1: "Exposure",
     2: "Colour",
@@ -29,7 +30,7 @@ _SECTIONS = {
     6: "Two-sample test",
     7: "Likelihood",
 }
-_MODE_TITLES = {"gamma1": "gamma 1", "matched": "gamma matched to each real picture's mean"}
+_MODE_HEADINGS = {"gamma1": "gamma 1", "matched": "gamma matched to each real picture's mean"}
 _MEANINGS = {
     1: "How dark: the mean, the histogram and the mean dark level at each light level.",
     2: "Difference after a blur that removes the noise; once as it is, once at the real picture's "
@@ -45,7 +46,13 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One scene as the camera and every contender show it: caption, PNG of the whole and of a detail."""
+    """One pair: the light image, the real dark image, and that of every method.
+
+    Attributes:
+        name: of the pair.
+        gain: that the dark images are shown with.
+        images: (caption, PNG of the whole image, PNG of its middle).
+    """
 
     name: str
     gain: float
@@ -59,13 +66,13 @@ def html_report(
     pairs: Sequence[RealPair],
     settings: Mapping[str, object],
 ) -> str:
-    """The report as text of one self-contained HTML file.
+    """The report, as the text of one self-contained HTML file.
 
     Args:
-        summary, results: of `summarise` and `evaluate`.
+        summary, results: from `summarise` and `evaluate`.
         dimmers: label -> dimmer, as evaluated.
         pairs: as evaluated; three of them (darkest, median, brightest) are shown.
-        settings: told under the title; needs `seed`.
+        settings: shown under the title; `seed` is required.
     """
     labels = list(dimmers)
     plots = [
@@ -75,13 +82,13 @@ def html_report(
         ("Every pair, gamma 1", realism_plots.pairs_plot(results, labels)),
     ]
     panels = image_panels(dimmers, pairs, int(str(settings["seed"])))
-    told = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in settings.items())
+    described = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in settings.items())
     return "\n".join(
         [
             "<!doctype html><html lang=en><meta charset=utf-8>",
             "<meta name=viewport content='width=device-width'>",
             f"<title>Realism of {escape(', '.join(labels))}</title><style>{_STYLE}</style>",
-            f"<h1>Realism of {escape(', '.join(labels))}</h1><p class=told>{told}</p>",
+            f"<h1>Realism of {escape(', '.join(labels))}</h1><p class=told>{described}</p>",
             "<p>Each held-out light picture is dimmed and compared with the camera's own dark picture. "
             "Means over pairs with 95 % bootstrap intervals; the best profile of a row is bold. On the right "
             "the floors: one real picture's even rows against its odd rows, which no dimmer can beat, and "
@@ -89,7 +96,7 @@ def html_report(
             *(_table(summary, mode, labels) for mode in MODES),
             *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
             f"<h2>Pictures</h2><p>Gamma matched; every dark picture with the gain given. Below each "
-            f"its middle {_DETAIL} pixels.</p>",
+            f"its middle {_DETAIL_SIDE} pixels.</p>",
             *(_panel_html(panel) for panel in panels),
             "<h2>What the measures mean</h2><dl>",
             *(f"<dt>{_SECTIONS[item]}<dd>{text}" for item, text in _MEANINGS.items()),
@@ -99,20 +106,23 @@ def html_report(
 
 
 def image_panels(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], seed: int) -> list[Panel]:
-    """The darkest, the median and the brightest pair, real and synthetic side by side with gain."""
-    scenes: list[Scene] = [(pair.name, middle(pair.dark), middle(pair.light)) for pair in pairs]
-    contenders = contenders_of(dimmers, scenes)
-    order = sorted(scenes, key=lambda scene: float(scene[1].mean()))
+    """The darkest, the median and the brightest pair, each with its real and synthetic dark images."""
+    cropped = [measured_part(pair) for pair in pairs]
+    methods = compared_methods(dimmers, cropped)
+    order = sorted(cropped, key=lambda pair: float(pair[1].mean()))
     chosen = np.linspace(0, len(order) - 1, min(SHOWN_PAIRS, len(order))).astype(int)
     panels = []
     for name, dark, light in (order[i] for i in chosen):
         mean = float(dark.mean())
         gain = round(max(1.0, SHOWN_LEVEL / max(mean, 0.5)), 1)
-        images = [("light", light), ("real", _gained(dark, gain))]
-        for contender in contenders:
-            [(_, image)] = contender.darken(light, name, mean, 1, seed)
-            images.append((contender.label, _gained(image, gain)))
-        files = [(label, encode_png(_reduced(one)), encode_png(_detail(one))) for label, one in images]
+        images = [("light", light), ("real", _with_gain(dark, gain))]
+        for method in methods:
+            [(_, image)] = method.darken(light, name, mean, 1, seed)
+            images.append((method.label, _with_gain(image, gain)))
+        files = [
+            (label, encode_png(_reduced(one)), encode_png(center_crop(one, _DETAIL_SIDE)))
+            for label, one in images
+        ]
         panels.append(Panel(name, gain, files))
     return panels
 
@@ -129,7 +139,7 @@ def _table(summary: RealismSummary, mode: Mode, dimmers: Sequence[str]) -> str:
         if not any(f">{section}<" in row for row in rows):
             rows.append(f"<tr class=s><th colspan={len(labels) + 1}>{section}</th>")
         rows.append(f"<tr><th>{measure.label} <small>({measure.unit})</small>{''.join(cells)}")
-    return f"<h2>Dimmed with {_MODE_TITLES[mode]}</h2><table><tr><th>{heads}{''.join(rows)}</table>"
+    return f"<h2>Dimmed with {_MODE_HEADINGS[mode]}</h2><table><tr><th>{heads}{''.join(rows)}</table>"
 
 
 def _cells(
@@ -162,21 +172,18 @@ def _panel_html(panel: Panel) -> str:
     return f"<h3>{escape(panel.name)}, gain {panel.gain:g}</h3><div class=row>{figures}</div>"
 
 
-def _gained(image: np.ndarray, gain: float) -> np.ndarray:
+def _with_gain(image: np.ndarray, gain: float) -> np.ndarray:
+    """uint8 (H, W, 3), multiplied and clipped."""
     return np.clip(image * np.float32(gain), 0, 255).astype(np.uint8)
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3), at most `_WHOLE_WIDTH` pixels wide."""
     height, width = image.shape[:2]
     if width <= _WHOLE_WIDTH:
         return image
     size = (_WHOLE_WIDTH, max(1, round(height * _WHOLE_WIDTH / width)))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-
-
-def _detail(image: np.ndarray) -> np.ndarray:
-    top, left = (max(0, (side - _DETAIL) // 2) for side in image.shape[:2])
-    return np.ascontiguousarray(image[top : top + _DETAIL, left : left + _DETAIL])
 
 
 def _svg_image(svg: str, title: str) -> str:

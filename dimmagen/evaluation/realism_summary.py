@@ -1,4 +1,4 @@
-"""The realism suite's numbers: means over pairs with bootstrap intervals, the two-sample test, JSON."""
+"""Summary of the realism suite: means over pairs with bootstrap intervals, the two-sample test, JSON."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +20,12 @@ ALL_MEASURES = (*MEASURES, AUC, NLL)
 
 @dataclass(frozen=True, slots=True)
 class MeasureEstimate:
-    """A mean over pairs; `low` and `high` bound 95 % of bootstrap resamples of the pairs.
+    """A mean over pairs with its bootstrap interval.
 
-    `mean_absolute` is the mean of the absolute values: above |mean| where errors of single pairs cancel.
+    Attributes:
+        mean: over pairs and draws.
+        low, high: bounds of 95 % of the means of bootstrap resamples of the pairs.
+        mean_absolute: mean of the absolute values; larger than |mean| if errors of single pairs cancel.
     """
 
     mean: float
@@ -31,7 +34,10 @@ class MeasureEstimate:
     mean_absolute: float
 
     def badness(self, measure: Measure) -> float:
-        """The number that ranks profiles; of signed measures the mean of the absolute values."""
+        """The number that ranks profiles; lower is better.
+
+        For signed measures, it is the mean of the absolute values.
+        """
         if measure.signed:
             return self.mean_absolute
         return self.mean if math.isinf(measure.ideal) else abs(self.mean - measure.ideal)
@@ -47,12 +53,18 @@ RealismSummary = dict[str, dict[Mode, dict[str, MeasureEstimate]]]
 
 
 def summarise(results: Sequence[PairResult], seed: int = 0) -> RealismSummary:
-    """label -> mode -> measure -> estimate, of everything that could be measured.
+    """Summarise the results of all pairs.
 
-    The likelihood of the real picture knows no gamma: it stands in both modes.
+    Args:
+        results: from :func:`~dimmagen.evaluation.realism.evaluate`.
+        seed: of the bootstrap.
+
+    Returns:
+        label -> mode -> name of the measure -> estimate, for everything that could be measured. The
+        likelihood of the real dark image does not depend on gamma: it is the same in both modes.
     """
     summary: RealismSummary = {}
-    for label in dict.fromkeys(shot.label for shot in results[0].shots):
+    for label in dict.fromkeys(one.label for one in results[0].methods):
         summary[label] = {}
         for mode in MODES:
             rows = per_pair(results, label, mode)
@@ -61,11 +73,11 @@ def summarise(results: Sequence[PairResult], seed: int = 0) -> RealismSummary:
 
 
 def per_pair(results: Sequence[PairResult], label: str, mode: Mode) -> dict[str, np.ndarray]:
-    """Every measure of one contender: float (pairs, draws), without those that none of the pairs gave."""
-    shots = [result.shot(label, mode) for result in results]
-    rows = {m.name: np.array([[draw[m.name] for draw in shot.values] for shot in shots]) for m in MEASURES}
-    real, synthetic = zip(*(shot.features for shot in shots), strict=True)
-    if all(len(features) for features in real):  # pictures below 32 pixels have no patch
+    """Every measure of one method by name, float (pairs, draws), without those that no pair has."""
+    methods = [result.method(label, mode) for result in results]
+    rows = {m.name: np.array([[draw[m.name] for draw in one.values] for one in methods]) for m in MEASURES}
+    real, synthetic = zip(*(one.features for one in methods), strict=True)
+    if all(len(features) for features in real):  # images smaller than 32 pixels have no patch
         rows[AUC.name] = two_sample_auc(real, synthetic)[:, None]
     if all(label in result.nll for result in results):
         rows[NLL.name] = np.array([[result.nll[label]] for result in results])
@@ -73,7 +85,7 @@ def per_pair(results: Sequence[PairResult], label: str, mode: Mode) -> dict[str,
 
 
 def best_dimmers(summary: RealismSummary, measure: Measure, mode: Mode, dimmers: Iterable[str]) -> set[str]:
-    """Labels of the profiles that no other beats in the decimals shown; none if there is only one."""
+    """Labels of the dimmers that no other beats in the decimals shown; empty if there is only one dimmer."""
     badness = {
         label: round(summary[label][mode][measure.name].badness(measure), measure.digits)
         for label in dimmers
@@ -85,7 +97,7 @@ def best_dimmers(summary: RealismSummary, measure: Measure, mode: Mode, dimmers:
 def as_json(
     summary: RealismSummary, results: Sequence[PairResult], dimmers: Mapping[str, ImageDimmer], settings: dict
 ) -> dict:
-    """Everything that was measured, as plain types without NaN: summary, then each pair's mean over draws."""
+    """Everything that was measured, as JSON values without NaN: the summary, and means over draws by pair."""
     contenders = []
     for label, modes in summary.items():
         estimates = {mode: {name: asdict(e) for name, e in values.items()} for mode, values in modes.items()}
@@ -94,13 +106,13 @@ def as_json(
             {
                 "pair": result.name,
                 "mode": mode,
-                "strengths": shot.strengths,
-                **_finite_means(shot.values),
+                "strengths": method.strengths,
+                **_finite_means(method.values),
                 **({NLL.name: result.nll[label]} if label in result.nll else {}),
             }
             for result in results
             for mode in MODES
-            for shot in [result.shot(label, mode)]
+            for method in [result.method(label, mode)]
         ]
         contenders.append(
             {"label": label, "floor": dimmer is None, "dimmer": dimmer, "modes": estimates, "pairs": pairs}
@@ -113,7 +125,7 @@ def as_json(
 
 
 def _estimate(values: np.ndarray, seed: int) -> MeasureEstimate:
-    """(pairs, draws) -> mean over the pairs that have a value: one without a full enough bin has none."""
+    """Estimate from values (pairs, draws); pairs without a value (no bin is full enough) are left out."""
     values = values[np.isfinite(values).all(1)]
     each = values.mean(1)
     picks = np.random.default_rng(seed).integers(0, len(each), (RESAMPLES, len(each)))
@@ -122,5 +134,6 @@ def _estimate(values: np.ndarray, seed: int) -> MeasureEstimate:
 
 
 def _finite_means(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each measure over the draws, without those that are not finite."""
     means = {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]}
     return {name: mean for name, mean in means.items() if math.isfinite(mean)}

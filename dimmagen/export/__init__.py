@@ -1,5 +1,5 @@
-"""Exports: a data set as the folders that other enhancement models read.
+"""Exports: a data set in the folder layouts that other enhancement models read.
 
-`layouts` says what each reader expects, `split` which pairs go where, `writing` makes the folder, `checking`
-pairs its files by the reader's own rule.
+`layouts` says what each reader expects and `split` which pairs go where; `writing` makes the folder, and
+`checking` pairs its files by the reader's own rule.
 """

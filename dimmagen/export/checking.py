@@ -1,6 +1,6 @@
-"""Checking a folder in some layout: its files are paired as that reader pairs them, and every one decoded.
+"""Checking a folder in some layout: its files are paired as the reader pairs them, and every file is decoded.
 
-Works on any folder, ours or not: nothing but the files themselves is asked.
+This works for any folder, ours or not: only the files themselves count.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,24 +17,36 @@ from dimmagen.images import codec
 
 @dataclass(slots=True)
 class ExportCheck:
-    """Pairs found in each place, by its dark folder, and every fault."""
+    """What a check found.
+
+    Attributes:
+        pairs: number of dark images by their folder.
+        faults: one sentence each, beginning with the path below the root.
+    """
 
     pairs: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
 
 def check_export(layout: Layout, root: Path, workers: int = 1) -> ExportCheck:
-    """Pair the files below `root` by the layout's rule.
+    """Pair the files below a folder by the layout's rule.
 
-    Faults are: a picture without its partner, partners of different sizes, files that are no 8-bit RGB
-    pictures or of another type, a picture that is too small, a list that does not name exactly the files, a
-    path that misleads the reader, and no training pair at all.
+    Faults are: an image without its partner, partners of different sizes, files that are not 8-bit RGB images
+    or are of another type, an image that is too small, a list that does not name exactly the files, a path
+    that misleads the reader, and a missing training split.
+
+    Args:
+        layout: one of :data:`dimmagen.export.layouts.LAYOUTS`.
+        root: of the export.
+        workers: number of threads.
 
     Raises:
         UsageError: there is no such folder.
     """
     if not root.is_dir():
-        raise UsageError(f"{root} is no folder", "give the folder of an export")
+        raise UsageError(
+            f"{root} is not a folder", "give the folder of an export", code="missing-path", path=str(root)
+        )
     check = ExportCheck()
     if layout.by_replacing:
         try:
@@ -56,14 +68,14 @@ def check_export(layout: Layout, root: Path, workers: int = 1) -> ExportCheck:
 def _check_place(
     check: ExportCheck, layout: Layout, root: Path, place: Place, pool: ThreadPoolExecutor, needed: bool
 ) -> dict[str, Size] | None:
-    """The sizes of the dark images by name; None where the place is not there and need not be."""
+    """The sizes of the dark images by file name; None if the folders do not exist and are not needed."""
     dark_folder, light_folder = place
     if not needed and not (root / dark_folder).exists() and not (root / light_folder).exists():
         return None
     sides = [_sizes(check, layout, root, folder, pool) for folder in filter(None, place)]
     check.pairs[dark_folder] = len(sides[0])
     if not all(sides):
-        check.faults.append(f"{' and '.join(filter(None, place))}: no pictures")
+        check.faults.append(f"{' and '.join(filter(None, place))}: no images")
     for folder, sizes in zip(place, sides, strict=False):
         for name, size in sizes.items():
             if min(size) <= layout.larger_than:
@@ -76,7 +88,7 @@ def _check_place(
 
 
 def _pairing_faults(place: Place, dark: dict[str, Size], light: dict[str, Size]) -> Iterator[str]:
-    """Readers take the n-th of both sorted lists, or the same name: both agree when the names are equal."""
+    """Readers pair the n-th files of both sorted lists, or equal names: both agree if the names are equal."""
     dark_folder, light_folder = place
     for name in sorted(dark.keys() - light.keys()):
         yield f"{dark_folder}/{name}: no {light_folder}/{name}"
@@ -91,7 +103,7 @@ def _pairing_faults(place: Place, dark: dict[str, Size], light: dict[str, Size])
 def _sizes(
     check: ExportCheck, layout: Layout, root: Path, folder: str, pool: ThreadPoolExecutor
 ) -> dict[str, Size]:
-    """(height, width) of every picture in a folder or LMDB, by file name; what is no picture is a fault."""
+    """(height, width) of every image in a folder or LMDB, by file name; anything else is a fault."""
     try:
         with layout.store.entries(root / folder) as entries:
             sizes = _measure_all(check, folder, entries, layout.store.extension, pool)
@@ -121,9 +133,9 @@ def _measure_all(
 
 
 def _measure(name: str, read: Callable[[], bytes], extension: str) -> Size | str:
-    """(height, width) of one picture, or what is wrong with it."""
+    """(height, width) of one image, or what is wrong with it."""
     if not name.isascii() or not name.endswith(f".{extension}"):
-        return f"is no .{extension} file with a plain ASCII name"
+        return f"is not a .{extension} file with an ASCII name"
     try:
         pixels, facts = codec.decode_rgb8(read())
     except DimmagenError as error:

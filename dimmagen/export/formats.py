@@ -1,6 +1,6 @@
-"""What a layout is made of beside its folders: how images are stored, and the lists that some readers open.
+"""Parts of a layout besides its folders: how images are stored, and the lists that some readers open.
 
-A store and a list both write and check, so that a layout names objects and nothing asks which kind it has.
+Stores and lists both write and check, so that a layout names objects, and no code has to ask for their kind.
 """
 
 import io
@@ -24,20 +24,19 @@ from dimmagen.export.lmdb import META, open_lmdb, write_lmdb
 from dimmagen.images import codec
 
 JPEG_QUALITY = 95
-_AHEAD = 32  # images that are encoded ahead of the writer of an LMDB environment
+_AHEAD = 32  # images that are encoded before the LMDB writer needs them
 
 Size = tuple[int, int]
 """(height, width), pixels."""
 Place = tuple[str, str]
-"""Folders of the dark and of the light images, relative to the root; an empty light folder: dark images
-alone."""
+"""Folders of the dark and of the light images, relative to the root; the light folder may be empty (none)."""
 Entries = Sequence[tuple[str, Callable[[], bytes]]]
 """File names, each with a function that reads the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPair:
-    """A pair and its file name without extension."""
+    """A pair's row in the data set, and its file name without extension."""
 
     name: str
     row: dict
@@ -45,15 +44,16 @@ class NamedPair:
 
 @dataclass(frozen=True, slots=True)
 class StoreWork:
-    """The images of one split on their way into an export.
+    """The images of one split that a store writes into an export.
 
     Attributes:
         pairs: the data set.
         root: of the export.
-        named: the split's pairs, at least one.
-        places: where the reader wants them; each holds the same images.
-        paired: whether each dark image has a light image of its name; else each light image is there once.
-        pool: threads.
+        named: the pairs of the split, at least one.
+        places: folders in which the reader expects the images; each holds the same images.
+        paired: whether each dark image has a light image of the same name; otherwise each light image is
+            stored once.
+        pool: threads that read and encode.
         on_pair: called after each pair.
     """
 
@@ -76,11 +76,11 @@ class Store(Protocol):
     extension: str
 
     def write(self, work: StoreWork) -> None:
-        """Write one split; what is there already is kept."""
+        """Write one split; files that exist already are kept."""
         ...
 
     def entries(self, folder: Path) -> AbstractContextManager[Entries]:
-        """The images in one folder, to be checked; they can be read inside the block.
+        """The images in one folder, to be checked; they can be read inside the `with` block.
 
         Raises:
             DimmagenError: the folder is not a store of this kind.
@@ -88,12 +88,12 @@ class Store(Protocol):
         ...
 
     def faults(self, root: Path, folder: str, sizes: Mapping[str, Size]) -> Iterator[str]:
-        """What is wrong beside the images themselves, whose sizes are given by file name."""
+        """Faults other than those of the images themselves, whose sizes are given by file name."""
         ...
 
 
 class FileStore:
-    """Image files in folders; the variants of a photo share one light file by hard links.
+    """Image files in folders; the variants of a light image share one file by hard links.
 
     Args:
         extension: `png`, or `jpg` for JPEG files of quality 95.
@@ -137,19 +137,19 @@ class FileStore:
 
 
 class LmdbStore:
-    """An LMDB environment in place of each folder, as BasicSR reads them, with its `meta_info.txt` inside."""
+    """One LMDB environment per folder, as BasicSR reads them, with its `meta_info.txt` inside."""
 
     extension = "png"
 
     def write(self, work: StoreWork) -> None:
-        most_bytes = sum(one.row["width"] * one.row["height"] * 4 + 2**16 for one in work.named)
+        max_bytes = sum(one.row["width"] * one.row["height"] * 4 + 2**16 for one in work.named)
         sides: tuple[tuple[Side, str], ...] = (("dark", work.places[0][0]), ("light", work.places[0][1]))
         for side, folder in sides:
             if not (work.root / folder).exists():
-                write_lmdb(work.root / folder, self._entries(work, side), most_bytes)
+                write_lmdb(work.root / folder, self._entries(work, side), max_bytes)
 
     def _entries(self, work: StoreWork, side: Side) -> Iterator[tuple[str, bytes, Size]]:
-        """In order of their keys, a few images ahead of the writer."""
+        """The entries in order of their keys, encoded in parallel."""
         for start in range(0, len(work.named), _AHEAD):
             part = work.named[start : start + _AHEAD]
             files = work.pool.map(lambda one: encode_image(work.pairs, one.row, side, self.extension), part)
@@ -164,7 +164,9 @@ class LmdbStore:
             with open_lmdb(folder) as (keys, read):
                 yield [(f"{key}.{self.extension}", partial(read, key)) for key in keys]
         except lmdb.Error as error:
-            raise DimmagenError(f"no LMDB environment ({error})") from error
+            raise DimmagenError(
+                f"not an LMDB environment ({error})", code="wrong-format", path=str(folder)
+            ) from error
 
     def faults(self, root: Path, folder: str, sizes: Mapping[str, Size]) -> Iterator[str]:
         expected = [f"{name} ({height},{width},3) 1" for name, (height, width) in sizes.items()]
@@ -172,7 +174,7 @@ class LmdbStore:
 
 
 class Listing(Protocol):
-    """A text file from which a reader takes the names of a split's images."""
+    """A text file from which a reader takes the file names of a split."""
 
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
         """Write the list of one split.
@@ -180,13 +182,13 @@ class Listing(Protocol):
         Args:
             root: of the export.
             split: `train` or `val`.
-            place: the split's first one.
-            sizes: of the dark images by file name, in order.
+            place: the first one of the split.
+            sizes: of the dark images by file name, in the order of the list.
         """
         ...
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        """Where the list of a split does not name exactly its files; arguments as :meth:`write`."""
+        """Differences between the list of a split and its files; arguments as for :meth:`write`."""
         ...
 
 
@@ -200,7 +202,7 @@ class NoListing:
 
 
 class MetaInfo:
-    """BasicSR's `meta_info.txt` beside the folders of a split: `00001.png (400,600,3)`."""
+    """BasicSR's `meta_info.txt` next to the folders of a split: lines like `00001.png (400,600,3)`."""
 
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
         lines = "".join(f"{line}\n" for line in self._lines(sizes))
@@ -219,8 +221,10 @@ class MetaInfo:
 
 
 class FileList:
-    """DiffLL's `train.txt` and `val.txt` in the root: a dark path per line, `low` in it is replaced by
-    `high`."""
+    """DiffLL's `train.txt` and `val.txt` in the root: one dark path per line.
+
+    The reader replaces `low` by `high` in it.
+    """
 
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
         lines = "".join(f"{place[0]}/{name}\n" for name in sizes)
@@ -240,7 +244,14 @@ NO_LISTING, META_INFO, FILE_LIST = NoListing(), MetaInfo(), FileList()
 
 
 def encode_image(pairs: PairSet, row: dict, side: Side, extension: str) -> bytes:
-    """An image file of the type that its extension says; PNG bytes stay as they are."""
+    """The bytes of one exported image file.
+
+    Args:
+        pairs: the data set.
+        row: of the pair.
+        side: `dark` or `light`.
+        extension: `jpg` for JPEG, otherwise PNG; images that are stored as PNG keep their bytes.
+    """
     data = pairs.data(row, side)
     if extension != "jpg" and row[f"{side}_member"].endswith(".png"):
         return data
@@ -253,7 +264,7 @@ def encode_image(pairs: PairSet, row: dict, side: Side, extension: str) -> bytes
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every file of a folder, sorted, except for lists and our own notes."""
+    """Every file of a folder, sorted, except lists (`.txt`) and notes (`.json`)."""
     if not folder.is_dir():
         return []
     files = sorted(
@@ -263,27 +274,34 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def list_faults(root: Path, name: str, expected: Sequence[str]) -> Iterator[str]:
-    """Where a list does not have exactly the expected lines in their order."""
+    """The first difference between a list and its expected lines.
+
+    Args:
+        root: of the export.
+        name: of the list, relative to the root.
+        expected: lines in their order.
+    """
     try:
         lines = (root / name).read_text(encoding="ascii", errors="replace").splitlines()
     except FileNotFoundError:
         yield f"{name}: is missing"
         return
-    for number, (line, wanted) in enumerate(zip(lines, expected, strict=False), 1):
-        if line != wanted:
-            yield f"{name}, line {number}: {line!r}, but the files say {wanted!r}"
+    for number, (line, correct) in enumerate(zip(lines, expected, strict=False), 1):
+        if line != correct:
+            yield f"{name}, line {number}: {line!r}, but the files give {correct!r}"
             return
     if len(lines) != len(expected):
         yield f"{name}: {len(lines)} lines for {len(expected)} files"
 
 
 def _write(path: Path, make: Callable[[], bytes]) -> None:
+    """Write a file unless it exists."""
     if not path.exists():
         storage.atomic_write(path, make())
 
 
 def _link(file: Path, others: Iterable[Path]) -> None:
-    """The same file under other names; a copy where the file system has no hard links."""
+    """Link a file under other names; copy it if the file system has no hard links."""
     for other in others:
         if other.exists():
             continue

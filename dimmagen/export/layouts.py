@@ -1,7 +1,7 @@
-"""The layouts that other trainers read, as one table: folders, file type, lists, and what each insists on.
+"""The layouts that other trainers read, as one table: folders, file type, lists, and what each one requires.
 
-Where a layout names several places for a split, each holds the same pairs: readers of one layout disagree
-about its folders, so all of them find theirs (hard links, no second copy).
+If a layout names several places for a split, each holds the same pairs: the readers of a layout disagree
+about its folders, and all of them find theirs (hard links, not copies).
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,15 @@ class Layout:
 
     Attributes:
         name: in the registry.
-        readers: whose loaders read it, and on what they insist.
-        train, validation: where a split's pictures are; no validation where a reader makes its own.
-        store: how images are stored: `PNG` or `JPEG` files, or `LMDB`, an environment in place of each
-            folder.
-        listing: text file that the reader needs for a split: `META_INFO` or `FILE_LIST`.
-        paired: dark and light pictures belong together by name; else each light picture is there once.
-        larger_than: both sides must be longer than this many pixels.
-        by_replacing: the light picture's path is found by replacing a word in the dark one's, so the root's
-            own path must not hold the word.
-        validation_size: validation pairs by default, if there are photos enough.
+        readers: projects that read it, and what they require.
+        train, validation: folders of the split's images; no validation if the reader makes its own.
+        store: how images are stored: as `PNG` or `JPEG` files, or in `LMDB`, one environment per folder.
+        listing: text file that the reader needs for a split: `META_INFO`, `FILE_LIST` or `NO_LISTING`.
+        paired: dark and light images are paired by name; otherwise each light image is stored once.
+        larger_than: both sides of an image must be longer than this number of pixels.
+        by_replacing: the reader finds a light image by replacing a word in the path of the dark image, so the
+            path of the root must not contain the word.
+        validation_size: default number of validation pairs, if there are enough light images.
     """
 
     name: str
@@ -94,14 +93,14 @@ _ALL = (
     ),
     Layout(
         "mirnet",
-        "MIRNet; pictures must be strictly larger than its 128-pixel patch",
+        "MIRNet; images must be strictly larger than its 128-pixel patch",
         train=(("train/input", "train/groundtruth"),),
         validation=(("val/input", "val/groundtruth"),),
         larger_than=128,
     ),
     Layout(
         "retinexnet-syn",
-        "RetinexNet, which reads data/our485 of the real LOL beside it",
+        "RetinexNet, which also reads data/our485 of the real LOL",
         train=(("data/syn/low", "data/syn/high"),),
         validation=(("data/eval/low", "data/eval/high"),),
         by_replacing=True,
@@ -115,14 +114,14 @@ _ALL = (
     ),
     Layout(
         "single-jpg",
-        "Zero-DCE, SCI: dark pictures alone, as JPEG of quality 95",
+        "Zero-DCE, SCI: dark images only, as JPEG of quality 95",
         train=((".", ""),),
         store=JPEG,
         paired=False,
     ),
     Layout(
         "filelist",
-        "DiffLL: train.txt and val.txt with a dark path a line",
+        "DiffLL: train.txt and val.txt with one dark path per line",
         train=(("train/low", "train/high"),),
         validation=(("val/low", "val/high"),),
         listing=FILE_LIST,

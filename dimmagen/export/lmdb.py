@@ -12,20 +12,20 @@ META = "meta_info.txt"
 _COMMIT_EVERY = 64  # entries: bounds the dirty pages in memory
 
 
-def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], most_bytes: int) -> None:
-    """Make one environment; the folder appears complete or not at all.
+def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], max_bytes: int) -> None:
+    """Write one environment; the folder appears complete or not at all.
 
     Args:
         folder: such as `train/lq.lmdb`.
         entries: (key, PNG bytes, (height, width)) in sorted order of the keys.
-        most_bytes: upper limit of all values together.
+        max_bytes: upper bound of the size of all values together.
     """
     unfinished = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     lines = []
     # The map is address space, not disk: twice the data leaves room for pages that are half full.
-    with lmdb.open(str(unfinished), map_size=2 * most_bytes + 2**24) as environment:
+    with lmdb.open(str(unfinished), map_size=2 * max_bytes + 2**24) as environment:
         transaction = environment.begin(write=True)
         for index, (key, data, (height, width)) in enumerate(entries, 1):
             transaction.put(key.encode("ascii"), data)
@@ -41,10 +41,10 @@ def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]
 
 @contextmanager
 def open_lmdb(folder: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """The keys of an environment, in their order, and a function to read a value (from any thread).
+    """The keys of an environment, in order, and a function that reads a value (from any thread).
 
     Raises:
-        lmdb.Error: there is no LMDB environment.
+        lmdb.Error: the folder is not an LMDB environment.
     """
     options = {"readonly": True, "lock": False, "readahead": False}
     with lmdb.open(str(folder), **options) as environment, environment.begin() as transaction:

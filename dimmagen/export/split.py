@@ -1,8 +1,8 @@
-"""Which pairs are for training and which for validation: by scene, never by variant.
+"""Splitting pairs into training and validation: by scene, never by variant.
 
-Two variants of one photo, two frames of one clip and two photos of one place would let a validation score
-measure memory. Photos are of one scene when they come from the same file, or when their perceptual hashes
-are as near as those of an excluded picture (:mod:`dimmagen.sources.scene_hash`).
+With two variants of one light image, two frames of one clip or two photos of one place in both splits, a
+validation score would measure memorisation. Light images show one scene if they come from the same file, or
+if their perceptual hashes are as close as those of an excluded image (:mod:`dimmagen.sources.scene_hash`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,12 @@ from dimmagen.sources.scene_hash import SAME_SCENE_BITS, scene_hash
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows of the pairs of each split, in the data set's order, and why others are in neither."""
+    """The rows of each split.
+
+    Attributes:
+        train, validation: in the order of the data set.
+        left_out: number of pairs that are in neither split, by reason.
+    """
 
     train: list[dict]
     validation: list[dict]
@@ -30,35 +35,44 @@ class Split:
 def split_pairs(
     rows: Sequence[dict], scenes: dict[str, str], validation: int, count: int | None, larger_than: int
 ) -> Split:
-    """Divide pairs.
+    """Split pairs.
 
     Args:
         rows: of all pairs, in order.
         scenes: the scene of each light key, from :func:`find_scenes`.
-        validation: pairs for validation, each of another photo; scenes are taken in a keyed order.
-        count: exactly so many training pairs, the first ones; None takes all.
-        larger_than: pairs with a side of at most this many pixels are left out.
+        validation: number of validation pairs, each of another light image; scenes are taken in a keyed
+            order.
+        count: exact number of training pairs, the first ones; None takes all.
+        larger_than: pairs with a side of at most this number of pixels are left out.
 
     Raises:
-        UsageError: not enough photos for the validation pairs, or not enough pairs for `count`.
+        UsageError: there are not enough light images for the validation pairs, or not enough pairs for
+            `count`.
     """
     large = [row for row in rows if min(row["width"], row["height"]) > larger_than]
     ranked = sorted(large, key=lambda row: _rank(row, scenes))  # stable: the first variant stays first
-    first_of_photo = {row["light_key"]: row for row in reversed(ranked)}
-    in_order = sorted(first_of_photo.values(), key=lambda row: _rank(row, scenes))
+    first_variants = {row["light_key"]: row for row in reversed(ranked)}
+    in_order = sorted(first_variants.values(), key=lambda row: _rank(row, scenes))
     chosen = {row["key"] for row in in_order[:validation]}
     held_out = {scenes[row["light_key"]] for row in in_order[:validation]}
     train = [row for row in large if scenes[row["light_key"]] not in held_out]
     if len(chosen) < validation or not train:
         raise UsageError(
-            f"{len(in_order)} photos are too few for {validation} validation pairs and training pairs of "
-            "other scenes",
+            f"{len(in_order)} light images are too few for {validation} validation pairs and training pairs "
+            "of other scenes",
             "give a smaller `validation`",
+            code="too-small",
+            light_images=len(in_order),
+            validation=validation,
         )
     if count is not None and len(train) < count:
         raise UsageError(
             f"`count={count}` is more than the {len(train)} training pairs that are left",
-            "make a set with more images or variants, or give a smaller `count` or `validation`",
+            "make a data set with more images or variants, or give a smaller `count` or `validation`",
+            code="out-of-range",
+            parameter="count",
+            value=count,
+            available=len(train),
         )
     kept = train if count is None else train[:count]
     left_out = {
@@ -77,31 +91,39 @@ def _rank(row: dict, scenes: dict[str, str]) -> tuple[bytes, str]:
     return keyed_random.rank(0, scenes[row["light_key"]], "validation"), row["light_key"]
 
 
-def find_scenes(pairs: PairSet, workers: int, on_photo: Callable[[], None] = lambda: None) -> dict[str, str]:
-    """The scene of each light key, named by the first of its light keys.
+def find_scenes(pairs: PairSet, workers: int, on_image: Callable[[], None] = lambda: None) -> dict[str, str]:
+    """Find the light images that show the same scene.
 
-    Decodes each light picture once.
+    Decodes each light image once.
+
+    Args:
+        pairs: the data set.
+        workers: number of threads.
+        on_image: called after each light image.
+
+    Returns:
+        The scene of each light key, named by the first of its light keys.
     """
-    photos = {row["light_key"]: row for row in reversed(pairs.rows())}
+    images = {row["light_key"]: row for row in reversed(pairs.rows())}
 
     def hash_of(row: dict) -> np.ndarray:
         value = scene_hash(codec.decode_rgb8(pairs.data(row, "light"))[0])
-        on_photo()
+        on_image()
         return value
 
-    keys = sorted(photos)
+    keys = sorted(images)
     with ThreadPoolExecutor(workers) as pool:
-        hashes = np.packbits(np.array(list(pool.map(hash_of, (photos[key] for key in keys)))), axis=1)
+        hashes = np.packbits(np.array(list(pool.map(hash_of, (images[key] for key in keys)))), axis=1)
     by_file: dict[str, int] = {}
     same_file = [
-        (by_file.setdefault(photos[key]["source_sha256"], index), index) for index, key in enumerate(keys)
+        (by_file.setdefault(images[key]["source_sha256"], index), index) for index, key in enumerate(keys)
     ]
-    leaders = _connected(len(keys), [*same_file, *_alike(hashes.view(np.uint64))])
+    leaders = _connected(len(keys), [*same_file, *_similar(hashes.view(np.uint64))])
     return {key: keys[leader] for key, leader in zip(keys, leaders, strict=True)}
 
 
-def _alike(hashes: np.ndarray) -> Iterable[tuple[int, int]]:
-    """Pairs of indices whose hashes, uint64 (N, 4), differ in at most SAME_SCENE_BITS of their 256 bits."""
+def _similar(hashes: np.ndarray) -> Iterable[tuple[int, int]]:
+    """Pairs of indices of hashes, uint64 (N, 4), that differ in at most SAME_SCENE_BITS of their 256 bits."""
     for index in range(len(hashes) - 1):
         distance = np.bitwise_count(hashes[index + 1 :] ^ hashes[index]).sum(axis=1)
         for other in np.flatnonzero(distance <= SAME_SCENE_BITS):
@@ -109,7 +131,7 @@ def _alike(hashes: np.ndarray) -> Iterable[tuple[int, int]]:
 
 
 def _connected(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
-    """The smallest index that each index is connected with, by any number of links."""
+    """For each index, the smallest index that it is connected with, by any number of links."""
     leader = list(range(count))
 
     def find(index: int) -> int:

@@ -1,7 +1,7 @@
-"""Writing one export: plan the split, write each picture once, link it where it is wanted again.
+"""Writing one export: plan the split, write each image once, and link it where it is needed again.
 
-Every file appears complete or not at all, and `export.json` last: its presence means complete. A stopped
-export goes on where it was when the same command is run again.
+Every file appears complete or not at all, and `export.json` is written last: its presence means that the
+export is complete. A stopped export is resumed when the same command is run again.
 """
 
 import json
@@ -21,17 +21,23 @@ from dimmagen.export.split import Split, find_scenes, split_pairs
 from dimmagen.sources import terms_of
 
 DONE, BEGUN = "export.json", ".export-begun.json"
-_TROUBLING_WORDS = ("low", "high", "normal")
+_REPLACED_WORDS = ("low", "high", "normal")
 
 SplitName = Literal["train", "validation"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportProgress:
-    """Called as the work goes on: with the number of photos to look at and pairs to write, then for each."""
+    """Functions that are notified of the progress.
 
-    begin: Callable[[int, int], None] = lambda photos, pairs: None
-    photo: Callable[[], None] = lambda: None
+    Attributes:
+        begin: called once, with the number of light images to compare and of pairs to write.
+        light_image: called after each light image.
+        pair: called after each pair.
+    """
+
+    begin: Callable[[int, int], None] = lambda light_images, pairs: None
+    light_image: Callable[[], None] = lambda: None
     pair: Callable[[], None] = lambda: None
 
 
@@ -45,36 +51,37 @@ def export_pairs(
     workers: int = 1,
     progress: ExportProgress | None = None,
 ) -> Split:
-    """Write a data set in a layout of other trainers.
+    """Write a data set in a layout that other trainers read.
 
     Args:
         pairs: a finished data set.
         layout: one of :data:`dimmagen.export.layouts.LAYOUTS`.
-        out: folder to make, or to go on with.
-        count: exactly so many training pairs; None takes all.
-        validation: validation pairs, each of another photo, their scenes kept out of training; None: what
-            the layout is used to, at most a tenth of the photos.
-        workers: threads.
-        progress: told of photos and pairs.
+        out: folder to create, or whose export is resumed.
+        count: exact number of training pairs; None takes all.
+        validation: number of validation pairs, each of another light image; their scenes are kept out of
+            training. None takes the layout's default, but at most a tenth of the light images.
+        workers: number of threads.
+        progress: notified of light images and pairs.
 
     Returns:
-        What was written where, and what was left out.
+        The pairs of both splits, and what was left out.
 
     Raises:
-        UsageError: not enough pairs; `out` holds something else, or its path would mislead a reader.
-        DimmagenError: the data set is damaged, the disk full, or another run is writing to `out`.
+        UsageError: there are not enough pairs, `out` holds something else, or its path would mislead a
+            reader.
+        DimmagenError: the data set is damaged, the disk is full, or another run is writing to `out`.
     """
     progress = progress or ExportProgress()
     if layout.by_replacing:
         refuse_misleading(out)
-    photos = len(set(pairs.table["light_key"].to_pylist()))
+    light_images = len(set(pairs.table["light_key"].to_pylist()))
     if validation is None:
-        validation = min(layout.validation_size, max(1, photos // 10))
+        validation = min(layout.validation_size, max(1, light_images // 10))
     validation = validation if layout.validation else 0
-    progress.begin(photos if validation else 0, len(pairs))
+    progress.begin(light_images if validation else 0, len(pairs))
     rows = pairs.rows()
     if validation:
-        scenes = find_scenes(pairs, workers, progress.photo)
+        scenes = find_scenes(pairs, workers, progress.light_image)
     else:
         scenes = {row["light_key"]: row["light_key"] for row in rows}
     split = split_pairs(rows, scenes, validation, count, layout.larger_than)
@@ -104,38 +111,55 @@ def export_pairs(
 
 
 def refuse_misleading(root: Path) -> None:
-    """Readers that replace `low` by `high` in whole paths are lost where the root's own path holds it."""
+    """Refuse a folder whose own path contains a word that readers replace, such as `low` by `high`.
+
+    Raises:
+        UsageError: it does; the readers would look for light images in another folder.
+    """
     path = str(root.absolute()).lower()
-    for word in _TROUBLING_WORDS:
+    for word in _REPLACED_WORDS:
         if word in path:
             raise UsageError(
                 f"the path {root.absolute()} holds the word {word!r}, which readers of this layout replace",
-                "choose a folder whose whole path has none of " + ", ".join(_TROUBLING_WORDS),
+                "choose a folder whose whole path contains none of " + ", ".join(_REPLACED_WORDS),
+                code="invalid-name",
+                path=str(root.absolute()),
+                word=word,
             )
 
 
 def _begin(out: Path, plan: dict) -> bool:
-    """Note the plan; True when exactly this export is complete already."""
+    """Record the plan; True if exactly this export is already complete."""
     storage.remove_unfinished(out)
     done = out / DONE
     for note in (done, out / BEGUN):
         if note.is_file():
             before = _plan_of(note)
             if before != plan:
-                raise UsageError(f"{out} holds another export ({before})", "choose another `out` folder")
+                raise UsageError(
+                    f"{out} holds another export ({before})",
+                    "choose another `out`",
+                    code="other-settings",
+                    path=str(out),
+                )
             break
     else:
-        if out.is_dir() and any(place.name != STATE for place in out.iterdir()):
-            raise UsageError(f"{out} is not empty and no export", "choose a new or an empty folder for `out`")
+        if out.is_dir() and any(path.name != STATE for path in out.iterdir()):
+            raise UsageError(
+                f"{out} is not empty, and is not an export",
+                "choose a new or an empty folder for `out`",
+                code="no-room",
+                path=str(out),
+            )
         storage.atomic_write(out / BEGUN, json.dumps({"plan": plan}).encode())
     if done.is_file():
-        (out / BEGUN).unlink(missing_ok=True)  # a run was killed in between
+        (out / BEGUN).unlink(missing_ok=True)  # a run was killed between the two
         return True
     return False
 
 
 def _plan_of(note: Path) -> dict | None:
-    """The plan that an export has noted; None where the note is damaged."""
+    """The plan in a note of an export; None if the note is damaged."""
     try:
         return storage.read_json(note).get("plan")
     except ValueError:
@@ -143,7 +167,7 @@ def _plan_of(note: Path) -> dict | None:
 
 
 def _finish(out: Path, plan: dict, split: Split, settings: Mapping) -> None:
-    """Publish what came from where; the terms of the sources go with the pictures."""
+    """Publish `export.json`: the origin of every pair, and the terms of the sources."""
     entries = [
         {"split": name, "file": f"{number:05d}", **{field: row[field] for field in ("key", "source", "name")}}
         for name, rows in (("train", split.train), ("validation", split.validation))

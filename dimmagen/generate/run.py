@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.executors.ray_cluster import WorkerResources
+from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
@@ -37,6 +37,8 @@ class Execution:
         address: of a Ray cluster to join; without it Ray runs on this machine for as long as the run.
         device: that dims: `cpu`, or `cuda`, one GPU a worker.
         threads: of each worker beside a GPU, that decode, and as many that encode; they count as processors.
+        on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run waits for it
+            all the same; without it the run may then wait until Ray itself gives up.
     """
 
     executor: Executor = "ray"
@@ -44,6 +46,7 @@ class Execution:
     address: str | None = None
     device: str = "cpu"
     threads: int = 1
+    on_cluster_lost: OnLost | None = None
 
 
 class GenerateProgress(Protocol):
@@ -192,7 +195,15 @@ def _execute(
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
     share = WorkerResources(execution.threads, gpus=1) if execution.device != "cpu" else WorkerResources()
-    return run_ray(build_worker, jobs, on_pairs, execution.workers, execution.address, share)
+    return run_ray(
+        build_worker,
+        jobs,
+        on_pairs,
+        execution.workers,
+        execution.address,
+        share,
+        execution.on_cluster_lost,
+    )
 
 
 def _publish(

@@ -1,8 +1,8 @@
 """The worker: dims the light pictures of one job and writes its shards."""
 
-import sys
 from collections.abc import Callable, Iterator
 
+from dimmagen.core.threads import one_thread
 from dimmagen.dataset.writer import Sample, ShardRecord, write_pair_shards
 from dimmagen.generate.pair import BuildDimmer, PairSettings, make_pair, naming
 from dimmagen.generate.plan import ShardJob
@@ -41,7 +41,6 @@ class PairShardWorker:
             )
 
             self._samples = GpuDimmer(self.dimmer, settings, device, threads).samples
-        use_one_thread()
 
     def __call__(self, job: ShardJob, on_pair: Callable[[], None] = lambda: None) -> list[ShardRecord]:
         """Write the job's shards and return their records.
@@ -50,7 +49,8 @@ class PairShardWorker:
             DimmagenError: a light picture cannot be read or dimmed any more (names the pair), or a shard
                 cannot be written; then no shard of the job is complete.
         """
-        return write_pair_shards(self.out, job.shards, self._samples(job), on_pair)
+        with one_thread():
+            return write_pair_shards(self.out, job.shards, self._samples(job), on_pair)
 
     def _one_by_one(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
         for ref in job.refs:
@@ -62,10 +62,3 @@ class PairShardWorker:
                 yield number, sample
                 del sample  # before the next picture is in memory
             del light
-
-
-def use_one_thread() -> None:
-    """One compute thread a worker: workers share the processors, and sums keep one order."""
-    for module in ("torch", "numba"):  # only those that the dimmer needs
-        if module in sys.modules:
-            sys.modules[module].set_num_threads(1)

@@ -7,12 +7,15 @@ import hashlib
 import io
 import re
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from threading import Lock
+from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -23,8 +26,8 @@ MAX_PIXELS = 120_000_000
 # Pillow decodes WebP with 16 bytes a pixel at once, the others with 4: both stay below 1 GiB with the array.
 _MAX_WEBP_PIXELS = 50_000_000
 MAX_BYTES = 512 * 2**20
-# Pillow warns of broken metadata, and of large pictures below the limit above: neither concerns the user.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+_OF_PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as Python keeps its warning filters
+_CONTEXT_AWARE = getattr(sys.flags, "context_aware_warnings", False)  # from Python 3.14 on
 
 # Pillow is asked for these and nothing else: its rarer readers are not for strangers' files. A phone's
 # MPO comes in as JPEG.
@@ -132,13 +135,59 @@ def read_facts(data: bytes) -> ImageFacts:
         return facts
 
 
+def ignored_warnings() -> AbstractContextManager:
+    """Pillow's warnings are ignored while a thread is inside the block.
+
+    It warns of broken metadata, and of large pictures below our limit. Neither concerns the user, and where a
+    process turns warnings into errors, no picture must be refused for one.
+    """
+    return _caught_warnings() if _CONTEXT_AWARE else _SHARED
+
+
+@contextmanager
+def _caught_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+class _SharedFilter:
+    """One filter for all threads, which the first puts into Python's list and the last takes out of it.
+
+    Where `warnings.catch_warnings` is not for threads, two that overlap may leave a filter behind. Each use
+    makes Python show again whatever it has warned of before.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._threads = 0
+        self._filters: list = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._threads == 0:
+                self._filters = cast(list, warnings.filters)
+                self._filters.insert(0, _OF_PILLOW)
+            self._threads += 1
+
+    def __exit__(self, *_) -> None:
+        with self._lock:
+            self._threads -= 1
+            if self._threads == 0:
+                with suppress(ValueError):  # warnings.resetwarnings() came meanwhile
+                    self._filters.remove(_OF_PILLOW)
+
+
+_SHARED = _SharedFilter()
+
+
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """Pillow's picture; whatever goes wrong with it inside the block becomes a ImageError."""
     if len(data) > MAX_BYTES:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with ignored_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             yield image
     except DimmagenError:
         raise

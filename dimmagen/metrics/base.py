@@ -1,4 +1,4 @@
-"""The registry of image metrics: how an enhanced image is scored against its ground truth."""
+"""The registry of image metrics, which score an enhanced image against its ground truth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class MetricFiles:
     """Files that some metrics need.
 
     Attributes:
-        lpips_weights: file or folder of LPIPS weights; None: those of the package lpips.
-        niqe_model: NIQE's pristine model, `niqe_pris_params.npz`; None: there is none.
+        lpips_weights: file or folder of LPIPS weights; None for those of the package lpips.
+        niqe_model: NIQE's pristine model, `niqe_pris_params.npz`; None if it is not available.
     """
 
     lpips_weights: str | None = None
@@ -29,10 +29,10 @@ class ImageMetric:
     """One metric.
 
     Attributes:
-        title: for tables.
-        load: gives the function that scores; called once a run, before anything is scored.
-        digits: decimals in tables.
-        min_side: pixels that the shorter side of an image must have.
+        title: name in tables.
+        load: returns the scoring function; called once per run, before any image is scored.
+        digits: number of decimals in tables.
+        min_side: minimum length of the shorter side of an image, in pixels.
     """
 
     title: str
@@ -42,11 +42,11 @@ class ImageMetric:
 
     @classmethod
     def of(cls, title: str, score: Score, digits: int = 2, min_side: int = 1) -> "ImageMetric":
-        """A metric that needs no files."""
+        """A metric that needs no files; arguments as the attributes."""
         return cls(title, lambda files: score, digits, min_side)
 
 
-# Their order is that of tables and JSON.
+# Their order is that of the columns of tables and of the keys in JSON.
 METRICS: Registry[ImageMetric] = Registry(
     "metric",
     "dimmagen.metrics",

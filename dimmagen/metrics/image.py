@@ -1,6 +1,6 @@
-"""Scores of one picture against its ground truth, on 8-bit RGB: see docs/training.md for the protocol.
+"""Scores of one image against its ground truth, on 8-bit RGB: see docs/training.md for the protocol.
 
-All take uint8 (H, W, 3) RGB pictures of equal size and return a float.
+All take uint8 (H, W, 3) RGB images of equal size and return a float.
 """
 
 from functools import partial
@@ -19,12 +19,12 @@ REC601 = np.array([0.299, 0.587, 0.114])
 
 
 def gray(image: np.ndarray) -> np.ndarray:
-    """Rec.601 luma of a uint8 (H, W, 3) picture: float64 (H, W) in [0, 255], not rounded."""
+    """Rec. 601 luma of a uint8 (H, W, 3) RGB image: float64 (H, W) in [0, 255], not rounded."""
     return image @ REC601
 
 
 def psnr(output: np.ndarray, truth: np.ndarray) -> float:
-    """Peak signal-to-noise ratio over all pixels and channels, dB; infinite for equal pictures."""
+    """Peak signal-to-noise ratio over all pixels and channels, dB; infinite for equal images."""
     error = np.mean((output.astype(np.float64) - truth) ** 2)
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
@@ -35,26 +35,26 @@ def ssim_rgb(output: np.ndarray, truth: np.ndarray) -> float:
 
 
 def ssim_gray(output: np.ndarray, truth: np.ndarray) -> float:
-    """As :func:`ssim_rgb`, on the Rec.601 luma."""
+    """As :func:`ssim_rgb`, on the Rec. 601 luma."""
     return float(structural_similarity(gray(output), gray(truth), **_WANG))
 
 
-# The window's statistics with weights that sum to 1, and only where the whole window fits, as in the paper.
+# As in the paper: the weights of the window sum to 1, and only positions where the whole window fits count.
 _WANG = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
 
 def delta_e76(output: np.ndarray, truth: np.ndarray) -> float:
-    """Mean CIE76 colour difference of sRGB pictures under D65."""
+    """Mean CIE76 colour difference of sRGB images under D65."""
     return float(deltaE_cie76(rgb2lab(truth), rgb2lab(output)).mean())
 
 
 def delta_e2000(output: np.ndarray, truth: np.ndarray) -> float:
-    """Mean CIEDE2000 colour difference of sRGB pictures under D65."""
+    """Mean CIEDE2000 colour difference of sRGB images under D65."""
     return float(deltaE_ciede2000(rgb2lab(truth), rgb2lab(output)).mean())
 
 
 def lpips_distance(network: LPIPS, output: np.ndarray, truth: np.ndarray) -> float:
-    """LPIPS v0.1 with the network's backbone, on whole pictures."""
+    """LPIPS v0.1 with the network's backbone, on whole images."""
     first, second = (
         torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255
         for image in (output, truth)
@@ -64,7 +64,7 @@ def lpips_distance(network: LPIPS, output: np.ndarray, truth: np.ndarray) -> flo
 
 
 def scaled_to_mean(output: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The output times the ratio of the mean lumas ('GT-mean'), rounded to 8 bits and clipped."""
+    """The output times the ratio of the mean lumas ('GT-mean'), rounded and clipped: uint8 (H, W, 3)."""
     ratio = gray(truth).mean() / max(gray(output).mean(), 1e-6)
     return np.rint(output * ratio).clip(0, 255).astype(np.uint8)
 
@@ -75,7 +75,12 @@ def _lpips(backbone: Backbone, files: MetricFiles) -> Score:
 
 def _niqe(files: MetricFiles) -> Score:
     if files.niqe_model is None:
-        raise UsageError("NIQE needs its pristine model", 'give `niqe_model="niqe_pris_params.npz"`')
+        raise UsageError(
+            "NIQE needs its pristine model",
+            'give `niqe_model="niqe_pris_params.npz"`',
+            code="missing-argument",
+            parameter="niqe_model",
+        )
     pristine = PristineModel.load(files.niqe_model)
     return lambda output, truth: niqe(output, pristine)
 

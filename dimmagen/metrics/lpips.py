@@ -1,7 +1,7 @@
 """LPIPS, the learned perceptual distance (Zhang et al., CVPR 2018), version 0.1, with frozen weights.
 
-Our own forward pass, because the lpips package cannot be used without torchvision. The weights come from a
-file, or from that package where it is installed.
+A forward pass of our own, because the lpips package requires torchvision. The weights come from a file, or
+from that package if it is installed.
 """
 
 import hashlib
@@ -21,20 +21,20 @@ Backbone = Literal["alex", "vgg"]
 
 _FILES = {"alex": "lpips_alexnet.safetensors", "vgg": "lpips_vgg16.safetensors"}
 _WIDTHS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
-SMALLEST_SIDE = {"alex": 31, "vgg": 16}  # pixels; below it a layer has nothing left
+SMALLEST_SIDE = {"alex": 31, "vgg": 16}  # pixels; the output of a layer would be empty for smaller images
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
 
 class LPIPS(nn.Module):
-    """Distance of two pictures in the features of AlexNet or VGG16; never trained, always in eval mode.
+    """Distance of two images in the features of AlexNet or VGG16; frozen, always in eval mode.
 
     Args:
         backbone: `alex` or `vgg`.
         weights: backbone convolutions `features.N.{weight,bias}` and heads `linN.weight`.
 
     Shape:
-        first, second: float (N, 3, H, W), RGB in [0, 1]. Result: float32 (N,), 0 for equal pictures.
+        first, second: float (N, 3, H, W), RGB in [0, 1]. Result: float32 (N,), 0 for equal images.
 
     Raises:
         DimmagenError: the weights are not those of this backbone.
@@ -57,6 +57,8 @@ class LPIPS(nn.Module):
             raise DimmagenError(
                 f"these are not the weights of LPIPS with {backbone} ({reason} ...)",
                 f"give {_FILES[backbone]}, or the folder that holds it",
+                code="wrong-format",
+                backbone=backbone,
             ) from None
         self.register_buffer("shift", torch.tensor(_SHIFT)[None, :, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE)[None, :, None, None], persistent=False)
@@ -65,11 +67,11 @@ class LPIPS(nn.Module):
         super().train(False)
 
     def train(self, mode: bool = True) -> "LPIPS":
-        """Stays in eval mode whatever the network around it does."""
+        """Stay in eval mode when an enclosing module is set to training mode."""
         return self
 
     def sha256(self) -> str:
-        """Of all weights, wherever they came from; hex."""
+        """SHA-256 of all weights, regardless of where they were loaded from; hex."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -77,6 +79,7 @@ class LPIPS(nn.Module):
         return digest.hexdigest()
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """The distance of each pair; shapes as for the class."""
         distance = torch.zeros(first.shape[0], device=first.device)
         pairs = zip(self._unit_features(first), self._unit_features(second), self.heads, strict=True)
         for one, other, head in pairs:
@@ -89,23 +92,23 @@ class LPIPS(nn.Module):
         for index, layer in enumerate(self.features):
             features = layer(features)
             if index in self.taps:
-                # vector_norm has a gradient where all features are zero, a square root has none.
+                # vector_norm has a gradient where all features are zero; a square root does not.
                 norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
                 tapped.append(features / (norm + 1e-10))
         return tapped
 
 
 def load_lpips(backbone: Backbone, source: str | Path | None = None) -> LPIPS:
-    """LPIPS with its published weights.
+    """Load LPIPS with its published weights.
 
     Args:
         backbone: `alex` or `vgg`.
         source: a safetensors file, or a folder with `lpips_alexnet.safetensors` and
-            `lpips_vgg16.safetensors`; without it the installed lpips package is asked.
+            `lpips_vgg16.safetensors`; default the weights of the installed lpips package.
 
     Raises:
-        UsageError: there is no such file, or neither file nor package.
-        DimmagenError: the file is broken or holds something else.
+        UsageError: there is no such file, or neither a file nor the package.
+        DimmagenError: the file is damaged or has other content.
     """
     if source is None:
         return LPIPS(backbone, _weights_of_package(backbone))
@@ -114,22 +117,36 @@ def load_lpips(backbone: Backbone, source: str | Path | None = None) -> LPIPS:
     try:
         return LPIPS(backbone, load_file(path))
     except FileNotFoundError:
-        raise UsageError(f"there are no LPIPS weights at {path}", "check `lpips_weights`") from None
+        raise UsageError(
+            f"there are no LPIPS weights at {path}",
+            "check `lpips_weights`",
+            code="missing-path",
+            parameter="lpips_weights",
+            path=str(path),
+        ) from None
     except SafetensorError as error:
-        raise DimmagenError(f"{path} is not a safetensors file ({error})", "fetch it again") from None
+        raise DimmagenError(
+            f"{path} is not a safetensors file ({error})",
+            "download it again",
+            code="damaged",
+            path=str(path),
+        ) from None
 
 
 def _weights_of_package(backbone: Backbone) -> dict[str, Tensor]:
-    """The state of the lpips package's network under the names that :class:`LPIPS` uses."""
+    """The weights of the lpips package, under the names that :class:`LPIPS` uses."""
     try:
         state = importlib.import_module("lpips").LPIPS(net=backbone, verbose=False).state_dict()
     except (ImportError, RuntimeError, OSError) as error:
-        # Not there; a torchvision that was built for another torch; or no network to fetch the backbone by.
+        # Not installed, a torchvision built for another torch, or no connection to download the backbone.
         reason = "" if isinstance(error, ImportError) else f" (the package lpips failed: {error})"
         raise UsageError(
-            f"LPIPS needs the weights of {backbone}, and there are none{reason}",
-            "give `lpips_weights`, or install the packages lpips and torchvision, or leave LPIPS out: "
+            f"LPIPS needs the weights of {backbone}, which are not available{reason}",
+            "give `lpips_weights`, or install the packages lpips and torchvision, or do without LPIPS: "
             '`perceptual="none"` for training, `metrics` without lpips for evaluation',
+            code="missing-package",
+            parameter="lpips_weights",
+            package="lpips",
         ) from None
     return {
         re.sub(r"^net\.slice\d+", "features", name).replace(".model.1.", "."): tensor
@@ -143,7 +160,7 @@ def _convolution(inner: int, outer: int, size: int = 3, stride: int = 1, padding
 
 
 def _alexnet() -> tuple[nn.Sequential, tuple[int, ...]]:
-    """torchvision's AlexNet up to relu5, and the layers whose output is compared."""
+    """torchvision's AlexNet up to relu5, and the indices of the layers whose outputs are compared."""
     layers = [
         *_convolution(3, 64, 11, stride=4, padding=2),
         nn.MaxPool2d(3, 2),
@@ -157,7 +174,7 @@ def _alexnet() -> tuple[nn.Sequential, tuple[int, ...]]:
 
 
 def _vgg16() -> tuple[nn.Sequential, tuple[int, ...]]:
-    """torchvision's VGG16 up to relu5_3, and the layers whose output is compared."""
+    """torchvision's VGG16 up to relu5_3, and the indices of the layers whose outputs are compared."""
     layers: list[nn.Module] = []
     width = 3
     for wider, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):

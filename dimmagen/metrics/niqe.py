@@ -1,7 +1,7 @@
-"""NIQE: how far a picture's statistics are from those of undistorted photos (Mittal et al., 2013).
+"""NIQE: distance of an image's statistics from those of undistorted images (Mittal et al., 2013).
 
-No ground truth is needed; lower is better. The pristine model, 36 means and their covariance, is the authors'
-and comes from a file (`niqe_pris_params.npz` as BasicSR publishes it).
+No ground truth is needed; lower is better. The pristine model, 36 means and their covariance, is that of the
+authors and is read from a file (`niqe_pris_params.npz`, as published with BasicSR).
 """
 
 import math
@@ -17,14 +17,20 @@ from dimmagen.core.errors import DimmagenError, UsageError
 BLOCK = 96
 _SHAPES = np.arange(0.2, 10.001, 0.001)
 _SHAPE_RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
-# Bicubic interpolation by one half, widened to antialias: weights at -3.5, -2.5 ... 3.5 pixels.
+# Antialiased bicubic interpolation to half the size: weights at -3.5, -2.5 ... 3.5 pixels.
 _HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255  # BT.601 studio range: Y = 16..235
 
 
 @dataclass(frozen=True, slots=True)
 class PristineModel:
-    """Mean (36,) and covariance (36, 36) of the features of undistorted photos, and the 7x7 window."""
+    """The features of undistorted images.
+
+    Attributes:
+        mean: float64 (36,).
+        covariance: float64 (36, 36).
+        window: float64 (7, 7), Gaussian, of the local normalisation.
+    """
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -32,7 +38,12 @@ class PristineModel:
 
     @classmethod
     def load(cls, path: str | Path) -> "PristineModel":
-        """Raises UsageError when there is no such file, DimmagenError when it holds something else."""
+        """Read the model from an npz file.
+
+        Raises:
+            UsageError: there is no such file.
+            DimmagenError: the file has other content.
+        """
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 mean, covariance, window = (
@@ -40,25 +51,53 @@ class PristineModel:
                     for name in ("mu_pris_param", "cov_pris_param", "gaussian_window")
                 )
         except FileNotFoundError:
-            raise UsageError(f"there is no NIQE model at {path}", "check `niqe_model`") from None
+            raise UsageError(
+                f"there is no NIQE model at {path}",
+                "check `niqe_model`",
+                code="missing-path",
+                parameter="niqe_model",
+                path=str(path),
+            ) from None
         except (ValueError, KeyError, OSError) as error:
-            raise DimmagenError(f"{path} is not a NIQE model ({error})", "fetch it again") from None
+            raise DimmagenError(
+                f"{path} is not a NIQE model ({error})",
+                "download it again",
+                code="wrong-format",
+                path=str(path),
+            ) from None
         if mean.size != 36 or covariance.shape != (36, 36) or window.shape != (7, 7):
-            raise DimmagenError(f"{path} is not a NIQE model: its arrays have other shapes", "fetch it again")
+            raise DimmagenError(
+                f"{path} is not a NIQE model: its arrays have other shapes",
+                "download it again",
+                code="wrong-format",
+                path=str(path),
+            )
         return cls(mean.ravel(), covariance, window)
 
 
 def niqe(image: np.ndarray, model: PristineModel) -> float:
-    """NIQE of the luma of a uint8 (H, W, 3) RGB picture; NaN where fewer than two blocks have any structure.
+    """NIQE of the luma of an image.
 
-    The picture is cut to whole blocks of 96x96 pixels, as the authors do.
+    The image is cropped to whole blocks of 96x96 pixels, as in the authors' code.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        model: the pristine model.
+
+    Returns:
+        The distance; NaN if fewer than two blocks have any structure.
 
     Raises:
-        UsageError: the picture is smaller than 192x192: fewer than four blocks have no covariance.
+        UsageError: the image is smaller than 192x192 pixels, which would give fewer than four blocks.
     """
     rows, columns = image.shape[0] // BLOCK, image.shape[1] // BLOCK
     if min(rows, columns) < 2:
-        raise UsageError("NIQE needs pictures of at least 192x192 pixels", "leave it out of `metrics`")
+        raise UsageError(
+            "NIQE needs images of at least 192x192 pixels",
+            "remove it from `metrics`",
+            code="too-small",
+            size=image.shape[:2],
+        )
     luma = np.rint(image[: rows * BLOCK, : columns * BLOCK] @ _LUMA + 16)
     features = np.concatenate(
         [
@@ -77,7 +116,7 @@ def niqe(image: np.ndarray, model: PristineModel) -> float:
 
 
 def _block_features(luma: np.ndarray, size: int, window: np.ndarray) -> np.ndarray:
-    """18 features of each block: of the normalised luma and of its products with four neighbours."""
+    """18 features of each block, of the normalised luma and its products with neighbours: (blocks, 18)."""
     normalised = _normalised(luma, window)
     blocks = [
         normalised[top : top + size, left : left + size]
@@ -88,8 +127,8 @@ def _block_features(luma: np.ndarray, size: int, window: np.ndarray) -> np.ndarr
 
 
 def _normalised(luma: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Luma less its local mean, over its local deviation (plus 1)."""
-    # The window is a Gaussian, so it is the product of its row sums: two passes of 7 instead of one of 49.
+    """Luma minus its local mean, divided by its local standard deviation plus 1: float64 (H, W)."""
+    # The window is a Gaussian, hence separable: two passes of 7 weights instead of one of 49.
     line = window.sum(axis=0)
     mean = _smooth(luma, line)
     deviation = np.sqrt(np.abs(_smooth(luma**2, line) - mean**2))
@@ -111,13 +150,13 @@ def _features(block: np.ndarray) -> list[float]:
 
 
 def _asymmetric_gaussian(values: np.ndarray) -> tuple[float, float, float]:
-    """Shape and the two scales of an asymmetric generalised Gaussian, fitted by its moments."""
+    """Shape, left scale and right scale of an asymmetric generalised Gaussian, fitted by its moments."""
     values = values.ravel()
     below, above = values[values < 0], values[values > 0]
     left = np.sqrt(np.mean(below**2)) if below.size else np.nan
     right = np.sqrt(np.mean(above**2)) if above.size else np.nan
     balance = left / right
-    with np.errstate(invalid="ignore"):  # of a block without structure
+    with np.errstate(invalid="ignore"):  # 0 / 0 in a block without structure
         ratio = np.mean(np.abs(values)) ** 2 / np.mean(values**2)
     ratio *= (balance**3 + 1) * (balance + 1) / (balance**2 + 1) ** 2
     shape = _SHAPES[np.argmin((_SHAPE_RATIOS - ratio) ** 2)]
@@ -126,7 +165,7 @@ def _asymmetric_gaussian(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _halved(luma: np.ndarray) -> np.ndarray:
-    """Half the size by antialiased bicubic interpolation, the edge pixels mirrored; evenly sized."""
+    """Half the size by antialiased bicubic interpolation with mirrored edges: (H, W), even -> (H/2, W/2)."""
     for axis in (0, 1):
         smooth = correlate1d(luma, _HALVING, axis=axis, mode="reflect", origin=-1)
         luma = smooth.take(range(0, luma.shape[axis], 2), axis=axis)

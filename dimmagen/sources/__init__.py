@@ -1,4 +1,4 @@
-"""Sources of light images: where photos come from, and by which rules they are selected."""
+"""Sources of light images: where images come from, and by which rules they are selected."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import Registry
 from dimmagen.sources.base import Source
 
-# The order decides in which order candidates are looked at, and so the rows of a catalog.
+# The order decides the order in which candidates are examined, and so that of the rows of a catalog.
 SOURCES: Registry[Source] = Registry(
     "source",
     "dimmagen.sources",
@@ -19,7 +19,7 @@ SOURCES: Registry[Source] = Registry(
         "inter4k": "dimmagen.sources.inter4k:Inter4k",
         "lol": "dimmagen.sources.lol:Lol",
         "folder": "dimmagen.sources.folder:Folder",
-        "sample": "dimmagen.sources.sample:Sample",
+        "sample": "dimmagen.sources.sample:SamplePhotos",
     },
     instantiate=True,
 )
@@ -27,13 +27,19 @@ SOURCES: Registry[Source] = Registry(
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """One source of a run: whose rules apply, and where the images are stored."""
+    """One source of a run.
+
+    Attributes:
+        name: in :data:`SOURCES`; decides which rules apply.
+        path: where the images are stored: local path, glob or fsspec URL of a folder or an archive.
+    """
 
     name: str
     path: str
 
     @property
     def source(self) -> Source:
+        """The object of that name."""
         return SOURCES[self.name]
 
     def __str__(self) -> str:
@@ -41,7 +47,10 @@ class SourceSpec:
 
     @classmethod
     def parse(cls, text: str) -> "SourceSpec":
-        """`NAME=PATH`, the name of a source that needs no path, or a path alone, which means `folder=PATH`.
+        """Parse one of `sources`.
+
+        Args:
+            text: `NAME=PATH`, the name of a source that needs no path, or a path, which means `folder=PATH`.
 
         Raises:
             UnknownNameError: there is no source of that name.
@@ -49,16 +58,29 @@ class SourceSpec:
         """
         if not text:
             raise UsageError(
-                "one of `sources` is empty", "name a folder, an archive or a source; . is this folder"
+                "one of `sources` is empty",
+                "name a folder, an archive or a source; . is this folder",
+                code="missing-argument",
+                parameter="sources",
             )
         name, separator, path = text.partition("=")
         if text in SOURCES:
             if not SOURCES[text].default_path:
-                raise UsageError(f"the source {text} needs a path", f"write {text}=PATH")
+                raise UsageError(
+                    f"the source {text} needs a path",
+                    f"write {text}=PATH",
+                    code="missing-argument",
+                    name=text,
+                )
             return cls(text, SOURCES[text].default_path)
         if separator and name in SOURCES and not SOURCES[name].default_path:
             if not path:
-                raise UsageError(f"the source {text} names no path", f"write {name}=PATH")
+                raise UsageError(
+                    f"the source {text} names no path",
+                    f"write {name}=PATH",
+                    code="missing-argument",
+                    name=name,
+                )
             return cls(name, path)
         if separator and not storage.exists(text):
             raise SOURCES.unknown(name)
@@ -66,11 +88,14 @@ class SourceSpec:
 
 
 def terms_of(source: str, settings: Mapping = {}) -> str:
-    """The terms of use of a source: its own, or what a data set recorded of one that is not installed here.
+    """The terms of use of a source: its own or, if it is not installed here, those that a data set recorded.
 
     Args:
         source: name.
         settings: of the data set's manifest.
+
+    Returns:
+        One sentence; `unknown` if neither is there.
     """
     if source in SOURCES:
         return SOURCES[source].terms
@@ -79,8 +104,7 @@ def terms_of(source: str, settings: Mapping = {}) -> str:
 
 
 def recorded_terms(sources: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What a data set's settings record of the sources that dimmagen itself does not have; empty without
-    any."""
+    """What the settings of a data set record about sources of plug-ins; empty if there are none."""
     terms = {
         name: SOURCES[name].terms for name in sorted(sources) if name in SOURCES and SOURCES.plugin(name)
     }
@@ -88,6 +112,6 @@ def recorded_terms(sources: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def parse_specs(texts: Sequence[str]) -> list[SourceSpec]:
-    """Specs in the order of the registry, so that the order of the options changes nothing."""
+    """Parse sources; in the order of the registry, so that the order of the arguments changes nothing."""
     order = list(SOURCES)
     return sorted((SourceSpec.parse(text) for text in texts), key=lambda spec: order.index(spec.name))

@@ -1,8 +1,8 @@
-"""Folders, zips and tars as lists of entries that are read where they lie; nothing is ever unpacked to disk.
+"""Folders, zips and tars as lists of entries that are read in place; nothing is ever unpacked to disk.
 
-A member's name is only a name: it is compared, sorted and written down, and never becomes a path. An entry
-is found again by its locator (a few numbers and the place's own path), so that any process can read it
-without opening the archive's directory again.
+A member's name is only a name: it is compared, sorted and recorded, and never becomes a path. An entry is
+found again by its locator (a few numbers, and the path of the archive or file), so that any process can read
+it without reading the archive's directory again.
 """
 
 import logging
@@ -34,12 +34,12 @@ _GLOB = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing with a name in a folder or an archive.
+    """One file in a folder or an archive.
 
     Attributes:
-        name: POSIX path below the place.
-        size: bytes, as the folder or the archive's directory says.
-        locator: what :func:`read_entry` needs.
+        name: POSIX path below the folder or inside the archive.
+        size: bytes, according to the folder or the archive's directory.
+        locator: argument of :func:`read_entry`.
         refusal: why the entry cannot be read (a link, a device, encrypted ...); empty when it can.
     """
 
@@ -112,8 +112,18 @@ def _archive_entries(path: str) -> Iterator[Entry]:
     if start[257:262] == b"ustar" or path.endswith(".tar"):
         return _tar_entries(path)
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
-        raise UsageError(f"{path} is a compressed tar, which cannot be read at random", "decompress it first")
-    raise UsageError(f"{path} is no folder, no zip and no tar", "give the folder or the archive of pictures")
+        raise UsageError(
+            f"{path} is a compressed tar file, which does not allow random access",
+            "decompress it first",
+            code="archive",
+            path=path,
+        )
+    raise UsageError(
+        f"{path} is not a folder, a zip or a tar file",
+        "give the folder or the archive of the images",
+        code="archive",
+        path=path,
+    )
 
 
 def _folder_entries(path: str) -> Iterator[Entry]:
@@ -125,7 +135,7 @@ def _folder_entries(path: str) -> Iterator[Entry]:
     visited = set()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=_cannot_list):
         real = os.path.realpath(folder)
-        if real in visited:  # a link that leads back
+        if real in visited:  # a link to a folder that was listed before
             folders.clear()
             continue
         visited.add(real)
@@ -156,7 +166,7 @@ def _glob_entries(pattern: str) -> Iterator[Entry]:
     pattern = os.path.abspath(pattern)
     root = os.path.dirname(pattern[: _GLOB.search(pattern).start()])  # type: ignore[union-attr]
     if not os.path.isdir(root):
-        raise UsageError(f"there is no folder {root}", "check the path")
+        raise UsageError(f"there is no folder {root}", "check the path", code="missing-path", path=root)
     filesystem = fsspec.filesystem("file")
     for path in filesystem.glob(pattern):
         if os.path.isfile(path):
@@ -270,8 +280,11 @@ def _broken_tar(path: str) -> DimmagenError:
 def read_entry(locator: dict[str, Any]) -> bytes:
     """The bytes of one entry.
 
+    Args:
+        locator: of an :class:`Entry`.
+
     Raises:
-        DimmagenError: the file or the archive is gone, shorter than before, or damaged at this place.
+        DimmagenError: the file or the archive is missing, shorter than before, or damaged at this place.
     """
     path = locator["path"]
     try:
@@ -282,7 +295,10 @@ def read_entry(locator: dict[str, Any]) -> bytes:
         return _read_zip_member(locator)
     except OSError as error:
         raise DimmagenError(
-            f"{path} cannot be read ({error.strerror or error})", "check the source"
+            f"{path} cannot be read ({error.strerror or error})",
+            "check the source",
+            code="source-changed",
+            path=path,
         ) from error
 
 
@@ -294,7 +310,9 @@ def _read_range(path: str, offset: int, size: int | None) -> bytes:
             file.seek(offset)
             data = file.read(-1 if size is None else size)
     if size is not None and len(data) != size:
-        raise DimmagenError(f"{path} ends within a member", "it may be cut off: fetch it again")
+        raise DimmagenError(
+            f"{path} ends within a member", "it may be truncated: fetch it again", code="archive", path=path
+        )
     return data
 
 
@@ -303,11 +321,19 @@ def _read_zip_member(locator: dict[str, Any]) -> bytes:
     header = _read_range(path, start, _LOCAL_HEADER)
     skip = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     data = _read_range(path, start + _LOCAL_HEADER + skip, locator["compressed"])
-    damaged = DimmagenError(f"{path} is damaged at byte {start}", "fetch the archive again")
+    damaged = DimmagenError(
+        f"{path} is damaged at byte {start}",
+        "fetch the archive again",
+        code="archive",
+        path=path,
+        offset=start,
+    )
     if locator["deflated"]:
         decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            data = decompressor.decompress(data, size + 1)  # a bomb says a small size and unpacks to more
+            data = decompressor.decompress(
+                data, size + 1
+            )  # a zip bomb unpacks to more than the size in its header
         except zlib.error as error:
             raise damaged from error
     if header[:4] != b"PK\3\4" or len(data) != size or zlib.crc32(data) != locator["crc"]:

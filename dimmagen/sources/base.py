@@ -1,4 +1,4 @@
-"""The small protocol that every source of photos fulfils."""
+"""The protocol of a source of light images, and a base class for sources of image files."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,15 +11,15 @@ from dimmagen.sources.rules import ACCEPTED, Facts, Verdict, rejected
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What became of one candidate: a picture, or one frame of a clip.
+    """The result for one candidate: an image, or one frame of a clip.
 
     Attributes:
-        frame: empty for a picture, `first` or `last` for a frame.
-        verdict: of the source's rule, or of what could not be decoded.
-        facts: of the candidate's file; None when not even its size could be read.
-        white_border: measured share (see :func:`dimmagen.sources.rules.white_border`), None where it was not.
-        pixels: uint8 (H, W, 3) light picture; None when rejected.
-        transform, extension: of the light picture; empty when rejected.
+        frame: empty for an image, `first` or `last` for a frame.
+        verdict: of the source's rule, or the rejection of a file that cannot be decoded.
+        facts: of the candidate's file; None if not even its size can be read.
+        white_border: see :func:`dimmagen.sources.rules.white_border`; None if it was not measured.
+        pixels: uint8 (H, W, 3) light image; None if rejected.
+        transform, extension: of the light image; empty if rejected.
     """
 
     frame: str
@@ -32,16 +32,16 @@ class Examined:
 
 
 class Source(Protocol):
-    """Where photos come from, and which of them are taken.
+    """Where light images come from, and which of them are accepted.
 
     Attributes:
-        name: first part of the keys of its lights.
+        name: first part of the keys of its light images.
         title: for tables and the card.
         terms: licence or terms of use, one sentence for the card.
-        extensions: what the names of its candidates end in, lower case; other files are no candidates.
-        max_bytes: a larger file is rejected unread.
+        extensions: endings of the names of its candidates, in lower case; other files are not candidates.
+        max_bytes: larger files are rejected without being read.
         frames: the candidates in one file: `("",)` for an image, `("first", "last")` for a clip.
-        default_path: where its images are stored if no path is given; empty: a path must be given.
+        default_path: where its images are stored if no path is given; if empty, a path is required.
     """
 
     name: str
@@ -53,23 +53,31 @@ class Source(Protocol):
     default_path: str
 
     def judge_name(self, name: str) -> Verdict:
-        """The verdict that the name alone decides, with the name of the source's folder before it.
+        """The verdict by the name alone; the file of a rejected name is never opened.
 
-        The file of a rejected name is never opened.
+        Args:
+            name: of the candidate, after the name of the source's folder and a slash.
         """
         ...
 
     def examine(self, data: bytes) -> list[Examined]:
-        """Judge what is in one file, one result per frame. Never raises for broken or hostile bytes."""
+        """Decode one file and apply the source's rule.
+
+        Args:
+            data: bytes of the file; damaged or hostile ones are rejected and never raise an error.
+
+        Returns:
+            One result per frame.
+        """
         ...
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
-        """The light picture of an accepted file, uint8 (H, W, 3): the pixels that :meth:`examine` gave."""
+        """The light image of an accepted file, uint8 (H, W, 3): the same pixels as from :meth:`examine`."""
         ...
 
 
 class StillSource:
-    """A source of picture files; a subclass names itself and its rule."""
+    """A source of image files; a subclass defines `name`, `title`, `terms` and :meth:`rule`."""
 
     name: str
     title: str
@@ -83,20 +91,28 @@ class StillSource:
         return ACCEPTED
 
     def rule(self, facts: Facts) -> Verdict:
+        """The verdict on an image; called before decoding as well, with `white_border` None."""
         raise NotImplementedError
 
     def white_border(self, pixels: np.ndarray) -> float | None:
-        """Measured where the rule asks for it."""
+        """The share of near-white border of uint8 (H, W, 3) pixels; None if the rule does not need it."""
         return None
 
     def reduce(self, pixels: np.ndarray) -> tuple[np.ndarray, str]:
-        """The light picture of a decoded photo, and the name of the transform (empty: left as it is)."""
+        """Turn a decoded image into the light image; by default it is unchanged.
+
+        Args:
+            pixels: uint8 (H, W, 3).
+
+        Returns:
+            uint8 (H, W, 3), and the name of the transform (empty if unchanged).
+        """
         return pixels, ""
 
     def examine(self, data: bytes) -> list[Examined]:
         try:
             facts = codec.read_facts(data)
-            # The size is in the header: most of what is rejected need not be decoded.
+            # The size is in the header: most rejected images need not be decoded.
             verdict = self.rule(Facts(facts.width, facts.height))
             if not verdict.accepted:
                 return [Examined("", verdict, facts)]
@@ -108,15 +124,15 @@ class StillSource:
         if not verdict.accepted:
             return [Examined("", verdict, facts, white)]
         pixels, step = self.reduce(pixels)
-        transform, extension = _after(facts, step)
+        transform, extension = _with_step(facts, step)
         return [Examined("", verdict, facts, white, pixels, transform, extension)]
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
         return self.reduce(codec.decode_rgb8(data)[0])[0]
 
 
-def _after(facts: codec.ImageFacts, step: str) -> tuple[str, str]:
-    """Transform and extension of the light picture when a step follows the decoding."""
+def _with_step(facts: codec.ImageFacts, step: str) -> tuple[str, str]:
+    """Transform and extension of the light image if a step (empty: none) follows the decoding."""
     if not step:
         return facts.transform, facts.extension
     return (step if facts.transform == "verbatim" else f"{facts.transform}+{step}"), "png"

@@ -1,4 +1,4 @@
-"""All candidates with their verdicts, on disk: in the order seen, and the accepted in canonical order."""
+"""All candidates with their verdicts, on disk: in the order of the index and in canonical order."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,30 +13,30 @@ from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.scan import Candidate
 
-_TOGETHER = 4096
+_BATCH = 4096  # numbers that are read from disk together
 _values = attrgetter(*(field.name for field in fields(CatalogRow)))
 
 
 class Candidates:
-    """What an index pass, or a catalog, has to say; 4 bytes of memory stay for an accepted candidate.
+    """The candidates of an index pass or of a catalog; each accepted one takes 4 bytes of memory.
 
-    The canonical order of the accepted candidates is a permutation keyed by each key alone: more pictures
-    never reorder those that are there.
+    The canonical order of the accepted candidates is a permutation that depends on each key alone: more
+    images never reorder the existing ones.
 
     Args:
-        seen: in the candidates' order, fewer than 2**32; consumed at once.
+        candidates: in the order of the index, fewer than 2**32; consumed at once.
 
     Attributes:
-        order: uint32 (accepted,): the accepted candidates' numbers in canonical order.
+        order: uint32 (accepted,), numbers of the accepted candidates in canonical order.
     """
 
-    def __init__(self, seen: Iterable[Candidate]) -> None:
-        self._spool = DiskList()
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
+        self._records = DiskList()
         self._rejected: dict[str, DiskIntegers] = {}  # candidates' numbers, by source
         accepted, ranks = DiskIntegers(), DiskIntegers()
-        for number, one in enumerate(seen):
+        for number, one in enumerate(candidates):
             row = one.row
-            self._spool.append(json.dumps([*_values(row), one.locator], separators=(",", ":")).encode())
+            self._records.append(json.dumps([*_values(row), one.locator], separators=(",", ":")).encode())
             if row.accepted:
                 accepted.append(number)
                 ranks.append(int.from_bytes(keyed_random.rank(0, row.key, "order"), "big"))
@@ -47,18 +47,18 @@ class Candidates:
             self.order = accepted[:].astype(np.uint32)[self.order]
 
     def __len__(self) -> int:
-        return len(self._spool)
+        return len(self._records)
 
     def __iter__(self) -> Iterator[Candidate]:
-        """Every candidate, in the order seen."""
-        return map(_seen, self._spool)
+        """Every candidate, in the order of the index."""
+        return map(_from_record, self._records)
 
     def accepted(self, start: int = 0, stop: int | None = None) -> Iterator[Candidate]:
         """The accepted candidates from `start` to `stop` in canonical order."""
         numbers = self.order[start:stop]
-        for first in range(0, len(numbers), _TOGETHER):
-            for number in numbers[first : first + _TOGETHER].tolist():
-                yield _seen(self._spool[number])
+        for first in range(0, len(numbers), _BATCH):
+            for number in numbers[first : first + _BATCH].tolist():
+                yield _from_record(self._records[number])
 
     def rejected(self) -> Iterator[CatalogRow]:
         """The rows of the rejected candidates, sorted by source, name and frame."""
@@ -66,20 +66,23 @@ class Candidates:
             yield from self._sorted(self._rejected[source])
 
     def _sorted(self, numbers: DiskIntegers) -> Iterator[CatalogRow]:
-        """Candidates are listed by name, as a rule: then nothing need be sorted, and no name be held."""
-        places = pairwise((row.name, row.frame) for row in self._rows(numbers))
-        if all(before <= after for before, after in places):
+        # Candidates are usually indexed by name: then there is no need to sort and to hold names in memory.
+        neighbours = pairwise((row.name, row.frame) for row in self._rows(numbers))
+        if all(before <= after for before, after in neighbours):
             return self._rows(numbers)
         return iter(sorted(self._rows(numbers), key=lambda row: (row.name, row.frame)))
 
     def _rows(self, numbers: DiskIntegers) -> Iterator[CatalogRow]:
-        for start in range(0, len(numbers), _TOGETHER):
-            for number in numbers[start : start + _TOGETHER].tolist():
-                yield _seen(self._spool[number]).row
+        for start in range(0, len(numbers), _BATCH):
+            for number in numbers[start : start + _BATCH].tolist():
+                yield _from_record(self._records[number]).row
 
 
 def _argsort(ranks: np.ndarray) -> np.ndarray:
-    """Stable, uint32; in slices of the range of evenly spread ranks, which takes a tenth of the memory."""
+    """Stable argsort of uint64 ranks (N,) that are spread evenly, as uint32 (N,).
+
+    It sorts slices of their range one by one, which takes a tenth of the memory.
+    """
     order, start = np.empty(len(ranks), np.uint32), 0
     for part in range(16):
         low, high = np.uint64(part << 60), np.uint64(((part + 1) << 60) - 1)
@@ -89,6 +92,6 @@ def _argsort(ranks: np.ndarray) -> np.ndarray:
     return order
 
 
-def _seen(record: bytes) -> Candidate:
+def _from_record(record: bytes) -> Candidate:
     *values, locator = json.loads(record)
     return Candidate(CatalogRow(*values), locator)

@@ -1,4 +1,4 @@
-"""The catalog: one row for every candidate seen, accepted or rejected."""
+"""The catalog: one row for every candidate, accepted or rejected."""
 
 from dataclasses import asdict, dataclass
 
@@ -39,20 +39,20 @@ CATALOG_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class CatalogRow:
-    """What is known of one candidate: a picture, or one frame of a clip.
+    """Everything recorded about one candidate: an image, or one frame of a clip.
 
     Attributes:
-        source, name, frame: where it was seen: the source's name, the name inside the source, and for a clip
-            `first` or `last`.
-        key: of the light picture; empty when the file could not be read.
+        source, name, frame: where it comes from: the source's name, the name inside the source, and for a
+            clip `first` or `last`.
+        key: of the light image; empty if the file could not be read.
         sha256, bytes: of the candidate's file.
-        width, height: of the candidate, upright; 0 when unknown.
+        width, height: of the candidate, upright, pixels; 0 if unknown.
         format, mode: Pillow's names; for a clip `video` and the pixel format.
-        white_border: see :func:`.rules.white_border`; null where the rule does not ask for it.
-        scene_distance: to the nearest excluded picture, in bits; null where none are given.
-        accepted, rule, reason: the verdict; rule and reason are empty when accepted.
-        transform, extension, light_*: of the light picture as it is stored; empty and 0 when rejected.
-        shard, member, offset: where MixHQ keeps the light picture; empty and 0 when it is not packed.
+        white_border: see :func:`.rules.white_border`; null if the rule does not need it.
+        scene_distance: to the nearest excluded image, in bits; null if no image is excluded.
+        accepted, rule, reason: the verdict; rule and reason are empty if accepted.
+        transform, extension, light_*: of the light image as it is stored; empty and 0 if rejected.
+        shard, member, offset: where MixHQ stores the light image; empty and 0 if it is not packed.
     """
 
     source: str
@@ -81,4 +81,5 @@ class CatalogRow:
     offset: int = 0
 
     def to_dict(self) -> dict:
+        """The row by names of the columns."""
         return asdict(self)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from dimmagen.images import codec
+from dimmagen.images.cropping import center_crop
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
@@ -20,14 +21,20 @@ class Clic(StillSource):
 
 
 def reduce_and_crop(pixels: np.ndarray, side: int) -> tuple[np.ndarray, str]:
-    """The short side reduced to `side` with an antialiasing filter (Lanczos), then the square in the middle.
+    """Reduce the short side to `side` (Lanczos, antialiased), then crop the square in the middle.
 
-    The paper says "reduced to 512x512" and no more; a crop keeps the shapes that squeezing would bend.
+    The paper only says "reduced to 512x512"; cropping keeps the aspect ratio.
+
+    Args:
+        pixels: uint8 (H, W, 3), both sides of at least `side` pixels.
+        side: pixels.
+
+    Returns:
+        uint8 (side, side, 3), and the name of the transform (empty if nothing was changed).
     """
     height, width, _ = pixels.shape
     if (height, width) == (side, side):
         return pixels, ""
     scale = side / min(height, width)
     pixels = codec.resize(pixels, max(side, round(width * scale)), max(side, round(height * scale)))
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    return np.ascontiguousarray(pixels[top : top + side, left : left + side]), f"reduce{side}"
+    return center_crop(pixels, side), f"reduce{side}"

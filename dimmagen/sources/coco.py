@@ -1,4 +1,4 @@
-"""COCO 2017 unlabeled: everyday photos, of which those of at least 500x500 are taken."""
+"""COCO 2017 unlabeled: everyday photos, of which those of at least 500x500 pixels are accepted."""
 
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource

@@ -1,4 +1,4 @@
-"""The contract of a source, as a check that its author runs: `dimmagen.check_source(source)`."""
+"""The contract of a source, as a test that its author runs: `dimmagen.check_source(source)`."""
 
 import io
 import json
@@ -15,27 +15,33 @@ _HOSTILE = (b"", b"\x00" * 64, b"\xff\xd8\xff\xe0 cut off", b"PK\x03\x04", b"GIF
 
 
 def check_source(source: Source, examples: dict[str, bytes] | None = None) -> None:
-    """Check that a source keeps the promises which catalogs and data sets rely on.
+    """Check that a source keeps the promises that catalogs and data sets rely on.
 
-    Its name can be part of a key, its terms are stated, broken bytes are rejected with a rule and a reason
-    instead of an exception, the same bytes give the same verdict, and :meth:`Source.light` gives the pixels
-    that :meth:`Source.examine` gave.
+    Its name can be part of a key, its terms are stated, damaged bytes are rejected with a rule and a reason
+    instead of an exception, the same bytes give the same verdict, and :meth:`Source.light` gives the same
+    pixels as :meth:`Source.examine`.
 
     Args:
-        source: an object of the class that is registered, such as `Flickr()`.
-        examples: files by name, of which at least one is accepted; default a photo-like JPEG of 1024x1024
-            pixels.
+        source: an instance of the registered class, such as `Flickr()`.
+        examples: contents of files by name, of which at least one is accepted; default is a photo-like JPEG
+            of 1024x1024 pixels.
 
     Raises:
-        AssertionError: it does not; the message says what and how.
+        AssertionError: a promise is broken; the message says which one and how.
 
     Example:
         >>> from dimmagen.sources import SOURCES
         >>> check_source(SOURCES["folder"])
     """
-    _check(bool(re.fullmatch("[a-z0-9]+", source.name)), f"name {source.name!r} is not of a-z and 0-9")
-    _check(bool(source.title.strip() and source.terms.strip()), "title or terms are missing")
-    _check(source.frames in (("",), ("first", "last")), f"frames are {source.frames}")
+    _check(
+        bool(re.fullmatch("[a-z0-9]+", source.name)),
+        f"the name {source.name!r} has characters other than a-z and 0-9",
+    )
+    _check(bool(source.title.strip() and source.terms.strip()), "the title or the terms are missing")
+    _check(
+        source.frames in (("",), ("first", "last")),
+        f"frames are {source.frames}, not ('',) or ('first', 'last')",
+    )
     _check(bool(source.extensions), "there are no extensions")
     _check(all(one == one.lower() for one in source.extensions), "extensions are not in lower case")
     for data in _HOSTILE:
@@ -52,7 +58,7 @@ def check_source(source: Source, examples: dict[str, bytes] | None = None) -> No
         frames = tuple(one.frame for one in examined_frames)
         _check(frames == source.frames, f"{name} gave the frames {frames}, not {source.frames}")
         for one, again in zip(examined_frames, source.examine(data), strict=True):
-            _check(one.verdict == again.verdict, f"{name} is judged differently at a second time")
+            _check(one.verdict == again.verdict, f"{name} gets another verdict the second time")
             accepted += _check_accepted(source, name, data, one)
     _check(accepted > 0, "none of the examples is accepted: give examples that are")
 
@@ -64,7 +70,10 @@ def _check_accepted(source: Source, name: str, data: bytes, one: Examined) -> bo
     pixels = one.pixels
     _check(pixels is not None, f"{name} is accepted without pixels")
     assert pixels is not None
-    _check(pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3, f"{name}: {pixels.shape}")
+    _check(
+        pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3,
+        f"{name}: the pixels are {pixels.dtype} {pixels.shape}, not uint8 (H, W, 3)",
+    )
     _check(
         np.array_equal(source.light(data, one.frame), pixels),
         f"{name}: light() gives other pixels than examine()",
@@ -73,7 +82,7 @@ def _check_accepted(source: Source, name: str, data: bytes, one: Examined) -> bo
     if one.transform == "verbatim":
         _check(
             np.array_equal(codec.decode_rgb8(data)[0], pixels),
-            f"{name}: verbatim, but the pixels were changed",
+            f"{name}: the transform is verbatim, but the pixels were changed",
         )
     else:
         _check(one.extension == "png", f"{name}: a changed image is stored as png, not {one.extension}")
@@ -86,14 +95,14 @@ def _check_verdict(verdict: Verdict) -> None:
     else:
         _check(
             bool(re.fullmatch("[a-z0-9-]+", verdict.rule)),
-            f"the rule {verdict.rule!r} is not of a-z, 0-9 and -",
+            f"the rule {verdict.rule!r} has characters other than a-z, 0-9 and -",
         )
         _check(bool(verdict.reason.strip()), f"the rule {verdict.rule} gives no reason")
     _check(json.dumps([verdict.rule, verdict.reason]).isascii(), "rule or reason is not ASCII")
 
 
 def _photo() -> bytes:
-    """A JPEG with smooth light and some texture, 1024x1024: most rules accept it."""
+    """A JPEG of a smooth gradient with some texture, 1024x1024 pixels, that most rules accept."""
     generator = np.random.Generator(np.random.PCG64(1))
     across = np.linspace(30, 200, 1024)[None, :, None] + np.linspace(0, 40, 1024)[:, None, None]
     pixels = np.clip(across + generator.normal(0, 6, (1024, 1024, 3)), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Any folder or archive of photos: whatever is large enough to train on."""
+"""Any folder or archive of images, of which those that are large enough to train on are accepted."""
 
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource

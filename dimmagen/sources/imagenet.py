@@ -1,4 +1,4 @@
-"""ImageNet-1K validation and test: photos of a middling size that do not stand on a white background."""
+"""ImageNet-1K validation and test: photos of medium size that do not show objects on a white background."""
 
 import numpy as np
 

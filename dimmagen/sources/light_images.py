@@ -1,8 +1,8 @@
-"""Light pictures: what a dimmer is fed with, wherever they lie.
+"""Light images, the inputs of a dimmer, wherever they are stored.
 
-A :class:`LightImageRef` says which image and where; :class:`LightImages` is the ordered, deduplicated list of
-accepted images of one MixHQ or of sources that were scanned directly. Both give the same keys, the same
-order and the same pixels, so the pairs made from them are equal.
+A :class:`LightImageRef` says which image it is and where it is stored; :class:`LightImages` is the ordered,
+deduplicated list of the accepted images of a MixHQ, or of sources that were scanned directly. Both give the
+same keys, the same order and the same pixels, so the pairs made from them are equal.
 """
 
 import json
@@ -34,20 +34,21 @@ MIXHQ_SCHEMA = "dimmagen-mixhq-1"
 
 @dataclass(frozen=True, slots=True)
 class LightImageRef:
-    """One accepted light picture.
+    """One accepted light image.
 
     Attributes:
-        key: unique in the whole set, ASCII, no dot: `<source>-<16 hex of the candidate's SHA-256>`, for
-            frames of a clip with `-first` or `-last` behind it. Depends on content only, so it is the same
-            from a folder, an archive or MixHQ.
-        source: `coco`, `clic`, `imagenet`, `inter4k`, `lol`, `folder`, `sample`.
+        key: unique in the data set, ASCII, without a dot: `<source>-<16 hex of the candidate's SHA-256>`,
+            followed by `-first` or `-last` for frames of a clip. It depends on the content only, so it is the
+            same from a folder, an archive or MixHQ.
+        source: name of a source, such as `coco` or `folder`.
         name: the candidate's name inside its source (POSIX path, relative).
         sha256: of the candidate's original bytes (for a frame: of the clip's bytes), hex.
-        transform: what makes the light picture of the candidate: `verbatim` (its bytes are the light), or
-            a documented name such as `rgb8`, `exif`, `reduce512`, `frame-x0.3`.
-        extension: `jpg`, `png` or `webp`: of the light picture as stored.
-        width, height: of the light picture, pixels.
-        locator: JSON text for :func:`load_light_image`; the only attribute that depends on the place.
+        transform: how the light image is made from the candidate: `verbatim` (the bytes are unchanged), or a
+            documented name such as `rgb8`, `exif`, `reduce512`, `frame-x0.3`.
+        extension: of the light image as stored: `jpg`, `png` or `webp`.
+        width, height: of the light image, pixels.
+        locator: JSON text for :func:`load_light_image`; the only attribute that depends on where the image is
+            stored.
     """
 
     key: str
@@ -63,9 +64,14 @@ class LightImageRef:
 
 @dataclass(frozen=True)
 class LightImage:
-    """A light picture in memory: `data` are the stored file's bytes, `pixels` uint8 (H, W, 3) RGB.
+    """A light image in memory.
 
-    What follows from them is computed when it is first asked for, once for all variants.
+    Derived values are computed on first use, once for all variants.
+
+    Attributes:
+        ref: its reference.
+        data: bytes of the stored file.
+        pixels: uint8 (H, W, 3) RGB.
     """
 
     ref: LightImageRef
@@ -74,7 +80,7 @@ class LightImage:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the stored file, hex."""
+        """Hash of the stored file, hex."""
         return hashing.sha256(self.data)
 
     @cached_property
@@ -89,26 +95,29 @@ class LightImage:
 
 
 class LightImages(Protocol):
-    """The accepted light pictures, in canonical order (a keyed permutation of the keys)."""
+    """The accepted light images, in canonical order (a keyed permutation of the keys).
 
-    origin: str  # what the user named: a path, or "coco=PATH clic=PATH"
+    Attributes:
+        origin: as named by the user: a path, or `coco=PATH clic=PATH`.
+    """
+
+    origin: str
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[LightImageRef]: ...
 
     def refs(self, start: int = 0, stop: int | None = None) -> list[LightImageRef]:
-        """The light pictures from `start` to `stop`."""
+        """The references from `start` to `stop`."""
         ...
 
     def rejected(self) -> Iterator[dict]:
-        """A catalog row for every candidate that was left out, with the rule that rejected it; sorted by
-        source, name and frame."""
+        """The catalog rows of the rejected candidates, sorted by source, name and frame."""
         ...
 
 
 class _CandidateLightImages:
-    """A light set of judged candidates, which stay on disk: there may be millions."""
+    """The light images of candidates that are kept on disk, because there may be millions."""
 
     def __init__(self, origin: str, judged: Candidates, to_ref: Callable[[Candidate], LightImageRef]) -> None:
         self.origin = origin
@@ -129,14 +138,14 @@ class _CandidateLightImages:
 
 
 class ScannedLightImages(_CandidateLightImages):
-    """The accepted pictures of sources that were judged just now; the originals are read where they lie."""
+    """The accepted images of sources that were scanned in this process; the originals are read in place."""
 
     def __init__(self, origin: str, seen: Iterable[Candidate]) -> None:
         super().__init__(origin, Candidates(seen), scanned_ref)
 
 
 class MixHQLightImages(_CandidateLightImages):
-    """The light pictures of a finished MixHQ, from its catalog."""
+    """The light images of a finished MixHQ, from its catalog."""
 
     def __init__(self, path: str) -> None:
         read_mixhq_manifest(path)
@@ -156,24 +165,33 @@ def open_light_images(
     """The light images of some sources.
 
     Args:
-        sources: nothing (the MixHQ in its default place), one path of a MixHQ, or any number of `NAME=PATH`,
-            `sample`, and paths of folders, archives or globs, which are judged as `folder=PATH`.
-        exclude: pictures whose scenes are left out; only where sources are scanned.
-        min_lightness: mean lightness that a light image must have, in [0, 1]; only where sources are scanned.
-        workers: threads of the index pass.
-        on_start: called with the number of files before the index pass; on_file: after each.
+        sources: empty (the MixHQ in the default folder), the path of one MixHQ, or any number of `NAME=PATH`,
+            `sample`, and paths of folders, archives or globs, which mean `folder=PATH`.
+        exclude: paths of images whose scenes are left out; only if sources are scanned.
+        min_lightness: mean lightness that a light image must have, in [0, 1]; only if sources are scanned.
+        workers: number of threads of the index pass.
+        on_start: called with the number of files before the index pass.
+        on_file: called after each file of the index pass.
 
     Raises:
-        UsageError: an unknown source or path, a place without a picture.
-        DimmagenError: a MixHQ that is not finished, a broken archive, or no accepted picture.
+        UsageError: a source or a path is unknown, or a path has no image.
+        DimmagenError: a MixHQ is not finished, an archive is damaged, or no image is accepted.
     """
     paths = list(sources) or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
         if len(paths) > 1:
-            raise UsageError("a MixHQ cannot be mixed with other sources", "give its path alone")
+            raise UsageError(
+                "a MixHQ cannot be combined with other sources",
+                "give its path alone",
+                code="conflict",
+                parameter="sources",
+            )
         if exclude:
             raise UsageError(
-                "`exclude` is for sources that are scanned", "exclude these scenes when the MixHQ is built"
+                "`exclude` is for sources that are scanned",
+                "exclude these scenes when the MixHQ is built",
+                code="conflict",
+                parameter="exclude",
             )
         return MixHQLightImages(paths[0])
     specs = parse_specs(paths)
@@ -188,15 +206,17 @@ def open_light_images(
         raise DimmagenError(
             f"none of the {len(candidates)} files of {lights.origin} is accepted ({', '.join(reasons)})",
             "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
+            code="no-match",
+            rules=reasons,
         )
     return lights
 
 
 def load_light_image(ref: LightImageRef) -> LightImage:
-    """Read one light picture; the reference alone is enough, in any process.
+    """Read one light image; the reference alone is enough, in any process.
 
     Raises:
-        DimmagenError: the picture is gone, or no longer what was indexed.
+        DimmagenError: the image is missing, or has changed since it was indexed.
     """
     locator = json.loads(ref.locator)
     data = read_entry(locator)
@@ -204,6 +224,9 @@ def load_light_image(ref: LightImageRef) -> LightImage:
         raise DimmagenError(
             f"{ref.name} of {ref.source} has changed since it was indexed",
             "run the command again from the start",
+            code="source-changed",
+            source=ref.source,
+            name=ref.name,
         )
     if locator["stored"]:
         return LightImage(ref, data, codec.decode_rgb8(data)[0])
@@ -220,7 +243,7 @@ def read_mixhq_manifest(path: str) -> dict:
     """The manifest of a finished MixHQ.
 
     Raises:
-        DimmagenError: there is none, or it is of another kind or version.
+        DimmagenError: there is no manifest, or it is of another kind or version.
     """
     try:
         manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
@@ -228,13 +251,19 @@ def read_mixhq_manifest(path: str) -> dict:
         raise DimmagenError(
             f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
             "run the same `build_mixhq()` again to finish it",
+            code="unfinished",
+            path=path,
         ) from None
     except ValueError as error:
-        raise DimmagenError(f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again") from error
+        raise DimmagenError(
+            f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again", code="damaged", path=path
+        ) from error
     if manifest.get("schema") != MIXHQ_SCHEMA or not isinstance(manifest.get("inputs"), dict):
         raise DimmagenError(
             f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
             "build it again with `build_mixhq()`",
+            code="wrong-format",
+            path=path,
         )
     return manifest
 
@@ -242,14 +271,20 @@ def read_mixhq_manifest(path: str) -> dict:
 def _default_mixhq() -> str:
     if not is_mixhq(MIXHQ_DEFAULT):
         raise UsageError(
-            f"no `sources` are given, and there is no MixHQ in its default place {MIXHQ_DEFAULT}/",
+            f"no `sources` are given, and there is no MixHQ in the default folder {MIXHQ_DEFAULT}/",
             "run `build_mixhq()` first, or give `sources`",
+            code="missing-argument",
+            parameter="sources",
         )
     return MIXHQ_DEFAULT
 
 
 def read_catalog(path: str) -> Iterator[CatalogRow]:
-    """The rows of a MixHQ's catalog, one after another; DimmagenError where it is missing or broken."""
+    """The rows of a MixHQ's catalog, one after another.
+
+    Raises:
+        DimmagenError: the catalog is missing or damaged.
+    """
     return (CatalogRow(**row) for row in iter_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA))
 
 
@@ -257,20 +292,23 @@ def _catalogued(path: str) -> Iterator[Candidate]:
     for row in read_catalog(path):
         if row.accepted and not _is_packed(row):
             raise DimmagenError(
-                f"{path}/{MIXHQ_CATALOG} says of {row.key!r} what dimmagen does not write",
+                f"{path}/{MIXHQ_CATALOG}: the row of {row.key!r} has invalid values",
                 "it was changed or is of another kind: build it again",
+                code="damaged",
+                path=path,
+                key=row.key,
             )
         yield Candidate(row, {})
 
 
 def scanned_ref(one: Candidate) -> LightImageRef:
-    """The reference of an accepted candidate where it was seen."""
+    """The reference of an accepted candidate in its source."""
     row = one.row
     return _light_ref(row, {**one.locator, "sha256": row.sha256, "frame": row.frame, "stored": False})
 
 
 def _is_packed(row: CatalogRow) -> bool:
-    """Whether a stranger's row names a member inside its MixHQ, and a key that may become a file name."""
+    """Whether an untrusted row names a member inside its MixHQ, and a key that is safe in file names."""
     place = re.fullmatch(r"shards/mixhq-[0-9]{5,}\.tar", row.shard) and row.offset >= 0
     key = re.fullmatch(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?", row.key)
     return bool(place and key and row.extension in ("jpg", "png", "webp") and row.light_bytes > 0)

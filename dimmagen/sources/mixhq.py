@@ -1,13 +1,14 @@
 """build-mixhq: candidates -> catalog -> light shards.
 
 ```
-mixhq/README.md                     card with the sources' terms
+mixhq/README.md                     card with the terms of the sources
 mixhq/manifest.json                 written last: its presence means complete
-mixhq/catalog/part-00000.parquet    a row for every candidate seen
-mixhq/shards/mixhq-00000.tar ...    the accepted lights: k.json, k.light.jpg|png|webp
+mixhq/catalog/part-00000.parquet    one row for every candidate
+mixhq/shards/mixhq-00000.tar ...    the accepted light images: k.json, k.light.jpg|png|webp
 ```
-The catalog is made before anything is packed and says where in which shard each light will lie. All files
-are a pure function of the candidates' bytes and names, the excluded pictures and `samples_per_shard`.
+The catalog is made before anything is packed and says in which shard, at which offset, each light image will
+be stored. All files are a pure function of the candidates' bytes and names, the excluded images and
+`samples_per_shard`.
 """
 
 import hashlib
@@ -50,18 +51,25 @@ SAMPLES_PER_SHARD = 1000
 
 @dataclass(slots=True)
 class VerdictCounts:
-    """Verdicts on one source's candidates: accepted and rejected add up to seen."""
+    """Verdicts on the candidates of one source.
+
+    Attributes:
+        seen: number of candidates.
+        accepted: number of accepted ones.
+        rejected: number of rejected ones by rule; with `accepted`, they add up to `seen`.
+    """
 
     seen: int = 0
     accepted: int = 0
     rejected: Counter = field(default_factory=Counter)
 
     def to_dict(self) -> dict:
+        """As it is stored in the manifest."""
         return {"seen": self.seen, "accepted": self.accepted, "rejected": dict(sorted(self.rejected.items()))}
 
 
 def tally(rows: Iterable[CatalogRow]) -> dict[str, VerdictCounts]:
-    """Verdicts by source, in the registry's order."""
+    """Count the verdicts by source, in the order of the registry."""
     tallies: dict[str, VerdictCounts] = {}
     for row in rows:
         one = tallies.setdefault(row.source, VerdictCounts())
@@ -77,10 +85,15 @@ def describe_inputs(
     samples_per_shard: int,
     min_lightness: float = rules.MIN_LIGHTNESS,
 ) -> dict:
-    """What decides a MixHQ, short enough for the manifest: two runs with equal inputs make equal files.
+    """Everything that decides a MixHQ, in a short form for the manifest: equal inputs give equal files.
 
-    A source is described by its candidates' names and sizes, which takes no reading; a file that changes
-    and keeps both is not noticed before it is read.
+    A source is described by the names and sizes of its candidates, which does not need their contents; a file
+    that changes and keeps both is not noticed until it is read.
+
+    Args:
+        candidates: from :func:`~dimmagen.sources.scan.list_candidate_files`.
+        scenes: excluded ones, or None.
+        samples_per_shard: maximum number of light images per shard.
     """
     listings: dict[str, hashlib._Hash] = {}
     for spec, entry in candidates:
@@ -102,19 +115,26 @@ def describe_inputs(
 
 
 def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] | None:
-    """The verdicts of a finished MixHQ made of the same inputs; None where there is still work to do.
+    """The verdicts of a finished MixHQ that was made from the same inputs; None if there is work to do.
+
+    Args:
+        out: folder or fsspec URL.
+        inputs: from :func:`describe_inputs`.
 
     Raises:
-        UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is touched.
+        UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is changed.
     """
     if storage.exists(out) and not storage.is_folder(out):
-        raise UsageError(f"`out={out}` is a file", "choose a folder")
+        raise UsageError(f"`out={out}` is a file", "choose a folder", code="no-room", path=out)
     names = [name for name in storage.list_names(out) if name != STATE and not storage.is_unfinished(name)]
     if not names:
         return None
     if "catalog" not in names:
         raise UsageError(
-            f"`out={out}` holds something other than a MixHQ ({', '.join(names[:3])})", "choose another `out`"
+            f"`out={out}` holds something other than a MixHQ ({', '.join(names[:3])})",
+            "choose another `out`",
+            code="no-room",
+            path=out,
         )
     if MIXHQ_MANIFEST not in names:
         return None  # a run that was stopped; write_mixhq compares the catalogs
@@ -124,6 +144,9 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
         raise UsageError(
             f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
             "choose another `out`, or delete it to build it again",
+            code="other-settings",
+            path=out,
+            changed=changed,
         )
     remove_stale_lock(out)
     return tally(read_catalog(out))
@@ -131,38 +154,44 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
 
 def write_mixhq(
     out: str,
-    judged: Candidates,
+    candidates: Candidates,
     inputs: dict,
     workers: int = 2,
     on_light: Callable[[], None] = lambda: None,
 ) -> dict:
-    """Publish catalog, shards, card and manifest; returns the manifest.
+    """Publish the catalog, the shards, the card and the manifest.
 
-    A stopped run goes on: shards that are there and hold what the catalog says are kept.
+    A stopped run is resumed: existing shards that hold what the catalog says are kept.
 
     Args:
-        out: folder or fsspec URL, empty or left by a stopped run of the same inputs.
-        judged: every candidate.
+        out: folder or fsspec URL; empty, or with a stopped run of the same inputs.
+        candidates: all of them.
         inputs: from :func:`describe_inputs`.
-        workers: threads that read and encode lights.
-        on_light: called after each light, and for each one that is already packed.
+        workers: number of threads that read and encode light images.
+        on_light: called for each light image that is packed, or was already packed.
+
+    Returns:
+        The manifest.
 
     Raises:
-        DimmagenError: no accepted candidate, a stopped run of other inputs, a source that changed meanwhile,
-            a place that cannot be written, or another run that is writing there.
+        DimmagenError: no candidate is accepted, `out` holds a stopped run of other inputs, a source has
+            changed, `out` cannot be written, or another run is writing to it.
     """
     with exclusive(out):
-        return _write(out, judged, inputs, workers, on_light)
+        return _write(out, candidates, inputs, workers, on_light)
 
 
-def _write(out: str, judged: Candidates, inputs: dict, workers: int, on_light: Callable[[], None]) -> dict:
+def _write(
+    out: str, candidates: Candidates, inputs: dict, workers: int, on_light: Callable[[], None]
+) -> dict:
     for folder in ("", "catalog", "shards"):
         storage.remove_unfinished(storage.join(out, folder))
-    packing = plan_packing(judged, inputs["samples_per_shard"])
+    packing = plan_packing(candidates, inputs["samples_per_shard"])
     if not packing.shards:
         raise DimmagenError(
             "no candidate is accepted, so there is nothing to pack",
-            "look at the reasons with `dry_run=True`; the rules are in docs/sources-and-rules.md",
+            "see the reasons with `dry_run=True`; the rules are in docs/sources-and-rules.md",
+            code="no-match",
         )
     catalog = _write_catalog(out, packing)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
@@ -173,7 +202,7 @@ def _write(out: str, judged: Candidates, inputs: dict, workers: int, on_light: C
         "inputs": inputs,
         "sources": {name: one.to_dict() for name, one in tallies.items()},
         "libraries": codec.library_versions(),
-        "catalog": {**asdict(catalog), "rows": len(judged)},
+        "catalog": {**asdict(catalog), "rows": len(candidates)},
         "shards": [
             {**asdict(record), "samples": shard.stop - shard.start}
             for record, shard in zip(records, packing.shards, strict=True)
@@ -187,8 +216,13 @@ def _write(out: str, judged: Candidates, inputs: dict, workers: int, on_light: C
 
 @dataclass(frozen=True, slots=True)
 class MixHQShard:
-    """A planned shard: its name below the folder, the accepted lights `start` to `stop` of the canonical
-    order, its size."""
+    """A planned shard.
+
+    Attributes:
+        name: path below the folder of the MixHQ.
+        start, stop: range of its light images in canonical order.
+        bytes: its size.
+    """
 
     name: str
     start: int
@@ -197,57 +231,58 @@ class MixHQShard:
 
 
 class Packing:
-    """Where each accepted light lies; 16 bytes of memory a candidate, the rest stays on disk.
+    """Where each accepted light image is stored; takes 16 bytes of memory per candidate.
 
-    Attributes:
-        judged: every candidate.
+    Args:
+        candidates: all of them.
         shards: as they will be written.
+        shard_of: int64 (candidates,), number of the shard of each candidate, or -1.
+        offset: int64 (candidates,), of the light image in its shard.
     """
 
     def __init__(
-        self, judged: Candidates, shards: list[MixHQShard], shard_of: np.ndarray, offset: np.ndarray
+        self, candidates: Candidates, shards: list[MixHQShard], shard_of: np.ndarray, offset: np.ndarray
     ) -> None:
-        """Args: shard_of, offset: int64 (candidates,): number of the shard (-1: none), place in it."""
-        self.judged = judged
+        self.candidates = candidates
         self.shards = shards
         self._shard_of = shard_of
         self._offset = offset
 
     def rows(self) -> Iterator[CatalogRow]:
-        """The finished catalog, in the candidates' order."""
-        places = zip(self.judged, self._shard_of, self._offset, strict=True)
-        return (self._placed(one.row, int(shard), int(offset)) for one, shard, offset in places)
+        """The rows of the finished catalog, in the order of the candidates."""
+        packed = zip(self.candidates, self._shard_of, self._offset, strict=True)
+        return (self._packed_row(one.row, int(shard), int(offset)) for one, shard, offset in packed)
 
     def lights(self, shard: MixHQShard) -> Iterator[Candidate]:
-        """The lights of one shard, in order."""
-        numbers = self.judged.order[shard.start : shard.stop]
-        for number, one in zip(numbers, self.judged.accepted(shard.start, shard.stop), strict=True):
-            row = self._placed(one.row, int(self._shard_of[number]), int(self._offset[number]))
+        """The candidates whose light images one shard holds, in its order."""
+        numbers = self.candidates.order[shard.start : shard.stop]
+        for number, one in zip(numbers, self.candidates.accepted(shard.start, shard.stop), strict=True):
+            row = self._packed_row(one.row, int(self._shard_of[number]), int(self._offset[number]))
             yield Candidate(row, one.locator)
 
-    def _placed(self, row: CatalogRow, shard: int, offset: int) -> CatalogRow:
+    def _packed_row(self, row: CatalogRow, shard: int, offset: int) -> CatalogRow:
         if shard < 0:
             return row
         member = f"{row.key}.light.{row.extension}"
         return replace(row, shard=self.shards[shard].name, member=member, offset=offset)
 
 
-def plan_packing(judged: Candidates, samples_per_shard: int) -> Packing:
-    """Decide where each accepted light will lie: equal, gapless shards in canonical order."""
-    shard_of, offsets = np.full(len(judged), -1), np.zeros(len(judged), np.int64)
+def plan_packing(candidates: Candidates, samples_per_shard: int) -> Packing:
+    """Decide where each accepted light image will be stored: in equal, gapless shards in canonical order."""
+    shard_of, offsets = np.full(len(candidates), -1), np.zeros(len(candidates), np.int64)
     shards: list[MixHQShard] = []
     start = 0
-    for size in shard_sizes(len(judged.order), samples_per_shard):
-        stop, place = start + size, 0
-        numbers = judged.order[start:stop]
-        for number, one in zip(numbers, judged.accepted(start, stop), strict=True):
-            place += tarfile.BLOCKSIZE + _padded(len(_sidecar(one.row))) + tarfile.BLOCKSIZE
-            shard_of[number], offsets[number] = len(shards), place
-            place += _padded(one.row.light_bytes)
-        whole = -(-(place + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
-        shards.append(MixHQShard(f"shards/mixhq-{len(shards):05d}.tar", start, stop, whole))
+    for size in shard_sizes(len(candidates.order), samples_per_shard):
+        stop, offset = start + size, 0
+        numbers = candidates.order[start:stop]
+        for number, one in zip(numbers, candidates.accepted(start, stop), strict=True):
+            offset += tarfile.BLOCKSIZE + _padded(len(_sidecar(one.row))) + tarfile.BLOCKSIZE
+            shard_of[number], offsets[number] = len(shards), offset
+            offset += _padded(one.row.light_bytes)
+        total = -(-(offset + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+        shards.append(MixHQShard(f"shards/mixhq-{len(shards):05d}.tar", start, stop, total))
         start = stop
-    return Packing(judged, shards, shard_of, offsets)
+    return Packing(candidates, shards, shard_of, offsets)
 
 
 def _padded(size: int) -> int:
@@ -255,7 +290,7 @@ def _padded(size: int) -> int:
 
 
 def _sidecar(row: CatalogRow) -> bytes:
-    """A light's JSON: the same keys and types in every sample."""
+    """The JSON of a light image; the same keys and types in every sample."""
     facts = {
         "key": row.key,
         "source": row.source,
@@ -277,8 +312,10 @@ def _write_catalog(out: str, packing: Packing) -> FileRecord:
     pairs = zip_longest(read_catalog(out), packing.rows())
     if any(found != planned for found, planned in pairs):
         raise DimmagenError(
-            f"{out} was begun from other inputs and not finished",
+            f"{out} holds an unfinished MixHQ of other inputs",
             "choose another `out`, or delete it to build it again",
+            code="other-settings",
+            path=out,
         )
     return FileRecord(MIXHQ_CATALOG, *storage.size_and_sha256(path))
 
@@ -310,14 +347,17 @@ def _stored_light(one: Candidate) -> bytes:
     data = load_light_image(scanned_ref(one)).data
     if hashing.sha256(data) != one.row.light_sha256:
         raise DimmagenError(
-            f"{one.row.name} of {one.row.source} decodes differently than a moment ago",
+            f"{one.row.name} of {one.row.source} does not decode to the same pixels as in the index pass",
             "run the command again",
+            code="source-changed",
+            source=one.row.source,
+            name=one.row.name,
         )
     return data
 
 
 def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> FileRecord | None:
-    """The record of a shard that a stopped run has published, when it holds what the catalog says."""
+    """The record of a shard from a stopped run; None if it does not hold what the catalog says."""
     size, sha256 = storage.size_and_sha256(path)
     if size != shard.bytes:
         return None

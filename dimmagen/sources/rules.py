@@ -1,8 +1,8 @@
 """The selection rules of MixHQ: pure functions from measured facts to a verdict with a reason.
 
-Sizes are from the paper (Dimma, arXiv 2310.09633, the MixHQ paragraph); what it leaves open is decided here
-and written down in docs/sources-and-rules.md. A changed rule needs a new `RULES_VERSION`: it is part of what
-makes a MixHQ reproducible.
+Sizes are from the paper (Dimma, arXiv 2310.09633, the MixHQ paragraph); what the paper leaves open is decided
+here and documented in docs/sources-and-rules.md. A changed rule needs a new `RULES_VERSION`, because a MixHQ
+must be reproducible.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ WHITE_BORDER_LIMIT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a rule may look at.
+    """The facts that a rule may use.
 
     Attributes:
         width, height: of the candidate, upright, pixels.
-        white_border: see :func:`white_border`, in [0, 1]; None where it has not been measured.
+        white_border: see :func:`white_border`, in [0, 1]; None if it has not been measured.
     """
 
     width: int
@@ -41,7 +41,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Accepted, or rejected by a named rule for a reason that a person can read."""
+    """Accepted, or rejected by a named rule for a readable reason.
+
+    Attributes:
+        accepted: whether the candidate becomes a light image.
+        rule: name of the rule, lower-case ASCII; empty if accepted.
+        reason: one phrase; empty if accepted.
+    """
 
     accepted: bool
     rule: str = ""
@@ -52,6 +58,7 @@ ACCEPTED = Verdict(True)
 
 
 def rejected(rule: str, reason: str) -> Verdict:
+    """The verdict of a rule that rejects."""
     return Verdict(False, rule, reason)
 
 
@@ -67,7 +74,7 @@ def coco(facts: Facts) -> Verdict:
 
 
 def clic(facts: Facts) -> Verdict:
-    """CLIC: reduced to 512x512 (paper); never enlarged, so the short side must have 512 (ours)."""
+    """CLIC: reduced to 512x512 (paper); never enlarged, so the short side must have 512 pixels (ours)."""
     return _at_least(facts, CLIC_SIDE, "clic-min-512")
 
 
@@ -84,12 +91,12 @@ def imagenet(facts: Facts) -> Verdict:
 
 
 def lol(facts: Facts) -> Verdict:
-    """LOL training lights: all of them (paper); the smallest side that makes sense is ours."""
+    """LOL, light images of the training split: all of them (paper); the smallest useful side is ours."""
     return _at_least(facts, MIN_SIDE, "min-64")
 
 
 def inter4k(facts: Facts) -> Verdict:
-    """Inter4K: all clips (paper); the frame reduced by 0.3 must have sides that make sense (ours)."""
+    """Inter4K: all clips (paper); the frame, reduced to 0.3 of its size, must have useful sides (ours)."""
     return _at_least(facts, MIN_SIDE, "min-64")
 
 
@@ -106,15 +113,15 @@ def lightness(mean: float, limit: float) -> Verdict:
 
 
 def folder(facts: Facts) -> Verdict:
-    """A plain folder of photos: at least 256x256, the crop that trainers take (ours)."""
+    """A folder of images: at least 256x256, the usual crop of trainers (ours)."""
     return _at_least(facts, FOLDER_MIN_SIDE, "folder-min-256")
 
 
 def white_border(pixels: np.ndarray) -> float:
-    """The share of the picture's border band that is near-white.
+    """The share of the image's border band that is near-white.
 
     The band is 5 % of the shorter side wide, at least one pixel, along all four sides; a pixel is near-white
-    when its darkest channel is 240 or more, which JPEG's ringing around an object does not reach below.
+    if its darkest channel is 240 or more, so that JPEG ringing around an object still counts as white.
 
     Args:
         pixels: uint8 (H, W, 3) RGB.

@@ -1,4 +1,4 @@
-"""The photos that scikit-image ships inside its package: enough for a first try without a download."""
+"""Photos that are part of the scikit-image package: enough for a first try without a download."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import skimage
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
-# The natural photos; motorcycle_right shows the scene of motorcycle_left from a hand's breadth aside.
+# Its natural photos; motorcycle_right shows the scene of motorcycle_left from almost the same position.
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
-class Sample(StillSource):
+class SamplePhotos(StillSource):
     name = "sample"
     title = "scikit-image's sample photos"
     terms = "public domain or CC0, see skimage.data; motorcycle: Middlebury stereo data set, 2014"

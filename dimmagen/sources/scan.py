@@ -1,4 +1,4 @@
-"""The index pass: every candidate of every source is seen once, measured and judged."""
+"""The index pass: every candidate of every source is read once, measured, and accepted or rejected."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A candidate's catalog row, and what is needed to read its light picture again."""
+    """A candidate's catalog row, and the locator that reads its light image again."""
 
     row: CatalogRow
     locator: dict[str, Any]
@@ -28,9 +28,12 @@ class Candidate:
 def list_candidate_files(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, Entry]]:
     """The files that are candidates, by source and then by name.
 
+    Args:
+        specs: from :func:`dimmagen.sources.parse_specs`.
+
     Raises:
-        UsageError: a path is missing, or holds no candidate at all.
-        DimmagenError: an archive is broken.
+        UsageError: a path does not exist, or has no candidate.
+        DimmagenError: an archive is damaged.
     """
     candidates = []
     for spec in specs:
@@ -42,8 +45,10 @@ def list_candidate_files(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, 
         if not found:
             endings = " ".join(spec.source.extensions)
             raise UsageError(
-                f"{spec} holds no picture or clip that the source can use",
+                f"{spec} holds no image or clip that the source can use",
                 f"give a folder or archive of files whose names end in {endings}",
+                code="no-match",
+                source=str(spec),
             )
         candidates.extend(found)
     return candidates
@@ -56,14 +61,17 @@ def scan(
     on_file: Callable[[], None] = lambda: None,
     min_lightness: float = rules.MIN_LIGHTNESS,
 ) -> Iterator[Candidate]:
-    """Read and judge the candidates; rows come in the candidates' order whatever the number of threads.
+    """Read the candidates and apply the rules of their sources.
 
     Args:
         candidates: from :func:`list_candidate_files`.
-        scenes: pictures whose scenes must not be taken.
-        workers: threads; decoding and hashing run outside Python's lock.
+        scenes: excluded scenes.
+        workers: number of threads; decoding and hashing release Python's lock.
         on_file: called once per file.
         min_lightness: mean lightness that a light image must have, in [0, 1].
+
+    Returns:
+        The candidates with their verdicts, in the same order for any number of threads.
     """
     first_with_key: dict[str, str] = {}
     for seen in ordered_map(partial(_look_at, scenes, min_lightness), candidates, workers):
@@ -72,7 +80,7 @@ def scan(
 
 
 def _without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
-    """Of equal files inside one source the first by name is kept; the key holds source and content."""
+    """Of equal files inside one source, keep the first by name; the key consists of source and content."""
     for one in seen:
         row = one.row
         if row.accepted and row.key in first_with_key:
@@ -84,7 +92,7 @@ def _without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -
 
 
 def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
-    """An accepted row, rejected after all: nothing is said of a light picture that is not kept."""
+    """An accepted row turned into a rejected one, which has no light image."""
     return replace(
         row,
         accepted=False,
@@ -102,10 +110,10 @@ def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
 def _look_at(
     scenes: Scenes | None, min_lightness: float, candidate: tuple[SourceSpec, Entry]
 ) -> list[Candidate]:
-    """All candidates in one file. What is wrong with a file becomes the reason of its rows."""
+    """All candidates in one file. If something is wrong with the file, it is the reason in their rows."""
     spec, entry = candidate
     source = spec.source
-    # The folder that the user named counts as well: lol=our485/low holds dark pictures.
+    # The folder that the user named counts as well: lol=our485/low holds dark images.
     verdict = source.judge_name(f"{storage.last_part(spec.path)}/{entry.name}")
     if verdict.accepted and entry.refusal:
         verdict = rejected("unreadable", entry.refusal)
@@ -115,9 +123,9 @@ def _look_at(
     if verdict.accepted:
         try:
             data = read_entry(entry.locator)
-        except UnavailableError:  # a row depends on the candidate, not on the network
+        except UnavailableError:  # a verdict depends on the candidate, not on the network
             raise
-        except DimmagenError:  # its message names the place, and the catalog names none
+        except DimmagenError:  # its message has the path, which must not be in the catalog
             verdict = rejected("unreadable", "is damaged in its archive, or cannot be opened")
     if not verdict.accepted:
         return [
@@ -145,7 +153,7 @@ def _look_at(
 
 
 def candidate_name(entry: Entry) -> str:
-    """An entry's name as the catalog and the pairs have it: file names are any bytes, these are text."""
+    """An entry's name as text for the catalog and the pairs; bytes that are not UTF-8 are escaped."""
     return entry.name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -174,7 +182,7 @@ def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: i
 
 
 def _with_light(row: CatalogRow, examined: Examined, data: bytes) -> CatalogRow:
-    """The facts of the light picture as it is stored: the original bytes, or a lossless PNG."""
+    """The row with the facts of the light image as it is stored: the original bytes, or a lossless PNG."""
     pixels = examined.pixels
     assert pixels is not None
     stored = data if examined.transform == "verbatim" else codec.encode_png(pixels)

@@ -1,4 +1,4 @@
-"""The first and the true last frame of a clip, in the order in which a player shows them."""
+"""The first and the last frame of a clip, in the order in which a player shows them."""
 
 import io
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from av.video.reformatter import Colorspace, Interpolation
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 
-# Only containers of video: a playlist under a clip's name could name other files and addresses.
+# Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 _TAIL_SECONDS = 1.0
 _HD_HEIGHT = 720
-# Exact rounding, chroma interpolated to full width; the same arithmetic on every processor.
+# Exact rounding, chroma interpolated to full width, and the same arithmetic on every processor.
 _TO_RGB = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
@@ -29,7 +29,13 @@ _TAGGED = {space.value: space for space in Colorspace}
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A decoded frame: uint8 (H, W, 3) RGB pixels, and its presentation time (stream units)."""
+    """A decoded frame.
+
+    Attributes:
+        pixels: uint8 (H, W, 3) RGB.
+        time: when it is shown, in units of the stream's time base; -1 if unknown.
+        pixel_format: of the stream, such as `yuv420p`.
+    """
 
     pixels: np.ndarray
     time: int
@@ -37,10 +43,13 @@ class Frame:
 
 
 def first_frame(data: bytes) -> Frame:
-    """The frame that is shown first. FFmpeg applies edit lists: frames outside them are not shown.
+    """The frame that is shown first. FFmpeg applies edit lists: frames outside of them are not shown.
+
+    Args:
+        data: bytes of a clip.
 
     Raises:
-        ImageError: not a clip, cut off, too large, or without a frame.
+        ImageError: the file is not a clip, is truncated or too large, or has no frame.
     """
     with _clip(data):
         with _opened(data) as container:
@@ -53,11 +62,14 @@ def first_frame(data: bytes) -> Frame:
 def last_frame(data: bytes) -> Frame:
     """The frame that is shown last.
 
-    With B-frames the last frame in the file is not the last one shown, so the clip is always decoded to its
-    end and the latest presentation time wins.
+    With B-frames, the last frame in the file is not the last one shown, so the clip is always decoded to its
+    end, and the frame with the latest presentation time is taken.
+
+    Args:
+        data: bytes of a clip.
 
     Raises:
-        ImageError: not a clip, cut off, too large, or without a frame.
+        ImageError: the file is not a clip, is truncated or too large, or has no frame.
     """
     with _clip(data):
         frame = _decode_tail(data) or _decode_all(data)
@@ -68,13 +80,13 @@ def last_frame(data: bytes) -> Frame:
 
 @contextmanager
 def _clip(data: bytes) -> Iterator[None]:
-    """Whatever goes wrong with a clip inside the block becomes a ImageError."""
+    """Turn every error about a clip inside the block into an ImageError."""
     try:
-        _refuse_cut_off_mp4(data)
+        _refuse_truncated_mp4(data)
         yield
     except ImageError:
         raise
-    except Exception as error:  # as with pictures: broken clips fail in many ways
+    except Exception as error:  # damaged clips, like damaged images, fail in many ways
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ImageError("unreadable", f"cannot be decoded: {reason}") from error
 
@@ -97,7 +109,7 @@ def _time(frame: av.VideoFrame) -> int:
 
 
 def _decode_tail(data: bytes) -> av.VideoFrame | None:
-    """The latest frame after a seek to the last second; None where the clip has no length or cannot seek."""
+    """The last frame shown, by a seek to the last second; None if that is not possible."""
     with _opened(data) as container:
         stream = container.streams.video[0]
         if not stream.duration or not stream.time_base:
@@ -116,15 +128,15 @@ def _decode_all(data: bytes) -> av.VideoFrame | None:
 
 
 def _rgb(frame: av.VideoFrame) -> Frame:
-    """RGB by the matrix that the clip names; without a name BT.709 from 720 lines up, else BT.601."""
+    """RGB by the matrix that the clip names; without one, BT.709 from 720 lines upwards, otherwise BT.601."""
     guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
     matrix = _TAGGED.get(int(frame.colorspace), guess)
     rgb = frame.reformat(format="rgb24", src_colorspace=matrix, interpolation=_TO_RGB)
     return Frame(rgb.to_ndarray(), _time(frame), frame.format.name)
 
 
-def _refuse_cut_off_mp4(data: bytes) -> None:
-    """FFmpeg takes what is left of a cut file for the whole; the boxes of an MP4 tell where it should end."""
+def _refuse_truncated_mp4(data: bytes) -> None:
+    """Refuse an MP4 whose boxes end beyond the file; FFmpeg would take what is left for the whole clip."""
     if data[4:8] != b"ftyp":
         return
     place = 0

@@ -61,7 +61,7 @@ def test_output_to_a_pipe_has_no_progress_bar(photo_folder, tmp_path, capsys):
     [
         ("coco=/does/not/exist", 2, "Error: there is no folder and no file at /does/not/exist"),
         ("kodak=/tmp", 2, "Error: there is no source 'kodak'"),
-        ("coco=photos.zip", 1, "Error: photos.zip is not a whole zip file"),
+        ("coco=photos.zip", 1, "Error: photos.zip is not a complete zip file"),
         ("coco=photos", 1, "Error: no candidate is accepted"),
     ],
 )

@@ -83,7 +83,7 @@ def test_the_serial_executor_is_one_worker_and_a_file_takes_the_figures(plan, tm
         (["--samples-per-shard", "0"], "samples_per_shard is 0"),
         (["--workers", "0"], "--workers"),
         (["--executor", "other"], "--executor"),
-        (["--gamma", "1:2", "--ladder", "1,2"], "leave one of the two away"),
+        (["--gamma", "1:2", "--ladder", "1,2"], "leave one of the two out"),
         (["--profile", "no-such"], "no profile 'no-such'"),
         (["--model", "no-such"], "no model 'no-such'"),
         (["--source", "nowhere"], "nowhere"),

@@ -71,23 +71,21 @@ def test_an_unknown_name_is_a_usage_error_without_a_traceback(run):
     assert err.startswith("Error: there is no profile 'nikon': known are lol3")
 
 
-def test_a_published_dimmer_is_imported_and_can_be_used_by_name(run, shared_data):
-    folder = shared_data / "dimmers_reference" / "3shot"
-    code, out, _ = run("import", folder, "--out", "authors3")
+def test_a_published_dimmer_is_imported_and_can_be_used_by_name(run, published_dimmer):
+    code, out, _ = run("import", published_dimmer, "--out", "authors3")
     assert code == 0
     assert "Imported authors3" in out
     found = open_profile("authors3")
     assert set(found.provenance["files"]) == {"mdn.pt", "mean.npy", "std.npy"}
     assert found.model().tau == 0.05
     assert found.model(compat="reference").settings() == {"compat": "reference"}
-    code, _, err = run("import", folder, "--out", "authors3")
+    code, _, err = run("import", published_dimmer, "--out", "authors3")
     assert code == 2
     assert "exists already" in err
 
 
-def test_a_failed_import_leaves_no_profile(run, shared_data, tmp_path):
-    folder = tmp_path / "broken"
-    shutil.copytree(shared_data / "dimmers_reference" / "3shot", folder)
+def test_a_failed_import_leaves_no_profile(run, published_dimmer, tmp_path):
+    folder = shutil.copytree(published_dimmer, tmp_path / "broken")
     np.save(folder / "std.npy", np.zeros(3))
     code, _, err = run("import", folder, "--out", tmp_path / "made")
     assert code == 1

@@ -65,7 +65,7 @@ def test_one_pair_that_differs_is_told_by_its_stage_and_ends_with_one(run, folde
 
 def test_another_class_of_machine_is_told_beside_the_difference(run, folder, key, other_dimmer, monkeypatch):
     here = {"device": "cpu", "machine": "riscv64", "processor_features": [], "versions": {}}
-    monkeypatch.setattr("dimmagen.cli.replay.environment", lambda: here)
+    monkeypatch.setattr("dimmagen.generate.run_environment.environment", lambda: here)
     code, told = run("replay", key, "--data", folder / "out")
     assert code == 1
     assert "→ riscv64" in told

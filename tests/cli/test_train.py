@@ -74,13 +74,13 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
     code, _, err = run("evaluate", *NETWORK, "--pairs", "small", "--json", "small.json")
     assert code == 0
-    assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels a side" in err
+    assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels per side" in err
     scores = json.loads(Path("small.json").read_text())["mean"]["truth"]
     assert set(scores) == {"psnr", "delta_e76", "delta_e2000"}
 
 
-def test_a_file_of_one_backbone_gives_the_metric_of_that_one(run, shared_data):
-    weights = shared_data / "weights" / "lpips_alexnet.safetensors"
+def test_a_file_of_one_backbone_gives_the_metric_of_that_one(run, made_lpips):
+    weights = made_lpips / "lpips_alexnet.safetensors"
     code, out, err = run("evaluate", *NETWORK, "--pairs", "pairs", "--lpips-weights", weights)
     assert code == 0
     assert "LPIPS alex" in out

@@ -1,8 +1,18 @@
+"""assert_same_dataset accepts equal data sets and reports the first differences of others."""
+
 import shutil
 
 import pytest
 
 from dimmagen import assert_same_dataset
+from dimmagen.dataset.compare import (
+    changed_files,
+    dataset_differences,
+    manifest_differences,
+    stages_that_differ,
+)
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import open_pairs
 from tests.dataset_helpers import make, write_photos
 
 
@@ -14,12 +24,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_a_copy_is_the_same(folder, tmp_path):
+def test_a_copy_is_equal(folder, tmp_path):
     shutil.copytree(folder / "one", tmp_path / "copy")
     assert_same_dataset(folder / "one", tmp_path / "copy")
 
 
-def test_another_seed_is_told_by_setting_sample_and_columns(folder, tmp_path):
+def test_another_seed_is_reported_with_the_setting_the_sample_and_the_columns(folder, tmp_path):
     make(folder / "photos", tmp_path / "other", seed=1)
     with pytest.raises(AssertionError) as difference:
         assert_same_dataset(folder / "one", tmp_path / "other")
@@ -29,7 +39,7 @@ def test_another_seed_is_told_by_setting_sample_and_columns(folder, tmp_path):
     assert "gamma" in message
 
 
-def test_a_changed_image_is_told_by_its_member(folder, tmp_path):
+def test_a_changed_image_is_reported_with_its_member(folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     data = bytearray((other / "shards/train-00000.tar").read_bytes())
     data[600] ^= 1
@@ -38,8 +48,95 @@ def test_a_changed_image_is_told_by_its_member(folder, tmp_path):
         assert_same_dataset(folder / "one", other)
 
 
-def test_a_file_more_is_told(folder, tmp_path):
+def test_an_additional_file_is_reported(folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     (other / "extra").write_text("")
     with pytest.raises(AssertionError, match="extra is only in"):
         assert_same_dataset(folder / "one", other)
+
+
+def test_files_of_either_side_alone_and_files_that_differ_are_all_told(folder, tmp_path):
+    other = shutil.copytree(folder / "one", tmp_path / "other")
+    (other / "extra").write_text("")
+    (other / "sheet.jpg").unlink()
+    (other / "README.md").write_text("another card")
+    lines = dataset_differences(str(folder / "one"), str(other))
+    assert lines == [
+        f"sheet.jpg is only in {folder / 'one'}",
+        f"extra is only in {other}",
+        "README.md differs",
+    ]
+
+
+@pytest.mark.parametrize("count", [10, 11, 14])
+def test_of_many_differences_ten_are_told_and_the_others_counted(count, folder, tmp_path):
+    other = shutil.copytree(folder / "one", tmp_path / "other")
+    for index in range(count):
+        (other / f"extra{index:02d}").write_text("")
+    with pytest.raises(AssertionError) as difference:
+        assert_same_dataset(folder / "one", other)
+    told = str(difference.value)
+    assert [f"extra{index:02d}" in told for index in range(count)] == [True] * 10 + [False] * (count - 10)
+    assert (f"{count - 10} more" in told) is (count > 10)
+    assert ("more" in told) is (count > 10)
+
+
+def without(index, folder, place):
+    """A set of the photos but the one that comes at that index of their fixed order."""
+    photos = shutil.copytree(folder / "photos", place / "photos")
+    (photos / open_pairs(folder / "one").row(index)["name"]).unlink()
+    make(photos, place / "out")
+    return place / "out"
+
+
+@pytest.fixture(scope="module")
+def fewer(folder, tmp_path_factory):
+    return without(-1, folder, tmp_path_factory.mktemp("fewer"))
+
+
+def test_manifests_of_other_photos_differ_in_settings_counts_and_files(folder, fewer):
+    one, other = (Manifest.load(str(out)) for out in (folder / "one", fewer))
+    lines = manifest_differences(one, other)
+    assert "settings.lights is 4 here and 3 there" in lines
+    assert "counts.pairs is 4 here and 3 there" in lines
+    changed = changed_files(one, other)
+    assert f"{len(changed)} files are not the same, the first is {changed[0]}" in lines
+    assert manifest_differences(one, one) == changed_files(one, one) == []
+
+
+def test_a_setting_or_a_file_that_one_manifest_alone_has_is_a_difference(folder):
+    one = Manifest.load(str(folder / "one"))
+    settings = {**one.settings, "group_by": "clip"}
+    more = one.model_copy(update={"settings": settings, "shards": one.shards[:-1], "files": one.files[:-1]})
+    lost = [one.shards[-1].name, one.shards[-1].metadata.name, one.files[-1].name]
+    for left, right, line in (
+        (one, more, "settings.group_by is None here and 'clip' there"),
+        (more, one, "settings.group_by is 'clip' here and None there"),
+    ):
+        assert manifest_differences(left, right)[0] == line
+        assert set(changed_files(left, right)) == set(lost)
+
+
+def test_pairs_are_counted_by_the_first_stage_in_which_they_differ(folder, fewer, tmp_path):
+    make(folder / "photos", tmp_path / "other", seed=1)
+    one, other, less = (open_pairs(out) for out in (folder / "one", tmp_path / "other", fewer))
+    assert stages_that_differ(one, one) == {}
+    assert stages_that_differ(one, other) == {"draws": 4}
+    assert stages_that_differ(one, less) == stages_that_differ(less, one) == {"missing": 1}
+
+
+def test_a_shard_with_more_samples_and_one_with_others_are_told_apart(folder, fewer, tmp_path):
+    """Four photos make two shards of two, three photos one of three."""
+    others = without(0, folder, tmp_path)
+    first, second = (open_pairs(folder / "one").row(index)["key"] for index in (0, 1))
+    for out, told in ((fewer, "2 samples here, 3 there"), (others, f"sample {first} here, {second} there")):
+        lines = dataset_differences(str(folder / "one"), str(out))
+        assert f"shards/train-00000.tar differs: {told}" in lines
+
+
+def test_bytes_outside_the_samples_are_told_as_such(folder, tmp_path):
+    other = shutil.copytree(folder / "one", tmp_path / "other")
+    with open(other / "shards/train-00000.tar", "ab") as tar:
+        tar.write(bytes(512))
+    (line,) = dataset_differences(str(folder / "one"), str(other))
+    assert "outside the data of its samples" in line

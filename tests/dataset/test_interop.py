@@ -1,4 +1,4 @@
-"""Third-party readers read a data set as it is: each by the real library."""
+"""Third-party readers read a data set without conversion, each with the real library."""
 
 import subprocess
 
@@ -28,7 +28,7 @@ def test_webdataset_reads_brace_patterns_and_decodes_both_images(pair_set, pairs
         assert sample["json"]["gamma"] == row["gamma"]
 
 
-def test_an_open_clip_pipeline_reads_tuples_without_a_lost_sample(pair_set, pairs):
+def test_an_open_clip_pipeline_reads_a_tuple_from_every_sample(pair_set, pairs):
     """open_clip's reader: shard list, split, tar_to_samples, decode, rename, to_tuple, batched."""
     pipeline = wds.DataPipeline(
         wds.SimpleShardList(f"{pair_set}/shards/train-{{00000..00003}}.tar"),
@@ -57,7 +57,7 @@ def test_hugging_face_datasets_loads_the_folder(pair_set, pairs, tmp_path, strea
         assert sample["json"]["gamma"] == row["gamma"]
 
 
-def test_tar_lists_and_unpacks_a_shard(pair_set, pairs, tmp_path):
+def test_the_tar_command_lists_and_unpacks_a_shard(pair_set, pairs, tmp_path):
     shard = pair_set / "shards/train-00000.tar"
     names = subprocess.run(["tar", "tf", shard], check=True, capture_output=True, text=True).stdout.split()
     row = pairs.row(0)

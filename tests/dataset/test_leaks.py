@@ -1,7 +1,8 @@
-"""The leak check finds a changed copy of a photo, and nothing in other photos."""
+"""The leak check finds changed copies of light images, and nothing in other images."""
 
 import pytest
 from PIL import Image
+from simulated_camera import simulated_light
 from skimage import data
 
 from dimmagen.cli import main
@@ -17,7 +18,7 @@ def evaluation(tmp_path):
     return folder
 
 
-def test_a_smaller_darker_jpeg_copy_is_found_by_its_photo(pair_set, evaluation):
+def test_a_smaller_and_darker_jpeg_copy_of_a_light_image_is_found(pair_set, evaluation):
     pairs = open_pairs(pair_set)
     row = pairs.row(0)
     assert find_leaks(pairs, [str(evaluation)]) == []
@@ -29,6 +30,19 @@ def test_a_smaller_darker_jpeg_copy_is_found_by_its_photo(pair_set, evaluation):
     assert len({leak.light_key for leak in leaks}) == len(leaks) < 6
 
 
+def test_every_scene_of_a_set_leaks_and_other_scenes_do_not(tmp_path):
+    from tests.dataset_helpers import make
+
+    for name, first in (("trained", 0), ("evaluated", 100)):
+        (tmp_path / name).mkdir()
+        for seed in range(first, first + 4):
+            Image.fromarray(simulated_light(seed, 260, 300)).save(tmp_path / name / f"{seed}.png")
+    make(tmp_path / "trained", tmp_path / "out")
+    pairs = open_pairs(tmp_path / "out")
+    assert find_leaks(pairs, [str(tmp_path / "evaluated")]) == []
+    assert len(find_leaks(pairs, [str(tmp_path / "trained")])) == 4
+
+
 def test_real_lol_scenes_leak_and_other_scenes_do_not(shared_data, tmp_path):
     from tests.dataset_helpers import make
 
@@ -38,7 +52,7 @@ def test_real_lol_scenes_leak_and_other_scenes_do_not(shared_data, tmp_path):
     assert len(find_leaks(pairs, [str(shared_data / "lol/dev15/high")])) == 15
 
 
-def test_the_command_ends_with_1_and_names_the_photo(pair_set, evaluation, capsys):
+def test_the_command_ends_with_1_and_names_the_light_image(pair_set, evaluation, capsys):
     def run():
         with pytest.raises(SystemExit) as end:
             main(["leaks", str(pair_set), str(evaluation)])
@@ -47,6 +61,6 @@ def test_the_command_ends_with_1_and_names_the_photo(pair_set, evaluation, capsy
     assert run() == (0, f"{pair_set} shows no scene of {evaluation}.\n")
     pairs = open_pairs(pair_set)
     Image.fromarray(pairs.images(pairs.row(1))[1]).save(evaluation / "same.png")
-    code, told = run()
+    code, output = run()
     assert code == 1
-    assert pairs.row(1)["light_key"] in told
+    assert pairs.row(1)["light_key"] in output

@@ -1,4 +1,4 @@
-"""Pairs for training loops: the same pictures as in the shards, each once, in any number of workers."""
+"""Loaders give the images of the shards, each pair once, with any number of workers."""
 
 import pickle
 
@@ -18,7 +18,7 @@ def keys_of(batches) -> list[str]:
     return [key for batch in batches for key in batch["key"]]
 
 
-def test_a_pair_by_index_has_the_pixels_and_the_record_of_the_shard(pair_set):
+def test_a_pair_read_by_index_has_the_pixels_and_the_record_of_the_shard(pair_set):
     rows, pairs = open_pairs(pair_set), dimmagen.PairDataset(pair_set)
     assert len(pairs) == 12
     for index in (0, 5, -1):
@@ -38,7 +38,7 @@ def test_data_loader_workers_give_every_pair_once(pair_set, workers):
     assert batches[0]["dark"].shape == (5, 3, 64, 64)
 
 
-def test_crops_show_the_same_place_of_both_images(pair_set):
+def test_both_images_are_cropped_at_the_same_position(pair_set):
     torch.manual_seed(0)
     crops = dimmagen.PairDataset(pair_set, crop=64)
     whole = dimmagen.PairDataset(pair_set)[0]
@@ -46,14 +46,15 @@ def test_crops_show_the_same_place_of_both_images(pair_set):
     torch.manual_seed(0)
     pair = crops[0]
     _, height, width = whole["light"].shape
-    places = [
+    positions = [
         (top, left)
         for top in range(height - 63)
         for left in range(width - 63)
         if torch.equal(whole["light"][:, top : top + 64, left : left + 64], pair["light"])
     ]
     assert any(
-        torch.equal(whole["dark"][:, top : top + 64, left : left + 64], pair["dark"]) for top, left in places
+        torch.equal(whole["dark"][:, top : top + 64, left : left + 64], pair["dark"])
+        for top, left in positions
     )
     assert not torch.equal(dark, light)
 
@@ -97,7 +98,7 @@ def test_readers_that_do_not_know_the_process_group_read_their_own_rank_only(pai
     assert sorted(keys[0] | keys[1]) == sorted(open_pairs(pair_set).table["key"].to_pylist())
 
 
-def test_resampled_passes_have_as_many_batches_on_every_rank_and_differ(pair_set, monkeypatch):
+def test_resampled_passes_have_the_same_number_of_batches_on_every_rank_and_differ(pair_set, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "9")
     passes = []
     for rank in range(2):
@@ -109,19 +110,19 @@ def test_resampled_passes_have_as_many_batches_on_every_rank_and_differ(pair_set
     assert len({tuple(keys) for keys in passes}) == 4
 
 
-def test_both_loaders_read_behind_an_address(pair_set):
+def test_both_loaders_read_from_a_url(pair_set):
     fsspec.filesystem("memory").put(str(pair_set), "/loaders/out", recursive=True)
-    there = "memory://loaders/out"
-    assert torch.equal(dimmagen.PairDataset(there)[3]["dark"], dimmagen.PairDataset(pair_set)[3]["dark"])
-    assert len(keys_of(dimmagen.pair_loader(there, batch_size=4, crop=64))) == 12
+    url = "memory://loaders/out"
+    assert torch.equal(dimmagen.PairDataset(url)[3]["dark"], dimmagen.PairDataset(pair_set)[3]["dark"])
+    assert len(keys_of(dimmagen.pair_loader(url, batch_size=4, crop=64))) == 12
 
 
-def test_a_transform_sees_the_pair(pair_set):
+def test_a_transform_receives_the_pair(pair_set):
     pairs = dimmagen.PairDataset(pair_set, transform=lambda pair: pair["dark"].mean())
     assert np.isclose(float(pairs[0]), pairs.row(0)["lightness_after"], atol=1e-6)
 
 
-def test_a_shard_cut_between_two_members_is_told(pair_set, tmp_path):
+def test_a_shard_truncated_between_two_members_is_reported(pair_set, tmp_path):
     out = copy_set(pair_set, tmp_path / "out")
     shard = out / "shards/train-00001.tar"
     last = open_pairs(out).rows()[5]
@@ -132,14 +133,14 @@ def test_a_shard_cut_between_two_members_is_told(pair_set, tmp_path):
         dimmagen.PairDataset(out)[5]
 
 
-def test_rows_that_point_outside_their_shard_are_refused(pair_set, tmp_path):
+def test_the_parquet_file_of_another_shard_is_refused(pair_set, tmp_path):
     out = copy_set(pair_set, tmp_path / "out")
     (out / "metadata/train-00000.parquet").write_bytes((out / "metadata/train-00001.parquet").read_bytes())
     with pytest.raises(DimmagenError, match="not the file that the manifest names"):
         dimmagen.PairDataset(out)
 
 
-def test_crops_that_do_not_fit_are_told_before_the_first_batch(pair_set):
+def test_crops_that_do_not_fit_are_reported_before_the_first_batch(pair_set):
     with pytest.raises(UsageError, match="smaller than crops of 300"):
         dimmagen.PairDataset(pair_set, crop=300)
     with pytest.raises(UsageError, match="smaller than crops of 300"):

@@ -1,4 +1,4 @@
-"""The page of `inspect --html`, in a real browser."""
+"""The page of `inspect --html`, in a real browser, and the choice of pairs on a contact sheet."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import report_page
 from dimmagen.dataset.sheet import choose_rows
 
-# What a person would do, and what the page then shows; the title carries it out of the browser.
+# Simulates a user and records what the page shows; the result is read from the page's title.
 DRIVER = """<script>
 const seen = [];
 const note = (what) => seen.push(what);
@@ -60,11 +60,11 @@ def browse(*arguments) -> str:
 def test_the_page_filters_brightens_and_compares_in_a_browser(page, pair_set, tmp_path):
     driven = tmp_path / "driven.html"
     driven.write_text(page.read_text().replace("</body>", f"{DRIVER}</body>"))
-    told = re.search("<title>(.*?)</title>", browse("--dump-dom", driven.as_uri()))[1]
+    title = re.search("<title>(.*?)</title>", browse("--dump-dom", driven.as_uri()))[1]
     rows = open_pairs(pair_set).rows()
     bright = sum(row["gamma"] >= 1 for row in rows)
     first = choose_rows([open_pairs(pair_set).table], 1, 48)[0]["key"]
-    assert told.split(" | ") == [
+    assert title.split(" | ") == [
         "shown 12", "wide true", "brightness(8)", f"bright {bright}", "black 0", "folder 12", "open true",
         "inset(0px 0px 0px 25%)", first,
     ]  # fmt: skip
@@ -78,11 +78,11 @@ def test_the_page_shows_images_and_plots(page, tmp_path):
     blue = np.all(abs(pixels - [37, 99, 168]) < 12, axis=2)
     assert blue[:300].sum() > 3000  # the bars of the plots
     colourful = np.ptp(pixels[450:], axis=2) > 60
-    assert colourful.mean() > 0.03  # the light pictures
+    assert colourful.mean() > 0.03  # the light images
     assert (pixels[450:].max(2) < 60).mean() > 0.05  # the dark ones
 
 
-def test_the_page_needs_nothing_outside_itself_and_runs_nothing_from_names(pair_set):
+def test_the_page_has_no_external_references_and_runs_no_script_from_names(pair_set):
     pairs = open_pairs(pair_set)
     row = {**pairs.row(0), "name": "</script><script>alert(1)</script>", "source": "<b>"}
     text = report_page(pairs, [row])
@@ -91,17 +91,17 @@ def test_the_page_needs_nothing_outside_itself_and_runs_nothing_from_names(pair_
     assert not re.search(r"""(src|href)=["']?(http|//)""", text)
 
 
-def test_the_sheet_shows_each_photo_once_as_long_as_there_are_photos_in_any_order_of_the_set():
-    photos, variants = 5, 3
+def test_the_sheet_shows_every_light_image_before_any_is_repeated_in_any_order_of_the_data_set():
+    images, variants = 5, 3
     rows = [
-        {"key": f"folder-{photo}-v{variant}", "light_key": f"folder-{photo}", "variant": variant}
-        | {"lightness_after": photo / 10 + variant / 100}
-        for photo in range(photos)
+        {"key": f"folder-{image}-v{variant}", "light_key": f"folder-{image}", "variant": variant}
+        | {"lightness_after": image / 10 + variant / 100}
+        for image in range(images)
         for variant in range(variants)
     ]
     parts = [pa.Table.from_pylist(rows[:4]), pa.Table.from_pylist(rows[4:])]
-    chosen = choose_rows(parts, variants, photos)
-    assert {row["light_key"] for row in chosen} == {f"folder-{photo}" for photo in range(photos)}
+    chosen = choose_rows(parts, variants, images)
+    assert {row["light_key"] for row in chosen} == {f"folder-{image}" for image in range(images)}
     assert len({row["variant"] for row in chosen}) > 1
-    assert choose_rows([pa.Table.from_pylist(rows[::-1])], variants, photos) == chosen
-    assert len(choose_rows(parts, variants, 100)) == photos * variants
+    assert choose_rows([pa.Table.from_pylist(rows[::-1])], variants, images) == chosen
+    assert len(choose_rows(parts, variants, 100)) == images * variants

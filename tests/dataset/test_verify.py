@@ -1,4 +1,4 @@
-"""verify must catch what can go wrong with a finished set, and say where."""
+"""Verification detects damage to a finished data set and reports where it is."""
 
 import json
 import shutil
@@ -31,19 +31,19 @@ def faults(out) -> str:
 
 
 def replace_member(path, number, data):
-    """Another content of equal length for one member, everything else left alone."""
+    """Overwrite the data of one member, without changing its length or any other member."""
     with open(path, "r+b") as file:
         member = list(members(file, str(path)))[number]
         file.seek(member.offset)
-        file.write(data[: member.size].ljust(member.size, b"\0"))
+        file.write(data[: member.size].ljust(member.size))
     return member.name
 
 
-def test_an_untouched_set_has_no_fault(out):
+def test_an_intact_data_set_has_no_faults(out):
     assert faults(out) == ""
 
 
-def test_a_tar_cut_at_any_member_boundary_is_caught_and_the_first_lost_sample_named(finished, tmp_path):
+def test_a_tar_truncated_at_any_member_boundary_is_reported_with_the_first_lost_sample(finished, tmp_path):
     whole = (finished / SHARD).read_bytes()
     with open(finished / SHARD, "rb") as file:
         found = list(members(file, SHARD))
@@ -52,25 +52,32 @@ def test_a_tar_cut_at_any_member_boundary_is_caught_and_the_first_lost_sample_na
     for number, end in enumerate(boundaries):
         out = shutil.copytree(finished, tmp_path / str(number))
         (out / SHARD).write_bytes(whole[:end])
-        told = faults(out)
-        assert f"{SHARD}: has {end} bytes, the manifest says {len(whole)}" in told
+        found_faults = faults(out)
+        assert f"{SHARD}: has {end} bytes, the manifest says {len(whole)}" in found_faults
         if number < len(found):
-            assert f"ends before {found[number].name}" in told
-            assert f"sample {found[number].name.split('.')[0]}" in told
+            assert f"ends before {found[number].name}" in found_faults
+            assert f"sample {found[number].name.split('.')[0]}" in found_faults
 
 
 @pytest.mark.parametrize(("number", "field"), [(0, "dark.png"), (2, "light."), (4, "json")])
-def test_a_changed_member_is_named(number, field, out):
-    name = replace_member(out / SHARD, number, b'{"key": "other"}' if field == "json" else b"not a picture")
-    told = faults(out)
+def test_a_changed_member_is_reported_with_its_name(number, field, out):
+    name = replace_member(out / SHARD, number, b'{"key": "other"}' if field == "json" else b"not an image")
+    found_faults = faults(out)
     assert field in name
-    assert f"{SHARD}: does not have the SHA-256 of the manifest" in told
-    assert f"sample {name.split('.')[0]}" in told
-    assert "JSON" in told if field == "json" else f"{name} cannot be decoded" in told
+    assert f"{SHARD}: does not have the SHA-256 of the manifest" in found_faults
+    assert f"sample {name.split('.')[0]}" in found_faults
+    expected = "the JSON differs from its row in key" if field == "json" else f"{name} cannot be decoded"
+    assert expected in found_faults
+
+
+@pytest.mark.parametrize("data", [b"{", b"[3]", b"[0]", b"3", b"\xff"])
+def test_a_sidecar_that_is_not_a_json_object_is_reported(data, out):
+    name = replace_member(out / SHARD, 4, data)
+    assert f"{SHARD}: sample {name.split('.')[0]}: the JSON file is not a JSON object" in faults(out)
 
 
 @pytest.mark.parametrize("name", [SHARD, "metadata/train-00000.parquet", "croissant.json", "README.md"])
-def test_a_missing_file_is_named(name, out):
+def test_a_missing_file_is_reported_with_its_name(name, out):
     (out / name).unlink()
     assert f"{name}: is missing" in faults(out)
 
@@ -78,12 +85,12 @@ def test_a_missing_file_is_named(name, out):
 @pytest.mark.parametrize(
     "name", ["shards/train-00009.tar", "metadata/notes.csv", "extra.txt", "shards/.x.1.tmp"]
 )
-def test_a_file_too_many_is_named(name, out):
+def test_an_additional_file_is_reported_with_its_name(name, out):
     (out / name).write_bytes(b"")
     assert f"{name}: does not belong to the data set" in faults(out)
 
 
-def test_two_shards_that_changed_places_are_caught(out):
+def test_two_exchanged_shards_are_detected(out):
     for folder, suffix in (("shards", "tar"), ("metadata", "parquet")):
         first, second = (out / folder / f"train-0000{index}.{suffix}" for index in (0, 1))
         first.rename(out / "aside")
@@ -100,7 +107,7 @@ def rewrite_manifest(out, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "entry"),
     [
         (lambda m: m.update(schema_version=2), "schema_version"),
         (lambda m: m.update(shards="all"), "shards"),
@@ -115,26 +122,26 @@ def rewrite_manifest(out, change):
         (lambda m: m["settings"].update(seed=9), "fingerprint"),
     ],
 )
-def test_a_manifest_that_was_changed_is_refused_with_the_place(change, told, out):
+def test_a_changed_manifest_is_refused_with_the_changed_entry(change, entry, out):
     rewrite_manifest(out, change)
-    with pytest.raises(DimmagenError, match=told.replace(".", r"\.")):
+    with pytest.raises(DimmagenError, match=entry.replace(".", r"\.")):
         verify_dataset(str(out))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"schema_version": NaN}', "\x00"])
-def test_a_manifest_that_is_no_manifest_is_refused(text, out):
+def test_a_manifest_with_other_content_is_refused(text, out):
     (out / "manifest.json").write_text(text)
     with pytest.raises(DimmagenError, match="not a manifest"):
         verify_dataset(str(out))
 
 
-def test_an_unfinished_set_says_how_to_finish_it(out):
+def test_the_error_for_an_unfinished_data_set_says_how_to_finish_it(out):
     (out / "manifest.json").unlink()
     with pytest.raises(DimmagenError, match="if a run was stopped there, start it again"):
         verify_dataset(str(out))
 
 
-def test_a_tar_with_a_link_or_an_absolute_name_is_told_and_not_followed(out):
+def test_a_link_in_a_tar_is_reported_and_not_followed(out):
     with tarfile.open(out / SHARD, "w", format=tarfile.USTAR_FORMAT) as tar:
         link = tarfile.TarInfo("folder-1-v0.dark.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"

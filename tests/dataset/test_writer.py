@@ -1,3 +1,5 @@
+"""A written shard is a plain tar with a parquet file of exact offsets, or it does not exist."""
+
 import io
 import json
 import tarfile
@@ -54,7 +56,7 @@ def test_a_tar_reads_as_uncompressed_ustar_without_time_owner_or_pax_header(tmp_
     assert len(data) % tarfile.RECORDSIZE == 0
 
 
-def test_offsets_and_sizes_in_the_rows_point_at_the_members_data(tmp_path):
+def test_offsets_and_sizes_in_the_rows_are_those_of_the_members_data(tmp_path):
     samples = [sample("folder-1-v0"), sample("folder-2-v0")]
     write_pair_shard(str(tmp_path), "train-00000", samples)
     data = (tmp_path / "shards/train-00000.tar").read_bytes()
@@ -65,7 +67,7 @@ def test_offsets_and_sizes_in_the_rows_point_at_the_members_data(tmp_path):
             assert data[offset : offset + row[f"{field}_size"]] == expected
 
 
-def test_the_record_says_size_and_hash_of_both_files(tmp_path):
+def test_the_record_has_the_size_and_hash_of_both_files(tmp_path):
     record = write_pair_shard(str(tmp_path), "train-00000", [sample("folder-1-v0")])
     for name, size, sha256 in (
         (record.name, record.bytes, record.sha256),
@@ -74,10 +76,10 @@ def test_the_record_says_size_and_hash_of_both_files(tmp_path):
         assert (size, sha256) == storage.size_and_sha256(tmp_path / name)
 
 
-def test_nothing_is_published_when_a_sample_fails(tmp_path):
+def test_no_file_is_published_when_a_sample_fails(tmp_path):
     def failing():
         yield sample("folder-1-v0")
-        raise RuntimeError("no second sample")
+        raise RuntimeError("the second sample fails")
 
     with pytest.raises(RuntimeError):
         write_pair_shard(str(tmp_path), "train-00000", failing())
@@ -97,7 +99,7 @@ def test_a_value_of_another_type_or_nan_or_null_is_refused(change):
         sidecar(sample("folder-1-v0", **change).row)
 
 
-def test_a_broken_parquet_and_one_of_another_schema_are_told(tmp_path):
+def test_a_damaged_and_a_missing_parquet_file_are_reported(tmp_path):
     path = tmp_path / "rows.parquet"
     path.write_bytes(b"PAR1 nothing PAR1")
     with pytest.raises(DimmagenError, match="not a readable parquet"):

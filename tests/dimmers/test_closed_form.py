@@ -1,12 +1,14 @@
-"""Closed-form dimmers: their mean and noise are what the formulas say."""
+"""Dimmers that are formulas: the mean and the noise agree with the formulas."""
 
 import numpy as np
 import pytest
 
+from dimmagen.core import keyed_random
 from dimmagen.dimmers import closed_form
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.closed_form import GammaModel, LidModel, LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.dimmers.noise import normals
 
 QUIET = Draw(gamma=1.0, tau=0.0, exposure=1.0, noise_seed=3)
 NOISY = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=3)
@@ -26,7 +28,7 @@ def test_linear_noise_is_shot_plus_read_noise():
     for level in (40, 160):
         dark = model.dim(flat(level), NOISY).astype(float)
         assert dark.mean() == pytest.approx(level / 2, abs=0.05)
-        assert dark.var() == pytest.approx(0.4 * level / 2 + 4 + 1 / 12, rel=0.02)  # and the rounding
+        assert dark.var() == pytest.approx(0.4 * level / 2 + 4 + 1 / 12, rel=0.02)  # 1/12 from the rounding
 
 
 def test_gamma_follows_a_power_with_drawn_factors():
@@ -40,21 +42,87 @@ def test_gamma_follows_a_power_with_drawn_factors():
     assert other != means[1]
 
 
-def test_lid_without_darkening_and_noise_gives_the_image_back():
+def test_lid_without_darkening_and_noise_returns_the_image():
     model = LidModel(darkness=1.0)
     light = np.random.default_rng(0).integers(60, 200, (32, 32, 1), dtype=np.uint8).repeat(3, 2)
     light[..., 0] += 20
-    # The noise level of a draw cannot be 0, but tau scales it away.
+    # The noise level of a draw cannot be 0, but tau = 0 removes the noise.
     assert np.abs(model.dim(light, QUIET).astype(int) - light).max() <= 1
 
 
 def test_lid_darkens_light_not_grey_levels():
-    dark = LidModel(darkness=0.1).dim(flat(186), QUIET).mean()  # 186 is half of the light
+    dark = LidModel(darkness=0.1).dim(flat(186), QUIET).mean()  # level 186 corresponds to half of the light
     assert dark == pytest.approx(255 * (1.055 * 0.0491 ** (1 / 2.4) - 0.055), abs=1.5)
 
 
+def drawn(draw, low, high, purpose):
+    return low + (high - low) * keyed_random.uniform(draw.noise_seed, "", 0, purpose)
+
+
+def linear_by_definition(light, noise, draw):
+    dark = 0.12 * draw.gamma * draw.exposure * light
+    return dark + noise * np.sqrt(0.02 * dark + 1.5**2)
+
+
+def gamma_by_definition(light, noise, draw):
+    """Lv, Li, Lu 2021, Equation 1."""
+    alpha, beta = drawn(draw, 0.9, 1.0, "alpha"), drawn(draw, 0.5, 1.0, "beta")
+    dark = 255 * draw.gamma * draw.exposure * beta * (alpha * light / 255) ** drawn(draw, 1.5, 5.0, "power")
+    return dark + noise * np.sqrt(0.02 * dark + 1.5**2)
+
+
+def lid_by_definition(light, noise, draw):
+    """Brooks et al. 2019 back to the sensor and forth; their noise levels, in log10 here."""
+    matrix = np.array([[1.70, -0.55, -0.15], [-0.25, 1.60, -0.35], [0.00, -0.55, 1.55]])
+    balance = np.diag([drawn(draw, 1.9, 2.4, "red"), 1.0, drawn(draw, 1.5, 1.9, "blue")])
+    shot = 10 ** drawn(draw, -4, np.log10(0.012), "shot")
+    read = np.exp(2.18 * np.log(shot) + 1.20 + 0.26 * keyed_random.normal(draw.noise_seed, "", 0, "read"))
+    steps = 2 ** [12, 14, 16][int(3 * keyed_random.uniform(draw.noise_seed, "", 0, "bits"))] - 1
+    code = light / 255
+    linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    sensor = np.clip(linear @ np.linalg.inv(matrix @ balance).T, 0, 1) * 0.1 * draw.gamma * draw.exposure
+    sensor = np.clip(sensor + noise * np.sqrt(shot * sensor + read), 0, 1)
+    shown = np.clip(np.rint(sensor * steps) / steps @ (matrix @ balance).T, 0, 1)
+    bright = 1.055 * np.maximum(shown, 1e-9) ** (1 / 2.4) - 0.055
+    return 255 * np.where(shown <= 0.0031308, 12.92 * shown, bright)
+
+
+DEFINITIONS = {"linear": linear_by_definition, "gamma": gamma_by_definition, "lid": lid_by_definition}
+DRAWS = [
+    Draw(0.7, 1.0, 1.3, 3),
+    Draw(1.9, 0.5, 0.8, 2**62 + 5),
+    Draw(20.0, 2.0, 1.0, 77),
+    *(Draw(1.0, 1.0, 1.0, seed) for seed in range(100, 106)),
+]
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_every_pixel_is_that_of_the_formula_with_its_drawn_constants(kind, draw):
+    """At gamma 20 much of the picture is beyond white."""
+    light = np.random.default_rng(7).integers(0, 256, (90, 110, 3), dtype=np.uint8)
+    light[:5], light[5:10] = 0, 255
+    noise = draw.tau * normals(0, light[..., 0].size, draw.noise_seed, 0)[:, :3].reshape(light.shape)
+    expected = np.clip(np.rint(DEFINITIONS[kind](light.astype(float), noise, draw)), 0, 255)
+    dark = closed_form.closed_form(kind).dim(light, draw).astype(int)
+    assert np.abs(dark - expected).max() <= 1
+    assert (dark != expected).mean() < 1e-3  # at the edge between two levels
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("linear", {"darkness": 0.12, "shot": 0.02, "read": 1.5}),
+        ("gamma", {"shot": 0.02, "read": 1.5}),
+        ("lid", {"darkness": 0.1}),
+    ],
+)
+def test_the_settings_that_a_manifest_records_are_the_models_constants(kind, settings):
+    assert closed_form.closed_form(kind).settings() == settings
+
+
 @pytest.mark.parametrize("model", [LinearModel(), GammaModel(), LidModel()])
-def test_bands_do_not_show(model, monkeypatch):
+def test_processing_in_bands_does_not_change_the_image(model, monkeypatch):
     light = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     whole = model.dim(light, NOISY)
     monkeypatch.setattr(closed_form, "BAND", 100)
@@ -62,13 +130,13 @@ def test_bands_do_not_show(model, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["linear", "gamma", "lid"])
-def test_a_closed_form_name_works_as_a_profile(name):
+def test_the_name_of_a_formula_is_also_that_of_a_profile(name):
     dimmer = ImageDimmer.from_profile(name)
     light = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    draw = dimmer.draw("photo", 1, 9)
+    draw = dimmer.draw("image", 1, 9)
     dark = dimmer.dim(light, draw)
     assert (dark.shape, dark.dtype) == (light.shape, np.uint8)
     assert dark.mean() < light.mean()
     assert np.array_equal(dark, ImageDimmer.from_profile(name).dim(light, draw))
-    assert not np.array_equal(dark, dimmer.dim(light, dimmer.draw("photo", 2, 9)))
+    assert not np.array_equal(dark, dimmer.dim(light, dimmer.draw("image", 2, 9)))
     assert dimmer.settings()["model"] == name

@@ -1,4 +1,4 @@
-"""Pixel noise is standard normal, and a pure function of key, block and pixel."""
+"""Pixel noise is standard normal and a pure function of key, block and pixel."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def test_noise_is_standard_normal_and_its_eight_values_are_independent():
     assert abs(float((drawn**4).mean()) - 3) < 0.05
 
 
-def test_neighbouring_pixels_keys_and_blocks_share_nothing():
+def test_neighbouring_pixels_keys_and_blocks_are_uncorrelated():
     drawn = normals(0, 100_000, key=7, block=0)
     for other in (
         normals(0, 100_000, key=8, block=0),
@@ -23,12 +23,12 @@ def test_neighbouring_pixels_keys_and_blocks_share_nothing():
         assert abs(float((drawn * other).mean())) < 0.006
 
 
-def test_a_pixels_words_do_not_depend_on_where_one_begins():
+def test_the_words_of_a_pixel_do_not_depend_on_the_first_pixel():
     assert np.array_equal(words(0, 100, 5, 0)[40:], words(40, 60, 5, 0))
     assert np.array_equal(normals(0, 100, 5, 0)[40:], normals(40, 60, 5, 0))
 
 
-def test_the_noise_is_the_words_quantiles():
+def test_the_noise_consists_of_the_quantiles_of_the_words():
     assert np.array_equal(normals(0, 50, 5, 3), NORMAL_QUANTILES[words(0, 50, 5, 3)])
     assert np.all(np.diff(NORMAL_QUANTILES) > 0)
     assert NORMAL_QUANTILES[0] == -NORMAL_QUANTILES[-1]

@@ -1,4 +1,4 @@
-"""Profiles are found, checked, and refused when something is wrong with them."""
+"""Profiles are found and checked, and damaged or unsafe ones are refused."""
 
 import json
 import pickle
@@ -6,13 +6,16 @@ import pickle
 import numpy as np
 import pytest
 
+from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.profile import (
     BUNDLED,
+    fingerprint_of,
     new_profile_folder,
     open_profile,
+    portable_name,
     profile_names,
     save_profile,
     user_profiles_folder,
@@ -20,8 +23,8 @@ from dimmagen.dimmers.profile import (
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path, monkeypatch):
-    monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "own"))
+def user_profiles(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "profiles"))
 
 
 def models(seed=0):
@@ -39,7 +42,7 @@ def saved(tmp_path):
     return save_profile(tmp_path / "phone", models(), "mdn", {"made": "in a test"})
 
 
-def test_what_is_saved_is_read_back(saved):
+def test_a_saved_profile_is_read_back(saved):
     again = open_profile(saved.folder)
     assert again == saved
     assert again.provenance == {"made": "in a test"}
@@ -48,7 +51,7 @@ def test_what_is_saved_is_read_back(saved):
     np.testing.assert_array_equal(model.mean, np.full(256, 0.5, np.float32))
 
 
-def test_the_fingerprint_follows_the_models_and_nothing_else(saved, tmp_path):
+def test_the_fingerprint_depends_only_on_the_models(saved, tmp_path):
     same = save_profile(tmp_path / "renamed", models(), "mdn", {"made": "elsewhere"})
     other = save_profile(tmp_path / "other", models(seed=1), "mdn", {"made": "in a test"})
     another_default = save_profile(tmp_path / "default", models(), "deterministic", {})
@@ -56,7 +59,7 @@ def test_the_fingerprint_follows_the_models_and_nothing_else(saved, tmp_path):
     assert len({saved.fingerprint, other.fingerprint, another_default.fingerprint}) == 3
 
 
-def test_models_of_a_profile_are_chosen_by_their_kind(saved):
+def test_a_model_of_a_profile_is_selected_by_its_kind(saved):
     assert (
         ImageDimmer.from_profile(saved.folder, model="deterministic").settings()["model"] == "deterministic"
     )
@@ -64,7 +67,7 @@ def test_models_of_a_profile_are_chosen_by_their_kind(saved):
         ImageDimmer.from_profile(saved.folder, model="camera")
 
 
-def test_reference_compat_is_for_the_mdn_only(saved):
+def test_only_the_mdn_supports_reference_compat(saved):
     assert ImageDimmer.from_profile(saved.folder, compat="reference").settings()["compat"] == "reference"
     for name, model in ((saved.folder, "deterministic"), ("linear", "linear")):
         with pytest.raises(UsageError, match="no reference behaviour"):
@@ -73,18 +76,18 @@ def test_reference_compat_is_for_the_mdn_only(saved):
 
 def test_settings_and_draws_of_a_dimmer_can_be_overridden(saved):
     dimmer = ImageDimmer.from_profile(saved.folder, gamma_range=(0.5, 0.6), temperature=0.2)
-    draw = dimmer.draw("photo")
+    draw = dimmer.draw("image")
     assert 0.5 <= draw.gamma <= 0.6
     assert draw.tau == 0.2
 
 
-def test_a_name_is_saved_among_ones_own_profiles_and_found_there():
+def test_a_profile_saved_by_name_is_found_among_the_users_profiles():
     save_profile(new_profile_folder("phone"), models(), "mdn", {})
     assert open_profile("phone").folder == user_profiles_folder() / "phone"
     assert "phone" in profile_names()
 
 
-def test_taken_names_and_places_are_refused(saved):
+def test_names_and_folders_that_exist_are_refused(saved):
     for taken in ("lol3", "linear"):
         with pytest.raises(UsageError, match="ships with dimmagen"):
             new_profile_folder(taken)
@@ -93,9 +96,9 @@ def test_taken_names_and_places_are_refused(saved):
 
 
 @pytest.mark.parametrize("name", ["nikon", "../lol3", "", ".", "no/such/folder"])
-def test_an_unknown_profile_is_told_with_the_known_names(name, monkeypatch, tmp_path):
+def test_an_unknown_profile_is_reported_with_the_known_names(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"lol3.*linear|no profile\.json"):
+    with pytest.raises(UsageError, match=r"lol3.*linear|has no profile\.json"):
         open_profile(name)
 
 
@@ -114,34 +117,32 @@ def test_a_pickle_in_a_profile_is_refused_and_never_loaded(saved):
 
 
 def rewritten(folder, change):
-    """A profile.json changed by someone who also made its hashes fit."""
-    from dimmagen.dimmers import profile
-
+    """Change a profile.json and update its hashes and fingerprint, as an attacker could."""
     path = folder / "profile.json"
     content = json.loads(path.read_text())
     change(content)
     for entry in content["models"].values():
         entry["files"] = {
-            name: profile._sha256(folder / name) if (folder / name).is_file() else digest
+            name: hashing.sha256((folder / name).read_bytes()) if (folder / name).is_file() else digest
             for name, digest in entry["files"].items()
         }
-    content["fingerprint"] = profile.fingerprint_of(content["default_model"], content["models"])
+    content["fingerprint"] = fingerprint_of(content["default_model"], content["models"])
     path.write_text(json.dumps(content))
 
 
-def test_a_pickle_in_the_place_of_tensors_is_refused_even_with_fitting_hashes(saved):
+def test_a_pickle_in_place_of_tensors_is_refused_even_if_its_hash_matches(saved):
     class Bomb:
         def __reduce__(self):
             return (open, (str(saved.folder.parent / "trap"), "w"))
 
     (saved.folder / "mdn.safetensors").write_bytes(pickle.dumps(Bomb()))
     rewritten(saved.folder, lambda content: None)
-    with pytest.raises(DimmagenError, match="no safetensors file"):
+    with pytest.raises(DimmagenError, match="is not a safetensors file"):
         open_profile(saved.folder).model()
     assert not (saved.folder.parent / "trap").exists()
 
 
-def test_a_file_outside_of_the_folder_is_refused(saved):
+def test_a_file_outside_the_folder_is_refused(saved):
     def reach_out(content):
         content["models"]["mdn"]["files"]["../../secret.safetensors"] = "0" * 64
 
@@ -159,7 +160,7 @@ def test_a_file_outside_of_the_folder_is_refused(saved):
         ("extra", np.zeros(2, np.float32), "missing or unexpected tensors: extra"),
     ],
 )
-def test_damaged_statistics_are_refused_even_with_fitting_hashes(tmp_path, tensor, value, message):
+def test_damaged_statistics_are_refused_even_if_the_hashes_match(tmp_path, tensor, value, message):
     damaged = models()
     for model in damaged:
         model.files["illumination.safetensors"][tensor] = value
@@ -168,23 +169,23 @@ def test_damaged_statistics_are_refused_even_with_fitting_hashes(tmp_path, tenso
         saved.model()
 
 
-def test_a_changed_setting_or_file_is_noticed(saved):
+def test_a_changed_setting_is_detected(saved):
     path = saved.folder / "profile.json"
     content = json.loads(path.read_text())
     content["models"]["mdn"]["settings"]["tau"] = 0.1
     path.write_text(json.dumps(content))
-    with pytest.raises(DimmagenError, match="was changed since it was saved"):
+    with pytest.raises(DimmagenError, match="was changed after it was saved"):
         open_profile(saved.folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": 3}', "{"])
-def test_a_damaged_profile_json_is_told(saved, text):
+def test_a_damaged_profile_json_is_reported(saved, text):
     (saved.folder / "profile.json").write_text(text)
     with pytest.raises(DimmagenError, match=r"profile\.json is damaged"):
         open_profile(saved.folder)
 
 
-def test_a_failed_save_leaves_nothing_and_the_old_profile_in_place(saved, monkeypatch):
+def test_a_failed_save_leaves_no_files_and_keeps_the_old_profile(saved, monkeypatch):
     from dimmagen.dimmers import profile
 
     def full_disk(*_):
@@ -197,7 +198,7 @@ def test_a_failed_save_leaves_nothing_and_the_old_profile_in_place(saved, monkey
     assert [place.name for place in saved.folder.parent.iterdir()] == ["phone"]
 
 
-def test_bundled_profiles_open_say_from_what_they_are_and_stay_small():
+def test_bundled_profiles_open_record_their_pairs_and_stay_small():
     names = [place.parent.name for place in BUNDLED.glob("*/profile.json")]
     assert "lol3" in names
     for name in names:
@@ -206,3 +207,16 @@ def test_bundled_profiles_open_say_from_what_they_are_and_stay_small():
         for kind in found.models:
             assert found.model(kind).kind == kind
     assert sum(file.stat().st_size for file in BUNDLED.rglob("*")) < 1_000_000
+
+
+def test_a_profile_for_workers_elsewhere_is_a_name_or_an_absolute_folder(saved, monkeypatch):
+    monkeypatch.chdir(saved.folder.parent)
+    assert portable_name("phone") == portable_name("./phone") == str(saved.folder)
+    assert portable_name(str(saved.folder)) == str(saved.folder)
+    assert portable_name("lol3") == "lol3"
+    assert portable_name("linear") == "linear"
+    save_profile(new_profile_folder("mine"), models(), "mdn", {})
+    (saved.folder.parent / "mine").mkdir()
+    assert portable_name("mine") == "mine", "a known name goes before a folder of that name"
+    with pytest.raises(UsageError, match="no profile nowhere"):
+        portable_name("nowhere")

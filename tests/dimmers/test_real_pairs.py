@@ -1,4 +1,4 @@
-"""Pairs that fit together are read; pairs that do not are found and named."""
+"""Pairs are read from folders and CSV files, and pairs that do not fit together are found."""
 
 import hashlib
 
@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as moved
+from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import (
@@ -15,11 +16,12 @@ from dimmagen.dimmers.real_pairs import (
     load_pairs,
     refuse_unsuitable_pairs,
     shift_between,
+    split_held_out,
 )
 
 
 def scene(seed=0, size=(144, 176)):
-    """A smooth random light picture, uint8 (H, W, 3), with structure at several scales."""
+    """A smooth random light image, uint8 (H, W, 3), with structure at several scales."""
     noise = np.random.default_rng(seed).normal(size=(*size, 3))
     image = sum(gaussian_filter(noise, (s, s, 0)) * s for s in (1.5, 4, 10))
     image = (image - image.min()) / (image.max() - image.min())
@@ -48,7 +50,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_pairs_of_a_folder_come_in_natural_order_with_the_hashes_of_their_files(folder):
+def test_pairs_of_a_folder_are_read_in_natural_order_with_the_hashes_of_their_files(folder):
     pairs = load_pairs(folder)
     assert [p.name for p in pairs] == ["2", "9", "10"]
     assert pairs[0].dark_sha256 == hashlib.sha256((folder / "low" / "2.png").read_bytes()).hexdigest()
@@ -56,50 +58,84 @@ def test_pairs_of_a_folder_come_in_natural_order_with_the_hashes_of_their_files(
     assert np.array_equal(pairs[0].dark, darkened(scene()))
 
 
-def test_names_choose_pairs_and_their_order(folder):
+def test_numbers_within_names_are_put_in_their_order_too(folder):
+    for old, new in (("10", "img10b"), ("9", "img9b"), ("2", "a2")):
+        for side in ("low", "high"):
+            (folder / side / f"{old}.png").rename(folder / side / f"{new}.png")
+    assert [p.name for p in load_pairs(folder)] == ["a2", "img9b", "img10b"]
+
+
+def test_a_pair_knows_the_hash_of_each_file_and_how_its_camera_stored_it(folder):
+    Image.fromarray(darkened(scene())).save(folder / "low" / "9.jpg", quality=71)
+    (folder / "low" / "9.png").unlink()
+    stored = {p.name: p for p in load_pairs(folder)}
+    assert stored["9"].dark_sha256 == hashlib.sha256((folder / "low" / "9.jpg").read_bytes()).hexdigest()
+    assert stored["9"].light_sha256 == hashlib.sha256((folder / "high" / "9.png").read_bytes()).hexdigest()
+    assert (stored["9"].jpeg_quality, stored["2"].jpeg_quality) == (71, 0)
+
+
+def test_a_folder_with_one_of_the_two_sides_holds_no_pairs(folder):
+    (folder / "high").rename(folder / "elsewhere")
+    with pytest.raises(UsageError, match="low/ and high/"):
+        load_pairs(folder)
+
+
+def test_pairs_are_held_out_by_name_and_neither_unknown_nor_all():
+    pairs = [pair(name, scene()[:4], scene()[:4]) for name in "abc"]
+    kept, held = split_held_out(pairs, ["c", "a"])
+    assert ([p.name for p in kept], [p.name for p in held]) == (["b"], ["a", "c"])
+    assert split_held_out(pairs, []) == (pairs, [])
+    with pytest.raises(UsageError, match="no pair is named d"):
+        split_held_out(pairs, ["a", "d"])
+    with pytest.raises(UsageError, match="all pairs are held out"):
+        split_held_out(pairs, ["a", "b", "c"])
+
+
+def test_names_select_pairs_and_their_order(folder):
     assert [p.name for p in load_pairs(folder, ["10", "2"])] == ["10", "2"]
 
 
-def test_an_unknown_name_is_told_with_the_known_ones(folder):
+def test_an_unknown_name_is_reported_with_the_known_ones(folder):
     with pytest.raises(UsageError, match=r"no pair named 7.*it has 2, 9, 10"):
         load_pairs(folder, ["2", "7"])
 
 
-def test_the_root_of_lol_means_its_training_pairs(folder, tmp_path_factory):
+def test_the_root_of_lol_stands_for_its_training_pairs(folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("lol")
     (root / "our485").symlink_to(folder)
     assert len(load_pairs(root)) == 3
 
 
-@pytest.mark.parametrize("header", ["", "dark,light\n"])
+@pytest.mark.parametrize("header", ["", "dark,light\n", "\ufeffDark,Light\n", "low, high\n", "\ufeff"])
 def test_a_csv_of_two_columns_is_read_relative_to_itself(folder, header):
+    """A spreadsheet writes a byte order mark in front."""
     listing = folder / "pairs.csv"
     listing.write_text(header + "low/9.png,high/9.png\nlow/2.png, high/2.png\n")
     assert [p.name for p in load_pairs(listing)] == ["9", "2"]
 
 
-def test_a_csv_line_with_a_missing_file_is_named(folder):
+def test_a_missing_file_in_a_csv_is_reported_with_its_line(folder):
     listing = folder / "pairs.csv"
     listing.write_text("low/9.png,high/9.png\nlow/3.png,high/3.png\n")
     with pytest.raises(UsageError, match=r"line 2: there is no file .*3.png"):
         load_pairs(listing)
 
 
-def test_a_image_without_a_partner_is_named(folder):
+def test_an_image_without_a_partner_is_reported(folder):
     (folder / "low" / "9.png").unlink()
     with pytest.raises(UsageError, match=r"without a partner.*9"):
         load_pairs(folder)
 
 
-def test_a_folder_of_something_else_says_what_is_expected(tmp_path):
+def test_a_folder_without_pairs_is_refused_with_the_expected_layout(tmp_path):
     with pytest.raises(UsageError, match="low/ and high/"):
         load_pairs(tmp_path)
 
 
-def test_a_truncated_image_is_named(folder):
+def test_a_truncated_image_is_reported_with_its_name(folder):
     file = folder / "high" / "2.png"
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(DimmagenError, match=r"2\.png cannot be read"):
+    with pytest.raises(DimmagenError, match=r"2\.png cannot be decoded"):
         load_pairs(folder)
 
 
@@ -107,7 +143,7 @@ def test_a_good_pair_has_no_findings():
     assert problems(pair("good", darkened(scene()), scene())) == []
 
 
-def test_unfit_pairs_are_named_and_refused():
+def test_unsuitable_pairs_are_reported_by_name_and_refused():
     light = scene()
     findings = check_pairs(
         [
@@ -126,31 +162,42 @@ def test_unfit_pairs_are_named_and_refused():
         refuse_unsuitable_pairs(findings)
 
 
-def test_a_shifted_pair_is_told_with_its_shift_but_not_refused():
+def test_a_shifted_pair_is_reported_but_not_refused():
     light = scene()
     shifted = np.clip(moved(light.astype(float), (1.25, -2, 0), mode="nearest"), 0, 255)
-    findings = check_pairs([pair("tripod kicked", darkened(shifted), light)])
+    findings = check_pairs([pair("moved", darkened(shifted), light)])
     assert [(f.problem, f.fatal) for f in findings] == [("shifted", False)]
     rows, columns, _ = shift_between(darkened(shifted), light)
     assert (rows, columns) == (pytest.approx(1.25, abs=0.15), pytest.approx(-2, abs=0.15))
     refuse_unsuitable_pairs(findings)
 
 
-def test_two_different_scenes_are_told():
+def test_two_different_scenes_are_reported():
     assert problems(pair("mixed up", darkened(scene(5)), scene(6))) == [("mixed up", "unrelated", False)]
 
 
-def test_a_blown_out_light_and_a_black_dark_are_told():
-    blown = scene()
-    blown[:72] = 255
-    lost = darkened(scene())
-    lost[:120] = 0
-    assert ("blown", "saturated", False) in problems(pair("blown", darkened(scene()), blown))
-    assert ("lost", "saturated", False) in problems(pair("lost", lost, scene()))
+def test_an_overexposed_light_image_and_a_black_dark_image_are_reported():
+    overexposed = scene()
+    overexposed[:72] = 255
+    black = darkened(scene())
+    black[:120] = 0
+    assert ("light", "saturated", False) in problems(pair("light", darkened(scene()), overexposed))
+    assert ("dark", "saturated", False) in problems(pair("dark", black, scene()))
 
 
-def test_shifts_of_real_pairs_are_read_to_a_tenth_of_a_pixel(shared_data):
-    for original in load_pairs(shared_data / "lol", ["5", "44", "64"]):
+def camera_pairs():
+    for seed in range(3):
+        light = scene(seed, (240, 320))
+        yield pair(str(seed), SimulatedCamera().shoot(light, seed), light)
+
+
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_shifts_of_a_cameras_pairs_are_read_to_a_tenth_of_a_pixel(origin, request):
+    if origin == "made":
+        originals = camera_pairs()
+    else:
+        originals = load_pairs(request.getfixturevalue("shared_data") / "lol", ["5", "44", "64"])
+    for original in originals:
         rows, columns, error = shift_between(original.dark, original.light)
         assert max(abs(rows), abs(columns)) <= 0.15
         assert error < 0.5

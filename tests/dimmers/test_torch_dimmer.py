@@ -1,4 +1,4 @@
-"""Dimming in a training loop gives the pixels of the shards."""
+"""Dimming in a training loop gives the same pixels as in the shards."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.cameras import camera
 
 @pytest.fixture(scope="module")
 def profiles(tmp_path_factory) -> dict[str, str]:
-    """A camera, a camera that stores JPEGs, and a closed form, by name."""
+    """A camera, a camera that stores JPEGs, and a formula, by name."""
     folder = tmp_path_factory.mktemp("profiles")
     for name, quality in (("camera", 0), ("jpeg", 80)):
         save_profile(folder / name, [model_files(camera(jpeg_quality=quality))], "camera", {})
@@ -22,7 +22,7 @@ def profiles(tmp_path_factory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("profile", ["camera", "jpeg", "linear"])
-def test_online_and_offline_give_the_same_pixels_for_a_key(profiles, profile):
+def test_online_and_offline_dimming_give_the_same_pixels_for_a_key(profiles, profile):
     lights = np.random.default_rng(0).integers(0, 256, (3, 40, 56, 3), np.uint8)
     keys = [f"folder-{number}" for number in range(3)]
     online = dimmagen.Dimmer.from_profile(profiles[profile])
@@ -31,12 +31,12 @@ def test_online_and_offline_give_the_same_pixels_for_a_key(profiles, profile):
     assert dark.dtype == torch.float32
     assert dark.shape == batch.shape
     offline = dimmer.ImageDimmer.from_profile(profiles[profile])
-    for light, key, ours in zip(lights, keys, dark, strict=True):
+    for light, key, result in zip(lights, keys, dark, strict=True):
         expected = offline.dim(light, offline.draw(key, variant=2, seed=5))
-        assert np.array_equal((ours * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), expected)
+        assert np.array_equal((result * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), expected)
 
 
-def test_without_draws_every_call_draws_anew_and_torch_repeats_it(profiles):
+def test_without_draws_every_call_makes_new_ones_and_torchs_seed_repeats_them(profiles):
     online, light = dimmagen.Dimmer.from_profile(profiles["camera"]), torch.full((2, 3, 8, 8), 0.7)
     torch.manual_seed(3)
     first, second = online(light), online(light)
@@ -50,5 +50,5 @@ def test_a_single_image_or_a_missing_draw_is_refused(profiles):
     online = dimmagen.Dimmer.from_profile(profiles["camera"])
     with pytest.raises(UsageError, match="batch"):
         online(torch.zeros(3, 8, 8))
-    with pytest.raises(UsageError, match="1 draws for 2 pictures"):
+    with pytest.raises(UsageError, match="1 draws for 2 images"):
         online(torch.zeros(2, 3, 8, 8), online.draws(["one"]))

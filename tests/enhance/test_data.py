@@ -1,4 +1,4 @@
-"""Batches from shards and from pairs: complete, disjoint, and resumable in the middle of a pass."""
+"""Batches from shards and from pairs: complete, disjoint, and resumable in the middle of an epoch."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ PHOTOS, HELD_BACK, VARIANTS = 7, 2, 2
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """14 pairs of 7 photos in 6 shards."""
+    """14 pairs made from 7 photos, in 6 shards."""
     folder = tmp_path_factory.mktemp("data")
     make(write_photos(folder / "photos", PHOTOS), folder / "out", variants=VARIANTS)
     return folder / "out"
@@ -41,7 +41,7 @@ def keys_of(batches, start, count):
     return [batch.keys for batch in itertools.islice(batches.open(start), count)]
 
 
-def test_photos_kept_for_validation_are_never_trained_on_in_any_variant(dataset):
+def test_no_variant_of_a_light_image_kept_for_validation_is_trained_on(dataset):
     opened = open_shards(str(dataset), HELD_BACK, CROPS.side)
     training = frozenset().union(*(shard.training_keys for shard in opened.shards))
     kept = {pair.name.rsplit("-v", 1)[0] for pair in opened.validation}
@@ -51,7 +51,7 @@ def test_photos_kept_for_validation_are_never_trained_on_in_any_variant(dataset)
     assert all(pair.dark.mean() < pair.light.mean() for pair in opened.validation)
 
 
-def test_a_photo_kept_back_is_seen_though_its_first_variant_is_not_there(dataset, tmp_path):
+def test_a_light_image_is_kept_back_even_if_its_first_variant_is_missing(dataset, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("".join(f"{row['key']}\n" for row in open_pairs(dataset).rows() if row["variant"] == 1))
     subset = tmp_path / "subset"
@@ -59,11 +59,11 @@ def test_a_photo_kept_back_is_seen_though_its_first_variant_is_not_there(dataset
     opened = open_shards(str(subset), HELD_BACK, CROPS.side)
     whole = open_shards(str(dataset), HELD_BACK, CROPS.side)
     assert len(opened.validation) == HELD_BACK
-    photos = [{pair.name.rsplit("-v", 1)[0] for pair in one.validation} for one in (opened, whole)]
-    assert photos[0] == photos[1]
+    images = [{pair.name.rsplit("-v", 1)[0] for pair in one.validation} for one in (opened, whole)]
+    assert images[0] == images[1]
 
 
-def test_a_pass_shows_every_training_pair_once_and_the_next_in_another_order(shards):
+def test_an_epoch_has_every_training_pair_once_and_the_next_epoch_another_order(shards):
     batches = ShardBatches(shards, CROPS, batch=2)
     first, second = ([key for keys in keys_of(batches, start, 5) for key in keys] for start in (0, 5))
     assert sorted(first) == sorted(frozenset().union(*(shard.training_keys for shard in shards)))
@@ -72,7 +72,7 @@ def test_a_pass_shows_every_training_pair_once_and_the_next_in_another_order(sha
 
 
 @pytest.mark.parametrize("loaders", [0, 2])
-def test_a_stream_opened_in_the_middle_of_a_pass_goes_on_exactly(shards, loaders):
+def test_a_stream_opened_in_the_middle_of_an_epoch_continues_exactly(shards, loaders):
     batches = ShardBatches(shards, CROPS, batch=2, loaders=loaders)
     whole = list(itertools.islice(batches.open(0), 9))
     for start in (3, 4):
@@ -84,10 +84,10 @@ def test_a_stream_opened_in_the_middle_of_a_pass_goes_on_exactly(shards, loaders
 
 
 @pytest.mark.parametrize("room", [0, 3, 100])
-def test_kept_images_change_how_often_is_decoded_and_nothing_else(shards, monkeypatch, room):
-    """10 pairs, three passes; a pair takes 2 pictures of 96x64 or so."""
-    (pair, *_) = itertools.islice(ShardBatches(shards, CROPS, batch=10).open(0), 1)
-    assert len(pair.keys) == 10
+def test_the_cache_changes_only_how_often_images_are_decoded(shards, monkeypatch, room):
+    """10 pairs, three epochs; `room` is the size of the cache in pairs."""
+    first = next(ShardBatches(shards, CROPS, batch=10).open(0))
+    assert len(first.keys) == 10
     decoded = []
     decode = data_module._decode
     monkeypatch.setattr(data_module, "_decode", lambda *given: decoded.append(decode(*given)) or decoded[-1])
@@ -103,12 +103,12 @@ def test_kept_images_change_how_often_is_decoded_and_nothing_else(shards, monkey
     assert len(decoded) == {0: 60, 3: 60 - 2 * 2 * 3, 100: 20}[room]
 
 
-def test_readers_have_shards_of_their_own(shards):
-    def seen(rank):
+def test_each_reader_has_its_own_shards(shards):
+    def keys(rank):
         batches = ShardBatches(shards, CROPS, batch=1, rank=rank, world_size=2)
-        return {key for keys in keys_of(batches, 0, 20) for key in keys}
+        return {key for batch in keys_of(batches, 0, 20) for key in batch}
 
-    first, second = seen(0), seen(1)
+    first, second = keys(0), keys(1)
     assert not first & second
     assert first | second == frozenset().union(*(shard.training_keys for shard in shards))
 
@@ -118,7 +118,7 @@ def test_more_readers_than_shards_are_refused(shards):
         ShardBatches(shards, CROPS, batch=1, loaders=len(shards) + 1)
 
 
-def test_dark_and_light_are_cut_at_the_same_place(shards):
+def test_dark_and_light_images_are_cropped_at_the_same_position(shards):
     aligned, mirrored, shifted = [], [], []
     for batch in itertools.islice(ShardBatches(shards, CROPS, batch=2).open(0), 10):
         for dark, light in zip(batch.inputs[:, :3], batch.target, strict=True):
@@ -134,14 +134,14 @@ def correlation(one, other):
     return np.corrcoef(one.ravel(), other.ravel())[0, 1]
 
 
-def test_condition_is_that_of_the_crop(shards):
+def test_the_condition_is_that_of_the_crop(shards):
     batch = next(ShardBatches(shards, CROPS, batch=3).open(0))
     difference = (batch.target.mean(dim=(1, 2, 3)) - batch.inputs[:, :3].mean(dim=(1, 2, 3))) * 1000
     assert (batch.condition - difference).abs().max() <= 0.51
 
 
 @pytest.mark.parametrize("loaders", [0, 1])
-def test_a_shard_cut_short_at_a_member_is_told_and_not_believed(dataset, tmp_path, shards, loaders):
+def test_a_shard_truncated_at_a_member_boundary_is_an_error(dataset, tmp_path, shards, loaders):
     short = tmp_path / "short.tar"
     with tarfile.open(shards[0].url) as whole, tarfile.open(short, "w") as cut:
         for member in whole.getmembers()[:3]:
@@ -153,7 +153,7 @@ def test_a_shard_cut_short_at_a_member_is_told_and_not_believed(dataset, tmp_pat
 
 def test_a_broken_shard_is_named(tmp_path, shards):
     broken = tmp_path / "broken.tar"
-    broken.write_bytes(b"no tar at all" * 100)
+    broken.write_bytes(b"not a tar file" * 100)
     with pytest.raises(DimmagenError, match=r"broken\.tar cannot be read"):
         keys_of(ShardBatches([replace(shards[0], url=str(broken))], CROPS, batch=1), 0, 1)
 
@@ -161,11 +161,11 @@ def test_a_broken_shard_is_named(tmp_path, shards):
 def test_images_smaller_than_the_crop_are_left_out_and_counted(dataset):
     opened = open_shards(str(dataset), 1, 256)
     assert opened.too_small == 0
-    with pytest.raises(UsageError, match=r"all pictures of .* are too small for crops of 257"):
+    with pytest.raises(UsageError, match=r"all images of .* are too small for crops of 257"):
         open_shards(str(dataset), 1, 257)
 
 
-def test_a_photo_that_is_too_small_is_not_trained_on_and_not_validated_on(tmp_path):
+def test_an_image_that_is_too_small_is_used_neither_for_training_nor_for_validation(tmp_path):
     photos = write_photos(tmp_path / "photos", 1)  # 256 pixels high
     for index, photo in enumerate((data.astronaut(), data.coffee(), data.chelsea(), data.rocket())):
         (photos / f"large{index}.png").write_bytes(encode_png(np.ascontiguousarray(photo[:290, :300])))
@@ -177,8 +177,8 @@ def test_a_photo_that_is_too_small_is_not_trained_on_and_not_validated_on(tmp_pa
     assert len(frozenset().union(*(shard.training_keys for shard in opened.shards))) == 2
 
 
-def test_keeping_all_photos_for_validation_is_refused(dataset):
-    with pytest.raises(UsageError, match="7 photos"):
+def test_keeping_all_light_images_for_validation_is_refused(dataset):
+    with pytest.raises(UsageError, match="7 light images"):
         open_shards(str(dataset), PHOTOS, CROPS.side)
 
 
@@ -194,7 +194,7 @@ def pair(name, level, height=40, width=48):
     return RealPair(name, light // 5, light, "", "")
 
 
-def test_real_pairs_come_in_passes_and_resume_anywhere():
+def test_real_pairs_come_in_epochs_and_resume_anywhere():
     pairs = [pair(name, level) for level, name in enumerate("abcde")]
     batches = RealPairs(pairs, CROPS, batch=2)
     whole = list(itertools.islice(batches.open(0), 10))
@@ -207,22 +207,22 @@ def test_real_pairs_come_in_passes_and_resume_anywhere():
 def test_half_of_the_crops_are_mirrored():
     one = pair("a", 1, 32, 32)
     mirrored = [
-        np.array_equal(CROPS.cut("a", seen, one.dark, one.light)[1], one.light[:, ::-1])
-        for seen in range(200)
+        np.array_equal(CROPS.cut("a", epoch, one.dark, one.light)[1], one.light[:, ::-1])
+        for epoch in range(200)
     ]
     assert 70 < sum(mirrored) < 130
 
 
 def test_crops_reach_every_edge():
     one = pair("a", 1, 34, 33)
-    corners = {tuple(CROPS.cut("a", seen, one.dark, one.light)[1][0, 0]) for seen in range(400)}
-    plain = Crops(32, False, 3)
-    places = {tuple(plain.cut("a", seen, one.dark, one.light)[1][0, 0]) for seen in range(200)}
-    assert places == {tuple(one.light[row, column]) for row in range(3) for column in range(2)}
-    assert corners > places
+    corners = {tuple(CROPS.cut("a", epoch, one.dark, one.light)[1][0, 0]) for epoch in range(400)}
+    unflipped = Crops(32, False, 3)
+    plain = {tuple(unflipped.cut("a", epoch, one.dark, one.light)[1][0, 0]) for epoch in range(200)}
+    assert plain == {tuple(one.light[row, column]) for row in range(3) for column in range(2)}
+    assert corners > plain
 
 
-def test_too_small_real_pairs_are_named():
+def test_a_real_pair_that_is_too_small_is_named():
     with pytest.raises(UsageError, match="tiny is 20x40"):
         RealPairs([pair("tiny", 1, 40, 20)], CROPS, batch=1)
 
@@ -233,7 +233,7 @@ def test_validation_takes_the_middle_of_large_images():
     assert cut_middle(pair("small", 1)).dark.shape == (40, 48, 3)
 
 
-def test_a_batch_is_what_the_network_takes():
+def test_a_batch_has_the_shapes_that_the_network_takes():
     one = pair("a", 1, 32, 32)
     batch = make_batch([("a", one.dark, one.light)] * 2)
     assert batch.inputs.shape == (2, 10, 32, 32)

@@ -1,4 +1,4 @@
-"""The network's ten channels, computed from the stored dark picture alone."""
+"""The network's ten channels, computed from the stored dark image alone."""
 
 import numpy as np
 from skimage import data
@@ -6,12 +6,12 @@ from skimage import data
 from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_input
 
 
-def dark_photo():
+def dark_image():
     return data.astronaut()[:64, :96] // 6
 
 
-def test_channels_are_the_image_its_equalisation_its_colours_and_its_illumination():
-    dark = dark_photo()
+def test_the_channels_are_the_image_its_equalisation_its_colour_map_and_its_illumination():
+    dark = dark_image()
     planes = network_input(dark)
     image = dark.transpose(2, 0, 1) / 255
     assert planes.shape == (10, 64, 96)
@@ -25,7 +25,7 @@ def test_channels_are_the_image_its_equalisation_its_colours_and_its_illuminatio
 
 
 def test_equalised_values_are_spread_by_rank():
-    dark = dark_photo()
+    dark = dark_image()
     equalised = network_input(dark)[3:6]
     for channel in range(3):
         plane, value = equalised[channel], dark[..., channel]
@@ -34,19 +34,19 @@ def test_equalised_values_are_spread_by_rank():
         np.testing.assert_allclose(plane, (ranks - lowest) / (1 - lowest), atol=0.5 / 255 + 1e-6)
 
 
-def test_a_channel_of_one_value_stays_as_it_is():
+def test_a_channel_with_a_single_value_is_unchanged():
     dark = np.full((8, 8, 3), 17, np.uint8)
     np.testing.assert_allclose(network_input(dark)[3:6], 17 / 255, atol=1e-6)
 
 
-def test_a_tile_with_the_whole_images_tables_is_a_part_of_the_whole():
-    dark = dark_photo()
+def test_a_tile_with_the_tables_of_the_whole_image_equals_its_part_of_the_whole():
+    dark = dark_image()
     whole = network_input(dark)
     tile = network_input(dark[10:40, 20:60], equalisation(dark))
     np.testing.assert_array_equal(tile, whole[:, 10:40, 20:60])
 
 
-def test_condition_is_the_difference_of_lightness_in_thousandths():
+def test_the_condition_is_the_difference_of_lightness_in_thousandths():
     assert condition(0.05, 0.45) == 400
     assert condition(0.5, 0.2) == 0
     assert condition(0.0, 1.5) == 1000

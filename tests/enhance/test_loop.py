@@ -1,4 +1,4 @@
-"""The training loop: exact resume, what stops it, what it keeps."""
+"""The training loop: exact resume, what stops it, and what it keeps."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.loop import _diverged, train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
-from dimmagen.enhance.state import TrainSettings
+from dimmagen.enhance.state import TrainSettings, TrainState
 
 SETTINGS = TrainSettings(iterations=9, learning_rate=1e-3, validate_every=4, checkpoint_every=3)
 
@@ -35,7 +35,7 @@ class Silent:
 
 
 class KilledAfter(Silent):
-    """Ends the process's work at an iteration, as a kill would: nothing more is written."""
+    """Ends the run at an iteration, as a kill would: nothing more is written."""
 
     def __init__(self, iterations):
         self.left = iterations
@@ -82,7 +82,7 @@ def run_training(pairs, tmp_path):
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("kill_after", [2, 3, 5, 8])
-def test_a_killed_run_goes_on_with_the_same_losses_and_the_same_network(run_training, kill_after, average):
+def test_a_killed_run_resumes_with_the_same_losses_and_the_same_network(run_training, kill_after, average):
     settings = TrainSettings(
         iterations=9, learning_rate=1e-3, validate_every=4, checkpoint_every=3, average=average
     )
@@ -103,15 +103,13 @@ def test_a_finished_run_is_not_trained_further(run_training):
     assert (folder.path / CHECKPOINT).read_bytes() == before
 
 
-def test_training_makes_the_loss_smaller(run_training):
+def test_training_reduces_the_loss(run_training):
     _, folder = run_training(settings=TrainSettings(iterations=60, learning_rate=2e-3, validate_every=60))
     losses = [float(line.split(",")[1]) for line in (folder.path / LOG).read_text().splitlines()[1:]]
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
 
 
-def test_a_loss_that_is_no_number_stops_the_run_names_the_pairs_and_keeps_the_checkpoint(
-    run_training, tmp_path
-):
+def test_a_loss_that_is_nan_stops_the_run_names_the_pairs_and_keeps_the_checkpoint(run_training, tmp_path):
     with pytest.raises(DimmagenError, match=r"loss is nan.* after iteration 4, on the pairs pair\d, pair\d"):
         run_training(loss=NotANumberAt(5))
     saved = RunFolder(tmp_path / "run").load(CHECKPOINT)
@@ -145,13 +143,42 @@ def test_learning_rate_falls_along_a_cosine():
     assert rates == pytest.approx([2.0, 1 + math.sqrt(0.5), 1.0, 0.0])
 
 
-def test_the_average_of_the_weights_is_what_is_kept(run_training):
+def test_the_average_of_the_weights_is_kept_as_best(run_training):
     settings = TrainSettings(iterations=4, learning_rate=1e-2, validate_every=4, average=0.9)
     state, folder = run_training(settings=settings)
     kept = load_network(folder.path)[0].state_dict()
     for name, tensor in state.average.state_dict().items():
         assert torch.equal(kept[name], tensor)
     assert not torch.equal(kept["unet.stem.weight"], state.network.unet.stem.weight)
+
+
+def test_the_average_of_the_weights_forgets_the_beginning_before_it_settles_at_its_decay():
+    """The decay is (1 + t) / (10 + t) at iteration t = 1, 2, ... until that exceeds the one asked for."""
+    state = TrainState(EnhancementNetwork("compact"), TrainSettings(average=0.5))
+    for network in (state.network, state.average):
+        for parameter in network.parameters():
+            parameter.detach().zero_()
+    expected = 0.0
+    for t, decay in enumerate(
+        [2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5, 0.5, 0.5], start=1
+    ):
+        for parameter in state.network.parameters():
+            parameter.detach().fill_(t)
+        state.iteration = t
+        state.update_average()
+        expected = decay * expected + (1 - decay) * t
+        for parameter in state.average.parameters():
+            assert parameter.flatten()[0].item() == pytest.approx(expected, rel=1e-5)
+            assert parameter.min() == parameter.max()
+
+
+def test_after_one_iteration_the_average_is_nine_elevenths_of_the_way_to_the_weights(run_training):
+    settings = TrainSettings(iterations=1, learning_rate=1e-2, average=0.999)
+    state, _ = run_training(settings=settings)
+    torch.manual_seed(0)
+    begun = EnhancementNetwork("compact").parameters()
+    for start, mean, end in zip(begun, state.average.parameters(), state.network.parameters(), strict=True):
+        torch.testing.assert_close(mean - start, (end - start) * 9 / 11, rtol=1e-3, atol=1e-6)
 
 
 def test_clipping_bounds_the_gradient_that_adam_sees(run_training):
@@ -183,11 +210,11 @@ def test_a_folder_with_a_run_of_other_settings_is_refused_and_left_alone(run_tra
     assert (folder.path / BEST).read_bytes() == before
     folder.begin({"iterations": 10}, "never")
     assert not (folder.path / BEST).exists()
-    with pytest.raises(UsageError, match="no run to go on with"):
+    with pytest.raises(UsageError, match="no run to resume"):
         RunFolder(folder.path / "empty").begin({}, "always")
 
 
-def test_a_command_that_failed_before_its_first_iteration_may_be_mended(run_training, tmp_path):
+def test_other_settings_may_follow_a_run_that_failed_before_its_first_iteration(run_training, tmp_path):
     with pytest.raises(UsageError):
         run_training(validation=[])
     folder = RunFolder(tmp_path / "run")
@@ -200,7 +227,7 @@ def test_a_command_that_failed_before_its_first_iteration_may_be_mended(run_trai
     ("name", "content"),
     [("run.json", '{"mine": 1}'), ("log.csv", "my,own,log\n"), (CHECKPOINT, "mine"), (BEST, "mine")],
 )
-def test_files_that_are_no_run_of_ours_are_refused_and_left_alone(tmp_path, name, content, resume):
+def test_files_of_something_else_are_refused_and_left_alone(tmp_path, name, content, resume):
     (tmp_path / name).write_text(content)
     with pytest.raises(UsageError, match=re.escape(name)):
         RunFolder(tmp_path).begin({"iterations": 3}, resume)
@@ -221,20 +248,21 @@ def test_a_run_killed_in_its_first_iteration_leaves_no_gap_in_the_log(run_traini
 
 
 class SecondOfTwo(DistributedContext):
-    """As if another process's batch were not finite, and this one's gradient with it."""
+    """As if the loss of another process were not finite, and so the gradient of this one."""
 
     def gather(self, value):
-        return [value, (math.nan, ("culprit",))]
+        return [value, (math.nan, ("faulty",))]
 
 
 def test_of_several_workers_the_one_whose_loss_is_not_finite_is_named():
-    told = _diverged(0.03, math.nan, 7, ("innocent",), SecondOfTwo())
-    assert "the loss is nan" in str(told)
-    assert "on the pairs culprit" in str(told)
-    assert "innocent" not in str(told)
+    error = _diverged(0.03, math.nan, 7, ("sound",), SecondOfTwo())
+    assert error.code == "diverged"
+    assert "the loss is nan" in str(error)
+    assert "on the pairs faulty" in str(error)
+    assert "sound" not in str(error)
 
 
-def test_checkpoints_that_are_broken_foreign_or_of_another_model_are_told(run_training, tmp_path):
+def test_checkpoints_that_are_damaged_foreign_or_of_another_architecture_are_refused(run_training, tmp_path):
     _, folder = run_training()
     (tmp_path / "broken.safetensors").write_bytes(b"junk")
     with pytest.raises(DimmagenError, match="not a readable checkpoint"):

@@ -11,7 +11,7 @@ from dimmagen.enhance.network import EnhancementNetwork, parameter_count
 
 
 def random_compact():
-    """A compact network whose zero-initialised layers are not zero, so that nothing is hidden."""
+    """A compact network without zero-initialised layers, so that every layer counts."""
     torch.manual_seed(0)
     network = EnhancementNetwork("compact")
     for parameter in network.parameters():
@@ -21,7 +21,7 @@ def random_compact():
 
 
 def test_output_is_the_dark_image_plus_a_sigmoid_clipped_at_white():
-    network = EnhancementNetwork("compact")  # its head is zero but for the bias: sigmoid(0) = 1/2
+    network = EnhancementNetwork("compact")  # its head is zero except for the bias: sigmoid(0) = 1/2
     with torch.no_grad():
         network.unet.head.bias.zero_()
     inputs = torch.zeros(2, 10, 16, 24)
@@ -31,7 +31,7 @@ def test_output_is_the_dark_image_plus_a_sigmoid_clipped_at_white():
     torch.testing.assert_close(light.mean(dim=(0, 2, 3)), torch.tensor([0.6, 0.8, 1.0]))
 
 
-def test_every_residual_block_listens_to_the_condition():
+def test_every_residual_block_depends_on_the_condition():
     network = random_compact()
     inputs = torch.rand(1, 10, 16, 16)
     blocks = [module for module in network.modules() if type(module).__name__ == "ConditionedBlock"]
@@ -44,7 +44,7 @@ def test_every_residual_block_listens_to_the_condition():
         assert (dim - bright).abs().max() > 1e-4
 
 
-def test_compact_stays_small():
+def test_compact_has_fewer_than_three_million_parameters():
     assert parameter_count(EnhancementNetwork("compact")) < 3_000_000
 
 
@@ -56,7 +56,7 @@ def test_diffusers_networks_have_the_published_number_of_parameters(model, milli
     assert parameter_count(network) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
-def test_small_runs_forward():
+def test_small_gives_images_that_depend_on_the_condition():
     pytest.importorskip("diffusers")
     network = EnhancementNetwork("small").eval()
     with torch.inference_mode():
@@ -67,7 +67,7 @@ def test_small_runs_forward():
     assert not torch.equal(dim, bright)
 
 
-def test_compact_needs_no_diffusers_and_paper_says_how_to_get_it():
+def test_without_diffusers_compact_works_and_paper_says_how_to_install_it():
     program = (
         "import sys; sys.modules['diffusers'] = None\n"
         "from dimmagen.core.errors import UsageError\n"
@@ -80,6 +80,6 @@ def test_compact_needs_no_diffusers_and_paper_says_how_to_get_it():
     assert "dimmagen[train]" in ran.stdout
 
 
-def test_unknown_model_is_named():
+def test_an_unknown_architecture_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="compact, small, paper"):
         EnhancementNetwork("huge")

@@ -1,4 +1,4 @@
-"""The protocol: four settings a picture, means over pictures."""
+"""The protocol: four settings per image, means over images."""
 
 import json
 
@@ -7,17 +7,17 @@ import pytest
 
 from dimmagen.core.errors import UnknownNameError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.evaluation.protocol import as_json, load_metrics, mean_scores, score
+from dimmagen.evaluation.protocol import SETTINGS, as_json, load_metrics, mean_scores, score
 from dimmagen.images.sheets import image_grid
 from dimmagen.metrics import image
 from dimmagen.metrics.base import MetricFiles
 
 
 class Flat:
-    """Gives a picture of exactly the lightness that it is asked for, two levels off in one channel."""
+    """Gives an image of exactly the requested lightness, but two levels off in one channel."""
 
-    def enhance(self, dark, wanted):
-        light = np.full(dark.shape, round(wanted * 255), np.uint8)
+    def enhance(self, dark, lightness):
+        light = np.full(dark.shape, round(lightness * 255), np.uint8)
         light[..., 0] += 2
         return light
 
@@ -45,7 +45,24 @@ def test_each_image_is_scored_at_the_truths_and_at_a_fixed_lightness_with_and_wi
     assert scored[0].achieved == pytest.approx((100 + 2 / 3) / 255)
 
 
-def test_means_are_means_of_the_images_scores(scored):
+class Tinted:
+    """Gives a picture without blue, whose mean luma is the lightness that it is asked for."""
+
+    def enhance(self, dark, wanted):
+        light = np.full(dark.shape, round(wanted * 255 / 0.886), np.uint8)
+        light[..., 2] = 0
+        return light
+
+
+def test_gt_mean_leaves_an_output_of_the_truths_luma_as_it_is_whatever_its_mean_level():
+    truth = np.full((16, 16, 3), 93, np.uint8)
+    pair = RealPair("a", truth // 9, truth, "", "")
+    (one,) = score(Tinted(), [pair], {"psnr": image.psnr}, fixed_lightness=0.2)
+    plain, scaled, fixed, fixed_scaled = (one.scores[setting.name]["psnr"] for setting in SETTINGS)
+    assert plain == scaled == fixed_scaled > fixed
+
+
+def test_mean_scores_are_the_means_over_the_images(scored):
     for setting, values in mean_scores(scored).items():
         assert values["psnr"] == pytest.approx(np.mean([one.scores[setting]["psnr"] for one in scored]))
 
@@ -56,7 +73,7 @@ def test_a_score_that_is_not_defined_is_left_out_of_the_mean_and_null_in_the_jso
         for name in ("a", "b", "c")
     ]
     values = iter([np.nan, 3.0, 5.0, np.inf] + [np.nan] * 8)
-    # By picture: truth, truth with GT-mean, fixed, fixed with GT-mean.
+    # Per image: truth, truth with GT-mean, fixed, fixed with GT-mean.
     scored = list(score(Flat(), pairs, {"niqe": lambda output, truth: next(values)}, fixed_lightness=0.2))
     means = mean_scores(scored)
     assert np.isnan(means["truth"]["niqe"])
@@ -71,24 +88,24 @@ def test_the_json_holds_the_protocols_name_and_every_number(scored):
     written = as_json(scored, 0.2)
     assert written["protocol"] == "dimmagen-1"
     assert written["fixed_lightness"] == 0.2
-    assert [picture["name"] for picture in written["pictures"]] == ["a", "b"]
+    assert [one["name"] for one in written["pictures"]] == ["a", "b"]
     assert written["pictures"][1]["truth"] == scored[1].scores["truth"]
 
 
-def test_only_the_metrics_asked_for_are_loaded_in_the_registrys_order():
+def test_only_the_requested_metrics_are_loaded_in_the_order_of_the_registry():
     loaded, failures = load_metrics(["ssim_gray", "psnr"], MetricFiles())
     assert list(loaded) == ["psnr", "ssim_gray"]
     assert failures == {}
 
 
-def test_without_names_a_metric_that_lacks_its_files_is_left_out_with_the_reason():
+def test_without_names_a_metric_whose_files_are_missing_is_left_out_with_the_reason():
     loaded, failures = load_metrics(None, MetricFiles())
     assert "psnr" in loaded
     assert "niqe" not in loaded
     assert "niqe_model" in str(failures["niqe"])
 
 
-def test_a_named_metric_that_lacks_its_files_is_an_error():
+def test_a_named_metric_whose_files_are_missing_is_an_error():
     with pytest.raises(UsageError, match="niqe_model"):
         load_metrics(["niqe"], MetricFiles())
 

@@ -1,4 +1,4 @@
-"""The suite ranks dimmers as they deserve, whoever does the work, and says so in every form."""
+"""The realism suite: its ranking of dimmers, its independence of the workers, its JSON and its report."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from simulated_camera import SimulatedCamera, simulated_light
 
 from dimmagen.core import keyed_random
@@ -26,11 +27,11 @@ CAMERA = SimulatedCamera()
 
 @dataclass(frozen=True)
 class SimulatedModel:
-    """A dark model that is a simulated camera; `power` makes its brightness another function of gamma."""
+    """A dimmer model that is a simulated camera; its brightness is proportional to gamma to a power."""
 
     camera: SimulatedCamera = CAMERA
     power: float = 1.0
-    spread: float = 0.0  # of a brightness that it draws for itself, as some closed-form models do
+    spread: float = 0.0  # of a brightness that the model draws itself, like some closed-form models
     kind: str = "simulated"
     gamma_range: tuple[float, float] = (0.5, 2.0)
     tau: float = 1.0
@@ -45,7 +46,7 @@ class SimulatedModel:
         return {"power": self.power}
 
 
-class KnowingModel(SimulatedModel):
+class LikelihoodModel(SimulatedModel):
     def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
         return -4.0
 
@@ -68,7 +69,7 @@ def pairs():
 @pytest.fixture(scope="module")
 def dimmers():
     return {
-        "true": dimmer(KnowingModel()),
+        "true": dimmer(LikelihoodModel()),
         "noisy": dimmer(SimulatedModel(replace(CAMERA, luma=3.0))),
         "<tinted>": dimmer(SimulatedModel(replace(CAMERA, cast=(1.1, 1.0, 0.9)))),
     }
@@ -87,31 +88,31 @@ def summary(results):
 @pytest.mark.parametrize("name", ["luma_noise", "luma_kl", "colour_error", "chromaticity_error", "auc"])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_dimmer_that_is_the_camera_is_never_beaten(summary, dimmers, name, mode):
-    wanted = next(m for m in ALL_MEASURES if m.name == name)
-    assert "true" in best_dimmers(summary, wanted, mode, dimmers)
+    measure = next(one for one in ALL_MEASURES if one.name == name)
+    assert "true" in best_dimmers(summary, measure, mode, dimmers)
 
 
-def test_a_defect_is_seen_through_the_whole_suite(summary):
+def test_noise_and_colour_defects_appear_in_the_summary(summary):
     assert summary["noisy"]["matched"]["luma_noise"].mean == pytest.approx(np.log2(1.5), abs=0.05)
     assert summary["<tinted>"]["matched"]["chromaticity_error"].mean > 1.5
     assert summary["noisy"]["gamma1"]["auc"].mean > 0.9 > summary["true"]["gamma1"]["auc"].mean
 
 
 @pytest.mark.parametrize("name", ["luma_noise", "chroma_noise", "luma_kl", "chroma_kl"])
-def test_the_real_halves_are_near_ideal_and_plain_curves_far_from_it(summary, name):
+def test_the_real_halves_are_close_to_ideal_and_plain_curves_are_not(summary, name):
     floor, plain = summary[REAL]["gamma1"][name], summary["plain linear"]["gamma1"][name]
     assert floor.mean_absolute < 0.05
     assert plain.mean_absolute > 0.5
 
 
-def test_the_likelihood_is_told_only_for_models_that_know_one(summary):
+def test_the_likelihood_is_reported_only_for_models_that_have_one(summary):
     assert summary["true"]["gamma1"]["nll"].mean == -4.0
     assert "nll" not in summary["noisy"]["gamma1"]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_draw_of_a_pair_is_another_image(results, mode):
-    first, second = results[0].shot("true", mode).values
+    first, second = results[0].method("true", mode).values
     assert first["luma_noise"] != second["luma_noise"]
 
 
@@ -128,7 +129,7 @@ def test_the_numbers_of_one_dimmer_do_not_depend_on_the_others(dimmers, pairs, s
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("mean", [6.0, 25.0, 70.0])
-def test_gamma_is_found_for_a_mean_whatever_it_does_to_the_image(power, mean, index):
+def test_a_gamma_is_found_for_a_mean_whatever_its_effect_on_the_image(power, mean, index):
     light = simulated_light(5, 160, 160)
     model = dimmer(SimulatedModel(power=power, spread=0.3))
     gamma = match_gamma(model, light, "pair", index, mean, seed=0)
@@ -136,7 +137,7 @@ def test_gamma_is_found_for_a_mean_whatever_it_does_to_the_image(power, mean, in
     assert model.dim(light, draw).mean() == pytest.approx(mean, rel=0.02)
 
 
-def test_a_mean_that_no_gamma_gives_is_shown_as_the_error_that_is_left(pairs):
+def test_a_mean_that_no_gamma_gives_shows_as_a_mean_error(pairs):
     class Stubborn(SimulatedModel):
         def dim(self, light, draw):
             return super().dim(light, replace(draw, gamma=0.5))
@@ -145,7 +146,7 @@ def test_a_mean_that_no_gamma_gives_is_shown_as_the_error_that_is_left(pairs):
     assert summarise(results)["stubborn"]["matched"]["mean_error"].mean < -8
 
 
-def test_one_pair_is_refused_for_want_of_an_unseen_one(dimmers, pairs):
+def test_a_single_pair_is_refused(dimmers, pairs):
     with pytest.raises(UsageError, match="at least two"):
         evaluate(dimmers, pairs[:1])
 
@@ -158,7 +159,7 @@ def test_images_too_small_for_a_patch_have_no_two_sample_test():
     assert "mean_error" in summary["true"]["gamma1"]
 
 
-def test_the_interval_holds_the_mean_and_is_the_same_every_time(results, summary):
+def test_the_interval_contains_the_mean_and_depends_only_on_the_seed(results, summary):
     for modes in summary.values():
         for estimates in modes.values():
             assert all(e.low - 1e-9 <= e.mean <= e.high + 1e-9 for e in estimates.values())
@@ -166,7 +167,7 @@ def test_the_interval_holds_the_mean_and_is_the_same_every_time(results, summary
     assert summarise(results, seed=1) != summary
 
 
-def test_the_json_holds_every_number_as_plain_finite_values(summary, results, dimmers):
+def test_the_json_holds_every_number_as_a_finite_value(summary, results, dimmers):
     text = json.dumps(as_json(summary, results, dimmers, {"seed": 0}), allow_nan=False)
     content = json.loads(text)
     true = next(c for c in content["contenders"] if c["label"] == "true")
@@ -177,21 +178,63 @@ def test_the_json_holds_every_number_as_plain_finite_values(summary, results, di
     assert [c["floor"] for c in content["contenders"]] == [False, False, False, True, True, True]
 
 
-def test_the_report_is_one_file_that_needs_nothing_from_outside(summary, results, dimmers, pairs):
+def test_the_report_is_a_self_contained_file(summary, results, dimmers, pairs):
     html = html_report(summary, results, dimmers, pairs, {"pairs": 4, "draws": 2, "seed": 0})
     sources = re.findall(r"(?:src|href)=(['\"]?)(.{12})", html)
     assert sources
     assert all(start.startswith("data:image/") for _, start in sources)
     assert html.count("data:image/svg+xml") == 4
-    assert html.count("data:image/png") == 2 * 3 * (2 + len(dimmers) + 2)  # whole and detail, 3 scenes
+    assert html.count("data:image/png") == 2 * 3 * (2 + len(dimmers) + 2)  # whole and detail, 3 pairs
     assert "&lt;tinted&gt;" in html
     assert "<tinted>" not in html
 
 
-def test_an_outside_script_finds_the_same_numbers_in_the_dumped_images(shared_data, tmp_path):
+def numbers_by_definition(real, light, dark):
+    """Some of the numbers of docs/realism.md, from whole pictures, uint8 (H, W, 3) each."""
+    real, light, dark = (image.astype(float) for image in (real, light, dark))
+    blurred = gaussian_filter(light.mean(2), 2)
+    variance = gaussian_filter((light.mean(2) - blurred) ** 2, 2)
+    flat = variance <= np.quantile(variance, 0.4)
+    scaled = dark * real.mean() / dark.mean()
+    luma, chroma, shares, correlations, lags = [], [], [], [], []
+    for image in (real, dark):
+        noise = image - gaussian_filter(image, (1.5, 1.5, 0))
+        gray = noise.mean(2)
+        luma.append(gray[flat].std())
+        chroma.append((noise - gray[:, :, None])[flat].std())
+        counts = np.array(
+            [(np.clip(np.rint(gray[flat]), -20, 20) == level).sum() + 0.5 for level in range(-20, 21)]
+        )
+        shares.append(counts / counts.sum())
+        matrix = np.corrcoef(noise[flat].T)
+        correlations.append(np.array([matrix[0, 1], matrix[0, 2], matrix[1, 2]]))
+        lags.append(np.mean(gray[:, 1:] * gray[:, :-1]) / np.mean(gray**2))
+    sorted_levels = (np.sort(image.reshape(-1, 3), axis=0) for image in (real, scaled))
+    return {
+        "mean_error": dark.mean() - real.mean(),
+        "histogram_distance": np.abs(np.subtract(*sorted_levels)).mean(),
+        "luma_noise": np.log2(luma[1] / luma[0]),
+        "chroma_noise": np.log2(chroma[1] / chroma[0]),
+        "luma_kl": np.sum(shares[0] * np.log(shares[0] / shares[1])),
+        "channel_correlation": np.abs(correlations[0] - correlations[1]).mean(),
+        "lag1_picture": abs(lags[0] - lags[1]),
+    }
+
+
+def test_the_numbers_of_the_dumped_images_are_those_of_their_definitions(pairs, tmp_path):
+    dump({"a:linear": ImageDimmer.from_profile("linear")}, pairs[:2], tmp_path)
+    for pair in pairs[:2]:
+        dark = np.asarray(Image.open(tmp_path / "a-linear" / f"{pair.name}.png"))
+        reference = Reference(pair.dark, pair.light)
+        measured = measure(reference, Measured(dark, reference))
+        for name, value in numbers_by_definition(pair.dark, pair.light, dark).items():
+            assert measured[name] == pytest.approx(value, abs=1e-3), name
+
+
+def test_an_independent_script_finds_the_same_numbers_in_the_dumped_images(shared_data, tmp_path):
     script = shared_data.parent / "tools" / "realism.py"
     if not script.is_file():
-        pytest.skip(f"no outside check at {script}")
+        pytest.skip(f"there is no independent script at {script}")
     names = ["97", "482", "107"]
     real = shared_data / "lol" / "dev15"
     for side in ("low", "high"):
@@ -204,7 +247,7 @@ def test_an_outside_script_finds_the_same_numbers_in_the_dumped_images(shared_da
 
     command = [sys.executable, str(script), *map(str, (tmp_path / "low", tmp_path / "high", folder))]
     row = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-    outside = [float(number) for number in re.findall(r"(?<=[ |])[+-]?\d+\.\d+", row)]
+    independent = [float(number) for number in re.findall(r"(?<=[ |])[+-]?\d+\.\d+", row)]
 
     ours = []
     for pair in held_out:
@@ -213,7 +256,7 @@ def test_an_outside_script_finds_the_same_numbers_in_the_dumped_images(shared_da
         ours.append(measure(reference, Measured(synthetic, reference)))
     mean = {name: np.mean([one[name] for one in ours]) for name in ours[0]}
     mean_absolute = {name: np.mean([abs(one[name]) for one in ours]) for name in ours[0]}
-    assert outside == pytest.approx(
+    assert independent == pytest.approx(
         [
             mean_absolute["mean_error"],
             mean["histogram_distance"],

@@ -1,8 +1,8 @@
 """Train PyPI's basicsr-fixed on an exported LMDB and print the validation PSNR before and after, as JSON.
 
-Run as a program: `basicsr_training.py LMDB_ROOT ITERATIONS`. A process of its own, because torchvision, which
-BasicSR imports but this training never calls, is replaced by a dummy: its wheel cannot be imported beside a
-CPU-only torch, and then breaks whatever else looks for it, so it is not installed.
+Run as a program: `basicsr_training.py LMDB_ROOT ITERATIONS`. It runs in its own process because torchvision,
+which BasicSR imports but this training never calls, is replaced by a dummy: its wheel cannot be imported
+with a CPU-only torch, and then breaks other packages that look for it, so it is not installed.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Proof by training: a third party's trainer learns from our LMDB as it is."""
+"""A third-party trainer learns from an exported LMDB without any changes."""
 
 import importlib.util
 import json

@@ -1,4 +1,5 @@
-"""Exports: every layout is sound, scenes do not leak into validation, a stopped export goes on."""
+"""Exports: every layout passes its check, scenes do not leak into validation, and a stopped export
+resumes."""
 
 import json
 import os
@@ -27,7 +28,7 @@ def pairs(pair_set):
 
 @pytest.fixture
 def to(tmp_path_factory):
-    """A folder to export to; pytest's own would be named after the test, which may hold a word like low."""
+    """A folder to export to; `tmp_path` is named after the test, whose name may contain a word like low."""
     return tmp_path_factory.mktemp("export") / "to"
 
 
@@ -36,7 +37,7 @@ def files(folder):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_every_layout_is_sound_by_its_readers_rule(pairs, to, layout):
+def test_every_layout_passes_the_check_by_its_readers_rule(pairs, to, layout):
     split = export_pairs(pairs, layout, to, workers=2)
     check = check_export(layout, to)
     assert check.faults == []
@@ -45,7 +46,7 @@ def test_every_layout_is_sound_by_its_readers_rule(pairs, to, layout):
         assert check.pairs[layout.validation[0][0]] == len(split.validation) == 1
 
 
-def test_dark_png_bytes_stay_and_light_pixels_stay(pairs, to):
+def test_dark_png_bytes_and_light_pixels_are_kept(pairs, to):
     split = export_pairs(pairs, LAYOUTS["lol-v1"], to)
     for number, row in enumerate(split.train, 1):
         dark, light = (to / f"our485/{side}/{number:05d}.png" for side in ("low", "high"))
@@ -55,7 +56,7 @@ def test_dark_png_bytes_stay_and_light_pixels_stay(pairs, to):
             assert hashing.sha256(light.read_bytes()) == row["light_sha256"]
 
 
-def test_variants_share_one_light_file_and_alternative_folders_share_all(pairs, to):
+def test_variants_share_one_light_file_and_alternative_folders_share_all_files(pairs, to):
     split = export_pairs(pairs, LAYOUTS["lol-v2"], to)
     inodes = {path.stat().st_ino for path in (to / "Synthetic/Train/Normal").iterdir()}
     assert len(inodes) == len({row["light_key"] for row in split.train}) < len(split.train)
@@ -72,9 +73,9 @@ def test_a_file_system_without_hard_links_gets_copies(pairs, to, monkeypatch):
     assert check_export(LAYOUTS["lol-v2"], to).faults == []
 
 
-def test_variants_and_look_alikes_of_a_validation_photo_are_not_trained_on(pairs):
+def test_variants_and_similar_images_of_a_validation_image_are_not_trained_on(pairs):
     scenes = find_scenes(pairs, workers=1)
-    # the helper's photos are crops of three pictures, two of each, moved by some pixels
+    # the light images are crops of three photos, two of each, shifted by some pixels
     rows = pairs.rows()
     for validation in (1, 2):
         split = split_pairs(rows, scenes, validation, None, 0)
@@ -84,13 +85,13 @@ def test_variants_and_look_alikes_of_a_validation_photo_are_not_trained_on(pairs
         assert len(split.train) + len(split.validation) + sum(split.left_out.values()) == len(rows)
 
 
-def test_a_slightly_changed_copy_of_a_photo_is_the_same_scene(pairs, tmp_path):
+def test_a_slightly_changed_copy_of_an_image_shows_the_same_scene(pairs, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
-    seen: dict[str, np.ndarray] = {}
+    images: dict[str, np.ndarray] = {}
     for row in pairs.rows():
-        seen.setdefault(row["light_pixel_sha256"], pairs.images(row)[1])
-    first, *others = seen.values()
+        images.setdefault(row["light_pixel_sha256"], pairs.images(row)[1])
+    first, *others = images.values()
     brighter = np.clip(first.astype(int) + 12, 0, 255).astype(np.uint8)
     for index, pixels in enumerate([first, brighter, *others]):
         (folder / f"{index}.png").write_bytes(codec.encode_png(pixels))
@@ -102,7 +103,7 @@ def test_a_slightly_changed_copy_of_a_photo_is_the_same_scene(pairs, tmp_path):
     assert len(set(by_name.values())) >= 3
 
 
-def test_count_gives_exactly_so_many_and_says_when_it_cannot(pairs, to):
+def test_count_gives_exactly_that_many_training_pairs_or_an_error(pairs, to):
     split = export_pairs(pairs, LAYOUTS["lol-v1"], to, count=4)
     assert len(list((to / "our485/low").iterdir())) == len(split.train) == 4
     assert split.left_out["beyond --count"] > 0
@@ -114,7 +115,7 @@ def test_count_gives_exactly_so_many_and_says_when_it_cannot(pairs, to):
 
 
 def stopped_after(calls, function):
-    """The function, until it was called so often; then a Ctrl-C."""
+    """The function for that many calls, then a Ctrl-C."""
     left = iter(range(calls))
 
     def stopping(*arguments):
@@ -126,7 +127,7 @@ def stopped_after(calls, function):
 
 
 @pytest.mark.parametrize("layout", ["lol-v2", "basicsr-lmdb"])
-def test_an_export_that_was_stopped_anywhere_goes_on_to_the_same_files(pairs, to, layout, monkeypatch):
+def test_an_export_stopped_anywhere_resumes_to_the_same_files(pairs, to, layout, monkeypatch):
     whole = to.with_name("whole")
     export_pairs(pairs, LAYOUTS[layout], whole)
     image = formats.encode_image
@@ -151,7 +152,7 @@ def test_an_export_into_another_exports_folder_is_refused(pairs, to):
     foreign = to.with_name("foreign")
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("mine")
-    with pytest.raises(UsageError, match="is not empty and no export"):
+    with pytest.raises(UsageError, match="is not empty, and is not an export"):
         export_pairs(pairs, LAYOUTS["lol-v1"], foreign)
 
 
@@ -160,7 +161,7 @@ def test_a_path_that_misleads_readers_is_refused(pairs, to):
         export_pairs(pairs, LAYOUTS["filelist"], to.with_name("flowers"))
 
 
-def test_where_images_came_from_and_their_terms_go_along(pairs, to):
+def test_the_origin_of_the_images_and_their_terms_are_recorded(pairs, to):
     export_pairs(pairs, LAYOUTS["retinexformer"], to)
     note = json.loads((to / "export.json").read_text())
     assert note["terms"] == {"folder": "as their owner says"}
@@ -198,7 +199,7 @@ def test_the_check_reads_lists_and_lmdb_as_their_readers_do(pairs, to):
     assert "train.txt: train/low/00001.png has no train/high/00001.png" in faults_of("filelist", lists)
 
 
-def test_mirnets_check_refuses_images_that_are_no_larger_than_its_patch(to):
+def test_the_check_of_mirnet_refuses_images_that_are_not_larger_than_its_patch(to):
     for side in ("input", "groundtruth"):
         (to / "train" / side).mkdir(parents=True)
         image = codec.encode_png(np.zeros((128, 200, 3), np.uint8))
@@ -212,15 +213,15 @@ def test_the_command_exports_and_checks(pair_set, to, capsys):
             main(["export", *map(str, arguments)])
         return end.value.code, capsys.readouterr()
 
-    code, told = run(pair_set, "--layout", "lol-v1", "--out", to, "--count", 2)
+    code, output = run(pair_set, "--layout", "lol-v1", "--out", to, "--count", 2)
     assert code == 0
-    assert "2 training and 1 validation pairs" in told.out
+    assert "2 training and 1 validation pairs" in output.out
     assert run("--check", "lol-v1", to)[0] == 0
     (to / "our485/low/00001.png").unlink()
-    code, told = run("--check", "lol-v1", to)
+    code, output = run("--check", "lol-v1", to)
     assert code == 1
-    assert "our485/high/00001.png: no our485/low/00001.png" in told.out
-    code, told = run(pair_set, "--layout", "lol-v9", "--out", to)
+    assert "our485/high/00001.png: no our485/low/00001.png" in output.out
+    code, output = run(pair_set, "--layout", "lol-v9", "--out", to)
     assert code == 2
-    assert "known are lol-v1" in told.err
+    assert "known are lol-v1" in output.err
     assert run(pair_set)[0] == 2

@@ -6,13 +6,13 @@
 import hashlib
 import os
 import random
-from collections.abc import Callable
 
 import pytest
 
 from dimmagen.cli import cli
 from dimmagen.generate import plan
 from tests.dataset_helpers import make, write_photos
+from tests.killing import killed_at
 
 COMMANDS = {
     "dim": "dim --profile linear --source photos --shards OUT --executor serial --variants 2 "
@@ -22,9 +22,6 @@ COMMANDS = {
     "export": "export shards --layout lol-v1 --out OUT",
 }
 TWICE = int(os.environ.get("DIMMAGEN_KILLS", "0")) >= 200
-# What these commands do to a local folder goes through these.
-STEPS = ("fsync", "replace", "remove", "unlink", "rmdir", "mkdir", "link", "open")
-KILLED = 77
 
 
 @pytest.fixture(scope="module")
@@ -33,32 +30,6 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stepped")
     make(write_photos(folder / "photos", 3), folder / "shards", samples_per_shard=2)
     return folder
-
-
-def killed_at(step: int, work: Callable[[], object]) -> bool:
-    """Do the work in a process that ends before its n-th step, untidily; whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        try:
-            steps = iter(range(1, step))
-
-            def pluralize(function):
-                def wrapper(*arguments, **keywords):
-                    if next(steps, None) is None:
-                        os._exit(KILLED)
-                    return function(*arguments, **keywords)
-
-                return wrapper
-
-            for name in STEPS:
-                setattr(os, name, pluralize(getattr(os, name)))
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, KILLED)
-    return code == KILLED
 
 
 def files(out):

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from functools import partial
 
@@ -83,21 +82,52 @@ def test_ray_makes_the_bytes_of_the_serial_run_with_any_number_of_workers(
     assert_same_dataset(undisturbed, tmp_path / "out")
 
 
-def test_working_directory_time_zone_umask_and_threads_change_nothing(
-    photos, undisturbed, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(photos.parent)
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    time.tzset()
-    umask = os.umask(0o077)
-    try:
-        make("photos", tmp_path / "out", variants=2)
-    finally:
-        os.umask(umask)
-        monkeypatch.undo()
-        time.tzset()
-    assert_same_dataset(undisturbed, tmp_path / "out")
+# Every kind of arithmetic that a dimmer does: plain NumPy, BLAS, compiled integers and floats.
+DIMMERS = {
+    "linear": {},
+    "lid": {},
+    "lol3": {},
+    "lol3-mdn": {"model": "mdn"},
+    "lol3-reference": {"model": "mdn", "compat": "reference"},
+}
+# Makes a set with each dimmer in the working directory, after saying how many threads the libraries take.
+MAKE_ALL = """
+import functools, json, os, sys
+import numba, torch
+from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.sources.light_images import open_light_images
+
+print(json.dumps([numba.get_num_threads(), torch.get_num_threads()]))
+photos, to, dimmers, umask = json.loads(sys.argv[1])
+os.umask(umask)
+for name, options in dimmers.items():
+    build = functools.partial(ImageDimmer.from_profile, name.split("-")[0], **options)
+    settings = PairSettings(variants=2, samples_per_shard=3)
+    generate_dataset(open_light_images([photos]), build, f"{to}/{name}", settings, Execution("serial"))
+"""
+
+
+def make_all_in_a_fresh_process(photos, to, folder, threads, umask, **environment):
+    """A library reads its thread variables when it is loaded: only a new process obeys them."""
+    names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM", "BLIS")
+    environment |= {f"{name}_NUM_THREADS": str(threads) for name in names} | {"MKL_DYNAMIC": "FALSE"}
+    task = json.dumps([str(photos), str(to), DIMMERS, umask])
+    command = [sys.executable, "-c", MAKE_ALL, task]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE
+    )
+    assert json.loads(done.stdout) == [threads, threads]
+
+
+def test_working_directory_time_zone_umask_and_threads_change_nothing(photos, undisturbed, tmp_path):
+    plain, other = tmp_path / "plain", tmp_path / "other"
+    make_all_in_a_fresh_process(photos, plain, tmp_path, threads=1, umask=0o022, TZ="UTC")
+    make_all_in_a_fresh_process("photos", other, photos.parent, threads=3, umask=0o077, TZ="Asia/Kolkata")
+    assert_same_dataset(undisturbed, plain / "linear")
+    for name in DIMMERS:
+        assert_same_dataset(plain / name, other / name)
 
 
 @pytest.mark.parametrize("language", ["C", "tr_TR.UTF-8"])
@@ -147,11 +177,44 @@ def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resum
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         make(photos, out, variants=2, progress=StopAfter(2))
-    (out / "shards/.train-00002.tar.4711.tmp").write_bytes(b"half a shard")
+    (out / "rejected").mkdir()
+    for folder in ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records"):
+        (out / folder / ".any-name.4711.tmp").write_bytes(b"half a file")
     (out / "shards/train-00002.tar").write_bytes(b"a shard whose parquet was never written")
-    (out / ".dimmagen/records/.train-00002.json.4711.tmp").write_bytes(b"{")
     make(photos, out, variants=2)
     assert_same_dataset(undisturbed, out)
+    assert not (out / ".dimmagen").exists()
+
+
+def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(photos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(2))
+    (out / "rejected").mkdir()
+    monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light_image", lambda ref: 1 / 0)
+    monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which removes such files as well
+    folders = ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records")
+    for folder in folders:
+        (out / folder / ".any-name.4711.tmp").write_bytes(b"half a file")
+    with pytest.raises(DimmagenError, match="ZeroDivisionError"):
+        make(photos, out, variants=2)
+    assert [folder for folder in folders if (out / folder / ".any-name.4711.tmp").exists()] == []
+    assert len(list((out / ".dimmagen/records").iterdir())) == 2
+
+
+def test_a_record_that_is_damaged_costs_its_own_shard_alone(photos, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, out, variants=2, progress=StopAfter(3))
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    records = out / ".dimmagen/records"
+    (records / "0-notes.txt").write_text("not a record")
+    (records / ".hidden.json").write_text("{}")
+    (records / "train-00000.json").write_text("{")
+    make(photos, out, variants=2)
+    assert_same_dataset(undisturbed, out)
+    after = {name: (out / "shards" / name).stat().st_mtime_ns for name in before}
+    assert [name for name in before if after[name] != before[name]] == ["train-00000.tar"]
 
 
 def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run_again(
@@ -176,6 +239,15 @@ def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run
     make(photos, out, variants=2)
     assert_same_dataset(undisturbed, out)
     assert not (out / ".dimmagen").exists()
+
+
+def test_the_same_command_on_a_finished_set_writes_nothing(photos, tmp_path):
+    out = tmp_path / "out"
+    manifest = make(photos, out, variants=2)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(out.rglob("*"))}
+    for resume in ("if-possible", "always"):
+        assert make(photos, out, variants=2, resume=resume) == manifest
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(out.rglob("*"))} == before
 
 
 @pytest.mark.parametrize("at_once", [2, 3, 5])

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dimmagen.core.shard_sizes import shard_sizes
-from dimmagen.generate.plan import plan_shards
+from dimmagen.generate.plan import count_jobs, plan_jobs, plan_shards, variants_per_job
 
 counts = st.integers(1, 60)
 
@@ -29,3 +29,28 @@ def test_more_variants_only_append_shards(lights, samples_per_shard, variants, m
 @given(counts, st.integers(1, 70))
 def test_the_number_of_shards_is_the_smallest_that_holds_all(samples, limit):
     assert len(shard_sizes(samples, limit)) == -(-samples // limit)
+
+
+class Photos:
+    """Light images of which only the number matters."""
+
+    def refs(self, start, stop):
+        return list(range(start, stop))
+
+
+@given(counts, st.integers(1, 70), st.integers(1, 40), st.sampled_from([1, 2, 7, None]))
+def test_every_planned_shard_is_in_one_job_with_its_light_images_and_the_jobs_are_as_many_as_counted(
+    lights, samples_per_shard, variants, workers
+):
+    shards = plan_shards(lights, variants, samples_per_shard)
+    at_once = variants_per_job(len(shards), variants, workers)
+    jobs = list(plan_jobs(shards, Photos(), at_once))
+    made = {
+        shard: (variant, job.refs)
+        for job in jobs
+        for shard, variant in zip(job.shards, job.variants, strict=True)
+    }
+    assert made == {one.shard: (one.variant, tuple(range(one.start, one.stop))) for one in shards}
+    assert sum(len(job.shards) for job in jobs) == len(shards)
+    assert max(len(job.shards) for job in jobs) <= at_once
+    assert len(jobs) == count_jobs(len(shards) // variants, variants, workers)

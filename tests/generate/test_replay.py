@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,8 +61,11 @@ def test_every_pair_is_identical_from_the_shards_the_photos_and_mixhq(folder, tm
     assert stages(folder / "out", tmp_path / "mixhq") == {""}
 
 
-def test_frames_of_a_clip_are_found_again_by_their_key(shared_data, tmp_path):
-    source = f"inter4k={shared_data}/sources/inter4k"
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_frames_of_a_clip_are_found_again_by_their_key(origin, clips, request, tmp_path):
+    if origin == "real":
+        clips = request.getfixturevalue("shared_data") / "sources" / "inter4k"
+    source = f"inter4k={clips}"
     out = str(tmp_path / "out")
     generate_dataset(open_light_images([source]), build_dimmer, out, PairSettings(), Execution("serial"))
     assert len(replays(out)) > 2
@@ -201,3 +205,11 @@ def test_the_choice_of_pairs_is_fixed_and_grows_with_its_size(folder):
     assert keys[0] == keys[1]
     assert set(keys[0]) < set(keys[2])
     assert keys[3] == [row["key"] for row in pairs.rows()]
+
+
+def test_the_choice_of_pairs_goes_by_their_keys_and_not_by_their_places(folder):
+    pairs = open_pairs(folder / "out")
+    backwards = replace(pairs, table=pairs.table.take(list(range(len(pairs)))[::-1]))
+    chosen, again = ([row["key"] for row in chosen_pairs(one, 5)] for one in (pairs, backwards))
+    assert chosen == again[::-1]
+    assert chosen != [row["key"] for row in pairs.rows()[:5]]

@@ -199,9 +199,9 @@ def forge(out, change):
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("key", "../../escape", "keys that dimmagen does not give"),
-        ("key", "/etc/passwd", "keys that dimmagen does not give"),
-        ("key", "", "keys that dimmagen does not give"),
+        ("key", "../../escape", "holds invalid keys"),
+        ("key", "/etc/passwd", "holds invalid keys"),
+        ("key", "", "holds invalid keys"),
         ("key", None, "without a value in key"),
         ("dark_size", None, "without a value in dark_size"),
         ("dark_offset", -1, "outside its shard"),
@@ -231,7 +231,7 @@ def test_a_catalog_of_a_mixhq_that_points_elsewhere(column, value, folder, tmp_p
     rows = table.to_pylist()
     next(row for row in rows if row["accepted"])[column] = value
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), place / MIXHQ_CATALOG)
-    with pytest.raises(DimmagenError, match="what dimmagen does not write"):
+    with pytest.raises(DimmagenError, match="has invalid values"):
         MixHQLightImages(str(place))
 
 

@@ -20,12 +20,11 @@ def frame_level(index):
 
 
 def make_clip(count=48, width=320, height=240, container="mp4", codec="libx264", options=None):
-    """A clip whose frame k is gray of level 20 + 4k, so that each frame tells which it is."""
-    place = tempfile.NamedTemporaryFile()  # noqa: SIM115 - its name outlives the block that writes it
-    flags = (
-        {"movflags": "faststart"} if container == "mp4" else {}
-    )  # the index in front: a cut clip still opens
-    with av.open(place.name, "w", format=container, options=flags) as output:
+    """A clip whose frame k is gray of level 20 + 4k, so that each frame can be identified."""
+    file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - the name is needed after the writing block
+    # With the index in front, a truncated clip can still be opened.
+    flags = {"movflags": "faststart"} if container == "mp4" else {}
+    with av.open(file.name, "w", format=container, options=flags) as output:
         stream = output.add_stream(codec, rate=RATE, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(count):
@@ -35,7 +34,7 @@ def make_clip(count=48, width=320, height=240, container="mp4", codec="libx264",
             frame.pts, frame.time_base = index, Fraction(1, RATE)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-    return Path(place.name).read_bytes()
+    return Path(file.name).read_bytes()
 
 
 def index_of(frame):
@@ -53,7 +52,7 @@ def decode_order_differs(data):
 
 @pytest.mark.parametrize("count", [2, 5, 24, 25, 26, 27, 48])
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
-def test_with_b_frames_the_last_frame_shown_is_taken_and_not_the_last_in_the_file(count, container):
+def test_with_b_frames_the_last_frame_shown_is_used_and_not_the_last_in_the_file(count, container):
     data = make_clip(count, options=B_FRAMES, container=container)
     assert decode_order_differs(data) or count < 5
     first, last = video.first_frame(data), video.last_frame(data)
@@ -75,7 +74,7 @@ def with_edit(data, start, count):
 
 
 @pytest.mark.parametrize(("start", "count"), [(0, 48), (0, 30), (7, 41), (7, 20), (25, 10), (3, 1)])
-def test_frames_outside_the_edit_list_are_not_shown_and_do_not_count(start, count):
+def test_frames_outside_the_edit_list_are_ignored(start, count):
     data = with_edit(make_clip(48, options=B_FRAMES), start, count)
     first, last = video.first_frame(data), video.last_frame(data)
     assert (index_of(first), index_of(last)) == (start, start + count - 1)
@@ -105,13 +104,13 @@ def test_the_reduction_antialiases_a_checkerboard_to_gray():
     assert nearest.std() > 100
 
 
-def test_a_clip_of_one_frame_gives_one_light_and_a_reason():
+def test_a_clip_of_one_frame_gives_one_light_image_and_one_rejection():
     first, last = SOURCES["inter4k"].examine(make_clip(1))
     assert first.verdict.accepted
     assert (last.verdict.accepted, last.verdict.rule) == (False, "one-frame")
 
 
-def test_the_colours_follow_the_matrix_that_the_clip_names():
+def test_the_colours_follow_the_matrix_named_in_the_clip():
     """The same YUV triple under BT.601 and BT.709, against the standards' formulas; 2 is `unspecified`."""
     bt601, bt709 = (0.299, 0.114), (0.2126, 0.0722)
     for matrix, height, (red, blue) in (
@@ -130,13 +129,13 @@ def test_the_colours_follow_the_matrix_that_the_clip_names():
         np.testing.assert_allclose(video._rgb(frame).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1)
 
 
-def test_a_cut_clip_gives_a_reason_for_both_frames_and_no_wrong_last_frame():
+def test_a_truncated_clip_is_rejected_with_both_frames():
     whole = make_clip(48, options=B_FRAMES)
     assert whole.index(b"moov") < whole.index(b"mdat") < len(whole) * 2 // 3
     with av.open(io.BytesIO(whole)) as container:
-        places = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
-    # Cut between two frames, the rest decodes without a fault: only the boxes tell that the file is short.
-    cuts = [whole[:place] for place in (places[-1], places[-2], places[-1] + 5, 50)]
+        offsets = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
+    # Cut between two frames, the rest decodes without an error: only the boxes show that it is not complete.
+    cuts = [whole[:offset] for offset in (offsets[-1], offsets[-2], offsets[-1] + 5, 50)]
     for data in (*cuts, b"", b"not a clip at all" * 100):
         examined = SOURCES["inter4k"].examine(data)
         assert [(one.frame, one.verdict.rule) for one in examined] == [
@@ -145,7 +144,7 @@ def test_a_cut_clip_gives_a_reason_for_both_frames_and_no_wrong_last_frame():
         ]
 
 
-def test_a_playlist_under_a_clips_name_opens_no_other_file(tmp_path, monkeypatch):
+def test_a_playlist_with_the_name_of_a_clip_opens_no_other_file(tmp_path, monkeypatch):
     (tmp_path / "secret.mp4").write_bytes(make_clip(2))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
     with pytest.raises(ImageError, match="cannot be decoded"):
@@ -156,8 +155,11 @@ def test_a_playlist_under_a_clips_name_opens_no_other_file(tmp_path, monkeypatch
         video.first_frame(concat.encode())
 
 
-def test_the_ends_of_the_real_clips_are_those_of_a_full_decode(shared_data):
-    for path in sorted((shared_data / "sources" / "inter4k").glob("*.mp4")):
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
+    if origin == "real":
+        clips = request.getfixturevalue("shared_data") / "sources" / "inter4k"
+    for path in sorted(clips.glob("*.mp4")):
         data = path.read_bytes()
         first, last = video.first_frame(data), video.last_frame(data)
         with av.open(io.BytesIO(data)) as container:

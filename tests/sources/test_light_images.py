@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 
 
 def everything(lights):
-    """All that reaches a data set: the references without their place, and the pictures."""
+    """Everything that reaches a data set: the references without their locators, and the images."""
     found = []
     for ref in lights.refs():
         light = load_light_image(ref)
@@ -53,7 +53,7 @@ def everything(lights):
     return found
 
 
-def test_a_folder_a_zip_and_a_tar_give_the_same_lights_in_the_same_order(folder, tmp_path):
+def test_a_folder_a_zip_and_a_tar_give_the_same_light_images_in_the_same_order(folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive, tarfile.open(tmp_path / "p.tar", "w") as tar:
         for path in sorted(folder.iterdir(), reverse=True):
             archive.write(path, path.name)
@@ -66,7 +66,7 @@ def test_a_folder_a_zip_and_a_tar_give_the_same_lights_in_the_same_order(folder,
     assert everything(open_light_images([f"{folder}/*"])) == expected
 
 
-def test_what_needs_no_change_keeps_its_bytes_and_the_rest_is_lossless_png(folder):
+def test_images_that_need_no_change_keep_their_bytes_and_others_become_lossless_png(folder):
     lights = {ref.name: load_light_image(ref) for ref in open_light_images([str(folder)]).refs()}
     for name in ("a.jpg", "b.png", "c.webp"):
         assert lights[name].ref.transform == "verbatim"
@@ -78,7 +78,7 @@ def test_what_needs_no_change_keeps_its_bytes_and_the_rest_is_lossless_png(folde
         np.testing.assert_array_equal(decoded, lights[name].pixels)
 
 
-def test_the_order_is_a_permutation_by_key_that_more_images_do_not_change(folder):
+def test_the_order_is_a_permutation_by_key_and_more_images_do_not_change_it(folder):
     some = [ref.key for ref in open_light_images([f"{folder}/[a-c]*"]).refs()]
     more = [ref.key for ref in open_light_images([str(folder), "sample"]).refs()]
     assert more == sorted(more, key=lambda key: keyed_random.rank(0, key, "order"))
@@ -106,7 +106,7 @@ def test_rejected_candidates_come_with_their_rule(folder):
     assert (row["name"], row["rule"]) == ("broken.jpg", "unreadable")
 
 
-def test_a_photo_that_changes_after_it_was_indexed_is_an_error_and_not_another_image(tmp_path):
+def test_a_file_that_changes_after_the_index_pass_is_an_error(tmp_path):
     Image.fromarray(photos.astronaut()).save(tmp_path / "a.png")
     (ref,) = open_light_images([str(tmp_path)]).refs()
     Image.fromarray(photos.astronaut()[::-1]).save(tmp_path / "a.png")
@@ -114,26 +114,29 @@ def test_a_photo_that_changes_after_it_was_indexed_is_an_error_and_not_another_i
         load_light_image(ref)
 
 
-def test_places_of_lights_are_absolute_so_that_a_worker_may_run_elsewhere(folder, monkeypatch):
+def test_paths_of_light_images_are_absolute_so_that_workers_may_run_in_another_folder(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     for ref in open_light_images([folder.name]).refs():
         assert json.loads(ref.locator)["path"].startswith("/")
 
 
-def test_a_source_of_which_nothing_is_accepted_says_by_which_rules(tmp_path):
+def test_if_no_image_of_a_source_is_accepted_the_error_names_the_rules(tmp_path):
     Image.fromarray(photos.coffee()[:100]).save(tmp_path / "small.png")
     with pytest.raises(DimmagenError, match=r"none of the 1 files.*folder-min-256"):
         open_light_images([str(tmp_path)])
 
 
-def test_without_a_source_and_without_a_mixhq_the_message_names_the_default_place(tmp_path, monkeypatch):
+def test_without_a_source_and_without_a_mixhq_the_error_names_the_default_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"no MixHQ in its default place mixhq/.*build_mixhq"):
+    with pytest.raises(UsageError, match=r"no MixHQ in the default folder mixhq/.*build_mixhq"):
         open_light_images()
 
 
-def test_frames_of_real_clips_load_again_as_they_were_judged(shared_data):
-    lights = open_light_images([f"inter4k={shared_data / 'sources' / 'inter4k'}"])
+@pytest.mark.parametrize("origin", ["made", "real"])
+def test_frames_of_clips_load_again_as_they_were_judged(origin, clips, request):
+    if origin == "real":
+        clips = request.getfixturevalue("shared_data") / "sources" / "inter4k"
+    lights = open_light_images([f"inter4k={clips}"])
     assert len(lights.refs()) == 6
     for ref in lights.refs():
         assert ref.key.rsplit("-", 1)[1] in ("first", "last")

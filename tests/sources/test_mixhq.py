@@ -27,8 +27,8 @@ def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambd
     inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
     if mixhq.finished_verdict_counts(str(out), inputs) is not None:
         return None
-    judged = Candidates(scan(candidates, scenes, workers))
-    return mixhq.write_mixhq(str(out), judged, inputs, workers, on_light)
+    scanned = Candidates(scan(candidates, scenes, workers))
+    return mixhq.write_mixhq(str(out), scanned, inputs, workers, on_light)
 
 
 def files_of(folder):
@@ -64,7 +64,7 @@ def finished(texts, tmp_path_factory):
     return out
 
 
-def test_accepted_and_rejected_are_all_that_was_seen(finished):
+def test_accepted_and_rejected_candidates_add_up_to_all(finished):
     manifest = json.loads((finished / "manifest.json").read_text())
     rows = pq.read_table(finished / manifest["catalog"]["name"]).to_pylist()
     assert manifest["sources"] == {
@@ -78,7 +78,7 @@ def test_accepted_and_rejected_are_all_that_was_seen(finished):
     assert manifest["samples"] == 12
 
 
-def test_the_manifest_tells_the_truth_about_every_file(finished):
+def test_the_manifest_has_the_size_and_the_hash_of_every_file(finished):
     manifest = json.loads((finished / "manifest.json").read_text())
     hashes = files_of(finished)
     records = [manifest["catalog"], *manifest["shards"]]
@@ -88,7 +88,7 @@ def test_the_manifest_tells_the_truth_about_every_file(finished):
     assert all(record["bytes"] == (finished / record["name"]).stat().st_size for record in records)
 
 
-def test_shards_are_balanced_gapless_and_as_the_conventions_want_them(finished):
+def test_shards_are_balanced_and_follow_the_conventions_of_webdataset(finished):
     manifest = json.loads((finished / "manifest.json").read_text())
     assert [shard["name"] for shard in manifest["shards"]] == [f"shards/mixhq-{k:05d}.tar" for k in range(4)]
     assert [shard["samples"] for shard in manifest["shards"]] == [3, 3, 3, 3]
@@ -106,7 +106,7 @@ def test_shards_are_balanced_gapless_and_as_the_conventions_want_them(finished):
     assert keys == [ref.key for ref in open_light_images([str(finished)]).refs()]
 
 
-def test_the_catalog_says_where_each_light_lies(finished):
+def test_the_catalog_says_where_each_light_image_is_stored(finished):
     rows = pq.read_table(finished / "catalog" / "part-00000.parquet").to_pylist()
     for row in rows:
         if not row["accepted"]:
@@ -121,7 +121,7 @@ def test_the_catalog_says_where_each_light_lies(finished):
         assert {notes[name] for name in ("key", "name", "sha256")} == {row["key"], row["name"], row["sha256"]}
 
 
-def test_mixhq_and_the_sources_themselves_give_the_same_lights(finished, texts):
+def test_mixhq_and_the_sources_themselves_give_the_same_light_images(finished, texts):
     packed, scanned = open_light_images([str(finished)]), open_light_images(texts)
     assert len(packed.refs()) == len(scanned.refs()) == 12
     for one, other in zip(packed.refs(), scanned.refs(), strict=True):
@@ -138,21 +138,21 @@ def test_mixhq_and_the_sources_themselves_give_the_same_lights(finished, texts):
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_every_file_is_the_same_whatever_the_workers_the_place_and_the_order(
+def test_every_file_is_the_same_whatever_the_workers_the_folder_and_the_order(
     finished, texts, tmp_path, workers
 ):
     build(list(reversed(texts)), tmp_path / "elsewhere", workers=workers)
     assert files_of(tmp_path / "elsewhere") == files_of(finished)
 
 
-def test_no_file_names_a_place_on_the_machine_that_made_it(finished, photo_folder):
+def test_no_file_contains_a_path_of_the_machine_that_made_it(finished, photo_folder):
     for path in finished.rglob("*"):
         if path.is_file():
             assert str(photo_folder.parent).encode() not in path.read_bytes()
 
 
 @pytest.mark.parametrize("lights_before_the_kill", [0, 1, 4, 11])
-def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_files(
+def test_a_build_that_is_killed_resumes_and_ends_with_the_same_files(
     finished, texts, tmp_path, lights_before_the_kill
 ):
     out, count = tmp_path / "mixhq", 0
@@ -176,7 +176,7 @@ def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_files(
     assert {path: path.stat().st_mtime_ns for path in complete} == complete
 
 
-def test_a_shard_that_was_damaged_before_the_build_went_on_is_made_again(finished, texts, tmp_path):
+def test_a_shard_that_is_damaged_before_the_build_resumes_is_made_again(finished, texts, tmp_path):
     build(texts, tmp_path / "mixhq")
     (tmp_path / "mixhq" / "manifest.json").unlink()
     shard = tmp_path / "mixhq" / "shards" / "mixhq-00001.tar"
@@ -194,9 +194,7 @@ def test_a_finished_mixhq_of_the_same_inputs_is_left_alone(texts, tmp_path):
     assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_other_inputs_into_a_finished_folder_are_refused_and_what_changed_is_named(
-    finished, texts, photo_folder, tmp_path
-):
+def test_other_inputs_for_a_finished_folder_are_refused_by_name(finished, texts, photo_folder, tmp_path):
     before = files_of(finished)
     (tmp_path / "split").mkdir()
     Image.fromarray(photos.coffee()).save(tmp_path / "split" / "x.png")
@@ -214,12 +212,12 @@ def test_an_unfinished_folder_of_other_inputs_is_refused_and_kept(texts, tmp_pat
     build(texts, tmp_path / "mixhq")
     (tmp_path / "mixhq" / "manifest.json").unlink()
     before = files_of(tmp_path / "mixhq")
-    with pytest.raises(DimmagenError, match="was begun from other inputs"):
+    with pytest.raises(DimmagenError, match="an unfinished MixHQ of other inputs"):
         build(texts[:2], tmp_path / "mixhq")
     assert files_of(tmp_path / "mixhq") == before
 
 
-def test_a_folder_of_something_else_is_refused_and_kept(texts, tmp_path):
+def test_a_folder_that_holds_something_else_is_refused_and_kept(texts, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match=r"other than a MixHQ \(thesis\.tex\)"):
         build(texts, tmp_path)
@@ -234,7 +232,7 @@ def test_nothing_is_written_when_nothing_is_accepted(tmp_path):
     assert not (tmp_path / "mixhq").exists()
 
 
-def test_a_photo_that_changes_while_mixhq_is_built_ends_the_build(tmp_path):
+def test_an_image_that_changes_while_mixhq_is_built_ends_the_build(tmp_path):
     (tmp_path / "photos").mkdir()
     for index in range(12):
         Image.fromarray(np.roll(photos.astronaut(), index, axis=0)).save(tmp_path / "photos" / f"{index}.png")
@@ -254,7 +252,7 @@ def test_a_photo_that_changes_while_mixhq_is_built_ends_the_build(tmp_path):
     assert list((tmp_path / "mixhq" / "shards").iterdir()) == []
 
 
-def test_mixhq_may_lie_behind_a_url(finished, texts):
+def test_mixhq_may_be_stored_at_a_url(finished, texts):
     filesystem, out = fsspec.filesystem("memory"), "memory://test-mixhq/mixhq"
     build(texts, out)
     found = {
@@ -268,7 +266,7 @@ def test_mixhq_may_lie_behind_a_url(finished, texts):
     filesystem.rm("/test-mixhq", recursive=True)
 
 
-def test_a_full_disk_ends_the_build_and_a_later_one_goes_on(finished, texts, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_build_and_a_later_one_resumes_it(finished, texts, tmp_path, monkeypatch):
     out, real_fsync = tmp_path / "mixhq", os.fsync
 
     def fsync_until_full(descriptor):
@@ -298,6 +296,45 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
             open_light_images([str(tmp_path)])
 
 
+@pytest.fixture(scope="module")
+def sources(clips, tmp_path_factory):
+    """A folder for each source that has a rule of its own, with lights that it takes and others."""
+    folder = tmp_path_factory.mktemp("sources")
+
+    def save(name, photo, width, height):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo).resize((width, height)).save(path, quality=90)
+
+    for index, (photo, side) in enumerate(
+        [(photos.coffee(), 640), (photos.rocket(), 520), (photos.chelsea(), 499)]
+    ):
+        save(f"coco/{index:012d}.jpg", photo, side + 40, side)
+        save(f"imagenet/{index}.jpg", np.ascontiguousarray(photo[::-1]), side + 40, side + 40)
+        save(f"clic/{index}.png", np.ascontiguousarray(photo[:, ::-1]), side + 200, side)
+        save(f"lol/our485/high/{index}.png", np.ascontiguousarray(photo[::-1, ::-1]), 120, 80)
+        save(f"lol/our485/low/{index}.png", photo // 9, 120, 80)
+    save("excluded/0.png", photos.rocket(), 200, 150)
+    (folder / "inter4k").symlink_to(clips)
+    return folder
+
+
+def test_every_source_gives_the_lights_that_its_rule_and_the_excluded_scenes_leave(sources, tmp_path):
+    texts = [f"{name}={sources / name}" for name in ("coco", "clic", "imagenet", "inter4k", "lol")]
+    manifest = build(texts, tmp_path / "mixhq", exclude=[str(sources / "excluded")])
+    assert {name: (tally["accepted"], tally["rejected"]) for name, tally in manifest["sources"].items()} == {
+        "coco": (1, {"coco-min-500": 1, "excluded-scene": 1}),
+        "clic": (2, {"clic-min-512": 1}),
+        "imagenet": (2, {"imagenet-size": 1}),
+        "inter4k": (6, {}),
+        "lol": (3, {"lol-dark": 3}),
+    }
+    lights = open_light_images([str(tmp_path / "mixhq")])
+    assert {ref.transform for ref in lights.refs()} == {"verbatim", "reduce512", "frame-x0.3"}
+    for ref in lights.refs():
+        assert load_light_image(ref).pixels.shape == (ref.height, ref.width, 3)
+
+
 @pytest.mark.slow
 def test_the_real_sources_give_the_counts_of_the_readme(shared_data, tmp_path):
     data = shared_data / "sources"
@@ -314,7 +351,7 @@ def test_the_real_sources_give_the_counts_of_the_readme(shared_data, tmp_path):
         assert load_light_image(ref).pixels.shape == (ref.height, ref.width, 3)
 
 
-def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_works(finished, texts, tmp_path):
+def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_runs(finished, texts, tmp_path):
     out = tmp_path / "mixhq"
     refusals = []
 

@@ -1,5 +1,10 @@
+import io
+import itertools
+
 import numpy as np
 import pytest
+from PIL import Image
+from skimage import data
 
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import rules
@@ -28,33 +33,49 @@ from dimmagen.sources.rules import Facts
         (rules.folder, 1, 1, False),
     ],
 )
-def test_size_limits_hold_at_their_edges(rule, width, height, accepted):
+def test_size_limits_are_inclusive(rule, width, height, accepted):
     verdict = rule(Facts(width, height))
     assert verdict.accepted is accepted
     assert bool(verdict.rule) is not accepted
     assert accepted or f"{width}x{height}" in verdict.reason
 
 
-def test_a_white_border_rejects_at_the_limit_and_not_below():
+def test_a_white_border_is_rejected_from_the_limit_on():
     at, below = rules.WHITE_BORDER_LIMIT, rules.WHITE_BORDER_LIMIT - 1e-6
     assert rules.imagenet(Facts(600, 600, at)).rule == "white-border"
     assert rules.imagenet(Facts(600, 600, below)).accepted
     assert rules.imagenet(Facts(600, 600, None)).accepted
 
 
-def test_the_white_border_is_the_white_share_of_a_band_of_a_twentieth():
+def test_the_white_border_is_the_white_share_of_a_band_of_five_percent():
     pixels = np.zeros((200, 400, 3), np.uint8)
     pixels[:10] = 240  # the whole upper band
     band = 200 * 400 - 180 * 380
     assert rules.white_border(pixels) == pytest.approx(10 * 400 / band, abs=1e-6)
     pixels[:, :, 2] = 239  # not white any more: one channel is darker
     assert rules.white_border(pixels) == 0.0
-    pixels[10:-10, 10:-10] = 255  # white in the middle is no background
+    pixels[10:-10, 10:-10] = 255  # white in the middle is not a background
     assert rules.white_border(pixels) == 0.0
     assert rules.white_border(np.full((1, 1, 3), 255, np.uint8)) == 1.0
 
 
-def test_the_rule_finds_the_images_on_white_among_real_imagenet_photos(shared_data):
+def test_the_rule_finds_objects_on_white_among_photos_after_jpeg():
+    """Photos whose middle stands on white as a shop shows it, and whole ones, one with a bright sky."""
+    bright = np.clip(data.coffee().astype(int) + 60, 0, 255).astype(np.uint8)
+    for photo, on_white in itertools.product((data.astronaut(), data.chelsea(), bright), (True, False)):
+        image = Image.fromarray(photo).resize((700, 600))
+        if on_white:
+            canvas = Image.new("RGB", image.size, (253, 254, 252))
+            canvas.paste(image.crop((100, 0, 600, 440)), (100, 80))
+            image = canvas
+        buffer = io.BytesIO()
+        image.save(buffer, "jpeg", quality=70)
+        pixels, facts = decode_rgb8(buffer.getvalue())
+        verdict = rules.imagenet(Facts(facts.width, facts.height, rules.white_border(pixels)))
+        assert verdict.rule == ("white-border" if on_white else "")
+
+
+def test_the_rule_finds_the_white_backgrounds_among_real_imagenet_photos(shared_data):
     on_white = {"n04487394_9850_trombone.jpg", "n03000684_2211_chain_saw.jpg", "n03759954_microphone.JPEG"}
     rejected = set()
     for path in sorted((shared_data / "sources" / "imagenet").iterdir()):

@@ -30,7 +30,7 @@ def rows_of(*texts, workers=2):
 
 @pytest.fixture
 def mixed_folder(tmp_path):
-    """Good, small, broken, empty, equal and strange files under one roof."""
+    """Accepted, small, damaged, empty, equal and unusual files in one folder."""
     folder = tmp_path / "mixed"
     save(folder / "a.png", photos.coffee())
     save(folder / "b.png", photos.coffee()[:200])
@@ -40,7 +40,7 @@ def mixed_folder(tmp_path):
     (folder / "f_empty.jpg").write_bytes(b"")
     (folder / "g_text.jpg").write_text("<html>404</html>")
     save(folder / "h_dot.png", np.zeros((1, 1, 3), np.uint8))
-    (folder / "notes.txt").write_text("not a picture by name: no candidate")
+    (folder / "notes.txt").write_text("not a candidate: its name is not that of an image")
     return folder
 
 
@@ -71,20 +71,20 @@ def test_rows_do_not_depend_on_the_number_of_threads(mixed_folder):
     assert rows_of(text, workers=1) == rows_of(text, workers=5)
 
 
-def test_the_order_of_the_options_changes_nothing(mixed_folder, tmp_path):
+def test_the_order_of_the_sources_changes_nothing(mixed_folder, tmp_path):
     other = save(tmp_path / "other" / "x.png", enlarged(photos.rocket(), 700, 600)).parent
     texts = [f"folder={mixed_folder}", f"coco={other}", "sample"]
     assert rows_of(*texts) == rows_of(*reversed(texts))
 
 
-def test_the_same_image_in_two_sources_is_two_lights(tmp_path):
+def test_the_same_image_in_two_sources_is_two_light_images(tmp_path):
     folder = save(tmp_path / "p" / "x.png", photos.astronaut()).parent
     rows = rows_of(f"folder={folder}", f"coco={folder}")
     assert [row.key[:5] for row in rows] == ["coco-", "folde"]
     assert all(row.accepted for row in rows)
 
 
-def test_a_zip_member_that_cannot_be_read_is_a_row_and_the_others_are_taken(tmp_path):
+def test_a_damaged_zip_member_is_rejected_and_the_others_are_accepted(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(photos.astronaut()).save(buffer, "png")
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
@@ -99,7 +99,7 @@ def test_a_zip_member_that_cannot_be_read_is_a_row_and_the_others_are_taken(tmp_
     assert "damaged" in bad.reason
 
 
-def test_a_file_of_unreasonable_size_is_rejected_unread(tmp_path, monkeypatch):
+def test_a_file_that_is_too_large_is_rejected_without_being_read(tmp_path, monkeypatch):
     folder = save(tmp_path / "p" / "x.png", photos.astronaut()).parent
     monkeypatch.setattr(type(sources.SOURCES["folder"]), "max_bytes", 1000)
     (row,) = rows_of(f"folder={folder}")
@@ -122,7 +122,7 @@ def test_clic_is_reduced_by_its_short_side_and_cropped_in_the_middle(tmp_path):
     assert hashing.sha256(codec.encode_png(light)) == wide.light_sha256
 
 
-def test_lol_takes_lights_only_and_opens_no_dark_image(tmp_path):
+def test_lol_accepts_only_light_images_and_opens_no_dark_image(tmp_path):
     root = tmp_path / "lol"
     light = photos.astronaut()
     for part in ("our485", "eval15"):
@@ -138,7 +138,7 @@ def test_lol_takes_lights_only_and_opens_no_dark_image(tmp_path):
     assert [row.rule for row in rows_of(f"lol={root / 'our485' / 'low'}")] == ["lol-dark"]
 
 
-def test_the_sample_source_holds_natural_photos_of_different_scenes():
+def test_the_sample_source_has_natural_photos_of_different_scenes():
     rows = rows_of("sample")
     assert [row.name for row in rows] == [
         "astronaut.png",
@@ -150,7 +150,20 @@ def test_the_sample_source_holds_natural_photos_of_different_scenes():
     assert all(row.accepted and row.transform == "verbatim" for row in rows)
 
 
-def test_imagenet_rows_hold_the_measured_white_border(shared_data):
+def test_imagenet_rows_hold_the_white_border_of_photos_of_a_middling_size(tmp_path):
+    photo = enlarged(photos.coffee(), 600, 600)
+    on_white = np.full_like(photo, 255)
+    on_white[100:500, 50:550] = photo[100:500, 50:550]
+    for name, pixels in {"a": photo, "b": on_white, "c": photo[:500], "d": on_white[:500]}.items():
+        save(tmp_path / f"{name}.png", pixels)
+    measured = {row.name: (row.rule, row.white_border) for row in rows_of(f"imagenet={tmp_path}")}
+    assert measured["a.png"][0] == ""
+    assert measured["a.png"][1] < 0.1
+    assert measured["b.png"] == ("white-border", 1.0)
+    assert measured["c.png"] == measured["d.png"] == ("imagenet-size", None)
+
+
+def test_imagenet_rows_have_the_measured_white_border(shared_data):
     rows = rows_of(f"imagenet={shared_data / 'sources' / 'imagenet'}")
     measured = [row for row in rows if row.white_border is not None]
     assert len(measured) == 42
@@ -169,18 +182,18 @@ def test_imagenet_rows_hold_the_measured_white_border(shared_data):
         ("/does/not/exist", "there is no folder and no file"),
     ],
 )
-def test_a_wrong_source_is_told_with_what_to_do(text, message):
+def test_a_wrong_source_is_refused_with_advice(text, message):
     with pytest.raises(UsageError, match=message):
         list_candidate_files(parse_specs([text]))
 
 
-def test_a_folder_without_images_is_told(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "readme.txt").write_text("")
-    with pytest.raises(UsageError, match=r"holds no picture or clip.*names end in \.jpg"):
+    with pytest.raises(UsageError, match=r"holds no image or clip.*names end in \.jpg"):
         list_candidate_files(parse_specs([f"coco={tmp_path}"]))
 
 
-def test_a_path_alone_means_a_folder_of_photos_even_with_an_equals_sign_in_it(tmp_path):
+def test_a_path_alone_means_a_folder_even_with_an_equals_sign_in_it(tmp_path):
     odd = save(tmp_path / "iso=100" / "x.png", photos.astronaut()).parent
     assert SourceSpec.parse(str(odd)) == SourceSpec("folder", str(odd))
     assert [row.accepted for row in rows_of(str(odd))] == [True]

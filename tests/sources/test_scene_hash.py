@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from simulated_camera import SimulatedCamera, simulated_light
 from skimage import data as photos
 
 from dimmagen.core.errors import UsageError
@@ -19,8 +20,8 @@ def hashes_of(folder):
     )
 
 
-def test_on_lol_equal_scenes_are_near_and_different_ones_far(shared_data):
-    """The limit lies between what was measured: equal scenes of our485 up to 16 bits, others from 100 on."""
+def test_on_lol_equal_scenes_have_close_hashes_and_different_scenes_do_not(shared_data):
+    """The limit is between the measured distances: up to 16 bits for equal scenes, 100 or more for others."""
     names, hashes = hashes_of(shared_data / "lol" / "our485" / "high")
     distances = dict(zip(names, (hashes != hashes[names.index("25")]).sum(axis=1), strict=True))
     same_bed = {"26", "27", "28"}
@@ -31,7 +32,24 @@ def test_on_lol_equal_scenes_are_near_and_different_ones_far(shared_data):
     assert between_splits.min() > SAME_SCENE_BITS + 16
 
 
-def test_a_scene_is_known_again_when_darker_smaller_or_recompressed():
+def test_scenes_seen_again_by_a_camera_are_near_and_different_ones_far():
+    """Each scene as it is, and in other light, with noise and a colour cast, and two pixels further left."""
+    lights = [simulated_light(seed, 160, 200) for seed in range(8)]
+    cameras = (SimulatedCamera(mean=60, cast=(1.2, 1.0, 0.8)), SimulatedCamera(mean=110, curve=1.5))
+    seen = np.array([scene_hash(light) for light in lights])
+    again = np.array(
+        [
+            scene_hash(camera.shoot(np.roll(light, -2, axis=1), seed=1))
+            for camera in cameras
+            for light in lights
+        ]
+    )
+    between = (again[:, None] != seen[None]).sum(axis=2)
+    same = np.tile(np.eye(len(lights), dtype=bool), (len(cameras), 1))
+    assert between[same].max() <= SAME_SCENE_BITS < between[~same].min()
+
+
+def test_a_scene_is_recognised_when_darker_smaller_or_recompressed():
     photo = photos.astronaut()
     scenes = Scenes(np.array([scene_hash(photo), scene_hash(photos.coffee())]))
     buffer = io.BytesIO()
@@ -49,19 +67,19 @@ def test_excluded_scenes_are_left_out_of_every_source(tmp_path):
     (tmp_path / "split").mkdir()
     Image.fromarray(photos.coffee()).resize((300, 200)).save(tmp_path / "split" / "evaluation.jpg")
     candidates = list_candidate_files(parse_specs([f"folder={tmp_path}/*.png", "sample"]))
-    seen = scan(candidates, Scenes.from_paths([str(tmp_path / "split")]))
-    rows = {(one.row.source, one.row.name): one.row for one in seen}
-    for place in (("folder", "cup.png"), ("sample", "coffee.png")):
-        assert rows[place].rule == "excluded-scene"
-        assert rows[place].scene_distance <= SAME_SCENE_BITS
-        assert "bits from an excluded picture" in rows[place].reason
-    for place in (("folder", "cat.png"), ("sample", "chelsea.png")):
-        assert rows[place].accepted
-        assert rows[place].scene_distance > SAME_SCENE_BITS
+    scanned = scan(candidates, Scenes.from_paths([str(tmp_path / "split")]))
+    rows = {(one.row.source, one.row.name): one.row for one in scanned}
+    for image in (("folder", "cup.png"), ("sample", "coffee.png")):
+        assert rows[image].rule == "excluded-scene"
+        assert rows[image].scene_distance <= SAME_SCENE_BITS
+        assert "bits from an excluded picture" in rows[image].reason
+    for image in (("folder", "cat.png"), ("sample", "chelsea.png")):
+        assert rows[image].accepted
+        assert rows[image].scene_distance > SAME_SCENE_BITS
 
 
-def test_an_evaluation_split_without_images_excludes_nothing_and_is_an_error(tmp_path):
-    with pytest.raises(UsageError, match="holds no picture"):
+def test_an_evaluation_split_without_images_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match="holds no image"):
         Scenes.from_paths([str(tmp_path)])
     with pytest.raises(UsageError, match="there is no folder"):
         Scenes.from_paths([str(tmp_path / "missing")])

@@ -2,15 +2,16 @@
 
 import atexit
 import os
+import signal
 import socket
-import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
-from typing import Any, NoReturn
+from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError
 
@@ -46,12 +47,20 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
         UsageError: there is no such cluster, or it does not let us in.
         DimmagenError: Ray cannot be started here.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
+    with _restored_signals():
+        with _restored_environment():
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            import ray
 
-    # Ray would print the log of a lost node on standard output, which is for results.
-    ray._private.worker.print_to_stdstream = lambda *_, **__: None
+            _init(ray, processors, address)
+        try:
+            yield ray
+        finally:
+            _leave(ray)
+
+
+def _init(ray: Any, processors: int | None, address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         options |= {
@@ -73,10 +82,35 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
             "run the command on a node of the cluster, with its version of Ray; if it wants a token, set "
             "RAY_AUTH_MODE=token and give the token in ~/.ray/auth_token or RAY_AUTH_TOKEN",
         ) from error
+
+
+@contextmanager
+def _restored_environment() -> Iterator[None]:
+    """What the block sets is unset behind it; processes that were started meanwhile keep it."""
+    before = dict(os.environ)
     try:
-        yield ray
+        yield
     finally:
-        _leave(ray)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def _restored_signals() -> Iterator[None]:
+    """Ray ends the process on SIGTERM by an exception, as long as it is connected."""
+    if threading.current_thread() is not threading.main_thread():  # only there they can be set
+        yield
+        return
+    names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            # It was not set from Python; or the block ends in another thread.
+            with suppress(TypeError, ValueError):
+                signal.signal(getattr(signal, name), handler)
 
 
 def _leave(ray: Any) -> None:
@@ -89,13 +123,9 @@ def _leave(ray: Any) -> None:
         atexit.unregister(ray.shutdown)
 
 
-def end_process(code: int) -> NoReturn:
-    """End this process; at once where Ray still waits, whose threads would crash it on its usual way out."""
-    if _leaving is None or not _leaving.is_alive():
-        sys.exit(code)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def is_leaving() -> bool:
+    """Whether Ray still waits for a lost head: its threads would crash the process on its usual way out."""
+    return _leaving is not None and _leaving.is_alive()
 
 
 def _check_answers(address: str) -> None:
@@ -109,15 +139,24 @@ def _check_answers(address: str) -> None:
         raise UsageError(f"no Ray cluster answers at {address} ({error})", "check `address`") from error
 
 
+OnLost = Callable[["ClusterLostError"], None]
+
+
 class ClusterMonitor:
     """Looks at the cluster every two seconds, from :meth:`begin` to :meth:`end`.
 
     What asks a lost head waits for a minute, until Ray ends the process without a word of ours. So a thread
-    asks the head, which may wait; another one ends the process where the run itself waits as well.
+    asks the head, which may wait, another one counts for how long, and :meth:`look` raises in the run itself.
+
+    Args:
+        ray: connected.
+        on_lost: called in a thread when the run has not ended some time after the head was lost, because it
+            waits for the head as well. Without it nothing is done then: a library ends no process.
     """
 
-    def __init__(self, ray: Any) -> None:
+    def __init__(self, ray: Any, on_lost: OnLost | None = None) -> None:
         self._ray = ray
+        self._on_lost = on_lost
         context = ray.get_runtime_context()
         self._head, self._own_node = context.gcs_address, context.get_node_id()
         self._silence = 0.0  # seconds
@@ -173,9 +212,9 @@ class ClusterMonitor:
             now = time.monotonic()
             self._silence += min(now - before, 2 * _LOOK_SECONDS)  # this process may have been suspended
             before = now
-            if self._silence > _PATIENCE_SECONDS + _LEAVE_SECONDS:
-                print(f"Error: {ClusterLostError(self._reason)}", file=sys.stderr, flush=True)
-                os._exit(ClusterLostError.exit_code)
+            if self._on_lost is not None and self._silence > _PATIENCE_SECONDS + _LEAVE_SECONDS:
+                self._on_lost(ClusterLostError(self._reason))
+                return
 
 
 class ClusterLostError(DimmagenError):

@@ -7,6 +7,7 @@ actor is replaced by a new one, and its job goes to whoever is free first.
 """
 
 import ctypes
+import logging
 import signal
 import socket
 import sys
@@ -20,8 +21,9 @@ from typing import Any
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.executors.base import Worker
-from dimmagen.core.executors.ray_cluster import ClusterMonitor, WorkerResources, connect_ray
+from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
 
+_LOG = logging.getLogger(__name__)
 # A job that outlives this many deaths of its worker is not killed by chance.
 MAX_DEATHS_PER_JOB = 3
 _POLL_SECONDS = 0.5
@@ -84,6 +86,7 @@ class WorkerPool:
         workers: number of actors, fewer if there are fewer jobs; None for one a processor of the cluster.
         on_cluster: whether errors must say on which node they happened.
         share: of a node that each actor takes.
+        on_lost: as for :class:`ClusterMonitor`.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class WorkerPool:
         workers: int | None,
         on_cluster: bool,
         share: WorkerResources,
+        on_lost: OnLost | None = None,
     ) -> None:
         self._ray = ray
         self._build_worker = build_worker
@@ -102,7 +106,7 @@ class WorkerPool:
         self._on_pairs = on_pairs
         self._workers = workers
         self._on_cluster = on_cluster
-        self._watch = ClusterMonitor(ray)
+        self._watch = ClusterMonitor(ray, on_lost)
         self._share = share
         self._actor_class = ray.remote(
             num_cpus=share.processors,
@@ -262,10 +266,13 @@ class WorkerPool:
         if not waiting or time.monotonic() < self._patience_ends:
             return
         self._patience_ends = float("inf")
-        print(
-            f"{waiting} of {len(self._members)} workers wait for {self._share}; the Ray cluster has "
-            f"{self._watch.room(WorkerResources())}. They start as soon as there is room or a node joins.",
-            file=sys.stderr,
+        _LOG.warning(
+            "%d of %d workers wait for %s; the Ray cluster has %d. "
+            "They start as soon as there is room or a node joins.",
+            waiting,
+            len(self._members),
+            self._share,
+            self._watch.room(WorkerResources()),
         )
 
 
@@ -319,6 +326,7 @@ def run_ray(
     workers: int | None,
     address: str | None = None,
     share: WorkerResources = _ONE_CPU,
+    on_lost: OnLost | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Do the jobs on Ray actors, one job an actor at a time; yields (job, record) as they finish.
 
@@ -333,6 +341,7 @@ def run_ray(
             on nodes that join later.
         address: of a running cluster; without it Ray is started on this machine and ended with the run.
         share: of a node that each actor takes.
+        on_lost: as for :class:`ClusterMonitor`.
 
     Raises:
         UsageError: the cluster cannot be joined.
@@ -343,5 +352,5 @@ def run_ray(
         return
     jobs = chain([first], jobs)
     with connect_ray(workers and workers * share.processors, address) as ray:
-        crew = WorkerPool(ray, build_worker, jobs, on_pairs, workers, address is not None, share)
+        crew = WorkerPool(ray, build_worker, jobs, on_pairs, workers, address is not None, share, on_lost)
         yield from crew.work()

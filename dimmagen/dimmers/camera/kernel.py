@@ -1,9 +1,9 @@
-"""The camera model's hot path: one picture, integers only.
+"""The camera model's hot path: one image, integers only.
 
-Per pixel: three 16-bit uniforms -> three standard normals by table -> (neighbours mixed, where the noise is
-correlated in space) -> mixed into channel noise -> times the noise level of the channel's grey level ->
-added to the dark mean of that level -> rounded and clipped. Every step is 32-bit integer arithmetic, so the
-picture has the same bits on every processor.
+Per pixel: three 16-bit uniforms -> three standard normals by table -> (filtered with the neighbours, if the
+noise is correlated in space) -> mixed into channel noise -> multiplied by the noise level of the channel's
+grey level -> added to the dark mean of that level -> rounded and clipped. Every step is 32-bit integer
+arithmetic, so the image has the same bits on every processor.
 """
 
 import numba
@@ -22,8 +22,8 @@ LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits 
 def _fill_row(row, width, table, key0, key1, words, out):
     """Standard normals of columns -1 .. width of one row: out int32 (3, >= width + 4), in 2**-12.
 
-    Random words and what they mean are two loops over `words`, uint32 (3, (width + 3) // 2): the first one
-    is computed for several pixels at once, the second one, which looks things up, cannot be.
+    Random words and the lookup of their quantiles are two loops over `words`, uint32 (3, (width + 3) // 2):
+    the compiler can vectorise the first loop, but not the second one.
     """
     pairs = (width + 3) // 2
     for pair in range(pairs):
@@ -45,7 +45,7 @@ def _fill_row(row, width, table, key0, key1, words, out):
 
 @numba.njit(cache=True)
 def _blur_across(row, width, taps):
-    """Three-tap filter along a row, in place: row int32 (3, >= width + 2); column j is stored at j."""
+    """Three-tap filter along a row, in place: row int32 (3, >= width + 2); column j is stored at index j."""
     for channel in range(3):
         side, centre = (taps[0, 0], taps[0, 1]) if channel == 0 else (taps[1, 0], taps[1, 1])
         for column in range(width):
@@ -57,7 +57,7 @@ def _blur_across(row, width, taps):
 
 @numba.njit(cache=True)
 def _blur_down(above, here, below, width, taps, out):
-    """The same filter across three rows; row and out int32 (3, >= width)."""
+    """The same filter across three rows; rows and out int32 (3, >= width)."""
     for channel in range(3):
         side, centre = (taps[0, 0], taps[0, 1]) if channel == 0 else (taps[1, 0], taps[1, 1])
         for x in range(width):
@@ -67,49 +67,51 @@ def _blur_down(above, here, below, width, taps, out):
 
 @numba.njit(cache=True)
 def _mix(normals, start, width, mix, out):
-    """Channel noise of a row, int32 (3, >= width), of normals that begin at column `start`; in 2**-12."""
+    """Channel noise of a row, int32 (3, >= width), from normals that begin at index `start`; in 2**-12."""
     for channel in range(3):
         m0, m1, m2 = mix[channel, 0], mix[channel, 1], mix[channel, 2]
         for x in range(width):
             at = x + start
-            # numba multiplies in 64 bits unless told that 32 hold it, which takes twice as long.
+            # Without these casts numba multiplies in 64 bits, which takes twice as long; 32 bits suffice.
             first, second = np.int32(m0 * normals[0, at]), np.int32(m1 * normals[1, at])
             total = np.int32(np.int32(first + second) + np.int32(m2 * normals[2, at]))
             out[channel, x] = total >> np.int32(MIX_BITS)
 
 
 @numba.njit(cache=True)
-def _expose_row(light, both, noise, out):
-    """One dark row, uint8 (W, 3), of a light one; `both` int32 (3, 256, 2): level and sigma, side by side."""
+def _expose_row(light, level_sigma, noise, out):
+    """One dark row from a light one, uint8 (W, 3); `level_sigma` int32 (3, 256, 2): level, then sigma."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
     for x in range(light.shape[0]):
         for channel in range(3):
             value = np.intp(light[x, channel])
-            deviation = np.int32(both[channel, value, 1] * noise[channel, x])
-            dark = np.int32(np.int32(both[channel, value, 0] + deviation) + rounding) >> np.int32(LEVEL_BITS)
+            deviation = np.int32(level_sigma[channel, value, 1] * noise[channel, x])
+            total = np.int32(np.int32(level_sigma[channel, value, 0] + deviation) + rounding)
+            dark = total >> np.int32(LEVEL_BITS)
             out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
 @numba.njit(cache=True)
 def dim_image(light, level, sigma, mix, taps, spatial, table, key0, key1, out):
-    """Dim one picture.
+    """Dim one image.
 
     Args:
         light: uint8 (H, W, 3).
-        level: int32 (3, 256), mean dark level of each light level and channel, in 2**-20 grey levels.
-        sigma: int32 (3, 256), standard deviation of the noise there, in 2**-8 grey levels.
-        mix: int32 (3, 3), from three independent normals to the channels' noise, in 2**-14.
+        level: int32 (3, 256), mean dark level of each light level by channel, in 2**-20 grey levels.
+        sigma: int32 (3, 256), standard deviation of the noise at each light level, in 2**-8 grey levels.
+        mix: int32 (3, 3), matrix from three independent normals to the channels' noise, in 2**-14.
         taps: int32 (2, 2), [first normal | other two][side | centre] of the spatial filter, in 2**-14.
-        spatial: bool, whether the filter is used at all.
+        spatial: bool, whether the filter is used.
         table: int16 (65536,), quantiles of the noise's distribution, in 2**-12 standard deviations.
         key0, key1: uint32, Philox key.
-        out: uint8 (H, W, 3), written.
+        out: uint8 (H, W, 3), receives the dark image.
     """
     height, width = light.shape[0], light.shape[1]
-    both = np.empty((3, 256, 2), np.int32)
+    level_sigma = np.empty((3, 256, 2), np.int32)  # interleaved, so that one cache line has both
     for channel in range(3):
         for value in range(256):
-            both[channel, value, 0], both[channel, value, 1] = level[channel, value], sigma[channel, value]
+            level_sigma[channel, value, 0] = level[channel, value]
+            level_sigma[channel, value, 1] = sigma[channel, value]
     words = np.empty((3, (width + 3) // 2), np.uint32)
     rows = np.empty((3, 3, width + 4), np.int32)
     blurred = np.empty((3, width + 4), np.int32)
@@ -128,5 +130,5 @@ def dim_image(light, level, sigma, mix, taps, spatial, table, key0, key1, out):
             _mix(blurred, 0, width, mix, noise)
         else:
             _fill_row(y, width, table, key0, key1, words, here)
-            _mix(here, 1, width, mix, noise)  # column 0 stands behind that on its left
-        _expose_row(light[y], both, noise, out[y])
+            _mix(here, 1, width, mix, noise)  # index 0 is the column to the left of the image
+        _expose_row(light[y], level_sigma, noise, out[y])

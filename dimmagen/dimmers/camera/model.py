@@ -1,10 +1,11 @@
 """The camera model: dark = response(exposure x light) + the camera's noise, quantised. Kind `camera`.
 
-The signal is physical: both pictures of a pair were made by one response curve from one scene, so one
-factor of light leads from light to dark (:mod:`dimmagen.dimmers.camera.response`). The noise is the camera's
-as measured on the dark pictures: a standard deviation for each channel as a smooth curve over its grey level,
-one correlation between the channels, the shape of the tails, and the correlation between neighbours. It
-belongs to the dark level, not to the scene: half the light means less signal under nearly the same noise.
+The signal is physical: both images of a pair show one scene through one response curve, so a single factor of
+light leads from the light image to the dark one (:mod:`dimmagen.dimmers.camera.response`). The noise is that
+of the camera, as measured on the dark images: a standard deviation for each channel as a smooth curve over
+its grey level, one correlation between the channels, the shape of the tails, and the correlation between
+neighbours. It depends on the dark level, not on the scene: half the light means less signal with nearly the
+same noise.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import ndtri, stdtrit  # not scipy.stats: a second of start-up, 50 MB
+from scipy.special import ndtri, stdtrit  # scipy.stats would take a second and 50 MB to import
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.philox import split_key
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIGMA_KNOTS = 12
-REFERENCE_LEVEL = 160.0  # the light level whose dark level gamma and exposure scale
+REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of this light level
 PARTS = ("response", "balance", "intensity", "correlation", "tails", "spatial", "jpeg")
 
 FILE = "camera.safetensors"
@@ -40,7 +41,7 @@ TENSORS = {
     "correlation": (3, 3),
     "spatial": (2,),
 }
-# Of the settings beside the tensors.
+# Lowest and highest values of the settings, which are stored in addition to the tensors.
 RANGES = {
     "tail": (0.0, 1e6),
     "exposure_spread": (0.0, 10.0),
@@ -50,12 +51,12 @@ RANGES = {
     "tau": (0.0, 1e6),
 }
 
-# Rows are directions: luma, then two chroma axes. Orthonormal.
+# Rows are orthonormal directions: luma, then two chroma axes.
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
 
 
 def model_files(model: "CameraModel") -> ModelFiles:
-    """The camera model on its way into a profile."""
+    """The camera model as a profile stores it."""
     tensors = {
         name: np.reshape(getattr(model, name), shape).astype(np.float32) for name, shape in TENSORS.items()
     }
@@ -71,28 +72,28 @@ def model_files(model: "CameraModel") -> ModelFiles:
 
 
 def sigma_axis() -> np.ndarray:
-    """Where the knots of the noise curves stand, on :func:`level_axis`: float64 (12,)."""
+    """Positions of the knots of the noise curves, on :func:`level_axis`: float64 (12,)."""
     return np.linspace(level_axis(0.0), 0.0, SIGMA_KNOTS)
 
 
 @dataclass(frozen=True, eq=False)
 class CameraModel(DimmerModel):
-    """One camera's darkness.
+    """The dimmer model of one camera.
 
     Attributes:
         log_slopes: float64 (14,), of the response curve, see :class:`ResponseCurve`.
-        log_exposure: ln of the light factor k from light to dark picture at gamma 1.
-        balance: float64 (3,), what each channel's ln k differs by; sums to 0.
+        log_exposure: ln of the light factor k from the light to the dark image at gamma 1.
+        balance: float64 (3,), difference of each channel's ln k from `log_exposure`; sums to 0.
         log_sigma: float64 (3, 12), ln of the noise's standard deviation (grey levels) over the dark level,
             at :func:`sigma_axis`.
         correlation: float64 (3, 3), between the channels' noise.
         spatial: float64 (2,), side taps of the luma and chroma noise filter [b, 1, b] (both directions);
-            0 is white noise.
+            0 means white noise.
         tail: degrees of freedom of Student's t for the noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
-        jpeg_quality: the dark picture goes through a JPEG of this quality; 0 means no.
-        gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is as measured.
-        without: parts that are switched off, out of `PARTS` (see :meth:`switched_off`).
+        jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
+        gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is the measured noise.
+        without: those of `PARTS` that are switched off (see :meth:`switched_off`).
     """
 
     log_slopes: np.ndarray
@@ -116,9 +117,23 @@ class CameraModel(DimmerModel):
 
     @classmethod
     def load(cls, folder: Path | None, settings: dict[str, Any], compat: str = "default") -> Self:
-        """The camera model of a profile's folder; see :func:`open_profile` for the checks and errors."""
+        """Load the camera model of a profile.
+
+        Args:
+            folder: of the profile.
+            settings: of the kind `camera` in `profile.json`.
+            compat: `default`.
+
+        Raises:
+            DimmagenError: a file is missing or damaged, or a setting is outside its range.
+        """
         if folder is None:
-            raise DimmagenError("a camera model is stored in a profile's folder, and there is none")
+            raise DimmagenError(
+                "a camera model is loaded from the folder of a profile",
+                "give a `folder`",
+                code="missing-argument",
+                parameter="folder",
+            )
         check_settings(folder, settings, RANGES)
         stored = read_tensors(folder / FILE, TENSORS)
         tensors = {name: array.astype(np.float64) for name, array in stored.items()}
@@ -138,19 +153,19 @@ class CameraModel(DimmerModel):
 
     @classmethod
     def parameters(cls) -> dict[str, Any]:
-        """A fitted kind has no constants of its own."""
+        """Empty: a fitted kind has no constants."""
         return {}
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """Switches that change the output."""
+        """The switches that change the output."""
         return {"without": ",".join(self.without)}
 
     def switched_off(self, *parts: str) -> "CameraModel":
-        """The model without some of its parts, for ablations.
+        """A copy of the model without some of its parts, for ablations.
 
-        `response`: darken by one factor a picture instead of the curve. `balance`: no colour cast.
-        `intensity`: one noise level a channel. `correlation`: independent channels. `tails`: Gaussian.
-        `spatial`: white noise. `jpeg`: no compression.
+        `response`: darken by one factor per image instead of the curve. `balance`: no colour cast.
+        `intensity`: one noise level per channel. `correlation`: independent channels. `tails`: Gaussian
+        noise. `spatial`: white noise. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -158,27 +173,39 @@ class CameraModel(DimmerModel):
         unknown = [part for part in parts if part not in PARTS]
         if unknown:
             raise UsageError(
-                f"the camera model has no part {', '.join(unknown)}", f"it has {', '.join(PARTS)}"
+                f"the camera model has no part {', '.join(unknown)}",
+                f"it has {', '.join(PARTS)}",
+                code="unknown-name",
+                parameter="without",
+                name=unknown[0],
             )
         return replace(self, without=tuple(part for part in PARTS if part in {*self.without, *parts}))
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
+        """Dim one image: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         return self.develop(self.expose(light, draw))
 
     def expose(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        """What the sensor gives, before the picture is stored; shapes as :meth:`dim`."""
+        """The dark image before it is stored: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         out = np.empty_like(light)
         arguments = (*self.kernel_arguments(draw), *split_key(draw.noise_seed), out)
         kernel.dim_image(np.ascontiguousarray(light), *arguments)
         return out
 
     def develop(self, exposed: np.ndarray) -> np.ndarray:
-        """What storing as JPEG makes of it, where the camera does that; shapes as :meth:`dim`."""
+        """Store as JPEG and decode, if the camera does: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         return through_jpeg(exposed, self.compression) if self.compression else exposed
 
     def expose_tensors(self, lights: "Tensor", draws: Sequence[Draw]) -> "Tensor":
-        """:meth:`expose` for a batch of tensors, uint8 (B, 3, H, W), on any device: the same bits."""
+        """:meth:`expose` for a batch on any device, with the same bits.
+
+        Args:
+            lights: uint8 (B, 3, H, W), RGB.
+            draws: one per image.
+
+        Returns:
+            uint8 (B, 3, H, W) on the same device.
+        """
         from dimmagen.dimmers.camera.torch_kernel import dim_images  # imports torch
 
         return dim_images([self.kernel_arguments(draw) for draw in draws], lights, draws)
@@ -190,22 +217,22 @@ class CameraModel(DimmerModel):
 
     @property
     def compression(self) -> int:
-        """JPEG quality that the dark picture goes through; 0 where it does not."""
+        """JPEG quality of the stored dark image; 0 for no compression."""
         return 0 if "jpeg" in self.without else self.jpeg_quality
 
     def kernel_arguments(self, draw: Draw) -> tuple:
-        """`level`, `sigma`, `mix`, `taps`, `spatial`, `table` of :func:`camera_kernel.dim_image`."""
+        """The arguments `level` to `table` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
         table = noise_quantiles(0.0 if "tails" in self.without else self.tail)
         return *self.tables(draw), self._mix, self._taps, bool(self._side_taps.any()), table
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        """Dark mean and noise level of each light level, int32 (3, 256) each, in the kernel's units."""
+        """Dark mean and noise level at each light level: int32 (3, 256) each, in the kernel's units."""
         mean = self.dark_levels(draw.gamma * draw.exposure)
         sigma = np.minimum(draw.tau * self.noise_level(mean), kernel.LARGEST_SIGMA)
         return _fixed(mean, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS)
 
     def dark_levels(self, brightness: float = 1.0) -> np.ndarray:
-        """Dark level before noise of each light level and channel.
+        """Dark level before noise, for each channel and light level.
 
         Args:
             brightness: factor on the dark level of light level 160: gamma times exposure.
@@ -217,13 +244,20 @@ class CameraModel(DimmerModel):
         reference = self._curve.level(self._curve.log_light(REFERENCE_LEVEL) + self.log_exposure)
         if "response" in self.without:
             return np.tile(levels * min(brightness * float(reference) / REFERENCE_LEVEL, 1.0), (3, 1))
-        wanted = min(brightness * float(reference), REFERENCE_LEVEL)  # never brighter than the light picture
-        shift = self._curve.log_light(wanted) - self._curve.log_light(REFERENCE_LEVEL)
+        target = min(brightness * float(reference), REFERENCE_LEVEL)  # never brighter than the light image
+        shift = self._curve.log_light(target) - self._curve.log_light(REFERENCE_LEVEL)
         balance = np.zeros(3) if "balance" in self.without else self.balance
         return self._curve.level(self._curve.log_light(levels) + (shift + balance)[:, None])
 
     def noise_level(self, dark: np.ndarray) -> np.ndarray:
-        """Standard deviation of the noise, grey levels, at dark levels (3, ...) of the three channels."""
+        """Standard deviation of the noise.
+
+        Args:
+            dark: float (3, ...), dark levels of the three channels, grey levels in [0, 255].
+
+        Returns:
+            float64 (3, ...), grey levels.
+        """
         log_sigma = self.log_sigma
         if "intensity" in self.without:
             log_sigma = np.repeat(log_sigma.mean(1, keepdims=True), SIGMA_KNOTS, axis=1)
@@ -236,7 +270,7 @@ class CameraModel(DimmerModel):
 
     @cached_property
     def _mix(self) -> np.ndarray:
-        """From luma and chroma normals to channel noise: rotate, then give the channels their correlation."""
+        """Matrix from luma and chroma normals to correlated channel noise: int32 (3, 3), in 2**-14."""
         correlation = np.eye(3) if "correlation" in self.without else self.correlation
         root = np.linalg.cholesky(OPPONENT @ correlation @ OPPONENT.T)
         return _fixed(OPPONENT.T @ root, kernel.MIX_BITS)
@@ -253,10 +287,13 @@ class CameraModel(DimmerModel):
 
 @lru_cache(maxsize=8)
 def noise_quantiles(tail: float) -> np.ndarray:
-    """Quantiles of the unit-variance noise at (i + 1/2) / 65536: int16 (65536,), in 2**-12.
+    """Quantiles of the unit-variance noise at (i + 1/2) / 65536.
 
     Args:
         tail: degrees of freedom of Student's t, above 2; 0 for a Gaussian.
+
+    Returns:
+        int16 (65536,), in 2**-12 standard deviations.
     """
     at = (np.arange(1 << 16) + 0.5) / (1 << 16)
     values = stdtrit(tail, at) * np.sqrt((tail - 2) / tail) if tail else ndtri(at)

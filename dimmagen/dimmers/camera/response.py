@@ -1,9 +1,9 @@
-"""A camera's response curve: grey level <-> logarithm of the light that made it.
+"""A camera's response curve: grey level <-> logarithm of the light that caused it.
 
 Two exposures of one scene differ by one factor of light, so dark = T(k · T⁻¹(light)) with one curve T for
-all pictures of a camera (Debevec and Malik 1997; Mann and Picard 1995, "comparametric" curves). The curve
-explains at once why the ratio dark / light depends on the level and on the exposure, and why a weaker
-exposure saturates colours; one factor k a picture is then all that its darkness needs.
+all images of a camera (Debevec and Malik 1997; Mann and Picard 1995, "comparametric" curves). The curve
+explains why the ratio dark / light depends on the level and on the exposure, and why a weaker exposure
+saturates colours; one factor k per image then determines its darkness.
 """
 
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 
 KNOTS = 14
-_BLACK = 2.0  # grey levels added before the logarithm, so that black has a place on the axis
+_BLACK = 2.0  # grey levels added before the logarithm, so that black has a finite position on the axis
 _FINE = 1024
 
 
 def level_axis(level: np.ndarray | float) -> np.ndarray:
-    """ln((level + 2) / 257): the axis on which knots of curves over grey levels [0, 255] are even."""
+    """ln((level + 2) / 257), any shape: on this axis, knots of curves over grey levels are evenly spaced."""
     return np.log((np.asarray(level, np.float64) + _BLACK) / (255 + _BLACK))
 
 
 @dataclass(frozen=True, eq=False)
 class ResponseCurve:
-    """Monotone curve between grey levels and log light, linear in between `KNOTS` log-slopes.
+    """Monotone curve between grey levels and log light, defined by `KNOTS` log-slopes, interpolated linearly.
 
     Attributes:
-        log_slopes: float64 (14,), ln of d(log light) / d(level_axis) at knots even on :func:`level_axis`.
-            The scale of log light is free (a power of the light goes with a power of k); fitting pulls it
-            towards ln 2.2, a display gamma.
+        log_slopes: float64 (14,), ln of d(log light) / d(level_axis) at knots evenly spaced on
+            :func:`level_axis`. The scale of log light is arbitrary (a power of the light corresponds to a
+            power of k); fitting pulls the log-slopes towards ln 2.2, a display gamma.
     """
 
     log_slopes: np.ndarray
@@ -44,9 +44,9 @@ class ResponseCurve:
     _log_light: np.ndarray = None  # type: ignore[assignment]
 
     def log_light(self, level: np.ndarray | float) -> np.ndarray:
-        """Grey level in [0, 255] -> log light, at most 0 (white)."""
+        """Grey level in [0, 255] -> log light, at most 0 (white); any shape."""
         return np.interp(level, self._levels, self._log_light)
 
     def level(self, log_light: np.ndarray | float) -> np.ndarray:
-        """Log light -> grey level in [0, 255]; less light than black gives 0, more than white 255."""
+        """Log light -> grey level in [0, 255], any shape; clipped to 0 below black and to 255 above white."""
         return np.interp(log_light, self._log_light, self._levels)

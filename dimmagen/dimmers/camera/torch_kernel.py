@@ -1,7 +1,7 @@
-"""The camera model's arithmetic on torch tensors: the pixels of :mod:`camera_kernel`, on any device.
+"""The camera model on torch tensors: the pixels of :mod:`dimmagen.dimmers.camera.kernel` on any device.
 
-The kernel is 32-bit integer arithmetic on purpose; here the same numbers lie in int64 tensors, so that a GPU
-gives the bits that the shards have. Philox words are kept in [0, 2**32).
+The kernel uses 32-bit integer arithmetic; here the same numbers are stored in int64 tensors, so that a GPU
+gives the same bits as the CPU. Philox words are kept in [0, 2**32).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,15 @@ _MASK = 0xFFFF
 def philox4x32(
     c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: Tensor | int, k1: Tensor | int
 ) -> tuple[Tensor, ...]:
-    """Philox4x32-10 (Salmon et al., SC 2011): broadcasting int64 tensors of 32-bit words -> four."""
+    """Philox4x32-10 (Salmon et al., SC 2011), as :func:`dimmagen.core.philox.philox4x32`.
+
+    Args:
+        c0, c1, c2, c3: counters, int64 tensors of 32-bit words, of shapes that broadcast.
+        k0, k1: keys, likewise.
+
+    Returns:
+        Four int64 tensors of 32-bit words, of the common shape.
+    """
     for _ in range(10):
         high0, low0 = _product(_M0, c0)
         high1, low1 = _product(_M1, c2)
@@ -33,17 +41,17 @@ def philox4x32(
 
 
 def _product(factor: int, word: Tensor) -> tuple[Tensor, Tensor]:
-    """High and low 32 bits of a 64-bit product, in two parts of 48 bits: nothing runs into the sign."""
+    """High and low 32 bits of a 64-bit product, from two 48-bit products, so that int64 does not overflow."""
     upper, lower = (factor >> 16) * word, (factor & _MASK) * word
     middle = upper + (lower >> 16)
     return middle >> 16, ((middle & _MASK) << 16) | (lower & _MASK)
 
 
-def dim_images(each: Sequence[tuple], lights: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """Dim images of one size with the bits of :meth:`CameraModel.expose` for each.
+def dim_images(arguments: Sequence[tuple], lights: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Dim images of one size, each with the bits of :meth:`CameraModel.expose`.
 
     Args:
-        each: :meth:`CameraModel.kernel_arguments` of each draw.
+        arguments: :meth:`CameraModel.kernel_arguments` of each draw.
         lights: uint8 (B, 3, H, W), RGB, on any device.
         draws: one per image.
 
@@ -51,8 +59,8 @@ def dim_images(each: Sequence[tuple], lights: Tensor, draws: Sequence[Draw]) -> 
         uint8 (B, 3, H, W) on the same device.
     """
     device = lights.device
-    mix, taps, spatial, table = (each[0][index] for index in range(2, 6))  # equal for all draws
-    level, sigma = (_tensor(np.stack([one[index] for one in each]), device) for index in (0, 1))
+    mix, taps, spatial, table = (arguments[0][index] for index in range(2, 6))  # equal for all draws
+    level, sigma = (_tensor(np.stack([one[index] for one in arguments]), device) for index in (0, 1))
     keys = np.array([split_key(draw.noise_seed) for draw in draws], np.int64)
     low, high = (_tensor(keys[:, word], device)[:, None, None] for word in (0, 1))
     count, _, height, width = lights.shape
@@ -74,10 +82,16 @@ def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _normals(top: int, bottom: int, width: int, table: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Standard normals of rows top .. bottom - 1, columns -1 .. width: int64 (B, 3, rows, width + 2), 2**-12.
+    """Standard normals of rows top .. bottom - 1, columns -1 .. width, in 2**-12.
 
-    One Philox block gives two neighbouring columns three 16-bit uniforms each. `low` and `high` are the keys'
-    words, int64 (B, 1, 1).
+    One Philox block gives three 16-bit uniforms to each of two neighbouring columns.
+
+    Args:
+        table: int64 (65536,), quantiles in 2**-12.
+        low, high: words of the keys, int64 (B, 1, 1).
+
+    Returns:
+        int64 (B, 3, rows, width + 2).
     """
     rows = torch.arange(top, bottom, device=table.device)[:, None] & _LOW
     blocks = torch.arange((width + 3) // 2, device=table.device)
@@ -89,7 +103,7 @@ def _normals(top: int, bottom: int, width: int, table: Tensor, low: Tensor, high
 
 
 def _filtered(normals: Tensor, taps: Tensor) -> Tensor:
-    """The three-tap filter across, then down: (B, 3, H + 2, W + 2) -> (B, 3, H, W); rounds as the kernel."""
+    """The three-tap filter in both directions, as in the kernel: (B, 3, H + 2, W + 2) -> (B, 3, H, W)."""
     side, centre = (taps[[0, 1, 1], column, None, None] for column in (0, 1))
     across = (side * (normals[..., :-2] + normals[..., 2:]) + centre * normals[..., 1:-1]) >> MIX_BITS
     return (side * (across[..., :-2, :] + across[..., 2:, :]) + centre * across[..., 1:-1, :]) >> MIX_BITS

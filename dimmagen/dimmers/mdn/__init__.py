@@ -1,1 +1,1 @@
-"""The paper's mixture density network, and its authors' transform."""
+"""The paper's dimmer with its mixture density network, and its authors' own transform."""

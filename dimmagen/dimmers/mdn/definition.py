@@ -1,4 +1,4 @@
-"""The definition of what the MDN dimmer computes, in plain torch: the fast kernel is tested against it."""
+"""A plain torch implementation of the MDN dimmer, against which the fast kernel is tested."""
 
 import numpy as np
 import torch
@@ -11,15 +11,15 @@ from dimmagen.images import retinex
 
 
 def dim_plainly(model: MdnModel, light: np.ndarray, draw: Draw) -> np.ndarray:
-    """What :meth:`MdnModel.dim` computes, said plainly: the definition that the kernel is tested against.
+    """Compute :meth:`MdnModel.dim` step by step, without optimisation.
 
     Args:
-        model: the dark model.
-        light: uint8 (H, W, 3).
-        draw: the draw.
+        model: the dimmer model.
+        light: uint8 (H, W, 3), RGB.
+        draw: the draws of the pair.
 
     Returns:
-        uint8 (H, W, 3).
+        uint8 (H, W, 3), RGB.
     """
     network = MixtureDensityNetwork.from_tensors(model.network, model.sigma_floor)
     pixels = torch.tensor(light.reshape(-1, 3))

@@ -1,7 +1,7 @@
-"""A dense layer for compiled code near the processor's peak: blocks of 4 outputs x 24 pixels in registers.
+"""A dense layer for compiled code near the CPU's peak speed: blocks of 4 outputs x 24 pixels in registers.
 
-Compilers keep no such block in registers on their own, so its instructions are spelt out. Every product is a
-fused multiply-add, in the order of the inputs: the result is the same bits on every processor.
+Compilers do not keep such a block in registers by themselves, so its instructions are written out. Every
+product is a fused multiply-add, in the order of the inputs: the result has the same bits on every processor.
 """
 
 from llvmlite import ir
@@ -20,18 +20,20 @@ def dense_block(typing_context, weight, bias, row, floor, planes, source, target
     """Outputs row to row + 3 of a layer, max(floor, bias + weight @ inputs), for 24 pixels.
 
     Args:
-        weight: float32 (outputs, inputs), C-contiguous; bias: float32 (outputs,).
-        row: the first of the four outputs.
+        weight: float32 (outputs, inputs), C-contiguous.
+        bias: float32 (outputs,).
+        row: index of the first of the four outputs.
         floor: float32; 0 for a rectified layer, minus infinity for a linear one.
         planes: float32, one-dimensional: planes of `stride` pixels.
-        source, target: where in `planes` these pixels are, of the first input and of output `row`.
-        stride: pixels a plane.
+        source, target: index in `planes` of the first of these pixels, in the first input and in output
+            `row`.
+        stride: number of pixels per plane.
     """
     for array, dimensions in ((weight, 2), (bias, 1), (planes, 1)):
         if array != types.Array(types.float32, dimensions, "C"):
             raise TypingError(f"dense_block takes contiguous float32 arrays, not {array}")
-    place = types.intp
-    return types.void(weight, bias, place, types.float32, planes, place, place, place), _generate
+    index = types.intp
+    return types.void(weight, bias, index, types.float32, planes, index, index, index), _generate
 
 
 def _generate(context, builder, signature, arguments):

@@ -1,13 +1,13 @@
-"""Fit the MDN to pairs, by minibatches of pixels."""
+"""Fitting the MDN to pairs, with minibatches of pixels."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from dimmagen.core.threads import one_thread
 from dimmagen.dimmers.mdn.network import (
     MixtureDensityNetwork,
     PixelTable,
@@ -19,12 +19,13 @@ from dimmagen.dimmers.real_pairs import RealPair
 STEPS = 2000
 BATCH = 2048  # pixels
 LEARNING_RATE = 2e-3  # falls to 0 as a cosine
-SIGMA_FLOOR = 0.01  # of the colour map's deviation; without it few pairs' 8-bit colours are learnt by heart
-# The dark illumination is about a tenth of the other inputs: its first weights start that much larger.
+# Of the colour map's standard deviation; without it, the network memorises the 8-bit colours of a few pairs.
+SIGMA_FLOOR = 0.01
+# The dark illumination is about a tenth of the other inputs, so its initial weights are ten times larger.
 DARK_INPUT_GAIN = 10.0
 RECOLOURING = 0.3
 CHECK_EVERY = 100  # steps
-HELD_OUT_PAIRS_FROM = 4  # from that many pairs on whole pairs are held out, else parts of each
+HELD_OUT_PAIRS_FROM = 4  # with that many pairs or more, whole pairs are held out; otherwise parts of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class NetworkFit:
 
     Attributes:
         network: the best one of all checks.
-        curve: (step, held-out nats a pixel, seconds) at every check.
-        held_out: what the nats were measured on, in words.
+        curve: (step, held-out nats per pixel, seconds since the start) at every check.
+        held_out: the pixels on which the nats were measured, in words.
     """
 
     network: MixtureDensityNetwork
@@ -43,7 +44,7 @@ class NetworkFit:
 
     @property
     def nats(self) -> float:
-        """Held-out negative log-likelihood a pixel, of the network."""
+        """Held-out negative log-likelihood of the network, in nats per pixel."""
         return min(nats for _, nats, _ in self.curve)
 
 
@@ -53,13 +54,14 @@ def fit_network(
     progress: Callable[[float], None] = lambda done: None,
     steps: int = STEPS,
 ) -> NetworkFit:
-    """Minimise Eq. 5 with Adam; keep the network that was best on what was held out.
+    """Minimise Eq. 5 with Adam, and keep the network with the best held-out likelihood.
 
     Args:
         pairs: checked pairs.
-        seed: of initialisation, minibatches and dequantisation; the same seed gives the same network.
-        progress: told the share of the work that is done.
-        steps: minibatches.
+        seed: random seed of initialisation, minibatches and dequantisation; the same seed gives the same
+            network.
+        progress: called with the completed fraction of the work, in [0, 1].
+        steps: number of minibatches.
     """
     fitting, held, description = _hold_out(pairs, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -69,7 +71,7 @@ def fit_network(
     curve: list[tuple[int, float, float]] = []
     best_nats, best = np.inf, network.tensors()
     began = time.perf_counter()
-    with _one_thread():
+    with one_thread():  # sums over a minibatch are split by threads: every machine must add in the same order
         for step in range(1, steps + 1):
             rows = torch.randint(len(fitting), (BATCH,), generator=generator)
             loss = negative_log_likelihood(network, *fitting.batch(rows, generator, RECOLOURING)).mean()
@@ -96,19 +98,11 @@ def _initial(seed: int) -> MixtureDensityNetwork:
     return network
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums over a minibatch are split by threads: with one, every machine adds in the same order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _hold_out(pairs: Sequence[RealPair], seed: int) -> tuple[PixelTable, PixelTable, str]:
-    """Pixels to fit and pixels to stop by: every fourth pair, or from few pairs the lowest eighth of each."""
+    """Pixels to fit, held-out pixels, and a description of the latter.
+
+    A quarter of the pairs is held out, or the lowest eighth of each if there are few pairs.
+    """
     if len(pairs) >= HELD_OUT_PAIRS_FROM:
         order = np.random.default_rng(seed).permutation(len(pairs))
         held = sorted(order[: max(1, len(pairs) // 4)])

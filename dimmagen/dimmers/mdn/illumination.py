@@ -1,8 +1,8 @@
-"""How much darker: statistics of L_dark / L_light for each of 256 light levels (paper, Eq. 9-10).
+"""Statistics of the darkening L_dark / L_light for each of 256 light levels (paper, Eq. 9-10).
 
-Unlike the paper's, the deviation is that within a scene: how differently the scenes of the pairs were exposed
-is kept apart, as a spread that is drawn once a picture. How much of the deviation is pixel noise (the rest is
-texture and colour) is the temperature tau, measured on the flat parts of the pictures.
+Unlike in the paper, the standard deviation is that within a scene: the differences in exposure between the
+scenes are a separate spread, which is drawn once per image. The share of the deviation that is pixel noise
+(the rest is texture and colour) is the temperature tau, measured on the flat parts of the images.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from scipy.ndimage import gaussian_filter
 from dimmagen.dimmers.real_pairs import RealPair
 
 LEVELS = 256
-FLAT_SHARE = 0.4  # of a light picture's pixels, those with the least texture around them
+FLAT_SHARE = 0.4  # of a light image's pixels: those with the least local texture
 HIGH_PASS_SIGMA = 1.5
 
 
 @dataclass(frozen=True, eq=False)
 class IlluminationStatistics:
-    """What a fit finds.
+    """The result of a fit.
 
     Attributes:
         mean, std: float32 (256,), of L_dark / L_light at each light level.
-        tau: the pixel noise's deviation as a share of `std`.
+        tau: standard deviation of the pixel noise as a share of `std`.
         exposure_spread: standard deviation of ln(exposure) between scenes; 0 for one pair.
     """
 
@@ -35,41 +35,53 @@ class IlluminationStatistics:
 
 
 def fit_illumination(pairs: Sequence[RealPair]) -> IlluminationStatistics:
-    """Statistics of pairs, with the exposure of each pair divided out."""
+    """Statistics of pairs, with the exposure of each pair divided out.
+
+    Args:
+        pairs: at least one; the two images of each have the same size.
+    """
     counts, sums, squares = (np.stack(table) for table in zip(*map(_tables, pairs), strict=True))
     exposure = _exposures(counts, sums)
-    # With the scene's exposure e: sum (q/e)^2 and sum q/e over all scenes, per level.
+    # With q = L_dark / L_light and the scene's exposure e: sums of q/e and (q/e)^2 over all scenes, by level.
     total = counts.sum(0)
-    seen = total >= 2
-    known_total = np.maximum(total, 1)
-    mean = (sums / exposure).sum(0) / known_total
-    variance = (squares / exposure**2).sum(0) / known_total - mean**2
-    mean = smooth(fill(mean, seen))
-    std = smooth(fill(np.sqrt(np.maximum(variance, 0)), seen))
+    known = total >= 2
+    divisor = np.maximum(total, 1)
+    mean = (sums / exposure).sum(0) / divisor
+    variance = (squares / exposure**2).sum(0) / divisor - mean**2
+    mean = smooth(fill(mean, known))
+    std = smooth(fill(np.sqrt(np.maximum(variance, 0)), known))
     spread = float(np.log(exposure).std(ddof=1)) if len(pairs) > 1 else 0.0
     return IlluminationStatistics(
         mean.astype(np.float32), std.astype(np.float32), _temperature(pairs, std), spread
     )
 
 
-def fill(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Interpolate levels not `seen` from the nearest known ones; the last known value beyond the ends."""
+def fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Interpolate the unknown levels linearly; beyond the last known level, repeat its value.
+
+    Args:
+        values: float (256,).
+        known: bool (256,), at least one True.
+
+    Returns:
+        float64 (256,).
+    """
     levels = np.arange(LEVELS)
-    return np.interp(levels, levels[seen], values[seen])
+    return np.interp(levels, levels[known], values[known])
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Mean over a window of 3 levels; the ends are continued with their own values."""
+    """Mean over a window of 3 levels, (256,) -> (256,); the values at the ends are repeated."""
     padded = np.pad(values, 1, mode="edge")
     return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
 
 
 def repair_published(values: np.ndarray) -> np.ndarray:
-    """Mend both ends of a published array of statistics.
+    """Repair both ends of a published array of statistics.
 
-    The authors' arrays count levels never seen at the dark end as 0 and are smoothed as if zeros stood beyond
-    both ends. The smoothing of 256 values can be undone exactly; then the levels never seen, which come
-    out as 0, are filled and the smoothing is repeated with true ends.
+    The authors' arrays have zeros at dark levels without pixels, and were smoothed as if there were zeros
+    beyond both ends. The smoothing of 256 values can be inverted exactly; the levels without pixels, whose
+    values are then 0, are filled, and the smoothing is repeated with repeated end values.
 
     Args:
         values: float (256,).
@@ -79,10 +91,10 @@ def repair_published(values: np.ndarray) -> np.ndarray:
     """
     window = np.eye(LEVELS) + np.eye(LEVELS, k=1) + np.eye(LEVELS, k=-1)
     raw = np.linalg.solve(window, 3 * values.astype(np.float64))
-    seen = raw > 1e-4
-    if not seen.any():
+    known = raw > 1e-4
+    if not known.any():
         return values.astype(np.float32)
-    return smooth(fill(raw, seen)).astype(np.float32)
+    return smooth(fill(raw, known)).astype(np.float32)
 
 
 def light_levels(light: np.ndarray) -> np.ndarray:
@@ -102,10 +114,13 @@ def _tables(pair: RealPair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _exposures(counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Each scene's factor on a common curve over the levels, geometric mean 1: float64 (scenes, 1).
+    """Each scene's factor on a common curve over the levels, with geometric mean 1: float64 (scenes, 1).
 
-    Alternates between the curve, given the factors, and the factors, given the curve, from the levels'
-    means: scenes that show other levels are compared by way of those that show both.
+    Alternates between estimating the curve from the factors and the factors from the curve, so that scenes
+    without common levels are compared through scenes that have levels of both.
+
+    Args:
+        counts, sums: float64 (scenes, 256), from :func:`_tables`.
     """
     exposure = np.ones((len(counts), 1))
     for _ in range(50):
@@ -119,8 +134,8 @@ def _exposures(counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
 def _temperature(pairs: Sequence[RealPair], std: np.ndarray) -> float:
     """Pixel noise of L_dark on flat areas as a share of the statistics' deviation, at the median pixel.
 
-    The noise is what a high-pass filter leaves; the filter's own loss of white noise is made up for, and the
-    rounding of three channels to 8 bits, which the dimmer adds again, is taken off.
+    The noise is the output of a high-pass filter, corrected for the share of white noise that the filter
+    removes; the variance of rounding three channels to 8 bits, which the dimmer adds again, is subtracted.
     """
     impulse = np.zeros((15, 15))
     impulse[7, 7] = 1

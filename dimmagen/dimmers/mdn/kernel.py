@@ -1,8 +1,9 @@
 """The MDN dimmer's hot loop: uint8 light pixels -> uint8 dark pixels, compiled, for one thread.
 
-It computes what :func:`dimmagen.dimmers.mdn.definition.dim_plainly` defines. Pixels go through in tiles that
-stay in the fastest cache, one plane per value, so that every step handles 8 pixels at once. Exponentials and
-logarithms are spelt out in products and sums: no library's last bit is in the way of equal bytes.
+It computes the definition in :func:`dimmagen.dimmers.mdn.definition.dim_plainly`. Pixels are processed in
+tiles that stay in the fastest cache, with one plane per value, so that every step handles 8 pixels at once.
+Exponentials and logarithms are written as products and sums: library functions differ in the last bit between
+machines.
 """
 
 import numba
@@ -15,11 +16,11 @@ TILE = 4 * COLUMNS
 _F = np.float32
 _ZERO, _ONE, _HALF, _WHITE, _LOWEST = _F(0), _F(1), _F(0.5), _F(765), _F(-np.inf)
 
-# First pixel of each group of planes in the workspace, one plane of TILE pixels a value.
-_INPUT = 0  # 5: the light's colour map, its illumination, the dark picture's illumination
+# Index of the first pixel of each group of planes in the workspace; one plane of TILE pixels per value.
+_INPUT = 0  # 5: the light image's colour map, its illumination, the dark image's illumination
 _UNIFORM = 5 * TILE  # 3
 _NORMAL = 8 * TILE  # 4: colours, illumination
-_COLOUR = 12 * TILE  # 3: the dark picture's
+_COLOUR = 12 * TILE  # 3: the dark image's
 _ODD = 15 * TILE  # 32: hidden layers 1 and 3
 _HEAD = 47 * TILE  # 36: hidden layer 2, then means, raw deviations, logits: each (channel, component)
 _MEAN, _RAW, _LOGIT = _HEAD, _HEAD + 12 * TILE, _HEAD + 24 * TILE
@@ -31,15 +32,16 @@ _inline = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy", inl
 
 @_jit
 def dim_pixels(light, dark, weights, sigma_floor, phi_mean, phi_std, quantiles, key):
-    """Dim pixels with the colours drawn.
+    """Dim pixels, with colours drawn from the mixtures.
 
     Args:
-        light, dark: uint8 (N, 3), C-contiguous; `dark` is written.
+        light, dark: uint8 (N, 3), RGB, C-contiguous; `dark` receives the result.
         weights: the network's tensors, in the order of `MdnFiles.NETWORK_SHAPES`.
-        sigma_floor: added to the mixture's deviations, float32.
-        phi_mean, phi_std: float32 (256,), of L_dark / L_light at each light level.
+        sigma_floor: float32, added to the mixtures' standard deviations.
+        phi_mean, phi_std: float32 (256,), mean and standard deviation of L_dark / L_light at each light
+            level.
         quantiles: float32 (65536,), of the standard normal.
-        key: Philox's two words.
+        key: (low, high), Philox's two 32-bit words.
     """
     work = np.zeros(_WORKSPACE, np.float32)
     for start in range(0, light.shape[0], TILE):
@@ -55,7 +57,7 @@ def dim_pixels(light, dark, weights, sigma_floor, phi_mean, phi_std, quantiles, 
 
 @_jit
 def dim_expected(light, dark, weights, phi_mean):
-    """Dim pixels with the mixtures' mean colours and without noise; arguments as for :func:`dim_pixels`."""
+    """Dim pixels with the mixtures' mean colours and no noise; arguments as for :func:`dim_pixels`."""
     work = np.zeros(_WORKSPACE, np.float32)
     for start in range(0, light.shape[0], TILE):
         count = min(TILE, light.shape[0] - start)
@@ -69,7 +71,7 @@ def dim_expected(light, dark, weights, phi_mean):
 
 @_jit
 def _draw(work, start, quantiles, key):
-    """A pixel's eight 16-bit words: three uniforms for components, four normals, one left over."""
+    """The eight 16-bit words of each pixel: three uniforms for components, four normals, one unused."""
     k0, k1 = key
     zero, low, high = np.uint32(0), np.uint32(0xFFFF), np.uint32(16)
     for p in range(TILE):
@@ -85,13 +87,13 @@ def _draw(work, start, quantiles, key):
 
 @_jit
 def _inputs(light, phi_mean, phi_std, work):
-    """Colour map, illumination, and the dark picture's illumination: planes of the network's input."""
+    """Colour map, illumination, and the dark image's illumination: planes of the network's input."""
     for p in range(light.shape[0]):
         red, green, blue = np.int32(light[p, 0]), np.int32(light[p, 1]), np.int32(light[p, 2])
         total = red + green + blue
         level = (total + 1) // 3
         phi = phi_mean[level] + phi_std[level] * work[_NORMAL + 3 * TILE + p]
-        lift = np.int32(total == 0)  # black has no colour: gray
+        lift = np.int32(total == 0)  # black has no colour and counts as gray
         share = _ONE / _F(total + 3 * lift)
         illumination = _F(total) / _WHITE
         work[_INPUT + p] = _F(red + lift) * share
@@ -103,7 +105,7 @@ def _inputs(light, phi_mean, phi_std, work):
 
 @_jit
 def _network(weights, work):
-    """The mixtures' 36 numbers of each pixel."""
+    """The 36 parameters of each pixel's mixtures."""
     w0, b0, w1, b1, w2, b2, w3, b3 = weights
     _dense(w0, b0, _ZERO, work, _INPUT, _ODD)
     _dense(w1, b1, _ZERO, work, _ODD, _HEAD)
@@ -159,15 +161,15 @@ def _expect(work, channel):
 
 @_jit
 def _finish(work, dark):
-    """dark = 3 L_dark R_dark, with R_dark renormalised; where nothing is left of it, the light's colour."""
+    """dark = 3 L_dark R_dark, with R_dark renormalised; where R_dark is 0, the light pixel's colour."""
     for p in range(TILE):
         red, green, blue = work[_COLOUR + p], work[_COLOUR + TILE + p], work[_COLOUR + 2 * TILE + p]
         total = red + green + blue
-        known = total > _ZERO
-        scale = work[_INPUT + 4 * TILE + p] * _WHITE / (total if known else _ONE)
-        red = red if known else work[_INPUT + p]
-        green = green if known else work[_INPUT + TILE + p]
-        blue = blue if known else work[_INPUT + 2 * TILE + p]
+        positive = total > _ZERO
+        scale = work[_INPUT + 4 * TILE + p] * _WHITE / (total if positive else _ONE)
+        red = red if positive else work[_INPUT + p]
+        green = green if positive else work[_INPUT + TILE + p]
+        blue = blue if positive else work[_INPUT + 2 * TILE + p]
         work[_COLOUR + p] = np.rint(min(red * scale, _F(255)))
         work[_COLOUR + TILE + p] = np.rint(min(green * scale, _F(255)))
         work[_COLOUR + 2 * TILE + p] = np.rint(min(blue * scale, _F(255)))
@@ -179,7 +181,7 @@ def _finish(work, dark):
 
 @_jit
 def _exp(x):
-    """e**x for x <= 0, to 1e-5: a short series at x / 256, squared eight times; below -20 as at -20."""
+    """e**x for x <= 0, to 1e-5: a short series at x / 256, squared eight times; constant below -20."""
     t = max(x, _F(-20)) * _F(1 / 256)
     y = _ONE + t * (_ONE + t * (_HALF + t * (_F(1 / 6) + t * _F(1 / 24))))
     y = y * y

@@ -1,5 +1,4 @@
-"""The two kinds of dimmer that share the paper's network: `mdn`, and `deterministic`, its ablation without
-noise."""
+"""Registry entries of the dimmers with the paper's network: `mdn`, and its ablation `deterministic`."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +9,7 @@ from dimmagen.dimmers.mdn.model import DeterministicModel, MdnFiles, MdnModel
 
 
 class Mdn:
-    """The paper's dimmer; its `reference` behaviour is the authors' own transform."""
+    """The paper's dimmer; with `compat="reference"`, the authors' own transform."""
 
     fitted: ClassVar[bool] = True
     compats: ClassVar[tuple[str, ...]] = ("default", "reference")
@@ -30,7 +29,7 @@ class Mdn:
 
 
 class Deterministic:
-    """The mean of what :class:`Mdn` draws."""
+    """The paper's ablation without noise: the mean of the dark images that :class:`Mdn` draws."""
 
     fitted: ClassVar[bool] = True
     compats: ClassVar[tuple[str, ...]] = ("default",)
@@ -46,5 +45,10 @@ class Deterministic:
 
 def _files(folder: Path | None, settings: dict[str, Any]) -> MdnFiles:
     if folder is None:
-        raise DimmagenError("an MDN is stored in a profile's folder, and there is none")
+        raise DimmagenError(
+            "an MDN is loaded from the folder of a profile",
+            "give a `folder`",
+            code="missing-argument",
+            parameter="folder",
+        )
     return MdnFiles.read(folder, settings)

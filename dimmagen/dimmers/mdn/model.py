@@ -1,4 +1,4 @@
-"""The paper's dimmer as a dark model: kinds `mdn`, and `deterministic`, its ablation without noise."""
+"""The paper's dimmer as a dimmer model: kinds `mdn`, and `deterministic`, its ablation without noise."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,14 +17,14 @@ from dimmagen.dimmers.profile import ModelFiles, check_settings, read_tensors
 
 @dataclass(frozen=True, eq=False)
 class MdnFiles:
-    """What a profile keeps of an MDN: shared by the kinds `mdn` and `deterministic`.
+    """The content of a profile for the kinds `mdn` and `deterministic`, which share their files.
 
     Attributes:
         network: float32 tensors by the names and shapes of `NETWORK_SHAPES`; the head's 36 outputs are
-            means, raw deviations and mixing logits, each (channel, component).
+            means, raw standard deviations and mixing logits, each (channel, component).
         mean, std: float32 (256,), see :mod:`dimmagen.dimmers.mdn.illumination`.
-        published: the statistics are the authors', whose ends need mending.
-        sigma_floor: added to the mixture's deviations.
+        published: whether the statistics are those of the authors, whose ends need a repair.
+        sigma_floor: added to the mixtures' standard deviations.
         tau: default temperature.
         exposure_spread: standard deviation of ln(exposure) between scenes.
         gamma_range: default range of gamma.
@@ -62,7 +62,15 @@ class MdnFiles:
 
     @classmethod
     def read(cls, folder: Path, settings: dict) -> Self:
-        """From a profile's folder, checked."""
+        """Read and check the files of a profile.
+
+        Args:
+            folder: of the profile.
+            settings: of the kind in `profile.json`.
+
+        Raises:
+            DimmagenError: a file is missing or damaged, or a setting is outside its range.
+        """
         check_settings(folder, settings, cls.RANGES)
         return cls(
             network=read_tensors(folder / "mdn.safetensors", cls.NETWORK_SHAPES),
@@ -75,7 +83,7 @@ class MdnFiles:
         )
 
     def models(self) -> list[ModelFiles]:
-        """Both kinds, for :func:`dimmagen.dimmers.profile.save_profile`."""
+        """Model files of both kinds, for :func:`dimmagen.dimmers.profile.save_profile`."""
         files = {
             "mdn.safetensors": self.network,
             "illumination.safetensors": {"mean": self.mean, "std": self.std},
@@ -92,17 +100,17 @@ class MdnFiles:
 
 
 class _Base(DimmerModel):
-    """What both kinds have in common: the network, and the mean darkness under a draw."""
+    """The common part of both kinds: the network, and the mean darkness under a draw."""
 
     def __init__(self, files: MdnFiles) -> None:
         self.gamma_range, self.tau, self.exposure_spread = files.gamma_range, files.tau, files.exposure_spread
-        mend = repair_published if files.published else np.asarray
-        self.mean, self.std = mend(files.mean), mend(files.std)
+        repaired = repair_published if files.published else np.asarray
+        self.mean, self.std = repaired(files.mean), repaired(files.std)
         self.sigma_floor = files.sigma_floor
         self.network = files.network
 
     def phi(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation of L_dark / L_light at each light level under a draw, float32 (256,) each."""
+        """Mean and standard deviation of L_dark / L_light by light level for a draw: float32 (256,) each."""
         mean = draw.gamma * draw.exposure * self.mean.astype(np.float64)
         return mean.astype(np.float32), (draw.tau * self.std.astype(np.float64)).astype(np.float32)
 
@@ -116,13 +124,13 @@ class MdnModel(_Base):
 
     phi ~ N(gamma exposure mean[L], (tau std[L])^2) per pixel, clipped to [0, 1]; L_dark = phi L; each channel
     of R_dark from its mixture, clipped at 0, renormalised; dark = 3 L_dark R_dark, rounded half to even.
-    The plain form is :func:`dimmagen.dimmers.mdn.definition.dim_plainly`.
+    The plain implementation is :func:`dimmagen.dimmers.mdn.definition.dim_plainly`.
     """
 
     kind = "mdn"
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
+        """Dim one image: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         dark = np.empty(light.shape, np.uint8)
         dim_pixels(
             np.ascontiguousarray(light).reshape(-1, 3),
@@ -139,12 +147,15 @@ class MdnModel(_Base):
         return {"compat": "default"}
 
     def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
-        """Eq. 5 of a real pair, dequantised and without black pixels: mean nats a pixel, less is better.
+        """Eq. 5 for a real pair, dequantised and without black pixels; lower is better.
 
         Args:
-            light, dark: uint8 (H, W, 3).
+            light, dark: uint8 (H, W, 3), RGB.
+
+        Returns:
+            Mean over the pixels, in nats.
         """
-        from dimmagen.dimmers.mdn import network  # torch, which dimming does not need
+        from dimmagen.dimmers.mdn import network  # imports torch, which dimming does not need
 
         return network.pair_likelihood(self.network, self.sigma_floor, light, dark)
 
@@ -155,7 +166,7 @@ class DeterministicModel(_Base):
     kind = "deterministic"
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark; of the draw, gamma and exposure count."""
+        """Dim one image: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB; uses gamma and exposure of the draw."""
         dark = np.empty(light.shape, np.uint8)
         phi_mean, _ = self.phi(draw)
         pixels = np.ascontiguousarray(light).reshape(-1, 3)

@@ -1,6 +1,6 @@
 """The paper's mixture density network: the colour of a dark pixel given the light one (Sec. 3.1, Eq. 2-5).
 
-Plain torch, for fitting, for likelihoods, and as the definition that the fast kernel is held against.
+Plain torch, for fitting, for likelihoods, and as the definition against which the fast kernel is tested.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,15 @@ HEADS = CHANNELS * COMPONENTS
 
 
 class MixtureDensityNetwork(nn.Module):
-    """Three 1x1 convolutions of 32 with ReLU, and per colour channel a mixture of 4 Gaussians; 3,492 numbers.
+    """Three 1x1 convolutions of width 32 with ReLU, and a mixture of 4 Gaussians per channel.
+
+    It has 3,492 parameters.
 
     The head's 36 outputs are means, raw standard deviations and mixing logits, each (channel, component).
 
     Args:
-        sigma_floor: added to every standard deviation, so that a few 8-bit colours cannot be learnt by heart.
+        sigma_floor: added to every standard deviation, so that the network cannot memorise a few 8-bit
+            colours.
     """
 
     def __init__(self, sigma_floor: float = 0.0) -> None:
@@ -40,7 +43,8 @@ class MixtureDensityNetwork(nn.Module):
         """Mixtures over the dark colour map.
 
         Args:
-            x: float (N, 5): the light pixel's colour map (3, sums to 1), its illumination, the dark one's.
+            x: float (N, 5): the light pixel's colour map (3, sums to 1), its illumination, and the dark
+                pixel's illumination.
 
         Returns:
             (means, standard deviations, log mixing weights), each (N, 3 channels, 4 components).
@@ -63,13 +67,15 @@ class MixtureDensityNetwork(nn.Module):
         return network.eval().requires_grad_(False)
 
     def tensors(self) -> dict[str, np.ndarray]:
+        """The parameters, float32, as `mdn.safetensors` stores them."""
         return {name: value.detach().numpy().astype(np.float32) for name, value in self.state_dict().items()}
 
 
 def negative_log_likelihood(network: MixtureDensityNetwork, x: Tensor, target: Tensor) -> Tensor:
-    """Eq. 5: -log p(R_dark | x) in nats, summed over the channels, which the paper takes as independent.
+    """Eq. 5: -log p(R_dark | x) in nats, summed over the channels, which the paper assumes to be independent.
 
     Args:
+        network: of the mixtures.
         x: float (N, 5), see :meth:`MixtureDensityNetwork.forward`.
         target: float (N, 3), the dark pixel's colour map.
 
@@ -83,11 +89,11 @@ def negative_log_likelihood(network: MixtureDensityNetwork, x: Tensor, target: T
 
 
 def sample(mixtures: tuple[Tensor, Tensor, Tensor], words: Tensor) -> Tensor:
-    """Draw colour maps from mixtures, not yet clipped.
+    """Draw colour maps from mixtures, without clipping.
 
     Args:
         mixtures: of N pixels, from :class:`MixtureDensityNetwork`.
-        words: int (N, 8), random 16-bit words: 0-2 choose the components, 3-5 draw from them.
+        words: int64 (N, 8), random 16-bit words: 0-2 choose the components, 3-5 draw from them.
 
     Returns:
         float (N, 3).
@@ -103,17 +109,17 @@ def sample(mixtures: tuple[Tensor, Tensor, Tensor], words: Tensor) -> Tensor:
 class PixelTable:
     """The pixels of pairs, from which inputs and dequantised targets are drawn.
 
-    Pixels that are black on either side have no colour and are left out.
+    Pixels that are black in either image have no colour and are omitted.
 
     Args:
-        pairs: pairs of equal sizes.
+        pairs: the two images of each have the same size.
     """
 
     def __init__(self, pairs: Sequence[RealPair]) -> None:
         darks, lights = ([getattr(p, side).reshape(-1, 3) for p in pairs] for side in ("dark", "light"))
-        seen = [dark.any(1) & light.any(1) for dark, light in zip(darks, lights, strict=True)]
-        self.dark = torch.from_numpy(np.concatenate([a[k] for a, k in zip(darks, seen, strict=True)]))
-        self.light = torch.from_numpy(np.concatenate([a[k] for a, k in zip(lights, seen, strict=True)]))
+        coloured = [dark.any(1) & light.any(1) for dark, light in zip(darks, lights, strict=True)]
+        self.dark = torch.from_numpy(np.concatenate([a[k] for a, k in zip(darks, coloured, strict=True)]))
+        self.light = torch.from_numpy(np.concatenate([a[k] for a, k in zip(lights, coloured, strict=True)]))
 
     def __len__(self) -> int:
         return len(self.dark)
@@ -121,14 +127,18 @@ class PixelTable:
     def batch(
         self, rows: Tensor, generator: torch.Generator, recolouring: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """Inputs (N, 5) and targets (N, 3) of the pixels `rows`.
+        """Inputs and targets of some pixels.
 
-        Dark values are dequantised: a uniform draw from the values that round to the 8-bit one.
+        Dark values are dequantised: drawn uniformly from the values that round to the 8-bit value.
 
         Args:
-            rows: int (N,).
-            generator: of the dequantisation and the recolouring.
-            recolouring: deviation of ln(factor) in :func:`recoloured`; 0 leaves the pixels as they are.
+            rows: int64 (N,), indices of pixels.
+            generator: for the dequantisation and the recolouring.
+            recolouring: standard deviation of ln(factor) in :func:`recoloured`; 0 leaves the pixels
+                unchanged.
+
+        Returns:
+            Inputs, float32 (N, 5), and targets, float32 (N, 3).
         """
         dark, light = self.dark[rows].float(), self.light[rows].float()
         if recolouring:
@@ -142,18 +152,20 @@ class PixelTable:
 def recoloured(
     dark: Tensor, light: Tensor, spread: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Give half of the pixels another colour: both sides times the same random factor in each channel.
+    """Change the colour of half of the pixels: multiply each channel of both images by the same factor.
 
-    Three scenes show few colours, and a network is overconfident on all others. As far as a camera's encoding
-    is a power of the light in each channel, a pixel of that other colour would have been darkened just so.
+    Three scenes show few colours, and a network is overconfident for all others. To the extent that a
+    camera's encoding is a power of the light in each channel, a pixel of the new colour would have been
+    darkened in the same way.
 
     Args:
         dark, light: float (N, 3), grey levels.
         spread: standard deviation of ln(factor).
-        generator: of the choice and the factors.
+        generator: for the choice and the factors.
 
     Returns:
-        (dark, light), rounded where changed; a pixel that would be black or beyond white stays as it was.
+        (dark, light), float (N, 3), rounded where changed; a pixel that would become black or exceed white
+        stays unchanged.
     """
     factor = torch.exp(spread * torch.randn(dark.shape, generator=generator))
     other_dark, other_light = (dark * factor).round(), (light * factor).round()
@@ -163,7 +175,13 @@ def recoloured(
 
 
 def held_out_likelihood(network: MixtureDensityNetwork, pixels: PixelTable, seed: int = 0) -> float:
-    """Mean negative log-likelihood in nats a pixel of (at most 200,000 of) the pixels, dequantised."""
+    """Mean negative log-likelihood of dequantised pixels, in nats per pixel.
+
+    Args:
+        network: of the mixtures.
+        pixels: at most 200,000 of them are used.
+        seed: random seed of the choice and the dequantisation.
+    """
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(pixels), generator=generator)[:200_000]
     with torch.no_grad():
@@ -176,6 +194,11 @@ def held_out_likelihood(network: MixtureDensityNetwork, pixels: PixelTable, seed
 def pair_likelihood(
     tensors: dict[str, np.ndarray], sigma_floor: float, light: np.ndarray, dark: np.ndarray
 ) -> float:
-    """:func:`held_out_likelihood` of one pair, uint8 (H, W, 3) each, under a network's tensors."""
+    """:func:`held_out_likelihood` of one pair.
+
+    Args:
+        tensors, sigma_floor: as for :meth:`MixtureDensityNetwork.from_tensors`.
+        light, dark: uint8 (H, W, 3), RGB.
+    """
     network = MixtureDensityNetwork.from_tensors(tensors, sigma_floor)
     return held_out_likelihood(network, PixelTable([RealPair("", dark, light, "", "")]))

@@ -1,7 +1,7 @@
-"""The paper authors' own transform with their MDN, departures from the paper included (`compat="reference"`).
+"""The paper authors' own transform with their MDN, which deviates from the paper (`compat="reference"`).
 
-What it does differently from the default is listed in docs/profiles.md; each step is checked against
-histograms made by running the authors' code.
+Its differences from the default are listed in docs/profiles.md; each step is tested against histograms that
+were made with the authors' code.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork, pair_likelihood, sample
 
 EPSILON = 1e-4  # in both divisions of their Retinex split
-BLEND_FROM = 1.2  # gamma above which the light picture's colours are mixed in
+BLEND_FROM = 1.2  # gamma above which the light image's colours are mixed in
 CHUNK = 65536  # pixels
 
 
@@ -30,7 +30,7 @@ class ReferenceModel(DimmerModel):
         self._network = MixtureDensityNetwork.from_tensors(files.network, files.sigma_floor)
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
-        """uint8 (H, W, 3) RGB light -> uint8 (H, W, 3) RGB dark."""
+        """Dim one image: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         pixels = torch.tensor(light.reshape(-1, 3))
         dark = [
             self._dim(pixels[first : first + CHUNK], first, draw) for first in range(0, len(pixels), CHUNK)
@@ -41,14 +41,14 @@ class ReferenceModel(DimmerModel):
         return {"compat": "reference"}
 
     def negative_log_likelihood(self, light: np.ndarray, dark: np.ndarray) -> float:
-        """As `MdnModel.negative_log_likelihood`: it is the same network."""
+        """As :meth:`MdnModel.negative_log_likelihood`, for the same network."""
         return pair_likelihood(self._network.tensors(), self._network.sigma_floor, light, dark)
 
     def _dim(self, pixels: torch.Tensor, first: int, draw: Draw) -> torch.Tensor:
         words = torch.from_numpy(noise.words(first, len(pixels), draw.noise_seed, 0).astype(np.int64))
         image = pixels.float() / 255
         reflectance = image / (image.sum(1, keepdim=True) + EPSILON)
-        # From the red channel alone: a pixel without red becomes black.
+        # Only from the red channel: a pixel without red becomes black.
         illumination = image[:, :1] / (3 * reflectance[:, :1] + EPSILON)
         level = (illumination[:, 0] * 255).long()
         normal = torch.from_numpy(noise.NORMAL_QUANTILES)[words[:, 6]]
@@ -59,4 +59,4 @@ class ReferenceModel(DimmerModel):
         colour = (colour + max(draw.gamma - BLEND_FROM, 0.0) * reflectance).clamp(min=0)
         colour = colour / colour.sum(1, keepdim=True).clamp(min=1e-8)
         dark = 3 * dark_illumination * colour * 255
-        return (dark.long() % 256).to(torch.uint8)  # cut off, and wrapped beyond white
+        return (dark.long() % 256).to(torch.uint8)  # truncated, not rounded; values beyond white wrap around

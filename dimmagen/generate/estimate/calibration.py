@@ -23,11 +23,11 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.memory import peak_memory
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.writer import add_sample
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings, make_pair
-from dimmagen.generate.worker import use_one_thread
 from dimmagen.sources import light_images
 from dimmagen.sources.light_images import LightImageRef
 

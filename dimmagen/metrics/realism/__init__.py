@@ -1,7 +1,7 @@
-"""How true is a synthetic dark picture: plain functions on arrays, one module a side of it.
+"""How realistic is a synthetic dark image: plain functions on arrays, one module per aspect.
 
-`exposure` (how dark), `colour` (which colours), `noise` (how strong, of which shape, how structured) and
-`two_sample` (can a classifier tell them apart); `measures` puts the first three together for one pair.
+`exposure` (how dark), `colour` (which colours), `noise` (its strength, distribution and structure) and
+`two_sample` (whether a classifier can distinguish them); `measures` combines the first three for one pair.
 docs/realism.md defines every measure.
 """
 

@@ -1,11 +1,11 @@
-"""Which colours: CIEDE2000 of the pictures without their noise."""
+"""Colours: CIEDE2000 of the images without their noise."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 BLUR_SIGMA = 3.0
-STRIDE = 3  # a picture blurred with sigma 3 has nothing between every third pixel; nine times less work
+STRIDE = 3  # a blur with sigma 3 leaves no detail between every third pixel; a ninth of the work
 
 
 def smooth(image: np.ndarray) -> np.ndarray:
@@ -14,7 +14,11 @@ def smooth(image: np.ndarray) -> np.ndarray:
 
 
 def colour_error(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Mean CIEDE2000 of two smoothed pictures (0..255, sRGB); lightness counts, so exposure shows too."""
+    """Mean CIEDE2000 of two smoothed images; includes lightness, so it also depends on the exposure.
+
+    Args:
+        real, synthetic: float (H, W, 3), sRGB, grey levels in [0, 255], from :func:`smooth`.
+    """
     lab_real, lab_synthetic = rgb2lab(real / 255.0), rgb2lab(np.clip(synthetic, 0, 255) / 255.0)
     return float(deltaE_ciede2000(lab_real, lab_synthetic).mean())
 
@@ -22,7 +26,10 @@ def colour_error(real: np.ndarray, synthetic: np.ndarray) -> float:
 def chromaticity_error(real: np.ndarray, synthetic: np.ndarray) -> float:
     """Mean CIEDE2000 after every synthetic pixel is scaled to the real pixel's illumination.
 
-    Hue and saturation alone: neither exposure nor the shape of the transfer curve shows.
+    Only hue and saturation: independent of the exposure and the shape of the transfer curve.
+
+    Args:
+        real, synthetic: as for :func:`colour_error`.
     """
     scale = real.mean(2, keepdims=True) / np.maximum(synthetic.mean(2, keepdims=True), 1e-3)
     return colour_error(real, synthetic * scale)

@@ -1,4 +1,4 @@
-"""How dark: mean, histogram and transfer curve of a dark picture against the real one."""
+"""Exposure: mean, histogram and transfer curve of a dark image compared with the real one."""
 
 import numpy as np
 from scipy.stats import wasserstein_distance
@@ -12,9 +12,9 @@ def histograms(image: np.ndarray) -> np.ndarray:
 
 
 def histogram_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Earth mover's distance of the histograms, the synthetic one scaled to the real mean, in grey levels.
+    """Earth mover's distance of histograms, in grey levels, with the synthetic one scaled to the real mean.
 
-    Scaling keeps exposure out of it: `mean_error` measures that. Mean over the channels.
+    The scaling makes it independent of the exposure, which `mean_error` measures. Mean over the channels.
 
     Args:
         real, synthetic: int (3, 256), from :func:`histograms`.
@@ -27,7 +27,7 @@ def histogram_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
 
 
 def mean_level(counts: np.ndarray) -> float:
-    """Mean grey level of a picture from its histograms (3, 256)."""
+    """Mean grey level of an image from its histograms, int (3, 256)."""
     return float((counts * LEVELS).sum() / counts.sum())
 
 
@@ -35,10 +35,10 @@ def transfer_curve(light: np.ndarray, dark: np.ndarray) -> np.ndarray:
     """E[L_dark | L_light]: mean dark illumination at each of the 256 levels of the light's illumination.
 
     Args:
-        light, dark: float or uint8 (H, W): illumination (channel mean) in grey levels.
+        light, dark: float or uint8 (H, W), illumination (channel mean) in grey levels.
 
     Returns:
-        float64 (256,); NaN at levels that the light picture does not have.
+        float64 (256,); NaN at levels that do not occur in the light image.
     """
     levels = np.rint(light).astype(np.intp).ravel()
     counts = np.bincount(levels, minlength=256)
@@ -47,11 +47,11 @@ def transfer_curve(light: np.ndarray, dark: np.ndarray) -> np.ndarray:
 
 
 def transfer_error(real: np.ndarray, synthetic: np.ndarray, counts: np.ndarray) -> float:
-    """Mean distance of two transfer curves in grey levels, light levels weighted by their pixels.
+    """Mean distance of two transfer curves in grey levels, weighted by the pixels at each light level.
 
     Args:
         real, synthetic: float (256,), from :func:`transfer_curve`.
-        counts: (256,), pixels of the light picture at each level.
+        counts: int (256,), number of pixels of the light image at each level.
     """
-    seen = counts > 0
-    return float(np.average(np.abs(real - synthetic)[seen], weights=counts[seen]))
+    present = counts > 0
+    return float(np.average(np.abs(real - synthetic)[present], weights=counts[present]))

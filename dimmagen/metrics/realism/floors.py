@@ -1,4 +1,4 @@
-"""What every profile must beat, and what none can: plain darkening, and one real picture against itself."""
+"""The baseline for all profiles, plain darkening, and their limit, a real image against itself."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -8,17 +8,17 @@ _LARGEST_EXPONENT = 100.0
 
 
 def linear_factor(light: np.ndarray, mean: float) -> float:
-    """The factor that brings a light picture (uint8) to a mean grey level."""
+    """The factor that scales a uint8 light image to a mean grey level."""
     return mean / float(light.mean())
 
 
 def darken_linear(light: np.ndarray, factor: float) -> np.ndarray:
-    """uint8 (H, W, 3) times a factor, rounded: one exposure for all colours, without noise."""
+    """A uint8 (H, W, 3) image multiplied by a factor and rounded; no noise."""
     return _levels(_LEVELS * factor)[light]
 
 
 def gamma_exponent(light: np.ndarray, mean: float) -> float:
-    """The exponent that brings a light picture (uint8) to a mean grey level, as near as its white lets it."""
+    """The exponent that brings a uint8 light image to a mean grey level, as closely as its white allows."""
     weights = np.bincount(light.ravel(), minlength=256) / light.size
 
     def excess(exponent: float) -> float:
@@ -30,14 +30,14 @@ def gamma_exponent(light: np.ndarray, mean: float) -> float:
 
 
 def darken_gamma(light: np.ndarray, exponent: float) -> np.ndarray:
-    """255 (light / 255)^exponent, rounded: uint8 (H, W, 3) -> the same; without noise."""
+    """255 (light / 255)^exponent, rounded: uint8 (H, W, 3) -> uint8 (H, W, 3); no noise."""
     return _levels(_LEVELS**exponent)[light]
 
 
 def split_halves(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Even and odd rows of a picture (H, W, C): two half-height pictures of one scene.
+    """Even and odd rows of an image: (H, W, C) -> two images (H // 2, W, C) of one scene.
 
-    Signal, exposure and camera are the same and the noise is another, which is what an ideal dimmer gives.
+    Signal, exposure and camera are the same, only the noise is different: like the result of an ideal dimmer.
     """
     rows = image.shape[0] // 2 * 2
     return image[:rows:2], image[1:rows:2]

@@ -1,4 +1,4 @@
-"""All pairwise measures together: a synthetic dark picture against the real one of the same light picture."""
+"""All pairwise measures: a synthetic dark image against the real one of the same light image."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,15 @@ from dimmagen.metrics.realism import colour, exposure, noise
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number of the suite; `item` is its section in docs/realism.md, `signed` ones can be negative."""
+    """One number of the suite.
+
+    Attributes:
+        name: key in results.
+        item: number of its section in docs/realism.md.
+        label, unit: for tables.
+        signed: whether it can be negative.
+        ideal: value of a perfect synthetic image.
+    """
 
     name: str
     item: int
@@ -20,7 +28,7 @@ class Measure:
 
     @property
     def digits(self) -> int:
-        """Decimals worth showing."""
+        """Number of decimals in tables."""
         return 2 if self.signed else 3
 
 
@@ -46,14 +54,14 @@ MEASURES = (
 
 
 class Reference:
-    """A real pair with everything measured on it once, to be compared with many synthetic dark pictures.
+    """A real pair that is measured once and can be compared with many synthetic dark images.
 
     Args:
-        real: uint8 (H, W, 3) RGB, the camera's dark picture.
-        light: uint8 (H, W, 3) RGB, its light partner, aligned.
+        real: uint8 (H, W, 3), RGB: the camera's dark image.
+        light: uint8 (H, W, 3), RGB: the aligned light image.
 
     Raises:
-        ValueError: shapes or dtypes differ from these.
+        ValueError: a shape or dtype is another one.
     """
 
     def __init__(self, real: np.ndarray, light: np.ndarray) -> None:
@@ -67,7 +75,15 @@ class Reference:
 
 
 class Measured:
-    """What the measures need of one dark picture of a :class:`Reference`."""
+    """Everything that the measures need about one dark image.
+
+    Args:
+        dark: uint8 (H, W, 3), RGB, real or synthetic.
+        reference: the pair that it is compared with.
+
+    Raises:
+        ValueError: the shape or dtype is another one.
+    """
 
     def __init__(self, dark: np.ndarray, reference: Reference) -> None:
         _check(dark, (*reference.light.shape, 3))
@@ -80,7 +96,15 @@ class Measured:
 
 
 def measure(reference: Reference, synthetic: Measured) -> dict[str, float]:
-    """Every measure of :data:`MEASURES` by its name."""
+    """Compare one synthetic dark image with the real one.
+
+    Args:
+        reference: the real pair.
+        synthetic: measured with this reference.
+
+    Returns:
+        Every measure of :data:`MEASURES` by name.
+    """
     real = reference.real
     r, s = real.noise, synthetic.noise
     scale = real.mean / max(synthetic.mean, 1e-3)
@@ -109,13 +133,16 @@ def measure(reference: Reference, synthetic: Measured) -> dict[str, float]:
 
 
 def measure_pair(real: np.ndarray, light: np.ndarray, synthetic: np.ndarray) -> dict[str, float]:
-    """Compare one synthetic dark picture with the real one.
+    """Compare one synthetic dark image with the real one.
 
     Args:
-        real, light, synthetic: uint8 (H, W, 3) RGB of one scene, pixel for pixel.
+        real, light, synthetic: uint8 (H, W, 3), RGB, of one scene, aligned.
 
     Returns:
-        Every measure of :data:`MEASURES` by its name.
+        Every measure of :data:`MEASURES` by name.
+
+    Raises:
+        ValueError: a shape or dtype is another one.
     """
     reference = Reference(real, light)
     return measure(reference, Measured(synthetic, reference))

@@ -1,7 +1,7 @@
-"""How strong, of which shape and how structured the noise is, on the flat areas of the light picture.
+"""Strength, distribution and structure of the noise on the flat areas of the light image.
 
-The noise is taken as the residual x - G_1.5(x) of an 8-bit picture in grey levels; its luma part is the
-mean of the three channels, its chroma part the rest.
+The noise is the residual x - G_1.5(x) of an 8-bit image in grey levels; its luma part is the mean of the
+three channels, its chroma part the rest.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ RESIDUAL_SIGMA = 1.5
 FLAT_SIGMA = 2.0
 FLAT_FRACTION = 0.4
 INTENSITY_BINS = 8
-FEWEST_IN_BIN = 400  # the standard deviation of fewer pixels is not known to 5 %
+FEWEST_IN_BIN = 400  # fewer pixels do not determine the standard deviation to 5 %
 LARGEST_RESIDUAL = 20
-_SMALLEST_DEVIATION = 1e-3  # grey levels; keeps the ratio of noise-free pictures finite
+_SMALLEST_DEVIATION = 1e-3  # grey levels; keeps the ratio of noise-free images finite
 
 
 def residual(image: np.ndarray) -> np.ndarray:
-    """High-pass residual x - G_1.5(x): float32 (H, W, 3) in grey levels -> the same."""
+    """High-pass residual x - G_1.5(x), in grey levels: float32 (H, W, 3) -> float32 (H, W, 3)."""
     return image - gaussian_filter(image, (RESIDUAL_SIGMA, RESIDUAL_SIGMA, 0))
 
 
@@ -31,24 +31,27 @@ def flat_area(light: np.ndarray) -> np.ndarray:
 
 
 def intensity_bin(light: np.ndarray) -> np.ndarray:
-    """Which eighth of the range 0..255 the light's illumination is in: float (H, W) -> int (H, W), 0..7."""
+    """Intensity bin of the light image's illumination in grey levels: float (H, W) -> int (H, W) in 0..7."""
     return np.minimum(light * (INTENSITY_BINS / 256), INTENSITY_BINS - 1).astype(np.intp)
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseStatistics:
-    """What the measures need of one picture's noise, measured on the flat areas.
+    """Statistics of one image's noise on the flat areas.
 
     Attributes:
         luma, chroma: standard deviation, grey levels.
         luma_curve, chroma_curve: float (8,), the same for each intensity bin; NaN below 400 pixels.
-        intensity: float (8,), mean illumination of the picture in each bin, grey levels.
-        luma_histogram, chroma_histogram: float (41,), share of the residuals at -20..20 (+0.5 counts).
-        shape_histogram: float (41,), luma residuals over the deviation of their bin, in fifths, -4..4.
+        intensity: float (8,), mean illumination of the image in each bin, grey levels.
+        luma_histogram, chroma_histogram: float (41,), share of the residuals at -20..20, with 0.5 added to
+            each count.
+        shape_histogram: float (41,), the same for luma residuals divided by a fifth of the standard deviation
+            of their bin: -4..4 standard deviations.
         channel_correlation: float (3,), red-green, red-blue, green-blue.
-        lags: luma and chroma autocorrelation at lag 1 and 2, mean of across and down:
-            float (2, 2), [luma|chroma][lag - 1].
-        lag1_picture: luma autocorrelation at lag 1 across, over the whole picture and not its flat areas.
+        lags: float (2, 2), [luma | chroma][lag - 1]: autocorrelation at lags 1 and 2, mean of both
+            directions.
+        lag1_picture: horizontal luma autocorrelation at lag 1, over the whole image instead of its flat
+            areas.
     """
 
     luma: float
@@ -65,12 +68,12 @@ class NoiseStatistics:
 
 
 def noise_statistics(image: np.ndarray, flat: np.ndarray, bins: np.ndarray) -> NoiseStatistics:
-    """Measure the noise of a picture.
+    """Measure the noise of an image.
 
     Args:
-        picture: float32 (H, W, 3), grey levels 0..255.
-        flat: bool (H, W), from :func:`flat_area` of the light picture.
-        bins: int (H, W), from :func:`intensity_bin` of the light picture.
+        image: float32 (H, W, 3), grey levels in [0, 255].
+        flat: bool (H, W), from :func:`flat_area` of the light image.
+        bins: int (H, W), from :func:`intensity_bin` of the light image.
     """
     everywhere = residual(image)
     luma_everywhere = everywhere.mean(2)
@@ -96,23 +99,23 @@ def noise_statistics(image: np.ndarray, flat: np.ndarray, bins: np.ndarray) -> N
 
 
 def level_ratio(real: float | np.ndarray, synthetic: float | np.ndarray) -> np.ndarray:
-    """log2 of synthetic over real standard deviation; 0 is ideal, +1 is twice the noise."""
+    """log2 of synthetic over real standard deviation, any shape; 0 is ideal, +1 is twice the noise."""
     return np.log2(np.maximum(synthetic, _SMALLEST_DEVIATION) / np.maximum(real, _SMALLEST_DEVIATION))
 
 
 def curve_error(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Mean |log2 ratio| of two noise curves (8,) over the bins that hold enough pixels; NaN if none does."""
+    """Mean |log2 ratio| of noise curves, float (8,), over the bins with enough pixels; NaN without any."""
     ratio = np.abs(level_ratio(real, synthetic))
     return float(np.nanmean(ratio)) if np.isfinite(ratio).any() else float("nan")
 
 
 def kl_divergence(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """KL(real || synthetic) of two histograms without empty bins, in nats."""
+    """KL(real || synthetic) of two histograms of equal shape without empty bins, in nats."""
     return float((real * np.log(real / synthetic)).sum())
 
 
 def _deviation_by_bin(values: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standard deviation of the values (N, C) in each bin, about the bin's mean of all its values."""
+    """Standard deviation of all values (N, C) by bin, and the number of pixels by bin: (8,) each."""
     counts = np.bincount(bins, minlength=INTENSITY_BINS)
     sums = np.bincount(bins, weights=values.sum(1), minlength=INTENSITY_BINS)
     squares = np.bincount(bins, weights=(values**2).sum(1), minlength=INTENSITY_BINS)
@@ -130,7 +133,7 @@ def _residual_histogram(values: np.ndarray) -> np.ndarray:
 def _channel_correlation(values: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.corrcoef(values.T)[np.triu_indices(3, 1)]
-    return np.nan_to_num(correlation)  # a channel that is black all over correlates with nothing
+    return np.nan_to_num(correlation)  # a constant channel has no correlation
 
 
 def _lag(values: np.ndarray, lag: int) -> float:
@@ -143,7 +146,7 @@ def _autocorrelations(luma: np.ndarray, chroma: np.ndarray, flat: np.ndarray) ->
 
 
 def _flat_lag(values: np.ndarray, flat: np.ndarray, lag: int) -> float:
-    """Autocorrelation of (H, W, C) over pairs of flat pixels, mean of across and down."""
+    """Autocorrelation of (H, W, C) over pairs of flat pixels, mean of both directions."""
     power = float((values[flat] ** 2).mean())
     if power == 0:
         return 0.0

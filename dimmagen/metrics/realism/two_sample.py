@@ -1,7 +1,7 @@
-"""Can a classifier tell synthetic dark patches from real ones?
+"""Can a classifier distinguish synthetic dark patches from real ones?
 
 A classifier two-sample test (Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", ICLR 2017): a
-logistic regression on features of 32x32 patches, cross-validated by image. An AUC of 0.5 says that it
+logistic regression on features of 32x32 patches, cross-validated by image. An AUC of 0.5 means that it
 cannot, 1 that it always can.
 """
 
@@ -19,21 +19,21 @@ FOLDS = 5
 _WEIGHT_DECAY = 1e-3  # of the mean log loss, on standardised features
 _TINY = 1e-6
 
-# Green against red and blue, and red against blue: with luma an orthogonal basis of the colour space.
+# Green against red and blue, and red against blue; with luma, an orthogonal basis of the colour space.
 _OPPONENTS = np.array([[-0.5, 1.0, -0.5], [1.0, 0.0, -1.0]], np.float32)
 
 
 def patch_features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Describe every 32x32 patch of a dark picture by its colours and its noise.
+    """Describe every 32x32 patch of a dark image by its colours and its noise.
 
     Args:
-        dark, light: uint8 (H, W, 3) RGB, aligned; edges beyond the last whole patch are left out.
+        dark, light: uint8 (H, W, 3), RGB, aligned; edges beyond the last whole patch are ignored.
 
     Returns:
-        float64 (patches, 22). Of the colours: log means, log ratio to the light picture's mean, shift of
-        red's and green's share against the light picture, share of black values. Of the residual
-        x - G_1.5(x): log deviation, skewness and kurtosis of luma and of two opponent colours,
-        autocorrelation at lag 1 and 2, correlation of the channels.
+        float64 (patches, 22). Of the colours: log means, log ratio to the light image's mean, difference of
+        red's and green's share from the light image, share of black values. Of the residual x - G_1.5(x): log
+        standard deviation, skewness and kurtosis of luma and two opponent colours, autocorrelation at lags 1
+        and 2, correlation of the channels.
     """
     image = dark.astype(np.float32)
     colours = _patches(image)
@@ -55,17 +55,17 @@ def patch_features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
 
 
 def two_sample_auc(real: list[np.ndarray], synthetic: list[np.ndarray]) -> np.ndarray:
-    """How well a classifier that has not seen an image tells its synthetic patches from its real ones.
+    """How well a classifier distinguishes synthetic from real patches of images that it was not fitted on.
 
     Args:
-        real, synthetic: a float (patches, features) an image, from :func:`patch_features`.
+        real, synthetic: for each image, float (patches, features), from :func:`patch_features`.
 
     Returns:
-        float64 (images,): the area under the ROC curve of each image, by a classifier fitted on the
-        images of the other folds.
+        float64 (images,): the area under the ROC curve for each image, by a classifier fitted to the images
+        of the other folds.
 
     Raises:
-        ValueError: fewer than two images; the classifier could not be tested on an unseen one.
+        ValueError: there are fewer than two images, so no image can be held out.
     """
     images = len(real)
     if images < 2:
@@ -84,7 +84,11 @@ def two_sample_auc(real: list[np.ndarray], synthetic: list[np.ndarray]) -> np.nd
 
 
 def area_under_roc(negative: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive scores above a negative one, ties counting half (Mann-Whitney U)."""
+    """Probability that a positive scores above a negative one; ties count half (Mann-Whitney U).
+
+    Args:
+        negative, positive: float (N,) and (M,), scores of the two classes.
+    """
     ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)].sum()
     return float((ranks - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
 
@@ -121,7 +125,7 @@ def _shares(mean: np.ndarray) -> np.ndarray:
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log deviation, skewness and excess kurtosis of each patch (N, 32, 32)."""
+    """Log standard deviation, skewness and excess kurtosis of patches: (N, 32, 32) -> (N,) each."""
     centred = values - values.mean((1, 2), keepdims=True)
     variance = (centred**2).mean((1, 2)) + _TINY
     skewness = (centred**3).mean((1, 2)) / variance**1.5

@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import json
+import logging
 import os
 import sys
 import time
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from dimmagen.cli import main
 from dimmagen.core.executors import ray_cluster, ray_pool
 from dimmagen.core.executors.ray_pool import run_ray
-from dimmagen.generate import run_environment
+from dimmagen.generate import run, run_environment
+from tests.dataset_helpers import make
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def naps() -> None:
     parser.add_argument("--until-actors", type=int, default=1_000, help="the same")
     options = parser.parse_args()
     ray_pool._PATIENCE_SECONDS = 0.0
+    logging.basicConfig(format="%(message)s")
     records: list[dict] = []
 
     def jobs() -> Iterator[Nap]:
@@ -81,6 +84,36 @@ def dim_that_waits(*arguments: str) -> None:
 
     ray_cluster.ClusterMonitor.look = look_or_wait
     impatient_dim(*arguments)
+
+
+def library_run(*arguments: str) -> None:
+    """A data set made by a program of its own, not by the command line: it outlives the loss of the head.
+
+    The run itself waits for the head longer than the command line would let it.
+    """
+    look = ray_cluster.ClusterMonitor.look
+
+    def look_late(watch: ray_cluster.ClusterMonitor) -> None:
+        try:
+            look(watch)
+        except ray_cluster.ClusterLostError:
+            time.sleep(10)
+            raise
+
+    ray_cluster.ClusterMonitor.look = look_late
+    ray_cluster._LOOK_SECONDS, ray_cluster._PATIENCE_SECONDS, ray_cluster._LEAVE_SECONDS = 0.2, 3.0, 1.0
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    try:
+        make(
+            options["--source"],
+            options["--shards"],
+            execution=run.Execution("ray", int(options["--workers"]), options["--address"]),
+            variants=int(options["--variants"]),
+            samples_per_shard=int(options["--samples-per-shard"]),
+        )
+    except ray_cluster.ClusterLostError as error:
+        print(f"caught: {error}", flush=True)
+        os._exit(0)  # Ray's threads crash a process that has lost its head on the usual way out
 
 
 def patient_dim(*arguments: str) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -51,10 +52,9 @@ def undisturbed(photos, tmp_path_factory):
 
 
 def start_python(nodes, log, *words):
-    with open(log, "wb") as file:
-        return subprocess.Popen(
-            [sys.executable, *words], stdout=file, stderr=subprocess.STDOUT, env=nodes.environ
-        )
+    """Messages go to the log, the standard output to a file beside it."""
+    with open(log, "wb") as said, open(f"{log}.out", "wb") as printed:
+        return subprocess.Popen([sys.executable, *words], stdout=printed, stderr=said, env=nodes.environ)
 
 
 def start_dim(nodes, photos, out, log, function=None, workers=3):
@@ -149,6 +149,9 @@ def test_a_node_that_is_killed_changes_no_byte(nodes, photos, undisturbed, tmp_p
     assert run.wait() == 0, log.read_text()
     assert_same_dataset(undisturbed, out)
     assert "Traceback" not in log.read_text()
+    printed = Path(f"{log}.out").read_text()
+    assert printed.startswith(f"{out} is complete: "), printed  # nothing of Ray before it
+    assert len(printed.splitlines()) == 3
 
 
 def test_an_error_on_a_node_ends_the_run_with_the_node_the_pair_and_the_path(nodes, photos, tmp_path):
@@ -221,6 +224,18 @@ def test_a_run_whose_head_is_lost_ends_with_a_message_and_goes_on(
     assert complete(out) >= kept >= 5
     make(photos, out, variants=VARIANTS, samples_per_shard=SAMPLES, resume="always")
     assert_same_dataset(undisturbed, out)
+
+
+def test_a_program_that_uses_the_library_outlives_the_head(nodes, photos, tmp_path):
+    """It is told by an exception; only the command line ends its own process."""
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start_dim(nodes, photos, out, log, "library_run")
+    wait_for(lambda: complete(out) >= 5, run)
+    signal_actors(nodes.nodes, signal.SIGSTOP)
+    kill_head(nodes)
+    assert run.wait() == 0, log.read_text()
+    nodes.end()
+    assert Path(f"{log}.out").read_text().startswith("caught: Ray is lost: its head at")
 
 
 def test_a_run_whose_head_is_lost_when_all_is_done_is_complete(nodes, photos, undisturbed, tmp_path):

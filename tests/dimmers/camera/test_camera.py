@@ -1,4 +1,4 @@
-"""The camera model and its fit, on a simulated camera whose curve, noise and cast are known."""
+"""The camera model and its fit, on a simulated camera with known curve, noise and colour cast."""
 
 import hashlib
 import io
@@ -13,17 +13,18 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import CameraModel, model_files, noise_quantiles
-from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve
+from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.profile import open_profile, save_profile
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
+from tests import cameras
 
 SIZE = 240
 
 
 def light_image(seed: int) -> np.ndarray:
-    """A smooth colourful scene over the whole range of levels: uint8 (240, 240, 3)."""
+    """A smooth colourful scene with all levels: uint8 (240, 240, 3)."""
     noise = np.random.default_rng(seed).standard_normal((SIZE, SIZE, 3))
     smooth = gaussian_filter(noise, (12, 12, 0))
     ranks = smooth.argsort(axis=None).argsort().reshape(smooth.shape) / smooth.size
@@ -31,18 +32,16 @@ def light_image(seed: int) -> np.ndarray:
 
 
 def camera(**changes) -> CameraModel:
-    """A camera with a known curve, colour cast and noise."""
-    model = {
-        "log_slopes": np.log(np.linspace(1.2, 2.6, KNOTS)),
+    """A camera with a known curve, moderate white Gaussian noise and no colour cast."""
+    plain = {
         "log_exposure": -2.2,
         "balance": np.zeros(3),
         "log_sigma": np.log([[2.0], [1.2], [1.6]]) + np.linspace(0.0, 0.4, 12),
         "correlation": np.array([[1.0, 0.3, 0.1], [0.3, 1.0, 0.3], [0.1, 0.3, 1.0]]),
         "spatial": np.zeros(2),
         "tail": 0.0,
-        "exposure_spread": 0.0,
     }
-    return CameraModel(**{**model, **changes})
+    return cameras.camera(**{**plain, **changes})
 
 
 def draw(gamma=1.0, tau=1.0, noise_seed=1) -> Draw:
@@ -58,20 +57,20 @@ def pairs_of(model: CameraModel, exposures=(0.7, 1.0, 1.4)) -> list[RealPair]:
     return pairs
 
 
-def test_the_bits_of_a_image_are_the_same_on_every_machine():
-    """Integers only from the tables on: this digest holds wherever the test runs."""
+def test_an_image_has_the_same_bits_on_every_machine():
+    """After the tables, all arithmetic is on integers: the digest is the same on every machine."""
     light = (np.arange(64 * 80 * 3) * 7919 % 256).astype(np.uint8).reshape(64, 80, 3)
     dark = camera(spatial=np.array([0.2, 0.3]), tail=7.0).dim(light, draw())
     assert hashlib.sha256(dark.tobytes()).hexdigest()[:16] == "db22f67abee21035"
 
 
-def test_a_pixel_draws_the_same_noise_whatever_lies_below_and_right_of_it():
+def test_the_noise_of_a_pixel_does_not_depend_on_pixels_below_and_to_the_right():
     model, light = camera(spatial=np.array([0.2, 0.3])), light_image(0)
     whole = model.dim(light, draw())
     assert np.array_equal(model.dim(np.ascontiguousarray(light[:50, :70]), draw()), whole[:50, :70])
 
 
-def test_response_and_its_inverse_agree_and_rise():
+def test_the_response_is_monotone_and_agrees_with_its_inverse():
     curve = ResponseCurve(camera().log_slopes)
     levels = np.arange(256.0)
     assert np.allclose(curve.level(curve.log_light(levels)), levels, atol=1e-6)
@@ -89,7 +88,7 @@ def test_no_draw_makes_the_dark_image_brighter_than_the_light_one():
     assert (model_levels <= np.arange(256) + 1e-6).all()
 
 
-def test_the_noise_has_the_levels_and_correlations_it_was_given():
+def test_the_noise_has_the_levels_and_correlations_of_the_model():
     model = camera(log_exposure=0.0, log_sigma=np.log([[2.0], [1.2], [1.6]]) * np.ones((3, 12)))
     noise = model.dim(np.full((512, 512, 3), 128, np.uint8), draw()).astype(float) - 128
     rounding = 1 / 12
@@ -99,7 +98,7 @@ def test_the_noise_has_the_levels_and_correlations_it_was_given():
     assert np.allclose(noise.mean((0, 1)), 0, atol=0.02)
 
 
-def test_tau_scales_the_noise_and_zero_leaves_the_curve_alone():
+def test_tau_scales_the_noise_and_zero_gives_the_response_curve_without_noise():
     model, light = camera(), light_image(0)
     quiet = model.dim(light, draw(tau=0.0))
     levels = model.dark_levels()
@@ -111,7 +110,7 @@ def test_tau_scales_the_noise_and_zero_leaves_the_curve_alone():
     assert 1.9 < ratio < 2.05
 
 
-def test_quantiles_of_the_noise_have_unit_variance_and_the_tails_asked_for():
+def test_the_quantiles_of_the_noise_have_unit_variance_and_the_requested_tails():
     for tail, kurtosis in ((0.0, 3.0), (7.0, 5.0)):
         values = noise_quantiles(tail) / 4096
         assert abs(values.std() - 1) < 0.01
@@ -122,7 +121,7 @@ def test_fit_finds_the_curve_of_a_known_camera():
     truth = camera()
     fitted = fit_camera(pairs_of(truth))
     for gamma in (0.5, 1.0, 1.5):
-        # Gamma counts from the mean exposure of the pairs, here 0.7 * 1.0 * 1.4 = 0.98 of the truth's.
+        # Gamma is relative to the geometric mean of the exposures, and 0.7 * 1.0 * 1.4 = 0.98.
         error = fitted.dark_levels(gamma)[:, 20:250] - truth.dark_levels(gamma * 0.98 ** (1 / 3))[:, 20:250]
         assert np.abs(error).max() < 2.5
         assert np.abs(error).mean() < 0.7
@@ -138,7 +137,7 @@ def test_fit_finds_the_noise_of_a_known_camera():
     assert not fitted.spatial.any()
 
 
-def test_fit_finds_noise_that_neighbours_share():
+def test_fit_finds_spatially_correlated_noise():
     fitted = fit_camera(pairs_of(camera(spatial=np.array([0.3, 0.5]))))
     assert np.allclose(fitted.spatial, [0.3, 0.5], atol=0.1)
 
@@ -149,7 +148,7 @@ def test_fit_finds_a_colour_cast_and_shrinks_it():
     assert np.allclose(fitted.balance, cast * 3 / 5, atol=0.06)
 
 
-def test_exposure_spread_is_the_spread_between_the_pairs():
+def test_the_exposure_spread_is_that_between_the_pairs():
     exposures = (0.5, 1.0, 2.0)
     fitted = fit_camera(pairs_of(camera(), exposures))
     assert abs(fitted.exposure_spread - np.std(np.log(exposures), ddof=1)) < 0.1
@@ -173,12 +172,12 @@ def test_each_part_can_be_switched_off_and_is_recorded(part):
     assert not np.array_equal(without.dim(light, draw()), model.dim(light, draw()))
 
 
-def test_an_unknown_part_is_named():
+def test_an_unknown_part_is_reported():
     with pytest.raises(UsageError, match="no part flicker"):
         camera().switched_off("flicker")
 
 
-def test_jpeg_leaves_its_blocks():
+def test_jpeg_compression_leaves_block_borders():
     light = light_image(0)
     plain, stored = (camera(jpeg_quality=quality).dim(light, draw()).astype(float) for quality in (0, 30))
     steps = [np.abs(np.diff(image.mean(2), axis=1)) for image in (plain, stored)]
@@ -187,14 +186,14 @@ def test_jpeg_leaves_its_blocks():
 
 
 @pytest.mark.parametrize("quality", [30, 75, 90, 98])
-def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality):
+def test_the_quality_of_a_jpeg_is_estimated_from_its_tables(quality):
     stream = io.BytesIO()
     Image.fromarray(light_image(0)).save(stream, "JPEG", quality=quality)
     assert abs(jpeg_quality(stream.getvalue()) - quality) <= 1
 
 
 def test_a_camera_that_stores_jpegs_is_fitted_as_one():
-    """Compression hides much of the noise for good; what is left must look as in the real pictures."""
+    """Compression removes much of the noise; the rest must have the statistics of the real images."""
     truth = camera(jpeg_quality=85)
     pairs = [replace(pair, jpeg_quality=85) for pair in pairs_of(truth)]
     light = light_image(9)
@@ -204,10 +203,10 @@ def test_a_camera_that_stores_jpegs_is_fitted_as_one():
         return noise.noise_statistics(model.dim(light, draw()).astype(np.float32), flat, bins)
 
     fitted = fit_camera(pairs)
-    real, made = measured(truth), measured(fitted)
+    real, synthetic = measured(truth), measured(fitted)
     assert fitted.jpeg_quality == 85
-    assert abs(made.luma / real.luma - 1) < 0.1
-    assert abs(made.chroma / real.chroma - 1) < 0.1
+    assert abs(synthetic.luma / real.luma - 1) < 0.1
+    assert abs(synthetic.chroma / real.chroma - 1) < 0.1
 
 
 def test_black_pairs_are_refused():
@@ -223,5 +222,5 @@ def test_a_saved_camera_makes_the_same_images(tmp_path):
     again = CameraModel.load(tmp_path / "mine", profile.models["camera"]["settings"])
     light = light_image(5)
     difference = np.abs(again.dim(light, draw()).astype(int) - model.dim(light, draw()))
-    assert difference.max() <= 1  # float32 on disk may round a table entry the other way
+    assert difference.max() <= 1  # float32 in the file may change the rounding of a table entry
     assert (difference > 0).mean() < 1e-3

@@ -1,4 +1,4 @@
-"""The camera model on tensors: the kernel's bits, with and without each of its parts."""
+"""The camera model on tensors gives the same bits as the kernel, with and without each of its parts."""
 
 import numpy as np
 import pytest
@@ -14,19 +14,19 @@ DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_philox_words_are_those_of_the_kernel(device):
+def test_philox_gives_the_same_words_as_in_the_kernel(device):
     words = np.random.default_rng(0).integers(0, 2**32, (200, 4))
     key = (0xFFFFFFFF, 0x7FABCDEF)
     tensors = torch.from_numpy(words).to(device).unbind(1)
-    ours = torch.stack(torch_kernel.philox4x32(*tensors, *key), 1).cpu().numpy()
+    on_tensors = torch.stack(torch_kernel.philox4x32(*tensors, *key), 1).cpu().numpy()
     kernel = [philox4x32(*map(np.uint32, row), *map(np.uint32, key)) for row in words]
-    assert np.array_equal(ours, np.array(kernel, np.int64))
+    assert np.array_equal(on_tensors, np.array(kernel, np.int64))
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("size", [(1, 1), (37, 52), (64, 53)])
 @pytest.mark.parametrize("without", [(), ("spatial",), ("spatial", "tails", "correlation"), ("response",)])
-def test_tensors_give_the_pixels_of_the_kernel(device, size, without):
+def test_dimming_tensors_gives_the_same_pixels_as_the_kernel(device, size, without):
     lights = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
     model = camera().switched_off(*without)
     seeds = (1, 2**63 - 1, 0xFFFFFFFF00000000 >> 1)
@@ -35,5 +35,5 @@ def test_tensors_give_the_pixels_of_the_kernel(device, size, without):
     ]
     tensor = torch.from_numpy(lights).permute(0, 3, 1, 2).to(device)
     dark = model.expose_tensors(tensor, draws).permute(0, 2, 3, 1).cpu().numpy()
-    for light, draw, ours in zip(lights, draws, dark, strict=True):
-        assert np.array_equal(ours, model.expose(light, draw))
+    for light, draw, result in zip(lights, draws, dark, strict=True):
+        assert np.array_equal(result, model.expose(light, draw))

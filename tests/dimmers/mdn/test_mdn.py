@@ -1,4 +1,4 @@
-"""The network's likelihood is the paper's; the fast kernel is its definition; fitting finds what is there."""
+"""The network computes the paper's likelihood, the kernel agrees with its definition, and fits succeed."""
 
 import numpy as np
 import pytest
@@ -44,14 +44,14 @@ def files(made=None, **changes) -> MdnFiles:
     return MdnFiles(**{**fields, **changes})
 
 
-def photo(size=(67, 93), seed=0):
-    """Every kind of pixel, black and white among them; an odd count, so that the last tile is not full."""
+def light_image(size=(67, 93), seed=0):
+    """Random pixels with some black and white ones; an odd number, so that the last tile is not full."""
     image = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     image[0, :5], image[1, :5], image[2, :5] = 0, 255, (0, 200, 0)
     return image
 
 
-def test_the_network_has_the_papers_size():
+def test_the_network_has_the_size_of_the_papers_network():
     assert sum(parameter.numel() for parameter in network().parameters()) == 3492
 
 
@@ -62,7 +62,7 @@ def test_the_likelihood_is_that_of_the_mixture_of_gaussians():
     density = (np.exp(log_weights) * norm.pdf(target[:, :, None].numpy(), means, sigmas)).sum(2)
     expected = -np.log(density).sum(1)
     np.testing.assert_allclose(negative_log_likelihood(made, x, target).detach(), expected, rtol=1e-4)
-    # It is a density: over one channel it integrates to 1.
+    # A density integrates to 1; here over one channel.
     grid = np.linspace(-20, 20, 40001)
     mixture = (np.exp(log_weights[0, 0]) * norm.pdf(grid[:, None], means[0, 0], sigmas[0, 0])).sum(1)
     assert mixture.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=1e-3)
@@ -82,23 +82,23 @@ def test_black_pixels_are_masked_and_dark_values_dequantised():
 
 @pytest.mark.parametrize("gain", [1.0, 4.0])
 @pytest.mark.parametrize("draw", [Draw(1.0, 1.0, 1.0, 5), Draw(2.0, 3.0, 1.4, 2**62 + 11)])
-def test_the_kernel_computes_its_plain_definition(gain, draw):
+def test_the_kernel_agrees_with_the_plain_implementation(gain, draw):
     model = MdnModel(files(network(gain=gain)))
-    light = photo((300, 401))
+    light = light_image((300, 401))
     fast, plain = model.dim(light, draw).astype(int), dim_plainly(model, light, draw).astype(int)
-    # A uniform on the very edge between two components may fall to either side.
+    # A uniform at the boundary between two components may select either.
     assert (fast != plain).mean() < 2e-4
     assert np.abs(fast.mean((0, 1)) - plain.mean((0, 1))).max() < 0.01
 
 
-def test_a_pixels_darkness_depends_on_its_index_and_not_on_what_is_around_it():
+def test_a_dark_pixel_depends_on_its_index_but_not_on_the_pixels_around_it():
     model, draw = MdnModel(files()), Draw(1.0, 1.0, 1.0, 5)
-    whole, part = model.dim(photo(), draw), model.dim(photo()[:40], draw)
+    whole, part = model.dim(light_image(), draw), model.dim(light_image()[:40], draw)
     assert np.array_equal(whole[:40], part)
-    assert np.array_equal(whole, model.dim(np.asfortranarray(photo()), draw))
+    assert np.array_equal(whole, model.dim(np.asfortranarray(light_image()), draw))
 
 
-def test_draws_change_the_image_as_they_say():
+def test_gamma_exposure_and_tau_have_the_documented_effect():
     model, light = MdnModel(files(network(gain=0.1))), np.full((200, 200, 3), 180, np.uint8)
     mean = model.dim(light, Draw(1.0, 0.0, 1.0, 1)).mean()
     assert model.dim(light, Draw(2.0, 0.0, 1.0, 1)).mean() == pytest.approx(2 * mean, rel=0.01)
@@ -108,27 +108,27 @@ def test_draws_change_the_image_as_they_say():
     assert luma[2] / luma[1] == pytest.approx(2, rel=0.05)
 
 
-def test_black_stays_black_and_nothing_wraps_beyond_white():
+def test_black_stays_black_and_values_beyond_white_do_not_wrap_around():
     bright = files(mean=np.full(256, 5.0, np.float32))
-    light, draw = photo(), Draw(1.0, 1.0, 1.0, 1)
+    light, draw = light_image(), Draw(1.0, 1.0, 1.0, 1)
     assert not MdnModel(bright).dim(light, draw)[0, :5].any()
     dark = DeterministicModel(bright).dim(light, draw)
     assert not dark[0, :5].any()
     assert dark[1, :5].min() > 150
 
 
-def test_the_deterministic_model_is_the_mean_of_the_drawn_ones():
+def test_the_deterministic_model_gives_the_mean_of_the_drawn_images():
     drawn, expected = MdnModel(files(floor_network := network())), DeterministicModel(files(floor_network))
     light = np.full((300, 300, 3), (200, 150, 100), np.uint8)
     draw = Draw(1.0, 0.0, 1.0, 1)
     dark = expected.dim(light, draw)
     assert np.ptp(dark.reshape(-1, 3), axis=0).max() == 0
     assert np.array_equal(dark, expected.dim(light, Draw(1.0, 1.0, 1.0, 99)))
-    # Its illumination is exactly the drawn one's, whatever the colour.
+    # Without noise, the illumination is exactly that of the drawn image, whatever its colour.
     assert dark[0, 0].sum() == pytest.approx(drawn.dim(light, draw).sum(2).mean(), abs=1.5)
 
 
-def test_the_models_tell_the_likelihood_of_a_real_pair():
+def test_models_compute_the_likelihood_of_a_real_pair():
     pair = camera_pairs(1)[0]
     model = MdnModel(files())
     expected = held_out_likelihood(network(), PixelTable([pair]))
@@ -148,7 +148,7 @@ def camera_pairs(count, seed=0, size=96):
     return pairs
 
 
-def test_a_fit_finds_the_cast_of_a_camera():
+def test_a_fit_finds_the_colour_cast_of_a_camera():
     fit = fit_network(camera_pairs(2), steps=300)
     fresh = PixelTable(camera_pairs(1, seed=1))
     assert held_out_likelihood(fit.network, fresh) == pytest.approx(fit.nats, abs=0.3)
@@ -158,7 +158,7 @@ def test_a_fit_finds_the_cast_of_a_camera():
     assert dark[2] / dark[1] == pytest.approx(0.12 / 0.15, rel=0.08)
 
 
-def test_recolouring_keeps_the_darkness_of_each_channel_and_spares_what_would_clip():
+def test_recolouring_keeps_the_darkness_of_each_channel_and_skips_pixels_that_would_clip():
     generator = torch.Generator().manual_seed(0)
     light = torch.tensor([[200.0, 150, 100]]).repeat(50_000, 1)
     dark, other = recoloured(light * 0.2, light, 0.3, generator)
@@ -178,7 +178,7 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another():
     assert not np.array_equal(first["head.weight"], other["head.weight"])
 
 
-def test_from_four_pairs_on_whole_pairs_are_held_out():
+def test_whole_pairs_are_held_out_from_four_pairs_on():
     assert fit_network(camera_pairs(3, size=32), steps=2).held_out == "the lowest eighth of each picture"
     assert fit_network(camera_pairs(4, size=32), steps=2).held_out.startswith("pairs ")
 

@@ -1,4 +1,4 @@
-"""Each measure sees the defect that it is for, and is blind to the others."""
+"""Each measure responds to the defects that it is meant for, and to no others."""
 
 from dataclasses import replace
 
@@ -12,8 +12,9 @@ from dimmagen.metrics.realism.noise import noise_statistics, residual
 
 CAMERA = SimulatedCamera()
 
-# What counts as seen; below half of it the measure is blind. Units as in MEASURES.
-SEEN = {
+# A measure responds if its value exceeds the threshold, and does not if it is below half of it; units as in
+# MEASURES.
+THRESHOLDS = {
     "mean_error": 2.0,
     "histogram_distance": 0.8,
     "transfer_error": 1.0,
@@ -33,8 +34,8 @@ SEEN = {
     "chroma_lags": 0.05,
 }
 
-# Luma noise alone also shifts the balance of luma and chroma, which is the channel correlation; the plain KL
-# reacts to the level and to the tails.
+# A change of luma noise alone also changes the ratio of luma to chroma, that is, the channel correlation;
+# the plain KL divergence responds to the level and to the tails.
 DEFECTS = {
     "no defect": ({}, set()),
     "another exposure": ({"mean": 31.0}, {"mean_error", "transfer_error", "colour_error"}),
@@ -71,18 +72,19 @@ def reference():
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_measure_sees_its_own_defect_and_no_other(reference, defect):
+def test_a_measure_responds_to_its_own_defects_and_to_no_others(reference, defect):
     light, real = reference
-    change, seeing = DEFECTS[defect]
+    change, expected = DEFECTS[defect]
     values = measure(real, Measured(replace(CAMERA, **change).shoot(light, seed=2), real))
-    seen = {name for name, value in values.items() if abs(value) > SEEN[name]}
-    blind = {name for name, value in values.items() if abs(value) < SEEN[name] / 2}
-    assert seen == seeing, {name: values[name] for name in seen ^ seeing}
-    assert blind == set(SEEN) - seeing, {name: values[name] for name in set(SEEN) - seeing - blind}
+    responding = {name for name, value in values.items() if abs(value) > THRESHOLDS[name]}
+    silent = {name for name, value in values.items() if abs(value) < THRESHOLDS[name] / 2}
+    others = set(THRESHOLDS) - expected
+    assert responding == expected, {name: values[name] for name in responding ^ expected}
+    assert silent == others, {name: values[name] for name in others - silent}
 
 
-def test_every_measure_has_a_defect_that_it_sees():
-    assert set().union(*(seeing for _, seeing in DEFECTS.values())) == {m.name for m in MEASURES}
+def test_every_measure_responds_to_a_defect():
+    assert set().union(*(names for _, names in DEFECTS.values())) == {m.name for m in MEASURES}
 
 
 @pytest.mark.parametrize(
@@ -94,19 +96,19 @@ def test_every_measure_has_a_defect_that_it_sees():
         ({"mean": 35.0}, "transfer_error", 10.0),
     ],
 )
-def test_a_known_defect_is_measured_at_its_size(reference, change, name, value):
+def test_a_measure_gives_the_size_of_a_known_defect(reference, change, name, value):
     light, real = reference
     synthetic = Measured(replace(CAMERA, **change).shoot(light, seed=2), real)
     assert measure(real, synthetic)[name] == pytest.approx(value, abs=0.1)
 
 
-def test_the_real_image_against_itself_is_ideal_in_every_measure(reference):
+def test_the_real_image_against_itself_has_the_ideal_value_of_every_measure(reference):
     light, _ = reference
     real = CAMERA.shoot(light, seed=1)
     assert measure_pair(real, light, real) == pytest.approx({m.name: 0.0 for m in MEASURES}, abs=1e-6)
 
 
-def test_images_without_noise_or_light_give_finite_numbers():
+def test_images_without_noise_or_light_have_finite_measures():
     light = simulated_light()
     values = measure_pair(np.zeros_like(light), light, np.full_like(light, 7))
     assert np.isfinite(list(values.values())).all(), values
@@ -119,7 +121,7 @@ def test_images_of_another_size_are_refused():
 
 
 @pytest.mark.parametrize("lag", [1, 2])
-def test_autocorrelation_is_taken_over_pairs_of_flat_pixels_only(lag):
+def test_autocorrelation_uses_only_pairs_of_flat_pixels(lag):
     generator = np.random.default_rng(3)
     image = generator.integers(0, 60, (24, 30, 3)).astype(np.float32)
     flat = generator.random((24, 30)) < 0.5

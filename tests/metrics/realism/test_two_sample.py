@@ -1,4 +1,4 @@
-"""The classifier cannot tell a camera from itself, and can tell it from one with a defect."""
+"""The classifier cannot distinguish a camera from itself, but from a camera with a defect."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def real():
     return features(CAMERA, 100)
 
 
-def test_a_camera_cannot_be_told_from_itself(real):
+def test_a_camera_cannot_be_distinguished_from_itself(real):
     assert two_sample_auc(real, features(CAMERA, 200)).mean() == pytest.approx(0.5, abs=0.06)
 
 
@@ -40,18 +40,18 @@ def test_a_camera_cannot_be_told_from_itself(real):
     ],
     ids=str,
 )
-def test_a_camera_with_a_defect_is_told_apart(real, defect):
+def test_a_camera_with_a_defect_is_distinguished(real, defect):
     assert two_sample_auc(real, features(replace(CAMERA, **defect), 200)).mean() > 0.75
 
 
-def test_what_can_only_be_known_by_memorising_an_image_is_not_counted():
+def test_information_about_a_held_out_image_is_not_used():
     generator = np.random.default_rng(0)
     real = [np.tile(generator.standard_normal(22), (40, 1)) for _ in range(SCENES)]
     mirrored = [-constant for constant in real]
-    assert two_sample_auc(real, mirrored).min() == 0.0  # a classifier that saw the image would give 1
+    assert two_sample_auc(real, mirrored).min() == 0.0  # a classifier fitted to the image would give 1
 
 
-def test_one_image_is_too_few(real):
+def test_a_single_image_is_refused(real):
     with pytest.raises(ValueError, match="at least two images"):
         two_sample_auc(real[:1], real[:1])
 

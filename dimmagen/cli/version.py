@@ -1,0 +1,51 @@
+"""`dimmagen --version`: the version, and below it what a bug report must say about the machine."""
+
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+
+import click
+
+from dimmagen import __version__
+
+PLUGIN_GROUPS = tuple(f"dimmagen.{kind}" for kind in ("sources", "dimmers", "layouts", "networks", "metrics"))
+
+
+def version_lines() -> Iterator[str]:
+    """The version, Python and the system, the processor, a line for each library that decides bytes and for
+    each installed plug-in.
+
+    The libraries and processor features are those of a manifest's `environment`: two machines that print the
+    same ones make the same bytes.
+    """
+    from dimmagen.core.environment import environment
+
+    here = environment()
+    yield f"dimmagen, version {__version__}"
+    yield f"Python {platform.python_version()} on {platform.platform()}"
+    yield " ".join([here["machine"], *here["processor_features"]])
+    for name, found in here["versions"].items():
+        if name not in ("dimmagen", "python"):
+            yield f"{name} {found}"
+    for group in PLUGIN_GROUPS:
+        for point in entry_points(group=group):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+            yield f"{group} {point.name}: {package}"
+
+
+def version_option(command: Callable) -> Callable:
+    """Add `--version` to a command."""
+    return click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_and_exit,
+        help="Show the version and the environment and exit.",
+    )(command)
+
+
+def _print_and_exit(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        click.echo("\n".join(version_lines()))
+        context.exit()

@@ -1,0 +1,29 @@
+"""The stage in which two rows of one pair differ first."""
+
+import pytest
+
+from dimmagen.dataset.schema import PIPELINE_STAGES, first_difference
+
+ROW = {column: 1 for columns in PIPELINE_STAGES.values() for column in columns}
+
+
+def test_equal_rows_differ_in_no_stage():
+    assert first_difference(ROW, dict(ROW)) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (["source_sha256"], ("source bytes", "source_sha256")),
+        (
+            ["light_pixel_sha256", "dark_pixel_sha256", "dark_sha256"],
+            ("decoded pixels", "light_pixel_sha256"),
+        ),
+        (["dark_sha256", "noise_seed", "dark_pixel_sha256"], ("draws", "noise_seed")),
+        (["dark_sha256", "lightness_after"], ("dark pixels", "lightness_after")),
+        (["light_sha256"], ("encoded bytes", "light_sha256")),
+    ],
+)
+def test_the_first_stage_of_making_a_pair_is_told_whatever_follows_from_it(changed, told):
+    other = {**ROW, **dict.fromkeys(changed, 2)}
+    assert first_difference(other, ROW) == first_difference(ROW, other) == told

@@ -1,0 +1,92 @@
+"""The draws' distribution, over thousands of pairs: what the paper's formulas and the profile ask for.
+
+The draws are functions of names, so these numbers are the same in every run: a limit is met or it is not.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dimmagen.dimmers.closed_form import LinearModel
+from dimmagen.dimmers.dimmer import ImageDimmer
+
+LOW, HIGH, SPREAD = 0.5, 2.0, 0.3
+LIMIT = 2.0  # standard deviations of ln exposure, where it is clamped
+KEYS = [f"folder-{number:016x}" for number in range(2000)]
+VARIANTS, SEEDS = (0, 1), (0, 1)
+KINDS = ["gamma", "ln exposure", "noise seed"]
+
+
+def dimmer(**settings) -> ImageDimmer:
+    return ImageDimmer(
+        LinearModel(exposure_spread=SPREAD, gamma_range=(LOW, HIGH)), "x", "0" * 64, **settings
+    )
+
+
+@pytest.fixture(scope="module")
+def draws():
+    """gamma, ln exposure and noise seed, each (key, variant, seed)."""
+    draw = dimmer().draw
+    found = [draw(*names) for names in itertools.product(KEYS, VARIANTS, SEEDS)]
+    shape = (len(KEYS), len(VARIANTS), len(SEEDS))
+    return {
+        "gamma": np.array([one.gamma for one in found]).reshape(shape),
+        "ln exposure": np.log([one.exposure for one in found]).reshape(shape),
+        "noise seed": np.array([one.noise_seed for one in found]).reshape(shape),
+    }
+
+
+def test_gamma_is_uniform_in_its_range(draws):
+    gamma = draws["gamma"].ravel()
+    assert LOW <= gamma.min() < LOW + 0.002
+    assert HIGH - 0.002 < gamma.max() <= HIGH
+    assert stats.kstest(gamma, stats.uniform(LOW, HIGH - LOW).cdf).pvalue > 0.01
+
+
+def test_ln_exposure_is_normal_with_the_models_spread_and_clamped_at_two_of_them(draws):
+    standard = draws["ln exposure"].ravel() / SPREAD
+    assert np.abs(standard).max() == pytest.approx(LIMIT, abs=1e-5)
+    for side in (-1, 1):
+        clamped = (side * standard > LIMIT - 1e-4).sum()
+        assert stats.binomtest(int(clamped), standard.size, stats.norm.sf(LIMIT)).pvalue > 0.01
+    inside = standard[np.abs(standard) < LIMIT - 1e-4]
+    assert stats.kstest(inside, stats.truncnorm(-LIMIT, LIMIT).cdf).pvalue > 0.01
+
+
+def test_a_model_without_a_spread_has_the_same_exposure_in_every_pair():
+    plain = ImageDimmer(LinearModel(), "x", "0" * 64)
+    assert {plain.draw(key, variant).exposure for key in KEYS[:50] for variant in VARIANTS} == {1.0}
+
+
+def test_every_pair_has_a_noise_seed_of_its_own_of_63_fair_bits(draws):
+    seeds = draws["noise seed"].ravel()
+    assert len(np.unique(seeds)) == seeds.size
+    assert seeds.min() >= 0
+    bits = (seeds[:, None] >> np.arange(63)) & 1
+    deviations = (bits.mean(0) - 0.5) / (0.5 / np.sqrt(seeds.size))
+    assert np.abs(deviations).max() < 4
+    between = np.corrcoef(bits.T) - np.eye(63)
+    assert np.abs(between).max() < 5 / np.sqrt(seeds.size)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2], ids=["keys", "variants", "seeds"])
+@pytest.mark.parametrize(("one", "other"), list(itertools.product(KINDS, repeat=2)))
+def test_draws_of_two_keys_variants_or_seeds_are_independent(draws, one, other, axis):
+    neighbours = np.arange(draws[one].shape[axis] - 1)
+    first, second = draws[one].take(neighbours, axis), draws[other].take(neighbours + 1, axis)
+    assert stats.spearmanr(first.ravel(), second.ravel()).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(KINDS, 2)))
+def test_the_draws_of_one_pair_are_independent_of_each_other(draws, one, other):
+    assert stats.spearmanr(draws[one].ravel(), draws[other].ravel()).pvalue > 0.001
+
+
+def test_another_temperature_or_range_changes_no_other_draw():
+    for change in ({"temperature": 0.5}, {"gamma_range": (0.1, 9.0)}):
+        before, after = dimmer().draw("photo", 1, 2), dimmer(**change).draw("photo", 1, 2)
+        assert (after.exposure, after.noise_seed) == (before.exposure, before.noise_seed)
+    assert after.gamma == pytest.approx(0.1 + 8.9 * (before.gamma - LOW) / (HIGH - LOW), abs=1e-5)
+    assert dimmer(temperature=0.5).draw("photo").tau == 0.5

@@ -1,0 +1,113 @@
+"""Runs that discard another run's data set and are killed while they do: no shard of the other run stays."""
+
+import itertools
+import os
+import shutil
+
+import pytest
+
+from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
+from dimmagen.dataset.compare import assert_same_dataset
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.resume import DatasetFolder
+from dimmagen.generate.run import plan_dataset
+from dimmagen.sources.light_images import open_light_images
+from tests.dataset_helpers import build_dimmer, make, write_photos
+from tests.killing import KILLED, is_killed, killed_at
+
+OLD, NEW = ({"seed": seed, "samples_per_shard": 1} for seed in (7, 0))
+
+
+class StopAfterOneShard:
+    def begin(self, *_): ...
+
+    def pairs(self, _): ...
+
+    def shard(self):
+        raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two photos; what the old run left, finished and stopped after one shard; what the new run makes."""
+    folder = tmp_path_factory.mktemp("resumed")
+    photos = write_photos(folder / "photos", 2)
+    make(photos, folder / "finished", **OLD)
+    with pytest.raises(KeyboardInterrupt):
+        make(photos, folder / "stopped", progress=StopAfterOneShard(), **OLD)
+    make(photos, folder / "undisturbed", **NEW)
+    return folder
+
+
+def run_of(folder, settings):
+    lights = open_light_images([str(folder / "photos")])
+    return plan_dataset(lights, build_dimmer, PairSettings(**settings)).run
+
+
+@pytest.mark.parametrize("left", ["finished", "stopped"])
+@pytest.mark.parametrize("resume", ["if-possible", "always", "never"])
+def test_a_run_that_is_killed_just_after_noting_its_settings_takes_no_shard_of_the_other_run(
+    left, resume, folder, tmp_path
+):
+    out = shutil.copytree(folder / left, tmp_path / "out")
+    atomic_write = storage.atomic_write
+
+    def write_and_end(path, data):
+        atomic_write(path, data)
+        os._exit(KILLED)
+
+    def work():
+        storage.atomic_write = write_and_end
+        make(folder / "photos", out, resume="never", **NEW)
+
+    assert is_killed(work)
+    assert DatasetFolder(str(out)).is_begun(run_of(folder, NEW))
+    assert list((out / "shards").iterdir()), "the other run's shards are still there"
+    make(folder / "photos", out, resume=resume, **NEW)
+    assert_same_dataset(folder / "undisturbed", out)
+
+
+@pytest.mark.parametrize("left", ["finished", "stopped"])
+def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_same_bytes(
+    left, folder, tmp_path
+):
+    old, new = run_of(folder, OLD), run_of(folder, NEW)
+    shards = {path.stem for path in (folder / left / "shards").iterdir()}
+    noted = []
+    for step in itertools.count(1):
+        out = shutil.copytree(folder / left, tmp_path / str(step))
+        state = DatasetFolder(str(out))
+        if not killed_at(step, lambda: state.begin(new, {})):  # noqa: B023 - called before it changes
+            break
+        noted.append(state.is_begun(new))
+        if noted[-1]:
+            assert state.complete_shards(new, "if-possible") == {}
+            assert state.complete_shards(old, "if-possible") == {}
+        else:
+            assert state.complete_shards(old, "if-possible").keys() == shards
+            with pytest.raises(UsageError, match="seed: 7"):
+                state.complete_shards(new, "if-possible")
+        make(folder / "photos", out, resume="if-possible" if noted[-1] else "never", **NEW)
+        assert_same_dataset(folder / "undisturbed", out)
+    assert noted == sorted(noted), "once the settings are noted they stay"
+    assert {False, True} == set(noted)
+
+
+def test_a_run_that_adds_variants_and_is_killed_at_any_step_of_its_beginning_keeps_every_shard(
+    folder, tmp_path
+):
+    grown = {**OLD, "variants": 2}
+    new = run_of(folder, grown)
+    make(folder / "photos", tmp_path / "whole", **grown)
+    for step in itertools.count(1):
+        out = shutil.copytree(folder / "finished", tmp_path / str(step))
+        state = DatasetFolder(str(out))
+        complete = state.complete_shards(new, "if-possible")
+        if not killed_at(step, lambda: state.begin(new, complete)):  # noqa: B023 - called before it changes
+            break
+        assert state.complete_shards(new, "if-possible") == complete
+        make(folder / "photos", out, resume="always", **grown)
+        assert_same_dataset(tmp_path / "whole", out)
+    assert len(complete) == 2
+    assert step > 20
