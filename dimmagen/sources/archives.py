@@ -189,11 +189,11 @@ def _zip_entries(path: str) -> Iterator[Entry]:
         with storage.open_binary(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        todo = "it may be cut off: fetch it again"
+        todo = "it may be truncated: fetch it again"
         if "multiple disks" in str(error) or "span" in str(error):
             todo = "it is one part of a split zip: join the parts first (zip -s 0 PART.zip --out WHOLE.zip)"
         raise DimmagenError(
-            f"{path} is not a whole zip file ({error})", todo, code="archive", path=path
+            f"{path} is not a complete zip file ({error})", todo, code="archive", path=path
         ) from error
     for member in members:
         if member.is_dir() or member.filename.endswith("\\"):
@@ -273,7 +273,7 @@ def _next_tar(file: BinaryIO, start: int, end: int) -> int:
 
 def _broken_tar(path: str) -> DimmagenError:
     return DimmagenError(
-        f"{path} is not a whole tar file", "it may be cut off: fetch it again", code="archive", path=path
+        f"{path} is not a complete tar file", "it may be truncated: fetch it again", code="archive", path=path
     )
 
 
