@@ -1,6 +1,5 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
-from functools import partial
 from typing import Any
 
 import click
@@ -16,8 +15,7 @@ from dimmagen.cli.recipe_option import recipe_option
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.dimmers.profile import portable_name
+from dimmagen.dimmers.dimmer import DimmerBuilder
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, make_dataset, plan_dataset
@@ -160,11 +158,7 @@ def dimmer_builder(
     """
     if gamma and ladder:
         raise UsageError("--ladder names the gammas that --gamma would draw", "leave one of the two away")
-    build = partial(
-        ImageDimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options
-    )
-    build()
-    return build
+    return DimmerBuilder(profile, gamma_range=gamma, ladder=ladder, **options)
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:

@@ -293,11 +293,13 @@ class OpenShards:
         shards: those that hold a pair for training, in order.
         validation: the first variants of the photos kept back, cut to 512x512 around the middle.
         too_small: how many pairs are left out because they are smaller than the crop.
+        root_hash: of the data set.
     """
 
     shards: list[TrainingShard]
     validation: list[RealPair]
     too_small: int
+    root_hash: str
 
 
 def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
@@ -341,7 +343,7 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     for _, name, row in sorted(kept_back, key=lambda one: one[0]):
         first.setdefault(row["light_key"], (name, row))
     validation = [_read_pair(path, name, row) for name, row in first.values()]
-    return OpenShards(shards, validation, len(rows) - len(fitting))
+    return OpenShards(shards, validation, len(rows) - len(fitting), manifest.root_hash)
 
 
 def _read_pair(path: str, tar: str, row: dict) -> RealPair:

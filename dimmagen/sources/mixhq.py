@@ -297,13 +297,13 @@ def _write_shard(
 
 
 def _stored_light(one: Candidate) -> bytes:
-    data = load_light_image(scanned_ref(one)).data
-    if hashing.sha256(data) != one.row.light_sha256:
+    light = load_light_image(scanned_ref(one))
+    if light.sha256 != one.row.light_sha256:
         raise DimmagenError(
             f"{one.row.name} of {one.row.source} decodes differently than a moment ago",
             "run the command again",
         )
-    return data
+    return light.data
 
 
 def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> FileRecord | None:
