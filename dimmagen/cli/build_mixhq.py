@@ -71,7 +71,7 @@ def build_mixhq(
             click.echo(f"{out} is complete: it was made of files of the same names and sizes.")
             return
     with _progress_bar("judging", len(candidates)) as advance:
-        judged = Candidates(scan(candidates, scenes, workers, advance))
+        judged = Candidates(scan(candidates, scenes, workers, advance, stored=not dry_run))
     tallies = mixhq.tally(one.row for one in judged)
     console.print(_verdict_table(tallies))
     if dry_run:

@@ -1,14 +1,12 @@
 """The dimmer and the settings that a manifest records: what is needed to make its pairs again."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.dimmers.profile import portable_name
+from dimmagen.dimmers.dimmer import DimmerBuilder
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -45,9 +43,8 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
         DimmagenError: the settings are not those of a data set, or the profile is another one than recorded.
     """
     _check(settings)
-    build = partial(
-        ImageDimmer.from_profile,
-        portable_name(profile or settings["profile"]),
+    build = DimmerBuilder(
+        profile or settings["profile"],
         model=settings["model"],
         compat=settings.get("compat", "default"),
         gamma_range=tuple(settings["gamma_range"]),

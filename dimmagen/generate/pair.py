@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.dimmers.profile import portable_name
+from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
 from dimmagen.images import codec
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
@@ -42,11 +40,7 @@ def dimmer_builder(
     """
     if gamma and ladder:
         raise UsageError("`ladder` gives the gammas that `gamma` would draw", "leave one of the two out")
-    build = partial(
-        ImageDimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options
-    )
-    build()
-    return build
+    return DimmerBuilder(profile, gamma_range=gamma, ladder=ladder, **options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ def sample_light_images(
     )
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(sample))
-    refs = [scanned_ref(one) for one in scan(sample, scenes, workers, on_file) if one.row.accepted]
+    refs = [
+        scanned_ref(one) for one in scan(sample, scenes, workers, on_file, stored=False) if one.row.accepted
+    ]
     if not refs:
         raise DimmagenError(
             f"none of {len(sample)} files drawn from the {len(candidates)} is accepted",
