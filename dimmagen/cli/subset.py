@@ -26,7 +26,7 @@ from dimmagen.generate.derive import Selection, write_subset
 @click.option(
     "--licence",
     default="",
-    metavar="TEXT",
+    metavar="WORDS",
     show_default="any",
     help="Keep pairs whose source has this text in its terms.",
 )
