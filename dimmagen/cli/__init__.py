@@ -60,7 +60,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: an expected error is one message and exit code 1 or 2, Ctrl-C is exit code 130."""
+    """Run the command line: an expected error is one message with exit code 1 or 2; Ctrl-C gives 130."""
     _replace_unencodable()
     with messages_on_stderr():
         code = _run(arguments)

@@ -63,7 +63,9 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
         raise DimmagenError(
             f"profile {settings['profile']} is not the one that the data set was made with "
             f"({', '.join(changed)})",
-            "give the folder of that one as `profile`",
+            "give the folder of the recorded profile as `profile`",
+            code="other-settings",
+            name=settings["profile"],
         )
     return build
 
@@ -85,10 +87,13 @@ def _check(settings: Mapping) -> None:
         raise UsageError(
             "a merged set was made with the settings of several sets",
             "replay its pairs from the sets that were merged",
+            code="usage",
         )
     try:
         _ManifestSettings.model_validate(dict(settings))
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(map(str, fault["loc"]))
-        raise DimmagenError(f"the manifest's settings cannot be used: {place}: {fault['msg']}") from None
+        raise DimmagenError(
+            f"the manifest's settings cannot be used: {place}: {fault['msg']}", code="damaged", name=place
+        ) from None

@@ -115,8 +115,15 @@ def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
         reason = " ".join(str(error).split())
         if not isinstance(error, DimmagenError):
             reason = f"{type(error).__name__}: {reason}"
-        raise DimmagenError(
+        named = DimmagenError(
             f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
-            "put the source back as it was when the run began and run the same command again; "
+            "restore the source to its state at the start of the run, then run the same command again; "
             "complete shards stay valid",
-        ) from error
+            code="failed",
+            key=pair_key(ref.key, variant),
+            source=ref.source,
+            name=ref.name,
+        )
+        if isinstance(error, DimmagenError):
+            named.code = error.code
+        raise named from error

@@ -75,8 +75,9 @@ def sample_light_images(
     ]
     if not refs:
         raise DimmagenError(
-            f"none of {len(sample)} files drawn from the {len(candidates)} is accepted",
+            f"none of {len(sample)} candidates drawn from {len(candidates)} is accepted",
             "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
+            code="no-match",
         )
     seen = _add_up(refs, time.perf_counter() - began)
     return refs, seen.scaled_to(round(len(refs) / len(sample) * len(candidates)))
