@@ -39,7 +39,12 @@ def dimmer_builder(
         UsageError: both gamma and ladder, or as :meth:`ImageDimmer.from_profile`.
     """
     if gamma and ladder:
-        raise UsageError("`ladder` gives the gammas that `gamma` would draw", "leave one of the two out")
+        raise UsageError(
+            "`ladder` gives the gammas that `gamma` would draw",
+            "omit one of the two",
+            code="conflict",
+            parameters=("gamma", "ladder"),
+        )
     return DimmerBuilder(profile, gamma_range=gamma, ladder=ladder, **options)
 
 
