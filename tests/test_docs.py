@@ -159,7 +159,8 @@ def leaves(command: click.Command) -> list[click.Command]:
     if not isinstance(command, click.Group):
         return [command]
     context = click.Context(command)
-    return [command.get_command(context, name) for name in command.list_commands(context)]
+    inner = [command.get_command(context, name) for name in command.list_commands(context)]
+    return [leaf for one in inner for leaf in leaves(one)]
 
 
 def relative(page: Path) -> str:
