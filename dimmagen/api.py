@@ -139,7 +139,12 @@ def make_dataset(
         DimmagenError: a photo can no longer be read, or the data set cannot be written.
     """
     if address and executor == "serial":
-        raise UsageError('`address` is for `executor="ray"`', "leave one of the two out")
+        raise UsageError(
+            '`address` is for `executor="ray"`',
+            "omit one of the two",
+            code="conflict",
+            parameters=("address", "executor"),
+        )
     settings = PairSettings(variants * (len(ladder) or 1), seed, samples_per_shard, image_format)
     build_dimmer = dimmer_builder(
         str(profile),

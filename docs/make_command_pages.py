@@ -1,4 +1,4 @@
-"""Write docs/commands/: a page for each command, made from its help. Run it after a help text has changed:
+"""Write docs/commands/, one page per command, from the help texts. Run it after a help text has changed:
 
 python docs/make_command_pages.py
 """
@@ -14,24 +14,26 @@ FOLDER = Path(__file__).parent / "commands"
 WIDTH = 100
 
 
-def commands(group: click.Group = cli, name: str = "dimmagen") -> Iterator[tuple[str, click.Command]]:
-    """Every command with its full name, groups' own commands after them."""
-    with click.Context(group, info_name=name) as context:
-        for short in group.list_commands(context):
-            command = group.get_command(context, short)
-            if command is not None:
-                yield f"{name} {short}", command
-                if isinstance(command, click.Group):
-                    yield from commands(command, f"{name} {short}")
+def commands(group: click.Group, context: click.Context) -> Iterator[click.Context]:
+    """The context of every command, those of a group after the group itself."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None:
+            inner = click.Context(
+                command, context, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH
+            )
+            yield inner
+            if isinstance(command, click.Group):
+                yield from commands(command, inner)
 
 
 def pages() -> dict[str, str]:
-    """File name to text: one page a command, with the pages of a group in one, and the index."""
+    """The text of each page by file name: one page per command or group, and the index."""
     texts: dict[str, list[str]] = {}
     index = ["# Commands", ""]
-    for name, command in commands():
+    for context in commands(cli, click.Context(cli, info_name="dimmagen", **cli.context_settings)):
+        name, command = context.command_path, context.command
         file = f"{name.split()[1]}.md"
-        context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
         heading = "#" if file not in texts else "##"
         page = texts.setdefault(file, [])
         page += [f"{heading} {name}", "", "```", command.get_help(context), "```", ""]

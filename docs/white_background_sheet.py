@@ -1,6 +1,6 @@
-"""Draws docs/images/white-background.png: what the rule `white-border` rejects and what it nearly rejected.
+"""Draw docs/images/white-background.png: images that the rule `white-border` rejects or nearly rejects.
 
-Usage: python docs/white_background_sheet.py FOLDER_OF_IMAGENET_PICTURES
+Usage: python docs/white_background_sheet.py FOLDER_OF_IMAGENET_IMAGES
 """
 
 import sys
@@ -16,7 +16,8 @@ OUTPUT = Path(__file__).parent / "images" / "white-background.png"
 
 
 def measure(folder: Path) -> list[tuple[float, bool, str, Image.Image]]:
-    """(white border, within the size rule, name, thumbnail) of every picture, whitest first."""
+    """The white border, whether the size rule accepts it, name and thumbnail of every image, whitest
+    first."""
     measured = []
     for path in sorted(folder.iterdir()):
         pixels, facts = decode_rgb8(path.read_bytes())

@@ -1,8 +1,9 @@
-"""`make profiles`: rebuild the profiles that ship with the package, from the pairs they are documented with.
+"""`make profiles`: rebuild the profiles that ship with the package from the pairs that they are fitted to.
 
-lol3, lol5 and lol8 are the first pairs of experiment 1 of the paper's Table 4, lol3-e2 ... lol8-e5 those of
-experiments 2 to 5 (`manifests/splits/table4.json`); lol480 comes of one 96x96 crop of each of 410 pairs. The
-pairs are LOL's, for research only, and stay outside: `--data` says where.
+lol3, lol5 and lol8 are fitted to the first pairs of experiment 1 of the paper's Table 4, and lol3-e2 ...
+lol8-e5 to those of experiments 2 to 5 (`manifests/splits/table4.json`); lol480 is fitted to one 96x96 crop
+of each of 410 pairs. The pairs are from LOL, for research only, and are not part of the repository: `--data`
+names their folder.
 """
 
 import argparse
@@ -18,32 +19,32 @@ from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitab
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE4 = ROOT / "manifests" / "splits" / "table4.json"
-MOST_BYTES = 1_000_000  # of all bundled profiles together
+MAX_BYTES = 1_000_000  # of all bundled profiles together
 LICENCE = "MIT for the fitted numbers; the LOL v1 pairs (Wei et al., 2018) are for research"
 
 
 def recipes() -> dict[str, tuple[str, list[str] | None]]:
-    """Profile name -> (folder of pairs inside LOL, names of the pairs or None for all)."""
+    """The folder of pairs inside LOL and the names of the pairs (None for all), by profile name."""
     table = json.loads(TABLE4.read_text())
-    made: dict[str, tuple[str, list[str] | None]] = {}
+    found: dict[str, tuple[str, list[str] | None]] = {}
     for experiment, names in table["experiments"].items():
         for count in table["pairs"]:
             suffix = "" if experiment == "1" else f"-e{experiment}"
-            made[f"lol{count}{suffix}"] = ("our485", names[:count])
-    made["lol480"] = ("crops96", None)
-    return made
+            found[f"lol{count}{suffix}"] = ("our485", names[:count])
+    found["lol480"] = ("crops96", None)
+    return found
 
 
 def build(name: str, lol: Path, seed: int = 0) -> None:
-    """Fit one profile and put it in the place of the bundled one."""
+    """Fit one profile and replace the bundled one."""
     folder, names = recipes()[name]
     pairs = load_pairs(lol / folder, names)
-    findings = check_pairs(pairs)
-    refuse_unsuitable_pairs(findings)
+    problems = check_pairs(pairs)
+    refuse_unsuitable_pairs(problems)
     result = fit_models(pairs, seed)
     provenance = {
         **result.provenance,
-        "notes": [str(finding) for finding in findings],
+        "notes": [str(problem) for problem in problems],
         "command": "make profiles",
         "data": f"LOL v1, {folder}",
         "licence": LICENCE,
@@ -61,22 +62,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     data = os.environ.get("DIMMAGEN_TEST_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("names", nargs="*", help="only these profiles")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder that holds lol/")
+    parser.add_argument("names", nargs="*", help="build only these profiles (default: all)")
+    parser.add_argument("--data", type=Path, default=Path(data), help="folder that contains lol/")
     arguments = parser.parse_args()
     if not (arguments.data / "lol").is_dir():
-        sys.exit(f"Error: there is no {arguments.data / 'lol'}; name the folder of test data with --data")
+        sys.exit(f"Error: there is no {arguments.data / 'lol'}: give the folder of the test data with --data")
     for name in arguments.names or recipes():
         if name not in recipes():
-            sys.exit(f"Error: no bundled profile is named {name}; known are {', '.join(recipes())}")
+            sys.exit(f"Error: there is no bundled profile {name!r}: known are {', '.join(recipes())}")
         try:
             build(name, arguments.data / "lol")
         except DimmagenError as error:
             sys.exit(f"Error: {error}")
     size = sum(file.stat().st_size for file in BUNDLED.rglob("*") if file.is_file())
     print(f"All bundled profiles: {size} bytes")
-    if size > MOST_BYTES:
-        sys.exit(f"Error: that is more than {MOST_BYTES}")
+    if size > MAX_BYTES:
+        sys.exit(f"Error: the bundled profiles take more than {MAX_BYTES} bytes")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""`make demo`: a real, reproducible low-light data set from the photos that scikit-image ships.
+"""`make demo`: a reproducible low-light data set from the photos that scikit-image ships.
 
 Runs the four commands that a user would type, then compares the result with the published digests in
-`manifests/demo.json`: keys, sources and draws exactly; pixels exactly on the same class of machine (processor
-features and library versions), elsewhere within one grey level on at most 1 % of the pixels.
+`manifests/demo.json`. Keys, sources and draws must be equal. Pixels must be equal on the same class of
+machine (processor features and library versions); elsewhere at most 1 % of the pixels may differ, by one
+grey level.
 """
 
 import argparse
@@ -36,8 +37,8 @@ EXACT = (
     "width",
     "height",
 )
-PIXEL_STEP = 8  # the published sample of a dark picture is every eighth pixel of every eighth row
-LARGEST_SHARE = 0.01
+PIXEL_STEP = 8  # the published sample of a dark image is every eighth pixel of every eighth row
+MAX_SHARE = 0.01  # of pixels that may differ on another class of machine
 COMMANDS = (
     "dimmagen build-mixhq --source sample",
     "dimmagen dim --profile lol3 --shards out/",
@@ -47,25 +48,25 @@ COMMANDS = (
 
 
 class DemoFailedError(Exception):
-    """The demo's output is not what was published."""
+    """The demo's output differs from what was published."""
 
 
 def make(folder: Path) -> None:
     """Run the demo's commands in a folder, from scratch.
 
     Raises:
-        subprocess.CalledProcessError: a command failed; it has said why.
+        subprocess.CalledProcessError: a command failed and has printed the reason.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for made in ("mixhq", "out"):
-        shutil.rmtree(folder / made, ignore_errors=True)
+    for name in ("mixhq", "out"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for command in COMMANDS:
         print(f"\n$ {command}", flush=True)
         subprocess.run([sys.executable, "-m", *command.split()], cwd=folder, check=True)
 
 
 def rows_of(out: Path) -> list[dict]:
-    """The pairs of a data set, a row each, sorted by key; `tar` says in which shard."""
+    """One row per pair of a data set, sorted by key; `tar` is the path of its shard."""
     rows = []
     for shard in sorted((out / "metadata").glob("*.parquet")):
         tar = out / "shards" / f"{shard.stem}.tar"
@@ -74,7 +75,7 @@ def rows_of(out: Path) -> list[dict]:
 
 
 def sampled_pixels(rows: list[dict]) -> np.ndarray:
-    """Every eighth pixel of every eighth row of all dark pictures, one after the other: uint8 (N, 3)."""
+    """Every eighth pixel of every eighth row of all dark images, one after another: uint8 (N, 3)."""
     samples = []
     for row in rows:
         with row["tar"].open("rb") as tar:
@@ -88,22 +89,22 @@ def compare(out: Path, digests: Path = DIGESTS, pixels: Path = PIXELS) -> str:
     """Compare the demo's output with the published digests.
 
     Returns:
-        A sentence: which of the two promises held.
+        A sentence that says which of the two guarantees holds.
 
     Raises:
-        DemoFailedError: neither did; the message names the pairs.
+        DemoFailedError: neither holds; the message names the pairs.
     """
     published = json.loads(digests.read_text())
     rows = rows_of(out)
     expected = {row["key"]: row for row in published["pairs"]}
     if [row["key"] for row in rows] != sorted(expected):
         raise DemoFailedError(
-            f"other keys than published: {sorted({r['key'] for r in rows} ^ set(expected))}"
+            f"the keys differ from those published: {sorted({r['key'] for r in rows} ^ set(expected))}"
         )
     for row in rows:
-        odd = [name for name in EXACT if row[name] != expected[row["key"]][name]]
-        if odd:
-            raise DemoFailedError(f"{row['key']}: {', '.join(odd)} differ from what was published")
+        different = [name for name in EXACT if row[name] != expected[row["key"]][name]]
+        if different:
+            raise DemoFailedError(f"{row['key']}: {', '.join(different)} differ from what was published")
     hashes = ("light_pixel_sha256", "dark_pixel_sha256")
     changed = [row["key"] for row in rows if any(row[h] != expected[row["key"]][h] for h in hashes)]
     same_class = published["environment"] == environment()
@@ -112,7 +113,7 @@ def compare(out: Path, digests: Path = DIGESTS, pixels: Path = PIXELS) -> str:
         return f"keys, sources, draws and every pixel are exactly as published ({where})"
     if same_class:
         raise DemoFailedError(
-            f"other pixels than published, on the same class of machine: {', '.join(changed)}"
+            f"the pixels differ from those published, on the same class of machine: {', '.join(changed)}"
         )
     return _compare_sampled(sampled_pixels(rows), pixels)
 
@@ -121,10 +122,10 @@ def _compare_sampled(made: np.ndarray, pixels: Path) -> str:
     reference = np.asarray(Image.open(pixels).convert("RGB")).reshape(-1, 3)[: len(made)]
     difference = np.abs(made.astype(int) - reference).max(1)
     share = float((difference > 0).mean())
-    if difference.max() > 1 or share > LARGEST_SHARE:
+    if difference.max() > 1 or share > MAX_SHARE:
         raise DemoFailedError(
             f"{share:.2%} of the pixels differ, by up to {difference.max()} grey levels: on another class of "
-            f"machine at most 1 level on {LARGEST_SHARE:.0%} is expected"
+            f"machine at most {MAX_SHARE:.0%} may differ, by one grey level"
         )
     return (
         "keys, sources and draws are exactly as published; pixels, on another class of machine, "
@@ -133,7 +134,7 @@ def _compare_sampled(made: np.ndarray, pixels: Path) -> str:
 
 
 def publish(out: Path) -> None:
-    """Write the digests anew from a finished demo: after a deliberate change of the output only."""
+    """Write new digests from a finished demo; only after a deliberate change of the output."""
     rows = rows_of(out)
     keep = (*EXACT, "light_pixel_sha256", "dark_pixel_sha256")
     content = {
@@ -157,7 +158,7 @@ def main() -> int:
         "--into", type=Path, default=ROOT / "demo", help="folder of the demo (default: demo/)"
     )
     parser.add_argument(
-        "--publish", action="store_true", help="write manifests/demo.json anew instead of comparing"
+        "--publish", action="store_true", help="write a new manifests/demo.json before comparing"
     )
     options = parser.parse_args()
     try:
@@ -173,13 +174,13 @@ def main() -> int:
     print(f"\nChecked against manifests/demo.json: {verdict}.")
     print(f"""
 Made in {options.into}:
-  mixhq/     light pictures, as shards with a catalog
-  out/       dark/light pairs: out/shards/train-00000.tar, a row a pair in out/metadata/
+  mixhq/     light images, as shards with a catalog
+  out/       dark/light pairs: out/shards/train-00000.tar, with one row per pair in out/metadata/
   sheet.png  light | dark | dark with gain
 
-Now with your own photos and your own camera (dimmagen {dimmagen.__version__} is in .venv/bin):
+Next, with your own photos and your own camera (dimmagen {dimmagen.__version__} is in .venv/bin):
   dimmagen dim --profile lol3 --source ~/Pictures --shards mine/
-  dimmagen profile fit --pairs PAIRS --out mycamera   # PAIRS/low/*.png and PAIRS/high/*.png, 3 are enough
+  dimmagen profile fit --pairs PAIRS --out mycamera   # PAIRS/low/*.png and PAIRS/high/*.png; 3 are enough
   dimmagen dim --profile mycamera --source ~/Pictures --shards mine/""")
     return 0
 

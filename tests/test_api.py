@@ -50,7 +50,7 @@ def test_it_makes_the_data_set_of_the_command(photos, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"variants": 0}, "variants is 0"),
+        ({"variants": 0}, "`variants` is 0"),
         ({"gamma": (1.0, 1.0), "ladder": (1.0,)}, "`ladder` gives the gammas that `gamma` would draw"),
         ({"device": "cuda"}, 'use `device="cpu"`'),
         ({"address": "auto"}, '`executor="ray"`'),

@@ -41,7 +41,7 @@ def test_the_demo_makes_what_was_published(made):
     assert Image.open(made / "sheet.png").size[0] > 300
 
 
-def test_another_draw_is_told_with_its_key(made, digests):
+def test_another_draw_is_reported_with_its_key(made, digests):
     change(digests, gamma=0.5)
     with pytest.raises(demo.DemoFailedError, match=r"sample-\w+-v0: gamma"):
         demo.compare(made / "out", digests)
@@ -51,7 +51,7 @@ def test_another_pixel_on_the_same_class_of_machine_fails(made, digests):
     change(digests, dark_pixel_sha256="0" * 64)
     if json.loads(digests.read_text())["environment"] != demo.environment():
         pytest.skip("the digests were published on another class of machine")
-    with pytest.raises(demo.DemoFailedError, match="other pixels"):
+    with pytest.raises(demo.DemoFailedError, match="the pixels differ"):
         demo.compare(made / "out", digests)
 
 

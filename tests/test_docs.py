@@ -13,6 +13,8 @@ import yaml
 import dimmagen
 from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
+from dimmagen.images.codec import encode_png
+from tests.simulated_camera import SimulatedCamera, simulated_light
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -40,11 +42,33 @@ def run(code: str) -> None:
 
 
 LOADERS = blocks((ROOT / "docs/loaders.md").read_text(), "python")
+API = blocks((ROOT / "docs/api.md").read_text(), "python")
+REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
 
 
 @pytest.mark.parametrize("code", LOADERS, ids=range(len(LOADERS)))
 def test_the_examples_of_the_loaders_page_run(code, pair_set, monkeypatch):
     monkeypatch.chdir(pair_set.parent)
+    run(code)
+
+
+@pytest.mark.parametrize("code", API, ids=range(len(API)))
+def test_the_examples_of_the_api_page_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(code)
+    assert not (tmp_path / "never-made").exists()
+
+
+@pytest.mark.parametrize("code", REALISM, ids=range(len(REALISM)))
+def test_the_examples_of_the_realism_page_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for side in ("low", "high"):
+        (tmp_path / "LOL/eval15" / side).mkdir(parents=True)
+    for index in range(2):
+        light = simulated_light(index, 96, 128)
+        dark = SimulatedCamera().shoot(light, index)
+        (tmp_path / f"LOL/eval15/high/{index}.png").write_bytes(encode_png(light))
+        (tmp_path / f"LOL/eval15/low/{index}.png").write_bytes(encode_png(dark))
     run(code)
 
 
@@ -81,6 +105,36 @@ def test_every_command_line_in_the_docs_has_options_that_exist(page):
                     assert word.split("=")[0] in known, f"{line}: no option {word}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_page_mentions_exists(page):
+    known = {"--help", "--version"}
+    known |= {name for one in leaves(cli) for option in one.params for name in option.opts}
+    text = page.read_text() if page.exists() else ""
+    for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)):
+        if code.startswith(("--", "dimmagen ")):
+            for word in re.findall(r"(?<!\S)--[a-z][\w-]*", code):
+                assert word in known, f"`{code}`: no option {word}"
+
+
+RECIPE_LINES = [
+    (page.name, line)
+    for page in PAGES
+    for block in blocks(page.read_text(), "sh")
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("dimmagen run ")
+]
+
+
+@pytest.mark.parametrize(("page", "line"), RECIPE_LINES, ids=[page for page, _ in RECIPE_LINES])
+def test_every_recipe_in_the_docs_runs_with_its_changes(page, line, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cli.main([*shlex.split(line)[1:], "--dry-run"], standalone_mode=False)
+
+
+def test_the_docs_have_a_recipe_to_run():
+    assert RECIPE_LINES
+
+
 def test_every_layout_has_its_page_and_is_listed():
     text = (ROOT / "docs/exports.md").read_text()
     assert re.findall(r"\(exports/(.*)\.md\)", text) == list(LAYOUTS)
@@ -101,11 +155,12 @@ def test_every_command_has_its_page_with_every_option():
 
 
 def leaves(command: click.Command) -> list[click.Command]:
-    """The command itself, or a group's commands."""
+    """The command itself, or all commands of a group and the groups in it."""
     if not isinstance(command, click.Group):
         return [command]
     context = click.Context(command)
-    return [command.get_command(context, name) for name in command.list_commands(context)]
+    inner = [command.get_command(context, name) for name in command.list_commands(context)]
+    return [leaf for one in inner for leaf in leaves(one)]
 
 
 def relative(page: Path) -> str:

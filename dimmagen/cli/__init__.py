@@ -1,4 +1,4 @@
-"""The command line: one module a group of commands; they parse, call and print, and hold no logic."""
+"""The command line: one module per command; commands parse, call the library and print, and hold no logic."""
 
 import io
 import sys
@@ -11,23 +11,26 @@ from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
 _COMMANDS = {
-    "build-mixhq": ("dimmagen.cli.build_mixhq:build_mixhq", "Select photos by the paper's rules into MixHQ."),
+    "build-mixhq": (
+        "dimmagen.cli.build_mixhq:build_mixhq",
+        "Select photos by the paper's rules and pack them as MixHQ.",
+    ),
     "profile": ("dimmagen.cli.profile:profile", "Fit, list, show, import and evaluate camera profiles."),
     "dim": ("dimmagen.cli.dim:dim", "Make dark/light pairs as WebDataset shards."),
-    "plan": ("dimmagen.cli.plan:plan", "Forecast time, disk, memory and cost of a dim."),
-    "verify": ("dimmagen.cli.verify:verify", "Check a finished data set against its manifest."),
-    "replay": ("dimmagen.cli.replay:replay", "Make one pair anew and compare it."),
+    "plan": ("dimmagen.cli.plan:plan", "Estimate the time, disk, memory and cost of a `dim` run."),
+    "verify": ("dimmagen.cli.verify:verify", "Check a data set against its manifest."),
+    "replay": ("dimmagen.cli.replay:replay", "Make one pair again and compare it."),
     "reproduce": ("dimmagen.cli.reproduce:reproduce", "Make a data set again from its manifest and compare."),
     "inspect": ("dimmagen.cli.inspect:inspect", "Summarise a data set and draw a contact sheet."),
     "peek": ("dimmagen.cli.peek:peek", "Show one pair and its record in the terminal."),
-    "stats": ("dimmagen.cli.stats:stats", "Count what is in a data set."),
-    "subset": ("dimmagen.cli.subset:subset", "Write some pairs of a data set as a data set."),
-    "merge": ("dimmagen.cli.merge:merge", "Write several data sets as one."),
-    "leaks": ("dimmagen.cli.leaks:leaks", "Find pictures of an evaluation folder in a data set."),
+    "stats": ("dimmagen.cli.stats:stats", "Show statistics of a data set."),
+    "subset": ("dimmagen.cli.subset:subset", "Write selected pairs of a data set as a new data set."),
+    "merge": ("dimmagen.cli.merge:merge", "Merge several data sets into one."),
+    "leaks": ("dimmagen.cli.leaks:leaks", "Find scenes of an evaluation set in a data set."),
     "manifest": ("dimmagen.cli.manifest:manifest", "Compare manifests."),
-    "export": ("dimmagen.cli.export:export", "Write a data set as the folders that other trainers read."),
-    "train": ("dimmagen.cli.train:train", "Train the brightening network on shards."),
-    "finetune": ("dimmagen.cli.finetune:finetune", "Go on training a network on real pairs."),
+    "export": ("dimmagen.cli.export:export", "Write a data set in the folder layout of another trainer."),
+    "train": ("dimmagen.cli.train:train", "Train an enhancement network on pairs."),
+    "finetune": ("dimmagen.cli.finetune:finetune", "Fine-tune a trained network on real pairs."),
     "evaluate": ("dimmagen.cli.evaluate:evaluate", "Score a trained network on real pairs."),
     "enhance": ("dimmagen.cli.enhance:enhance", "Brighten photos with a trained network."),
     "run": ("dimmagen.cli.run:run", "Run a recipe: profile, dim, train, finetune, evaluate."),
@@ -37,16 +40,28 @@ _COMMANDS = {
 @click.group(
     cls=LazyGroup,
     commands_at=_COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        "show_default": True,
+    },
 )
 @version_option
 def cli() -> None:
-    """Low-light training pairs for your camera: photos in, dark/light pairs out."""
+    """Make low-light training pairs for your camera: photos in, dark/light pairs out.
+
+    \b
+    Example, with five photos that are installed with dimmagen:
+      dimmagen build-mixhq --source sample
+      dimmagen dim --profile lol3 --shards out/
+      dimmagen verify out/
+      dimmagen inspect out/ --sheet sheet.png
+    """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; expected errors become one message and exit code 1 or 2, Ctrl-C becomes 130."""
-    _replace_what_cannot_be_shown()
+    """Run the command line: an expected error is one message with exit code 1 or 2; Ctrl-C gives 130."""
+    _replace_unencodable()
     with messages_on_stderr():
         code = _run(arguments)
     cluster = sys.modules.get("dimmagen.core.executors.ray_cluster")  # few commands need it
@@ -55,8 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _replace_what_cannot_be_shown() -> None:
-    """A bar of blocks or an arrow in an encoding that has none, as a Windows file has, becomes a `?`."""
+def _replace_unencodable() -> None:
+    """Print `?` for characters that the output's encoding lacks, such as arrows in a file on Windows."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors="replace")
@@ -71,13 +86,15 @@ def _run(arguments: list[str] | None) -> int:
     except DimmagenError as error:
         click.echo(f"Error: {message(error)}", err=True)
         return error.exit_code
-    except OSError as error:  # of a disk or a network; what we know better is said above
+    except OSError as error:  # of a disk or a network that the library has no better message for
         place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"Error: {place}{error.strerror or error}: see to it and run the command again", err=True)
+        click.echo(
+            f"Error: {place}{error.strerror or error}: fix the cause and run the command again", err=True
+        )
         return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo(
-            "Interrupted: what is complete stays valid; run the same command again to go on.", err=True
+            "Interrupted: what is complete stays valid; run the same command again to resume.", err=True
         )
         return 130
     return code if isinstance(code, int) else 0

@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dimmagen.cli.command import command
-from dimmagen.cli.options import min_lightness_option
+from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.options import Integer, min_lightness_option
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
@@ -24,28 +25,26 @@ from dimmagen.sources.scene_hash import Scenes
     multiple=True,
     required=True,
     metavar="NAME=PATH",
-    help=f"A folder, zip or tar of pictures and whose rules they follow: {', '.join(SOURCES)}. Repeatable. "
-    "`sample` needs no path.",
+    help="Source and the folder, zip or tar with its images. The source sets the selection rules: "
+    f"{', '.join(SOURCES)}; sample takes no path. Repeatable.",
 )
 @click.option(
     "--exclude",
     multiple=True,
     metavar="PATH",
-    help="Leave out every picture that shows a scene of those in PATH (an evaluation split). Repeatable.",
+    help="Folder or archive of images, such as an evaluation split: candidates that show one of their scenes "
+    "are rejected. Repeatable.",
 )
-@click.option(
-    "--out", default=MIXHQ_DEFAULT, show_default=True, metavar="FOLDER", help="Where to make MixHQ."
-)
+@click.option("--out", default=MIXHQ_DEFAULT, metavar="DIR|URL", help="Folder or URL of the MixHQ to make.")
 @click.option(
     "--samples-per-shard",
-    type=click.IntRange(min=1),
+    type=Integer(1),
     default=mixhq.SAMPLES_PER_SHARD,
-    show_default=True,
-    help="At most so many lights in a shard.",
+    help="Maximum number of light images per shard.",
 )
 @min_lightness_option
-@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads.")
-@click.option("--dry-run", is_flag=True, help="Print the verdicts on each source and write nothing.")
+@click.option("--workers", type=Integer(1), default=2, help="Number of threads.")
+@click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -57,40 +56,44 @@ def build_mixhq(
 ) -> None:
     """Select photos by the paper's rules and pack them as MixHQ.
 
-    Every candidate gets a verdict and a reason in the catalog; accepted photos keep their original bytes, or
-    are stored losslessly where a rule changes them. The same command goes on after an interruption.
-
     \b
-    dimmagen build-mixhq --source coco=unlabeled2017.zip --source clic=clic/ --out mixhq/
+    Examples:
+      dimmagen build-mixhq --source sample
+      dimmagen build-mixhq --source coco=unlabeled2017.zip --source clic=clic/
+
+    Every candidate gets a verdict and a reason in the catalog. Accepted photos keep their original bytes, or
+    are stored losslessly where a rule changes them. After an interruption the same command resumes.
     """
     console = Console()
-    candidates = list_candidate_files(parse_specs(sources))
+    files = list_candidate_files(parse_specs(sources))
     scenes = Scenes.from_paths(exclude) if exclude else None
-    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness)
+    inputs = mixhq.describe_inputs(files, scenes, samples_per_shard, min_lightness)
     if not dry_run:
         finished = mixhq.finished_verdict_counts(out, inputs)
         if finished is not None:
             console.print(_verdict_table(finished))
-            click.echo(f"{out} is complete: it was made of files of the same names and sizes.")
+            click.echo(f"{out} is complete: it was made from files of the same names and sizes.")
             return
-    with _progress_bar("judging", len(candidates)) as advance:
-        judged = Candidates(scan(candidates, scenes, workers, advance, min_lightness))
-    tallies = mixhq.tally(one.row for one in judged)
+    with _progress_bar("checking candidates", len(files)) as advance:
+        candidates = Candidates(scan(files, scenes, workers, advance, min_lightness, stored=not dry_run))
+    tallies = mixhq.tally(candidate.row for candidate in candidates)
     console.print(_verdict_table(tallies))
     if dry_run:
         click.echo("Nothing was written.")
         return
-    with _progress_bar("packing", sum(one.accepted for one in tallies.values())) as advance:
-        manifest = mixhq.write_mixhq(out, judged, inputs, workers, advance)
+    with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
+        manifest = mixhq.write_mixhq(out, candidates, inputs, workers, advance)
     size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
-    plural = "s" if shards > 1 else ""
-    click.echo(f"{manifest['samples']} lights in {shards} shard{plural}, {size / 2**20:.1f} MiB, in {out}")
+    click.echo(
+        f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
+        f"{pluralize(shards, 'shard')}, {size / 2**20:.1f} MiB."
+    )
     click.echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
 
 
 @contextmanager
 def _progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, silence elsewhere; yields a function to be called once a step."""
+    """Show a progress bar on a terminal and nothing elsewhere; yields a function to call after each step."""
     console = Console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

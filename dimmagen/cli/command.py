@@ -1,4 +1,4 @@
-"""What every command does beyond click's: options that were renamed, and errors in terms of options."""
+"""What every command adds to click's: former names of options, and errors that name options."""
 
 import importlib
 import re
@@ -12,7 +12,7 @@ from dimmagen.core.errors import DimmagenError
 
 _PARAMETER = re.compile(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`")
 _CALL = re.compile(r"`([a-z][a-z_]*)\(([^`]*)\)`")
-# Functions of the library that messages refer to, and the commands that do the same.
+# Functions of the library that messages refer to, and the commands for them.
 _COMMANDS = {
     "build_mixhq": "build-mixhq",
     "fit_profile": "profile fit",
@@ -26,8 +26,8 @@ class Command(click.Command):
     """A click command.
 
     Args:
-        former_names: options that were renamed: the former name to the present one. They are understood,
-            with a notice on standard error, on the command line and in recipes.
+        former_names: present name of each renamed option by its former name. Former names are accepted on
+            the command line and in recipes, with a notice on standard error.
     """
 
     def __init__(self, *args: Any, former_names: Mapping[str, str] | None = None, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class Command(click.Command):
         return super().parse_args(ctx, self.with_present_names(args))
 
     def with_present_names(self, args: list[str]) -> list[str]:
-        """Words of a command line, with options by their present names."""
+        """Words of a command line, with the present names of its options."""
         renamed: list[str] = []
         for number, word in enumerate(args):
             if word == "--":
@@ -48,7 +48,7 @@ class Command(click.Command):
         return renamed
 
     def present_name(self, option: str) -> str:
-        """An option's present name, with a notice where the given one was renamed."""
+        """The present name of an option, with a notice if the given one is a former name."""
         present = self.former_names.get(option, option)
         if present != option:
             click.echo(f"Note: {option} is now {present}; the former name will be removed.", err=True)
@@ -64,7 +64,11 @@ class Command(click.Command):
 
 
 class LazyGroup(click.Group):
-    """A click group over `name -> ("module:attribute", one line of help)`; pass it as `commands_at`."""
+    """A click group whose commands are imported when they are used.
+
+    Args:
+        commands_at: `("module:attribute", one line of help)` by name.
+    """
 
     def __init__(self, *args, commands_at: Mapping[str, tuple[str, str]], **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -85,17 +89,21 @@ class LazyGroup(click.Group):
 
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable], Command]:
-    """As :func:`click.command`, with :class:`Command`."""
+    """Like :func:`click.command`, but makes a :class:`Command`."""
     return click.command(*args, cls=kwargs.pop("cls", Command), **kwargs)
 
 
 def message(error: DimmagenError) -> str:
-    """An error's text for a terminal."""
+    """The text of an error for a terminal."""
     return getattr(error, "command_message", None) or in_options(str(error), None)
 
 
 def in_options(text: str, of: click.Command | None) -> str:
-    """A library's message with options and commands in place of arguments and functions in backticks.
+    """A message of the library, with options and commands in place of its arguments and functions.
+
+    Args:
+        text: message that names arguments and calls in backticks.
+        of: command whose options are meant; None leaves the arguments' names.
 
     Example:
         >>> in_options('give fewer `workers`, or `device="cpu"`; check it with `verify(out)`', None)

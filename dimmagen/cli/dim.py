@@ -8,7 +8,7 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Number, Range, Rungs, min_lightness_option, recipe_option
+from dimmagen.cli.options import Integer, Number, Range, Rungs, min_lightness_option, recipe_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
@@ -20,67 +20,127 @@ from dimmagen.sources.light_images import LightImages, open_light_images
 
 
 @command()
-@click.option("--profile", required=True, help="Name (see `dimmagen profile list`) or folder of a profile.")
+@click.option(
+    "--profile",
+    required=True,
+    metavar="NAME|DIR",
+    help="Camera profile: a name (see `dimmagen profile list`) or a folder.",
+)
 @click.option(
     "--source",
     "sources",
     multiple=True,
-    help="A MixHQ, a folder, an archive, a glob, or NAME=PATH (coco=..., clic=...); may be repeated. "
-    "Default: the MixHQ in mixhq/.",
+    metavar="[NAME=]PATH",
+    show_default="the MixHQ in mixhq/",
+    help="Photos: a MixHQ, or a folder, archive, glob or URL. With NAME= (coco, clic, ...) the selection "
+    "rules of that source apply. Repeatable.",
 )
 @click.option(
-    "--exclude", multiple=True, help="Folder of pictures whose scenes must not be used (lol sources)."
+    "--exclude",
+    multiple=True,
+    metavar="PATH",
+    help="Folder or archive of images, such as an evaluation split: photos that show one of their scenes are "
+    "not used. Repeatable.",
 )
 @min_lightness_option
-@click.option("--shards", "--out", "out", required=True, help="Folder or URL of the data set to make.")
-@click.option("--variants", default=1, show_default=True, help="Dark pictures per photo.")
-@click.option("--seed", default=0, show_default=True, help="Of all draws.")
 @click.option(
-    "--gamma", type=Range(positive=True), help="Range of the brightness draw.  [default: the profile's]"
+    "--shards",
+    "--out",
+    "out",
+    required=True,
+    metavar="DIR|URL",
+    help="Folder or URL of the data set to make.",
+)
+@click.option("--variants", default=1, help="Number of dark images per photo; with --ladder, per rung.")
+@click.option("--seed", default=0, help="Random seed for all draws.")
+@click.option(
+    "--gamma",
+    type=Range(positive=True),
+    show_default="the profile's",
+    help="Range from which the brightness factor of each dark image is drawn.",
 )
 @click.option(
     "--ladder",
     type=Rungs(),
     default=(),
-    help="Each variant at each of these gammas, with the same noise, such as 0.3,1,2.",
+    help="Fixed brightness factors in place of drawn ones, such as 0.3,1,2: each variant is made once per "
+    "factor, with the same noise.",
 )
-@click.option("--group-by", type=click.Choice(["clip"]), help="Frames of a clip share gamma and exposure.")
-@click.option("--temperature", type=Number(0), help="Scale of the noise.  [default: the profile's]")
-@click.option("--model", help="Kind of dark model: camera, mdn, deterministic ...  [default: the profile's]")
+@click.option(
+    "--group-by",
+    type=click.Choice(["clip"]),
+    help="Draw gamma and exposure once per video clip, for all of its frames.",
+)
+@click.option(
+    "--temperature",
+    type=Number(0),
+    show_default="the profile's",
+    help="Scale factor of the noise.",
+)
+@click.option(
+    "--model",
+    metavar="NAME",
+    show_default="the profile's",
+    help="Kind of dimmer model in the profile, such as camera, mdn or deterministic.",
+)
 @click.option(
     "--without",
     multiple=True,
     metavar="PART",
-    help="Leave a part of the camera model out, for ablations: response, balance, intensity, correlation, "
-    "tails, spatial, jpeg; may be repeated.",
+    help="Part of the camera model to leave out, for ablations: response, balance, intensity, correlation, "
+    "tails, spatial or jpeg. Repeatable.",
 )
-@click.option("--compat", type=click.Choice(["default", "reference"]), default="default", show_default=True)
-@click.option("--samples-per-shard", default=500, show_default=True, help="Upper limit.")
-@click.option("--image-format", type=click.Choice(["png", "webp"]), default="png", show_default=True)
-@click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
-@click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
+@click.option(
+    "--compat",
+    type=click.Choice(["default", "reference"]),
+    default="default",
+    help="Transform of the mdn model: `reference` follows the code of the paper's authors.",
+)
+@click.option("--samples-per-shard", default=500, help="Maximum number of pairs per shard.")
+@click.option(
+    "--image-format",
+    type=click.Choice(["png", "webp"]),
+    default="png",
+    help="File format of the dark images; both are lossless.",
+)
+@click.option(
+    "--workers",
+    type=Integer(1),
+    show_default="one per processor or GPU",
+    help="Number of Ray workers.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "serial"]),
+    default="ray",
+    help="Use parallel Ray workers, or only this process. The output is the same.",
+)
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
-    show_default=True,
-    help="That dims; a worker takes one GPU. The pixels are the same.",
+    help="Device that renders the dark images; one GPU per worker. The output is the same.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1),
-    help="Beside a GPU, that read and encode.  [default: the processors, shared among the GPUs]",
+    type=Integer(1),
+    show_default="the processors, divided among the GPUs",
+    help="Threads per GPU worker for reading and encoding.",
 )
-@click.option("--address", help="Of a Ray cluster to join.  [default: Ray on this machine, for this run]")
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    show_default="Ray on this machine, for this run",
+    help="Address of a running Ray cluster to use.",
+)
 @click.option(
     "--resume",
     type=click.Choice(["if-possible", "always", "never"]),
     default="if-possible",
-    show_default=True,
-    help="Go on with the run that is in the folder; `never` discards it.",
+    help="Whether to continue the run in the folder: `always` requires one, `never` discards it.",
 )
 @recipe_option
-@click.option("--dry-run", is_flag=True, help="Say what would be made, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(
     profile: str,
     sources: tuple[str, ...],
@@ -103,14 +163,21 @@ def dim(
     dry_run: bool,
     **settings,
 ) -> None:
-    """Make dark/light pairs of photos, as WebDataset shards with a manifest.
+    """Make dark/light pairs from photos, as WebDataset shards with a manifest.
 
-    Equal photos, profile and settings give equal bytes, on any number of workers and after any stop.
-    Example: dimmagen dim --profile lol3 --source photos/ --shards out/ --variants 4
+    \b
+    Examples:
+      dimmagen dim --profile lol3 --source sample --shards out/
+      dimmagen dim --profile lol3 --source photos/ --shards out/ --variants 4
+
+    The same photos, profile and settings give the same bytes, with any number of workers and after any
+    interruption. Running the same command again resumes an interrupted run.
     """
     console = Console(stderr=True)
     if address and executor == "serial":
-        raise UsageError("--address is for the ray executor", "leave one of the two options away")
+        raise UsageError(
+            "--address needs the ray executor", "omit --address or --executor serial", code="conflict"
+        )
     settings["variants"] *= len(ladder) or 1
     build_dimmer = dimmer_builder(
         profile,
@@ -130,7 +197,7 @@ def dim(
     if device == "cuda":
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
-        raise UsageError("--threads are those beside a GPU", "give --workers, or --device cuda")
+        raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     lights = _open_lights(console, sources, exclude, min_lightness, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
@@ -141,12 +208,17 @@ def dim(
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
-    """One worker a GPU; those of this machine share its processors."""
+    """One worker per GPU; the workers of this machine share its processors."""
     import torch
 
     here = torch.cuda.device_count()
     if not here and not address:
-        raise UsageError("torch sees no GPU here", "leave --device away, or install a torch built for CUDA")
+        raise UsageError(
+            "torch sees no GPU here",
+            "omit --device, or install a build of torch for CUDA",
+            code="device",
+            parameter="device",
+        )
     workers = workers or (None if address else here)
     sharing = 1 if executor == "serial" else max(1, here)
     threads = threads or max(1, processor_count() // sharing)
@@ -157,7 +229,7 @@ def _open_lights(
     console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], min_lightness: float, workers: int
 ) -> LightImages:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("looking at the photos", total=None)
+        task = bar.add_task("scanning photos", total=None)
         lights = open_light_images(
             sources,
             exclude=exclude,
@@ -166,15 +238,15 @@ def _open_lights(
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
         )
-    count, chosen = len(lights), "" if sources else " (the default place: no --source was given)"
+    note = "" if sources else " (the default, because no --source is given)"
     console.print(
-        f"{pluralize(count, 'photo')} from {lights.origin}{chosen}", highlight=False, soft_wrap=True
+        f"{pluralize(len(lights), 'photo')} from {lights.origin}{note}", highlight=False, soft_wrap=True
     )
     return lights
 
 
 def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
-    table = Table(title=f"{out} would hold", title_justify="left", show_header=False)
+    table = Table(title=f"{out} would contain", title_justify="left", show_header=False)
     table.add_row("pairs", str(plan.pairs))
     table.add_row("shards", str(len(plan.shards)))
     table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
@@ -188,7 +260,7 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
     new = counts.pairs - progress.done_before
-    made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all were there already"
+    made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all existed already"
     click.echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
         f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"

@@ -8,11 +8,12 @@ import click
 import numpy as np
 
 from dimmagen.cli.command import command
+from dimmagen.cli.network_options import device_option, memory_option
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import load_network
-from dimmagen.enhance.enhancer import MEMORY_GB, Enhancer
+from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.enhance.training import pick_device
 from dimmagen.images import codec
@@ -21,30 +22,36 @@ from dimmagen.images.sheets import image_grid
 
 @command(former_names={"--from": "--network"})
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
-@click.option("--network", "network_path", required=True, help="A run's folder, or a network file.")
+@click.option(
+    "--network",
+    "network_path",
+    required=True,
+    metavar="DIR|FILE",
+    help="Trained network: the folder of a training run, or a network file.",
+)
 @click.option(
     "--lightness",
     "wanted",
     multiple=True,
     type=Number(0, 1),
-    help=f"Mean of the result, 0..1; several make a ladder and a sheet.  [default: {FIXED_LIGHTNESS}]",
+    show_default=str(FIXED_LIGHTNESS),
+    help="Mean lightness of the result. Repeatable: several values give one result each and a sheet of them.",
 )
-@click.option("--match", type=click.Path(path_type=Path), help="Take the lightness of this picture.")
+@click.option(
+    "--match",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Image whose mean lightness the results should have, in place of --lightness.",
+)
 @click.option(
     "--out",
     type=LocalPath(path_type=Path, file_okay=False),
+    metavar="DIR",
     default=Path("enhanced"),
-    show_default=True,
-    help="Folder.",
+    help="Folder for the results.",
 )
-@click.option(
-    "--memory",
-    type=Number(0),
-    default=MEMORY_GB,
-    show_default=True,
-    help="GB that a picture may take; more is tiled.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@memory_option
+@device_option
 def enhance(
     photos: tuple[Path, ...],
     network_path: str,
@@ -54,68 +61,88 @@ def enhance(
     memory: float,
     device: str,
 ) -> None:
-    """Brighten photos of any size and orientation; writes PNG files.
+    """Brighten photos of any size and orientation, and write them as PNG files.
 
-    Earlier results in --out are replaced; a photo that is given never is.
+    \b
+    Example:
+      dimmagen enhance night.jpg --network run/ --lightness 0.3 --lightness 0.5
 
-    Example: dimmagen enhance night.jpg --network run/ --lightness 0.2 --lightness 0.4 --lightness 0.6
+    Earlier results in --out are replaced; the given photos never are.
     """
     if match is not None and wanted:
-        raise UsageError("--match and --lightness ask for two things", "leave one of them away")
+        raise UsageError("--match and --lightness exclude each other", "omit one of the two", code="conflict")
     if match is not None:
         wanted = (mean_lightness(_read(match)),)
-    wanted = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
-    digits = "" if len({f"{level:.2f}" for level in wanted}) < len(wanted) else ".2f"
-    targets = _targets(photos, out)
+    levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
+    digits = "" if len({f"{level:.2f}" for level in levels}) < len(levels) else ".2f"
+    names = _result_names(photos, out)
     network, _ = load_network(network_path, pick_device(device))
     enhancer = Enhancer(network, memory)
-    for photo, target in targets.items():
+    for photo, name in names.items():
         dark = _read(photo)
-        rungs = [(f"dark, {mean_lightness(dark):.2f}", dark)]
-        for level in wanted:
+        cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
+        for level in levels:
             light = enhancer.enhance(dark, level)
-            name = f"{target}.png" if len(wanted) == 1 else f"{target}-{level:{digits}}.png"
-            _write(out / name, light)
-            if len(wanted) > 1:
-                rungs.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
-        if len(wanted) > 1:
-            _write(out / f"{target}-ladder.png", image_grid([rungs]))
+            _write(out / (f"{name}.png" if len(levels) == 1 else f"{name}-{level:{digits}}.png"), light)
+            cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
+        if len(levels) > 1:
+            _write(out / f"{name}-ladder.png", image_grid([cells]))
 
 
 def _read(path: Path) -> np.ndarray:
-    with _told(path):
+    """The pixels of an image: uint8 (H, W, 3) RGB."""
+    with _usage_errors(path):
         return codec.decode_rgb8(path.read_bytes())[0]
 
 
 def _refuse_unreadable(path: Path) -> None:
-    """By its header, before the first photo is brightened."""
-    with _told(path):
+    """Check an image's header, before the first photo is enhanced."""
+    with _usage_errors(path):
         codec.read_facts(path.read_bytes())
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _usage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except codec.ImageError as error:
-        raise UsageError(f"{path}: {error.reason}", "convert it to an 8-bit RGB picture") from None
+        raise UsageError(
+            f"{path}: {error.reason}",
+            "convert it to an 8-bit RGB image",
+            code="unreadable-image",
+            path=str(path),
+        ) from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})", "check the path") from None
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
+        ) from None
 
 
-def _targets(photos: tuple[Path, ...], out: Path) -> dict[Path, str]:
-    """The name, without extension, of each photo's result; none may meet another or a photo itself."""
-    targets: dict[Path, str] = {}
+def _result_names(photos: tuple[Path, ...], out: Path) -> dict[Path, str]:
+    """The file name, without extension, of each photo's result.
+
+    Raises:
+        UsageError: a photo cannot be read, or a result would replace another one or a photo.
+    """
+    names: dict[Path, str] = {}
     for photo in photos:
         _refuse_unreadable(photo)
-        if photo.stem in targets.values():
+        if photo.stem in names.values():
             raise UsageError(
-                f"two photos are called {photo.stem}", "enhance them into two folders, with --out"
+                f"two photos are named {photo.stem}",
+                "enhance them into two folders, with --out",
+                code="name-taken",
+                name=photo.stem,
             )
         if photo.resolve().parent == out.resolve():
-            raise UsageError(f"{photo} lies in the folder of the results, {out}", "give another --out")
-        targets[photo] = photo.stem
-    return targets
+            raise UsageError(
+                f"{photo} is in the folder of the results, {out}",
+                "give another --out",
+                code="no-room",
+                path=str(photo),
+            )
+        names[photo] = photo.stem
+    return names
 
 
 def _write(path: Path, image: np.ndarray) -> None:

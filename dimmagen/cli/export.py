@@ -1,4 +1,4 @@
-"""`dimmagen export`: a data set as the folders that other enhancement models read."""
+"""`dimmagen export`: a data set in the folder layout that another enhancement model reads."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import click
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from dimmagen.cli.command import command
+from dimmagen.cli.command import Command, command
+from dimmagen.cli.humanize import pluralize, shorten
+from dimmagen.cli.options import Integer, threads_option
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
@@ -14,28 +16,35 @@ from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.writing import ExportProgress, export_pairs
 
-_MOST_TOLD = 20
+
+class _ExportCommand(Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Layouts"):
+            formatter.write_dl([(name, layout.readers) for name, layout in LAYOUTS.items()])
 
 
-@command(
-    former_names={"--to": "--out"},
-    epilog="Layouts:\n\n\b\n" + "\n".join(f"{name:<15} {layout.readers}" for name, layout in LAYOUTS.items()),
-)
+@command(cls=_ExportCommand, former_names={"--to": "--out"})
 @click.argument("dataset")
-@click.option("--layout", "layout_name", metavar="LAYOUT", help="Whose folders to make; see below.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to make, or to go on with.")
-@click.option("--count", type=click.IntRange(1), help="Exactly so many training pairs.  [default: all]")
+@click.option("--layout", "layout_name", metavar="LAYOUT", help="Layout of the folder; see the list below.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder to write; an interrupted export in it is resumed.",
+)
+@click.option("--count", type=Integer(1), show_default="all", help="Exact number of training pairs.")
 @click.option(
     "--validation",
-    type=click.IntRange(0),
-    help="Validation pairs, of scenes that are not trained on.  [default: as the layout is used to]",
+    type=Integer(0),
+    show_default="the layout's usual number, at most a tenth of the photos",
+    help="Number of validation pairs; their scenes are not in the training pairs.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one a processor]")
+@threads_option
 @click.option(
     "--check",
     "check_layout",
     metavar="LAYOUT",
-    help="Check DATASET, a folder that was exported in this layout, and write nothing.",
+    help="Check the folder DATASET, which has this layout, without writing anything.",
 )
 def export(
     dataset: str,
@@ -46,30 +55,43 @@ def export(
     workers: int | None,
     check_layout: str | None,
 ) -> None:
-    """Write the data set in DATASET for another trainer, or check such a folder with --check.
+    """Write the data set in DATASET in the folder layout of another trainer, or check such a folder.
 
-    Pictures keep their bytes where they are PNG already; training and validation share no scene. Stopped, it
-    goes on with the same command. Example: dimmagen export out/ --layout lol-v1 --out data/LOLv1 --count 485
+    \b
+    Examples:
+      dimmagen export out/ --layout lol-v1 --out data/LOLv1
+      dimmagen export --check lol-v1 data/LOLv1
+
+    Images that are PNG files already keep their bytes. Training and validation pairs share no scene. Running
+    the same command again resumes an interrupted export.
     """
     workers = workers or processor_count()
     if check_layout is not None:
         if layout_name or out or count or validation:
-            raise UsageError("--check writes nothing", "give it alone: dimmagen export --check LAYOUT DIR")
+            raise UsageError(
+                "--check writes nothing",
+                "give it alone, as in dimmagen export --check LAYOUT DIR",
+                code="conflict",
+            )
         _check(dataset, check_layout, workers)
         return
     if layout_name is None or out is None:
-        raise UsageError("--layout and --out are needed", f"layouts are {', '.join(LAYOUTS)}")
+        raise UsageError(
+            "--layout and --out are required",
+            f"the layouts are {', '.join(LAYOUTS)}",
+            code="missing-argument",
+        )
     layout = LAYOUTS[layout_name]
     console = Console(stderr=True)
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        looking = bar.add_task("telling scenes apart", visible=False)
+        comparing = bar.add_task("comparing scenes", visible=False)
         writing = bar.add_task("writing pairs", visible=False)
 
         def begin(photos: int, pairs: int) -> None:
-            bar.update(looking, total=photos, visible=photos > 0)
+            bar.update(comparing, total=photos, visible=photos > 0)
             bar.update(writing, total=pairs, visible=True)
 
-        progress = ExportProgress(begin, lambda: bar.advance(looking), lambda: bar.advance(writing))
+        progress = ExportProgress(begin, lambda: bar.advance(comparing), lambda: bar.advance(writing))
         split = export_pairs(
             open_pairs(dataset),
             layout,
@@ -81,21 +103,19 @@ def export(
         )
     click.echo(f"{out}: {len(split.train)} training and {len(split.validation)} validation pairs")
     for reason, number in split.left_out.items():
-        click.echo(f"left out: {number} ({reason})")
+        click.echo(f"Left out: {number} ({reason})")
     click.echo(f"For {layout.readers}.\nNext: dimmagen export --check {layout.name} {out}")
 
 
 def _check(path: str, name: str, workers: int) -> None:
     check = check_export(LAYOUTS[name], Path(path), workers)
-    for fault in check.faults[:_MOST_TOLD]:
-        click.echo(fault)
-    if len(check.faults) > _MOST_TOLD:
-        click.echo(f"... and {len(check.faults) - _MOST_TOLD} more")
     if check.faults:
-        number = len(check.faults)
+        click.echo("\n".join(shorten(check.faults)))
         raise DimmagenError(
-            f"{path} has {number} {'fault' if number == 1 else 'faults'} as a {name} folder",
+            f"{path} has {pluralize(len(check.faults), 'fault')} as a {name} folder",
             "run its `dimmagen export` command again into a new folder",
+            code="damaged",
+            path=path,
         )
     found = ", ".join(f"{count} in {folder}" for folder, count in check.pairs.items())
-    click.echo(f"{path} is a sound {name} folder: {found}")
+    click.echo(f"{path} is a valid {name} folder: {found}")

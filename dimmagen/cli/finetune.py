@@ -1,25 +1,34 @@
-"""`dimmagen finetune`: go on training on the camera's real pairs."""
+"""`dimmagen finetune`: fine-tune a trained network on the camera's real pairs."""
 
 import click
 
 from dimmagen.cli.command import command
-from dimmagen.cli.options import split_names
+from dimmagen.cli.options import Integer, names_option, pairs_option, split_names
 from dimmagen.cli.train import make_config, run, shared_options
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.network import ARCHITECTURES
 
 
 @command(former_names={"--from": "--network"})
-@click.option("--network", required=True, help="The run to go on from, or a network file.")
-@click.option("--pairs", required=True, help="Real pairs: a folder with low/ and high/, or a CSV.")
-@click.option("--names", help="Only these pairs, by file name without extension: 2,5,6.")
-@click.option("--iterations", type=click.IntRange(1), default=2000, show_default=True)
+@click.option(
+    "--network",
+    required=True,
+    metavar="DIR|FILE",
+    help="Trained network to start from: the folder of a training run, or a network file.",
+)
+@pairs_option
+@names_option
+@click.option("--iterations", type=Integer(1), default=2000, help="Number of training iterations.")
 @shared_options
 def finetune(network, pairs, names, out, resume, learning_rate, **options) -> None:
-    """Fine-tune a trained network on real pairs, best those that its profile was made from.
+    """Fine-tune a trained network on real pairs, preferably those that its profile was fitted to.
 
-    Without --validate the network is chosen by these pairs themselves.
-    Example: dimmagen finetune --network run/ --pairs LOL/our485 --names 2,5,6 --out tuned/ --flip
+    \b
+    Example:
+      dimmagen finetune --network run/ --pairs my-phone/ --out tuned/ --flip
+
+    Without --validate and --hold-out the best network is selected on the training pairs themselves. Running
+    the same command again resumes an interrupted run.
     """
     architecture = str(load_network(network)[0].architecture_name)
     rate = learning_rate or ARCHITECTURES[architecture].finetuning_rate

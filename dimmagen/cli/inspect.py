@@ -1,4 +1,4 @@
-"""`dimmagen inspect`: what is in a data set, as a table and as a sheet of pictures."""
+"""`dimmagen inspect`: a summary of a data set, as tables and as a sheet of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.options import Integer
 from dimmagen.core import storage
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -21,22 +22,35 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 @command()
 @click.argument("dataset")
 @click.option(
-    "--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Write a contact sheet (PNG) here."
+    "--sheet",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a contact sheet to this PNG file.",
 )
 @click.option(
     "--html",
     "page",
+    metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write one page to look at in a browser here.",
+    help="Write an interactive page for a browser to this HTML file.",
 )
 @click.option(
-    "--pairs", "count", type=click.IntRange(1), help="Pairs shown.  [default: 8 on the sheet, 48 on the page]"
+    "--pairs",
+    "count",
+    type=Integer(1),
+    show_default="8 on the sheet, 48 on the page",
+    help="Number of pairs to show.",
 )
 def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | None) -> None:
-    """Summarise the data set in DATASET; with --sheet or --html, show some of its pairs.
+    """Summarise the data set in DATASET and show some of its pairs.
 
-    The sheet has light, dark, and dark with gain. The page needs no server: a gain slider, filters, plots,
-    and a comparer to drag between light and dark.
+    \b
+    Examples:
+      dimmagen inspect out/ --sheet sheet.png
+      dimmagen inspect out/ --html report.html
+
+    The sheet shows each pair as light image, dark image, and dark image with gain. The page is a single file
+    with a gain slider, filters, plots, and a slider between the light and the dark image.
     """
     pairs = open_pairs(dataset)
     rows = pairs.rows()
@@ -68,7 +82,7 @@ def _summary(manifest: Manifest, dataset: str) -> Table:
 
 
 def _draws(rows: Sequence[dict]) -> Table:
-    table = Table("", "smallest", "mean", "largest", title="draws and lightness", title_justify="left")
+    table = Table("", "minimum", "mean", "maximum", title="draws and lightness", title_justify="left")
     for name in _DRAWS:
         values = [row[name] for row in rows]
         numbers = (min(values), sum(values) / len(values), max(values))

@@ -1,26 +1,31 @@
-"""`dimmagen leaks`: is the evaluation split in the training data?"""
+"""`dimmagen leaks`: find scenes of an evaluation split in the training data."""
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.command import command
+from dimmagen.cli.humanize import shorten
+from dimmagen.cli.options import threads_option
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.leaks import find_leaks
 from dimmagen.dataset.reader import open_pairs
 
-_MOST_TOLD = 20
-
 
 @command()
 @click.argument("dataset")
-@click.argument("evaluation", nargs=-1, required=True)
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one a processor]")
+@click.argument("evaluation", nargs=-1, required=True, metavar="PATH...")
+@threads_option
 def leaks(dataset: str, evaluation: tuple[str, ...], workers: int | None) -> None:
-    """Look in the data set DATASET for scenes of the EVALUATION folders (of pairs the well-lit side).
+    """Find light images of the data set DATASET that show a scene of the evaluation images in PATH.
 
-    Ends with 1 when there is one. Example: dimmagen leaks out/ LOL/eval15/high
+    \b
+    Example:
+      dimmagen leaks out/ LOL/eval15/high
+
+    PATH is a folder or archive; of pairs, give the folder of light images. The exit code is 1 if a scene is
+    found.
     """
     pairs = open_pairs(dataset)
     console = Console(stderr=True)
@@ -33,13 +38,15 @@ def leaks(dataset: str, evaluation: tuple[str, ...], workers: int | None) -> Non
             on_start=lambda photos: bar.update(task, total=photos),
             on_photo=lambda: bar.advance(task),
         )
-    for leak in found[:_MOST_TOLD]:
-        click.echo(f"{leak.light_key}  {leak.source} {leak.name}  {leak.bits} of 256 bits differ")
-    if len(found) > _MOST_TOLD:
-        click.echo(f"... and {len(found) - _MOST_TOLD} more")
     if found:
+        lines = [
+            f"{leak.light_key}  {leak.source} {leak.name}  {leak.bits} of 256 bits differ" for leak in found
+        ]
+        click.echo("\n".join(shorten(lines)))
         raise DimmagenError(
             f"{len(found)} photos of {dataset} show scenes of {' '.join(evaluation)}",
-            "make the set again with --exclude, or leave them out with dimmagen subset",
+            "make the data set again with --exclude, or leave them out with dimmagen subset",
+            code="failed",
+            keys=[leak.light_key for leak in found],
         )
     click.echo(f"{dataset} shows no scene of {' '.join(evaluation)}.")

@@ -1,4 +1,4 @@
-"""`dimmagen manifest`: what two manifests do not have in common."""
+"""`dimmagen manifest`: differences between two manifests."""
 
 import click
 from rich.console import Console
@@ -10,16 +10,26 @@ from dimmagen.dataset.manifest import Manifest
 
 @click.group()
 def manifest() -> None:
-    """Compare manifests."""
+    """Compare manifests.
+
+    \b
+    Example:
+      dimmagen manifest diff out/ theirs/manifest.json
+    """
 
 
 @manifest.command(cls=Command)
 @click.argument("a")
 @click.argument("b")
 def diff(a: str, b: str) -> None:
-    """Say in what the data sets A and B (folders or manifest.json files) differ, without their shards.
+    """List the differences between the data sets A and B.
 
-    Ends with 0 when they are the same data set, with 1 when they are not.
+    \b
+    Example:
+      dimmagen manifest diff out/ theirs/manifest.json
+
+    A and B are folders, URLs or manifest.json files; the shards are not read. The exit code is 0 if they are
+    the same data set, and 1 if they are not.
     """
     lines = manifest_differences(Manifest.find(a), Manifest.find(b))
     if not lines:

@@ -1,4 +1,4 @@
-"""`dimmagen merge`: several data sets as one."""
+"""`dimmagen merge`: several data sets merged into one."""
 
 import click
 
@@ -10,12 +10,15 @@ from dimmagen.generate.derive import write_merge
 
 @command(former_names={"--to": "--out"})
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
-@click.option("--out", required=True, help="Folder or URL of the data set to make.")
+@click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
 def merge(datasets: tuple[str, ...], out: str) -> None:
-    """Write the pairs of several data sets, shuffled, as one data set that verifies.
+    """Merge the pairs of several data sets, shuffled, into one data set with a manifest.
 
-    Equal pairs are kept once; different pairs of one key (two profiles, one photo) are both kept.
-    Example: dimmagen merge lol3-out/ phone-out/ --out both/
+    \b
+    Example:
+      dimmagen merge lol3-out/ phone-out/ --out merged/
+
+    Identical pairs are kept once; different pairs with the same key (two profiles, one photo) are both kept.
     """
     opened = [open_pairs(one) for one in datasets]
     manifest = copied_with_bar(lambda *progress: write_merge(opened, out, *progress))

@@ -13,13 +13,21 @@ from dimmagen.core.errors import UsageError
 from dimmagen.sources.rules import MIN_LIGHTNESS
 
 
+class Integer(click.IntRange):
+    """An integer in a range, shown in the help as INTEGER."""
+
+    name = "integer"
+
+
 class Number(click.FloatRange):
-    """A number in a range, as click's, which lets `nan` pass."""
+    """A finite number in a range, shown in the help as FLOAT; click's own accepts `nan`."""
+
+    name = "float"
 
     def convert(self, value, param, context) -> float:
         number = super().convert(value, param, context)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no finite number", param, context)
+            self.fail(f"{value!r} is not a finite number", param, context)
         return number
 
 
@@ -27,7 +35,7 @@ class Range(click.ParamType):
     """Two numbers A <= B, written `A:B`.
 
     Args:
-        positive: whether A must be above 0.
+        positive: whether A must be greater than 0.
     """
 
     name = "A:B"
@@ -48,7 +56,7 @@ class Range(click.ParamType):
 
 
 class Rungs(click.ParamType):
-    """Different positive numbers, written `A,B,C`; none is the empty tuple."""
+    """Distinct positive numbers, written `A,B,C`."""
 
     name = "A,B,C"
 
@@ -60,12 +68,12 @@ class Rungs(click.ParamType):
         except ValueError:
             self.fail(f"{value!r} is not of the form A,B,C, such as 0.3,1,2", param, context)
         if len(set(numbers)) != len(numbers) or not all(0 < number < float("inf") for number in numbers):
-            self.fail(f"{value!r} must have different numbers above 0", param, context)
+            self.fail(f"{value!r} must have distinct numbers greater than 0", param, context)
         return numbers
 
 
 class LocalPath(click.Path):
-    """A path that is no URL: click's own would take `s3://bucket/run` for one below a folder `s3:`."""
+    """A path that is not a URL: click's own would take `s3://bucket/run` for a path below a folder `s3:`."""
 
     def convert(self, value, param, context):
         if not storage.is_local(str(value)):
@@ -82,8 +90,9 @@ source_option = click.option(
     "--source",
     "sources",
     multiple=True,
-    help="What the data set was made of, as for `dimmagen dim`; may be repeated.  [default: the light "
-    "pictures in the shards]",
+    metavar="[NAME=]PATH",
+    show_default="the light images in the shards",
+    help="Photos or MixHQ that the data set was made from, as for `dimmagen dim`. Repeatable.",
 )
 min_lightness_option = click.option(
     "--min-lightness",
@@ -93,7 +102,28 @@ min_lightness_option = click.option(
     help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
 )
 profile_option = click.option(
-    "--profile", help="Folder of the profile.  [default: the profile of the manifest's name]"
+    "--profile",
+    metavar="NAME|DIR",
+    show_default="the profile that the manifest names",
+    help="Profile that the data set was made with.",
+)
+threads_option = click.option(
+    "--workers",
+    type=Integer(1),
+    show_default="one per processor",
+    help="Number of threads.",
+)
+pairs_option = click.option(
+    "--pairs",
+    required=True,
+    metavar="DIR|FILE",
+    help="Real pairs: a folder with low/ and high/, or a CSV file of dark and light paths.",
+)
+names_option = click.option(
+    "--names",
+    metavar="NAME,...",
+    show_default="all pairs",
+    help="Use only these pairs, by file name without extension, such as 2,5,6.",
 )
 
 
@@ -105,14 +135,23 @@ def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path
         command = context.command_path.removeprefix("dimmagen ")
         steps = as_recipe(path, values, {}).steps
         if command not in steps:
-            raise UsageError(f"{path} has no step {command}", f"it has {', '.join(steps)}")
+            raise UsageError(
+                f"{path} has no step {command}",
+                f"it has {', '.join(steps)}",
+                code="unknown-name",
+                name=command,
+            )
         values = steps[command]
     context.default_map = _as_defaults(path, values, context.command)
     return path
 
 
 def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, Any]:
-    """Option names of the recipe to parameter names of the command."""
+    """The recipe's values by the command's parameter names.
+
+    Raises:
+        UsageError: there is no such option, or it takes one value.
+    """
     options = {
         name.removeprefix("--"): option
         for option in command.params
@@ -126,10 +165,15 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
         option = options.get(present(f"--{name}").removeprefix("--"))
         if option is None or option.name is None:
             raise UsageError(
-                f"{path}: there is no option {name!r}", f"known are {', '.join(sorted(options))}"
+                f"{path}: there is no option {name!r}",
+                f"known are {', '.join(sorted(options))}",
+                code="unknown-name",
+                name=name,
             )
         if isinstance(value, dict) or (isinstance(value, list) and not option.multiple):
-            raise UsageError(f"{path}: {name} takes one value, got {value!r}", "see --help")
+            raise UsageError(
+                f"{path}: {name} takes one value, got {value!r}", "see --help", code="wrong-format", name=name
+            )
         if option.multiple and not isinstance(value, list):
             value = [value]
         defaults[option.name] = value
@@ -142,5 +186,6 @@ recipe_option = click.option(
     is_eager=True,
     expose_value=False,
     callback=_load,
-    help="YAML file with options by their names; the command line wins.",
+    metavar="FILE",
+    help="Recipe or YAML file with values of these options; those on the command line take precedence.",
 )

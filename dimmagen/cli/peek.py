@@ -1,4 +1,4 @@
-"""`dimmagen peek`: one pair and its record, in the terminal."""
+"""`dimmagen peek`: one pair and its record in the terminal."""
 
 import click
 import numpy as np
@@ -10,23 +10,32 @@ from rich.table import Table
 from rich.text import Text
 
 from dimmagen.cli.command import command
+from dimmagen.cli.options import Integer
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images.sheets import with_gain
 
-_MOST_NAMED = 5
+_MAX_SHOWN = 5
 
 
 @command()
 @click.argument("dataset")
 @click.argument("key")
 @click.option(
-    "--width", type=click.IntRange(10), help="Of each picture, in characters.  [default: what fits]"
+    "--width",
+    type=Integer(10),
+    show_default="as wide as fits",
+    help="Width of each image in characters.",
 )
 def peek(dataset: str, key: str, width: int | None) -> None:
-    """Show the pair KEY of the data set in DATASET: light, dark, dark with gain, and all that is recorded.
+    """Show a pair of the data set in DATASET and everything recorded about it.
 
-    KEY may be the beginning of a key, if no other begins so.
+    \b
+    Example:
+      dimmagen peek out/ sample-596aa1e7cb875eb7-v0
+
+    KEY is the key of the pair, or the beginning of it if no other key begins with that. The images are the
+    light image, the dark image, and the dark image with gain.
     """
     pairs = open_pairs(dataset)
     row = _find(pairs, key)
@@ -50,19 +59,26 @@ def _find(pairs: PairSet, key: str) -> dict:
     if key in keys:
         found = [keys.index(key)]
     if not found:
-        raise UsageError(f"{pairs.out} has no pair {key!r}", f"its first is {keys[0]}")
+        raise UsageError(
+            f"{pairs.out} has no pair {key!r}", f"its first key is {keys[0]}", code="unknown-name", name=key
+        )
     if len(found) > 1:
-        names = ", ".join(keys[index] for index in found[:_MOST_NAMED])
-        raise UsageError(f"{len(found)} keys begin with {key!r}", f"give more of one: {names} ...")
+        names = ", ".join(keys[index] for index in found[:_MAX_SHOWN])
+        raise UsageError(
+            f"{len(found)} keys begin with {key!r}",
+            f"give more characters, as in {names} ...",
+            code="unknown-name",
+            name=key,
+        )
     return pairs.row(found[0])
 
 
 def image_text(pixels: np.ndarray, width: int) -> Text:
-    """A picture as characters: each shows two pixels, one above the other.
+    """Draw an image with characters, each of which shows two pixels, one above the other.
 
     Args:
         pixels: uint8 (H, W, 3) RGB.
-        width: characters.
+        width: of the drawing, in characters.
     """
     height = max(2, round(width * pixels.shape[0] / pixels.shape[1] / 2) * 2)
     small = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))

@@ -1,4 +1,4 @@
-"""`dimmagen plan`: what a `dim` would take, before it begins."""
+"""`dimmagen plan`: what a `dimmagen dim` run would take, before it is started."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
-from dimmagen.cli.options import Number
+from dimmagen.cli.options import Integer, Number
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
@@ -25,7 +25,7 @@ from dimmagen.generate.estimate.sample import sample_light_images
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Executor, check_settings
 
-# What `dim` and a plan both ask for; the options are those of `dim` itself.
+# Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
     *("profile", "sources", "exclude", "min_lightness", "variants", "seed", "gamma", "ladder", "group_by"),
     *(
@@ -42,9 +42,9 @@ _SHARED = {
 
 
 class Count(click.ParamType):
-    """A whole number that may be written as 100e6."""
+    """A positive integer that may be written as 100e6."""
 
-    name = "number"
+    name = "integer"
 
     def convert(self, value, param, context) -> int:
         try:
@@ -52,21 +52,33 @@ class Count(click.ParamType):
         except ValueError:
             number = math.nan
         if not (1 <= number <= 1e15 and number == int(number)):
-            self.fail(f"{value!r} is no whole number from 1 to 1e15, such as 100e6", param, context)
+            self.fail(f"{value!r} is not a whole number from 1 to 1e15, such as 100e6", param, context)
         return int(number)
 
 
 @command(former_names={"--probe": "--calibration-pairs"})
 @click.option(
-    "--pairs", type=Count(), help="As if there were photos for so many pairs.  [default: as many as are]"
+    "--pairs",
+    type=Count(),
+    show_default="those of the given photos",
+    help="Number of pairs to estimate for, such as 100e6, as if there were photos enough.",
+)
+@click.option("--calibration-pairs", type=Integer(1), default=24, help="Number of pairs to make and measure.")
+@click.option(
+    "--price-per-core-hour",
+    type=Number(0),
+    help="Price of one worker for one hour, in any currency; adds the cost of computing.",
 )
 @click.option(
-    "--calibration-pairs", type=click.IntRange(1), default=24, show_default=True, help="Pairs to measure."
+    "--price-per-gb-month",
+    type=Number(0),
+    help="Price of storing 10^9 bytes for one month, in any currency; adds the cost of storage.",
 )
-@click.option("--price-per-core-hour", type=Number(0), help="Of one worker; adds the cost.")
-@click.option("--price-per-gb-month", type=Number(0), help="Of 10^9 bytes kept; adds the cost.")
 @click.option(
-    "--json", "json_file", metavar="FILE", help="Write the figures, for programs; - prints them alone."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Write the estimate to this JSON file; - prints it in place of the table.",
 )
 def plan(
     profile: str,
@@ -89,11 +101,15 @@ def plan(
     json_file: str | None,
     **settings,
 ) -> None:
-    """Say how long a `dimmagen dim` with these options takes, how much it writes and what it needs.
+    """Estimate the time, disk, memory and cost of a `dimmagen dim` run with these options.
 
-    Some pairs are made in memory and measured, and thrown away. A forecast with its interval, for machines
-    like this one, as busy as it is now.
-    Example: dimmagen plan --profile lol3 --source photos/ --variants 4 --workers 64 --pairs 1e6
+    \b
+    Examples:
+      dimmagen plan --profile lol3 --source sample
+      dimmagen plan --profile lol3 --source photos/ --workers 64 --pairs 1e6
+
+    Some pairs are made in memory, measured and discarded. The estimates, with their intervals, are for
+    machines like this one under the same load as now.
     """
     settings["variants"] *= len(ladder) or 1
     pair_settings = PairSettings(**settings)
@@ -109,7 +125,7 @@ def plan(
         compat=compat,
     )
     processors = processor_count()
-    with _bar("looking at the photos") as (begin, advance):
+    with _bar("scanning photos") as (begin, advance):
         refs, photos = sample_light_images(
             sources, exclude, processors, pair_settings.seed, begin, advance, min_lightness
         )
@@ -120,10 +136,10 @@ def plan(
     if pairs is not None:
         photos = photos.scaled_to(-(-pairs // pair_settings.variants))
     workers = 1 if executor == "serial" else workers or processors
-    forecast = RunEstimate(photos, pair_settings, executor, workers, measured)
-    cost = forecast.cost(price_per_core_hour, price_per_gb_month)
+    estimate = RunEstimate(photos, pair_settings, executor, workers, measured)
+    cost = estimate.cost(price_per_core_hour, price_per_gb_month)
     if json_file:
-        figures = forecast.to_dict() | {"cost": {name: asdict(value) for name, value in cost.items()}}
+        figures = estimate.to_dict() | {"cost": {name: asdict(value) for name, value in cost.items()}}
         text = json.dumps(figures, indent=1) + "\n"
         if json_file == "-":
             click.echo(text, nl=False)
@@ -131,8 +147,13 @@ def plan(
         try:
             Path(json_file).write_bytes(text.encode())
         except OSError as error:
-            raise UsageError(f"{json_file} cannot be written ({error.strerror})", "check --json") from error
-    _print(forecast, cost)
+            raise UsageError(
+                f"{json_file} cannot be written ({error.strerror})",
+                "check --json",
+                code="missing-path",
+                path=json_file,
+            ) from error
+    _print(estimate, cost)
 
 
 plan.params = [option for option in dim.params if option.name in _SHARED] + plan.params
@@ -140,67 +161,73 @@ plan.params = [option for option in dim.params if option.name in _SHARED] + plan
 
 @contextmanager
 def _bar(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[], None]]]:
-    """A bar on a terminal, silence elsewhere; yields what sets the total and what is called once a step."""
+    """Show a progress bar on a terminal and nothing elsewhere.
+
+    Yields:
+        A function to call with the total, and a function to call after each step.
+    """
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda total: bar.update(task, total=total), lambda: bar.advance(task)
 
 
-def _print(forecast: RunEstimate, cost: dict[str, Interval]) -> None:
+def _print(estimate: RunEstimate, cost: dict[str, Interval]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
-    for row in _rows(forecast, cost):
+    for row in _rows(estimate, cost):
         table.add_row(*row)
     console = Console(highlight=False)
     console.print(table)
-    if advice := _advice(forecast):
+    if advice := _advice(estimate):
         console.print(advice, soft_wrap=True)
     console.print(
-        f"A forecast from {len(forecast.calibration.pairs)} pairs made on one core of this machine, with the "
-        "range that 9 of 10 such probes give; nothing was written.",
+        f"Estimated from {len(estimate.calibration.pairs)} pairs made on one core of this machine, with the "
+        "range that 9 of 10 such calibrations give. Nothing was written.",
         soft_wrap=True,
     )
 
 
-def _rows(forecast: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[str, str, str]]:
-    photos, schedule, workers = forecast.photos, forecast.schedule, forecast.workers
-    smallest, largest = forecast.shard_samples
+def _rows(estimate: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[str, str, str]]:
+    photos, schedule, workers = estimate.photos, estimate.schedule, estimate.workers
+    smallest, largest = estimate.shard_samples
     each = f"{smallest}" if smallest == largest else f"{smallest} or {largest}"
     about = "about " if photos.estimated else ""
-    yield "pairs", f"{forecast.pairs:,}", f"{about}{photos.count:,} photos x {forecast.settings.variants}"
-    mean, most = photos.pixels / photos.count / 1e6, photos.most_pixels / 1e6
-    yield "a photo", f"{mean:.2f} Mpix", f"the largest {most:.2f}"
-    stages = (f"{name} {1000 * value.expected:.1f}" for name, value in forecast.stage_seconds.items())
-    yield "a pair", duration(forecast.pair_seconds), "ms: " + ", ".join(stages)
-    shard = size(forecast.tar_bytes.expected / forecast.shards)
-    yield "shards", f"{forecast.shards:,}", f"{each} pairs, {shard} each"
-    records, lists = size(forecast.metadata_bytes), size(forecast.listing_bytes)
-    yield "size", size(forecast.total_bytes), f"parquet {records}, lists of shards {lists}"
-    yield "looking at the photos", duration(photos.seconds), "only once with a MixHQ"
-    yield "start to first pair", duration(forecast.start_seconds), ""
+    yield "pairs", f"{estimate.pairs:,}", f"{about}{photos.count:,} photos x {estimate.settings.variants}"
+    mean, largest_photo = photos.pixels / photos.count / 1e6, photos.most_pixels / 1e6
+    yield "pixels per photo", f"{mean:.2f} Mpix", f"largest {largest_photo:.2f} Mpix"
+    stages = (f"{name} {1000 * value.expected:.1f}" for name, value in estimate.stage_seconds.items())
+    yield "time per pair", duration(estimate.pair_seconds), "ms: " + ", ".join(stages)
+    shard = size(estimate.tar_bytes.expected / estimate.shards)
+    yield "shards", f"{estimate.shards:,}", f"{each} pairs, {shard} each"
+    records, lists = size(estimate.metadata_bytes), size(estimate.listing_bytes)
+    yield "size", size(estimate.total_bytes), f"parquet {records}, lists of shards {lists}"
+    yield "scanning photos", duration(photos.seconds), "only once with a MixHQ"
+    yield "start to first pair", duration(estimate.start_seconds), ""
     yield (
-        "making",
-        duration(forecast.making_seconds),
+        "making pairs",
+        duration(estimate.making_seconds),
         f"on {workers:,} cores" if workers > 1 else "on one core",
     )
-    at_once = forecast.variants_per_job
-    together = f"{at_once} variants of a shard's photos; " if at_once > 1 else "a shard; "
-    yield "a job", duration(forecast.job_seconds), f"{together}what a kill costs a worker at most"
+    at_once = estimate.variants_per_job
+    job = f"{at_once} variants of the photos of a shard" if at_once > 1 else "one shard"
+    yield "time per job", duration(estimate.job_seconds), f"{job}; the most that a lost worker costs"
     idle = f"{schedule.idle_workers:,} of {workers:,} workers idle in the last: {schedule.idle_share:.1%}"
     yield "rounds", f"{schedule.rounds:,}", idle
-    memory = f"{size(forecast.worker_bytes * workers)} in all, {forecast.bytes_per_pixel:.0f} bytes a pixel"
-    yield "memory of a worker", size(forecast.worker_bytes), memory
-    yield "written a second", size(forecast.bytes_per_second), "what disk or network must take"
-    requests = (f"{count:,} {name}" for name, count in forecast.requests.items())
+    memory = f"{size(estimate.worker_bytes * workers)} in all, {estimate.bytes_per_pixel:.0f} bytes per pixel"
+    yield "memory per worker", size(estimate.worker_bytes), memory
+    yield "written per second", size(estimate.bytes_per_second), "required of the disk or network"
+    requests = (f"{count:,} {name}" for name, count in estimate.requests.items())
     yield "on an object store", "", ", ".join(requests)
     for name, price in cost.items():
-        yield f"cost: {name.replace('_', ' ')}", money(price), "at the prices given"
+        yield f"cost: {name.replace('_', ' ')}", money(price), "at the given prices"
 
 
-def _advice(forecast: RunEstimate) -> str:
-    schedule = forecast.schedule
+def _advice(estimate: RunEstimate) -> str:
+    schedule = estimate.schedule
     if schedule.idle_share < MAX_IDLE:
         return ""
-    if better := forecast.better_samples_per_shard:
-        return f"--samples-per-shard {better} leaves less than {MAX_IDLE:.0%} idle."
-    return f"There is too little to do for {forecast.workers} workers: give fewer."
+    if better := estimate.better_samples_per_shard:
+        return (
+            f"With --samples-per-shard {better}, workers are idle for less than {MAX_IDLE:.0%} of the time."
+        )
+    return f"There is not enough work for {estimate.workers} workers: use fewer."

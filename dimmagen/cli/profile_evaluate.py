@@ -1,4 +1,4 @@
-"""`dimmagen profile evaluate`: how true profiles are, side by side."""
+"""`dimmagen profile evaluate`: the realism of profiles, side by side."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from dimmagen.cli.command import command
-from dimmagen.cli.options import split_names
+from dimmagen.cli.options import Integer, names_option, split_names
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import atomic_write, last_part
@@ -20,7 +20,7 @@ from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitte
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
 
 _TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matched to each real mean"}
-_WIDTH_OF_FILES = 200  # columns, where the output is no terminal
+_FILE_WIDTH = 200  # columns, where the output is not a terminal
 
 
 @command("evaluate")
@@ -29,22 +29,30 @@ _WIDTH_OF_FILES = 200  # columns, where the output is no terminal
     "--pairs",
     "pairs_path",
     required=True,
-    help="Held-out pairs: a folder with low/ and high/, or a CSV of dark and light files.",
+    metavar="DIR|FILE",
+    help="Held-out real pairs: a folder with low/ and high/, or a CSV file of dark and light paths.",
 )
-@click.option("--names", help="Only these pairs, by file name without extension: 2,5,6.")
-@click.option("--draws", type=click.IntRange(1), default=4, show_default=True, help="Dark pictures a pair.")
-@click.option("--seed", default=0, show_default=True, help="Of the draws and the intervals.")
-@click.option("--json", "json_path", type=click.Path(), help="Write every number to this file.")
+@names_option
+@click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")
+@click.option("--seed", default=0, help="Random seed for the draws and the confidence intervals.")
 @click.option(
-    "--html", "html_path", type=click.Path(), help="Write one file with tables, plots and pictures."
+    "--json", "json_path", metavar="FILE", type=click.Path(), help="Write all numbers to this JSON file."
+)
+@click.option(
+    "--html",
+    "html_path",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write tables, plots and images to this HTML file.",
 )
 @click.option(
     "--dump",
     "dump_path",
+    metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Write dark pictures (gamma 1) as FOLDER/NAME.",
+    help="Write the dark images (gamma 1) to this folder, one subfolder per profile.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a processor]")
+@click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of processes.")
 def profile_evaluate(
     profiles: tuple[str, ...],
     pairs_path: str,
@@ -56,32 +64,32 @@ def profile_evaluate(
     dump_path: Path | None,
     workers: int | None,
 ) -> None:
-    """Measure how true profiles are to the camera's own dark pictures.
-
-    Each NAME is a profile, with a model of it (lol3:mdn) and, for models that have it, the authors' own
-    transform (lol3:mdn:reference). PAIRS must be pairs that the profiles were not fitted on. What the
-    measures mean is said in docs/realism.md and at the end of the HTML report.
+    """Measure how close the dark images of profiles are to the camera's own dark images.
 
     \b
-    dimmagen profile evaluate lol3 lol3:mdn linear --pairs lol/eval15 --html realism.html
+    Example:
+      dimmagen profile evaluate lol3 lol3:mdn linear --pairs LOL/eval15
+
+    NAME is a profile. It may be followed by one of its models (lol3:mdn) and, for models that have it, by
+    the transform of the paper's authors (lol3:mdn:reference). The pairs should not be those that the profiles
+    were fitted on. docs/realism.md and the end of the HTML report define the measures.
     """
-    console = Console(width=None if Console().is_terminal else _WIDTH_OF_FILES)
-    short = [last_part(spec) for spec in profiles]  # of a folder its own name will do
+    console = Console(width=None if Console().is_terminal else _FILE_WIDTH)
+    short = [last_part(spec) for spec in profiles]  # for a folder, its own name is enough
     labels = short if len(set(short)) == len(short) else profiles
     opened = {label: _open(spec) for label, spec in zip(labels, profiles, strict=True)}
     dimmers = {label: dimmer for label, (_, dimmer) in opened.items()}
     pairs = load_pairs(pairs_path, split_names(names))
-    findings = check_pairs(pairs)
-    refuse_unsuitable_pairs(findings)
-    for finding in findings:
-        click.echo(f"Note: {finding}", err=True)
-    seen = {label: pairs_fitted_on(profile, pairs) for label, (profile, _) in opened.items()}
-    for label, used in seen.items():
-        if used:
-            text = (
-                f"Note: {label} was fitted on {', '.join(used)}: its numbers are better than they should be"
+    problems = check_pairs(pairs)
+    refuse_unsuitable_pairs(problems)
+    for problem in problems:
+        click.echo(f"Note: {problem}", err=True)
+    fitted_on = {label: pairs_fitted_on(profile, pairs) for label, (profile, _) in opened.items()}
+    for label, names_of_pairs in fitted_on.items():
+        if names_of_pairs:
+            click.echo(
+                f"Note: {label} was fitted on {', '.join(names_of_pairs)}: its numbers are too good", err=True
             )
-            click.echo(text, err=True)
 
     steps = iter(
         track(range(len(pairs)), "Measuring pairs", console=console, disable=not console.is_terminal)
@@ -100,9 +108,9 @@ def profile_evaluate(
         console.print(_table(summary, mode, list(dimmers)))
 
     settings: dict[str, object] = {"pairs": len(pairs), "draws": draws, "seed": seed}
-    if any(seen.values()):
+    if any(fitted_on.values()):
         settings["fitted on"] = "; ".join(
-            f"{label}: {', '.join(used)}" for label, used in seen.items() if used
+            f"{label}: {', '.join(used)}" for label, used in fitted_on.items() if used
         )
     if json_path:
         text = json.dumps(as_json(summary, results, dimmers, settings), indent=1, allow_nan=False)
@@ -113,9 +121,9 @@ def profile_evaluate(
         atomic_write(html_path, html_report(summary, results, dimmers, pairs, settings).encode())
     if dump_path:
         dump(dimmers, pairs, dump_path, seed)
-    for written in (json_path, html_path, dump_path):
-        if written:
-            console.print(f"Wrote {written}")
+    for path in (json_path, html_path, dump_path):
+        if path:
+            console.print(f"Wrote {path}")
 
 
 def _open(spec: str) -> tuple[Profile, ImageDimmer]:
@@ -124,7 +132,13 @@ def _open(spec: str) -> tuple[Profile, ImageDimmer]:
         return open_profile(spec), ImageDimmer.from_profile(spec)
     name, *rest = spec.split(":")
     if len(rest) > 2 or "" in (name, *rest):
-        raise UsageError(f"{spec!r} is not NAME, NAME:MODEL or NAME:MODEL:COMPAT", "write lol3 or lol3:mdn")
+        raise UsageError(
+            f"{spec!r} is not NAME, NAME:MODEL or NAME:MODEL:COMPAT",
+            "write lol3 or lol3:mdn",
+            code="wrong-format",
+            parameter="profiles",
+            value=spec,
+        )
     model = rest[0] if rest else None
     compat = rest[1] if len(rest) > 1 else "default"
     return open_profile(name), ImageDimmer.from_profile(name, model=model, compat=compat)

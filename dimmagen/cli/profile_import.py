@@ -1,4 +1,4 @@
-"""`dimmagen profile import`: a profile from a dimmer that the paper's authors published."""
+"""`dimmagen profile import`: make a profile from a dimmer that the paper's authors published."""
 
 import click
 
@@ -7,22 +7,23 @@ from dimmagen.dimmers.profile import new_profile_folder, save_profile
 
 
 @command("import")
-@click.argument("folder", metavar="PATH")
-@click.option("--out", required=True, metavar="NAME|PATH", help="Name of the new profile, or its folder.")
+@click.argument("folder", metavar="DIR")
+@click.option("--out", required=True, metavar="NAME|DIR", help="Name of the new profile, or its folder.")
 def import_profile(folder: str, out: str) -> None:
-    """Make a profile of a dimmer published by the paper's authors: mdn.pt, mean.npy and std.npy in PATH.
-
-    Nothing in the files is run: weights are read as tensors only, pickles are refused.
+    """Import a dimmer published by the paper's authors: mdn.pt, mean.npy and std.npy in DIR.
 
     \b
-    dimmagen profile import dimmers/3shot --out authors3
-    dimmagen dim --profile authors3 --compat reference --shards out/
+    Example:
+      dimmagen profile import dimmers/3shot --out authors3
+      dimmagen dim --profile authors3 --compat reference --shards out/
+
+    No code in the files is run: weights are read as tensors only, and pickles are refused.
     """
     from dimmagen.dimmers.mdn.published import read_published
 
-    place = new_profile_folder(out)
+    target = new_profile_folder(out)
     models, hashes = read_published(folder)
     provenance = {"made": "imported from a published dimmer", "files": hashes, "licence": "as published"}
-    saved = save_profile(place, models, "mdn", provenance)
-    click.echo(f"Imported {saved.name} to {place} (fingerprint {saved.fingerprint[:12]})")
+    saved = save_profile(target, models, "mdn", provenance)
+    click.echo(f"Imported {saved.name} to {target} (fingerprint {saved.fingerprint[:12]})")
     click.echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")

@@ -1,4 +1,4 @@
-"""`dimmagen profile list`: the profiles that are installed, saved or built in."""
+"""`dimmagen profile list`: the available profiles."""
 
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +9,12 @@ from dimmagen.dimmers.profile import open_profile, profile_names
 
 @command("list")
 def list_profiles() -> None:
-    """Name the profiles that are at hand: bundled ones, your own, and formulas that need no pairs."""
+    """List the available profiles: bundled ones, your own, and formulas that need no pairs.
+
+    \b
+    Example:
+      dimmagen profile list
+    """
     table = Table("profile", "models (default first)", "made from", "fingerprint")
     for name in profile_names():
         found = open_profile(name)

@@ -9,9 +9,14 @@ from dimmagen.dimmers.profile import open_profile
 
 
 @command("show")
-@click.argument("name_or_path")
+@click.argument("name_or_path", metavar="NAME|DIR")
 def show(name_or_path: str) -> None:
-    """Print a profile as JSON: models, settings, file hashes, and from what it was made."""
+    """Show the contents of a profile as JSON: models, settings, file hashes, and what it was made from.
+
+    \b
+    Example:
+      dimmagen profile show lol3
+    """
     found = open_profile(name_or_path)
     content = {
         "name": found.name,

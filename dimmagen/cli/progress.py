@@ -18,7 +18,10 @@ _SMOOTHING = 0.95
 
 
 class PairProgress:
-    """A bar with shards, pairs, pairs/s and the time left (a `dimmagen.generate.run.GenerateProgress`)."""
+    """A progress bar with shards, pairs, pairs/s and the time left.
+
+    It implements :class:`dimmagen.generate.run.GenerateProgress`.
+    """
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
@@ -60,7 +63,7 @@ class PairProgress:
 
     @property
     def seconds(self) -> float:
-        """Since the work began, the start of the workers included."""
+        """Seconds since the work began, including the start of the workers."""
         return time.monotonic() - self._start
 
     def _text(self) -> str:
@@ -68,7 +71,7 @@ class PairProgress:
 
 
 class TrainingProgress:
-    """A progress bar on a terminal, a line per validation elsewhere."""
+    """A progress bar on a terminal, and one line per validation elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -97,10 +100,10 @@ class TrainingProgress:
         self._iteration, self._total = done, total
         self._bar.reset(self._task, total=total, completed=done)
         if 0 < done < total:
-            self._console.print(f"going on after iteration {done}", highlight=False)
+            self._console.print(f"resuming after iteration {done}", highlight=False)
 
     def iteration(self, values: dict[str, float]) -> None:
-        """`values` holds `loss`, and `psnr` where it was just measured."""
+        """Show one iteration; `values` has `loss`, and `psnr` after a validation."""
         self._iteration += 1
         before = values["loss"] if self._loss is None else self._loss
         self._loss = _SMOOTHING * before + (1 - _SMOOTHING) * values["loss"]
@@ -114,7 +117,7 @@ class TrainingProgress:
 
 
 def copied_with_bar(make: Callable[..., Manifest]) -> Manifest:
-    """Run what copies pairs into a data set, under a progress bar."""
+    """Run a function that copies pairs into a data set, with a progress bar."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("copying pairs", total=None)
@@ -122,7 +125,7 @@ def copied_with_bar(make: Callable[..., Manifest]) -> Manifest:
 
 
 def print_copied(manifest: Manifest, out: str, of: str) -> None:
-    """Say what a data set that was copied together holds, and what to do next."""
+    """Print the counts of a data set made from others, and the next command."""
     counts = manifest.counts
     click.echo(
         f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "

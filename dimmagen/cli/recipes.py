@@ -1,17 +1,18 @@
-"""Recipes: one experiment as a YAML file, its steps in order, each a command with its options.
+"""Recipes: an experiment as a YAML file of steps, each of which is a command with its options.
 
-    variables:                    # what differs from one user to another: `dimmagen run --set pairs=PATH`
+    variables:                    # values that users change: `dimmagen run --set pairs=PATH`
       pairs: LOL/our485
       out: runs/lol3
     dim:
       profile: lol3
       shards: ${out}/shards
     train:
-      shards: ${out}/shards
+      data: ${out}/shards
       out: ${out}/network
 
-Every other key is a command: its words as on the command line, its options by their long names. One of these
-is changed by its step's name as well: `--set train.iterations=100`.
+Every other key is a command, written as on the command line, with its options by their long names. `--set`
+can
+change an option of a step as well: `--set train.iterations=100`.
 """
 
 import re
@@ -27,17 +28,17 @@ import yaml
 from dimmagen.core.errors import UsageError
 
 VARIABLES = "variables"
-FORMER_VARIABLES = "places"  # still understood
+FORMER_VARIABLES = "places"  # still accepted
 COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A recipe as read.
+    """The contents of a recipe.
 
     Attributes:
-        path: where it was read.
-        steps: options by command, in order; variables are filled in.
+        path: of the YAML file.
+        steps: options by command, in order, with the values of the variables filled in.
     """
 
     path: Path
@@ -45,9 +46,9 @@ class Recipe:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose plain values are words, as on a command line: 1:1 and 012 are no numbers of other bases.
+    """YAML whose plain values are strings, as on a command line: 1:1 and 012 are not numbers of other bases.
 
-    Only `true`, `false`, `null`, `~` and nothing at all keep their meaning.
+    Only `true`, `false`, `null`, `~` and empty values keep their meaning.
     """
 
 
@@ -57,7 +58,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(null|~|)$
 
 
 def is_recipe(values: Mapping) -> bool:
-    """Whether the contents of a YAML file are steps, and not the options of one command."""
+    """Whether a YAML file contains steps, rather than the options of one command."""
     return any(name in (VARIABLES, FORMER_VARIABLES, *COMMANDS) for name in values)
 
 
@@ -65,16 +66,28 @@ def read_yaml(path: Path) -> dict:
     """The mapping in a YAML file.
 
     Raises:
-        UsageError: it is missing, not YAML, or something else than a mapping.
+        UsageError: it is missing, is not YAML, or is not a mapping.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})", "check the path") from None
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML ({' '.join(str(error).split())})", "mend it") from None
+        raise UsageError(
+            f"{path} is not YAML ({' '.join(str(error).split())})",
+            "correct the file",
+            code="wrong-format",
+            path=str(path),
+        ) from None
     if not isinstance(values, dict):
-        raise UsageError(f"{path} holds no options", "write a line `option: value` for each option")
+        raise UsageError(
+            f"{path} has no options",
+            "write a line `option: value` for each option",
+            code="wrong-format",
+            path=str(path),
+        )
     return values
 
 
@@ -83,18 +96,18 @@ def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
 
     Args:
         path: of the YAML file.
-        changes: in place of the recipe's own: variables by their names, options as `step.option`. The value
-            is YAML; an empty one takes the option away.
+        changes: values that replace those of the recipe: of variables by their names, and of options by
+            `step.option`. A value is YAML; an empty one removes the option.
 
     Raises:
-        UsageError: it cannot be read, names an unknown command or variable, or a variable or step is not in
-            it.
+        UsageError: the file cannot be read, it names an unknown command or variable, or a change names a
+            variable or step that it does not have.
     """
     return as_recipe(path, read_yaml(path), changes or {})
 
 
 def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
-    """The recipe that a YAML file's contents are; see :func:`load_recipe`."""
+    """Make a recipe from the contents of a YAML file; see :func:`load_recipe`."""
     if FORMER_VARIABLES in values:
         click.echo(
             f"Note: {path}: {FORMER_VARIABLES}: is now {VARIABLES}:; the former name will be removed.",
@@ -105,9 +118,19 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     steps = {name: options for name, options in values.items() if name != VARIABLES}
     unknown = [str(name) for name in steps if name not in COMMANDS]
     if unknown:
-        raise UsageError(f"{path}: there is no step {unknown[0]}", f"known are {', '.join(COMMANDS)}")
+        raise UsageError(
+            f"{path}: there is no step {unknown[0]}",
+            f"known are {', '.join(COMMANDS)}",
+            code="unknown-name",
+            name=unknown[0],
+        )
     if not isinstance(variables, dict) or not all(isinstance(options, dict) for options in steps.values()):
-        raise UsageError(f"{path}: variables and steps must have lines `name: value`", "mend it")
+        raise UsageError(
+            f"{path}: variables and steps must have lines `name: value`",
+            "correct the file",
+            code="wrong-format",
+            path=str(path),
+        )
     filled = dict(variables)
     for name, value in changes.items():
         step, _, option = name.rpartition(".")
@@ -115,18 +138,27 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
             filled[name] = value
         elif not step:
             advice = f"it has {', '.join(variables)}; an option is set as STEP.OPTION"
-            raise UsageError(f"{path} has no variable {name}", advice)
+            raise UsageError(f"{path} has no variable {name}", advice, code="unknown-name", name=name)
         elif step not in steps:
-            raise UsageError(f"{path} has no step {step}", f"it has {', '.join(steps)}")
+            raise UsageError(
+                f"{path} has no step {step}", f"it has {', '.join(steps)}", code="unknown-name", name=step
+            )
         else:
             steps[step] = {**steps[step], option: _parsed(name, value)}
     try:
         return Recipe(path, {name: _filled(options, filled) for name, options in steps.items()})
     except KeyError as error:
-        raise UsageError(f"{path}: there is no variable {error}", f"define it under {VARIABLES}") from None
+        raise UsageError(
+            f"{path}: there is no variable {error}",
+            f"define it under {VARIABLES}",
+            code="unknown-name",
+            name=error.args[0],
+        ) from None
     except ValueError:
         raise UsageError(
-            f"{path}: a $ begins a variable, as ${{out}}", "write $$ for the sign itself"
+            f"{path}: a $ begins a variable, as in ${{out}}",
+            "write $$ for the character itself",
+            code="wrong-format",
         ) from None
 
 
@@ -135,7 +167,7 @@ def _parsed(name: str, value: str) -> Any:
         return yaml.load(value, _Loader)
     except yaml.YAMLError:
         raise UsageError(
-            f"--set {name}={value} is not a value as YAML has them", "put it in quotes"
+            f"--set {name}={value} is not a YAML value", "put it in quotes", code="wrong-format", name=name
         ) from None
 
 
@@ -148,7 +180,7 @@ def _filled(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def command_words(command: str, options: Mapping[str, Any]) -> list[str]:
-    """A step as the words of a command line: lists repeat their option, `true` and `false` are flags."""
+    """The words of a step's command line: an option is repeated for a list, and given alone for `true`."""
     words = command.split()
     for name, value in options.items():
         if isinstance(value, bool):

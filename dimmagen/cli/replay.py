@@ -1,4 +1,4 @@
-"""`dimmagen replay`: one pair of a data set, made again and compared."""
+"""`dimmagen replay`: make one pair of a data set again and compare it."""
 
 import click
 
@@ -11,21 +11,35 @@ from dimmagen.generate.replay import environment_note, find_row, replayer
 
 @command(former_names={"--from": "--data"})
 @click.argument("key")
-@click.option("--data", "dataset", required=True, help="Folder or URL of the data set that holds the pair.")
+@click.option(
+    "--data",
+    "dataset",
+    required=True,
+    metavar="DATASET",
+    help="Folder or URL of the data set that contains the pair.",
+)
 @source_option
 @profile_option
 def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None) -> None:
-    """Make the pair KEY anew from the manifest and its source, and compare.
+    """Make the pair KEY again from the manifest and its source, and compare it.
 
-    Says identical, or which stage differs first: source bytes, decoded pixels, draws, dark pixels, encoded
-    bytes. Ends with 1 when one does. Example: dimmagen replay coco-0123456789abcdef-v0 --data out/
+    \b
+    Example:
+      dimmagen replay sample-596aa1e7cb875eb7-v0 --data out/
+
+    The result is that the pair is identical, or the first stage that differs: source bytes, decoded pixels,
+    draws, dark pixels or encoded bytes. The exit code is 1 if one differs.
     """
     pairs = open_pairs(dataset)
     row = find_row(pairs, key)
     result = replayer(pairs, sources, profile)(row)
     if not result.identical:
         note = environment_note(pairs.manifest)
-        raise DimmagenError(f"{key} differs first in its {result.stage} ({result.detail}){note}")
+        raise DimmagenError(
+            f"{key} differs first in its {result.stage} ({result.detail}){note}",
+            code="other-environment" if note else "failed",
+            stage=result.stage,
+        )
     click.echo(f"{key} is identical to that of {dataset}: source, pixels, draws and bytes.")
     if not sources and row["transform"] != "verbatim":
-        click.echo("It was begun at the light picture in the shard; give --source to begin at the photo.")
+        click.echo("This started from the light image in the shard; give --source to start from the photo.")

@@ -1,4 +1,4 @@
-"""`dimmagen reproduce`: a whole data set made again from its manifest, and compared."""
+"""`dimmagen reproduce`: make a data set again from its manifest and compare it."""
 
 from collections import Counter
 
@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 
 from dimmagen.cli.command import command
-from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import min_lightness_option, profile_option
+from dimmagen.cli.options import Integer, min_lightness_option, profile_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -22,20 +22,33 @@ from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
 from dimmagen.sources.light_images import open_light_images
 
-_MOST_TOLD = 10
-
 
 @command(former_names={"--shards": "--out"})
 @click.argument("manifest_path", metavar="MANIFEST")
 @click.option(
-    "--source", "sources", multiple=True, required=True, help="As for `dimmagen dim`; may be repeated."
+    "--source",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]PATH",
+    help="Photos or MixHQ that the data set was made from, as for `dimmagen dim`. Repeatable.",
 )
-@click.option("--exclude", multiple=True, help="As for `dimmagen dim`.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATH",
+    help="Images whose scenes were excluded, as for `dimmagen dim`. Repeatable.",
+)
 @min_lightness_option
 @profile_option
-@click.option("--out", required=True, help="Folder or URL of the data set to make.")
-@click.option("--workers", type=click.IntRange(1), help="Ray actors.  [default: one a processor]")
-@click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
+@click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
+@click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of Ray workers.")
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "serial"]),
+    default="ray",
+    help="Use parallel Ray workers, or only this process. The output is the same.",
+)
 def reproduce(
     manifest_path: str,
     sources: tuple[str, ...],
@@ -46,16 +59,22 @@ def reproduce(
     workers: int | None,
     executor: Executor,
 ) -> None:
-    """Make the data set of MANIFEST (a manifest.json, or its folder) again, and compare the two.
+    """Make a data set again from its manifest and the same photos, and compare the two.
 
-    Settings and profile come from the manifest, the photos from --source. Ends with 1 when a file differs.
-    Example: dimmagen reproduce theirs/manifest.json --source photos/ --out mine/
+    \b
+    Example:
+      dimmagen reproduce out/manifest.json --source sample --out again/
+
+    MANIFEST is a manifest.json file, or the folder of one. The settings and the profile are those of the
+    manifest. The exit code is 1 if a file differs.
     """
     manifest = Manifest.find(manifest_path)
     if "derived_from" in manifest.settings:
         raise UsageError(
-            f"{manifest_path} is of a subset or a merge: it is made of data sets, not of photos",
-            "make its origins again (its settings name them), then run its command on those",
+            f"{manifest_path} is of a subset or a merge, which is made from data sets and not from photos",
+            "make those data sets again (its settings name them), then run its command on them",
+            code="usage",
+            path=manifest_path,
         )
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
@@ -64,33 +83,38 @@ def reproduce(
     planned = plan_dataset(lights, build_dimmer, settings).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
-            f"--source {' '.join(sources)} is not what {manifest_path} was made of ({', '.join(other)})",
+            f"--source {' '.join(sources)} is not what {manifest_path} was made from ({', '.join(other)})",
             "give the same photos, --source in the same order, and --exclude and --min-lightness if they "
-            "were chosen with them",
+            "were used then",
+            code="other-settings",
+            changes=other,
         )
     with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
         execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
         made = generate_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:
-        names.remove(CROISSANT)  # it names the fingerprint, which holds the class of the machine
+        names.remove(CROISSANT)  # it contains the fingerprint, and with it the class of the machine
     if names:
-        raise DimmagenError(_told(manifest, names, manifest_path, out))
+        raise DimmagenError(
+            _difference_report(manifest, names, manifest_path, out),
+            code="other-environment" if environment_note(manifest) else "failed",
+            files=names,
+        )
     click.echo(
         f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
         f"{pluralize(len(made.shards), 'shard')}."
     )
 
 
-def _told(manifest: Manifest, names: list[str], path: str, out: str) -> str:
-    """What differs: by stage where the parquet files of the first set lie beside its manifest."""
+def _difference_report(manifest: Manifest, names: list[str], path: str, out: str) -> str:
+    """What differs, by stage if the parquet files of the original are next to its manifest."""
     folder = path if storage.is_folder(path) else path.removesuffix(MANIFEST) or "."
     try:
         stages = stages_that_differ(open_pairs(folder), open_pairs(out))
     except DimmagenError:
         stages = Counter()
     lines = [f"{count} pairs differ first in their {stage}" for stage, count in stages.items()]
-    lines += names[:_MOST_TOLD]
-    lines += [f"... and {len(names) - _MOST_TOLD} more"] if len(names) > _MOST_TOLD else []
-    told = "".join(f"\n    {line}" for line in lines)
-    return f"{out} differs from {path} in {len(names)} files:{told}{environment_note(manifest)}"
+    lines += shorten(names, 10)
+    listed = "".join(f"\n    {line}" for line in lines)
+    return f"{out} differs from {path} in {len(names)} files:{listed}{environment_note(manifest)}"

@@ -11,28 +11,39 @@ from dimmagen.core.errors import UsageError
 
 
 @command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=click.Path(path_type=Path), metavar="FILE")
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change a variable of the recipe, or an option of a step: train.iterations=100.",
+    help="Set a variable of the recipe, or an option of a step, as in train.iterations=100. Repeatable.",
 )
-@click.option("--only", multiple=True, help="Only this step, such as train; may be repeated.")
-@click.option("--dry-run", is_flag=True, help="Print the commands, and run none.")
+@click.option(
+    "--only", multiple=True, metavar="STEP", show_default="all steps", help="Run only this step. Repeatable."
+)
+@click.option("--dry-run", is_flag=True, help="Print the commands, without running them.")
 def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: bool) -> None:
-    """Run a recipe: profile, dim, train, finetune, evaluate, each as its command does it.
+    """Run the steps of the recipe in FILE, such as dim, train and evaluate, one after another.
 
-    A step that was stopped goes on when the recipe is run again; what is complete is not made again.
-    Example: dimmagen run pipelines/lol3.yaml --set pairs=LOL/our485 --set test=LOL/eval15
+    \b
+    Example:
+      dimmagen run pipelines/lol3.yaml --set pairs=LOL/our485
+
+    Each step is a command with its options. Running the recipe again resumes an interrupted step and keeps
+    what is complete.
     """
     from dimmagen.cli import cli
 
     steps = load_recipe(recipe, _by_name(changes)).steps
     missing = [name for name in only if name not in steps]
     if missing:
-        raise UsageError(f"{recipe} has no step {missing[0]}", f"it has {', '.join(steps)}")
+        raise UsageError(
+            f"{recipe} has no step {missing[0]}",
+            f"it has {', '.join(steps)}",
+            code="unknown-name",
+            name=missing[0],
+        )
     chosen = {
         name: command_words(name, options) for name, options in steps.items() if not only or name in only
     }
@@ -45,11 +56,10 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
 
 
 def _checked(words: list[str]) -> list[str]:
-    """The words of a step with options by their present names, checked before the first step runs.
+    """The words of a step with the present names of its options, checked before the first step runs.
 
-    Checked is that every option exists, can be read, and that none is missing. Whether a file exists is left
-    to
-    the step itself: an earlier one may write it.
+    Every option must exist and have a valid value, and none may be missing. Whether a file exists is left to
+    the step itself, because an earlier step may write it.
     """
     from dimmagen.cli import cli
 
@@ -74,5 +84,7 @@ def _checked(words: list[str]) -> list[str]:
 def _by_name(changes: tuple[str, ...]) -> dict[str, str]:
     for one in changes:
         if "=" not in one:
-            raise UsageError(f"--set {one} is not of the form NAME=VALUE", "write --set pairs=PATH")
+            raise UsageError(
+                f"--set {one} is not of the form NAME=VALUE", "write --set pairs=PATH", code="wrong-format"
+            )
     return dict(one.split("=", 1) for one in changes)

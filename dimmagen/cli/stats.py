@@ -1,4 +1,4 @@
-"""`dimmagen stats`: what is in a data set, in numbers."""
+"""`dimmagen stats`: statistics of a data set."""
 
 import json
 
@@ -14,9 +14,14 @@ from dimmagen.dataset.statistics import DatasetSummary, bars, short
 
 @command()
 @click.argument("dataset")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
 def stats(dataset: str, as_json: bool) -> None:
-    """Count the pairs of the data set in DATASET, and show how draws, lightness and sizes are spread."""
+    """Show the pair counts of the data set in DATASET and the distribution of draws, lightness and sizes.
+
+    \b
+    Example:
+      dimmagen stats out/
+    """
     manifest, summary = Manifest.load(dataset), DatasetSummary()
     for _ in summary.adding(pair_tables(dataset, manifest)):
         pass
@@ -31,7 +36,7 @@ def stats(dataset: str, as_json: bool) -> None:
         for name, count in values.items():
             counts.add_row(column, name, str(count))
     console.print(counts)
-    table = Table("", "least", "5 %", "median", "95 %", "most", Column("spread", no_wrap=True))
+    table = Table("", "minimum", "5 %", "median", "95 %", "maximum", Column("histogram", no_wrap=True))
     for name, spread in numbers["numbers"].items():
         table.add_row(name.replace("_", " "), *map(short, spread["quantiles"]), bars(spread["histogram"]))
     console.print(table)

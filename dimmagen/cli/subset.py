@@ -1,11 +1,11 @@
-"""`dimmagen subset`: some pairs of a data set as a data set."""
+"""`dimmagen subset`: selected pairs of a data set as a new data set."""
 
 from typing import TextIO
 
 import click
 
 from dimmagen.cli.command import command
-from dimmagen.cli.options import Range
+from dimmagen.cli.options import Integer, Range
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
@@ -14,27 +14,51 @@ from dimmagen.generate.derive import Selection, write_subset
 
 @command(former_names={"--to": "--out"})
 @click.argument("dataset")
-@click.option("--out", required=True, help="Folder or URL of the data set to make.")
-@click.option("--source", "sources", multiple=True, help="Pairs of this source; may be repeated.")
-@click.option("--licence", default="", help="Pairs whose source has these words in its terms.")
-@click.option("--gamma", type=Range(), help="Pairs with a gamma in this range.")
-@click.option("--lightness", type=Range(), help="Pairs whose dark picture's mean, 0 to 1, is in this range.")
+@click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="NAME",
+    show_default="all sources",
+    help="Keep pairs of this source, such as coco. Repeatable.",
+)
+@click.option(
+    "--licence",
+    default="",
+    metavar="WORDS",
+    show_default="any",
+    help="Keep pairs whose source has this text in its terms.",
+)
+@click.option("--gamma", type=Range(), show_default="any", help="Keep pairs with a gamma in this range.")
+@click.option(
+    "--lightness",
+    type=Range(),
+    show_default="any",
+    help="Keep pairs whose dark image has a mean lightness (0 to 1) in this range.",
+)
 @click.option(
     "--min-side",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=0,
-    help="Pairs whose shorter side has at least so many pixels.",
+    help="Minimum length of the shorter side of an image, in pixels.",
 )
 @click.option(
-    "--keys", type=click.File(), help="File with a pair's or a photo's key a line; - is the standard input."
+    "--keys",
+    metavar="FILE",
+    type=click.File(),
+    help="Keep pairs whose key, or the key of their photo, is in this file, one per line; - reads the keys "
+    "from standard input.",
 )
-def subset(dataset: str, out: str, keys, **wanted) -> None:
-    """Write the pairs of the data set DATASET that fit everything asked for, as a data set that verifies.
+def subset(dataset: str, out: str, keys, **criteria) -> None:
+    """Write the pairs of the data set DATASET that meet all criteria as a new data set with a manifest.
 
-    Example: dimmagen subset out/ --out very-dark/ --lightness 0:0.03 --source coco
+    \b
+    Example:
+      dimmagen subset out/ --out very-dark/ --lightness 0:0.03
     """
     listed = _keys(keys) if keys else ()
-    selection = Selection(**wanted, keys=listed)
+    selection = Selection(**criteria, keys=listed)
     pairs = open_pairs(dataset)
     manifest = copied_with_bar(lambda *progress: write_subset(pairs, selection, out, *progress))
     print_copied(manifest, out, f" of {len(pairs)}")
@@ -44,7 +68,17 @@ def _keys(file: TextIO) -> tuple[str, ...]:
     try:
         listed = tuple(line.strip() for line in file if line.strip())
     except UnicodeDecodeError as error:
-        raise UsageError(f"--keys {file.name} is no text ({error.reason})", "give a key a line") from None
+        raise UsageError(
+            f"--keys {file.name} is not a text file ({error.reason})",
+            "give one key per line",
+            code="wrong-format",
+            path=file.name,
+        ) from None
     if not listed:
-        raise UsageError(f"--keys {file.name} names no key", "give a key a line, or leave --keys away")
+        raise UsageError(
+            f"--keys {file.name} contains no key",
+            "give one key per line, or omit --keys",
+            code="missing-argument",
+            path=file.name,
+        )
     return listed

@@ -1,4 +1,4 @@
-"""`dimmagen train`: the brightening network from pair shards."""
+"""`dimmagen train`: train the enhancement network on pair shards."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,8 +8,10 @@ import click
 from rich.console import Console
 
 from dimmagen.cli.command import command
+from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import results_alone_on_stdout
-from dimmagen.cli.options import LocalPath, Number, recipe_option, split_names
+from dimmagen.cli.network_options import device_option, lpips_weights_option
+from dimmagen.cli.options import Integer, LocalPath, Number, names_option, recipe_option, split_names
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
@@ -20,113 +22,154 @@ from dimmagen.enhance.training import CACHE_GB, VALIDATION_PHOTOS, TrainConfig, 
 
 # Options that train and finetune share, in the order of their help.
 _SHARED = [
-    click.option("--out", required=True, type=LocalPath(path_type=Path), help="Folder of the run."),
-    click.option("--validate", help="Real pairs to choose the best network by (a folder or a CSV)."),
     click.option(
-        "--hold-out", help="Of --pairs, not to train on: without --validate they choose the best network."
+        "--out", required=True, metavar="DIR", type=LocalPath(path_type=Path), help="Folder of the run."
     ),
-    click.option("--crop", type=click.IntRange(8), default=256, show_default=True, help="Side, pixels."),
-    click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops a worker."),
-    click.option("--learning-rate", type=Number(0, 10, min_open=True), help="[default: the architecture's]"),
+    click.option(
+        "--validate",
+        metavar="DIR|FILE",
+        help="Real pairs to select the best network on: a folder with low/ and high/, or a CSV file.",
+    ),
+    click.option(
+        "--hold-out",
+        metavar="NAME,...",
+        show_default="none",
+        help="Pairs of --pairs that are not trained on; without --validate, the best network is selected on "
+        "them.",
+    ),
+    click.option("--crop", type=Integer(8), default=256, help="Side of the training crops, in pixels."),
+    click.option("--batch", type=Integer(1), default=4, help="Batch size per worker, in crops."),
+    click.option(
+        "--learning-rate",
+        type=Number(0, 10, min_open=True),
+        show_default="the architecture's",
+        help="Initial learning rate, which falls to 0 along a cosine.",
+    ),
     click.option(
         "--perceptual",
         type=click.Choice(["vgg", "none"]),
         default="vgg",
-        show_default=True,
-        help="LPIPS in the loss; none is many times faster without a GPU.",
+        help="Network of the LPIPS loss; `none` omits this loss and is much faster without a GPU.",
     ),
-    click.option("--perceptual-weight", type=Number(0), default=0.1, show_default=True),
-    click.option("--lpips-weights", help="File or folder of LPIPS weights.  [default: the lpips package's]"),
+    click.option("--perceptual-weight", type=Number(0), default=0.1, help="Weight of the LPIPS loss."),
+    lpips_weights_option,
     click.option(
-        "--validate-every", type=click.IntRange(1), default=100, show_default=True, help="Iterations."
+        "--validate-every", type=Integer(1), default=100, help="Iterations between two validations."
     ),
-    click.option("--checkpoint-every", type=click.IntRange(1), default=100, show_default=True),
+    click.option(
+        "--checkpoint-every", type=Integer(1), default=100, help="Iterations between two checkpoints."
+    ),
     click.option(
         "--patience",
-        type=click.IntRange(0),
+        type=Integer(0),
         default=0,
-        show_default="no end",
-        help="Validations without a new best before stopping.",
+        show_default="0, no early stopping",
+        help="Validations without a new best network after which training stops.",
     ),
     click.option(
         "--average",
         type=Number(0, 1, max_open=True),
         default=0.0,
-        show_default="none",
-        help="Decay of the weights' running average.",
+        show_default="0, no average",
+        help="Decay of an exponential moving average of the weights, such as 0.999.",
     ),
     click.option(
         "--clip",
         type=Number(0),
         default=0.0,
-        show_default="none",
-        help="Largest norm of the gradient.",
+        show_default="0, no clipping",
+        help="Maximum norm of the gradient.",
     ),
     click.option(
-        "--bf16", is_flag=True, help="Run the network in bfloat16; for GPUs, and processors that have it."
+        "--bf16",
+        is_flag=True,
+        help="Run the network in bfloat16, for GPUs and for processors that support it.",
     ),
-    click.option("--flip/--no-flip", help="Mirror half of the crops."),
-    click.option("--seed", default=0, show_default=True),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files as well."),
+    click.option("--flip/--no-flip", help="Mirror half of the training crops."),
+    click.option("--seed", default=0, help="Random seed for all draws."),
+    device_option,
+    click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log."),
     click.option(
         "--resume",
         type=click.Choice(["if-possible", "always", "never"]),
         default="if-possible",
-        show_default=True,
-        help="Go on with the run that is in the folder; `never` discards it.",
+        help="Whether to continue the run in the folder: `always` requires one, `never` discards it.",
     ),
     recipe_option,
 ]
 
 
 def shared_options(command: Callable) -> Callable:
+    """Add the options that train and finetune share to a command."""
     for option in reversed(_SHARED):
         command = option(command)
     return command
 
 
 @command(former_names={"--shards": "--data", "--model": "--architecture"})
-@click.option("--data", help="A data set made by `dimmagen dim`: folder or URL.")
-@click.option("--pairs", help="Train on real pairs alone instead (a folder or a CSV).")
-@click.option("--names", help="Only these of the pairs, by file name without extension: 2,5,6.")
-@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="compact", show_default=True)
-@click.option("--iterations", type=click.IntRange(1), default=5000, show_default=True)
+@click.option("--data", metavar="DATASET", help="Data set to train on: folder or URL.")
+@click.option(
+    "--pairs",
+    metavar="DIR|FILE",
+    help="Real pairs to train on in place of --data: a folder with low/ and high/, or a CSV file.",
+)
+@names_option
+@click.option(
+    "--architecture", type=click.Choice(list(ARCHITECTURES)), default="compact", help="Network architecture."
+)
+@click.option("--iterations", type=Integer(1), default=5000, help="Number of training iterations.")
 @click.option(
     "--validation-photos",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=VALIDATION_PHOTOS,
-    show_default=True,
-    help="Photos of the shards to choose the best network by, where there is no --validate.",
+    help="Number of photos of --data to select the best network on, if there is no --validate; they are not "
+    "trained on.",
 )
-@click.option("--loaders", type=click.IntRange(0), default=0, show_default=True, help="Processes that read.")
+@click.option(
+    "--loaders",
+    type=Integer(0),
+    default=0,
+    help="Number of processes that read the data; 0 reads it in the training process.",
+)
 @click.option(
     "--cache",
     "cache_gb",
     type=Number(0),
     default=CACHE_GB,
-    show_default=True,
-    help="GB of decoded pictures to keep from pass to pass.",
+    help="Maximum memory for keeping decoded images between epochs, in GB.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=Integer(1),
     default=1,
-    show_default=True,
-    help="Train on so many GPUs or processors, by Ray Train.",
+    help="Number of Ray Train workers, each on one GPU or processor.",
 )
-@click.option("--address", help="Of a Ray cluster to join.")
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    show_default="none; train on this machine",
+    help="Address of a running Ray cluster to use.",
+)
 @shared_options
 def train(data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options) -> None:
-    """Train the brightening network on dark/light pairs from shards.
+    """Train the enhancement network on dark/light pairs.
 
-    A run that was stopped goes on when the same command is given again, with the same losses.
-    Example: dimmagen train --data out/ --out run/ --perceptual none --crop 128 --iterations 2000
+    \b
+    Example, for a computer without a GPU:
+      dimmagen train --data out/ --out run/ --perceptual none --crop 128
+
+    Running the same command again resumes an interrupted run, with the same losses.
     """
     if (data is None) == (pairs is None):
-        raise UsageError("train needs one thing to train on", "give --data, or --pairs")
+        raise UsageError(
+            "train needs either a data set or real pairs", "give --data, or --pairs", code="missing-argument"
+        )
     if data is not None and options["hold_out"]:
-        raise UsageError("--hold-out names real pairs, and there are none", "give --validation-photos")
+        raise UsageError(
+            "--hold-out names pairs of --pairs, and there are none",
+            "give --validation-photos",
+            code="conflict",
+        )
     rate = learning_rate or ARCHITECTURES[architecture].learning_rate
     config = make_config(
         options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
@@ -135,7 +178,13 @@ def train(data, pairs, names, architecture, out, resume, learning_rate, workers,
 
 
 def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
-    """A config of the shared options: those of the loop apart from the others."""
+    """The training configuration.
+
+    Args:
+        options: values of the shared options by parameter name; it is emptied of those of the loop.
+        learning_rate: initial.
+        given: other fields of :class:`TrainConfig`.
+    """
     given["hold_out"] = split_names(options.pop("hold_out")) or ()
     fields = TrainSettings.__dataclass_fields__
     loop = TrainSettings(**{name: options.pop(name) for name in list(options) if name in fields})
@@ -145,9 +194,12 @@ def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
 def run(
     config: TrainConfig, out: Path, resume: ResumeMode, workers: int = 1, address: str | None = None
 ) -> None:
+    """Train, and print the result and the next commands."""
     console = Console(stderr=True)
     if workers > 1 or address is not None:
-        console.print(f"{workers} workers train; {out / LOG} tells how they go on", highlight=False)
+        console.print(
+            f"Training with {pluralize(workers, 'worker')}; the progress is in {out / LOG}", highlight=False
+        )
         with results_alone_on_stdout():
             run_distributed(config, out, resume, workers, address)
     else:

@@ -1,4 +1,4 @@
-"""`dimmagen verify`: is a finished data set what its manifest says?"""
+"""`dimmagen verify`: check a data set against its manifest."""
 
 import math
 
@@ -7,12 +7,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.command import command
-from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import profile_option, source_option
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.verify import verify_dataset
-
-_MOST_TOLD = 20
 
 
 class _Percent(click.ParamType):
@@ -24,26 +22,35 @@ class _Percent(click.ParamType):
         except ValueError:
             share = math.nan
         if not 0 < share <= 100:
-            self.fail(f"{value!r} is not a share such as 1% or 100%", param, context)
+            self.fail(f"{value!r} is not a percentage, such as 1% or 100%", param, context)
         return share
 
 
 @command()
 @click.argument("dataset")
 @click.option(
-    "--reproduce", "percent", type=_Percent(), help="Make that share of the pairs anew and compare."
+    "--reproduce",
+    "percent",
+    type=_Percent(),
+    help="Make this share of the pairs again, such as 1%, and compare them.",
 )
 @source_option
 @profile_option
 def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profile: str | None) -> None:
-    """Check every file, hash, count, sidecar and picture of the data set in DATASET.
+    """Check every file, hash, count, sidecar and image of the data set in DATASET.
 
-    With --reproduce 1% it also replays one pair in a hundred (see `dimmagen replay`), with --source from the
-    photos. Ends with 1 on any fault and names the file and the sample.
+    \b
+    Examples:
+      dimmagen verify out/
+      dimmagen verify out/ --reproduce 1% --source photos/
+
+    With --reproduce it also makes some pairs again (see `dimmagen replay`): from the light images in the
+    shards, or from the photos if --source is given. The exit code is 1 if there is a fault; the file and the
+    sample are reported.
     """
     if percent is None and (sources or profile):
         raise UsageError(
-            "--source and --profile are for --reproduce", "add --reproduce 100%, or leave them away"
+            "--source and --profile need --reproduce", "add --reproduce 100%, or omit them", code="conflict"
         )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -54,14 +61,17 @@ def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profil
             on_shard=lambda pairs: bar.advance(task, pairs),
         )
     counts = result.manifest.counts
-    _end_on_faults(
-        dataset,
-        [str(fault) for fault in result.faults],
-        "run its `dimmagen dim` command again: damaged shards are made anew, or copy the set again",
-    )
+    if result.faults:
+        click.echo("\n".join(shorten([str(fault) for fault in result.faults])))
+        raise DimmagenError(
+            f"{dataset} has {pluralize(len(result.faults), 'fault')}",
+            "run its `dimmagen dim` command again, which replaces damaged shards, or copy the data set again",
+            code="damaged",
+            path=dataset,
+        )
     click.echo(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
-        f"every hash, sidecar and picture fits the manifest.\nRoot hash {result.manifest.root_hash}"
+        f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
     )
     if percent is not None:
         _reproduce(console, dataset, percent, sources, profile)
@@ -70,7 +80,7 @@ def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profil
 def _reproduce(
     console: Console, dataset: str, percent: float, sources: tuple[str, ...], profile: str | None
 ) -> None:
-    # Imported when used: a plain verify does not wait for the dark models.
+    # Imported when used: a plain verify does not wait for the dimmer models.
     from dimmagen.dataset.reader import open_pairs
     from dimmagen.generate.replay import chosen_pairs, environment_note, replayer
 
@@ -81,19 +91,15 @@ def _reproduce(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         for row in bar.track(rows, description="replaying pairs"):
             results.append(replay(row))
-    other = [result for result in results if not result.identical]
-    lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in other]
-    _end_on_faults(
-        dataset, lines, f"the pairs above cannot be made again here{environment_note(pairs.manifest)}"
-    )
-    click.echo(f"{len(rows)} of {len(pairs)} pairs were made anew and are identical.")
-
-
-def _end_on_faults(dataset: str, faults: list[str], todo: str) -> None:
-    if not faults:
-        return
-    for fault in faults[:_MOST_TOLD]:
-        click.echo(fault)
-    if len(faults) > _MOST_TOLD:
-        click.echo(f"... and {len(faults) - _MOST_TOLD} more")
-    raise DimmagenError(f"{dataset} has {len(faults)} {'fault' if len(faults) == 1 else 'faults'}", todo)
+    different = [result for result in results if not result.identical]
+    if different:
+        lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in different]
+        click.echo("\n".join(shorten(lines)))
+        note = environment_note(pairs.manifest)
+        raise DimmagenError(
+            f"{dataset} has {pluralize(len(different), 'fault')}",
+            f"the pairs above cannot be made again here{note}",
+            code="other-environment" if note else "failed",
+            path=dataset,
+        )
+    click.echo(f"{len(rows)} of {len(pairs)} pairs were made again and are identical.")

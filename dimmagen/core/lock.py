@@ -47,11 +47,17 @@ def exclusive(out: str) -> Iterator[None]:
         descriptor = _lock(state)
     except BlockingIOError:
         raise DimmagenError(
-            f"another run is writing to {out}", "wait until it ends, or choose another `out` folder"
+            f"another run is writing to {out}",
+            "wait until it ends, or choose another `out` folder",
+            code="locked",
+            path=out,
         ) from None
     except OSError as error:
         raise UsageError(
-            f"{out} cannot be written to: {error.strerror}", "choose another `out` folder"
+            f"{out} cannot be written to: {error.strerror}",
+            "choose another `out` folder",
+            code="disk",
+            path=out,
         ) from None
     _held.add(descriptor)
     try:

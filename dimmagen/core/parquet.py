@@ -106,15 +106,28 @@ def _told(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DimmagenError(f"{path} is missing", "make the data set again, or copy it again") from None
+        raise DimmagenError(
+            f"{path} is missing", "make the data set again, or copy it again", code="missing-path", path=path
+        ) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DimmagenError(f"{path} is not a readable parquet file ({error})", "copy it again") from error
+        raise DimmagenError(
+            f"{path} is not a readable parquet file ({error})", "copy it again", code="damaged", path=path
+        ) from error
 
 
 def _checked(path: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
     table.validate(full=True)  # offsets inside their buffers, text that is UTF-8
     if table.schema.names != schema.names or table.schema.types != schema.types:
-        raise DimmagenError(f"{path} does not have the columns of a dimmagen {schema.names[0]} table")
+        raise DimmagenError(
+            f"{path} does not have the columns of a dimmagen {schema.names[0]} table",
+            code="wrong-format",
+            path=path,
+        )
     if holes := [field.name for field in schema if not field.nullable and table[field.name].null_count]:
-        raise DimmagenError(f"{path} has rows without a value in {', '.join(holes)}", "copy it again")
+        raise DimmagenError(
+            f"{path} has rows without a value in {', '.join(holes)}",
+            "copy it again",
+            code="damaged",
+            path=path,
+        )
     return table

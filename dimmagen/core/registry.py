@@ -137,12 +137,16 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"{name!r} cannot be the name of a {self.kind}",
                 "use lower-case letters, digits, - and _",
                 code="invalid-name",
+                kind=self.kind,
+                name=name,
             )
         if name in taken:
             raise UsageError(
                 f"there are two {self.kind}s named {name!r}",
                 "rename one, or uninstall its package",
                 code="name-taken",
+                kind=self.kind,
+                name=name,
             )
 
 

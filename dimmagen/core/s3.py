@@ -70,7 +70,12 @@ class S3:
         try:
             import s3fs
         except ImportError:
-            raise UsageError("s3:// URLs need the package s3fs", "pip install 'dimmagen[s3]'") from None
+            raise UsageError(
+                "s3:// URLs need the package s3fs",
+                "pip install 'dimmagen[s3]'",
+                code="missing-package",
+                package="s3fs",
+            ) from None
         retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": attempts()}
         # s3fs keeps and shares its instances by these arguments, one for each process.
         self._filesystem = s3fs.S3FileSystem(
@@ -272,7 +277,9 @@ def _explained(error: Exception, url: str) -> Exception:
     reason = " ".join(str(error.__cause__ or error).split())  # botocore's words: operation, status, tries
     if _code(error) == "NoSuchBucket":
         return RefusedError(
-            f"{url}: there is no such bucket", "check its name, and AWS_ENDPOINT_URL if it is not Amazon's"
+            f"{url}: there is no such bucket",
+            "check its name, and AWS_ENDPOINT_URL if it is not Amazon's",
+            path=url,
         )
     if isinstance(error, FileNotFoundError) and _code(error) in _NO_KEY:
         return error
@@ -280,6 +287,7 @@ def _explained(error: Exception, url: str) -> Exception:
         return RefusedError(
             f"{url} is refused ({reason})",
             "check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE) and their rights",
+            path=url,
         )
     credentials = (
         exceptions.NoCredentialsError,
@@ -291,10 +299,14 @@ def _explained(error: Exception, url: str) -> Exception:
         return RefusedError(
             f"{url} needs credentials ({reason})",
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+            path=url,
         )
     if isinstance(error, (exceptions.ParamValidationError, ValueError)):
-        return RefusedError(f"{url} cannot be asked for ({reason})", "check the URL and AWS_ENDPOINT_URL")
+        return RefusedError(
+            f"{url} cannot be requested ({reason})", "check the URL and AWS_ENDPOINT_URL", path=url
+        )
     return UnavailableError(
         f"{url} could not be read or written ({reason})",
         "run the same command again when the place answers; what is complete stays valid",
+        path=url,
     )

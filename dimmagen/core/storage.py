@@ -52,12 +52,21 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
             raise DimmagenError(
                 f"the disk is full{where}: {path} could not be written",
                 "free some space and run the same command again; what is complete stays valid",
+                code="disk",
+                path=os.fspath(path),
             ) from error
         if isinstance(error, PermissionError) and error.filename:
-            raise DimmagenError(f"{error.filename} cannot be written", "check its permissions") from error
+            raise DimmagenError(
+                f"{error.filename} cannot be written",
+                "check its permissions",
+                code="refused",
+                path=error.filename,
+            ) from error
         raise DimmagenError(
             f"{path} could not be written: {error.strerror or error}",
-            "see to the disk and run the same command again; what is complete stays valid",
+            "check the disk and run the same command again; what is complete stays valid",
+            code="disk",
+            path=os.fspath(path),
         ) from error
 
 
@@ -153,8 +162,20 @@ def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
         return s3.S3(), text.split("://", 1)[1].rstrip("/")
     try:
         return fsspec.core.url_to_fs(text)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"{text} cannot be opened ({error})", "install the package that it needs") from None
+    except ImportError as error:
+        raise UsageError(
+            f"{text} cannot be opened ({error})",
+            "install the package that it needs",
+            code="missing-package",
+            path=text,
+        ) from None
+    except ValueError as error:
+        raise UsageError(
+            f"{text} cannot be opened ({error})",
+            "check the URL, or install the package that it needs",
+            code="usage",
+            path=text,
+        ) from None
 
 
 def is_url(path: str) -> bool:
@@ -215,7 +236,12 @@ def read(path: str | os.PathLike) -> bytes:
     """
     filesystem, place = _open_filesystem(path)
     if isinstance(filesystem, LocalFileSystem) and os.path.exists(place) and not os.path.isfile(place):
-        raise DimmagenError(f"{path} is no regular file", "look what stands in its place")
+        raise DimmagenError(
+            f"{path} is not a regular file",
+            "check what is in its place",
+            code="missing-path",
+            path=os.fspath(path),
+        )
     return filesystem.cat_file(place)
 
 

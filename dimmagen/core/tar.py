@@ -34,14 +34,25 @@ def members(file: BinaryIO, path: str) -> Iterator[Member]:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 if not member.isreg():
-                    raise DimmagenError(f"{path}: the member {member.name!r} is no plain file")
+                    raise DimmagenError(
+                        f"{path}: the member {member.name!r} is not a plain file",
+                        code="damaged",
+                        path=path,
+                        name=member.name,
+                    )
                 if member.offset_data + member.size > end:
                     raise DimmagenError(
-                        f"{path}: the member {member.name!r} is cut off", "copy the shard again"
+                        f"{path}: the member {member.name!r} is cut off",
+                        "copy the shard again",
+                        code="damaged",
+                        path=path,
+                        name=member.name,
                     )
                 yield Member(member.name, member.offset_data, member.size)
     except (tarfile.TarError, EOFError) as error:
-        raise DimmagenError(f"{path} is not a readable tar ({error})", "copy the shard again") from error
+        raise DimmagenError(
+            f"{path} is not a readable tar ({error})", "copy the shard again", code="damaged", path=path
+        ) from error
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:

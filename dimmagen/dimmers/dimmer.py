@@ -7,16 +7,16 @@ dark image depends only on the model, the light pixels and the :class:`Draw`, an
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import DimmerModel, Draw
-from dimmagen.dimmers.profile import open_profile
+from dimmagen.dimmers.profile import Profile, open_profile, portable_name
 
-__all__ = ["DimmerModel", "Draw", "ImageDimmer"]
+__all__ = ["DimmerBuilder", "DimmerModel", "Draw", "ImageDimmer"]
 
 _MIN_GAMMA, _MAX_VALUE = 1e-6, 1e6  # beyond them an image is black, or as light as before
 
@@ -80,7 +80,7 @@ class ImageDimmer:
     @classmethod
     def from_profile(
         cls,
-        name_or_path: str | Path,
+        name_or_path: str | Path | Profile,
         *,
         model: str | None = None,
         compat: str = "default",
@@ -93,7 +93,8 @@ class ImageDimmer:
         """The dimmer of a profile.
 
         Args:
-            name_or_path: name of a bundled profile, a user's profile or a formula; or a profile's folder.
+            name_or_path: name of a bundled profile, a user's profile or a formula; or a profile's folder; or
+                a profile that is open.
             model: one of the profile's kinds of dimmer model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
@@ -110,7 +111,7 @@ class ImageDimmer:
             >>> dimmer.dim(light, dimmer.draw("image", variant=0, seed=0)).shape
             (4, 6, 3)
         """
-        profile = open_profile(name_or_path)
+        profile = name_or_path if isinstance(name_or_path, Profile) else open_profile(name_or_path)
         dimmer_model = profile.model(model, compat)
         if without:
             dimmer_model = dimmer_model.switched_off(*without)
@@ -167,3 +168,31 @@ class ImageDimmer:
             uint8 (H, W, 3), RGB.
         """
         return self.model.dim(light, draw)
+
+
+class DimmerBuilder:
+    """Builds the dimmer of a profile, once in each process; what travels to another one is its name.
+
+    The profile is opened and checked, and the dimmer built, at once: a wrong one is told before any photo is
+    looked at.
+
+    Args:
+        name_or_path: of the profile.
+        options: as for :meth:`ImageDimmer.from_profile`.
+
+    Raises:
+        UsageError, DimmagenError: as :meth:`ImageDimmer.from_profile`.
+    """
+
+    def __init__(self, name_or_path: str, **options: Any) -> None:
+        profile = open_profile(name_or_path)
+        self._name, self._options = portable_name(name_or_path, profile), options
+        self._dimmer: ImageDimmer | None = ImageDimmer.from_profile(profile, **options)
+
+    def __call__(self) -> ImageDimmer:
+        if self._dimmer is None:
+            self._dimmer = ImageDimmer.from_profile(self._name, **self._options)
+        return self._dimmer
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_dimmer": None}

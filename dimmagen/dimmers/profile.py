@@ -145,15 +145,19 @@ def open_profile(name_or_path: str | Path) -> Profile:
     raise unknown_name("profile", text, [*profile_names(), "or the folder of a profile"])
 
 
-def portable_name(name_or_path: str) -> str:
+def portable_name(name_or_path: str, profile: Profile | None = None) -> str:
     """A profile's name unchanged, or its folder as an absolute path.
 
     Workers may have another working directory.
 
+    Args:
+        name_or_path: of the profile.
+        profile: what :func:`open_profile` gave for it; without it the profile is opened here.
+
     Raises:
         UsageError, DimmagenError: as :func:`open_profile`.
     """
-    folder = open_profile(name_or_path).folder
+    folder = (profile or open_profile(name_or_path)).folder
     named_by_path = folder is not None and Path(name_or_path).resolve() == folder.resolve()
     return str(Path(name_or_path).resolve()) if named_by_path else name_or_path
 

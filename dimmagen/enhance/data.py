@@ -351,11 +351,13 @@ class OpenShards:
         shards: those that hold a pair for training, in order.
         validation: the first variant of each light image that is kept back, its middle 512x512 pixels.
         too_small: how many pairs are left out because they are smaller than the crop.
+        root_hash: of the data set.
     """
 
     shards: list[TrainingShard]
     validation: list[RealPair]
     too_small: int
+    root_hash: str
 
 
 def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
@@ -411,7 +413,7 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     for _, name, row in sorted(kept_back, key=lambda one: one[0]):
         first.setdefault(row["light_key"], (name, row))
     validation = [_read_pair(path, name, row) for name, row in first.values()]
-    return OpenShards(shards, validation, len(rows) - len(fitting))
+    return OpenShards(shards, validation, len(rows) - len(fitting), manifest.root_hash)
 
 
 def _read_pair(path: str, tar: str, row: dict) -> RealPair:

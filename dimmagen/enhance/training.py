@@ -14,7 +14,6 @@ import torch
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import exclusive
-from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.real_pairs import (
     RealPair,
     check_pairs,
@@ -158,7 +157,7 @@ def _train(
     torch.manual_seed(config.seed)
     network = _network(config).to(device)
     lpips = load_lpips("vgg", config.lpips_weights) if config.perceptual == "vgg" else None
-    identity = _identity(config, data, lpips, context)
+    identity = _identity(config, data, validation, lpips, context)
     loss = EnhancementLoss(lpips, config.perceptual_weight).to(device)
     run = RunFolder(out)
     with exclusive(str(out)) if context.first else nullcontext():
@@ -224,7 +223,7 @@ def _data(config: TrainConfig, context: DistributedContext) -> tuple[Batches, Se
             context.size,
             int(config.cache_gb * 1e9),
         )
-        return batches, validation or opened.validation, Manifest.load(config.data).root_hash
+        return batches, validation or opened.validation, opened.root_hash
     if config.pairs is None:
         raise UsageError("there is nothing to train on", "give `data`, or `pairs`", code="missing-argument")
     found = _fitting_pairs(config.pairs, config.names)
@@ -244,7 +243,13 @@ def _hash(pairs: Sequence[RealPair]) -> str:
     return hashlib.sha256(files.encode()).hexdigest()
 
 
-def _identity(config: TrainConfig, data: str, lpips: LPIPS | None, context: DistributedContext) -> dict:
+def _identity(
+    config: TrainConfig,
+    data: str,
+    validation: Sequence[RealPair],
+    lpips: LPIPS | None,
+    context: DistributedContext,
+) -> dict:
     """Everything that decides the losses: the settings, with hashes in place of paths."""
     names = {"architecture": "model"}  # the name in schema 1 of run.json
     settings = {names.get(name, name): value for name, value in asdict(config).items()}
@@ -263,7 +268,7 @@ def _identity(config: TrainConfig, data: str, lpips: LPIPS | None, context: Dist
     settings |= settings.pop("training")
     del settings["checkpoint_every"]
     settings |= {"data_sha256": data, "workers": context.size, "start_sha256": ""}
-    settings["validate_sha256"] = _hash(load_pairs(config.validate)) if config.validate else ""
+    settings["validate_sha256"] = _hash(validation) if config.validate else ""
     settings["lpips_sha256"] = lpips.sha256() if lpips is not None else ""
     if config.network is not None:
         start = Path(config.network)

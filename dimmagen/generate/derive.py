@@ -116,7 +116,12 @@ def write_subset(
     _refuse_unknown(pairs, rows, selection)
     picked = [_Picked(pairs, row) for row in rows if selection.keeps(row, pairs.manifest.settings)]
     if not picked:
-        raise UsageError(f"no pair of {pairs.out} fits", "look at what is in it first")
+        raise UsageError(
+            f"no pair of {pairs.out} matches the selection",
+            "look at the sources, gammas and lightness of its pairs first",
+            code="no-match",
+            dataset=pairs.out,
+        )
     settings = {**pairs.manifest.settings, "subset": selection.note(), "derived_from": [_origin(pairs)]}
     run = Run(settings, pairs.manifest.environment)
     return _write(out, run, selection.command(), picked, [pairs], on_start, on_pair)
@@ -144,11 +149,18 @@ def write_merge(
     """
     formats = {pairs.manifest.settings["image_format"] for pairs in sets}
     if len(sets) < 2:
-        raise UsageError("one set is no merge", "give two or more")
+        raise UsageError(
+            "a merge needs at least two data sets",
+            "give two or more",
+            code="missing-argument",
+            count=len(sets),
+        )
     if len(formats) > 1:
         raise UsageError(
-            f"dark pictures are {' here and '.join(sorted(formats))} there",
+            f"the dark images of the data sets differ in file type: {', '.join(sorted(formats))}",
             "make the sets with the same `image_format`",
+            code="unsuitable-pairs",
+            formats=sorted(formats),
         )
     picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
     run = Run(_merged_settings(sets), _merged_environment(sets))
@@ -164,12 +176,21 @@ def _inside(value: float, span: Span | None) -> bool:
 def _refuse_unknown(pairs: PairSet, rows: Sequence[dict], selection: Selection) -> None:
     sources = sorted({row["source"] for row in rows})
     if unknown := sorted(set(selection.sources) - set(sources)):
-        raise UsageError(f"{pairs.out} has no source {', '.join(unknown)}", f"it has {', '.join(sources)}")
+        raise UsageError(
+            f"{pairs.out} has no source {', '.join(unknown)}",
+            f"it has {', '.join(sources)}",
+            code="unknown-name",
+            kind="source",
+            name=unknown[0],
+        )
     known = {row["key"] for row in rows} | {row["light_key"] for row in rows}
     if missing := sorted(set(selection.keys) - known):
         raise UsageError(
             f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",
-            "give keys that stand in its parquet files",
+            "give keys that are in its parquet files",
+            code="unknown-name",
+            kind="key",
+            name=missing[0],
         )
 
 
@@ -247,7 +268,13 @@ def _write(
     if any(
         storage.is_local(pairs.out) and os.path.realpath(pairs.out) == os.path.realpath(out) for pairs in sets
     ):
-        raise UsageError(f"`out={out}` is the data set itself", "choose another folder")
+        raise UsageError(
+            f"`out={out}` is the data set itself",
+            "choose another folder",
+            code="conflict",
+            parameter="out",
+            value=out,
+        )
     on_start(len(picked))
     shards = []
     with folder.locked():

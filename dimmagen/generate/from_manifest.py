@@ -1,14 +1,12 @@
 """The dimmer and the settings that a manifest records: what is needed to make its pairs again."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.dimmers.profile import portable_name
+from dimmagen.dimmers.dimmer import DimmerBuilder
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -45,9 +43,8 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
         DimmagenError: the settings are not those of a data set, or the profile is another one than recorded.
     """
     _check(settings)
-    build = partial(
-        ImageDimmer.from_profile,
-        portable_name(profile or settings["profile"]),
+    build = DimmerBuilder(
+        profile or settings["profile"],
         model=settings["model"],
         compat=settings.get("compat", "default"),
         gamma_range=tuple(settings["gamma_range"]),
@@ -66,7 +63,9 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
         raise DimmagenError(
             f"profile {settings['profile']} is not the one that the data set was made with "
             f"({', '.join(changed)})",
-            "give the folder of that one as `profile`",
+            "give the folder of the recorded profile as `profile`",
+            code="other-settings",
+            name=settings["profile"],
         )
     return build
 
@@ -88,10 +87,13 @@ def _check(settings: Mapping) -> None:
         raise UsageError(
             "a merged set was made with the settings of several sets",
             "replay its pairs from the sets that were merged",
+            code="usage",
         )
     try:
         _ManifestSettings.model_validate(dict(settings))
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(map(str, fault["loc"]))
-        raise DimmagenError(f"the manifest's settings cannot be used: {place}: {fault['msg']}") from None
+        raise DimmagenError(
+            f"the manifest's settings cannot be used: {place}: {fault['msg']}", code="damaged", name=place
+        ) from None

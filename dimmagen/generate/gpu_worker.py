@@ -39,8 +39,11 @@ class GpuDimmer:
     def __init__(self, dimmer: ImageDimmer, settings: PairSettings, device: str, threads: int) -> None:
         if not dimmer.model.on_device:
             raise UsageError(
-                f"model {dimmer.model.kind} is dimmed on the processor: elsewhere its pixels would differ",
+                f"model {dimmer.model.kind} runs on the CPU only: elsewhere its pixels would differ",
                 'use `device="cpu"`, or `model="camera"`',
+                code="device",
+                model=dimmer.model.kind,
+                device=device,
             )
         self.dimmer, self.model = dimmer, dimmer.model
         self.settings = settings
@@ -99,12 +102,18 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(
-            f"there is no kind of device {name!r}", 'give `device="cuda"` or `device="cpu"`'
+            f"there is no kind of device {name!r}",
+            'give `device="cuda"` or `device="cpu"`',
+            code="device",
+            device=name,
         ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    index, count = device.index or 0, torch.cuda.device_count()
+    if device.type == "cuda" and index >= count:
         raise UsageError(
-            f"torch sees no GPU {device.index or 0} here (it sees {torch.cuda.device_count()})",
-            'use `device="cpu"`, or install a torch that is built for CUDA',
+            f"PyTorch finds no GPU {index} on this machine (it finds {count})",
+            'use `device="cpu"`, or install a PyTorch build with CUDA support',
+            code="device",
+            device=name,
         )
     return device
 

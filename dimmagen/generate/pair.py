@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.dimmers.profile import portable_name
+from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
 from dimmagen.images import codec
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
@@ -41,12 +39,13 @@ def dimmer_builder(
         UsageError: both gamma and ladder, or as :meth:`ImageDimmer.from_profile`.
     """
     if gamma and ladder:
-        raise UsageError("`ladder` gives the gammas that `gamma` would draw", "leave one of the two out")
-    build = partial(
-        ImageDimmer.from_profile, portable_name(profile), gamma_range=gamma, ladder=ladder, **options
-    )
-    build()
-    return build
+        raise UsageError(
+            "`ladder` gives the gammas that `gamma` would draw",
+            "omit one of the two",
+            code="conflict",
+            parameters=("gamma", "ladder"),
+        )
+    return DimmerBuilder(profile, gamma_range=gamma, ladder=ladder, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +120,15 @@ def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
         reason = " ".join(str(error).split())
         if not isinstance(error, DimmagenError):
             reason = f"{type(error).__name__}: {reason}"
-        raise DimmagenError(
+        named = DimmagenError(
             f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
-            "put the source back as it was when the run began and run the same command again; "
+            "restore the source to its state at the start of the run, then run the same command again; "
             "complete shards stay valid",
-        ) from error
+            code="failed",
+            key=pair_key(ref.key, variant),
+            source=ref.source,
+            name=ref.name,
+        )
+        if isinstance(error, DimmagenError):
+            named.code = error.code
+        raise named from error

@@ -28,12 +28,16 @@ def build_after_preflight(run: Run, out: str, build_worker: Callable[[], Worker]
     if differences := changes(run, Run(run.settings, environment_like(run.environment))):
         lines = "".join(f"\n    {difference}" for difference in differences)
         raise DimmagenError(
-            f"this machine is of another class than the run's, so its shards may differ:{lines}\n"
-            "Install the same versions on every node, and run on one kind of processor"
+            f"this machine differs from the one that began the run, so its shards may differ:{lines}\n"
+            "Install the same versions on every node, and run on one kind of processor",
+            code="other-environment",
+            differences=differences,
         )
     if not DatasetFolder(out).is_begun(run):
         raise DimmagenError(
             f"{out} is not the folder that the run was begun in",
             "give an `out` folder that every node sees under this path, or a URL",
+            code="missing-path",
+            path=out,
         )
     return build_worker()

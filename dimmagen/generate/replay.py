@@ -77,7 +77,12 @@ def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
         return lambda row: Original(pairs.data(row, "light"), is_light=True)
     if any(is_mixhq(source) for source in sources):
         if len(sources) > 1:
-            raise UsageError("a MixHQ cannot be mixed with other sources", "give its path alone")
+            raise UsageError(
+                "a MixHQ cannot be combined with other sources",
+                "give its path alone",
+                code="conflict",
+                parameter="sources",
+            )
         return _of_mixhq(sources[0])
     return _of_candidates(sources)
 
@@ -87,7 +92,13 @@ def _of_mixhq(path: str) -> Originals:
 
     def read(row: Mapping) -> Original:
         if row["light_key"] not in locators:
-            raise DimmagenError(f"{path} has no light {row['light_key']}", "give the MixHQ it was made of")
+            raise DimmagenError(
+                f"{path} has no light image {row['light_key']}",
+                "give the MixHQ that the data set was made from",
+                code="other-settings",
+                path=path,
+                name=row["light_key"],
+            )
         return Original(read_entry(locators[row["light_key"]]), is_light=True)
 
     return read
@@ -104,7 +115,10 @@ def _of_candidates(sources: Sequence[str]) -> Originals:
         if not found:
             raise DimmagenError(
                 f"{' '.join(sources)} has no {row['name']} of source {row['source']}",
-                "give the `sources` that the data set was made of",
+                "give the `sources` that the data set was made from",
+                code="source-changed",
+                source=row["source"],
+                name=row["name"],
             )
         same = (data for data in found if hashing.sha256(data) == row["source_sha256"])
         return Original(next(same, found[0]), is_light=False)
@@ -155,7 +169,13 @@ def _light(row: Mapping, original: Original) -> LightImage:
     if original.is_light:
         return LightImage(ref, original.data, codec.decode_rgb8(original.data)[0])
     if ref.source not in SOURCES:
-        raise DimmagenError(f"pair {row['key']} is of an unknown source {ref.source!r}")
+        raise DimmagenError(
+            f"pair {row['key']} is from an unknown source {ref.source!r}",
+            "install the package that provides this source",
+            code="unknown-name",
+            kind="source",
+            name=ref.source,
+        )
     frame = ref.key.removeprefix(f"{ref.source}-{ref.sha256[:16]}").removeprefix("-")
     pixels = SOURCES[ref.source].light(original.data, frame)
     return LightImage(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
@@ -198,7 +218,7 @@ def find_row(pairs: PairSet, key: str) -> dict:
             return row
     of_light = [row["key"] for row in rows if row["light_key"] == key]
     todo = f"give one of {', '.join(of_light)}" if of_light else f"its keys are like {rows[0]['key']}"
-    raise UsageError(f"{pairs.out} holds no pair {key}", todo, code="unknown-name", name=key)
+    raise UsageError(f"{pairs.out} holds no pair {key}", todo, code="unknown-name", kind="pair", name=key)
 
 
 def environment_note(manifest: Manifest) -> str:

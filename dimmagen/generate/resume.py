@@ -63,13 +63,21 @@ class DatasetFolder:
         if previous is None:
             if resume == "always":
                 raise UsageError(
-                    f"{self.out} holds no run to go on with", 'leave out `resume="always"` to start one'
+                    f"{self.out} holds no run to resume",
+                    'omit `resume="always"` to start one',
+                    code="nothing-to-resume",
+                    path=self.out,
                 )
             return {}
         if resume == "never" or not previous.records:
             return {}
         if differences := changes(previous.run, run):
-            raise UsageError(_refusal(self.out, self.discards, differences, len(previous.records)))
+            raise UsageError(
+                _refusal(self.out, self.discards, differences, len(previous.records)),
+                code="other-settings",
+                path=self.out,
+                differences=differences,
+            )
         return {name: record for name, record in previous.records.items() if self._is_intact(record)}
 
     def finished(self, run: Run) -> Manifest | None:
@@ -142,8 +150,10 @@ class DatasetFolder:
             return _Previous(run, records)
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
             raise UsageError(
-                f"{self.out} holds files that are not of a dimmagen data set ({', '.join(foreign[:3])})",
+                f"{self.out} holds files that are not part of a dimmagen data set ({', '.join(foreign[:3])})",
                 "choose a new or an empty folder for `out`",
+                code="no-room",
+                path=self.out,
             )
         return None
 
@@ -203,7 +213,12 @@ def _read_json(path: str) -> dict:
 
 
 def _damaged(path: str, reason: str) -> DimmagenError:
-    return DimmagenError(f"{path} is damaged ({reason})", f"remove the folder {os.path.dirname(path)}")
+    return DimmagenError(
+        f"{path} is damaged ({reason})",
+        f"remove the folder {os.path.dirname(path)}",
+        code="damaged",
+        path=path,
+    )
 
 
 def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) -> str:

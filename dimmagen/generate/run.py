@@ -11,6 +11,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
+from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
@@ -91,11 +92,16 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
     if photos.count * settings.variants > MAX_PAIRS:
         raise UsageError(
             f"{photos.count} photos x {settings.variants} variants are more than {MAX_PAIRS:,} pairs",
-            "make several sets, with fewer `variants` each",
+            "make several data sets, with fewer `variants` each",
+            code="out-of-range",
+            parameter="variants",
+            value=settings.variants,
         )
     if not photos.count:
         raise UsageError(
-            f"{lights.origin} has no light image that passes the rules", "see `dry_run=True` for the reasons"
+            f"{lights.origin} has no light image that passes the rules",
+            "see `dry_run=True` for the reasons",
+            code="no-match",
         )
     dimmer = build_dimmer()
     run_settings = {
@@ -175,15 +181,26 @@ def generate_dataset(
 
 def check_settings(settings: PairSettings) -> None:
     """Raises UsageError: a setting is out of its range."""
-    for name, most in {"variants": MAX_VARIANTS, "samples_per_shard": 2**31}.items():
-        if not 1 <= getattr(settings, name) <= most:
-            raise UsageError(f"{name} is {getattr(settings, name)}", f"give a number from 1 to {most}")
+    for name, maximum in {"variants": MAX_VARIANTS, "samples_per_shard": 2**31}.items():
+        value = getattr(settings, name)
+        if not 1 <= value <= maximum:
+            raise UsageError(
+                f"`{name}` is {value}",
+                f"give a number from 1 to {maximum}",
+                code="out-of-range",
+                parameter=name,
+                value=value,
+            )
     if not 0 <= settings.seed < 2**63:
-        raise UsageError(f"seed is {settings.seed}", "give a number from 0 to 2^63 - 1")
-    if settings.image_format not in IMAGE_FORMATS:
         raise UsageError(
-            f"image format {settings.image_format!r} is unknown", f"give {' or '.join(IMAGE_FORMATS)}"
+            f"`seed` is {settings.seed}",
+            "give a number from 0 to 2^63 - 1",
+            code="out-of-range",
+            parameter="seed",
+            value=settings.seed,
         )
+    if settings.image_format not in IMAGE_FORMATS:
+        raise unknown_name("image format", settings.image_format, IMAGE_FORMATS)
 
 
 def _execute(

@@ -59,6 +59,8 @@ class ImageError(DimmagenError):
         reason: one sentence for the catalog.
     """
 
+    code = "unreadable-image"
+
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(reason)
         self.rule = rule

@@ -77,11 +77,12 @@ class LightImage:
     ref: LightImageRef
     data: bytes
     pixels: np.ndarray
+    known_sha256: str = ""  # where it was computed already
 
     @cached_property
     def sha256(self) -> str:
         """Hash of the stored file, hex."""
-        return hashing.sha256(self.data)
+        return self.known_sha256 or hashing.sha256(self.data)
 
     @cached_property
     def pixel_sha256(self) -> str:
@@ -199,7 +200,8 @@ def open_light_images(
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
     lights = ScannedLightImages(
-        " ".join(map(str, specs)), scan(candidates, scenes, workers, on_file, min_lightness)
+        " ".join(map(str, specs)),
+        scan(candidates, scenes, workers, on_file, min_lightness, stored=False),
     )
     if not len(lights):
         reasons = sorted({row["rule"] for row in lights.rejected()})
@@ -220,7 +222,8 @@ def load_light_image(ref: LightImageRef) -> LightImage:
     """
     locator = json.loads(ref.locator)
     data = read_entry(locator)
-    if hashing.sha256(data) != locator["sha256"]:
+    sha256 = hashing.sha256(data)
+    if sha256 != locator["sha256"]:
         raise DimmagenError(
             f"{ref.name} of {ref.source} has changed since it was indexed",
             "run the command again from the start",
@@ -229,9 +232,11 @@ def load_light_image(ref: LightImageRef) -> LightImage:
             name=ref.name,
         )
     if locator["stored"]:
-        return LightImage(ref, data, codec.decode_rgb8(data)[0])
+        return LightImage(ref, data, codec.decode_rgb8(data)[0], sha256)
     pixels = SOURCES[ref.source].light(data, locator["frame"])
-    return LightImage(ref, data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
+    if ref.transform == "verbatim":
+        return LightImage(ref, data, pixels, sha256)
+    return LightImage(ref, codec.encode_png(pixels), pixels)
 
 
 def is_mixhq(path: str) -> bool:

@@ -344,8 +344,8 @@ def _write_shard(
 
 
 def _stored_light(one: Candidate) -> bytes:
-    data = load_light_image(scanned_ref(one)).data
-    if hashing.sha256(data) != one.row.light_sha256:
+    light = load_light_image(scanned_ref(one))
+    if light.sha256 != one.row.light_sha256:
         raise DimmagenError(
             f"{one.row.name} of {one.row.source} does not decode to the same pixels as in the index pass",
             "run the command again",
@@ -353,7 +353,7 @@ def _stored_light(one: Candidate) -> bytes:
             source=one.row.source,
             name=one.row.name,
         )
-    return data
+    return light.data
 
 
 def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> FileRecord | None:

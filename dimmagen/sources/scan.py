@@ -60,6 +60,7 @@ def scan(
     workers: int = 2,
     on_file: Callable[[], None] = lambda: None,
     min_lightness: float = rules.MIN_LIGHTNESS,
+    stored: bool = True,
 ) -> Iterator[Candidate]:
     """Read the candidates and apply the rules of their sources.
 
@@ -69,12 +70,14 @@ def scan(
         workers: number of threads; decoding and hashing release Python's lock.
         on_file: called once per file.
         min_lightness: mean lightness that a light image must have, in [0, 1].
+        stored: whether rows of accepted candidates have the size and SHA-256 of the light image's file;
+            where a rule changes the photo, a PNG file is made for that and dropped.
 
     Returns:
         The candidates with their verdicts, in the same order for any number of threads.
     """
     first_with_key: dict[str, str] = {}
-    for seen in ordered_map(partial(_look_at, scenes, min_lightness), candidates, workers):
+    for seen in ordered_map(partial(_look_at, scenes, min_lightness, stored), candidates, workers):
         yield from _without_duplicates(seen, first_with_key)
         on_file()
 
@@ -108,7 +111,7 @@ def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
 
 
 def _look_at(
-    scenes: Scenes | None, min_lightness: float, candidate: tuple[SourceSpec, Entry]
+    scenes: Scenes | None, min_lightness: float, stored: bool, candidate: tuple[SourceSpec, Entry]
 ) -> list[Candidate]:
     """All candidates in one file. If something is wrong with the file, it is the reason in their rows."""
     spec, entry = candidate
@@ -147,7 +150,7 @@ def _look_at(
                 examined = replace(examined, verdict=verdict, pixels=None, transform="", extension="")
         row = _row(spec.name, entry, sha256, examined, distance)
         if examined.pixels is not None:
-            row = _with_light(row, examined, data)
+            row = _with_light(row, examined, data, stored)
         seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}))
     return seen
 
@@ -181,15 +184,20 @@ def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: i
     )
 
 
-def _with_light(row: CatalogRow, examined: Examined, data: bytes) -> CatalogRow:
-    """The row with the facts of the light image as it is stored: the original bytes, or a lossless PNG."""
+def _with_light(row: CatalogRow, examined: Examined, data: bytes, stored: bool) -> CatalogRow:
+    """The row with the facts of the light image and of its file: the original bytes, or a lossless PNG."""
     pixels = examined.pixels
     assert pixels is not None
-    stored = data if examined.transform == "verbatim" else codec.encode_png(pixels)
+    size, sha256 = 0, ""
+    if stored and examined.transform == "verbatim":
+        size, sha256 = len(data), row.sha256
+    elif stored:
+        file = codec.encode_png(pixels)
+        size, sha256 = len(file), hashing.sha256(file)
     return replace(
         row,
         light_width=pixels.shape[1],
         light_height=pixels.shape[0],
-        light_bytes=len(stored),
-        light_sha256=hashing.sha256(stored),
+        light_bytes=size,
+        light_sha256=sha256,
     )

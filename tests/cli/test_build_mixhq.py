@@ -44,7 +44,7 @@ def test_it_builds_in_the_default_place_and_says_complete_the_second_time(
     monkeypatch.chdir(tmp_path)
     assert run("--source", f"folder={photo_folder}") == 0
     first = capsys.readouterr().out
-    assert "4 lights in 1 shard" in first
+    assert "4 light images in 1 shard" in first
     assert "dimmagen dim --profile lol3" in first
     assert (tmp_path / "mixhq" / "manifest.json").exists()
     assert run("--source", f"folder={photo_folder}") == 0

@@ -16,7 +16,7 @@ def shake(folder: str | None, dry_run: bool, dataset: str) -> None:
     click.echo(f"{dataset} into {folder}")
 
 
-def test_a_former_name_is_understood_with_a_notice():
+def test_a_former_name_is_accepted_with_a_notice():
     for words in (["set", "--to", "there"], ["set", "--to=there"]):
         result = CliRunner().invoke(shake, words)
         assert result.exit_code == 0
@@ -24,7 +24,7 @@ def test_a_former_name_is_understood_with_a_notice():
         assert result.stderr == "Note: --to is now --out; the former name will be removed.\n"
 
 
-def test_behind_two_dashes_nothing_is_renamed():
+def test_nothing_is_renamed_after_two_dashes():
     result = CliRunner().invoke(shake, ["--out", "there", "--", "--to"])
     assert result.stdout == "--to into there\n"
     assert result.stderr == ""
@@ -50,7 +50,7 @@ def test_arguments_in_a_message_become_options(text, shown):
     assert in_options(text, shake) == shown
 
 
-def test_an_error_inside_a_command_is_told_in_its_options():
+def test_an_error_inside_a_command_names_its_options():
     @command("fail")
     @click.option("--shards", "out")
     def fail(out: str | None) -> None:
@@ -63,5 +63,5 @@ def test_an_error_inside_a_command_is_told_in_its_options():
     assert isinstance(fail, Command)
 
 
-def test_an_error_outside_a_command_is_told_without_backticks():
+def test_an_error_outside_a_command_has_no_backticks():
     assert message(DimmagenError("it failed", "give another `out`")) == "it failed: give another out"

@@ -82,9 +82,9 @@ def test_from_mixhq_on_s3_to_a_verified_set_there(local, bucket, tmp_path, capsy
     bucket.client.delete_object(Bucket=bucket.name, Key="out/shards/train-00001.tar")
     bucket.put("out/shards/train-00009.tar", b"")
     assert exit_code(["verify", f"{bucket.url}/out"]) == 1
-    told = capsys.readouterr().out
-    assert "shards/train-00001.tar: is missing" in told
-    assert "shards/train-00009.tar: does not belong to the data set" in told
+    message = capsys.readouterr().out
+    assert "shards/train-00001.tar: is missing" in message
+    assert "shards/train-00009.tar: does not belong to the data set" in message
 
 
 def test_a_run_on_a_server_that_is_slow_cuts_and_fails(local, bucket, tmp_path):
@@ -104,7 +104,7 @@ def test_a_run_on_a_server_that_is_slow_cuts_and_fails(local, bucket, tmp_path):
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
 
 
-def test_an_outage_ends_the_run_and_the_same_command_goes_on(local, bucket, tmp_path, monkeypatch, capsys):
+def test_an_outage_ends_the_run_and_the_same_command_resumes_it(local, bucket, tmp_path, monkeypatch, capsys):
     from tests.s3_server import error
 
     words = dim_words(local, bucket, "--executor", "serial")
@@ -128,7 +128,7 @@ def written(bucket, folder):
     return [request.path.rsplit("/", 1)[1] for request in requests if request.operation == "PutObject"]
 
 
-def test_a_run_killed_in_mid_upload_goes_on_to_the_local_bytes(local, bucket, tmp_path):
+def test_a_run_killed_during_an_upload_resumes_to_the_local_bytes(local, bucket, tmp_path):
     from tests.s3_server import hang
 
     words = dim_words(local, bucket, "--executor", "serial")

@@ -92,69 +92,69 @@ def test_a_recipe_gives_options_and_the_command_line_wins(dim, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "told"),
+    ("recipe", "message"),
     [("varants: 3", "varants"), ("- 1", "no options"), ("a: [", "not YAML"), ("seed: [1, 2]", "one value")],
 )
-def test_a_recipe_with_a_mistake_is_told(recipe, told, dim, tmp_path):
+def test_a_mistake_in_a_recipe_is_reported(recipe, message, dim, tmp_path):
     (tmp_path / "recipe.yaml").write_text(recipe)
     code, _, messages = dim("--recipe", "recipe.yaml")
     assert code == 2
-    assert told in messages
+    assert message in messages
 
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--gamma", "2"], "A:B"),
         (["--gamma", "2:1"], "A <= B"),
         (["--gamma", "nan:1"], "A <= B"),
         (["--profile", "no-such"], "no profile 'no-such'"),
         (["--model", "no-such"], "no model 'no-such'"),
-        (["--variants", "0"], "variants is 0"),
-        (["--seed", "-1"], "seed is -1"),
-        (["--samples-per-shard", "0"], "samples_per_shard is 0"),
+        (["--variants", "0"], "--variants is 0"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--samples-per-shard", "0"], "--samples-per-shard is 0"),
         (["--source", "nowhere"], "nowhere"),
-        (["--resume", "always"], "no run to go on with"),
+        (["--resume", "always"], "no run to resume"),
         (["--address", "1.2.3.4:5"], "ray executor"),
-        (["--threads", "2"], "those beside a GPU"),
+        (["--threads", "2"], "for GPU workers"),
         pytest.param(["--device", "cuda"], "torch sees no GPU", marks=NO_GPU),
     ],
 )
-def test_a_mistake_is_told_with_exit_code_two_and_nothing_is_written(options, told, dim, tmp_path):
+def test_a_mistake_is_reported_with_exit_code_two_and_nothing_is_written(options, message, dim, tmp_path):
     code, _, messages = dim(*options)
     assert code == 2
-    assert told in messages
+    assert message in messages
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_source_the_mixhq_in_its_default_place_is_wanted(run):
+def test_without_a_source_the_mixhq_in_the_default_folder_is_required(run):
     code, _, messages = run("dim", "--profile", "linear", "--shards", "out")
     assert code == 2
     assert "build-mixhq" in messages
 
 
-def test_by_way_of_mixhq_and_straight_from_the_photos_gives_the_same_set(run, dim, photos, tmp_path):
+def test_mixhq_and_the_photos_directly_give_the_same_data_set(run, dim, photos, tmp_path):
     assert dim("--variants", 2)[0] == 0
     assert run("build-mixhq", "--source", f"folder={photos}")[0] == 0
     code, _, messages = run(
         "dim", "--profile", "linear", "--shards", "by-mixhq", "--variants", 2, "--executor", "serial"
     )
     assert code == 0
-    assert "mixhq (the default place: no --source was given)" in messages
+    assert "mixhq (the default, because no --source is given)" in messages
     assert_same_dataset(tmp_path / "out", tmp_path / "by-mixhq")
 
 
-def test_a_folder_without_images_is_told(run, tmp_path):
+def test_a_folder_without_images_is_reported(run, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, messages = run("dim", "--profile", "linear", "--source", "empty", "--shards", "out")
     assert code == 2
     assert "empty" in messages
 
 
-def test_a_cluster_that_does_not_answer_is_told_at_once(run, photos):
+def test_a_cluster_that_does_not_answer_is_reported_at_once(run, photos):
     code, _, messages = run(
         *("dim", "--profile", "linear", "--source", photos, "--shards", "out"), "--address", "127.0.0.1:1"
     )
@@ -162,7 +162,7 @@ def test_a_cluster_that_does_not_answer_is_told_at_once(run, photos):
     assert "no Ray cluster answers at 127.0.0.1:1" in messages
 
 
-def test_an_out_folder_that_is_a_file_is_told(dim, tmp_path):
+def test_an_output_folder_that_is_a_file_is_reported(dim, tmp_path):
     (tmp_path / "out").write_text("mine")
     code, _, messages = dim()
     assert code == 2

@@ -1,4 +1,4 @@
-"""What users mistype and what lies in the way: each is told in a sentence; 2 is for usage, 1 for failure."""
+"""Mistakes of users: each gives one sentence, and exit code 2 for usage or 1 for failure."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.dataset_helpers import make, write_photos
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with photos, two sets of them, their merge, and things that are in the way."""
+    """A folder with photos, two sets of them, their merge, and things that commands must refuse."""
     folder = tmp_path_factory.mktemp("place")
     photos = write_photos(folder / "photos", 3)
     make(photos, folder / "set")
@@ -32,9 +32,9 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
-        (f"{DIM} --temperature nan", 2, "'nan' is no finite number"),
+        (f"{DIM} --temperature nan", 2, "'nan' is not a finite number"),
         (f"{DIM} --temperature 1e300", 2, "temperature is 1e+300"),
         (f"{DIM} --gamma 1e-300:1", 2, "gamma is 1e-300: give values from 1e-06 to 1e+06"),
         (
@@ -47,12 +47,12 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
         ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
         ("stats set/manifest.json", 2, "set/manifest.json is not a folder"),
-        ("verify folder", 1, "folder/manifest.json is no regular file"),
-        ("verify pipe", 1, "pipe/manifest.json is no regular file"),
-        ("verify set --source photos", 2, "--source and --profile are for --reproduce"),
+        ("verify folder", 1, "folder/manifest.json is not a regular file"),
+        ("verify pipe", 1, "pipe/manifest.json is not a regular file"),
+        ("verify set --source photos", 2, "--source and --profile need --reproduce"),
         ("verify merged --reproduce 100%", 2, "a merged set was made with the settings of several sets"),
-        ("subset set --out new --keys no-keys", 2, "--keys no-keys names no key"),
-        ("subset set --out new --keys binary", 2, "--keys binary is no text"),
+        ("subset set --out new --keys no-keys", 2, "--keys no-keys contains no key"),
+        ("subset set --out new --keys binary", 2, "--keys binary is not a text file"),
         ("subset set --out new --min-side -1", 2, "-1"),
         ("subset set --out set", 2, "is the data set itself"),
         ("merge set other --out other", 2, "is the data set itself"),
@@ -62,12 +62,12 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("leaks set absent", 2, "there is no folder and no file at absent: check the path"),
     ],
 )
-def test_a_mistake_is_told(words, code, told, place, monkeypatch, capsys):
+def test_a_mistake_is_reported(words, code, message, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     with pytest.raises(SystemExit) as ended:
         main(words.split())
-    said = " ".join(capsys.readouterr().err.split())
-    assert " ".join(told.split()) in said
+    output = " ".join(capsys.readouterr().err.split())
+    assert " ".join(message.split()) in output
     assert ended.value.code == code
     assert not (place / "new").exists()
 
@@ -82,7 +82,7 @@ def test_an_address_that_leads_nowhere_is_an_error_without_a_traceback(place):
     assert "Traceback" not in done.stderr
 
 
-def test_a_source_that_is_named_twice_gives_each_photo_once(place, monkeypatch, capsys, tmp_path):
+def test_a_source_that_is_given_twice_gives_each_photo_once(place, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(place)
     words = f"{DIM} --source photos".replace("new", str(tmp_path / "out"))
     for command in (words, f"verify {tmp_path / 'out'}"):
@@ -92,7 +92,7 @@ def test_a_source_that_is_named_twice_gives_each_photo_once(place, monkeypatch, 
     assert "3 pairs of 3 photos" in capsys.readouterr().out
 
 
-def test_a_set_that_is_made_among_the_photos_is_no_source_of_more(tmp_path, monkeypatch, capsys):
+def test_a_data_set_made_inside_the_photo_folder_is_not_used_as_a_source(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(write_photos(tmp_path / "photos", 3))
     words = "dim --profile linear --source . --shards made --executor serial"
     for variants in ("1", "2", "2"):
@@ -117,34 +117,34 @@ PHOTO = "photos/photo00.png"
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (
             f"{TRAIN} --validation-photos 1 --device foo",
             "the device 'foo' is unknown: give auto, cpu or cuda",
         ),
         (f"{TRAIN} --validation-photos 1 --learning-rate 1e38", "1e+38 is not in the range"),
-        (f"{TRAIN} --validation-photos 1 --learning-rate nan", "no finite number"),
+        (f"{TRAIN} --validation-photos 1 --learning-rate nan", "not a finite number"),
         (f"{TRAIN} --validation-photos 0", "there are no pairs to validate on"),
         ("train --data absent --out new", "absent does not exist"),
         (f"enhance {PHOTO} --network run --out new --device foo", "the device 'foo' is unknown"),
         (f"enhance {PHOTO} --network run --out new --memory -1", "-1.0 is not in the range"),
-        (f"enhance {PHOTO} --network run --out new --memory nan", "no finite number"),
-        (f"enhance {PHOTO} --network run --out new --lightness nan", "no finite number"),
+        (f"enhance {PHOTO} --network run --out new --memory nan", "not a finite number"),
+        (f"enhance {PHOTO} --network run --out new --lightness nan", "not a finite number"),
         (f"enhance {PHOTO} absent.png --network run --out new", "absent.png cannot be read"),
         (f"enhance {PHOTO} binary --network run --out new", "binary: is no picture of a known kind"),
         (f"enhance {PHOTO} --network run --out binary", "binary"),
-        ("evaluate --network run --pairs photos --sheet photos/photo00.png", "lies among the pairs"),
-        ("evaluate --network run --pairs photos --json photos/x.json", "lies among the pairs"),
+        ("evaluate --network run --pairs photos --sheet photos/photo00.png", "is in the folder of the pairs"),
+        ("evaluate --network run --pairs photos --json photos/x.json", "is in the folder of the pairs"),
     ],
 )
-def test_a_mistake_around_the_network_is_told_before_anything_is_written(
-    words, told, network, place, monkeypatch, capsys
+def test_a_mistake_with_a_network_is_reported_before_anything_is_written(
+    words, message, network, place, monkeypatch, capsys
 ):
     monkeypatch.chdir(place)
     with pytest.raises(SystemExit) as ended:
         main(words.split())
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert ended.value.code == 2
     assert not (place / "new").exists()
 

@@ -17,20 +17,20 @@ def peek(capsys, *arguments):
 def test_a_pair_is_found_by_the_beginning_of_its_key(pair_set, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     row = open_pairs(pair_set).row(3)
-    code, told = peek(capsys, pair_set, row["key"])
+    code, shown = peek(capsys, pair_set, row["key"])
     assert code == 0
-    assert row["dark_pixel_sha256"] in told.out
-    assert told.out.count("▀") > 1000
+    assert row["dark_pixel_sha256"] in shown.out
+    assert shown.out.count("▀") > 1000
     unique = row["light_key"][:14]
-    code, told = peek(capsys, pair_set, unique)
+    code, shown = peek(capsys, pair_set, unique)
     assert code == 2
-    assert f"2 keys begin with '{unique}'" in told.err
+    assert f"2 keys begin with '{unique}'" in shown.err
 
 
-def test_an_unknown_key_is_told(pair_set, capsys):
-    code, told = peek(capsys, pair_set, "coco-0")
+def test_an_unknown_key_is_reported(pair_set, capsys):
+    code, shown = peek(capsys, pair_set, "coco-0")
     assert code == 2
-    assert "has no pair 'coco-0'" in told.err
+    assert "has no pair 'coco-0'" in shown.err
 
 
 def test_characters_have_the_colours_of_the_image():

@@ -29,17 +29,17 @@ def plan(capsys, monkeypatch, tmp_path, photos):
     return plan
 
 
-def test_a_forecast_for_people_says_what_it_is_and_writes_nothing(plan, tmp_path):
+def test_an_estimate_for_people_says_what_it_is_and_writes_nothing(plan, tmp_path):
     code, out, _ = plan("--variants", 3, "--samples-per-shard", 2, "--workers", 4)
     assert code == 0
-    for told in ("pairs", "12", "4 photos x 3", "shards", "2 of 4 workers idle", "A forecast from 2 pairs"):
-        assert told in out
-    assert "--samples-per-shard 1 leaves less than 5% idle" in out
+    for message in ("pairs", "12", "4 photos x 3", "shards", "2 of 4 workers idle", "Estimated from 2 pairs"):
+        assert message in out
+    assert "With --samples-per-shard 1, workers are idle for less than 5%" in out
     assert "cost:" not in out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_forecast_for_programs_scaled_to_a_hundred_million_pairs_with_its_cost(plan, tmp_path):
+def test_an_estimate_for_programs_scaled_to_a_hundred_million_pairs_with_its_cost(plan, tmp_path):
     more = ["--variants", 4, "--pairs", "100e6", "--workers", 1600, "--executor", "ray"]
     code, out, _ = plan(*more, "--json", "-", "--price-per-core-hour", 0.04, "--price-per-gb-month", 0.02)
     assert code == 0
@@ -70,20 +70,20 @@ def test_the_serial_executor_is_one_worker_and_a_file_takes_the_figures(plan, tm
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        (["--pairs", "many"], "no whole number"),
-        (["--pairs", "0"], "no whole number"),
-        (["--pairs", "1.5"], "no whole number"),
-        (["--pairs", "nan"], "no whole number"),
+        (["--pairs", "many"], "not a whole number"),
+        (["--pairs", "0"], "not a whole number"),
+        (["--pairs", "1.5"], "not a whole number"),
+        (["--pairs", "nan"], "not a whole number"),
         (["--calibration-pairs", "0"], "--calibration-pairs"),
         (["--price-per-core-hour", "-1"], "--price-per-core-hour"),
         (["--price-per-gb-month", "x"], "--price-per-gb-month"),
-        (["--variants", "0"], "variants is 0"),
-        (["--samples-per-shard", "0"], "samples_per_shard is 0"),
+        (["--variants", "0"], "--variants is 0"),
+        (["--samples-per-shard", "0"], "--samples-per-shard is 0"),
         (["--workers", "0"], "--workers"),
         (["--executor", "other"], "--executor"),
-        (["--gamma", "1:2", "--ladder", "1,2"], "leave one of the two out"),
+        (["--gamma", "1:2", "--ladder", "1,2"], "omit one of the two"),
         (["--profile", "no-such"], "no profile 'no-such'"),
         (["--model", "no-such"], "no model 'no-such'"),
         (["--source", "nowhere"], "nowhere"),
@@ -91,8 +91,8 @@ def test_the_serial_executor_is_one_worker_and_a_file_takes_the_figures(plan, tm
         (["--shards", "out"], "--shards"),
     ],
 )
-def test_a_mistake_is_told_with_exit_code_two_and_nothing_is_written(options, told, plan, tmp_path):
+def test_a_mistake_is_reported_with_exit_code_two_and_nothing_is_written(options, message, plan, tmp_path):
     code, _, messages = plan(*options)
     assert code == 2
-    assert told in messages
+    assert message in messages
     assert list(tmp_path.iterdir()) == []

@@ -121,7 +121,7 @@ def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(
     before = open_profile("my-phone").fingerprint
     code, out, _ = run("fit", "--pairs", phone, "--out", "my-phone")
     assert code == 0
-    assert "is there already, fitted to these 3 pairs" in out
+    assert "exists already and was fitted to these 3 pairs" in out
     for other in (["--names", "0,1"], ["--seed", 1], ["--model", "mdn"]):
         code, _, err = run("fit", "--pairs", phone, "--out", "my-phone", *other)
         assert code == 2
@@ -130,7 +130,7 @@ def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(
     (tmp_path / "notes").mkdir()
     code, _, err = run("fit", "--pairs", phone, "--out", tmp_path / "notes")
     assert code == 2
-    assert "exists already, and is no profile" in err
+    assert "exists already, and is not a profile" in err
 
 
 def _draw(model):
@@ -139,7 +139,7 @@ def _draw(model):
     return ImageDimmer(model, "test", "").draw("photo")
 
 
-def test_unfit_pairs_end_the_fit_before_anything_is_made(run, phone):
+def test_unsuitable_pairs_end_the_fit_before_anything_is_made(run, phone):
     shutil.copy(phone / "low" / "0.png", phone / "high" / "0.png")
     code, _, err = run("fit", "--pairs", phone, "--out", "my-phone")
     assert code == 2
@@ -148,7 +148,7 @@ def test_unfit_pairs_end_the_fit_before_anything_is_made(run, phone):
     assert "my-phone" not in out
 
 
-def test_a_taken_name_is_told_before_the_fit(run, phone):
+def test_a_taken_name_is_reported_before_the_fit(run, phone):
     code, _, err = run("fit", "--pairs", phone, "--out", "lol3")
     assert code == 2
     assert "ships with dimmagen" in err

@@ -32,7 +32,7 @@ def run(*arguments):
     )
 
 
-def test_profiles_and_floors_stand_side_by_side_and_all_files_are_written(folder, tmp_path):
+def test_profiles_and_floors_are_side_by_side_and_all_files_are_written(folder, tmp_path):
     result = run(
         *("linear", "lid:lid", "--pairs", folder, "--draws", 1),
         *("--json", tmp_path / "r.json", "--html", tmp_path / "r.html", "--dump", tmp_path / "dark"),
@@ -54,7 +54,7 @@ def test_only_the_named_pairs_are_measured(folder, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["pairs"] == 2
 
 
-def test_pairs_that_a_profile_was_fitted_on_are_told_by_their_hash(folder):
+def test_pairs_that_a_profile_was_fitted_on_are_recognised_by_their_hash(folder):
     pairs = load_pairs(folder)
     used = {"pairs": [{"name": "its name then", "dark_sha256": pairs[1].dark_sha256}]}
     profile = Profile("mine", None, "0" * 64, "mdn", {}, used)

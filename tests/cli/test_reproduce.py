@@ -50,33 +50,35 @@ def key(folder):
 
 
 def test_one_pair_is_identical(run, folder, key):
-    code, told = run("replay", key, "--data", folder / "out")
+    code, output = run("replay", key, "--data", folder / "out")
     assert code == 0
-    assert f"{key} is identical" in told
-    assert run("replay", key, "--data", folder / "out", "--source", folder / "photos") == (code, told)
+    assert f"{key} is identical" in output
+    assert run("replay", key, "--data", folder / "out", "--source", folder / "photos") == (code, output)
 
 
-def test_one_pair_that_differs_is_told_by_its_stage_and_ends_with_one(run, folder, key, other_dimmer):
-    code, told = run("replay", key, "--data", folder / "out")
+def test_a_pair_that_differs_is_reported_by_its_stage_with_exit_code_one(run, folder, key, other_dimmer):
+    code, output = run("replay", key, "--data", folder / "out")
     assert code == 1
-    assert f"{key} differs first in its dark pixels" in told
-    assert "another class" not in told
+    assert f"{key} differs first in its dark pixels" in output
+    assert "another class" not in output
 
 
-def test_another_class_of_machine_is_told_beside_the_difference(run, folder, key, other_dimmer, monkeypatch):
+def test_another_class_of_machine_is_reported_with_the_difference(
+    run, folder, key, other_dimmer, monkeypatch
+):
     here = {"device": "cpu", "machine": "riscv64", "processor_features": [], "versions": {}}
     monkeypatch.setattr("dimmagen.generate.run_environment.environment", lambda: here)
-    code, told = run("replay", key, "--data", folder / "out")
+    code, output = run("replay", key, "--data", folder / "out")
     assert code == 1
-    assert "→ riscv64" in told
-    assert "environment.versions.pillow" in told
+    assert "→ riscv64" in output
+    assert "environment.versions.pillow" in output
 
 
-def test_a_key_that_is_not_there_is_told_with_those_that_are_meant(run, folder, key):
+def test_a_missing_key_is_reported_with_the_likely_ones(run, folder, key):
     light_key = key.removesuffix("-v0").removesuffix("-v1")
-    code, told = run("replay", light_key, "--data", folder / "out")
+    code, output = run("replay", light_key, "--data", folder / "out")
     assert code == 2
-    assert f"{light_key}-v0, {light_key}-v1" in told
+    assert f"{light_key}-v0, {light_key}-v1" in output
     assert run("replay", "nonsense", "--data", folder / "out")[0] == 2
     assert run("replay", key, "--data", folder / "nowhere")[0] == 2
     assert run("replay", key, "--data", folder / "out", "--profile", "nowhere")[0] == 2
@@ -84,21 +86,21 @@ def test_a_key_that_is_not_there_is_told_with_those_that_are_meant(run, folder, 
 
 @pytest.mark.parametrize(("share", "pairs"), [("1%", 1), ("50%", 4), ("100", 8)])
 def test_verify_reproduces_a_share_of_the_pairs(run, folder, share, pairs):
-    code, told = run("verify", folder / "out", "--reproduce", share, "--source", folder / "photos")
+    code, output = run("verify", folder / "out", "--reproduce", share, "--source", folder / "photos")
     assert code == 0
-    assert f"{pairs} of 8 pairs were made anew and are identical" in told
+    assert f"{pairs} of 8 pairs were made again and are identical" in output
 
 
 def test_verify_names_the_pairs_that_cannot_be_made_again(run, folder, key, other_dimmer):
     assert run("verify", folder / "out")[0] == 0
-    code, told = run("verify", folder / "out", "--reproduce", "100%")
+    code, output = run("verify", folder / "out", "--reproduce", "100%")
     assert code == 1
-    assert f"{key}: its dark pixels differ" in told
-    assert "8 faults" in told
+    assert f"{key}: its dark pixels differ" in output
+    assert "8 faults" in output
 
 
 @pytest.mark.parametrize("share", ["0", "101%", "-1", "some", "nan", "inf"])
-def test_a_share_that_is_none_is_refused(run, folder, share):
+def test_an_invalid_share_is_refused(run, folder, share):
     assert run("verify", folder / "out", "--reproduce", share)[0] == 2
 
 
@@ -108,49 +110,49 @@ def reproduce(run, folder, out, *more):
 
 
 def test_a_whole_set_is_made_again_from_its_manifest_alone(run, folder, tmp_path):
-    code, told = reproduce(run, folder, "again")
+    code, output = reproduce(run, folder, "again")
     assert code == 0
-    assert "again is identical" in told
-    assert "8 pairs" in told
+    assert "again is identical" in output
+    assert "8 pairs" in output
     assert_same_dataset(folder / "out", tmp_path / "again")
 
 
-def test_a_set_that_comes_out_otherwise_is_told_by_stage_and_file(run, folder, other_dimmer):
-    code, told = reproduce(run, folder, "other")
+def test_a_data_set_that_differs_is_reported_by_stage_and_file(run, folder, other_dimmer):
+    code, output = reproduce(run, folder, "other")
     assert code == 1
-    assert "8 pairs differ first in their dark pixels" in told
-    assert "shards/train-00000.tar" in told
+    assert "8 pairs differ first in their dark pixels" in output
+    assert "shards/train-00000.tar" in output
 
 
-def test_without_the_parquet_files_beside_the_manifest_the_files_are_told(
+def test_without_the_parquet_files_next_to_the_manifest_the_files_are_reported(
     run, folder, other_dimmer, tmp_path
 ):
     shutil.copy(folder / "out/manifest.json", tmp_path / "manifest.json")
     places = ["--source", folder / "photos", "--shards", "other", "--executor", "serial"]
-    code, told = run("reproduce", "manifest.json", *places)
+    code, output = run("reproduce", "manifest.json", *places)
     assert code == 1
-    assert "shards/train-00000.tar" in told
-    assert "differ first" not in told
+    assert "shards/train-00000.tar" in output
+    assert "differ first" not in output
 
 
 def test_other_photos_are_refused_before_anything_is_made(run, folder, tmp_path):
     write_photos(tmp_path / "photos", 3)
     places = ["--source", tmp_path / "photos", "--shards", "out", "--executor", "serial"]
-    code, told = run("reproduce", folder / "out", *places)
+    code, output = run("reproduce", folder / "out", *places)
     assert code == 2
-    assert "lights: 4 → 3" in told
+    assert "lights: 4 → 3" in output
     assert not (tmp_path / "out").exists()
 
 
-def test_a_subset_is_refused_for_it_is_made_of_a_set(run, folder, tmp_path):
+def test_a_subset_is_refused_because_it_is_made_from_a_data_set(run, folder, tmp_path):
     assert run("subset", folder / "out", "--out", "some", "--gamma", "0:9")[0] == 0
-    code, told = run("reproduce", "some", "--source", folder / "photos", "--out", "again")
+    code, output = run("reproduce", "some", "--source", folder / "photos", "--out", "again")
     assert code == 2
-    assert "is of a subset or a merge" in told
+    assert "is of a subset or a merge" in output
     assert not (tmp_path / "again").exists()
 
 
-def test_a_manifest_that_is_none_is_told(run, folder, tmp_path):
+def test_an_invalid_or_missing_manifest_is_reported(run, folder, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1}))
     assert run("reproduce", "manifest.json", "--source", "sample", "--out", "x")[0] == 1
     assert run("reproduce", "missing.json", "--source", "sample", "--out", "x")[0] == 2

@@ -12,7 +12,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
-def test_every_recipe_is_made_of_commands_and_options_that_exist(recipe):
+def test_every_recipe_uses_commands_and_options_that_exist(recipe):
     steps = load_recipe(recipe).steps
     assert steps
     for command, options in steps.items():
@@ -44,7 +44,7 @@ def test_a_recipe_runs_its_steps_in_order_and_again_without_repeating_them(run, 
     assert log.read_bytes() == before[1]
 
 
-def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
+def test_an_option_of_a_recipe_is_changed_or_removed(run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "variables:\n  out: runs\n"
@@ -65,7 +65,7 @@ def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
     [
         ("fly.to=moon", "has no step fly: it has train, evaluate"),
         ("nowhere=x", "has no variable nowhere: it has out"),
-        ("train.iterations=[", "is not a value as YAML has them"),
+        ("train.iterations=[", "is not a YAML value"),
         ("evaluate.iterations=3", "No such option '--iterations'"),
         ("evaluate.lightness=light", "'light' is not a valid float"),
         ("evaluate.pairs=", "Missing option '--pairs'"),
@@ -73,7 +73,7 @@ def test_an_option_of_a_recipe_is_changed_or_taken_away(run, tmp_path):
         ("evaluate.json=s3://bucket/scores", "is a URL"),
     ],
 )
-def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, change, message):
+def test_a_wrong_change_is_reported_before_the_first_step(run, place, tmp_path, change, message):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"variables:\n  out: {tmp_path}/run\n"
@@ -87,7 +87,7 @@ def test_a_wrong_change_is_told_before_the_first_step(run, place, tmp_path, chan
     assert not (tmp_path / "run").exists()
 
 
-def test_values_of_a_recipe_are_words_and_not_numbers_of_other_bases(run, tmp_path):
+def test_values_of_a_recipe_are_strings_and_not_numbers_of_other_bases(run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "variables:\n  out: '0'\n"
@@ -103,14 +103,14 @@ def test_values_of_a_recipe_are_words_and_not_numbers_of_other_bases(run, tmp_pa
     ]
 
 
-def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):
+def test_a_single_command_uses_its_own_step_of_a_recipe(run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "dim:\n  profile: lol3\nevaluate:\n  network: network\n  pairs: pairs\n  metrics: psnr\n"
     )
     code, out, _ = run("evaluate", "--recipe", recipe, "--names", "1")
     assert code == 0
-    assert "1 picture," in out
+    assert "1 image," in out
     code, _, err = run("train", "--recipe", recipe, "--out", "new")
     assert code == 2
     assert "has no step train: it has dim, evaluate" in err
@@ -122,11 +122,11 @@ def test_one_command_takes_its_own_step_out_of_a_recipe(run, tmp_path):
         ("variables:\n  out: x\nfly:\n  to: moon\n", "there is no step fly"),
         ("train:\n  out: ${nowhere}\n", "there is no variable 'nowhere'"),
         ("train: 3\n", "must have lines"),
-        ("- train\n", "holds no options"),
+        ("- train\n", "has no options"),
         ("train: {", "is not YAML"),
     ],
 )
-def test_a_recipe_with_a_mistake_is_told(run, tmp_path, text, message):
+def test_a_mistake_in_a_recipe_is_reported(run, tmp_path, text, message):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(text)
     code, _, err = run("run", recipe)

@@ -32,7 +32,7 @@ def test_shards_to_a_network_to_scores(run, place):
         "--sheet", "sheet.png", "--metrics", "psnr,ssim_gray",
     )  # fmt: skip
     assert code == 0, err
-    assert "2 pictures, protocol dimmagen-1" in out
+    assert "2 images, protocol dimmagen-1" in out
     scores = json.loads((place / "scores.json").read_text())
     assert [one["name"] for one in scores["pictures"]] == ["0", "2"]
     assert f"{scores['mean']['truth']['psnr']:.2f}" in out
@@ -74,7 +74,7 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
     code, _, err = run("evaluate", *NETWORK, "--pairs", "small", "--json", "small.json")
     assert code == 0
-    assert "ssim_rgb is left out: pair 0 is 10x8, ssim_rgb needs 11 pixels per side" in err
+    assert "ssim_rgb is skipped: pair 0 is 10x8, ssim_rgb needs 11 pixels per side" in err
     scores = json.loads(Path("small.json").read_text())["mean"]["truth"]
     assert set(scores) == {"psnr", "delta_e76", "delta_e2000"}
 
@@ -85,12 +85,12 @@ def test_a_file_of_one_backbone_gives_the_metric_of_that_one(run, made_lpips):
     assert code == 0
     assert "LPIPS alex" in out
     assert "LPIPS vgg" not in out
-    assert "lpips_vgg is left out" in err
+    assert "lpips_vgg is skipped" in err
     words = ["evaluate", *NETWORK, "--pairs", "pairs", "--lpips-weights", weights]
     assert run(*words, "--metrics", "psnr,lpips_vgg")[0] == 1
 
 
-def test_how_often_a_checkpoint_is_written_does_not_make_another_run(run):
+def test_the_checkpoint_interval_does_not_make_another_run(run):
     words = ["train", "--data", "shards", "--out", "network", "--iterations", 4, "--validation-photos", 2]
     assert run(*words, *QUICK, "--checkpoint-every", 1)[0] == 0
 
@@ -116,8 +116,8 @@ def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
     assert "lpips_sha256 was 1, is 2" in err
 
 
-def test_a_command_that_failed_at_its_first_batch_may_be_mended(run, monkeypatch):
-    words = ["train", "--data", "shards", "--out", "mended", "--iterations", 1, *FEW]
+def test_a_command_that_failed_at_its_first_batch_may_be_corrected(run, monkeypatch):
+    words = ["train", "--data", "shards", "--out", "corrected", "--iterations", 1, *FEW]
     with monkeypatch.context() as patch:
         patch.setattr("dimmagen.enhance.loop.optimise", _fail)
         assert run(*words)[0] == 1
@@ -126,7 +126,7 @@ def test_a_command_that_failed_at_its_first_batch_may_be_mended(run, monkeypatch
 
 
 def _fail(*_):
-    raise DimmagenError("no", "mend it")
+    raise DimmagenError("no", "correct it")
 
 
 def test_a_table_for_a_file_is_not_cut_to_the_terminal(run, monkeypatch):
@@ -165,7 +165,7 @@ def test_a_ladder_of_lightness_and_its_sheet(run, tmp_path):
     assert all(name in out for name in names)
 
 
-def test_the_lightness_of_another_image(run, tmp_path, monkeypatch):
+def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
         "dimmagen.enhance.enhancer.Enhancer.enhance", lambda self, dark, wanted: asked.append(wanted) or dark
@@ -212,11 +212,11 @@ def test_the_lightness_of_another_image(run, tmp_path, monkeypatch):
         (["enhance", "nowhere.png", *NETWORK], "nowhere.png cannot be read"),
         (["enhance", "photos/tiny.png", *NETWORK, "--memory", "0.01"], "too little for the model"),
         (["enhance", "pairs/low/0.png", *NETWORK, "--out", "pairs/low"], "give another --out"),
-        (["enhance", "pairs/low/0.png", "pairs/high/0.png", *NETWORK], "two photos are called 0"),
-        (["enhance", "a.png", *NETWORK, "--match", "b.png", "--lightness", "1"], "leave one"),
+        (["enhance", "pairs/low/0.png", "pairs/high/0.png", *NETWORK], "two photos are named 0"),
+        (["enhance", "a.png", *NETWORK, "--match", "b.png", "--lightness", "1"], "omit one"),
     ],
 )  # fmt: skip
-def test_bad_input_is_told_and_nothing_is_overwritten(run, place, words, message, monkeypatch):
+def test_bad_input_is_reported_and_nothing_is_overwritten(run, place, words, message, monkeypatch):
     for absent in ("lpips", "torch.utils.tensorboard"):
         monkeypatch.setitem(sys.modules, absent, None)
     shutil.rmtree(place / "new", ignore_errors=True)  # what an earlier case began

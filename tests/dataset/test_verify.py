@@ -146,4 +146,4 @@ def test_a_link_in_a_tar_is_reported_and_not_followed(out):
         link = tarfile.TarInfo("folder-1-v0.dark.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-    assert "is no plain file" in faults(out)
+    assert "is not a plain file" in faults(out)

@@ -146,7 +146,7 @@ def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys)
     assert "counts.pairs is 12 here" in told
     assert run(capsys, "merge", pair_set, "--out", tmp_path / "c") == (
         2,
-        "Error: one set is no merge: give two or more\n",
+        "Error: a merge needs at least two data sets: give two or more\n",
     )
     code, told = run(capsys, "subset", pair_set, "--out", tmp_path / "c", "--lightness", "0.5")
     assert code == 2

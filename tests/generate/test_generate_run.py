@@ -365,7 +365,7 @@ def test_resume_never_discards_what_another_run_made(photos, undisturbed, tmp_pa
 
 
 def test_resume_always_wants_something_to_resume(photos, tmp_path):
-    with pytest.raises(UsageError, match="no run to go on with"):
+    with pytest.raises(UsageError, match="no run to resume"):
         make(photos, tmp_path / "out", resume="always")
     assert files(tmp_path) == []
 

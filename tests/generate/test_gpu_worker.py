@@ -52,11 +52,11 @@ def test_a_shard_has_the_bytes_of_the_kernels(device, quality, batch_pixels, lig
 
 
 def test_a_model_that_rounds_differently_on_a_device_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="model linear is dimmed on the processor"):
+    with pytest.raises(UsageError, match="model linear runs on the CPU only"):
         PairShardWorker(lambda: ImageDimmer.from_profile("linear"), str(tmp_path), PairSettings(), "cuda")
 
 
-@pytest.mark.parametrize(("device", "told"), [("cuda:99", "sees no GPU 99"), ("gpu", "no kind of device")])
+@pytest.mark.parametrize(("device", "told"), [("cuda:99", "finds no GPU 99"), ("gpu", "no kind of device")])
 def test_a_device_that_is_not_there_is_refused(device, told, tmp_path):
     with pytest.raises(UsageError, match=told):
         PairShardWorker(builder(tmp_path), str(tmp_path / "out"), PairSettings(), device)

@@ -76,11 +76,16 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if address is None:
-            raise DimmagenError(f"Ray could not be started ({error})", 'use `executor="serial"`') from error
+            raise DimmagenError(
+                f"Ray could not be started ({error})", 'use `executor="serial"`', code="cluster"
+            ) from error
         raise UsageError(
             f"the Ray cluster at {address} could not be joined ({error})",
             "run the command on a node of the cluster, with its version of Ray; if it wants a token, set "
             "RAY_AUTH_MODE=token and give the token in ~/.ray/auth_token or RAY_AUTH_TOKEN",
+            code="cluster",
+            parameter="address",
+            value=address,
         ) from error
 
 
@@ -136,7 +141,13 @@ def _check_answers(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise UsageError(f"no Ray cluster answers at {address} ({error})", "check `address`") from error
+        raise UsageError(
+            f"no Ray cluster answers at {address} ({error})",
+            "check `address`",
+            code="cluster",
+            parameter="address",
+            value=address,
+        ) from error
 
 
 OnLost = Callable[["ClusterLostError"], None]
@@ -220,8 +231,10 @@ class ClusterMonitor:
 class ClusterLostError(DimmagenError):
     """The Ray cluster no longer answers."""
 
+    code = "cluster"
+
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"Ray is lost: {reason}",
-            "see to the cluster and run the same command again to go on; complete shards stay valid",
+            "check the cluster and run the same command again to resume; complete shards stay valid",
         )

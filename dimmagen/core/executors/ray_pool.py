@@ -194,6 +194,8 @@ class WorkerPool:
                 f"no worker can start: {self._lost_starts} were lost one after the other ({error})",
                 "check whether the memory of the nodes suffices, and give fewer `workers` or "
                 '`executor="serial"`',
+                code="worker-lost",
+                lost=self._lost_starts,
             ) from error
 
     def _give_jobs(self) -> None:
@@ -214,8 +216,11 @@ class WorkerPool:
             if task.deaths > MAX_DEATHS_PER_JOB:
                 raise DimmagenError(
                     f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
-                    "run the same command again to go on, with fewer `workers` if the memory ran out, or "
+                    "run the same command again to resume, with fewer `workers` if the memory ran out, or "
                     'with `executor="serial"` to see where a library crashes; complete shards stay valid',
+                    code="worker-lost",
+                    name=task.job.name,
+                    deaths=task.deaths,
                 ) from error
             self._tasks.put_back(task)
         else:
@@ -249,12 +254,14 @@ class WorkerPool:
                 raise
             if not self._on_cluster:
                 raise error.cause from None
-            raise type(error.cause)(f"on node {member.place}: {error.cause}") from None
+            raise _with_node(error.cause, member.place) from None
         except self._ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
             if getattr(error, "actor_init_failed", False):
                 raise DimmagenError(
-                    f"a node cannot load dimmagen ({reason})", "install the same dimmagen on every node"
+                    f"a node cannot load dimmagen ({reason})",
+                    "install the same dimmagen on every node",
+                    code="cluster",
                 ) from error
             self._members.discard(member)
             self._ray.kill(member.actor)  # it may live on behind a broken network
@@ -274,6 +281,13 @@ class WorkerPool:
             self._share,
             self._watch.room(WorkerResources()),
         )
+
+
+def _with_node(error: DimmagenError, node: str) -> DimmagenError:
+    """The same error, with its code and fields, whose message begins with the node that raised it."""
+    error.args = (f"on node {node}: {error}",)
+    error.what = f"on node {node}: {error.what}"
+    return error
 
 
 class _Actor:
@@ -297,7 +311,9 @@ class _Actor:
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise DimmagenError(f"no worker could be built ({reason})", "see to the installation") from error
+            raise DimmagenError(
+                f"no worker could be built ({reason})", "check the installation", code="failed"
+            ) from error
 
     def run(self, job: Any) -> tuple[Any, int]:
         """The job's record and the number of its pairs."""

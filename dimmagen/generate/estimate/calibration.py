@@ -117,8 +117,9 @@ def calibrate(
             peak = pool.submit(peak_memory).result()
         except BrokenProcessPool as error:
             raise DimmagenError(
-                "the process that makes the probe was killed, or could not load what it needs",
+                "the process that makes the calibration pairs was killed, or could not load what it needs",
                 'check whether the memory ran out, or try `executor="serial"` on a few images',
+                code="worker-lost",
             ) from error
     rows = [row for _, row in timed]
     sizes = tuple((count, _metadata_size(rows[:count])) for count in sorted({len(rows) // 2, len(rows)}))

@@ -77,12 +77,15 @@ def sample_light_images(
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(sample))
     refs = [
-        scanned_ref(one) for one in scan(sample, scenes, workers, on_file, min_lightness) if one.row.accepted
+        scanned_ref(one)
+        for one in scan(sample, scenes, workers, on_file, min_lightness, stored=False)
+        if one.row.accepted
     ]
     if not refs:
         raise DimmagenError(
-            f"none of {len(sample)} files drawn from the {len(candidates)} is accepted",
+            f"none of {len(sample)} candidates drawn from {len(candidates)} is accepted",
             "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
+            code="no-match",
         )
     seen = _add_up(refs, time.perf_counter() - began)
     return refs, seen.scaled_to(round(len(refs) / len(sample) * len(candidates)))

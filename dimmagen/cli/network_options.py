@@ -1,0 +1,25 @@
+"""Options that the commands for enhancement networks share."""
+
+import click
+
+from dimmagen.cli.options import Number
+from dimmagen.enhance.enhancer import MEMORY_GB
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    metavar="auto|cpu|cuda",
+    help="Device that runs the network; auto takes a GPU if there is one.",
+)
+lpips_weights_option = click.option(
+    "--lpips-weights",
+    metavar="DIR|FILE",
+    show_default="those of the lpips package",
+    help="LPIPS weights: a file, or the folder that holds it.",
+)
+memory_option = click.option(
+    "--memory",
+    type=Number(0),
+    default=MEMORY_GB,
+    help="Maximum memory for running the network, in GB; larger images are processed in tiles.",
+)
