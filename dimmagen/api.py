@@ -14,7 +14,13 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
 from dimmagen.dimmers.fit import fit_models
 from dimmagen.dimmers.profile import Profile, new_profile_folder, save_profile
-from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs, split_held_out
+from dimmagen.dimmers.real_pairs import (
+    check_pairs,
+    load_pairs,
+    refuse_mismatched_pairs,
+    refuse_unsuitable_pairs,
+    split_held_out,
+)
 from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
@@ -187,6 +193,7 @@ def fit_profile(
     *,
     names: Sequence[str] | None = None,
     hold_out: Sequence[str] = (),
+    keep: Sequence[str] = (),
     seed: int = 0,
     model: str = "camera",
 ) -> Profile:
@@ -197,6 +204,7 @@ def fit_profile(
         out: name of the new profile among the user's own, or its folder; must not exist.
         names: only these pairs, by file name without extension.
         hold_out: not these pairs.
+        keep: pairs to accept although their images do not seem to show the same scene.
         seed: the same seed gives the same profile.
         model: kind that is used unless another is asked for: `camera`, `mdn` or `deterministic`.
 
@@ -210,6 +218,7 @@ def fit_profile(
     found, _ = split_held_out(load_pairs(str(pairs), names), hold_out)
     problems = check_pairs(found)
     refuse_unsuitable_pairs(problems)
+    refuse_mismatched_pairs(problems, keep)
     fitted = fit_models(found, seed)
     provenance = {**fitted.provenance, "notes": [str(problem) for problem in problems]}
     return save_profile(folder, fitted.models, model, provenance)

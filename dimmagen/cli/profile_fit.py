@@ -16,6 +16,7 @@ from dimmagen.dimmers.real_pairs import (
     RealPair,
     check_pairs,
     load_pairs,
+    refuse_mismatched_pairs,
     refuse_unsuitable_pairs,
     split_held_out,
 )
@@ -26,9 +27,16 @@ from dimmagen.dimmers.real_pairs import (
 @names_option
 @click.option(
     "--hold-out",
+    "--drop",
     metavar="NAME,...",
     show_default="none",
     help="Do not use these pairs, by file name without extension.",
+)
+@click.option(
+    "--keep",
+    metavar="NAME,...",
+    show_default="none",
+    help="Accept these pairs although their two images do not seem to show the same scene.",
 )
 @click.option("--out", required=True, metavar="NAME|DIR", help="Name of the new profile, or its folder.")
 @click.option("--seed", default=0, help="Random seed; the same seed gives the same profile.")
@@ -38,7 +46,15 @@ from dimmagen.dimmers.real_pairs import (
     default=KINDS[0],
     help="Default dimmer model of the profile, which holds all of them.",
 )
-def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int, model: str) -> None:
+def fit(
+    pairs: str,
+    names: str | None,
+    hold_out: str | None,
+    keep: str | None,
+    out: str,
+    seed: int,
+    model: str,
+) -> None:
     """Fit a profile to a few dark/light pairs of a camera, in about a minute.
 
     \b
@@ -58,8 +74,15 @@ def fit(pairs: str, names: str | None, hold_out: str | None, out: str, seed: int
         return
     problems = check_pairs(used)
     refuse_unsuitable_pairs(problems)
+    refuse_mismatched_pairs(problems, split_names(keep) or ())
     for problem in problems:
         click.echo(f"Note: {problem}", err=True)
+    if len(used) == 1:
+        click.echo(
+            "Note: one pair shows one scene. How exposure, white balance and noise differ between scenes is not "
+            "known: every dark image will have those of this pair.",
+            err=True,
+        )
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
