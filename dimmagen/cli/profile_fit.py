@@ -79,8 +79,8 @@ def fit(
         click.echo(f"Note: {problem}", err=True)
     if len(used) == 1:
         click.echo(
-            "Note: one pair shows one scene. How exposure, white balance and noise differ between scenes is not "
-            "known: every dark image will have those of this pair.",
+            "Note: one pair shows one scene. How exposure, white balance and noise differ between scenes is "
+            "not known: every dark image will have those of this pair.",
             err=True,
         )
     console = Console(stderr=True)

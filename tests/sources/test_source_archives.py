@@ -251,7 +251,7 @@ def test_a_tar_of_tars_is_read_as_folders_and_a_cut_one_inside_is_an_error(tmp_p
         ("x.JPEG", b"x"),
     ]
     cut = make_tar(tmp_path / "cut.tar", {"n01440764.tar": inner[:1024] + b"broken header" * 50})
-    with pytest.raises(DimmagenError, match="not a whole tar"):
+    with pytest.raises(DimmagenError, match="not a complete tar"):
         list_entries(cut)
 
 
