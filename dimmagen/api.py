@@ -1,4 +1,4 @@
-"""The library's main functions, as notebooks and scripts call them: what the commands do, without a terminal.
+"""The library's main functions, as notebooks and scripts call them: the counterparts of the commands.
 
 `dimmagen` itself exports them. Errors name the arguments of these functions; see :mod:`dimmagen.core.errors`.
 """
@@ -50,11 +50,11 @@ def build_mixhq(
     Args:
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
         out: folder or fsspec URL.
-        exclude: folders or archives of images whose scenes must not be taken.
+        exclude: folders or archives of images whose scenes must not be used.
         min_lightness: mean lightness that a photo must have, in [0, 1].
         samples_per_shard: maximum number of light images per shard.
         workers: threads; default one per processor.
-        dry_run: judge the candidates and write nothing.
+        dry_run: check the candidates and write nothing.
 
     Returns:
         Verdicts by source: accepted and rejected candidates, by rule.
@@ -74,10 +74,10 @@ def build_mixhq(
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
     if finished is not None:
         return finished
-    judged = Candidates(scan(candidates, scenes, workers, min_lightness=min_lightness))
-    counts = mixhq.tally(one.row for one in judged)
+    scanned = Candidates(scan(candidates, scenes, workers, min_lightness=min_lightness))
+    counts = mixhq.tally(one.row for one in scanned)
     if not dry_run:
-        mixhq.write_mixhq(out, judged, inputs, workers)
+        mixhq.write_mixhq(out, scanned, inputs, workers)
     return counts
 
 
@@ -109,19 +109,19 @@ def make_dataset(
 ) -> Manifest:
     """Make dark/light pairs of photos as sharded WebDataset tars with parquet metadata and a manifest.
 
-    Equal photos, profile and settings give equal bytes, with any executor and number of workers and after
-    any stop.
+    The same photos, profile and settings give the same bytes, with any executor and number of workers, and
+    after any interruption.
 
     Args:
         profile: name or folder of a profile.
-        sources: one MixHQ, or as for :func:`build_mixhq`; none: the MixHQ in `mixhq/`.
+        sources: one MixHQ, or as for :func:`build_mixhq`; if empty, the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
         min_lightness: as for :func:`build_mixhq`.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
-        ladder: fixed gammas in place of drawn ones, each with the same noise.
+        ladder: fixed gammas instead of drawn ones, each with the same noise.
         group_by: `clip`: the frames of a clip share gamma and exposure.
         temperature: scale of the noise; default the profile's.
         model: kind of dimmer model, such as `mdn`; default the profile's.
@@ -141,7 +141,7 @@ def make_dataset(
         The manifest as published.
 
     Raises:
-        UsageError: an argument is out of its range, a name is unknown, or `out` holds another run.
+        UsageError: an argument is out of range, a name is unknown, or `out` holds another run.
         DimmagenError: a photo can no longer be read, or the data set cannot be written.
     """
     if address and executor == "serial":
@@ -172,7 +172,7 @@ def make_dataset(
 
 
 def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
-    """Write the pairs of a data set that a selection keeps, as a data set that verifies.
+    """Write the pairs of a data set that a selection keeps, as a data set.
 
     Args:
         dataset: folder or fsspec URL.
@@ -181,7 +181,7 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
             `lightness`, `min_side`, `keys`.
 
     Raises:
-        UsageError: no pair fits, a source or key is unknown, or `out` holds something else.
+        UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
     return write_subset(open_pairs(str(dataset)), Selection(**selection), str(out))
@@ -202,11 +202,11 @@ def fit_profile(
     Args:
         pairs: folder with `low/` and `high/`, or a CSV of dark and light paths.
         out: name of the new profile among the user's own, or its folder; must not exist.
-        names: only these pairs, by file name without extension.
-        hold_out: not these pairs.
+        names: pairs to use, by file name without extension.
+        hold_out: pairs to leave out, by file name without extension.
         keep: pairs to accept although their images do not seem to show the same scene.
         seed: the same seed gives the same profile.
-        model: kind that is used unless another is asked for: `camera`, `mdn` or `deterministic`.
+        model: default kind of the profile: `camera`, `mdn` or `deterministic`.
 
     Returns:
         The saved profile.
@@ -228,10 +228,10 @@ def verify(dataset: str | Path) -> Verification:
     """Check every file, hash, count, sidecar and image of a data set against its manifest.
 
     Returns:
-        What was found; `faults` is empty when the data set is sound.
+        What was found; `faults` is empty when the data set is intact.
 
     Raises:
         UsageError: there is no such folder.
-        DimmagenError: it is not a finished data set.
+        DimmagenError: the folder does not hold a finished data set.
     """
     return verify_dataset(str(dataset))

@@ -10,10 +10,10 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real test pictures and weights; skips, saying so, where it is absent.
+    """The folder of real test images and weights; skips with a message if it is missing.
 
-    For comparisons with published weights and numbers, and for real data beside made data; whatever can be
-    tested on made data or on photos that a package ships must not ask for it.
+    For comparisons with published weights and numbers, and for real in addition to synthetic data; whatever
+    can be tested on synthetic data or on photos of a package must not use it.
     """
     folder = Path(os.environ.get("DIMMAGEN_TEST_DATA", _ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
@@ -23,7 +23,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> Path:
-    """A folder of three clips that are made, for reading only."""
+    """A folder of three synthetic clips, for reading only."""
     from tests.made_clips import write_clips
 
     return write_clips(tmp_path_factory.mktemp("clips"))
@@ -31,7 +31,7 @@ def clips(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def published_dimmer(tmp_path_factory) -> Path:
-    """A made dimmer in the form of the paper authors' published ones, for reading only."""
+    """A synthetic dimmer in the format published by the authors of the paper, for reading only."""
     from tests.made_weights import write_published_dimmer
 
     return write_published_dimmer(tmp_path_factory.mktemp("published") / "3shot")
@@ -39,7 +39,7 @@ def published_dimmer(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def made_lpips(tmp_path_factory) -> Path:
-    """A folder with a file of made LPIPS weights for AlexNet, for reading only."""
+    """A folder with a file of synthetic LPIPS weights for AlexNet, for reading only."""
     from tests.made_weights import write_lpips_weights
 
     return write_lpips_weights(tmp_path_factory.mktemp("lpips"))
@@ -57,7 +57,7 @@ def pair_set(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """An S3 server on this machine; skips, saying so, where its packages are not installed."""
+    """A local S3 server; skips with a message if its packages are not installed."""
     for package in ("moto", "flask", "flask_cors", "s3fs", "boto3"):
         pytest.importorskip(package, reason=f"no {package}: pip install 'dimmagen[s3]' 'moto[server]'")
     from tests.s3_server import S3Server
@@ -68,7 +68,7 @@ def s3_server():
 
 @pytest.fixture
 def bucket(s3_server, monkeypatch):
-    """An empty bucket on that server, with the environment that leads to it."""
+    """An empty bucket on that server, with the environment variables to access it."""
     from tests.s3_server import Bucket
 
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_MAX_ATTEMPTS", "AWS_ENDPOINT_URL_S3"):
@@ -93,7 +93,7 @@ def bucket(s3_server, monkeypatch):
 
 
 def _forget_s3_clients() -> None:
-    """s3fs keeps its clients, and with them the credentials and tries of another test."""
+    """Clear the clients that s3fs caches, with the credentials and retry settings of another test."""
     import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()

@@ -1,11 +1,11 @@
-"""Real pictures and clips, damaged at random, given to what reads strangers' files.
+"""Fuzzing: real images and clips, damaged at random, for the readers of untrusted files.
 
     python -m tests.fuzzing --count 50000          what `make fuzz` runs
-    python -m tests.fuzzing --first 1234 --count 1  one mutation again, by the index that was told
+    python -m tests.fuzzing --first 1234 --count 1  one mutation again, by its reported index
 
-A mutation is a function of (seed, index). Each batch runs in a process of its own, so that a crash, a hang
-and memory are the batch's and not the test's: a batch ends with a line of JSON, or died at the index that it
-had noted last.
+A mutation is a function of (seed, index). Each batch runs in a separate process, so that crashes, hangs and
+memory belong to the batch and not to the test: a batch ends with a line of JSON, or died at the index that it
+wrote last.
 """
 
 import argparse
@@ -25,12 +25,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from dimmagen.core.memory import peak_memory
 from dimmagen.core.processors import processor_count
 
 SEED = 20231009
-SECONDS = 20  # that one file may take
-MEMORY = 2**30  # that the process may hold, with all its libraries
-_ADDRESS_SPACE = 6 * 2**30  # a guard for the machine that runs this: what is promised is MEMORY
+SECONDS = 20  # time limit per file
+MEMORY = 2**30  # bytes, limit for the process including its libraries
+_ADDRESS_SPACE = 6 * 2**30  # protects the machine that runs this; the guaranteed limit is MEMORY
 _BATCH = 250
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 _TEMPTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -38,7 +39,7 @@ _TEMPTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xF
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A real file, and the source that it is a candidate of."""
+    """A real file, and the source of which it is a candidate."""
 
     name: str
     data: bytes
@@ -46,8 +47,8 @@ class Victim:
 
 
 def victims() -> list[Victim]:
-    """Photos that scikit-image ships as JPEG and PNG, and as WebP; with the shared data real camera JPEGs and
-    the first frames of real clips, without it a clip of a photo that moves."""
+    """Photos from scikit-image as JPEG, PNG and WebP; with the shared data also a real camera JPEG and the
+    first frames of real clips, otherwise a clip of a moving photo."""
     from PIL import Image
     from skimage import data
 
@@ -75,7 +76,7 @@ def victims() -> list[Victim]:
 
 
 def _first_packets(clip: Path, count: int = 10) -> bytes:
-    """The beginning of a clip as a clip of its own, its packets as they are."""
+    """The beginning of a clip as a separate clip, with unchanged packets."""
     import av
 
     buffer = io.BytesIO()
@@ -89,7 +90,7 @@ def _first_packets(clip: Path, count: int = 10) -> bytes:
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
-    """One to four kinds of damage, half of them in the first bytes, where the headers are."""
+    """Apply one to four kinds of damage, half of them to the first bytes, where the headers are."""
     damaged = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         kind = chance.choice(["flip", "flip", "byte", "number", "number", "cut", "drop", "repeat", "insert"])
@@ -116,11 +117,11 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
 
 
 def check(victim: Victim, data: bytes) -> str:
-    """Judge damaged bytes as a candidate; returns the verdict.
+    """Examine damaged bytes as a candidate; returns the verdict.
 
     Raises:
-        AssertionError: a verdict that does not say what is wrong, or a light picture that is none.
-        Exception: whatever a reader lets out; none should.
+        AssertionError: a verdict has no reason, or the light image is invalid.
+        Exception: any error of a reader; there should be none.
     """
     import numpy as np
 
@@ -170,20 +171,12 @@ def run_batch(first: int, count: int, seed: int, note: Path) -> None:
             verdicts[check(victim, mutate(victim.data, chance))] += 1
             slowest = max(slowest, (time.monotonic() - start, index))
             signal.setitimer(signal.ITIMER_REAL, 0)
-    print(json.dumps({"verdicts": verdicts, "slowest": slowest, "memory": most_memory()}))
-
-
-def most_memory() -> int:
-    """The most memory that this process has held, bytes. (`getrusage` counts in what began it.)"""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("/proc tells no VmHWM")
+    print(json.dumps({"verdicts": verdicts, "slowest": slowest, "memory": peak_memory()}))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one batch."""
+    """The outcome of one batch."""
 
     first: int
     fault: str
@@ -244,9 +237,9 @@ def main() -> None:
         if outcome.fault:
             faults.append(outcome.fault)
             print(outcome.fault, flush=True)
-    told = ", ".join(f"{name} {count}" for name, count in verdicts.most_common())
-    print(f"{verdicts.total()} of {options.count} mutations in {time.monotonic() - start:.0f} s: {told}")
-    print(f"slowest: mutation {slowest[1]}, {slowest[0]:.1f} s; most memory: {memory / 2**20:.0f} MiB")
+    counts = ", ".join(f"{name} {count}" for name, count in verdicts.most_common())
+    print(f"{verdicts.total()} of {options.count} mutations in {time.monotonic() - start:.0f} s: {counts}")
+    print(f"slowest: mutation {slowest[1]}, {slowest[0]:.1f} s; peak memory: {memory / 2**20:.0f} MiB")
     sys.exit(f"{len(faults)} faults" if faults else 0)
 
 

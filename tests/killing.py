@@ -1,4 +1,4 @@
-"""Runs of the command line that are killed at a chosen moment, and the processes below them."""
+"""Command line runs that are killed at a chosen moment, and their child processes."""
 
 import os
 import signal
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-# What the commands do to a local folder goes through these functions of os.
+# The commands change local folders only through these functions of os.
 STEPS = ("fsync", "replace", "remove", "unlink", "rmdir", "mkdir", "link", "open")
 KILLED = 77
 
 
 def start(*arguments: str, log: Path) -> subprocess.Popen:
-    """`dimmagen ARGUMENTS` in a process group of its own."""
+    """Start `dimmagen ARGUMENTS` in a separate process group."""
     with open(log, "wb") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "dimmagen", *arguments],
@@ -27,12 +27,12 @@ def start(*arguments: str, log: Path) -> subprocess.Popen:
 
 
 def _obey_interrupts() -> None:
-    """Tests may run in the background, where a shell has SIGINT ignored; a user's run does not."""
+    """Restore the default of SIGINT, which a shell ignores for tests in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: float = 90) -> None:
-    """Until the condition holds or the run has ended."""
+    """Wait until the condition holds or the run has ended."""
     end = time.monotonic() + seconds
     while not condition() and run.poll() is None:
         if time.monotonic() > end:
@@ -41,7 +41,7 @@ def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: floa
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Process ids below `pid` and their command lines."""
+    """Process ids of all descendants of `pid`, and their command lines."""
     parents, names = {}, {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -66,7 +66,7 @@ def kill(*pids: int) -> None:
 
 
 def killed_at(step: int, work: Callable[[], object]) -> bool:
-    """Do the work in a process that ends before its n-th step, untidily; whether it came to that."""
+    """Do the work in a process that is ended without cleanup before its n-th step; whether it got there."""
     steps = iter(range(1, step))
 
     def counted(function):
@@ -86,7 +86,7 @@ def killed_at(step: int, work: Callable[[], object]) -> bool:
 
 
 def is_killed(work: Callable[[], object]) -> bool:
-    """Do the work in a process of its own; whether it ended by `os._exit(KILLED)`, not by itself."""
+    """Do the work in a separate process; whether it ended by `os._exit(KILLED)` instead of normally."""
     child = os.fork()
     if child == 0:
         try:

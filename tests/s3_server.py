@@ -1,4 +1,4 @@
-"""An S3 server on this machine's loopback whose requests are counted, and can be made to fail."""
+"""A local S3 server that counts its requests and can be made to fail."""
 
 import socket
 import threading
@@ -25,7 +25,7 @@ class Request:
 
     @property
     def operation(self) -> str:
-        """As S3 calls it."""
+        """The name of the S3 operation."""
         if self.method == "PUT":
             return "UploadPart" if "partNumber" in self.query else "PutObject"
         if self.method == "POST":
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass
 class Fault:
-    """What becomes of the next `times` requests for one operation on keys that hold `key`."""
+    """The response to the next `times` requests for one operation on keys that contain `key`."""
 
     answer: Answer
     operation: str
@@ -57,7 +57,7 @@ class _Quiet(WSGIRequestHandler):
 
 @dataclass
 class S3Server:
-    """moto behind a WSGI layer; `with S3Server() as server` has it listen at `server.url`."""
+    """moto behind a WSGI layer; `with S3Server() as server` makes it listen at `server.url`."""
 
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -105,13 +105,13 @@ class S3Server:
         return fault.met < fault.times and fault.operation == request.operation and fault.key in request.path
 
     def half(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
-        """The headers of the whole answer and half of its body; then the connection is closed."""
+        """The headers of the complete response and half of its body; then the connection is closed."""
         body = b"".join(self._moto(environ, start_response))
         return [body[: len(body) // 2]]
 
 
 def error(status: str, code: str) -> Answer:
-    """An answer in S3's form, such as `error("503 Slow Down", "SlowDown")`."""
+    """An error response of S3, such as `error("503 Slow Down", "SlowDown")`."""
 
     def answer(environ: dict, start_response: Callable) -> Iterable[bytes]:
         start_response(status, [("Content-Type", "application/xml")])
@@ -123,13 +123,13 @@ def error(status: str, code: str) -> Answer:
 
 
 def reset(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
-    """No answer: the connection is closed."""
+    """No response: the connection is closed."""
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError
 
 
 def hang(seconds: float) -> Answer:
-    """An answer that comes late."""
+    """A late response."""
 
     def answer(environ: dict, start_response: Callable) -> Iterable[bytes]:
         time.sleep(seconds)
@@ -139,7 +139,7 @@ def hang(seconds: float) -> Answer:
 
 
 class Bucket:
-    """A bucket of the server, seen past dimmagen with Amazon's own client."""
+    """A bucket of the server, accessed without dimmagen, with the client of Amazon."""
 
     def __init__(self, server: S3Server, name: str) -> None:
         import boto3
@@ -159,12 +159,12 @@ class Bucket:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def uploads(self) -> list[str]:
-        """Keys of uploads that were begun and neither completed nor aborted."""
+        """Keys of uploads that were started and neither completed nor aborted."""
         found = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
         return [upload["Key"] for upload in found]
 
     def begin_upload(self, key: str) -> None:
-        """What a process leaves that is killed between two parts."""
+        """Leave an incomplete upload, as a process that is killed between two parts."""
         begun = self.client.create_multipart_upload(Bucket=self.name, Key=key)
         self.client.upload_part(
             Bucket=self.name, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"part"

@@ -1,4 +1,4 @@
-"""The public API: what a notebook calls, with errors in its own terms."""
+"""The public API: the functions that a notebook calls; errors name their arguments."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_everything_that_is_exported_can_be_imported():
     assert set(dimmagen.__all__) <= set(dir(dimmagen))
 
 
-def test_a_data_set_by_way_of_a_mixhq_verifies_and_is_that_of_the_photos(photos, tmp_path):
+def test_a_data_set_made_through_a_mixhq_verifies_and_equals_that_of_the_photos(photos, tmp_path):
     counts = dimmagen.build_mixhq([photos], tmp_path / "mixhq")
     assert (counts["folder"].accepted, counts["folder"].rejected.total()) == (4, 1)
     assert dimmagen.build_mixhq([photos], tmp_path / "mixhq")["folder"].accepted == 4  # kept
@@ -48,25 +48,30 @@ def test_it_makes_the_data_set_of_the_command(photos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "message", "code"),
     [
-        ({"variants": 0}, "`variants` is 0"),
-        ({"gamma": (1.0, 1.0), "ladder": (1.0,)}, "`ladder` gives the gammas that `gamma` would draw"),
-        ({"device": "cuda"}, 'use `device="cpu"`'),
-        ({"address": "auto"}, '`executor="ray"`'),
-        ({"without": ("tails",)}, 'use `model="camera"`'),
-        ({"model": "mdn"}, "has no model 'mdn'"),
+        ({"variants": 0}, "`variants` is 0", "out-of-range"),
+        (
+            {"gamma": (1.0, 1.0), "ladder": (1.0,)},
+            "`ladder` gives the gammas that `gamma` would draw",
+            "conflict",
+        ),
+        ({"device": "cuda"}, 'use `device="cpu"`', "device"),
+        ({"address": "auto"}, '`executor="ray"`', "conflict"),
+        ({"without": ("tails",)}, 'use `model="camera"`', "unknown-name"),
+        ({"model": "mdn"}, "has no model 'mdn'", "unknown-name"),
     ],
 )
-def test_a_mistake_is_told_in_arguments_and_not_in_options(options, message, photos, tmp_path):
+def test_a_mistake_is_reported_in_arguments_and_not_in_options(options, message, code, photos, tmp_path):
     with pytest.raises(dimmagen.UsageError) as error:
         dimmagen.make_dataset("linear", [photos], tmp_path / "out", **options)
     assert message in str(error.value)
+    assert error.value.code == code
     assert "--" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_another_runs_folder_is_refused_without_a_word_of_options(photos, tmp_path):
+def test_another_runs_folder_is_refused_without_naming_options(photos, tmp_path):
     dimmagen.make_dataset("linear", [photos], tmp_path / "out")
     with pytest.raises(dimmagen.UsageError, match="another `out` folder") as error:
         dimmagen.make_dataset("linear", [photos], tmp_path / "out", seed=1)

@@ -27,7 +27,7 @@ EXAMPLES = {
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A working directory with a few photos; returns a function that runs a command there."""
+    """A working directory with a few photos."""
     write_photos(tmp_path / "photos", 4)
     Image.fromarray(np.full((300, 300, 3), 90, np.uint8)).save(tmp_path / "photos/square.png")
     monkeypatch.chdir(tmp_path)
@@ -35,7 +35,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def install(tmp_path):
-    """Installs an example of the page as a package, into a folder of its own on the path of subprocesses."""
+    """Installs an example of the page as a package, into a separate folder on the path of subprocesses."""
 
     def installed(group: str, version: str = "1.0") -> None:
         name, attribute, code = EXAMPLES[group]

@@ -1,1 +1,1 @@
-"""Foundations: errors, storage, hashing, keyed random numbers, executors. Knows nothing of images."""
+"""Foundations: errors, storage, hashing, keyed random numbers, executors. Independent of images."""

@@ -1,4 +1,4 @@
-"""Records on disk instead of in memory: what there are millions of, while a run goes on."""
+"""Records on disk instead of in memory, for lists of millions of entries during a run."""
 
 import os
 import sys
@@ -12,10 +12,10 @@ _READ_AHEAD = 2048  # records
 
 
 class DiskList:
-    """Byte strings in the order in which they were added, read back by number.
+    """Byte strings in insertion order, read back by index.
 
-    They lie in unnamed temporary files, which are gone with the process however it ends; no memory is kept
-    for a record. `TMPDIR` says in which folder.
+    They are stored in unnamed temporary files, which disappear with the process however it ends; no memory is
+    kept per record. The environment variable `TMPDIR` sets the folder.
 
     Example:
         >>> words = DiskList()
@@ -45,7 +45,7 @@ class DiskList:
         return self._data.read(start, before[-1] - start)
 
     def __iter__(self) -> Iterator[bytes]:
-        """All records, some thousands read at a time."""
+        """All records, a few thousand read at a time."""
         start = 0
         for first in range(0, len(self), _READ_AHEAD):
             ends = self._ends[first : first + _READ_AHEAD].tolist()
@@ -57,7 +57,7 @@ class DiskList:
 
 
 class DiskIntegers:
-    """Whole numbers below 2**64 on disk, in the order in which they were added; sliced into uint64 arrays."""
+    """Integers in [0, 2**64) on disk, in insertion order; slices are uint64 arrays."""
 
     def __init__(self) -> None:
         self._file = _File()
@@ -74,12 +74,12 @@ class DiskIntegers:
 
 
 class _File:
-    """A temporary file that is written at its end and read anywhere."""
+    """A temporary file that is appended to and read at any position."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="dimmagen-", buffering=2**16)  # noqa: SIM115
         self._dirty = False
-        self._moving = Lock()
+        self._seeking = Lock()
         self.size = 0
 
     def write(self, data: bytes) -> None:
@@ -94,7 +94,7 @@ class _File:
         descriptor = self._file.fileno()
         if hasattr(os, "pread"):
             return os.pread(descriptor, size, start)
-        with self._moving:  # Windows only reads where the file stands, which is what its next write goes by
+        with self._seeking:  # Windows only reads at the file position, where the next write starts
             os.lseek(descriptor, start, os.SEEK_SET)
             try:
                 return os.read(descriptor, size)

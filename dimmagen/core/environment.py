@@ -1,14 +1,14 @@
-"""What of a machine can change the bytes: library versions and processor features, by name.
+"""The properties of a machine that can change the bytes: library versions and processor features, by name.
 
-Two machines with equal environments are of one class: they make the same bytes. Host names, clocks, core
-counts and operating system versions are left out on purpose.
+Two machines with equal environments belong to the same class: they produce the same bytes. Host names,
+clocks, core counts and operating system versions are omitted on purpose.
 """
 
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-# Libraries that decode, dim, encode or write; the rest of what is installed cannot change a byte.
+# Libraries that decode, dim, encode or write; other installed packages cannot change a byte.
 _LIBRARIES = ("av", "llvmlite", "numba", "numpy", "pillow", "pyarrow", "scipy", "torch")
 # Instruction sets that decide which code path numpy, torch and numba take.
 _FEATURES = ("sse4.2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512vl", "avx512bf16", "neon", "sve")

@@ -1,4 +1,4 @@
-"""SHA-256 of bytes, and what is recorded of a published file."""
+"""SHA-256 of bytes, and the record of a published file."""
 
 import hashlib
 from dataclasses import dataclass

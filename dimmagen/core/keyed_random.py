@@ -1,8 +1,8 @@
-"""Draws that depend on names alone.
+"""Random draws that depend only on names.
 
 Every random scalar of a data set is a hash of (seed, sample key, variant, purpose), so that it does not
-depend on the number of workers, their order, or on what else is in the set. Drawn values are rounded before
-they are used, so that the recorded value is the value that was used.
+depend on the number of workers, their order, or on what else is in the data set. Drawn values are
+rounded before they are used, so that the recorded value is the value that was used.
 """
 
 import hashlib
@@ -37,5 +37,5 @@ def bits63(seed: int, key: str, variant: int, purpose: str) -> int:
 
 
 def rank(seed: int, key: str, purpose: str) -> bytes:
-    """Sort key of a keyed permutation: sorting by it shuffles, the same way for the same keys."""
+    """Sort key of a keyed permutation: sorting by it shuffles the keys, reproducibly."""
     return _digest(seed, key, 0, purpose)

@@ -1,4 +1,4 @@
-"""One writer a folder: a lock that ends with the process that holds it, however it ends."""
+"""One writer per folder: a lock that is released when the process that holds it ends, however it ends."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -9,34 +9,34 @@ from filelock import lock_descriptor
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 
-STATE = ".dimmagen"  # what a run keeps in its folder while it writes there
+STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it writes
 _LOCK = "lock"
 _held: set[int] = set()  # descriptors of this process's locks
 
 
-def _let_go() -> None:
-    """In a forked process: a lock is its parent's, and must not outlive that."""
+def _close_inherited() -> None:
+    """In a forked process: a lock belongs to the parent process, and must not outlive it."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_close_inherited)
 
 
 @contextmanager
 def exclusive(out: str) -> Iterator[None]:
-    """Keep other runs out of a folder for the time of the block; places behind a URL have no lock.
+    """Keep other runs out of a folder for the duration of the block; locations behind a URL have no lock.
 
-    The folder is made where it is missing, and removed again if nothing was written to it.
+    A missing folder is created, and removed again if nothing was written to it.
 
     Args:
         out: folder or fsspec URL.
 
     Raises:
-        DimmagenError: another run is writing here.
-        UsageError: the folder cannot be made or written to.
+        DimmagenError: another run is writing to the folder.
+        UsageError: the folder cannot be created or written to.
     """
     if not storage.is_local(out):
         yield
@@ -65,7 +65,7 @@ def exclusive(out: str) -> Iterator[None]:
     finally:
         if descriptor in _held:  # not in a forked process
             folders = (state, out) if is_new else (state,)
-            # While it is locked: afterwards the file may be another run's.
+            # While it is locked: afterwards the file may belong to another run.
             removed = _remove(state, folders)
             _held.remove(descriptor)
             os.close(descriptor)
@@ -74,28 +74,28 @@ def exclusive(out: str) -> Iterator[None]:
 
 
 def _remove(state: str, folders: Iterable[str]) -> bool:
-    """Remove the lock file, and the folders as far as they are empty; False where the system refuses it."""
+    """Remove the lock file, and those of the folders that are empty; False if the system refuses it."""
     try:
         os.unlink(os.path.join(state, _LOCK))
     except FileNotFoundError:
         pass  # the folder itself was removed
-    except PermissionError:  # of Windows: the file is open
+    except PermissionError:  # on Windows: the file is open
         return False
     for folder in folders:
         with suppress(OSError):
-            os.rmdir(folder)  # unless a stopped run keeps its state there
+            os.rmdir(folder)  # unless it holds the state of an interrupted run
     return True
 
 
 def remove_stale_lock(out: str) -> None:
-    """Remove the lock of a run that was killed behind its last file; one that is held stays."""
+    """Remove the lock of a run that was killed after its last file; a lock that is held stays."""
     if storage.is_local(out) and os.path.exists(os.path.join(out, STATE, _LOCK)):
         with suppress(DimmagenError), exclusive(out):
             pass
 
 
 def _lock(state: str) -> int:
-    """The descriptor of a locked file, locked while it is open. BlockingIOError when it is taken."""
+    """Descriptor of the lock file, locked while it is open. Raises BlockingIOError if it is taken."""
     path = os.path.join(state, _LOCK)
     while True:
         os.makedirs(state, exist_ok=True)
@@ -103,11 +103,11 @@ def _lock(state: str) -> int:
         try:
             if not lock_descriptor(descriptor, blocking=False):
                 raise BlockingIOError
-            # Windows removes no file that is open, so there it is still the one at this path.
+            # Windows does not remove open files, so there it is still the file at this path.
             if os.name == "nt" or os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except FileNotFoundError:
-            pass  # the run that held it has just ended and removed it: take a new one
+            pass  # the run that held it has just ended and removed it: create a new one
         except BaseException:
             os.close(descriptor)
             raise

@@ -1,4 +1,4 @@
-"""How much memory a process has taken."""
+"""The peak memory of a process."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ def peak_memory(status: str = "/proc/self/status") -> int:
     """Peak resident memory of a process, bytes: the kernel's high-water mark.
 
     Args:
-        status: of the process in Linux' /proc; where there is none, this process is asked.
+        status: status file of the process in /proc of Linux; if it does not exist, this process is measured.
     """
     if os.path.exists(status):
         with open(status, "rb") as file:
@@ -26,7 +26,7 @@ def peak_memory(status: str = "/proc/self/status") -> int:
 
 
 class _MemoryCounters(ctypes.Structure):
-    """PROCESS_MEMORY_COUNTERS of Windows."""
+    """PROCESS_MEMORY_COUNTERS of the Windows API."""
 
     _fields_ = (
         ("cb", ctypes.c_uint32),
@@ -48,4 +48,4 @@ def _peak_memory_on_windows() -> int:
     kernel.K32GetProcessMemoryInfo.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32]
     counters = _MemoryCounters(cb=ctypes.sizeof(_MemoryCounters))
     kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
-    return counters.PeakWorkingSetSize  # 0 where it cannot be told
+    return counters.PeakWorkingSetSize  # 0 if it is unknown

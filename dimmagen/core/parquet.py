@@ -1,6 +1,6 @@
-"""Parquet files whose bytes depend on the rows and the pyarrow version alone.
+"""Parquet files whose bytes depend only on the rows and the pyarrow version.
 
-Rows are written and read in groups, so that a table of millions is never in memory as a whole.
+Rows are written and read in groups, so that a table of millions of rows is never in memory as a whole.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 
 GROUP_ROWS = 65_536
-_BATCH_ROWS = 4096  # as Python objects at a time
+_BATCH_ROWS = 4096  # Python objects in memory at a time
 
 
 class _Hashed:
-    """A file to write to, which knows the size and the SHA-256 of what went through it."""
+    """A writable file that tracks the size and SHA-256 of the data written to it."""
 
     closed = False
 
@@ -51,14 +51,14 @@ class Written(NamedTuple):
 
 
 def write_rows(path: str, rows: Iterable[Mapping], schema: pa.Schema) -> Written:
-    """Publish rows as one parquet file; nulls only where the schema allows them."""
+    """Publish rows as one parquet file; null values only where the schema allows them."""
     rest, count = iter(rows), 0
     with storage.atomic_writer(path) as file:
         hashed = _Hashed(file)
         options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
         with pq.ParquetWriter(hashed, schema, **options) as writer:
             group = _next_group(rest, schema)
-            while len(group) or not count:  # a table without a row has one empty group
+            while len(group) or not count:  # a table without rows has one empty group
                 writer.write_table(group, row_group_size=GROUP_ROWS)
                 count += len(group)
                 if len(group) < GROUP_ROWS:
@@ -78,8 +78,8 @@ def _next_group(rows: Iterator[Mapping], schema: pa.Schema) -> pa.Table:
 
 
 def iter_rows(path: str, schema: pa.Schema) -> Iterator[dict]:
-    """The rows of a parquet file, one after another; errors as :func:`read_table`, when they are met."""
-    with _told(path), storage.open_binary(path) as file:
+    """The rows of a parquet file, one by one; raises the errors of :func:`read_table` during iteration."""
+    with _explain_errors(path), storage.open_binary(path) as file:
         for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _checked(path, pa.Table.from_batches([batch]), schema).to_pylist()
 
@@ -93,16 +93,16 @@ def read_table(path: str, schema: pa.Schema) -> pa.Table:
     """A parquet file as a table.
 
     Raises:
-        DimmagenError: the file is missing, broken, has other columns than the schema, or lacks values.
+        DimmagenError: the file is missing or damaged, has other columns than the schema, or lacks values.
     """
-    with _told(path):
-        # Without threads: those of Arrow abort a process that ends before they do.
+    with _explain_errors(path):
+        # Without threads: Arrow's threads abort a process that ends before they do.
         file = pq.ParquetFile(io.BytesIO(storage.read(path)), pre_buffer=False)
         return _checked(path, file.read(use_threads=False), schema)
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
+def _explain_errors(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -116,7 +116,7 @@ def _told(path: str) -> Iterator[None]:
 
 
 def _checked(path: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
-    table.validate(full=True)  # offsets inside their buffers, text that is UTF-8
+    table.validate(full=True)  # offsets inside their buffers, valid UTF-8
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise DimmagenError(
             f"{path} does not have the columns of a dimmagen {schema.names[0]} table",

@@ -1,7 +1,7 @@
-"""Philox4x32-10: a counter-based generator, so that a pixel's noise depends on its index alone.
+"""Philox4x32-10: a counter-based generator, so that the noise of a pixel depends only on its index.
 
-Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). Neither tiles nor threads nor the
-order of work change what a pixel draws, and integer arithmetic gives the same bits on every machine.
+Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). Neither tiles, threads nor the
+order of computation change the draws of a pixel, and integer arithmetic gives the same bits on every machine.
 """
 
 import numba
@@ -15,7 +15,7 @@ _SHIFT = np.uint64(32)
 
 @numba.njit(inline="always", cache=True)
 def philox4x32(c0, c1, c2, c3, k0, k1):
-    """Ten rounds; four 32-bit counters and two 32-bit keys (np.uint32) -> four np.uint32 words."""
+    """Ten rounds: four 32-bit counters and two 32-bit keys (np.uint32) to four np.uint32 words."""
     for _ in range(10):
         p0 = _M0 * np.uint64(c0)
         p1 = _M1 * np.uint64(c2)
@@ -31,5 +31,5 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
 
 
 def split_key(key: int) -> tuple[np.uint32, np.uint32]:
-    """A 63-bit key as Philox's two 32-bit words (low, high)."""
+    """Split a 63-bit key into the two 32-bit key words of Philox: (low, high)."""
     return np.uint32(key & 0xFFFFFFFF), np.uint32(key >> 32)

@@ -1,4 +1,4 @@
-"""How many processors there are to work on."""
+"""The number of available processors."""
 
 import os
 
@@ -9,7 +9,7 @@ def processor_count() -> int:
     Where the system restricts a process to some processors (`taskset`, a batch system), only those count;
     macOS and Windows report all processors of the machine.
     """
-    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on; which also obeys PYTHON_CPU_COUNT
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13; also respects PYTHON_CPU_COUNT
         return os.process_cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,8 +1,8 @@
-"""Registries: the doors through which sources, dimmers, export layouts, networks and metrics come in.
+"""Registries: the extension points for sources, dimmers, export layouts, networks and metrics.
 
-A registry maps names to objects. The built-in ones are named by `module:attribute` and imported when first
-asked for; an installed package adds its own by an entry point of the registry's group; a script adds one by
-:meth:`Registry.register`. docs/extending.md has a whole example of each kind.
+A registry maps names to objects. Built-in objects are given as `module:attribute` and imported on
+first use; an installed package adds objects through entry points of the registry's group; a script adds one
+with :meth:`Registry.register`. docs/extending.md has a complete example of each kind.
 """
 
 import difflib
@@ -29,14 +29,13 @@ class Plugin:
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Objects of one kind by name: the built-in ones, those registered in this process, those of plug-ins by
-    name.
+    """Objects of one kind by name: built-in objects, those registered in this process, and those of plug-ins.
 
     Args:
-        kind: what the objects are, for messages: `source`.
-        group: entry points' group: `dimmagen.sources`.
-        builtin: `module:attribute` by name, imported when first asked for.
-        instantiate: a class that is registered stands for an object that its call without arguments makes.
+        kind: what the objects are, for messages, such as `source`.
+        group: group of the entry points, such as `dimmagen.sources`.
+        builtin: `module:attribute` by name, imported on first use.
+        instantiate: whether a registered class is replaced by an instance, created without arguments.
 
     Example:
         >>> numbers = Registry[int]("number", "example.numbers", {"pi": "math:pi"})
@@ -54,10 +53,10 @@ class Registry(Mapping[str, T], Generic[T]):
         self._entry_points: dict[str, EntryPoint] | None = None
 
     def register(self, name: str) -> Callable[[Item], Item]:
-        """A decorator that adds an object under a name, for this process only.
+        """Decorator that adds an object under a name, for this process only.
 
         Raises:
-            UsageError: the name is taken, or is not made of lower-case letters, digits, `-` and `_`.
+            UsageError: the name is taken, or is not made from lower-case letters, digits, `-` and `_`.
         """
 
         def add(item: Item) -> Item:
@@ -71,7 +70,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """The object of that name.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: there is no object of that name.
             DimmagenError: the plug-in that provides it cannot be imported.
         """
         if name not in self._loaded:
@@ -90,14 +89,14 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(list(iter(self)))
 
     def plugin(self, name: str) -> Plugin | None:
-        """The package that an entry point of this name comes from; None for built-in and unknown names."""
+        """The package that provides the entry point of this name; None for built-in and unknown names."""
         point = None if name in self._builtin else self._plugins().get(name)
         if point is None or point.dist is None:
             return None
         return Plugin(point.dist.name, point.dist.version)
 
     def unknown(self, name: str) -> UnknownNameError:
-        """The error for a name that is not here, with the nearest known ones."""
+        """The error for a name that is not registered, with the nearest known names."""
         return unknown_name(self.kind, name, self)
 
     def _load(self, name: str) -> T:
@@ -154,9 +153,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     """The error for a name that does not exist.
 
     Args:
-        kind: what was named: `profile`.
-        name: as given.
-        known: the names there are, in the order to list them.
+        kind: what the name refers to, such as `profile`.
+        name: the unknown name.
+        known: all known names, in the order to list them.
     """
     names = list(known)
     near = difflib.get_close_matches(name, names, 3, 0.6)

@@ -1,9 +1,9 @@
-"""S3 as :mod:`dimmagen.core.storage` needs it: retries, what an error means, uploads that were cut off.
+"""S3 for :mod:`dimmagen.core.storage`: retries, translated errors, and the cleanup of interrupted uploads.
 
-Requests go through s3fs. They are repeated by botocore: in its standard mode, with exponential backoff and
-jitter, after 500, 502, 503, 504, throttling, and connections that fail or time out. It does not see the body
-of an answer, so one that breaks off is asked for again here. Nothing is cached between two calls: a name that
-another process has written or removed a moment ago is seen as it is.
+Requests go through s3fs. botocore repeats them in its standard mode, with exponential backoff and jitter,
+after 500, 502, 503, 504, throttling, and connections that fail or time out. It does not see the body of a
+response, so an incomplete response is requested again here. Nothing is cached between two calls: changes by
+other processes are visible immediately.
 """
 
 import errno
@@ -19,13 +19,13 @@ from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError, UsageError
 
 SCHEMES = ("s3://", "s3a://")
-ATTEMPTS = 8  # of one request, in 35 seconds on average and 71 at most; AWS_MAX_ATTEMPTS says otherwise
-_LONGEST_WAIT = 20
-_TIMEOUT = 60  # botocore's own; the 15 seconds of s3fs end an upload over a slow line
-_BLOCK = 8 * 2**20  # what one request of an open file reads
-_PART = 16 * 2**20  # of a multipart upload; a file of less than two is one request
+ATTEMPTS = 8  # per request, in 35 seconds on average and at most 71; AWS_MAX_ATTEMPTS overrides it
+_MAX_WAIT = 20  # seconds
+_TIMEOUT = 60  # seconds, botocore's default; the 15 seconds of s3fs are too short for a slow connection
+_BLOCK = 8 * 2**20  # bytes that one request of an open file reads
+_PART = 16 * 2**20  # bytes per part of a multipart upload; a file smaller than two parts is one request
 _PARTS_AT_ONCE = 4
-_MOST_PARTS = 10_000
+_MAX_PARTS = 10_000
 _NO_KEY = ("", "404", "NoSuchKey", "NoSuchUpload")
 
 Parameters = ParamSpec("Parameters")
@@ -33,34 +33,34 @@ Result = TypeVar("Result")
 
 
 def attempts() -> int:
-    """How often one request is made before it is given up."""
+    """Maximum number of attempts per request."""
     return int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))
 
 
-def _told(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Errors of s3fs, botocore and aiohttp leave a method of :class:`S3` as those of this project."""
+def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Translate errors of s3fs, botocore and aiohttp in a method of :class:`S3` to those of this project."""
 
     @functools.wraps(method)
-    def told(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    def translated(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         try:
             return method(*args, **kwargs)
         except DimmagenError:
             raise
-        except Exception as error:  # there are many, and only some are OSErrors
+        except Exception as error:  # there are many types, and only some are OSErrors
             place = str(args[-1] if method.__name__ == "put_file" else args[1])
             explained = _explained(error, f"s3://{place}")
             if explained is error:
                 raise
             raise explained from error
 
-    return told
+    return translated
 
 
 class S3:
-    """The part of fsspec's interface that storage uses; a place is `bucket` or `bucket/key`.
+    """The part of the fsspec interface that storage uses; a place is `bucket` or `bucket/key`.
 
-    Methods raise FileNotFoundError where there is no such object, RefusedError where credentials, rights or
-    the bucket are missing, and UnavailableError when the last try of a request has failed.
+    Methods raise FileNotFoundError if the object does not exist, RefusedError if credentials, permissions or
+    the bucket are missing, and UnavailableError if the last attempt of a request has failed.
 
     Raises:
         UsageError: s3fs is not installed.
@@ -77,21 +77,21 @@ class S3:
                 package="s3fs",
             ) from None
         retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": attempts()}
-        # s3fs keeps and shares its instances by these arguments, one for each process.
+        # s3fs caches its instances by these arguments, per process.
         self._filesystem = s3fs.S3FileSystem(
             use_listings_cache=False,
             max_concurrency=1,
             config_kwargs={"retries": retries, "read_timeout": _TIMEOUT},
         )
-        self._filesystem.retries = 1  # botocore's tries are enough: these would multiply them
+        self._filesystem.retries = 1  # the attempts of botocore suffice: these would multiply them
 
-    @_told
+    @_translate_errors
     def isfile(self, place: str) -> bool:
         return "/" in place and self._size(place) is not None
 
-    @_told
+    @_translate_errors
     def isdir(self, place: str) -> bool:
-        """Whether anything lies below a key; a bucket that exists is a folder."""
+        """Whether any object exists below a key; an existing bucket is a folder."""
         bucket, prefix = _split_folder(place)
         page = self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
         return not prefix or page.get("KeyCount", 0) > 0
@@ -99,7 +99,7 @@ class S3:
     def exists(self, place: str) -> bool:
         return self.isfile(place) or self.isdir(place)
 
-    @_told
+    @_translate_errors
     def ls(self, place: str, detail: bool = False) -> list[str]:
         """Places of the files and folders directly below a folder."""
         bucket, prefix = _split_folder(place)
@@ -107,9 +107,9 @@ class S3:
         for page in self._pages("list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter="/"):
             keys += [common["Prefix"].rstrip("/") for common in page.get("CommonPrefixes", [])]
             keys += [entry["Key"] for entry in page.get("Contents", [])]
-        return [f"{bucket}/{key}" for key in keys if not key.endswith("/")]  # consoles make such "folders"
+        return [f"{bucket}/{key}" for key in keys if not key.endswith("/")]  # placeholders of consoles
 
-    @_told
+    @_translate_errors
     def find(self, place: str) -> dict[str, int]:
         """Places and sizes of all files below a folder."""
         bucket, prefix = _split_folder(place)
@@ -119,15 +119,15 @@ class S3:
             f"{bucket}/{entry['Key']}": entry["Size"] for entry in entries if not entry["Key"].endswith("/")
         }
 
-    @_told
+    @_translate_errors
     def size(self, place: str) -> int:
         if (size := self._size(place)) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"s3://{place}")
         return size
 
-    @_told
+    @_translate_errors
     def cat_file(self, place: str, start: int | None = None, end: int | None = None) -> bytes:
-        """The bytes of an object, or those from `start` to before `end`, as far as it goes."""
+        """The bytes of an object, or its range [`start`, `end`), cut at the end of the object."""
         if start is not None and start == end:
             return b""
         for attempt in range(1, attempts() + 1):
@@ -136,38 +136,38 @@ class S3:
             except Exception as error:
                 if start is not None and _code(error) in ("416", "InvalidRange"):
                     return b""
-                if attempt == attempts() or not isinstance(error, _broken_off()):
+                if attempt == attempts() or not isinstance(error, _incomplete_response_errors()):
                     raise
-                time.sleep(random.random() * min(2 ** (attempt - 1), _LONGEST_WAIT))
-        raise AssertionError("the last try returns or raises")
+                time.sleep(random.random() * min(2 ** (attempt - 1), _MAX_WAIT))
+        raise AssertionError("the last attempt returns or raises")
 
     def open(self, place: str, mode: str = "rb") -> BinaryIO:
-        """An object for reading at random places, a few MiB a request."""
+        """An object for reading at random positions, a few MiB per request."""
         return cast(BinaryIO, io.BufferedReader(_ObjectReader(self, place), _BLOCK))
 
-    @_told
+    @_translate_errors
     def put_file(self, file: str, place: str) -> None:
-        """Send a local file as one upload: its object appears when all of it has arrived.
+        """Upload a local file: its object appears once the upload is complete.
 
-        A larger file goes in parts; when one fails for good, all are discarded (s3fs aborts the upload).
+        A larger file is uploaded in parts; if one fails finally, all are discarded (s3fs aborts the upload).
         """
-        part = max(_PART, os.path.getsize(file) // _MOST_PARTS + 1)
+        part = max(_PART, os.path.getsize(file) // _MAX_PARTS + 1)
         self._filesystem.put_file(file, place, chunksize=part, max_concurrency=_PARTS_AT_ONCE)
 
-    @_told
+    @_translate_errors
     def rm_file(self, place: str) -> None:
-        """Remove an object; nothing happens when there is none."""
+        """Remove an object; does nothing if it does not exist."""
         self._filesystem.rm_file(place)
 
-    @_told
+    @_translate_errors
     def abort_uploads(self, place: str) -> list[str]:
-        """Discard the parts of uploads to a folder that were begun and never completed.
+        """Discard the parts of uploads to a folder that were started and never completed.
 
-        They are no objects and are seen in no listing, but they are stored and paid for. Where this may not
-        be asked (a right of its own), they are left to the bucket's lifecycle rule.
+        They are not objects and appear in no listing, but they are stored and billed. Listing them needs its
+        own permission; without it, they are left to the lifecycle rule of the bucket.
 
         Returns:
-            Names of the files that were on their way, sorted.
+            Names of the files that were being uploaded, sorted.
         """
         bucket, prefix = _split_folder(place)
         names = []
@@ -185,7 +185,7 @@ class S3:
 
     def _abort(self, bucket: str, upload: dict[str, Any]) -> None:
         arguments = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
-        with suppress(FileNotFoundError):  # it has just ended otherwise
+        with suppress(FileNotFoundError):  # it has just been completed or aborted elsewhere
             self._call("abort_multipart_upload", **arguments)
 
     def _size(self, place: str) -> int | None:
@@ -212,7 +212,7 @@ class S3:
 
 
 class _ObjectReader(io.RawIOBase):
-    """An object as a file without a buffer: each read is a request."""
+    """An object as an unbuffered file: each read is one request."""
 
     def __init__(self, s3: S3, place: str) -> None:
         self._s3 = s3
@@ -247,13 +247,13 @@ class _ObjectReader(io.RawIOBase):
 
 
 def _split_folder(place: str) -> tuple[str, str]:
-    """Bucket, and what the keys of a folder begin with."""
+    """The bucket, and the key prefix of a folder."""
     bucket, _, key = place.rstrip("/").partition("/")
     return bucket, f"{key}/" if key else ""
 
 
 def _code(error: BaseException) -> str:
-    """S3's name of an error, or its HTTP status; empty when no answer came."""
+    """The S3 error code or the HTTP status of an error; empty if there was no response."""
     for one in (error, error.__cause__):
         response = getattr(one, "response", None)
         if isinstance(response, dict):
@@ -261,8 +261,8 @@ def _code(error: BaseException) -> str:
     return ""
 
 
-def _broken_off() -> tuple[type[Exception], ...]:
-    """What the body of an answer raises when it ends too early or comes no more."""
+def _incomplete_response_errors() -> tuple[type[Exception], ...]:
+    """Errors raised while reading a response body that ends early or stalls."""
     from aiobotocore.response import AioReadTimeoutError
     from aiohttp import ClientPayloadError
     from botocore.exceptions import IncompleteReadError, ResponseStreamingError
@@ -271,10 +271,11 @@ def _broken_off() -> tuple[type[Exception], ...]:
 
 
 def _explained(error: Exception, url: str) -> Exception:
-    """What an error of a request means to the user; a missing object's stays as it is."""
+    """The error to raise for an error of a request; one for a missing object is returned unchanged."""
     from botocore import exceptions
 
-    reason = " ".join(str(error.__cause__ or error).split())  # botocore's words: operation, status, tries
+    # The message of botocore: operation, status, attempts.
+    reason = " ".join(str(error.__cause__ or error).split())
     if _code(error) == "NoSuchBucket":
         return RefusedError(
             f"{url}: there is no such bucket",

@@ -1,7 +1,7 @@
-"""How many samples go into which shard."""
+"""The number of samples per shard."""
 
 
 def shard_sizes(samples: int, samples_per_shard: int) -> list[int]:
-    """The fewest shards that hold at most `samples_per_shard` each, in sizes that differ by at most one."""
+    """Sizes of the fewest shards of at most `samples_per_shard` samples, equal up to one sample."""
     count = -(-samples // samples_per_shard)
     return [samples // count + (index < samples % count) for index in range(count)]

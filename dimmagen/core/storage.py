@@ -1,9 +1,9 @@
 """Files that are either complete or absent, on a local disk or behind an fsspec URL.
 
-A local file is written under a temporary name in its own folder, flushed to the disk and renamed; elsewhere
-it is made locally and sent as one upload. Nothing is published when the writer fails. What S3 needs beyond
-fsspec is in :mod:`dimmagen.core.s3`; there, every function below raises UnavailableError when the last try of
-a request has failed, and RefusedError where credentials, rights or the bucket are missing.
+A local file is written under a temporary name in its own folder, flushed to the disk and renamed; a remote
+file is written locally and sent as one upload. Nothing is published if the writer fails. S3 is handled by
+:mod:`dimmagen.core.s3`; for S3 URLs, every function below raises UnavailableError if the last attempt of a
+request has failed, and RefusedError if credentials, permissions or the bucket are missing.
 """
 
 import errno
@@ -35,11 +35,12 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A seekable binary file that appears under `path` when the block ends without an exception.
 
-    Missing parent folders are made. Until then a local file is called `.<name>.<token>.<pid>.tmp`,
-    which :func:`remove_unfinished` recognises; the token is random, since two hosts may have the same pid.
+    Missing parent folders are created. Until the block ends, a local file is named
+    `.<name>.<token>.<pid>.tmp`, which :func:`remove_unfinished` recognises; the token is random, since
+    processes on two hosts may have the same pid.
 
     Raises:
-        DimmagenError: the disk is full, or the place cannot be written.
+        DimmagenError: the disk is full, or the path cannot be written.
     """
     filesystem, place = _open_filesystem(path)
     local = isinstance(filesystem, LocalFileSystem)
@@ -99,22 +100,22 @@ def _remote_writer(filesystem: Any, place: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
-    """A temporary file, and a path by which it can be read while it is open."""
+    """A temporary file, and a path from which it can be read while it is open."""
     if os.path.isdir("/dev/fd"):
-        with tempfile.TemporaryFile() as file:  # without a name, so that a kill leaves nothing
+        with tempfile.TemporaryFile() as file:  # unnamed, so that a killed process leaves nothing
             yield cast(BinaryIO, file), f"/dev/fd/{file.fileno()}"
         return
-    with tempfile.NamedTemporaryFile(prefix="dimmagen-", delete=False) as named:  # as on Windows
+    with tempfile.NamedTemporaryFile(prefix="dimmagen-", delete=False) as named:  # such as on Windows
         try:
             yield cast(BinaryIO, named), named.name
         finally:
-            named.close()  # Windows removes no file that is open
+            named.close()  # Windows does not remove open files
             os.unlink(named.name)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut."""
-    if os.name == "nt":  # Windows opens no folder, and NTFS keeps a journal of its names
+    """Make a rename survive a power failure."""
+    if os.name == "nt":  # Windows cannot open folders, and NTFS journals file names
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -130,10 +131,10 @@ def atomic_write(path: str | os.PathLike, data: bytes) -> None:
 
 
 def remove_unfinished(folder: str | os.PathLike) -> list[str]:
-    """Remove what a killed run left in one folder under temporary names, or as uploads that never ended.
+    """Remove what a killed run left in one folder: temporary files, or incomplete uploads.
 
     Returns:
-        The names of the temporary files, or of those that were being uploaded.
+        The names of the temporary files, or of the files that were being uploaded.
     """
     filesystem, place = _open_filesystem(folder)
     if isinstance(filesystem, s3.S3):
@@ -147,15 +148,15 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a name is that of a file which a killed run left half-written."""
+    """Whether a name belongs to an incomplete file left by a killed run."""
     return bool(_UNFINISHED.fullmatch(name))
 
 
 def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
-    """What reads and writes at a local path or an fsspec URL, and the place there.
+    """The file system of a local path or an fsspec URL, and the path within it.
 
     Raises:
-        UsageError: the URL is of no known kind, or the package for its kind is not installed.
+        UsageError: the protocol of the URL is unknown, or its package is not installed.
     """
     text = os.fspath(path)
     if text.startswith(s3.SCHEMES):
@@ -179,17 +180,17 @@ def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
 
 
 def is_url(path: str) -> bool:
-    """Whether a path is an fsspec URL; `C://photos` is a local path of Windows."""
+    """Whether a path is an fsspec URL; `C://photos` is a local path on Windows."""
     return "://" in path and not _DRIVE.match(path)
 
 
 def join(root: str | os.PathLike, *parts: str) -> str:
-    """A path below a folder or an fsspec URL; slashes join the parts, on Windows as well."""
+    """A path below a folder or an fsspec URL; the parts are joined with slashes, also on Windows."""
     return "/".join([os.fspath(root).rstrip("/"), *parts])
 
 
 def last_part(path: str) -> str:
-    """The name of a file or folder itself, of its local path or its URL."""
+    """The last component of a local path or URL: the name of the file or folder."""
     return os.path.basename(path.rstrip("/" + os.sep))
 
 
@@ -209,7 +210,7 @@ def is_file(path: str | os.PathLike) -> bool:
 
 
 def list_names(folder: str | os.PathLike) -> list[str]:
-    """Sorted names of a folder's entries; empty when there is no such folder."""
+    """Sorted names of the entries of a folder; empty if the folder does not exist."""
     filesystem, place = _open_filesystem(folder)
     if not filesystem.isdir(place):
         return []
@@ -217,7 +218,7 @@ def list_names(folder: str | os.PathLike) -> list[str]:
 
 
 def find_files(folder: str) -> list[tuple[str, int]]:
-    """Name below the folder, and size in bytes, of every file behind an fsspec URL, in no certain order."""
+    """Relative path and size in bytes of every file below an fsspec URL, in arbitrary order."""
     filesystem, place = _open_filesystem(folder)
     if isinstance(filesystem, s3.S3):
         sizes = filesystem.find(place)
@@ -231,7 +232,7 @@ def read(path: str | os.PathLike) -> bytes:
     """The bytes of a file.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
         DimmagenError: a local path is a folder, a pipe or a device.
     """
     filesystem, place = _open_filesystem(path)
@@ -246,48 +247,49 @@ def read(path: str | os.PathLike) -> bytes:
 
 
 def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
-    """Some bytes of a file, by one request; fewer where it ends earlier.
+    """A range of bytes of a file, with one request; fewer bytes if the file ends earlier.
 
-    Raises FileNotFoundError when there is none.
+    Raises:
+        FileNotFoundError: the file does not exist.
     """
     filesystem, place = _open_filesystem(path)
     return filesystem.cat_file(place, start=offset, end=offset + size)
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
-    """The object in a JSON file, see :func:`parse_json`. Raises FileNotFoundError when there is none."""
+    """The object in a JSON file, see :func:`parse_json`. Raises FileNotFoundError if it does not exist."""
     return parse_json(read(path))
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
-    """The object in JSON that may come from a stranger.
+    """The object in JSON text from an untrusted source.
 
     Raises:
-        ValueError: it is not JSON, no object, nested too deeply, or holds a number that is not finite.
+        ValueError: it is not JSON, not an object, nested too deeply, or holds a number that is not finite.
     """
     try:
         value = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     return value
 
 
 def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text[:20]} is no finite number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return number
 
 
 def open_binary(path: str | os.PathLike) -> BinaryIO:
-    """A file for reading at random places."""
+    """A file for reading at random positions."""
     filesystem, place = _open_filesystem(path)
     return cast(BinaryIO, filesystem.open(place, "rb"))
 
 
 def remove(path: str | os.PathLike) -> None:
-    """Remove a file, or a folder that is empty; nothing happens when there is none."""
+    """Remove a file or an empty folder; does nothing if it does not exist."""
     filesystem, place = _open_filesystem(path)
     with suppress(FileNotFoundError):
         if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
@@ -297,7 +299,7 @@ def remove(path: str | os.PathLike) -> None:
 
 
 def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:
-    """Size in bytes and SHA-256 (hex) of a file. Raises FileNotFoundError when there is none."""
+    """Size in bytes and SHA-256 (hex) of a file. Raises FileNotFoundError if it does not exist."""
     with open_binary(path) as file:
         digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
         return file.tell(), digest.hexdigest()

@@ -1,7 +1,7 @@
-"""Reading shards: the members of a tar as they lie, and one picture by its offset.
+"""Reading and writing shards: the members of a tar in stored order, and single images by offset.
 
-A shard may come from a stranger: headers are read with their sizes checked against the file, nothing is
-unpacked to a name from the archive.
+Shards may come from untrusted sources: sizes in headers are checked against the file, and nothing is
+extracted under a name from the archive.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from dimmagen.core.errors import DimmagenError
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of a tar: its name, and where its data lie (bytes)."""
+    """One file of a tar: its name, and the offset and size of its data in bytes."""
 
     name: str
     offset: int
@@ -26,7 +26,7 @@ def members(file: BinaryIO, path: str) -> Iterator[Member]:
     """The members of an uncompressed tar, in order.
 
     Raises:
-        DimmagenError: a header is broken, a member is no plain file or reaches past the end of the file.
+        DimmagenError: a header is damaged, or a member is not a plain file or exceeds the archive.
     """
     end = file.seek(0, 2)
     file.seek(0)
@@ -56,15 +56,15 @@ def members(file: BinaryIO, path: str) -> Iterator[Member]:
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    """A member's data, by the offset and the size that stand in the shard's parquet."""
+    """The data of a member, by the offset and size recorded in the parquet file of the shard."""
     file.seek(offset)
     return file.read(size)
 
 
 class TarWriter:
-    """An uncompressed USTAR archive without anything that depends on who wrote it and when.
+    """An uncompressed USTAR archive whose bytes do not depend on who writes it and when.
 
-    What is written is hashed on the way: a shard of half a gigabyte is not read again for its SHA-256.
+    Data are hashed while they are written: a shard of half a gigabyte is not read again for its SHA-256.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -84,7 +84,7 @@ class TarWriter:
         return offset
 
     def finish(self) -> tuple[int, str]:
-        """Write the end of the archive; returns the archive's size in bytes and SHA-256."""
+        """Write the end of the archive; returns its size in bytes and SHA-256 (hex)."""
         self._write(bytes(2 * tarfile.BLOCKSIZE))
         self._pad(tarfile.RECORDSIZE)
         return self._size, self._hash.hexdigest()

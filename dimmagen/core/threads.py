@@ -1,4 +1,4 @@
-"""Threads for work that runs outside Python's lock: decoding, hashing, compressing, reading."""
+"""Threads for work that releases the GIL: decoding, hashing, compressing, reading."""
 
 import sys
 from collections import deque
@@ -9,17 +9,17 @@ from typing import TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-_COMPUTING = ("torch", "numba")  # have threads of their own
+_COMPUTING = ("torch", "numba")  # libraries with their own threads
 _AHEAD = 4  # results per thread: enough to keep it busy, few enough to hold in memory
 
 
 def ordered_map(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
 ) -> Iterator[_Result]:
-    """`map` with threads: results in the items' order, a bounded number of them ahead of the consumer.
+    """`map` with threads: results in the order of the items, a bounded number ahead of the consumer.
 
     Raises:
-        Exception: the first that `function` raises; items not yet begun are then left alone.
+        Exception: the first that `function` raises; items not yet started are then skipped.
     """
     pending: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -36,9 +36,9 @@ def ordered_map(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread inside the block: workers share the processors, and sums keep one order.
+    """Compute in one thread inside the block: workers share the processors, and the order of sums is fixed.
 
-    The thread counts of torch and numba are those of before when the block ends: the process may be a user's.
+    The thread counts of torch and numba are restored after the block: the process may belong to the user.
     """
     before = {name: sys.modules[name].get_num_threads() for name in _COMPUTING if name in sys.modules}
     use_one_thread()
@@ -50,7 +50,7 @@ def one_thread() -> Iterator[None]:
 
 
 def use_one_thread() -> None:
-    """Compute in one thread from now on; for processes that this package has started."""
-    for name in _COMPUTING:  # only those that are needed
+    """Compute in one thread from now on; for processes that this package starts."""
+    for name in _COMPUTING:  # only those that are imported
         if name in sys.modules:
             sys.modules[name].set_num_threads(1)

@@ -1,7 +1,7 @@
 """Data sets from data sets: a subset of one, or several merged. Nothing is dimmed; provenance is kept.
 
-A derived set is a data set like any other and verifies. Its pictures are the files of its origins, each
-checked against its SHA-256 on the way; its settings say which sets it came from and how.
+A derived set is a data set like any other and passes verification. Its images are the files of its origins,
+each checked against its SHA-256 when it is read; its settings record the origins and how they were combined.
 """
 
 import os
@@ -30,15 +30,15 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which pairs a subset keeps: those that fit everything that is given; None and empty ask nothing.
+    """Which pairs a subset keeps: those that meet all given criteria; None and empty values are ignored.
 
     Attributes:
         sources: names of sources.
-        licence: words in the terms of their source, in any case.
+        licence: words in the terms of the pair's source; upper and lower case are equal.
         gamma: lowest and highest gamma.
-        lightness: lowest and highest mean of the dark picture, in [0, 1].
-        min_side: pixels of the shorter side, at least.
-        keys: pair keys or light keys.
+        lightness: lowest and highest mean of the dark image, in [0, 1].
+        min_side: minimum length of the shorter side, pixels.
+        keys: keys of pairs or of light images.
     """
 
     sources: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Selection:
     keys: tuple[str, ...] = ()
 
     def keeps(self, row: dict, settings: Mapping) -> bool:
-        """Whether a pair fits, by its row and its data set's settings."""
+        """Whether a pair is selected, given its row and its data set's settings."""
         return (
             (not self.sources or row["source"] in self.sources)
             and self.licence.lower() in terms_of(row["source"], settings).lower()
@@ -60,7 +60,7 @@ class Selection:
         )
 
     def command(self) -> str:
-        """The command that makes this subset of a set; a key list is named, not spelled out."""
+        """The command that makes this subset of a set; a list of keys is a placeholder."""
         words = ["dimmagen", "subset", "ORIGIN", "--to", "out/"]
         for source in self.sources:
             words += ["--source", source]
@@ -73,7 +73,7 @@ class Selection:
         return shlex.join(words)
 
     def note(self) -> dict:
-        """What goes into the settings; of a key list, its hash."""
+        """The selection as recorded in the settings; a list of keys is recorded as its hash."""
         keys = hashing.sha256("\n".join(sorted(self.keys)).encode()) if self.keys else ""
         return {**asdict(replace(self, keys=())), "keys": keys}
 
@@ -100,16 +100,17 @@ def write_subset(
     on_start: Callable[[int], None] = lambda pairs: None,
     on_pair: Callable[[], None] = lambda: None,
 ) -> Manifest:
-    """Write the pairs that a selection keeps, in their order, as a data set.
+    """Write the pairs that a selection keeps, in their original order, as a data set.
 
     Args:
         pairs: a finished data set.
         selection: what to keep.
-        out: folder or fsspec URL of the new set; one that was stopped goes on.
-        on_start, on_pair: told of the number of pairs, and after each.
+        out: folder or fsspec URL of the new set; a run that was stopped is resumed.
+        on_start: called once with the number of pairs.
+        on_pair: called after each pair.
 
     Raises:
-        UsageError: no pair fits, a source or key is unknown, or `out` holds something else.
+        UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
         DimmagenError: the origin is damaged, or `out` cannot be written.
     """
     rows = pairs.rows()
@@ -135,15 +136,15 @@ def write_merge(
 ) -> Manifest:
     """Write all pairs of several data sets as one, shuffled by a keyed permutation.
 
-    A pair that occurs twice with the same pictures is kept once. Where two different pairs have one key (one
-    photo, two profiles), the keys of the later set's pairs get that set's fingerprint behind them.
+    A pair that occurs twice with the same images is kept once. Where two different pairs have the same key
+    (one photo, two profiles), the later set's fingerprint is appended to the key of its pair.
 
     Args:
         sets: two or more finished data sets.
         out, on_start, on_pair: as for :func:`write_subset`.
 
     Raises:
-        UsageError: fewer than two sets, their dark pictures differ in file type, or `out` holds something
+        UsageError: fewer than two sets, their dark images differ in file type, or `out` holds something
             else.
         DimmagenError: a set is damaged, or `out` cannot be written.
     """
@@ -218,7 +219,7 @@ def _unique(sets: Sequence[PairSet]) -> Iterator[_Picked]:
 
 
 def _merged_settings(sets: Sequence[PairSet]) -> dict:
-    """What the card and `inspect` tell of every set, put together; each origin's own settings below that."""
+    """The settings that the card and `inspect` show, joined over all sets, and each origin's own settings."""
     every = [pairs.manifest.settings for pairs in sets]
 
     def joined(name: str) -> str:
@@ -245,7 +246,7 @@ def _merged_environment(sets: Sequence[PairSet]) -> dict:
 
 
 def _rejected(sets: Iterable[PairSet]) -> list[dict]:
-    """Every candidate that was left out of an origin, once; sorted by source, name and frame."""
+    """Every candidate that an origin rejected, once; sorted by source, name and frame."""
     rows: dict[tuple, dict] = {}
     for pairs in sets:
         for row in read_rows(storage.join(pairs.out, REJECTED), REJECTED_SCHEMA):
@@ -262,7 +263,7 @@ def _write(
     on_start: Callable[[int], None],
     on_pair: Callable[[], None],
 ) -> Manifest:
-    """Pack pairs into shards; as with `dim`, complete shards of a stopped run are kept."""
+    """Write pairs as shards; as in `dim`, the complete shards of a stopped run are kept."""
     out = os.path.abspath(out) if storage.is_local(out) else out
     folder = DatasetFolder(out, discards=False)
     if any(
@@ -295,8 +296,8 @@ def _write(
                 shards.append(complete[name])
         finally:
             folder.remove_unfinished()
-        photos = {one.row["light_key"]: one.row["source"] for one in picked}
+        source_by_light = {one.row["light_key"]: one.row["source"] for one in picked}
         extensions = {one.row["light_member"].rsplit(".", 1)[1] for one in picked}
         return finalize_dataset(
-            folder, run, command, Counter(photos.values()), extensions, _rejected(sets), shards
+            folder, run, command, Counter(source_by_light.values()), extensions, _rejected(sets), shards
         )

@@ -1,4 +1,4 @@
-"""What stands beside the shards of a data set, written when all shards are there; the manifest last."""
+"""The files next to the shards of a data set, written when all shards are complete; the manifest last."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -34,7 +34,7 @@ _REJECTED_COLUMNS = (
     "reason",
 )
 REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_COLUMNS])
-"""One row a candidate that was left out: the catalog's columns that are known of it."""
+"""One row per rejected candidate: the columns of the catalog that are known for it."""
 
 
 def finalize_dataset(
@@ -46,16 +46,19 @@ def finalize_dataset(
     rejected: Iterable[Mapping],
     shards: Sequence[ShardRecord],
 ) -> Manifest:
-    """Complete a data set.
+    """Write everything that makes a data set complete once its shards are written.
 
     Args:
         folder: holds the shards.
         run: settings and environment.
-        command: that makes this set anywhere.
-        lights_by_source: number of photos of each source.
-        light_extensions: file types that the light pictures have.
+        command: reproduces this data set on any machine.
+        lights_by_source: number of light images by source.
+        light_extensions: file types of the light images.
         rejected: rows of :data:`REJECTED_SCHEMA`, sorted by source, name and frame.
-        shards: in plan order.
+        shards: in the order of the plan.
+
+    Returns:
+        The manifest as published.
     """
     left_out = write_rows(storage.join(folder.out, REJECTED), rejected, REJECTED_SCHEMA)
     files = [FileRecord(REJECTED, left_out.bytes, left_out.sha256)]

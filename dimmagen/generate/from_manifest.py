@@ -1,4 +1,4 @@
-"""The dimmer and the settings that a manifest records: what is needed to make its pairs again."""
+"""The dimmer and the settings that a manifest records, with which its pairs can be made again."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _ManifestSettings(BaseModel):
-    """What `dim` writes among a manifest's settings; a stranger's manifest may hold anything."""
+    """The settings that `dim` records in a manifest; a manifest from elsewhere may hold anything."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -32,15 +32,15 @@ class _ManifestSettings(BaseModel):
 
 
 def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> BuildDimmer:
-    """What builds the dimmer that a data set was made with.
+    """A function that builds the dimmer that a data set was made with.
 
     Args:
-        settings: of its manifest.
+        settings: of the data set's manifest.
         profile: folder of the profile, where its name alone does not find it.
 
     Raises:
-        UsageError: there is no such profile, or the set was merged of several.
-        DimmagenError: the settings are not those of a data set, or the profile is another one than recorded.
+        UsageError: there is no such profile, or the data set was merged from several.
+        DimmagenError: the settings are not those of a data set, or the profile is not the recorded one.
     """
     _check(settings)
     build = DimmerBuilder(
@@ -71,10 +71,10 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
 
 
 def settings_from_manifest(settings: Mapping) -> PairSettings:
-    """What `dim` was asked for beside the profile.
+    """The settings of the pairs, without those of the dimmer.
 
     Raises:
-        UsageError: the set was merged of several.
+        UsageError: the data set was merged from several.
         DimmagenError: the settings are not those of a data set.
     """
     _check(settings)
@@ -86,7 +86,7 @@ def _check(settings: Mapping) -> None:
     if "gamma_range" not in settings and settings.get("derived_from"):
         raise UsageError(
             "a merged set was made with the settings of several sets",
-            "replay its pairs from the sets that were merged",
+            "reproduce the pairs of the sets that were merged",
             code="usage",
         )
     try:

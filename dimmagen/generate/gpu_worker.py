@@ -1,6 +1,6 @@
-"""Pairs with the dimming on a GPU: threads read and decode ahead of it, others encode behind it.
+"""Pairs that are dimmed on a GPU: some threads read and decode images before it, others encode after it.
 
-The pixels are those of the processor's kernel, bit for bit, so a shard does not tell where it was made.
+The pixels are those of the CPU kernel, bit for bit, so a shard does not depend on the device.
 """
 
 from collections import defaultdict
@@ -20,20 +20,20 @@ from dimmagen.generate.plan import ShardJob
 from dimmagen.sources import light_images
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
-BATCH_PIXELS = 8_000_000  # dimmed at a time, at most, unless one picture has more: some 2 GB on the device
+BATCH_PIXELS = 8_000_000  # maximum per batch, unless a single image has more: about 2 GB on the device
 
 
 class GpuDimmer:
-    """Makes the pairs of a job with the dimming on one device.
+    """Makes the pairs of a job and dims them on one device.
 
     Args:
-        dimmer: of a camera model.
+        dimmer: with a camera model.
         settings: as planned.
-        device: torch's name of it, `cuda` or `cuda:1`.
-        threads: that decode, and as many that encode.
+        device: as PyTorch names it, `cuda` or `cuda:1`.
+        threads: number that decode, and number that encode.
 
     Raises:
-        UsageError: torch does not see the device, or the model is not one that runs there.
+        UsageError: PyTorch does not find the device, or the dimmer model does not run on it.
     """
 
     def __init__(self, dimmer: ImageDimmer, settings: PairSettings, device: str, threads: int) -> None:
@@ -51,8 +51,11 @@ class GpuDimmer:
         self.threads = threads
 
     def samples(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
-        """The number of a shard of the job, and its next pair. Raises as
-        :class:`dimmagen.generate.worker.PairShardWorker`."""
+        """The index of a shard within the job, and its next pair.
+
+        Raises:
+            DimmagenError: as :class:`dimmagen.generate.worker.PairShardWorker`.
+        """
         loaded = ordered_map(partial(self._load, job.variants[0]), job.refs, self.threads)
         dimmed = chain.from_iterable(self._dim(batch, job.variants) for batch in _batches(loaded))
         return ordered_map(partial(self._finish, job.variants), dimmed, self.threads)
@@ -64,7 +67,7 @@ class GpuDimmer:
     def _dim(
         self, batch: Sequence[LightImage], variants: Sequence[int]
     ) -> Iterator[tuple[int, LightImage, np.ndarray, Draw]]:
-        """Pictures of equal size are dimmed together; they come out in their order, variant by variant."""
+        """Dim images of equal size together; yields them in their given order, variant by variant."""
         by_size = defaultdict(list)
         for index, light in enumerate(batch):
             by_size[light.pixels.shape].append(index)
@@ -93,10 +96,10 @@ class GpuDimmer:
 
 
 def find_device(name: str) -> torch.device:
-    """A device that torch sees on this machine.
+    """A device of this machine, by PyTorch's name for it.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no such device.
     """
     try:
         device = torch.device(name)
@@ -119,7 +122,7 @@ def find_device(name: str) -> torch.device:
 
 
 def _batches(lights: Iterable[LightImage]) -> Iterator[list[LightImage]]:
-    """Consecutive pictures of at most `BATCH_PIXELS` together, or one larger one."""
+    """Consecutive images with at most `BATCH_PIXELS` in total, or one larger image."""
     batch: list[LightImage] = []
     pixels = 0
     for light in lights:

@@ -1,4 +1,4 @@
-"""One pair: from a light image to the bytes and the row that are written."""
+"""One pair: from a light image to the bytes and the metadata row that are written."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,22 +21,24 @@ IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
 }
 
 BuildDimmer = Callable[[], ImageDimmer]
-"""Makes the dimmer; picklable, so that each worker builds its own once and no weights travel."""
+"""Builds the dimmer; picklable, so that each worker builds its own once and no weights are sent."""
 
 
 def dimmer_builder(
     profile: str, gamma: tuple[float, float] | None = None, ladder: Sequence[float] = (), **options: Any
 ) -> BuildDimmer:
-    """What builds the dimmer of a profile in each worker; it is built once here, so that mistakes come early.
+    """A function that builds the dimmer of a profile in each worker.
+
+    The dimmer is built once here, so that wrong arguments are reported early.
 
     Args:
         profile: name or folder.
         gamma: range of the brightness draw; default the profile's.
-        ladder: fixed gammas in place of drawn ones.
+        ladder: fixed gammas instead of drawn ones.
         options: as for :meth:`ImageDimmer.from_profile`.
 
     Raises:
-        UsageError: both gamma and ladder, or as :meth:`ImageDimmer.from_profile`.
+        UsageError: both `gamma` and `ladder` are given, or as :meth:`ImageDimmer.from_profile`.
     """
     if gamma and ladder:
         raise UsageError(
@@ -50,13 +52,13 @@ def dimmer_builder(
 
 @dataclass(frozen=True, slots=True)
 class PairSettings:
-    """What `dim` is asked for beside the profile.
+    """The settings of the pairs, without those of the dimmer.
 
     Attributes:
-        variants: dark pictures per light picture.
-        seed: of all draws.
-        samples_per_shard: upper limit; shards come out equal to within one sample.
-        image_format: `png` or `webp` (lossless), of the dark pictures; light pictures keep their own.
+        variants: dark images per light image.
+        seed: random seed for all draws, in [0, 2^63).
+        samples_per_shard: maximum number of pairs per shard; shard sizes differ by at most one.
+        image_format: `png` or `webp` (lossless), of the dark images; light images keep their own.
     """
 
     variants: int = 1
@@ -66,11 +68,12 @@ class PairSettings:
 
 
 def pair_key(light_key: str, variant: int) -> str:
+    """The key of a pair, from the key of its light image and its variant."""
     return f"{light_key}-v{variant}"
 
 
 def make_pair(light: LightImage, dimmer: ImageDimmer, variant: int, settings: PairSettings) -> Sample:
-    """One pair, from the light picture to the bytes and the row that are written: a pure function."""
+    """One pair, from the light image to the bytes and the metadata row that are written: a pure function."""
     draw = dimmer.draw(light.ref.key, variant, settings.seed)
     return finish_pair(light, dimmer.dim(light.pixels, draw), draw, dimmer, variant, settings)
 
@@ -78,11 +81,18 @@ def make_pair(light: LightImage, dimmer: ImageDimmer, variant: int, settings: Pa
 def finish_pair(
     light: LightImage, dark: np.ndarray, draw: Draw, dimmer: ImageDimmer, variant: int, settings: PairSettings
 ) -> Sample:
-    """The second half of :func:`make_pair`: what is written of a light picture and its dark one."""
+    """The second half of :func:`make_pair`: what is written for a light image and its dark image.
+
+    Args:
+        light: the light image.
+        dark: uint8 (height, width, 3), of the light image's size.
+        draw: that the dark image was made with.
+        dimmer, variant, settings: as for :func:`make_pair`.
+    """
     ref = light.ref
     height, width, _ = light.pixels.shape
     if dark.shape != light.pixels.shape:
-        raise ValueError(f"the dimmer made {dark.shape} of {light.pixels.shape}")
+        raise ValueError(f"the dimmer returned shape {dark.shape} for {light.pixels.shape}")
     dark_file = IMAGE_FORMATS[settings.image_format](dark)
     row = {
         "key": pair_key(ref.key, variant),
@@ -111,11 +121,11 @@ def finish_pair(
 
 @contextmanager
 def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
-    """Any error inside the block becomes a message that says which pair, which picture, and what to do."""
+    """Any error inside the block becomes one that names the pair and its light image, and says what to do."""
     try:
         yield
     except UnavailableError:
-        raise  # about a place, not about this picture
+        raise  # concerns the storage, not this image
     except Exception as error:
         reason = " ".join(str(error).split())
         if not isinstance(error, DimmagenError):

@@ -7,19 +7,19 @@ from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.sources.light_images import LightImageRef, LightImages
 
 MAX_VARIANTS_PER_JOB = 8
-_JOBS_A_WORKER = 8  # at least, so that the last ones end at about the same time
-_WORKERS_OF_A_CLUSTER = 64  # where their number is not known
+_JOBS_PER_WORKER = 8  # minimum, so that all workers end at about the same time
+_WORKERS_OF_CLUSTER = 64  # assumed where their number is not known
 
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """The work for some shards that show the same light pictures, in this order, one variant each.
+    """The work for some shards with the same light images in the same order, one variant per shard.
 
-    A light picture is read and decoded once for all of them.
+    A light image is read and decoded once for all of them.
 
     Attributes:
-        refs: the light pictures.
-        shards, variants: equally many, at least one.
+        refs: the light images.
+        shards, variants: names of the shards and their variants, of equal length, at least one.
     """
 
     refs: tuple[LightImageRef, ...]
@@ -28,16 +28,16 @@ class ShardJob:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Names of the shards, for messages."""
         return " ".join(self.shards)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedShard:
-    """A shard of the plan: one variant of the light pictures from `start` to `stop` in canonical order.
+    """A shard of the plan: one variant of the light images [`start`, `stop`) in canonical order.
 
-    A plan of millions of pairs is thousands of these; the light pictures are looked up when a worker is to
-    make the shard.
+    A plan of millions of pairs consists of thousands of these; the light images are looked up when a worker
+    makes the shard.
     """
 
     shard: str
@@ -50,30 +50,30 @@ class PlannedShard:
 
 
 def variants_per_job(shards: int, variants: int, workers: int | None) -> int:
-    """How many variants of a photo a worker makes at once: many, but so few that no worker idles at the end.
+    """How many variants of a light image a job makes: many, but few enough that no worker idles at the end.
 
     Args:
-        shards: to be made.
-        variants: dark pictures per light picture.
+        shards: number of shards to be made.
+        variants: dark images per light image.
         workers: None where their number is not known.
     """
-    jobs = _JOBS_A_WORKER * (workers or _WORKERS_OF_A_CLUSTER)
+    jobs = _JOBS_PER_WORKER * (workers or _WORKERS_OF_CLUSTER)
     return max(1, min(MAX_VARIANTS_PER_JOB, variants, shards // jobs))
 
 
 def count_jobs(shards_per_variant: int, variants: int, workers: int | None) -> int:
-    """How many jobs :func:`plan_jobs` makes of a whole plan."""
+    """How many jobs :func:`plan_jobs` makes from a whole plan."""
     at_once = variants_per_job(shards_per_variant * variants, variants, workers)
     return shards_per_variant * -(-variants // at_once)
 
 
 def plan_jobs(shards: Iterable[PlannedShard], lights: LightImages, variants: int) -> Iterator[ShardJob]:
-    """Jobs that make some shards of a plan, in about their order; which ones go together changes no byte.
+    """Jobs that make some shards of a plan, in about their order; how they are grouped changes no byte.
 
     Args:
         shards: in the plan's order, without those that are complete.
-        lights: of the plan.
-        variants: at most so many shards are one job.
+        lights: the light images of the plan.
+        variants: maximum number of shards per job.
     """
     alike: dict[tuple[int, int], list[PlannedShard]] = {}
     for planned in shards:
@@ -88,16 +88,17 @@ def plan_jobs(shards: Iterable[PlannedShard], lights: LightImages, variants: int
 
 
 def shard_name(index: int) -> str:
+    """The name of a shard, without folder and extension."""
     return f"train-{index:05d}"
 
 
 def plan_shards(lights: int, variants: int, samples_per_shard: int) -> list[PlannedShard]:
-    """All shards of variant 0, then those of variant 1 ..., so that more variants only append shards.
+    """All shards of variant 0, then those of variant 1, and so on, so that more variants only append shards.
 
     Args:
-        lights: number of light pictures.
-        variants: dark pictures per light picture, at least 1.
-        samples_per_shard: upper limit, at least 1.
+        lights: number of light images.
+        variants: dark images per light image, at least 1.
+        samples_per_shard: maximum number of pairs per shard, at least 1.
     """
     shards: list[PlannedShard] = []
     sizes = shard_sizes(lights, samples_per_shard)

@@ -1,5 +1,6 @@
-"""What must hold on a machine before it makes a shard of a run: it is of the class of the machine that began
-the run, and it sees the same folder.
+"""Checks on a machine before it makes a shard of a run.
+
+The machine must have the same environment as the one that began the run, and access to the same folder.
 """
 
 from collections.abc import Callable
@@ -14,16 +15,16 @@ Worker = TypeVar("Worker")
 
 
 def build_after_preflight(run: Run, out: str, build_worker: Callable[[], Worker]) -> Worker:
-    """Build a worker, here, whose shards are what the run's manifest will say of them.
+    """Build a worker on this machine if its shards will be what the run's manifest will say.
 
     Args:
-        run: as it was begun by the driver.
+        run: as begun by the driver.
         out: folder or fsspec URL of the data set.
-        build_worker: called when all is well.
+        build_worker: called when all checks pass.
 
     Raises:
-        DimmagenError: this machine has other library versions or processor features than the driver's, or
-            `out` is another folder here.
+        DimmagenError: this machine's library versions or processor features differ from the driver's, or
+            `out` is another folder on this machine.
     """
     if differences := changes(run, Run(run.settings, environment_like(run.environment))):
         lines = "".join(f"\n    {difference}" for difference in differences)

@@ -1,8 +1,8 @@
-"""Making pairs of a finished data set anew, from what is written down about them.
+"""Making pairs of a finished data set again, from what is recorded about them.
 
 A pair is a function of its source, the profile and the settings in the manifest. A replay computes it again
-and compares stage by stage, so that a difference is told where it arises: in the source, in its decoding, in
-the draws, in the dimming or in the encoding. Nothing in the data set is trusted or changed.
+and compares stage by stage, so that a difference is reported where it arises: in the source, in its decoding,
+in the draws, in the dimming or in the encoding. Nothing in the data set is trusted or changed.
 """
 
 import json
@@ -28,12 +28,13 @@ from dimmagen.sources.scan import candidate_name, list_candidate_files
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What became of one replay.
+    """The result of one replay.
 
     Attributes:
         key: of the pair.
-        stage: the first of :data:`STAGES` that differs; empty when the pair is identical.
-        detail: what is written down and what was made; empty when the pair is identical.
+        stage: the first of :data:`~dimmagen.dataset.schema.PIPELINE_STAGES` that differs; empty when the
+            pair is identical.
+        detail: the recorded value and the one made now; empty when the pair is identical.
     """
 
     key: str
@@ -47,11 +48,11 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What a pair is made from.
+    """The file that a pair is made from.
 
     Attributes:
-        data: a file's bytes.
-        is_light: the file is the light picture as stored, not the candidate that it was made from.
+        data: the file's bytes.
+        is_light: the file is the light image as stored, not the candidate that it was made from.
     """
 
     data: bytes
@@ -59,18 +60,18 @@ class Original:
 
 
 Originals = Callable[[Mapping], Original]
-"""Gives the original of a pair's row; raises a DimmagenError where there is none."""
+"""Returns the original of a pair's row; raises a DimmagenError if there is none."""
 
 
 def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
-    """Where the originals of a data set's pairs are read.
+    """A function that reads the originals of a data set's pairs.
 
     Args:
         pairs: the data set.
-        sources: as for :func:`open_light_images`; without one the light images in the shards are taken.
+        sources: as for :func:`open_light_images`; if empty, the light images in the shards are used.
 
     Raises:
-        UsageError: an unknown source or path, or a MixHQ beside other sources.
+        UsageError: an unknown source or path, or a MixHQ combined with other sources.
         DimmagenError: a broken archive or MixHQ.
     """
     if not sources:
@@ -105,7 +106,7 @@ def _of_mixhq(path: str) -> Originals:
 
 
 def _of_candidates(sources: Sequence[str]) -> Originals:
-    """Files are found by their names: one pair of a large archive must not take a pass over all of it."""
+    """Files are found by their names: one pair from a large archive must not require reading all of it."""
     locators: dict[tuple[str, str], list[dict]] = {}
     for spec, entry in list_candidate_files(parse_specs(sources)):
         locators.setdefault((spec.name, candidate_name(entry)), []).append(entry.locator)
@@ -127,17 +128,17 @@ def _of_candidates(sources: Sequence[str]) -> Originals:
 
 
 def replay_pair(pairs: PairSet, row: Mapping, dimmer: ImageDimmer, original_of: Originals) -> Replay:
-    """Make one pair anew and compare it with its row, and its row with the bytes in the shard.
+    """Make one pair again and compare it with its row, and its row with the bytes in the shard.
 
     Args:
         pairs: the data set.
         row: of the pair, from `pairs`.
-        dimmer: the one that the manifest records, from :func:`dimmer_from_manifest`.
+        dimmer: the recorded one, from :func:`dimmer_from_manifest`.
         original_of: from :func:`originals`.
 
     Raises:
-        DimmagenError: the original is gone, the bytes in the shard are not those of the row, or the row is
-            of a source that this version does not know.
+        DimmagenError: the original is gone, the bytes in the shard are not those of the row, or the row's
+            source is unknown.
     """
     for side in ("dark", "light"):
         pairs.data(row, side)
@@ -159,7 +160,7 @@ def replay_pair(pairs: PairSet, row: Mapping, dimmer: ImageDimmer, original_of: 
 
 
 def _light(row: Mapping, original: Original) -> LightImage:
-    """The light picture of a row's pair, made of its original as when the data set was made."""
+    """The light image of a row's pair, made from its original as when the data set was made."""
     names = ("source", "name", "transform", "width", "height")
     extension = row["light_member"].rpartition(".")[2]
     facts = {name: row[name] for name in names}
@@ -182,7 +183,7 @@ def _light(row: Mapping, original: Original) -> LightImage:
 
 
 def chosen_pairs(pairs: PairSet, count: int) -> list[dict]:
-    """A fixed choice of pairs from all over the data set, in tar order."""
+    """The rows of a fixed choice of pairs across the data set, in tar order."""
     rows = pairs.rows()
     chosen = sorted(range(len(rows)), key=lambda index: keyed_random.rank(0, rows[index]["key"], "replay"))
     return [rows[index] for index in sorted(chosen[:count])]
@@ -195,11 +196,11 @@ def replayer(
 
     Args:
         pairs: a finished data set.
-        sources: what it was made of; without one the light images in its shards.
+        sources: that it was made from; if empty, the light images in its shards are used.
         profile: folder of its profile, where the recorded name does not find it.
 
     Raises:
-        UsageError, DimmagenError: a source or the profile is not the one of the data set.
+        UsageError, DimmagenError: as :func:`dimmer_from_manifest` and :func:`originals`.
     """
     dimmer = dimmer_from_manifest(pairs.manifest.settings, profile)()
     original_of = originals(pairs, sources)
@@ -210,21 +211,21 @@ def find_row(pairs: PairSet, key: str) -> dict:
     """The row of a pair.
 
     Raises:
-        UsageError: there is no such pair; the message names the variants where the key is a light image's.
+        UsageError: there is no such pair; if the key is that of a light image, the message names its pairs.
     """
     rows = pairs.rows()
     for row in rows:
         if row["key"] == key:
             return row
     of_light = [row["key"] for row in rows if row["light_key"] == key]
-    todo = f"give one of {', '.join(of_light)}" if of_light else f"its keys are like {rows[0]['key']}"
+    todo = f"give one of {', '.join(of_light)}" if of_light else f"its keys have the form {rows[0]['key']}"
     raise UsageError(f"{pairs.out} holds no pair {key}", todo, code="unknown-name", kind="pair", name=key)
 
 
 def environment_note(manifest: Manifest) -> str:
-    """How this machine differs from the one that made a data set, for messages; empty when it does not."""
+    """The differences between this machine and the one that made a data set, for messages; may be empty."""
     here = Run(manifest.settings, environment_like(manifest.environment))
     differences = changes(manifest.run, here)
     if not differences:
         return ""
-    return "\nThis machine is of another class than the one that made it:\n    " + "\n    ".join(differences)
+    return "\nThis machine differs from the one that made the data set:\n    " + "\n    ".join(differences)

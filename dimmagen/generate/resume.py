@@ -1,7 +1,7 @@
-"""The state of an output folder: who writes to it, which shards are complete, may this run go on there.
+"""The state of an output folder: which run writes to it, which shards are complete, what may be resumed.
 
-While a run is on, `.dimmagen/` holds `run.json` (the settings), a record for each complete shard, and the
-lock. Once `manifest.json` is written it says all of that, and `.dimmagen/` is removed.
+During a run, `.dimmagen/` holds `run.json` (the settings), a record for each complete shard, and the lock.
+Once `manifest.json` is written it contains all of that, and `.dimmagen/` is removed.
 """
 
 import json
@@ -28,36 +28,42 @@ REJECTED = "rejected/candidates.parquet"
 
 @dataclass(frozen=True, slots=True)
 class _Previous:
-    """What is known of the run that wrote to the folder before."""
+    """What is known about the previous run that wrote to the folder."""
 
     run: Run
     records: dict[str, ShardRecord]
 
 
 class DatasetFolder:
-    """The folder (or fsspec URL) of one data set, from the first shard to the manifest."""
+    """The folder of one data set, from the first shard to the manifest.
+
+    Args:
+        out: folder or fsspec URL.
+        discards: whether runs of this kind accept `resume="never"`, for messages.
+    """
 
     def __init__(self, out: str, discards: bool = True) -> None:
-        """Args: discards: whether runs of this kind take `resume="never"`, for messages."""
         self.out = out
         self.discards = discards
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out, see :func:`dimmagen.core.lock.exclusive`."""
+        """Lock the folder against other runs, see :func:`dimmagen.core.lock.exclusive`."""
         with exclusive(self.out):
             try:
                 yield
             finally:
-                if not storage.exists(self._state(_RUN)):  # nothing was begun here, or all is done
+                if not storage.exists(self._state(_RUN)):  # no run was begun here, or it is finished
                     self._remove_state()
 
     def complete_shards(self, run: Run, resume: ResumeMode) -> dict[str, ShardRecord]:
-        """Shards that this run needs not make: their files have the recorded size and SHA-256.
+        """Shards that this run need not make: their files have the recorded size and SHA-256.
+
+        Returns:
+            The records of these shards, by shard name.
 
         Raises:
-            UsageError: the folder holds something else, or a run with other settings, or (with `always`)
-                nothing to go on with.
+            UsageError: the folder holds other files or a run with other settings, or (with `always`) no run.
         """
         previous = self._previous()
         if previous is None:
@@ -81,7 +87,7 @@ class DatasetFolder:
         return {name: record for name, record in previous.records.items() if self._is_intact(record)}
 
     def finished(self, run: Run) -> Manifest | None:
-        """The manifest of exactly this run, if it is there; what a kill right behind it left is removed."""
+        """The manifest of exactly this run, if it exists; removes what a kill just after writing it left."""
         if not storage.exists(storage.join(self.out, MANIFEST)):
             return None
         manifest = Manifest.load(self.out)
@@ -92,16 +98,16 @@ class DatasetFolder:
         return manifest
 
     def is_begun(self, run: Run) -> bool:
-        """Whether this folder, as it is seen from here, is the one that the run was begun in."""
+        """Whether this folder, as seen from this machine, is the one that the run was begun in."""
         return storage.exists(self._state(_RUN)) and self._begun().fingerprint == run.fingerprint
 
     def begin(self, run: Run, complete: Mapping[str, ShardRecord]) -> None:
-        """Note the settings and the complete shards, and remove everything else that a run of ours left.
+        """Record the settings and the complete shards, and remove all else that an earlier run left.
 
-        From here to :meth:`finish` the folder has no manifest. Each step may be the last before a kill: the
-        settings are noted first, and a record counts only with their fingerprint.
+        From here to :meth:`finish` the folder has no manifest. The process may be killed after any step: the
+        settings are recorded first, and a shard's record is valid only with their fingerprint.
         """
-        storage.remove_unfinished(storage.join(self.out, "rejected"))  # else it cannot be removed
+        storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
         note = {"settings": run.settings, "environment": run.environment}
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
         for record in complete.values():
@@ -117,7 +123,7 @@ class DatasetFolder:
                     storage.remove(storage.join(self.out, folder, name))
 
     def add(self, run: Run, record: ShardRecord) -> None:
-        """Note that a shard is complete."""
+        """Record that a shard is complete."""
         note = {"fingerprint": run.fingerprint, "shard": record.to_dict()}
         storage.atomic_write(self._state(_RECORDS, f"{_stem(record)}.json"), json.dumps(note).encode())
 
@@ -133,7 +139,7 @@ class DatasetFolder:
             storage.remove_unfinished(storage.join(self.out, folder))
 
     def _previous(self) -> _Previous | None:
-        """The run that wrote here before, or None where the folder is new or empty."""
+        """The previous run in this folder, or None if the folder is new or empty."""
         run: Run | None = None
         records: dict[str, ShardRecord] = {}
         if storage.exists(storage.join(self.out, MANIFEST)):
@@ -162,7 +168,7 @@ class DatasetFolder:
         note = _read_json(path)
         settings, environment = note.get("settings"), note.get("environment")
         if not isinstance(settings, dict) or not isinstance(environment, dict):
-            raise _damaged(path, "it names no settings")
+            raise _damaged(path, "it contains no settings")
         return Run(settings, environment)
 
     def _records(self, run: Run) -> dict[str, ShardRecord]:
@@ -174,7 +180,7 @@ class DatasetFolder:
                 note = storage.read_json(self._state(_RECORDS, name))
                 entry = ShardEntry.model_validate(note["shard"])
             except (KeyError, ValueError):
-                continue  # not ours or damaged: the shard is made again
+                continue  # not a record, or damaged: the shard is made again
             if note.get("fingerprint") == run.fingerprint:
                 records[_stem(entry)] = entry.shard_record()
         return records
@@ -226,8 +232,8 @@ def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) 
     discard = 'add `resume="never"`' if discards else "remove the folder"
     return (
         f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
-        "Three ways on:\n"
-        "    keep them:     run the command with the settings they were made with\n"
-        f"    keep both:     choose another `out` folder\n"
+        "Choose one of three:\n"
+        "    keep them:     use the settings that they were made with\n"
+        "    keep both:     choose another `out` folder\n"
         f"    discard them:  {discard}"
     )

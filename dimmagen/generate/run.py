@@ -1,4 +1,4 @@
-"""Making a pair data set, from the light pictures to the manifest: what `dimmagen dim` does, in order."""
+"""Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,16 +30,16 @@ MAX_VARIANTS, MAX_PAIRS = 100_000, 10**10
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How the work is done; nothing of it changes the output.
+    """How the work is executed; none of it changes the output.
 
     Attributes:
         executor: `ray` or `serial`.
-        workers: number of Ray actors; None for one a processor of the cluster.
-        address: of a Ray cluster to join; without it Ray runs on this machine for as long as the run.
-        device: that dims: `cpu`, or `cuda`, one GPU a worker.
-        threads: of each worker beside a GPU, that decode, and as many that encode; they count as processors.
-        on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run waits for it
-            all the same; without it the run may then wait until Ray itself gives up.
+        workers: number of Ray actors; None for one per processor of the cluster.
+        address: of a Ray cluster to join; without it Ray runs on this machine for the duration of the run.
+        device: that dims the images: `cpu`, or `cuda` with one GPU per worker.
+        threads: of each GPU worker: number that decode, and number that encode; reserved as processors.
+        on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run still waits
+            for it; without it the run may wait until Ray itself gives up.
     """
 
     executor: Executor = "ray"
@@ -51,16 +51,21 @@ class Execution:
 
 
 class GenerateProgress(Protocol):
-    """Told how a run goes on."""
+    """Receives the progress of a run."""
 
-    def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None: ...
+    def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None:
+        """Called once, with the totals and with what is complete already."""
 
-    def pairs(self, count: int) -> None: ...
+    def pairs(self, count: int) -> None:
+        """Called after that many more pairs."""
 
-    def shard(self) -> None: ...
+    def shard(self) -> None:
+        """Called after each complete shard."""
 
 
 class NoProgress:
+    """Ignores the progress of a run."""
+
     def begin(self, shards: int, pairs: int, done_shards: int, done_pairs: int) -> None: ...
 
     def pairs(self, count: int) -> None: ...
@@ -70,7 +75,7 @@ class NoProgress:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would make: known before anything is written."""
+    """What a run will make, known before anything is written."""
 
     run: Run
     photos: LightImageCensus
@@ -82,16 +87,16 @@ class Plan:
 
 
 def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
-    """Decide every shard and the run's fingerprint.
+    """Plan every shard and determine the run's fingerprint.
 
     Raises:
-        UsageError: no light picture, or settings out of their range.
+        UsageError: no light image, or settings out of their range.
     """
     check_settings(settings)
     photos = census(lights)
     if photos.count * settings.variants > MAX_PAIRS:
         raise UsageError(
-            f"{photos.count} photos x {settings.variants} variants are more than {MAX_PAIRS:,} pairs",
+            f"{photos.count} light images x {settings.variants} variants are more than {MAX_PAIRS:,} pairs",
             "make several data sets, with fewer `variants` each",
             code="out-of-range",
             parameter="variants",
@@ -127,18 +132,18 @@ def generate_dataset(
 ) -> Manifest:
     """Make every pair of `lights` and publish them as one data set.
 
-    The output depends on the lights, the dimmer and the settings alone. A run that was stopped goes on where
-    it was: complete shards are kept if their size and SHA-256 hold.
+    The output depends only on the light images, the dimmer and the settings. A run that was stopped is
+    resumed: complete shards are kept if their size and SHA-256 are as recorded.
 
     Args:
-        lights: accepted light pictures.
+        lights: accepted light images.
         build_dimmer: picklable; called once here and once in each worker.
         out: folder or fsspec URL.
-        settings: what to make.
-        execution: how to make it.
-        resume: `if-possible` goes on with a run of the same settings and begins one otherwise; `always` wants
-            a run to go on with; `never` discards what is there.
-        progress: told of shards and pairs.
+        settings: of the pairs.
+        execution: how the work is executed.
+        resume: `if-possible` resumes a run with the same settings and begins a new one otherwise; `always`
+            requires a run to resume; `never` discards what is in `out`.
+        progress: notified of shards and pairs.
 
     Returns:
         The manifest as published.
@@ -147,7 +152,7 @@ def generate_dataset(
         DimmagenError: see :class:`DatasetFolder` and :class:`PairShardWorker`; complete shards stay valid.
     """
     progress = progress or NoProgress()
-    if execution.device != "cpu" and execution.address is None:  # on a cluster the nodes have the GPUs
+    if execution.device != "cpu" and execution.address is None:  # in a cluster the nodes have the GPUs
         from dimmagen.generate.gpu_worker import find_device  # imports torch
 
         find_device(execution.device)
@@ -180,7 +185,11 @@ def generate_dataset(
 
 
 def check_settings(settings: PairSettings) -> None:
-    """Raises UsageError: a setting is out of its range."""
+    """Check the values of settings.
+
+    Raises:
+        UsageError: a setting is out of its range, or the image format is unknown.
+    """
     for name, maximum in {"variants": MAX_VARIANTS, "samples_per_shard": 2**31}.items():
         value = getattr(settings, name)
         if not 1 <= value <= maximum:

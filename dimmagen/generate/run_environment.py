@@ -1,7 +1,7 @@
-"""The environment of a run: the class of the machine, and the plug-ins that decide its bytes.
+"""The environment of a run: the properties of the machine and the plug-ins that determine its bytes.
 
 Built-in sources and dimmers are versioned with dimmagen itself. One that comes from another package adds that
-package's name and version, so that two runs with other versions of a plug-in have other fingerprints.
+package's name and version, so that runs with different versions of a plug-in have different fingerprints.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ def environment_like(recorded: Mapping) -> dict:
     """The environment of this machine for a run whose environment was recorded on another one.
 
     Args:
-        recorded: of a manifest, or of a run that was begun elsewhere; a stranger's may hold anything.
+        recorded: of a manifest, or of a run that was begun elsewhere; untrusted, it may hold anything.
     """
     plugins = recorded.get("plugins")
     return _with_plugins(sorted(plugins) if isinstance(plugins, Mapping) else [])

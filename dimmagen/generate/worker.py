@@ -1,4 +1,4 @@
-"""The worker: dims the light pictures of one job and writes its shards."""
+"""The worker: dims the light images of one job and writes its shards."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,17 +10,17 @@ from dimmagen.sources import light_images
 
 
 class PairShardWorker:
-    """Makes shards, one call a job. What it makes depends on the job and the arguments below alone.
+    """Makes shards, one call per job. The result depends only on the job and the arguments below.
 
     Args:
         build_dimmer: called once.
         out: folder or fsspec URL of the data set.
         settings: as planned.
-        device: `cpu`, or torch's name of the device that dims.
-        threads: where a device dims: that decode, and as many that encode.
+        device: `cpu`, or PyTorch's name of the device that dims the images.
+        threads: with such a device: number that decode, and number that encode.
 
     Raises:
-        UsageError: the device is not there, or the model does not run there.
+        UsageError: there is no such device, or the dimmer model does not run on it.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PairShardWorker:
         self._samples: Callable[[ShardJob], Iterator[tuple[int, Sample]]] = self._one_by_one
         if device != "cpu":
             from dimmagen.generate.gpu_worker import (
-                GpuDimmer,  # imports torch, which other workers do without
+                GpuDimmer,  # imports torch, which other workers do not need
             )
 
             self._samples = GpuDimmer(self.dimmer, settings, device, threads).samples
@@ -46,8 +46,8 @@ class PairShardWorker:
         """Write the job's shards and return their records.
 
         Raises:
-            DimmagenError: a light picture cannot be read or dimmed any more (names the pair), or a shard
-                cannot be written; then no shard of the job is complete.
+            DimmagenError: a light image can no longer be read or dimmed (the message names the pair), or a
+                shard cannot be written; then no shard of the job is complete.
         """
         with one_thread():
             return write_pair_shards(self.out, job.shards, self._samples(job), on_pair)
@@ -60,5 +60,5 @@ class PairShardWorker:
                 with naming(ref, variant):
                     sample = make_pair(light, self.dimmer, variant, self.settings)
                 yield number, sample
-                del sample  # before the next picture is in memory
+                del sample  # before the next image is in memory
             del light

@@ -1,1 +1,1 @@
-"""Images: decoding and encoding, retinex, sheets."""
+"""Images: decoding, encoding, cropping, Retinex decomposition, contact sheets."""

@@ -1,6 +1,6 @@
-"""Pictures from strangers to 8-bit RGB arrays, and arrays to PNG files whose bytes are equal everywhere.
+"""Untrusted image files to 8-bit RGB arrays, and arrays to PNG files with the same bytes on every machine.
 
-The rules for what is converted and what is refused are written down in docs/sources-and-rules.md.
+The rules for what is converted and what is rejected are documented in docs/sources-and-rules.md.
 """
 
 import hashlib
@@ -23,22 +23,23 @@ from PIL import Image, UnidentifiedImageError
 from dimmagen.core.errors import DimmagenError
 
 MAX_PIXELS = 120_000_000
-# Pillow decodes WebP with 16 bytes a pixel at once, the others with 4: both stay below 1 GiB with the array.
+# Pillow decodes WebP with 16 bytes per pixel, other formats with 4: both stay below 1 GiB with the array.
 _MAX_WEBP_PIXELS = 50_000_000
 MAX_BYTES = 512 * 2**20
-_OF_PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as Python keeps its warning filters
+# In the form of an entry in `warnings.filters`.
+_PILLOW_FILTER = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _CONTEXT_AWARE = getattr(sys.flags, "context_aware_warnings", False)  # from Python 3.14 on
 
-# Pillow is asked for these and nothing else: its rarer readers are not for strangers' files. A phone's
-# MPO comes in as JPEG.
+# Only these readers of Pillow are used: its rarer ones are not meant for untrusted files. MPO files of phones
+# are opened as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _EXIF_ORIENTATION = 0x0112
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COPIED_PIXELS = 2**23  # at a time: the array of a large picture must not be in memory twice
-# What stands a picture upright: whether rows and columns change places, then the direction of both.
+_COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
+# How to make an image upright, by EXIF orientation: whether to transpose, then the steps of rows and columns.
 _UPRIGHT = {
     2: (False, 1, -1),
     3: (False, -1, -1),
@@ -51,10 +52,10 @@ _UPRIGHT = {
 
 
 class ImageError(DimmagenError):
-    """A picture that cannot become 8-bit RGB.
+    """An image that cannot be converted to 8-bit RGB.
 
     Attributes:
-        rule: short name of the rule that refuses it: `unreadable`, `too-large`, `animated`, `palette`,
+        rule: short name of the rule that rejects it: `unreadable`, `too-large`, `animated`, `palette`,
             `transparent` or `mode`.
         reason: one sentence for the catalog.
     """
@@ -69,14 +70,14 @@ class ImageError(DimmagenError):
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What a picture file was before it became 8-bit RGB.
+    """Properties of an image file before its conversion to 8-bit RGB.
 
     Attributes:
-        width, height: upright, pixels.
-        format: Pillow's name, such as `JPEG`.
-        mode: Pillow's mode as stored, with `;16` behind it for 16-bit samples.
-        transform: `verbatim`, or the names of the conversions made, joined by `+`.
-        extension: of the light picture as stored: `jpg`, `png` or `webp`.
+        width, height: of the upright image, in pixels.
+        format: the name of the format in Pillow, such as `JPEG`.
+        mode: the mode in Pillow as stored, followed by `;16` for 16-bit samples.
+        transform: `verbatim`, or the names of the conversions, joined by `+`.
+        extension: of the light image as stored: `jpg`, `png` or `webp`.
     """
 
     width: int
@@ -88,31 +89,31 @@ class ImageFacts:
 
 
 def decode_rgb8(data: bytes) -> tuple[np.ndarray, ImageFacts]:
-    """Decode one picture file.
+    """Decode one image file.
 
-    The EXIF orientation is applied, gray becomes three equal channels, CMYK becomes RGB by Pillow's formula
-    (1 - ink)(1 - key), 16-bit samples keep their high byte, an alpha channel that is opaque everywhere is
-    dropped. Colour profiles are not applied, as trainers do not apply them either.
+    The EXIF orientation is applied, gray becomes three equal channels, CMYK becomes RGB by the formula of
+    Pillow, (1 - ink)(1 - key), 16-bit samples keep their high byte, and an alpha channel that is opaque
+    everywhere is dropped. Colour profiles are not applied, since training code does not apply them either.
 
     Returns:
         uint8 (H, W, 3) RGB pixels, and the facts.
 
     Raises:
-        ImageError: broken, too large, animated, palette, transparent, or of another mode.
+        ImageError: the image is damaged, too large, animated, transparent, or of an unsupported mode.
     """
-    with _opened(data) as image:
-        facts = _facts(image, data)  # refuses bombs before they are unpacked
+    with _open_image(data) as image:
+        facts = _facts(image, data)  # rejects decompression bombs before they are decompressed
         image.load()
-        turn = _turn(image)
+        orientation = _orientation(image)
         rgb, colour_step = _to_rgb(image)
         pixels = _array(rgb)
-    del image, rgb  # their memory is free before the turned copy is made
-    if turn:
-        by_columns, down, across = turn
-        upright = pixels.swapaxes(0, 1) if by_columns else pixels
+    del image, rgb  # frees their memory before the rotated copy is made
+    if orientation:
+        is_transposed, down, across = orientation
+        upright = pixels.swapaxes(0, 1) if is_transposed else pixels
         pixels = np.ascontiguousarray(upright[::down, ::across])
     steps = {
-        "exif": turn is not None,
+        "exif": orientation is not None,
         "16bit": "16" in facts.mode,
         colour_step: bool(colour_step),
         "lossless": facts.format not in _KEPT_EXTENSION,
@@ -124,24 +125,24 @@ def decode_rgb8(data: bytes) -> tuple[np.ndarray, ImageFacts]:
 
 
 def read_facts(data: bytes) -> ImageFacts:
-    """The facts that stand in a picture file's header, without decoding it; `transform` is empty.
+    """The facts in the header of an image file, without decoding it; `transform` and `extension` are empty.
 
     Raises:
-        ImageError: no picture, too large, or animated.
+        ImageError: the file is not an image, too large, or animated.
     """
-    with _opened(data) as image:
+    with _open_image(data) as image:
         facts = _facts(image, data)
-        turn = _turn(image)
-        if turn and turn[0]:
+        orientation = _orientation(image)
+        if orientation and orientation[0]:
             facts = replace(facts, width=facts.height, height=facts.width)
         return facts
 
 
 def ignored_warnings() -> AbstractContextManager:
-    """Pillow's warnings are ignored while a thread is inside the block.
+    """Ignore the warnings of Pillow while a thread is inside the block.
 
-    It warns of broken metadata, and of large pictures below our limit. Neither concerns the user, and where a
-    process turns warnings into errors, no picture must be refused for one.
+    Pillow warns about damaged metadata, and about large images below the limit of this module. Neither
+    concerns the user, and no image must be rejected because a process turns warnings into errors.
     """
     return _caught_warnings() if _CONTEXT_AWARE else _SHARED
 
@@ -154,10 +155,10 @@ def _caught_warnings() -> Iterator[None]:
 
 
 class _SharedFilter:
-    """One filter for all threads, which the first puts into Python's list and the last takes out of it.
+    """One filter for all threads: the first thread adds it to `warnings.filters`, the last one removes it.
 
-    Where `warnings.catch_warnings` is not for threads, two that overlap may leave a filter behind. Each use
-    makes Python show again whatever it has warned of before.
+    Unless warnings are context-aware, `warnings.catch_warnings` is not thread-safe: overlapping uses may
+    leave a filter in place. Each use also makes Python repeat warnings that it has already shown.
     """
 
     def __init__(self) -> None:
@@ -169,23 +170,23 @@ class _SharedFilter:
         with self._lock:
             if self._threads == 0:
                 self._filters = cast(list, warnings.filters)
-                self._filters.insert(0, _OF_PILLOW)
+                self._filters.insert(0, _PILLOW_FILTER)
             self._threads += 1
 
     def __exit__(self, *_) -> None:
         with self._lock:
             self._threads -= 1
             if self._threads == 0:
-                with suppress(ValueError):  # warnings.resetwarnings() came meanwhile
-                    self._filters.remove(_OF_PILLOW)
+                with suppress(ValueError):  # warnings.resetwarnings() was called meanwhile
+                    self._filters.remove(_PILLOW_FILTER)
 
 
 _SHARED = _SharedFilter()
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Pillow's picture; whatever goes wrong with it inside the block becomes a ImageError."""
+def _open_image(data: bytes) -> Iterator[Image.Image]:
+    """The image opened with Pillow; any error inside the block becomes an ImageError."""
     if len(data) > MAX_BYTES:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     try:
@@ -197,14 +198,14 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise ImageError("unreadable", f"is no picture of a known kind ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
-    # Pillow lets almost any exception out of a broken file: struct.error, SyntaxError, KeyError ...
+    # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...
     except Exception as error:
         raise ImageError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
 
 
-def _turn(image: Image.Image) -> tuple[bool, int, int] | None:
-    """What stands the picture upright (see :data:`_UPRIGHT`), None when it stands upright."""
-    # PNG's own getexif would decode the whole picture in search of a chunk behind it.
+def _orientation(image: Image.Image) -> tuple[bool, int, int] | None:
+    """How to make the image upright (see :data:`_UPRIGHT`); None if it is upright."""
+    # The getexif of PNG images would decode the whole image to search for a chunk after it.
     return _UPRIGHT.get(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
 
 
@@ -214,7 +215,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     largest = _MAX_WEBP_PIXELS if file_format == "WEBP" else MAX_PIXELS
     if width * height > largest:
         raise ImageError("too-large", f"{width}x{height} is more than {largest} pixels")
-    # A phone's MPO holds a preview or a second view behind the photo: the first picture is the photo.
+    # The MPO file of a phone holds a preview or a second view after the photo: the first image is the photo.
     count = getattr(image, "n_frames", 1)
     if count > 1 and file_format != "MPO":
         raise ImageError("animated", f"holds {count} pictures, not one")
@@ -238,7 +239,7 @@ def _array(rgb: Image.Image) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
-    """An 8-bit RGB picture, and the name of the colour conversion that was needed."""
+    """The 8-bit RGB image, and the name of the colour conversion; empty if none was needed."""
     if image.mode == "P":
         raise ImageError("palette", "a palette of at most 256 colours is not a photo")
     if image.mode in ("RGBA", "LA") or "transparency" in image.info:
@@ -257,26 +258,26 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _is_sixteen_bit_png(data: bytes) -> bool:
-    """Pillow reads 16-bit colour as 8-bit RGB (the high byte) and does not say so; the header does."""
+    """Whether the header declares 16 bits: Pillow reads 16-bit colour as 8-bit RGB without reporting it."""
     return data.startswith(_PNG_SIGNATURE) and data[24:25] == b"\x10"
 
 
 def _one_line(error: Exception) -> str:
-    """An error as a reason for the catalog: the same for the same file, so without memory addresses."""
+    """An error as a reason for the catalog: without memory addresses, to be the same for the same file."""
     text = " ".join(_ADDRESS.sub("", str(error)).split())
     return text[:200] or type(error).__name__
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """A PNG file whose bytes depend on the pixels alone.
+    """Encode a PNG file whose bytes depend only on the pixels.
 
-    Row filter "up", one IDAT chunk, Huffman codes alone (:mod:`dimmagen.images.png_deflate`): about 2 ms for
-    512x512, and smaller than Pillow's default on noisy dark pictures.
+    Row filter "up", one IDAT chunk, Huffman codes only (:mod:`dimmagen.images.png_deflate`): about 2 ms for
+    512x512, and smaller than the default of Pillow on noisy dark images.
 
     Args:
         pixels: uint8 (H, W, 3) RGB.
     """
-    from dimmagen.images.png_deflate import (  # numba: commands that encode nothing start without it
+    from dimmagen.images.png_deflate import (  # numba: slow to import, not needed for decoding
         checksums,
         compress,
     )
@@ -291,7 +292,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     compressed = compress(filtered)
-    del filtered  # a large picture must not be in memory more often than needed
+    del filtered  # a large image must not be in memory more often than needed
     check = zlib.crc32(b"IDAT")
     for part in compressed:
         check = checksums.crc32(part, check)
@@ -305,29 +306,29 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 (H, W, 3) resampled with Pillow's Lanczos filter, which widens to antialias when it reduces."""
-    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=None)
-    return np.array(picture)
+    """Resample uint8 (H, W, 3) with the Lanczos filter of Pillow, which antialiases when it reduces."""
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=None)
+    return np.array(image)
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that decide the pixels of decoded and converted pictures."""
+    """Versions of the libraries that determine the pixels of decoded and converted images."""
     return {name: version(name) for name in ("av", "numba", "numpy", "pillow")}
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:
-    """SHA-256 of the decoded pixels, row by row, RGB, hex: equal for equal pictures in any file format."""
+    """SHA-256 (hex) of the decoded RGB pixels, row by row: equal for equal images in any file format."""
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def lightness(pixels: np.ndarray) -> float:
-    """Mean of all pixels and channels of a uint8 picture, in [0, 1], 6 decimals (exact integer sum)."""
+    """Mean of all pixels and channels of a uint8 image in [0, 1], 6 decimals (exact integer sum)."""
     rows = pixels.sum(axis=(1, 2), dtype=np.uint32)  # four times faster than int64, and a row fits
     return round(int(rows.sum(dtype=np.int64)) / (255 * pixels.size), 6)
 
 
 def encode_webp(pixels: np.ndarray) -> bytes:
-    """A lossless WebP file, uint8 (H, W, 3) RGB; its bytes depend on the pixels and on libwebp's version."""
+    """Encode uint8 (H, W, 3) RGB as lossless WebP; the bytes depend on the version of libwebp."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=0, method=0, exact=True)
     return buffer.getvalue()

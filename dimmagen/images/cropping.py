@@ -4,7 +4,7 @@ import numpy as np
 
 
 def center_crop(image: np.ndarray, side: int) -> np.ndarray:
-    """The middle of an image: at most `side` pixels high and wide; a smaller image is returned whole.
+    """The center of an image, at most `side` pixels high and wide; a smaller side is kept in full.
 
     Args:
         image: (H, W, C).

@@ -1,8 +1,8 @@
-"""Deflate by Huffman codes alone (RFC 1951): the part of a PNG encoder that takes its time.
+"""Deflate with Huffman codes only (RFC 1951): the expensive part of a PNG encoder.
 
-The difference of two rows of a noisy dark picture repeats nothing, so looking for repetitions, which is what
-other encoders do most of the time, finds nothing. What is left are codes for single bytes, chosen anew for
-each block of 128 KiB. The bytes depend on the data alone: no library's version and no processor changes them.
+The differences between rows of a noisy dark image contain no repetitions, so searching for them, on which
+other encoders spend most of their time, finds nothing. What remains are codes for single bytes, chosen
+separately for each block of 128 KiB. The bytes depend only on the data.
 """
 
 import importlib
@@ -16,27 +16,28 @@ import numpy as np
 checksums: ModuleType
 try:
     checksums = importlib.import_module("zlib_ng.zlib_ng")
-except ImportError:  # pragma: no cover - the same sums, ten times slower
+except ImportError:  # pragma: no cover - the same checksums, ten times slower
     checksums = zlib
 
 _BLOCK = 1 << 17
-_SYMBOLS = 257  # the bytes, and the end of a block
+_SYMBOLS = 257  # the byte values, and the end of a block
 _END = 256
-_LONGEST = 15  # bits of a code
-_LENGTH_BITS = np.uint64(5)  # a table's entry is a code above its length
+_MAX_LENGTH = 15  # of a code, in bits
+_LENGTH_BITS = np.uint64(5)  # a table entry is a code shifted left by 5 bits, and its length
 _LENGTH_MASK = np.uint64(31)
 _WORD = np.uint64(64)
-_HEADER = b"\x78\x01"  # zlib's: deflate, a window of 32 KiB, fastest
+_HEADER = b"\x78\x01"  # of zlib: deflate, window of 32 KiB, fastest level
 
 
 def compress(data: np.ndarray) -> tuple[bytes, memoryview, bytes]:
-    """A zlib stream (RFC 1950) of some bytes.
+    """Compress bytes to a zlib stream (RFC 1950).
 
     Args:
-        data: uint8, contiguous, of any shape and at least one byte.
+        data: uint8, contiguous, any shape with at least one element.
 
     Returns:
-        Its three parts, so that it need not be copied: at most 1.02 of the size of the data and 200 bytes.
+        The three parts of the stream, to avoid a copy: in total at most 1.02 times the size of the data plus
+            200 bytes.
     """
     flat = data.reshape(-1)
     lengths = np.zeros((-(-flat.size // _BLOCK), _SYMBOLS), np.uint8)
@@ -49,8 +50,9 @@ def compress(data: np.ndarray) -> tuple[bytes, memoryview, bytes]:
 
 @numba.njit(cache=True, nogil=True)
 def _choose_codes(data, lengths):
-    """Fill in the code length of each symbol for each block; returns the bits that all of it will take."""
-    counts = np.empty((4, 256), np.uint32)  # four, since equal neighbours would wait for each other
+    """Fill in the code length of each symbol for each block; returns the size of the stream in bits."""
+    # Four tables, since increments for equal neighbours would wait for each other.
+    counts = np.empty((4, 256), np.uint32)
     frequencies = np.empty(_SYMBOLS, np.int64)
     bits = 0
     for block in range(lengths.shape[0]):
@@ -76,7 +78,7 @@ def _choose_codes(data, lengths):
 
 @numba.njit(cache=True, nogil=True)
 def _sort(values, count):
-    """Shell's sort of the first few values, in place; numpy's takes seconds to compile."""
+    """Shell sort of the first `count` values, in place; the sort of numpy takes seconds to compile."""
     for gap in (57, 23, 10, 4, 1):
         for last in range(gap, count):
             value, at = values[last], last
@@ -88,9 +90,10 @@ def _sort(values, count):
 
 @numba.njit(cache=True, nogil=True)
 def _code_lengths(frequencies, lengths):
-    """Huffman's code lengths, none above `_LONGEST`: int64 (257,) -> uint8 (257,); 0 for what never occurs.
+    """Huffman code lengths of at most `_MAX_LENGTH`: int64 (257,) to uint8 (257,).
 
-    At least two symbols must occur. Symbols of one frequency are ordered by their value.
+    Symbols that never occur get length 0. At least two symbols must occur. Symbols of equal frequency are
+    ordered by their value.
     """
     ordered = np.empty(_SYMBOLS, np.int64)
     leaves = 0
@@ -100,7 +103,7 @@ def _code_lengths(frequencies, lengths):
             ordered[leaves] = frequencies[symbol] * 512 + symbol
             leaves += 1
     _sort(ordered, leaves)
-    # The two lightest of leaves and inner nodes are joined; new nodes come out in the order of their weight.
+    # The two lightest leaves or inner nodes are joined; new nodes are created in the order of their weight.
     weight, parent = np.empty(2 * leaves, np.int64), np.empty(2 * leaves, np.int64)
     for leaf in range(leaves):
         weight[leaf] = ordered[leaf] // 512
@@ -117,25 +120,26 @@ def _code_lengths(frequencies, lengths):
             weight[node] += weight[child]
             parent[child] = node
     depth = np.zeros(2 * leaves, np.int64)
-    used = np.zeros(_LONGEST + 1, np.int64)  # leaves of each depth
+    used = np.zeros(_MAX_LENGTH + 1, np.int64)  # leaves of each depth
     for node in range(2 * leaves - 3, -1, -1):
         depth[node] = depth[parent[node]] + 1
         if node < leaves:
-            used[min(depth[node], _LONGEST)] += 1
-    # Where leaves were too deep, too much is used: a leaf above becomes a node of itself and one of them.
+            used[min(depth[node], _MAX_LENGTH)] += 1
+    # Leaves that were too deep overfill the code space: a higher leaf becomes a node of itself and one of
+    # these.
     space = 0
-    for length in range(1, _LONGEST + 1):
-        space += used[length] << (_LONGEST - length)
-    while space > 1 << _LONGEST:
-        length = _LONGEST - 1
+    for length in range(1, _MAX_LENGTH + 1):
+        space += used[length] << (_MAX_LENGTH - length)
+    while space > 1 << _MAX_LENGTH:
+        length = _MAX_LENGTH - 1
         while not used[length]:
             length -= 1
         used[length] -= 1
         used[length + 1] += 2
-        used[_LONGEST] -= 1
+        used[_MAX_LENGTH] -= 1
         space -= 1
     at = 0
-    for length in range(_LONGEST, 0, -1):
+    for length in range(_MAX_LENGTH, 0, -1):
         for _ in range(used[length]):
             lengths[ordered[at] % 512] = length
             at += 1
@@ -143,27 +147,27 @@ def _code_lengths(frequencies, lengths):
 
 @numba.njit(cache=True, nogil=True)
 def _code_table(lengths, table):
-    """The canonical codes of some lengths, bits reversed as deflate sends them: table uint64 (257,)."""
-    used = np.zeros(_LONGEST + 2, np.int64)
+    """The canonical codes of the lengths, with bits reversed as deflate stores them: table uint64 (257,)."""
+    used = np.zeros(_MAX_LENGTH + 2, np.int64)
     for symbol in range(_SYMBOLS):
         used[lengths[symbol]] += 1
     used[0] = 0
-    following = np.zeros(_LONGEST + 2, np.int64)
-    for length in range(1, _LONGEST + 1):
+    following = np.zeros(_MAX_LENGTH + 2, np.int64)
+    for length in range(1, _MAX_LENGTH + 1):
         following[length] = (following[length - 1] + used[length - 1]) << 1
     for symbol in range(_SYMBOLS):
         length = lengths[symbol]
-        code, turned = following[length], 0
+        code, reversed_code = following[length], 0
         following[length] += 1
         for _ in range(length):
-            turned = turned << 1 | code & 1
+            reversed_code = reversed_code << 1 | code & 1
             code >>= 1
-        table[symbol] = np.uint64(turned) << _LENGTH_BITS | np.uint64(length)
+        table[symbol] = np.uint64(reversed_code) << _LENGTH_BITS | np.uint64(length)
 
 
 @numba.njit(cache=True, nogil=True)
 def _put(value, count, words, state):
-    """Append up to 60 bits; `state` uint64 (3,) is the unfinished word, its bits, and its number."""
+    """Append up to 60 bits; `state` uint64 (3,) is the unfinished word, its number of bits, and its index."""
     value, count = np.uint64(value), np.uint64(count)
     state[0] |= value << state[1]
     state[1] += count
@@ -176,10 +180,11 @@ def _put(value, count, words, state):
 
 @numba.njit(cache=True, nogil=True)
 def _write_codes(lengths, is_last, words, state):
-    """The beginning of a block: the code lengths, each as four bits.
+    """Write the header of a block: the code lengths, with four bits each.
 
-    Deflate has the lengths themselves encoded, with codes of which 0 to 15 get four bits each and the three
-    that repeat get none. Two distances get a bit each: no distance occurs, but some decoders want codes.
+    Deflate encodes the lengths themselves: the lengths 0 to 15 get codes of four bits each, and the three
+    repeat codes are unused. Two distance codes get one bit each: no distance occurs, but some decoders
+    require codes.
     """
     _put((1 if is_last else 0) | 2 << 1 | 1 << 8 | 15 << 13, 17, words, state)
     for order in range(19):
@@ -191,7 +196,7 @@ def _write_codes(lengths, is_last, words, state):
 
 @numba.njit(cache=True, nogil=True)
 def _write(data, lengths, words):
-    """The deflate stream as uint64 words, lowest bit first; `words` are as many as it needs and one more."""
+    """Write the deflate stream as uint64 words, lowest bit first; `words` has one spare element."""
     table = np.empty(_SYMBOLS, np.uint64)
     state = np.zeros(3, np.uint64)
     for block in range(lengths.shape[0]):

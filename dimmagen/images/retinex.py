@@ -1,6 +1,6 @@
-"""Retinex split of a picture into what things look like and how much light falls on them (paper, Eq. 1).
+"""Retinex decomposition of an image into reflectance and illumination (paper, Eq. 1).
 
-The functions take numpy arrays and torch tensors alike, of any floating type and shape.
+The functions accept numpy arrays and torch tensors of any floating dtype and shape.
 """
 
 from typing import TypeVar
@@ -16,14 +16,14 @@ def split(image: Array, axis: int = -1) -> tuple[Array, Array]:
         axis: the channel axis, -1 for (H, W, 3), -3 for (N, 3, H, W).
 
     Returns:
-        (reflectance, illumination): the first of the picture's shape, summing to 1 over the channels
-        (black pixels, whose colour is unknown, are gray: 1/3 each); the second with 1 channel, in [0, 1].
+        (reflectance, illumination): reflectance has the shape of the image and sums to 1 over the channels
+        (black pixels, whose colour is unknown, are gray: 1/3 each); illumination has 1 channel, in [0, 1].
     """
     total = image.sum(axis, keepdims=True)  # type: ignore[attr-defined]
-    lifted = image + (total == 0)  # a black pixel becomes (1, 1, 1), the others stay
+    lifted = image + (total == 0)  # black pixels become (1, 1, 1), others are unchanged
     return lifted / lifted.sum(axis, keepdims=True), total / 3
 
 
 def join(reflectance: Array, illumination: Array) -> Array:
-    """The picture again: I = 3 * L * R. Shapes as :func:`split` returns them."""
+    """Reconstruct the image: I = 3 * L * R. Shapes as returned by :func:`split`."""
     return 3 * illumination * reflectance  # type: ignore[operator,return-value]

@@ -1,4 +1,4 @@
-"""Sheets of pictures side by side, under captions."""
+"""Contact sheets: images side by side, with captions."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-CELL = 320  # pixels: the longer side of a picture in the sheet
+CELL = 320  # pixels: maximum side of an image in the grid
 _CAPTION = 20
 _GAP = 6
 _MARGIN, _PAIR_CAPTION = 12, 22
@@ -16,39 +16,39 @@ _TITLES = ("light", "dark", "dark with gain")
 
 
 def image_grid(rows: Sequence[Sequence[tuple[str, np.ndarray]]]) -> np.ndarray:
-    """Lay out rows of captioned pictures.
+    """Lay out rows of captioned images.
 
     Args:
-        rows: of (caption, uint8 (H, W, 3) picture); pictures are reduced to fit 320x320 and never enlarged.
+        rows: lists of (caption, uint8 (H, W, 3) image); images are reduced to fit 320x320 and never enlarged.
 
     Returns:
-        uint8 (H, W, 3), white where there is nothing.
+        uint8 (H, W, 3), white where it is empty.
     """
-    reduced = [[(caption, _reduced(picture)) for caption, picture in row] for row in rows]
+    reduced = [[(caption, _reduced(pixels)) for caption, pixels in row] for row in rows]
     columns = max(len(row) for row in reduced)
     width = columns * (CELL + _GAP) + _GAP
-    heights = [max(picture.height for _, picture in row) + _CAPTION + _GAP for row in reduced]
+    heights = [max(image.height for _, image in row) + _CAPTION + _GAP for row in reduced]
     canvas = Image.new("RGB", (width, sum(heights) + _GAP), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
     top = _GAP
     for row, height in zip(reduced, heights, strict=True):
-        for column, (caption, picture) in enumerate(row):
+        for column, (caption, image) in enumerate(row):
             left = _GAP + column * (CELL + _GAP)
             draw.text((left, top), caption, "black", font)
-            canvas.paste(picture, (left, top + _CAPTION))
+            canvas.paste(image, (left, top + _CAPTION))
         top += height
     return np.array(canvas)
 
 
-def _reduced(picture: np.ndarray) -> Image.Image:
-    image = Image.fromarray(picture)
+def _reduced(pixels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(pixels)
     image.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
     return image
 
 
 @dataclass(frozen=True, slots=True)
 class PairView:
-    """One row of the sheet: two uint8 (H, W, 3) pictures of equal size, and what is said about them."""
+    """One pair of the sheet: two uint8 (H, W, 3) images of equal size, and their caption."""
 
     light: np.ndarray
     dark: np.ndarray
@@ -56,19 +56,19 @@ class PairView:
 
 
 def with_gain(dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
-    """The dark picture times the factor that gives it the light picture's mean, clipped; and that factor."""
+    """The dark image, scaled to the mean of the light image and clipped, and the scale factor."""
     gain = float(light.mean()) / max(float(dark.mean()), 1 / 255)
     table = np.clip(np.rint(np.arange(256) * gain), 0, 255).astype(np.uint8)
     return table[dark], gain
 
 
 def contact_sheet(pairs: Iterable[PairView], width: int = 320, columns: int = 1) -> Image.Image:
-    """Draw the pairs below one another, in `columns` columns of three pictures each.
+    """Draw the pairs in rows of `columns` pairs, with three images per pair.
 
     Args:
         pairs: at least one; one at a time is in memory.
-        width: of one picture, pixels; heights follow, cells of one row share the tallest.
-        columns: pairs beside one another.
+        width: width of one image in pixels; heights follow, and a row has the height of its tallest pair.
+        columns: number of pairs per row.
     """
     font = ImageFont.load_default(14)
     cells = [_draw_pair(pair, width, font) for pair in pairs]
@@ -91,9 +91,9 @@ def _draw_pair(pair: PairView, width: int, font: ImageFont.FreeTypeFont | ImageF
     cell = Image.new("RGB", (3 * width + 2 * _MARGIN, height + 2 * _PAIR_CAPTION), _PAPER)
     draw = ImageDraw.Draw(cell)
     draw.text((0, 0), pair.caption, fill=_INK, font=font)
-    for index, picture in enumerate(images):
+    for index, image in enumerate(images):
         left = index * (width + _MARGIN)
-        cell.paste(picture, (left, _PAIR_CAPTION))
+        cell.paste(image, (left, _PAIR_CAPTION))
         title = f"{_TITLES[index]} ({gain:.1f}x)" if index == 2 else _TITLES[index]
         draw.text((left, _PAIR_CAPTION + height + 2), title, fill=_INK, font=font)
     return cell

@@ -7,7 +7,7 @@ from dimmagen.core.disk_list import DiskIntegers, DiskList
 
 
 @given(st.lists(st.binary(max_size=9)), st.integers(1, 5))
-def test_records_come_back_by_number_and_in_order_while_more_are_added(records, ahead):
+def test_records_are_read_by_index_and_in_order_while_more_are_added(records, ahead):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk_list, "_READ_AHEAD", ahead)
         kept = DiskList()
@@ -20,7 +20,7 @@ def test_records_come_back_by_number_and_in_order_while_more_are_added(records, 
 
 
 @pytest.mark.parametrize("index", [-1, 1])
-def test_a_record_beyond_the_ends_is_refused(index):
+def test_an_index_out_of_range_raises(index):
     kept = DiskList()
     kept.append(b"one")
     with pytest.raises(IndexError):
@@ -28,7 +28,7 @@ def test_a_record_beyond_the_ends_is_refused(index):
 
 
 @given(st.lists(st.integers(0, 2**64 - 1)), st.integers(0, 9), st.integers(0, 9))
-def test_numbers_are_sliced_like_a_list(values, start, stop):
+def test_integers_are_sliced_like_a_list(values, start, stop):
     numbers = DiskIntegers()
     for value in values:
         numbers.append(value)

@@ -1,4 +1,4 @@
-"""Two runs in one folder: the second is refused, whatever they do there."""
+"""Two runs in one folder: the second is refused, whatever the commands are."""
 
 import errno
 import multiprocessing
@@ -24,19 +24,19 @@ def shards(tmp_path_factory):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
-    """A reader of a killed training lives on for a while, and must not keep the next run out."""
+    """A reader process of a killed training survives for a while, and must not block the next run."""
     with exclusive(str(tmp_path)):
         (began, tell), (reader, writer) = os.pipe(), os.pipe()
         child = os.fork()
         if child == 0:
             os.close(writer)
             os.write(tell, b".")
-            os.read(reader, 1)  # until the parent lets it end
+            os.read(reader, 1)  # until the parent ends it
             os._exit(0)
         os.read(began, 1)
         (held,) = lock._held
-        lock._held.clear()  # as a kill would: nothing is cleaned up ...
-        os.close(held)  # ... but the kernel closes what was open
+        lock._held.clear()  # as after a kill: nothing is cleaned up ...
+        os.close(held)  # ... but the kernel closes open files
     try:
         with exclusive(str(tmp_path)):
             pass
@@ -64,9 +64,9 @@ def test_a_second_run_is_refused_and_writes_nothing(command, option, shards, tmp
         with pytest.raises(SystemExit) as exit_:
             main(command.replace("OUT", str(out)).replace("SHARDS", str(shards)).split())
         assert exit_.value.code == 1
-        told = capsys.readouterr().err
-        assert f"another run is writing to {out}" in told
-        assert option in told
+        message = capsys.readouterr().err
+        assert f"another run is writing to {out}" in message
+        assert option in message
         assert os.listdir(out) == [STATE]
     assert not out.exists()
 
@@ -92,34 +92,34 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path):
     assert os.listdir(tmp_path / "out") == ["made"]
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written to"), exclusive(f"{tmp_path}/file/out"):
-        raise AssertionError("there is no folder")
+        raise AssertionError("the folder does not exist")
 
 
 def _in_another_process(out):
-    """What a run in another process is told when it begins."""
+    """The error output of another process that takes the lock."""
     code = f"from dimmagen.core.lock import exclusive\nwith exclusive({str(out)!r}): pass"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
 
 
 def test_a_lock_that_its_owner_removed_meanwhile_is_not_taken(tmp_path, monkeypatch):
-    """Between opening and locking the file of a run that ends: that file is locked in vain, as it is gone."""
+    """A run ends between our opening and locking of its lock file: a lock on a removed file is useless."""
     real, paths = lock.lock_descriptor, [tmp_path / STATE / "lock"]
 
-    def lock_what_is_gone(descriptor, blocking):
+    def lock_removed_file(descriptor, blocking):
         if paths:
             paths.pop().unlink()
         return real(descriptor, blocking=blocking)
 
-    monkeypatch.setattr(lock, "lock_descriptor", lock_what_is_gone)
+    monkeypatch.setattr(lock, "lock_descriptor", lock_removed_file)
     with exclusive(str(tmp_path)):
         assert not paths
         assert "another run is writing" in _in_another_process(tmp_path)
 
 
-def test_where_an_open_file_cannot_be_removed_the_lock_goes_when_it_is_closed(tmp_path, monkeypatch):
+def test_where_open_files_cannot_be_removed_the_lock_file_is_removed_after_closing(tmp_path, monkeypatch):
     """As on Windows."""
 
     def unlink(path):
@@ -134,7 +134,7 @@ def test_where_an_open_file_cannot_be_removed_the_lock_goes_when_it_is_closed(tm
 
 
 def test_a_released_lock_is_removed_while_no_one_else_can_take_it(tmp_path, monkeypatch):
-    """Removed after its release it could be the next run's."""
+    """After its release, the file could already belong to the next run."""
     held_at_removal = []
     real = os.unlink
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ from dimmagen.core.processors import processor_count
 
 @pytest.fixture
 def bare(monkeypatch):
-    """Neither what Linux has nor what Python 3.13 brings."""
+    """Without the functions of Linux and of Python 3.13."""
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
@@ -21,7 +21,7 @@ def test_a_system_without_affinity_counts_the_processors_of_the_machine(bare):
     assert processor_count() == 64
 
 
-def test_a_machine_that_does_not_know_has_one_processor(bare, monkeypatch):
+def test_an_unknown_number_of_processors_counts_as_one(bare, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert processor_count() == 1
 
@@ -31,7 +31,7 @@ def test_only_the_processors_that_the_process_may_use_count(bare, monkeypatch):
     assert processor_count() == 3
 
 
-def test_pythons_own_count_comes_first(bare, monkeypatch):
+def test_the_count_of_python_takes_precedence(bare, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 5, 9}, raising=False)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 2, raising=False)
     assert processor_count() == 2

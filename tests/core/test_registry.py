@@ -1,4 +1,4 @@
-"""Registries: built-in names, names of this process, names of plug-ins, and names that do not exist."""
+"""Registries: built-in, registered, plug-in and unknown names."""
 
 import importlib.metadata
 import pickle
@@ -16,7 +16,7 @@ def made(**builtin: str) -> Registry:
 
 @pytest.fixture
 def plugins(monkeypatch):
-    """Entry points, as if packages had brought them: a list of (name, value)."""
+    """Entry points as if installed by a package: a list of (name, value)."""
     there: list[tuple[str, str]] = []
 
     class Distribution:
@@ -57,13 +57,13 @@ def test_an_unknown_name_is_an_error_with_the_nearest_known_one():
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "two words", "../up", "-dash"])
-def test_a_name_that_cannot_be_typed_is_refused(name):
+def test_an_invalid_name_is_rejected(name):
     with pytest.raises(UsageError, match="cannot be the name of a thing"):
         made().register(name)(1)
 
 
 @pytest.mark.parametrize("taken", ["first", "yak"])
-def test_a_name_that_is_taken_is_refused(taken):
+def test_a_taken_name_is_rejected(taken):
     things = made(first="math:pi")
     things.register("yak")(1)
     with pytest.raises(UsageError, match=f"two things named '{taken}'"):
@@ -85,7 +85,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_with_the_cause(plugins):
         things["ape"]
 
 
-def test_a_class_stands_for_an_object_where_the_registry_says_so():
+def test_a_class_is_instantiated_where_the_registry_asks_for_it():
     things: Registry = Registry(
         "thing", "dimmagen.things", {"built": "collections:Counter"}, instantiate=True
     )
@@ -98,7 +98,7 @@ def test_a_class_stands_for_an_object_where_the_registry_says_so():
     assert isinstance(things["mine"], Mine)
 
 
-def test_an_error_keeps_its_code_and_fields_on_its_way_through_a_pickle():
+def test_an_error_keeps_its_code_and_fields_when_pickled():
     error = UnknownNameError("there is none", "give another", name="x")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.code, again.fields) == (

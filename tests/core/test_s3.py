@@ -1,4 +1,4 @@
-"""Storage on S3, against a server on this machine whose requests fail, break off or hang."""
+"""Storage on S3, with a local server whose requests fail, break off or hang."""
 
 import hashlib
 import signal
@@ -21,7 +21,7 @@ MIB = 2**20
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    """5 MiB, the least that S3 takes, so that 12 MiB go in three."""
+    """Parts of 5 MiB, the minimum of S3, so that 12 MiB are uploaded in three parts."""
     monkeypatch.setattr(s3, "_PART", 5 * MIB)
 
 
@@ -49,13 +49,13 @@ OPERATIONS = {
 
 
 def test_names_folders_and_ranges_are_those_of_a_local_folder(bucket, tmp_path):
-    bucket.put("out/empty-folder/", b"")  # as consoles make them
-    seen = []
+    bucket.put("out/empty-folder/", b"")  # as S3 consoles create them
+    results = []
     for root in (str(tmp_path / "out"), f"{bucket.url}/out"):
         storage.atomic_write(f"{root}/shards/a.tar", b"0123456789")
         storage.atomic_write(f"{root}/b.txt", b"")
         storage.remove(f"{root}/missing")
-        seen.append(
+        results.append(
             (
                 [name for name in storage.list_names(root) if name != "empty-folder"],
                 storage.list_names(f"{root}/missing"),
@@ -71,7 +71,7 @@ def test_names_folders_and_ranges_are_those_of_a_local_folder(bucket, tmp_path):
                 [(entry.name, read_entry(entry.locator)) for entry in list_entries(root)],
             )
         )
-    assert seen[0] == seen[1]
+    assert results[0] == results[1]
     for missing in (storage.read, storage.open_binary, storage.size_and_sha256):
         with pytest.raises(FileNotFoundError):
             missing(f"{bucket.url}/out/missing")
@@ -109,7 +109,7 @@ def test_what_another_process_wrote_or_removed_is_seen_at_once(bucket):
     assert storage.find_files(root) == []
 
 
-def test_a_folder_of_more_names_than_an_answer_holds_is_listed_whole(bucket):
+def test_a_folder_of_more_names_than_one_response_holds_is_listed_completely(bucket):
     names = [f"{number:04d}" for number in range(1001)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: bucket.put(f"out/{name}", b""), names))
@@ -140,7 +140,7 @@ def test_a_request_that_fails_is_made_again(operation, bucket, small_parts):
     assert bucket.uploads() == []
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again(bucket):
+def test_an_incomplete_response_is_requested_again(bucket):
     data = bytes(range(256)) * 1024
     bucket.put("a", data)
     fault = bucket.server.fail(bucket.server.half, "GetObject", times=2)
@@ -150,7 +150,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(bucket):
     assert fault.met == 4
 
 
-def test_an_answer_that_does_not_come_is_asked_for_again(bucket, monkeypatch):
+def test_a_response_that_times_out_is_requested_again(bucket, monkeypatch):
     from tests.s3_server import hang
 
     monkeypatch.setattr(s3, "_TIMEOUT", 0.3)
@@ -161,7 +161,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(bucket, monkeypatch):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_after_the_last_try_the_error_says_what_where_and_what_to_do(
+def test_after_the_last_attempt_the_error_says_what_where_and_what_to_do(
     operation, bucket, small_parts, monkeypatch
 ):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
@@ -169,7 +169,7 @@ def test_after_the_last_try_the_error_says_what_where_and_what_to_do(
     fault = bucket.server.fail(error("503 Slow Down", "SlowDown"), operation, times=1000)
     with pytest.raises(UnavailableError, match=f"{bucket.url}.*(SlowDown|503).*run the same"):
         OPERATIONS[operation](bucket.url)
-    if operation != "UploadPart":  # its parts are tried one by one
+    if operation != "UploadPart":  # its parts are retried one by one
         assert fault.met == 2
     bucket.server.faults.clear()
     assert bucket.keys() == ["a"]
@@ -208,7 +208,7 @@ def test_a_process_killed_in_mid_upload_leaves_no_object_and_its_parts_are_disca
     assert bucket.uploads() == ["elsewhere/b"]
 
 
-def test_where_uploads_may_not_be_listed_a_run_goes_on(bucket):
+def test_without_permission_to_list_uploads_a_run_continues(bucket):
     fault = bucket.server.fail(error("403 Forbidden", "AccessDenied"), "ListMultipartUploads")
     assert storage.remove_unfinished(f"{bucket.url}/out") == []
     assert fault.met == 1
@@ -226,7 +226,7 @@ def test_refused_credentials_end_at_once(code, bucket):
             assert fault.met == 1
 
 
-def test_missing_credentials_and_a_missing_bucket_are_told_at_once(bucket, monkeypatch, capsys, tmp_path):
+def test_missing_credentials_and_a_missing_bucket_are_reported_at_once(bucket, monkeypatch, capsys, tmp_path):
     photos = str(write_photos(tmp_path / "photos", 1))
     out = "s3://no-such-bucket/out"
     start = time.monotonic()
@@ -255,7 +255,7 @@ def test_without_s3fs_the_extra_is_named(monkeypatch, capsys):
     assert "pip install 'dimmagen[s3]'" in capsys.readouterr().err
 
 
-def test_a_url_of_no_known_kind_is_a_usage_error():
+def test_a_url_of_an_unknown_protocol_is_a_usage_error():
     with pytest.raises(UsageError, match="abc://x/y cannot be opened"):
         storage.exists("abc://x/y")
 

@@ -34,7 +34,7 @@ def test_the_file_is_not_visible_before_the_block_ends(tmp_path):
         assert not (tmp_path / "a.bin").exists()
 
 
-def test_a_full_disk_is_told_with_what_to_do(tmp_path):
+def test_a_full_disk_is_reported_with_what_to_do(tmp_path):
     with pytest.raises(DimmagenError, match=r"disk is full.*a\.bin.*free some space"):  # noqa: SIM117
         with storage.atomic_writer(tmp_path / "a.bin"):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -49,7 +49,7 @@ def test_leftovers_of_a_killed_run_are_recognised_and_nothing_else_is_touched(tm
 
 
 def test_two_hosts_with_equal_process_ids_never_share_an_unfinished_file(tmp_path):
-    """A node that was cut off still writes the shard that is made again elsewhere: each file is whole."""
+    """A disconnected node still writes a shard that is made again elsewhere: each file is complete."""
     with storage.atomic_writer(tmp_path / "a.tar") as cut_off:
         cut_off.write(b"half of ")
         with storage.atomic_writer(tmp_path / "a.tar") as again:

@@ -1,4 +1,5 @@
-"""Data sets from data sets: they verify, keep pictures and provenance, and say what cannot be."""
+"""Data sets from data sets: they pass verification, keep images and provenance, and refuse what is not
+possible."""
 
 import pytest
 
@@ -21,20 +22,20 @@ def pairs(pair_set):
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
-    """Another set of three of the photos, another seed: the same keys, other dark pictures."""
+    """Another set of three of the photos, another seed: the same keys, different dark images."""
     folder = tmp_path_factory.mktemp("other")
     make(write_photos(folder / "photos", 3), folder / "out", seed=7, execution=Execution("serial"))
     return open_pairs(folder / "out")
 
 
 def records(pairs):
-    """What must survive: the whole record and the pictures' hashes, by key."""
+    """What must survive: the whole record and the hashes of the images, by key."""
     names = [*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256"]
     return {row["key"]: {name: row[name] for name in names} for row in pairs.rows()}
 
 
 @pytest.mark.parametrize(
-    ("selection", "fits"),
+    ("selection", "selects"),
     [
         (Selection(gamma=(1.0, 3.0)), lambda row: row["gamma"] >= 1),
         (Selection(lightness=(0.0, 0.06)), lambda row: row["lightness_after"] <= 0.06),
@@ -43,10 +44,10 @@ def records(pairs):
     ],
     ids=["gamma", "lightness", "licence", "source and gamma"],
 )
-def test_a_subset_has_what_fits_as_it_was_and_verifies(pairs, tmp_path, selection, fits):
+def test_a_subset_has_the_selected_pairs_unchanged_and_verifies(pairs, tmp_path, selection, selects):
     write_subset(pairs, selection, str(tmp_path / "out"))
     assert verify_dataset(str(tmp_path / "out")).faults == []
-    expected = {key: record for key, record in records(pairs).items() if fits(record)}
+    expected = {key: record for key, record in records(pairs).items() if selects(record)}
     made = open_pairs(tmp_path / "out")
     assert records(made) == expected
     assert made.table["key"].to_pylist() == list(expected)
@@ -63,10 +64,10 @@ def test_a_list_of_keys_takes_pairs_and_whole_photos(pairs, tmp_path):
         write_subset(pairs, Selection(keys=("folder-0",)), str(tmp_path / "none"))
 
 
-def test_what_fits_nothing_is_refused(pairs, tmp_path):
+def test_a_selection_without_pairs_is_refused(pairs, tmp_path):
     with pytest.raises(UsageError, match="has no source coco: it has folder"):
         write_subset(pairs, Selection(sources=("coco",)), str(tmp_path / "out"))
-    with pytest.raises(UsageError, match="no pair of"):
+    with pytest.raises(UsageError, match=r"no pair of .* matches the selection"):
         write_subset(pairs, Selection(licence="public domain"), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -96,7 +97,7 @@ def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path
     ]
 
 
-def test_a_merge_that_was_stopped_goes_on_to_the_same_set(pairs, other, tmp_path, monkeypatch):
+def test_a_merge_that_was_stopped_is_resumed_to_the_same_set(pairs, other, tmp_path, monkeypatch):
     write_merge([pairs, other], str(tmp_path / "whole"))
     write, made = derive.write_pair_shard, []
 
@@ -127,27 +128,27 @@ def test_a_derived_set_is_not_written_over_its_origin(pairs, pair_set):
 def run(capsys, *arguments):
     with pytest.raises(SystemExit) as end:
         main([*map(str, arguments)])
-    told = capsys.readouterr()
-    return end.value.code, told.out + told.err
+    captured = capsys.readouterr()
+    return end.value.code, captured.out + captured.err
 
 
 def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys):
-    code, told = run(capsys, "subset", pair_set, "--out", tmp_path / "a", "--gamma", "1:2")
+    code, output = run(capsys, "subset", pair_set, "--out", tmp_path / "a", "--gamma", "1:2")
     assert code == 0
-    assert "of 12 pairs" in told
+    assert "of 12 pairs" in output
     assert run(capsys, "merge", tmp_path / "a", pair_set, "--out", tmp_path / "b")[0] == 0
     assert run(capsys, "verify", tmp_path / "b")[0] == 0
-    code, told = run(capsys, "stats", tmp_path / "b")
+    code, output = run(capsys, "stats", tmp_path / "b")
     assert code == 0
-    assert "12 pairs of 6 photos" in told
+    assert "12 pairs of 6 photos" in output
     assert run(capsys, "manifest", "diff", pair_set, pair_set / "manifest.json")[0] == 0
-    code, told = run(capsys, "manifest", "diff", pair_set, tmp_path / "a")
+    code, output = run(capsys, "manifest", "diff", pair_set, tmp_path / "a")
     assert code == 1
-    assert "counts.pairs is 12 here" in told
+    assert "counts.pairs is 12 here" in output
     assert run(capsys, "merge", pair_set, "--out", tmp_path / "c") == (
         2,
         "Error: a merge needs at least two data sets: give two or more\n",
     )
-    code, told = run(capsys, "subset", pair_set, "--out", tmp_path / "c", "--lightness", "0.5")
+    code, output = run(capsys, "subset", pair_set, "--out", tmp_path / "c", "--lightness", "0.5")
     assert code == 2
-    assert "not of the form A:B" in told
+    assert "not of the form A:B" in output

@@ -1,6 +1,6 @@
-"""Commands that are killed at each single step of their writing, one step after the other.
+"""Commands that are killed at every single step of their writing.
 
-`make test-faults` kills the run that goes on as well, at a step drawn from a seed.
+`make test-faults` also kills the resumed run, at a step drawn from a seed.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ TWICE = int(os.environ.get("DIMMAGEN_KILLS", "0")) >= 200
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with photos and a data set of them; nothing in its path that an export objects to."""
+    """A folder with photos and a data set of them; nothing in its path that an export rejects."""
     folder = tmp_path_factory.mktemp("stepped")
     make(write_photos(folder / "photos", 3), folder / "shards", samples_per_shard=2)
     return folder
@@ -44,7 +44,7 @@ def files(out):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_killed_at_any_step_it_ends_with_the_bytes_of_an_undisturbed_run(command, place, monkeypatch):
     monkeypatch.chdir(place)
-    monkeypatch.setattr(plan, "_JOBS_A_WORKER", 1)  # both variants of two photos are made at once
+    monkeypatch.setattr(plan, "_JOBS_PER_WORKER", 1)  # both variants of two photos are made at once
 
     def run(out):
         words = COMMANDS[command].replace("OUT", out.name).split()

@@ -1,4 +1,4 @@
-"""A disk that fails: the run ends with the path and the cause, and what was complete stays so."""
+"""A disk that fails: the run ends with the path and the cause, and complete shards stay complete."""
 
 import errno
 import io
@@ -37,7 +37,7 @@ def failing_at(call, failure, function):
 
 
 class _FullDisk(io.FileIO):
-    """Takes a number of bytes, then half of a write, then nothing, as a disk does that fills up."""
+    """Takes a number of bytes, then half of a write, then nothing, as a disk that fills up."""
 
     room = 0
 

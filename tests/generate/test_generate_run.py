@@ -1,4 +1,4 @@
-"""The promises of `dim`: same bytes however it is run, nothing lost when it is stopped."""
+"""The guarantees of `dim`: the same bytes however it is run, and nothing lost when it is stopped."""
 
 import json
 import os
@@ -33,14 +33,14 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(photos, tmp_path_factory):
-    """What a run makes that nothing happens to: 8 photos, 2 variants, 6 shards."""
+    """The data set of an undisturbed run: 8 photos, 2 variants, 6 shards."""
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     make(photos, out, variants=2)
     return out
 
 
 class StopAfter:
-    """Stops a run after some shards, as a kill would: nothing is tidied by the driver."""
+    """Stops a run after some shards, as a kill would: the driver cleans nothing up."""
 
     def __init__(self, shards: int) -> None:
         self.left = shards
@@ -82,7 +82,7 @@ def test_ray_makes_the_bytes_of_the_serial_run_with_any_number_of_workers(
     assert_same_dataset(undisturbed, tmp_path / "out")
 
 
-# Every kind of arithmetic that a dimmer does: plain NumPy, BLAS, compiled integers and floats.
+# Every kind of arithmetic in a dimmer: plain NumPy, BLAS, compiled integers and floats.
 DIMMERS = {
     "linear": {},
     "lid": {},
@@ -90,7 +90,7 @@ DIMMERS = {
     "lol3-mdn": {"model": "mdn"},
     "lol3-reference": {"model": "mdn", "compat": "reference"},
 }
-# Makes a set with each dimmer in the working directory, after saying how many threads the libraries take.
+# Makes a set with each dimmer in the working directory, after printing how many threads the libraries use.
 MAKE_ALL = """
 import functools, json, os, sys
 import numba, torch
@@ -132,7 +132,7 @@ def test_working_directory_time_zone_umask_and_threads_change_nothing(photos, un
 
 @pytest.mark.parametrize("language", ["C", "tr_TR.UTF-8"])
 def test_the_locale_changes_nothing(language, photos, undisturbed, tmp_path):
-    """In the C locale, without the UTF-8 mode, text files are ASCII unless they are asked to be else."""
+    """In the C locale, without the UTF-8 mode, text files are ASCII unless an encoding is given."""
     places = {"LC_ALL": language, "LANG": language, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "dimmagen", "dim", "--profile", "linear", "--source", str(photos)]
     command += ["--shards", str(tmp_path / "out"), "--variants", "2", "--samples-per-shard", "3"]
@@ -192,7 +192,7 @@ def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(photos, 
         make(photos, out, variants=2, progress=StopAfter(2))
     (out / "rejected").mkdir()
     monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light_image", lambda ref: 1 / 0)
-    monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which removes such files as well
+    monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which also removes such files
     folders = ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records")
     for folder in folders:
         (out / folder / ".any-name.4711.tmp").write_bytes(b"half a file")
@@ -202,7 +202,7 @@ def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(photos, 
     assert len(list((out / ".dimmagen/records").iterdir())) == 2
 
 
-def test_a_record_that_is_damaged_costs_its_own_shard_alone(photos, undisturbed, tmp_path):
+def test_a_damaged_record_costs_only_its_own_shard(photos, undisturbed, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         make(photos, out, variants=2, progress=StopAfter(3))
@@ -271,7 +271,7 @@ def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
     assert max(Counter(loaded).values()) == -(-5 // at_once)  # once for all variants of a job
 
 
-def test_variants_are_made_together_as_long_as_every_worker_has_jobs_enough():
+def test_variants_are_made_together_as_long_as_every_worker_has_enough_jobs():
     assert variants_per_job(shards=100_000, variants=4, workers=100) == 4
     assert variants_per_job(shards=100_000, variants=50, workers=100) == 8
     assert variants_per_job(shards=48, variants=8, workers=2) == 3
@@ -326,6 +326,7 @@ def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(p
     with pytest.raises(UsageError) as refusal:
         make(photos, out, seed=5, samples_per_shard=4)
     message = str(refusal.value)
+    assert refusal.value.code == "other-settings"
     for part in (
         "3 complete shards",
         "seed: 0 → 5",
@@ -338,7 +339,7 @@ def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(p
     assert {name: (out / name).read_bytes() for name in files(out)} == before
 
 
-def test_a_run_that_ended_before_its_first_shard_binds_nobody_to_its_settings(
+def test_a_run_that_ended_before_its_first_shard_does_not_fix_the_settings(
     photos, undisturbed, tmp_path, monkeypatch
 ):
     out = tmp_path / "out"
@@ -364,9 +365,10 @@ def test_resume_never_discards_what_another_run_made(photos, undisturbed, tmp_pa
     assert_same_dataset(undisturbed, out)
 
 
-def test_resume_always_wants_something_to_resume(photos, tmp_path):
-    with pytest.raises(UsageError, match="no run to resume"):
+def test_resume_always_requires_a_run_to_resume(photos, tmp_path):
+    with pytest.raises(UsageError, match="no run to resume") as error:
         make(photos, tmp_path / "out", resume="always")
+    assert error.value.code == "nothing-to-resume"
     assert files(tmp_path) == []
 
 
@@ -400,8 +402,10 @@ def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_s
             for path in copy.iterdir():
                 path.unlink()
 
-    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made"):
+    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made") as error:
         make(copy, out, variants=2, progress=Vanish(0))
+    assert error.value.code == error.value.__cause__.code != "failed"
+    assert error.value.fields["name"].startswith("photo")
     assert len(list((out / "shards").iterdir())) == 3
     write_photos(copy, 8)
     make(copy, out, variants=2)

@@ -1,4 +1,4 @@
-"""Dimming on a device makes the shards that the processor's kernel makes."""
+"""Dimming on a device makes the shards that the CPU kernel makes."""
 
 import numpy as np
 import pytest
@@ -56,10 +56,13 @@ def test_a_model_that_rounds_differently_on_a_device_is_refused(tmp_path):
         PairShardWorker(lambda: ImageDimmer.from_profile("linear"), str(tmp_path), PairSettings(), "cuda")
 
 
-@pytest.mark.parametrize(("device", "told"), [("cuda:99", "finds no GPU 99"), ("gpu", "no kind of device")])
-def test_a_device_that_is_not_there_is_refused(device, told, tmp_path):
-    with pytest.raises(UsageError, match=told):
+@pytest.mark.parametrize(
+    ("device", "message"), [("cuda:99", "finds no GPU 99"), ("gpu", "no kind of device")]
+)
+def test_a_device_that_does_not_exist_is_refused(device, message, tmp_path):
+    with pytest.raises(UsageError, match=message) as error:
         PairShardWorker(builder(tmp_path), str(tmp_path / "out"), PairSettings(), device)
+    assert (error.value.code, error.value.fields) == ("device", {"device": device})
 
 
 def test_a_photo_that_vanished_is_named(tmp_path):

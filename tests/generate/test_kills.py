@@ -1,4 +1,4 @@
-"""Runs that are killed: after a resume the bytes are those of a run that nothing happened to."""
+"""Runs that are killed: after a resume the bytes are those of an undisturbed run."""
 
 import os
 import random

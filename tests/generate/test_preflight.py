@@ -1,4 +1,4 @@
-"""What is checked on a node before it makes a shard."""
+"""The checks on a node before it makes a shard."""
 
 import pytest
 
@@ -25,6 +25,7 @@ def test_a_folder_that_only_has_the_same_path_is_refused(begun, tmp_path):
     with pytest.raises(DimmagenError, match="is not the folder that the run was begun in") as refusal:
         build_after_preflight(Run(SETTINGS, environment()), str(tmp_path), lambda: "worker")
     assert str(tmp_path) in str(refusal.value)
+    assert refusal.value.code == "missing-path"
 
 
 @pytest.mark.parametrize("part", ["versions.numpy", "processor_features", "machine"])
@@ -34,5 +35,6 @@ def test_another_class_of_machine_is_refused_with_both_values(part, tmp_path):
     name = part.partition(".")[0]
     run = Run(SETTINGS, {**environment(), name: values[name]})
     DatasetFolder(str(tmp_path)).begin(run, {})
-    with pytest.raises(DimmagenError, match=rf"environment\.{part}: .* → "):
+    with pytest.raises(DimmagenError, match=rf"environment\.{part}: .* → ") as refusal:
         build_after_preflight(run, str(tmp_path), lambda: "worker")
+    assert refusal.value.code == "other-environment"

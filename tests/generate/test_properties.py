@@ -1,4 +1,4 @@
-"""What holds for any number of photos, shard size, variants and workers, and any moment of a stop."""
+"""What holds for any number of photos, shard size, variants and workers, and a stop at any moment."""
 
 import shutil
 
@@ -17,8 +17,8 @@ from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, make, write_photos
 from tests.generate.test_generate_run import StopAfter
 
-MOST_PHOTOS = 7
-# A run costs a tenth of a second: few examples, the same ones every time.
+MAX_PHOTOS = 7
+# A run takes a tenth of a second: few examples, the same ones every time.
 few = settings(
     max_examples=8,
     derandomize=True,
@@ -26,14 +26,14 @@ few = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-photos_, shard_size, variants_ = st.integers(1, MOST_PHOTOS), st.integers(1, 8), st.integers(1, 3)
+photos_, shard_size, variants_ = st.integers(1, MAX_PHOTOS), st.integers(1, 8), st.integers(1, 3)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """`folders[n]` holds the first n photos."""
     root = tmp_path_factory.mktemp("photos")
-    return {count: write_photos(root / str(count), count) for count in range(1, MOST_PHOTOS + 1)}
+    return {count: write_photos(root / str(count), count) for count in range(1, MAX_PHOTOS + 1)}
 
 
 @pytest.fixture

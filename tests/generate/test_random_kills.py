@@ -1,6 +1,7 @@
-"""Every command that writes for long, killed at random moments until it ends: as if nothing had happened.
+"""Every command that writes for a long time, killed at random moments: its output is that of an undisturbed
+run.
 
-`DIMMAGEN_KILLS` is the number of kills in all; `make test-faults` asks for 200.
+`DIMMAGEN_KILLS` is the total number of kills; `make test-faults` sets it to 200.
 """
 
 import hashlib
@@ -24,13 +25,13 @@ COMMANDS = {
     "--checkpoint-every 1 --validation-photos 2",
 }
 KILLS = int(os.environ.get("DIMMAGEN_KILLS", "16")) // len(COMMANDS)
-# The log of a training tells times; what it is for are the checkpoint and the network.
+# The log of a training run has times in it; its results are the checkpoint and the network.
 IGNORED = ("log.csv",)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with photos and a data set of them; nothing in its path that an export objects to."""
+    """A folder with photos and a data set of them; nothing in its path that an export rejects."""
     folder = tmp_path_factory.mktemp("killed")
     make(write_photos(folder / "photos", 16), folder / "shards", variants=2)
     return folder

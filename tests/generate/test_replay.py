@@ -1,4 +1,4 @@
-"""A pair made anew: identical, or told by the first stage that differs."""
+"""A pair that is made again is identical, or the first stage that differs is reported."""
 
 import io
 import json
@@ -28,7 +28,7 @@ from tests.sources.test_mixhq import build
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Photos that are kept as they are, one in gray that is not, and their data set."""
+    """Photos that are kept as they are, one gray photo that is converted, and their data set."""
     folder = tmp_path_factory.mktemp("replayed")
     write_photos(folder / "photos", 3)
     Image.fromarray(data.camera()).save(folder / "photos/gray.png")
@@ -77,10 +77,10 @@ def test_a_photo_that_was_changed_differs_in_its_source_bytes(folder, photos):
     changed = bytearray((photos / name).read_bytes())
     changed[-5] ^= 1
     (photos / name).write_bytes(changed)
-    told = replays(folder / "out", photos)
+    results = replays(folder / "out", photos)
     rows = open_pairs(folder / "out").rows()
-    assert {row["name"] for row in rows if not told[row["key"]].identical} == {name}
-    assert {replay.stage for replay in told.values()} == {"", "source bytes"}
+    assert {row["name"] for row in rows if not results[row["key"]].identical} == {name}
+    assert {replay.stage for replay in results.values()} == {"", "source bytes"}
 
 
 def test_a_decoder_that_gives_other_pixels_is_told_as_such(folder, monkeypatch):
@@ -95,11 +95,11 @@ def test_a_decoder_that_gives_other_pixels_is_told_as_such(folder, monkeypatch):
     assert stages(folder / "out") == {"decoded pixels"}
 
 
-def test_a_decoder_that_fails_is_told_as_such(folder, monkeypatch):
+def test_a_decoder_that_fails_is_reported_as_such(folder, monkeypatch):
     monkeypatch.setattr(Image, "open", lambda *_, **__: 1 / 0)
-    told = replays(folder / "out")
-    assert {replay.stage for replay in told.values()} == {"decoded pixels"}
-    assert all("cannot be decoded" in replay.detail for replay in told.values())
+    results = replays(folder / "out")
+    assert {replay.stage for replay in results.values()} == {"decoded pixels"}
+    assert all("cannot be decoded" in replay.detail for replay in results.values())
 
 
 def test_other_draws_are_told_with_both_values(folder, monkeypatch):
@@ -107,9 +107,9 @@ def test_other_draws_are_told_with_both_values(folder, monkeypatch):
     monkeypatch.setattr(
         ImageDimmer, "draw", lambda self, key, variant, seed: draw(self, key, variant + 1, seed)
     )
-    told = replays(folder / "out")
-    assert {replay.stage for replay in told.values()} == {"draws"}
-    assert all(replay.detail.startswith("gamma: ") for replay in told.values())
+    results = replays(folder / "out")
+    assert {replay.stage for replay in results.values()} == {"draws"}
+    assert all(replay.detail.startswith("gamma: ") for replay in results.values())
 
 
 def test_a_dimmer_that_computes_otherwise_is_told_as_such(folder, monkeypatch):
@@ -134,7 +134,7 @@ def test_a_photo_that_is_gone_is_named(folder, photos):
         replays(folder / "out", photos)
 
 
-def test_a_damaged_shard_is_told_before_anything_is_made(folder, tmp_path):
+def test_a_damaged_shard_is_reported_before_anything_is_made(folder, tmp_path):
     out = shutil.copytree(folder / "out", tmp_path / "out")
     shard = out / "shards/train-00000.tar"
     damaged = bytearray(shard.read_bytes())
@@ -170,7 +170,7 @@ def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch)
         {"compat": 1},
     ],
 )
-def test_settings_of_a_strangers_manifest_are_checked_before_they_are_used(change, folder):
+def test_settings_of_an_untrusted_manifest_are_checked_before_they_are_used(change, folder):
     settings = {**Manifest.load(str(folder / "out")).settings, **change}
     for use in (dimmer_from_manifest, settings_from_manifest):
         with pytest.raises(DimmagenError, match=f"settings cannot be used: {next(iter(change))}"):
@@ -207,7 +207,7 @@ def test_the_choice_of_pairs_is_fixed_and_grows_with_its_size(folder):
     assert keys[3] == [row["key"] for row in pairs.rows()]
 
 
-def test_the_choice_of_pairs_goes_by_their_keys_and_not_by_their_places(folder):
+def test_the_choice_of_pairs_depends_on_their_keys_and_not_on_their_order(folder):
     pairs = open_pairs(folder / "out")
     backwards = replace(pairs, table=pairs.table.take(list(range(len(pairs)))[::-1]))
     chosen, again = ([row["key"] for row in chosen_pairs(one, 5)] for one in (pairs, backwards))

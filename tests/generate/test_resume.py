@@ -1,4 +1,5 @@
-"""Runs that discard another run's data set and are killed while they do: no shard of the other run stays."""
+"""Runs that discard another run's data set and are killed while they do: no shard of the other run
+remains."""
 
 import itertools
 import os
@@ -30,7 +31,8 @@ class StopAfterOneShard:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two photos; what the old run left, finished and stopped after one shard; what the new run makes."""
+    """Two photos, the old run's data set (finished, and stopped after one shard) and the new run's data
+    set."""
     folder = tmp_path_factory.mktemp("resumed")
     photos = write_photos(folder / "photos", 2)
     make(photos, folder / "finished", **OLD)

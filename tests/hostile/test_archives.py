@@ -1,4 +1,4 @@
-"""Archives of strangers: members that are no files, names of any bytes, and names that occur twice."""
+"""Untrusted archives: members that are not files, names of arbitrary bytes, and duplicate names."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ ODD = b"caf\xe9\xff.png"
 
 
 def hostile_tar(path):
-    """Two whole photos, one of them under a name that is not UTF-8, among everything that a tar may hold."""
+    """Two intact photos, one with a name that is not UTF-8, among all kinds of members of a tar."""
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as archive:
         for name, content in (
             ("good.png", PHOTO),
@@ -75,8 +75,8 @@ def test_a_hostile_archive_gives_its_whole_photos_a_row_for_all_else_and_touches
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(SystemExit) as exit_:
         main(["build-mixhq", "--source", f"folder={archive}", "--out", "mixhq"])
-    told = capsys.readouterr()
-    assert exit_.value.code == 0, told.err
+    output = capsys.readouterr()
+    assert exit_.value.code == 0, output.err
     rows = pq.read_table("mixhq/catalog/part-00000.parquet").to_pylist()
     accepted = [row for row in rows if row["accepted"]]
     assert "good.png" in {row["name"] for row in accepted}
@@ -87,7 +87,7 @@ def test_a_hostile_archive_gives_its_whole_photos_a_row_for_all_else_and_touches
     assert outside == set(before)
 
 
-def test_a_name_that_is_no_utf8_is_written_down_with_its_bytes(tmp_path):
+def test_a_name_that_is_not_utf8_is_recorded_with_its_bytes(tmp_path):
     entries = list_entries(str(hostile_tar(tmp_path / "stranger.tar")))
     (odd,) = (entry for entry in entries if entry.name.startswith("caf"))
     assert read_entry(odd.locator) == OTHER
@@ -97,7 +97,7 @@ def test_a_name_that_is_no_utf8_is_written_down_with_its_bytes(tmp_path):
     assert r"caf\udce9\udcff.png" in {row["name"] for row in rows}
 
 
-def test_a_photo_in_a_folder_under_a_name_of_any_bytes_is_taken(tmp_path):
+def test_a_photo_in_a_folder_under_a_name_of_arbitrary_bytes_is_accepted(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     with open(bytes(folder) + b"/" + ODD, "wb") as file:
@@ -120,7 +120,7 @@ def test_a_zip_directory_that_lies_about_a_member_is_damage(field, tmp_path):
         read_entry(list_entries(str(path))[0].locator)
 
 
-def test_a_sparse_member_of_a_terabyte_is_refused_unread(tmp_path):
+def test_a_sparse_member_of_a_terabyte_is_rejected_unread(tmp_path):
     member = tarfile.TarInfo("huge.png")
     member.type, member.size = tarfile.GNUTYPE_SPARSE, 512
     header = bytearray(member.tobuf(tarfile.GNU_FORMAT))

@@ -1,4 +1,4 @@
-"""Pictures that are small as files and huge, or odd, as pictures."""
+"""Images that are small as files but huge, or of extreme shape, when decoded."""
 
 import io
 import subprocess
@@ -17,7 +17,7 @@ from dimmagen.sources import SOURCES
 GIB = 2**30
 ROOT = Path(__file__).resolve().parents[2]
 
-# Both run in processes of their own: what is measured is the most memory that one has ever held.
+# Both run in separate processes, since the peak memory of a process is measured.
 MAKE = """
 import sys
 from PIL import Image
@@ -30,23 +30,23 @@ Image.new("RGB", (int(side), int(side) - 10)).save(path, kind, exif=exif, lossle
 DECODE = """
 import sys
 from dimmagen.images.codec import ImageError, decode_rgb8
-from tests.fuzzing import most_memory
+from dimmagen.core.memory import peak_memory
 
 try:
     pixels, facts = decode_rgb8(open(sys.argv[1], "rb").read())
     print(facts.transform, *pixels.shape)
 except ImageError as error:
     print(error.rule)
-print(most_memory())
+print(peak_memory())
 """
 
 
 def decoded(path):
-    """What becomes of a file, and the memory that it takes."""
+    """The result of decoding a file, and the peak memory in bytes."""
     run = subprocess.run([sys.executable, "-c", DECODE, str(path)], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stderr
-    told, memory = run.stdout.splitlines()
-    return told, int(memory)
+    result, memory = run.stdout.splitlines()
+    return result, int(memory)
 
 
 @pytest.mark.slow
@@ -55,8 +55,8 @@ def test_the_largest_image_is_turned_upright_in_less_than_a_gibibyte(kind, side,
     path = tmp_path / "large"
     subprocess.run([sys.executable, "-c", MAKE, kind, str(side), str(path)], check=True)
     assert path.stat().st_size < 2_000_000
-    told, memory = decoded(path)
-    assert told == f"exif {side} {side - 10} 3"
+    result, memory = decoded(path)
+    assert result == f"exif {side} {side - 10} 3"
     assert memory < GIB
 
 
@@ -67,7 +67,7 @@ def test_a_large_image_is_copied_in_bands_without_a_seam(monkeypatch):
 
 
 def with_chunk(kind, content):
-    """A sound PNG with one more chunk behind its header."""
+    """A valid PNG with an additional chunk after its header."""
     data = codec.encode_png(np.zeros((300, 300, 3), np.uint8))
     return data[:33] + codec._chunk(kind, content) + data[33:]
 
@@ -82,19 +82,19 @@ def test_a_bomb_in_the_metadata_is_not_unpacked(kind, start):
 
 
 def test_more_data_than_the_image_has_is_not_unpacked(tmp_path):
-    """The rows of 300x300 and behind them 400 megabytes of zeros."""
+    """The rows of 300x300 pixels, followed by 400 megabytes of zeros."""
     packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(bytes(1_000_000)) for _ in range(400)) + packer.flush()
-    sound = codec.encode_png(np.zeros((300, 300, 3), np.uint8))
-    (tmp_path / "bomb").write_bytes(sound[:33] + codec._chunk(b"IDAT", rows) + sound[-12:])
-    told, memory = decoded(tmp_path / "bomb")
-    assert told in ("verbatim 300 300 3", "unreadable")
+    valid = codec.encode_png(np.zeros((300, 300, 3), np.uint8))
+    (tmp_path / "bomb").write_bytes(valid[:33] + codec._chunk(b"IDAT", rows) + valid[-12:])
+    result, memory = decoded(tmp_path / "bomb")
+    assert result in ("verbatim 300 300 3", "unreadable")
     assert memory < 200_000_000
 
 
 @pytest.mark.parametrize("size", [(1, 1), (60_000, 1), (1, 60_000), (60_000, 63)])
 @pytest.mark.parametrize("source", [name for name in SOURCES if name != "inter4k"])
-def test_a_image_of_extreme_shape_is_a_row_with_its_size_as_the_reason(source, size):
+def test_an_image_of_extreme_shape_is_a_row_with_its_size_as_the_reason(source, size):
     width, height = size
     (examined,) = SOURCES[source].examine(codec.encode_png(np.zeros((height, width, 3), np.uint8)))
     assert not examined.verdict.accepted
@@ -116,7 +116,7 @@ def test_frames_of_a_file_that_holds_hundreds_are_counted_and_not_decoded():
     assert refused.value.rule == "animated"
 
 
-def test_a_webp_may_be_less_large_than_other_images_as_it_takes_more_memory(monkeypatch):
+def test_the_limit_for_webp_is_lower_since_decoding_takes_more_memory(monkeypatch):
     monkeypatch.setattr(codec, "_MAX_WEBP_PIXELS", 400)
     files = {}
     for kind in ("WEBP", "PNG"):

@@ -1,4 +1,4 @@
-"""JSON, parquet and tensor files of strangers: used when they are sound, refused with a message when not."""
+"""Untrusted JSON, parquet and tensor files: accepted if valid, otherwise rejected with a message."""
 
 import json
 import os
@@ -38,7 +38,7 @@ VALUES = [
     *(None, True, -1, 0, 1.5, 1e400, float("nan"), 2**70, "", "\0", "x" * 300),
     *("../../etc/passwd", "/etc/passwd", "folder/", [], {}, [[]], {"a": 1}),
 ]
-NO_OBJECTS = ["", "{", "[]", "[1]", "null", '"x"', "7", "[" * 100_000, '{"a":' * 100_000, "\xff\xfe", "\0"]
+NOT_OBJECTS = ["", "{", "[]", "[1]", "null", '"x"', "7", "[" * 100_000, '{"a":' * 100_000, "\xff\xfe", "\0"]
 
 
 def places(value, path=()):
@@ -50,39 +50,40 @@ def places(value, path=()):
         yield from places(inner, (*path, name))
 
 
-def mutants(sound, repair=lambda value: None):
-    """JSON texts with a value removed or replaced; with hashes made anew, as a careful attacker would."""
-    chance = random.Random(0)
-    paths = list(places(sound))
+def mutants(valid, repair=lambda value: None):
+    """JSON texts with a value removed or replaced; half of them with new hashes, as from a careful
+    attacker."""
+    generator = random.Random(0)
+    paths = list(places(valid))
     for index in range(MUTATIONS):
-        value = json.loads(json.dumps(sound))
-        *way, last = chance.choice(paths)
+        value = json.loads(json.dumps(valid))
+        *way, last = generator.choice(paths)
         parent = value
         for name in way:
             parent = parent[name]
-        if chance.random() < 0.2:
+        if generator.random() < 0.2:
             del parent[last]
         else:
-            parent[last] = chance.choice(VALUES)
+            parent[last] = generator.choice(VALUES)
         if index % 2:
             try:
                 repair(value)
             except (KeyError, TypeError, ValueError, AttributeError):
-                continue  # so broken that no hash can be made
+                continue  # so damaged that no hash can be computed
         yield json.dumps(value)
 
 
 def refusals(path: Path, texts, use) -> int:
-    """Give each text to a reader of the file; returns how many it refused. Anything else that it raises is
-    raised."""
-    sound, refused = path.read_bytes(), 0
+    """Write each text to the file and read it; returns the number of rejected texts. Other errors
+    propagate."""
+    valid, refused = path.read_bytes(), 0
     for text in texts:
         path.write_bytes(text.encode("latin-1"))
         try:
             use()
         except DimmagenError:
             refused += 1
-    path.write_bytes(sound)
+    path.write_bytes(valid)
     return refused
 
 
@@ -108,7 +109,7 @@ def test_a_changed_manifest(out):
         value["fingerprint"] = fingerprint(value["settings"], value["environment"])
 
     path = out / "manifest.json"
-    texts = [*mutants(json.loads(path.read_text()), repair), *NO_OBJECTS]
+    texts = [*mutants(json.loads(path.read_text()), repair), *NOT_OBJECTS]
     assert refusals(path, texts, use) > MUTATIONS / 2
 
 
@@ -128,7 +129,7 @@ def test_a_changed_profile(kind, tmp_path):
     path = folder / "profile.json"
     content = json.loads(path.read_text())
     content["provenance"] = {}
-    texts = [*mutants(content, repair), *NO_OBJECTS]
+    texts = [*mutants(content, repair), *NOT_OBJECTS]
     assert refusals(path, texts, use) > MUTATIONS / 4
 
 
@@ -140,12 +141,12 @@ def test_a_changed_note_of_an_unfinished_run(folder, tmp_path):
     state.begin(run, {})
     state.add(run, manifest.shards[0].shard_record())
     path = out / ".dimmagen/run.json"
-    texts = [*mutants(json.loads(path.read_text())), *NO_OBJECTS]
-    assert refusals(path, texts, lambda: state.complete_shards(run, "if-possible")) > len(NO_OBJECTS)
+    texts = [*mutants(json.loads(path.read_text())), *NOT_OBJECTS]
+    assert refusals(path, texts, lambda: state.complete_shards(run, "if-possible")) > len(NOT_OBJECTS)
     record = out / ".dimmagen/records/train-00000.json"
-    texts = [*mutants(json.loads(record.read_text())), *NO_OBJECTS]
+    texts = [*mutants(json.loads(record.read_text())), *NOT_OBJECTS]
     assert refusals(record, texts, lambda: state.complete_shards(run, "if-possible")) == 0, (
-        "a record that is damaged is a shard to be made again"
+        "a damaged record means that its shard is made again"
     )
 
 
@@ -158,17 +159,17 @@ def test_a_changed_manifest_of_a_mixhq(folder, tmp_path):
         mixhq.finished_verdict_counts(str(place), inputs)
 
     path = place / "manifest.json"
-    texts = [*mutants(json.loads(path.read_text())), *NO_OBJECTS]
-    assert refusals(path, texts, use) > len(NO_OBJECTS)
+    texts = [*mutants(json.loads(path.read_text())), *NOT_OBJECTS]
+    assert refusals(path, texts, use) > len(NOT_OBJECTS)
 
 
 def test_damaged_parquet_is_refused_and_its_shard_found_at_fault(out):
     record = Manifest.load(str(out)).shards[0].shard_record()
     path = out / record.metadata.name
-    sound, unreadable = path.read_bytes(), 0
+    valid, unreadable = path.read_bytes(), 0
     for index in range(200):
-        damaged = fuzzing.mutate(sound, random.Random(index))
-        if damaged == sound:
+        damaged = fuzzing.mutate(valid, random.Random(index))
+        if damaged == valid:
             continue
         path.write_bytes(damaged)
         with pytest.raises(DimmagenError):
@@ -182,7 +183,7 @@ def test_damaged_parquet_is_refused_and_its_shard_found_at_fault(out):
 
 
 def forge(out, change):
-    """Change the rows of the first shard, and every hash above them, as a careful attacker would."""
+    """Change the rows of the first shard and all hashes that cover them, like a careful attacker."""
     manifest = json.loads((out / "manifest.json").read_text())
     entry = manifest["shards"][0]["metadata"]
     rows = pq.read_table(out / entry["name"]).to_pylist()
@@ -197,7 +198,7 @@ def forge(out, change):
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "message"),
     [
         ("key", "../../escape", "holds invalid keys"),
         ("key", "/etc/passwd", "holds invalid keys"),
@@ -208,9 +209,9 @@ def forge(out, change):
         ("light_size", 2**62, "outside its shard"),
     ],
 )
-def test_rows_with_fitting_hashes_that_point_elsewhere(column, value, told, out):
+def test_rows_with_fitting_hashes_that_point_elsewhere(column, value, message, out):
     forge(out, lambda rows: rows[0].update({column: value}))
-    with pytest.raises(DimmagenError, match=told):
+    with pytest.raises(DimmagenError, match=message):
         open_pairs(out)
 
 
@@ -236,7 +237,7 @@ def test_a_catalog_of_a_mixhq_that_points_elsewhere(column, value, folder, tmp_p
 
 
 class Payload:
-    """Unpickling it would leave a file."""
+    """Unpickling it creates a folder."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -247,7 +248,7 @@ class Payload:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A trained network's file, small."""
+    """The file of a small network."""
     from dimmagen.enhance.checkpoints import RunFolder
     from dimmagen.enhance.network import EnhancementNetwork
 
@@ -279,10 +280,10 @@ def test_a_network_with_weights_that_are_no_numbers_is_refused(value, weights, t
 
 
 def test_a_damaged_network_is_refused(weights, tmp_path):
-    sound = weights.read_bytes()
-    end, refused = 8 + int.from_bytes(sound[:8], "little"), 0
+    valid = weights.read_bytes()
+    end, refused = 8 + int.from_bytes(valid[:8], "little"), 0
     for index in range(60):
-        (tmp_path / BEST).write_bytes(fuzzing.mutate(sound[:end], random.Random(index)) + sound[end:])
+        (tmp_path / BEST).write_bytes(fuzzing.mutate(valid[:end], random.Random(index)) + valid[end:])
         try:
             load_network(tmp_path / BEST)
         except DimmagenError:

@@ -1,4 +1,4 @@
-"""Damaged files of strangers: a verdict for each, whatever the damage."""
+"""Damaged untrusted files: each gets a verdict, whatever the damage."""
 
 import json
 import random
@@ -21,13 +21,13 @@ def test_two_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_noth
     assert [outcome.fault for outcome in outcomes if outcome.fault] == []
     verdicts = sum((fuzzing.Counter(outcome.verdicts) for outcome in outcomes), fuzzing.Counter())
     assert verdicts.total() == COUNT
-    # The damage is neither so slight that nothing is refused nor so heavy that no decoder is reached.
+    # The damage is neither so small that nothing is rejected nor so large that no decoder is reached.
     assert verdicts["unreadable"] > COUNT / 10
     assert verdicts["accepted"] > COUNT / 10
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by SIGSEGV"),
         ("time.sleep(60)", "was killed by SIGALRM"),
@@ -35,8 +35,8 @@ def test_two_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_noth
         ("b'x' * 2**30; return 'ok'", "MiB"),
     ],
 )
-def test_the_harness_tells_a_crash_a_hang_an_exception_and_memory_by_the_index(
-    body, told, tmp_path, monkeypatch
+def test_the_harness_reports_a_crash_a_hang_an_exception_and_memory_with_the_index(
+    body, message, tmp_path, monkeypatch
 ):
     module = tmp_path / "sabotaged.py"
     module.write_text(
@@ -54,21 +54,21 @@ def test_the_harness_tells_a_crash_a_hang_an_exception_and_memory_by_the_index(
 
     monkeypatch.setattr(fuzzing.subprocess, "run", sabotaged)
     (outcome,) = fuzzing.fuzz(10)
-    assert told in outcome.fault
-    if "killed" in told or "header" in told:
+    assert message in outcome.fault
+    if "killed" in message or "header" in message:
         assert "mutation 7 " in outcome.fault
 
 
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory):
-    """A folder of damaged pictures and two whole ones, and a folder of damaged clips and a whole one."""
+    """A folder of damaged images and two intact ones, and a folder of damaged clips and one intact clip."""
     root = tmp_path_factory.mktemp("damaged")
     for source in ("folder", "inter4k"):
         (root / source).mkdir()
     for index, victim in enumerate(fuzzing.victims() * 6):
         data = fuzzing.mutate(victim.data, random.Random(index))
-        whole = index in (0, 1) or (victim.source == "inter4k" and index < 8)
-        (root / victim.source / f"{index:02d}-{victim.name}").write_bytes(victim.data if whole else data)
+        is_intact = index in (0, 1) or (victim.source == "inter4k" and index < 8)
+        (root / victim.source / f"{index:02d}-{victim.name}").write_bytes(victim.data if is_intact else data)
     return root
 
 
@@ -80,16 +80,16 @@ def test_damaged_candidates_are_rows_with_a_reason_and_the_whole_ones_are_made_i
     for command in (["build-mixhq", *sources], ["dim", "--profile", "linear", "--shards", "out"]):
         with pytest.raises(SystemExit) as exit_:
             main([*command, *(["--executor", "serial"] if command[0] == "dim" else [])])
-        told = capsys.readouterr()
-        assert exit_.value.code == 0, told.err
-        assert "Traceback" not in told.err
+        output = capsys.readouterr()
+        assert exit_.value.code == 0, output.err
+        assert "Traceback" not in output.err
     rows = pq.read_table("mixhq/catalog/part-00000.parquet").to_pylist()
     files = [path for path in damaged.rglob("*") if path.is_file()]
     frames = {source: len(SOURCES[source].frames) for source in ("folder", "inter4k")}
     assert len(rows) == sum(frames[path.parent.name] for path in files)
-    refused = [row for row in rows if not row["accepted"]]
-    assert all(row["rule"] and row["reason"] for row in refused)
-    assert sum(row["rule"] == "unreadable" for row in refused) > len(files) / 4
+    rejected = [row for row in rows if not row["accepted"]]
+    assert all(row["rule"] and row["reason"] for row in rejected)
+    assert sum(row["rule"] == "unreadable" for row in rejected) > len(files) / 4
     accepted = sum(row["accepted"] for row in rows)
     assert accepted >= 3
     assert json.loads(Path("out/manifest.json").read_text())["counts"]["pairs"] == accepted

@@ -49,8 +49,8 @@ def test_an_upright_8_bit_rgb_image_is_kept_verbatim(photo, file_format, extensi
     assert pixels.flags.c_contiguous
 
 
-# How a picture lies in its file when the camera noted this orientation.
-LYING = {
+# The stored image for each EXIF orientation.
+_STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -61,12 +61,12 @@ LYING = {
 }
 
 
-@pytest.mark.parametrize("orientation", LYING)
-def test_a_image_taken_with_a_turned_camera_stands_upright(photo, orientation):
-    lying = Image.fromarray(photo).transpose(LYING[orientation])
+@pytest.mark.parametrize("orientation", _STORED)
+def test_an_image_of_a_rotated_camera_is_made_upright(photo, orientation):
+    stored = Image.fromarray(photo).transpose(_STORED[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = file_of(lying, "PNG", exif=exif)
+    data = file_of(stored, "PNG", exif=exif)
     assert codec.read_facts(data).width == 200
     pixels, facts = decode_rgb8(data)
     assert facts.transform == "exif"
@@ -136,7 +136,7 @@ def test_animated_and_palette_images_are_refused_by_name(photo):
         assert refused.value.rule == rule
 
 
-def test_a_phone_image_with_a_second_view_behind_it_gives_the_photo(photo):
+def test_an_image_of_a_phone_with_a_second_view_gives_the_photo(photo):
     second = Image.fromarray(photo[::2, ::2])
     data = file_of(Image.fromarray(photo), "MPO", save_all=True, append_images=[second])
     pixels, facts = decode_rgb8(data)
@@ -175,12 +175,12 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked():
         assert refused.value.rule == "too-large"
 
 
-def test_text_under_a_image_name_is_refused():
+def test_text_under_the_name_of_an_image_is_refused():
     with pytest.raises(ImageError, match="is no picture of a known kind"):
         decode_rgb8(b"<html>not found</html>")
 
 
-def test_png_bytes_are_the_same_whoever_computes_their_checksums(photo, monkeypatch):
+def test_png_bytes_do_not_depend_on_the_checksum_library(photo, monkeypatch):
     assert png_deflate.checksums is not zlib, "zlib-ng is a dependency: without it zlib is compared with zlib"
     fast = encode_png(photo)
     monkeypatch.setattr(png_deflate, "checksums", zlib)
@@ -199,12 +199,12 @@ def test_other_decoders_read_our_png_back_exactly(photo):
 
 
 def test_pillow_reads_our_png_back_exactly(photo):
-    for picture in (photo, photo[:1], photo[:, :1], photo[::-1, ::2]):
-        decoded = np.asarray(Image.open(io.BytesIO(encode_png(picture))))
-        np.testing.assert_array_equal(decoded, picture)
+    for image in (photo, photo[:1], photo[:, :1], photo[::-1, ::2]):
+        decoded = np.asarray(Image.open(io.BytesIO(encode_png(image))))
+        np.testing.assert_array_equal(decoded, image)
 
 
-def test_encode_png_takes_nothing_but_8_bit_rgb(photo):
+def test_encode_png_accepts_only_8_bit_rgb(photo):
     for wrong in (photo[..., 0], photo.astype(np.float32), photo[:0]):
         with pytest.raises(ValueError, match="uint8"):
             encode_png(wrong)

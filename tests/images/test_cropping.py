@@ -1,4 +1,4 @@
-"""Cropping images to their middle."""
+"""Cropping images to their center."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ IMAGE = np.arange(7 * 10 * 3, dtype=np.uint8).reshape(7, 10, 3)
         (99, (0, 7), (0, 10)),
     ],
 )
-def test_the_middle_is_kept_and_a_smaller_image_is_whole(side, rows, columns):
+def test_the_center_is_kept_and_a_smaller_image_is_kept_in_full(side, rows, columns):
     cropped = center_crop(IMAGE, side)
     np.testing.assert_array_equal(cropped, IMAGE[slice(*rows), slice(*columns)])
     assert cropped.flags.c_contiguous

@@ -1,4 +1,4 @@
-"""Our deflate against zlib, which must read back whatever was written."""
+"""The deflate encoder against zlib, which must decompress all of its output."""
 
 import hashlib
 import zlib
@@ -41,7 +41,7 @@ def test_blocks_of_any_length_are_read_back(kind, size):
 
 @pytest.mark.parametrize("symbols", [17, 20, 24])
 def test_codes_that_would_be_too_long_are_shortened(symbols):
-    """Frequencies that grow as Fibonacci's numbers make the deepest tree there is; 15 bits is the limit."""
+    """Frequencies that are Fibonacci numbers give the deepest possible tree; the limit is 15 bits."""
     frequencies = [1, 1]
     while len(frequencies) < symbols:
         frequencies.append(frequencies[-1] + frequencies[-2])
@@ -50,11 +50,11 @@ def test_codes_that_would_be_too_long_are_shortened(symbols):
     check(np.random.default_rng(0).permutation(data))
 
 
-def test_skewed_bytes_take_as_little_as_their_entropy_says():
+def test_the_size_of_skewed_bytes_reaches_their_entropy():
     data = np.random.default_rng(0).geometric(0.5, 500_000).astype(np.uint8)
     _, counts = np.unique(data, return_counts=True)
     share = counts / data.size
-    entropy = -(share * np.log2(share)).sum() / 8 * data.size  # powers of two: Huffman's codes reach it
+    entropy = -(share * np.log2(share)).sum() / 8 * data.size  # powers of two: Huffman codes reach it
     assert len(check(data)) < 1.01 * entropy
 
 

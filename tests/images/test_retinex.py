@@ -1,4 +1,4 @@
-"""Pictures are split into colour map and illumination, and joined again."""
+"""Images are split into reflectance and illumination, and joined again."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ import torch
 from dimmagen.images import retinex
 
 
-def test_a_image_is_the_same_after_split_and_join():
+def test_an_image_is_the_same_after_split_and_join():
     image = np.random.default_rng(0).random((5, 7, 3), dtype=np.float32)
     image[2, 3] = 0
     reflectance, illumination = retinex.split(image)
@@ -17,7 +17,7 @@ def test_a_image_is_the_same_after_split_and_join():
     np.testing.assert_allclose(retinex.join(reflectance, illumination), image, atol=1e-7)
 
 
-def test_a_black_pixel_is_gray_without_light():
+def test_a_black_pixel_has_gray_reflectance_and_no_illumination():
     reflectance, illumination = retinex.split(np.zeros((1, 3)))
     np.testing.assert_allclose(reflectance, [[1 / 3, 1 / 3, 1 / 3]])
     assert illumination == 0

@@ -289,7 +289,7 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
     for text, message in (
         ("{}", "not a MixHQ of this version"),
         ("{", "is not JSON"),
-        ("[1]", "it is no object"),
+        ("[1]", "it is not an object"),
     ):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DimmagenError, match=message):

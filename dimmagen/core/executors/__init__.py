@@ -1,1 +1,1 @@
-"""Executors: run jobs in this process or on Ray actors. They know nothing of what a job does."""
+"""Executors: run jobs in this process or on Ray actors. They are independent of what a job does."""

@@ -1,7 +1,7 @@
-"""Executors: run jobs in this process or on Ray actors. They know nothing of what a job does.
+"""Executors: run jobs in this process or on Ray actors. They are independent of what a job does.
 
-Both take a function that builds a worker, and call the worker once a job. Only jobs and records travel: no
-pixel enters Ray's object store.
+Both take a function that builds a worker, and call the worker once per job. Only jobs and records are
+transferred: no pixels enter the object store of Ray.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, or starting Ray on this machine, and watching that it stays."""
+"""Joining a Ray cluster or starting Ray on this machine, and monitoring it."""
 
 import atexit
 import os
@@ -17,15 +17,15 @@ from dimmagen.core.errors import DimmagenError, UsageError
 
 _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
-_PATIENCE_SECONDS = 15.0  # with a head that does not answer; Ray itself ends the process after 60
-_LEAVE_SECONDS = 10.0  # that a run takes, at most, to end when the head is lost
+_PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
+_LEAVE_SECONDS = 10.0  # maximum time for a run to end after the head is lost
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
-_leaving: Thread | None = None  # what ends Ray here
+_shutdown: Thread | None = None  # the thread that shuts Ray down
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerResources:
-    """What a worker takes of a node."""
+    """The resources of a node that one worker occupies."""
 
     processors: int = 1
     gpus: int = 0
@@ -37,14 +37,14 @@ class WorkerResources:
 
 @contextmanager
 def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
-    """Ray without its dashboard, usage report and console chatter.
+    """Ray without its dashboard, usage report and console output.
 
     Args:
-        processors: of a Ray that is started here; None for all.
-        address: of a running cluster; without it Ray is started on this machine and ended with the block.
+        processors: number of processors of a Ray that is started here; None for all.
+        address: address of a running cluster; without it, Ray is started on this machine for the block.
 
     Raises:
-        UsageError: there is no such cluster, or it does not let us in.
+        UsageError: there is no such cluster, or it cannot be joined.
         DimmagenError: Ray cannot be started here.
     """
     with _restored_signals():
@@ -91,7 +91,7 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
 
 @contextmanager
 def _restored_environment() -> Iterator[None]:
-    """What the block sets is unset behind it; processes that were started meanwhile keep it."""
+    """Restore the environment variables after the block; processes started inside it keep theirs."""
     before = dict(os.environ)
     try:
         yield
@@ -103,8 +103,8 @@ def _restored_environment() -> Iterator[None]:
 
 @contextmanager
 def _restored_signals() -> Iterator[None]:
-    """Ray ends the process on SIGTERM by an exception, as long as it is connected."""
-    if threading.current_thread() is not threading.main_thread():  # only there they can be set
+    """Restore the signal handlers after the block: a connected Ray turns SIGTERM into an exception."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can set them
         yield
         return
     names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
@@ -113,28 +113,28 @@ def _restored_signals() -> Iterator[None]:
         yield
     finally:
         for name, handler in before.items():
-            # It was not set from Python; or the block ends in another thread.
+            # The handler was not set from Python, or the block ends in another thread.
             with suppress(TypeError, ValueError):
                 signal.signal(getattr(signal, name), handler)
 
 
 def _leave(ray: Any) -> None:
-    """End Ray here; where it waits for a head that is gone, go on without it: all that counts is done."""
-    global _leaving
-    _leaving = Thread(target=ray.shutdown, daemon=True)
-    _leaving.start()
-    _leaving.join(_LEAVE_SECONDS)
-    if _leaving.is_alive():
+    """Shut Ray down; if it waits for a lost head, continue without it: all results are complete."""
+    global _shutdown
+    _shutdown = Thread(target=ray.shutdown, daemon=True)
+    _shutdown.start()
+    _shutdown.join(_LEAVE_SECONDS)
+    if _shutdown.is_alive():
         atexit.unregister(ray.shutdown)
 
 
 def is_leaving() -> bool:
-    """Whether Ray still waits for a lost head: its threads would crash the process on its usual way out."""
-    return _leaving is not None and _leaving.is_alive()
+    """Whether Ray still waits for a lost head: its threads would crash a process that exits normally."""
+    return _shutdown is not None and _shutdown.is_alive()
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself would try for minutes. Addresses of another form, such as `auto`, are left to Ray."""
+    """Fail early: Ray itself would try for minutes. Other address forms, such as `auto`, are left to Ray."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not (separator and port.isdigit()):
         return
@@ -154,15 +154,16 @@ OnLost = Callable[["ClusterLostError"], None]
 
 
 class ClusterMonitor:
-    """Looks at the cluster every two seconds, from :meth:`begin` to :meth:`end`.
+    """Checks the cluster every two seconds, from :meth:`begin` to :meth:`end`.
 
-    What asks a lost head waits for a minute, until Ray ends the process without a word of ours. So a thread
-    asks the head, which may wait, another one counts for how long, and :meth:`look` raises in the run itself.
+    A call to a lost head blocks for a minute, until Ray ends the process without an error message of this
+    package. So one thread queries the head and may block, another one measures for how long, and :meth:`look`
+    raises in the run itself.
 
     Args:
-        ray: connected.
-        on_lost: called in a thread when the run has not ended some time after the head was lost, because it
-            waits for the head as well. Without it nothing is done then: a library ends no process.
+        ray: the connected `ray` module.
+        on_lost: called in a thread if the run has not ended some time after the head was lost, because it is
+            blocked by the head as well. By default nothing is done then: a library does not end the process.
     """
 
     def __init__(self, ray: Any, on_lost: OnLost | None = None) -> None:
@@ -177,19 +178,19 @@ class ClusterMonitor:
         self._ended = Event()
 
     def begin(self) -> None:
-        self._asker = Thread(target=self._ask, daemon=True)
-        self._asker.start()
+        self._querying = Thread(target=self._query, daemon=True)
+        self._querying.start()
         Thread(target=self._guard, daemon=True).start()
 
     def end(self) -> None:
         self._ended.set()
-        self._asker.join(_LOOK_SECONDS)  # an answer that comes after Ray's end would start another Ray
+        self._querying.join(_LOOK_SECONDS)  # a call after the shutdown would start Ray again
 
     def look(self) -> None:
-        """What was seen last.
+        """Check the last known state.
 
         Raises:
-            ClusterLostError: the head has not answered for some time, or this machine is no longer a node.
+            ClusterLostError: the head has not answered for some time, or this machine is not a node any more.
         """
         if self._silence > _PATIENCE_SECONDS:
             raise ClusterLostError(self._reason)
@@ -197,11 +198,11 @@ class ClusterMonitor:
             raise ClusterLostError("its processes on this machine have ended")
 
     def room(self, share: WorkerResources) -> int:
-        """How many workers the nodes that are alive have room for, by what they were declared to have."""
+        """The number of workers that fit on the live nodes, by their declared resources."""
         room = int(self._resources["CPU"]) // share.processors
         return min(room, int(self._resources["GPU"]) // share.gpus) if share.gpus else room
 
-    def _ask(self) -> None:
+    def _query(self) -> None:
         host, _, port = self._head.rpartition(":")
         while not self._ended.wait(_LOOK_SECONDS):
             try:
@@ -211,7 +212,7 @@ class ClusterMonitor:
                 continue
             try:
                 nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
-            except Exception:  # Ray ends in another thread, or says in its own way that the head is gone
+            except Exception:  # Ray is being shut down in another thread, or reports a lost head itself
                 continue
             self._own_node_lives = self._own_node in nodes
             self._resources = sum((Counter(node["Resources"]) for node in nodes.values()), Counter())
@@ -235,6 +236,6 @@ class ClusterLostError(DimmagenError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"Ray is lost: {reason}",
+            f"the Ray cluster was lost: {reason}",
             "check the cluster and run the same command again to resume; complete shards stay valid",
         )

@@ -1,9 +1,9 @@
-"""The Ray actors of one run, and the loop that gives them jobs and takes what they answer.
+"""The Ray actors of one run, and the loop that assigns jobs to them and collects their results.
 
-A job is given only to an actor that has a place in the cluster and has built its worker; the others wait for
-a processor, and a node that joins starts them. Ray is not asked to restart actors or to repeat calls: it
-would keep a job with its actor until that has a place again, which on a full cluster is never. Here a lost
-actor is replaced by a new one, and its job goes to whoever is free first.
+A job is assigned only to an actor that is scheduled on a node and has built its worker; other actors wait
+for a processor, and start when a node joins. The restarts and retries of Ray are not used: Ray would keep a
+job with its actor until that is scheduled again, which on a full cluster is never. Instead, a lost actor is
+replaced by a new one, and its job is assigned to the first idle worker.
 """
 
 import ctypes
@@ -24,17 +24,17 @@ from dimmagen.core.executors.base import Worker
 from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
 
 _LOG = logging.getLogger(__name__)
-# A job that outlives this many deaths of its worker is not killed by chance.
+# A job whose workers die more often than this is not failing by chance.
 MAX_DEATHS_PER_JOB = 3
 _POLL_SECONDS = 0.5
-_PATIENCE_SECONDS = 5.0  # until the user is told that workers wait
+_PATIENCE_SECONDS = 5.0  # until a warning reports that workers are waiting
 _ONE_CPU = WorkerResources()
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    """A job that is not done: how often its worker was lost, and the pairs of it that were told."""
+    """An unfinished job: how often its worker was lost, and the number of its pairs that were reported."""
 
     job: Any
     deaths: int = 0
@@ -43,23 +43,23 @@ class _Task:
 
 @dataclass(slots=True, eq=False)
 class _PoolWorker:
-    """One actor; `place` names its node once it has one, `task` is what it works at."""
+    """One actor; `place` is the name of its node once it is scheduled, `task` is its current task."""
 
     actor: Any
     place: str = ""
     task: _Task | None = None
-    asked: bool = False  # how far it is
+    is_polled: bool = False  # whether a request for its progress is pending
 
 
 class _TaskQueue:
-    """New jobs in their order, and before them those whose worker was lost."""
+    """New jobs in order, preceded by those whose worker was lost."""
 
     def __init__(self, jobs: Iterable) -> None:
         self._new = map(_Task, jobs)
         self._waiting: deque[_Task] = deque()
 
     def waiting(self, limit: int) -> int:
-        """How many wait, up to a limit; no more than that are taken from the plan."""
+        """Number of waiting jobs, up to a limit; at most that many are taken from the iterator."""
         self._waiting.extend(islice(self._new, max(0, limit - len(self._waiting))))
         return min(limit, len(self._waiting))
 
@@ -71,22 +71,22 @@ class _TaskQueue:
 
 
 class _LostError(Exception):
-    """The actor, its node or the way to it is gone."""
+    """The actor, its node or the connection to it is lost."""
 
 
 class WorkerPool:
-    """See the module.
+    """Runs jobs on Ray actors; see the module.
 
     Args:
-        ray: connected.
+        ray: the connected `ray` module.
         build_worker: picklable; called once in each actor.
         jobs: picklable, each with a `name`.
-        on_pairs: told how many pairs were made since the last call; less than none if a worker was lost whose
-            pairs must be made again.
-        workers: number of actors, fewer if there are fewer jobs; None for one a processor of the cluster.
-        on_cluster: whether errors must say on which node they happened.
-        share: of a node that each actor takes.
-        on_lost: as for :class:`ClusterMonitor`.
+        on_pairs: called with the number of pairs made since the last call; negative if a worker was lost
+            whose pairs must be made again.
+        workers: number of actors, fewer if there are fewer jobs; None for one per processor of the cluster.
+        on_cluster: whether error messages name the node on which the error occurred.
+        share: resources of a node that each actor occupies.
+        on_lost: see :class:`ClusterMonitor`.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class WorkerPool:
         self._on_pairs = on_pairs
         self._workers = workers
         self._on_cluster = on_cluster
-        self._watch = ClusterMonitor(ray, on_lost)
+        self._monitor = ClusterMonitor(ray, on_lost)
         self._share = share
         self._actor_class = ray.remote(
             num_cpus=share.processors,
@@ -116,35 +116,35 @@ class WorkerPool:
         )(_Actor)
         self._members: set[_PoolWorker] = set()
         self._idle: list[_PoolWorker] = []
-        self._calls: dict[Any, Callable[[Any], None]] = {}  # and what takes the answer of each
+        self._calls: dict[Any, Callable[[Any], None]] = {}  # and the handler of the result of each
         self._finished: list[tuple[Any, Any]] = []
         self._lost_starts = 0
         self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
 
     def work(self) -> Iterator[tuple[Any, Any]]:
-        """Do all jobs; yields (job, record) as they finish.
+        """Run all jobs; yields (job, record) as they finish.
 
         Raises:
-            DimmagenError: a job or the building of a worker raised it, a job lost its worker more than
-                `MAX_DEATHS_PER_JOB` times, or the cluster is lost.
+            DimmagenError: raised by a job or while building a worker; or a job lost its worker more than
+                `MAX_DEATHS_PER_JOB` times, or the cluster was lost.
         """
-        self._watch.begin()
+        self._monitor.begin()
         try:
             yield from self._work()
         finally:
-            self._watch.end()
+            self._monitor.end()
 
     def _work(self) -> Iterator[tuple[Any, Any]]:
         next_poll = time.monotonic() + _POLL_SECONDS
         while self._working() or self._tasks.waiting(1):
             self._spawn_workers()
-            for call in self._answered():
+            for call in self._completed_calls():
                 self._calls.pop(call)(call)
-            self._give_jobs()
+            self._assign_jobs()
             if time.monotonic() >= next_poll:
-                self._watch.look()
-                self._ask_how_far()
-                self._tell_who_waits()
+                self._monitor.look()
+                self._request_progress()
+                self._warn_if_waiting()
                 next_poll = time.monotonic() + _POLL_SECONDS
             finished, self._finished = self._finished, []
             yield from finished
@@ -153,8 +153,8 @@ class WorkerPool:
         return [member for member in self._members if member.task]
 
     def _spawn_workers(self) -> None:
-        """Have as many actors as there are jobs for, up to the limit."""
-        limit = self._workers or max(1, self._watch.room(self._share))
+        """Start as many actors as there are jobs, up to the limit."""
+        limit = self._workers or max(1, self._monitor.room(self._share))
         if len(self._members) >= limit:
             return
         for _ in range(len(self._members), min(limit, len(self._working()) + self._tasks.waiting(limit))):
@@ -162,8 +162,8 @@ class WorkerPool:
             self._members.add(member)
             self._calls[member.actor.place.remote()] = partial(self._take_place, member)
 
-    def _answered(self) -> list:
-        """Calls that are answered; waits for the first one, but not for long."""
+    def _completed_calls(self) -> list:
+        """Completed calls; waits briefly for the first one."""
         first, rest = self._ray.wait(list(self._calls), timeout=_POLL_SECONDS)
         if first and rest:
             first += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
@@ -171,7 +171,7 @@ class WorkerPool:
 
     def _take_place(self, member: _PoolWorker, call: Any) -> None:
         try:
-            member.place = self._answer(member, call)
+            member.place = self._result_of(member, call)
         except _LostError as error:
             self._count_lost_start(error)
         else:
@@ -180,7 +180,7 @@ class WorkerPool:
 
     def _take_start(self, member: _PoolWorker, call: Any) -> None:
         try:
-            self._answer(member, call)
+            self._result_of(member, call)
         except _LostError as error:
             self._count_lost_start(error)
         else:
@@ -198,7 +198,7 @@ class WorkerPool:
                 lost=self._lost_starts,
             ) from error
 
-    def _give_jobs(self) -> None:
+    def _assign_jobs(self) -> None:
         while self._idle and self._tasks.waiting(1):
             member = self._idle.pop()
             member.task = self._tasks.take()
@@ -208,7 +208,7 @@ class WorkerPool:
         task, member.task = member.task, None
         assert task is not None
         try:
-            record, pairs = self._answer(member, call)
+            record, pairs = self._result_of(member, call)
         except _LostError as error:
             self._on_pairs(-task.pairs)
             task.pairs = 0
@@ -228,25 +228,25 @@ class WorkerPool:
             self._idle.append(member)
             self._finished.append((task.job, record))
 
-    def _ask_how_far(self) -> None:
+    def _request_progress(self) -> None:
         for member in self._members:
-            if member.task and not member.asked:
-                member.asked = True
+            if member.task and not member.is_polled:
+                member.is_polled = True
                 call = member.actor.pairs_made.options(concurrency_group="status").remote()
                 self._calls[call] = partial(self._take_pairs, member, member.task)
 
     def _take_pairs(self, member: _PoolWorker, task: _Task, call: Any) -> None:
-        member.asked = False
+        member.is_polled = False
         try:
             pairs = self._ray.get(call)
         except self._ray.exceptions.RayError:
-            return  # the call of the job will tell
+            return  # the call of the job will raise it
         if member.task is task:
             self._on_pairs(pairs - task.pairs)
             task.pairs = pairs
 
-    def _answer(self, member: _PoolWorker, call: Any) -> Any:
-        """What an actor answered. Raises what its worker raised, or _LostError if the actor is gone."""
+    def _result_of(self, member: _PoolWorker, call: Any) -> Any:
+        """The result of a call. Raises the error of the worker, or _LostError if the actor is lost."""
         try:
             return self._ray.get(call)
         except self._ray.exceptions.RayTaskError as error:
@@ -264,22 +264,22 @@ class WorkerPool:
                     code="cluster",
                 ) from error
             self._members.discard(member)
-            self._ray.kill(member.actor)  # it may live on behind a broken network
+            self._ray.kill(member.actor)  # it may still be running behind a broken network
             raise _LostError(reason) from error
 
-    def _tell_who_waits(self) -> None:
-        """Once in a run, so that no one wonders why nothing happens."""
+    def _warn_if_waiting(self) -> None:
+        """Warn once per run that workers are waiting for resources."""
         waiting = sum(not member.place for member in self._members)
         if not waiting or time.monotonic() < self._patience_ends:
             return
         self._patience_ends = float("inf")
         _LOG.warning(
-            "%d of %d workers wait for %s; the Ray cluster has %d. "
-            "They start as soon as there is room or a node joins.",
+            "%d of %d workers are waiting for %s; the Ray cluster has %d. "
+            "They start as soon as resources are free or a node joins.",
             waiting,
             len(self._members),
             self._share,
-            self._watch.room(WorkerResources()),
+            self._monitor.room(WorkerResources()),
         )
 
 
@@ -291,7 +291,7 @@ def _with_node(error: DimmagenError, node: str) -> DimmagenError:
 
 
 class _Actor:
-    """Runs in a Ray worker process; one thread works, another answers how far it is."""
+    """Runs in a Ray worker process; one thread works, another one reports its progress."""
 
     def __init__(self) -> None:
         _die_with_parent()
@@ -299,7 +299,7 @@ class _Actor:
         self.made = 0
 
     def place(self) -> str:
-        """The node, by a name that its owner knows."""
+        """Host name and IP address of the node."""
         import ray
 
         return f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
@@ -316,7 +316,7 @@ class _Actor:
             ) from error
 
     def run(self, job: Any) -> tuple[Any, int]:
-        """The job's record and the number of its pairs."""
+        """The record of the job and the number of its pairs."""
         self.made = 0
         return self.worker(job, self._count), self.made
 
@@ -324,13 +324,13 @@ class _Actor:
         self.made += 1
 
     def pairs_made(self) -> int:
-        """Of the job that it works at."""
+        """The number of pairs made so far for the current job."""
         return self.made
 
 
 def _die_with_parent() -> None:
-    """Ray's processes on a node end together; a busy actor would finish its job first, and could write into a
-    folder that another run has taken over."""
+    """End this process with its parent: a busy actor would first finish its job, and could write to a folder
+    that another run is using."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -344,29 +344,29 @@ def run_ray(
     share: WorkerResources = _ONE_CPU,
     on_lost: OnLost | None = None,
 ) -> Iterator[tuple[Any, Any]]:
-    """Do the jobs on Ray actors, one job an actor at a time; yields (job, record) as they finish.
+    """Run the jobs on Ray actors, one job per actor at a time; yields (job, record) as they finish.
 
-    The job of an actor that dies is done again by another one; an error inside a job ends the run.
+    The job of an actor that dies is run again by another one; an error inside a job ends the run.
 
     Args:
         build_worker: picklable; called once in each actor.
         jobs: picklable, each with a `name`.
-        on_pairs: told how many pairs were made since the last call; less than none if pairs of a lost actor
+        on_pairs: called with the number of pairs made since the last call; negative if pairs of a lost actor
             must be made again.
-        workers: number of actors, but no more than jobs; None for as many as the cluster has room for, also
-            on nodes that join later.
-        address: of a running cluster; without it Ray is started on this machine and ended with the run.
-        share: of a node that each actor takes.
-        on_lost: as for :class:`ClusterMonitor`.
+        workers: number of actors, at most the number of jobs; None for as many as fit on the cluster,
+            including nodes that join later.
+        address: address of a running cluster; without it, Ray is started on this machine for the run.
+        share: resources of a node that each actor occupies.
+        on_lost: see :class:`ClusterMonitor`.
 
     Raises:
         UsageError: the cluster cannot be joined.
-        DimmagenError: what a job raised; or a job's actor died too often, or the cluster is lost.
+        DimmagenError: raised by a job; or the actors of a job died too often, or the cluster was lost.
     """
     jobs = iter(jobs)
     if (first := next(jobs, None)) is None:
         return
     jobs = chain([first], jobs)
     with connect_ray(workers and workers * share.processors, address) as ray:
-        crew = WorkerPool(ray, build_worker, jobs, on_pairs, workers, address is not None, share, on_lost)
-        yield from crew.work()
+        pool = WorkerPool(ray, build_worker, jobs, on_pairs, workers, address is not None, share, on_lost)
+        yield from pool.work()

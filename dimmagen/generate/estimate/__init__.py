@@ -1,1 +1,1 @@
-"""Estimating what a run will take, before it begins."""
+"""Estimates of the time, memory and storage that a run will need, before it begins."""

@@ -1,7 +1,7 @@
-"""A probe: some pairs of a planned set, made in memory by the code that makes the set, measured, thrown away.
+"""Calibration: some pairs of a planned data set are made in memory by the run's own code, and measured.
 
-They are made one after another in a fresh process, as a worker would make them, so that its start and its
-memory are a worker's. Nothing is published.
+They are made one after another in a new process, as a worker would make them, so that its startup time and
+its memory are those of a worker. The pairs are discarded.
 """
 
 import heapq
@@ -32,19 +32,19 @@ from dimmagen.sources import light_images
 from dimmagen.sources.light_images import LightImageRef
 
 MEASURED_STAGES = ("decode", "dim", "encode", "pack")
-"""Read, hash and decode the light; dim it; encode and hash the dark; lay both out in a tar."""
+"""Read, hash and decode the light image; dim it; encode and hash the dark image; pack both into a tar."""
 SHARED_STAGE = "decode"
-"""Done once for all variants of a photo that are made at once."""
+"""Done once for all variants of a light image in a job."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationPair:
-    """What one pair took.
+    """The measurements of one pair.
 
     Attributes:
-        pixels: of the light picture.
-        seconds: of each of `STAGES`, on one thread.
-        tar_bytes: of the pair's members in a shard, headers and padding included.
+        pixels: number in the light image.
+        seconds: by stage of :data:`MEASURED_STAGES`, on one thread.
+        tar_bytes: size of the pair's members in a shard, including headers and padding.
     """
 
     pixels: int
@@ -54,13 +54,13 @@ class CalibrationPair:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What some pairs took, and the process that made them.
+    """The measurements of some pairs and of the process that made them.
 
     Attributes:
-        pairs: one entry a pair.
-        start_seconds: from nothing to the first pair: Python, imports, the dimmer and that pair.
-        base_bytes: peak resident memory of the process before the first picture.
-        peak_bytes: the same after the last one.
+        pairs: one entry per pair.
+        start_seconds: from the start of the process to the end of the first pair, imports included.
+        base_bytes: peak resident memory of the process before the first image.
+        peak_bytes: peak resident memory after the last image.
         metadata_sizes: (rows, bytes) of parquet files with some and with all of the pairs' rows.
     """
 
@@ -78,8 +78,20 @@ class Calibration:
 def choose(
     refs: Iterable[LightImageRef], variants: int, count: int, seed: int
 ) -> list[tuple[LightImageRef, int]]:
-    """A sample of a set's pairs, as light pictures with a variant: as many pictures as there are, variants in
-    turn, no pair twice. Drawn by the pictures' keys, so that neither order nor place changes it."""
+    """A random sample of a data set's pairs, without replacement.
+
+    It has as many different light images as possible, and the variants take turns. It depends on the keys of
+    the light images, not on their order or where they are stored.
+
+    Args:
+        refs: the light images.
+        variants: dark images per light image.
+        count: maximum number of pairs.
+        seed: random seed for the sample.
+
+    Returns:
+        (light image, variant) of each pair.
+    """
     drawn = heapq.nsmallest(count, refs, key=lambda ref: keyed_random.rank(seed, ref.key, "probe"))
     rounds = range(min(count, len(drawn) * variants))
     return [
@@ -93,17 +105,17 @@ def calibrate(
     settings: PairSettings,
     on_pair: Callable[[], None] = lambda: None,
 ) -> Calibration:
-    """Make pairs in a fresh process and measure them.
+    """Make pairs in a new process and measure them.
 
     Args:
-        chosen: light pictures with a variant, at least one.
+        chosen: light images with a variant, at least one.
         build_dimmer: picklable.
-        settings: of the set that is planned.
+        settings: of the planned data set.
         on_pair: called after each pair.
 
     Raises:
-        DimmagenError: a picture cannot be read or dimmed any more, or the process was killed, most likely
-            for its memory.
+        DimmagenError: an image can no longer be read or dimmed, or the process was killed, most likely
+            because the memory ran out.
     """
     timed, began = [], time.monotonic()
     with ProcessPoolExecutor(1, get_context("spawn"), _begin, (build_dimmer, settings)) as pool:
@@ -134,7 +146,7 @@ def _metadata_size(rows: Sequence[dict]) -> int:
 
 
 class _TimedDimmer:
-    """A dimmer with a clock."""
+    """A dimmer that measures the time of its last call."""
 
     def __init__(self, dimmer: ImageDimmer) -> None:
         self._dimmer = dimmer
@@ -151,7 +163,7 @@ class _TimedDimmer:
             self.seconds = time.perf_counter() - began
 
 
-# The worker's side: one process, one dimmer.
+# State of the calibration process: one dimmer.
 _dimmer: ImageDimmer
 _settings: PairSettings
 
@@ -163,7 +175,7 @@ def _begin(build_dimmer: BuildDimmer, settings: PairSettings) -> None:
 
 
 def _warm_up() -> int:
-    """Compile what is compiled at the first call; returns the peak memory so far, bytes."""
+    """Compile what is compiled on first use; returns the peak memory so far, bytes."""
     light = np.zeros((64, 64, 3), np.uint8)
     dark = _dimmer.dim(light, _dimmer.draw("warm-up", 0, _settings.seed))
     IMAGE_FORMATS[_settings.image_format](dark)
@@ -171,11 +183,11 @@ def _warm_up() -> int:
 
 
 def _measure(ref: LightImageRef, variant: int) -> tuple[CalibrationPair, dict]:
-    """Make one pair; returns what it took, and its row."""
+    """Make one pair; returns its measurements and its row."""
     timed, buffer = _TimedDimmer(_dimmer), io.BytesIO()
     moments = [time.perf_counter()]
     light = light_images.load_light_image(ref)
-    _ = light.sha256, light.pixel_sha256, light.lightness  # computed when they are first asked for
+    _ = light.sha256, light.pixel_sha256, light.lightness  # computed on first access
     moments.append(time.perf_counter())
     sample = make_pair(light, cast(ImageDimmer, timed), variant, _settings)
     moments.append(time.perf_counter())

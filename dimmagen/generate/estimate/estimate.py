@@ -1,8 +1,8 @@
-"""What a run will take, told before it begins: from what a probe measured and what is there to dim.
+"""What a run will need, estimated before it begins from a calibration and the light images.
 
-Every amount is proportional to the pictures' pixels, as near as a forecast needs it: what the probed pairs
-took for each pixel, times the pixels of all photos, which are known. How far the probed pairs differ among
-themselves gives the interval, by bootstrap. It holds for the machine that was probed, as busy as it was.
+Every amount is assumed to be proportional to the number of pixels: the measured amount per pixel of the
+calibration pairs, times the pixels of all light images. The interval comes from the variation among the
+calibration pairs, by bootstrap. It holds for the machine of the calibration, under the load that it had.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,36 +24,38 @@ from dimmagen.generate.run import Executor
 
 CONFIDENCE = 0.9
 _RESAMPLED = 2000
-# A tar ends with two blocks of zeros and is filled up to a whole record; samples are whole blocks of 512.
+# A tar ends with two blocks of zeros and is padded to a whole record; samples are whole blocks of 512 bytes.
 _TAR_END = 1024 + (10240 - 512) // 2
-# What one upload may hold before fsspec's S3 file system sends it in parts, and a part's size.
+# Size above which fsspec's S3 file system uploads a file in parts, and the size of a part.
 _ONE_REQUEST, _PART = 100 * 2**20, 50 * 2**20
-# Ray's own share, which the probe does not run.
+# Ray's own share, which the calibration does not measure.
 RAY_START_SECONDS = 4.0
 RAY_WORKER_BYTES = 120 * 10**6
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An expected value between the bounds that hold in 9 of 10 probes."""
+    """An expected value and the bounds of its 90 % confidence interval."""
 
     low: float
     expected: float
     high: float
 
     def times(self, factor: float, plus: float = 0) -> Self:
+        """The interval scaled by `factor` and then shifted by `plus`."""
         return type(self)(*(value * factor + plus for value in (self.low, self.expected, self.high)))
 
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What a run of `dimmagen dim` will make and take.
+    """What a run of `dimmagen dim` will make and need.
 
     Attributes:
-        photos: what is there to dim.
+        photos: number and size of the light images.
         settings: of the pairs.
-        executor, workers: who makes them; `serial` is one worker.
-        calibration: what was measured.
+        executor: `ray` or `serial`.
+        workers: number of workers; 1 for `serial`.
+        calibration: the measurements.
     """
 
     photos: LightImageTotals
@@ -76,7 +78,7 @@ class RunEstimate:
 
     @property
     def variants_per_job(self) -> int:
-        """Of each photo, for which it is read and decoded once."""
+        """Variants of a light image for which it is read and decoded once."""
         return variants_per_job(self.shards, self.settings.variants, self.workers)
 
     @property
@@ -98,7 +100,7 @@ class RunEstimate:
         )
 
     def _per_pair(self, amounts: np.ndarray) -> Interval:
-        """The mean over all pairs of the set, from the amounts of the probed ones, float (probed,)."""
+        """The mean over all pairs of the set, from the amounts of the calibration pairs, (pairs,)."""
         pixels = np.array([pair.pixels for pair in self.calibration.pairs], np.float64)
         mean = self.photos.pixels / self.photos.count
         count = len(pixels)
@@ -109,7 +111,7 @@ class RunEstimate:
 
     @cached_property
     def stage_seconds(self) -> dict[str, Interval]:
-        """Of one thread, for one pair, by stage; a photo is decoded once for several pairs."""
+        """Time of one thread for one pair, by stage; a light image is decoded once for several pairs."""
         return {
             stage: self._per_pair(np.array([self._seconds(pair, stage) for pair in self.calibration.pairs]))
             for stage in MEASURED_STAGES
@@ -120,48 +122,51 @@ class RunEstimate:
 
     @cached_property
     def pair_seconds(self) -> Interval:
-        """Of one thread, for one pair."""
+        """Time of one thread for one pair."""
         pairs = ((self._seconds(pair, stage) for stage in MEASURED_STAGES) for pair in self.calibration.pairs)
         return self._per_pair(np.array([sum(seconds) for seconds in pairs]))
 
     @property
     def job_seconds(self) -> Interval:
-        """Of one worker, for the largest job: what a kill costs it at most."""
+        """Time of one worker for the largest job: the most that a killed worker loses."""
         return self.pair_seconds.times(self.shard_samples[1] * self.variants_per_job)
 
     @property
     def making_seconds(self) -> Interval:
-        """From the first job's beginning to the last one's end, workers idle in the last round included."""
+        """Time from the start of the first job to the end of the last one, with idle workers at the end."""
         return self.pair_seconds.times(self.schedule.rounds * self.pairs / self.schedule.jobs)
 
     @property
     def start_seconds(self) -> float:
-        """From the photos' being known to the first pair."""
+        """Time from the end of the scan to the first pair."""
         return self.calibration.start_seconds + (RAY_START_SECONDS if self.executor == "ray" else 0)
 
     @property
     def total_seconds(self) -> Interval:
+        """Time of the whole run: the scan, the start and the jobs."""
         return self.making_seconds.times(1, plus=self.photos.seconds + self.start_seconds)
 
     @cached_property
     def tar_bytes(self) -> Interval:
-        """Of all shards together."""
-        a_pair = self._per_pair(np.array([pair.tar_bytes for pair in self.calibration.pairs], np.float64))
-        return a_pair.times(self.pairs, plus=_TAR_END * self.shards)
+        """Size of all shards together."""
+        bytes_per_pair = self._per_pair(
+            np.array([pair.tar_bytes for pair in self.calibration.pairs], np.float64)
+        )
+        return bytes_per_pair.times(self.pairs, plus=_TAR_END * self.shards)
 
     @property
     def metadata_bytes(self) -> int:
-        """Of all parquet files together: a fixed part for each, and a part for each row."""
+        """Size of all parquet files together: a fixed part per file, and a part per row."""
         (few, small), (all_, large) = (
             self.calibration.metadata_sizes[0],
             self.calibration.metadata_sizes[-1],
         )
-        a_row = (large - small) / (all_ - few)
-        return round((large - a_row * all_) * self.shards + a_row * self.pairs)
+        bytes_per_row = (large - small) / (all_ - few)
+        return round((large - bytes_per_row * all_) * self.shards + bytes_per_row * self.pairs)
 
     @property
     def listing_bytes(self) -> int:
-        """Of `manifest.json` and `croissant.json`, which name every shard."""
+        """Size of `manifest.json` and `croissant.json`, which list every shard."""
         name = shard_name(self.shards - 1)
         size = round(self.tar_bytes.expected / self.shards)
         metadata = FileRecord(metadata_name(name), round(self.metadata_bytes / self.shards), "0" * 64)
@@ -174,31 +179,35 @@ class RunEstimate:
 
     @property
     def total_bytes(self) -> Interval:
+        """Size of the whole data set."""
         return self.tar_bytes.times(1, plus=self.metadata_bytes + self.listing_bytes)
 
     @property
     def bytes_per_second(self) -> float:
-        """Bytes that all workers together write: what the disk or the network must take."""
+        """Write rate of all workers together, which the disk or the network must sustain."""
         busy = min(self.workers, self.schedule.jobs)
         return busy * self.tar_bytes.expected / self.pairs / self.pair_seconds.expected
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Of memory, in the largest picture that was probed."""
+        """Memory per pixel of the largest calibration image."""
         return (
             max(0, self.calibration.peak_bytes - self.calibration.base_bytes) / self.calibration.most_pixels
         )
 
     @property
     def worker_bytes(self) -> float:
-        """Peak resident memory of one worker, with the largest photo."""
+        """Peak resident memory of one worker, with the largest light image."""
         ray = RAY_WORKER_BYTES if self.executor == "ray" else 0
         return self.calibration.base_bytes + self.bytes_per_pixel * self.photos.most_pixels + ray
 
     @property
     def requests(self) -> dict[str, int]:
-        """To an object store that holds photos and shards: a read for each photo of a job; each shard's tar
-        (in parts where it is large), parquet and record are sent, and the record is removed in the end."""
+        """Number of requests to an object store that holds the sources and the shards, by kind.
+
+        One read per light image and job; each shard's tar (in parts if it is large), parquet file and record
+        are written, and the record is deleted in the end.
+        """
         tar = self.tar_bytes.expected / self.shards
         sent = 1 if tar < _ONE_REQUEST else 2 + -(-tar // _PART)
         return {
@@ -208,17 +217,25 @@ class RunEstimate:
         }
 
     def cost(self, core_hour: float | None, gb_month: float | None) -> dict[str, Interval]:
-        """In the currency of the prices: the workers' time, idle or not, and a month of keeping the set."""
-        found = {}
+        """Costs in the currency of the prices.
+
+        Args:
+            core_hour: price of one worker for one hour, idle or not; None to omit the computation.
+            gb_month: price of 10^9 bytes for one month; None to omit the storage.
+
+        Returns:
+            `compute`, for the whole run, and `storage_a_month`, if their prices are given.
+        """
+        costs = {}
         if core_hour is not None:
             hours = self.making_seconds.times(1 / 3600, plus=self.start_seconds / 3600)
-            found["compute"] = hours.times(self.workers * core_hour)
+            costs["compute"] = hours.times(self.workers * core_hour)
         if gb_month is not None:
-            found["storage_a_month"] = self.total_bytes.times(gb_month / 1e9)
-        return found
+            costs["storage_a_month"] = self.total_bytes.times(gb_month / 1e9)
+        return costs
 
     def to_dict(self) -> dict:
-        """All of it, for programs: plain numbers in seconds and bytes, intervals as low, expected, high."""
+        """Every figure, for programs: numbers in seconds and bytes, intervals as low, expected and high."""
         schedule, samples = self.schedule, self.shard_samples
         return {
             "photos": asdict(self.photos),

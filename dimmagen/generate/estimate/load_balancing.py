@@ -1,7 +1,7 @@
-"""Jobs on workers: how many rounds a run takes, and who has nothing to do in the last one.
+"""Load balancing: how many rounds of jobs a run takes, and how many workers are idle in the last round.
 
-All jobs of a run are of about the same size, so that a run goes in rounds: each worker does one job, then the
-next. In the last round there may be fewer jobs than workers.
+All jobs of a run have about the same size, so a run proceeds in rounds with one job per worker. In the last
+round there may be fewer jobs than workers.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ MAX_IDLE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class LoadBalance:
-    """Some jobs of equal work on some workers.
+    """Jobs of equal size on a number of workers.
 
     Attributes:
-        jobs: at least 1.
-        workers: at least 1.
+        jobs: number of jobs, at least 1.
+        workers: number of workers, at least 1.
     """
 
     jobs: int
@@ -29,23 +29,29 @@ class LoadBalance:
 
     @property
     def idle_workers(self) -> int:
-        """Without a job in the last round."""
+        """Number of workers without a job in the last round."""
         return -self.jobs % self.workers
 
     @property
     def idle_share(self) -> float:
-        """Of the workers' time from the first job to the last, in [0, 1)."""
+        """Idle share of the workers' time from the first job to the last, in [0, 1)."""
         return self.idle_workers / (self.rounds * self.workers)
 
 
 def better_samples_per_shard(photos: int, variants: int, workers: int, samples_per_shard: int) -> int | None:
-    """The fewest shards, none above the size asked for, which leave less than `MAX_IDLE` of the time idle.
+    """The largest shards, up to the requested size, with which less than `MAX_IDLE` of the time is idle.
+
+    Args:
+        photos: number of light images.
+        variants: dark images per light image.
+        workers: number of workers.
+        samples_per_shard: the requested size.
 
     Returns:
-        A `samples_per_shard`; None where there is none, as with fewer pairs than workers.
+        A value for `samples_per_shard`; None if there is none, as with fewer pairs than workers.
     """
     for size in range(min(photos, samples_per_shard), 0, -1):
         jobs = count_jobs(-(-photos // size), variants, workers)
         if LoadBalance(jobs, workers).idle_share < MAX_IDLE:
-            return -(-photos // -(-photos // size))  # the least that makes as few shards
+            return -(-photos // -(-photos // size))  # the smallest that gives the same number of shards
     return None

@@ -1,4 +1,4 @@
-"""What there is to dim, as far as a plan must know it: of a large source only a sample is looked at."""
+"""Number and size of the light images, as an estimate needs them: large sources are sampled."""
 
 import heapq
 import time
@@ -17,14 +17,14 @@ MAX_SAMPLED = 500
 
 @dataclass(frozen=True, slots=True)
 class LightImageTotals:
-    """How many light pictures there are, and how large.
+    """Number and size of the light images.
 
     Attributes:
-        count: accepted ones.
-        pixels: of all of them together.
-        most_pixels: of the largest one.
-        seconds: that it takes to look at all candidates on this machine.
-        estimated: whether only a sample of the candidates was judged.
+        count: number of accepted images.
+        pixels: number in all of them together.
+        most_pixels: number in the largest one.
+        seconds: time to scan all candidates on this machine.
+        estimated: whether only a sample of the candidates was scanned.
     """
 
     count: int
@@ -34,7 +34,7 @@ class LightImageTotals:
     estimated: bool = False
 
     def scaled_to(self, count: int) -> "LightImageTotals":
-        """Another number of photos like these."""
+        """The totals of another number of such images."""
         factor = count / self.count
         return replace(
             self, count=count, pixels=self.pixels * factor, seconds=self.seconds * factor, estimated=True
@@ -50,11 +50,18 @@ def sample_light_images(
     on_file: Callable[[], None] = lambda: None,
     min_lightness: float = rules.MIN_LIGHTNESS,
 ) -> tuple[Iterable[LightImageRef], LightImageTotals]:
-    """Look at the images of some sources; arguments and errors as :func:`open_light_images`.
+    """Scan the candidates of some sources, or a sample of them.
+
+    Args:
+        sources, exclude, workers, on_start, on_file: as for :func:`open_light_images`.
+        seed: random seed for the sample.
 
     Returns:
-        The light pictures that are known, all of them unless there are more candidates than `MAX_SAMPLED`
-        outside a MixHQ; and what there is in all.
+        The accepted light images, of a sample if there are more than `MAX_SAMPLED` candidates outside a
+        MixHQ; and the totals over all candidates.
+
+    Raises:
+        UsageError, DimmagenError: as :func:`open_light_images`.
     """
     began = time.perf_counter()
     scanned = sources and not any(map(is_mixhq, sources))
@@ -87,13 +94,13 @@ def sample_light_images(
             "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
             code="no-match",
         )
-    seen = _add_up(refs, time.perf_counter() - began)
-    return refs, seen.scaled_to(round(len(refs) / len(sample) * len(candidates)))
+    totals = _add_up(refs, time.perf_counter() - began)
+    return refs, totals.scaled_to(round(len(refs) / len(sample) * len(candidates)))
 
 
 def _add_up(refs: Iterable[LightImageRef], seconds: float) -> LightImageTotals:
-    count = pixels = most = 0
+    count = pixels = max_pixels = 0
     for ref in refs:
         size = ref.width * ref.height
-        count, pixels, most = count + 1, pixels + size, max(most, size)
-    return LightImageTotals(count, pixels, most, seconds)
+        count, pixels, max_pixels = count + 1, pixels + size, max(max_pixels, size)
+    return LightImageTotals(count, pixels, max_pixels, seconds)

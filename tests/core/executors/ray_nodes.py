@@ -1,6 +1,6 @@
-"""A Ray cluster of several nodes on this machine, made with the commands of docs/cluster.md.
+"""A Ray cluster of several nodes on this machine, started with the commands of docs/cluster.md.
 
-Each node is a process tree of its own, so that one may be killed and others join.
+Each node is a separate process tree, so that nodes can be killed and others can join.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.killing import descendants, kill, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
-# A lost node is noticed within a second.
+# A lost node is detected within a second.
 _QUICK = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 200,
@@ -41,18 +41,18 @@ class RayNodes:
         self._places: list[str] = []
 
     def have(self, count: int) -> None:
-        """Start what is missing of a head and `count` - 1 other nodes."""
+        """Start missing nodes, up to a head and `count` - 1 other nodes."""
         if self.nodes and self.nodes[0].poll() is not None:
             self.end()
         while len(self.nodes) < count:
             self._wait_for(self.join())
 
     def join(self) -> subprocess.Popen:
-        """Start one more node, and do not wait until it is ready."""
+        """Start one more node, without waiting until it is ready."""
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
         command += ["--num-cpus", str(self.processors), "--object-store-memory", str(80 * 2**20)]
         if not self.nodes:
-            place = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # the names of sockets must be short
+            place = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # socket paths must be short
             self._places.append(place)
             command += ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={place}"]
             command += ["--system-config", json.dumps(_QUICK)]
@@ -66,7 +66,7 @@ class RayNodes:
         return node
 
     def kill(self, node: subprocess.Popen) -> None:
-        """As when the power fails."""
+        """Kill a node, as in a power failure."""
         kill(node.pid, *descendants(node.pid))
         node.wait()
         if node is not self.nodes[0]:  # without its head there is no cluster

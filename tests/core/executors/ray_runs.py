@@ -1,4 +1,4 @@
-"""Runs in a process of their own; as a module it sleeps on a Ray cluster and says where."""
+"""Runs in a separate process; as a module it sleeps on a Ray cluster and prints where."""
 
 import argparse
 import itertools
@@ -38,14 +38,14 @@ def build_napper():
 
 
 def naps() -> None:
-    """Print a record of each job, and the pairs that were told; who waits is told at once."""
+    """Print a record of each job and the reported pairs; waiting workers are reported at once."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--address")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=0.1)
-    parser.add_argument("--until-nodes", type=int, default=1_000, help="have worked, no more jobs are given")
-    parser.add_argument("--until-actors", type=int, default=1_000, help="the same")
+    parser.add_argument("--until-nodes", type=int, default=1_000, help="nodes have worked: no more jobs")
+    parser.add_argument("--until-actors", type=int, default=1_000, help="actors have worked: no more jobs")
     options = parser.parse_args()
     ray_pool._PATIENCE_SECONDS = 0.0
     logging.basicConfig(format="%(message)s")
@@ -59,26 +59,27 @@ def naps() -> None:
                 return
             yield Nap(f"train-{index:05d}", options.seconds)
 
-    told: list[int] = []
-    run = run_ray(build_napper, jobs(), told.append, options.workers, options.address)
+    reported: list[int] = []
+    run = run_ray(build_napper, jobs(), reported.append, options.workers, options.address)
     for _, record in run:
         records.append(record)
-    json.dump({"records": records, "pairs": sum(told)}, sys.stdout)
+    json.dump({"records": records, "pairs": sum(reported)}, sys.stdout)
 
 
 def impatient_dim(*arguments: str) -> None:
-    """`dimmagen dim` that gives a lost head five seconds, and Ray's end one."""
+    """`dimmagen dim` with a timeout of five seconds for a lost head, and one second for the shutdown of
+    Ray."""
     ray_cluster._LOOK_SECONDS, ray_cluster._PATIENCE_SECONDS, ray_cluster._LEAVE_SECONDS = 0.2, 5.0, 1.0
     main(["dim", *arguments])
 
 
 def dim_that_waits(*arguments: str) -> None:
-    """The same, and the run itself waits for the lost head for ever."""
+    """The same, where the run itself waits for the lost head forever."""
     look = ray_cluster.ClusterMonitor.look
 
-    def look_or_wait(watch: ray_cluster.ClusterMonitor) -> None:
+    def look_or_wait(monitor: ray_cluster.ClusterMonitor) -> None:
         try:
-            look(watch)
+            look(monitor)
         except ray_cluster.ClusterLostError:
             time.sleep(1000)
 
@@ -87,15 +88,15 @@ def dim_that_waits(*arguments: str) -> None:
 
 
 def library_run(*arguments: str) -> None:
-    """A data set made by a program of its own, not by the command line: it outlives the loss of the head.
+    """A data set made by a separate program, not by the command line: it survives the loss of the head.
 
-    The run itself waits for the head longer than the command line would let it.
+    The run itself waits for the head longer than the command line would allow.
     """
     look = ray_cluster.ClusterMonitor.look
 
-    def look_late(watch: ray_cluster.ClusterMonitor) -> None:
+    def look_late(monitor: ray_cluster.ClusterMonitor) -> None:
         try:
-            look(watch)
+            look(monitor)
         except ray_cluster.ClusterLostError:
             time.sleep(10)
             raise
@@ -113,17 +114,17 @@ def library_run(*arguments: str) -> None:
         )
     except ray_cluster.ClusterLostError as error:
         print(f"caught: {error}", flush=True)
-        os._exit(0)  # Ray's threads crash a process that has lost its head on the usual way out
+        os._exit(0)  # the threads of Ray crash a process that has lost the head and exits normally
 
 
 def patient_dim(*arguments: str) -> None:
-    """`dimmagen dim` that gives a lost head all the time it needs itself, and Ray's end one second."""
+    """`dimmagen dim` without a timeout for a lost head, and with one second for the shutdown of Ray."""
     ray_cluster._PATIENCE_SECONDS, ray_cluster._LEAVE_SECONDS = 1000.0, 1.0
     main(["dim", *arguments])
 
 
 def dim_of_another_class(*arguments: str) -> None:
-    """`dimmagen dim` on a machine that has another numpy than the nodes."""
+    """`dimmagen dim` on a machine with another numpy version than the nodes."""
     real = run_environment.environment()
     other = {**real, "versions": {**real["versions"], "numpy": "1.0"}}
     run_environment.environment = lambda: other

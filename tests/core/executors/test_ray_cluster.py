@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster of several nodes, all on this machine: nodes that die, join, are full or differ."""
+"""Runs on a Ray cluster of several local nodes: nodes that die, join, are full or differ."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.core.executors.ray_nodes import RayNodes
 from tests.dataset_helpers import make, write_photos
 from tests.killing import descendants, wait_for
 
-PROCESSORS = 3  # declared for each node; Ray left alone fills half of a node before it takes the next
+PROCESSORS = 3  # declared for each node; by default Ray fills half of a node before it uses the next one
 VARIANTS, PHOTOS, SAMPLES = 9, 20, 6
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
@@ -52,13 +52,13 @@ def undisturbed(photos, tmp_path_factory):
 
 
 def start_python(nodes, log, *words):
-    """Messages go to the log, the standard output to a file beside it."""
-    with open(log, "wb") as said, open(f"{log}.out", "wb") as printed:
-        return subprocess.Popen([sys.executable, *words], stdout=printed, stderr=said, env=nodes.environ)
+    """Write messages to the log, and standard output to a file next to it."""
+    with open(log, "wb") as messages, open(f"{log}.out", "wb") as printed:
+        return subprocess.Popen([sys.executable, *words], stdout=printed, stderr=messages, env=nodes.environ)
 
 
 def start_dim(nodes, photos, out, log, function=None, workers=3):
-    """`dimmagen dim` on the cluster, or a function of tests/core/executors/ray_runs.py in its place."""
+    """`dimmagen dim` on the cluster, or a function of tests/core/executors/ray_runs.py instead."""
     arguments = ["--profile", "linear", "--source", str(photos), "--shards", str(out)]
     arguments += ["--variants", str(VARIANTS), "--samples-per-shard", str(SAMPLES)]
     arguments += ["--workers", str(workers), "--address", nodes.address]
@@ -69,7 +69,7 @@ def start_dim(nodes, photos, out, log, function=None, workers=3):
 
 
 def naps(nodes, *words):
-    """Sleep on the cluster; returns the records, the pairs that were told, and what was said."""
+    """Sleep on the cluster; returns the records, the number of reported pairs, and the messages."""
     command = [sys.executable, "-m", "tests.core.executors.ray_runs", "--address", nodes.address, *words]
     run = subprocess.run(command, env=nodes.environ, capture_output=True, text=True, timeout=90)
     assert run.returncode == 0, run.stderr
@@ -89,9 +89,9 @@ def signal_actors(nodes, which):
 
 
 def halted_in_a_shard(victim, others, out):
-    """Whether an actor of a node was halted while it wrote a shard, whose name tells the process.
+    """Whether an actor of a node was halted while it wrote a shard, whose name contains the process id.
 
-    The actors of the other nodes are halted meanwhile: shards are left for those that start late.
+    The actors of the other nodes are halted meanwhile, so that shards are left for those that start late.
     """
     signal_actors(others, signal.SIGSTOP)
     below = descendants(victim.pid)
@@ -107,7 +107,7 @@ def halted_in_a_shard(victim, others, out):
 
 @pytest.fixture(scope="module")
 def of_two_workers(all_nodes):
-    """Records of 60 short jobs, and the pairs that were told."""
+    """Records of 60 short jobs, and the number of reported pairs."""
     all_nodes.have(2)
     return naps(all_nodes, "--workers", "2", "--jobs", "60", "--seconds", "0.05")[:2]
 
@@ -125,19 +125,19 @@ def test_without_workers_there_is_an_actor_for_each_processor_of_the_cluster(nod
 
 
 def test_no_job_is_held_by_an_actor_without_a_place_and_a_node_that_joins_starts_it(nodes):
-    """More workers than processors: the run goes on with those that there are, says who waits, and ends."""
+    """More workers than processors: the run continues with those that fit, reports the others, and ends."""
     before, places = len(nodes.nodes), PROCESSORS * (len(nodes.nodes) + 1)
     nodes.join()
-    records, _, said = naps(
+    records, _, messages = naps(
         nodes, "--workers", str(places + 1), "--until-nodes", str(before + 1), "--seconds", "0.2"
     )
     assert len({record["node"] for record in records}) == before + 1
     assert Counter(record["name"] for record in records).most_common(1)[0][1] == 1
-    assert "workers wait for a processor" in said
+    assert "workers are waiting for a processor" in messages
 
 
 def test_a_node_that_is_killed_changes_no_byte(nodes, photos, undisturbed, tmp_path):
-    """All its actors die. Their shards are made by those of the other nodes, which have no place for more."""
+    """All its actors die. The actors of the other nodes, which have no room for more, make their shards."""
     out, log = tmp_path / "out", tmp_path / "log"
     *others, victim = nodes.nodes
     run = start_dim(nodes, photos, out, log, workers=PROCESSORS * len(nodes.nodes))
@@ -150,7 +150,7 @@ def test_a_node_that_is_killed_changes_no_byte(nodes, photos, undisturbed, tmp_p
     assert_same_dataset(undisturbed, out)
     assert "Traceback" not in log.read_text()
     printed = Path(f"{log}.out").read_text()
-    assert printed.startswith(f"{out} is complete: "), printed  # nothing of Ray before it
+    assert printed.startswith(f"{out} is complete: "), printed  # no output of Ray before it
     assert len(printed.splitlines()) == 3
 
 
@@ -178,13 +178,13 @@ def test_a_node_with_other_library_versions_is_refused_by_name_with_both_version
 
 
 def test_a_run_that_was_suspended_goes_on(nodes, photos, undisturbed, tmp_path):
-    """As by Ctrl-Z and fg: the head's silence meanwhile is none."""
+    """As with Ctrl-Z and fg: the head counts as silent only while the run is not suspended."""
     out, log = tmp_path / "out", tmp_path / "log"
     run = start_dim(nodes, photos, out, log, "impatient_dim")
     wait_for(lambda: complete(out) >= 5, run)
     signal_actors(nodes.nodes, signal.SIGSTOP)
     os.kill(run.pid, signal.SIGSTOP)
-    time.sleep(8)  # more than it would give a lost head
+    time.sleep(8)  # more than the timeout for a lost head
     os.kill(run.pid, signal.SIGCONT)
     signal_actors(nodes.nodes, signal.SIGCONT)
     assert run.wait() == 0, log.read_text()
@@ -192,7 +192,7 @@ def test_a_run_that_was_suspended_goes_on(nodes, photos, undisturbed, tmp_path):
 
 
 def freeze_head(nodes):
-    """Its machine still takes connections, and answers nothing."""
+    """Its machine still accepts connections, but does not answer."""
     for process, name in descendants(nodes.nodes[0].pid).items():
         if name.split(" ")[0].endswith("/gcs_server"):
             os.kill(process, signal.SIGSTOP)
@@ -213,13 +213,13 @@ def test_a_run_whose_head_is_lost_ends_with_a_message_and_goes_on(
     out, log = tmp_path / "out", tmp_path / "log"
     run = start_dim(nodes, photos, out, log, function)
     wait_for(lambda: complete(out) >= 5, run)
-    signal_actors(nodes.nodes, signal.SIGSTOP)  # they could do what is left without their head
+    signal_actors(nodes.nodes, signal.SIGSTOP)  # they could finish without the head
     kept = complete(out)
     lose(nodes)
     assert run.wait() == 1, log.read_text()
     nodes.end()
-    assert "Error: Ray is lost: its head at" in log.read_text()
-    assert "run the same command again to go on" in log.read_text()
+    assert "Error: the Ray cluster was lost: its head at" in log.read_text()
+    assert "run the same command again to resume" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert complete(out) >= kept >= 5
     make(photos, out, variants=VARIANTS, samples_per_shard=SAMPLES, resume="always")
@@ -227,7 +227,7 @@ def test_a_run_whose_head_is_lost_ends_with_a_message_and_goes_on(
 
 
 def test_a_program_that_uses_the_library_outlives_the_head(nodes, photos, tmp_path):
-    """It is told by an exception; only the command line ends its own process."""
+    """It gets an exception; only the command line ends its own process."""
     out, log = tmp_path / "out", tmp_path / "log"
     run = start_dim(nodes, photos, out, log, "library_run")
     wait_for(lambda: complete(out) >= 5, run)
@@ -235,7 +235,7 @@ def test_a_program_that_uses_the_library_outlives_the_head(nodes, photos, tmp_pa
     kill_head(nodes)
     assert run.wait() == 0, log.read_text()
     nodes.end()
-    assert Path(f"{log}.out").read_text().startswith("caught: Ray is lost: its head at")
+    assert Path(f"{log}.out").read_text().startswith("caught: the Ray cluster was lost: its head at")
 
 
 def test_a_run_whose_head_is_lost_when_all_is_done_is_complete(nodes, photos, undisturbed, tmp_path):

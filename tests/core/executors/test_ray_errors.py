@@ -27,7 +27,7 @@ def answer(cause, on_cluster):
     pool = WorkerPool.__new__(WorkerPool)
     pool._ray, pool._on_cluster = RayThatRaises(cause), on_cluster
     with pytest.raises(DimmagenError) as raised:
-        pool._answer(_PoolWorker(None, "node7"), None)
+        pool._result_of(_PoolWorker(None, "node7"), None)
     return raised.value
 
 

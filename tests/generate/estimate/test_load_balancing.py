@@ -1,4 +1,4 @@
-"""Who has nothing to do in the last round, against schedules that are played through."""
+"""Rounds and idle workers, compared with simulated schedules."""
 
 import heapq
 
@@ -9,8 +9,8 @@ from dimmagen.generate.estimate.load_balancing import MAX_IDLE, LoadBalance, bet
 from dimmagen.generate.plan import count_jobs, shard_sizes
 
 
-def played(shards: int, workers: int) -> list[int]:
-    """When each worker is finished: the next shard goes to whoever is free first and takes one round."""
+def simulated(shards: int, workers: int) -> list[int]:
+    """When each worker ends: the next shard goes to the worker that is free first and takes one round."""
     ends = [0] * workers
     for _ in range(shards):
         heapq.heappush(ends, heapq.heappop(ends) + 1)
@@ -18,8 +18,8 @@ def played(shards: int, workers: int) -> list[int]:
 
 
 @given(st.integers(1, 200), st.integers(1, 40))
-def test_rounds_and_idle_workers_are_those_of_the_schedule_played_through(shards, workers):
-    ends = played(shards, workers)
+def test_rounds_and_idle_workers_are_those_of_a_simulated_schedule(shards, workers):
+    ends = simulated(shards, workers)
     schedule = LoadBalance(shards, workers)
     assert schedule.rounds == ends[-1]
     assert schedule.idle_workers == sum(end < ends[-1] for end in ends)
@@ -27,12 +27,12 @@ def test_rounds_and_idle_workers_are_those_of_the_schedule_played_through(shards
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 12), st.integers(1, 300))
-@example(photos=151, variants=1, workers=5, asked=2)
-def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants, workers, asked):
+@example(photos=151, variants=1, workers=5, requested=2)
+def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants, workers, requested):
     def idle_share(shards):
         return LoadBalance(count_jobs(shards, variants, workers), workers).idle_share
 
-    possible = {len(shard_sizes(photos, size)) for size in range(1, min(asked, photos) + 1)}
+    possible = {len(shard_sizes(photos, size)) for size in range(1, min(requested, photos) + 1)}
     good = [shards for shards in possible if idle_share(shards) < MAX_IDLE]
-    advised = better_samples_per_shard(photos, variants, workers, asked)
+    advised = better_samples_per_shard(photos, variants, workers, requested)
     assert (advised and len(shard_sizes(photos, advised))) == min(good, default=None)
