@@ -1,5 +1,7 @@
 """One writer per folder: a lock that is released when the process that holds it ends, however it ends."""
 
+import errno
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +13,9 @@ from dimmagen.core.errors import DimmagenError, UsageError
 
 STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it writes
 _LOCK = "lock"
+# What a file system without locks says, in several words (Lustre without `-o flock`, some NFS).
+_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+_log = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors of this process's locks
 
 
@@ -101,7 +106,7 @@ def _lock(state: str) -> int:
         os.makedirs(state, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if not lock_descriptor(descriptor, blocking=False):
+            if not _locked(descriptor, state):
                 raise BlockingIOError
             # Windows does not remove open files, so there it is still the file at this path.
             if os.name == "nt" or os.path.samestat(os.fstat(descriptor), os.stat(path)):
@@ -112,3 +117,17 @@ def _lock(state: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _locked(descriptor: int, state: str) -> bool:
+    """Lock an open file; False if another process has it. On a file system without locks a warning is all."""
+    try:
+        return lock_descriptor(descriptor, blocking=False)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        _log.warning(
+            "the file system of %s has no locks: nothing keeps a second run out of it, so do not start one",
+            os.path.dirname(state),
+        )
+        return True

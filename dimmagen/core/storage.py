@@ -9,6 +9,7 @@ request has failed, and RefusedError if credentials, permissions or the bucket a
 import errno
 import hashlib
 import json
+import logging
 import math
 import os
 import posixpath
@@ -17,6 +18,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -29,6 +31,9 @@ from dimmagen.core.errors import DimmagenError, UsageError
 _UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What a file system says that does not have an operation, in several words.
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -120,8 +125,21 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        _warn_unsynced(folder)
     finally:
         os.close(descriptor)
+
+
+@cache
+def _warn_unsynced(folder: Path) -> None:
+    """Once per folder: a network disk (SMB, a Windows drive in WSL) may not know how to sync a folder."""
+    _log.warning(
+        "the file system of %s cannot sync folders: after a power failure its newest files may be missing",
+        folder,
+    )
 
 
 def atomic_write(path: str | os.PathLike, data: bytes) -> None:

@@ -143,3 +143,15 @@ def test_a_released_lock_is_removed_while_no_one_else_can_take_it(tmp_path, monk
     with exclusive(str(tmp_path / "out")):
         pass
     assert held_at_removal == [True]
+
+
+def test_a_file_system_without_locks_is_written_to_with_a_warning(tmp_path, monkeypatch, caplog):
+    def unsupported(*_, **__):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(lock, "lock_descriptor", unsupported)
+    with exclusive(str(tmp_path / "out")):
+        (tmp_path / "out/made").touch()
+    assert os.listdir(tmp_path / "out") == ["made"]
+    (message,) = caplog.messages
+    assert message.startswith(f"the file system of {tmp_path / 'out'} has no locks")

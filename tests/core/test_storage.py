@@ -1,5 +1,6 @@
 import errno
 import os
+import stat
 
 import fsspec
 import pytest
@@ -70,3 +71,19 @@ def test_an_object_store_gets_one_complete_upload_and_nothing_from_a_failed_writ
     assert storage.list_names(root) == ["shards"]
     assert not storage.exists(storage.join(root, "b.tar"))
     fsspec.filesystem("memory").rm("/dimmagen-storage-test", recursive=True)
+
+
+def test_a_file_system_that_cannot_sync_folders_is_written_to_with_one_warning(tmp_path, monkeypatch, caplog):
+    sync = os.fsync
+
+    def only_files(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    for name in ("a", "b"):
+        storage.atomic_write(tmp_path / name, b"data")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    (message,) = caplog.messages
+    assert "cannot sync folders" in message
