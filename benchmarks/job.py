@@ -16,8 +16,8 @@ from benchmarks.photos import sources
 from benchmarks.processes import run_seconds, seconds_to_first
 from benchmarks.stages import mean_pair_seconds
 from dimmagen.core.processors import processor_count
+from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.worker import use_one_thread
 from dimmagen.sources.light_images import LightImageRef, open_light_images
 
 SECONDS, QUICK_SECONDS = 90, 1

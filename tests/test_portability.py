@@ -208,9 +208,9 @@ def test_a_file_is_published_where_folders_cannot_be_opened(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_an_upload_needs_no_file_of_a_descriptor(fails, tmp_path, monkeypatch):
-    """Windows has no /dev/fd: what is sent has a name until it is sent, or given up."""
+    """Where a file cannot be opened by its descriptor, it has a name until it is sent, or given up."""
     monkeypatch.setattr(storage.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(storage.os.path, "isdir", lambda path: path != "/dev/fd" and Path(path).is_dir())
+    monkeypatch.setattr(storage, "_DESCRIPTORS", str(tmp_path / "none"))
     files = fsspec.filesystem("memory")
     try:
         with storage.atomic_writer("memory://windows/file") as file:

@@ -30,6 +30,8 @@ from dimmagen.core.errors import DimmagenError, UsageError
 
 _UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+# Linux opens a file anew by its descriptor; macOS' /dev/fd would go on reading where it was written last.
+_DESCRIPTORS = "/proc/self/fd"
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
@@ -105,10 +107,10 @@ def _remote_writer(filesystem: Any, place: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
-    """A temporary file, and a path from which it can be read while it is open."""
-    if os.path.isdir("/dev/fd"):
-        with tempfile.TemporaryFile() as file:  # unnamed, so that a killed process leaves nothing
-            yield cast(BinaryIO, file), f"/dev/fd/{file.fileno()}"
+    """A temporary file, and a path from which it can be read, from its beginning, while it is open."""
+    if os.path.isdir(_DESCRIPTORS):
+        with tempfile.TemporaryFile() as file:  # without a name, so that a killed process leaves nothing
+            yield cast(BinaryIO, file), f"{_DESCRIPTORS}/{file.fileno()}"
         return
     with tempfile.NamedTemporaryFile(prefix="dimmagen-", delete=False) as named:  # such as on Windows
         try:
