@@ -87,7 +87,7 @@ def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_sa
             assert state.complete_shards(old, "if-possible") == {}
         else:
             assert state.complete_shards(old, "if-possible").keys() == shards
-            with pytest.raises(UsageError, match="seed: 7"):
+            with pytest.raises(UsageError, match="seed"):
                 state.complete_shards(new, "if-possible")
         make(folder / "photos", out, resume="if-possible" if noted[-1] else "never", **NEW)
         assert_same_dataset(folder / "undisturbed", out)
@@ -122,7 +122,7 @@ def test_a_note_of_a_run_that_lacks_a_half_is_refused_and_left_as_it_is(lost, fo
     for broken in ({**note, lost: None}, {name: value for name, value in note.items() if name != lost}):
         path.write_text(json.dumps(broken))
         for resume in ("if-possible", "always", "never"):
-            with pytest.raises(DimmagenError, match=r"run\.json is damaged"):
+            with pytest.raises(DimmagenError, match=r"run\.json"):
                 make(folder / "photos", out, resume=resume, **OLD)
         assert json.loads(path.read_text()) == broken
         assert len(list((out / "shards").iterdir())) == 1
