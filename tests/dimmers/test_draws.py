@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
 
@@ -90,3 +91,16 @@ def test_another_temperature_or_range_changes_no_other_draw():
         assert (after.exposure, after.noise_seed) == (before.exposure, before.noise_seed)
     assert after.gamma == pytest.approx(0.1 + 8.9 * (before.gamma - LOW) / (HIGH - LOW), abs=1e-5)
     assert dimmer(temperature=0.5).draw("photo").tau == 0.5
+
+
+@pytest.mark.parametrize(
+    ("names", "drawn"),
+    [
+        (("photo", 0, 0), Draw(1.305745, 1.0, 1.039321, 4691352921441594870)),
+        (("photo", 1, 0), Draw(0.720152, 1.0, 0.548812, 8305585707371170611)),
+        (("coco-0123456789abcdef", 3, 20231009), Draw(1.343734, 1.0, 1.044689, 8022292574719822941)),
+    ],
+)
+def test_a_name_has_the_draws_that_it_had_in_every_version(names, drawn):
+    """They are recorded in the data sets that there are: another draw for a name is another data set."""
+    assert dimmer().draw(*names) == drawn

@@ -81,6 +81,54 @@ def test_settings_and_draws_of_a_dimmer_can_be_overridden(saved):
     assert draw.tau == 0.2
 
 
+def test_the_settings_of_a_dimmer_name_its_profile_its_model_and_only_what_was_asked_for(saved):
+    settings = {
+        "profile": "phone",
+        "profile_fingerprint": saved.fingerprint,
+        "model": "mdn",
+        "gamma_range": [0.3, 2.0],
+        "temperature": 0.7,
+        "compat": "default",
+    }
+    assert ImageDimmer.from_profile(saved.folder).settings() == settings
+    asked = ImageDimmer.from_profile(saved.folder, ladder=(2, 0.5, 1), group_by="clip", temperature=0.0)
+    ladder = {"ladder": [2.0, 0.5, 1.0], "gamma_range": [0.5, 2.0], "group_by": "clip", "temperature": 0.0}
+    assert asked.settings() == settings | ladder
+
+
+@pytest.mark.parametrize("gammas", [(1e-6, 1e6), (1e-6, 1e-6)])
+def test_gamma_and_temperature_may_lie_at_the_ends_of_their_ranges(saved, gammas):
+    for temperature in (0.0, 1e6):
+        dimmer = ImageDimmer.from_profile(saved.folder, gamma_range=gammas, temperature=temperature)
+        assert (dimmer.gamma_range, dimmer.temperature) == (gammas, temperature)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gamma_range": (0.9e-6, 1.0)},
+        {"gamma_range": (1.0, 1.1e6)},
+        {"gamma_range": (float("nan"), 1.0)},
+        {"ladder": (1.0, 0.0)},
+        {"ladder": (1.0, 2e6)},
+        {"temperature": -0.1},
+        {"temperature": 1.1e6},
+        {"temperature": float("nan")},
+    ],
+)
+def test_gamma_and_temperature_beyond_their_ranges_are_refused(saved, options):
+    with pytest.raises(UsageError, match=r"gamma|temperature"):
+        ImageDimmer.from_profile(saved.folder, **options)
+
+
+def test_only_a_camera_has_parts_to_leave_out():
+    whole, without = (ImageDimmer.from_profile("lol3", without=parts) for parts in ((), ("tails",)))
+    assert (whole.settings()["without"], without.settings()["without"]) == ("", "tails")
+    for profile, model in (("linear", None), ("lol3", "mdn")):
+        with pytest.raises(UsageError):
+            ImageDimmer.from_profile(profile, model=model, without=("tails",))
+
+
 def test_a_profile_saved_by_name_is_found_among_the_users_profiles():
     save_profile(new_profile_folder("phone"), models(), "mdn", {})
     assert open_profile("phone").folder == user_profiles_folder() / "phone"
@@ -218,5 +266,5 @@ def test_a_profile_for_workers_elsewhere_is_a_name_or_an_absolute_folder(saved, 
     save_profile(new_profile_folder("mine"), models(), "mdn", {})
     (saved.folder.parent / "mine").mkdir()
     assert portable_name("mine") == "mine", "a known name goes before a folder of that name"
-    with pytest.raises(UsageError, match="no profile nowhere"):
+    with pytest.raises(UsageError, match="nowhere"):
         portable_name("nowhere")

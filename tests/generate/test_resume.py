@@ -2,13 +2,14 @@
 remains."""
 
 import itertools
+import json
 import os
 import shutil
 
 import pytest
 
 from dimmagen.core import storage
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import DatasetFolder
@@ -88,7 +89,7 @@ def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_sa
             assert state.complete_shards(old, "if-possible") == {}
         else:
             assert state.complete_shards(old, "if-possible").keys() == shards
-            with pytest.raises(UsageError, match="seed: 7"):
+            with pytest.raises(UsageError, match="seed"):
                 state.complete_shards(new, "if-possible")
         make(folder / "photos", out, resume="if-possible" if noted[-1] else "never", **NEW)
         assert_same_dataset(folder / "undisturbed", out)
@@ -113,3 +114,17 @@ def test_a_run_that_adds_variants_and_is_killed_at_any_step_of_its_beginning_kee
         assert_same_dataset(tmp_path / "whole", out)
     assert len(complete) == 2
     assert step > 20
+
+
+@pytest.mark.parametrize("lost", ["settings", "environment"])
+def test_a_note_of_a_run_that_lacks_a_half_is_refused_and_left_as_it_is(lost, folder, tmp_path):
+    out = shutil.copytree(folder / "stopped", tmp_path / "out")
+    path = out / ".dimmagen/run.json"
+    note = json.loads(path.read_text())
+    for broken in ({**note, lost: None}, {name: value for name, value in note.items() if name != lost}):
+        path.write_text(json.dumps(broken))
+        for resume in ("if-possible", "always", "never"):
+            with pytest.raises(DimmagenError, match=r"run\.json"):
+                make(folder / "photos", out, resume=resume, **OLD)
+        assert json.loads(path.read_text()) == broken
+        assert len(list((out / "shards").iterdir())) == 1
