@@ -1,13 +1,16 @@
-"""The first and the last frame of a clip, in the order in which a player shows them."""
+"""The first and the last frame of a clip, in the order and the position in which a player shows them."""
 
 import io
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, Interpolation
+from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import Colorspace, ColorTrc, Interpolation
 
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
@@ -25,6 +28,7 @@ _TO_RGB = (
     | Interpolation.BITEXACT
 )
 _TAGGED = {space.value: space for space in Colorspace}
+_HDR = {ColorTrc.SMPTE2084.value: "PQ", ColorTrc.ARIB_STD_B67.value: "HLG"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Frame:
     """A decoded frame.
 
     Attributes:
-        pixels: uint8 (H, W, 3) RGB.
+        pixels: uint8 (H, W, 3) RGB, upright and with square pixels.
         time: when it is shown, in units of the stream's time base; -1 if unknown.
         pixel_format: of the stream, such as `yuv420p`.
     """
@@ -49,14 +53,13 @@ def first_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated or too large, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large or HDR, or has no frame.
     """
-    with _clip(data):
-        with _opened(data) as container:
-            frame = next(container.decode(video=0), None)
+    with _clip(data), _opened(data) as container:
+        frame = next(container.decode(video=0), None)
         if frame is None:
             raise ImageError("unreadable", "the clip has no frame")
-        return _rgb(frame)
+        return _as_shown(frame, _width_shown(container.streams.video[0]))
 
 
 def last_frame(data: bytes) -> Frame:
@@ -69,13 +72,13 @@ def last_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated or too large, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large or HDR, or has no frame.
     """
     with _clip(data):
         frame = _decode_tail(data) or _decode_all(data)
         if frame is None:
             raise ImageError("unreadable", "the clip has no frame")
-        return _rgb(frame)
+        return frame
 
 
 @contextmanager
@@ -97,9 +100,10 @@ def _opened(data: bytes) -> av.container.InputContainer:
         container.close()
         raise ImageError("unreadable", "the clip has no video stream")
     stream = container.streams.video[0]
-    if stream.width * stream.height > codec.MAX_PIXELS:
+    width = _width_shown(stream)
+    if width * stream.height > codec.MAX_PIXELS:
         container.close()
-        size = f"{stream.width}x{stream.height}"
+        size = f"{width}x{stream.height}"
         raise ImageError("too-large", f"{size} is more than {codec.MAX_PIXELS} pixels")
     return container
 
@@ -108,7 +112,12 @@ def _time(frame: av.VideoFrame) -> int:
     return frame.pts if frame.pts is not None else -1
 
 
-def _decode_tail(data: bytes) -> av.VideoFrame | None:
+def _width_shown(stream: av.VideoStream) -> int:
+    """Width with square pixels; the height stays."""
+    return max(1, round(stream.width * (stream.sample_aspect_ratio or 1)))
+
+
+def _decode_tail(data: bytes) -> Frame | None:
     """The last frame shown, by a seek to the last second; None if that is not possible."""
     with _opened(data) as container:
         stream = container.streams.video[0]
@@ -117,22 +126,55 @@ def _decode_tail(data: bytes) -> av.VideoFrame | None:
         tail = (stream.start_time or 0) + stream.duration - int(_TAIL_SECONDS / stream.time_base)
         try:
             container.seek(max(tail, 0), stream=stream, backward=True)
-            return max(container.decode(video=0), key=_time, default=None)
+            return _latest(container)
         except av.FFmpegError:
             return None
 
 
-def _decode_all(data: bytes) -> av.VideoFrame | None:
+def _decode_all(data: bytes) -> Frame | None:
     with _opened(data) as container:
-        return max(container.decode(video=0), key=_time, default=None)
+        return _latest(container)
 
 
-def _rgb(frame: av.VideoFrame) -> Frame:
-    """RGB by the matrix that the clip names; without one, BT.709 from 720 lines upwards, otherwise BT.601."""
+def _latest(container: av.container.InputContainer) -> Frame | None:
+    frame = max(container.decode(video=0), key=_time, default=None)
+    return None if frame is None else _as_shown(frame, _width_shown(container.streams.video[0]))
+
+
+def _as_shown(frame: av.VideoFrame, width: int) -> Frame:
+    """RGB by the matrix and the range that the clip names, upright, scaled to a width.
+
+    Without a matrix: BT.709 from 720 lines upwards, otherwise BT.601.
+    """
+    if transfer := _HDR.get(int(frame.color_trc)):
+        raise ImageError("hdr", f"has the transfer function {transfer}; convert it to SDR first")
     guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
-    matrix = _TAGGED.get(int(frame.colorspace), guess)
-    rgb = frame.reformat(format="rgb24", src_colorspace=matrix, interpolation=_TO_RGB)
-    return Frame(rgb.to_ndarray(), _time(frame), frame.format.name)
+    rgb = frame.reformat(
+        width=width,
+        format="rgb24",
+        src_colorspace=_TAGGED.get(int(frame.colorspace), guess),
+        interpolation=_TO_RGB,
+    )
+    # PyAV's stubs take a name here, PyAV its own enumeration.
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
+    pixels = _upright(rgb.to_ndarray(), matrix)
+    return Frame(pixels, _time(frame), frame.format.name)
+
+
+def _upright(pixels: np.ndarray, matrix: SideData | None) -> np.ndarray:
+    """Turn and mirror (H, W, C) as the clip's display matrix says, to the nearest right angle.
+
+    The matrix [a b u; c d v; x y w] (ISO/IEC 14496-12, 8.3.2) puts the pixel (p, q), p to the right and q
+    down, at (a p + c q, b p + d q).
+    """
+    if matrix is None:
+        return pixels
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    pixels = pixels[:, ::-1] if a < 0 else pixels
+    pixels = pixels[::-1] if d < 0 else pixels
+    return np.ascontiguousarray(pixels)
 
 
 def _refuse_truncated_mp4(data: bytes) -> None:

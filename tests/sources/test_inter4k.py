@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 from PIL import Image
 
 from dimmagen.images.codec import ImageError
@@ -39,6 +40,87 @@ def make_clip(count=48, width=320, height=240, container="mp4", codec="libx264",
 
 def index_of(frame):
     return round((float(frame.pixels.mean()) - 20) / 4)
+
+
+def make_quarters(**tags):
+    """A clip whose quarters are red, green, blue and white, in reading order; `tags` go to the encoder."""
+    pixels = np.zeros((96, 160, 3), np.uint8)
+    for row, column, color in zip((0, 0, 1, 1), (0, 1, 0, 1), (RED, GREEN, BLUE, WHITE), strict=True):
+        pixels[48 * row : 48 * row + 48, 80 * column : 80 * column + 80] = color
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate=RATE, options={"qp": "4"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for tag, value in tags.items():
+            setattr(stream.codec_context, tag, value)
+        value_range = tags.get("color_range", ColorRange.MPEG)
+        for index in range(2):
+            rgb = av.VideoFrame.from_ndarray(pixels, "rgb24")
+            frame = rgb.reformat(
+                format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=value_range
+            )
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+RED, GREEN, BLUE, WHITE = (200, 20, 20), (20, 180, 20), (20, 20, 220), (230, 230, 230)
+
+
+def colors_of_quarters(pixels):
+    height, width, _ = pixels.shape
+    centers = [
+        pixels[height * row // 4, width * column // 4].astype(int) for row in (1, 3) for column in (1, 3)
+    ]
+    known = {"red": RED, "green": GREEN, "blue": BLUE, "white": WHITE}
+    named = [min(known, key=lambda name: np.abs(center - known[name]).max()) for center in centers]
+    for center, name in zip(centers, named, strict=True):
+        np.testing.assert_allclose(center, known[name], atol=4)
+    return " ".join(named)
+
+
+def with_display_matrix(data, a, b, c, d):
+    """The same MP4 whose track is shown turned or mirrored (ISO/IEC 14496-12, 8.3.2)."""
+    place = data.index(b"tkhd") + 44
+    one = 1 << 16
+    matrix = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    return data[:place] + matrix + data[place + len(matrix) :]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "shown"),
+    [
+        ((1, 0, 0, 1), (160, 96), "red green blue white"),
+        ((0, 1, -1, 0), (96, 160), "blue red white green"),  # a phone held upright: a quarter clockwise
+        ((-1, 0, 0, -1), (160, 96), "white blue green red"),
+        ((0, -1, 1, 0), (96, 160), "green white red blue"),
+        ((-1, 0, 0, 1), (160, 96), "green red white blue"),  # a front camera: mirrored
+        ((0, 1, 1, 0), (96, 160), "red blue green white"),
+    ],
+)
+def test_a_clip_is_turned_and_mirrored_as_a_player_does(matrix, size, shown):
+    data = with_display_matrix(make_quarters(), *matrix)
+    for frame in (video.first_frame(data), video.last_frame(data)):
+        assert (frame.pixels.shape[1::-1], colors_of_quarters(frame.pixels)) == (size, shown)
+
+
+def test_pixels_that_are_not_square_are_made_square():
+    data = make_quarters(sample_aspect_ratio=Fraction(3, 2))
+    frame = video.last_frame(data)
+    assert (frame.pixels.shape, colors_of_quarters(frame.pixels)) == ((96, 240, 3), "red green blue white")
+
+
+def test_the_range_that_a_clip_names_is_used():
+    full = make_quarters(color_range=ColorRange.JPEG)
+    assert colors_of_quarters(video.first_frame(full).pixels) == "red green blue white"
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(ColorTrc.SMPTE2084, "PQ"), (ColorTrc.ARIB_STD_B67, "HLG")])
+def test_hdr_clips_are_rejected_by_name(transfer, name):
+    examined = SOURCES["inter4k"].examine(make_quarters(color_trc=transfer.value))
+    assert [one.verdict.rule for one in examined] == ["hdr", "hdr"]
+    assert name in examined[0].verdict.reason
 
 
 B_FRAMES = {"bf": "3", "g": "24", "x264-params": "b-adapt=0:b-pyramid=normal:open-gop=1"}
@@ -126,7 +208,9 @@ def test_the_colours_follow_the_matrix_named_in_the_clip():
         luma, chroma_blue, chroma_red = (90 - 16) / 219, (100 - 128) / 224, (180 - 128) / 224
         r, b = luma + 2 * (1 - red) * chroma_red, luma + 2 * (1 - blue) * chroma_blue
         g = (luma - red * r - blue * b) / (1 - red - blue)
-        np.testing.assert_allclose(video._rgb(frame).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1)
+        np.testing.assert_allclose(
+            video._as_shown(frame, frame.width).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1
+        )
 
 
 def test_a_truncated_clip_is_rejected_with_both_frames():
@@ -164,5 +248,5 @@ def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
         first, last = video.first_frame(data), video.last_frame(data)
         with av.open(io.BytesIO(data)) as container:
             shown = sorted(container.decode(video=0), key=lambda frame: frame.pts)
-        np.testing.assert_array_equal(first.pixels, video._rgb(shown[0]).pixels)
-        np.testing.assert_array_equal(last.pixels, video._rgb(shown[-1]).pixels)
+        np.testing.assert_array_equal(first.pixels, video._as_shown(shown[0], shown[0].width).pixels)
+        np.testing.assert_array_equal(last.pixels, video._as_shown(shown[-1], shown[-1].width).pixels)
