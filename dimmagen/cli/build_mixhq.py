@@ -11,6 +11,7 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import Integer, min_lightness_option
+from dimmagen.cli.verdicts import print_reasons
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
@@ -72,12 +73,14 @@ def build_mixhq(
         finished = mixhq.finished_verdict_counts(out, inputs)
         if finished is not None:
             console.print(_verdict_table(finished))
+            print_reasons(finished)
             click.echo(f"{out} is complete: it was made from files of the same names and sizes.")
             return
     with _progress_bar("checking candidates", len(files)) as advance:
         candidates = Candidates(scan(files, scenes, workers, advance, min_lightness, stored=not dry_run))
     tallies = mixhq.tally(candidate.row for candidate in candidates)
     console.print(_verdict_table(tallies))
+    print_reasons(tallies)
     if dry_run:
         click.echo("Nothing was written.")
         return

@@ -10,13 +10,16 @@ from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, Range, Rungs, min_lightness_option, recipe_option
 from dimmagen.cli.progress import PairProgress
+from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
+from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.light_images import LightImages, open_light_images
+from dimmagen.sources.mixhq import tally
 
 
 @command()
@@ -254,6 +257,7 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
         table.add_row(name.replace("_", " "), str(value))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
+    print_reasons(tally(CatalogRow(**row) for row in lights.rejected()))
     click.echo("Nothing was written.")
 
 

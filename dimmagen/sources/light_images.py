@@ -204,12 +204,13 @@ def open_light_images(
         scan(candidates, scenes, workers, on_file, min_lightness, stored=False),
     )
     if not len(lights):
-        reasons = sorted({row["rule"] for row in lights.rejected()})
+        examples = {row["rule"]: f"{row['name']!r}: {row['reason']}" for row in lights.rejected()}
+        reasons = "; ".join(f"{rule}, such as {example}" for rule, example in sorted(examples.items()))
         raise DimmagenError(
-            f"none of the {len(candidates)} files of {lights.origin} is accepted ({', '.join(reasons)})",
+            f"none of the {len(candidates)} files of {lights.origin} is accepted ({reasons})",
             "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
             code="no-match",
-            rules=reasons,
+            rules=sorted(examples),
         )
     return lights
 

@@ -57,11 +57,13 @@ class VerdictCounts:
         seen: number of candidates.
         accepted: number of accepted ones.
         rejected: number of rejected ones by rule; with `accepted`, they add up to `seen`.
+        examples: by rule, the name of the first candidate that it rejected, and the reason.
     """
 
     seen: int = 0
     accepted: int = 0
     rejected: Counter = field(default_factory=Counter)
+    examples: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """As it is stored in the manifest."""
@@ -75,7 +77,9 @@ def tally(rows: Iterable[CatalogRow]) -> dict[str, VerdictCounts]:
         one = tallies.setdefault(row.source, VerdictCounts())
         one.seen += 1
         one.accepted += row.accepted
-        one.rejected.update([row.rule] if row.rule else [])
+        if row.rule:
+            one.rejected[row.rule] += 1
+            one.examples.setdefault(row.rule, (row.name, row.reason))
     return {name: tallies[name] for name in SOURCES if name in tallies}
 
 
