@@ -174,7 +174,7 @@ def test_training_leaves_the_random_generators(pair_set, tmp_path):
     np.random.seed(9)
     settings = TrainSettings(iterations=1)
     config = TrainConfig(
-        shards=str(pair_set), crop=32, batch=1, perceptual="none", validation_photos=1, training=settings
+        data=str(pair_set), crop=32, batch=1, perceptual="none", validation_photos=1, training=settings
     )
     run_training(config, tmp_path / "run", "if-possible", Silent())
     assert (torch.rand(1), random.random(), np.random.rand()) == drawn
@@ -203,7 +203,7 @@ LEFT_OUT = "2 pairs are left out: smaller than the crop of 288"
 
 def test_the_library_logs_its_messages_and_prints_nothing(mixed_sizes, tmp_path, capfd, caplog):
     config = TrainConfig(
-        shards=str(mixed_sizes), crop=288, batch=1, perceptual="none", validation_photos=1,
+        data=str(mixed_sizes), crop=288, batch=1, perceptual="none", validation_photos=1,
         training=TrainSettings(iterations=1),
     )  # fmt: skip
     with caplog.at_level(logging.INFO, "dimmagen"):

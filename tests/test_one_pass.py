@@ -10,6 +10,7 @@ from skimage import data
 from dimmagen.cli import main
 from dimmagen.core import hashing
 from dimmagen.dimmers import profile, real_pairs
+from dimmagen.dimmers.profile import open_profile
 from dimmagen.images import codec
 from tests.cli.quick_training import QUICK
 from tests.dataset_helpers import write_photos
@@ -48,10 +49,14 @@ def photos(tmp_path):
 
 
 def test_dim_opens_and_hashes_its_profile_once(photos, tmp_path, count):
-    opened, hashed = count(profile, "_read"), count(profile, "_sha256", lambda path: path.name)
+    files = {
+        path.read_bytes(): path.name for path in open_profile("lol3").folder.rglob("*") if path.is_file()
+    }
+    opened, hashed = count(profile, "_read"), count(hashing, "sha256", files.get)
     words = ("--source", photos, "--executor", "serial", "--shards", tmp_path / "out")
     command("dim", "--profile", "lol3", *words)
     assert list(opened.values()) == [1]
+    del hashed[None]  # photos and images
     assert hashed
     assert set(hashed.values()) == {1}
 

@@ -198,7 +198,7 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
         (["train", "--data", "shards", "--out", "new", "--crop", "8"], "too small for LPIPS with VGG"),
         (["train", "--data", "shards", "--out", "s3://bucket/new", *FEW], "is a URL; give a local"),
         (["train", "--data", "shards", "--out", "new", *FEW, "--hold-out", "1"], "there are none"),
-        (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "7"], "no pair is named 7"),
+        (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "7"], "no pair named 7"),
         (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "0,1,2"], "all pairs are held out"),
         (["evaluate", *NETWORK, "--pairs", "small", "--metrics", "ssim_rgb"], "needs 11 pixels"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--json", "s3://b/j"], "is a URL"),

@@ -100,7 +100,7 @@ def test_manifests_of_other_photos_differ_in_settings_counts_and_files(folder, f
     assert "settings.lights is 4 here and 3 there" in lines
     assert "counts.pairs is 4 here and 3 there" in lines
     changed = changed_files(one, other)
-    assert f"{len(changed)} files are not the same, the first is {changed[0]}" in lines
+    assert f"{len(changed)} files differ, the first is {changed[0]}" in lines
     assert manifest_differences(one, one) == changed_files(one, one) == []
 
 
