@@ -8,10 +8,12 @@ import click
 import numpy as np
 
 from dimmagen.cli.command import command
+from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.network_options import device_option, memory_option
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.core import storage
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.system_files import is_system_name
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
@@ -21,7 +23,7 @@ from dimmagen.images.sheets import image_grid
 
 
 @command(former_names={"--from": "--network"})
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE|DIR...")
 @click.option(
     "--network",
     "network_path",
@@ -67,6 +69,9 @@ def enhance(
     Example:
       dimmagen enhance night.jpg --network run/ --lightness 0.3 --lightness 0.5
 
+    Of a folder, the photos directly in it are brightened. A photo that cannot be read is reported, the others
+    are brightened, and the exit code is 1.
+
     Earlier results in --out are replaced; the given photos never are.
     """
     if match is not None and wanted:
@@ -75,11 +80,17 @@ def enhance(
         wanted = (mean_lightness(_read(match)),)
     levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
     digits = "" if len({f"{level:.2f}" for level in levels}) < len(levels) else ".2f"
-    names = _result_names(photos, out)
+    names = _result_names(_photos_of(photos), out)
     network, _ = load_network(network_path, pick_device(device))
     enhancer = Enhancer(network, memory)
+    unread = []
     for photo, name in names.items():
-        dark = _read(photo)
+        try:
+            dark = _read(photo)
+        except UsageError as error:
+            click.echo(f"Skipped: {error}", err=True)
+            unread.append(photo)
+            continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
         for level in levels:
             light = enhancer.enhance(dark, level)
@@ -87,6 +98,14 @@ def enhance(
             cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
         if len(levels) > 1:
             _write(out / f"{name}-ladder.png", image_grid([cells]))
+    if unread:
+        raise DimmagenError(
+            f"{len(unread)} of {pluralize(len(names), 'photo')} could not be read: "
+            f"{', '.join(shorten([str(photo) for photo in unread]))}",
+            "the reasons are above; the other photos are done",
+            code="unreadable-image",
+            paths=[str(photo) for photo in unread],
+        )
 
 
 def _read(path: Path) -> np.ndarray:
@@ -95,10 +114,37 @@ def _read(path: Path) -> np.ndarray:
         return codec.decode_rgb8(path.read_bytes())[0]
 
 
-def _refuse_unreadable(path: Path) -> None:
-    """Check an image's header, before the first photo is enhanced."""
-    with _usage_errors(path):
-        codec.read_facts(path.read_bytes())
+def _photos_of(paths: tuple[Path, ...]) -> list[Path]:
+    """The given photos and those in the given folders, without hidden and system files.
+
+    Raises:
+        UsageError: a path is missing, or a folder has no photo.
+    """
+    photos = []
+    for path in paths:
+        if not path.is_dir():
+            if not path.exists():
+                raise UsageError(
+                    f"{path} does not exist", "check the path", code="missing-path", path=str(path)
+                )
+            photos.append(path)
+            continue
+        found = [
+            file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in codec.IMAGE_EXTENSIONS
+            and not is_system_name(file.name)
+            and file.is_file()
+        ]
+        if not found:
+            raise UsageError(
+                f"{path} has no photo directly in it ({' '.join(codec.IMAGE_EXTENSIONS)})",
+                "give the folder of the photos",
+                code="no-match",
+                path=str(path),
+            )
+        photos += found
+    return photos
 
 
 @contextmanager
@@ -118,15 +164,14 @@ def _usage_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _result_names(photos: tuple[Path, ...], out: Path) -> dict[Path, str]:
+def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
     """The file name, without extension, of each photo's result.
 
     Raises:
-        UsageError: a photo cannot be read, or a result would replace another one or a photo.
+        UsageError: a result would replace another one or a photo.
     """
     names: dict[Path, str] = {}
     for photo in photos:
-        _refuse_unreadable(photo)
         if photo.stem in names.values():
             raise UsageError(
                 f"two photos are named {photo.stem}",

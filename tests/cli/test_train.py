@@ -165,6 +165,28 @@ def test_a_ladder_of_lightness_and_its_sheet(run, tmp_path):
     assert all(name in out for name in names)
 
 
+def test_a_broken_photo_does_not_stop_the_others(run, tmp_path):
+    night, out = tmp_path / "night", tmp_path / "out"
+    night.mkdir()
+    whole = Path("pairs/low/0.png").read_bytes()
+    for name, data in {"a.png": whole, "b.png": whole[:500], "c.jpg": b"x", "d.PNG": whole}.items():
+        (night / name).write_bytes(data)
+    (night / ".hidden.png").write_bytes(whole)
+    (night / "notes.txt").write_text("not a photo")
+    code, _, err = run("enhance", night, "--network", "network", "--out", out)
+    assert code == 1
+    assert {file.name for file in out.iterdir()} == {"a.png", "d.png"}
+    assert "2 of 4 photos could not be read" in err
+    assert f"Skipped: {night / 'b.png'}: " in err
+    assert f"Skipped: {night / 'c.jpg'}: " in err
+
+
+def test_a_folder_without_a_photo_is_named(run, tmp_path):
+    code, _, err = run("enhance", tmp_path, "--network", "network", "--out", tmp_path / "out")
+    assert code == 2
+    assert f"{tmp_path} has no photo directly in it" in err
+
+
 def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
@@ -209,7 +231,7 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
         (["finetune", *NETWORK, "--pairs", "nowhere", "--out", "new", *QUICK], "holds no pairs"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "beauty"], "no metric 'beauty'"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "niqe"], "--niqe-model"),
-        (["enhance", "nowhere.png", *NETWORK], "nowhere.png cannot be read"),
+        (["enhance", "nowhere.png", *NETWORK], "nowhere.png does not exist"),
         (["enhance", "photos/tiny.png", *NETWORK, "--memory", "0.01"], "too little for the model"),
         (["enhance", "pairs/low/0.png", *NETWORK, "--out", "pairs/low"], "give another --out"),
         (["enhance", "pairs/low/0.png", "pairs/high/0.png", *NETWORK], "two photos are named 0"),
