@@ -72,12 +72,13 @@ def enhance(
     Of a folder, the photos directly in it are brightened. A photo that cannot be read is reported, the others
     are brightened, and the exit code is 1.
 
-    Earlier results in --out are replaced; the given photos never are.
+    Results keep a photo's colour profile and EXIF data. Earlier results in --out are replaced; the given
+    photos never are.
     """
     if match is not None and wanted:
         raise UsageError("--match and --lightness exclude each other", "omit one of the two", code="conflict")
     if match is not None:
-        wanted = (mean_lightness(_read(match)),)
+        wanted = (mean_lightness(_read(match)[0]),)
     levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
     digits = "" if len({f"{level:.2f}" for level in levels}) < len(levels) else ".2f"
     names = _result_names(_photos_of(photos), out)
@@ -86,7 +87,7 @@ def enhance(
     unread = []
     for photo, name in names.items():
         try:
-            dark = _read(photo)
+            dark, metadata = _read(photo)
         except UsageError as error:
             click.echo(f"Skipped: {error}", err=True)
             unread.append(photo)
@@ -94,7 +95,8 @@ def enhance(
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
         for level in levels:
             light = enhancer.enhance(dark, level)
-            _write(out / (f"{name}.png" if len(levels) == 1 else f"{name}-{level:{digits}}.png"), light)
+            result = f"{name}.png" if len(levels) == 1 else f"{name}-{level:{digits}}.png"
+            _write(out / result, light, metadata)
             cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
         if len(levels) > 1:
             _write(out / f"{name}-ladder.png", image_grid([cells]))
@@ -108,10 +110,11 @@ def enhance(
         )
 
 
-def _read(path: Path) -> np.ndarray:
-    """The pixels of an image: uint8 (H, W, 3) RGB."""
+def _read(path: Path) -> tuple[np.ndarray, codec.Metadata]:
+    """The pixels of an image, uint8 (H, W, 3) RGB, and its metadata."""
     with _usage_errors(path):
-        return codec.decode_rgb8(path.read_bytes())[0]
+        data = path.read_bytes()
+        return codec.decode_rgb8(data)[0], codec.read_metadata(data)
 
 
 def _photos_of(paths: tuple[Path, ...]) -> list[Path]:
@@ -190,6 +193,6 @@ def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
     return names
 
 
-def _write(path: Path, image: np.ndarray) -> None:
-    storage.atomic_write(path, codec.encode_png(image))
+def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> None:
+    storage.atomic_write(path, codec.encode_png(image, metadata))
     click.echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image, ImageCms
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.images.codec import decode_rgb8
@@ -179,6 +180,19 @@ def test_a_broken_photo_does_not_stop_the_others(run, tmp_path):
     assert "2 of 4 photos could not be read" in err
     assert f"Skipped: {night / 'b.png'}: " in err
     assert f"Skipped: {night / 'c.jpg'}: " in err
+
+
+def test_the_result_keeps_the_colour_profile_and_the_time_of_the_photo(run, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0132] = 6, "2024:01:02 03:04:05"
+    with Image.open("pairs/low/0.png") as dark:
+        dark.save(tmp_path / "a.jpg", icc_profile=profile, exif=exif)
+    assert run("enhance", tmp_path / "a.jpg", "--network", "network", "--out", tmp_path / "out")[0] == 0
+    with Image.open(tmp_path / "out" / "a.png") as light:
+        assert light.size == (64, 96)
+        assert light.info["icc_profile"] == profile
+        assert dict(light.getexif()) == {0x0132: "2024:01:02 03:04:05"}
 
 
 def test_a_folder_without_a_photo_is_named(run, tmp_path):

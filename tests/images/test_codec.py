@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage import data as photos
 
 from dimmagen.images import codec, png_deflate
@@ -216,3 +216,32 @@ def test_the_pixel_hash_is_the_same_for_every_file_format_and_memory_layout(phot
     reversed_twice = photo[::-1].copy()[::-1]
     assert codec.pixel_sha256(png) == codec.pixel_sha256(bmp) == codec.pixel_sha256(reversed_twice)
     assert codec.pixel_sha256(photo) != codec.pixel_sha256(photo[::-1])
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_metadata_are_kept_and_the_orientation_that_was_applied_is_not(photo, file_format):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0132] = 6, "2024:01:02 03:04:05"
+    exif.get_ifd(0x8769)[0x829A] = 0.25  # exposure time
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, file_format, icc_profile=profile, exif=exif)
+    data = file.getvalue()
+    pixels, _ = codec.decode_rgb8(data)
+    written = codec.encode_png(pixels, codec.read_metadata(data))
+    with Image.open(io.BytesIO(written)) as image:
+        image.load()
+        assert image.info["icc_profile"] == profile
+        assert dict(image.getexif()) == {0x0132: "2024:01:02 03:04:05", 0x8769: image.getexif()[0x8769]}
+        assert image.getexif().get_ifd(0x8769) == {0x829A: 0.25}
+        np.testing.assert_array_equal(np.array(image), pixels)
+
+
+def test_profiles_of_other_spaces_and_the_tags_of_tiff_are_left_out(photo):
+    gray = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    gray[16:20] = b"GRAY"
+    for file_format, profile in (("JPEG", bytes(gray)), ("TIFF", None)):
+        file = io.BytesIO()
+        Image.fromarray(photo).save(file, file_format, icc_profile=profile)
+        assert codec.read_metadata(file.getvalue()) == codec.Metadata()
+    assert codec.encode_png(photo, codec.Metadata()) == codec.encode_png(photo)
