@@ -12,6 +12,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import Integer, min_lightness_option
 from dimmagen.cli.verdicts import print_reasons
+from dimmagen.core import storage
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
@@ -91,6 +92,7 @@ def build_mixhq(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
         f"{pluralize(shards, 'shard')}, {size / 2**20:.1f} MiB."
     )
+    click.echo(f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).")
     click.echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
 
 

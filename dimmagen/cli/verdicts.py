@@ -6,9 +6,11 @@ from dimmagen.sources.mixhq import VerdictCounts
 
 
 def print_reasons(tallies: dict[str, VerdictCounts]) -> None:
-    """A line per source and rule: how many candidates it rejected, and the first of them with its reason."""
+    """The first candidates that each rule rejected, with the reasons, and the number of the others."""
     for source, one in tallies.items():
         for rule, count in one.rejected.most_common():
-            name, reason = one.examples[rule]
-            others = f" (and {count - 1} more)" if count > 1 else ""
-            click.echo(f"rejected by {rule}: {source} {name!r}: {reason}{others}")
+            examples = one.examples[rule]
+            for name, reason in examples:
+                click.echo(f"rejected by {rule}: {source} {name!r}: {reason}")
+            if count > len(examples):
+                click.echo(f"rejected by {rule}: {count - len(examples)} more of {source}")

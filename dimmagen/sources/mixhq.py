@@ -49,6 +49,9 @@ from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 SAMPLES_PER_SHARD = 1000
 
 
+EXAMPLES = 3
+
+
 @dataclass(slots=True)
 class VerdictCounts:
     """Verdicts on the candidates of one source.
@@ -57,13 +60,13 @@ class VerdictCounts:
         seen: number of candidates.
         accepted: number of accepted ones.
         rejected: number of rejected ones by rule; with `accepted`, they add up to `seen`.
-        examples: by rule, the name of the first candidate that it rejected, and the reason.
+        examples: by rule, the names of the first three candidates that it rejected, each with the reason.
     """
 
     seen: int = 0
     accepted: int = 0
     rejected: Counter = field(default_factory=Counter)
-    examples: dict[str, tuple[str, str]] = field(default_factory=dict)
+    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """As it is stored in the manifest."""
@@ -79,7 +82,9 @@ def tally(rows: Iterable[CatalogRow]) -> dict[str, VerdictCounts]:
         one.accepted += row.accepted
         if row.rule:
             one.rejected[row.rule] += 1
-            one.examples.setdefault(row.rule, (row.name, row.reason))
+            examples = one.examples.setdefault(row.rule, [])
+            if len(examples) < EXAMPLES:
+                examples.append((row.name, row.reason))
     return {name: tallies[name] for name in SOURCES if name in tallies}
 
 
