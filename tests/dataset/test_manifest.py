@@ -1,0 +1,91 @@
+"""What a manifest says of a run: its fingerprint, its command, what changed, and the bytes of the file."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from dimmagen.dataset.manifest import Manifest, Run, census, changes, command_line, fingerprint
+from dimmagen.sources.light_images import LightImageRef
+
+SETTINGS = {
+    "profile": "lol3",
+    "model": "camera",
+    "gamma_range": [0.3, 2.0],
+    "temperature": 1.0,
+    "variants": 2,
+    "seed": 5,
+    "samples_per_shard": 1000,
+    "image_format": "png",
+}
+PLAIN = (
+    "dimmagen dim --profile lol3 --source coco=COCO --source sample --shards out/ --variants 2 --seed 5 "
+    "--gamma 0.3:2.0 --temperature 1.0 --model camera --compat default --samples-per-shard 1000 "
+    "--image-format png"
+)
+REF = LightImageRef("a-1", "a", "1.jpg", "1" * 64, "verbatim", "jpg", 4, 3, "here")
+
+
+def test_a_fingerprint_is_the_hash_of_all_settings_but_those_that_only_append_shards():
+    text = '{"environment":{"machine":"x"},"settings":{"a":[1,2.5],"b":{"c":"d","e":true}}}'
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    settings = {"b": {"e": True, "c": "d"}, "variants": 3, "a": [1, 2.5]}
+    assert fingerprint(settings, {"machine": "x"}) == expected
+    assert Run({**settings, "variants": 9}, {"machine": "x"}).fingerprint == expected
+    for other in ({**settings, "a": [1, 2.6]}, {**settings, "f": 0}):
+        assert fingerprint(other, {"machine": "x"}) != expected
+    assert fingerprint(settings, {"machine": "y"}) != expected
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_setting_that_is_no_finite_number_has_no_fingerprint(value):
+    with pytest.raises(ValueError, match="JSON"):
+        fingerprint({"a": value}, {})
+
+
+@pytest.mark.parametrize(
+    ("more", "old", "new"),
+    [
+        ({}, "", ""),
+        ({"without": ""}, "", ""),
+        ({"without": "tails,jpeg"}, "--compat", "--without tails --without jpeg --compat"),
+        ({"group_by": "clip"}, "--temperature", "--group-by clip --temperature"),
+        ({"compat": "reference"}, "--compat default", "--compat reference"),
+        ({"ladder": [0.5, 2.0], "variants": 6}, "2 --seed 5 --gamma 0.3:2.0", "3 --seed 5 --ladder 0.5,2.0"),
+        ({"profile": "my phone"}, "--profile lol3", "--profile 'my phone'"),
+    ],
+)
+def test_the_command_spells_out_every_setting_that_decides_a_byte(more, old, new):
+    assert command_line({**SETTINGS, **more}, ["coco", "sample"]) == PLAIN.replace(old, new)
+
+
+def test_changes_name_what_differs_wherever_it_is_and_let_variants_grow():
+    old = Run({"seed": 1, "variants": 2, "a": 1, "gone": 0}, {"libraries": {"numpy": "1", "torch": "2"}})
+    new = Run({"seed": 2, "variants": 3, "a": 1, "come": [0]}, {"libraries": {"numpy": "9", "torch": "2"}})
+    names = ["come", "environment.libraries.numpy", "gone", "seed"]
+    lines = changes(old, new)
+    assert [line.split(":")[0] for line in lines] == names
+    assert lines[1].endswith("1 → 9")
+    assert [line.split(":")[0] for line in changes(new, old)] == [*names, "variants"]
+    assert changes(old, old) == []
+
+
+def test_a_census_counts_what_reaches_the_output_wherever_it_lies():
+    refs = [REF, replace(REF, source="b", extension="png", key="b-1"), replace(REF, key="a-2")]
+    found = census(refs)
+    assert (found.count, found.by_source, found.extensions) == (3, {"a": 2, "b": 1}, ["jpg", "png"])
+    elsewhere = census([replace(ref, locator="there") for ref in refs])
+    assert elsewhere == found
+    changed = {"key": "c", "source": "c", "name": "c", "sha256": "2" * 64, "transform": "gray"}
+    for name, value in {**changed, "extension": "webp", "width": 5, "height": 5}.items():
+        assert census([replace(REF, **{name: value}), *refs[1:]]).sha256 != found.sha256, name
+    assert census(refs[::-1]).sha256 != found.sha256
+
+
+def test_the_file_is_indented_json_with_its_version_first_and_a_last_line_end(pair_set):
+    data = (pair_set / "manifest.json").read_bytes()
+    assert data.startswith(b'{\n "schema_version": 1,\n "fingerprint": "')
+    assert data.endswith(b"\n}\n")
+    assert data == Manifest.load(str(pair_set)).dump()
+    assert data == json.dumps(json.loads(data), indent=1).encode() + b"\n"
