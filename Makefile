@@ -38,10 +38,11 @@ same-bytes: $(READY)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
 
-# Changes of generate, dataset and dimmers, made one by one, that a test should see: hours. Run again, it goes on.
+# Changes of generate, dataset and dimmers, made one by one, that a test should see: hours; run again, it resumes.
+# Some of them: make mutants MUTANTS="dimmagen.generate.plan*"
 mutants: $(STAMP)
 	$(BIN)/python -m pip install --quiet 'mutmut==3.8.1'
-	$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut run --max-children 2 $(MUTANTS)
 	$(BIN)/python -m tests.mutation
 
 lint: $(STAMP)

@@ -93,6 +93,20 @@ def test_a_whole_number_is_written_as_a_float_where_the_column_is_a_float():
     assert isinstance(values["noise_seed"], int)
 
 
+def test_a_sidecar_is_indented_json_in_the_order_of_the_columns():
+    lines = sidecar(sample("folder-1-v0").row).decode().split("\n")
+    assert lines[:4] == ["{", ' "key": "folder-1-v0",', ' "light_key": "folder-1",', ' "source": "folder",']
+    assert lines[-4:] == [' "width": 4,', ' "height": 3', "}", ""]
+    assert ' "name": "a/\\u00e4.jpg",' in lines
+
+
+def test_each_sample_that_is_written_is_reported(tmp_path):
+    reported = []
+    samples = [sample("folder-1-v0"), sample("folder-2-v0"), sample("folder-3-v0")]
+    write_pair_shard(str(tmp_path), "train-00000", samples, lambda: reported.append(len(reported)))
+    assert reported == [0, 1, 2]
+
+
 @pytest.mark.parametrize("change", [{"gamma": 1}, {"name": None}, {"tau": float("nan")}, {"seed": True}])
 def test_a_value_of_another_type_or_nan_or_null_is_refused(change):
     with pytest.raises(ValueError, match=next(iter(change)) + "|JSON"):

@@ -121,6 +121,7 @@ def test_a_note_of_a_run_that_lacks_a_half_is_refused_and_left_as_it_is(lost, fo
     out = shutil.copytree(folder / "stopped", tmp_path / "out")
     path = out / ".dimmagen/run.json"
     note = json.loads(path.read_text())
+    assert path.read_text() == json.dumps(note, indent=1)
     for broken in ({**note, lost: None}, {name: value for name, value in note.items() if name != lost}):
         path.write_text(json.dumps(broken))
         for resume in ("if-possible", "always", "never"):
