@@ -26,7 +26,7 @@ def assert_same_dataset(a: str | Path, b: str | Path) -> None:
 
     Example:
         >>> from dimmagen import assert_same_dataset
-        >>> assert_same_dataset("out", "out-again")  # nothing happens where they are equal
+        >>> assert_same_dataset("out", "out-again")  # raises nothing: they are equal
     """
     differences = dataset_differences(str(a), str(b))
     if differences:

@@ -94,7 +94,7 @@ class ImageDimmer:
 
         Args:
             name_or_path: name of a bundled profile, a user's profile or a formula; or a profile's folder; or
-                a profile that is open.
+                an open profile.
             model: one of the profile's kinds of dimmer model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
@@ -171,10 +171,10 @@ class ImageDimmer:
 
 
 class DimmerBuilder:
-    """Builds the dimmer of a profile, once in each process; what travels to another one is its name.
+    """Builds the dimmer of a profile once per process; a pickled builder has only the name and the options.
 
-    The profile is opened and checked, and the dimmer built, at once: a wrong one is told before any photo is
-    looked at.
+    The constructor opens and checks the profile and builds the dimmer, so that errors are raised before any
+    image is read.
 
     Args:
         name_or_path: of the profile.

@@ -152,7 +152,7 @@ def portable_name(name_or_path: str, profile: Profile | None = None) -> str:
 
     Args:
         name_or_path: of the profile.
-        profile: what :func:`open_profile` gave for it; without it the profile is opened here.
+        profile: result of :func:`open_profile`; by default, the profile is opened.
 
     Raises:
         UsageError, DimmagenError: as :func:`open_profile`.

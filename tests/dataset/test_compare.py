@@ -55,7 +55,7 @@ def test_an_additional_file_is_reported(folder, tmp_path):
         assert_same_dataset(folder / "one", other)
 
 
-def test_files_of_either_side_alone_and_files_that_differ_are_all_told(folder, tmp_path):
+def test_files_of_one_data_set_only_and_files_that_differ_are_all_reported(folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     (other / "extra").write_text("")
     (other / "sheet.jpg").unlink()
@@ -69,24 +69,24 @@ def test_files_of_either_side_alone_and_files_that_differ_are_all_told(folder, t
 
 
 @pytest.mark.parametrize("count", [10, 11, 14])
-def test_of_many_differences_ten_are_told_and_the_others_counted(count, folder, tmp_path):
+def test_of_many_differences_ten_are_shown_and_the_others_counted(count, folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     for index in range(count):
         (other / f"extra{index:02d}").write_text("")
     with pytest.raises(AssertionError) as difference:
         assert_same_dataset(folder / "one", other)
-    told = str(difference.value)
-    assert [f"extra{index:02d}" in told for index in range(count)] == [True] * 10 + [False] * (count - 10)
-    assert (f"{count - 10} more" in told) is (count > 10)
-    assert ("more" in told) is (count > 10)
+    message = str(difference.value)
+    assert [f"extra{index:02d}" in message for index in range(count)] == [True] * 10 + [False] * (count - 10)
+    assert (f"{count - 10} more" in message) is (count > 10)
+    assert ("more" in message) is (count > 10)
 
 
-def without(index, folder, place):
-    """A set of the photos but the one that comes at that index of their fixed order."""
-    photos = shutil.copytree(folder / "photos", place / "photos")
+def without(index, folder, target):
+    """A data set of all photos except the one of the pair with that index."""
+    photos = shutil.copytree(folder / "photos", target / "photos")
     (photos / open_pairs(folder / "one").row(index)["name"]).unlink()
-    make(photos, place / "out")
-    return place / "out"
+    make(photos, target / "out")
+    return target / "out"
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def fewer(folder, tmp_path_factory):
     return without(-1, folder, tmp_path_factory.mktemp("fewer"))
 
 
-def test_manifests_of_other_photos_differ_in_settings_counts_and_files(folder, fewer):
+def test_manifests_of_different_images_differ_in_settings_counts_and_files(folder, fewer):
     one, other = (Manifest.load(str(out)) for out in (folder / "one", fewer))
     lines = manifest_differences(one, other)
     assert "settings.lights is 4 here and 3 there" in lines
@@ -104,17 +104,17 @@ def test_manifests_of_other_photos_differ_in_settings_counts_and_files(folder, f
     assert manifest_differences(one, one) == changed_files(one, one) == []
 
 
-def test_a_setting_or_a_file_that_one_manifest_alone_has_is_a_difference(folder):
+def test_a_setting_or_a_file_of_only_one_manifest_is_a_difference(folder):
     one = Manifest.load(str(folder / "one"))
     settings = {**one.settings, "group_by": "clip"}
     more = one.model_copy(update={"settings": settings, "shards": one.shards[:-1], "files": one.files[:-1]})
-    lost = [one.shards[-1].name, one.shards[-1].metadata.name, one.files[-1].name]
+    missing = [one.shards[-1].name, one.shards[-1].metadata.name, one.files[-1].name]
     for left, right, line in (
         (one, more, "settings.group_by is None here and 'clip' there"),
         (more, one, "settings.group_by is 'clip' here and None there"),
     ):
         assert manifest_differences(left, right)[0] == line
-        assert set(changed_files(left, right)) == set(lost)
+        assert set(changed_files(left, right)) == set(missing)
 
 
 def test_pairs_are_counted_by_the_first_stage_in_which_they_differ(folder, fewer, tmp_path):
@@ -125,16 +125,19 @@ def test_pairs_are_counted_by_the_first_stage_in_which_they_differ(folder, fewer
     assert stages_that_differ(one, less) == stages_that_differ(less, one) == {"missing": 1}
 
 
-def test_a_shard_with_more_samples_and_one_with_others_are_told_apart(folder, fewer, tmp_path):
-    """Four photos make two shards of two, three photos one of three."""
+def test_a_shard_with_more_samples_is_distinguished_from_one_with_other_samples(folder, fewer, tmp_path):
+    """Four images give two shards of two, three images one of three."""
     others = without(0, folder, tmp_path)
     first, second = (open_pairs(folder / "one").row(index)["key"] for index in (0, 1))
-    for out, told in ((fewer, "2 samples here, 3 there"), (others, f"sample {first} here, {second} there")):
+    for out, difference in (
+        (fewer, "2 samples here, 3 there"),
+        (others, f"sample {first} here, {second} there"),
+    ):
         lines = dataset_differences(str(folder / "one"), str(out))
-        assert f"shards/train-00000.tar differs: {told}" in lines
+        assert f"shards/train-00000.tar differs: {difference}" in lines
 
 
-def test_bytes_outside_the_samples_are_told_as_such(folder, tmp_path):
+def test_a_difference_outside_the_samples_is_reported_as_such(folder, tmp_path):
     other = shutil.copytree(folder / "one", tmp_path / "other")
     with open(other / "shards/train-00000.tar", "ab") as tar:
         tar.write(bytes(512))

@@ -30,7 +30,7 @@ def test_a_smaller_and_darker_jpeg_copy_of_a_light_image_is_found(pair_set, eval
     assert len({leak.light_key for leak in leaks}) == len(leaks) < 6
 
 
-def test_every_scene_of_a_set_leaks_and_other_scenes_do_not(tmp_path):
+def test_every_scene_of_the_data_set_is_a_leak_and_other_scenes_are_not(tmp_path):
     from tests.dataset_helpers import make
 
     for name, first in (("trained", 0), ("evaluated", 100)):
@@ -43,7 +43,7 @@ def test_every_scene_of_a_set_leaks_and_other_scenes_do_not(tmp_path):
     assert len(find_leaks(pairs, [str(tmp_path / "trained")])) == 4
 
 
-def test_real_lol_scenes_leak_and_other_scenes_do_not(shared_data, tmp_path):
+def test_real_lol_scenes_are_leaks_and_other_scenes_are_not(shared_data, tmp_path):
     from tests.dataset_helpers import make
 
     make(shared_data / "lol/dev15/high", tmp_path / "out")

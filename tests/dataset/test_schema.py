@@ -1,4 +1,4 @@
-"""The stage in which two rows of one pair differ first."""
+"""The first stage in which two rows of one pair differ."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_equal_rows_differ_in_no_stage():
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "difference"),
     [
         (["source_sha256"], ("source bytes", "source_sha256")),
         (
@@ -24,6 +24,6 @@ def test_equal_rows_differ_in_no_stage():
         (["light_sha256"], ("encoded bytes", "light_sha256")),
     ],
 )
-def test_the_first_stage_of_making_a_pair_is_told_whatever_follows_from_it(changed, told):
+def test_the_first_stage_that_differs_is_reported_whatever_follows_from_it(changed, difference):
     other = {**ROW, **dict.fromkeys(changed, 2)}
-    assert first_difference(other, ROW) == first_difference(ROW, other) == told
+    assert first_difference(other, ROW) == first_difference(ROW, other) == difference

@@ -75,7 +75,7 @@ def gamma_by_definition(light, noise, draw):
 
 
 def lid_by_definition(light, noise, draw):
-    """Brooks et al. 2019 back to the sensor and forth; their noise levels, in log10 here."""
+    """Unprocessing and processing by Brooks et al. 2019; their noise levels, here in log10."""
     matrix = np.array([[1.70, -0.55, -0.15], [-0.25, 1.60, -0.35], [0.00, -0.55, 1.55]])
     balance = np.diag([drawn(draw, 1.9, 2.4, "red"), 1.0, drawn(draw, 1.5, 1.9, "blue")])
     shot = 10 ** drawn(draw, -4, np.log10(0.012), "shot")
@@ -85,9 +85,9 @@ def lid_by_definition(light, noise, draw):
     linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
     sensor = np.clip(linear @ np.linalg.inv(matrix @ balance).T, 0, 1) * 0.1 * draw.gamma * draw.exposure
     sensor = np.clip(sensor + noise * np.sqrt(shot * sensor + read), 0, 1)
-    shown = np.clip(np.rint(sensor * steps) / steps @ (matrix @ balance).T, 0, 1)
-    bright = 1.055 * np.maximum(shown, 1e-9) ** (1 / 2.4) - 0.055
-    return 255 * np.where(shown <= 0.0031308, 12.92 * shown, bright)
+    srgb = np.clip(np.rint(sensor * steps) / steps @ (matrix @ balance).T, 0, 1)
+    bright = 1.055 * np.maximum(srgb, 1e-9) ** (1 / 2.4) - 0.055
+    return 255 * np.where(srgb <= 0.0031308, 12.92 * srgb, bright)
 
 
 DEFINITIONS = {"linear": linear_by_definition, "gamma": gamma_by_definition, "lid": lid_by_definition}
@@ -101,15 +101,15 @@ DRAWS = [
 
 @pytest.mark.parametrize("draw", DRAWS)
 @pytest.mark.parametrize("kind", DEFINITIONS)
-def test_every_pixel_is_that_of_the_formula_with_its_drawn_constants(kind, draw):
-    """At gamma 20 much of the picture is beyond white."""
+def test_every_pixel_agrees_with_the_formula_and_its_drawn_constants(kind, draw):
+    """At gamma 20, many pixels are clipped to white."""
     light = np.random.default_rng(7).integers(0, 256, (90, 110, 3), dtype=np.uint8)
     light[:5], light[5:10] = 0, 255
     noise = draw.tau * normals(0, light[..., 0].size, draw.noise_seed, 0)[:, :3].reshape(light.shape)
     expected = np.clip(np.rint(DEFINITIONS[kind](light.astype(float), noise, draw)), 0, 255)
     dark = MODELS[kind]().dim(light, draw).astype(int)
     assert np.abs(dark - expected).max() <= 1
-    assert (dark != expected).mean() < 1e-3  # at the edge between two levels
+    assert (dark != expected).mean() < 1e-3  # rounding at the boundary between two levels
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_every_pixel_is_that_of_the_formula_with_its_drawn_constants(kind, draw)
         ("lid", {"darkness": 0.1}),
     ],
 )
-def test_the_settings_that_a_manifest_records_are_the_models_constants(kind, settings):
+def test_the_recorded_settings_are_the_constants_of_the_formula(kind, settings):
     assert MODELS[kind]().settings() == settings
 
 

@@ -1,6 +1,6 @@
-"""The draws' distribution, over thousands of pairs: what the paper's formulas and the profile ask for.
+"""Over thousands of pairs, the draws have the distribution that the paper and the profile specify.
 
-The draws are functions of names, so these numbers are the same in every run: a limit is met or it is not.
+Draws are functions of names, so the statistics are the same in every run.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
 
 LOW, HIGH, SPREAD = 0.5, 2.0, 0.3
-LIMIT = 2.0  # standard deviations of ln exposure, where it is clamped
+LIMIT = 2.0  # ln exposure is clamped at this number of standard deviations
 KEYS = [f"folder-{number:016x}" for number in range(2000)]
 VARIANTS, SEEDS = (0, 1), (0, 1)
 KINDS = ["gamma", "ln exposure", "noise seed"]
@@ -46,7 +46,7 @@ def test_gamma_is_uniform_in_its_range(draws):
     assert stats.kstest(gamma, stats.uniform(LOW, HIGH - LOW).cdf).pvalue > 0.01
 
 
-def test_ln_exposure_is_normal_with_the_models_spread_and_clamped_at_two_of_them(draws):
+def test_ln_exposure_is_normal_and_clamped_at_two_standard_deviations(draws):
     standard = draws["ln exposure"].ravel() / SPREAD
     assert np.abs(standard).max() == pytest.approx(LIMIT, abs=1e-5)
     for side in (-1, 1):
@@ -61,7 +61,7 @@ def test_a_model_without_a_spread_has_the_same_exposure_in_every_pair():
     assert {plain.draw(key, variant).exposure for key in KEYS[:50] for variant in VARIANTS} == {1.0}
 
 
-def test_every_pair_has_a_noise_seed_of_its_own_of_63_fair_bits(draws):
+def test_every_pair_has_its_own_noise_seed_of_63_independent_bits(draws):
     seeds = draws["noise seed"].ravel()
     assert len(np.unique(seeds)) == seeds.size
     assert seeds.min() >= 0

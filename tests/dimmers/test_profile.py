@@ -257,7 +257,7 @@ def test_bundled_profiles_open_record_their_pairs_and_stay_small():
     assert sum(file.stat().st_size for file in BUNDLED.rglob("*")) < 1_000_000
 
 
-def test_a_profile_for_workers_elsewhere_is_a_name_or_an_absolute_folder(saved, monkeypatch):
+def test_the_portable_name_of_a_profile_is_a_name_or_an_absolute_folder(saved, monkeypatch):
     monkeypatch.chdir(saved.folder.parent)
     assert portable_name("phone") == portable_name("./phone") == str(saved.folder)
     assert portable_name(str(saved.folder)) == str(saved.folder)
@@ -265,6 +265,6 @@ def test_a_profile_for_workers_elsewhere_is_a_name_or_an_absolute_folder(saved, 
     assert portable_name("linear") == "linear"
     save_profile(new_profile_folder("mine"), models(), "mdn", {})
     (saved.folder.parent / "mine").mkdir()
-    assert portable_name("mine") == "mine", "a known name goes before a folder of that name"
-    with pytest.raises(UsageError, match="nowhere"):
+    assert portable_name("mine") == "mine", "a known name takes precedence over a folder of that name"
+    with pytest.raises(UsageError, match="there is no profile 'nowhere'"):
         portable_name("nowhere")

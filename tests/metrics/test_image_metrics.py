@@ -128,7 +128,7 @@ def test_gt_mean_gives_the_output_the_mean_luma_of_the_truth(images):
 
 
 @pytest.mark.parametrize(("colour", "luma"), [((20, 60, 40), 45.76), ((30, 10, 80), 23.96)])
-def test_gt_mean_goes_by_rec601_luma_where_output_and_truth_differ_in_hue(colour, luma):
+def test_gt_mean_uses_rec601_luma_also_if_output_and_truth_differ_in_hue(colour, luma):
     """The mean of R, G and B is 40 for both colours."""
     truth, output = np.full((8, 8, 3), 100, np.uint8), np.tile(np.uint8(colour), (8, 8, 1))
     expected = np.clip(np.rint(np.array(colour) * 100 / luma), 0, 255)
@@ -151,10 +151,10 @@ def asymmetric_gaussian_by_definition(values):
     return shape, left * scale, right * scale
 
 
-def niqe_features_by_definition(picture):
+def niqe_features_by_definition(rgb):
     """Mittal, Soundararajan and Bovik 2013: 36 features of each block of 96x96 pixels, at two scales."""
-    rows, columns = (side // 96 for side in picture.shape[:2])
-    luma = picture[: 96 * rows, : 96 * columns] @ [65.481, 128.553, 24.966] / 255 + 16
+    rows, columns = (side // 96 for side in rgb.shape[:2])
+    luma = rgb[: 96 * rows, : 96 * columns] @ [65.481, 128.553, 24.966] / 255 + 16
     features = [[] for _ in range(rows * columns)]
     for plane, size in ((np.rint(luma), 96), (halved_by_definition(np.rint(luma)), 48)):
         padded = np.pad(plane, 3, mode="edge")
@@ -174,7 +174,7 @@ def niqe_features_by_definition(picture):
 
 
 def halved_by_definition(plane):
-    """Half the size by Keys' cubic (a = -1/2), twice as wide against aliasing, the edge mirrored."""
+    """Half the size by Keys' cubic (a = -1/2), stretched by two against aliasing, with mirrored edges."""
 
     def keys(x):
         x = np.abs(x)
@@ -190,41 +190,41 @@ def halved_by_definition(plane):
     return along_rows(along_rows(plane).T).T
 
 
-def photos():
+def undistorted_images():
     return [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
 
 
 @pytest.fixture(scope="module")
 def pristine():
-    """A NIQE model of photos that scikit-image ships; the published one is of other photos."""
-    features = np.concatenate([niqe_features_by_definition(photo) for photo in photos()])
+    """A NIQE model of images that scikit-image ships; the published one is of other images."""
+    features = np.concatenate([niqe_features_by_definition(rgb) for rgb in undistorted_images()])
     usable = features[np.isfinite(features).all(axis=1)]
     return PristineModel(usable.mean(0), np.cov(usable, rowvar=False), niqe_window())
 
 
-def test_niqe_is_that_of_its_definition(pristine):
-    picture = data.astronaut()[100:320, 50:460]  # 2 x 4 blocks and a rest
-    features = niqe_features_by_definition(picture)
+def test_niqe_agrees_with_its_definition(pristine):
+    rgb = data.astronaut()[100:320, 50:460]  # 2 x 4 blocks, and a remainder
+    features = niqe_features_by_definition(rgb)
     difference = pristine.mean - features.mean(0)
     pooled = (pristine.covariance + np.cov(features, rowvar=False)) / 2
     expected = np.sqrt(difference @ np.linalg.pinv(pooled) @ difference)
-    assert niqe(picture, pristine) == pytest.approx(expected, rel=2e-3)
+    assert niqe(rgb, pristine) == pytest.approx(expected, rel=2e-3)
 
 
-def test_niqe_is_worse_for_a_photo_with_noise_or_blur_and_for_a_dark_one(pristine):
-    photo = data.coffee()
-    noise = np.random.default_rng(0).normal(0, 25, photo.shape)
+def test_niqe_is_worse_for_noisy_blurred_and_dark_images(pristine):
+    undistorted = data.coffee()
+    noise = np.random.default_rng(0).normal(0, 25, undistorted.shape)
     worse = {
-        "noise": photo + noise,
-        "blur": gaussian_filter(photo.astype(float), (3, 3, 0)),
-        "dark": photo * 0.05 + noise / 12,
+        "noise": undistorted + noise,
+        "blur": gaussian_filter(undistorted.astype(float), (3, 3, 0)),
+        "dark": undistorted * 0.05 + noise / 12,
     }
-    good = niqe(photo, pristine)
-    for name, picture in worse.items():
-        assert niqe(np.rint(picture).clip(0, 255).astype(np.uint8), pristine) > 1.3 * good, name
+    good = niqe(undistorted, pristine)
+    for name, distorted in worse.items():
+        assert niqe(np.rint(distorted).clip(0, 255).astype(np.uint8), pristine) > 1.3 * good, name
 
 
-def test_a_saved_niqe_model_is_the_same_model(pristine, tmp_path):
+def test_a_saved_niqe_model_is_read_back(pristine, tmp_path):
     arrays = {"mu_pris_param": pristine.mean[None], "cov_pris_param": pristine.covariance}
     np.savez(tmp_path / "model.npz", gaussian_window=pristine.window, **arrays)
     assert niqe(data.coffee(), PristineModel.load(tmp_path / "model.npz")) == niqe(data.coffee(), pristine)

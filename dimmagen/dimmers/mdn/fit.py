@@ -71,7 +71,8 @@ def fit_network(
     curve: list[tuple[int, float, float]] = []
     best_nats, best = np.inf, network.tensors()
     began = time.perf_counter()
-    with one_thread():  # sums over a minibatch are split by threads: every machine must add in the same order
+    # Threads split the sums over a minibatch; with one thread, every machine adds in the same order.
+    with one_thread():
         for step in range(1, steps + 1):
             rows = torch.randint(len(fitting), (BATCH,), generator=generator)
             loss = negative_log_likelihood(network, *fitting.batch(rows, generator, RECOLOURING)).mean()

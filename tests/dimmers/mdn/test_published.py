@@ -29,7 +29,7 @@ FEW = 200  # counts in both histograms: rarer bins are pooled
 
 @pytest.fixture
 def published(published_dimmer, tmp_path):
-    """A copy of a made dimmer that a test may damage."""
+    """A copy of a synthetic dimmer that a test may damage."""
     return shutil.copytree(published_dimmer, tmp_path / "published")
 
 
@@ -54,7 +54,7 @@ def test_the_imported_network_reproduces_the_authors_numbers(shared_data, dimmer
 def mixtures_by_definition(state: dict, x: np.ndarray) -> dict[str, np.ndarray]:
     """The published layers as 1x1 convolutions, applied one by one in NumPy: (N, 3, 4) each.
 
-    mu is added to the light's colour, sigma goes through a softplus and pi through a softmax.
+    The light pixel's colour is added to mu; a softplus is applied to sigma, and a softmax to pi.
     """
 
     def layer(name, inputs):
@@ -75,7 +75,7 @@ def mixtures_by_definition(state: dict, x: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def test_an_imported_network_computes_what_its_published_layers_do(published):
+def test_an_imported_network_agrees_with_its_published_layers(published):
     state = torch.load(published / "mdn.pt", weights_only=True)
     x = np.random.default_rng(0).random((500, 5), np.float32)
     expected = mixtures_by_definition(state, x)
@@ -87,7 +87,7 @@ def test_an_imported_network_computes_what_its_published_layers_do(published):
 
 
 def reference_by_definition(folder, light: np.ndarray, gamma: float, seed: int) -> np.ndarray:
-    """The transform that docs/profiles.md lists, in NumPy with its own random numbers: uint8 (N, 3)."""
+    """The transform as listed in docs/profiles.md, in NumPy with other random numbers: uint8 (N, 3)."""
     random = np.random.default_rng(seed)
     state = torch.load(folder / "mdn.pt", weights_only=True)
     image = light.reshape(-1, 3) / 255
@@ -107,10 +107,10 @@ def reference_by_definition(folder, light: np.ndarray, gamma: float, seed: int) 
 
 
 def least_probability_by_definition(folder, gamma: float, kind=reference.ReferenceModel) -> float:
-    """Of the three channels: one dark picture of a model against one that is made by the definition."""
+    """Lowest of the three channels: one dark image of a model against one of the definition."""
     light = simulated_light(3, 200, 280)
-    light[:40] = 255, 130, 1  # light level 128.67; becomes lighter than white here and there
-    light[40:80, :, 0] = 0  # has no illumination by its red channel
+    light[:40] = 255, 130, 1  # light level 128.67; some dark pixels exceed white
+    light[40:80, :, 0] = 0  # the illumination, taken from the red channel, is 0
     dark = kind(files_of(folder)).dim(light, Draw(gamma, 0.05, 1.0, 1000)).reshape(-1, 3)
     defined = reference_by_definition(folder, light, gamma, seed=7)
     least = 1.0
@@ -124,17 +124,18 @@ def least_probability_by_definition(folder, gamma: float, kind=reference.Referen
 
 @pytest.fixture
 def uneven(published):
-    """The made dimmer with a darkness that changes from level to level: which level is taken then shows."""
+    """The synthetic dimmer with a darkness that differs between even and odd levels, to reveal a wrong
+    level."""
     np.save(published / "mean.npy", np.load(published / "mean.npy") + np.float32([0, 0.03] * 128))
     return published
 
 
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0, 9.0])
-def test_reference_mode_gives_the_histograms_of_its_definition(uneven, gamma):
+def test_reference_mode_reproduces_the_histograms_of_its_definition(uneven, gamma):
     assert least_probability_by_definition(uneven, gamma) > LEAST_PROBABILITY
 
 
-def test_those_histograms_tell_a_step_that_is_left_out_and_the_default_transform(uneven, monkeypatch):
+def test_those_histograms_reveal_an_omitted_step_and_the_default_transform(uneven, monkeypatch):
     assert least_probability_by_definition(uneven, 1.0, MdnModel) < 1e-12
     monkeypatch.setattr(reference, "BLEND_FROM", 3.0)
     assert least_probability_by_definition(uneven, 2.0) < 1e-12
