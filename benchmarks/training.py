@@ -14,13 +14,14 @@ import torch
 from benchmarks.figures import Figure, Options, alternately, main, seconds
 from benchmarks.photos import sources
 from dimmagen.cli import cli
-from dimmagen.enhance.data import Batch, Crops, ShardBatches, open_shards
+from dimmagen.enhance.data import Batch, Crops, ShardBatches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.loop import optimise
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.enhance.training_shards import open_shards
 from dimmagen.sources.light_images import load_light_image, open_light_images
 
 CROP, BATCH = 128, 4

@@ -27,10 +27,10 @@ from dimmagen.generate.run import Execution, Executor, GenerateProgress, generat
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
-from dimmagen.sources.mixhq import VerdictCounts
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 
 def build_mixhq(
@@ -75,7 +75,7 @@ def build_mixhq(
     if finished is not None:
         return finished
     scanned = Candidates(scan(candidates, scenes, workers, min_lightness=min_lightness))
-    counts = mixhq.tally(one.row for one in scanned)
+    counts = tally(one.row for one in scanned)
     if not dry_run:
         mixhq.write_mixhq(out, scanned, inputs, workers)
     return counts

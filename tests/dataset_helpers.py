@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data
 
+from dimmagen.core import hashing
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings
@@ -62,3 +63,12 @@ def copy_set(out: Path, to: Path) -> Path:
     """A copy of a data set that a test may damage."""
     shutil.copytree(out, to)
     return to
+
+
+def file_hashes(folder: Path, ignored: tuple[str, ...] = ()) -> dict[str, str]:
+    """SHA-256 of every file in a folder by its relative path, without files of the ignored names."""
+    return {
+        path.relative_to(folder).as_posix(): hashing.sha256(path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ignored
+    }

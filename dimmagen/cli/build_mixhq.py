@@ -18,6 +18,7 @@ from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 
 @command("build-mixhq")
@@ -79,7 +80,7 @@ def build_mixhq(
             return
     with _progress_bar("checking candidates", len(files)) as advance:
         candidates = Candidates(scan(files, scenes, workers, advance, min_lightness, stored=not dry_run))
-    tallies = mixhq.tally(candidate.row for candidate in candidates)
+    tallies = tally(candidate.row for candidate in candidates)
     console.print(_verdict_table(tallies))
     print_reasons(tallies)
     if dry_run:
@@ -106,7 +107,7 @@ def _progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _verdict_table(tallies: dict[str, mixhq.VerdictCounts]) -> Table:
+def _verdict_table(tallies: dict[str, VerdictCounts]) -> Table:
     table = Table(title="Verdicts", title_justify="left")
     table.add_column("source")
     for column in ("seen", "accepted", "rejected"):

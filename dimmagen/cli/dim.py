@@ -19,7 +19,7 @@ from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.light_images import LightImages, open_light_images
-from dimmagen.sources.mixhq import tally
+from dimmagen.sources.verdict_counts import tally
 
 
 @command()

@@ -9,7 +9,7 @@ import numpy as np
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize, shorten
-from dimmagen.cli.network_options import device_option, memory_option
+from dimmagen.cli.network_options import device_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -24,13 +24,7 @@ from dimmagen.images.sheets import image_grid
 
 @command(former_names={"--from": "--network"})
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE|DIR...")
-@click.option(
-    "--network",
-    "network_path",
-    required=True,
-    metavar="DIR|FILE",
-    help="Trained network: the folder of a training run, or a network file.",
-)
+@network_option
 @click.option(
     "--lightness",
     "wanted",

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dimmagen.cli.command import command, in_options
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option
+from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number, names_option, pairs_option, recipe_option, split_names
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -39,13 +39,7 @@ _FILE_WIDTH = 200  # columns, where the output is not a terminal
 
 
 @command(former_names={"--from": "--network"})
-@click.option(
-    "--network",
-    "network_path",
-    required=True,
-    metavar="DIR|FILE",
-    help="Trained network: the folder of a training run, or a network file.",
-)
+@network_option
 @pairs_option
 @names_option
 @click.option(

@@ -23,3 +23,10 @@ memory_option = click.option(
     default=MEMORY_GB,
     help="Maximum memory for running the network, in GB; larger images are processed in tiles.",
 )
+network_option = click.option(
+    "--network",
+    "network_path",
+    required=True,
+    metavar="DIR|FILE",
+    help="Trained network: the folder of a training run, or a network file.",
+)

@@ -2,7 +2,7 @@
 
 import click
 
-from dimmagen.sources.mixhq import VerdictCounts
+from dimmagen.sources.verdict_counts import VerdictCounts
 
 
 def print_reasons(tallies: dict[str, VerdictCounts]) -> None:

@@ -4,11 +4,10 @@ Both kinds of stream are endless and depend on (data, settings, seed) alone, so 
 batch n continues exactly like one that was read up to there.
 """
 
-import heapq
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -20,17 +19,12 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.parquet import read_rows
-from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import read_member
-from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.inputs import condition, mean_lightness, network_input
+from dimmagen.enhance.training_shards import TrainingShard
 from dimmagen.images import codec
-from dimmagen.images.cropping import center_crop
 
 SHUFFLE_BUFFER = 64  # encoded samples: small at a megabyte each; shards are shuffled as well
-VALIDATION_SIDE = 512  # pixels: validation should take a small part of the time
 _CHECK_DATA_SET = "check the data set with `verify(data)`"
 
 
@@ -155,21 +149,6 @@ class RealPairs:
         )
         pair = order[position]
         return pair.name, *self.crops.cut(pair.name, epoch, pair.dark, pair.light)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingShard:
-    """One shard of a data set that is trained on.
-
-    Attributes:
-        url: local path or fsspec URL.
-        samples: how many pairs it holds.
-        training_keys: of the pairs that are for training.
-    """
-
-    url: str
-    samples: int
-    training_keys: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,91 +320,6 @@ def _decode(sample: dict, side: str) -> np.ndarray:
         code="damaged",
         path=sample["__url__"],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class OpenShards:
-    """A pair data set, divided for training.
-
-    Attributes:
-        shards: those that hold a pair for training, in order.
-        validation: the first variant of each light image that is kept back, its middle 512x512 pixels.
-        too_small: how many pairs are left out because they are smaller than the crop.
-        root_hash: of the data set.
-    """
-
-    shards: list[TrainingShard]
-    validation: list[RealPair]
-    too_small: int
-    root_hash: str
-
-
-def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
-    """Open a finished pair data set for training.
-
-    Some light images, with all their variants, are kept for validation: those that a hash of their key puts
-    first.
-
-    Args:
-        path: folder or fsspec URL.
-        validation_photos: how many light images are kept back.
-        side: of the crops, pixels; smaller images are left out, and counted.
-
-    Raises:
-        DimmagenError: the data set is not finished, of another schema, or damaged.
-        UsageError: no image is as large as the crop, or too few light images are left for training.
-    """
-    manifest = Manifest.load(path)
-    tables = [read_rows(storage.join(path, entry.metadata.name), PAIR_SCHEMA) for entry in manifest.shards]
-    rows = [row for table in tables for row in table]
-    fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
-    if not fitting:
-        raise UsageError(
-            f"all images of {path} are too small for crops of {side}",
-            "give a smaller `crop`",
-            code="too-small",
-            path=path,
-            crop=side,
-        )
-    images = {row["light_key"] for row in fitting}
-    if validation_photos >= len(images):
-        raise UsageError(
-            f"{path} has {len(images)} light images: {validation_photos} for validation leave none "
-            "to train on",
-            "give fewer `validation_photos`, or a folder of real pairs to `validate`",
-            code="out-of-range",
-            parameter="validation_photos",
-            value=validation_photos,
-            light_images=len(images),
-        )
-    order = heapq.nsmallest(
-        validation_photos, images, key=lambda key: keyed_random.rank(0, key, "validation")
-    )
-    held_out, trained_on = set(order), images - set(order)
-    shards: list[TrainingShard] = []
-    kept_back: list[tuple[int, str, dict]] = []
-    for entry, table in zip(manifest.shards, tables, strict=True):
-        kept_back += [(row["variant"], entry.name, row) for row in table if row["light_key"] in held_out]
-        keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
-        if keys:
-            shards.append(TrainingShard(storage.join(path, entry.name), len(table), keys))
-    first: dict[str, tuple[str, dict]] = {}  # the lowest variant of each light image that is kept back
-    for _, name, row in sorted(kept_back, key=lambda one: one[0]):
-        first.setdefault(row["light_key"], (name, row))
-    validation = [_read_pair(path, name, row) for name, row in first.values()]
-    return OpenShards(shards, validation, len(rows) - len(fitting), manifest.root_hash)
-
-
-def _read_pair(path: str, tar: str, row: dict) -> RealPair:
-    files = (read_member(path, tar, row[f"{side}_offset"], row[f"{side}_size"]) for side in ("dark", "light"))
-    dark, light = (codec.decode_rgb8(data)[0] for data in files)
-    return cut_middle(RealPair(row["key"], dark, light, row["dark_sha256"], row["light_sha256"]))
-
-
-def cut_middle(pair: RealPair) -> RealPair:
-    """The middle of a pair, at most 512x512 pixels."""
-    dark, light = (center_crop(image, VALIDATION_SIDE) for image in (pair.dark, pair.light))
-    return replace(pair, dark=dark, light=light)
 
 
 def _refuse_small(key: str, width: int, height: int, side: int) -> None:

@@ -22,13 +22,14 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
-from dimmagen.enhance.data import Batches, Crops, RealPairs, ShardBatches, cut_middle, open_shards
+from dimmagen.enhance.data import Batches, Crops, RealPairs, ShardBatches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.log import summary_writer_class
 from dimmagen.enhance.loop import TrainProgress, train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings
+from dimmagen.enhance.training_shards import cut_middle, open_shards
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
 
 VALIDATION_PHOTOS = 16

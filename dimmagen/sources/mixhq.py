@@ -14,9 +14,8 @@ be stored. All files are a pure function of the candidates' bytes and names, the
 import hashlib
 import json
 import tarfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -45,47 +44,9 @@ from dimmagen.sources.light_images import (
 )
 from dimmagen.sources.scan import Candidate
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
+from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 SAMPLES_PER_SHARD = 1000
-
-
-EXAMPLES = 3
-
-
-@dataclass(slots=True)
-class VerdictCounts:
-    """Verdicts on the candidates of one source.
-
-    Attributes:
-        seen: number of candidates.
-        accepted: number of accepted ones.
-        rejected: number of rejected ones by rule; with `accepted`, they add up to `seen`.
-        examples: by rule, the names of the first three candidates that it rejected, each with the reason.
-    """
-
-    seen: int = 0
-    accepted: int = 0
-    rejected: Counter = field(default_factory=Counter)
-    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict:
-        """As it is stored in the manifest."""
-        return {"seen": self.seen, "accepted": self.accepted, "rejected": dict(sorted(self.rejected.items()))}
-
-
-def tally(rows: Iterable[CatalogRow]) -> dict[str, VerdictCounts]:
-    """Count the verdicts by source, in the order of the registry."""
-    tallies: dict[str, VerdictCounts] = {}
-    for row in rows:
-        one = tallies.setdefault(row.source, VerdictCounts())
-        one.seen += 1
-        one.accepted += row.accepted
-        if row.rule:
-            one.rejected[row.rule] += 1
-            examples = one.examples.setdefault(row.rule, [])
-            if len(examples) < EXAMPLES:
-                examples.append((row.name, row.reason))
-    return {name: tallies[name] for name in SOURCES if name in tallies}
 
 
 def describe_inputs(

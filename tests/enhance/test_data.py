@@ -15,8 +15,9 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance import data as data_module
-from dimmagen.enhance.data import Crops, RealPairs, ShardBatches, cut_middle, make_batch, open_shards
+from dimmagen.enhance.data import Crops, RealPairs, ShardBatches, make_batch
 from dimmagen.enhance.inputs import mean_lightness
+from dimmagen.enhance.training_shards import cut_middle, open_shards
 from dimmagen.images.codec import encode_png
 from tests.dataset_helpers import make, write_photos
 

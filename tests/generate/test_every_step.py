@@ -3,7 +3,6 @@
 `make test-faults` also kills the resumed run, at a step drawn from a seed.
 """
 
-import hashlib
 import os
 import random
 
@@ -11,7 +10,7 @@ import pytest
 
 from dimmagen.cli import cli
 from dimmagen.generate import plan
-from tests.dataset_helpers import make, write_photos
+from tests.dataset_helpers import file_hashes, make, write_photos
 from tests.killing import killed_at
 
 COMMANDS = {
@@ -30,14 +29,6 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stepped")
     make(write_photos(folder / "photos", 3), folder / "shards", samples_per_shard=2)
     return folder
-
-
-def files(out):
-    return {
-        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in out.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.mark.slow
@@ -59,6 +50,6 @@ def test_killed_at_any_step_it_ends_with_the_bytes_of_an_undisturbed_run(command
         if TWICE:
             killed_at(chance.randint(1, 100), lambda: run(out))  # noqa: B023
         run(out)
-        assert files(out) == files(whole), step
+        assert file_hashes(out) == file_hashes(whole), step
         step += 1
     assert step > 20

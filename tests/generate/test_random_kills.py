@@ -4,7 +4,6 @@ run.
 `DIMMAGEN_KILLS` is the total number of kills; `make test-faults` sets it to 200.
 """
 
-import hashlib
 import os
 import random
 import shutil
@@ -13,7 +12,7 @@ import time
 
 import pytest
 
-from tests.dataset_helpers import make, write_photos
+from tests.dataset_helpers import file_hashes, make, write_photos
 from tests.killing import kill, start, wait_for
 
 COMMANDS = {
@@ -37,14 +36,6 @@ def place(tmp_path_factory):
     return folder
 
 
-def files(out):
-    return {
-        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in out.rglob("*")
-        if path.is_file() and path.name not in IGNORED
-    }
-
-
 def wait_until_written(out, run):
     """Until the run has made its first file, or has ended; returns the time."""
     wait_for(lambda: out.is_dir() and any(path.is_file() for path in out.rglob("*")), run)
@@ -64,7 +55,7 @@ def test_killed_again_and_again_it_ends_with_the_bytes_of_an_undisturbed_run(com
     run = begin(whole)
     began = wait_until_written(whole, run)
     assert run.wait() == 0, log.read_text()
-    seconds, expected = time.monotonic() - began, files(whole)
+    seconds, expected = time.monotonic() - began, file_hashes(whole, IGNORED)
     chance, kills = random.Random(command), 0
     while kills < KILLS:
         run = begin(out)
@@ -76,8 +67,8 @@ def test_killed_again_and_again_it_ends_with_the_bytes_of_an_undisturbed_run(com
             kills += 1
         else:
             assert run.returncode == 0, log.read_text()
-            assert files(out) == expected
+            assert file_hashes(out, IGNORED) == expected
             shutil.rmtree(out)
     run = begin(out)
     assert run.wait() == 0, log.read_text()
-    assert files(out) == expected
+    assert file_hashes(out, IGNORED) == expected

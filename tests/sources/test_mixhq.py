@@ -19,6 +19,7 @@ from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import load_light_image, open_light_images
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
+from tests.dataset_helpers import file_hashes
 
 
 def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambda: None):
@@ -29,14 +30,6 @@ def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambd
         return None
     scanned = Candidates(scan(candidates, scenes, workers))
     return mixhq.write_mixhq(str(out), scanned, inputs, workers, on_light)
-
-
-def files_of(folder):
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +73,7 @@ def test_accepted_and_rejected_candidates_add_up_to_all(finished):
 
 def test_the_manifest_has_the_size_and_the_hash_of_every_file(finished):
     manifest = json.loads((finished / "manifest.json").read_text())
-    hashes = files_of(finished)
+    hashes = file_hashes(finished)
     records = [manifest["catalog"], *manifest["shards"]]
     assert {record["name"]: record["sha256"] for record in records} == {
         name: sha256 for name, sha256 in hashes.items() if name.startswith(("catalog", "shards"))
@@ -142,7 +135,7 @@ def test_every_file_is_the_same_whatever_the_workers_the_folder_and_the_order(
     finished, texts, tmp_path, workers
 ):
     build(list(reversed(texts)), tmp_path / "elsewhere", workers=workers)
-    assert files_of(tmp_path / "elsewhere") == files_of(finished)
+    assert file_hashes(tmp_path / "elsewhere") == file_hashes(finished)
 
 
 def test_no_file_contains_a_path_of_the_machine_that_made_it(finished, photo_folder):
@@ -172,7 +165,7 @@ def test_a_build_that_is_killed_resumes_and_ends_with_the_same_files(
     with pytest.raises(DimmagenError, match="is not finished"):
         open_light_images([str(out)])
     build(texts, out)
-    assert files_of(out) == files_of(finished)
+    assert file_hashes(out) == file_hashes(finished)
     assert {path: path.stat().st_mtime_ns for path in complete} == complete
 
 
@@ -184,7 +177,7 @@ def test_a_shard_that_is_damaged_before_the_build_resumes_is_made_again(finished
     damaged[len(damaged) // 2] ^= 1
     shard.write_bytes(damaged)
     build(texts, tmp_path / "mixhq")
-    assert files_of(tmp_path / "mixhq") == files_of(finished)
+    assert file_hashes(tmp_path / "mixhq") == file_hashes(finished)
 
 
 def test_a_finished_mixhq_of_the_same_inputs_is_left_alone(texts, tmp_path):
@@ -195,7 +188,7 @@ def test_a_finished_mixhq_of_the_same_inputs_is_left_alone(texts, tmp_path):
 
 
 def test_other_inputs_for_a_finished_folder_are_refused_by_name(finished, texts, photo_folder, tmp_path):
-    before = files_of(finished)
+    before = file_hashes(finished)
     (tmp_path / "split").mkdir()
     Image.fromarray(photos.coffee()).save(tmp_path / "split" / "x.png")
     for changed, arguments in {
@@ -205,16 +198,16 @@ def test_other_inputs_for_a_finished_folder_are_refused_by_name(finished, texts,
     }.items():
         with pytest.raises(UsageError, match=rf"of other inputs \(changed: {changed}\)"):
             build(**{"texts": texts, "out": finished, **arguments})
-    assert files_of(finished) == before
+    assert file_hashes(finished) == before
 
 
 def test_an_unfinished_folder_of_other_inputs_is_refused_and_kept(texts, tmp_path):
     build(texts, tmp_path / "mixhq")
     (tmp_path / "mixhq" / "manifest.json").unlink()
-    before = files_of(tmp_path / "mixhq")
+    before = file_hashes(tmp_path / "mixhq")
     with pytest.raises(DimmagenError, match="an unfinished MixHQ of other inputs"):
         build(texts[:2], tmp_path / "mixhq")
-    assert files_of(tmp_path / "mixhq") == before
+    assert file_hashes(tmp_path / "mixhq") == before
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_kept(texts, tmp_path):
@@ -259,7 +252,7 @@ def test_mixhq_may_be_stored_at_a_url(finished, texts):
         path.removeprefix("/test-mixhq/mixhq/"): hashlib.sha256(filesystem.cat_file(path)).hexdigest()
         for path in filesystem.find("/test-mixhq")
     }
-    assert found == files_of(finished)
+    assert found == file_hashes(finished)
     assert build(texts, out) is None
     local = {ref.key: load_light_image(ref).data for ref in open_light_images([str(finished)]).refs()}
     assert {ref.key: load_light_image(ref).data for ref in open_light_images([out]).refs()} == local
@@ -280,7 +273,7 @@ def test_a_full_disk_ends_the_build_and_a_later_one_resumes_it(finished, texts, 
     monkeypatch.undo()
     assert [path.name for path in (out / "shards").iterdir() if path.name.startswith(".")] == []
     build(texts, out)
-    assert files_of(out) == files_of(finished)
+    assert file_hashes(out) == file_hashes(finished)
 
 
 def test_a_manifest_of_another_kind_is_refused(tmp_path, finished):
@@ -363,5 +356,5 @@ def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_runs(f
 
     build(texts, out, on_light=second)
     assert refusals
-    assert files_of(out) == files_of(finished)
+    assert file_hashes(out) == file_hashes(finished)
     assert build(texts, out) is None

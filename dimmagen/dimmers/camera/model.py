@@ -23,7 +23,8 @@ from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel
 from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve, level_axis
 from dimmagen.dimmers.jpeg import through_jpeg
-from dimmagen.dimmers.profile import ModelFiles, check_settings, read_tensors
+from dimmagen.dimmers.profile import ModelFiles
+from dimmagen.dimmers.stored_model import check_settings, read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

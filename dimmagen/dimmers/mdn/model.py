@@ -12,7 +12,8 @@ from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.mdn.illumination import LEVELS, repair_published
 from dimmagen.dimmers.mdn.kernel import dim_expected, dim_pixels
 from dimmagen.dimmers.noise import NORMAL_QUANTILES
-from dimmagen.dimmers.profile import ModelFiles, check_settings, read_tensors
+from dimmagen.dimmers.profile import ModelFiles
+from dimmagen.dimmers.stored_model import check_settings, read_tensors
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.mdn.illumination import LEVELS
 from dimmagen.dimmers.mdn.model import MdnFiles
-from dimmagen.dimmers.profile import ModelFiles, check_tensors
+from dimmagen.dimmers.profile import ModelFiles
+from dimmagen.dimmers.stored_model import check_tensors
 
 FILES = ("mdn.pt", "mean.npy", "std.npy")
 TAU = 0.05
