@@ -15,10 +15,12 @@ NORMAL_BITS = 12  # the table of normals, and the mixed noise, are in units of 2
 MIX_BITS = 14
 SIGMA_BITS = 8
 LEVEL_BITS = NORMAL_BITS + SIGMA_BITS
-SKEW_BITS = 10
-LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits for 18-sigma noise
-LARGEST_NOISE = 18 << NORMAL_BITS  # of skewed noise; white noise is at most 14 deviations before it is skewed
-SMALLEST_LEVEL = -64.0  # grey levels below black, for the same reason
+BEND_BITS = 9
+BEND_SHIFT = NORMAL_BITS + BEND_BITS - SIGMA_BITS  # from a bend times a normal to the units of sigma
+LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits
+LARGEST_NOISE = 14.0  # standard deviations, of white noise: three quantiles of at most 8, mixed by a unit row
+LARGEST_SLOPE = 126.0  # grey levels: the same for sigma + bend * noise
+SMALLEST_LEVEL = -64.0  # grey levels below black, likewise
 
 
 @numba.njit(cache=True)
@@ -82,48 +84,44 @@ def _mix(normals, start, width, mix, out):
 
 
 @numba.njit(cache=True)
-def _expose_row(light, level_sigma, noise, out):
-    """One dark row from a light one, uint8 (W, 3); `level_sigma` int32 (3, 256, 2): level, then sigma."""
+def _expose_row(light, tables, noise, out):
+    """One dark row from a light one, uint8 (W, 3); `tables` int32 (3, 256, 4): level, sigma, bend, unused."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
     for x in range(light.shape[0]):
         for channel in range(3):
             value = np.intp(light[x, channel])
-            deviation = np.int32(level_sigma[channel, value, 1] * noise[channel, x])
-            total = np.int32(np.int32(level_sigma[channel, value, 0] + deviation) + rounding)
+            deviation = np.int32(tables[channel, value, 1] * noise[channel, x])
+            total = np.int32(np.int32(tables[channel, value, 0] + deviation) + rounding)
             dark = total >> np.int32(LEVEL_BITS)
             out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
 @numba.njit(cache=True)
-def _expose_skewed_row(light, level_sigma, skew, noise, out):
-    """:func:`_expose_row` with z + s (z² - 1) for the noise z: `skew` int32 (3, 256), s by light level."""
+def _expose_skewed_row(light, tables, noise, out):
+    """:func:`_expose_row` with skewed noise: level + (sigma + bend z) z for the noise z."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
-    unit = np.int32(1 << NORMAL_BITS)
-    largest = np.int32(LARGEST_NOISE)
     for x in range(light.shape[0]):
         for channel in range(3):
             value = np.intp(light[x, channel])
-            normal = min(max(noise[channel, x], -largest), largest)
-            half = np.int32(normal >> np.int32(2))  # its square, in 2**-20, fits into 32 bits
-            square = np.int32(np.int32(half * half) >> np.int32(8))
-            bend = np.int32(skew[channel, value] * np.int32(square - unit)) >> np.int32(SKEW_BITS)
-            bent = min(max(np.int32(normal + bend), -largest), largest)
-            deviation = np.int32(level_sigma[channel, value, 1] * bent)
-            total = np.int32(np.int32(level_sigma[channel, value, 0] + deviation) + rounding)
+            normal = noise[channel, x]
+            bend = np.int32(tables[channel, value, 2] * normal) >> np.int32(BEND_SHIFT)
+            deviation = np.int32(np.int32(tables[channel, value, 1] + bend) * normal)
+            total = np.int32(np.int32(tables[channel, value, 0] + deviation) + rounding)
             dark = total >> np.int32(LEVEL_BITS)
             out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
 @numba.njit(cache=True)
-def dim_image(light, level, sigma, skew, skewed, mix, taps, spatial, luma, chroma, key0, key1, out):
+def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chroma, key0, key1, out):
     """Dim one image.
 
     Args:
         light: uint8 (H, W, 3).
-        level: int32 (3, 256), mean dark level of each light level by channel, in 2**-20 grey levels.
-        sigma: int32 (3, 256), standard deviation of the noise at each light level, in 2**-8 grey levels.
-        skew: int32 (3, 256), of the noise at each light level, in 2**-10 (see :func:`_expose_skewed_row`).
-        skewed: bool, whether the noise is skewed.
+        level: int32 (3, 256), dark level of each light level by channel where the noise z is 0, in 2**-20
+            grey levels.
+        sigma: int32 (3, 256), factor of z, in 2**-8 grey levels.
+        bend: int32 (3, 256), factor of z², in 2**-9 grey levels.
+        skewed: bool, whether any bend is not 0.
         mix: int32 (3, 3), matrix from three independent normals to the channels' noise, in 2**-14.
         taps: int32 (2, 2), [first normal | other two][side | centre] of the spatial filter, in 2**-14.
         spatial: bool, whether the filter is used.
@@ -132,11 +130,12 @@ def dim_image(light, level, sigma, skew, skewed, mix, taps, spatial, luma, chrom
         out: uint8 (H, W, 3), receives the dark image.
     """
     height, width = light.shape[0], light.shape[1]
-    level_sigma = np.empty((3, 256, 2), np.int32)  # interleaved, so that one cache line has both
+    tables = np.zeros((3, 256, 4), np.int32)  # interleaved, so that one cache line has all of a light level
     for channel in range(3):
         for value in range(256):
-            level_sigma[channel, value, 0] = level[channel, value]
-            level_sigma[channel, value, 1] = sigma[channel, value]
+            tables[channel, value, 0] = level[channel, value]
+            tables[channel, value, 1] = sigma[channel, value]
+            tables[channel, value, 2] = bend[channel, value]
     words = np.empty((3, (width + 3) // 2), np.uint32)
     rows = np.empty((3, 3, width + 4), np.int32)
     blurred = np.empty((3, width + 4), np.int32)
@@ -157,6 +156,6 @@ def dim_image(light, level, sigma, skew, skewed, mix, taps, spatial, luma, chrom
             _fill_row(y, width, luma, chroma, key0, key1, words, here)
             _mix(here, 1, width, mix, noise)  # index 0 is the column to the left of the image
         if skewed:
-            _expose_skewed_row(light[y], level_sigma, skew, noise, out[y])
+            _expose_skewed_row(light[y], tables, noise, out[y])
         else:
-            _expose_row(light[y], level_sigma, noise, out[y])
+            _expose_row(light[y], tables, noise, out[y])

@@ -265,17 +265,18 @@ class CameraModel(DimmerModel):
         )
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """The effect of each light level.
+        """Dark level, factor of the noise z and factor of z² for each light level.
 
         Returns:
-            Dark mean, noise level and skew: int32 (3, 256) each, in the kernel's units; whether any of the
-            noise is skewed.
+            Three int32 (3, 256), in the kernel's units, and whether any factor of z² is not 0.
         """
         curve = self.dark_levels(draw.gamma * draw.exposure)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
-        skew = _fixed(self.noise_skew(curve), kernel.SKEW_BITS)
-        mean = self._with_toe(curve)
-        return _fixed(mean, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS), skew, bool(skew.any())
+        largest = np.maximum(kernel.LARGEST_SLOPE - sigma, 0.0) / kernel.LARGEST_NOISE
+        bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
+        level = self._with_toe(curve) - bend  # z² - 1 has the mean 0
+        bends = _fixed(bend, kernel.BEND_BITS)
+        return _fixed(level, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS), bends, bool(bends.any())
 
     def dark_levels(self, brightness: float = 1.0) -> np.ndarray:
         """Dark level of the response curve, without black offset and noise, by channel and light level.

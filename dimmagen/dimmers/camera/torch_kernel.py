@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dimmagen.core.philox import split_key
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera.kernel import LARGEST_NOISE, LEVEL_BITS, MIX_BITS, NORMAL_BITS, SKEW_BITS
+from dimmagen.dimmers.camera.kernel import BEND_SHIFT, LEVEL_BITS, MIX_BITS
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -60,8 +60,8 @@ def dim_images(arguments: Sequence[tuple], lights: Tensor, draws: Sequence[Draw]
     """
     device = lights.device
     mix, taps, spatial, luma, chroma = arguments[0][4:]  # equal for all draws
-    level, sigma, skew = (_tensor(np.stack([one[index] for one in arguments]), device) for index in range(3))
-    skewed = any(one[3] for one in arguments)  # the others are unchanged: their skew is 0
+    level, sigma, bend = (_tensor(np.stack([one[index] for one in arguments]), device) for index in range(3))
+    skewed = any(one[3] for one in arguments)  # the bends of the others are 0
     keys = np.array([split_key(draw.noise_seed) for draw in draws], np.int64)
     low, high = (_tensor(keys[:, word], device)[:, None, None] for word in (0, 1))
     count, _, height, width = lights.shape
@@ -76,10 +76,7 @@ def dim_images(arguments: Sequence[tuple], lights: Tensor, draws: Sequence[Draw]
     levels = lights.reshape(count, 3, -1).long()
     mean, scale = (table.gather(2, levels).view(lights.shape) for table in (level, sigma))
     if skewed:
-        bend = skew.gather(2, levels).view(lights.shape)
-        noise = noise.clamp(-LARGEST_NOISE, LARGEST_NOISE)
-        square = ((noise >> 2) ** 2 >> 8) - (1 << NORMAL_BITS)
-        noise = (noise + (bend * square >> SKEW_BITS)).clamp_(-LARGEST_NOISE, LARGEST_NOISE)
+        scale = scale + (bend.gather(2, levels).view(lights.shape) * noise >> BEND_SHIFT)
     dark = (mean + scale * noise + (1 << (LEVEL_BITS - 1))) >> LEVEL_BITS
     return dark.clamp_(0, 255).to(torch.uint8)
 
