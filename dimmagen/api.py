@@ -38,6 +38,7 @@ def build_mixhq(
     out: str | Path = MIXHQ_DEFAULT,
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
     workers: int | None = None,
@@ -51,6 +52,7 @@ def build_mixhq(
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be used.
+        follow_links: also read photos behind links that lead out of the folder of their source.
         min_lightness: mean lightness that a photo must have, in [0, 1].
         samples_per_shard: maximum number of light images per shard.
         workers: threads; default one per processor.
@@ -68,9 +70,9 @@ def build_mixhq(
         5
     """
     out, workers = str(out), workers or processor_count()
-    candidates = list_candidate_files(parse_specs(list(sources)))
+    candidates = list_candidate_files(parse_specs(list(sources)), follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
-    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness)
+    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness, follow_links)
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
     if finished is not None:
         return finished
@@ -87,6 +89,7 @@ def make_dataset(
     out: str | Path = "out",
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     variants: int = 1,
     seed: int = 0,
@@ -117,7 +120,7 @@ def make_dataset(
         sources: one MixHQ, or as for :func:`build_mixhq`; if empty, the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
-        min_lightness: as for :func:`build_mixhq`.
+        follow_links, min_lightness: as for :func:`build_mixhq`.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
@@ -165,7 +168,11 @@ def make_dataset(
     if workers is None and address is None:
         workers = processor_count()
     lights = open_light_images(
-        list(sources), exclude=list(exclude), min_lightness=min_lightness, workers=processor_count()
+        list(sources),
+        exclude=list(exclude),
+        follow_links=follow_links,
+        min_lightness=min_lightness,
+        workers=processor_count(),
     )
     execution = Execution(executor, workers, address, device, threads)
     return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)

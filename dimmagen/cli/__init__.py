@@ -92,6 +92,9 @@ def _run(arguments: list[str] | None) -> int:
             f"Error: {place}{error.strerror or error}: fix the cause and run the command again", err=True
         )
         return 1
+    except MemoryError:  # where nothing knows what was worked on
+        click.echo("Error: the memory is full: give fewer workers and run the command again", err=True)
+        return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "Interrupted: what is complete stays valid; run the same command again to resume.", err=True

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import Integer, min_lightness_option
+from dimmagen.cli.options import Integer, follow_links_option, min_lightness_option
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
 from dimmagen.sources import SOURCES, mixhq, parse_specs
@@ -45,6 +45,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     default=mixhq.SAMPLES_PER_SHARD,
     help="Maximum number of light images per shard.",
 )
+@follow_links_option
 @min_lightness_option
 @click.option("--workers", type=Integer(1), default=2, help="Number of threads.")
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
@@ -53,6 +54,7 @@ def build_mixhq(
     exclude: tuple[str, ...],
     out: str,
     samples_per_shard: int,
+    follow_links: bool,
     min_lightness: float,
     workers: int,
     dry_run: bool,
@@ -68,9 +70,9 @@ def build_mixhq(
     are stored losslessly where a rule changes them. After an interruption the same command resumes.
     """
     console = Console()
-    files = list_candidate_files(parse_specs(sources))
+    files = list_candidate_files(parse_specs(sources), follow_links)
     scenes = Scenes.from_paths(exclude) if exclude else None
-    inputs = mixhq.describe_inputs(files, scenes, samples_per_shard, min_lightness)
+    inputs = mixhq.describe_inputs(files, scenes, samples_per_shard, min_lightness, follow_links)
     if not dry_run:
         finished = mixhq.finished_verdict_counts(out, inputs)
         if finished is not None:

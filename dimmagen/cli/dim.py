@@ -8,7 +8,15 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, Range, Rungs, min_lightness_option, recipe_option
+from dimmagen.cli.options import (
+    Integer,
+    Number,
+    Range,
+    Rungs,
+    follow_links_option,
+    min_lightness_option,
+    recipe_option,
+)
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core.errors import UsageError
@@ -45,6 +53,7 @@ from dimmagen.sources.verdict_counts import tally
     help="Folder or archive of images, such as an evaluation split: photos that show one of their scenes are "
     "not used. Repeatable.",
 )
+@follow_links_option
 @min_lightness_option
 @click.option(
     "--shards",
@@ -148,6 +157,7 @@ def dim(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
+    follow_links: bool,
     min_lightness: float,
     out: str,
     gamma: tuple[float, float] | None,
@@ -201,7 +211,7 @@ def dim(
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
-    lights = _open_lights(console, sources, exclude, min_lightness, workers or processors)
+    lights = _open_lights(console, sources, exclude, follow_links, min_lightness, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
@@ -229,13 +239,19 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
 
 
 def _open_lights(
-    console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], min_lightness: float, workers: int
+    console: Console,
+    sources: tuple[str, ...],
+    exclude: tuple[str, ...],
+    follow_links: bool,
+    min_lightness: float,
+    workers: int,
 ) -> LightImages:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("scanning photos", total=None)
         lights = open_light_images(
             sources,
             exclude=exclude,
+            follow_links=follow_links,
             min_lightness=min_lightness,
             workers=workers,
             on_start=lambda files: bar.update(task, total=files),

@@ -13,6 +13,7 @@ from dimmagen.cli.network_options import device_option, memory_option, network_o
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.core.system_files import is_system_name
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
@@ -131,7 +132,7 @@ def _photos_of(paths: tuple[Path, ...]) -> list[Path]:
             for file in sorted(path.iterdir())
             if file.suffix.lower() in codec.IMAGE_EXTENSIONS
             and not is_system_name(file.name)
-            and file.is_file()
+            and not file.is_dir()
         ]
         if not found:
             raise UsageError(
@@ -156,6 +157,8 @@ def _usage_errors(path: Path) -> Iterator[None]:
             path=str(path),
         ) from None
     except OSError as error:
+        if is_machine_trouble(error) and not isinstance(error, PermissionError):
+            raise machine_error(error, path) from error
         raise UsageError(
             f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
         ) from None

@@ -101,6 +101,11 @@ min_lightness_option = click.option(
     show_default=True,
     help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
 )
+follow_links_option = click.option(
+    "--follow-links",
+    is_flag=True,
+    help="Also read photos behind links that lead out of the folder of their source.",
+)
 profile_option = click.option(
     "--profile",
     metavar="NAME|DIR",

@@ -27,17 +27,20 @@ from dimmagen.generate.run import Executor, check_settings
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
-    *("profile", "sources", "exclude", "min_lightness", "variants", "seed", "gamma", "ladder", "group_by"),
     *(
-        "temperature",
-        "model",
-        "without",
-        "compat",
-        "samples_per_shard",
-        "image_format",
-        "workers",
-        "executor",
+        "profile",
+        "sources",
+        "exclude",
+        "follow_links",
+        "min_lightness",
+        "variants",
+        "seed",
+        "gamma",
+        "ladder",
+        "group_by",
     ),
+    *("temperature", "model", "without", "compat"),
+    *("samples_per_shard", "image_format", "workers", "executor"),
 }
 
 
@@ -84,6 +87,7 @@ def plan(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
+    follow_links: bool,
     min_lightness: float,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
@@ -127,7 +131,7 @@ def plan(
     processors = processor_count()
     with _bar("scanning photos") as (begin, advance):
         refs, photos = sample_light_images(
-            sources, exclude, processors, pair_settings.seed, begin, advance, min_lightness
+            sources, exclude, processors, pair_settings.seed, begin, advance, min_lightness, follow_links
         )
     chosen = choose(refs, pair_settings.variants, calibration_pairs, pair_settings.seed)
     with _bar("making pairs to measure") as (begin, advance):

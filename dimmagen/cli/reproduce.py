@@ -8,7 +8,7 @@ from rich.console import Console
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, min_lightness_option, profile_option
+from dimmagen.cli.options import Integer, follow_links_option, min_lightness_option, profile_option
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -39,6 +39,7 @@ from dimmagen.sources.light_images import open_light_images
     metavar="PATH",
     help="Images whose scenes were excluded, as for `dimmagen dim`. Repeatable.",
 )
+@follow_links_option
 @min_lightness_option
 @profile_option
 @click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
@@ -53,6 +54,7 @@ def reproduce(
     manifest_path: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
+    follow_links: bool,
     min_lightness: float,
     profile: str | None,
     out: str,
@@ -79,13 +81,15 @@ def reproduce(
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
     workers = workers or processor_count()
-    lights = open_light_images(sources, exclude=exclude, min_lightness=min_lightness, workers=workers)
+    lights = open_light_images(
+        sources, exclude=exclude, follow_links=follow_links, min_lightness=min_lightness, workers=workers
+    )
     planned = plan_dataset(lights, build_dimmer, settings).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made from ({', '.join(other)})",
-            "give the same photos, --source in the same order, and --exclude and --min-lightness if they "
-            "were used then",
+            "give the same photos, --source in the same order, and --exclude, --min-lightness and "
+            "--follow-links if they were used then",
             code="other-settings",
             changes=other,
         )

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 
 GROUP_ROWS = 65_536
 _BATCH_ROWS = 4096  # Python objects in memory at a time
@@ -109,7 +110,9 @@ def _explain_errors(path: str) -> Iterator[None]:
         raise DimmagenError(
             f"{path} is missing", "make the data set again, or copy it again", code="missing-path", path=path
         ) from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a readable parquet file ({error})", "copy it again", code="damaged", path=path
         ) from error

@@ -23,6 +23,7 @@ from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import machine_trouble
 from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images import codec
@@ -206,7 +207,7 @@ def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
     """
     count = 0
     path = storage.join(out, shard.name)
-    with storage.open_binary(path) as file:
+    with machine_trouble(path), storage.open_binary(path) as file:
         for sample in group_by_keys(tar_file_expander([{"url": path, "stream": file}])):
             count += 1
             yield sample

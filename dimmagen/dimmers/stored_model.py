@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 
 
 def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -24,6 +25,8 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a safetensors file ({error})",
             "fit or import the profile again",

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.enhance.network import EnhancementNetwork
 
 SCHEMA = "dimmagen-brightener-1"
@@ -194,6 +195,8 @@ def load_tensors(path: Path) -> SavedTensors:
             names = file.keys()  # not a mapping
             tensors = {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, ValueError, OSError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a readable checkpoint ({error})", _TRAIN_AGAIN, code="damaged", path=str(path)
         ) from None

@@ -19,6 +19,7 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.inputs import condition, mean_lightness, network_input
 from dimmagen.enhance.training_shards import TrainingShard
@@ -286,7 +287,9 @@ def _samples(shard: TrainingShard) -> Iterator[dict]:
                     yield sample
     except DimmagenError:
         raise
-    except Exception as error:  # tarfile, the decompressor and the file system each have their own
+    except Exception as error:  # tarfile and the readers of images each have their own
+        if is_machine_trouble(error):
+            raise machine_error(error, shard.url) from error
         raise DimmagenError(
             f"{shard.url} cannot be read ({type(error).__name__})",
             _CHECK_DATA_SET,

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.machine import is_machine_trouble
 
 MAX_PIXELS = 120_000_000
 # Pillow decodes WebP with 16 bytes per pixel, other formats with 4: both stay below 1 GiB with the array.
@@ -200,7 +201,7 @@ _SHARED = _SharedFilter()
 
 @contextmanager
 def _open_image(data: bytes) -> Iterator[Image.Image]:
-    """The image opened with Pillow; any error inside the block becomes an ImageError."""
+    """The image opened with Pillow; any error inside the block that the bytes cause becomes an ImageError."""
     if len(data) > MAX_BYTES:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     try:
@@ -214,6 +215,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...
     except Exception as error:
+        if is_machine_trouble(error):
+            raise
         raise ImageError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.file_names import portable
 from dimmagen.core.parquet import iter_rows
 from dimmagen.images import codec
 from dimmagen.sources import SOURCES, parse_specs, rules
@@ -150,7 +151,7 @@ class MixHQLightImages(_CandidateLightImages):
 
     def __init__(self, path: str) -> None:
         read_mixhq_manifest(path)
-        root = path if storage.is_url(path) else str(Path(path).absolute())
+        root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
         super().__init__(path, Candidates(_catalogued(path)), lambda one: _packed_ref(one.row, root))
 
 
@@ -158,6 +159,7 @@ def open_light_images(
     sources: Sequence[str] = (),
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = rules.MIN_LIGHTNESS,
     workers: int = 2,
     on_start: Callable[[int], None] = lambda files: None,
@@ -169,6 +171,7 @@ def open_light_images(
         sources: empty (the MixHQ in the default folder), the path of one MixHQ, or any number of `NAME=PATH`,
             `sample`, and paths of folders, archives or globs, which mean `folder=PATH`.
         exclude: paths of images whose scenes are left out; only if sources are scanned.
+        follow_links: whether links that lead out of a source are read; only if sources are scanned.
         min_lightness: mean lightness that a light image must have, in [0, 1]; only if sources are scanned.
         workers: number of threads of the index pass.
         on_start: called with the number of files before the index pass.
@@ -196,7 +199,7 @@ def open_light_images(
             )
         return MixHQLightImages(paths[0])
     specs = parse_specs(paths)
-    candidates = list_candidate_files(specs)
+    candidates = list_candidate_files(specs, follow_links)
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
     lights = ScannedLightImages(

@@ -54,6 +54,7 @@ def describe_inputs(
     scenes: Scenes | None,
     samples_per_shard: int,
     min_lightness: float = rules.MIN_LIGHTNESS,
+    follow_links: bool = False,
 ) -> dict:
     """Everything that decides a MixHQ, in a short form for the manifest: equal inputs give equal files.
 
@@ -64,6 +65,8 @@ def describe_inputs(
         candidates: from :func:`~dimmagen.sources.scan.list_candidate_files`.
         scenes: excluded ones, or None.
         samples_per_shard: maximum number of light images per shard.
+        min_lightness: that a light image must have.
+        follow_links: whether links that lead out of a source were followed.
     """
     listings: dict[str, hashlib._Hash] = {}
     for spec, entry in candidates:
@@ -80,6 +83,7 @@ def describe_inputs(
         "min_lightness": min_lightness,
         "exclude": scenes.describe() if scenes else {"pictures": 0, "sha256": "", "bits": SAME_SCENE_BITS},
         "sources": {name: listing.hexdigest() for name, listing in listings.items()},
+        **({"follow_links": True} if follow_links else {}),
         **({"plugins": plugins} if plugins else {}),
     }
 
@@ -372,6 +376,8 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
         lines += ["", f"Scenes of {exclude['pictures']} excluded pictures were left out."]
     if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
         options += f" --min-lightness {inputs['min_lightness']:g}"
+    if inputs.get("follow_links"):
+        options += " --follow-links"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"
     lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
     return "\n".join(lines)

@@ -6,11 +6,13 @@ from functools import partial
 from typing import Any
 
 from dimmagen.core import hashing, storage
-from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
+from dimmagen.core.errors import UsageError
+from dimmagen.core.file_names import portable
+from dimmagen.core.machine import machine_trouble
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, rules
-from dimmagen.sources.archives import Entry, list_entries, read_entry
+from dimmagen.sources.archives import DamagedArchiveError, Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.rules import Verdict, rejected
@@ -25,11 +27,14 @@ class Candidate:
     locator: dict[str, Any]
 
 
-def list_candidate_files(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, Entry]]:
+def list_candidate_files(
+    specs: Sequence[SourceSpec], follow_links: bool = False
+) -> list[tuple[SourceSpec, Entry]]:
     """The files that are candidates, by source and then by name.
 
     Args:
         specs: from :func:`dimmagen.sources.parse_specs`.
+        follow_links: see :func:`~dimmagen.sources.archives.list_entries`.
 
     Raises:
         UsageError: a path does not exist, or has no candidate.
@@ -39,7 +44,7 @@ def list_candidate_files(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, 
     for spec in specs:
         found = [
             (spec, entry)
-            for entry in list_entries(spec.path)
+            for entry in list_entries(spec.path, follow_links)
             if entry.name.lower().endswith(spec.source.extensions)
         ]
         if not found:
@@ -113,11 +118,18 @@ def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
 def _look_at(
     scenes: Scenes | None, min_lightness: float, stored: bool, candidate: tuple[SourceSpec, Entry]
 ) -> list[Candidate]:
-    """All candidates in one file. If something is wrong with the file, it is the reason in their rows."""
+    """All candidates in one file. What its bytes prove is the reason in their rows; all else is raised."""
     spec, entry = candidate
+    with machine_trouble(f"{spec.path}: {candidate_name(entry)}"):
+        return _examine(scenes, min_lightness, stored, spec, entry)
+
+
+def _examine(
+    scenes: Scenes | None, min_lightness: float, stored: bool, spec: SourceSpec, entry: Entry
+) -> list[Candidate]:
     source = spec.source
     # The folder that the user named counts as well: lol=our485/low holds dark images.
-    verdict = source.judge_name(f"{storage.last_part(spec.path)}/{entry.name}")
+    verdict = source.judge_name(f"{portable(storage.last_part(spec.path))}/{entry.name}")
     if verdict.accepted and entry.refusal:
         verdict = rejected("unreadable", entry.refusal)
     if verdict.accepted and entry.size > source.max_bytes:
@@ -126,10 +138,8 @@ def _look_at(
     if verdict.accepted:
         try:
             data = read_entry(entry.locator)
-        except UnavailableError:  # a verdict depends on the candidate, not on the network
-            raise
-        except DimmagenError:  # its message has the path, which must not be in the catalog
-            verdict = rejected("unreadable", "is damaged in its archive, or cannot be opened")
+        except DamagedArchiveError:  # its message has the path, which must not be in the catalog
+            verdict = rejected("unreadable", "is damaged in its archive")
     if not verdict.accepted:
         return [
             Candidate(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)

@@ -49,12 +49,14 @@ def sample_light_images(
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
     min_lightness: float = rules.MIN_LIGHTNESS,
+    follow_links: bool = False,
 ) -> tuple[Iterable[LightImageRef], LightImageTotals]:
     """Scan the candidates of some sources, or a sample of them.
 
     Args:
         sources, exclude, workers, on_start, on_file: as for :func:`open_light_images`.
         seed: random seed for the sample.
+        min_lightness, follow_links: as for :func:`open_light_images`.
 
     Returns:
         The accepted light images, of a sample if there are more than `MAX_SAMPLED` candidates outside a
@@ -65,11 +67,12 @@ def sample_light_images(
     """
     began = time.perf_counter()
     scanned = sources and not any(map(is_mixhq, sources))
-    candidates = list_candidate_files(parse_specs(sources)) if scanned else []
+    candidates = list_candidate_files(parse_specs(sources), follow_links) if scanned else []
     if len(candidates) <= MAX_SAMPLED:
         lights = open_light_images(
             sources,
             exclude=exclude,
+            follow_links=follow_links,
             min_lightness=min_lightness,
             workers=workers,
             on_start=on_start,
