@@ -7,6 +7,7 @@ import click
 
 from dimmagen.cli.command import LazyGroup, message
 from dimmagen.cli.messages import end_at_once, messages_on_stderr
+from dimmagen.cli.output import echo
 from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
@@ -81,23 +82,21 @@ def _run(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="dimmagen", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        echo(text.getvalue(), err=True, nl=False)
         return error.exit_code
     except DimmagenError as error:
-        click.echo(f"Error: {message(error)}", err=True)
+        echo(f"Error: {message(error)}", err=True)
         return error.exit_code
     except OSError as error:  # of a disk or a network that the library has no better message for
         place = f"{error.filename}: " if error.filename else ""
-        click.echo(
-            f"Error: {place}{error.strerror or error}: fix the cause and run the command again", err=True
-        )
+        echo(f"Error: {place}{error.strerror or error}: fix the cause and run the command again", err=True)
         return 1
     except MemoryError:  # where nothing knows what was worked on
-        click.echo("Error: the memory is full: give fewer workers and run the command again", err=True)
+        echo("Error: the memory is full: give fewer workers and run the command again", err=True)
         return 1
     except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "Interrupted: what is complete stays valid; run the same command again to resume.", err=True
-        )
+        echo("Interrupted: what is complete stays valid; run the same command again to resume.", err=True)
         return 130
     return code if isinstance(code, int) else 0

@@ -1,11 +1,11 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import (
@@ -17,6 +17,7 @@ from dimmagen.cli.options import (
     min_lightness_option,
     recipe_option,
 )
+from dimmagen.cli.output import echo
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core.errors import UsageError
@@ -274,14 +275,14 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
     print_reasons(tally(CatalogRow(**row) for row in lights.rejected()))
-    click.echo("Nothing was written.")
+    echo("Nothing was written.")
 
 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
     new = counts.pairs - progress.done_before
     made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all existed already"
-    click.echo(
+    echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
         f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"
         f"Next: dimmagen verify {out}\n"

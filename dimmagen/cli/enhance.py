@@ -11,6 +11,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.network_options import device_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number
+from dimmagen.cli.output import echo
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
@@ -84,7 +85,7 @@ def enhance(
         try:
             dark, metadata = _read(photo)
         except UsageError as error:
-            click.echo(f"Skipped: {error}", err=True)
+            echo(f"Skipped: {error}", err=True)
             unread.append(photo)
             continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
@@ -192,4 +193,4 @@ def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
 
 def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> None:
     storage.atomic_write(path, codec.encode_png(image, metadata))
-    click.echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")
+    echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")

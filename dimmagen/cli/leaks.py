@@ -1,12 +1,13 @@
 """`dimmagen leaks`: find scenes of an evaluation split in the training data."""
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import threads_option
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.leaks import find_leaks
@@ -42,11 +43,11 @@ def leaks(dataset: str, evaluation: tuple[str, ...], workers: int | None) -> Non
         lines = [
             f"{leak.light_key}  {leak.source} {leak.name}  {leak.bits} of 256 bits differ" for leak in found
         ]
-        click.echo("\n".join(shorten(lines)))
+        echo("\n".join(shorten(lines)))
         raise DimmagenError(
             f"{len(found)} photos of {dataset} show scenes of {' '.join(evaluation)}",
             "make the data set again with --exclude, or leave them out with dimmagen subset",
             code="failed",
             keys=[leak.light_key for leak in found],
         )
-    click.echo(f"{dataset} shows no scene of {' '.join(evaluation)}.")
+    echo(f"{dataset} shows no scene of {' '.join(evaluation)}.")

@@ -8,14 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.options import Integer, Number
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
@@ -146,7 +147,7 @@ def plan(
         figures = estimate.to_dict() | {"cost": {name: asdict(value) for name, value in cost.items()}}
         text = json.dumps(figures, indent=1) + "\n"
         if json_file == "-":
-            click.echo(text, nl=False)
+            echo(text, nl=False)
             return
         try:
             Path(json_file).write_bytes(text.encode())

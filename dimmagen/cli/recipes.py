@@ -22,9 +22,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import click
 import yaml
 
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
 
 VARIABLES = "variables"
@@ -109,7 +109,7 @@ def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
 def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     """Make a recipe from the contents of a YAML file; see :func:`load_recipe`."""
     if FORMER_VARIABLES in values:
-        click.echo(
+        echo(
             f"Note: {path}: {FORMER_VARIABLES}: is now {VARIABLES}:; the former name will be removed.",
             err=True,
         )

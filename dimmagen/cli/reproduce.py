@@ -3,12 +3,13 @@
 from collections import Counter
 
 import click
-from rich.console import Console
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, follow_links_option, min_lightness_option, profile_option
+from dimmagen.cli.output import echo
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -105,7 +106,7 @@ def reproduce(
             code="other-environment" if environment_note(manifest) else "failed",
             files=names,
         )
-    click.echo(
+    echo(
         f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
         f"{pluralize(len(made.shards), 'shard')}."
     )

@@ -1,7 +1,6 @@
 """Why candidates were rejected, as the commands print it."""
 
-import click
-
+from dimmagen.cli.output import echo
 from dimmagen.sources.verdict_counts import VerdictCounts
 
 
@@ -11,6 +10,6 @@ def print_reasons(tallies: dict[str, VerdictCounts]) -> None:
         for rule, count in one.rejected.most_common():
             examples = one.examples[rule]
             for name, reason in examples:
-                click.echo(f"rejected by {rule}: {source} {name!r}: {reason}")
+                echo(f"rejected by {rule}: {source} {name!r}: {reason}")
             if count > len(examples):
-                click.echo(f"rejected by {rule}: {count - len(examples)} more of {source}")
+                echo(f"rejected by {rule}: {count - len(examples)} more of {source}")

@@ -98,7 +98,8 @@ def user_profiles_folder() -> Path:
     """The folder of the user's named profiles: DIMMAGEN_PROFILES, or a folder in XDG's data folder."""
     if folder := os.environ.get("DIMMAGEN_PROFILES"):
         return Path(folder)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    # Where no home is known, as for a container's user without a name, `~` is a folder that is not there.
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return Path(data) / "dimmagen" / "profiles"
 
 
@@ -180,6 +181,12 @@ def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> 
             name=text,
         )
     folder = user_profiles_folder() / text if _is_name(text) else Path(text)
+    if folder.parts[0] == "~":
+        raise UsageError(
+            "there is no home folder for your profiles",
+            "set DIMMAGEN_PROFILES to a folder for them, or give a path",
+            code="missing-path",
+        )
     if folder.exists() and not may_exist:
         raise UsageError(
             f"{folder} exists already",

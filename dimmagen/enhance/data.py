@@ -5,6 +5,7 @@ batch n continues exactly like one that was read up to there.
 """
 
 import itertools
+import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -194,11 +195,35 @@ class ShardBatches:
         if self.loaders == 0:
             batches: Iterator = iter(stream)
         else:
+            _refuse_without_shared_memory()
             batches = iter(DataLoader(stream, batch_size=None, num_workers=self.loaders, prefetch_factor=4))
-        for batch in batches:
+        while True:
+            try:
+                batch = next(batches)
+            except RuntimeError as error:  # of a loader that was killed, by SIGBUS for one
+                if "shared memory" not in str(error):
+                    raise
+                raise _no_shared_memory("is full") from error
             if isinstance(batch, DimmagenError):
                 raise batch
             yield batch
+
+
+def _refuse_without_shared_memory() -> None:
+    """Loaders hand their batches over in shared memory: a container may have none that can be written to."""
+    try:
+        multiprocessing.Lock()
+    except OSError as error:
+        raise _no_shared_memory(f"cannot be used ({error.strerror})") from error
+
+
+def _no_shared_memory(what: str) -> DimmagenError:
+    return DimmagenError(
+        f"the shared memory of this machine (/dev/shm on Linux) {what}",
+        "give `loaders=0`, or more of it, in a container by --shm-size",
+        code="machine",
+        parameter="loaders",
+    )
 
 
 class _Stream(IterableDataset):

@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -74,10 +75,12 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
         options["address"] = address
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if address is None:
             raise DimmagenError(
-                f"Ray could not be started ({error})", 'use `executor="serial"`', code="cluster"
+                f"Ray could not be started ({error})",
+                f'check the room in {tempfile.gettempdir()} and in /dev/shm, or use `executor="serial"`',
+                code="cluster",
             ) from error
         raise UsageError(
             f"the Ray cluster at {address} could not be joined ({error})",
