@@ -10,7 +10,6 @@ from dimmagen.cli.command import Command
 from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.sources.rules import MIN_LIGHTNESS
 
 
 class Integer(click.IntRange):
@@ -93,18 +92,6 @@ source_option = click.option(
     metavar="[NAME=]PATH",
     show_default="the light images in the shards",
     help="Photos or MixHQ that the data set was made from, as for `dimmagen dim`. Repeatable.",
-)
-min_lightness_option = click.option(
-    "--min-lightness",
-    type=Number(0, 1),
-    default=MIN_LIGHTNESS,
-    show_default=True,
-    help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
-)
-follow_links_option = click.option(
-    "--follow-links",
-    is_flag=True,
-    help="Also read photos behind links that lead out of the folder of their source.",
 )
 profile_option = click.option(
     "--profile",

@@ -34,7 +34,7 @@ def _hash_of(path: str, entry: Entry) -> np.ndarray:
     if not reason:
         try:
             with machine_trouble(f"{path}: {entry.name}"):
-                return scene_hash(codec.decode_rgb8(read_entry(entry.locator))[0])
+                return scene_hash(_decode(entry))
         except codec.ImageError as error:
             reason = error.reason
     raise DimmagenError(
@@ -93,3 +93,7 @@ class Scenes:
             pixels: uint8 (H, W, 3) RGB.
         """
         return int((self.hashes != scene_hash(pixels)).sum(axis=1).min())
+
+
+def _decode(entry: Entry) -> np.ndarray:
+    return codec.decode_rgb8(read_entry(entry.locator), color_managed=True)[0]
