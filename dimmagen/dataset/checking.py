@@ -75,7 +75,7 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     faults = list(check_file(out, FileRecord(record.name, record.bytes, record.sha256)))
     faults += check_file(out, record.metadata)
     try:
-        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMA)
+        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMA, record.samples)
     except UnavailableError:
         raise
     except DimmagenError as error:

@@ -22,6 +22,7 @@ from dimmagen.dimmers.base import DIMMERS, DimmerModel
 
 SCHEMA = 1
 BUNDLED = Path(__file__).parent / "bundled"
+_MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 COMPATS = ("default", "reference")
 
 
@@ -296,7 +297,11 @@ def _read(folder: Path, name: str) -> Profile:
     _refuse_unsafe(folder, files)
     for file, sha256 in files.items():
         path = folder / file
-        if not path.is_file() or hashing.sha256(path.read_bytes()) != sha256:
+        if (
+            not path.is_file()
+            or path.stat().st_size > _MAX_FILE
+            or hashing.sha256(path.read_bytes()) != sha256
+        ):
             raise DimmagenError(
                 f"{path} is missing or not what was saved", todo, code="damaged", path=str(path)
             )

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.filters import shuffle
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.core.tar import samples
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.inputs import condition, mean_lightness, network_input
 from dimmagen.enhance.training_shards import TrainingShard
@@ -220,7 +220,7 @@ def _refuse_without_shared_memory() -> None:
 def _no_shared_memory(what: str) -> DimmagenError:
     return DimmagenError(
         f"the shared memory of this machine (/dev/shm on Linux) {what}",
-        "give `loaders=0`, or more of it, in a container by --shm-size",
+        "give `loaders=0`, or the container more of it (its shm-size)",
         code="machine",
         parameter="loaders",
     )
@@ -296,9 +296,9 @@ def _one_epoch(shards: Sequence[TrainingShard], seed: int, epoch: int) -> Iterat
     order = sorted(
         shards, key=lambda shard: keyed_random.rank(seed, shard.url.rsplit("/", 1)[-1], f"pass {epoch}")
     )
-    samples = itertools.chain.from_iterable(map(_samples, order))
+    stream = itertools.chain.from_iterable(map(_samples, order))
     draws = random.Random(f"{seed} {epoch}")
-    return iter(shuffle(bufsize=SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, rng=draws)(samples))
+    return iter(shuffle(bufsize=SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, rng=draws)(stream))
 
 
 def _samples(shard: TrainingShard) -> Iterator[dict]:
@@ -306,7 +306,7 @@ def _samples(shard: TrainingShard) -> Iterator[dict]:
     count = 0
     try:
         with storage.open_binary(shard.url) as stream:
-            for sample in group_by_keys(tar_file_expander([{"url": shard.url, "stream": stream}])):
+            for sample in samples(stream, shard.url, codec.MAX_BYTES):
                 count += 1
                 if sample["__key__"] in shard.training_keys:
                     yield sample

@@ -117,7 +117,9 @@ class DatasetFolder:
         Raises:
             UsageError: there are files of someone else where shards are kept; nothing is changed.
         """
-        self._refuse_foreign()
+        folders = ("shards", "metadata", f"{STATE}/{_RECORDS}")
+        listed = {name: storage.list_names(storage.join(self.out, name)) for name in (*folders, "rejected")}
+        self._refuse_foreign(listed)
         storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
         note = {"settings": run.settings, "environment": run.environment}
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
@@ -128,18 +130,18 @@ class DatasetFolder:
         kept = {record.name for record in complete.values()}
         kept |= {record.metadata.name for record in complete.values()}
         kept |= {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
-        for folder in ("shards", "metadata", f"{STATE}/{_RECORDS}"):
-            for name in storage.list_names(storage.join(self.out, folder)):
+        for folder in folders:
+            for name in listed[folder]:
                 if f"{folder}/{name}" not in kept:
                     storage.remove(storage.join(self.out, folder, name))
 
-    def _refuse_foreign(self) -> None:
+    def _refuse_foreign(self, listed: Mapping[str, Sequence[str]]) -> None:
         """Refuse files that no run has written in the folders that are cleared of shards."""
         for folder, ours in _OURS.items():
-            for name in storage.list_names(storage.join(self.out, folder)):
+            for name in listed[folder]:
                 path = storage.join(self.out, folder, name)
                 is_ours = ours.fullmatch(name) or storage.is_unfinished(name)
-                if not is_ours or storage.is_folder(path):
+                if not is_ours or os.path.isdir(path):
                     raise UsageError(
                         f"{path} is not a file of the data set, and would be removed",
                         "move it out of the folder, and run the same command again",
