@@ -396,4 +396,4 @@ def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:
     """Size in bytes and SHA-256 (hex) of a file. Raises FileNotFoundError if it does not exist."""
     with machine_trouble(path), open_binary(path) as file:
         digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
-        return file.tell(), digest.hexdigest()
+        return file.seek(0, os.SEEK_END), digest.hexdigest()

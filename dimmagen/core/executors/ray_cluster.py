@@ -20,6 +20,8 @@ _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
 _LEAVE_SECONDS = 10.0  # maximum time for a run to end after the head is lost
+# Characters of the folder for temporary files: with Ray's own part, the path of a socket has at most 107.
+_MAX_PARENT = 24
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 _shutdown: Thread | None = None  # the thread that shuts Ray down
 
@@ -48,20 +50,20 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
         UsageError: there is no such cluster, or it cannot be joined.
         DimmagenError: Ray cannot be started here.
     """
-    with _restored_signals():
+    with _restored_signals(), _session_folder(address) as folder:
         with _restored_environment():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             import ray
 
-            _init(ray, processors, address)
+            _init(ray, processors, address, folder)
         try:
             yield ray
         finally:
             _leave(ray)
 
 
-def _init(ray: Any, processors: int | None, address: str | None) -> None:
+def _init(ray: Any, processors: int | None, address: str | None, folder: str) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         options |= {
@@ -69,6 +71,7 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
             "num_cpus": processors,
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
+            "_temp_dir": folder,
         }
     else:
         _check_answers(address)
@@ -90,6 +93,24 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
             parameter="address",
             value=address,
         ) from error
+
+
+@contextmanager
+def _session_folder(address: str | None) -> Iterator[str]:
+    """A folder for the sockets and logs of a Ray that is started here, removed with it; empty for a cluster.
+
+    Ray's own in /tmp/ray stays after every run.
+    """
+    if address is not None:
+        yield ""
+        return
+    parent = tempfile.gettempdir()
+    if len(parent) > _MAX_PARENT and os.path.isdir("/tmp"):
+        parent = "/tmp"
+    with tempfile.TemporaryDirectory(
+        prefix="dimmagen-ray-", dir=parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
 
 
 @contextmanager
