@@ -174,10 +174,11 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
 
 recipe_option = click.option(
     "--recipe",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     is_eager=True,
     expose_value=False,
     callback=_load,
-    metavar="FILE",
-    help="Recipe or YAML file with values of these options; those on the command line take precedence.",
+    metavar="NAME|FILE",
+    help="Recipe or YAML file with values of these options; those on the command line take precedence. The "
+    "recipes of the package have names, see `dimmagen run --help`.",
 )
