@@ -200,7 +200,8 @@ def fit_profile(
     """Fit a profile to a few real dark/light pairs of a camera.
 
     Args:
-        pairs: folder with `low/` and `high/`, or a CSV of dark and light paths.
+        pairs: folder with `low/` and `high/` or the like, CSV of dark and light paths, or pattern of file
+            names; see docs/pairs.md.
         out: name of the new profile among the user's own, or its folder; must not exist.
         names: pairs to use, by file name without extension.
         hold_out: pairs to leave out, by file name without extension.

@@ -6,6 +6,7 @@ same keys, the same order and the same pixels, so the pairs made from them are e
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def open_light_images(
         UsageError: a source or a path is unknown, or a path has no image.
         DimmagenError: a MixHQ is not finished, an archive is damaged, or no image is accepted.
     """
-    paths = list(sources) or [_default_mixhq()]
+    paths = [os.path.expanduser(source) for source in sources] or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
         if len(paths) > 1:
             raise UsageError(

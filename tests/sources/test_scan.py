@@ -197,3 +197,10 @@ def test_a_path_alone_means_a_folder_even_with_an_equals_sign_in_it(tmp_path):
     odd = save(tmp_path / "iso=100" / "x.png", photos.astronaut()).parent
     assert SourceSpec.parse(str(odd)) == SourceSpec("folder", str(odd))
     assert [row.accepted for row in rows_of(str(odd))] == [True]
+
+
+@pytest.mark.parametrize("text", ["coco=~/photos", "folder=~/photos", "~/photos"])
+def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert SourceSpec.parse(text).path == str(tmp_path / "photos")
