@@ -22,6 +22,7 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.generate.derive import Selection, write_subset
+from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
@@ -99,6 +100,7 @@ def make_dataset(
     compat: Literal["default", "reference"] = "default",
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
+    light_format: AskedLightFormat = "auto",
     executor: Executor = "serial",
     workers: int | None = None,
     address: str | None = None,
@@ -129,6 +131,9 @@ def make_dataset(
         compat: `reference` for the paper authors' own transform.
         samples_per_shard: maximum number of pairs per shard.
         image_format: of the dark images, both lossless.
+        light_format: of the light images. `same` keeps each file; `png` keeps the pixels; `jpg` changes them
+            where a light image is no JPEG. `auto` keeps the files if all are of one type, and stores all as
+            PNG otherwise, because many readers of WebDataset take one type only.
         executor: `serial` works in this process, `ray` on a worker pool.
         workers: of the pool; default one per processor.
         address: of a running Ray cluster; default Ray on this machine for this run.
@@ -151,7 +156,9 @@ def make_dataset(
             code="conflict",
             parameters=("address", "executor"),
         )
-    settings = PairSettings(variants * (len(ladder) or 1), seed, samples_per_shard, image_format)
+    settings = PairSettings(
+        variants * (len(ladder) or 1), seed, samples_per_shard, image_format, light_format
+    )
     build_dimmer = dimmer_builder(
         str(profile),
         gamma,

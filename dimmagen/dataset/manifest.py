@@ -237,26 +237,35 @@ class LightImageCensus:
     Attributes:
         count: number of light images.
         by_source: their number by source.
-        extensions: their file types, sorted.
+        by_extension: their number by file type.
         sha256: over everything about them that affects the output: all but their location.
     """
 
     count: int
     by_source: dict[str, int]
-    extensions: list[str]
+    by_extension: dict[str, int]
     sha256: str
+
+    @property
+    def extensions(self) -> list[str]:
+        """Their file types, sorted."""
+        return list(self.by_extension)
 
 
 def census(refs: Iterable[LightImageRef]) -> LightImageCensus:
     """Count and hash the light images of a data set, in one pass."""
     digest = hashlib.sha256()
-    by_source, extensions = Counter[str](), set[str]()
+    by_source, by_extension = Counter[str](), Counter[str]()
     for ref in refs:
         digest.update(_canonical({name: getattr(ref, name) for name in _IDENTIFYING}) + b"\n")
         by_source[ref.source] += 1
-        extensions.add(ref.extension)
-    counts = dict(sorted(by_source.items()))
-    return LightImageCensus(by_source.total(), counts, sorted(extensions), digest.hexdigest())
+        by_extension[ref.extension] += 1
+    return LightImageCensus(
+        by_source.total(),
+        dict(sorted(by_source.items())),
+        dict(sorted(by_extension.items())),
+        digest.hexdigest(),
+    )
 
 
 _IDENTIFYING = [field.name for field in fields(LightImageRef) if field.name != "locator"]
@@ -272,10 +281,16 @@ def root_hash(entries: Iterable[FileEntry]) -> str:
     return digest.hexdigest()
 
 
-def command_line(settings: Mapping, sources: Iterable[str]) -> str:
+def command_line(settings: Mapping, sources: Iterable[str], extensions: Sequence[str] = ()) -> str:
     """The command that makes this data set on any machine: all settings, with placeholders for paths.
 
-    Folders, workers and the executor are omitted because they do not change the output.
+    Folders, workers and the executor are omitted because they do not change the output, and so is the light
+    format where it converts nothing: that is what the command does anyway.
+
+    Args:
+        settings: of the run.
+        sources: names.
+        extensions: file types of the light images before they are converted.
     """
     low, high = settings["gamma_range"]
     ladder = settings.get("ladder", [])
@@ -302,6 +317,8 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
         "--image-format",
         settings["image_format"],
     ]
+    light_format = settings.get("light_format", "same" if len(extensions) > 1 else "")
+    words += ["--light-format", light_format] if light_format else []
     return shlex.join(str(word) for word in words)
 
 

@@ -136,6 +136,7 @@ def test_the_locale_changes_nothing(language, photos, undisturbed, tmp_path):
     places = {"LC_ALL": language, "LANG": language, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "dimmagen", "dim", "--profile", "linear", "--source", str(photos)]
     command += ["--shards", str(tmp_path / "out"), "--variants", "2", "--samples-per-shard", "3"]
+    command += ["--light-format", "same"]
     subprocess.run([*command, "--executor", "serial"], env={**os.environ, **places}, check=True)
     assert_same_dataset(undisturbed, tmp_path / "out")
 
