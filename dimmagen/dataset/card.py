@@ -46,7 +46,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `sheet.jpg` | some of the pairs, the dark pictures also with gain |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
-| `.huggingface.yaml` | the head of this page for `datasets`, where this page is replaced |
+| `.huggingface.yaml` | the head of this page, which `datasets` takes from here, also without this page |
 
 ## Pairs in numbers
 
