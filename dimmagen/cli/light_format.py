@@ -27,9 +27,10 @@ def light_format_notes(conversion: LightConversion, variants: int) -> list[str]:
     cost = f"about {size(after)} in place of {size(before)}"
     number = f"{conversion.converted:,} of {sum(conversion.counts.values()):,} light images ({photos})"
     if conversion.light_format == "png":
+        readers = ", for readers that take several formats" if len(conversion.counts) > 1 else ""
         return [
             f"Light format: {number} are stored as PNG with the same pixels, {cost}. --light-format same "
-            "keeps their files, for readers that take several formats."
+            f"keeps their files{readers}."
         ]
     return [
         f"Warning: {number} are stored as JPEG of quality {JPEG_QUALITY}, {cost}. This changes their pixels; "
