@@ -128,6 +128,11 @@ class _Place:
     below: str
 
     @property
+    def kin(self) -> tuple[Path, str, str]:
+        """Equal for the splits of one data set: folders side by side, each with the same two folders."""
+        return self.dark.parent.parent, self.dark.name.lower(), self.light.name.lower()
+
+    @property
     def text(self) -> str:
         parent = f"{self.dark.parent}{os.sep}"
         return (
@@ -142,31 +147,41 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
         UsageError: there are no pairs, there are several sets of them, or an image has no partner.
     """
     places = list(_places(folder, folder, _DEPTH))
-    others = [place for place in places if not is_evaluation(place.below)]
-    training = [place for place in others if is_training(place.below)] or others
     if not places:
         raise _nothing_found(folder)
-    if not training:
+    chosen = _for_training(places)
+    if not chosen:
         raise UsageError(
             f"{folder} holds only an evaluation split: {_listed(place.text for place in places)}",
             "give that folder itself to use them",
             code="missing-path",
             path=str(folder),
         )
-    if len(training) > 1:
+    if len(chosen) > 1:
         raise UsageError(
-            f"{folder} can be read as several sets of pairs: {_listed(place.text for place in training)}",
+            f"{folder} can be read as several sets of pairs: {_listed(place.text for place in chosen)}",
             "give the folder that holds one of them, or a CSV file",
             code="ambiguous",
             path=str(folder),
         )
-    place = training[0]
-    note = ""
-    if len(places) > 1 or (place.dark.parent != folder and place.dark != folder):
-        left_out = _listed(other.text for other in places if other is not place)
-        left = f", the training split, and not those of {left_out}" if left_out else ""
-        note = f"the pairs are those of {place.text}{left}"
-    return FoundPairs(_pairs_of_place(place), note)
+    return FoundPairs(_pairs_of_place(chosen[0]), _note(folder, chosen[0], places))
+
+
+def _for_training(places: Sequence[_Place]) -> list[_Place]:
+    """The places that are not those of an evaluation split, and none beside the only training split."""
+    others = [place for place in places if not is_evaluation(place.below)]
+    training = [place for place in others if is_training(place.below)]
+    if len(training) != 1:
+        return others
+    return training + [place for place in others if place.kin != training[0].kin]
+
+
+def _note(folder: Path, place: _Place, places: Sequence[_Place]) -> str:
+    if len(places) == 1 and folder in (place.dark, place.dark.parent):
+        return ""
+    left_out = _listed(other.text for other in places if other is not place)
+    left = f", the training split, and not those of {left_out}" if left_out else ""
+    return f"the pairs are those of {place.text}{left}"
 
 
 def pairs_of_pattern(pattern: str) -> FoundPairs:

@@ -180,6 +180,14 @@ def test_two_layouts_at_once_are_refused_with_both(files, said, tmp_path):
     assert all(text in str(refused.value) for text in said)
 
 
+def test_what_is_no_split_of_the_same_data_set_is_not_left_out(tmp_path):
+    make(tmp_path, {1: ("our485/low/1.png", "our485/high/1.png"), 2: ("crops/low/1.png", "crops/high/1.png")})
+    assert values(load_pairs(tmp_path)) == {"1": (1, 101)}
+    make(tmp_path, {3: ("SID/short/00001_00_0.1s.png", "SID/long/00001_00_10s.png")})
+    with pytest.raises(UsageError, match=r"several sets of pairs: .*our485.*SID"):
+        load_pairs(tmp_path)
+
+
 def test_an_evaluation_split_alone_is_not_taken_unless_it_is_given(tmp_path):
     make(tmp_path, {1: ("eval15/low/1.png", "eval15/high/1.png")})
     with pytest.raises(UsageError, match=r"only an evaluation split: .*eval15.*give that folder itself"):
