@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources
+from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
@@ -40,6 +40,9 @@ class Execution:
         threads: of each GPU worker: number that decode, and number that encode; reserved as processors.
         on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run still waits
             for it; without it the run may wait until Ray itself gives up.
+
+    Raises:
+        UsageError: `RAY_ADDRESS` names a cluster and `address` does not.
     """
 
     executor: Executor = "ray"
@@ -48,6 +51,10 @@ class Execution:
     device: str = "cpu"
     threads: int = 1
     on_cluster_lost: OnLost | None = None
+
+    def __post_init__(self) -> None:
+        if self.executor == "ray" and self.address is None:
+            refuse_other_cluster()  # before photos are scanned
 
 
 class GenerateProgress(Protocol):

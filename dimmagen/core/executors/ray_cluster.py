@@ -1,7 +1,9 @@
 """Joining a Ray cluster or starting Ray on this machine, and monitoring it."""
 
 import atexit
+import importlib
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -20,6 +22,8 @@ _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
 _LEAVE_SECONDS = 10.0  # maximum time for a run to end after the head is lost
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
+# What decides whether a Ray wants a token, and which.
+_TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _shutdown: Thread | None = None  # the thread that shuts Ray down
 
 
@@ -39,25 +43,73 @@ class WorkerResources:
 def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console output.
 
+    A Ray that is started here belongs to this block: it only obeys whoever has its token, which is drawn for
+    the block and written nowhere. Its ports are open to the network, and it would run any code otherwise.
+
     Args:
         processors: number of processors of a Ray that is started here; None for all.
         address: address of a running cluster; without it, Ray is started on this machine for the block.
 
     Raises:
-        UsageError: there is no such cluster, or it cannot be joined.
+        UsageError: there is no such cluster, it cannot be joined, or `RAY_ADDRESS` names one and `address`
+            does not.
         DimmagenError: Ray cannot be started here.
     """
+    if address is None:
+        refuse_other_cluster()
     with _restored_signals():
         with _restored_environment():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # a wrong token is twenty warnings
+            if address is None:
+                _require_own_token()
             import ray
 
+            _reread_token_settings()
             _init(ray, processors, address)
         try:
             yield ray
         finally:
             _leave(ray)
+            _reread_token_settings()
+
+
+def refuse_other_cluster() -> None:
+    """Refuse to start a Ray on this machine where the environment names a cluster.
+
+    Raises:
+        UsageError: `RAY_ADDRESS` is set to something else than `local`.
+    """
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named not in ("", "local"):
+        raise UsageError(
+            f"RAY_ADDRESS is {named}, and no `address` is given",
+            f'give `address="{named}"` to use that cluster; to work on this machine, unset RAY_ADDRESS, or '
+            'use `executor="serial"`',
+            code="conflict",
+            parameter="address",
+            value=named,
+        )
+
+
+def _require_own_token() -> None:
+    """Make a Ray that this process starts require a token of its own, whatever the user's settings are."""
+    for name in _TOKEN_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _reread_token_settings() -> None:
+    """Make a Ray that was imported earlier notice a change of the variables above: it reads them once.
+
+    Ray has no public call for it; one that is imported for this block needs none.
+    """
+    with suppress(ImportError, AttributeError):
+        raylet: Any = importlib.import_module("ray._raylet")
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _init(ray: Any, processors: int | None, address: str | None) -> None:
@@ -75,18 +127,38 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         if address is None:
             raise DimmagenError(
-                f"Ray could not be started ({error})", 'use `executor="serial"`', code="cluster"
+                f"Ray could not be started ({reason})", 'use `executor="serial"`', code="cluster"
             ) from error
-        raise UsageError(
-            f"the Ray cluster at {address} could not be joined ({error})",
-            "run the command on a node of the cluster, with its version of Ray; if it wants a token, set "
-            "RAY_AUTH_MODE=token and give the token in ~/.ray/auth_token or RAY_AUTH_TOKEN",
-            code="cluster",
-            parameter="address",
-            value=address,
-        ) from error
+        raise _refusal(address, reason) from error
+
+
+def _refusal(address: str, reason: str) -> UsageError:
+    """What is wrong with a cluster that answers but cannot be joined, from Ray's own words for it."""
+    if "ersion mismatch" in reason:
+        told, todo = (
+            reason,
+            "install the cluster's versions of Ray and Python here, or run on one of its nodes",
+        )
+    elif "no authentication token was found" in reason:
+        told = "RAY_AUTH_MODE is token, and there is no token"
+        todo = "give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    else:
+        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+        told = f"{reason}; RAY_AUTH_MODE is {mode}"
+        todo = (
+            "if the cluster wants a token, set RAY_AUTH_MODE=token and give that token in ~/.ray/auth_token "
+            "or RAY_AUTH_TOKEN; otherwise check that this machine reaches all ports of the cluster"
+        )
+    return UsageError(
+        f"the Ray cluster at {address} could not be joined ({told})",
+        todo,
+        code="cluster",
+        parameter="address",
+        value=address,
+    )
 
 
 @contextmanager
