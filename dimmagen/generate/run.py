@@ -1,7 +1,8 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal, Protocol
@@ -181,11 +182,12 @@ def generate_dataset(
         at_once = variants_per_job(len(missing), settings.variants, workers)
         jobs = plan_jobs(missing, lights, at_once)
         try:
-            for job, records in _execute(build_worker, jobs, execution, progress.pairs):
-                for shard, record in zip(job.shards, records, strict=True):
-                    folder.add(plan.run, record)
-                    complete[shard] = record
-                    progress.shard()
+            with closing(_execute(build_worker, jobs, execution, progress.pairs)) as done:
+                for job, records in done:
+                    for shard, record in zip(job.shards, records, strict=True):
+                        folder.add(plan.run, record)
+                        complete[shard] = record
+                        progress.shard()
         finally:
             folder.remove_unfinished()
         return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
@@ -224,7 +226,7 @@ def _execute(
     jobs: Iterable[ShardJob],
     execution: Execution,
     on_pairs: Callable[[int], None],
-) -> Iterator[tuple[ShardJob, list[ShardRecord]]]:
+) -> Generator[tuple[ShardJob, list[ShardRecord]], None, None]:
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
     share = WorkerResources(execution.threads, gpus=1) if execution.device != "cpu" else WorkerResources()

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -20,6 +21,8 @@ from dimmagen.core.errors import DimmagenError, UsageError
 _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
+_SIGNAL_SECONDS = 0.005  # how long Ray may have a signal while it connects
+_CONNECT_SECONDS = 30.0  # maximum time to connect after a signal has asked to end
 _LEAVE_SECONDS = 10.0  # maximum time for a run to end after the head is lost
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 # What decides whether a Ray wants a token, and which.
@@ -57,21 +60,23 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """
     if address is None:
         refuse_other_cluster()
-    with _restored_signals():
+    ours: Any = None
+    try:
         with _restored_environment():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # a wrong token is twenty warnings
             if address is None:
                 _require_own_token()
             import ray
 
-            _reread_token_settings()
-            _init(ray, processors, address)
-        try:
-            yield ray
-        finally:
-            _leave(ray)
+            if not ray.is_initialized():  # otherwise it is the user's own, and is refused
+                ours = ray
+                _reread_token_settings()
+            _with_our_signals(partial(_init, ray, processors, address))
+        yield ray
+    finally:
+        if ours is not None:
+            _leave(ours)
             _reread_token_settings()
 
 
@@ -173,21 +178,37 @@ def _restored_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-@contextmanager
-def _restored_signals() -> Iterator[None]:
-    """Restore the signal handlers after the block: a connected Ray turns SIGTERM into an exception."""
+def _with_our_signals(connect: Callable[[], None]) -> None:
+    """Call a function that connects Ray, and keep the handlers of the signals that ask a process to end.
+
+    Ray takes SIGTERM in Python, and below it with a handler that prints a trace and aborts. So it connects in
+    another thread, in which Python sets no handlers, and this one sets those of before until that has ended.
+    """
     if threading.current_thread() is not threading.main_thread():  # only the main thread can set them
-        yield
+        connect()
         return
     names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    failures: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            connect()
+        except BaseException as error:
+            failures.append(error)
+
+    connecting = Thread(target=attempt, daemon=True)
+    connecting.start()
     try:
-        yield
-    finally:
-        for name, handler in before.items():
-            # The handler was not set from Python, or the block ends in another thread.
-            with suppress(TypeError, ValueError):
-                signal.signal(getattr(signal, name), handler)
+        while connecting.is_alive():
+            connecting.join(_SIGNAL_SECONDS)
+            for name, handler in before.items():
+                with suppress(TypeError):  # it was not set from Python
+                    signal.signal(getattr(signal, name), handler)
+    finally:  # a signal: what is half connected cannot be left
+        connecting.join(_CONNECT_SECONDS)
+    if failures:
+        raise failures[0]
 
 
 def _leave(ray: Any) -> None:

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -343,7 +343,7 @@ def run_ray(
     address: str | None = None,
     share: WorkerResources = _ONE_CPU,
     on_lost: OnLost | None = None,
-) -> Iterator[tuple[Any, Any]]:
+) -> Generator[tuple[Any, Any], None, None]:
     """Run the jobs on Ray actors, one job per actor at a time; yields (job, record) as they finish.
 
     The job of an actor that dies is run again by another one; an error inside a job ends the run.
