@@ -1,5 +1,7 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
+from dataclasses import replace
+
 import click
 from rich.console import Console
 from rich.progress import Progress
@@ -137,6 +139,13 @@ from dimmagen.sources.verdict_counts import tally
     help="Address of a running Ray cluster to use.",
 )
 @click.option(
+    "--worker-timeout",
+    type=Number(1),
+    metavar="SECONDS",
+    show_default="never; after 60 s a message",
+    help="Replace a Ray worker that has made no pair for this time.",
+)
+@click.option(
     "--resume",
     type=click.Choice(["if-possible", "always", "never"]),
     default="if-possible",
@@ -162,6 +171,7 @@ def dim(
     device: str,
     threads: int | None,
     address: str | None,
+    worker_timeout: float | None,
     resume: ResumeMode,
     dry_run: bool,
     **settings,
@@ -201,6 +211,7 @@ def dim(
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
+    execution = replace(execution, worker_timeout=worker_timeout)
     lights = _open_lights(console, sources, exclude, min_lightness, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)

@@ -39,11 +39,13 @@ class Execution:
         address: of a Ray cluster to join; without it Ray runs on this machine for the duration of the run.
         device: that dims the images: `cpu`, or `cuda` with one GPU per worker.
         threads: of each GPU worker: number that decode, and number that encode; reserved as processors.
+        worker_timeout: seconds without a pair after which a Ray worker is replaced; None only reports it.
         on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run still waits
             for it; without it the run may wait until Ray itself gives up.
 
     Raises:
-        UsageError: `RAY_ADDRESS` names a cluster and `address` does not.
+        UsageError: `RAY_ADDRESS` names a cluster and `address` does not, or `worker_timeout` is given and
+            nothing works in parallel.
     """
 
     executor: Executor = "ray"
@@ -52,8 +54,16 @@ class Execution:
     device: str = "cpu"
     threads: int = 1
     on_cluster_lost: OnLost | None = None
+    worker_timeout: float | None = None
 
     def __post_init__(self) -> None:
+        if self.worker_timeout is not None and self.executor == "serial":
+            raise UsageError(
+                '`worker_timeout` is for `executor="ray"`',
+                "omit one of the two",
+                code="conflict",
+                parameters=("worker_timeout", "executor"),
+            )
         if self.executor == "ray" and self.address is None:
             refuse_other_cluster()  # before photos are scanned
 
@@ -238,6 +248,7 @@ def _execute(
         execution.address,
         share,
         execution.on_cluster_lost,
+        execution.worker_timeout,
     )
 
 

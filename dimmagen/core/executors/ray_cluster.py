@@ -2,6 +2,7 @@
 
 import atexit
 import importlib
+import logging
 import os
 import secrets
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError
 
+_log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
@@ -61,6 +63,7 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     if address is None:
         refuse_other_cluster()
     ours: Any = None
+    ended = Event()
     try:
         with _restored_environment():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -72,12 +75,13 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
             if not ray.is_initialized():  # otherwise it is the user's own, and is refused
                 ours = ray
                 _reread_token_settings()
-            _with_our_signals(partial(_init, ray, processors, address))
+            _with_our_signals(partial(_init, ray, processors, address), ended)
         yield ray
     finally:
         if ours is not None:
             _leave(ours)
             _reread_token_settings()
+        ended.set()
 
 
 def refuse_other_cluster() -> None:
@@ -178,11 +182,12 @@ def _restored_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _with_our_signals(connect: Callable[[], None]) -> None:
+def _with_our_signals(connect: Callable[[], None], ended: Event) -> None:
     """Call a function that connects Ray, and keep the handlers of the signals that ask a process to end.
 
     Ray takes SIGTERM in Python, and below it with a handler that prints a trace and aborts. So it connects in
-    another thread, in which Python sets no handlers, and this one sets those of before until that has ended.
+    another thread, in which Python sets no handlers, and this one sets those of before until that is done.
+    The processes of a Ray that is started end with the thread that started it, which waits until `ended`.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread can set them
         connect()
@@ -190,23 +195,25 @@ def _with_our_signals(connect: Callable[[], None]) -> None:
     names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in names}
     failures: list[BaseException] = []
+    is_done = Event()
 
     def attempt() -> None:
         try:
             connect()
         except BaseException as error:
             failures.append(error)
+        is_done.set()
+        ended.wait()
 
-    connecting = Thread(target=attempt, daemon=True)
-    connecting.start()
+    Thread(target=attempt, daemon=True).start()
     try:
-        while connecting.is_alive():
-            connecting.join(_SIGNAL_SECONDS)
+        while not is_done.is_set():
+            is_done.wait(_SIGNAL_SECONDS)
             for name, handler in before.items():
                 with suppress(TypeError):  # it was not set from Python
                     signal.signal(getattr(signal, name), handler)
     finally:  # a signal: what is half connected cannot be left
-        connecting.join(_CONNECT_SECONDS)
+        is_done.wait(_CONNECT_SECONDS)
     if failures:
         raise failures[0]
 
@@ -267,6 +274,8 @@ class ClusterMonitor:
         self._silence = 0.0  # seconds
         self._reason = f"its head at {self._head} no longer answers"
         self._own_node_lives = True
+        self._nodes: dict[str, str] = {}  # names of the live nodes by Ray's id
+        self.lost_nodes = 0
         self._resources = Counter(ray.cluster_resources())
         self._ended = Event()
 
@@ -308,8 +317,15 @@ class ClusterMonitor:
             except Exception:  # Ray is being shut down in another thread, or reports a lost head itself
                 continue
             self._own_node_lives = self._own_node in nodes
+            self._count_lost_nodes({node: one["NodeManagerHostname"] for node, one in nodes.items()})
             self._resources = sum((Counter(node["Resources"]) for node in nodes.values()), Counter())
             self._silence = 0.0
+
+    def _count_lost_nodes(self, nodes: dict[str, str]) -> None:
+        for lost in self._nodes.keys() - nodes.keys():
+            self.lost_nodes += 1
+            _log.warning("the node %s was lost; the cluster has %d", self._nodes[lost], len(nodes))
+        self._nodes = nodes
 
     def _guard(self) -> None:
         before = time.monotonic()
