@@ -9,7 +9,7 @@ BINDIR := bin
 endif
 VENV   ?= .venv
 BIN    := $(VENV)/$(BINDIR)
-# What a user needs, and what the tests need on top of it.
+# What a user needs, clips included, and what the tests need on top of it.
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
@@ -64,7 +64,7 @@ lock: $(STAMP)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("dimmagen needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video]'
 	touch $@
 
 # basicsr-fixed comes alone: it asks for torchvision, whose wheel breaks diffusers beside a CPU-only torch.

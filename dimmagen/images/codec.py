@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from threading import Lock
 from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dimmagen.core.environment import library_version
 from dimmagen.core.errors import DimmagenError
 
 MAX_PIXELS = 120_000_000
@@ -358,8 +358,8 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that determine the pixels of decoded and converted images."""
-    return {name: version(name) for name in ("av", "numba", "numpy", "pillow")}
+    """Versions of the libraries that determine the pixels of decoded and converted images, or `absent`."""
+    return {name: library_version(name) for name in ("av", "numba", "numpy", "pillow")}
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:
