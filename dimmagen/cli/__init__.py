@@ -73,7 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     with stop_signals(is_whole_process=arguments is None), messages_on_stderr():
         code = _run_or_stop(arguments)
     cluster = sys.modules.get("dimmagen.core.executors.ray_cluster")  # few commands need it
-    if cluster is not None and cluster.is_leaving():
+    # A Ray that still waits for a lost head, or that a signal met while it connected, crashes a normal end.
+    if cluster is not None and (cluster.is_leaving() or (received() and cluster.was_connected())):
         end_at_once(code)
     sys.exit(code)
 

@@ -233,6 +233,11 @@ def is_leaving() -> bool:
     return _shutdown is not None and _shutdown.is_alive()
 
 
+def was_connected() -> bool:
+    """Whether this process has connected Ray, and left it, at least once."""
+    return _shutdown is not None
+
+
 def _check_answers(address: str) -> None:
     """Fail early: Ray itself would try for minutes. Other address forms, such as `auto`, are left to Ray."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
