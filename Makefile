@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-attacks test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -25,6 +25,11 @@ test: $(STAMP)
 test-faults: $(STAMP)
 	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/generate/test_random_kills.py \
 	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py
+
+# Random signals over runs and resumes, system calls that fail, limits, disks that fill, other users and locales: 84 of
+# each; `make test` does three. Half an hour on an idle machine.
+test-attacks: $(STAMP)
+	DIMMAGEN_ATTACKS=84 $(BIN)/python -m pytest tests/attacks
 
 # The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
 test-wheel: $(READY)
