@@ -132,6 +132,7 @@ def make_dataset(
     address: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     threads: int = 1,
+    worker_timeout: float | None = None,
     resume: Literal["if-possible", "always", "never"] = "if-possible",
     progress: GenerateProgress | None = None,
 ) -> Manifest:
@@ -165,6 +166,7 @@ def make_dataset(
         address: of a running Ray cluster; default Ray on this machine for this run.
         device: that renders the dark images; one GPU per worker. The bytes are the same.
         threads: per GPU worker, for reading and encoding.
+        worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
         progress: notified of shards and pairs.
 
@@ -201,7 +203,7 @@ def make_dataset(
     lights = open_light_images(
         list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
     )
-    execution = Execution(executor, workers, address, device, threads)
+    execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)
 
 

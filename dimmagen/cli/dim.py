@@ -153,6 +153,13 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Address of a running Ray cluster to use.",
 )
 @click.option(
+    "--worker-timeout",
+    type=Number(1),
+    metavar="SECONDS",
+    show_default="never; after 60 s a message",
+    help="Replace a Ray worker that has made no pair for this time.",
+)
+@click.option(
     "--resume",
     type=click.Choice(["if-possible", "always", "never"]),
     default="if-possible",
@@ -178,6 +185,7 @@ def dim(
     device: str,
     threads: int | None,
     address: str | None,
+    worker_timeout: float | None,
     resume: ResumeMode,
     dry_run: bool,
     **settings,
@@ -218,6 +226,7 @@ def dim(
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
+    execution = replace(execution, worker_timeout=worker_timeout)
     lights = _open_lights(console, sources, exclude, selection, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)

@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from threading import Lock
 from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
+from dimmagen.core.environment import library_version
 from dimmagen.core.errors import DimmagenError
 from dimmagen.images import color, heif
 
@@ -455,8 +455,8 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that determine the pixels of decoded and converted images."""
-    return {name: version(name) for name in ("av", "numba", "numpy", "pillow")}
+    """Versions of the libraries that determine the pixels of decoded and converted images, or `absent`."""
+    return {name: library_version(name) for name in ("av", "numba", "numpy", "pillow")}
 
 
 def step_versions(steps: Iterable[str]) -> dict[str, str]:
@@ -469,7 +469,7 @@ def step_versions(steps: Iterable[str]) -> dict[str, str]:
         By name of the library: `{"littlecms": "2.19"}`.
     """
     return {
-        _STEP_LIBRARIES[step]: library_version(_STEP_LIBRARIES[step])
+        _STEP_LIBRARIES[step]: step_library_version(_STEP_LIBRARIES[step])
         for step in sorted(steps)
         if step in _STEP_LIBRARIES
     }
@@ -480,7 +480,7 @@ def is_step_library(name: str) -> bool:
     return name in _STEP_LIBRARIES.values()
 
 
-def library_version(name: str) -> str:
+def step_library_version(name: str) -> str:
     """The version here of a library of :func:`step_versions`; `absent` if it is not installed."""
     if name == "libheif":
         return heif.library_version()
