@@ -10,7 +10,7 @@ from rich.text import Text
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.options import Integer, names_option, split_names
+from dimmagen.cli.options import PAIRS_HELP, Integer, names_option, split_names
 from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
@@ -31,8 +31,8 @@ _FILE_WIDTH = 200  # columns, where the output is not a terminal
     "--pairs",
     "pairs_path",
     required=True,
-    metavar="DIR|FILE",
-    help="Held-out real pairs: a folder with low/ and high/, or a CSV file of dark and light paths.",
+    metavar="DIR|FILE|PATTERN",
+    help=f"Held-out real pairs: {PAIRS_HELP}",
 )
 @names_option
 @click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")

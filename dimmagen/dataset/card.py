@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 import yaml
 
+from dimmagen.core.hugging_face import layout, layout_file, sample_features
 from dimmagen.core.text import markdown, one_line
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
@@ -13,6 +14,7 @@ from dimmagen.sources import terms_of
 
 CARD = "README.md"
 SHEET = "sheet.jpg"
+_TARS = "shards/train-*.tar"
 _NUMBERS = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
@@ -45,6 +47,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `sheet.jpg` | some of the pairs, the dark pictures also with gain |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
+| `.huggingface.yaml` | the head of this page, which `datasets` takes from here, also without this page |
 
 ## Pairs in numbers
 
@@ -68,7 +71,13 @@ pairs[0]["dark"], pairs[0]["light"], pairs[0]["gamma"]
 ```python
 import webdataset as wds
 
-pairs = wds.WebDataset("shards/train-{{{first}..{last}}}.tar", shardshuffle=False).decode("rgb8")
+
+def is_member(name):  # decode("rgb8") would run the code in any other member that is a pickle
+    return name.endswith({members})
+
+
+shards = "shards/train-{{{first}..{last}}}.tar"
+pairs = wds.WebDataset(shards, select_files=is_member, shardshuffle=False).decode("rgb8")
 for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
     pair["dark"], pair["light"], pair["json"]["gamma"]
 ```
@@ -104,6 +113,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
     settings, counts = manifest.settings, manifest.counts
     extensions = sorted(set(light_extensions))
     dark_field = f"dark.{settings['image_format']}"
+    light_fields = [f"light.{extension}" for extension in extensions]
     sources = "\n".join(
         f"| {markdown(source)} | {count} | {markdown(terms_of(source, manifest.settings))} |"
         for source, count in counts.lights_by_source.items()
@@ -120,7 +130,8 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         root_hash=manifest.root_hash,
         first="00000",
         last=f"{counts.shards - 1:05d}",
-        light_fields=";".join(f"light.{extension}" for extension in extensions),
+        light_fields=";".join(light_fields),
+        members="(" + ", ".join(f'".{field}"' for field in (dark_field, "json", *light_fields)) + ")",
         dark_field=dark_field,
         sources=sources,
         numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _NUMBERS),
@@ -132,28 +143,29 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def _front_matter(extensions: list[str], dark_field: str) -> dict:
-    """The YAML head.
+def pair_layout_file(light_extensions: Iterable[str], image_format: str) -> bytes:
+    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`, which says the same as the card's YAML head.
 
-    It lists the features because light images keep their own file type: otherwise `datasets` infers the
-    fields from the first five samples, and refuses data sets in which the fields differ.
+    Args:
+        light_extensions: file types of the light images.
+        image_format: of the dark images.
     """
-    features: list[dict] = [
-        {"name": dark_field, "dtype": "image"},
-        {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},
-        *({"name": f"light.{extension}", "dtype": "image"} for extension in extensions),
-        {"name": "__key__", "dtype": "string"},
-        {"name": "__url__", "dtype": "string"},
-    ]
+    return layout_file(_TARS, _features(light_extensions, f"dark.{image_format}"))
+
+
+def _front_matter(extensions: list[str], dark_field: str) -> dict:
+    """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        "configs": [
-            {"config_name": "default", "data_files": [{"split": "train", "path": "shards/train-*.tar"}]}
-        ],
-        "dataset_info": {"config_name": "default", "features": features},
+        **layout(_TARS, _features(extensions, dark_field)),
     }
+
+
+def _features(light_extensions: Iterable[str], dark_field: str) -> list[dict]:
+    images = [dark_field, *(f"light.{extension}" for extension in sorted({*light_extensions}))]
+    return sample_features(images, [(key, _dtype(key)) for key in SIDECAR_KEYS])
 
 
 def _dtype(key: str) -> str:

@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from threading import Lock
 from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
+from dimmagen.core.environment import library_version
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif
@@ -31,6 +31,7 @@ MAX_PIXELS = 120_000_000
 _MAX_MODERN_PIXELS = 50_000_000
 _MODERN_FORMATS = ("WEBP", "AVIF", "HEIF")
 MAX_BYTES = 512 * 2**20
+JPEG_QUALITY = 95  # of light images that are stored as JPEG
 # In the form of an entry in `warnings.filters`.
 _PILLOW_FILTER = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _CONTEXT_AWARE = getattr(sys.flags, "context_aware_warnings", False)  # from Python 3.14 on
@@ -464,8 +465,8 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that determine the pixels of decoded and converted images."""
-    return {name: version(name) for name in ("av", "numba", "numpy", "pillow")}
+    """Versions of the libraries that determine the pixels of decoded and converted images, or `absent`."""
+    return {name: library_version(name) for name in ("av", "numba", "numpy", "pillow")}
 
 
 def step_versions(steps: Iterable[str]) -> dict[str, str]:
@@ -478,7 +479,7 @@ def step_versions(steps: Iterable[str]) -> dict[str, str]:
         By name of the library: `{"littlecms": "2.19"}`.
     """
     return {
-        _STEP_LIBRARIES[step]: library_version(_STEP_LIBRARIES[step])
+        _STEP_LIBRARIES[step]: step_library_version(_STEP_LIBRARIES[step])
         for step in sorted(steps)
         if step in _STEP_LIBRARIES
     }
@@ -489,7 +490,7 @@ def is_step_library(name: str) -> bool:
     return name in _STEP_LIBRARIES.values()
 
 
-def library_version(name: str) -> str:
+def step_library_version(name: str) -> str:
     """The version here of a library of :func:`step_versions`; `absent` if it is not installed."""
     if name == "libheif":
         return heif.library_version()
@@ -505,6 +506,16 @@ def lightness(pixels: np.ndarray) -> float:
     """Mean of all pixels and channels of a uint8 image in [0, 1], 6 decimals (exact integer sum)."""
     rows = pixels.sum(axis=(1, 2), dtype=np.uint32)  # four times faster than int64, and a row fits
     return round(int(rows.sum(dtype=np.int64)) / (255 * pixels.size), 6)
+
+
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """Encode uint8 (H, W, 3) RGB as JPEG of quality 95 with full colour resolution (4:4:4).
+
+    The pixels change; the bytes depend on the version of libjpeg in Pillow.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
 
 
 def encode_webp(pixels: np.ndarray) -> bytes:

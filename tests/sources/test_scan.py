@@ -281,3 +281,10 @@ def test_an_excluded_image_that_cannot_be_read_ends_the_run(mixed_folder, tmp_pa
     (evaluation / "cut.png").unlink()
     (evaluation / "a.png").symlink_to(mixed_folder / "a.png")
     assert Scenes.from_paths([str(evaluation)]).distance(photos.coffee()) == 0, "links are followed here"
+
+
+@pytest.mark.parametrize("text", ["coco=~/photos", "folder=~/photos", "~/photos"])
+def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert SourceSpec.parse(text).path == str(tmp_path / "photos")
