@@ -125,7 +125,7 @@ def documents() -> list[Victim]:
     with tempfile.TemporaryDirectory() as folder:
         write_rows(f"{folder}/rows", [row] * DOCUMENT_ROWS, PAIR_SCHEMA)
         rows = Path(folder, "rows").read_bytes()
-    recipe = (Path(__file__).resolve().parents[1] / "pipelines/lol3.yaml").read_bytes()
+    recipe = (Path(__file__).resolve().parents[1] / "dimmagen/cli/bundled/lol3.yaml").read_bytes()
     tensors = {name: np.zeros(shape, np.float32) for name, shape in TENSORS.items()}
     return [
         Victim("train-00000.tar", shard.getvalue(), "shard"),

@@ -125,7 +125,7 @@ def _reread_token_settings() -> None:
         raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _init(ray: Any, processors: int | None, address: str | None, folder: str) -> None:
+def _init(ray: Any, processors: int | None, address: str | None, folder: str = "") -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         options |= {
@@ -133,7 +133,7 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str) ->
             "num_cpus": processors,
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
-            "_temp_dir": folder,
+            "_temp_dir": folder or None,
         }
     else:
         _check_answers(address)
