@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress as Bar
 
 from dimmagen.cli.command import Command, command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import Integer, threads_option
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
@@ -101,16 +102,16 @@ def export(
             workers=workers,
             progress=progress,
         )
-    click.echo(f"{out}: {len(split.train)} training and {len(split.validation)} validation pairs")
+    echo(f"{out}: {len(split.train)} training and {len(split.validation)} validation pairs")
     for reason, number in split.left_out.items():
-        click.echo(f"Left out: {number} ({reason})")
-    click.echo(f"For {layout.readers}.\nNext: dimmagen export --check {layout.name} {out}")
+        echo(f"Left out: {number} ({reason})")
+    echo(f"For {layout.readers}.\nNext: dimmagen export --check {layout.name} {out}")
 
 
 def _check(path: str, name: str, workers: int) -> None:
     check = check_export(LAYOUTS[name], Path(path), workers)
     if check.faults:
-        click.echo("\n".join(shorten(check.faults)))
+        echo("\n".join(shorten(check.faults)))
         raise DimmagenError(
             f"{path} has {pluralize(len(check.faults), 'fault')} as a {name} folder",
             "run its `dimmagen export` command again into a new folder",
@@ -118,4 +119,4 @@ def _check(path: str, name: str, workers: int) -> None:
             path=path,
         )
     found = ", ".join(f"{count} in {folder}" for folder, count in check.pairs.items())
-    click.echo(f"{path} is a valid {name} folder: {found}")
+    echo(f"{path} is a valid {name} folder: {found}")

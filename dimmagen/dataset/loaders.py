@@ -18,11 +18,12 @@ import torch
 import webdataset as wds
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from webdataset.filters import shuffle
-from webdataset.tariterators import group_by_keys, tar_file_expander
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import machine_trouble
+from dimmagen.core.tar import samples
 from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images import codec
@@ -200,14 +201,14 @@ class _PairStream(IterableDataset):
 
 
 def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
-    """The samples of one shard, as webdataset reads them.
+    """The samples of one shard.
 
     They are counted, because a tar that was truncated between two members looks like a shorter one.
     """
     count = 0
     path = storage.join(out, shard.name)
-    with storage.open_binary(path) as file:
-        for sample in group_by_keys(tar_file_expander([{"url": path, "stream": file}])):
+    with machine_trouble(path), storage.open_binary(path) as file:
+        for sample in samples(file, path, codec.MAX_BYTES):
             count += 1
             yield sample
     if count != shard.samples:

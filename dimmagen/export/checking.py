@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.export.formats import Entries, Place, Size
 from dimmagen.export.layouts import Layout
 from dimmagen.export.writing import refuse_misleading
@@ -69,8 +70,8 @@ def _check_place(
     check: ExportCheck, layout: Layout, root: Path, place: Place, pool: ThreadPoolExecutor, needed: bool
 ) -> dict[str, Size] | None:
     """The sizes of the dark images by file name; None if the folders do not exist and are not needed."""
-    dark_folder, light_folder = place
-    if not needed and not (root / dark_folder).exists() and not (root / light_folder).exists():
+    dark_folder = place[0]
+    if not needed and not any(storage.exists(root / folder) for folder in filter(None, place)):
         return None
     sides = [_sizes(check, layout, root, folder, pool) for folder in filter(None, place)]
     check.pairs[dark_folder] = len(sides[0])
@@ -107,6 +108,8 @@ def _sizes(
     try:
         with layout.store.entries(root / folder) as entries:
             sizes = _measure_all(check, folder, entries, layout.store.extension, pool)
+    except UnavailableError:
+        raise
     except DimmagenError as error:
         check.faults.append(f"{folder}: {error.what}")
         return {}
@@ -138,6 +141,10 @@ def _measure(name: str, read: Callable[[], bytes], extension: str) -> Size | str
         return f"is not a .{extension} file with an ASCII name"
     try:
         pixels, facts = codec.decode_rgb8(read())
+    except UnavailableError:
+        raise
+    except FileNotFoundError:
+        return "is a broken link"
     except DimmagenError as error:
         return error.what
     if facts.mode != "RGB":

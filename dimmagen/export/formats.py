@@ -264,12 +264,9 @@ def encode_image(pairs: PairSet, row: dict, side: Side, extension: str) -> bytes
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every file of a folder, sorted, except lists (`.txt`) and notes (`.json`)."""
-    if not folder.is_dir():
-        return []
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and not storage.is_unfinished(path.name)
-    )
+    """Every file and broken link of a folder, sorted, except lists (`.txt`) and notes (`.json`)."""
+    names = [name for name in storage.list_names(folder) if not storage.is_unfinished(name)]
+    files = [folder / name for name in names if not storage.is_folder(folder / name)]
     return [path for path in files if path.suffix not in (".json", ".txt")]
 
 
@@ -310,6 +307,6 @@ def _link(file: Path, others: Iterable[Path]) -> None:
         except FileExistsError:
             pass
         except OSError:
-            unfinished = other.with_name(f".{other.name}.{os.getpid()}.tmp")
+            unfinished = other.with_name(storage.unfinished_name(other.name))
             shutil.copyfile(file, unfinished)
             os.replace(unfinished, other)

@@ -408,6 +408,8 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
         options += f" --{name} {inputs[name]}" if name in inputs else ""
     if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
         options += f" --min-lightness {inputs['min_lightness']:g}"
+    if inputs.get("follow_links"):
+        options += " --follow-links"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"
     lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
     return "\n".join(lines)
