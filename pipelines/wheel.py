@@ -117,7 +117,7 @@ def install(wheel: Path, folder: Path) -> Path:
     """A new virtual environment with the wheel and its dependencies: the folder of its commands."""
     _run([sys.executable, "-m", "venv", str(folder / "venv")], folder)
     scripts = folder / "venv" / SCRIPTS
-    words = ["-m", "pip", "install", "-q", "--constraint", str(ROOT / "constraints.txt"), str(wheel)]
+    words = ["-m", "pip", "install", "-q", "--constraint", str(ROOT / "constraints.txt"), f"{wheel}[video]"]
     _run([str(scripts / "python"), *words], folder)
     return scripts
 

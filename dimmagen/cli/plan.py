@@ -18,6 +18,7 @@ from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.options import Integer, Number
+from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
@@ -27,10 +28,11 @@ from dimmagen.generate.estimate.sample import sample_light_images
 from dimmagen.generate.light_format import choose_light_format, measure_conversion
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Executor, check_settings
+from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
-    *("profile", "sources", "exclude", "min_lightness", "variants", "seed", "gamma", "ladder", "group_by"),
+    *("profile", "sources", "exclude", "variants", "seed", "gamma", "ladder", "group_by"),
     *(
         "temperature",
         "model",
@@ -67,6 +69,7 @@ class Count(click.ParamType):
     show_default="those of the given photos",
     help="Number of pairs to estimate for, such as 100e6, as if there were photos enough.",
 )
+@photo_selection_options
 @click.option("--calibration-pairs", type=Integer(1), default=24, help="Number of pairs to make and measure.")
 @click.option(
     "--price-per-core-hour",
@@ -88,7 +91,7 @@ def plan(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
-    min_lightness: float,
+    selection: PhotoSelection,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
     group_by: str | None,
@@ -131,7 +134,7 @@ def plan(
     processors = processor_count()
     with _bar("scanning photos") as (begin, advance):
         refs, photos = sample_light_images(
-            sources, exclude, processors, pair_settings.seed, begin, advance, min_lightness
+            sources, exclude, processors, pair_settings.seed, begin, advance, selection
         )
     counts = Counter(ref.extension for ref in refs)
     light_format = choose_light_format(pair_settings.light_format, counts)

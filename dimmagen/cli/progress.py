@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.signals import raise_if_stopped
 from dimmagen.core import storage
 from dimmagen.dataset.manifest import Manifest
 
@@ -54,6 +55,7 @@ class PairProgress:
         self._bar.update(self._task, total=pairs, completed=done_pairs, shards=self._text(), visible=True)
 
     def pairs(self, count: int) -> None:
+        raise_if_stopped()
         self._made += count
         self._bar.update(self._task, advance=count, rate=f"{self._made / self.seconds:.1f} pairs/s")
 
@@ -104,6 +106,7 @@ class TrainingProgress:
 
     def iteration(self, values: dict[str, float]) -> None:
         """Show one iteration; `values` has `loss`, and `psnr` after a validation."""
+        raise_if_stopped()
         self._iteration += 1
         before = values["loss"] if self._loss is None else self._loss
         self._loss = _SMOOTHING * before + (1 - _SMOOTHING) * values["loss"]

@@ -29,14 +29,15 @@ def environment() -> dict:
         "machine": platform.machine(),
         "processor_features": [name for name in _FEATURES if host.get(name)],
         "versions": {
-            "dimmagen": _version("dimmagen"),
+            "dimmagen": library_version("dimmagen"),
             "python": ".".join(platform.python_version_tuple()[:2]),
-            **{name: _version(name) for name in _LIBRARIES},
+            **{name: library_version(name) for name in _LIBRARIES},
         },
     }
 
 
-def _version(name: str) -> str:
+def library_version(name: str) -> str:
+    """The version of an installed package, or `absent`."""
     try:
         return version(name)
     except PackageNotFoundError:

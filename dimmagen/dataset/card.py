@@ -70,7 +70,13 @@ pairs[0]["dark"], pairs[0]["light"], pairs[0]["gamma"]
 ```python
 import webdataset as wds
 
-pairs = wds.WebDataset("shards/train-{{{first}..{last}}}.tar", shardshuffle=False).decode("rgb8")
+
+def is_member(name):  # decode("rgb8") would run the code in any other member that is a pickle
+    return name.endswith({members})
+
+
+shards = "shards/train-{{{first}..{last}}}.tar"
+pairs = wds.WebDataset(shards, select_files=is_member, shardshuffle=False).decode("rgb8")
 for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
     pair["dark"], pair["light"], pair["json"]["gamma"]
 ```
@@ -106,6 +112,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
     settings, counts = manifest.settings, manifest.counts
     extensions = sorted(set(light_extensions))
     dark_field = f"dark.{settings['image_format']}"
+    light_fields = [f"light.{extension}" for extension in extensions]
     sources = "\n".join(
         f"| {source} | {count} | {terms_of(source, manifest.settings)} |"
         for source, count in counts.lights_by_source.items()
@@ -122,7 +129,8 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         root_hash=manifest.root_hash,
         first="00000",
         last=f"{counts.shards - 1:05d}",
-        light_fields=";".join(f"light.{extension}" for extension in extensions),
+        light_fields=";".join(light_fields),
+        members="(" + ", ".join(f'".{field}"' for field in (dark_field, "json", *light_fields)) + ")",
         dark_field=dark_field,
         sources=sources,
         numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _NUMBERS),

@@ -62,7 +62,14 @@ def files(out):
 def test_the_layout_is_that_of_the_conventions_and_verifies(undisturbed):
     shards = [f"train-{index:05d}" for index in range(6)]
     assert files(undisturbed) == sorted(
-        ["README.md", "croissant.json", "manifest.json", "rejected/candidates.parquet", "sheet.jpg"]
+        [
+            ".huggingface.yaml",
+            "README.md",
+            "croissant.json",
+            "manifest.json",
+            "rejected/candidates.parquet",
+            "sheet.jpg",
+        ]
         + [f"shards/{shard}.tar" for shard in shards]
         + [f"metadata/{shard}.parquet" for shard in shards]
     )
