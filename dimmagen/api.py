@@ -22,11 +22,12 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.generate.derive import Selection, write_subset
-from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
+from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
@@ -39,6 +40,10 @@ def build_mixhq(
     *,
     exclude: Sequence[str] = (),
     min_lightness: float = MIN_LIGHTNESS,
+    resize: int | None = None,
+    crop: int | None = None,
+    limit: int | None = None,
+    names: Sequence[str] | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
     workers: int | None = None,
     dry_run: bool = False,
@@ -52,6 +57,10 @@ def build_mixhq(
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be used.
         min_lightness: mean lightness that a photo must have, in [0, 1].
+        resize: length in pixels to which short sides are reduced; smaller photos keep their size.
+        crop: side in pixels of the central square that is kept, after `resize`; smaller photos are rejected.
+        limit: maximum number of photos; a larger one only adds to them.
+        names: the only files that are candidates, by path or by path below the source.
         samples_per_shard: maximum number of light images per shard.
         workers: threads; default one per processor.
         dry_run: check the candidates and write nothing.
@@ -68,17 +77,30 @@ def build_mixhq(
         5
     """
     out, workers = str(out), workers or processor_count()
-    candidates = list_candidate_files(parse_specs(list(sources)))
+    selection = _selection(min_lightness, resize, crop, limit, names)
+    listing = list_candidate_files(parse_specs(list(sources)), selection.names)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
-    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness)
+    inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
     if finished is not None:
         return finished
-    scanned = Candidates(scan(candidates, scenes, workers, min_lightness=min_lightness))
-    counts = tally(one.row for one in scanned)
+    scanned = Candidates(scan(listing.files, scenes, workers, selection=selection), selection.limit)
+    counts = tally((one.row for one in scanned), listing.others)
     if not dry_run:
-        mixhq.write_mixhq(out, scanned, inputs, workers)
+        mixhq.write_mixhq(out, scanned, inputs, workers, others=listing.others)
     return counts
+
+
+def _selection(
+    min_lightness: float,
+    resize: int | None,
+    crop: int | None,
+    limit: int | None,
+    names: Sequence[str] | None,
+    image_format: str = "png",
+) -> PhotoSelection:
+    listed = None if names is None else frozenset(names)
+    return PhotoSelection(min_lightness, resize, crop, limit, listed, MAX_SIDES.get(image_format))
 
 
 def make_dataset(
@@ -88,6 +110,10 @@ def make_dataset(
     *,
     exclude: Sequence[str] = (),
     min_lightness: float = MIN_LIGHTNESS,
+    resize: int | None = None,
+    crop: int | None = None,
+    limit: int | None = None,
+    names: Sequence[str] | None = None,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -118,7 +144,7 @@ def make_dataset(
         sources: one MixHQ, or as for :func:`build_mixhq`; if empty, the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
-        min_lightness: as for :func:`build_mixhq`.
+        min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
@@ -166,8 +192,9 @@ def make_dataset(
     )
     if workers is None and address is None:
         workers = processor_count()
+    selection = _selection(min_lightness, resize, crop, limit, names, image_format)
     lights = open_light_images(
-        list(sources), exclude=list(exclude), min_lightness=min_lightness, workers=processor_count()
+        list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
     )
     execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)

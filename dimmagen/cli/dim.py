@@ -1,5 +1,6 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import click
@@ -10,18 +11,21 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, Range, Rungs, min_lightness_option, recipe_option
+from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
+from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.verdicts import print_reasons
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.light_images import LightImages, open_light_images
-from dimmagen.sources.verdict_counts import tally
+from dimmagen.sources.photo_selection import PhotoSelection
+from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 
 @command()
@@ -47,7 +51,7 @@ from dimmagen.sources.verdict_counts import tally
     help="Folder or archive of images, such as an evaluation split: photos that show one of their scenes are "
     "not used. Repeatable.",
 )
-@min_lightness_option
+@photo_selection_options
 @click.option(
     "--shards",
     "--out",
@@ -157,7 +161,7 @@ def dim(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
-    min_lightness: float,
+    selection: PhotoSelection,
     out: str,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
@@ -212,13 +216,15 @@ def dim(
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     execution = replace(execution, worker_timeout=worker_timeout)
-    lights = _open_lights(console, sources, exclude, min_lightness, workers or processors)
+    selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
+    lights = _open_lights(console, sources, exclude, selection, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
     with PairProgress(console) as progress, results_alone_on_stdout():
         manifest = generate_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
     _print_summary(manifest, out, progress)
+    _print_rejected(lights, manifest.counts.lights_by_source, out)
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
@@ -240,14 +246,18 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
 
 
 def _open_lights(
-    console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], min_lightness: float, workers: int
+    console: Console,
+    sources: tuple[str, ...],
+    exclude: tuple[str, ...],
+    selection: PhotoSelection,
+    workers: int,
 ) -> LightImages:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("scanning photos", total=None)
         lights = open_light_images(
             sources,
             exclude=exclude,
-            min_lightness=min_lightness,
+            selection=selection,
             workers=workers,
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
@@ -268,8 +278,24 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
         table.add_row(name.replace("_", " "), str(value))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
-    print_reasons(tally(CatalogRow(**row) for row in lights.rejected()))
+    print_reasons(_verdicts(lights, plan.photos.by_source))
     click.echo("Nothing was written.")
+
+
+def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, VerdictCounts]:
+    counts = tally((CatalogRow(**row) for row in lights.rejected()), lights.others)
+    for name, one in counts.items():
+        one.accepted = accepted.get(name, 0)
+        one.seen += one.accepted
+    return counts
+
+
+def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) -> None:
+    """The reasons for what is left out, after the results, and where all of them are."""
+    counts = _verdicts(lights, accepted)
+    print_reasons(counts)
+    if any(one.rejected for one in counts.values()):
+        click.echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
 
 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:

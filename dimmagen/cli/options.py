@@ -10,7 +10,6 @@ from dimmagen.cli.command import Command
 from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.sources.rules import MIN_LIGHTNESS
 
 
 class Integer(click.IntRange):
@@ -94,13 +93,6 @@ source_option = click.option(
     show_default="the light images in the shards",
     help="Photos or MixHQ that the data set was made from, as for `dimmagen dim`. Repeatable.",
 )
-min_lightness_option = click.option(
-    "--min-lightness",
-    type=Number(0, 1),
-    default=MIN_LIGHTNESS,
-    show_default=True,
-    help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
-)
 profile_option = click.option(
     "--profile",
     metavar="NAME|DIR",
@@ -182,10 +174,11 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
 
 recipe_option = click.option(
     "--recipe",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     is_eager=True,
     expose_value=False,
     callback=_load,
-    metavar="FILE",
-    help="Recipe or YAML file with values of these options; those on the command line take precedence.",
+    metavar="NAME|FILE",
+    help="Recipe or YAML file with values of these options; those on the command line take precedence. The "
+    "recipes of the package have names, see `dimmagen run --help`.",
 )

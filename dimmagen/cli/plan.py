@@ -16,6 +16,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.options import Integer, Number
+from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
@@ -24,10 +25,11 @@ from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Executor, check_settings
+from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
-    *("profile", "sources", "exclude", "min_lightness", "variants", "seed", "gamma", "ladder", "group_by"),
+    *("profile", "sources", "exclude", "variants", "seed", "gamma", "ladder", "group_by"),
     *(
         "temperature",
         "model",
@@ -63,6 +65,7 @@ class Count(click.ParamType):
     show_default="those of the given photos",
     help="Number of pairs to estimate for, such as 100e6, as if there were photos enough.",
 )
+@photo_selection_options
 @click.option("--calibration-pairs", type=Integer(1), default=24, help="Number of pairs to make and measure.")
 @click.option(
     "--price-per-core-hour",
@@ -84,7 +87,7 @@ def plan(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
-    min_lightness: float,
+    selection: PhotoSelection,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
     group_by: str | None,
@@ -127,7 +130,7 @@ def plan(
     processors = processor_count()
     with _bar("scanning photos") as (begin, advance):
         refs, photos = sample_light_images(
-            sources, exclude, processors, pair_settings.seed, begin, advance, min_lightness
+            sources, exclude, processors, pair_settings.seed, begin, advance, selection
         )
     chosen = choose(refs, pair_settings.variants, calibration_pairs, pair_settings.seed)
     with _bar("making pairs to measure") as (begin, advance):

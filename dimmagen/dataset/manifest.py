@@ -9,7 +9,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.sources import SOURCES
 from dimmagen.sources.light_images import LightImageRef
+from dimmagen.sources.photo_selection import size_options
 
 SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
@@ -239,24 +240,35 @@ class LightImageCensus:
         by_source: their number by source.
         extensions: their file types, sorted.
         sha256: over everything about them that affects the output: all but their location.
+        steps: of their transforms, those that are done when the photos are read (see
+            :func:`dimmagen.images.codec.step_versions`); none for the lights of a MixHQ, which are stored.
+        sizes: values of `resize` and `crop` by their transforms.
     """
 
     count: int
     by_source: dict[str, int]
     extensions: list[str]
     sha256: str
+    steps: frozenset[str] = frozenset()
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def census(refs: Iterable[LightImageRef]) -> LightImageCensus:
     """Count and hash the light images of a data set, in one pass."""
     digest = hashlib.sha256()
-    by_source, extensions = Counter[str](), set[str]()
+    by_source, extensions, steps, sizes = Counter[str](), set[str](), set[str](), dict[str, int]()
     for ref in refs:
         digest.update(_canonical({name: getattr(ref, name) for name in _IDENTIFYING}) + b"\n")
         by_source[ref.source] += 1
         extensions.add(ref.extension)
+        if ref.transform != "verbatim":
+            done = ref.transform.split("+")
+            sizes |= size_options(done)
+            steps.update([] if json.loads(ref.locator).get("stored") else done)
     counts = dict(sorted(by_source.items()))
-    return LightImageCensus(by_source.total(), counts, sorted(extensions), digest.hexdigest())
+    return LightImageCensus(
+        by_source.total(), counts, sorted(extensions), digest.hexdigest(), frozenset(steps), sizes
+    )
 
 
 _IDENTIFYING = [field.name for field in fields(LightImageRef) if field.name != "locator"]
@@ -272,10 +284,15 @@ def root_hash(entries: Iterable[FileEntry]) -> str:
     return digest.hexdigest()
 
 
-def command_line(settings: Mapping, sources: Iterable[str]) -> str:
+def command_line(settings: Mapping, sources: Iterable[str], sizes: Mapping[str, int] | None = None) -> str:
     """The command that makes this data set on any machine: all settings, with placeholders for paths.
 
     Folders, workers and the executor are omitted because they do not change the output.
+
+    Args:
+        settings: of the run.
+        sources: names of the sources of the light images.
+        sizes: values of `--resize` and `--crop`, if they were given.
     """
     low, high = settings["gamma_range"]
     ladder = settings.get("ladder", [])
@@ -283,6 +300,8 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
     for source in sources:
         needs_path = source not in SOURCES or not SOURCES[source].default_path
         words += ["--source", f"{source}={source.upper()}" if needs_path else source]
+    for name in ("resize", "crop"):
+        words += [f"--{name}", sizes[name]] if sizes and name in sizes else []
     variants = settings["variants"] // (len(ladder) or 1)
     words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
     words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]

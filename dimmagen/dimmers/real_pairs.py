@@ -339,7 +339,7 @@ def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
 
 def _decode(data: bytes, path: Path) -> np.ndarray:
     try:
-        return decode_rgb8(data)[0]
+        return decode_rgb8(data, color_managed=True)[0]
     except ImageError as error:
         raise DimmagenError(
             f"{path} cannot be decoded: {error.reason}",

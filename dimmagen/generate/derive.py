@@ -39,6 +39,7 @@ class Selection:
         lightness: lowest and highest mean of the dark image, in [0, 1].
         min_side: minimum length of the shorter side, pixels.
         keys: keys of pairs or of light images.
+        without_keys: keys of pairs or of light images that are left out.
     """
 
     sources: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Selection:
     lightness: Span | None = None
     min_side: int = 0
     keys: tuple[str, ...] = ()
+    without_keys: tuple[str, ...] = ()
 
     def keeps(self, row: dict, settings: Mapping) -> bool:
         """Whether a pair is selected, given its row and its data set's settings."""
@@ -57,6 +59,8 @@ class Selection:
             and _inside(row["lightness_after"], self.lightness)
             and min(row["width"], row["height"]) >= self.min_side
             and (not self.keys or row["key"] in self.keys or row["light_key"] in self.keys)
+            and row["key"] not in self.without_keys
+            and row["light_key"] not in self.without_keys
         )
 
     def command(self) -> str:
@@ -70,12 +74,18 @@ class Selection:
                 words += [f"--{name}", f"{span[0]}:{span[1]}"]
         words += ["--min-side", str(self.min_side)] if self.min_side else []
         words += ["--keys", "KEYS"] if self.keys else []
+        words += ["--without-keys", "KEYS"] if self.without_keys else []
         return shlex.join(words)
 
     def note(self) -> dict:
         """The selection as recorded in the settings; a list of keys is recorded as its hash."""
-        keys = hashing.sha256("\n".join(sorted(self.keys)).encode()) if self.keys else ""
-        return {**asdict(replace(self, keys=())), "keys": keys}
+        note = {**asdict(replace(self, keys=(), without_keys=())), "keys": _list_hash(self.keys)}
+        del note["without_keys"]  # recorded only where it is used: older subsets do not have it
+        return note | ({"without_keys": _list_hash(self.without_keys)} if self.without_keys else {})
+
+
+def _list_hash(keys: Sequence[str]) -> str:
+    return hashing.sha256("\n".join(sorted(keys)).encode()) if keys else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +195,7 @@ def _refuse_unknown(pairs: PairSet, rows: Sequence[dict], selection: Selection) 
             name=unknown[0],
         )
     known = {row["key"] for row in rows} | {row["light_key"] for row in rows}
-    if missing := sorted(set(selection.keys) - known):
+    if missing := sorted({*selection.keys, *selection.without_keys} - known):
         raise UsageError(
             f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",
             "give keys that are in its parquet files",

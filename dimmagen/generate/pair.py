@@ -19,6 +19,8 @@ IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
     "png": codec.encode_png,
     "webp": codec.encode_webp,
 }
+# Longest side in pixels that a format can hold, where images may be longer.
+MAX_SIDES = {"webp": 16_383}
 
 BuildDimmer = Callable[[], ImageDimmer]
 """Builds the dimmer; picklable, so that each worker builds its own once and no weights are sent."""

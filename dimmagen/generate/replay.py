@@ -22,7 +22,13 @@ from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, parse_specs
 from dimmagen.sources.archives import read_entry
-from dimmagen.sources.light_images import LightImage, LightImageRef, MixHQLightImages, is_mixhq
+from dimmagen.sources.light_images import (
+    LightImage,
+    LightImageRef,
+    MixHQLightImages,
+    is_mixhq,
+    light_pixels,
+)
 from dimmagen.sources.scan import candidate_name, list_candidate_files
 
 
@@ -108,7 +114,7 @@ def _of_mixhq(path: str) -> Originals:
 def _of_candidates(sources: Sequence[str]) -> Originals:
     """Files are found by their names: one pair from a large archive must not require reading all of it."""
     locators: dict[tuple[str, str], list[dict]] = {}
-    for spec, entry in list_candidate_files(parse_specs(sources)):
+    for spec, entry in list_candidate_files(parse_specs(sources)).files:
         locators.setdefault((spec.name, candidate_name(entry)), []).append(entry.locator)
 
     def read(row: Mapping) -> Original:
@@ -178,7 +184,7 @@ def _light(row: Mapping, original: Original) -> LightImage:
             name=ref.source,
         )
     frame = ref.key.removeprefix(f"{ref.source}-{ref.sha256[:16]}").removeprefix("-")
-    pixels = SOURCES[ref.source].light(original.data, frame)
+    pixels = light_pixels(ref, original.data, frame)
     return LightImage(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
 
 

@@ -135,7 +135,7 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
         **recorded_terms(photos.by_source),
     }
     shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
-    here = environment_for(dimmer.model.kind, photos.by_source)
+    here = environment_for(dimmer.model.kind, photos.by_source, photos.steps)
     return Plan(Run(run_settings, here), photos, shards)
 
 
@@ -256,7 +256,7 @@ def _publish(
     folder: DatasetFolder, plan: Plan, lights: LightImages, shards: Sequence[ShardRecord]
 ) -> Manifest:
     rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
-    command = command_line(plan.run.settings, plan.photos.by_source)
+    command = command_line(plan.run.settings, plan.photos.by_source, plan.photos.sizes)
     return finalize_dataset(
         folder, plan.run, command, plan.photos.by_source, plan.photos.extensions, rejected, shards
     )

@@ -7,14 +7,14 @@ mixhq/catalog/part-00000.parquet    one row for every candidate
 mixhq/shards/mixhq-00000.tar ...    the accepted light images: k.json, k.light.jpg|png|webp
 ```
 The catalog is made before anything is packed and says in which shard, at which offset, each light image will
-be stored. All files are a pure function of the candidates' bytes and names, the excluded images and
-`samples_per_shard`.
+be stored. All files are a pure function of the candidates' bytes and names, the excluded images, the
+user's choices (:mod:`.photo_selection`) and `samples_per_shard`.
 """
 
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 
@@ -29,8 +29,7 @@ from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
-from dimmagen.sources import SOURCES, SourceSpec, rules
-from dimmagen.sources.archives import Entry
+from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_images import (
@@ -38,11 +37,13 @@ from dimmagen.sources.light_images import (
     MIXHQ_MANIFEST,
     MIXHQ_SCHEMA,
     load_light_image,
+    none_accepted,
     read_catalog,
     read_mixhq_manifest,
     scanned_ref,
 )
-from dimmagen.sources.scan import Candidate
+from dimmagen.sources.photo_selection import PhotoSelection
+from dimmagen.sources.scan import Candidate, Listing
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -50,10 +51,10 @@ SAMPLES_PER_SHARD = 1000
 
 
 def describe_inputs(
-    candidates: Sequence[tuple[SourceSpec, Entry]],
+    listing: Listing,
     scenes: Scenes | None,
     samples_per_shard: int,
-    min_lightness: float = rules.MIN_LIGHTNESS,
+    selection: PhotoSelection | None = None,
 ) -> dict:
     """Everything that decides a MixHQ, in a short form for the manifest: equal inputs give equal files.
 
@@ -61,12 +62,14 @@ def describe_inputs(
     that changes and keeps both is not noticed until it is read.
 
     Args:
-        candidates: from :func:`~dimmagen.sources.scan.list_candidate_files`.
+        listing: from :func:`~dimmagen.sources.scan.list_candidate_files`.
         scenes: excluded ones, or None.
         samples_per_shard: maximum number of light images per shard.
+        selection: the user's choices.
     """
+    selection = selection or PhotoSelection()
     listings: dict[str, hashlib._Hash] = {}
-    for spec, entry in candidates:
+    for spec, entry in listing.files:
         line = json.dumps([entry.name, entry.size]).encode() + b"\n"
         listings.setdefault(spec.name, hashlib.sha256()).update(line)
     plugins = {
@@ -77,7 +80,8 @@ def describe_inputs(
     return {
         "rules_version": rules.RULES_VERSION,
         "samples_per_shard": samples_per_shard,
-        "min_lightness": min_lightness,
+        "min_lightness": selection.min_lightness,
+        **selection.describe(),
         "exclude": scenes.describe() if scenes else {"pictures": 0, "sha256": "", "bits": SAME_SCENE_BITS},
         "sources": {name: listing.hexdigest() for name, listing in listings.items()},
         **({"plugins": plugins} if plugins else {}),
@@ -109,7 +113,7 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
     if MIXHQ_MANIFEST not in names:
         return None  # a run that was stopped; write_mixhq compares the catalogs
     found = read_mixhq_manifest(out)["inputs"]
-    changed = [name for name in inputs if found.get(name) != inputs[name]]
+    changed = [name for name in sorted(inputs.keys() | found.keys()) if found.get(name) != inputs.get(name)]
     if changed:
         raise UsageError(
             f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
@@ -119,7 +123,8 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
             changed=changed,
         )
     remove_stale_lock(out)
-    return tally(read_catalog(out))
+    counts = read_mixhq_manifest(out).get("sources", {})
+    return tally(read_catalog(out), {name: one.get("others", {}) for name, one in counts.items()})
 
 
 def write_mixhq(
@@ -128,6 +133,7 @@ def write_mixhq(
     inputs: dict,
     workers: int = 2,
     on_light: Callable[[], None] = lambda: None,
+    others: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict:
     """Publish the catalog, the shards, the card and the manifest.
 
@@ -139,6 +145,7 @@ def write_mixhq(
         inputs: from :func:`describe_inputs`.
         workers: number of threads that read and encode light images.
         on_light: called for each light image that is packed, or was already packed.
+        others: number of files that are no candidates, by source and ending.
 
     Returns:
         The manifest.
@@ -148,30 +155,31 @@ def write_mixhq(
             changed, `out` cannot be written, or another run is writing to it.
     """
     with exclusive(out):
-        return _write(out, candidates, inputs, workers, on_light)
+        return _write(out, candidates, inputs, workers, on_light, others or {})
 
 
 def _write(
-    out: str, candidates: Candidates, inputs: dict, workers: int, on_light: Callable[[], None]
+    out: str,
+    candidates: Candidates,
+    inputs: dict,
+    workers: int,
+    on_light: Callable[[], None],
+    others: Mapping[str, Mapping[str, int]],
 ) -> dict:
     for folder in ("", "catalog", "shards"):
         storage.remove_unfinished(storage.join(out, folder))
     packing = plan_packing(candidates, inputs["samples_per_shard"])
     if not packing.shards:
-        raise DimmagenError(
-            "no candidate is accepted, so there is nothing to pack",
-            "see the reasons with `dry_run=True`; the rules are in docs/sources-and-rules.md",
-            code="no-match",
-        )
+        raise none_accepted(candidates.rejected(), f"{len(candidates)} candidates")
     catalog = _write_catalog(out, packing)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
-    tallies = tally(packing.rows())
+    tallies = tally(packing.rows(), others)
     manifest = {
         "schema": MIXHQ_SCHEMA,
         "samples": sum(one.accepted for one in tallies.values()),
         "inputs": inputs,
         "sources": {name: one.to_dict() for name, one in tallies.items()},
-        "libraries": codec.library_versions(),
+        "libraries": codec.library_versions() | codec.step_versions(_steps(packing)),
         "catalog": {**asdict(catalog), "rows": len(candidates)},
         "shards": [
             {**asdict(record), "samples": shard.stop - shard.start}
@@ -182,6 +190,10 @@ def _write(
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
     return manifest
+
+
+def _steps(packing: "Packing") -> set[str]:
+    return {step for row in packing.rows() for step in row.transform.split("+")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +382,8 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
     if exclude["pictures"]:
         options += " --exclude PATH"
         lines += ["", f"Scenes of {exclude['pictures']} excluded pictures were left out."]
+    for name in ("resize", "crop", "limit"):
+        options += f" --{name} {inputs[name]}" if name in inputs else ""
     if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
         options += f" --min-lightness {inputs['min_lightness']:g}"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"
