@@ -22,6 +22,7 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.generate.derive import Selection, write_subset
+from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
@@ -125,6 +126,7 @@ def make_dataset(
     compat: Literal["default", "reference"] = "default",
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
+    light_format: AskedLightFormat = "auto",
     executor: Executor = "serial",
     workers: int | None = None,
     address: str | None = None,
@@ -156,6 +158,9 @@ def make_dataset(
         compat: `reference` for the paper authors' own transform.
         samples_per_shard: maximum number of pairs per shard.
         image_format: of the dark images, both lossless.
+        light_format: of the light images. `same` keeps each file; `png` keeps the pixels; `jpg` changes them
+            where a light image is no JPEG. `auto` keeps the files if all are of one type, and stores all as
+            PNG otherwise, because many readers of WebDataset take one type only.
         executor: `serial` works in this process, `ray` on a worker pool.
         workers: of the pool; default one per processor.
         address: of a running Ray cluster; default Ray on this machine for this run.
@@ -179,7 +184,9 @@ def make_dataset(
             code="conflict",
             parameters=("address", "executor"),
         )
-    settings = PairSettings(variants * (len(ladder) or 1), seed, samples_per_shard, image_format)
+    settings = PairSettings(
+        variants * (len(ladder) or 1), seed, samples_per_shard, image_format, light_format
+    )
     build_dimmer = dimmer_builder(
         str(profile),
         gamma,
@@ -229,7 +236,8 @@ def fit_profile(
     """Fit a profile to a few real dark/light pairs of a camera.
 
     Args:
-        pairs: folder with `low/` and `high/`, or a CSV of dark and light paths.
+        pairs: folder with `low/` and `high/` or the like, CSV of dark and light paths, or pattern of file
+            names; see docs/pairs.md.
         out: name of the new profile among the user's own, or its folder; must not exist.
         names: pairs to use, by file name without extension.
         hold_out: pairs to leave out, by file name without extension.

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
 from dimmagen.cli.photo_selection_options import photo_selection_options
@@ -19,6 +20,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
+from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
@@ -111,6 +113,14 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     type=click.Choice(["png", "webp"]),
     default="png",
     help="File format of the dark images; both are lossless.",
+)
+@click.option(
+    "--light-format",
+    type=click.Choice(LIGHT_FORMATS),
+    default="auto",
+    help="File format of the light images: `same` keeps each file, `png` keeps the pixels, `jpg` changes "
+    "those of other files. `auto` is `same` if all files are of one format, and `png` otherwise, because "
+    "Hugging Face's WebDataset builder and Ray Data need one format.",
 )
 @click.option(
     "--workers",
@@ -221,8 +231,15 @@ def dim(
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
         return
+
+    def on_plan(plan: Plan) -> None:
+        for line in _light_format_notes(plan, lights):
+            console.print(line, highlight=False, soft_wrap=True)
+
     with PairProgress(console) as progress, results_alone_on_stdout():
-        manifest = generate_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
+        manifest = generate_dataset(
+            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan
+        )
     _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
 
@@ -269,6 +286,11 @@ def _open_lights(
     return lights
 
 
+def _light_format_notes(plan: Plan, lights: LightImages) -> list[str]:
+    conversion = measure_conversion(lights, plan.photos.by_extension, plan.light_format)
+    return light_format_notes(conversion, plan.settings.variants)
+
+
 def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table = Table(title=f"{out} would contain", title_justify="left", show_header=False)
     table.add_row("pairs", str(plan.pairs))
@@ -278,6 +300,8 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
         table.add_row(name.replace("_", " "), str(value))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
+    for line in _light_format_notes(plan, lights):
+        click.echo(line)
     print_reasons(_verdicts(lights, plan.photos.by_source))
     click.echo("Nothing was written.")
 

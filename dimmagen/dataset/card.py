@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 import yaml
 
+from dimmagen.core.hugging_face import layout, layout_file, sample_features
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.dataset.statistics import bars, short
@@ -12,6 +13,7 @@ from dimmagen.sources import terms_of
 
 CARD = "README.md"
 SHEET = "sheet.jpg"
+_TARS = "shards/train-*.tar"
 _NUMBERS = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
@@ -44,6 +46,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `sheet.jpg` | some of the pairs, the dark pictures also with gain |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
+| `.huggingface.yaml` | the head of this page, which `datasets` takes from here, also without this page |
 
 ## Pairs in numbers
 
@@ -139,28 +142,29 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def _front_matter(extensions: list[str], dark_field: str) -> dict:
-    """The YAML head.
+def pair_layout_file(light_extensions: Iterable[str], image_format: str) -> bytes:
+    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`, which says the same as the card's YAML head.
 
-    It lists the features because light images keep their own file type: otherwise `datasets` infers the
-    fields from the first five samples, and refuses data sets in which the fields differ.
+    Args:
+        light_extensions: file types of the light images.
+        image_format: of the dark images.
     """
-    features: list[dict] = [
-        {"name": dark_field, "dtype": "image"},
-        {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},
-        *({"name": f"light.{extension}", "dtype": "image"} for extension in extensions),
-        {"name": "__key__", "dtype": "string"},
-        {"name": "__url__", "dtype": "string"},
-    ]
+    return layout_file(_TARS, _features(light_extensions, f"dark.{image_format}"))
+
+
+def _front_matter(extensions: list[str], dark_field: str) -> dict:
+    """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        "configs": [
-            {"config_name": "default", "data_files": [{"split": "train", "path": "shards/train-*.tar"}]}
-        ],
-        "dataset_info": {"config_name": "default", "features": features},
+        **layout(_TARS, _features(extensions, dark_field)),
     }
+
+
+def _features(light_extensions: Iterable[str], dark_field: str) -> list[dict]:
+    images = [dark_field, *(f"light.{extension}" for extension in sorted({*light_extensions}))]
+    return sample_features(images, [(key, _dtype(key)) for key in SIDECAR_KEYS])
 
 
 def _dtype(key: str) -> str:

@@ -29,6 +29,7 @@ MAX_PIXELS = 120_000_000
 _MAX_MODERN_PIXELS = 50_000_000
 _MODERN_FORMATS = ("WEBP", "AVIF", "HEIF")
 MAX_BYTES = 512 * 2**20
+JPEG_QUALITY = 95  # of light images that are stored as JPEG
 # In the form of an entry in `warnings.filters`.
 _PILLOW_FILTER = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _CONTEXT_AWARE = getattr(sys.flags, "context_aware_warnings", False)  # from Python 3.14 on
@@ -495,6 +496,16 @@ def lightness(pixels: np.ndarray) -> float:
     """Mean of all pixels and channels of a uint8 image in [0, 1], 6 decimals (exact integer sum)."""
     rows = pixels.sum(axis=(1, 2), dtype=np.uint32)  # four times faster than int64, and a row fits
     return round(int(rows.sum(dtype=np.int64)) / (255 * pixels.size), 6)
+
+
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """Encode uint8 (H, W, 3) RGB as JPEG of quality 95 with full colour resolution (4:4:4).
+
+    The pixels change; the bytes depend on the version of libjpeg in Pillow.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
 
 
 def encode_webp(pixels: np.ndarray) -> bytes:

@@ -6,6 +6,7 @@ same keys, the same order and the same pixels, so the pairs made from them are e
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ def open_light_images(
         DimmagenError: a MixHQ is not finished, an archive is damaged, or no image is accepted.
     """
     selection = selection or PhotoSelection()
-    paths = list(sources) or [_default_mixhq()]
+    paths = [os.path.expanduser(source) for source in sources] or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
         if len(paths) > 1:
             raise UsageError(

@@ -2,6 +2,7 @@
 
 ```
 mixhq/README.md                     card with the terms of the sources
+mixhq/.huggingface.yaml             the shards for Hugging Face's `datasets`
 mixhq/manifest.json                 written last: its presence means complete
 mixhq/catalog/part-00000.parquet    one row for every candidate
 mixhq/shards/mixhq-00000.tar ...    the accepted light images: k.json, k.light.jpg|png|webp
@@ -23,6 +24,7 @@ import numpy as np
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.hugging_face import LAYOUT, layout_file, sample_features
 from dimmagen.core.lock import STATE, exclusive, remove_stale_lock
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.shard_sizes import shard_sizes
@@ -186,6 +188,8 @@ def _write(
             for record, shard in zip(records, packing.shards, strict=True)
         ],
     }
+    extensions = {row.extension for row in packing.rows() if row.accepted}
+    storage.atomic_write(storage.join(out, LAYOUT), _layout_file(extensions))
     storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
@@ -271,19 +275,32 @@ def _padded(size: int) -> int:
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
+_SIDECAR = {
+    "key": "string",
+    "source": "string",
+    "name": "string",
+    "frame": "string",
+    "sha256": "string",
+    "transform": "string",
+    "width": "int64",
+    "height": "int64",
+}
+"""The keys of a light image's JSON, the same in every sample, with their types."""
+
+
 def _sidecar(row: CatalogRow) -> bytes:
-    """The JSON of a light image; the same keys and types in every sample."""
-    facts = {
-        "key": row.key,
-        "source": row.source,
-        "name": row.name,
-        "frame": row.frame,
-        "sha256": row.sha256,
-        "transform": row.transform,
-        "width": row.light_width,
-        "height": row.light_height,
-    }
-    return json.dumps(facts, indent=1).encode() + b"\n"
+    """The JSON of a light image."""
+    values = (
+        row.key,
+        row.source,
+        row.name,
+        row.frame,
+        row.sha256,
+        row.transform,
+        row.light_width,
+        row.light_height,
+    )
+    return json.dumps(dict(zip(_SIDECAR, values, strict=True)), indent=1).encode() + b"\n"
 
 
 def _write_catalog(out: str, packing: Packing) -> FileRecord:
@@ -348,6 +365,11 @@ def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> Fi
             if hashing.sha256(read_at(file, one.row.offset, one.row.light_bytes)) != one.row.light_sha256:
                 return None
     return FileRecord(shard.name, size, sha256)
+
+
+def _layout_file(extensions: set[str]) -> bytes:
+    images = [f"light.{extension}" for extension in sorted(extensions)]
+    return layout_file("shards/mixhq-*.tar", sample_features(images, list(_SIDECAR.items())))
 
 
 def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:

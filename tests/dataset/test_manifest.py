@@ -94,7 +94,7 @@ def test_a_census_has_the_steps_that_are_done_when_photos_are_read_and_all_sizes
 
 
 def test_the_command_names_the_sizes_in_the_order_in_which_they_are_done():
-    command = command_line(SETTINGS, ["sample"], {"crop": 256, "resize": 512})
+    command = command_line(SETTINGS, ["sample"], sizes={"crop": 256, "resize": 512})
     assert "--source sample --resize 512 --crop 256 --shards out/" in command
 
 

@@ -230,3 +230,10 @@ def test_a_folder_without_a_candidate_says_what_is_there(tmp_path):
 
 def test_files_beside_the_sample_photos_are_not_counted():
     assert list_candidate_files(parse_specs(["sample"])).others == {}
+
+
+@pytest.mark.parametrize("text", ["coco=~/photos", "folder=~/photos", "~/photos"])
+def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert SourceSpec.parse(text).path == str(tmp_path / "photos")
