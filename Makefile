@@ -39,7 +39,7 @@ test-wheel: $(READY)
 same-bytes: $(READY)
 	$(BIN)/python -m pipelines.same_bytes $(BASE)
 
-# Damaged pictures and clips, 50,000 of them.
+# Damaged images, clips, shards, parquet files, recipes and tensors, 50,000 of them.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
 

@@ -34,17 +34,8 @@ from dimmagen.sources.photo_selection import PhotoSelection
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
     *("profile", "sources", "exclude", "variants", "seed", "gamma", "ladder", "group_by"),
-    *(
-        "temperature",
-        "model",
-        "without",
-        "compat",
-        "samples_per_shard",
-        "image_format",
-        "light_format",
-        "workers",
-        "executor",
-    ),
+    *("temperature", "model", "without", "compat"),
+    *("samples_per_shard", "image_format", "light_format", "workers", "executor"),
 }
 
 

@@ -65,9 +65,9 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """
     if address is None:
         refuse_other_cluster()
-    ours: Any = None
-    ended = Event()
     with _session_folder(address) as folder:
+        ours: Any = None
+        ended = Event()
         try:
             with _restored_environment():
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -125,7 +125,7 @@ def _reread_token_settings() -> None:
         raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _init(ray: Any, processors: int | None, address: str | None, folder: str) -> None:
+def _init(ray: Any, processors: int | None, address: str | None, folder: str = "") -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         options |= {
@@ -133,7 +133,7 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str) ->
             "num_cpus": processors,
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
-            "_temp_dir": folder,
+            "_temp_dir": folder or None,
         }
     else:
         _check_answers(address)
