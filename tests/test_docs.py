@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from PIL import Image
 
 import dimmagen
 from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.images.codec import encode_png
+from tests.dataset_helpers import make
 from tests.simulated_camera import SimulatedCamera, simulated_light
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +52,29 @@ REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
 def test_the_examples_of_the_loaders_page_run(code, pair_set, monkeypatch):
     monkeypatch.chdir(pair_set.parent)
     run(code)
+
+
+@pytest.fixture(scope="session", params=["webp", "png", "mixed"])
+def sets_of_each_light_format(request, tmp_path_factory):
+    """A data set `out` of two photos in one format, or in all of them; its folder."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "photos").mkdir()
+    formats = {"mixed": ("webp", "png", "jpg")}.get(request.param, (request.param,) * 3)
+    for index, kind in enumerate(formats):
+        Image.fromarray(simulated_light(index, 256, 256)).save(folder / f"photos/{index}.{kind}")
+    make(folder / "photos", folder / "out", image_format="webp" if request.param == "webp" else "png")
+    return folder
+
+
+READERS_OF_SHARDS = [code for code in LOADERS if "webdataset" in code or "load_dataset" in code]
+
+
+@pytest.mark.parametrize("code", READERS_OF_SHARDS, ids=["webdataset", "datasets"])
+def test_the_examples_of_other_readers_run_for_sets_of_any_light_format(
+    code, sets_of_each_light_format, monkeypatch
+):
+    monkeypatch.chdir(sets_of_each_light_format)
+    run(code.replace("{00000..00003}", "{00000..00000}"))
 
 
 @pytest.mark.parametrize("code", API, ids=range(len(API)))
