@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-wheel test-readers fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -25,6 +25,10 @@ test: $(STAMP)
 test-faults: $(STAMP)
 	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/generate/test_random_kills.py \
 	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py
+
+# Code bases that read exports: those that a package carries train and validate, the others by their contract.
+test-readers: $(STAMP)
+	$(BIN)/python -m pytest tests/export
 
 # The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
 test-wheel: $(READY)

@@ -48,6 +48,8 @@ LAYOUTS = (
     "single-jpg",
     "filelist",
 )
+# A layout without validation pairs; a reader whose validation pictures must have one size.
+_HELD_OUT = {"single-jpg": "", "mirnet": "--validation 1"}
 SETS: dict[str, str] = {
     "mixhq": "build-mixhq --source sample --source inter4k={inputs}/clips --samples-per-shard 3 --out mixhq",
     "camera": f"{_DIM} --profile lol3 --variants 3 --shards camera",
@@ -66,7 +68,7 @@ SETS: dict[str, str] = {
     "subset": "subset camera --to subset --gamma 0.5:1.5",
     "merge": "merge camera linear --to merge",
     **{
-        f"export-{name}": f"export camera --layout {name} --validation 2 --to export-{name}"
+        f"export-{name}": f"export camera --layout {name} {_HELD_OUT.get(name, '--validation 2')} --to export-{name}"
         for name in LAYOUTS
     },
     "profile": "profile fit --pairs {inputs}/pairs --out ./profile",

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -164,6 +165,12 @@ def test_every_layout_has_its_page_and_is_listed():
     text = (ROOT / "docs/exports.md").read_text()
     assert re.findall(r"\(exports/(.*)\.md\)", text) == list(LAYOUTS)
     assert {page.stem for page in (ROOT / "docs/exports").iterdir()} == set(LAYOUTS)
+
+
+def test_the_pages_of_exports_say_what_the_tables_of_layouts_and_readers_say():
+    pages = runpy.run_path(str(ROOT / "docs/make_export_pages.py"))["pages"]()
+    for path, text in pages.items():
+        assert (ROOT / "docs" / path).read_text() == text, f"{path}: run python docs/make_export_pages.py"
 
 
 def test_every_command_has_its_page_with_every_option():

@@ -133,7 +133,9 @@ def export(
         click.echo(f"Left out: {number} ({reason})")
     if reader and 0 < reader.epoch < len(split.train):
         click.echo(f"{reader.title} reads {reader.epoch} of the training pairs in every epoch.")
-    if reader:
+    if reader and repository and reader.as_is:
+        click.echo(f"For {reader.title}, whose options name this place already.")
+    elif reader:
         lines = reader.option_lines(root, repository)
         click.echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
         click.echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))

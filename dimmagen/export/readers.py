@@ -46,6 +46,7 @@ class Trial:
 
 
 NOT_RUN = Trial()
+_NONE = "not recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Reader:
         marks: files by which the repository is recognised; without them it is not.
         runs_in: folder of the repository in which its scripts are started.
         options: lines of its option file or command that name the export; `{root}` is the export as seen from
-            `runs_in`, and `{above}` the folder that the export lies in. Empty if nothing has to be changed.
+            `runs_in`.
+        as_is: whether its options name `path` already.
         train, validation: what it needs of the images of a split.
         epoch: number of pairs that it reads in every epoch, whatever there are; 0 for as many as there are.
         replaces: words that it replaces in the paths that it is given, so that no other part of the path may
@@ -83,6 +85,7 @@ class Reader:
     marks: tuple[str, ...] = ()
     runs_in: str = "."
     options: tuple[str, ...] = ()
+    as_is: bool = False
     train: SizeRule = ANY_SIZE
     validation: SizeRule = ANY_SIZE
     epoch: int = 0
@@ -138,11 +141,10 @@ class Reader:
             seen = root.absolute().as_posix()
         else:
             seen = Path(os.path.relpath(root.absolute(), (repository / self.runs_in).absolute())).as_posix()
-        above = os.path.dirname(seen) or "."
-        return [line.format(root=seen, above=above) for line in self.options]
+        return [line.format(root=seen) for line in self.options]
 
 
-_PATHS_ONLY = Trial("yes", "yes", "yes", "not recorded")
+_PATHS_ONLY = Trial("yes", "yes", "yes", _NONE)
 _BASICSR = (
     "train: dataroot_lq: {root}/train/lq",
     "train: dataroot_gt: {root}/train/gt",
@@ -163,12 +165,19 @@ def _pydiff(name: str, batch: str, train: SizeRule, trial: Trial) -> Reader:
         path="dataset/LOLdataset",
         marks=("PyDiff/options/train_v1.yaml",),
         runs_in="PyDiff",
+        options=(
+            "train: gt_root: {root}/our485/high",
+            "train: input_root: {root}/our485/low",
+            "val: gt_root: {root}/eval15/high",
+            "val: input_root: {root}/eval15/low",
+        ),
+        as_is=True,
         train=train,
         trial=trial,
     )
 
 
-def _hvi(name: str, layout: str, path: str, epoch: int) -> Reader:
+def _hvi(name: str, layout: str, path: str, epoch: int, options: tuple[str, ...], trial: Trial) -> Reader:
     return Reader(
         name,
         "HVI-CIDNet",
@@ -179,13 +188,22 @@ def _hvi(name: str, layout: str, path: str, epoch: int) -> Reader:
         "random crops of 256 pixels; evaluation one image at a time",
         path=path,
         marks=("net/CIDNet.py", "data/LOLdataset.py"),
+        options=options,
+        as_is=True,
         train=SizeRule(shortest=256),
         validation=SizeRule(multiple=8),
         epoch=epoch,
-        trial=Trial(
-            "yes", "wrong on XFS, btrfs and tmpfs", "yes", "no: sides not multiples of 8", before=True
-        ),
+        trial=trial,
     )
+
+
+def _hvi_v2(kind: str, folder: str, epoch: int) -> Reader:
+    options = (
+        f"--data_train_lolv2_{kind} {{root}}/{folder}/Train",
+        f"--data_val_lolv2_{kind} {{root}}/{folder}/Test/Low",
+        f"--data_valgt_lolv2_{kind} {{root}}/{folder}/Test/Normal/",
+    )
+    return _hvi(f"hvi-cidnet-v2-{kind}", "lol-v2", "datasets/LOLv2", epoch, options, NOT_RUN)
 
 
 _ALL = (
@@ -199,6 +217,13 @@ _ALL = (
         "random crops, smaller images are padded; validation one image at a time",
         path="data/LOLv1",
         marks=("Options/RetinexFormer_LOL_v1.yml",),
+        options=(
+            "train: dataroot_gt: {root}/Train/target",
+            "train: dataroot_lq: {root}/Train/input",
+            "val: dataroot_gt: {root}/Test/target",
+            "val: dataroot_lq: {root}/Test/input",
+        ),
+        as_is=True,
         trial=_PATHS_ONLY,
     ),
     Reader(
@@ -253,7 +278,7 @@ _ALL = (
         options=("TRAIN_DIR: '{root}/train'", "VAL_DIR: '{root}/val'"),
         train=SizeRule(shortest=129),
         validation=SizeRule(equal=True),
-        trial=Trial("yes", "yes", "yes", "no: sizes not equal", before=True),
+        trial=Trial(_NONE, _NONE, _NONE, "no: sizes not equal", before=True),
     ),
     Reader(
         "mirnetv2",
@@ -265,6 +290,13 @@ _ALL = (
         "random crops, smaller images are padded; validation one image at a time",
         path="Enhancement/Datasets",
         marks=("Enhancement/Options/Enhancement_MIRNet_v2_Lol.yml",),
+        options=(
+            "train: dataroot_gt: {root}/train/Lol/target",
+            "train: dataroot_lq: {root}/train/Lol/input",
+            "val: dataroot_gt: {root}/test/Lol/target",
+            "val: dataroot_lq: {root}/test/Lol/input",
+        ),
+        as_is=True,
         trial=_PATHS_ONLY,
     ),
     Reader(
@@ -277,6 +309,11 @@ _ALL = (
         "random crops, smaller images are padded; validation cuts the middle",
         path="datasets/LOL",
         marks=("model/LLFormer.py", "configs/LOL/train/training_LOL.yaml"),
+        options=(
+            "TRAIN_DIR: '{root}/train'",
+            "VAL_DIR: '{root}/test'",
+        ),
+        as_is=True,
         trial=_PATHS_ONLY,
     ),
     Reader(
@@ -333,7 +370,7 @@ _ALL = (
         ),
         train=SizeRule(shortest=256),
         validation=SizeRule(multiple=8),
-        trial=Trial("yes", "yes", "yes", "no: sides not multiples of 8", before=True),
+        trial=Trial(_NONE, _NONE, _NONE, "no: sides not multiples of 8", before=True),
     ),
     Reader(
         "llflow",
@@ -354,7 +391,7 @@ _ALL = (
         ),
         train=SizeRule(shortest=160),
         validation=SizeRule(multiple=8),
-        trial=Trial("yes", "yes", "yes", "no: sides not multiples of 8", before=True),
+        trial=Trial(_NONE, _NONE, _NONE, "no: sides not multiples of 8", before=True),
     ),
     Reader(
         "gsad",
@@ -368,16 +405,32 @@ _ALL = (
         marks=("config/lolv1.yml", "config/lolv1_train.json"),
         train=SizeRule(shortest=96),
         validation=SizeRule(exact=(400, 600)),
-        trial=Trial("yes", "yes", "yes", "no: sizes other than 600x400", before=True),
+        options=(
+            "train: root: {root}",
+            "val: root: {root}",
+        ),
+        as_is=True,
+        trial=Trial(_NONE, _NONE, _NONE, "no: sizes other than 600x400", before=True),
     ),
-    _hvi("hvi-cidnet", "lol-v1", "datasets/LOLdataset", 485),
-    _hvi("hvi-cidnet-v2-real", "lol-v2", "datasets/LOLv2", 685),
-    _hvi("hvi-cidnet-v2-syn", "lol-v2", "datasets/LOLv2", 900),
+    _hvi(
+        "hvi-cidnet",
+        "lol-v1",
+        "datasets/LOLdataset",
+        485,
+        (
+            "--data_train_lol_v1 {root}/our485",
+            "--data_val_lol_v1 {root}/eval15/low",
+            "--data_valgt_lol_v1 {root}/eval15/high/",
+        ),
+        Trial(_NONE, "no: wrong on XFS, btrfs, tmpfs", _NONE, "no: sides not multiples of 8", before=True),
+    ),
+    _hvi_v2("real", "Real_captured", 685),
+    _hvi_v2("syn", "Synthetic", 900),
     _pydiff(
         "pydiff",
         "train_v1, train_v3: whole images in batches of 8",
         SizeRule(shortest=288, equal=True),
-        Trial("yes", "yes", "no: sizes not equal", "not recorded", before=True),
+        Trial(_NONE, _NONE, "no: sizes not equal", _NONE, before=True),
     ),
     _pydiff("pydiff-v2", "train_v2: random crops of 320 pixels", SizeRule(shortest=320), NOT_RUN),
     Reader(
@@ -394,7 +447,7 @@ _ALL = (
         options=("--img_path {root}/our485/low/ --img_val_path {root}/eval15/low/",),
         train=SizeRule(shortest=256, equal=True),
         replaces=("low",),
-        trial=Trial("yes", "yes", "no: step 3, sizes not equal", "not recorded", before=True),
+        trial=Trial(_NONE, _NONE, "no: step 3, sizes not equal", _NONE, before=True),
     ),
     Reader(
         "kind-plus",
@@ -434,7 +487,7 @@ _ALL = (
         marks=("train.py", "predict.py", "model.py"),
         options=("--data_dir {root}",),
         train=SizeRule(shortest=96),
-        trial=Trial("yes", "yes", "yes", "no: eval/low was elsewhere", before=True),
+        trial=Trial(_NONE, _NONE, _NONE, "no: eval/low was elsewhere", before=True),
     ),
     Reader(
         "diffll",
@@ -448,7 +501,7 @@ _ALL = (
         marks=("configs/LOLv1.yml", "models/wavelet.py"),
         options=('data_dir: "{root}"',),
         train=SizeRule(shortest=256),
-        trial=Trial("no: other lists", "", "", "", before=True),
+        trial=Trial("no: other lists", _NONE, _NONE, _NONE, before=True),
     ),
     Reader(
         "lightendiffusion",
@@ -527,7 +580,7 @@ _ALL = (
         options=("--dataroot {root} --dataset_mode pair",),
         train=SizeRule(shortest=320),
         replaces=("A", "low"),
-        trial=Trial("yes", "no: light images stored once", "", "", before=True),
+        trial=Trial(_NONE, "no: light images stored once", _NONE, _NONE, before=True),
     ),
     Reader(
         "nerco",
@@ -552,6 +605,8 @@ _ALL = (
         path="Zero-DCE_code/data",
         marks=("Zero-DCE_code/lowlight_train.py",),
         runs_in="Zero-DCE_code",
+        options=("--lowlight_images_path {root}/train_data/",),
+        as_is=True,
         trial=_PATHS_ONLY,
     ),
     Reader(
@@ -563,7 +618,7 @@ _ALL = (
         Pairing.NONE,
         "one whole image at a time; it opens every file below the folder that it is given",
         options=("the folder to give it: {root}/train_data",),
-        trial=Trial("no: it opened our notes", "", "", "", before=True),
+        trial=Trial("no: it opened our notes", _NONE, _NONE, _NONE, before=True),
     ),
 )
 READERS: Mapping[str, Reader] = {reader.name: reader for reader in _ALL}
