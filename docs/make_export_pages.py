@@ -62,7 +62,7 @@ def layout_page(layout: Layout) -> str:
         lines += ["", *reader_section(reader)]
     lines += [
         "",
-        "[Exports](../exports.md) says how scenes are split, which files keep their bytes, and more.",
+        "[Exports](../exports.md) says how scenes are split, what is checked, and more.",
     ]
     return "\n".join(lines) + "\n"
 

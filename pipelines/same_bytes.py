@@ -68,8 +68,8 @@ SETS: dict[str, str] = {
     "subset": "subset camera --to subset --gamma 0.5:1.5",
     "merge": "merge camera linear --to merge",
     **{
-        f"export-{name}": f"export camera --layout {name} {_HELD_OUT.get(name, '--validation 2')} --to export-{name}"
-        for name in LAYOUTS
+        f"export-{name}": f"export camera --layout {name} {held_out} --to export-{name}"
+        for name, held_out in {**dict.fromkeys(LAYOUTS, "--validation 2"), **_HELD_OUT}.items()
     },
     "profile": "profile fit --pairs {inputs}/pairs --out ./profile",
     "train": f"train --shards camera --validation-photos 2 --iterations 4 {_SHORT} --out train",
