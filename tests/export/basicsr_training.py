@@ -1,6 +1,6 @@
 """Train PyPI's basicsr-fixed on an export and print the validation PSNR before and after, as JSON.
 
-Run as a program: `basicsr_training.py ROOT lmdb|disk ITERATIONS`. It runs in its own process because torchvision,
+Run as a program: `basicsr_training.py ROOT lmdb|disk ITERATIONS`. It has its own process because torchvision,
 which BasicSR imports but this training never calls, is replaced by a dummy: its wheel cannot be imported
 with a CPU-only torch, and then breaks other packages that look for it, so it is not installed.
 """
