@@ -29,8 +29,8 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import unknown_name
 
 VARIABLES = "variables"
-_MAX_BYTES = 2**20
 _BUNDLED = Path(__file__).parent / "bundled"
+_MAX_BYTES = 2**20
 FORMER_VARIABLES = "places"  # still accepted
 COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
 

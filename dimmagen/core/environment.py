@@ -34,15 +34,15 @@ def environment() -> dict:
         "machine": platform.machine(),
         "processor_features": [name for name in _FEATURES if host.get(name)],
         "versions": {
-            "dimmagen": library_version("dimmagen"),
+            "dimmagen": package_version("dimmagen"),
             "python": ".".join(platform.python_version_tuple()[:2]),
-            **{name: library_version(name) for name in _LIBRARIES},
+            **{name: package_version(name) for name in _LIBRARIES},
         },
         **({"numba": chosen} if chosen else {}),
     }
 
 
-def library_version(name: str) -> str:
+def package_version(name: str) -> str:
     """The version of an installed package, or `absent`."""
     try:
         return version(name)

@@ -97,7 +97,7 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -125,8 +125,8 @@ def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
             os.unlink(named.name)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power failure."""
+def sync_folder(folder: Path) -> None:
+    """Make renames in a local folder survive a power failure."""
     if os.name == "nt":  # Windows cannot open folders, and NTFS journals file names
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from dimmagen.core.environment import library_version
+from dimmagen.core.environment import package_version
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif
@@ -466,7 +466,7 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that determine the pixels of decoded and converted images, or `absent`."""
-    return {name: library_version(name) for name in ("av", "numba", "numpy", "pillow")}
+    return {name: package_version(name) for name in ("av", "numba", "numpy", "pillow")}
 
 
 def step_versions(steps: Iterable[str]) -> dict[str, str]:

@@ -235,6 +235,13 @@ def test_files_beside_the_sample_photos_are_not_counted():
     assert list_candidate_files(parse_specs(["sample"])).others == {}
 
 
+@pytest.mark.parametrize("text", ["coco=~/photos", "folder=~/photos", "~/photos"])
+def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert SourceSpec.parse(text).path == str(tmp_path / "photos")
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EACCES])
 def test_a_file_that_the_machine_cannot_read_ends_the_scan_with_its_path(number, mixed_folder, monkeypatch):
     def failing(path, *arguments, **options):
@@ -281,10 +288,3 @@ def test_an_excluded_image_that_cannot_be_read_ends_the_run(mixed_folder, tmp_pa
     (evaluation / "cut.png").unlink()
     (evaluation / "a.png").symlink_to(mixed_folder / "a.png")
     assert Scenes.from_paths([str(evaluation)]).distance(photos.coffee()) == 0, "links are followed here"
-
-
-@pytest.mark.parametrize("text", ["coco=~/photos", "folder=~/photos", "~/photos"])
-def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch):
-    for variable in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    assert SourceSpec.parse(text).path == str(tmp_path / "photos")
