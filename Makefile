@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-attacks test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-attacks test-readers test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -31,6 +31,11 @@ test-faults: $(STAMP)
 test-attacks: $(STAMP)
 	DIMMAGEN_ATTACKS=84 $(BIN)/python -m pytest tests/attacks
 
+
+# Code bases that read exports: those that a package carries train and validate, the others by their contract.
+test-readers: $(STAMP)
+	$(BIN)/python -m pytest tests/export
+
 # The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
 test-wheel: $(READY)
 	$(BIN)/python -m pipelines.wheel
@@ -39,7 +44,7 @@ test-wheel: $(READY)
 same-bytes: $(READY)
 	$(BIN)/python -m pipelines.same_bytes $(BASE)
 
-# Damaged pictures and clips, 50,000 of them.
+# Damaged images, clips, shards, parquet files, recipes and tensors, 50,000 of them.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
 

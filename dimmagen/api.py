@@ -40,6 +40,7 @@ def build_mixhq(
     out: str | Path = MIXHQ_DEFAULT,
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     resize: int | None = None,
     crop: int | None = None,
@@ -57,6 +58,7 @@ def build_mixhq(
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be used.
+        follow_links: also read photos behind links that lead out of the folder of their source.
         min_lightness: mean lightness that a photo must have, in [0, 1].
         resize: length in pixels to which short sides are reduced; smaller photos keep their size.
         crop: side in pixels of the central square that is kept, after `resize`; smaller photos are rejected.
@@ -78,8 +80,8 @@ def build_mixhq(
         5
     """
     out, workers = str(out), workers or processor_count()
-    selection = _selection(min_lightness, resize, crop, limit, names)
-    listing = list_candidate_files(parse_specs(list(sources)), selection.names)
+    selection = _selection(follow_links, min_lightness, resize, crop, limit, names)
+    listing = list_candidate_files(parse_specs(list(sources)), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
@@ -93,6 +95,7 @@ def build_mixhq(
 
 
 def _selection(
+    follow_links: bool,
     min_lightness: float,
     resize: int | None,
     crop: int | None,
@@ -101,7 +104,9 @@ def _selection(
     image_format: str = "png",
 ) -> PhotoSelection:
     listed = None if names is None else frozenset(names)
-    return PhotoSelection(min_lightness, resize, crop, limit, listed, MAX_SIDES.get(image_format))
+    return PhotoSelection(
+        min_lightness, resize, crop, limit, listed, follow_links, MAX_SIDES.get(image_format)
+    )
 
 
 def make_dataset(
@@ -110,6 +115,7 @@ def make_dataset(
     out: str | Path = "out",
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     resize: int | None = None,
     crop: int | None = None,
@@ -146,7 +152,7 @@ def make_dataset(
         sources: one MixHQ, or as for :func:`build_mixhq`; if empty, the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
-        min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
+        follow_links, min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
@@ -199,7 +205,7 @@ def make_dataset(
     )
     if workers is None and address is None:
         workers = processor_count()
-    selection = _selection(min_lightness, resize, crop, limit, names, image_format)
+    selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
     lights = open_light_images(
         list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
     )

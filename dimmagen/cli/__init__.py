@@ -9,6 +9,7 @@ import click
 
 from dimmagen.cli.command import LazyGroup, message
 from dimmagen.cli.messages import end_at_once, messages_on_stderr
+from dimmagen.cli.output import echo
 from dimmagen.cli.signals import raise_no_more, received, stop_signals
 from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
@@ -97,7 +98,7 @@ def _run_or_stop(arguments: list[str] | None) -> int:
         return code
     name = "Interrupted" if number in (None, signal.SIGINT) else f"Stopped by {number.name}"
     with suppress(OSError):  # the terminal may be gone
-        click.echo(f"{name}: what is complete stays valid; run the same command again to resume.", err=True)
+        echo(f"{name}: what is complete stays valid; run the same command again to resume.", err=True)
     return 128 + (number or signal.SIGINT)
 
 
@@ -112,7 +113,9 @@ def _run(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="dimmagen", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        echo(text.getvalue(), err=True, nl=False)
         return error.exit_code
     except DimmagenError as error:
         _report(message(error))
@@ -121,9 +124,12 @@ def _run(arguments: list[str] | None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         _report(f"{place}{error.strerror or error}: fix the cause and run the command again")
         return 1
+    except MemoryError:  # where nothing knows what was worked on
+        _report("the memory is full: give fewer workers and run the command again")
+        return 1
     return code if isinstance(code, int) else 0
 
 
 def _report(error: str) -> None:
     if received() is None:  # otherwise a library has made the error of what the signal raised
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
+from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.verdicts import print_reasons
@@ -225,8 +226,8 @@ def dim(
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
-    execution = replace(execution, worker_timeout=worker_timeout)
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
+    execution = replace(execution, worker_timeout=worker_timeout)
     lights = _open_lights(console, sources, exclude, selection, workers or processors)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
@@ -301,9 +302,9 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
     for line in _light_format_notes(plan, lights):
-        click.echo(line)
+        echo(line)
     print_reasons(_verdicts(lights, plan.photos.by_source))
-    click.echo("Nothing was written.")
+    echo("Nothing was written.")
 
 
 def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, VerdictCounts]:
@@ -319,14 +320,14 @@ def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) 
     counts = _verdicts(lights, accepted)
     print_reasons(counts)
     if any(one.rejected for one in counts.values()):
-        click.echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
+        echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
 
 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
     new = counts.pairs - progress.done_before
     made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all existed already"
-    click.echo(
+    echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
         f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"
         f"Next: dimmagen verify {out}\n"

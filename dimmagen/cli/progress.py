@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.output import echo
 from dimmagen.cli.signals import raise_if_stopped
 from dimmagen.core import storage
 from dimmagen.dataset.manifest import Manifest
@@ -65,8 +65,8 @@ class PairProgress:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the work began, including the start of the workers."""
-        return time.monotonic() - self._start
+        """Seconds since the work began, including the start of the workers; more than 0."""
+        return max(time.monotonic() - self._start, 1e-6)
 
     def _text(self) -> str:
         return f"{self._shards}/{self._all_shards} shards"
@@ -130,7 +130,7 @@ def copied_with_bar(make: Callable[..., Manifest]) -> Manifest:
 def print_copied(manifest: Manifest, out: str, of: str) -> None:
     """Print the counts of a data set made from others, and the next command."""
     counts = manifest.counts
-    click.echo(
+    echo(
         f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
         f"{pluralize(counts.shards, 'shard')}.\n"
         f"Next: dimmagen verify {out if storage.is_url(out) else Path(out)}"

@@ -6,6 +6,7 @@ import pyarrow as pa
 import yaml
 
 from dimmagen.core.hugging_face import layout, layout_file, sample_features
+from dimmagen.core.text import markdown, one_line
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.dataset.statistics import bars, short
@@ -114,7 +115,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
     dark_field = f"dark.{settings['image_format']}"
     light_fields = [f"light.{extension}" for extension in extensions]
     sources = "\n".join(
-        f"| {source} | {count} | {terms_of(source, manifest.settings)} |"
+        f"| {markdown(source)} | {count} | {markdown(terms_of(source, manifest.settings))} |"
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
@@ -123,8 +124,8 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         lights=counts.lights,
         variants=settings["variants"],
         times="time" if settings["variants"] == 1 else "times",
-        profile=settings["profile"],
-        command=manifest.command,
+        profile=one_line(str(settings["profile"])).replace("`", "'"),  # a code span ends at the next one
+        command=one_line(manifest.command),
         fingerprint=manifest.fingerprint,
         root_hash=manifest.root_hash,
         first="00000",

@@ -1,6 +1,5 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
-import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -192,7 +191,7 @@ def generate_dataset(
     plan = plan_dataset(lights, build_dimmer, settings)
     settings = plan.settings
     on_plan(plan)
-    folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
+    folder = DatasetFolder(storage.local_path(out) or out)
     with folder.locked():
         complete = folder.complete_shards(plan.run, resume)
         missing = [planned for planned in plan.shards if planned.shard not in complete]

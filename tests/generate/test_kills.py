@@ -28,6 +28,7 @@ def undisturbed(photos, tmp_path_factory):
 
 def arguments(photos, out, executor):
     settings = ["--variants", str(VARIANTS), "--samples-per-shard", "3", "--workers", "2"]
+    settings += ["--light-format", "same"]  # as `make` does
     where = ["--source", str(photos), "--shards", str(out), "--executor", executor]
     return ["dim", "--profile", "linear", *settings, *where]
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -26,6 +27,8 @@ _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends th
 _SIGNAL_SECONDS = 0.005  # how long Ray may have a signal while it connects
 _CONNECT_SECONDS = 30.0  # maximum time to connect after a signal has asked to end
 _LEAVE_SECONDS = 10.0  # maximum time for a run to end after the head is lost
+# Characters of the folder for temporary files: with Ray's own part, the path of a socket has at most 107.
+_MAX_PARENT = 24
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 # What decides whether a Ray wants a token, and which.
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -62,26 +65,27 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """
     if address is None:
         refuse_other_cluster()
-    ours: Any = None
-    ended = Event()
-    try:
-        with _restored_environment():
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            if address is None:
-                _require_own_token()
-            import ray
+    with _session_folder(address) as folder:
+        ours: Any = None
+        ended = Event()
+        try:
+            with _restored_environment():
+                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+                os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+                if address is None:
+                    _require_own_token()
+                import ray
 
-            if not ray.is_initialized():  # otherwise it is the user's own, and is refused
-                ours = ray
+                if not ray.is_initialized():  # otherwise it is the user's own, and is refused
+                    ours = ray
+                    _reread_token_settings()
+                _with_our_signals(partial(_init, ray, processors, address, folder), ended)
+            yield ray
+        finally:
+            if ours is not None:
+                _leave(ours)
                 _reread_token_settings()
-            _with_our_signals(partial(_init, ray, processors, address), ended)
-        yield ray
-    finally:
-        if ours is not None:
-            _leave(ours)
-            _reread_token_settings()
-        ended.set()
+            ended.set()
 
 
 def refuse_other_cluster() -> None:
@@ -121,7 +125,7 @@ def _reread_token_settings() -> None:
         raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _init(ray: Any, processors: int | None, address: str | None) -> None:
+def _init(ray: Any, processors: int | None, address: str | None, folder: str = "") -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         options |= {
@@ -129,17 +133,20 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
             "num_cpus": processors,
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
+            "_temp_dir": folder or None,
         }
     else:
         _check_answers(address)
         options["address"] = address
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if address is None:
             raise DimmagenError(
-                f"Ray could not be started ({reason})", 'use `executor="serial"`', code="cluster"
+                f"Ray could not be started ({reason})",
+                f'check the room in {tempfile.gettempdir()} and in /dev/shm, or use `executor="serial"`',
+                code="cluster",
             ) from error
         raise _refusal(address, reason) from error
 
@@ -168,6 +175,24 @@ def _refusal(address: str, reason: str) -> UsageError:
         parameter="address",
         value=address,
     )
+
+
+@contextmanager
+def _session_folder(address: str | None) -> Iterator[str]:
+    """A folder for the sockets and logs of a Ray that is started here, removed with it; empty for a cluster.
+
+    Ray's own in /tmp/ray stays after every run.
+    """
+    if address is not None:
+        yield ""
+        return
+    parent = tempfile.gettempdir()
+    if len(parent) > _MAX_PARENT and os.path.isdir("/tmp"):
+        parent = "/tmp"
+    with tempfile.TemporaryDirectory(
+        prefix="dimmagen-ray-", dir=parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
 
 
 @contextmanager

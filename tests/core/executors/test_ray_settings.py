@@ -59,7 +59,7 @@ def test_what_ray_refuses_is_one_line_with_the_way_out(reason, told, todo, monke
             raise ConnectionError(reason)
 
     with pytest.raises(UsageError) as raised:
-        ray_cluster._init(Ray, None, "head:6379")
+        ray_cluster._init(Ray, None, "head:6379", "")
     message = str(raised.value)
     assert message.startswith("the Ray cluster at head:6379 could not be joined (")
     assert told in message
