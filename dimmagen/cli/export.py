@@ -139,6 +139,8 @@ def export(
         lines = reader.option_lines(root, repository)
         click.echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
         click.echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
+        if not lines and repository is None:
+            click.echo(f"It expects this folder as {reader.path} in its repository.")
     else:
         click.echo(f"For {layout.readers}.")
     click.echo(f"Next: dimmagen export --check {layout_name} {out}")
