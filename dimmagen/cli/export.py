@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress as Bar
 
 from dimmagen.cli.command import Command, command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import Integer, threads_option
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
@@ -128,22 +129,22 @@ def export(
             progress=progress,
         )
     tests = f", {len(split.test)} test" if split.test else ""
-    click.echo(f"{root}: {len(split.train)} training, {len(split.validation)} validation{tests} pairs")
+    echo(f"{root}: {len(split.train)} training, {len(split.validation)} validation{tests} pairs")
     for reason, number in split.left_out.items():
-        click.echo(f"Left out: {number} ({reason})")
+        echo(f"Left out: {number} ({reason})")
     if reader and 0 < reader.epoch < len(split.train):
-        click.echo(f"{reader.title} reads {reader.epoch} of the training pairs in every epoch.")
+        echo(f"{reader.title} reads {reader.epoch} of the training pairs in every epoch.")
     if reader and repository and reader.as_is:
-        click.echo(f"For {reader.title}, whose options name this place already.")
+        echo(f"For {reader.title}, whose options name this place already.")
     elif reader:
         lines = reader.option_lines(root, repository)
-        click.echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
-        click.echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
+        echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
+        echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
         if not lines and repository is None:
-            click.echo(f"It expects this folder as {reader.path} in its repository.")
+            echo(f"It expects this folder as {reader.path} in its repository.")
     else:
-        click.echo(f"For {layout.readers}.")
-    click.echo(f"Next: dimmagen export --check {layout_name} {out}")
+        echo(f"For {layout.readers}.")
+    echo(f"Next: dimmagen export --check {layout_name} {out}")
 
 
 def _check(path: str, name: str, workers: int) -> None:
@@ -151,7 +152,7 @@ def _check(path: str, name: str, workers: int) -> None:
     root, repository = find_root(reader, Path(path))
     check = check_export(layout, root, workers, reader, in_repository=repository is not None)
     if check.faults:
-        click.echo("\n".join(shorten(check.faults)))
+        echo("\n".join(shorten(check.faults)))
         raise DimmagenError(
             f"{root} has {pluralize(len(check.faults), 'fault')} as a {name} folder",
             "run its `dimmagen export` command again into a new folder",
@@ -159,6 +160,6 @@ def _check(path: str, name: str, workers: int) -> None:
             path=str(root),
         )
     found = ", ".join(f"{count} in {folder}" for folder, count in check.pairs.items())
-    click.echo(f"{root} is a valid {name} folder: {found}")
+    echo(f"{root} is a valid {name} folder: {found}")
     for note in check.notes:
-        click.echo(f"But {note}")
+        echo(f"But {note}")

@@ -8,7 +8,6 @@ with `dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`
 import itertools
 import json
 import random
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -20,11 +19,12 @@ import torch
 import webdataset as wds
 from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
 from webdataset.filters import shuffle as shuffled
-from webdataset.tariterators import group_by_keys, tar_file_expander
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import machine_trouble
+from dimmagen.core.tar import samples
 from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images import codec
@@ -310,22 +310,22 @@ class _PairStream(IterableDataset):
 
 
 def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
-    """The samples of one shard, as webdataset reads them.
+    """The samples of one shard.
 
     They are counted, because a tar that was truncated between two members looks like a shorter one.
     """
     count = 0
     path = storage.join(out, shard.name)
-    with storage.open_binary(path) as file:
+    with machine_trouble(path), storage.open_binary(path) as file:
         try:
-            for sample in group_by_keys(tar_file_expander([{"url": path, "stream": file}])):
+            for sample in samples(file, path, codec.MAX_BYTES):
                 count += 1
                 yield sample
-        except tarfile.TarError as error:
+        except DimmagenError as error:
             raise DimmagenError(
-                f"{path} is cut or damaged after {count} pairs ({error})",
+                f"{error.what} (after {count} pairs)",
                 f"run `verify({out})`, and copy the damaged shard again",
-                code="damaged",
+                code=error.code,
                 path=path,
             ) from error
     if count != shard.samples:

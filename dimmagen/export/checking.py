@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.export.formats import Entries, Place, image_files
 from dimmagen.export.layouts import Layout
 from dimmagen.export.readers import Pairing, Reader, readers_of
@@ -113,7 +114,7 @@ def _check_place(
     None if the folders do not exist and are not needed.
     """
     folders = [folder for folder in place if folder]
-    if not needed and not any((root / folder).exists() for folder in folders):
+    if not needed and not any(storage.exists(root / folder) for folder in folders):
         return None
     sides = [_sizes(check, layout, root, folder, pool) for folder in folders]
     check.pairs[folders[0]] = len(sides[0])
@@ -150,6 +151,8 @@ def _sizes(
     try:
         with layout.store.entries(root / folder) as entries:
             sizes = _measure_all(check, folder, entries, layout.store.extension, pool)
+    except UnavailableError:
+        raise
     except DimmagenError as error:
         check.faults.append(f"{folder}: {error.what}")
         return {}
@@ -181,6 +184,10 @@ def _measure(name: str, read: Callable[[], bytes], extension: str) -> Size | str
         return f"is not a .{extension} file with an ASCII name"
     try:
         pixels, facts = codec.decode_rgb8(read())
+    except UnavailableError:
+        raise
+    except FileNotFoundError:
+        return "is a broken link"
     except DimmagenError as error:
         return error.what
     if facts.mode != "RGB":

@@ -368,12 +368,9 @@ def encode_image(pairs: PairSet, one: NamedPair, side: Side, extension: str) -> 
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every file of a folder, sorted, except lists (`.txt`) and notes (`.json`)."""
-    if not folder.is_dir():
-        return []
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and not storage.is_unfinished(path.name)
-    )
+    """Every file and broken link of a folder, sorted, except lists (`.txt`) and notes (`.json`)."""
+    names = [name for name in storage.list_names(folder) if not storage.is_unfinished(name)]
+    files = [folder / name for name in names if not storage.is_folder(folder / name)]
     return [path for path in files if path.suffix not in (".json", ".txt")]
 
 

@@ -2,6 +2,7 @@
 
 ```
 mixhq/README.md                     card with the terms of the sources
+mixhq/.huggingface.yaml             the shards for Hugging Face's `datasets`
 mixhq/manifest.json                 written last: its presence means complete
 mixhq/catalog/part-00000.parquet    one row for every candidate
 mixhq/shards/mixhq-00000.tar ...    the accepted light images: k.json, k.light.jpg|png|webp
@@ -23,6 +24,7 @@ import numpy as np
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.hugging_face import LAYOUT, layout_file, sample_features
 from dimmagen.core.lock import STATE, exclusive, remove_stale_lock
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.shard_sizes import shard_sizes
@@ -123,8 +125,23 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
             changed=changed,
         )
     remove_stale_lock(out)
-    counts = read_mixhq_manifest(out).get("sources", {})
-    return tally(read_catalog(out), {name: one.get("others", {}) for name, one in counts.items()})
+    return tally(read_catalog(out), _recorded_others(out, read_mixhq_manifest(out).get("sources", {})))
+
+
+def _recorded_others(out: str, recorded: object) -> dict[str, dict[str, int]]:
+    """The numbers of files that were no candidates, from a manifest that may hold anything."""
+    sources = recorded.items() if isinstance(recorded, dict) else [("", None)]
+    others = {name: one.get("others", {}) if isinstance(one, dict) else None for name, one in sources}
+    for name, counts in others.items():
+        is_known = name in SOURCES and isinstance(counts, dict)
+        if not is_known or not all(type(count) is int for count in counts.values()):  # type: ignore[union-attr]
+            raise DimmagenError(
+                f"{out}/{MIXHQ_MANIFEST}: what it says of the source {name!r} is no count",
+                "it was changed or is of another kind: build it again",
+                code="damaged",
+                path=out,
+            )
+    return others  # type: ignore[return-value]
 
 
 def write_mixhq(
@@ -186,6 +203,7 @@ def _write(
             for record, shard in zip(records, packing.shards, strict=True)
         ],
     }
+    storage.atomic_write(storage.join(out, LAYOUT), _layout_file())
     storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
@@ -271,19 +289,32 @@ def _padded(size: int) -> int:
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
+_SIDECAR = {
+    "key": "string",
+    "source": "string",
+    "name": "string",
+    "frame": "string",
+    "sha256": "string",
+    "transform": "string",
+    "width": "int64",
+    "height": "int64",
+}
+"""The keys of a light image's JSON, the same in every sample, with their types."""
+
+
 def _sidecar(row: CatalogRow) -> bytes:
-    """The JSON of a light image; the same keys and types in every sample."""
-    facts = {
-        "key": row.key,
-        "source": row.source,
-        "name": row.name,
-        "frame": row.frame,
-        "sha256": row.sha256,
-        "transform": row.transform,
-        "width": row.light_width,
-        "height": row.light_height,
-    }
-    return json.dumps(facts, indent=1).encode() + b"\n"
+    """The JSON of a light image."""
+    values = (
+        row.key,
+        row.source,
+        row.name,
+        row.frame,
+        row.sha256,
+        row.transform,
+        row.light_width,
+        row.light_height,
+    )
+    return json.dumps(dict(zip(_SIDECAR, values, strict=True)), indent=1).encode() + b"\n"
 
 
 def _write_catalog(out: str, packing: Packing) -> FileRecord:
@@ -350,6 +381,11 @@ def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> Fi
     return FileRecord(shard.name, size, sha256)
 
 
+def _layout_file() -> bytes:
+    images = ("light.jpg", "light.png", "light.webp")  # the same columns for every MixHQ
+    return layout_file("shards/mixhq-*.tar", sample_features(images, list(_SIDECAR.items())))
+
+
 def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
     seen = sum(one.seen for one in tallies.values())
     accepted = sum(one.accepted for one in tallies.values())
@@ -386,6 +422,8 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
         options += f" --{name} {inputs[name]}" if name in inputs else ""
     if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
         options += f" --min-lightness {inputs['min_lightness']:g}"
+    if inputs.get("follow_links"):
+        options += " --follow-links"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"
     lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
     return "\n".join(lines)

@@ -217,6 +217,6 @@ def test_the_number_of_requests_is_the_one_in_the_documentation(local, bucket):
         "DeleteObject": shards + 12,
         "GetObject": 2 * shards + pairs + 10,
         "HeadObject": 10,
-        "ListObjects": 10,
+        "ListObjects": 11,
         "ListMultipartUploads": 13,
     }
