@@ -23,9 +23,9 @@ def count(monkeypatch):
     def counting(module, name, told=lambda argument: argument) -> Counter:
         calls, real = Counter(), getattr(module, name)
 
-        def counted(argument, *rest):
+        def counted(argument, *rest, **options):
             calls[told(argument)] += 1
-            return real(argument, *rest)
+            return real(argument, *rest, **options)
 
         monkeypatch.setattr(module, name, counted)
         return calls

@@ -140,6 +140,8 @@ def export(
         lines = reader.option_lines(root, repository)
         echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
         echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
+        if not lines and repository is None:
+            echo(f"It expects this folder as {reader.path} in its repository.")
     else:
         echo(f"For {layout.readers}.")
     echo(f"Next: dimmagen export --check {layout_name} {out}")

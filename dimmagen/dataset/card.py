@@ -15,6 +15,7 @@ from dimmagen.sources import terms_of
 CARD = "README.md"
 SHEET = "sheet.jpg"
 _TARS = "shards/train-*.tar"
+_IMAGE_COLUMNS = ("dark.png", "dark.webp", "light.jpg", "light.png", "light.webp")
 _NUMBERS = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
@@ -89,7 +90,8 @@ from datasets import load_dataset
 pairs = load_dataset(str(Path.cwd()), split="train", streaming=True)  # "." alone has no name for the set
 ```
 
-The light picture is in the field of its file type; the other `light.*` fields of a sample are empty.
+Every data set has the columns `dark.png`, `dark.webp`, `light.jpg`, `light.png` and `light.webp`. A picture
+is in the column of its file type; the others are empty.
 
 ## Sources and their terms
 
@@ -119,7 +121,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
-        yaml=yaml.safe_dump(_front_matter(extensions, dark_field), sort_keys=False),
+        yaml=yaml.safe_dump(_front_matter(), sort_keys=False),
         pairs=counts.pairs,
         lights=counts.lights,
         variants=settings["variants"],
@@ -143,29 +145,24 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def pair_layout_file(light_extensions: Iterable[str], image_format: str) -> bytes:
-    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`, which says the same as the card's YAML head.
-
-    Args:
-        light_extensions: file types of the light images.
-        image_format: of the dark images.
-    """
-    return layout_file(_TARS, _features(light_extensions, f"dark.{image_format}"))
+def pair_layout_file() -> bytes:
+    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`; it says the same as the card's YAML head."""
+    return layout_file(_TARS, _features())
 
 
-def _front_matter(extensions: list[str], dark_field: str) -> dict:
+def _front_matter() -> dict:
     """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        **layout(_TARS, _features(extensions, dark_field)),
+        **layout(_TARS, _features()),
     }
 
 
-def _features(light_extensions: Iterable[str], dark_field: str) -> list[dict]:
-    images = [dark_field, *(f"light.{extension}" for extension in sorted({*light_extensions}))]
-    return sample_features(images, [(key, _dtype(key)) for key in SIDECAR_KEYS])
+def _features() -> list[dict]:
+    """The same columns for every data set; those of other file types are empty."""
+    return sample_features(_IMAGE_COLUMNS, [(key, _dtype(key)) for key in SIDECAR_KEYS])
 
 
 def _dtype(key: str) -> str:

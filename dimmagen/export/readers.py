@@ -526,6 +526,8 @@ _ALL = (
         "random crops of 256 pixels; validation and test put whole images into batches of 4",
         path="data/LOL",
         marks=("train_unsupervised.py", "src/datasets/mixhq.py"),
+        options=('dataset: path: "{root}"',),
+        as_is=True,
         train=SizeRule(shortest=256),
         validation=SizeRule(equal=True),
     ),
@@ -552,6 +554,8 @@ _ALL = (
         "random crops of 256 pixels, which it darkens itself",
         path="data/MixHQ",
         marks=("train_unsupervised.py", "src/datasets/mixhq.py"),
+        options=('dataset: path: "{root}"',),
+        as_is=True,
         train=SizeRule(shortest=256),
     ),
     Reader(

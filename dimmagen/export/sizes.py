@@ -111,9 +111,9 @@ class SizeRule:
 
     @staticmethod
     def mixture(sizes: Iterable[Size]) -> str:
-        """Words for sizes that should be equal: `3 sizes: 600x400 (12 images), ...`."""
+        """Words for sizes that should be equal: `3 sizes: 600x400 (12x), ...`."""
         counts = Counter(sizes).most_common()
-        shown = ", ".join(f"{show(size)} ({count} images)" for size, count in counts[:3])
+        shown = ", ".join(f"{show(size)} ({count}x)" for size, count in counts[:3])
         return f"{len(counts)} sizes: {shown}" + (", ..." if len(counts) > 3 else "")
 
     def __str__(self) -> str:

@@ -180,10 +180,10 @@ def _check_split(reader: Reader, split: Split, sizes: Mapping[str, Size]) -> Non
     for rule, rows in parts:
         found = [sizes[row["key"]] for row in rows]
         if rule.equal and len(set(found)) > 1:
-            common = Counter(found).most_common(1)[0][0]
+            inside_all = (min(height for height, _ in found), min(width for _, width in found))
             raise UsageError(
                 f"{reader.title} puts whole images into one batch, and there are {rule.mixture(found)}",
-                f"give a `fit` for all images, such as {show(common)}",
+                f"give a `fit` for all images, such as {show(inside_all)}",
                 code="unsuitable-pairs",
                 reader=reader.name,
                 parameter="fit",

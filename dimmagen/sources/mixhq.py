@@ -203,8 +203,7 @@ def _write(
             for record, shard in zip(records, packing.shards, strict=True)
         ],
     }
-    extensions = {row.extension for row in packing.rows() if row.accepted}
-    storage.atomic_write(storage.join(out, LAYOUT), _layout_file(extensions))
+    storage.atomic_write(storage.join(out, LAYOUT), _layout_file())
     storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
@@ -382,8 +381,8 @@ def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> Fi
     return FileRecord(shard.name, size, sha256)
 
 
-def _layout_file(extensions: set[str]) -> bytes:
-    images = [f"light.{extension}" for extension in sorted(extensions)]
+def _layout_file() -> bytes:
+    images = ("light.jpg", "light.png", "light.webp")  # the same columns for every MixHQ
     return layout_file("shards/mixhq-*.tar", sample_features(images, list(_SIDECAR.items())))
 
 

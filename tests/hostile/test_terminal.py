@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
+import dimmagen.cli
 from dimmagen.cli import main
 from dimmagen.dataset.manifest import fingerprint
 from tests.dataset_helpers import write_photos
@@ -105,3 +107,14 @@ def test_a_manifest_with_settings_of_another_kind_is_refused(setting, value, hos
     manifest["fingerprint"] = fingerprint(manifest["settings"], manifest["environment"])
     (out / "manifest.json").write_text(json.dumps(manifest))
     assert f"not a manifest of this version: {setting}" in printed(capsys, "inspect", out, code=1)
+
+
+MODULES = sorted(Path(dimmagen.cli.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_commands_print_by_the_two_modules_that_escape(path):
+    text = path.read_text()
+    assert "click.echo(" not in text or path.stem == "output"
+    assert "rich.console" not in text or path.stem == "console"
+    assert not re.search(r"(?<![.\w])print\(", text)
