@@ -22,11 +22,13 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.generate.derive import Selection, write_subset
-from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.light_format import AskedLightFormat
+from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
+from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
@@ -38,7 +40,12 @@ def build_mixhq(
     out: str | Path = MIXHQ_DEFAULT,
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
+    resize: int | None = None,
+    crop: int | None = None,
+    limit: int | None = None,
+    names: Sequence[str] | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
     workers: int | None = None,
     dry_run: bool = False,
@@ -51,7 +58,12 @@ def build_mixhq(
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be used.
+        follow_links: also read photos behind links that lead out of the folder of their source.
         min_lightness: mean lightness that a photo must have, in [0, 1].
+        resize: length in pixels to which short sides are reduced; smaller photos keep their size.
+        crop: side in pixels of the central square that is kept, after `resize`; smaller photos are rejected.
+        limit: maximum number of photos; a larger one only adds to them.
+        names: the only files that are candidates, by path or by path below the source.
         samples_per_shard: maximum number of light images per shard.
         workers: threads; default one per processor.
         dry_run: check the candidates and write nothing.
@@ -68,17 +80,33 @@ def build_mixhq(
         5
     """
     out, workers = str(out), workers or processor_count()
-    candidates = list_candidate_files(parse_specs(list(sources)))
+    selection = _selection(follow_links, min_lightness, resize, crop, limit, names)
+    listing = list_candidate_files(parse_specs(list(sources)), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
-    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness)
+    inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
     if finished is not None:
         return finished
-    scanned = Candidates(scan(candidates, scenes, workers, min_lightness=min_lightness))
-    counts = tally(one.row for one in scanned)
+    scanned = Candidates(scan(listing.files, scenes, workers, selection=selection), selection.limit)
+    counts = tally((one.row for one in scanned), listing.others)
     if not dry_run:
-        mixhq.write_mixhq(out, scanned, inputs, workers)
+        mixhq.write_mixhq(out, scanned, inputs, workers, others=listing.others)
     return counts
+
+
+def _selection(
+    follow_links: bool,
+    min_lightness: float,
+    resize: int | None,
+    crop: int | None,
+    limit: int | None,
+    names: Sequence[str] | None,
+    image_format: str = "png",
+) -> PhotoSelection:
+    listed = None if names is None else frozenset(names)
+    return PhotoSelection(
+        min_lightness, resize, crop, limit, listed, follow_links, MAX_SIDES.get(image_format)
+    )
 
 
 def make_dataset(
@@ -87,7 +115,12 @@ def make_dataset(
     out: str | Path = "out",
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
+    resize: int | None = None,
+    crop: int | None = None,
+    limit: int | None = None,
+    names: Sequence[str] | None = None,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -99,11 +132,13 @@ def make_dataset(
     compat: Literal["default", "reference"] = "default",
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
+    light_format: AskedLightFormat = "auto",
     executor: Executor = "serial",
     workers: int | None = None,
     address: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     threads: int = 1,
+    worker_timeout: float | None = None,
     resume: Literal["if-possible", "always", "never"] = "if-possible",
     progress: GenerateProgress | None = None,
 ) -> Manifest:
@@ -117,7 +152,7 @@ def make_dataset(
         sources: one MixHQ, or as for :func:`build_mixhq`; if empty, the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
-        min_lightness: as for :func:`build_mixhq`.
+        follow_links, min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
@@ -129,11 +164,15 @@ def make_dataset(
         compat: `reference` for the paper authors' own transform.
         samples_per_shard: maximum number of pairs per shard.
         image_format: of the dark images, both lossless.
+        light_format: of the light images. `same` keeps each file; `png` keeps the pixels; `jpg` changes them
+            where a light image is no JPEG. `auto` keeps the files if all are of one type, and stores all as
+            PNG otherwise, because many readers of WebDataset take one type only.
         executor: `serial` works in this process, `ray` on a worker pool.
         workers: of the pool; default one per processor.
         address: of a running Ray cluster; default Ray on this machine for this run.
         device: that renders the dark images; one GPU per worker. The bytes are the same.
         threads: per GPU worker, for reading and encoding.
+        worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
         progress: notified of shards and pairs.
 
@@ -151,7 +190,9 @@ def make_dataset(
             code="conflict",
             parameters=("address", "executor"),
         )
-    settings = PairSettings(variants * (len(ladder) or 1), seed, samples_per_shard, image_format)
+    settings = PairSettings(
+        variants * (len(ladder) or 1), seed, samples_per_shard, image_format, light_format
+    )
     build_dimmer = dimmer_builder(
         str(profile),
         gamma,
@@ -164,10 +205,11 @@ def make_dataset(
     )
     if workers is None and address is None:
         workers = processor_count()
+    selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
     lights = open_light_images(
-        list(sources), exclude=list(exclude), min_lightness=min_lightness, workers=processor_count()
+        list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
     )
-    execution = Execution(executor, workers, address, device, threads)
+    execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)
 
 
@@ -200,7 +242,8 @@ def fit_profile(
     """Fit a profile to a few real dark/light pairs of a camera.
 
     Args:
-        pairs: folder with `low/` and `high/`, or a CSV of dark and light paths.
+        pairs: folder with `low/` and `high/` or the like, CSV of dark and light paths, or pattern of file
+            names; see docs/pairs.md.
         out: name of the new profile among the user's own, or its folder; must not exist.
         names: pairs to use, by file name without extension.
         hold_out: pairs to leave out, by file name without extension.

@@ -22,12 +22,15 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import click
 import yaml
 
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
+from dimmagen.core.registry import unknown_name
 
 VARIABLES = "variables"
+_BUNDLED = Path(__file__).parent / "bundled"
+_MAX_BYTES = 2**20
 FORMER_VARIABLES = "places"  # still accepted
 COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
 
@@ -48,8 +51,18 @@ class Recipe:
 class _Loader(yaml.SafeLoader):
     """YAML whose plain values are strings, as on a command line: 1:1 and 012 are not numbers of other bases.
 
-    Only `true`, `false`, `null`, `~` and empty values keep their meaning.
+    Only `true`, `false`, `null`, `~` and empty values keep their meaning. Aliases are refused: a few of them
+    within each other stand for gigabytes, and one may name itself.
     """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node; raises a YAMLError for an alias."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"the alias *{event.anchor} is not read: write the value itself", event.start_mark
+            )
+        return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -65,16 +78,33 @@ def is_recipe(values: Mapping) -> bool:
 def read_yaml(path: Path) -> dict:
     """The mapping in a YAML file.
 
+    Args:
+        path: of the file, or the name of a recipe that comes with the package.
+
     Raises:
         UsageError: it is missing, is not YAML, or is not a mapping.
     """
+    if not path.exists():
+        path = _bundled(path)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+        text = path.read_bytes()
+        if len(text) > _MAX_BYTES:
+            raise UsageError(
+                f"{path} has more than {_MAX_BYTES} bytes",
+                "give a recipe",
+                code="wrong-format",
+                path=str(path),
+            )
+        values = yaml.load(text.decode("utf-8"), _Loader) or {}
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(
+            f"{path} is nested too deeply", "correct the file", code="wrong-format", path=str(path)
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path} is not YAML ({' '.join(str(error).split())})",
             "correct the file",
@@ -91,11 +121,41 @@ def read_yaml(path: Path) -> dict:
     return values
 
 
+def bundled_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.yaml"))}
+
+
+def summary(path: Path) -> str:
+    """The first sentence of the comment that a recipe begins with."""
+    comment: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("# "))
+    return re.split(r"[.:(]\s|\(", " ".join(comment))[0].strip(" .:")
+
+
+def _bundled(path: Path) -> Path:
+    """The file of a bundled recipe; a path that does not look like its name is returned as it is.
+
+    Raises:
+        UsageError: there is no recipe of this name.
+    """
+    # The recipes were files in pipelines/ before they became part of the package.
+    if path.parent.name not in ("", "pipelines") or path.suffix not in ("", ".yaml"):
+        return path
+    known = bundled_recipes()
+    if path.stem not in known:
+        raise unknown_name("recipe or file", str(path), known)
+    return known[path.stem]
+
+
 def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: of the YAML file.
+        path: of the YAML file, or the name of a bundled recipe.
         changes: values that replace those of the recipe: of variables by their names, and of options by
             `step.option`. A value is YAML; an empty one removes the option.
 
@@ -109,7 +169,7 @@ def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
 def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     """Make a recipe from the contents of a YAML file; see :func:`load_recipe`."""
     if FORMER_VARIABLES in values:
-        click.echo(
+        echo(
             f"Note: {path}: {FORMER_VARIABLES}: is now {VARIABLES}:; the former name will be removed.",
             err=True,
         )
@@ -165,7 +225,7 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
 def _parsed(name: str, value: str) -> Any:
     try:
         return yaml.load(value, _Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError):
         raise UsageError(
             f"--set {name}={value} is not a YAML value", "put it in quotes", code="wrong-format", name=name
         ) from None

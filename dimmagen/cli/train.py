@@ -5,13 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
-from dimmagen.cli.options import Integer, LocalPath, Number, names_option, recipe_option, split_names
+from dimmagen.cli.options import (
+    PAIRS_HELP,
+    Integer,
+    LocalPath,
+    Number,
+    names_option,
+    recipe_option,
+    split_names,
+)
+from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
@@ -27,8 +36,8 @@ _SHARED = [
     ),
     click.option(
         "--validate",
-        metavar="DIR|FILE",
-        help="Real pairs to select the best network on: a folder with low/ and high/, or a CSV file.",
+        metavar="DIR|FILE|PATTERN",
+        help="Real pairs to select the best network on, as for --pairs.",
     ),
     click.option(
         "--hold-out",
@@ -110,8 +119,8 @@ def shared_options(command: Callable) -> Callable:
 @click.option("--data", metavar="DATASET", help="Data set to train on: folder or URL.")
 @click.option(
     "--pairs",
-    metavar="DIR|FILE",
-    help="Real pairs to train on in place of --data: a folder with low/ and high/, or a CSV file.",
+    metavar="DIR|FILE|PATTERN",
+    help=f"Real pairs to train on in place of --data: {PAIRS_HELP}",
 )
 @names_option
 @click.option(
@@ -207,7 +216,7 @@ def run(
             run_training(config, out, resume, progress)
     outcome = RunFolder(out).header(CHECKPOINT)
     early = " (stopped early)" if outcome["iteration"] < config.training.iterations else ""
-    click.echo(
+    echo(
         f"{out} is trained: {outcome['iteration']} iterations{early}, best PSNR "
         f"{outcome['best_psnr']:.2f} dB at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"

@@ -13,6 +13,7 @@ values.
 from typing import Any
 
 CODES = {
+    "ambiguous": "something can be read in several ways",
     "archive": "an archive cannot be read: damaged, compressed as a whole, or of an unknown kind",
     "cluster": "a Ray cluster cannot be started, joined or reached",
     "conflict": "two arguments exclude each other",
@@ -23,6 +24,7 @@ CODES = {
     "failed": "anything else that went wrong",
     "invalid-name": "a name has characters that it cannot have",
     "locked": "another run is writing to the folder",
+    "machine": "the memory, a disk, a network or a limit of this machine failed; the data may be sound",
     "missing-argument": "an argument is missing, or empty",
     "missing-package": "an optional package is not installed, or fails",
     "missing-path": "there is no file or folder at a path, or it is of the wrong kind",
@@ -111,3 +113,9 @@ class RefusedError(UnavailableError, UsageError):
 
     exit_code = 2
     code = "refused"
+
+
+class MachineError(UnavailableError):
+    """The machine failed while something was read: a disk, a network, the memory, or a limit."""
+
+    code = "machine"

@@ -8,15 +8,17 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 
 GROUP_ROWS = 65_536
+_MAX_ROW_BYTES = 2**16  # of one row, on average
 _BATCH_ROWS = 4096  # Python objects in memory at a time
 
 
@@ -77,20 +79,43 @@ def _next_group(rows: Iterator[Mapping], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(batches, schema).combine_chunks()
 
 
-def iter_rows(path: str, schema: pa.Schema) -> Iterator[dict]:
-    """The rows of a parquet file, one by one; raises the errors of :func:`read_table` during iteration."""
+def iter_rows(path: str, schema: pa.Schema, added_later: Mapping[str, Any] | None = None) -> Iterator[dict]:
+    """The rows of a parquet file, one by one; raises the errors of :func:`read_table` during iteration.
+
+    Args:
+        path: of the file.
+        schema: that it must have.
+        added_later: columns that files of earlier versions may lack, with the values that their rows get.
+    """
     with _explain_errors(path), storage.open_binary(path) as file:
         for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
-            yield from _checked(path, pa.Table.from_batches([batch]), schema).to_pylist()
+            table = _with_columns(pa.Table.from_batches([batch]), schema, added_later or {})
+            yield from _checked(path, table, schema).to_pylist()
 
 
-def read_rows(path: str, schema: pa.Schema) -> list[dict]:
+def _with_columns(table: pa.Table, schema: pa.Schema, added_later: Mapping[str, Any]) -> pa.Table:
+    missing = set(added_later) - set(table.schema.names)
+    if missing != set(added_later):  # all of them or none: such a file never had only some
+        return table
+    for place, field in enumerate(schema):
+        if field.name in missing:
+            values = pa.repeat(pa.scalar(added_later[field.name], field.type), len(table))
+            table = table.add_column(min(place, table.num_columns), field, values)
+    return table
+
+
+def read_rows(path: str, schema: pa.Schema, max_rows: int | None = None) -> list[dict]:
     """All rows of a parquet file; see :func:`read_table`."""
-    return read_table(path, schema).to_pylist()
+    return read_table(path, schema, max_rows).to_pylist()
 
 
-def read_table(path: str, schema: pa.Schema) -> pa.Table:
+def read_table(path: str, schema: pa.Schema, max_rows: int | None = None) -> pa.Table:
     """A parquet file as a table.
+
+    Args:
+        path: of the file.
+        schema: that it must have.
+        max_rows: refuse a file that has more, or whose rows are longer than ours, before its rows are read.
 
     Raises:
         DimmagenError: the file is missing or damaged, has other columns than the schema, or lacks values.
@@ -98,7 +123,23 @@ def read_table(path: str, schema: pa.Schema) -> pa.Table:
     with _explain_errors(path):
         # Without threads: Arrow's threads abort a process that ends before they do.
         file = pq.ParquetFile(io.BytesIO(storage.read(path)), pre_buffer=False)
+        if max_rows is not None:
+            _refuse_excess(path, file.metadata, max_rows)
         return _checked(path, file.read(use_threads=False), schema)
+
+
+def _refuse_excess(path: str, metadata: pq.FileMetaData, max_rows: int) -> None:
+    # Not by column: pyarrow ends the process where the footer's statistics of one are damaged.
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+    size = sum(group.total_byte_size for group in groups)
+    if rows > max_rows:
+        what = f"has {rows} rows, the manifest says {max_rows}"
+    elif size > max_rows * _MAX_ROW_BYTES + _MAX_ROW_BYTES:
+        what = f"has {size} bytes for {max_rows} rows"
+    else:
+        return
+    raise DimmagenError(f"{path} {what}", "copy it again", code="damaged", path=path)
 
 
 @contextmanager
@@ -109,7 +150,9 @@ def _explain_errors(path: str) -> Iterator[None]:
         raise DimmagenError(
             f"{path} is missing", "make the data set again, or copy it again", code="missing-path", path=path
         ) from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a readable parquet file ({error})", "copy it again", code="damaged", path=path
         ) from error

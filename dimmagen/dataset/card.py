@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 import yaml
 
+from dimmagen.core.hugging_face import layout, layout_file, sample_features
+from dimmagen.core.text import markdown, one_line
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.dataset.statistics import bars, short
@@ -12,6 +14,8 @@ from dimmagen.sources import terms_of
 
 CARD = "README.md"
 SHEET = "sheet.jpg"
+_TARS = "shards/train-*.tar"
+_IMAGE_COLUMNS = ("dark.png", "dark.webp", "light.jpg", "light.png", "light.webp")
 _NUMBERS = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
@@ -44,6 +48,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `sheet.jpg` | some of the pairs, the dark pictures also with gain |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
+| `.huggingface.yaml` | the head of this page, which `datasets` takes from here, also without this page |
 
 ## Pairs in numbers
 
@@ -67,7 +72,13 @@ pairs[0]["dark"], pairs[0]["light"], pairs[0]["gamma"]
 ```python
 import webdataset as wds
 
-pairs = wds.WebDataset("shards/train-{{{first}..{last}}}.tar", shardshuffle=False).decode("rgb8")
+
+def is_member(name):  # decode("rgb8") would run the code in any other member that is a pickle
+    return name.endswith({members})
+
+
+shards = "shards/train-{{{first}..{last}}}.tar"
+pairs = wds.WebDataset(shards, select_files=is_member, shardshuffle=False).decode("rgb8")
 for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
     pair["dark"], pair["light"], pair["json"]["gamma"]
 ```
@@ -79,7 +90,8 @@ from datasets import load_dataset
 pairs = load_dataset(str(Path.cwd()), split="train", streaming=True)  # "." alone has no name for the set
 ```
 
-The light picture is in the field of its file type; the other `light.*` fields of a sample are empty.
+Every data set has the columns `dark.png`, `dark.webp`, `light.jpg`, `light.png` and `light.webp`. A picture
+is in the column of its file type; the others are empty.
 
 ## Sources and their terms
 
@@ -103,23 +115,25 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
     settings, counts = manifest.settings, manifest.counts
     extensions = sorted(set(light_extensions))
     dark_field = f"dark.{settings['image_format']}"
+    light_fields = [f"light.{extension}" for extension in extensions]
     sources = "\n".join(
-        f"| {source} | {count} | {terms_of(source, manifest.settings)} |"
+        f"| {markdown(source)} | {count} | {markdown(terms_of(source, manifest.settings))} |"
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
-        yaml=yaml.safe_dump(_front_matter(extensions, dark_field), sort_keys=False),
+        yaml=yaml.safe_dump(_front_matter(), sort_keys=False),
         pairs=counts.pairs,
         lights=counts.lights,
         variants=settings["variants"],
         times="time" if settings["variants"] == 1 else "times",
-        profile=settings["profile"],
-        command=manifest.command,
+        profile=one_line(str(settings["profile"])).replace("`", "'"),  # a code span ends at the next one
+        command=one_line(manifest.command),
         fingerprint=manifest.fingerprint,
         root_hash=manifest.root_hash,
         first="00000",
         last=f"{counts.shards - 1:05d}",
-        light_fields=";".join(f"light.{extension}" for extension in extensions),
+        light_fields=";".join(light_fields),
+        members="(" + ", ".join(f'".{field}"' for field in (dark_field, "json", *light_fields)) + ")",
         dark_field=dark_field,
         sources=sources,
         numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _NUMBERS),
@@ -131,28 +145,24 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def _front_matter(extensions: list[str], dark_field: str) -> dict:
-    """The YAML head.
+def pair_layout_file() -> bytes:
+    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`; it says the same as the card's YAML head."""
+    return layout_file(_TARS, _features())
 
-    It lists the features because light images keep their own file type: otherwise `datasets` infers the
-    fields from the first five samples, and refuses data sets in which the fields differ.
-    """
-    features: list[dict] = [
-        {"name": dark_field, "dtype": "image"},
-        {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},
-        *({"name": f"light.{extension}", "dtype": "image"} for extension in extensions),
-        {"name": "__key__", "dtype": "string"},
-        {"name": "__url__", "dtype": "string"},
-    ]
+
+def _front_matter() -> dict:
+    """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        "configs": [
-            {"config_name": "default", "data_files": [{"split": "train", "path": "shards/train-*.tar"}]}
-        ],
-        "dataset_info": {"config_name": "default", "features": features},
+        **layout(_TARS, _features()),
     }
+
+
+def _features() -> list[dict]:
+    """The same columns for every data set; those of other file types are empty."""
+    return sample_features(_IMAGE_COLUMNS, [(key, _dtype(key)) for key in SIDECAR_KEYS])
 
 
 def _dtype(key: str) -> str:

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
+from dimmagen.generate.light_format import AskedLightFormat, convert_light
 from dimmagen.images import codec
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
@@ -19,6 +21,8 @@ IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
     "png": codec.encode_png,
     "webp": codec.encode_webp,
 }
+# Longest side in pixels that a format can hold, where images may be longer.
+MAX_SIDES = {"webp": 16_383}
 
 BuildDimmer = Callable[[], ImageDimmer]
 """Builds the dimmer; picklable, so that each worker builds its own once and no weights are sent."""
@@ -58,18 +62,36 @@ class PairSettings:
         variants: dark images per light image.
         seed: random seed for all draws, in [0, 2^63).
         samples_per_shard: maximum number of pairs per shard; shard sizes differ by at most one.
-        image_format: `png` or `webp` (lossless), of the dark images; light images keep their own.
+        image_format: `png` or `webp` (lossless), of the dark images.
+        light_format: of the light images, from
+            :func:`~dimmagen.generate.light_format.choose_light_format`; `same` keeps their own. `auto` is
+            only for plans, which replace it.
     """
 
     variants: int = 1
     seed: int = 0
     samples_per_shard: int = 500
     image_format: str = "png"
+    light_format: AskedLightFormat = "same"
+
+    def record(self) -> dict[str, Any]:
+        """The settings as a manifest records them; `light_format` only if a light image is converted."""
+        values = asdict(self)
+        if self.light_format == "same":
+            del values["light_format"]
+        return values
 
 
 def pair_key(light_key: str, variant: int) -> str:
     """The key of a pair, from the key of its light image and its variant."""
     return f"{light_key}-v{variant}"
+
+
+def prepare_light(light: LightImage, settings: PairSettings) -> LightImage:
+    """A light image as the data set stores it, from which its dark images are made."""
+    if settings.light_format == "auto":
+        raise ValueError("the light format is chosen by the plan")
+    return convert_light(light, settings.light_format)
 
 
 def make_pair(light: LightImage, dimmer: ImageDimmer, variant: int, settings: PairSettings) -> Sample:
@@ -127,6 +149,9 @@ def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
     except UnavailableError:
         raise  # concerns the storage, not this image
     except Exception as error:
+        if is_machine_trouble(error):
+            what = f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r}"
+            raise machine_error(error, what) from error
         reason = " ".join(str(error).split())
         if not isinstance(error, DimmagenError):
             reason = f"{type(error).__name__}: {reason}"

@@ -1,20 +1,21 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources
+from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
+from dimmagen.generate.light_format import LIGHT_FORMATS, LightFormat, choose_light_format
 from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
 from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
@@ -38,8 +39,13 @@ class Execution:
         address: of a Ray cluster to join; without it Ray runs on this machine for the duration of the run.
         device: that dims the images: `cpu`, or `cuda` with one GPU per worker.
         threads: of each GPU worker: number that decode, and number that encode; reserved as processors.
+        worker_timeout: seconds without a pair after which a Ray worker is replaced; None only reports it.
         on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run still waits
             for it; without it the run may wait until Ray itself gives up.
+
+    Raises:
+        UsageError: `RAY_ADDRESS` names a cluster and `address` does not, or `worker_timeout` is given and
+            nothing works in parallel.
     """
 
     executor: Executor = "ray"
@@ -48,6 +54,18 @@ class Execution:
     device: str = "cpu"
     threads: int = 1
     on_cluster_lost: OnLost | None = None
+    worker_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.worker_timeout is not None and self.executor == "serial":
+            raise UsageError(
+                '`worker_timeout` is for `executor="ray"`',
+                "omit one of the two",
+                code="conflict",
+                parameters=("worker_timeout", "executor"),
+            )
+        if self.executor == "ray" and self.address is None:
+            refuse_other_cluster()  # before photos are scanned
 
 
 class GenerateProgress(Protocol):
@@ -75,9 +93,19 @@ class NoProgress:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will make, known before anything is written."""
+    """What a run will make, known before anything is written.
+
+    Attributes:
+        run: settings and environment.
+        settings: of the pairs.
+        light_format: the one of `settings`, as chosen.
+        photos: summary of the light images.
+        shards: in order.
+    """
 
     run: Run
+    settings: PairSettings
+    light_format: LightFormat
     photos: LightImageCensus
     shards: list[PlannedShard]
 
@@ -108,17 +136,19 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
             "see `dry_run=True` for the reasons",
             code="no-match",
         )
+    light_format = choose_light_format(settings.light_format, photos.extensions)
+    settings = replace(settings, light_format=light_format)
     dimmer = build_dimmer()
     run_settings = {
         **dimmer.settings(),
-        **asdict(settings),
+        **settings.record(),
         "lights": photos.count,
         "lights_sha256": photos.sha256,
         **recorded_terms(photos.by_source),
     }
     shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
-    here = environment_for(dimmer.model.kind, photos.by_source)
-    return Plan(Run(run_settings, here), photos, shards)
+    here = environment_for(dimmer.model.kind, photos.by_source, photos.steps)
+    return Plan(Run(run_settings, here), settings, light_format, photos, shards)
 
 
 def generate_dataset(
@@ -129,6 +159,7 @@ def generate_dataset(
     execution: Execution,
     resume: ResumeMode = "if-possible",
     progress: GenerateProgress | None = None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
 ) -> Manifest:
     """Make every pair of `lights` and publish them as one data set.
 
@@ -144,6 +175,7 @@ def generate_dataset(
         resume: `if-possible` resumes a run with the same settings and begins a new one otherwise; `always`
             requires a run to resume; `never` discards what is in `out`.
         progress: notified of shards and pairs.
+        on_plan: called once with the plan, before anything is written.
 
     Returns:
         The manifest as published.
@@ -157,7 +189,9 @@ def generate_dataset(
 
         find_device(execution.device)
     plan = plan_dataset(lights, build_dimmer, settings)
-    folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
+    settings = plan.settings
+    on_plan(plan)
+    folder = DatasetFolder(storage.local_path(out) or out)
     with folder.locked():
         complete = folder.complete_shards(plan.run, resume)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
@@ -174,11 +208,12 @@ def generate_dataset(
         at_once = variants_per_job(len(missing), settings.variants, workers)
         jobs = plan_jobs(missing, lights, at_once)
         try:
-            for job, records in _execute(build_worker, jobs, execution, progress.pairs):
-                for shard, record in zip(job.shards, records, strict=True):
-                    folder.add(plan.run, record)
-                    complete[shard] = record
-                    progress.shard()
+            with closing(_execute(build_worker, jobs, execution, progress.pairs)) as done:
+                for job, records in done:
+                    for shard, record in zip(job.shards, records, strict=True):
+                        folder.add(plan.run, record)
+                        complete[shard] = record
+                        progress.shard()
         finally:
             folder.remove_unfinished()
         return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
@@ -210,6 +245,8 @@ def check_settings(settings: PairSettings) -> None:
         )
     if settings.image_format not in IMAGE_FORMATS:
         raise unknown_name("image format", settings.image_format, IMAGE_FORMATS)
+    if settings.light_format not in LIGHT_FORMATS:
+        raise unknown_name("light format", settings.light_format, LIGHT_FORMATS)
 
 
 def _execute(
@@ -217,7 +254,7 @@ def _execute(
     jobs: Iterable[ShardJob],
     execution: Execution,
     on_pairs: Callable[[int], None],
-) -> Iterator[tuple[ShardJob, list[ShardRecord]]]:
+) -> Generator[tuple[ShardJob, list[ShardRecord]], None, None]:
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
     share = WorkerResources(execution.threads, gpus=1) if execution.device != "cpu" else WorkerResources()
@@ -229,6 +266,7 @@ def _execute(
         execution.address,
         share,
         execution.on_cluster_lost,
+        execution.worker_timeout,
     )
 
 
@@ -236,7 +274,8 @@ def _publish(
     folder: DatasetFolder, plan: Plan, lights: LightImages, shards: Sequence[ShardRecord]
 ) -> Manifest:
     rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
-    command = command_line(plan.run.settings, plan.photos.by_source)
-    return finalize_dataset(
-        folder, plan.run, command, plan.photos.by_source, plan.photos.extensions, rejected, shards
+    command = command_line(
+        plan.run.settings, plan.photos.by_source, plan.photos.extensions, plan.photos.sizes
     )
+    extensions = plan.photos.extensions if plan.light_format == "same" else [plan.light_format]
+    return finalize_dataset(folder, plan.run, command, plan.photos.by_source, extensions, rejected, shards)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from dimmagen.core.threads import one_thread
 from dimmagen.dataset.writer import Sample, ShardRecord, write_pair_shards
-from dimmagen.generate.pair import BuildDimmer, PairSettings, make_pair, naming
+from dimmagen.generate.pair import BuildDimmer, PairSettings, make_pair, naming, prepare_light
 from dimmagen.generate.plan import ShardJob
 from dimmagen.sources import light_images
 
@@ -55,7 +55,7 @@ class PairShardWorker:
     def _one_by_one(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
         for ref in job.refs:
             with naming(ref, job.variants[0]):
-                light = light_images.load_light_image(ref)
+                light = prepare_light(light_images.load_light_image(ref), self.settings)
             for number, variant in enumerate(job.variants):
                 with naming(ref, variant):
                     sample = make_pair(light, self.dimmer, variant, self.settings)

@@ -6,9 +6,9 @@ channel's grey level -> added to the dark mean of that level -> rounded and clip
 integer arithmetic, so the image has the same bits on every processor.
 """
 
-import numba
 import numpy as np
 
+from dimmagen.core.compiled import jit
 from dimmagen.core.philox import philox4x32
 
 NORMAL_BITS = 12  # the table of normals, and the mixed noise, are in units of 2**-12
@@ -23,7 +23,7 @@ LARGEST_SLOPE = 126.0  # grey levels: the same for sigma + bend * noise
 SMALLEST_LEVEL = -64.0  # grey levels below black, likewise
 
 
-@numba.njit(cache=True)
+@jit()
 def _fill_row(row, width, luma, chroma, key0, key1, words, out):
     """Luma and chroma normals of columns -1 .. width of one row: out int32 (3, >= width + 4), in 2**-12.
 
@@ -48,7 +48,7 @@ def _fill_row(row, width, luma, chroma, key0, key1, words, out):
         out[2, column + 1] = chroma[c >> half]
 
 
-@numba.njit(cache=True)
+@jit()
 def _blur_across(row, width, taps):
     """Three-tap filter along a row, in place: row int32 (3, >= width + 2); column j is stored at index j."""
     for channel in range(3):
@@ -60,7 +60,7 @@ def _blur_across(row, width, taps):
             row[channel, column] = total >> MIX_BITS
 
 
-@numba.njit(cache=True)
+@jit()
 def _blur_down(above, here, below, width, taps, out):
     """The same filter across three rows; rows and out int32 (3, >= width)."""
     for channel in range(3):
@@ -70,7 +70,7 @@ def _blur_down(above, here, below, width, taps, out):
             out[channel, x] = total >> MIX_BITS
 
 
-@numba.njit(cache=True)
+@jit()
 def _mix(normals, start, width, mix, out):
     """Channel noise of a row, int32 (3, >= width), from normals that begin at index `start`; in 2**-12."""
     for channel in range(3):
@@ -83,7 +83,7 @@ def _mix(normals, start, width, mix, out):
             out[channel, x] = total >> np.int32(MIX_BITS)
 
 
-@numba.njit(cache=True)
+@jit()
 def _expose_row(light, tables, noise, out):
     """One dark row from a light one, uint8 (W, 3); `tables` int32 (3, 256, 4): level, sigma, bend, unused."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
@@ -96,7 +96,7 @@ def _expose_row(light, tables, noise, out):
             out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
-@numba.njit(cache=True)
+@jit()
 def _expose_skewed_row(light, tables, noise, out):
     """:func:`_expose_row` with skewed noise: level + (sigma + bend z) z for the noise z."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
@@ -111,7 +111,7 @@ def _expose_skewed_row(light, tables, noise, out):
             out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
-@numba.njit(cache=True)
+@jit()
 def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chroma, key0, key1, out):
     """Dim one image.
 
