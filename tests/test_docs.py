@@ -34,15 +34,25 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
+EXTRAS = {
+    "datasets": "interop",
+    "duckdb": "interop",
+    "torchvision": "torchvision",
+    "albumentations": "albumentations",
+    "kornia": "kornia",
+}
+
+
 def run(code: str) -> None:
-    for name in ("datasets", "duckdb"):
+    for name, extra in EXTRAS.items():
         if re.search(rf"(from|import) {name}\b", code) and importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed: pip install 'dimmagen[interop]'")
+            pytest.skip(f"{name} is not installed: pip install 'dimmagen[{extra}]'")
     exec(compile(code, "documentation", "exec"), {"__name__": "documentation"})
 
 
 LOADERS = blocks((ROOT / "docs/loaders.md").read_text(), "python")
 API = blocks((ROOT / "docs/api.md").read_text(), "python")
+TRAINING_LOOP = blocks((ROOT / "docs/training-loop.md").read_text(), "python")
 REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
 
 
@@ -57,6 +67,12 @@ def test_the_examples_of_the_api_page_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(code)
     assert not (tmp_path / "never-made").exists()
+
+
+@pytest.mark.parametrize("code", TRAINING_LOOP, ids=range(len(TRAINING_LOOP)))
+def test_the_examples_of_the_training_loop_page_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(code)
 
 
 @pytest.mark.parametrize("code", REALISM, ids=range(len(REALISM)))

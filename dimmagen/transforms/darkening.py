@@ -104,7 +104,7 @@ class Darkening:
         return self.draw_if_applied(key, variant)
 
     def draw_if_applied(self, key: str, variant: int = 0) -> LowLightDraw:
-        """:meth:`draw` of an image that is darkened whatever `p` is: some libraries draw by `p` themselves."""
+        """:meth:`draw` of an image that is darkened whatever `p` is: some libraries draw by it themselves."""
         level = self.level(self.step) if callable(self.level) else self.level
         return self.mix.draw(key, variant, self.seed, level)
 

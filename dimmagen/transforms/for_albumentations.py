@@ -26,7 +26,7 @@ class AlbumentationsLowLight(ImageOnlyTransform):
         pairs: adds the entry `light`, the image before this step.
         return_draw: adds the entry `low_light_draw`: the record of the draw, None if it was not applied.
 
-    The draws come from the generator of the pipeline (`Compose(..., seed=...)`), or from the entry of the data
+    The draws come from the generator of the pipeline (`Compose(..., seed=...)`), or from the data's entry
     that `key_from` names.
     """
 

@@ -74,14 +74,16 @@ def _from_array(array: np.ndarray, clips: bool) -> Picture:
     pixels = array
     if np.issubdtype(array.dtype, np.floating):
         _check_values(float(array.min()), float(array.max()))
-        pixels = np.rint(array * MAX_LEVEL).astype(np.uint8)
+        pixels = np.rint(np.multiply(array, MAX_LEVEL, dtype=_working_type(array.dtype))).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise _refused(f"an array of {array.dtype}", _DTYPE_HINT)
     lights, batched = _with_batch_and_frames(pixels, clips)
 
     def restore(dark: np.ndarray) -> np.ndarray:
         dark = dark.reshape(array.shape)
-        return dark if array.dtype == np.uint8 else (dark / MAX_LEVEL).astype(array.dtype)
+        if array.dtype == np.uint8:
+            return dark
+        return np.divide(dark, MAX_LEVEL, dtype=_working_type(array.dtype)).astype(array.dtype, copy=False)
 
     return Picture(lights, batched, restore)
 
@@ -95,7 +97,8 @@ def _from_tensor(tensor: "Tensor", clips: bool) -> Picture:
     plain = tensor.detach().as_subclass(torch.Tensor)
     if tensor.is_floating_point():
         _check_values(*(one.item() for one in torch.aminmax(plain)))
-        lights = (plain.float() * MAX_LEVEL).round().to(torch.uint8)
+        working = torch.promote_types(tensor.dtype, torch.float32)
+        lights = (plain.to(working) * MAX_LEVEL).round().to(torch.uint8)
     elif tensor.dtype == torch.uint8:
         lights = plain
     else:
@@ -105,12 +108,18 @@ def _from_tensor(tensor: "Tensor", clips: bool) -> Picture:
 
     def restore(dark: "Tensor") -> "Tensor":
         dark = dark.reshape(shape)
-        dark = dark if tensor.dtype == torch.uint8 else (dark.float() / MAX_LEVEL).to(tensor.dtype)
+        if tensor.dtype != torch.uint8:
+            dark = (dark.to(working) / MAX_LEVEL).to(tensor.dtype)
         if isinstance(tensor, kind):
             return sys.modules["torchvision.tv_tensors"].wrap(dark, like=tensor)
         return dark
 
     return Picture(lights, batched, restore)
+
+
+def _working_type(dtype: np.dtype) -> np.dtype:
+    """At least float32: half precision would round levels twice."""
+    return np.promote_types(dtype, np.float32)
 
 
 def _with_batch_and_frames(pixels: Any, clips: bool) -> tuple[Any, bool]:
