@@ -1,7 +1,7 @@
-"""LowLight beside the noise and brightness transforms of other libraries: one thread, the same images, in turn.
+"""LowLight beside the noise and brightness transforms of other libraries: one thread, one image, in turn.
 
-As albumentations' own benchmark: uint8 RGB, one image at a time, images a second, warm. Libraries that are not
-installed are left out; torchvision's and kornia's transforms take float tensors, as they require.
+As albumentations' own benchmark: uint8 RGB, one image at a time, images a second, warm. Libraries that are
+not installed are left out; torchvision's and kornia's transforms take float tensors, as they require.
 
     python -m benchmarks.transforms [--quick] [--json FILE]
 """
@@ -9,6 +9,7 @@ installed are left out; torchvision's and kornia's transforms take float tensors
 import importlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from benchmarks.figures import Figure, Options, alternately, main, seconds
 
@@ -26,10 +27,13 @@ def measure(options: Options) -> Iterator[Figure]:
         steps = dict(_steps(size))
         for step in steps.values():
             step()  # the first call compiles, and loads
-        count = 2 if options.quick else IMAGES
-        actions = [lambda step=step: count / seconds(lambda: [step() for _ in range(count)]) for step in steps.values()]
+        actions = [partial(_rate, step, 2 if options.quick else IMAGES) for step in steps.values()]
         for name, values in zip(steps, alternately(actions, options.runs(15)), strict=True):
             yield Figure(f"{name} {size}x{size}", "images/s", values)
+
+
+def _rate(step: Step, images: int) -> float:
+    return images / seconds(lambda: [step() for _ in range(images)])
 
 
 def _steps(size: int) -> Iterator[tuple[str, Step]]:
@@ -44,20 +48,19 @@ def _steps(size: int) -> Iterator[tuple[str, Step]]:
     light = np.ascontiguousarray(photo if photo.dtype == np.uint8 else np.uint8(np.rint(255 * photo)))
     tensor = torch.from_numpy(light).permute(2, 0, 1).contiguous()
     batch = tensor[None].float() / 255
-    yield "LowLight, array", lambda low_light=LowLight("lol3"): low_light(light)
-    yield "LowLight linear, array", lambda low_light=LowLight("linear"): low_light(light)
-    yield "LowLight, uint8 tensor", lambda low_light=LowLight("lol3"): low_light(tensor)
+    yield "LowLight, array", partial(LowLight("lol3"), light)
+    yield "LowLight linear, array", partial(LowLight("linear"), light)
+    yield "LowLight, uint8 tensor", partial(LowLight("lol3"), tensor)
     if cv2 := _installed("cv2"):
         cv2.setNumThreads(0)
     if albumentations := _installed("albumentations"):
         yield from _albumentations(albumentations, light)
     if v2 := _installed("torchvision.transforms.v2"):
-        noise = v2.GaussianNoise()
-        yield "torchvision GaussianNoise, float tensor", lambda: noise(batch[0])
+        yield "torchvision GaussianNoise, float tensor", partial(v2.GaussianNoise(), batch[0])
     if kornia := _installed("kornia.augmentation"):
-        gauss, low_light = kornia.RandomGaussianNoise(std=0.1, p=1.0), LowLight("lol3").for_kornia()
-        yield "kornia RandomGaussianNoise, float batch of 1", lambda: gauss(batch)
-        yield "LowLight for kornia, float batch of 1", lambda: low_light(batch)
+        gauss = kornia.RandomGaussianNoise(std=0.1, p=1.0)
+        yield "kornia RandomGaussianNoise, float batch of 1", partial(gauss, batch)
+        yield "LowLight for kornia, float batch of 1", partial(LowLight("lol3").for_kornia(), batch)
 
 
 def _albumentations(library, light) -> Iterator[tuple[str, Step]]:
@@ -71,8 +74,7 @@ def _albumentations(library, light) -> Iterator[tuple[str, Step]]:
         "albumentations RandomBrightnessContrast": library.RandomBrightnessContrast(p=1),
     }
     for name, one in transforms.items():
-        pipeline = library.Compose([one])
-        yield name, lambda pipeline=pipeline: pipeline(image=light)
+        yield name, partial(library.Compose([one]), image=light)
 
 
 def _installed(name: str):

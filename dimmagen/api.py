@@ -26,6 +26,7 @@ from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files, scan
@@ -88,6 +89,7 @@ def make_dataset(
     *,
     exclude: Sequence[str] = (),
     min_lightness: float = MIN_LIGHTNESS,
+    labels: str | None = None,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -118,6 +120,8 @@ def make_dataset(
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
         min_lightness: as for :func:`build_mixhq`.
+        labels: `FORMAT=PATH` of the labels of the photos, which go into each pair: `coco`, `yolo`, `voc`,
+            `masks` or `json`; see docs/dark-coco.md.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
@@ -168,7 +172,8 @@ def make_dataset(
         list(sources), exclude=list(exclude), min_lightness=min_lightness, workers=processor_count()
     )
     execution = Execution(executor, workers, address, device, threads)
-    return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)
+    matched = open_labels(labels, lights) if labels else None
+    return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress, matched)
 
 
 def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:

@@ -18,6 +18,7 @@ from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.verdict_counts import tally
 
@@ -46,6 +47,12 @@ from dimmagen.sources.verdict_counts import tally
     "not used. Repeatable.",
 )
 @min_lightness_option
+@click.option(
+    "--labels",
+    metavar="FORMAT=PATH",
+    help="Labels of the photos, which go into every pair: coco=FILE.json, or yolo=DIR, voc=DIR, masks=DIR "
+    "or json=DIR with a file for each photo.",
+)
 @click.option(
     "--shards",
     "--out",
@@ -149,6 +156,7 @@ def dim(
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     min_lightness: float,
+    labels: str | None,
     out: str,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
@@ -202,11 +210,16 @@ def dim(
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     lights = _open_lights(console, sources, exclude, min_lightness, workers or processors)
+    matched = open_labels(labels, lights) if labels else None
+    if matched:
+        _print_matches(console, matched.counts)
     if dry_run:
-        _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
+        _print_plan(plan_dataset(lights, build_dimmer, pair_settings, matched), lights, out)
         return
     with PairProgress(console) as progress, results_alone_on_stdout():
-        manifest = generate_dataset(lights, build_dimmer, out, pair_settings, execution, resume, progress)
+        manifest = generate_dataset(
+            lights, build_dimmer, out, pair_settings, execution, resume, progress, matched
+        )
     _print_summary(manifest, out, progress)
 
 
@@ -248,13 +261,27 @@ def _open_lights(
     return lights
 
 
+def _print_matches(console: Console, counts: LabelCounts) -> None:
+    lines = [f"labels for {counts.images - counts.without} of {pluralize(counts.images, 'photo')}"]
+    if counts.without:
+        lines.append(f"{pluralize(counts.without, 'photo')} without labels, such as {counts.example}")
+    if counts.unused:
+        lines.append(
+            f"{pluralize(counts.unused, 'label')} of no photo of this run, such as {counts.unused_example}"
+        )
+    if counts.left_out:
+        lines.append(f"{pluralize(counts.left_out, 'object')} left out: outside their light image")
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
 def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table = Table(title=f"{out} would contain", title_justify="left", show_header=False)
     table.add_row("pairs", str(plan.pairs))
     table.add_row("shards", str(len(plan.shards)))
     table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
     for name, value in plan.run.settings.items():
-        table.add_row(name.replace("_", " "), str(value))
+        shown = f"{value['format']}, {len(value['categories'])} categories" if name == "labels" else value
+        table.add_row(name.replace("_", " "), str(shown))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
     print_reasons(tally(CatalogRow(**row) for row in lights.rejected()))

@@ -20,6 +20,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
+from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 
 
@@ -40,6 +41,11 @@ from dimmagen.sources.light_images import open_light_images
     help="Images whose scenes were excluded, as for `dimmagen dim`. Repeatable.",
 )
 @min_lightness_option
+@click.option(
+    "--labels",
+    metavar="FORMAT=PATH",
+    help="Labels of the photos, if the data set has any, as for `dimmagen dim`.",
+)
 @profile_option
 @click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
 @click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of Ray workers.")
@@ -54,6 +60,7 @@ def reproduce(
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     min_lightness: float,
+    labels: str | None,
     profile: str | None,
     out: str,
     workers: int | None,
@@ -80,7 +87,15 @@ def reproduce(
     settings = settings_from_manifest(manifest.settings)
     workers = workers or processor_count()
     lights = open_light_images(sources, exclude=exclude, min_lightness=min_lightness, workers=workers)
-    planned = plan_dataset(lights, build_dimmer, settings).run
+    if manifest.settings.get("labels") and not labels:
+        raise UsageError(
+            f"the data set of {manifest_path} has labels",
+            "give the same ones by `labels`",
+            code="missing-argument",
+            parameter="labels",
+        )
+    matched = open_labels(labels, lights) if labels else None
+    planned = plan_dataset(lights, build_dimmer, settings, matched).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made from ({', '.join(other)})",
@@ -91,7 +106,9 @@ def reproduce(
         )
     with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
         execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
-        made = generate_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
+        made = generate_dataset(
+            lights, build_dimmer, out, settings, execution, progress=progress, labels=matched
+        )
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:
         names.remove(CROISSANT)  # it contains the fingerprint, and with it the class of the machine

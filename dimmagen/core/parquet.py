@@ -5,10 +5,10 @@ Rows are written and read in groups, so that a table of millions of rows is neve
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -77,19 +77,23 @@ def _next_group(rows: Iterator[Mapping], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(batches, schema).combine_chunks()
 
 
-def iter_rows(path: str, schema: pa.Schema) -> Iterator[dict]:
+Schemas: TypeAlias = pa.Schema | Sequence[pa.Schema]
+"""One schema, or those of which a file can have any."""
+
+
+def iter_rows(path: str, schema: Schemas) -> Iterator[dict]:
     """The rows of a parquet file, one by one; raises the errors of :func:`read_table` during iteration."""
     with _explain_errors(path), storage.open_binary(path) as file:
         for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _checked(path, pa.Table.from_batches([batch]), schema).to_pylist()
 
 
-def read_rows(path: str, schema: pa.Schema) -> list[dict]:
+def read_rows(path: str, schema: Schemas) -> list[dict]:
     """All rows of a parquet file; see :func:`read_table`."""
     return read_table(path, schema).to_pylist()
 
 
-def read_table(path: str, schema: pa.Schema) -> pa.Table:
+def read_table(path: str, schema: Schemas) -> pa.Table:
     """A parquet file as a table.
 
     Raises:
@@ -115,8 +119,10 @@ def _explain_errors(path: str) -> Iterator[None]:
         ) from error
 
 
-def _checked(path: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _checked(path: str, table: pa.Table, schemas: Schemas) -> pa.Table:
     table.validate(full=True)  # offsets inside their buffers, valid UTF-8
+    choices = [schemas] if isinstance(schemas, pa.Schema) else schemas
+    schema = next((one for one in choices if one.names == table.schema.names), choices[0])
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise DimmagenError(
             f"{path} does not have the columns of a dimmagen {schema.names[0]} table",

@@ -1,6 +1,7 @@
 """`README.md` of a data set: the data set card, whose YAML head tells Hugging Face `datasets` the layout."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pyarrow as pa
 import yaml
@@ -38,7 +39,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 
 | path | what |
 |---|---|
-| `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*` |
+| `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*`{more} |
 | `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets, SHA-256 of file and pixels |
 | `rejected/candidates.parquet` | a row for every photo that was left out, with the rule that rejected it |
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
@@ -108,7 +109,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
-        yaml=yaml.safe_dump(_front_matter(extensions, dark_field), sort_keys=False),
+        yaml=yaml.safe_dump(_front_matter(extensions, dark_field, settings.get("labels")), sort_keys=False),
         pairs=counts.pairs,
         lights=counts.lights,
         variants=settings["variants"],
@@ -122,8 +123,15 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         light_fields=";".join(f"light.{extension}" for extension in extensions),
         dark_field=dark_field,
         sources=sources,
+        more=_label_file(settings.get("labels")),
         numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _NUMBERS),
     )
+
+
+def _label_file(labels: Mapping | None) -> str:
+    if not labels:
+        return ""
+    return f", `<key>.{'mask.png' if labels['format'] == 'masks' else 'labels.json'}`"
 
 
 def _number_row(name: str, summary: Mapping) -> str:
@@ -131,7 +139,7 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def _front_matter(extensions: list[str], dark_field: str) -> dict:
+def _front_matter(extensions: list[str], dark_field: str, labels: Mapping | None) -> dict:
     """The YAML head.
 
     It lists the features because light images keep their own file type: otherwise `datasets` infers the
@@ -141,9 +149,12 @@ def _front_matter(extensions: list[str], dark_field: str) -> dict:
         {"name": dark_field, "dtype": "image"},
         {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},
         *({"name": f"light.{extension}", "dtype": "image"} for extension in extensions),
+        *_label_features(labels),
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},
     ]
+    if labels and labels["format"] == "json":  # of any content: `datasets` finds out what it is
+        features = []
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
@@ -151,8 +162,40 @@ def _front_matter(extensions: list[str], dark_field: str) -> dict:
         "configs": [
             {"config_name": "default", "data_files": [{"split": "train", "path": "shards/train-*.tar"}]}
         ],
-        "dataset_info": {"config_name": "default", "features": features},
+        **({"dataset_info": {"config_name": "default", "features": features}} if features else {}),
     }
+
+
+_OBJECT: dict[str, dict[str, Any]] = {
+    "id": {"dtype": "int64"},
+    "category_id": {"dtype": "int64"},
+    "category": {"dtype": "string"},
+    "bbox": {"list": "float64"},
+    "area": {"dtype": "float64"},
+    "iscrowd": {"dtype": "int64"},
+    "polygons": {"list": {"list": "float64"}},
+    "rle": {"struct": [{"name": "size", "list": "int64"}, {"name": "counts", "dtype": "string"}]},
+    "keypoints": {"list": "float64"},
+    "num_keypoints": {"dtype": "int64"},
+    "other": {"dtype": "string"},
+}
+
+
+def _label_features(labels: Mapping | None) -> list[dict]:
+    """The features of the file with labels, if the data set has any."""
+    if not labels:
+        return []
+    if labels["format"] == "masks":
+        return [{"name": "mask.png", "dtype": "image"}]
+    numbers = {name: {"dtype": "int64"} for name in ("image_id", "width", "height", "left_out")}
+    fields: dict[str, dict[str, Any]] = {
+        "format": {"dtype": "string"},
+        "file_name": {"dtype": "string"},
+        **numbers,
+        "annotations": {"list": [{"name": name, **kind} for name, kind in _OBJECT.items()]},
+        "other": {"dtype": "string"},
+    }
+    return [{"name": "labels.json", "struct": [{"name": name, **kind} for name, kind in fields.items()]}]
 
 
 def _dtype(key: str) -> str:

@@ -302,6 +302,8 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
         "--image-format",
         settings["image_format"],
     ]
+    if labels := settings.get("labels"):
+        words += ["--labels", f"{labels['format']}=LABELS"]
     return shlex.join(str(word) for word in words)
 
 

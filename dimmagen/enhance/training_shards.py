@@ -8,7 +8,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.parquet import read_rows
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import read_member
-from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.schema import PAIR_SCHEMAS
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
@@ -64,7 +64,7 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
         UsageError: no image is as large as the crop, or too few light images are left for training.
     """
     manifest = Manifest.load(path)
-    tables = [read_rows(storage.join(path, entry.metadata.name), PAIR_SCHEMA) for entry in manifest.shards]
+    tables = [read_rows(storage.join(path, entry.metadata.name), PAIR_SCHEMAS) for entry in manifest.shards]
     rows = [row for table in tables for row in table]
     fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
     if not fitting:

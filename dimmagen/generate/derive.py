@@ -4,6 +4,7 @@ A derived set is a data set like any other and passes verification. Its images a
 each checked against its SHA-256 when it is read; its settings record the origins and how they were combined.
 """
 
+import json
 import os
 import shlex
 from collections import Counter
@@ -90,7 +91,11 @@ class _Picked:
         extensions = (self.row[f"{side}_member"].rsplit(".", 1)[1] for side in ("dark", "light"))
         dark_extension, light_extension = extensions
         row = {name: self.row[name] for name in _KEPT}
-        return Sample(row, dark, dark_extension, light, light_extension)
+        sample = Sample(row, dark, dark_extension, light, light_extension)
+        if "labels_member" not in self.row:
+            return sample
+        ending = self.row["labels_member"].split(".", 1)[1]
+        return replace(sample, labels=self.pairs.labels(self.row), labels_extension=ending)
 
 
 def write_subset(
@@ -163,11 +168,23 @@ def write_merge(
             code="unsuitable-pairs",
             formats=sorted(formats),
         )
+    if len({json.dumps(_label_kind(pairs), sort_keys=True) for pairs in sets}) > 1:
+        raise UsageError(
+            "the data sets differ in their labels: format, categories, or whether they have any",
+            "merge sets whose labels are of one kind",
+            code="unsuitable-pairs",
+        )
     picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
     run = Run(_merged_settings(sets), _merged_environment(sets))
     names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
     command = f"dimmagen merge {names} --to out/"
     return _write(out, run, command, picked, sets, on_start, on_pair)
+
+
+def _label_kind(pairs: PairSet) -> dict:
+    """Format and categories of a data set's labels; empty if it has none."""
+    labels = pairs.manifest.settings.get("labels") or {}
+    return {name: labels[name] for name in ("format", "categories") if name in labels}
 
 
 def _inside(value: float, span: Span | None) -> bool:
@@ -235,6 +252,7 @@ def _merged_settings(sets: Sequence[PairSet]) -> dict:
         "samples_per_shard": max(settings["samples_per_shard"] for settings in every),
         "derived_from": [{**_origin(pairs), "settings": pairs.manifest.settings} for pairs in sets],
         **({"source_terms": terms} if terms else {}),
+        **({"labels": labels} if (labels := _label_kind(sets[0])) else {}),
     }
 
 

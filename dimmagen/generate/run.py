@@ -22,6 +22,7 @@ from dimmagen.generate.resume import DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_for
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.sources import recorded_terms
+from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
 Executor = Literal["ray", "serial"]
@@ -86,8 +87,10 @@ class Plan:
         return sum(map(len, self.shards))
 
 
-def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
-    """Plan every shard and determine the run's fingerprint.
+def plan_dataset(
+    lights: LightImages, build_dimmer: BuildDimmer, settings: PairSettings, labels: Labels | None = None
+) -> Plan:
+    """Plan every shard and determine the run's fingerprint; arguments as for :func:`generate_dataset`.
 
     Raises:
         UsageError: no light image, or settings out of their range.
@@ -115,6 +118,7 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
         "lights": photos.count,
         "lights_sha256": photos.sha256,
         **recorded_terms(photos.by_source),
+        **({"labels": labels.settings} if labels else {}),
     }
     shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
     here = environment_for(dimmer.model.kind, photos.by_source)
@@ -129,6 +133,7 @@ def generate_dataset(
     execution: Execution,
     resume: ResumeMode = "if-possible",
     progress: GenerateProgress | None = None,
+    labels: Labels | None = None,
 ) -> Manifest:
     """Make every pair of `lights` and publish them as one data set.
 
@@ -144,6 +149,7 @@ def generate_dataset(
         resume: `if-possible` resumes a run with the same settings and begins a new one otherwise; `always`
             requires a run to resume; `never` discards what is in `out`.
         progress: notified of shards and pairs.
+        labels: of the light images, from :func:`.open_labels`; None for a data set without labels.
 
     Returns:
         The manifest as published.
@@ -156,7 +162,7 @@ def generate_dataset(
         from dimmagen.generate.gpu_worker import find_device  # imports torch
 
         find_device(execution.device)
-    plan = plan_dataset(lights, build_dimmer, settings)
+    plan = plan_dataset(lights, build_dimmer, settings, labels)
     folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
     with folder.locked():
         complete = folder.complete_shards(plan.run, resume)
@@ -172,7 +178,7 @@ def generate_dataset(
         build_worker = partial(build_after_preflight, plan.run, folder.out, make_worker)
         workers = 1 if execution.executor == "serial" else execution.workers
         at_once = variants_per_job(len(missing), settings.variants, workers)
-        jobs = plan_jobs(missing, lights, at_once)
+        jobs = plan_jobs(missing, lights, at_once, labels)
         try:
             for job, records in _execute(build_worker, jobs, execution, progress.pairs):
                 for shard, record in zip(job.shards, records, strict=True):

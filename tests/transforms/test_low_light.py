@@ -208,7 +208,7 @@ def test_the_frames_of_a_clip_share_all_but_the_noise(profile):
     still, _ = LowLight(profile, clips=True, return_draw=True, temperature=0.0)(clip, key="clip")
     sigma = (dark.astype(float) - still).std((1, 2))
     means = dark.astype(float).mean((1, 2))
-    # The frames' means, per channel, differ by no more than their noise: no exposure, gain or power was redrawn.
+    # The frames' means differ by no more than their noise: no exposure, gain or power was drawn again.
     assert np.abs(means - means.mean(0)).max() <= 6 * sigma.max() / 64 + 1e-9
     noise = dark.astype(float) - means[:, None, None]
     if sigma.min() > 0.2:
