@@ -58,10 +58,12 @@ def check_export(layout: Layout, root: Path, workers: int = 1) -> ExportCheck:
             sizes = _check_place(check, layout, root, place, pool, needed=True)
             if number == 0:
                 check.faults += layout.listing.faults(root, "train", place, sizes or {})
+                check.faults += layout.labels.faults(root, "train", place, sizes or {})
         for number, place in enumerate(layout.validation):
             sizes = _check_place(check, layout, root, place, pool, needed=False)
             if number == 0 and sizes is not None:
                 check.faults += layout.listing.faults(root, "val", place, sizes)
+                check.faults += layout.labels.faults(root, "val", place, sizes)
     return check
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dimmagen.core.registry import Registry
 from dimmagen.export.formats import FILE_LIST, JPEG, LMDB, META_INFO, NO_LISTING, PNG, Listing, Place, Store
+from dimmagen.export.labels import COCO, MASKS, NO_LABELS, VOC, YOLO, LabelFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Layout:
         by_replacing: the reader finds a light image by replacing a word in the path of the dark image, so the
             path of the root must not contain the word.
         validation_size: default number of validation pairs, if there are enough light images.
+        labels: how the labels of the photos are stored; `NO_LABELS` for layouts of images alone.
+        names: of the images of a split, without extension; both splits may have one folder.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Layout:
     larger_than: int = 0
     by_replacing: bool = False
     validation_size: int = 50
+    labels: LabelFormat = NO_LABELS
+    names: str = "{number:05d}"
 
 
 _ALL = (
@@ -126,6 +131,40 @@ _ALL = (
         validation=(("val/low", "val/high"),),
         listing=FILE_LIST,
         by_replacing=True,
+    ),
+    Layout(
+        "coco",
+        "detectors that read COCO (torchvision, MMDetection, Detectron2): dark images with their labels",
+        train=(("train", ""),),
+        validation=(("val", ""),),
+        paired=False,
+        labels=COCO,
+    ),
+    Layout(
+        "yolo",
+        "Ultralytics and other YOLO: dark images with their labels, and data.yaml",
+        train=(("images/train", ""),),
+        validation=(("images/val", ""),),
+        paired=False,
+        labels=YOLO,
+    ),
+    Layout(
+        "voc",
+        "readers of Pascal VOC: dark images, as JPEG of quality 95, with their labels",
+        train=(("JPEGImages", ""),),
+        validation=(("JPEGImages", ""),),
+        store=JPEG,
+        paired=False,
+        labels=VOC,
+        names="{split}_{number:05d}",
+    ),
+    Layout(
+        "masks",
+        "segmentation: dark images with masks of the same names",
+        train=(("images/train", ""),),
+        validation=(("images/val", ""),),
+        paired=False,
+        labels=MASKS,
     ),
 )
 LAYOUTS: Registry[Layout] = Registry("layout", "dimmagen.layouts")

@@ -16,6 +16,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.dataset.reader import PairSet
 from dimmagen.export.formats import NamedPair, StoreWork
+from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.split import Split, find_scenes, split_pairs
 from dimmagen.sources import terms_of
@@ -74,6 +75,7 @@ def export_pairs(
     progress = progress or ExportProgress()
     if layout.by_replacing:
         refuse_misleading(out)
+    refuse_other_labels(pairs, layout.name, layout.labels)
     light_images = len(set(pairs.table["light_key"].to_pylist()))
     if validation is None:
         validation = min(layout.validation_size, max(1, light_images // 10))
@@ -99,14 +101,20 @@ def export_pairs(
             ("val", split.validation, layout.validation),
         ):
             if rows_of_split:
-                named = [NamedPair(f"{number:05d}", row) for number, row in enumerate(rows_of_split, 1)]
+                named = [
+                    NamedPair(layout.names.format(split=name, number=number), row)
+                    for number, row in enumerate(rows_of_split, 1)
+                ]
                 layout.store.write(StoreWork(pairs, out, named, places, layout.paired, pool, progress.pair))
                 sizes = {
                     f"{one.name}.{layout.store.extension}": (one.row["height"], one.row["width"])
                     for one in named
                 }
                 layout.listing.write(out, name, places[0], sizes)
-        _finish(out, plan, split, pairs.manifest.settings)
+                missing = layout.labels.write(out, name, places[0], pairs, named, layout.store.extension)
+                for reason, number in missing.items():
+                    split.left_out[reason] = split.left_out.get(reason, 0) + number
+        _finish(out, plan, split, pairs.manifest.settings, layout)
     return split
 
 
@@ -166,11 +174,15 @@ def _plan_of(note: Path) -> dict | None:
         return None
 
 
-def _finish(out: Path, plan: dict, split: Split, settings: Mapping) -> None:
+def _finish(out: Path, plan: dict, split: Split, settings: Mapping, layout: Layout) -> None:
     """Publish `export.json`: the origin of every pair, and the terms of the sources."""
     entries = [
-        {"split": name, "file": f"{number:05d}", **{field: row[field] for field in ("key", "source", "name")}}
-        for name, rows in (("train", split.train), ("validation", split.validation))
+        {
+            "split": name,
+            "file": layout.names.format(split=short, number=number),
+            **{field: row[field] for field in ("key", "source", "name")},
+        }
+        for name, short, rows in (("train", "train", split.train), ("validation", "val", split.validation))
         for number, row in enumerate(rows, 1)
     ]
     sources = sorted({entry["source"] for entry in entries})

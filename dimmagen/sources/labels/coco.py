@@ -45,6 +45,7 @@ class CocoLabels:
             self._annotations: dict[int, list[dict]] = {}
             for one in annotations:
                 self._annotations.setdefault(int(one["image_id"]), []).append(one)
+            self.licenses = list(document.get("licenses") or [])
             self._by_name = {str(one["file_name"]): number for number, one in self._images.items()}
         except (FileNotFoundError, IsADirectoryError):
             raise UsageError(

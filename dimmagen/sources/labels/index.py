@@ -139,6 +139,8 @@ def open_labels(spec: str, lights: LightImages) -> Labels:
         len(records), without, len(unused), objects, left_out, example, unused[0] if unused else ""
     )
     settings = {"format": name, "categories": list(source.categories), "sha256": digest.hexdigest()}
+    if licenses := getattr(source, "licenses", None):
+        settings["licenses"] = licenses
     return Labels(MASK_MEMBER if isinstance(source, MaskLabels) else JSON_MEMBER, settings, counts, records)
 
 
