@@ -14,6 +14,7 @@ import dimmagen
 from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.images.codec import encode_png
+from tests.labelled_photos import write_labelled_photos
 from tests.simulated_camera import SimulatedCamera, simulated_light
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +53,7 @@ def run(code: str) -> None:
 
 LOADERS = blocks((ROOT / "docs/loaders.md").read_text(), "python")
 API = blocks((ROOT / "docs/api.md").read_text(), "python")
+DARK_COCO = blocks((ROOT / "docs/dark-coco.md").read_text(), "python")
 TRAINING_LOOP = blocks((ROOT / "docs/training-loop.md").read_text(), "python")
 REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
 
@@ -72,6 +74,15 @@ def test_the_examples_of_the_api_page_run(code, tmp_path, monkeypatch):
 @pytest.mark.parametrize("code", TRAINING_LOOP, ids=range(len(TRAINING_LOOP)))
 def test_the_examples_of_the_training_loop_page_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    run(code)
+
+
+@pytest.mark.parametrize("code", DARK_COCO, ids=range(len(DARK_COCO)))
+def test_the_examples_of_the_page_about_labels_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_labelled_photos(tmp_path)
+    labels = "coco=instances.json"
+    dimmagen.make_dataset("linear", ["photos"], "out", labels=labels)
     run(code)
 
 

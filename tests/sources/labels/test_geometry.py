@@ -1,4 +1,4 @@
-"""Labels move with their pixels: compared with images that are drawn, turned, resized and cropped by others."""
+"""Labels move with their pixels: compared with images that are drawn, turned and cropped by others."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,10 @@ def test_a_mask_is_resized_as_pillow_resizes_it_and_its_area_is_counted():
     mask[100:700, 300:1000] = True
     mask[200:300, 900:1500] = True
     one = annotation(
-        "a", [300, 100, 1200, 600], iscrowd=1, rle={"size": [1024, 2048], "counts": rle.to_text(rle.encode(mask))}
+        "a",
+        [300, 100, 1200, 600],
+        iscrowd=1,
+        rle={"size": [1024, 2048], "counts": rle.to_text(rle.encode(mask))},
     )
     found = moved(one, reduced(2048, 1024))
     nearest = Image.fromarray(mask).resize((1024, 512), Image.Resampling.NEAREST)
