@@ -11,11 +11,15 @@ from typing import Any, Protocol
 from dimmagen.core import hashing
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.registry import Registry
+from dimmagen.core.registry import unknown_name
 from dimmagen.sources.archives import read_entry
 from dimmagen.sources.labels.annotations import Annotation, ImageLabels, broken
+from dimmagen.sources.labels.coco import CocoLabels
+from dimmagen.sources.labels.files import JsonLabels
 from dimmagen.sources.labels.geometry import Move, MoveError, move_for, moved, upright_of
 from dimmagen.sources.labels.masks import MaskLabels, moved_mask
+from dimmagen.sources.labels.voc import VocLabels
+from dimmagen.sources.labels.yolo import YoloLabels
 from dimmagen.sources.light_images import LightImageRef, LightImages
 
 JSON_MEMBER, MASK_MEMBER = "labels.json", "mask.png"
@@ -41,17 +45,13 @@ class LabelSource(Protocol):
         ...
 
 
-LABEL_FORMATS: Registry[Callable[[str], Any]] = Registry(
-    "label format",
-    "dimmagen.label_formats",
-    {
-        "coco": "dimmagen.sources.labels.coco:CocoLabels",
-        "yolo": "dimmagen.sources.labels.yolo:YoloLabels",
-        "voc": "dimmagen.sources.labels.voc:VocLabels",
-        "masks": "dimmagen.sources.labels.masks:MaskLabels",
-        "json": "dimmagen.sources.labels.files:JsonLabels",
-    },
-)
+LABEL_FORMATS: dict[str, Callable[[str], Any]] = {
+    "coco": CocoLabels,
+    "yolo": YoloLabels,
+    "voc": VocLabels,
+    "masks": MaskLabels,
+    "json": JsonLabels,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,8 @@ def open_labels(spec: str, lights: LightImages) -> Labels:
             code="usage",
             parameter="labels",
         )
+    if name not in LABEL_FORMATS:
+        raise unknown_name("label format", name, LABEL_FORMATS)
     source = LABEL_FORMATS[name](path)
     matcher = _Matcher(list(source.names()), path)
     record = partial(_mask_record, source) if isinstance(source, MaskLabels) else partial(_record, source)
