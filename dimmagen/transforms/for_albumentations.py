@@ -1,6 +1,6 @@
 """LowLight as a step of albumentations: an `ImageOnlyTransform`, with its serialisation and replay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class AlbumentationsLowLight(ImageOnlyTransform):
         return_draw: bool = False,
     ) -> None:
         super().__init__(p=p)
+        self._record: Mapping[str, Any] | None = None  # of the call in progress
         self.low_light = Darkening(
             profile,
             weights=weights,
@@ -83,20 +84,42 @@ class AlbumentationsLowLight(ImageOnlyTransform):
             )
         return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
 
-    def __call__(self, *args: Any, force_apply: bool = False, **data: Any) -> dict[str, Any]:
-        result = super().__call__(*args, force_apply=force_apply, **data)
-        applied = bool(self.params) and (not self.replay_mode or self.applied_in_replay)
+    if hasattr(ImageOnlyTransform, "sample_parameters"):  # the successor of 2.0.8 renamed its hooks
+
+        def sample_parameters(self, params: Any, data: Mapping[str, Any], targets: Any, sampling: Any) -> Any:
+            sampled = super().sample_parameters(params, data, targets, sampling)
+            sampled.params["record"] = self._drawn(data, sampling.random_generator)
+            return sampled
+
+        def apply_in_invocation(self, *args: Any, **data: Any) -> dict[str, Any]:
+            return self._with_entries(super().apply_in_invocation, *args, **data)
+    else:
+
+        def get_params_dependent_on_data(
+            self, params: dict[str, Any], data: Mapping[str, Any]
+        ) -> dict[str, Any]:
+            """The record of the draw, which `ReplayCompose` stores."""
+            return {"record": self._drawn(data, self.random_generator)}
+
+        def __call__(self, *args: Any, **data: Any) -> dict[str, Any]:
+            return self._with_entries(super().__call__, *args, **data)
+
+    def _drawn(self, data: Mapping[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+        if self.low_light.key_from:
+            key = data[self.low_light.key_from]
+        else:
+            key = online_key(int(generator.integers(2**62)))
+        return self.low_light.draw_if_applied(key).record()
+
+    def _with_entries(self, call: Callable[..., dict[str, Any]], *args: Any, **data: Any) -> dict[str, Any]:
+        """The result of a call, with the entries of `pairs` and `return_draw`."""
+        self._record = None
+        result = call(*args, **data)
         if self.low_light.pairs:
             result["light"] = data.get("image", data.get("images"))
         if self.low_light.return_draw:
-            result["low_light_draw"] = self.params["record"] if applied else None
+            result["low_light_draw"] = self._record
         return result
-
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-        """The record of the draw, which `ReplayCompose` stores."""
-        key = data[self.low_light.key_from] if self.low_light.key_from else None
-        key = online_key(int(self.random_generator.integers(2**62))) if key is None else key
-        return {"record": self.low_light.draw_if_applied(key).record()}
 
     def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
         return self._darken(img[None], params["record"])[0]
@@ -105,5 +128,6 @@ class AlbumentationsLowLight(ImageOnlyTransform):
         return self._darken(np.asarray(images), params["record"])
 
     def _darken(self, frames: np.ndarray, record: Mapping[str, Any]) -> np.ndarray:
+        self._record = record
         picture = as_picture(frames, clips=True)
         return picture.restore(self.low_light.darken(picture.lights, [as_draw(record)], [0]))
