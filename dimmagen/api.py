@@ -22,12 +22,14 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.generate.derive import Selection, write_subset
-from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.light_format import AskedLightFormat
+from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
+from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
@@ -40,6 +42,10 @@ def build_mixhq(
     *,
     exclude: Sequence[str] = (),
     min_lightness: float = MIN_LIGHTNESS,
+    resize: int | None = None,
+    crop: int | None = None,
+    limit: int | None = None,
+    names: Sequence[str] | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
     workers: int | None = None,
     dry_run: bool = False,
@@ -53,6 +59,10 @@ def build_mixhq(
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be used.
         min_lightness: mean lightness that a photo must have, in [0, 1].
+        resize: length in pixels to which short sides are reduced; smaller photos keep their size.
+        crop: side in pixels of the central square that is kept, after `resize`; smaller photos are rejected.
+        limit: maximum number of photos; a larger one only adds to them.
+        names: the only files that are candidates, by path or by path below the source.
         samples_per_shard: maximum number of light images per shard.
         workers: threads; default one per processor.
         dry_run: check the candidates and write nothing.
@@ -69,17 +79,30 @@ def build_mixhq(
         5
     """
     out, workers = str(out), workers or processor_count()
-    candidates = list_candidate_files(parse_specs(list(sources)))
+    selection = _selection(min_lightness, resize, crop, limit, names)
+    listing = list_candidate_files(parse_specs(list(sources)), selection.names)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
-    inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard, min_lightness)
+    inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
     if finished is not None:
         return finished
-    scanned = Candidates(scan(candidates, scenes, workers, min_lightness=min_lightness))
-    counts = tally(one.row for one in scanned)
+    scanned = Candidates(scan(listing.files, scenes, workers, selection=selection), selection.limit)
+    counts = tally((one.row for one in scanned), listing.others)
     if not dry_run:
-        mixhq.write_mixhq(out, scanned, inputs, workers)
+        mixhq.write_mixhq(out, scanned, inputs, workers, others=listing.others)
     return counts
+
+
+def _selection(
+    min_lightness: float,
+    resize: int | None,
+    crop: int | None,
+    limit: int | None,
+    names: Sequence[str] | None,
+    image_format: str = "png",
+) -> PhotoSelection:
+    listed = None if names is None else frozenset(names)
+    return PhotoSelection(min_lightness, resize, crop, limit, listed, MAX_SIDES.get(image_format))
 
 
 def make_dataset(
@@ -89,6 +112,10 @@ def make_dataset(
     *,
     exclude: Sequence[str] = (),
     min_lightness: float = MIN_LIGHTNESS,
+    resize: int | None = None,
+    crop: int | None = None,
+    limit: int | None = None,
+    names: Sequence[str] | None = None,
     labels: str | None = None,
     variants: int = 1,
     seed: int = 0,
@@ -101,6 +128,7 @@ def make_dataset(
     compat: Literal["default", "reference"] = "default",
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
+    light_format: AskedLightFormat = "auto",
     executor: Executor = "serial",
     workers: int | None = None,
     address: str | None = None,
@@ -119,7 +147,7 @@ def make_dataset(
         sources: one MixHQ, or as for :func:`build_mixhq`; if empty, the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
-        min_lightness: as for :func:`build_mixhq`.
+        min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
         labels: `FORMAT=PATH` of the labels of the photos, which go into each pair: `coco`, `yolo`, `voc`,
             `masks` or `json`; see docs/dark-coco.md.
         variants: dark images per light image; with a ladder, per rung.
@@ -133,6 +161,9 @@ def make_dataset(
         compat: `reference` for the paper authors' own transform.
         samples_per_shard: maximum number of pairs per shard.
         image_format: of the dark images, both lossless.
+        light_format: of the light images. `same` keeps each file; `png` keeps the pixels; `jpg` changes them
+            where a light image is no JPEG. `auto` keeps the files if all are of one type, and stores all as
+            PNG otherwise, because many readers of WebDataset take one type only.
         executor: `serial` works in this process, `ray` on a worker pool.
         workers: of the pool; default one per processor.
         address: of a running Ray cluster; default Ray on this machine for this run.
@@ -155,7 +186,9 @@ def make_dataset(
             code="conflict",
             parameters=("address", "executor"),
         )
-    settings = PairSettings(variants * (len(ladder) or 1), seed, samples_per_shard, image_format)
+    settings = PairSettings(
+        variants * (len(ladder) or 1), seed, samples_per_shard, image_format, light_format
+    )
     build_dimmer = dimmer_builder(
         str(profile),
         gamma,
@@ -168,12 +201,15 @@ def make_dataset(
     )
     if workers is None and address is None:
         workers = processor_count()
+    selection = _selection(min_lightness, resize, crop, limit, names, image_format)
     lights = open_light_images(
-        list(sources), exclude=list(exclude), min_lightness=min_lightness, workers=processor_count()
+        list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
     )
     execution = Execution(executor, workers, address, device, threads)
     matched = open_labels(labels, lights) if labels else None
-    return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress, matched)
+    return generate_dataset(
+        lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched
+    )
 
 
 def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
@@ -205,7 +241,8 @@ def fit_profile(
     """Fit a profile to a few real dark/light pairs of a camera.
 
     Args:
-        pairs: folder with `low/` and `high/`, or a CSV of dark and light paths.
+        pairs: folder with `low/` and `high/` or the like, CSV of dark and light paths, or pattern of file
+            names; see docs/pairs.md.
         out: name of the new profile among the user's own, or its folder; must not exist.
         names: pairs to use, by file name without extension.
         hold_out: pairs to leave out, by file name without extension.

@@ -1,4 +1,5 @@
-"""Write docs/commands/, one page per command, from the help texts. Run it after a help text has changed:
+"""Write docs/commands/, one page per command, from the help texts, and the tables of docs/pairs.md. Run it
+after a help text, or one of these tables, has changed:
 
 python docs/make_command_pages.py
 """
@@ -9,7 +10,11 @@ from pathlib import Path
 import click
 
 from dimmagen.cli import cli
+from dimmagen.dimmers.pair_layouts import rules_table
+from dimmagen.images.pair_names import names_table
 
+PAIRS_PAGE = Path(__file__).parent / "pairs.md"
+TABLES = {"names": names_table, "rules": rules_table}
 FOLDER = Path(__file__).parent / "commands"
 WIDTH = 100
 
@@ -41,7 +46,18 @@ def pages() -> dict[str, str]:
     return {"README.md": "\n".join(index) + "\n", **{file: "\n".join(text) for file, text in texts.items()}}
 
 
+def pairs_page(text: str) -> str:
+    """The text of docs/pairs.md with its tables as the code has them."""
+    for name, table in TABLES.items():
+        begin = f"<!-- {name}: written by docs/make_command_pages.py -->\n"
+        before, after = text.split(begin)
+        _, rest = after.split("<!-- end -->", 1)
+        text = f"{before}{begin}{table()}\n<!-- end -->{rest}"
+    return text
+
+
 if __name__ == "__main__":
+    PAIRS_PAGE.write_text(pairs_page(PAIRS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     FOLDER.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.md"):
         path.unlink()

@@ -181,6 +181,15 @@ def test_every_command_has_its_page_with_every_option():
                 )
 
 
+def test_the_tables_of_the_pairs_page_are_those_of_the_code():
+    spec = importlib.util.spec_from_file_location("make_command_pages", ROOT / "docs/make_command_pages.py")
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    text = pages.PAIRS_PAGE.read_text()
+    assert pages.pairs_page(text) == text, "run python docs/make_command_pages.py"
+    assert pages.names_table() in text
+
+
 def leaves(command: click.Command) -> list[click.Command]:
     """The command itself, or all commands of a group and the groups in it."""
     if not isinstance(command, click.Group):

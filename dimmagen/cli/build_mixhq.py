@@ -10,12 +10,14 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import Integer, min_lightness_option
+from dimmagen.cli.options import Integer
+from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
+from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -45,7 +47,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     default=mixhq.SAMPLES_PER_SHARD,
     help="Maximum number of light images per shard.",
 )
-@min_lightness_option
+@photo_selection_options
 @click.option("--workers", type=Integer(1), default=2, help="Number of threads.")
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
@@ -53,7 +55,7 @@ def build_mixhq(
     exclude: tuple[str, ...],
     out: str,
     samples_per_shard: int,
-    min_lightness: float,
+    selection: PhotoSelection,
     workers: int,
     dry_run: bool,
 ) -> None:
@@ -68,9 +70,9 @@ def build_mixhq(
     are stored losslessly where a rule changes them. After an interruption the same command resumes.
     """
     console = Console()
-    files = list_candidate_files(parse_specs(sources))
+    listing = list_candidate_files(parse_specs(sources), selection.names)
     scenes = Scenes.from_paths(exclude) if exclude else None
-    inputs = mixhq.describe_inputs(files, scenes, samples_per_shard, min_lightness)
+    inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     if not dry_run:
         finished = mixhq.finished_verdict_counts(out, inputs)
         if finished is not None:
@@ -78,16 +80,17 @@ def build_mixhq(
             print_reasons(finished)
             click.echo(f"{out} is complete: it was made from files of the same names and sizes.")
             return
-    with _progress_bar("checking candidates", len(files)) as advance:
-        candidates = Candidates(scan(files, scenes, workers, advance, min_lightness, stored=not dry_run))
-    tallies = tally(candidate.row for candidate in candidates)
+    with _progress_bar("checking candidates", len(listing.files)) as advance:
+        scanned = scan(listing.files, scenes, workers, advance, selection, stored=not dry_run)
+        candidates = Candidates(scanned, selection.limit)
+    tallies = tally((candidate.row for candidate in candidates), listing.others)
     console.print(_verdict_table(tallies))
     print_reasons(tallies)
     if dry_run:
         click.echo("Nothing was written.")
         return
     with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
-        manifest = mixhq.write_mixhq(out, candidates, inputs, workers, advance)
+        manifest = mixhq.write_mixhq(out, candidates, inputs, workers, advance, listing.others)
     size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
     click.echo(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "

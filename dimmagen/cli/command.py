@@ -1,6 +1,7 @@
 """What every command adds to click's: former names of options, and errors that name options."""
 
 import importlib
+import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,6 +11,8 @@ import click
 
 from dimmagen.core.errors import DimmagenError
 
+# `~/x` behind `--option=` or `NAME=`, where no shell expands it.
+_IN_HOME = re.compile(r"((?:--[\w-]+=)?(?:[\w.-]+=)?)(~[\w.-]*[/\\].*)", re.DOTALL)
 _PARAMETER = re.compile(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`")
 _CALL = re.compile(r"`([a-z][a-z_]*)\(([^`]*)\)`")
 # Functions of the library that messages refer to, and the commands for them.
@@ -38,13 +41,15 @@ class Command(click.Command):
         return super().parse_args(ctx, self.with_present_names(args))
 
     def with_present_names(self, args: list[str]) -> list[str]:
-        """Words of a command line, with the present names of its options."""
+        """Words of a command line, with the present names of its options and the home folder in place of
+        `~`."""
         renamed: list[str] = []
         for number, word in enumerate(args):
             if word == "--":
                 return [*renamed, *args[number:]]
             name, separator, value = word.partition("=")
-            renamed.append(f"{self.present_name(name)}{separator}{value}" if name.startswith("--") else word)
+            present = f"{self.present_name(name)}{separator}{value}" if name.startswith("--") else word
+            renamed.append(expand_home(present))
         return renamed
 
     def present_name(self, option: str) -> str:
@@ -61,6 +66,12 @@ class Command(click.Command):
             if not hasattr(error, "command_message"):
                 error.command_message = in_options(str(error), self)  # type: ignore[attr-defined]
             raise
+
+
+def expand_home(word: str) -> str:
+    """A word of a command line with the home folder in place of `~`, also behind `--option=` and `NAME=`."""
+    match = _IN_HOME.fullmatch(word)
+    return match[1] + os.path.expanduser(match[2]) if match else word
 
 
 class LazyGroup(click.Group):

@@ -1,5 +1,8 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import click
 from rich.console import Console
 from rich.progress import Progress
@@ -7,20 +10,25 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, Range, Rungs, min_lightness_option, recipe_option
+from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
+from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.verdicts import print_reasons
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
+from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
-from dimmagen.sources.verdict_counts import tally
+from dimmagen.sources.photo_selection import PhotoSelection
+from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 
 @command()
@@ -46,7 +54,7 @@ from dimmagen.sources.verdict_counts import tally
     help="Folder or archive of images, such as an evaluation split: photos that show one of their scenes are "
     "not used. Repeatable.",
 )
-@min_lightness_option
+@photo_selection_options
 @click.option(
     "--labels",
     metavar="FORMAT=PATH",
@@ -114,6 +122,14 @@ from dimmagen.sources.verdict_counts import tally
     help="File format of the dark images; both are lossless.",
 )
 @click.option(
+    "--light-format",
+    type=click.Choice(LIGHT_FORMATS),
+    default="auto",
+    help="File format of the light images: `same` keeps each file, `png` keeps the pixels, `jpg` changes "
+    "those of other files. `auto` is `same` if all files are of one format, and `png` otherwise, because "
+    "Hugging Face's WebDataset builder and Ray Data need one format.",
+)
+@click.option(
     "--workers",
     type=Integer(1),
     show_default="one per processor or GPU",
@@ -155,7 +171,7 @@ def dim(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
-    min_lightness: float,
+    selection: PhotoSelection,
     labels: str | None,
     out: str,
     gamma: tuple[float, float] | None,
@@ -209,18 +225,25 @@ def dim(
         execution = _on_gpus(executor, workers, threads, address)
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
-    lights = _open_lights(console, sources, exclude, min_lightness, workers or processors)
+    selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
+    lights = _open_lights(console, sources, exclude, selection, workers or processors)
     matched = open_labels(labels, lights) if labels else None
     if matched:
         _print_matches(console, matched.counts)
     if dry_run:
         _print_plan(plan_dataset(lights, build_dimmer, pair_settings, matched), lights, out)
         return
+
+    def on_plan(plan: Plan) -> None:
+        for line in _light_format_notes(plan, lights):
+            console.print(line, highlight=False, soft_wrap=True)
+
     with PairProgress(console) as progress, results_alone_on_stdout():
         manifest = generate_dataset(
-            lights, build_dimmer, out, pair_settings, execution, resume, progress, matched
+            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched
         )
     _print_summary(manifest, out, progress)
+    _print_rejected(lights, manifest.counts.lights_by_source, out)
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
@@ -242,14 +265,18 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
 
 
 def _open_lights(
-    console: Console, sources: tuple[str, ...], exclude: tuple[str, ...], min_lightness: float, workers: int
+    console: Console,
+    sources: tuple[str, ...],
+    exclude: tuple[str, ...],
+    selection: PhotoSelection,
+    workers: int,
 ) -> LightImages:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("scanning photos", total=None)
         lights = open_light_images(
             sources,
             exclude=exclude,
-            min_lightness=min_lightness,
+            selection=selection,
             workers=workers,
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
@@ -274,6 +301,11 @@ def _print_matches(console: Console, counts: LabelCounts) -> None:
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
 
 
+def _light_format_notes(plan: Plan, lights: LightImages) -> list[str]:
+    conversion = measure_conversion(lights, plan.photos.by_extension, plan.light_format)
+    return light_format_notes(conversion, plan.settings.variants)
+
+
 def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table = Table(title=f"{out} would contain", title_justify="left", show_header=False)
     table.add_row("pairs", str(plan.pairs))
@@ -284,8 +316,26 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
         table.add_row(name.replace("_", " "), str(shown))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
-    print_reasons(tally(CatalogRow(**row) for row in lights.rejected()))
+    for line in _light_format_notes(plan, lights):
+        click.echo(line)
+    print_reasons(_verdicts(lights, plan.photos.by_source))
     click.echo("Nothing was written.")
+
+
+def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, VerdictCounts]:
+    counts = tally((CatalogRow(**row) for row in lights.rejected()), lights.others)
+    for name, one in counts.items():
+        one.accepted = accepted.get(name, 0)
+        one.seen += one.accepted
+    return counts
+
+
+def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) -> None:
+    """The reasons for what is left out, after the results, and where all of them are."""
+    counts = _verdicts(lights, accepted)
+    print_reasons(counts)
+    if any(one.rejected for one in counts.values()):
+        click.echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
 
 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:

@@ -66,8 +66,8 @@ def enhance(
     Of a folder, the photos directly in it are brightened. A photo that cannot be read is reported, the others
     are brightened, and the exit code is 1.
 
-    Results keep a photo's colour profile and EXIF data. Earlier results in --out are replaced; the given
-    photos never are.
+    Results are sRGB; they keep a photo's EXIF data, and have a colour profile if the photo has one. Earlier
+    results in --out are replaced; the given photos never are.
     """
     if match is not None and wanted:
         raise UsageError("--match and --lightness exclude each other", "omit one of the two", code="conflict")
@@ -108,7 +108,7 @@ def _read(path: Path) -> tuple[np.ndarray, codec.Metadata]:
     """The pixels of an image, uint8 (H, W, 3) RGB, and its metadata."""
     with _usage_errors(path):
         data = path.read_bytes()
-        return codec.decode_rgb8(data)[0], codec.read_metadata(data)
+        return codec.decode_rgb8(data, color_managed=True)[0], codec.read_metadata(data)
 
 
 def _photos_of(paths: tuple[Path, ...]) -> list[Path]:

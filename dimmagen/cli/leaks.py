@@ -1,12 +1,15 @@
 """`dimmagen leaks`: find scenes of an evaluation split in the training data."""
 
+from pathlib import Path
+
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import shorten
-from dimmagen.cli.options import threads_option
+from dimmagen.cli.options import LocalPath, threads_option
+from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.leaks import find_leaks
@@ -16,13 +19,21 @@ from dimmagen.dataset.reader import open_pairs
 @command()
 @click.argument("dataset")
 @click.argument("evaluation", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--keys",
+    "keys_file",
+    type=LocalPath(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the keys of these light images to this text file, for `dimmagen subset --without-keys`.",
+)
 @threads_option
-def leaks(dataset: str, evaluation: tuple[str, ...], workers: int | None) -> None:
+def leaks(dataset: str, evaluation: tuple[str, ...], keys_file: Path | None, workers: int | None) -> None:
     """Find light images of the data set DATASET that show a scene of the evaluation images in PATH.
 
     \b
-    Example:
+    Examples:
       dimmagen leaks out/ LOL/eval15/high
+      dimmagen leaks out/ LOL/eval15/high --keys leaks.txt
 
     PATH is a folder or archive; of pairs, give the folder of light images. The exit code is 1 if a scene is
     found.
@@ -38,14 +49,19 @@ def leaks(dataset: str, evaluation: tuple[str, ...], workers: int | None) -> Non
             on_start=lambda photos: bar.update(task, total=photos),
             on_photo=lambda: bar.advance(task),
         )
+    if keys_file:
+        storage.atomic_write(keys_file, "".join(f"{leak.light_key}\n" for leak in found).encode())
     if found:
+        file = keys_file or "FILE"
+        first = "" if keys_file else f"dimmagen leaks {dataset} {' '.join(evaluation)} --keys {file} and "
         lines = [
             f"{leak.light_key}  {leak.source} {leak.name}  {leak.bits} of 256 bits differ" for leak in found
         ]
         click.echo("\n".join(shorten(lines)))
         raise DimmagenError(
             f"{len(found)} photos of {dataset} show scenes of {' '.join(evaluation)}",
-            "make the data set again with --exclude, or leave them out with dimmagen subset",
+            "make the data set again with --exclude, or leave them out by "
+            f"{first}dimmagen subset {dataset} --out DIR --without-keys {file}",
             code="failed",
             keys=[leak.light_key for leak in found],
         )

@@ -3,15 +3,24 @@
 import click
 
 from dimmagen.cli.command import command
+from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.derive import write_merge
+from dimmagen.generate.light_format import AskedLightFormat, LightConversion
 
 
 @command(former_names={"--to": "--out"})
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
 @click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
-def merge(datasets: tuple[str, ...], out: str) -> None:
+@click.option(
+    "--light-format",
+    type=click.Choice(["auto", "same", "png"]),
+    default="auto",
+    help="File format of the light images: `same` keeps each file, `png` keeps the pixels. `auto` is `same` "
+    "if all files are of one format, and `png` otherwise.",
+)
+def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -> None:
     """Merge the pairs of several data sets, shuffled, into one data set with a manifest.
 
     \b
@@ -21,5 +30,12 @@ def merge(datasets: tuple[str, ...], out: str) -> None:
     Identical pairs are kept once; different pairs with the same key (two profiles, one photo) are both kept.
     """
     opened = [open_pairs(one) for one in datasets]
-    manifest = copied_with_bar(lambda *progress: write_merge(opened, out, *progress))
+
+    def on_conversion(conversion: LightConversion) -> None:
+        for line in light_format_notes(conversion, 1):
+            click.echo(line, err=True)
+
+    manifest = copied_with_bar(
+        lambda on_start, on_pair: write_merge(opened, out, on_start, on_pair, light_format, on_conversion)
+    )
     print_copied(manifest, out, f" of {sum(map(len, opened))}")

@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from dimmagen.cli.command import Command
+from dimmagen.cli.command import Command, expand_home
 from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.sources.rules import MIN_LIGHTNESS
 
 
 class Integer(click.IntRange):
@@ -94,13 +93,6 @@ source_option = click.option(
     show_default="the light images in the shards",
     help="Photos or MixHQ that the data set was made from, as for `dimmagen dim`. Repeatable.",
 )
-min_lightness_option = click.option(
-    "--min-lightness",
-    type=Number(0, 1),
-    default=MIN_LIGHTNESS,
-    show_default=True,
-    help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
-)
 profile_option = click.option(
     "--profile",
     metavar="NAME|DIR",
@@ -113,11 +105,15 @@ threads_option = click.option(
     show_default="one per processor",
     help="Number of threads.",
 )
+PAIRS_HELP = (
+    "a folder with low/ and high/ or the like (LOL-v2's, SID's, ...), a CSV file, or a pattern of file "
+    "names; see docs/pairs.md."
+)
 pairs_option = click.option(
     "--pairs",
     required=True,
-    metavar="DIR|FILE",
-    help="Real pairs: a folder with low/ and high/, or a CSV file of dark and light paths.",
+    metavar="DIR|FILE|PATTERN",
+    help=f"Real pairs: {PAIRS_HELP}",
 )
 names_option = click.option(
     "--names",
@@ -176,16 +172,21 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
             )
         if option.multiple and not isinstance(value, list):
             value = [value]
-        defaults[option.name] = value
+        defaults[option.name] = list(map(_in_home, value)) if isinstance(value, list) else _in_home(value)
     return defaults
+
+
+def _in_home(value: Any) -> Any:
+    return expand_home(value) if isinstance(value, str) else value
 
 
 recipe_option = click.option(
     "--recipe",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     is_eager=True,
     expose_value=False,
     callback=_load,
-    metavar="FILE",
-    help="Recipe or YAML file with values of these options; those on the command line take precedence.",
+    metavar="NAME|FILE",
+    help="Recipe or YAML file with values of these options; those on the command line take precedence. The "
+    "recipes of the package have names, see `dimmagen run --help`.",
 )

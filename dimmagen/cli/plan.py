@@ -2,9 +2,10 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -15,19 +16,23 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
+from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.options import Integer, Number
+from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
+from dimmagen.generate.light_format import choose_light_format, measure_conversion
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Executor, check_settings
+from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
-    *("profile", "sources", "exclude", "min_lightness", "variants", "seed", "gamma", "ladder", "group_by"),
+    *("profile", "sources", "exclude", "variants", "seed", "gamma", "ladder", "group_by"),
     *(
         "temperature",
         "model",
@@ -35,6 +40,7 @@ _SHARED = {
         "compat",
         "samples_per_shard",
         "image_format",
+        "light_format",
         "workers",
         "executor",
     ),
@@ -63,6 +69,7 @@ class Count(click.ParamType):
     show_default="those of the given photos",
     help="Number of pairs to estimate for, such as 100e6, as if there were photos enough.",
 )
+@photo_selection_options
 @click.option("--calibration-pairs", type=Integer(1), default=24, help="Number of pairs to make and measure.")
 @click.option(
     "--price-per-core-hour",
@@ -84,7 +91,7 @@ def plan(
     profile: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
-    min_lightness: float,
+    selection: PhotoSelection,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
     group_by: str | None,
@@ -127,8 +134,12 @@ def plan(
     processors = processor_count()
     with _bar("scanning photos") as (begin, advance):
         refs, photos = sample_light_images(
-            sources, exclude, processors, pair_settings.seed, begin, advance, min_lightness
+            sources, exclude, processors, pair_settings.seed, begin, advance, selection
         )
+    counts = Counter(ref.extension for ref in refs)
+    light_format = choose_light_format(pair_settings.light_format, counts)
+    conversion = measure_conversion(refs, counts, light_format)
+    pair_settings = replace(pair_settings, light_format=light_format)
     chosen = choose(refs, pair_settings.variants, calibration_pairs, pair_settings.seed)
     with _bar("making pairs to measure") as (begin, advance):
         begin(len(chosen))
@@ -137,9 +148,13 @@ def plan(
         photos = photos.scaled_to(-(-pairs // pair_settings.variants))
     workers = 1 if executor == "serial" else workers or processors
     estimate = RunEstimate(photos, pair_settings, executor, workers, measured)
+    conversion = conversion.scaled_to(photos.count)
     cost = estimate.cost(price_per_core_hour, price_per_gb_month)
     if json_file:
-        figures = estimate.to_dict() | {"cost": {name: asdict(value) for name, value in cost.items()}}
+        figures = estimate.to_dict() | {
+            "light_images": asdict(conversion),
+            "cost": {name: asdict(value) for name, value in cost.items()},
+        }
         text = json.dumps(figures, indent=1) + "\n"
         if json_file == "-":
             click.echo(text, nl=False)
@@ -154,6 +169,8 @@ def plan(
                 path=json_file,
             ) from error
     _print(estimate, cost)
+    for line in light_format_notes(conversion, pair_settings.variants):
+        click.echo(line)
 
 
 plan.params = [option for option in dim.params if option.name in _SHARED] + plan.params

@@ -9,7 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from dimmagen.cli.command import command
-from dimmagen.cli.options import Integer, names_option, split_names
+from dimmagen.cli.options import PAIRS_HELP, Integer, names_option, split_names
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import atomic_write, last_part
@@ -29,8 +29,8 @@ _FILE_WIDTH = 200  # columns, where the output is not a terminal
     "--pairs",
     "pairs_path",
     required=True,
-    metavar="DIR|FILE",
-    help="Held-out real pairs: a folder with low/ and high/, or a CSV file of dark and light paths.",
+    metavar="DIR|FILE|PATTERN",
+    help=f"Held-out real pairs: {PAIRS_HELP}",
 )
 @names_option
 @click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")

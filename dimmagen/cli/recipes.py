@@ -26,8 +26,10 @@ import click
 import yaml
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.registry import unknown_name
 
 VARIABLES = "variables"
+_BUNDLED = Path(__file__).parent / "bundled"
 FORMER_VARIABLES = "places"  # still accepted
 COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
 
@@ -65,9 +67,14 @@ def is_recipe(values: Mapping) -> bool:
 def read_yaml(path: Path) -> dict:
     """The mapping in a YAML file.
 
+    Args:
+        path: of the file, or the name of a recipe that comes with the package.
+
     Raises:
         UsageError: it is missing, is not YAML, or is not a mapping.
     """
+    if not path.exists():
+        path = _bundled(path)
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except OSError as error:
@@ -91,11 +98,41 @@ def read_yaml(path: Path) -> dict:
     return values
 
 
+def bundled_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.yaml"))}
+
+
+def summary(path: Path) -> str:
+    """The first sentence of the comment that a recipe begins with."""
+    comment: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("# "))
+    return re.split(r"[.:(]\s|\(", " ".join(comment))[0].strip(" .:")
+
+
+def _bundled(path: Path) -> Path:
+    """The file of a bundled recipe; a path that does not look like its name is returned as it is.
+
+    Raises:
+        UsageError: there is no recipe of this name.
+    """
+    # The recipes were files in pipelines/ before they became part of the package.
+    if path.parent.name not in ("", "pipelines") or path.suffix not in ("", ".yaml"):
+        return path
+    known = bundled_recipes()
+    if path.stem not in known:
+        raise unknown_name("recipe or file", str(path), known)
+    return known[path.stem]
+
+
 def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: of the YAML file.
+        path: of the YAML file, or the name of a bundled recipe.
         changes: values that replace those of the recipe: of variables by their names, and of options by
             `step.option`. A value is YAML; an empty one removes the option.
 

@@ -1,6 +1,7 @@
 """`dimmagen reproduce`: make a data set again from its manifest and compare it."""
 
 from collections import Counter
+from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -8,7 +9,8 @@ from rich.console import Console
 from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, min_lightness_option, profile_option
+from dimmagen.cli.options import Integer, profile_option
+from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -18,10 +20,12 @@ from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
+from dimmagen.generate.pair import MAX_SIDES
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
+from dimmagen.sources.photo_selection import PhotoSelection
 
 
 @command(former_names={"--shards": "--out"})
@@ -40,7 +44,7 @@ from dimmagen.sources.light_images import open_light_images
     metavar="PATH",
     help="Images whose scenes were excluded, as for `dimmagen dim`. Repeatable.",
 )
-@min_lightness_option
+@photo_selection_options
 @click.option(
     "--labels",
     metavar="FORMAT=PATH",
@@ -59,7 +63,7 @@ def reproduce(
     manifest_path: str,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
-    min_lightness: float,
+    selection: PhotoSelection,
     labels: str | None,
     profile: str | None,
     out: str,
@@ -86,7 +90,8 @@ def reproduce(
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
     workers = workers or processor_count()
-    lights = open_light_images(sources, exclude=exclude, min_lightness=min_lightness, workers=workers)
+    selection = replace(selection, max_side=MAX_SIDES.get(settings.image_format))
+    lights = open_light_images(sources, exclude=exclude, selection=selection, workers=workers)
     if manifest.settings.get("labels") and not labels:
         raise UsageError(
             f"the data set of {manifest_path} has labels",
@@ -99,8 +104,8 @@ def reproduce(
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made from ({', '.join(other)})",
-            "give the same photos, --source in the same order, and --exclude and --min-lightness if they "
-            "were used then",
+            "give the same photos, --source in the same order, and --exclude, --min-lightness, --resize, "
+            "--crop, --limit and --list as they were used then",
             code="other-settings",
             changes=other,
         )

@@ -6,12 +6,18 @@ from pathlib import Path
 import click
 
 from dimmagen.cli.command import Command, command
-from dimmagen.cli.recipes import command_words, load_recipe
+from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe, summary
 from dimmagen.core.errors import UsageError
 
 
-@command()
-@click.argument("recipe", type=click.Path(path_type=Path), metavar="FILE")
+class _RunCommand(Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Recipes"):
+            formatter.write_dl([(name, summary(path)) for name, path in bundled_recipes().items()])
+
+
+@command(cls=_RunCommand)
+@click.argument("recipe", type=click.Path(path_type=Path), metavar="NAME|FILE")
 @click.option(
     "--set",
     "changes",
@@ -24,11 +30,14 @@ from dimmagen.core.errors import UsageError
 )
 @click.option("--dry-run", is_flag=True, help="Print the commands, without running them.")
 def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: bool) -> None:
-    """Run the steps of the recipe in FILE, such as dim, train and evaluate, one after another.
+    """Run the steps of a recipe, such as dim, train and evaluate, one after another.
 
     \b
-    Example:
-      dimmagen run pipelines/lol3.yaml --set pairs=LOL/our485
+    Examples:
+      dimmagen run my-camera --set pairs=pairs/ --set photos=photos/
+      dimmagen run lol3 --set pairs=LOL/our485 --dry-run
+
+    A recipe is a YAML file, or the name of one that comes with the package (listed below).
 
     Each step is a command with its options. Running the recipe again resumes an interrupted step and keeps
     what is complete.

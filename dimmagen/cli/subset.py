@@ -50,34 +50,42 @@ from dimmagen.generate.derive import Selection, write_subset
     help="Keep pairs whose key, or the key of their photo, is in this file, one per line; - reads the keys "
     "from standard input.",
 )
-def subset(dataset: str, out: str, keys, **criteria) -> None:
+@click.option(
+    "--without-keys",
+    metavar="FILE",
+    type=click.File(),
+    help="Leave out pairs whose key, or the key of their photo, is in this file, such as the one that "
+    "`dimmagen leaks --keys` writes.",
+)
+def subset(dataset: str, out: str, keys, without_keys, **criteria) -> None:
     """Write the pairs of the data set DATASET that meet all criteria as a new data set with a manifest.
 
     \b
     Example:
       dimmagen subset out/ --out very-dark/ --lightness 0:0.03
     """
-    listed = _keys(keys) if keys else ()
-    selection = Selection(**criteria, keys=listed)
+    listed = _keys(keys, "--keys") if keys else ()
+    left_out = _keys(without_keys, "--without-keys") if without_keys else ()
+    selection = Selection(**criteria, keys=listed, without_keys=left_out)
     pairs = open_pairs(dataset)
     manifest = copied_with_bar(lambda *progress: write_subset(pairs, selection, out, *progress))
     print_copied(manifest, out, f" of {len(pairs)}")
 
 
-def _keys(file: TextIO) -> tuple[str, ...]:
+def _keys(file: TextIO, option: str) -> tuple[str, ...]:
     try:
         listed = tuple(line.strip() for line in file if line.strip())
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"--keys {file.name} is not a text file ({error.reason})",
+            f"{option} {file.name} is not a text file ({error.reason})",
             "give one key per line",
             code="wrong-format",
             path=file.name,
         ) from None
     if not listed:
         raise UsageError(
-            f"--keys {file.name} contains no key",
-            "give one key per line, or omit --keys",
+            f"{option} {file.name} contains no key",
+            "give one key per line, or omit the option",
             code="missing-argument",
             path=file.name,
         )

@@ -11,7 +11,15 @@ from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
-from dimmagen.cli.options import Integer, LocalPath, Number, names_option, recipe_option, split_names
+from dimmagen.cli.options import (
+    PAIRS_HELP,
+    Integer,
+    LocalPath,
+    Number,
+    names_option,
+    recipe_option,
+    split_names,
+)
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
@@ -27,8 +35,8 @@ _SHARED = [
     ),
     click.option(
         "--validate",
-        metavar="DIR|FILE",
-        help="Real pairs to select the best network on: a folder with low/ and high/, or a CSV file.",
+        metavar="DIR|FILE|PATTERN",
+        help="Real pairs to select the best network on, as for --pairs.",
     ),
     click.option(
         "--hold-out",
@@ -110,8 +118,8 @@ def shared_options(command: Callable) -> Callable:
 @click.option("--data", metavar="DATASET", help="Data set to train on: folder or URL.")
 @click.option(
     "--pairs",
-    metavar="DIR|FILE",
-    help="Real pairs to train on in place of --data: a folder with low/ and high/, or a CSV file.",
+    metavar="DIR|FILE|PATTERN",
+    help=f"Real pairs to train on in place of --data: {PAIRS_HELP}",
 )
 @names_option
 @click.option(

@@ -2,11 +2,13 @@
 
 import click
 
+from dimmagen.sources.light_images import PAPER_SIZE_RULES, hint_without_name
+from dimmagen.sources.scan import shown_counts
 from dimmagen.sources.verdict_counts import VerdictCounts
 
 
 def print_reasons(tallies: dict[str, VerdictCounts]) -> None:
-    """The first candidates that each rule rejected, with the reasons, and the number of the others."""
+    """The first candidates that each rule rejected, with the reasons, and the numbers of all other files."""
     for source, one in tallies.items():
         for rule, count in one.rejected.most_common():
             examples = one.examples[rule]
@@ -14,3 +16,7 @@ def print_reasons(tallies: dict[str, VerdictCounts]) -> None:
                 click.echo(f"rejected by {rule}: {source} {name!r}: {reason}")
             if count > len(examples):
                 click.echo(f"rejected by {rule}: {count - len(examples)} more of {source}")
+        if one.others:
+            click.echo(f"not candidates: {shown_counts(one.others)} of {source}")
+        if one.seen and not one.accepted and PAPER_SIZE_RULES & one.rejected.keys():
+            click.echo(f"No photo of {source} is accepted: {hint_without_name([source])}.")

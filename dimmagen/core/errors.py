@@ -13,6 +13,7 @@ values.
 from typing import Any
 
 CODES = {
+    "ambiguous": "something can be read in several ways",
     "archive": "an archive cannot be read: damaged, compressed as a whole, or of an unknown kind",
     "cluster": "a Ray cluster cannot be started, joined or reached",
     "conflict": "two arguments exclude each other",

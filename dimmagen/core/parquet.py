@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,11 +81,29 @@ Schemas: TypeAlias = pa.Schema | Sequence[pa.Schema]
 """One schema, or those of which a file can have any."""
 
 
-def iter_rows(path: str, schema: Schemas) -> Iterator[dict]:
-    """The rows of a parquet file, one by one; raises the errors of :func:`read_table` during iteration."""
+def iter_rows(path: str, schema: pa.Schema, added_later: Mapping[str, Any] | None = None) -> Iterator[dict]:
+    """The rows of a parquet file, one by one; raises the errors of :func:`read_table` during iteration.
+
+    Args:
+        path: of the file.
+        schema: that it must have.
+        added_later: columns that files of earlier versions may lack, with the values that their rows get.
+    """
     with _explain_errors(path), storage.open_binary(path) as file:
         for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
-            yield from _checked(path, pa.Table.from_batches([batch]), schema).to_pylist()
+            table = _with_columns(pa.Table.from_batches([batch]), schema, added_later or {})
+            yield from _checked(path, table, schema).to_pylist()
+
+
+def _with_columns(table: pa.Table, schema: pa.Schema, added_later: Mapping[str, Any]) -> pa.Table:
+    missing = set(added_later) - set(table.schema.names)
+    if missing != set(added_later):  # all of them or none: such a file never had only some
+        return table
+    for place, field in enumerate(schema):
+        if field.name in missing:
+            values = pa.repeat(pa.scalar(added_later[field.name], field.type), len(table))
+            table = table.add_column(min(place, table.num_columns), field, values)
+    return table
 
 
 def read_rows(path: str, schema: Schemas) -> list[dict]:

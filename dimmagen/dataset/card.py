@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from dimmagen.core.hugging_face import layout, layout_file, sample_features
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.dataset.statistics import bars, short
@@ -13,6 +14,7 @@ from dimmagen.sources import terms_of
 
 CARD = "README.md"
 SHEET = "sheet.jpg"
+_TARS = "shards/train-*.tar"
 _NUMBERS = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
@@ -45,6 +47,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `sheet.jpg` | some of the pairs, the dark pictures also with gain |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
+| `.huggingface.yaml` | the head of this page, which `datasets` takes from here, also without this page |
 
 ## Pairs in numbers
 
@@ -139,31 +142,41 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def _front_matter(extensions: list[str], dark_field: str, labels: Mapping | None) -> dict:
-    """The YAML head.
+def pair_layout_file(
+    light_extensions: Iterable[str], image_format: str, labels: Mapping | None = None
+) -> bytes:
+    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`, which says the same as the card's YAML head.
 
-    It lists the features because light images keep their own file type: otherwise `datasets` infers the
-    fields from the first five samples, and refuses data sets in which the fields differ.
+    Args:
+        light_extensions: file types of the light images.
+        image_format: of the dark images.
+        labels: as the settings of the data set record them; None or empty without labels.
     """
-    features: list[dict] = [
-        {"name": dark_field, "dtype": "image"},
-        {"name": "json", "struct": [{"name": key, "dtype": _dtype(key)} for key in SIDECAR_KEYS]},
-        *({"name": f"light.{extension}", "dtype": "image"} for extension in extensions),
-        *_label_features(labels),
-        {"name": "__key__", "dtype": "string"},
-        {"name": "__url__", "dtype": "string"},
-    ]
-    if labels and labels["format"] == "json":  # of any content: `datasets` finds out what it is
-        features = []
+    return layout_file(_TARS, _features(light_extensions, f"dark.{image_format}", labels))
+
+
+def _front_matter(extensions: list[str], dark_field: str, labels: Mapping | None) -> dict:
+    """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        "configs": [
-            {"config_name": "default", "data_files": [{"split": "train", "path": "shards/train-*.tar"}]}
-        ],
-        **({"dataset_info": {"config_name": "default", "features": features}} if features else {}),
+        **layout(_TARS, _features(extensions, dark_field, labels)),
     }
+
+
+def _features(light_extensions: Iterable[str], dark_field: str, labels: Mapping | None) -> list[dict]:
+    """The features of a sample; none where labels are of any content: `datasets` finds out what they are."""
+    kind = labels["format"] if labels else ""
+    if kind == "json":
+        return []
+    images = [dark_field, *(f"light.{extension}" for extension in sorted({*light_extensions}))]
+    images += ["mask.png"] if kind == "masks" else []
+    features = sample_features(images, [(key, _dtype(key)) for key in SIDECAR_KEYS])
+    if kind and kind != "masks":
+        after = next(place for place, one in enumerate(features) if one["name"] == "json") + 1
+        features.insert(after, _LABELS)
+    return features
 
 
 _OBJECT: dict[str, dict[str, Any]] = {
@@ -179,23 +192,20 @@ _OBJECT: dict[str, dict[str, Any]] = {
     "num_keypoints": {"dtype": "int64"},
     "other": {"dtype": "string"},
 }
-
-
-def _label_features(labels: Mapping | None) -> list[dict]:
-    """The features of the file with labels, if the data set has any."""
-    if not labels:
-        return []
-    if labels["format"] == "masks":
-        return [{"name": "mask.png", "dtype": "image"}]
-    numbers = {name: {"dtype": "int64"} for name in ("image_id", "width", "height", "left_out")}
-    fields: dict[str, dict[str, Any]] = {
-        "format": {"dtype": "string"},
-        "file_name": {"dtype": "string"},
-        **numbers,
-        "annotations": {"list": [{"name": name, **kind} for name, kind in _OBJECT.items()]},
-        "other": {"dtype": "string"},
-    }
-    return [{"name": "labels.json", "struct": [{"name": name, **kind} for name, kind in fields.items()]}]
+_IMAGE_LABELS: dict[str, dict[str, Any]] = {
+    "format": {"dtype": "string"},
+    "image_id": {"dtype": "int64"},
+    "file_name": {"dtype": "string"},
+    "width": {"dtype": "int64"},
+    "height": {"dtype": "int64"},
+    "left_out": {"dtype": "int64"},
+    "annotations": {"list": [{"name": name, **kind} for name, kind in _OBJECT.items()]},
+    "other": {"dtype": "string"},
+}
+_LABELS = {
+    "name": "labels.json",
+    "struct": [{"name": name, **kind} for name, kind in _IMAGE_LABELS.items()],
+}
 
 
 def _dtype(key: str) -> str:

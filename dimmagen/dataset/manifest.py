@@ -9,7 +9,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.sources import SOURCES
 from dimmagen.sources.light_images import LightImageRef
+from dimmagen.sources.photo_selection import size_options
 
 SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
@@ -237,26 +238,47 @@ class LightImageCensus:
     Attributes:
         count: number of light images.
         by_source: their number by source.
-        extensions: their file types, sorted.
+        by_extension: their number by file type.
         sha256: over everything about them that affects the output: all but their location.
+        steps: of their transforms, those that are done when the photos are read (see
+            :func:`dimmagen.images.codec.step_versions`); none for the lights of a MixHQ, which are stored.
+        sizes: values of `resize` and `crop` by their transforms.
     """
 
     count: int
     by_source: dict[str, int]
-    extensions: list[str]
+    by_extension: dict[str, int]
     sha256: str
+    steps: frozenset[str] = frozenset()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def extensions(self) -> list[str]:
+        """Their file types, sorted."""
+        return list(self.by_extension)
 
 
 def census(refs: Iterable[LightImageRef]) -> LightImageCensus:
     """Count and hash the light images of a data set, in one pass."""
     digest = hashlib.sha256()
-    by_source, extensions = Counter[str](), set[str]()
+    by_source, by_extension = Counter[str](), Counter[str]()
+    steps, sizes = set[str](), dict[str, int]()
     for ref in refs:
         digest.update(_canonical({name: getattr(ref, name) for name in _IDENTIFYING}) + b"\n")
         by_source[ref.source] += 1
-        extensions.add(ref.extension)
-    counts = dict(sorted(by_source.items()))
-    return LightImageCensus(by_source.total(), counts, sorted(extensions), digest.hexdigest())
+        by_extension[ref.extension] += 1
+        if ref.transform != "verbatim":
+            done = ref.transform.split("+")
+            sizes |= size_options(done)
+            steps.update([] if json.loads(ref.locator).get("stored") else done)
+    return LightImageCensus(
+        by_source.total(),
+        dict(sorted(by_source.items())),
+        dict(sorted(by_extension.items())),
+        digest.hexdigest(),
+        frozenset(steps),
+        sizes,
+    )
 
 
 _IDENTIFYING = [field.name for field in fields(LightImageRef) if field.name != "locator"]
@@ -272,10 +294,22 @@ def root_hash(entries: Iterable[FileEntry]) -> str:
     return digest.hexdigest()
 
 
-def command_line(settings: Mapping, sources: Iterable[str]) -> str:
+def command_line(
+    settings: Mapping,
+    sources: Iterable[str],
+    extensions: Sequence[str] = (),
+    sizes: Mapping[str, int] | None = None,
+) -> str:
     """The command that makes this data set on any machine: all settings, with placeholders for paths.
 
-    Folders, workers and the executor are omitted because they do not change the output.
+    Folders, workers and the executor are omitted because they do not change the output, and so is the light
+    format where it converts nothing: that is what the command does anyway.
+
+    Args:
+        settings: of the run.
+        sources: names.
+        extensions: file types of the light images before they are converted.
+        sizes: values of `--resize` and `--crop`, if they were given.
     """
     low, high = settings["gamma_range"]
     ladder = settings.get("ladder", [])
@@ -283,6 +317,8 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
     for source in sources:
         needs_path = source not in SOURCES or not SOURCES[source].default_path
         words += ["--source", f"{source}={source.upper()}" if needs_path else source]
+    for name in ("resize", "crop"):
+        words += [f"--{name}", sizes[name]] if sizes and name in sizes else []
     variants = settings["variants"] // (len(ladder) or 1)
     words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
     words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
@@ -302,6 +338,8 @@ def command_line(settings: Mapping, sources: Iterable[str]) -> str:
         "--image-format",
         settings["image_format"],
     ]
+    light_format = settings.get("light_format", "same" if len(extensions) > 1 else "")
+    words += ["--light-format", light_format] if light_format else []
     if labels := settings.get("labels"):
         words += ["--labels", f"{labels['format']}=LABELS"]
     return shlex.join(str(word) for word in words)

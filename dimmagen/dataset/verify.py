@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dimmagen.core import storage
+from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.checking import Fault, check_file, check_pair_shard
@@ -63,7 +64,7 @@ def verify_dataset(
 
 def _check_files(out: str, manifest: Manifest) -> list[Fault]:
     """Check that no file is missing or unexpected, and that the counts are consistent."""
-    expected = {MANIFEST, CARD, SHEET, CROISSANT, *(entry.name for entry in manifest.files)}
+    expected = {MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, *(entry.name for entry in manifest.files)}
     for entry in manifest.shards:
         expected |= {entry.name, entry.metadata.name}
     present = {name for name in storage.list_names(out) if name not in _FOLDERS}

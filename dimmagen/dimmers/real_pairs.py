@@ -1,11 +1,10 @@
 """Real dark/light pairs of one camera: reading them, and finding those that do not fit together.
 
-Accepted are a folder with `low/` and `high/` (equal file names), LOL's root (its `our485` is used), and a CSV
-file with two columns, the dark file and the light file, relative to the CSV.
+Accepted are the folders of :mod:`dimmagen.dimmers.pair_layouts` and the lists of
+:mod:`dimmagen.dimmers.pair_lists`; docs/pairs.md describes both.
 """
 
-import csv
-import re
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,12 @@ from skimage.registration import phase_cross_correlation
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
-from dimmagen.core.system_files import is_system_name
 from dimmagen.dimmers.jpeg import jpeg_quality
-from dimmagen.images.codec import IMAGE_EXTENSIONS, ImageError, decode_rgb8
+from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
+from dimmagen.dimmers.pair_lists import pairs_of_list
+from dimmagen.images.codec import ImageError, decode_rgb8
+
+_LOG = logging.getLogger(__name__)
 
 SHIFT_TOLERANCE = 0.5  # pixels; LOL's own pairs are shifted by at most 0.9, all but a few by at most 0.3
 MAX_SHIFT = 2.0  # pixels; beyond it the noise of a fit is that of edges which do not meet
@@ -36,7 +38,8 @@ class RealPair:
     """One scene, dark and light.
 
     Attributes:
-        name: file name of the light image without its extension.
+        name: file name of the light image without its extension, or a longer name where that is not unique
+            (:func:`~dimmagen.dimmers.pair_layouts.name_pairs`).
         dark, light: uint8 (H, W, 3), RGB; of equal size if :func:`check_pairs` finds nothing fatal.
         dark_sha256, light_sha256: of the files' bytes, hex.
         jpeg_quality: of the dark file, 1 to 100; 0 if it is not a JPEG.
@@ -74,22 +77,26 @@ class PairProblem:
 
 
 def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[RealPair]:
-    """Read pairs.
+    """Read pairs; what of `path` was taken is logged, if it is not all of it.
 
     Args:
-        path: folder with `low/` and `high/`, LOL's root, or a CSV of two columns (dark, light).
+        path: folder with the folders of the two sides, such as `low/` and `high/`; root of a data set, whose
+            training split is used; CSV file; or pattern `DARK -> LIGHT` of file names (docs/pairs.md).
         names: names of the pairs to read (file names without extension), in this order; default all, in
-            natural order.
+            natural order or that of the CSV file.
 
     Returns:
         The pairs, unchecked: see :func:`check_pairs`.
 
     Raises:
-        UsageError: the path or a name does not exist, an image has no partner, or there are no pairs.
+        UsageError: the path or a name does not exist, an image has no partner, there are no pairs, or they
+            can be read in several ways.
         DimmagenError: an image cannot be decoded.
     """
-    path = Path(path)
-    files = _files_of_csv(path) if path.is_file() else _files_of_folder(path)
+    found = _find(path)
+    if found.note:
+        _LOG.info("Note: %s", found.note)
+    files = found.files
     if names is not None:
         missing = [name for name in names if name not in files]
         if missing:
@@ -225,97 +232,17 @@ def _check(pair: RealPair) -> list[PairProblem]:
     return findings
 
 
-def _files_of_folder(folder: Path) -> dict[str, tuple[Path, Path]]:
-    for root in (folder, folder / "our485"):
-        low, high = root / "low", root / "high"
-        if low.is_dir() and high.is_dir():
-            break
-    else:
+def _find(path: str | Path) -> FoundPairs:
+    if is_pattern(str(path)):
+        return pairs_of_pattern(str(path))
+    place = Path(path).expanduser()
+    if place.is_file():
+        return FoundPairs(pairs_of_list(place))
+    if not place.is_dir():
         raise UsageError(
-            f"{folder} holds no pairs",
-            "give a folder with low/ and high/, or a CSV file",
-            code="missing-path",
-            path=str(folder),
+            f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)
         )
-    lights, darks = _images(high), _images(low)
-    alone = sorted(lights.keys() ^ darks.keys(), key=_natural)
-    if alone:
-        raise UsageError(
-            f"{root} has images without a partner: {_listed(alone)}",
-            "low/ and high/ must hold files of the same names",
-            code="unsuitable-pairs",
-            path=str(root),
-        )
-    if not lights:
-        raise UsageError(
-            f"{root} holds no images",
-            f"supported are {', '.join(IMAGE_EXTENSIONS)}",
-            code="missing-path",
-            path=str(root),
-        )
-    return {name: (darks[name], lights[name]) for name in sorted(lights, key=_natural)}
-
-
-def _files_of_csv(path: Path) -> dict[str, tuple[Path, Path]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise UsageError(
-                f"{path} is not a CSV file ({error})",
-                "give two columns, dark and light",
-                code="wrong-format",
-                path=str(path),
-            ) from None
-    if rows and [cell.strip().lower() for cell in rows[0][1]] in (["dark", "light"], ["low", "high"]):
-        rows = rows[1:]
-    files: dict[str, tuple[Path, Path]] = {}
-    for number, row in rows:
-        if len(row) != 2:
-            raise UsageError(
-                f"{path} line {number} has {len(row)} columns",
-                "give two, dark and light",
-                code="wrong-format",
-                path=str(path),
-                line=number,
-            )
-        dark, light = (path.parent / cell.strip() for cell in row)
-        for image in (dark, light):
-            if not image.is_file():
-                raise UsageError(
-                    f"{path} line {number}: there is no file {image}",
-                    "correct the path",
-                    code="missing-path",
-                    path=str(image),
-                    line=number,
-                )
-        if light.stem in files:
-            raise UsageError(
-                f"{path} line {number}: there is already a pair named {light.stem}",
-                "give every light file a name of its own",
-                code="name-taken",
-                name=light.stem,
-                line=number,
-            )
-        files[light.stem] = (dark, light)
-    if not files:
-        raise UsageError(
-            f"{path} holds no pairs",
-            "give two columns, dark and light",
-            code="missing-path",
-            path=str(path),
-        )
-    return files
-
-
-def _images(folder: Path) -> dict[str, Path]:
-    images = (file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_EXTENSIONS)
-    return {file.stem: file for file in images if not is_system_name(file.name)}
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key of the natural order, in which 9 comes before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+    return pairs_of_folder(place)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -339,7 +266,7 @@ def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
 
 def _decode(data: bytes, path: Path) -> np.ndarray:
     try:
-        return decode_rgb8(data)[0]
+        return decode_rgb8(data, color_managed=True)[0]
     except ImageError as error:
         raise DimmagenError(
             f"{path} cannot be decoded: {error.reason}",

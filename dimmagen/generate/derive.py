@@ -1,7 +1,8 @@
 """Data sets from data sets: a subset of one, or several merged. Nothing is dimmed; provenance is kept.
 
 A derived set is a data set like any other and passes verification. Its images are the files of its origins,
-each checked against its SHA-256 when it is read; its settings record the origins and how they were combined.
+each checked against its SHA-256 when it is read; a merge may store light images of several file types as PNG.
+Its settings record the origins and how they were combined.
 """
 
 import json
@@ -20,9 +21,19 @@ from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import SIDECAR_KEYS
 from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
+from dimmagen.generate.light_format import (
+    AskedLightFormat,
+    LightConversion,
+    LightFormat,
+    choose_light_format,
+    convert_light,
+    measure_conversion,
+)
 from dimmagen.generate.plan import shard_name
 from dimmagen.generate.resume import REJECTED, DatasetFolder
+from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import terms_of
+from dimmagen.sources.light_images import LightImage, LightImageRef
 
 _KEPT = (*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")
 
@@ -40,6 +51,7 @@ class Selection:
         lightness: lowest and highest mean of the dark image, in [0, 1].
         min_side: minimum length of the shorter side, pixels.
         keys: keys of pairs or of light images.
+        without_keys: keys of pairs or of light images that are left out.
     """
 
     sources: tuple[str, ...] = ()
@@ -48,6 +60,7 @@ class Selection:
     lightness: Span | None = None
     min_side: int = 0
     keys: tuple[str, ...] = ()
+    without_keys: tuple[str, ...] = ()
 
     def keeps(self, row: dict, settings: Mapping) -> bool:
         """Whether a pair is selected, given its row and its data set's settings."""
@@ -58,6 +71,8 @@ class Selection:
             and _inside(row["lightness_after"], self.lightness)
             and min(row["width"], row["height"]) >= self.min_side
             and (not self.keys or row["key"] in self.keys or row["light_key"] in self.keys)
+            and row["key"] not in self.without_keys
+            and row["light_key"] not in self.without_keys
         )
 
     def command(self) -> str:
@@ -71,31 +86,61 @@ class Selection:
                 words += [f"--{name}", f"{span[0]}:{span[1]}"]
         words += ["--min-side", str(self.min_side)] if self.min_side else []
         words += ["--keys", "KEYS"] if self.keys else []
+        words += ["--without-keys", "KEYS"] if self.without_keys else []
         return shlex.join(words)
 
     def note(self) -> dict:
         """The selection as recorded in the settings; a list of keys is recorded as its hash."""
-        keys = hashing.sha256("\n".join(sorted(self.keys)).encode()) if self.keys else ""
-        return {**asdict(replace(self, keys=())), "keys": keys}
+        note = {**asdict(replace(self, keys=(), without_keys=())), "keys": _list_hash(self.keys)}
+        del note["without_keys"]  # recorded only where it is used: older subsets do not have it
+        return note | ({"without_keys": _list_hash(self.without_keys)} if self.without_keys else {})
+
+
+def _list_hash(keys: Sequence[str]) -> str:
+    return hashing.sha256("\n".join(sorted(keys)).encode()) if keys else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Picked:
-    """One pair on its way into another set; the row may have a new key."""
+    """One pair on its way into another set; the row may have a new key, the light image another file type."""
 
     pairs: PairSet
     row: dict
+    light_format: LightFormat = "same"
+
+    @property
+    def light_extension(self) -> str:
+        """File type of the light image before it is converted."""
+        return self.row["light_member"].rsplit(".", 1)[1]
 
     def sample(self) -> Sample:
         dark, light = self.pairs.data(self.row, "dark"), self.pairs.data(self.row, "light")
-        extensions = (self.row[f"{side}_member"].rsplit(".", 1)[1] for side in ("dark", "light"))
-        dark_extension, light_extension = extensions
+        dark_extension, light_extension = self.row["dark_member"].rsplit(".", 1)[1], self.light_extension
         row = {name: self.row[name] for name in _KEPT}
+        if self.light_format not in ("same", light_extension):
+            converted = convert_light(self.light_image(light), self.light_format)
+            light, light_extension = converted.data, converted.ref.extension
+            row |= {"transform": converted.ref.transform, "light_sha256": converted.sha256}
         sample = Sample(row, dark, dark_extension, light, light_extension)
         if "labels_member" not in self.row:
             return sample
         ending = self.row["labels_member"].split(".", 1)[1]
         return replace(sample, labels=self.pairs.labels(self.row), labels_extension=ending)
+
+    def ref(self) -> LightImageRef:
+        """The reference of the light image as it is in its data set; without a locator."""
+        names = ("source", "name", "transform", "width", "height")
+        return LightImageRef(
+            self.row["light_key"],
+            sha256=self.row["source_sha256"],
+            extension=self.light_extension,
+            locator="",
+            **{name: self.row[name] for name in names},
+        )
+
+    def light_image(self, data: bytes) -> LightImage:
+        """The light image, decoded from its bytes."""
+        return LightImage(self.ref(), data, decode_rgb8(data)[0])
 
 
 def write_subset(
@@ -138,19 +183,24 @@ def write_merge(
     out: str,
     on_start: Callable[[int], None] = lambda pairs: None,
     on_pair: Callable[[], None] = lambda: None,
+    light_format: AskedLightFormat = "same",
+    on_conversion: Callable[[LightConversion], None] = lambda conversion: None,
 ) -> Manifest:
     """Write all pairs of several data sets as one, shuffled by a keyed permutation.
 
-    A pair that occurs twice with the same images is kept once. Where two different pairs have the same key
-    (one photo, two profiles), the later set's fingerprint is appended to the key of its pair.
+    A pair that occurs twice with the same pixels is kept once, with the files of the first set. Where two
+    different pairs have the same key (one photo, two profiles), the later set's fingerprint is appended to
+    the key of its pair.
 
     Args:
         sets: two or more finished data sets.
         out, on_start, on_pair: as for :func:`write_subset`.
+        light_format: `auto`, `same` or `png`, as for a new data set.
+        on_conversion: called before anything is written, with what the light format does.
 
     Raises:
-        UsageError: fewer than two sets, their dark images differ in file type, or `out` holds something
-            else.
+        UsageError: fewer than two sets, their dark images differ in file type, `out` holds something else,
+            or the light format is another one.
         DimmagenError: a set is damaged, or `out` cannot be written.
     """
     formats = {pairs.manifest.settings["image_format"] for pairs in sets}
@@ -174,10 +224,23 @@ def write_merge(
             "merge sets whose labels are of one kind",
             code="unsuitable-pairs",
         )
+    if light_format == "jpg":
+        raise UsageError(
+            "the dark images were made from the light images as they are, and JPEG would change these",
+            'omit `light_format`, or give `light_format="png"`',
+            code="conflict",
+            parameter="light_format",
+        )
     picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
-    run = Run(_merged_settings(sets), _merged_environment(sets))
+    extensions = Counter(one.light_extension for one in picked)
+    stored_as = choose_light_format(light_format, extensions)
+    on_conversion(_conversion(picked, extensions, stored_as))
+    picked = [replace(one, light_format=stored_as) for one in picked]
+    settings = _merged_settings(sets) | ({} if stored_as == "same" else {"light_format": stored_as})
+    run = Run(settings, _merged_environment(sets))
     names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
-    command = f"dimmagen merge {names} --to out/"
+    option = f" --light-format {stored_as}" if len(extensions) > 1 else ""
+    command = f"dimmagen merge {names} --to out/{option}"
     return _write(out, run, command, picked, sets, on_start, on_pair)
 
 
@@ -185,6 +248,18 @@ def _label_kind(pairs: PairSet) -> dict:
     """Format and categories of a data set's labels; empty if it has none."""
     labels = pairs.manifest.settings.get("labels") or {}
     return {name: labels[name] for name in ("format", "categories") if name in labels}
+
+
+def _conversion(
+    picked: Sequence[_Picked], extensions: Mapping[str, int], light_format: LightFormat
+) -> LightConversion:
+    by_key = {one.row["light_key"]: one for one in picked}
+
+    def load(ref: LightImageRef) -> LightImage:
+        one = by_key[ref.key]
+        return one.light_image(one.pairs.data(one.row, "light"))
+
+    return measure_conversion((one.ref() for one in by_key.values()), extensions, light_format, load)
 
 
 def _inside(value: float, span: Span | None) -> bool:
@@ -202,7 +277,7 @@ def _refuse_unknown(pairs: PairSet, rows: Sequence[dict], selection: Selection) 
             name=unknown[0],
         )
     known = {row["key"] for row in rows} | {row["light_key"] for row in rows}
-    if missing := sorted(set(selection.keys) - known):
+    if missing := sorted({*selection.keys, *selection.without_keys} - known):
         raise UsageError(
             f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",
             "give keys that are in its parquet files",
@@ -226,7 +301,7 @@ def _unique(sets: Sequence[PairSet]) -> Iterator[_Picked]:
     seen: dict[str, tuple[str, str]] = {}
     for pairs in sets:
         for row in pairs.rows():
-            content = (row["dark_sha256"], row["light_sha256"])
+            content = (row["dark_sha256"], row["light_pixel_sha256"])
             key = row["key"]
             if seen.get(key, content) != content:
                 key = f"{row['key']}-{pairs.manifest.fingerprint[:8]}"
@@ -315,7 +390,9 @@ def _write(
         finally:
             folder.remove_unfinished()
         source_by_light = {one.row["light_key"]: one.row["source"] for one in picked}
-        extensions = {one.row["light_member"].rsplit(".", 1)[1] for one in picked}
+        extensions = {
+            one.light_extension if one.light_format == "same" else one.light_format for one in picked
+        }
         return finalize_dataset(
             folder, run, command, Counter(source_by_light.values()), extensions, _rejected(sets), shards
         )

@@ -6,8 +6,9 @@ import pyarrow as pa
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.parquet import write_rows
-from dimmagen.dataset.card import CARD, SHEET, card
+from dimmagen.dataset.card import CARD, SHEET, card, pair_layout_file
 from dimmagen.dataset.croissant import CROISSANT, croissant
 from dimmagen.dataset.manifest import Manifest, Run, build_manifest
 from dimmagen.dataset.reader import PairSet, pair_tables
@@ -78,6 +79,8 @@ def finalize_dataset(
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
     sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))
     storage.atomic_write(storage.join(folder.out, SHEET), sheet)
+    shape = pair_layout_file(light_extensions, run.settings["image_format"], run.settings.get("labels"))
+    storage.atomic_write(storage.join(folder.out, LAYOUT), shape)
     text = card(manifest, light_extensions, numbers.result(manifest))
     storage.atomic_write(storage.join(folder.out, CARD), text.encode())
     folder.finish(manifest)

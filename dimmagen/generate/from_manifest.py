@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.dimmer import DimmerBuilder
+from dimmagen.generate.light_format import LightFormat
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -29,6 +30,7 @@ class _ManifestSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     samples_per_shard: Annotated[int, Field(ge=1)]
     image_format: Literal["png", "webp"]
+    light_format: LightFormat = "same"
 
 
 def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> BuildDimmer:
@@ -79,7 +81,8 @@ def settings_from_manifest(settings: Mapping) -> PairSettings:
     """
     _check(settings)
     names = ("variants", "seed", "samples_per_shard", "image_format")
-    return PairSettings(**{name: settings[name] for name in names})
+    light_format = settings.get("light_format", "same")
+    return PairSettings(**{name: settings[name] for name in names}, light_format=light_format)
 
 
 def _check(settings: Mapping) -> None:

@@ -15,7 +15,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
-from dimmagen.generate.pair import PairSettings, add_labels, finish_pair, naming
+from dimmagen.generate.pair import PairSettings, add_labels, finish_pair, naming, prepare_light
 from dimmagen.generate.plan import ShardJob
 from dimmagen.sources import light_images
 from dimmagen.sources.light_images import LightImage, LightImageRef
@@ -62,7 +62,7 @@ class GpuDimmer:
 
     def _load(self, variant: int, ref: LightImageRef) -> LightImage:
         with naming(ref, variant):
-            return light_images.load_light_image(ref)
+            return prepare_light(light_images.load_light_image(ref), self.settings)
 
     def _dim(
         self, batch: Sequence[LightImage], variants: Sequence[int]

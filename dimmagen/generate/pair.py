@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
+from dimmagen.generate.light_format import AskedLightFormat, convert_light
 from dimmagen.images import codec
 from dimmagen.sources.labels.index import label_file
 from dimmagen.sources.light_images import LightImage, LightImageRef
@@ -20,6 +21,8 @@ IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
     "png": codec.encode_png,
     "webp": codec.encode_webp,
 }
+# Longest side in pixels that a format can hold, where images may be longer.
+MAX_SIDES = {"webp": 16_383}
 
 BuildDimmer = Callable[[], ImageDimmer]
 """Builds the dimmer; picklable, so that each worker builds its own once and no weights are sent."""
@@ -59,18 +62,36 @@ class PairSettings:
         variants: dark images per light image.
         seed: random seed for all draws, in [0, 2^63).
         samples_per_shard: maximum number of pairs per shard; shard sizes differ by at most one.
-        image_format: `png` or `webp` (lossless), of the dark images; light images keep their own.
+        image_format: `png` or `webp` (lossless), of the dark images.
+        light_format: of the light images, from
+            :func:`~dimmagen.generate.light_format.choose_light_format`; `same` keeps their own. `auto` is
+            only for plans, which replace it.
     """
 
     variants: int = 1
     seed: int = 0
     samples_per_shard: int = 500
     image_format: str = "png"
+    light_format: AskedLightFormat = "same"
+
+    def record(self) -> dict[str, Any]:
+        """The settings as a manifest records them; `light_format` only if a light image is converted."""
+        values = asdict(self)
+        if self.light_format == "same":
+            del values["light_format"]
+        return values
 
 
 def pair_key(light_key: str, variant: int) -> str:
     """The key of a pair, from the key of its light image and its variant."""
     return f"{light_key}-v{variant}"
+
+
+def prepare_light(light: LightImage, settings: PairSettings) -> LightImage:
+    """A light image as the data set stores it, from which its dark images are made."""
+    if settings.light_format == "auto":
+        raise ValueError("the light format is chosen by the plan")
+    return convert_light(light, settings.light_format)
 
 
 def make_pair(light: LightImage, dimmer: ImageDimmer, variant: int, settings: PairSettings) -> Sample:

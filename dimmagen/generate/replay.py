@@ -16,13 +16,20 @@ from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import first_difference
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
-from dimmagen.generate.pair import make_pair
+from dimmagen.generate.light_format import without_conversion
+from dimmagen.generate.pair import make_pair, prepare_light
 from dimmagen.generate.run_environment import environment_like
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, parse_specs
 from dimmagen.sources.archives import read_entry
-from dimmagen.sources.light_images import LightImage, LightImageRef, MixHQLightImages, is_mixhq
+from dimmagen.sources.light_images import (
+    LightImage,
+    LightImageRef,
+    MixHQLightImages,
+    is_mixhq,
+    light_pixels,
+)
 from dimmagen.sources.scan import candidate_name, list_candidate_files
 
 
@@ -53,10 +60,12 @@ class Original:
     Attributes:
         data: the file's bytes.
         is_light: the file is the light image as stored, not the candidate that it was made from.
+        ref: of the light image in a MixHQ, if the run converted it; or else None.
     """
 
     data: bytes
     is_light: bool
+    ref: LightImageRef | None = None
 
 
 Originals = Callable[[Mapping], Original]
@@ -89,10 +98,10 @@ def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
 
 
 def _of_mixhq(path: str) -> Originals:
-    locators = {ref.key: json.loads(ref.locator) for ref in MixHQLightImages(path)}
+    refs = {ref.key: ref for ref in MixHQLightImages(path)}
 
     def read(row: Mapping) -> Original:
-        if row["light_key"] not in locators:
+        if row["light_key"] not in refs:
             raise DimmagenError(
                 f"{path} has no light image {row['light_key']}",
                 "give the MixHQ that the data set was made from",
@@ -100,7 +109,9 @@ def _of_mixhq(path: str) -> Originals:
                 path=path,
                 name=row["light_key"],
             )
-        return Original(read_entry(locators[row["light_key"]]), is_light=True)
+        ref = refs[row["light_key"]]
+        is_converted = ref.extension != _extension(row)
+        return Original(read_entry(json.loads(ref.locator)), True, ref if is_converted else None)
 
     return read
 
@@ -108,7 +119,7 @@ def _of_mixhq(path: str) -> Originals:
 def _of_candidates(sources: Sequence[str]) -> Originals:
     """Files are found by their names: one pair from a large archive must not require reading all of it."""
     locators: dict[tuple[str, str], list[dict]] = {}
-    for spec, entry in list_candidate_files(parse_specs(sources)):
+    for spec, entry in list_candidate_files(parse_specs(sources)).files:
         locators.setdefault((spec.name, candidate_name(entry)), []).append(entry.locator)
 
     def read(row: Mapping) -> Original:
@@ -142,16 +153,17 @@ def replay_pair(pairs: PairSet, row: Mapping, dimmer: ImageDimmer, original_of: 
     """
     for side in ("dark", "light"):
         pairs.data(row, side)
+    settings = settings_from_manifest(pairs.manifest.settings)
     original = original_of(row)
-    column = "light_sha256" if original.is_light else "source_sha256"
+    column, recorded = _recorded_hash(row, original)
     sha256 = hashing.sha256(original.data)
-    if sha256 != row[column]:
-        return Replay(row["key"], "source bytes", f"{column}: {row[column]} → {sha256}")
+    if sha256 != recorded:
+        return Replay(row["key"], "source bytes", f"{column}: {recorded} → {sha256}")
     try:
-        light = _light(row, original)
+        light = prepare_light(_light(row, original), settings)
     except ImageError as error:
         return Replay(row["key"], "decoded pixels", error.reason)
-    made = make_pair(light, dimmer, row["variant"], settings_from_manifest(pairs.manifest.settings)).row
+    made = make_pair(light, dimmer, row["variant"], settings).row
     difference = first_difference(made, row)
     if difference is None:
         return Replay(row["key"])
@@ -159,13 +171,36 @@ def replay_pair(pairs: PairSet, row: Mapping, dimmer: ImageDimmer, original_of: 
     return Replay(row["key"], stage, f"{column}: {row[column]} → {made[column]}")
 
 
+def _recorded_hash(row: Mapping, original: Original) -> tuple[str, str]:
+    """What the SHA-256 of an original should be: the column of the row that says so, and its value."""
+    if not original.is_light:
+        return "source_sha256", row["source_sha256"]
+    if original.ref is not None:
+        return "light_sha256 of MixHQ", json.loads(original.ref.locator)["sha256"]
+    return "light_sha256", row["light_sha256"]
+
+
+def _extension(row: Mapping) -> str:
+    return row["light_member"].rpartition(".")[2]
+
+
 def _light(row: Mapping, original: Original) -> LightImage:
-    """The light image of a row's pair, made from its original as when the data set was made."""
-    names = ("source", "name", "transform", "width", "height")
-    extension = row["light_member"].rpartition(".")[2]
+    """The light image of a row's pair, made from its original as when the data set was made.
+
+    Where the run converted it, this is the image before that, unless the original is the converted one.
+    """
+    names = ("source", "name", "width", "height")
+    extension, transform = _extension(row), row["transform"]
+    if not original.is_light and without_conversion(transform) != transform:
+        extension, transform = "png", without_conversion(transform)
     facts = {name: row[name] for name in names}
-    ref = LightImageRef(
-        row["light_key"], sha256=row["source_sha256"], extension=extension, locator="", **facts
+    ref = original.ref or LightImageRef(
+        row["light_key"],
+        sha256=row["source_sha256"],
+        transform=transform,
+        extension=extension,
+        locator="",
+        **facts,
     )
     if original.is_light:
         return LightImage(ref, original.data, codec.decode_rgb8(original.data)[0])
@@ -178,7 +213,7 @@ def _light(row: Mapping, original: Original) -> LightImage:
             name=ref.source,
         )
     frame = ref.key.removeprefix(f"{ref.source}-{ref.sha256[:16]}").removeprefix("-")
-    pixels = SOURCES[ref.source].light(original.data, frame)
+    pixels = light_pixels(ref, original.data, frame)
     return LightImage(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.croissant import CROISSANT
@@ -112,7 +113,7 @@ class DatasetFolder:
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
         for record in complete.values():
             self.add(run, record)
-        for name in (MANIFEST, CARD, SHEET, CROISSANT, REJECTED, "rejected"):
+        for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, REJECTED, "rejected"):
             storage.remove(storage.join(self.out, name))
         kept = {record.name for record in complete.values()}
         kept |= {record.metadata.name for record in complete.values()}

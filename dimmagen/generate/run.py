@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol
 
@@ -15,6 +15,7 @@ from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
+from dimmagen.generate.light_format import LIGHT_FORMATS, LightFormat, choose_light_format
 from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
 from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
@@ -76,9 +77,19 @@ class NoProgress:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will make, known before anything is written."""
+    """What a run will make, known before anything is written.
+
+    Attributes:
+        run: settings and environment.
+        settings: of the pairs.
+        light_format: the one of `settings`, as chosen.
+        photos: summary of the light images.
+        shards: in order.
+    """
 
     run: Run
+    settings: PairSettings
+    light_format: LightFormat
     photos: LightImageCensus
     shards: list[PlannedShard]
 
@@ -111,18 +122,20 @@ def plan_dataset(
             "see `dry_run=True` for the reasons",
             code="no-match",
         )
+    light_format = choose_light_format(settings.light_format, photos.extensions)
+    settings = replace(settings, light_format=light_format)
     dimmer = build_dimmer()
     run_settings = {
         **dimmer.settings(),
-        **asdict(settings),
+        **settings.record(),
         "lights": photos.count,
         "lights_sha256": photos.sha256,
         **recorded_terms(photos.by_source),
         **({"labels": labels.settings} if labels else {}),
     }
     shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
-    here = environment_for(dimmer.model.kind, photos.by_source)
-    return Plan(Run(run_settings, here), photos, shards)
+    here = environment_for(dimmer.model.kind, photos.by_source, photos.steps)
+    return Plan(Run(run_settings, here), settings, light_format, photos, shards)
 
 
 def generate_dataset(
@@ -133,6 +146,7 @@ def generate_dataset(
     execution: Execution,
     resume: ResumeMode = "if-possible",
     progress: GenerateProgress | None = None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
     labels: Labels | None = None,
 ) -> Manifest:
     """Make every pair of `lights` and publish them as one data set.
@@ -149,6 +163,7 @@ def generate_dataset(
         resume: `if-possible` resumes a run with the same settings and begins a new one otherwise; `always`
             requires a run to resume; `never` discards what is in `out`.
         progress: notified of shards and pairs.
+        on_plan: called once with the plan, before anything is written.
         labels: of the light images, from :func:`.open_labels`; None for a data set without labels.
 
     Returns:
@@ -163,6 +178,8 @@ def generate_dataset(
 
         find_device(execution.device)
     plan = plan_dataset(lights, build_dimmer, settings, labels)
+    settings = plan.settings
+    on_plan(plan)
     folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
     with folder.locked():
         complete = folder.complete_shards(plan.run, resume)
@@ -216,6 +233,8 @@ def check_settings(settings: PairSettings) -> None:
         )
     if settings.image_format not in IMAGE_FORMATS:
         raise unknown_name("image format", settings.image_format, IMAGE_FORMATS)
+    if settings.light_format not in LIGHT_FORMATS:
+        raise unknown_name("light format", settings.light_format, LIGHT_FORMATS)
 
 
 def _execute(
@@ -242,7 +261,8 @@ def _publish(
     folder: DatasetFolder, plan: Plan, lights: LightImages, shards: Sequence[ShardRecord]
 ) -> Manifest:
     rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
-    command = command_line(plan.run.settings, plan.photos.by_source)
-    return finalize_dataset(
-        folder, plan.run, command, plan.photos.by_source, plan.photos.extensions, rejected, shards
+    command = command_line(
+        plan.run.settings, plan.photos.by_source, plan.photos.extensions, plan.photos.sizes
     )
+    extensions = plan.photos.extensions if plan.light_format == "same" else [plan.light_format]
+    return finalize_dataset(folder, plan.run, command, plan.photos.by_source, extensions, rejected, shards)

@@ -9,23 +9,27 @@ from collections.abc import Iterable, Mapping
 from dimmagen.core.environment import environment
 from dimmagen.core.registry import Registry
 from dimmagen.dimmers.base import DIMMERS
+from dimmagen.images import codec
 from dimmagen.sources import SOURCES
 
 _REGISTRIES: dict[str, Registry] = {"dimmer": DIMMERS, "source": SOURCES}
 
 
-def environment_for(dimmer: str, sources: Iterable[str]) -> dict:
+def environment_for(dimmer: str, sources: Iterable[str], steps: Iterable[str] = ()) -> dict:
     """The environment of a run on this machine.
 
     Args:
         dimmer: kind of the dimmer model.
         sources: names of the sources of the light images.
+        steps: by which they are made from the photos, such as `icc`; the libraries of some are versions of
+            the environment too (:func:`dimmagen.images.codec.step_versions`).
 
     Returns:
         As :func:`~dimmagen.core.environment.environment`; with `plugins` if there are any:
         `{"source flickr": "dimmagen-flickr 1.2"}`.
     """
-    return _with_plugins([f"dimmer {dimmer}", *(f"source {name}" for name in sorted(sources))])
+    names = [f"dimmer {dimmer}", *(f"source {name}" for name in sorted(sources))]
+    return _extended(names, codec.step_versions(steps))
 
 
 def environment_like(recorded: Mapping) -> dict:
@@ -35,14 +39,23 @@ def environment_like(recorded: Mapping) -> dict:
         recorded: of a manifest, or of a run that was begun elsewhere; untrusted, it may hold anything.
     """
     plugins = recorded.get("plugins")
-    return _with_plugins(sorted(plugins) if isinstance(plugins, Mapping) else [])
+    versions = recorded.get("versions")
+    steps = (
+        [name for name in versions if codec.is_step_library(name)] if isinstance(versions, Mapping) else []
+    )
+    return _extended(
+        sorted(plugins) if isinstance(plugins, Mapping) else [],
+        {name: codec.library_version(name) for name in steps},
+    )
 
 
-def _with_plugins(names: Iterable[str]) -> dict:
+def _extended(names: Iterable[str], step_versions: Mapping[str, str]) -> dict:
     found = {}
     for one in names:
         kind, _, name = one.partition(" ")
         plugin = _REGISTRIES[kind].plugin(name) if kind in _REGISTRIES else None
         if plugin is not None:
             found[one] = f"{plugin.distribution} {plugin.version}"
-    return {**environment(), "plugins": found} if found else environment()
+    here = environment()
+    versions = {**here["versions"], **step_versions}
+    return {**here, "versions": versions, **({"plugins": found} if found else {})}

@@ -18,25 +18,34 @@ from threading import Lock
 from typing import cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.images import color, heif
 
 MAX_PIXELS = 120_000_000
-# Pillow decodes WebP with 16 bytes per pixel, other formats with 4: both stay below 1 GiB with the array.
-_MAX_WEBP_PIXELS = 50_000_000
+# Pillow decodes WebP with 16 bytes per pixel, AVIF and HEIF with as many at most, other formats with 4: all
+# stay below 1 GiB with the array.
+_MAX_MODERN_PIXELS = 50_000_000
+_MODERN_FORMATS = ("WEBP", "AVIF", "HEIF")
 MAX_BYTES = 512 * 2**20
+JPEG_QUALITY = 95  # of light images that are stored as JPEG
 # In the form of an entry in `warnings.filters`.
 _PILLOW_FILTER = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _CONTEXT_AWARE = getattr(sys.flags, "context_aware_warnings", False)  # from Python 3.14 on
 
 # Only these readers of Pillow are used: its rarer ones are not meant for untrusted files. MPO files of phones
-# are opened as JPEG.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
+# are opened as JPEG. HEIF is opened beside them, where its package is installed.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF", "AVIF")
+IMAGE_EXTENSIONS = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif"),
+    *(".avif", ".heic", ".heif"),
+)
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
+# Steps of a transform: the image is stored as PNG. Named where the version of a library of its own decides.
+_STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
+_STEP_LIBRARIES = {"icc": "littlecms", "avif": "libavif", "heif": "libheif"}
 _EXIF_ORIENTATION = 0x0112
-_ICC_SPACE = slice(16, 20)  # of the header: the colour space of the data (ICC.1, 7.2.6)
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
@@ -49,6 +58,17 @@ _UPRIGHT = {
     6: (True, 1, -1),
     7: (True, -1, -1),
     8: (True, -1, 1),
+}
+# The same as degrees clockwise, and whether it is mirrored left to right after that (CIPA DC-008, 4.6.4).
+_TURNS = {
+    1: (0, False),
+    2: (0, True),
+    3: (180, False),
+    4: (180, True),
+    5: (90, True),
+    6: (90, False),
+    7: (270, True),
+    8: (270, False),
 }
 
 
@@ -65,12 +85,15 @@ class Metadata:
     exif: bytes = b""
 
 
+HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
+
+
 class ImageError(DimmagenError):
     """An image that cannot be converted to 8-bit RGB.
 
     Attributes:
-        rule: short name of the rule that rejects it: `unreadable`, `too-large`, `animated`, `palette`,
-            `transparent` or `mode`.
+        rule: short name of the rule that rejects it: `unreadable`, `format`, `too-large`, `animated`,
+            `palette`, `transparent`, `mode`, `hdr` or `color-space`.
         reason: one sentence for the catalog.
     """
 
@@ -92,6 +115,12 @@ class ImageFacts:
         mode: the mode in Pillow as stored, followed by `;16` for 16-bit samples.
         transform: `verbatim`, or the names of the conversions, joined by `+`.
         extension: of the light image as stored: `jpg`, `png` or `webp`.
+        rotation: degrees clockwise by which the stored pixels are turned to be upright: 0, 90, 180 or 270.
+        mirrored: whether they are mirrored left to right, after that.
+        pixel_aspect: width of a stored pixel divided by its height.
+        transfer, range, matrix: of a clip, as it names them (PyAV's names; the range is `limited` or
+            `full`); empty if it does not, and for photos.
+        icc_profile: description of the ICC profile; empty for none.
     """
 
     width: int
@@ -100,39 +129,55 @@ class ImageFacts:
     mode: str
     transform: str
     extension: str
+    rotation: int = 0
+    mirrored: bool = False
+    pixel_aspect: float = 1.0
+    transfer: str = ""
+    range: str = ""
+    matrix: str = ""
+    icc_profile: str = ""
 
 
-def decode_rgb8(data: bytes) -> tuple[np.ndarray, ImageFacts]:
+def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray, ImageFacts]:
     """Decode one image file.
 
     The EXIF orientation is applied, gray becomes three equal channels, CMYK becomes RGB by the formula of
     Pillow, (1 - ink)(1 - key), 16-bit samples keep their high byte, and an alpha channel that is opaque
-    everywhere is dropped. Colour profiles are not applied, since training code does not apply them either.
+    everywhere is dropped.
+
+    Args:
+        data: bytes of the file.
+        color_managed: whether colours are converted to sRGB by the image's ICC profile, as it must be for a
+            photo from anywhere (:mod:`dimmagen.images.color`). Images that dimmagen has stored are sRGB.
 
     Returns:
         uint8 (H, W, 3) RGB pixels, and the facts.
 
     Raises:
-        ImageError: the image is damaged, too large, animated, transparent, or of an unsupported mode.
+        ImageError: the image is damaged, too large, animated, transparent, or of an unsupported mode; if
+            colours are converted, also an HDR image, or one whose colours cannot be converted.
     """
     with _open_image(data) as image:
         facts = _facts(image, data)  # rejects decompression bombs before they are decompressed
+        profile = _icc_profile(image) if color_managed else b""
+        if color_managed:
+            _refuse_color(data, profile)
         image.load()
         orientation = _orientation(image)
-        rgb, colour_step = _to_rgb(image)
+        rgb, colour_steps = _to_rgb(image, profile)
         pixels = _array(rgb)
     del image, rgb  # frees their memory before the rotated copy is made
     if orientation:
         is_transposed, down, across = orientation
         upright = pixels.swapaxes(0, 1) if is_transposed else pixels
         pixels = np.ascontiguousarray(upright[::down, ::across])
-    steps = {
-        "exif": orientation is not None,
-        "16bit": "16" in facts.mode,
-        colour_step: bool(colour_step),
-        "lossless": facts.format not in _KEPT_EXTENSION,
-    }
-    transform = "+".join(name for name, done in steps.items() if done) or "verbatim"
+    steps = [
+        *(["exif"] if orientation else []),
+        *(["16bit"] if "16" in facts.mode else []),
+        *colour_steps,
+        *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
+    ]
+    transform = "+".join(steps) or "verbatim"
     extension = _KEPT_EXTENSION[facts.format] if transform == "verbatim" else "png"
     height, width, _ = pixels.shape
     return pixels, replace(facts, width=width, height=height, transform=transform, extension=extension)
@@ -142,10 +187,11 @@ def read_facts(data: bytes) -> ImageFacts:
     """The facts in the header of an image file, without decoding it; `transform` and `extension` are empty.
 
     Raises:
-        ImageError: the file is not an image, too large, or animated.
+        ImageError: the file is not an image, too large, animated, HDR, or its colours cannot be converted.
     """
     with _open_image(data) as image:
         facts = _facts(image, data)
+        _refuse_color(data, _icc_profile(image))
         orientation = _orientation(image)
         if orientation and orientation[0]:
             facts = replace(facts, width=facts.height, height=facts.width)
@@ -217,12 +263,19 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
     if len(data) > MAX_BYTES:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     try:
-        with ignored_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with ignored_warnings(), _opened(data) as image:
             yield image
     except DimmagenError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError("unreadable", f"is no picture of a known kind ({', '.join(FORMATS)})") from error
+        if data[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):
+            raise ImageError(
+                "format", "is an AVIF picture, which this build of Pillow cannot read"
+            ) from error
+        kinds = ", ".join((*FORMATS, "HEIF"))
+        raise ImageError("unreadable", f"is no picture of a known kind ({kinds})") from error
+    except ModuleNotFoundError as error:
+        raise ImageError("format", HEIF_REASON) from error
     except Image.DecompressionBombError as error:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...
@@ -230,26 +283,57 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         raise ImageError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
 
 
+def _opened(data: bytes) -> Image.Image:
+    return heif.open_heif(data) if heif.is_heif(data) else Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _icc_profile(image: Image.Image) -> bytes:
+    return image.info.get("icc_profile") or b""
+
+
+def _refuse_color(data: bytes, profile: bytes) -> None:
+    if refusal := color.unsupported_color(data, profile):
+        raise ImageError(*refusal)
+
+
 def _orientation(image: Image.Image) -> tuple[bool, int, int] | None:
     """How to make the image upright (see :data:`_UPRIGHT`); None if it is upright."""
+    return _UPRIGHT.get(_exif_orientation(image))
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    """1 to 8; 1 where there is none."""
     # The getexif of PNG images would decode the whole image to search for a chunk after it.
-    return _UPRIGHT.get(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
+    value = Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1)
+    return value if value in _TURNS else 1
 
 
 def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     width, height = image.size
     file_format = image.format or ""
-    largest = _MAX_WEBP_PIXELS if file_format == "WEBP" else MAX_PIXELS
+    largest = _MAX_MODERN_PIXELS if file_format in _MODERN_FORMATS else MAX_PIXELS
     if width * height > largest:
         raise ImageError("too-large", f"{width}x{height} is more than {largest} pixels")
     # The MPO file of a phone holds a preview or a second view after the photo: the first image is the photo.
+    # HEIF says which of its images is the photo.
     count = getattr(image, "n_frames", 1)
-    if count > 1 and file_format != "MPO":
+    if count > 1 and file_format not in ("MPO", "HEIF"):
         raise ImageError("animated", f"holds {count} pictures, not one")
     mode = image.mode
     if "16" not in mode and _is_sixteen_bit_png(data):
         mode += ";16"
-    return ImageFacts(width, height, file_format, mode, "", "")
+    rotation, mirrored = _TURNS[_exif_orientation(image)]
+    return ImageFacts(
+        width,
+        height,
+        file_format,
+        mode,
+        "",
+        "",
+        rotation,
+        mirrored,
+        icc_profile=color.profile_description(_icc_profile(image)),
+    )
 
 
 def _array(rgb: Image.Image) -> np.ndarray:
@@ -265,8 +349,22 @@ def _array(rgb: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
-    """The 8-bit RGB image, and the name of the colour conversion; empty if none was needed."""
+def _to_rgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
+    """The 8-bit sRGB image, and the names of the conversions."""
+    image, step = _in_eight_bits(image)
+    mode = image.mode
+    if color.needs_conversion(profile, mode):
+        rgb, by_profile = color.to_srgb(image, profile), True
+    else:
+        rgb = image if mode == "RGB" else image.convert("RGB")
+        by_profile = color.needs_conversion(profile, "RGB") and mode == "L"
+        if by_profile:  # gray values with the profile of an RGB space
+            rgb = color.to_srgb(rgb, profile)
+    return rgb, [*([step] if step else []), *(["icc"] if by_profile else [])]
+
+
+def _in_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
+    """The image in one of the modes RGB, L and CMYK, and the name of the conversion to RGB from there."""
     if image.mode == "P":
         raise ImageError("palette", "a palette of at most 256 colours is not a photo")
     if image.mode in ("RGBA", "LA") or "transparency" in image.info:
@@ -276,11 +374,11 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
         return image.convert("RGB"), "opaque"
     if image.mode.startswith("I;16"):
         high_byte = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(high_byte).convert("RGB"), "gray"
+        return Image.fromarray(high_byte), "gray"
     if image.mode == "RGB":
         return image, ""
     if image.mode in ("L", "CMYK"):
-        return image.convert("RGB"), "gray" if image.mode == "L" else "cmyk"
+        return image, "gray" if image.mode == "L" else "cmyk"
     raise ImageError("mode", f"pictures of Pillow's mode {image.mode} are not photos in 8 or 16 bits")
 
 
@@ -296,10 +394,10 @@ def _one_line(error: Exception) -> str:
 
 
 def read_metadata(data: bytes) -> Metadata:
-    """The metadata that fit the pixels of :func:`decode_rgb8`: they are upright, and RGB.
+    """The metadata that fit the pixels of :func:`decode_rgb8`, colour managed: they are upright, and sRGB.
 
-    A profile of another colour space (gray, CMYK) is left out, and so are the tags of a TIFF file, which
-    describe how its own pixels are stored.
+    Where the colours were converted, the profile is that of sRGB; of an image without a profile it is empty.
+    The tags of a TIFF file are left out, because they describe how its own pixels are stored.
 
     Args:
         data: bytes of an image file.
@@ -308,14 +406,13 @@ def read_metadata(data: bytes) -> Metadata:
         ImageError: the image is damaged or of an unknown kind.
     """
     with _open_image(data) as image:
-        profile = image.info.get("icc_profile") or b""
-        is_rgb = profile[_ICC_SPACE] == b"RGB "
+        profile = _icc_profile(image)
+        if profile and (color.needs_conversion(profile, "RGB") or color.profile_space(profile) != "RGB"):
+            profile = color.srgb_profile()
         exif = Image.Image.getexif(image)
         exif.pop(_EXIF_ORIENTATION, None)
         is_copied = len(exif) > 0 and image.format != "TIFF"
-        return Metadata(
-            profile if is_rgb else b"", exif.tobytes().removeprefix(b"Exif\0\0") if is_copied else b""
-        )
+        return Metadata(profile, exif.tobytes().removeprefix(b"Exif\0\0") if is_copied else b"")
 
 
 def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
@@ -398,6 +495,34 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("av", "numba", "numpy", "pillow")}
 
 
+def step_versions(steps: Iterable[str]) -> dict[str, str]:
+    """Versions of the libraries that some steps of a transform use beside those of every image.
+
+    Args:
+        steps: names, such as `icc` of a transform `exif+icc`; any others are ignored.
+
+    Returns:
+        By name of the library: `{"littlecms": "2.19"}`.
+    """
+    return {
+        _STEP_LIBRARIES[step]: library_version(_STEP_LIBRARIES[step])
+        for step in sorted(steps)
+        if step in _STEP_LIBRARIES
+    }
+
+
+def is_step_library(name: str) -> bool:
+    """Whether a name is one of those in the result of :func:`step_versions`."""
+    return name in _STEP_LIBRARIES.values()
+
+
+def library_version(name: str) -> str:
+    """The version here of a library of :func:`step_versions`; `absent` if it is not installed."""
+    if name == "libheif":
+        return heif.library_version()
+    return features.version({"littlecms": "littlecms2", "libavif": "avif"}[name]) or "absent"
+
+
 def pixel_sha256(pixels: np.ndarray) -> str:
     """SHA-256 (hex) of the decoded RGB pixels, row by row: equal for equal images in any file format."""
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
@@ -407,6 +532,16 @@ def lightness(pixels: np.ndarray) -> float:
     """Mean of all pixels and channels of a uint8 image in [0, 1], 6 decimals (exact integer sum)."""
     rows = pixels.sum(axis=(1, 2), dtype=np.uint32)  # four times faster than int64, and a row fits
     return round(int(rows.sum(dtype=np.int64)) / (255 * pixels.size), 6)
+
+
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """Encode uint8 (H, W, 3) RGB as JPEG of quality 95 with full colour resolution (4:4:4).
+
+    The pixels change; the bytes depend on the version of libjpeg in Pillow.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
 
 
 def encode_webp(pixels: np.ndarray) -> bytes:

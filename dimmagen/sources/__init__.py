@@ -1,5 +1,6 @@
 """Sources of light images: where images come from, and by which rules they are selected."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class SourceSpec:
 
         Args:
             text: `NAME=PATH`, the name of a source that needs no path, or a path, which means `folder=PATH`.
+                `~` is the home folder, which no shell puts in behind `NAME=`.
 
         Raises:
             UnknownNameError: there is no source of that name.
@@ -81,10 +83,10 @@ class SourceSpec:
                     code="missing-argument",
                     name=name,
                 )
-            return cls(name, path)
+            return cls(name, os.path.expanduser(path))
         if separator and not storage.exists(text):
             raise SOURCES.unknown(name)
-        return cls("folder", text)
+        return cls("folder", os.path.expanduser(text))
 
 
 def terms_of(source: str, settings: Mapping = {}) -> str:

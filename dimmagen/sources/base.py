@@ -116,7 +116,7 @@ class StillSource:
             verdict = self.rule(Facts(facts.width, facts.height))
             if not verdict.accepted:
                 return [Examined("", verdict, facts)]
-            pixels, facts = codec.decode_rgb8(data)
+            pixels, facts = codec.decode_rgb8(data, color_managed=True)
         except codec.ImageError as error:
             return [Examined("", rejected(error.rule, error.reason))]
         white = self.white_border(pixels)
@@ -128,7 +128,7 @@ class StillSource:
         return [Examined("", verdict, facts, white, pixels, transform, extension)]
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
-        return self.reduce(codec.decode_rgb8(data)[0])[0]
+        return self.reduce(codec.decode_rgb8(data, color_managed=True)[0])[0]
 
 
 def _with_step(facts: codec.ImageFacts, step: str) -> tuple[str, str]:

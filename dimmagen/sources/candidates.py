@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from operator import attrgetter
 
@@ -11,7 +11,8 @@ import numpy as np
 from dimmagen.core import keyed_random
 from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.sources.catalog import CatalogRow
-from dimmagen.sources.scan import Candidate
+from dimmagen.sources.rules import rejected
+from dimmagen.sources.scan import Candidate, rejected_row
 
 _BATCH = 4096  # numbers that are read from disk together
 _values = attrgetter(*(field.name for field in fields(CatalogRow)))
@@ -25,13 +26,15 @@ class Candidates:
 
     Args:
         candidates: in the order of the index, fewer than 2**32; consumed at once.
+        limit: maximum number of accepted ones: those beyond it in canonical order are rejected; None for all.
 
     Attributes:
         order: uint32 (accepted,), numbers of the accepted candidates in canonical order.
     """
 
-    def __init__(self, candidates: Iterable[Candidate]) -> None:
+    def __init__(self, candidates: Iterable[Candidate], limit: int | None = None) -> None:
         self._records = DiskList()
+        self._limit = limit
         self._rejected: dict[str, DiskIntegers] = {}  # candidates' numbers, by source
         accepted, ranks = DiskIntegers(), DiskIntegers()
         for number, one in enumerate(candidates):
@@ -45,13 +48,21 @@ class Candidates:
         self.order = _argsort(ranks[:])
         if len(accepted) < len(self):
             self.order = accepted[:].astype(np.uint32)[self.order]
+        self._beyond = np.sort(self.order[limit:]) if limit is not None else self.order[:0]
+        self.order = self.order[:limit]
+        for number in self._beyond.tolist():
+            source = self._candidate(number).row.source
+            self._rejected.setdefault(source, DiskIntegers()).append(number)
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __iter__(self) -> Iterator[Candidate]:
         """Every candidate, in the order of the index."""
-        return map(_from_record, self._records)
+        beyond = set(self._beyond.tolist())
+        for number, record in enumerate(self._records):
+            one = _from_record(record)
+            yield self._beyond_limit(one) if number in beyond else one
 
     def accepted(self, start: int = 0, stop: int | None = None) -> Iterator[Candidate]:
         """The accepted candidates from `start` to `stop` in canonical order."""
@@ -75,7 +86,17 @@ class Candidates:
     def _rows(self, numbers: DiskIntegers) -> Iterator[CatalogRow]:
         for start in range(0, len(numbers), _BATCH):
             for number in numbers[start : start + _BATCH].tolist():
-                yield _from_record(self._records[number]).row
+                yield self._candidate(number).row
+
+    def _candidate(self, number: int) -> Candidate:
+        one = _from_record(self._records[number])
+        place = np.searchsorted(self._beyond, number)
+        is_beyond = place < len(self._beyond) and self._beyond[place] == number
+        return self._beyond_limit(one) if is_beyond else one
+
+    def _beyond_limit(self, one: Candidate) -> Candidate:
+        verdict = rejected("limit", f"is not among the first {self._limit} in canonical order")
+        return replace(one, row=rejected_row(one.row, verdict))
 
 
 def _argsort(ranks: np.ndarray) -> np.ndarray:

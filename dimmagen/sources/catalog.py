@@ -1,6 +1,7 @@
 """The catalog: one row for every candidate, accepted or rejected."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,6 +19,13 @@ CATALOG_SCHEMA = pa.schema(
             "height": pa.int64(),
             "format": pa.string(),
             "mode": pa.string(),
+            "rotation": pa.int64(),
+            "mirrored": pa.bool_(),
+            "pixel_aspect": pa.float64(),
+            "transfer": pa.string(),
+            "range": pa.string(),
+            "matrix": pa.string(),
+            "icc_profile": pa.string(),
             "white_border": pa.float64(),
             "scene_distance": pa.int64(),
             "accepted": pa.bool_(),
@@ -48,6 +56,8 @@ class CatalogRow:
         sha256, bytes: of the candidate's file.
         width, height: of the candidate, upright, pixels; 0 if unknown.
         format, mode: Pillow's names; for a clip `video` and the pixel format.
+        rotation, mirrored, pixel_aspect, transfer, range, matrix, icc_profile: how it is shown, see
+            :class:`~dimmagen.images.codec.ImageFacts`.
         white_border: see :func:`.rules.white_border`; null if the rule does not need it.
         scene_distance: to the nearest excluded image, in bits; null if no image is excluded.
         accepted, rule, reason: the verdict; rule and reason are empty if accepted.
@@ -79,7 +89,22 @@ class CatalogRow:
     shard: str = ""
     member: str = ""
     offset: int = 0
+    rotation: int = 0
+    mirrored: bool = False
+    pixel_aspect: float = 1.0
+    transfer: str = ""
+    range: str = ""
+    matrix: str = ""
+    icc_profile: str = ""
 
     def to_dict(self) -> dict:
         """The row by names of the columns."""
         return asdict(self)
+
+
+ADDED_LATER: dict[str, Any] = {
+    field.name: field.default
+    for field in fields(CatalogRow)
+    if field.name in ("rotation", "mirrored", "pixel_aspect", "transfer", "range", "matrix", "icc_profile")
+}
+"""Columns that catalogs of earlier versions do not have, with their values there."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dimmagen.images import codec
-from dimmagen.images.cropping import center_crop, reduced_frame
+from dimmagen.images.cropping import center_crop
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
@@ -35,6 +35,6 @@ def reduce_and_crop(pixels: np.ndarray, side: int) -> tuple[np.ndarray, str]:
     height, width, _ = pixels.shape
     if (height, width) == (side, side):
         return pixels, ""
-    width, height, _, _ = reduced_frame(width, height, side)
-    pixels = codec.resize(pixels, width, height)
+    scale = side / min(height, width)
+    pixels = codec.resize(pixels, max(side, round(width * scale)), max(side, round(height * scale)))
     return center_crop(pixels, side), f"reduce{side}"

@@ -6,8 +6,9 @@ same keys, the same order and the same pixels, so the pairs made from them are e
 """
 
 import json
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,9 @@ from dimmagen.images import codec
 from dimmagen.sources import SOURCES, parse_specs, rules
 from dimmagen.sources.archives import read_entry
 from dimmagen.sources.candidates import Candidates
-from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
-from dimmagen.sources.scan import Candidate, list_candidate_files, scan
+from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.photo_selection import PhotoSelection, apply_size_steps
+from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row, scan
 from dimmagen.sources.scene_hash import Scenes
 
 MIXHQ_DEFAULT = "mixhq"
@@ -100,9 +102,12 @@ class LightImages(Protocol):
 
     Attributes:
         origin: as named by the user: a path, or `coco=PATH clic=PATH`.
+        others: number of files that are no candidates, by source and ending of their names; none of a MixHQ,
+            whose own manifest has them.
     """
 
     origin: str
+    others: Mapping[str, Mapping[str, int]]
 
     def __len__(self) -> int: ...
 
@@ -126,6 +131,7 @@ class _CandidateLightImages:
 
     def __init__(self, origin: str, judged: Candidates, to_ref: Callable[[Candidate], LightImageRef]) -> None:
         self.origin = origin
+        self.others: Mapping[str, Mapping[str, int]] = {}
         self._judged = judged
         self._to_ref = to_ref
 
@@ -148,24 +154,33 @@ class _CandidateLightImages:
 class ScannedLightImages(_CandidateLightImages):
     """The accepted images of sources that were scanned in this process; the originals are read in place."""
 
-    def __init__(self, origin: str, seen: Iterable[Candidate]) -> None:
-        super().__init__(origin, Candidates(seen), scanned_ref)
+    def __init__(
+        self,
+        origin: str,
+        seen: Iterable[Candidate],
+        limit: int | None = None,
+        others: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        super().__init__(origin, Candidates(seen, limit), scanned_ref)
+        self.others = others or {}
 
 
 class MixHQLightImages(_CandidateLightImages):
     """The light images of a finished MixHQ, from its catalog."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, selection: PhotoSelection | None = None) -> None:
+        selection = selection or PhotoSelection()
         read_mixhq_manifest(path)
         root = path if storage.is_url(path) else str(Path(path).absolute())
-        super().__init__(path, Candidates(_catalogued(path)), lambda one: _packed_ref(one.row, root))
+        candidates = Candidates(_catalogued(path, selection), selection.limit)
+        super().__init__(path, candidates, lambda one: _packed_ref(one.row, root))
 
 
 def open_light_images(
     sources: Sequence[str] = (),
     *,
     exclude: Sequence[str] = (),
-    min_lightness: float = rules.MIN_LIGHTNESS,
+    selection: PhotoSelection | None = None,
     workers: int = 2,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
@@ -176,7 +191,8 @@ def open_light_images(
         sources: empty (the MixHQ in the default folder), the path of one MixHQ, or any number of `NAME=PATH`,
             `sample`, and paths of folders, archives or globs, which mean `folder=PATH`.
         exclude: paths of images whose scenes are left out; only if sources are scanned.
-        min_lightness: mean lightness that a light image must have, in [0, 1]; only if sources are scanned.
+        selection: the user's choices. A MixHQ was made with choices of its own: only `limit` and `max_side`
+            apply to it.
         workers: number of threads of the index pass.
         on_start: called with the number of files before the index pass.
         on_file: called after each file of the index pass.
@@ -185,7 +201,8 @@ def open_light_images(
         UsageError: a source or a path is unknown, or a path has no image.
         DimmagenError: a MixHQ is not finished, an archive is damaged, or no image is accepted.
     """
-    paths = list(sources) or [_default_mixhq()]
+    selection = selection or PhotoSelection()
+    paths = [os.path.expanduser(source) for source in sources] or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
         if len(paths) > 1:
             raise UsageError(
@@ -201,25 +218,68 @@ def open_light_images(
                 code="conflict",
                 parameter="exclude",
             )
-        return MixHQLightImages(paths[0])
+        for name in ("resize", "crop", "names"):
+            if getattr(selection, name) is not None:
+                raise UsageError(
+                    f"`{name}` is for sources that are scanned",
+                    "give it when the MixHQ is built",
+                    code="conflict",
+                    parameter=name,
+                )
+        lights: LightImages = MixHQLightImages(paths[0], selection)
+        if not len(lights):
+            raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
+        return lights
     specs = parse_specs(paths)
-    candidates = list_candidate_files(specs)
+    listing = list_candidate_files(specs, selection.names)
+    candidates = listing.files
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
     lights = ScannedLightImages(
         " ".join(map(str, specs)),
-        scan(candidates, scenes, workers, on_file, min_lightness, stored=False),
+        scan(candidates, scenes, workers, on_file, selection, stored=False),
+        selection.limit,
+        listing.others,
     )
     if not len(lights):
-        examples = {row["rule"]: f"{row['name']!r}: {row['reason']}" for row in lights.rejected()}
-        reasons = "; ".join(f"{rule}, such as {example}" for rule, example in sorted(examples.items()))
-        raise DimmagenError(
-            f"none of the {len(candidates)} files of {lights.origin} is accepted ({reasons})",
-            "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
-            code="no-match",
-            rules=sorted(examples),
-        )
+        raise none_accepted(map(_row_of, lights.rejected()), f"{len(candidates)} files of {lights.origin}")
     return lights
+
+
+def none_accepted(rejected: Iterable[CatalogRow], what: str) -> DimmagenError:
+    """The error for candidates of which none is accepted: by which rules, with an example of each.
+
+    Args:
+        rejected: all of them.
+        what: names them, after "none of the".
+    """
+    examples: dict[str, str] = {}
+    too_small = set()
+    for row in rejected:
+        examples.setdefault(row.rule, f"{row.name!r}: {row.reason}")
+        if row.rule in PAPER_SIZE_RULES and min(row.width, row.height) >= rules.FOLDER_MIN_SIDE:
+            too_small.add(row.source)
+    reasons = "; ".join(f"{rule}, such as {example}" for rule, example in sorted(examples.items()))
+    advice = "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`"
+    if too_small:
+        advice = hint_without_name(sorted(too_small)) + "; " + advice
+    return DimmagenError(
+        f"none of the {what} is accepted ({reasons})", advice, code="no-match", rules=sorted(examples)
+    )
+
+
+PAPER_SIZE_RULES = frozenset({"coco-min-500", "clic-min-512", "imagenet-size"})
+
+
+def hint_without_name(sources: Sequence[str]) -> str:
+    """What to do about photos that only the paper's sizes reject."""
+    names = " and ".join(f"{name}=" for name in sources)
+    side = rules.FOLDER_MIN_SIDE
+    return f"these sizes are the paper's: give the path without {names} to take photos from {side}x{side} on"
+
+
+def _row_of(values: dict) -> CatalogRow:
+    return CatalogRow(**values)
 
 
 def load_light_image(ref: LightImageRef) -> LightImage:
@@ -241,10 +301,21 @@ def load_light_image(ref: LightImageRef) -> LightImage:
         )
     if locator["stored"]:
         return LightImage(ref, data, codec.decode_rgb8(data)[0], sha256)
-    pixels = SOURCES[ref.source].light(data, locator["frame"])
+    pixels = light_pixels(ref, data, locator["frame"])
     if ref.transform == "verbatim":
         return LightImage(ref, data, pixels, sha256)
     return LightImage(ref, codec.encode_png(pixels), pixels)
+
+
+def light_pixels(ref: LightImageRef, data: bytes, frame: str) -> np.ndarray:
+    """The light image made from its candidate's file again, uint8 (H, W, 3).
+
+    Args:
+        ref: of which the source and the transform are used.
+        data: bytes of the candidate's file.
+        frame: `first` or `last` of a clip; empty for a photo.
+    """
+    return apply_size_steps(SOURCES[ref.source].light(data, frame), ref.transform.split("+"))
 
 
 def is_mixhq(path: str) -> bool:
@@ -298,10 +369,11 @@ def read_catalog(path: str) -> Iterator[CatalogRow]:
     Raises:
         DimmagenError: the catalog is missing or damaged.
     """
-    return (CatalogRow(**row) for row in iter_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA))
+    rows = iter_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA, ADDED_LATER)
+    return (CatalogRow(**row) for row in rows)
 
 
-def _catalogued(path: str) -> Iterator[Candidate]:
+def _catalogued(path: str, selection: PhotoSelection) -> Iterator[Candidate]:
     for row in read_catalog(path):
         if row.accepted and not _is_packed(row):
             raise DimmagenError(
@@ -311,6 +383,9 @@ def _catalogued(path: str) -> Iterator[Candidate]:
                 path=path,
                 key=row.key,
             )
+        if row.accepted:
+            verdict = selection.judge_stored(row.light_width, row.light_height)
+            row = row if verdict.accepted else rejected_row(row, verdict)
         yield Candidate(row, {})
 
 

@@ -3,22 +3,11 @@ split."""
 
 import re
 
+from dimmagen.images.pair_names import DARK_NAMES
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
-# Of LOL, LOL-v2, Retinexformer's and others' copies, LSRW and SID, in lower case.
-_DARK_FOLDERS = {
-    "low",
-    "input",
-    "dark",
-    "lq",
-    "short",
-    "lowlight",
-    "low_light",
-    "low-light",
-    "night",
-    "under",
-}
+_DARK_FOLDERS = DARK_NAMES | {"low_light", "low-light"}
 _EVALUATION_FOLDERS = {"eval15", "eval", "test", "val", "validation"}
 _DARK_NAME = re.compile(r"(^|[_.-])(low|dark|input|short|lq)$|^(low|dark|lq)[_-]?[0-9]+$")
 

@@ -2,19 +2,20 @@
 
 ```
 mixhq/README.md                     card with the terms of the sources
+mixhq/.huggingface.yaml             the shards for Hugging Face's `datasets`
 mixhq/manifest.json                 written last: its presence means complete
 mixhq/catalog/part-00000.parquet    one row for every candidate
 mixhq/shards/mixhq-00000.tar ...    the accepted light images: k.json, k.light.jpg|png|webp
 ```
 The catalog is made before anything is packed and says in which shard, at which offset, each light image will
-be stored. All files are a pure function of the candidates' bytes and names, the excluded images and
-`samples_per_shard`.
+be stored. All files are a pure function of the candidates' bytes and names, the excluded images, the
+user's choices (:mod:`.photo_selection`) and `samples_per_shard`.
 """
 
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 
@@ -23,14 +24,14 @@ import numpy as np
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.hugging_face import LAYOUT, layout_file, sample_features
 from dimmagen.core.lock import STATE, exclusive, remove_stale_lock
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
-from dimmagen.sources import SOURCES, SourceSpec, rules
-from dimmagen.sources.archives import Entry
+from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_images import (
@@ -38,11 +39,13 @@ from dimmagen.sources.light_images import (
     MIXHQ_MANIFEST,
     MIXHQ_SCHEMA,
     load_light_image,
+    none_accepted,
     read_catalog,
     read_mixhq_manifest,
     scanned_ref,
 )
-from dimmagen.sources.scan import Candidate
+from dimmagen.sources.photo_selection import PhotoSelection
+from dimmagen.sources.scan import Candidate, Listing
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -50,10 +53,10 @@ SAMPLES_PER_SHARD = 1000
 
 
 def describe_inputs(
-    candidates: Sequence[tuple[SourceSpec, Entry]],
+    listing: Listing,
     scenes: Scenes | None,
     samples_per_shard: int,
-    min_lightness: float = rules.MIN_LIGHTNESS,
+    selection: PhotoSelection | None = None,
 ) -> dict:
     """Everything that decides a MixHQ, in a short form for the manifest: equal inputs give equal files.
 
@@ -61,12 +64,14 @@ def describe_inputs(
     that changes and keeps both is not noticed until it is read.
 
     Args:
-        candidates: from :func:`~dimmagen.sources.scan.list_candidate_files`.
+        listing: from :func:`~dimmagen.sources.scan.list_candidate_files`.
         scenes: excluded ones, or None.
         samples_per_shard: maximum number of light images per shard.
+        selection: the user's choices.
     """
+    selection = selection or PhotoSelection()
     listings: dict[str, hashlib._Hash] = {}
-    for spec, entry in candidates:
+    for spec, entry in listing.files:
         line = json.dumps([entry.name, entry.size]).encode() + b"\n"
         listings.setdefault(spec.name, hashlib.sha256()).update(line)
     plugins = {
@@ -77,7 +82,8 @@ def describe_inputs(
     return {
         "rules_version": rules.RULES_VERSION,
         "samples_per_shard": samples_per_shard,
-        "min_lightness": min_lightness,
+        "min_lightness": selection.min_lightness,
+        **selection.describe(),
         "exclude": scenes.describe() if scenes else {"pictures": 0, "sha256": "", "bits": SAME_SCENE_BITS},
         "sources": {name: listing.hexdigest() for name, listing in listings.items()},
         **({"plugins": plugins} if plugins else {}),
@@ -109,7 +115,7 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
     if MIXHQ_MANIFEST not in names:
         return None  # a run that was stopped; write_mixhq compares the catalogs
     found = read_mixhq_manifest(out)["inputs"]
-    changed = [name for name in inputs if found.get(name) != inputs[name]]
+    changed = [name for name in sorted(inputs.keys() | found.keys()) if found.get(name) != inputs.get(name)]
     if changed:
         raise UsageError(
             f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
@@ -119,7 +125,8 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
             changed=changed,
         )
     remove_stale_lock(out)
-    return tally(read_catalog(out))
+    counts = read_mixhq_manifest(out).get("sources", {})
+    return tally(read_catalog(out), {name: one.get("others", {}) for name, one in counts.items()})
 
 
 def write_mixhq(
@@ -128,6 +135,7 @@ def write_mixhq(
     inputs: dict,
     workers: int = 2,
     on_light: Callable[[], None] = lambda: None,
+    others: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict:
     """Publish the catalog, the shards, the card and the manifest.
 
@@ -139,6 +147,7 @@ def write_mixhq(
         inputs: from :func:`describe_inputs`.
         workers: number of threads that read and encode light images.
         on_light: called for each light image that is packed, or was already packed.
+        others: number of files that are no candidates, by source and ending.
 
     Returns:
         The manifest.
@@ -148,40 +157,47 @@ def write_mixhq(
             changed, `out` cannot be written, or another run is writing to it.
     """
     with exclusive(out):
-        return _write(out, candidates, inputs, workers, on_light)
+        return _write(out, candidates, inputs, workers, on_light, others or {})
 
 
 def _write(
-    out: str, candidates: Candidates, inputs: dict, workers: int, on_light: Callable[[], None]
+    out: str,
+    candidates: Candidates,
+    inputs: dict,
+    workers: int,
+    on_light: Callable[[], None],
+    others: Mapping[str, Mapping[str, int]],
 ) -> dict:
     for folder in ("", "catalog", "shards"):
         storage.remove_unfinished(storage.join(out, folder))
     packing = plan_packing(candidates, inputs["samples_per_shard"])
     if not packing.shards:
-        raise DimmagenError(
-            "no candidate is accepted, so there is nothing to pack",
-            "see the reasons with `dry_run=True`; the rules are in docs/sources-and-rules.md",
-            code="no-match",
-        )
+        raise none_accepted(candidates.rejected(), f"{len(candidates)} candidates")
     catalog = _write_catalog(out, packing)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
-    tallies = tally(packing.rows())
+    tallies = tally(packing.rows(), others)
     manifest = {
         "schema": MIXHQ_SCHEMA,
         "samples": sum(one.accepted for one in tallies.values()),
         "inputs": inputs,
         "sources": {name: one.to_dict() for name, one in tallies.items()},
-        "libraries": codec.library_versions(),
+        "libraries": codec.library_versions() | codec.step_versions(_steps(packing)),
         "catalog": {**asdict(catalog), "rows": len(candidates)},
         "shards": [
             {**asdict(record), "samples": shard.stop - shard.start}
             for record, shard in zip(records, packing.shards, strict=True)
         ],
     }
+    extensions = {row.extension for row in packing.rows() if row.accepted}
+    storage.atomic_write(storage.join(out, LAYOUT), _layout_file(extensions))
     storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
     return manifest
+
+
+def _steps(packing: "Packing") -> set[str]:
+    return {step for row in packing.rows() for step in row.transform.split("+")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,19 +275,32 @@ def _padded(size: int) -> int:
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
+_SIDECAR = {
+    "key": "string",
+    "source": "string",
+    "name": "string",
+    "frame": "string",
+    "sha256": "string",
+    "transform": "string",
+    "width": "int64",
+    "height": "int64",
+}
+"""The keys of a light image's JSON, the same in every sample, with their types."""
+
+
 def _sidecar(row: CatalogRow) -> bytes:
-    """The JSON of a light image; the same keys and types in every sample."""
-    facts = {
-        "key": row.key,
-        "source": row.source,
-        "name": row.name,
-        "frame": row.frame,
-        "sha256": row.sha256,
-        "transform": row.transform,
-        "width": row.light_width,
-        "height": row.light_height,
-    }
-    return json.dumps(facts, indent=1).encode() + b"\n"
+    """The JSON of a light image."""
+    values = (
+        row.key,
+        row.source,
+        row.name,
+        row.frame,
+        row.sha256,
+        row.transform,
+        row.light_width,
+        row.light_height,
+    )
+    return json.dumps(dict(zip(_SIDECAR, values, strict=True)), indent=1).encode() + b"\n"
 
 
 def _write_catalog(out: str, packing: Packing) -> FileRecord:
@@ -338,6 +367,11 @@ def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> Fi
     return FileRecord(shard.name, size, sha256)
 
 
+def _layout_file(extensions: set[str]) -> bytes:
+    images = [f"light.{extension}" for extension in sorted(extensions)]
+    return layout_file("shards/mixhq-*.tar", sample_features(images, list(_SIDECAR.items())))
+
+
 def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
     seen = sum(one.seen for one in tallies.values())
     accepted = sum(one.accepted for one in tallies.values())
@@ -370,6 +404,8 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
     if exclude["pictures"]:
         options += " --exclude PATH"
         lines += ["", f"Scenes of {exclude['pictures']} excluded pictures were left out."]
+    for name in ("resize", "crop", "limit"):
+        options += f" --{name} {inputs[name]}" if name in inputs else ""
     if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
         options += f" --min-lightness {inputs['min_lightness']:g}"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"

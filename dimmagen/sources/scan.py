@@ -1,5 +1,6 @@
 """The index pass: every candidate of every source is read once, measured, and accepted or rejected."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +14,8 @@ from dimmagen.sources import SourceSpec, rules
 from dimmagen.sources.archives import Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.other_formats import ending_of, other_format
+from dimmagen.sources.photo_selection import ListedFiles, PhotoSelection
 from dimmagen.sources.rules import Verdict, rejected
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
@@ -25,33 +28,85 @@ class Candidate:
     locator: dict[str, Any]
 
 
-def list_candidate_files(specs: Sequence[SourceSpec]) -> list[tuple[SourceSpec, Entry]]:
-    """The files that are candidates, by source and then by name.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of some sources.
+
+    Attributes:
+        files: candidates by source and then by name; among them pictures and clips of formats that the source
+            does not read, which are rejected by their names.
+        others: number of all other files by name of the source and ending, such as `{"folder": {".txt": 2}}`;
+            under `not listed` those that a list of names leaves out.
+    """
+
+    files: list[tuple[SourceSpec, Entry]]
+    others: dict[str, Counter[str]]
+
+
+def list_candidate_files(specs: Sequence[SourceSpec], names: frozenset[str] | None = None) -> Listing:
+    """List the files of some sources.
 
     Args:
         specs: from :func:`dimmagen.sources.parse_specs`.
+        names: the only files that are candidates, see :class:`~.photo_selection.PhotoSelection`.
 
     Raises:
-        UsageError: a path does not exist, or has no candidate.
+        UsageError: a path does not exist or has no candidate, or a file of `names` is in no source.
         DimmagenError: an archive is damaged.
     """
-    candidates = []
+    files: list[tuple[SourceSpec, Entry]] = []
+    others: dict[str, Counter[str]] = {}
+    listed = ListedFiles(names) if names is not None else None
     for spec in specs:
-        found = [
-            (spec, entry)
-            for entry in list_entries(spec.path)
-            if entry.name.lower().endswith(spec.source.extensions)
-        ]
-        if not found:
-            endings = " ".join(spec.source.extensions)
-            raise UsageError(
-                f"{spec} holds no image or clip that the source can use",
-                f"give a folder or archive of files whose names end in {endings}",
-                code="no-match",
-                source=str(spec),
-            )
-        candidates.extend(found)
-    return candidates
+        is_listed = listed.test_of(spec.path) if listed else None
+        found, rest = _candidates_of(spec, is_listed)
+        if not any(entry.name.lower().endswith(spec.source.extensions) for entry in found) and not listed:
+            raise _no_candidate(spec, found, rest)
+        files.extend((spec, entry) for entry in found)
+        if rest:
+            others[spec.name] = others.get(spec.name, Counter()) + rest
+    if listed:
+        listed.refuse_missing()
+    return Listing(files, others)
+
+
+def _candidates_of(
+    spec: SourceSpec, is_listed: Callable[[str], bool] | None
+) -> tuple[list[Entry], Counter[str]]:
+    extensions = spec.source.extensions
+    # A source whose extensions are whole names takes these files, and says nothing of the others beside them.
+    is_open = all(one.startswith(".") for one in extensions)
+    found, rest = [], Counter[str]()
+    for entry in list_entries(spec.path):
+        if is_listed and not is_listed(candidate_name(entry)):
+            rest["not listed"] += 1
+        elif entry.name.lower().endswith(extensions) or (is_open and other_format(entry.name, extensions)):
+            found.append(entry)
+        elif is_open:
+            rest[ending_of(candidate_name(entry))] += 1
+    return found, rest
+
+
+def _no_candidate(spec: SourceSpec, found: list[Entry], rest: Counter[str]) -> UsageError:
+    there = Counter(ending_of(candidate_name(entry)) for entry in found) + rest
+    holds = f": it has {shown_counts(there)}" if there else ": it is empty"
+    reasons = {other_format(entry.name, spec.source.extensions) for entry in found}
+    advice = f"{ending_of(found[0].name)} {reasons.pop()}" if len(reasons) == 1 else ""
+    endings = " ".join(spec.source.extensions)
+    return UsageError(
+        f"{spec} holds no image or clip that the source can use{holds}",
+        advice or f"give a folder or archive of files whose names end in {endings}",
+        code="no-match",
+        source=str(spec),
+    )
+
+
+def shown_counts(counts: Counter[str], most: int = 5) -> str:
+    """`12 .heic, 3 .txt and 2 others`: the most frequent endings of file names with their numbers."""
+    common = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    shown = ", ".join(f"{count} {ending}" for ending, count in common[:most])
+    left = sum(count for _, count in common[most:])
+    return f"{shown} and {left} others" if left else shown
 
 
 def scan(
@@ -59,17 +114,17 @@ def scan(
     scenes: Scenes | None = None,
     workers: int = 2,
     on_file: Callable[[], None] = lambda: None,
-    min_lightness: float = rules.MIN_LIGHTNESS,
+    selection: PhotoSelection | None = None,
     stored: bool = True,
 ) -> Iterator[Candidate]:
     """Read the candidates and apply the rules of their sources.
 
     Args:
-        candidates: from :func:`list_candidate_files`.
+        candidates: the files of :func:`list_candidate_files`.
         scenes: excluded scenes.
         workers: number of threads; decoding and hashing release Python's lock.
         on_file: called once per file.
-        min_lightness: mean lightness that a light image must have, in [0, 1].
+        selection: the user's choices; its `limit` and `names` are not for this function.
         stored: whether rows of accepted candidates have the size and SHA-256 of the light image's file;
             where a rule changes the photo, a PNG file is made for that and dropped.
 
@@ -77,7 +132,8 @@ def scan(
         The candidates with their verdicts, in the same order for any number of threads.
     """
     first_with_key: dict[str, str] = {}
-    for seen in ordered_map(partial(_look_at, scenes, min_lightness, stored), candidates, workers):
+    look_at = partial(_look_at, scenes, selection or PhotoSelection(), stored)
+    for seen in ordered_map(look_at, candidates, workers):
         yield from _without_duplicates(seen, first_with_key)
         on_file()
 
@@ -88,13 +144,13 @@ def _without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -
         row = one.row
         if row.accepted and row.key in first_with_key:
             verdict = rejected("duplicate", f"has the same bytes as {first_with_key[row.key]}")
-            one = replace(one, row=_rejected_row(row, verdict))
+            one = replace(one, row=rejected_row(row, verdict))
         elif row.accepted:
             first_with_key[row.key] = row.name
         yield one
 
 
-def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
+def rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
     """An accepted row turned into a rejected one, which has no light image."""
     return replace(
         row,
@@ -111,13 +167,16 @@ def _rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
 
 
 def _look_at(
-    scenes: Scenes | None, min_lightness: float, stored: bool, candidate: tuple[SourceSpec, Entry]
+    scenes: Scenes | None, selection: PhotoSelection, stored: bool, candidate: tuple[SourceSpec, Entry]
 ) -> list[Candidate]:
     """All candidates in one file. If something is wrong with the file, it is the reason in their rows."""
     spec, entry = candidate
     source = spec.source
     # The folder that the user named counts as well: lol=our485/low holds dark images.
     verdict = source.judge_name(f"{storage.last_part(spec.path)}/{entry.name}")
+    if reason := other_format(entry.name, source.extensions):
+        verdict = rejected("format", reason)
+        return [Candidate(_row(spec.name, entry, "", Examined("", verdict), None), entry.locator)]
     if verdict.accepted and entry.refusal:
         verdict = rejected("unreadable", entry.refusal)
     if verdict.accepted and entry.size > source.max_bytes:
@@ -140,19 +199,37 @@ def _look_at(
     for examined in source.examine(data):
         distance = None
         if examined.pixels is not None:
-            verdict = rules.lightness(codec.lightness(examined.pixels), min_lightness)
+            examined = _sized(examined, selection)
+        if examined.pixels is not None:
+            verdict = rules.lightness(codec.lightness(examined.pixels), selection.min_lightness)
             if not verdict.accepted:
-                examined = replace(examined, verdict=verdict, pixels=None, transform="", extension="")
+                examined = _refused(examined, verdict)
         if examined.pixels is not None and scenes is not None:
             distance = scenes.distance(examined.pixels)
             if distance <= SAME_SCENE_BITS:
                 verdict = rejected("excluded-scene", f"is {distance} bits from an excluded picture")
-                examined = replace(examined, verdict=verdict, pixels=None, transform="", extension="")
+                examined = _refused(examined, verdict)
         row = _row(spec.name, entry, sha256, examined, distance)
         if examined.pixels is not None:
             row = _with_light(row, examined, data, stored)
         seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}))
     return seen
+
+
+def _sized(examined: Examined, selection: PhotoSelection) -> Examined:
+    """The accepted image in the size that the user chose, or its rejection."""
+    assert examined.pixels is not None
+    pixels, steps, verdict = selection.apply_size(examined.pixels)
+    if not verdict.accepted:
+        return _refused(examined, verdict)
+    if not steps:
+        return examined
+    done = [] if examined.transform == "verbatim" else [examined.transform]
+    return replace(examined, pixels=pixels, transform="+".join([*done, *steps]), extension="png")
+
+
+def _refused(examined: Examined, verdict: Verdict) -> Examined:
+    return replace(examined, verdict=verdict, pixels=None, transform="", extension="")
 
 
 def candidate_name(entry: Entry) -> str:
@@ -174,6 +251,13 @@ def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: i
         height=facts.height if facts else 0,
         format=facts.format if facts else "",
         mode=facts.mode if facts else "",
+        rotation=facts.rotation if facts else 0,
+        mirrored=facts.mirrored if facts else False,
+        pixel_aspect=facts.pixel_aspect if facts else 1.0,
+        transfer=facts.transfer if facts else "",
+        range=facts.range if facts else "",
+        matrix=facts.matrix if facts else "",
+        icc_profile=facts.icc_profile if facts else "",
         white_border=examined.white_border,
         scene_distance=distance,
         accepted=examined.verdict.accepted,

@@ -9,7 +9,7 @@ from PIL import Image
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
 from dimmagen.images import codec
-from dimmagen.sources.archives import list_entries, read_entry
+from dimmagen.sources.archives import Entry, list_entries, read_entry
 
 SAME_SCENE_BITS = 80  # of 256; docs/sources-and-rules.md has the measured distances
 _HASH_SIDE = 16
@@ -58,7 +58,7 @@ class Scenes:
                     code="no-match",
                     path=path,
                 )
-            hashes.extend(scene_hash(codec.decode_rgb8(read_entry(entry.locator))[0]) for entry in entries)
+            hashes.extend(scene_hash(_decode(entry)) for entry in entries)
         return cls(np.array(hashes))
 
     def describe(self) -> dict[str, int | str]:
@@ -73,3 +73,7 @@ class Scenes:
             pixels: uint8 (H, W, 3) RGB.
         """
         return int((self.hashes != scene_hash(pixels)).sum(axis=1).min())
+
+
+def _decode(entry: Entry) -> np.ndarray:
+    return codec.decode_rgb8(read_entry(entry.locator), color_managed=True)[0]

@@ -5,12 +5,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 
 import av
 import numpy as np
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
-from av.video.reformatter import Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, ColorTrc, Interpolation
 
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
@@ -28,6 +29,18 @@ _TO_RGB = (
     | Interpolation.BITEXACT
 )
 _TAGGED = {space.value: space for space in Colorspace}
+_RANGES = {ColorRange.MPEG.value: "limited", ColorRange.JPEG.value: "full"}
+# The same as degrees clockwise, and whether it is mirrored left to right after that.
+_ROTATIONS = {
+    (False, False, False): (0, False),
+    (False, True, False): (0, True),
+    (False, False, True): (180, True),
+    (False, True, True): (180, False),
+    (True, False, False): (90, True),
+    (True, True, False): (90, False),
+    (True, False, True): (270, False),
+    (True, True, True): (270, True),
+}
 _HDR = {ColorTrc.SMPTE2084.value: "PQ", ColorTrc.ARIB_STD_B67.value: "HLG"}
 
 
@@ -39,11 +52,19 @@ class Frame:
         pixels: uint8 (H, W, 3) RGB, upright and with square pixels.
         time: when it is shown, in units of the stream's time base; -1 if unknown.
         pixel_format: of the stream, such as `yuv420p`.
+        rotation, mirrored, pixel_aspect, transfer, range, matrix: see
+            :class:`~dimmagen.images.codec.ImageFacts`.
     """
 
     pixels: np.ndarray
     time: int
     pixel_format: str
+    rotation: int = 0
+    mirrored: bool = False
+    pixel_aspect: float = 1.0
+    transfer: str = ""
+    range: str = ""
+    matrix: str = ""
 
 
 def first_frame(data: bytes) -> Frame:
@@ -59,7 +80,7 @@ def first_frame(data: bytes) -> Frame:
         frame = next(container.decode(video=0), None)
         if frame is None:
             raise ImageError("unreadable", "the clip has no frame")
-        return _as_shown(frame, _width_shown(container.streams.video[0]))
+        return _as_shown(frame, _pixel_aspect(container.streams.video[0]))
 
 
 def last_frame(data: bytes) -> Frame:
@@ -100,7 +121,7 @@ def _opened(data: bytes) -> av.container.InputContainer:
         container.close()
         raise ImageError("unreadable", "the clip has no video stream")
     stream = container.streams.video[0]
-    width = _width_shown(stream)
+    width = max(1, round(stream.width * _pixel_aspect(stream)))
     if width * stream.height > codec.MAX_PIXELS:
         container.close()
         size = f"{width}x{stream.height}"
@@ -112,9 +133,9 @@ def _time(frame: av.VideoFrame) -> int:
     return frame.pts if frame.pts is not None else -1
 
 
-def _width_shown(stream: av.VideoStream) -> int:
-    """Width with square pixels; the height stays."""
-    return max(1, round(stream.width * (stream.sample_aspect_ratio or 1)))
+def _pixel_aspect(stream: av.VideoStream) -> float:
+    """Width of a pixel divided by its height, by which the width is scaled; the height stays."""
+    return float(stream.sample_aspect_ratio or 1)
 
 
 def _decode_tail(data: bytes) -> Frame | None:
@@ -138,11 +159,11 @@ def _decode_all(data: bytes) -> Frame | None:
 
 def _latest(container: av.container.InputContainer) -> Frame | None:
     frame = max(container.decode(video=0), key=_time, default=None)
-    return None if frame is None else _as_shown(frame, _width_shown(container.streams.video[0]))
+    return None if frame is None else _as_shown(frame, _pixel_aspect(container.streams.video[0]))
 
 
-def _as_shown(frame: av.VideoFrame, width: int) -> Frame:
-    """RGB by the matrix and the range that the clip names, upright, scaled to a width.
+def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
+    """RGB by the matrix and the range that the clip names, upright, with square pixels.
 
     Without a matrix: BT.709 from 720 lines upwards, otherwise BT.601.
     """
@@ -150,30 +171,53 @@ def _as_shown(frame: av.VideoFrame, width: int) -> Frame:
         raise ImageError("hdr", f"has the transfer function {transfer}; convert it to SDR first")
     guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
     rgb = frame.reformat(
-        width=width,
+        width=max(1, round(frame.width * pixel_aspect)),
         format="rgb24",
         src_colorspace=_TAGGED.get(int(frame.colorspace), guess),
         interpolation=_TO_RGB,
     )
     # PyAV's stubs take a name here, PyAV its own enumeration.
     matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
-    pixels = _upright(rgb.to_ndarray(), matrix)
-    return Frame(pixels, _time(frame), frame.format.name)
+    turn = _turn_of(matrix)
+    return Frame(
+        _upright(rgb.to_ndarray(), *turn),
+        _time(frame),
+        frame.format.name,
+        *_ROTATIONS[turn],
+        round(pixel_aspect, 6),
+        _named(ColorTrc, frame.color_trc),
+        _RANGES.get(int(frame.color_range), ""),
+        _named(Colorspace, frame.colorspace),
+    )
 
 
-def _upright(pixels: np.ndarray, matrix: SideData | None) -> np.ndarray:
-    """Turn and mirror (H, W, C) as the clip's display matrix says, to the nearest right angle.
+def _named(kind: type[Enum], value: int) -> str:
+    """PyAV's name of a code point in lower case, such as `itu709`; empty if the clip names none."""
+    name = next((one.name.lower() for one in kind if one.value == int(value)), "")
+    return "" if name == "unspecified" else name
+
+
+def _turn_of(matrix: SideData | None) -> tuple[bool, bool, bool]:
+    """How a clip's display matrix turns and mirrors a frame, to the nearest right angle: whether to transpose
+    it, then whether to reverse its columns and its rows.
 
     The matrix [a b u; c d v; x y w] (ISO/IEC 14496-12, 8.3.2) puts the pixel (p, q), p to the right and q
     down, at (a p + c q, b p + d q).
     """
     if matrix is None:
-        return pixels
+        return False, False, False
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        pixels, a, d = pixels.transpose(1, 0, 2), c, b
-    pixels = pixels[:, ::-1] if a < 0 else pixels
-    pixels = pixels[::-1] if d < 0 else pixels
+    is_transposed = abs(b) + abs(c) > abs(a) + abs(d)
+    if is_transposed:
+        a, d = c, b
+    return is_transposed, a < 0, d < 0
+
+
+def _upright(pixels: np.ndarray, is_transposed: bool, across: bool, down: bool) -> np.ndarray:
+    """Turn and mirror (H, W, C) as :func:`_turn_of` says."""
+    pixels = pixels.transpose(1, 0, 2) if is_transposed else pixels
+    pixels = pixels[:, ::-1] if across else pixels
+    pixels = pixels[::-1] if down else pixels
     return np.ascontiguousarray(pixels)
 
 

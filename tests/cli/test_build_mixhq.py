@@ -93,7 +93,7 @@ def test_output_to_a_pipe_has_no_progress_bar(photo_folder, tmp_path, capsys):
         ("coco=/does/not/exist", 2, "Error: there is no folder and no file at /does/not/exist"),
         ("kodak=/tmp", 2, "Error: there is no source 'kodak'"),
         ("coco=photos.zip", 1, "Error: photos.zip is not a complete zip file"),
-        ("coco=photos", 1, "Error: no candidate is accepted"),
+        ("coco=photos", 1, "Error: none of the 5 candidates is accepted"),
     ],
 )
 def test_a_mistake_is_one_message_and_an_exit_code_and_no_traceback(
@@ -108,3 +108,43 @@ def test_a_mistake_is_one_message_and_an_exit_code_and_no_traceback(
     assert errors.startswith(message)
     assert "Traceback" not in errors
     assert not (tmp_path / "mixhq").exists()
+
+
+def test_photos_that_only_the_papers_sizes_reject_can_be_taken_as_the_message_says(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train2017").mkdir()
+    for index in range(3):
+        pixels = np.roll(photos.coffee()[:300, :400], 50 * index, axis=1)
+        Image.fromarray(pixels).save(tmp_path / f"train2017/{index}.jpg")
+    assert run("--source", "coco=train2017", "--dry-run") == 0
+    assert "No photo of coco is accepted: these sizes are the paper's" in capsys.readouterr().out
+    assert run("--source", "coco=train2017") == 1
+    error = capsys.readouterr().err
+    assert "coco-min-500, such as '0.jpg'" in error
+    assert "give the path without coco= to take photos from 256x256 on" in " ".join(error.split())
+    assert run("--source", "train2017") == 0
+    assert "3 light images in 1 shard" in capsys.readouterr().out
+
+
+def test_files_that_are_no_candidates_are_counted_the_second_time_as_well(photo_folder, tmp_path, capsys):
+    for name in ("a.json", "b.json", "c.txt", "d.nef"):
+        (photo_folder / name).write_bytes(b"x")
+    for _ in range(2):
+        assert run("--source", photo_folder, "--out", tmp_path / "mixhq") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert "not candidates: 2 .json, 1 .txt of folder" in lines
+        reason = "is a RAW file: develop it to PNG, TIFF or JPEG first"
+        assert f"rejected by format: folder 'd.nef': {reason}" in lines
+
+
+def test_the_choices_are_inputs_of_a_mixhq(photo_folder, tmp_path, capsys):
+    out = tmp_path / "mixhq"
+    choices = ["--limit", "3", "--resize", "300", "--crop", "256"]
+    assert run("--source", photo_folder, "--out", out, *choices) == 0
+    assert "3 light images in 1 shard" in capsys.readouterr().out
+    assert "--resize 300 --crop 256 --limit 3" in (out / "README.md").read_text()
+    assert run("--source", photo_folder, "--out", out, *choices) == 0
+    assert run("--source", photo_folder, "--out", out) == 2
+    assert "changed: crop, limit, resize" in capsys.readouterr().err

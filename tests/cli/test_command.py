@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dimmagen.cli.command import Command, command, in_options, message
+from dimmagen.cli.command import Command, command, expand_home, in_options, message
 from dimmagen.core.errors import DimmagenError, UsageError
 
 
@@ -32,6 +32,28 @@ def test_nothing_is_renamed_after_two_dashes():
 
 def test_the_present_name_gives_no_notice():
     assert CliRunner().invoke(shake, ["set", "--out", "there"]).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "becomes"),
+    [
+        ("~/photos", "HOME/photos"),
+        ("coco=~/photos", "HOME"),
+        ("--out=~/out", "--out=HOME/out"),
+        ("--source=coco=~/p=q", "--source=coco=HOME/p=q"),
+        ("train.out=~/run", "train.out=HOME/run"),
+        ("a~/b", "a~/b"),
+        ("x/y=~/z", "x/y=~/z"),
+        ("patience=~", "patience=~"),
+        ("~", "~"),
+    ],
+)
+def test_the_home_folder_stands_where_no_shell_puts_it(word, becomes, monkeypatch, tmp_path):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    wanted = f"coco={tmp_path}/photos" if becomes == "HOME" else becomes.replace("HOME", str(tmp_path))
+    assert expand_home(word) == wanted
+    assert CliRunner().invoke(shake, [word, "--out", "there"]).stdout in (f"{wanted} into there\n", "")
 
 
 @pytest.mark.parametrize(

@@ -168,3 +168,45 @@ def test_an_output_folder_that_is_a_file_is_reported(dim, tmp_path):
     assert code == 2
     assert "cannot be written" in messages
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_the_reasons_for_what_is_left_out_are_shown_after_the_run_as_well(run, tmp_path):
+    folder = write_photos(tmp_path / "some", 3)
+    (folder / "bad.png").write_bytes(b"x")
+    (folder / "notes.txt").write_bytes(b"x")
+    words = ["dim", "--profile", "linear", "--source", folder, "--shards", "out", "--executor", "serial"]
+    expected = [
+        "rejected by unreadable: folder 'bad.png': is no picture of a known kind",
+        "not candidates: 1 .txt of folder",
+        "Every rejected candidate with its reason: out/rejected",
+    ]
+    for _ in range(2):
+        code, output, _ = run(*words)
+        assert code == 0
+        for start in expected:
+            assert any(line.startswith(start) for line in output.splitlines())
+        assert "No photo of" not in output
+
+
+def test_sizes_and_a_limit_are_reproduced_and_the_command_names_the_sizes(run, photos, tmp_path):
+    choices = ["--resize", "100", "--crop", "96", "--limit", "2"]
+    words = ["--source", photos, "--executor", "serial"]
+    assert run("dim", "--profile", "linear", *words, "--shards", "out", *choices)[0] == 0
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert "--resize 100 --crop 96" in manifest["command"]
+    assert manifest["counts"]["lights"] == 2
+    assert run("reproduce", "out", *words, "--out", "again", *choices)[0] == 0
+    assert_same_dataset("out", "again")
+    assert run("verify", "out", "--reproduce", "100%", "--source", photos)[0] == 0
+    assert run("reproduce", "out", *words, "--out", "other")[0] == 2
+
+
+def test_a_mixhq_is_limited_and_gives_the_same_pairs_as_its_photos(run, photos):
+    assert run("build-mixhq", "--source", photos, "--out", "mixhq")[0] == 0
+    for source, out in (("mixhq", "one"), (photos, "other")):
+        words = ["--profile", "linear", "--source", source, "--executor", "serial", "--limit", "2"]
+        assert run("dim", *words, "--shards", out)[0] == 0
+    assert_same_dataset("one", "other")
+    code, _, error = run("dim", "--profile", "linear", "--source", "mixhq", "--shards", "x", "--crop", "64")
+    assert code == 2
+    assert "--crop is for sources that are scanned" in error

@@ -1,14 +1,13 @@
 """Recipes: `dimmagen run`, and `--recipe` of a single command."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from dimmagen.cli import cli
-from dimmagen.cli.recipes import command_words, load_recipe
+from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
+RECIPES = bundled_recipes().values()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
@@ -158,3 +157,25 @@ def test_a_step_of_a_recipe_with_former_names_gives_a_single_command_its_options
     assert code == 0
     assert "psnr" in out.lower()
     assert "--from is now --network" in err
+
+
+@pytest.mark.parametrize("name", ["lol3-camera", "lol3-camera.yaml", "pipelines/lol3-camera.yaml"])
+def test_a_bundled_recipe_is_found_by_name_and_by_its_former_path(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("run", name, "--dry-run", "--set", "out=here")
+    assert code == 0
+    assert [line.split()[1] for line in out.splitlines()] == ["profile", "dim", "train", "evaluate"]
+
+
+def test_a_file_comes_before_a_bundled_recipe(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lol3").write_text("dim:\n  profile: linear\n  shards: out\n")
+    code, out, _ = run("run", "lol3", "--dry-run")
+    assert (code, out) == (0, "dimmagen dim --profile linear --shards out\n")
+
+
+def test_a_mistyped_recipe_is_told_with_the_nearest_names(run):
+    code, _, error = run("run", "lol3-camra", "--dry-run")
+    assert code == 2
+    assert "did you mean lol3-camera" in error
+    assert run("run", "somewhere/else.yaml")[0] == 2

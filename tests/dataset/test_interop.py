@@ -1,6 +1,9 @@
 """Third-party readers read a data set without conversion, each with the real library."""
 
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +12,24 @@ import webdataset as wds
 from dimmagen.core import hashing
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.images import codec
+from tests.dataset_helpers import make, write_photos
+from tests.sources.test_mixhq import build
 
+ROOT = Path(__file__).resolve().parents[2]
 _MISSING = "is not installed: pip install 'dimmagen[interop]'"
 
 
 @pytest.fixture(scope="module")
 def pairs(pair_set):
     return open_pairs(pair_set)
+
+
+@pytest.fixture(scope="module")
+def one_format(tmp_path_factory):
+    """The data set of JPEG and PNG photos that `dimmagen dim` makes by default."""
+    folder = tmp_path_factory.mktemp("one_format")
+    make(write_photos(folder / "photos", 6), folder / "out", light_format="auto")
+    return folder / "out"
 
 
 def test_webdataset_reads_brace_patterns_and_decodes_both_images(pair_set, pairs):
@@ -55,6 +69,69 @@ def test_hugging_face_datasets_loads_the_folder(pair_set, pairs, tmp_path, strea
         assert codec.pixel_sha256(np.asarray(light.convert("RGB"))) == row["light_pixel_sha256"]
         assert codec.pixel_sha256(np.asarray(sample["dark.png"])) == row["dark_pixel_sha256"]
         assert sample["json"]["gamma"] == row["gamma"]
+
+
+def check_images(samples, pairs):
+    for sample, row in zip(samples, pairs.rows(), strict=True):
+        for side in ("dark", "light"):
+            pixels = np.asarray(sample[f"{side}.png"])
+            assert codec.pixel_sha256(pixels) == row[f"{side}_pixel_sha256"]
+
+
+def webdataset_builder(out, cache):
+    datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")
+    files = {"train": f"{out}/shards/*.tar"}
+    return list(datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=str(cache)))
+
+
+def test_hugging_faces_webdataset_builder_reads_the_tars_alone(one_format, pair_set, tmp_path):
+    check_images(webdataset_builder(one_format, tmp_path), open_pairs(one_format))
+    with pytest.raises(ValueError, match="don't share the same prefix or the same types"):
+        webdataset_builder(pair_set, tmp_path)  # why one file format is the default
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ray_data_reads_the_tars(one_format):
+    code = f"""
+import ray
+from dimmagen.dataset.reader import open_pairs
+from tests.dataset.test_interop import check_images
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+tars = [f"{one_format}/shards/train-0000{{number}}.tar" for number in range(2)]
+samples = {{row["__key__"]: row for row in ray.data.read_webdataset(tars).take_all()}}
+pairs = open_pairs("{one_format}")
+check_images([samples[key] for key in pairs.table["key"].to_pylist()], pairs)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("card", ["# my data", "---\nlicense: mit\n---\n# my data", None])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_folder_is_loaded_as_images_with_any_readme(card, mixed, one_format, pair_set, tmp_path):
+    datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")
+    origin = pair_set if mixed else one_format
+    out = shutil.copytree(origin, tmp_path / "out")
+    (out / "README.md").unlink()
+    if card is not None:
+        (out / "README.md").write_text(card)
+    samples = list(datasets.load_dataset(str(out), split="train", streaming=True))
+    for sample in samples:
+        sample["light.png"] = sample["light.png"] or sample["light.jpg"]
+    check_images(samples, open_pairs(out))
+
+
+def test_mixhq_is_loaded_as_images_with_any_readme(one_format, tmp_path):
+    """One shard and one catalog: without the layout, `datasets` takes the catalog."""
+    datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")
+    build([f"folder={one_format.parent / 'photos'}"], tmp_path / "mixhq", samples_per_shard=100)
+    for change in (lambda path: None, lambda path: path.write_text("# mine")):
+        change(tmp_path / "mixhq/README.md")
+        samples = list(datasets.load_dataset(str(tmp_path / "mixhq"), split="train", streaming=True))
+        for sample in samples:
+            light = np.asarray(sample["light.jpg"] or sample["light.png"])
+            assert light.shape == (sample["json"]["height"], sample["json"]["width"], 3)
+        assert len(samples) == 6
 
 
 def test_the_tar_command_lists_and_unpacks_a_shard(pair_set, pairs, tmp_path):

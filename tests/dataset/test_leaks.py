@@ -64,3 +64,21 @@ def test_the_command_ends_with_1_and_names_the_light_image(pair_set, evaluation,
     code, output = run()
     assert code == 1
     assert pairs.row(1)["light_key"] in output
+
+
+def test_the_leaks_are_left_out_as_the_message_says(pair_set, evaluation, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pairs = open_pairs(pair_set)
+    Image.fromarray(pairs.images(pairs.row(0))[1]).save(evaluation / "copy.png")
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return ended.value.code, " ".join(capsys.readouterr().err.split())
+
+    code, message = run("leaks", pair_set, evaluation, "--keys", "leaks.txt")
+    assert code == 1
+    assert f"dimmagen subset {pair_set} --out DIR --without-keys leaks.txt" in message
+    assert pairs.row(0)["light_key"] in (tmp_path / "leaks.txt").read_text().splitlines()
+    assert run("subset", pair_set, "--out", "clean", "--without-keys", "leaks.txt")[0] == 0
+    assert run("leaks", "clean", evaluation)[0] == 0

@@ -24,7 +24,8 @@ PLAIN = (
     "--gamma 0.3:2.0 --temperature 1.0 --model camera --compat default --samples-per-shard 1000 "
     "--image-format png"
 )
-REF = LightImageRef("a-1", "a", "1.jpg", "1" * 64, "verbatim", "jpg", 4, 3, "here")
+HERE, THERE = '{"path": "here"}', '{"path": "there"}'
+REF = LightImageRef("a-1", "a", "1.jpg", "1" * 64, "verbatim", "jpg", 4, 3, HERE)
 
 
 def test_a_fingerprint_is_the_hash_of_all_settings_but_those_that_only_append_shards():
@@ -75,12 +76,26 @@ def test_a_census_counts_what_reaches_the_output_wherever_it_lies():
     refs = [REF, replace(REF, source="b", extension="png", key="b-1"), replace(REF, key="a-2")]
     found = census(refs)
     assert (found.count, found.by_source, found.extensions) == (3, {"a": 2, "b": 1}, ["jpg", "png"])
-    elsewhere = census([replace(ref, locator="there") for ref in refs])
+    elsewhere = census([replace(ref, locator=THERE) for ref in refs])
     assert elsewhere == found
     changed = {"key": "c", "source": "c", "name": "c", "sha256": "2" * 64, "transform": "gray"}
     for name, value in {**changed, "extension": "webp", "width": 5, "height": 5}.items():
         assert census([replace(REF, **{name: value}), *refs[1:]]).sha256 != found.sha256, name
     assert census(refs[::-1]).sha256 != found.sha256
+
+
+def test_a_census_has_the_steps_that_are_done_when_photos_are_read_and_all_sizes():
+    of_photo = replace(REF, transform="exif+icc+short512+crop256")
+    stored = replace(REF, transform="heif+crop256", locator='{"stored": true}')
+    assert census([REF]).steps == frozenset()
+    assert census([of_photo]).steps == {"exif", "icc", "short512", "crop256"}
+    assert (census([stored]).steps, census([stored]).sizes) == (frozenset(), {"crop": 256})
+    assert census([of_photo, stored]).sizes == {"resize": 512, "crop": 256}
+
+
+def test_the_command_names_the_sizes_in_the_order_in_which_they_are_done():
+    command = command_line(SETTINGS, ["sample"], sizes={"crop": 256, "resize": 512})
+    assert "--source sample --resize 512 --crop 256 --shards out/" in command
 
 
 def test_the_file_is_indented_json_with_its_version_first_and_a_last_line_end(pair_set):

@@ -64,6 +64,19 @@ def test_a_list_of_keys_takes_pairs_and_whole_photos(pairs, tmp_path):
         write_subset(pairs, Selection(keys=("folder-0",)), str(tmp_path / "none"))
 
 
+def test_pairs_and_whole_photos_are_left_out_by_their_keys(pairs, tmp_path):
+    photo, pair = pairs.row(0)["light_key"], pairs.row(1)["key"]
+    selection = Selection(without_keys=(photo, pair))
+    write_subset(pairs, selection, str(tmp_path / "out"))
+    made = open_pairs(tmp_path / "out")
+    assert records(made).keys() == records(pairs).keys() - {f"{photo}-v0", f"{photo}-v1", pair}
+    assert "--without-keys KEYS" in made.manifest.command
+    assert len(made.manifest.settings["subset"]["without_keys"]) == 64
+    assert "without_keys" not in Selection(keys=(pair,)).note()
+    with pytest.raises(UsageError, match="lacks 1 of the keys, such as folder-0"):
+        write_subset(pairs, Selection(without_keys=("folder-0",)), str(tmp_path / "none"))
+
+
 def test_a_selection_without_pairs_is_refused(pairs, tmp_path):
     with pytest.raises(UsageError, match="has no source coco: it has folder"):
         write_subset(pairs, Selection(sources=("coco",)), str(tmp_path / "out"))

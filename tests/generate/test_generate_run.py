@@ -62,7 +62,14 @@ def files(out):
 def test_the_layout_is_that_of_the_conventions_and_verifies(undisturbed):
     shards = [f"train-{index:05d}" for index in range(6)]
     assert files(undisturbed) == sorted(
-        ["README.md", "croissant.json", "manifest.json", "rejected/candidates.parquet", "sheet.jpg"]
+        [
+            ".huggingface.yaml",
+            "README.md",
+            "croissant.json",
+            "manifest.json",
+            "rejected/candidates.parquet",
+            "sheet.jpg",
+        ]
         + [f"shards/{shard}.tar" for shard in shards]
         + [f"metadata/{shard}.parquet" for shard in shards]
     )
@@ -136,6 +143,7 @@ def test_the_locale_changes_nothing(language, photos, undisturbed, tmp_path):
     places = {"LC_ALL": language, "LANG": language, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "dimmagen", "dim", "--profile", "linear", "--source", str(photos)]
     command += ["--shards", str(tmp_path / "out"), "--variants", "2", "--samples-per-shard", "3"]
+    command += ["--light-format", "same"]
     subprocess.run([*command, "--executor", "serial"], env={**os.environ, **places}, check=True)
     assert_same_dataset(undisturbed, tmp_path / "out")
 

@@ -86,8 +86,8 @@ def test_a_photo_that_was_changed_differs_in_its_source_bytes(folder, photos):
 def test_a_decoder_that_gives_other_pixels_is_told_as_such(folder, monkeypatch):
     decode = codec.decode_rgb8
 
-    def brighter(data):
-        pixels, facts = decode(data)
+    def brighter(data, **options):
+        pixels, facts = decode(data, **options)
         return pixels // 2, facts
 
     monkeypatch.setattr(codec, "decode_rgb8", brighter)

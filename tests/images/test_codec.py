@@ -237,11 +237,6 @@ def test_metadata_are_kept_and_the_orientation_that_was_applied_is_not(photo, fi
         np.testing.assert_array_equal(np.array(image), pixels)
 
 
-def test_profiles_of_other_spaces_and_the_tags_of_tiff_are_left_out(photo):
-    gray = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    gray[16:20] = b"GRAY"
-    for file_format, profile in (("JPEG", bytes(gray)), ("TIFF", None)):
-        file = io.BytesIO()
-        Image.fromarray(photo).save(file, file_format, icc_profile=profile)
-        assert codec.read_metadata(file.getvalue()) == codec.Metadata()
+def test_the_tags_of_tiff_are_left_out(photo):
+    assert codec.read_metadata(file_of(Image.fromarray(photo), "TIFF")) == codec.Metadata()
     assert codec.encode_png(photo, codec.Metadata()) == codec.encode_png(photo)

@@ -89,26 +89,40 @@ def with_display_matrix(data, a, b, c, d):
 
 
 @pytest.mark.parametrize(
-    ("matrix", "size", "shown"),
+    ("matrix", "size", "shown", "turn"),
     [
-        ((1, 0, 0, 1), (160, 96), "red green blue white"),
-        ((0, 1, -1, 0), (96, 160), "blue red white green"),  # a phone held upright: a quarter clockwise
-        ((-1, 0, 0, -1), (160, 96), "white blue green red"),
-        ((0, -1, 1, 0), (96, 160), "green white red blue"),
-        ((-1, 0, 0, 1), (160, 96), "green red white blue"),  # a front camera: mirrored
-        ((0, 1, 1, 0), (96, 160), "red blue green white"),
+        ((1, 0, 0, 1), (160, 96), "red green blue white", (0, False)),
+        # A phone held upright: a quarter clockwise.
+        ((0, 1, -1, 0), (96, 160), "blue red white green", (90, False)),
+        ((-1, 0, 0, -1), (160, 96), "white blue green red", (180, False)),
+        ((0, -1, 1, 0), (96, 160), "green white red blue", (270, False)),
+        ((-1, 0, 0, 1), (160, 96), "green red white blue", (0, True)),  # a front camera: mirrored
+        ((0, 1, 1, 0), (96, 160), "red blue green white", (90, True)),
+        ((1, 0, 0, -1), (160, 96), "blue white red green", (180, True)),
+        ((0, -1, -1, 0), (96, 160), "white green blue red", (270, True)),
     ],
 )
-def test_a_clip_is_turned_and_mirrored_as_a_player_does(matrix, size, shown):
+def test_a_clip_is_turned_and_mirrored_as_a_player_does(matrix, size, shown, turn):
     data = with_display_matrix(make_quarters(), *matrix)
     for frame in (video.first_frame(data), video.last_frame(data)):
         assert (frame.pixels.shape[1::-1], colors_of_quarters(frame.pixels)) == (size, shown)
+        assert (frame.rotation, frame.mirrored) == turn
 
 
 def test_pixels_that_are_not_square_are_made_square():
     data = make_quarters(sample_aspect_ratio=Fraction(3, 2))
     frame = video.last_frame(data)
     assert (frame.pixels.shape, colors_of_quarters(frame.pixels)) == ((96, 240, 3), "red green blue white")
+    assert frame.pixel_aspect == 1.5
+
+
+def test_what_a_clip_names_is_in_the_facts():
+    tags = {"color_range": ColorRange.JPEG, "color_trc": ColorTrc.BT709.value, "colorspace": 5}
+    examined = SOURCES["inter4k"].examine(make_quarters(**tags))
+    facts = examined[0].facts
+    assert (facts.transfer, facts.range, facts.matrix) == ("bt709", "full", "itu601")
+    plain = SOURCES["inter4k"].examine(make_quarters())[0].facts
+    assert (plain.transfer, plain.matrix) == ("", "")
 
 
 def test_the_range_that_a_clip_names_is_used():
@@ -208,9 +222,7 @@ def test_the_colours_follow_the_matrix_named_in_the_clip():
         luma, chroma_blue, chroma_red = (90 - 16) / 219, (100 - 128) / 224, (180 - 128) / 224
         r, b = luma + 2 * (1 - red) * chroma_red, luma + 2 * (1 - blue) * chroma_blue
         g = (luma - red * r - blue * b) / (1 - red - blue)
-        np.testing.assert_allclose(
-            video._as_shown(frame, frame.width).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1
-        )
+        np.testing.assert_allclose(video._as_shown(frame).pixels[5, 5], [255 * r, 255 * g, 255 * b], atol=1)
 
 
 def test_a_truncated_clip_is_rejected_with_both_frames():
@@ -248,5 +260,5 @@ def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
         first, last = video.first_frame(data), video.last_frame(data)
         with av.open(io.BytesIO(data)) as container:
             shown = sorted(container.decode(video=0), key=lambda frame: frame.pts)
-        np.testing.assert_array_equal(first.pixels, video._as_shown(shown[0], shown[0].width).pixels)
-        np.testing.assert_array_equal(last.pixels, video._as_shown(shown[-1], shown[-1].width).pixels)
+        np.testing.assert_array_equal(first.pixels, video._as_shown(shown[0]).pixels)
+        np.testing.assert_array_equal(last.pixels, video._as_shown(shown[-1]).pixels)

@@ -28,7 +28,7 @@ def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambd
     inputs = mixhq.describe_inputs(candidates, scenes, samples_per_shard)
     if mixhq.finished_verdict_counts(str(out), inputs) is not None:
         return None
-    scanned = Candidates(scan(candidates, scenes, workers))
+    scanned = Candidates(scan(candidates.files, scenes, workers))
     return mixhq.write_mixhq(str(out), scanned, inputs, workers, on_light)
 
 
@@ -61,9 +61,9 @@ def test_accepted_and_rejected_candidates_add_up_to_all(finished):
     manifest = json.loads((finished / "manifest.json").read_text())
     rows = pq.read_table(finished / manifest["catalog"]["name"]).to_pylist()
     assert manifest["sources"] == {
-        "clic": {"seen": 1, "accepted": 1, "rejected": {}},
-        "folder": {"seen": 8, "accepted": 6, "rejected": {"duplicate": 1, "folder-min-256": 1}},
-        "sample": {"seen": 5, "accepted": 5, "rejected": {}},
+        "clic": {"seen": 1, "accepted": 1, "rejected": {}, "others": {}},
+        "folder": {"seen": 8, "accepted": 6, "rejected": {"duplicate": 1, "folder-min-256": 1}, "others": {}},
+        "sample": {"seen": 5, "accepted": 5, "rejected": {}, "others": {}},
     }
     for name, tally in manifest["sources"].items():
         assert tally["seen"] == tally["accepted"] + sum(tally["rejected"].values())
@@ -220,7 +220,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_kept(texts, tmp_path)
 def test_nothing_is_written_when_nothing_is_accepted(tmp_path):
     (tmp_path / "photos").mkdir()
     Image.fromarray(photos.coffee()[:50]).save(tmp_path / "photos" / "small.png")
-    with pytest.raises(DimmagenError, match="no candidate is accepted"):
+    with pytest.raises(DimmagenError, match=r"none of the 1 candidates is accepted \(folder-min-256"):
         build([f"folder={tmp_path / 'photos'}"], tmp_path / "mixhq")
     assert not (tmp_path / "mixhq").exists()
 
@@ -358,3 +358,16 @@ def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_runs(f
     assert refusals
     assert file_hashes(out) == file_hashes(finished)
     assert build(texts, out) is None
+
+
+def test_a_catalog_of_an_earlier_version_is_read(tmp_path):
+    out = tmp_path / "mixhq"
+    build(["sample"], out)
+    path = out / "catalog/part-00000.parquet"
+    table = pq.read_table(path)
+    added = ["rotation", "mirrored", "pixel_aspect", "transfer", "range", "matrix", "icc_profile"]
+    pq.write_table(table.drop_columns(added), path)
+    assert len(open_light_images([str(out)])) == 5
+    pq.write_table(table.drop_columns(added[:2]), path)  # no version had only some of them
+    with pytest.raises(DimmagenError, match="does not have the columns"):
+        open_light_images([str(out)])

@@ -25,7 +25,7 @@ def enlarged(pixels, width, height):
 
 
 def rows_of(*texts, workers=2):
-    return [one.row for one in scan(list_candidate_files(parse_specs(texts)), workers=workers)]
+    return [one.row for one in scan(list_candidate_files(parse_specs(texts)).files, workers=workers)]
 
 
 @pytest.fixture
@@ -147,7 +147,10 @@ def test_the_sample_source_has_natural_photos_of_different_scenes():
         "motorcycle_left.png",
         "rocket.jpg",
     ]
-    assert all(row.accepted and row.transform == "verbatim" for row in rows)
+    assert all(row.accepted for row in rows)
+    # The rocket is in Adobe RGB.
+    assert [row.transform for row in rows] == ["verbatim"] * 4 + ["icc"]
+    assert [row.icc_profile for row in rows if row.transform == "icc"] == ["Adobe RGB (1998)"]
 
 
 def test_imagenet_rows_hold_the_white_border_of_photos_of_a_middling_size(tmp_path):
@@ -197,3 +200,40 @@ def test_a_path_alone_means_a_folder_even_with_an_equals_sign_in_it(tmp_path):
     odd = save(tmp_path / "iso=100" / "x.png", photos.astronaut()).parent
     assert SourceSpec.parse(str(odd)) == SourceSpec("folder", str(odd))
     assert [row.accepted for row in rows_of(str(odd))] == [True]
+
+
+def test_pictures_in_other_formats_are_rejected_by_name_and_other_files_are_counted(tmp_path):
+    save(tmp_path / "a.png", photos.coffee())
+    for name in ("IMG_1.CR2", "b.jxl", "film.MOV", "notes.txt", "c.txt", "LICENSE", "sub/d.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    listing = list_candidate_files(parse_specs([str(tmp_path)]))
+    assert listing.others == {"folder": {".txt": 2, "no ending": 1, ".json": 1}}
+    rows = {one.row.name: one.row for one in scan(listing.files)}
+    assert {name: row.rule for name, row in rows.items()} == {
+        "IMG_1.CR2": "format",
+        "a.png": "",
+        "b.jxl": "format",
+        "film.MOV": "format",
+    }
+    assert "RAW" in rows["IMG_1.CR2"].reason
+    assert "JPEG XL" in rows["b.jxl"].reason
+    assert "inter4k" in rows["film.MOV"].reason
+
+
+def test_a_folder_without_a_candidate_says_what_is_there(tmp_path):
+    for index in range(3):
+        (tmp_path / f"{index}.nef").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"it has 3 .nef: .nef is a RAW file: develop it"):
+        list_candidate_files(parse_specs([str(tmp_path)]))
+
+
+def test_files_beside_the_sample_photos_are_not_counted():
+    assert list_candidate_files(parse_specs(["sample"])).others == {}
+
+
+@pytest.mark.parametrize("text", ["coco=~/photos", "folder=~/photos", "~/photos"])
+def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert SourceSpec.parse(text).path == str(tmp_path / "photos")

@@ -67,7 +67,7 @@ def test_excluded_scenes_are_left_out_of_every_source(tmp_path):
     (tmp_path / "split").mkdir()
     Image.fromarray(photos.coffee()).resize((300, 200)).save(tmp_path / "split" / "evaluation.jpg")
     candidates = list_candidate_files(parse_specs([f"folder={tmp_path}/*.png", "sample"]))
-    scanned = scan(candidates, Scenes.from_paths([str(tmp_path / "split")]))
+    scanned = scan(candidates.files, Scenes.from_paths([str(tmp_path / "split")]))
     rows = {(one.row.source, one.row.name): one.row for one in scanned}
     for image in (("folder", "cup.png"), ("sample", "coffee.png")):
         assert rows[image].rule == "excluded-scene"

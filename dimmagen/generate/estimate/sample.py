@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
-from dimmagen.sources import parse_specs, rules
+from dimmagen.sources import parse_specs
 from dimmagen.sources.light_images import LightImageRef, is_mixhq, open_light_images, scanned_ref
+from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
 
@@ -48,12 +49,12 @@ def sample_light_images(
     seed: int = 0,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
-    min_lightness: float = rules.MIN_LIGHTNESS,
+    selection: PhotoSelection | None = None,
 ) -> tuple[Iterable[LightImageRef], LightImageTotals]:
     """Scan the candidates of some sources, or a sample of them.
 
     Args:
-        sources, exclude, workers, on_start, on_file: as for :func:`open_light_images`.
+        sources, exclude, workers, on_start, on_file, selection: as for :func:`open_light_images`.
         seed: random seed for the sample.
 
     Returns:
@@ -63,14 +64,15 @@ def sample_light_images(
     Raises:
         UsageError, DimmagenError: as :func:`open_light_images`.
     """
+    selection = selection or PhotoSelection()
     began = time.perf_counter()
     scanned = sources and not any(map(is_mixhq, sources))
-    candidates = list_candidate_files(parse_specs(sources)) if scanned else []
+    candidates = list_candidate_files(parse_specs(sources), selection.names).files if scanned else []
     if len(candidates) <= MAX_SAMPLED:
         lights = open_light_images(
             sources,
             exclude=exclude,
-            min_lightness=min_lightness,
+            selection=selection,
             workers=workers,
             on_start=on_start,
             on_file=on_file,
@@ -85,7 +87,7 @@ def sample_light_images(
     on_start(len(sample))
     refs = [
         scanned_ref(one)
-        for one in scan(sample, scenes, workers, on_file, min_lightness, stored=False)
+        for one in scan(sample, scenes, workers, on_file, selection, stored=False)
         if one.row.accepted
     ]
     if not refs:
@@ -95,7 +97,10 @@ def sample_light_images(
             code="no-match",
         )
     totals = _add_up(refs, time.perf_counter() - began)
-    return refs, totals.scaled_to(round(len(refs) / len(sample) * len(candidates)))
+    accepted = round(len(refs) / len(sample) * len(candidates))
+    expected = totals.scaled_to(min(accepted, selection.limit or accepted))
+    scanning = totals.seconds * len(candidates) / len(sample)  # all are scanned, whatever the limit
+    return refs, replace(expected, seconds=scanning)
 
 
 def _add_up(refs: Iterable[LightImageRef], seconds: float) -> LightImageTotals:

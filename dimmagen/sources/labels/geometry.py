@@ -1,61 +1,74 @@
 """Labels moved as pixels were moved on the way from a photo to its light image."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from dimmagen.images import codec
-from dimmagen.images.cropping import reduced_frame
 from dimmagen.sources.labels import rle
 from dimmagen.sources.labels.annotations import Annotation
+from dimmagen.sources.photo_selection import resized_size
 
 _EDGE = 1.0  # pixels by which a box may exceed its image before it is cut: tools round
 _UPRIGHT = (False, 1, 1)
+_SIZE_STEP = re.compile(r"(reduce|short|crop)([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Scaling, then cropping: (width, height) after scaling, (left, top) of the crop, and its size."""
+
+    scaled: tuple[int, int]
+    offset: tuple[int, int]
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """The way of a pixel from the image that labels are for to the light image.
 
-    First the image is turned upright, then scaled, then cropped.
-
     Attributes:
         width, height: of the image that the labels are for, pixels.
         upright: whether to transpose, then the steps of rows and columns, as in :mod:`dimmagen.images.codec`.
-        scaled: (width, height) after scaling.
-        offset: (left, top) of the crop.
-        size: (width, height) of the light image.
+        steps: what follows; none where the size stays.
     """
 
     width: int
     height: int
-    upright: tuple[bool, int, int]
-    scaled: tuple[int, int]
-    offset: tuple[int, int]
-    size: tuple[int, int]
+    upright: tuple[bool, int, int] = _UPRIGHT
+    steps: tuple[Step, ...] = ()
 
     @property
     def stays(self) -> bool:
         """Whether every pixel stays where it is."""
-        same = self.scaled == self.size == (self.width, self.height)
-        return same and self.upright == _UPRIGHT and self.offset == (0, 0)
+        return self.upright == _UPRIGHT and not self.steps
 
     @property
-    def crops(self) -> bool:
-        return self.scaled != self.size
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the light image."""
+        return self.steps[-1].size if self.steps else self._turned_size
 
     @property
-    def scale(self) -> tuple[float, float]:
-        """Factors of x and y after turning."""
-        width, height = self._turned_size
-        return self.scaled[0] / width, self.scaled[1] / height
+    def area_scale(self) -> float:
+        """Factor of an area that is not cropped."""
+        factor = 1.0
+        for before, step in self._with_sizes():
+            factor *= step.scaled[0] * step.scaled[1] / (before[0] * before[1])
+        return factor
 
     @property
     def _turned_size(self) -> tuple[int, int]:
         return (self.height, self.width) if self.upright[0] else (self.width, self.height)
+
+    def _with_sizes(self) -> Iterator[tuple[tuple[int, int], Step]]:
+        """Each step with the size before it."""
+        before = self._turned_size
+        for step in self.steps:
+            yield before, step
+            before = step.size
 
     def points(self, xy: np.ndarray) -> np.ndarray:
         """Points, float (N, 2), in continuous pixel coordinates, in the light image."""
@@ -64,16 +77,32 @@ class Move:
         width, height = self._turned_size
         x = width - turned[:, 0] if across < 0 else turned[:, 0]
         y = height - turned[:, 1] if down < 0 else turned[:, 1]
-        factor_x, factor_y = self.scale
-        return np.stack([x * factor_x - self.offset[0], y * factor_y - self.offset[1]], 1)
+        moved = np.stack([x, y], 1)
+        for before, step in self._with_sizes():
+            moved = moved * (np.array(step.scaled) / np.array(before)) - np.array(step.offset)
+        return moved
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """A mask (height, width, ...) in the light image, by the nearest pixel."""
         is_transposed, down, across = self.upright
         turned = (mask.swapaxes(0, 1) if is_transposed else mask)[::down, ::across]
-        rows = _nearest(turned.shape[0], self.scaled[1])[self.offset[1] :][: self.size[1]]
-        columns = _nearest(turned.shape[1], self.scaled[0])[self.offset[0] :][: self.size[0]]
-        return np.ascontiguousarray(turned[rows][:, columns])
+        for step in self.steps:
+            rows = _nearest(turned.shape[0], step.scaled[1])[step.offset[1] :][: step.size[1]]
+            columns = _nearest(turned.shape[1], step.scaled[0])[step.offset[0] :][: step.size[0]]
+            turned = turned[rows][:, columns]
+        return np.ascontiguousarray(turned)
+
+    def record(self) -> dict[str, Any]:
+        """The move as JSON can store it."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The move of a record."""
+        steps = (
+            Step(*(tuple(step[name]) for name in ("scaled", "offset", "size"))) for step in record["steps"]
+        )
+        return cls(record["width"], record["height"], tuple(record["upright"]), tuple(steps))
 
 
 class MoveError(ValueError):
@@ -108,13 +137,24 @@ def move_for(
                 f"its labels are for {width}x{height} pixels, the photo has {photo_size[0]}x{photo_size[1]}"
             )
         upright = orientation()
-    scaled, offset = photo_size, (0, 0)
-    if step := re.search(r"(?:^|\+)reduce([0-9]+)$", transform):
-        *frame, left, top = reduced_frame(*photo_size, int(step[1]))
-        scaled, offset = (frame[0], frame[1]), (left, top)
-    elif photo_size != light_size:
+    steps = tuple(_size_steps(transform.split("+"), photo_size))
+    if (steps[-1].size if steps else photo_size) != light_size:
         raise MoveError(f"its source changes it by {transform!r}, which labels cannot follow")
-    return Move(width, height, upright, scaled, offset, light_size)
+    return Move(width, height, upright, steps)
+
+
+def _size_steps(names: Sequence[str], size: tuple[int, int]) -> Iterator[Step]:
+    """The steps of a transform that change the size of an image of (width, height)."""
+    width, height = size
+    for match in filter(None, map(_SIZE_STEP.fullmatch, names)):
+        kind, side = match[1], int(match[2])
+        if kind != "crop":
+            height, width = resized_size(height, width, side)
+        scaled = (width, height)
+        if kind != "short":  # `reduce` is both
+            width, height = min(width, side), min(height, side)
+        offset = ((scaled[0] - width) // 2, (scaled[1] - height) // 2)
+        yield Step(scaled, offset, (width, height))
 
 
 def moved(one: Annotation, move: Move) -> Annotation | None:
@@ -138,8 +178,7 @@ def moved(one: Annotation, move: Move) -> Annotation | None:
         return one
     inner_low, inner_high = (np.clip(edge, 0, size) for edge in (low, high)) if cut else (low, high)
     box = [*inner_low.tolist(), *(inner_high - inner_low).tolist()]
-    scale = move.scale[0] * move.scale[1]
-    area = one["area"] * scale
+    area = one["area"] * move.area_scale
     polygons = [_moved_polygon(points, move, cut) for points in one["polygons"]]
     polygons = [points for points in polygons if len(points) >= 6]
     mask = _moved_rle(one["rle"], move)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -163,10 +163,7 @@ def label_file(record: bytes, member: str) -> bytes:
             code="source-changed",
             name=mask["where"],
         )
-    move: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in mask["move"].items()
-    }
-    return moved_mask(data, Move(**move), mask["where"])
+    return moved_mask(data, Move.from_record(mask["move"]), mask["where"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +224,7 @@ def _mask_record(
     content = {
         "locator": source.files.locator(name),
         "sha256": hashing.sha256(source.files.data(name)),
-        "move": asdict(move),
+        "move": move.record(),
         "where": f"{source.files.path}: {name}",
     }
     what = json.dumps([content["sha256"], content["move"]])

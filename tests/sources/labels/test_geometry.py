@@ -108,7 +108,8 @@ def test_labels_of_a_photo_as_it_is_stored_are_turned_with_it(orientation):
     box = [20, 10, 50, 30]
     stored = Image.fromarray(drawn(120, 80, box))
     turned = stored.transpose(transpose)
-    move = Move(120, 80, upright, turned.size, (0, 0), turned.size)
+    move = Move(120, 80, upright)
+    assert move.size == turned.size
     assert moved(annotation("a", box), move)["bbox"] == box_of(np.asarray(turned))
     mask = np.zeros((80, 120), bool)
     mask[10:40, 20:70] = True

@@ -1,0 +1,451 @@
+"""Finding the files of dark/light pairs in folders, in any of the layouts that people have them in.
+
+Nothing is guessed: where two layouts fit, or an image has no partner, the call is refused with what was
+found.
+"""
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dimmagen.core.errors import UsageError
+from dimmagen.core.system_files import is_system_name, is_system_path
+from dimmagen.images.codec import IMAGE_EXTENSIONS
+from dimmagen.images.pair_names import (
+    Side,
+    is_evaluation,
+    is_training,
+    side_of,
+    side_of_word,
+    usual_names,
+    words,
+)
+
+PairPaths = tuple[Path, Path]
+"""The dark file and the light file."""
+
+_DEPTH = 4  # of folders above the sides: LOL-v2/Real_captured/Train/Low has two
+_MAX_LISTED = 12  # names in a message
+_SID_NAME = re.compile(r"(\d{5})_\d{2}_\d+(\.\d+)?s")
+_FIELD = re.compile(r"\\\{([A-Za-z_][A-Za-z_0-9]*)\\\}")
+ARROW = "->"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPairs:
+    """The files of some pairs.
+
+    Attributes:
+        files: by the name of the pair, in order.
+        note: one sentence on what of the given folder was taken, if not all of it; may be empty.
+    """
+
+    files: dict[str, PairPaths]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingRule:
+    """How the file names of the two sides belong together.
+
+    Attributes:
+        title: for docs/pairs.md.
+        dark, light: the key of a file, from its path below its side's folder without the extension; None if
+            the rule does not fit the name. Files of equal keys are a pair.
+        many: several dark images may have one light image.
+    """
+
+    title: str
+    dark: Callable[[PurePosixPath], Hashable | None]
+    light: Callable[[PurePosixPath], Hashable | None]
+    many: bool = False
+
+
+def _without_first(path: PurePosixPath) -> Hashable | None:
+    first, *rest = words(path.name) or ("",)
+    return (path.parent, *rest) if side_of_word(first) else None
+
+
+def _without_last(path: PurePosixPath) -> Hashable | None:
+    *rest, last = words(path.name) or ("",)
+    return (path.parent, *rest) if side_of_word(last) else None
+
+
+def _sid_scene(path: PurePosixPath) -> Hashable | None:
+    match = _SID_NAME.fullmatch(path.name)
+    return (path.parent, match[1]) if match else None
+
+
+def _folder(path: PurePosixPath) -> Hashable | None:
+    return path.parent if path.parent.name else None
+
+
+MATCHING_RULES = (
+    MatchingRule("the same name: `low/1.png`, `high/1.png`", lambda path: path, lambda path: path),
+    MatchingRule(
+        "the same name after the side's: `low00001.png`, `normal00001.png`", _without_first, _without_first
+    ),
+    MatchingRule(
+        "the same name before the side's: `desk_low.jpg`, `desk_high.jpg`", _without_last, _without_last
+    ),
+    MatchingRule(
+        "SID's scene: `short/00001_00_0.1s.png`, `short/00001_00_0.04s.png`, `long/00001_00_10s.png`",
+        _sid_scene,
+        _sid_scene,
+        many=True,
+    ),
+    MatchingRule(
+        "SMID's folder of a scene: `short/0001/*.png`, the only image of `long/0001/`",
+        _folder,
+        _folder,
+        many=True,
+    ),
+    MatchingRule(
+        "a folder of dark images, named as the light one: `short/0001/*.png`, `long/0001.png`",
+        _folder,
+        lambda path: path,
+        many=True,
+    ),
+)
+"""All of them are tried; exactly one way of pairing must leave no image alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where pairs may be: the folders of the two sides, or one folder for both.
+
+    Attributes:
+        dark, light: folders; equal for pairs side by side in one folder.
+        below: the path of the place from the folder that was given, with the other words of its names.
+    """
+
+    dark: Path
+    light: Path
+    below: str
+
+    @property
+    def kin(self) -> tuple[Path, str, str]:
+        """Equal for the splits of one data set: folders side by side, each with the same two folders."""
+        return self.dark.parent.parent, self.dark.name.lower(), self.light.name.lower()
+
+    @property
+    def text(self) -> str:
+        parent = f"{self.dark.parent}{os.sep}"
+        return (
+            f"{self.dark}" if self.dark == self.light else f"{parent}{{{self.dark.name},{self.light.name}}}"
+        )
+
+
+def pairs_of_folder(folder: Path) -> FoundPairs:
+    """The pairs of a folder, which may be a data set with splits: its training split is taken.
+
+    Raises:
+        UsageError: there are no pairs, there are several sets of them, or an image has no partner.
+    """
+    places = list(_places(folder, folder, _DEPTH))
+    if not places:
+        raise _nothing_found(folder)
+    chosen = _for_training(places)
+    if not chosen:
+        raise UsageError(
+            f"{folder} holds only an evaluation split: {_listed(place.text for place in places)}",
+            "give that folder itself to use them",
+            code="missing-path",
+            path=str(folder),
+        )
+    if len(chosen) > 1:
+        raise UsageError(
+            f"{folder} can be read as several sets of pairs: {_listed(place.text for place in chosen)}",
+            "give the folder that holds one of them, or a CSV file",
+            code="ambiguous",
+            path=str(folder),
+        )
+    return FoundPairs(_pairs_of_place(chosen[0]), _note(folder, chosen[0], places))
+
+
+def _for_training(places: Sequence[_Place]) -> list[_Place]:
+    """The places that are not those of an evaluation split, and none beside the only training split."""
+    others = [place for place in places if not is_evaluation(place.below)]
+    training = [place for place in others if is_training(place.below)]
+    if len(training) != 1:
+        return others
+    return training + [place for place in others if place.kin != training[0].kin]
+
+
+def _note(folder: Path, place: _Place, places: Sequence[_Place]) -> str:
+    if len(places) == 1 and folder in (place.dark, place.dark.parent):
+        return ""
+    left_out = _listed(other.text for other in places if other is not place)
+    left = f", the training split, and not those of {left_out}" if left_out else ""
+    return f"the pairs are those of {place.text}{left}"
+
+
+def pairs_of_pattern(pattern: str) -> FoundPairs:
+    """The pairs of two file name patterns, `DARK -> LIGHT`.
+
+    `{field}` stands for a part of a name that both sides have, `*` for any other part; several dark images
+    may have one light image.
+
+    Raises:
+        UsageError: the pattern is not of this form, matches nothing, or leaves an image without a partner.
+    """
+    dark_pattern, light_pattern = (os.path.expanduser(side.strip()) for side in pattern.split(ARROW, 1))
+    light_fields = _fields(light_pattern)
+    if not light_fields or not light_fields <= _fields(dark_pattern):
+        raise UsageError(
+            f"{pattern} does not say which files belong together",
+            "write the part that both names have as a field in braces, such as "
+            "'short/{scene}_*.png -> long/{scene}_*.png'",
+            code="wrong-format",
+            pattern=pattern,
+        )
+    order = sorted(light_fields)
+    sides: list[dict[Path, Hashable]] = []
+    for text in (dark_pattern, light_pattern):
+        sides.append({path: tuple(found[name] for name in order) for path, found in _globbed(text)})
+        if not sides[-1]:
+            raise UsageError(
+                f"no image matches {text}", "correct the pattern", code="missing-path", pattern=pattern
+            )
+    return FoundPairs(_named(_matched(pattern, sides[0], sides[1], many=True), Path()))
+
+
+def is_pattern(path: str) -> bool:
+    """Whether the place of pairs is given as a pattern of :func:`pairs_of_pattern`."""
+    return ARROW in path and not os.path.exists(path)
+
+
+def rules_table() -> str:
+    """The rules as a Markdown list, for docs/pairs.md."""
+    return "\n".join(f"- {rule.title}" for rule in MATCHING_RULES)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key of the natural order, in which 9 comes before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def name_pairs(files: Sequence[PairPaths], root: Path) -> dict[str, PairPaths]:
+    """Names for pairs: their light file's without extension, if all differ; or else their dark file's.
+
+    Where these are not unique either, it is the dark file's path below `root`.
+    """
+    for name_of in (
+        lambda pair: pair[1].stem,
+        lambda pair: pair[0].stem,
+        lambda pair: _below(pair[0], root).with_suffix("").as_posix(),
+    ):
+        named = {name_of(pair): pair for pair in files}
+        if len(named) == len(files):
+            return named
+    return {str(pair[0]): pair for pair in files}
+
+
+def _below(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def _named(files: Iterable[PairPaths], root: Path) -> dict[str, PairPaths]:
+    named = name_pairs(list(files), root)
+    return {name: named[name] for name in sorted(named, key=natural)}
+
+
+def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
+    """All places in a folder where pairs may be."""
+    below = folder.relative_to(given).as_posix()
+    inner = [path for path in _listing(folder) if path.is_dir()]
+    sides: dict[tuple[str, ...], dict[Side, list[Path]]] = {}
+    for path in inner:
+        if found := side_of(path.name):
+            sides.setdefault(found[1], {"dark": [], "light": []})[found[0]].append(path)
+    used: set[Path] = set()
+    for rest, found_sides in sides.items():
+        for dark in found_sides["dark"]:
+            for light in found_sides["light"]:
+                used |= {dark, light}
+                yield _Place(dark, light, " ".join((below, *rest)))
+    if _side_by_side(folder):
+        yield _Place(folder, folder, below)
+    if depth:
+        for path in inner:
+            if path not in used:
+                yield from _places(path, given, depth - 1)
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            (path for path in folder.iterdir() if not is_system_name(path.name)), key=lambda p: p.name
+        )
+    except PermissionError as error:
+        raise UsageError(
+            f"{folder} cannot be read ({error.strerror})",
+            "correct its permissions, or give a folder inside it",
+            code="missing-path",
+            path=str(folder),
+        ) from None
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_EXTENSIONS
+
+
+def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
+    """The images of a folder that holds both sides with their keys, in every way that its names suggest."""
+    images = [path for path in _listing(folder) if _is_image(path) and path.is_file()]
+    readings: list[dict[Side, dict[Path, Hashable]]] = []
+    for position, key_of in ((-1, _without_last), (0, _without_first)):
+        sides: dict[Side, dict[Path, Hashable]] = {"dark": {}, "light": {}}
+        for path in images:
+            parts = words(path.stem)
+            if parts and (side := side_of_word(parts[position])):
+                sides[side][path] = key_of(PurePosixPath(path.stem))
+        if {*sides["dark"].values()} & {*sides["light"].values()}:
+            alone = [path for path in images if path not in sides["dark"] and path not in sides["light"]]
+            readings.append({"dark": sides["dark"] | dict.fromkeys(alone), "light": sides["light"]})
+    return readings
+
+
+def _pairs_of_place(place: _Place) -> dict[str, PairPaths]:
+    complete: list[list[PairPaths]] = []
+    fewest: tuple[int, UsageError] | None = None
+    for darks, lights, many in _readings(place):
+        try:
+            found = sorted(_matched(place.text, darks, lights, many))
+        except UsageError as error:
+            alone = error.fields["count"]
+            fewest = (alone, error) if fewest is None or alone < fewest[0] else fewest
+            continue
+        if found not in complete:
+            complete.append(found)
+    if len(complete) > 1:
+        raise UsageError(
+            f"the images of {place.text} can be paired by their names in several ways",
+            "list the pairs in a CSV file",
+            code="ambiguous",
+            path=place.text,
+        )
+    if not complete:
+        assert fewest is not None
+        raise fewest[1]
+    return _named(complete[0], place.dark)
+
+
+def _readings(place: _Place) -> Iterator[tuple[dict[Path, Hashable], dict[Path, Hashable], bool]]:
+    """The keys of dark and light images, and whether darks may share a light, by every rule that may fit."""
+    if place.dark == place.light:
+        for sides in _side_by_side(place.dark):
+            yield sides["dark"], sides["light"], False
+        return
+    darks, lights = _images(place.dark), _images(place.light)
+    for rule in MATCHING_RULES:
+        yield (
+            {path: rule.dark(below) for path, below in darks.items()},
+            {path: rule.light(below) for path, below in lights.items()},
+            rule.many,
+        )
+
+
+def _images(side: Path) -> dict[Path, PurePosixPath]:
+    """The images below a side's folder, with their paths below it without extension.
+
+    Raises:
+        UsageError: there are none.
+    """
+    found, others = {}, Counter[str]()
+    for path in sorted(side.rglob("*")):
+        below = path.relative_to(side).as_posix()
+        if is_system_path(below) or not path.is_file():
+            continue
+        if _is_image(path):
+            found[path] = PurePosixPath(below).with_suffix("")
+        else:
+            others[path.suffix.lower() or path.name] += 1
+    if not found:
+        what = (
+            ", but " + ", ".join(f"{count} {kind}" for kind, count in others.most_common(3)) if others else ""
+        )
+        raise UsageError(
+            f"{side} holds no images{what}",
+            f"supported are {', '.join(IMAGE_EXTENSIONS)}",
+            code="missing-path",
+            path=str(side),
+        )
+    return found
+
+
+def _matched(
+    where: str, darks: dict[Path, Hashable], lights: dict[Path, Hashable], many: bool = False
+) -> list[PairPaths]:
+    """The pairs of equal keys.
+
+    Raises:
+        UsageError: an image has no partner, or two that would do; `fields["count"]` says how many.
+    """
+    dark_counts, light_counts = Counter(darks.values()), Counter(lights.values())
+    twice = [path for path, key in lights.items() if key is not None and light_counts[key] > 1]
+    twice += [path for path, key in darks.items() if key is not None and dark_counts[key] > 1 and not many]
+    alone = [path for path, key in darks.items() if key is None or key not in light_counts]
+    alone += [path for path, key in lights.items() if key is None or key not in dark_counts]
+    if alone or twice:
+        what = "images without a partner" if alone else "several images for one place in a pair"
+        raise UsageError(
+            f"{where} has {what}: {_listed(sorted((path.name for path in alone or twice), key=natural))}",
+            "name the two images of a pair alike, or list the pairs in a CSV file (docs/pairs.md)",
+            code="unsuitable-pairs",
+            path=where,
+            count=len(alone) + len(twice),
+        )
+    light_of = {key: path for path, key in lights.items()}
+    return [(path, light_of[key]) for path, key in darks.items()]
+
+
+def _nothing_found(folder: Path) -> UsageError:
+    inner = [path for path in _listing(folder) if path.is_dir()]
+    images = sum(_is_image(path) for path in _listing(folder))
+    found = [f"the folders {_listed(f'{path.name}/' for path in inner)}"] if inner else []
+    found += [f"{images} images"] if images else []
+    return UsageError(
+        f"the names in {folder} tell no pairs; it has {' and '.join(found) or 'no images'}",
+        f"give a folder with {usual_names()}, or with files named desk_low.jpg and desk_high.jpg, or a CSV "
+        "file with the columns dark and light, or a pattern (docs/pairs.md)",
+        code="missing-path",
+        path=str(folder),
+        folders=[path.name for path in inner],
+    )
+
+
+def _fields(pattern: str) -> set[str]:
+    return set(_FIELD.findall(re.escape(pattern)))
+
+
+def _globbed(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The images that match one side of a pattern, with the values of its fields."""
+    text = pattern.replace(os.sep, "/")
+    seen: set[str] = set()
+
+    def group(match: re.Match) -> str:
+        name = match[1]
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>[^/]+?)"
+
+    expression = _FIELD.sub(group, re.escape(text)).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    wildcards = re.sub(r"\{[A-Za-z_][A-Za-z_0-9]*\}", "*", text)
+    for name in sorted(glob.glob(wildcards)):
+        path = Path(name)
+        match = re.fullmatch(expression, name.replace(os.sep, "/"))
+        if match and _is_image(path) and path.is_file() and not is_system_name(path.name):
+            yield path, match.groupdict()
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first names, and the number of the others."""
+    known = list(names)
+    more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
+    return ", ".join(known[:_MAX_LISTED]) + more

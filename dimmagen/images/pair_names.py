@@ -1,0 +1,99 @@
+"""The names by which data sets of dark/light pairs tell their dark images from their light ones.
+
+One table for everything that reads pairs: folders, file names, headers of lists, messages and docs/pairs.md.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Side = Literal["dark", "light"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairNames:
+    """Names that are used together.
+
+    Attributes:
+        dark, light: names of the two sides, in lower case, without separators; the first is the usual one.
+        known_from: data sets and trainers that use them.
+    """
+
+    dark: tuple[str, ...]
+    light: tuple[str, ...]
+    known_from: str
+
+
+PAIR_NAMES = (
+    PairNames(("low", "lowlight"), ("high",), "LOL, LSRW, LLFormer"),
+    PairNames(("low", "lowlight"), ("normal", "normallight"), "LOL-v2, VE-LOL"),
+    PairNames(("input",), ("target",), "Retinexformer, FiveK"),
+    PairNames(("input",), ("gt", "groundtruth", "expertc", "reference", "ref"), "SDSD, UHD-LL, MIRNet"),
+    PairNames(("lq",), ("gt", "hq"), "BasicSR"),
+    PairNames(("short",), ("long",), "SID, SMID"),
+    PairNames(("dark", "night", "under"), ("light", "bright"), "photos of one's own"),
+)
+"""Any dark name goes with any light name; these are the usual ones."""
+
+DARK_NAMES = frozenset(name for row in PAIR_NAMES for name in row.dark)
+LIGHT_NAMES = frozenset(name for row in PAIR_NAMES for name in row.light)
+EVALUATION_NAMES = frozenset(("dev", "eval", "evaluation", "test", "testing", "val", "valid", "validation"))
+TRAINING_NAMES = frozenset(("train", "training", "our"))  # LOL's is our485
+
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_COMPOUND = re.compile(r"(low|normal)[\W_]?(?=light)|(ground)[\W_]?(?=truth)|(expert)[\W_]?(?=c\b)")
+
+
+def words(name: str) -> tuple[str, ...]:
+    """The words and numbers of a name, in lower case: `Low_train` is low, train; `low00001` is low, 00001.
+
+    Example:
+        >>> words("VE-LOL-Low_train"), words("Low-Light")
+        (('ve', 'lol', 'low', 'train'), ('lowlight',))
+    """
+    return tuple(_WORD.findall(_COMPOUND.sub(lambda match: next(filter(None, match.groups())), name.lower())))
+
+
+def side_of_word(word: str) -> Side | None:
+    """The side that a word of :func:`words` names, if it names one."""
+    return "dark" if word in DARK_NAMES else "light" if word in LIGHT_NAMES else None
+
+
+def side_of(name: str) -> tuple[Side, tuple[str, ...]] | None:
+    """The side that a folder's or column's name says, and its other words; None unless one word says it.
+
+    Example:
+        >>> side_of("Low_train"), side_of("photos")
+        (('dark', ('train',)), None)
+    """
+    parts = words(name)
+    found = [(side, index) for index, word in enumerate(parts) if (side := side_of_word(word))]
+    if len(found) != 1:
+        return None
+    side, index = found[0]
+    return side, parts[:index] + parts[index + 1 :]
+
+
+def is_evaluation(name: str) -> bool:
+    """Whether a folder's name says that it belongs to an evaluation split."""
+    return bool(EVALUATION_NAMES & {*words(name)})
+
+
+def is_training(name: str) -> bool:
+    """Whether a folder's name says that it belongs to a training split."""
+    return bool(TRAINING_NAMES & {*words(name)}) and not is_evaluation(name)
+
+
+def usual_names() -> str:
+    """The usual pairs of folder names, for messages: `low/ and high/, low/ and normal/, ...`."""
+    return ", ".join(dict.fromkeys(f"{row.dark[0]}/ and {row.light[0]}/" for row in PAIR_NAMES))
+
+
+def names_table() -> str:
+    """The table as Markdown, for docs/pairs.md."""
+    rows = [
+        f"| {', '.join(f'`{name}`' for name in row.dark)} | {', '.join(f'`{name}`' for name in row.light)} "
+        f"| {row.known_from} |"
+        for row in PAIR_NAMES
+    ]
+    return "\n".join(["| dark | light | as in |", "|---|---|---|", *rows])

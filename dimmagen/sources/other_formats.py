@@ -1,0 +1,59 @@
+"""Pictures and clips that a source does not read: they are rejected by name, with what to do about it."""
+
+from collections.abc import Collection
+
+from dimmagen.images.codec import IMAGE_EXTENSIONS
+
+_CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv")
+_RAW = (
+    *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc"),
+    *(".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2"),
+    *(".srf", ".srw", ".x3f"),
+)
+_PICTURES = {
+    ".jxl": "JPEG XL",
+    ".jp2": "JPEG 2000",
+    ".j2k": "JPEG 2000",
+    ".psd": "Photoshop",
+    ".exr": "OpenEXR",
+    ".hdr": "Radiance HDR",
+    ".heics": "HEIC sequence",
+    ".heifs": "HEIF sequence",
+    ".hif": "HEIF",
+    ".jfif": "JPEG with the ending .jfif",
+    ".tga": "Targa",
+    ".pgm": "PGM",
+    ".pnm": "PNM",
+}
+
+
+def other_format(name: str, extensions: Collection[str]) -> str:
+    """Why a picture or clip is not read by a source; empty if it is a candidate, or no picture at all.
+
+    Args:
+        name: of the file.
+        extensions: of the source's candidates.
+
+    Returns:
+        A reason for the catalog.
+    """
+    lower = name.lower()
+    if lower.endswith(tuple(extensions)):
+        return ""
+    ending = ending_of(lower)
+    if ending in _CLIPS:
+        return "is a clip: the source inter4k takes its first and last frame"
+    if ending in _RAW:
+        return "is a RAW file: develop it to PNG, TIFF or JPEG first"
+    if ending in _PICTURES:
+        return f"is a {_PICTURES[ending]} file: convert it to PNG or JPEG first"
+    if ending in IMAGE_EXTENSIONS:
+        return "is a picture of a format that this source does not take"
+    return ""
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file name in lower case with its dot, or `no ending`."""
+    base = name.rsplit("/", 1)[-1].lower()
+    stem, dot, ending = base.rpartition(".")
+    return f".{ending}" if dot and stem and ending else "no ending"

@@ -1,0 +1,101 @@
+"""HEIC and AVIF pictures. The HEIC files in heic/ show four quarters, 96x64: red, green, blue, white."""
+
+import builtins
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from dimmagen.images import codec, heif
+from dimmagen.images.codec import ImageError
+
+FILES = Path(__file__).parent / "heic"
+QUARTERS = {"red": (200, 20, 20), "green": (20, 180, 20), "blue": (20, 20, 220), "white": (230, 230, 230)}
+
+
+def quarters_of(pixels):
+    height, width, _ = pixels.shape
+    centers = [pixels[height * y // 4, width * x // 4].astype(int) for y in (1, 3) for x in (1, 3)]
+    return [min(QUARTERS, key=lambda name: np.abs(center - QUARTERS[name]).max()) for center in centers]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "shown"),
+    [
+        ("upright", (96, 64), ["red", "green", "blue", "white"]),
+        ("turned", (64, 96), ["blue", "red", "white", "green"]),
+    ],
+)
+def test_a_heic_photo_is_decoded_upright_and_stored_as_png(name, size, shown):
+    data = (FILES / f"{name}.heic").read_bytes()
+    pixels, facts = codec.decode_rgb8(data, color_managed=True)
+    assert (facts.width, facts.height, facts.format, facts.transform, facts.extension) == (
+        *size,
+        "HEIF",
+        "heif",
+        "png",
+    )
+    assert pixels.shape == (*size[::-1], 3)
+    assert quarters_of(pixels) == shown
+    header = codec.read_facts(data)
+    assert (header.width, header.height) == size
+
+
+def test_the_profile_and_the_exif_of_a_heic_photo_are_used():
+    pixels, facts = codec.decode_rgb8((FILES / "p3.heic").read_bytes(), color_managed=True)
+    assert facts.transform == "icc+heif"
+    assert pixels[8, 8, 0] > 215  # red of Display P3 is beyond that of sRGB
+    exif = Image.Exif()
+    exif.load(codec.read_metadata((FILES / "turned.heic").read_bytes()).exif)
+    assert dict(exif) == {0x0132: "2024:01:02 03:04:05"}  # without the orientation
+
+
+def test_damaged_heic_is_unreadable():
+    data = (FILES / "upright.heic").read_bytes()
+    for damaged in (data[:40], data[:300], data[:-100]):
+        with pytest.raises(ImageError) as refusal:
+            codec.decode_rgb8(damaged)
+        assert refusal.value.rule == "unreadable"
+
+
+def test_without_its_package_the_reason_names_the_extra(monkeypatch):
+    heif._package.cache_clear()
+    real_import = builtins.__import__
+
+    def hidden(name, *args, **kwargs):
+        if name in ("pi_heif", "pillow_heif"):
+            raise ModuleNotFoundError(name)
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(heif, "import_module", lambda name: hidden(name))
+    with pytest.raises(ImageError, match=r"pip install 'dimmagen\[heif\]'") as refusal:
+        codec.read_facts((FILES / "upright.heic").read_bytes())
+    assert refusal.value.rule == "format"
+    assert heif.library_version() == "absent"
+    heif._package.cache_clear()
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this build of Pillow has no AVIF")
+def test_avif_is_decoded_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.kron(
+        np.array([[QUARTERS["red"], QUARTERS["green"]], [QUARTERS["blue"], QUARTERS["white"]]], np.uint8),
+        np.ones((32, 48, 1), np.uint8),
+    )
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "AVIF", quality=95, subsampling="4:4:4", exif=exif)
+    pixels, facts = codec.decode_rgb8(buffer.getvalue(), color_managed=True)
+    assert (facts.transform, facts.extension, pixels.shape) == ("exif+avif", "png", (96, 64, 3))
+    assert (facts.rotation, facts.mirrored) == (90, False)
+    assert quarters_of(pixels) == ["blue", "red", "white", "green"]
+
+
+def test_the_libraries_of_a_step_are_versions_of_the_run():
+    versions = codec.step_versions(["exif", "icc", "heif", "avif", "verbatim"])
+    assert set(versions) == {"littlecms", "libheif", "libavif"}
+    assert versions["littlecms"] == features.version("littlecms2")
+    assert versions["libheif"].startswith(("pi-heif ", "pillow-heif "))
+    assert codec.step_versions(["exif", "short512"]) == {}
