@@ -385,3 +385,35 @@ def test_hostile_label_files_are_refused(labelled, tmp_path):
     (tmp_path / "labelled/json/photo00.json").write_text("[" * 100_000)
     with pytest.raises(DimmagenError, match="not a JSON object"):
         make(tmp_path / "labelled", tmp_path / "out", "json")
+
+
+def test_labels_follow_the_resize_and_the_crop_that_a_user_asks_for(tmp_path):
+    photo = np.full((600, 900, 3), 200, np.uint8)
+    photo[150:300, 450:600] = (250, 40, 40)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos/a.png")
+    Image.fromarray((photo[..., 1] == 40).astype(np.uint8)).save(tmp_path / "masks/a.png")
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 900, "height": 600}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [450, 150, 150, 150]}],
+        "categories": [{"id": 1, "name": "red"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    size = {"resize": 300, "crop": 256}
+    for out, labels in (("from-coco", "coco=a.json"), ("from-masks", "masks=masks")):
+        labels = labels.replace("=", f"={tmp_path}/")
+        make_dataset("linear", [str(tmp_path / "photos")], tmp_path / out, labels=labels, **size)
+    pairs = open_pairs(tmp_path / "from-coco")
+    assert pairs.row(0)["transform"] == "short300+crop256"
+    _, light = pairs.images(pairs.row(0))
+    red = light[..., 1] < 120
+    rows, columns = np.nonzero(red)
+    (one,) = json.loads(pairs.labels(pairs.row(0)))["annotations"]
+    assert one["bbox"] == [128, 53, 75, 75]  # halved; the crop begins at (97, 22)
+    assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == pytest.approx(
+        [128, 53, 203, 128], abs=1
+    )
+    pairs = open_pairs(tmp_path / "from-masks")
+    mask = np.asarray(Image.open(io.BytesIO(pairs.labels(pairs.row(0)))))
+    assert np.mean((mask == 1) != red) < 0.01
