@@ -9,11 +9,11 @@ BINDIR := bin
 endif
 VENV   ?= .venv
 BIN    := $(VENV)/$(BINDIR)
-# What a user needs, and what the tests need on top of it.
+# What a user needs, clips included, and what the tests need on top of it.
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-attacks test-readers test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -26,6 +26,16 @@ test-faults: $(STAMP)
 	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/generate/test_random_kills.py \
 	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py
 
+# Random signals over runs and resumes, system calls that fail, limits, disks that fill, other users and locales: 84 of
+# each; `make test` does three. Half an hour on an idle machine.
+test-attacks: $(STAMP)
+	DIMMAGEN_ATTACKS=84 $(BIN)/python -m pytest tests/attacks
+
+
+# Code bases that read exports: those that a package carries train and validate, the others by their contract.
+test-readers: $(STAMP)
+	$(BIN)/python -m pytest tests/export
+
 # The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
 test-wheel: $(READY)
 	$(BIN)/python -m pipelines.wheel
@@ -34,7 +44,7 @@ test-wheel: $(READY)
 same-bytes: $(READY)
 	$(BIN)/python -m pipelines.same_bytes $(BASE)
 
-# Damaged pictures and clips, 50,000 of them.
+# Damaged images, clips, shards, parquet files, recipes and tensors, 50,000 of them.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
 
@@ -64,7 +74,7 @@ lock: $(STAMP)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("dimmagen needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video]'
 	touch $@
 
 # basicsr-fixed comes alone: it asks for torchvision, whose wheel breaks diffusers beside a CPU-only torch.

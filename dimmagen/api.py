@@ -41,6 +41,7 @@ def build_mixhq(
     out: str | Path = MIXHQ_DEFAULT,
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     resize: int | None = None,
     crop: int | None = None,
@@ -58,6 +59,7 @@ def build_mixhq(
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be used.
+        follow_links: also read photos behind links that lead out of the folder of their source.
         min_lightness: mean lightness that a photo must have, in [0, 1].
         resize: length in pixels to which short sides are reduced; smaller photos keep their size.
         crop: side in pixels of the central square that is kept, after `resize`; smaller photos are rejected.
@@ -79,8 +81,8 @@ def build_mixhq(
         5
     """
     out, workers = str(out), workers or processor_count()
-    selection = _selection(min_lightness, resize, crop, limit, names)
-    listing = list_candidate_files(parse_specs(list(sources)), selection.names)
+    selection = _selection(follow_links, min_lightness, resize, crop, limit, names)
+    listing = list_candidate_files(parse_specs(list(sources)), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
@@ -94,6 +96,7 @@ def build_mixhq(
 
 
 def _selection(
+    follow_links: bool,
     min_lightness: float,
     resize: int | None,
     crop: int | None,
@@ -102,7 +105,9 @@ def _selection(
     image_format: str = "png",
 ) -> PhotoSelection:
     listed = None if names is None else frozenset(names)
-    return PhotoSelection(min_lightness, resize, crop, limit, listed, MAX_SIDES.get(image_format))
+    return PhotoSelection(
+        min_lightness, resize, crop, limit, listed, follow_links, MAX_SIDES.get(image_format)
+    )
 
 
 def make_dataset(
@@ -111,6 +116,7 @@ def make_dataset(
     out: str | Path = "out",
     *,
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     resize: int | None = None,
     crop: int | None = None,
@@ -134,6 +140,7 @@ def make_dataset(
     address: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     threads: int = 1,
+    worker_timeout: float | None = None,
     resume: Literal["if-possible", "always", "never"] = "if-possible",
     progress: GenerateProgress | None = None,
 ) -> Manifest:
@@ -147,7 +154,7 @@ def make_dataset(
         sources: one MixHQ, or as for :func:`build_mixhq`; if empty, the MixHQ in `mixhq/`.
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
-        min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
+        follow_links, min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
         labels: `FORMAT=PATH` of the labels of the photos, which go into each pair: `coco`, `yolo`, `voc`,
             `masks` or `json`; see docs/dark-coco.md.
         variants: dark images per light image; with a ladder, per rung.
@@ -169,6 +176,7 @@ def make_dataset(
         address: of a running Ray cluster; default Ray on this machine for this run.
         device: that renders the dark images; one GPU per worker. The bytes are the same.
         threads: per GPU worker, for reading and encoding.
+        worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
         progress: notified of shards and pairs.
 
@@ -201,11 +209,11 @@ def make_dataset(
     )
     if workers is None and address is None:
         workers = processor_count()
-    selection = _selection(min_lightness, resize, crop, limit, names, image_format)
+    selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
     lights = open_light_images(
         list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
     )
-    execution = Execution(executor, workers, address, device, threads)
+    execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     matched = open_labels(labels, lights) if labels else None
     return generate_dataset(
         lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched

@@ -48,6 +48,8 @@ LAYOUTS = (
     "single-jpg",
     "filelist",
 )
+# A layout without validation pairs; a reader whose validation pictures must have one size.
+_HELD_OUT = {"single-jpg": "", "mirnet": "--validation 1"}
 SETS: dict[str, str] = {
     "mixhq": "build-mixhq --source sample --source inter4k={inputs}/clips --samples-per-shard 3 --out mixhq",
     "camera": f"{_DIM} --profile lol3 --variants 3 --shards camera",
@@ -66,8 +68,8 @@ SETS: dict[str, str] = {
     "subset": "subset camera --to subset --gamma 0.5:1.5",
     "merge": "merge camera linear --to merge",
     **{
-        f"export-{name}": f"export camera --layout {name} --validation 2 --to export-{name}"
-        for name in LAYOUTS
+        f"export-{name}": f"export camera --layout {name} {held_out} --to export-{name}"
+        for name, held_out in {**dict.fromkeys(LAYOUTS, "--validation 2"), **_HELD_OUT}.items()
     },
     "profile": "profile fit --pairs {inputs}/pairs --out ./profile",
     "train": f"train --shards camera --validation-photos 2 --iterations 4 {_SHORT} --out train",

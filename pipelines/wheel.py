@@ -38,6 +38,7 @@ MORE = (
         "dimmagen train --data out/ --out run/ --perceptual none --iterations 1 --validation-photos 1",
     ),
     ("dimmagen profile evaluate lol3 --pairs my-phone/ --html report.html",),
+    (),
     ("dimmagen dim --profile lol3 --variants 4 --workers 2 --samples-per-shard 40 --shards out/",),
 )
 
@@ -69,6 +70,7 @@ def make_inputs(folder: Path) -> None:
         _save(dark, folder / "my-phone" / "low" / name)
         _save(light, folder / "my-phone" / "high" / name)
         _save(light, folder / "home" / "Pictures" / name)
+        _save(light, folder / "train2017" / name)
         _save(light, folder / "LOLdataset" / "our485" / "high" / name)
     _save(Image.fromarray(data.rocket()), folder / "LOLdataset" / "eval15" / "high" / "rocket.jpg")
     saved = sorted((folder / "my-phone" / "high").iterdir())
@@ -117,7 +119,7 @@ def install(wheel: Path, folder: Path) -> Path:
     """A new virtual environment with the wheel and its dependencies: the folder of its commands."""
     _run([sys.executable, "-m", "venv", str(folder / "venv")], folder)
     scripts = folder / "venv" / SCRIPTS
-    words = ["-m", "pip", "install", "-q", "--constraint", str(ROOT / "constraints.txt"), str(wheel)]
+    words = ["-m", "pip", "install", "-q", "--constraint", str(ROOT / "constraints.txt"), f"{wheel}[video]"]
     _run([str(scripts / "python"), *words], folder)
     return scripts
 

@@ -1,4 +1,4 @@
-"""Fuzzing: real images and clips, damaged at random, for the readers of untrusted files.
+"""Fuzzing: images, clips, shards, parquet files, recipes and tensors, damaged at random.
 
     python -m tests.fuzzing --count 50000          what `make fuzz` runs
     python -m tests.fuzzing --first 1234 --count 1  one mutation again, by its reported index
@@ -29,10 +29,12 @@ from dimmagen.core.memory import peak_memory
 from dimmagen.core.processors import processor_count
 
 SEED = 20231009
-SECONDS = 20  # time limit per file
+SECONDS = 10  # time limit per file
 MEMORY = 2**30  # bytes, limit for the process including its libraries
 _ADDRESS_SPACE = 6 * 2**30  # protects the machine that runs this; the guaranteed limit is MEMORY
 _BATCH = 250
+DOCUMENT_ROWS = 8
+TENSORS = {"weight": (32, 5), "bias": (32,)}  # of the stored model
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 _TEMPTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -72,7 +74,101 @@ def victims() -> list[Victim]:
         found += [Victim(clip.name, _first_packets(clip), "inter4k") for clip in clips]
     else:
         found.append(Victim("coffee.mp4", moving_photo(), "inter4k"))
-    return found
+    return [*found, *_rarer_images()]
+
+
+def _rarer_images() -> Iterator[Victim]:
+    """The kinds of images that few photos have: GIF, BMP, PPM, TIFF in strips and tiles, AVIF, HEIC."""
+    import tifffile
+    from PIL import Image, features
+    from skimage import data
+
+    pixels = data.coffee()[:300, :400]
+    photo = Image.fromarray(pixels)
+    kinds = {"gif": ("GIF", {}), "bmp": ("BMP", {}), "ppm": ("PPM", {})}
+    kinds |= {
+        "plain.tif": ("TIFF", {}),
+        "lzw.tif": ("TIFF", {"compression": "tiff_lzw"}),
+        "jpeg.tif": ("TIFF", {"compression": "jpeg"}),
+    }
+    if features.check("avif"):
+        kinds["avif"] = ("AVIF", {"speed": 10})
+    for name, (kind, options) in kinds.items():
+        buffer = io.BytesIO()
+        (photo.convert("L") if kind == "GIF" else photo).save(buffer, kind, **options)
+        yield Victim(f"coffee.{name}", buffer.getvalue(), "folder")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, tile=(64, 64), compression="zlib", photometric="rgb")
+    yield Victim("coffee.tiled.tif", buffer.getvalue(), "folder")
+    for path in sorted((Path(__file__).parent / "images/heic").glob("*.heic")):
+        yield Victim(path.name, path.read_bytes(), "folder")
+
+
+def documents() -> list[Victim]:
+    """What data sets, profiles and recipes consist of; the `source` is the kind of the document."""
+    import numpy as np
+    from safetensors.numpy import save
+
+    from dimmagen.core.parquet import write_rows
+    from dimmagen.core.tar import TarWriter
+    from dimmagen.dataset.schema import PAIR_SCHEMA
+    from dimmagen.images.codec import encode_png
+
+    image = encode_png(np.random.default_rng(0).integers(0, 99, (40, 50, 3), dtype=np.uint8))
+    shard = io.BytesIO()
+    tar = TarWriter(shard)
+    for number in range(4):
+        for field, content in (("dark.png", image), ("json", b'{"gamma": 1.0}'), ("light.png", image)):
+            tar.add(f"folder-{number:016x}-v0.{field}", content)
+    tar.finish()
+    row = {field.name: {"string": "text", "double": 0.5}.get(str(field.type), 1) for field in PAIR_SCHEMA}
+    with tempfile.TemporaryDirectory() as folder:
+        write_rows(f"{folder}/rows", [row] * DOCUMENT_ROWS, PAIR_SCHEMA)
+        rows = Path(folder, "rows").read_bytes()
+    recipe = (Path(__file__).resolve().parents[1] / "dimmagen/cli/bundled/lol3.yaml").read_bytes()
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in TENSORS.items()}
+    return [
+        Victim("train-00000.tar", shard.getvalue(), "shard"),
+        Victim("train-00000.parquet", rows, "parquet"),
+        Victim("recipe.yaml", recipe, "recipe"),
+        Victim("model.safetensors", save(tensors), "tensors"),
+    ]
+
+
+def read_document(kind: str, path: Path) -> None:
+    """Read a document as the package does, whatever it holds."""
+    from dimmagen.cli.recipes import load_recipe
+    from dimmagen.core.parquet import read_rows
+    from dimmagen.core.tar import samples
+    from dimmagen.dataset.schema import PAIR_SCHEMA
+    from dimmagen.dimmers.stored_model import read_tensors
+
+    if kind == "shard":
+        with path.open("rb") as file:
+            for sample in samples(file, str(path), MEMORY):
+                assert sample["__key__"] is not None
+    elif kind == "parquet":
+        assert len(read_rows(str(path), PAIR_SCHEMA, DOCUMENT_ROWS)) <= DOCUMENT_ROWS
+    elif kind == "recipe":
+        load_recipe(path)
+    else:
+        read_tensors(path, TENSORS)
+
+
+def check_document(victim: Victim, data: bytes) -> str:
+    """Read a damaged document; returns whether it is refused. Raises any error that a user cannot expect."""
+    from dimmagen.core.errors import DimmagenError, MachineError
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, victim.name)
+        path.write_bytes(data)
+        try:
+            read_document(victim.source, path)
+        except MachineError:
+            raise
+        except DimmagenError:
+            return f"{victim.source} refused"
+    return f"{victim.source} read"
 
 
 def _first_packets(clip: Path, count: int = 10) -> bytes:
@@ -127,6 +223,8 @@ def check(victim: Victim, data: bytes) -> str:
 
     from dimmagen.sources import SOURCES
 
+    if victim.source not in SOURCES:
+        return check_document(victim, data)
     source = SOURCES[victim.source]
     results = source.examine(data)
     assert [one.frame for one in results] == list(source.frames)
@@ -158,7 +256,7 @@ def run_batch(first: int, count: int, seed: int, note: Path) -> None:
     av.logging.set_level(av.logging.PANIC)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # kills: a handler would wait for the library to return
-    targets = victims()
+    targets = [*victims(), *documents()]
     verdicts: Counter[str] = Counter()
     slowest = (0.0, first)
     with open(note, "wb", buffering=0) as file:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from PIL import Image
 
 import dimmagen
 from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.images.codec import encode_png
+from tests.dataset_helpers import make
 from tests.labelled_photos import write_labelled_photos
 from tests.simulated_camera import SimulatedCamera, simulated_light
 
@@ -62,6 +65,29 @@ REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
 def test_the_examples_of_the_loaders_page_run(code, pair_set, monkeypatch):
     monkeypatch.chdir(pair_set.parent)
     run(code)
+
+
+@pytest.fixture(scope="session", params=["webp", "png", "mixed"])
+def sets_of_each_light_format(request, tmp_path_factory):
+    """A data set `out` of two photos in one format, or in all of them; its folder."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "photos").mkdir()
+    formats = {"mixed": ("webp", "png", "jpg")}.get(request.param, (request.param,) * 3)
+    for index, kind in enumerate(formats):
+        Image.fromarray(simulated_light(index, 256, 256)).save(folder / f"photos/{index}.{kind}")
+    make(folder / "photos", folder / "out", image_format="webp" if request.param == "webp" else "png")
+    return folder
+
+
+READERS_OF_SHARDS = [code for code in LOADERS if "webdataset" in code or "load_dataset" in code]
+
+
+@pytest.mark.parametrize("code", READERS_OF_SHARDS, ids=["webdataset", "datasets"])
+def test_the_examples_of_other_readers_run_for_sets_of_any_light_format(
+    code, sets_of_each_light_format, monkeypatch
+):
+    monkeypatch.chdir(sets_of_each_light_format)
+    run(code.replace("{00000..00003}", "{00000..00000}"))
 
 
 @pytest.mark.parametrize("code", API, ids=range(len(API)))
@@ -166,6 +192,12 @@ def test_every_layout_has_its_page_and_is_listed():
     text = (ROOT / "docs/exports.md").read_text()
     assert re.findall(r"\(exports/(.*)\.md\)", text) == list(LAYOUTS)
     assert {page.stem for page in (ROOT / "docs/exports").iterdir()} == set(LAYOUTS)
+
+
+def test_the_pages_of_exports_say_what_the_tables_of_layouts_and_readers_say():
+    pages = runpy.run_path(str(ROOT / "docs/make_export_pages.py"))["pages"]()
+    for path, text in pages.items():
+        assert (ROOT / "docs" / path).read_text() == text, f"{path}: run python docs/make_export_pages.py"
 
 
 def test_every_command_has_its_page_with_every_option():

@@ -30,14 +30,14 @@ def test_commands_are_read_from_shell_blocks_without_comments_and_with_continued
 def test_the_readme_has_the_demos_commands_and_a_block_for_each_list_of_further_ones():
     blocks = wheel.readme_commands((wheel.ROOT / "README.md").read_text())
     assert blocks[0] == list(demo.COMMANDS)
-    assert len(blocks) == len(wheel.MORE) == 3
+    assert len(blocks) == len(wheel.MORE) == 4
 
 
 def test_what_the_readmes_commands_read_is_made(tmp_path):
     wheel.make_inputs(tmp_path)
     blocks = wheel.readme_commands((wheel.ROOT / "README.md").read_text())
     text = " ".join(command for block in blocks for command in block)
-    named = ["my-phone", "LOLdataset/eval15/high", "unlabeled2017.zip", "CLIC.zip", "Inter4K"]
+    named = ["my-phone", "train2017", "LOLdataset/eval15/high", "unlabeled2017.zip", "CLIC.zip", "Inter4K"]
     for name in [*named, "ILSVRC2012_img_val.tar", "LOLdataset"]:
         assert name in text
         assert (tmp_path / name).exists()

@@ -1,12 +1,16 @@
 """The command line: one module per command; commands parse, call the library and print, and hold no logic."""
 
 import io
+import signal
 import sys
+from contextlib import suppress
 
 import click
 
 from dimmagen.cli.command import LazyGroup, message
 from dimmagen.cli.messages import end_at_once, messages_on_stderr
+from dimmagen.cli.output import echo
+from dimmagen.cli.signals import raise_no_more, received, stop_signals
 from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
@@ -60,14 +64,42 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: an expected error is one message with exit code 1 or 2; Ctrl-C gives 130."""
+    """Run the command line: an expected error is one message with exit code 1 or 2; a signal that asks the
+    process to end gives 128 and its number, so 130 for Ctrl-C.
+
+    Args:
+        arguments: words of the command; without them those of the process, which then ends with the command.
+    """
     _replace_unencodable()
-    with messages_on_stderr():
-        code = _run(arguments)
+    with stop_signals(is_whole_process=arguments is None), messages_on_stderr():
+        code = _run_or_stop(arguments)
     cluster = sys.modules.get("dimmagen.core.executors.ray_cluster")  # few commands need it
-    if cluster is not None and cluster.is_leaving():
+    # A Ray that still waits for a lost head, or that a signal met while it connected, crashes a normal end.
+    if cluster is not None and (cluster.is_leaving() or (received() and cluster.was_connected())):
         end_at_once(code)
     sys.exit(code)
+
+
+def _run_or_stop(arguments: list[str] | None) -> int:
+    """The exit code, which is that of a signal if one has come, however the command ended."""
+    code = 128 + signal.SIGINT
+    try:
+        try:
+            code = _run(arguments)
+        finally:
+            raise_no_more()
+    except (click.Abort, KeyboardInterrupt):
+        pass
+    except Exception:  # a library may have made it of what the signal raised
+        if received() is None:
+            raise
+    number = received()
+    if number is None and code != 128 + signal.SIGINT:
+        return code
+    name = "Interrupted" if number in (None, signal.SIGINT) else f"Stopped by {number.name}"
+    with suppress(OSError):  # the terminal may be gone
+        echo(f"{name}: what is complete stays valid; run the same command again to resume.", err=True)
+    return 128 + (number or signal.SIGINT)
 
 
 def _replace_unencodable() -> None:
@@ -81,20 +113,23 @@ def _run(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="dimmagen", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        echo(text.getvalue(), err=True, nl=False)
         return error.exit_code
     except DimmagenError as error:
-        click.echo(f"Error: {message(error)}", err=True)
+        _report(message(error))
         return error.exit_code
     except OSError as error:  # of a disk or a network that the library has no better message for
         place = f"{error.filename}: " if error.filename else ""
-        click.echo(
-            f"Error: {place}{error.strerror or error}: fix the cause and run the command again", err=True
-        )
+        _report(f"{place}{error.strerror or error}: fix the cause and run the command again")
         return 1
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "Interrupted: what is complete stays valid; run the same command again to resume.", err=True
-        )
-        return 130
+    except MemoryError:  # where nothing knows what was worked on
+        _report("the memory is full: give fewer workers and run the command again")
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def _report(error: str) -> None:
+    if received() is None:  # otherwise a library has made the error of what the signal raised
+        echo(f"Error: {error}", err=True)

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import Integer
+from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
@@ -70,7 +71,7 @@ def build_mixhq(
     are stored losslessly where a rule changes them. After an interruption the same command resumes.
     """
     console = Console()
-    listing = list_candidate_files(parse_specs(sources), selection.names)
+    listing = list_candidate_files(parse_specs(sources), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
     if not dry_run:
@@ -78,7 +79,7 @@ def build_mixhq(
         if finished is not None:
             console.print(_verdict_table(finished))
             print_reasons(finished)
-            click.echo(f"{out} is complete: it was made from files of the same names and sizes.")
+            echo(f"{out} is complete: it was made from files of the same names and sizes.")
             return
     with _progress_bar("checking candidates", len(listing.files)) as advance:
         scanned = scan(listing.files, scenes, workers, advance, selection, stored=not dry_run)
@@ -87,17 +88,17 @@ def build_mixhq(
     console.print(_verdict_table(tallies))
     print_reasons(tallies)
     if dry_run:
-        click.echo("Nothing was written.")
+        echo("Nothing was written.")
         return
     with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
         manifest = mixhq.write_mixhq(out, candidates, inputs, workers, advance, listing.others)
     size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
-    click.echo(
+    echo(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
         f"{pluralize(shards, 'shard')}, {size / 2**20:.1f} MiB."
     )
-    click.echo(f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).")
-    click.echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
+    echo(f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).")
+    echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
 
 
 @contextmanager

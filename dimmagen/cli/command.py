@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError
 
 # `~/x` behind `--option=` or `NAME=`, where no shell expands it.
@@ -56,7 +57,7 @@ class Command(click.Command):
         """The present name of an option, with a notice if the given one is a former name."""
         present = self.former_names.get(option, option)
         if present != option:
-            click.echo(f"Note: {option} is now {present}; the former name will be removed.", err=True)
+            echo(f"Note: {option} is now {present}; the former name will be removed.", err=True)
         return present
 
     def invoke(self, ctx: click.Context) -> Any:

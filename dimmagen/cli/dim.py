@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
+from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.verdicts import print_reasons
@@ -160,6 +161,13 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Address of a running Ray cluster to use.",
 )
 @click.option(
+    "--worker-timeout",
+    type=Number(1),
+    metavar="SECONDS",
+    show_default="never; after 60 s a message",
+    help="Replace a Ray worker that has made no pair for this time.",
+)
+@click.option(
     "--resume",
     type=click.Choice(["if-possible", "always", "never"]),
     default="if-possible",
@@ -186,6 +194,7 @@ def dim(
     device: str,
     threads: int | None,
     address: str | None,
+    worker_timeout: float | None,
     resume: ResumeMode,
     dry_run: bool,
     **settings,
@@ -226,6 +235,7 @@ def dim(
     elif threads:
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
+    execution = replace(execution, worker_timeout=worker_timeout)
     lights = _open_lights(console, sources, exclude, selection, workers or processors)
     matched = open_labels(labels, lights) if labels else None
     if matched:
@@ -317,9 +327,9 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
     for line in _light_format_notes(plan, lights):
-        click.echo(line)
+        echo(line)
     print_reasons(_verdicts(lights, plan.photos.by_source))
-    click.echo("Nothing was written.")
+    echo("Nothing was written.")
 
 
 def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, VerdictCounts]:
@@ -335,14 +345,14 @@ def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) 
     counts = _verdicts(lights, accepted)
     print_reasons(counts)
     if any(one.rejected for one in counts.values()):
-        click.echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
+        echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
 
 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
     new = counts.pairs - progress.done_before
     made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all existed already"
-    click.echo(
+    echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
         f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"
         f"Next: dimmagen verify {out}\n"

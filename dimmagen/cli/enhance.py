@@ -11,8 +11,10 @@ from dimmagen.cli.command import command
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.network_options import device_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number
+from dimmagen.cli.output import echo
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.core.system_files import is_system_name
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
@@ -83,7 +85,7 @@ def enhance(
         try:
             dark, metadata = _read(photo)
         except UsageError as error:
-            click.echo(f"Skipped: {error}", err=True)
+            echo(f"Skipped: {error}", err=True)
             unread.append(photo)
             continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
@@ -131,7 +133,7 @@ def _photos_of(paths: tuple[Path, ...]) -> list[Path]:
             for file in sorted(path.iterdir())
             if file.suffix.lower() in codec.IMAGE_EXTENSIONS
             and not is_system_name(file.name)
-            and file.is_file()
+            and not file.is_dir()
         ]
         if not found:
             raise UsageError(
@@ -156,6 +158,8 @@ def _usage_errors(path: Path) -> Iterator[None]:
             path=str(path),
         ) from None
     except OSError as error:
+        if is_machine_trouble(error) and not isinstance(error, PermissionError):
+            raise machine_error(error, path) from error
         raise UsageError(
             f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
         ) from None
@@ -189,4 +193,4 @@ def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
 
 def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> None:
     storage.atomic_write(path, codec.encode_png(image, metadata))
-    click.echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")
+    echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")

@@ -5,11 +5,11 @@ import math
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from dimmagen.cli.command import command, in_options
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number, names_option, pairs_option, recipe_option, split_names

@@ -3,34 +3,47 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress as Bar
 
 from dimmagen.cli.command import Command, command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import Integer, threads_option
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
+from dimmagen.export.readers import READERS, find_preset, find_root
+from dimmagen.export.sizes import parse_fit
 from dimmagen.export.writing import ExportProgress, export_pairs
 
 
 class _ExportCommand(Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Readers"):
+            formatter.write_dl(
+                [(name, f"{reader.title}: {reader.layout}") for name, reader in READERS.items()]
+            )
         with formatter.section("Layouts"):
             formatter.write_dl([(name, layout.readers) for name, layout in LAYOUTS.items()])
 
 
 @command(cls=_ExportCommand, former_names={"--to": "--out"})
 @click.argument("dataset")
-@click.option("--layout", "layout_name", metavar="LAYOUT", help="Layout of the folder; see the list below.")
+@click.option(
+    "--layout",
+    "layout_name",
+    metavar="NAME",
+    help="The reader that the export is for, or a layout of folders; see the lists below.",
+)
 @click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder to write; an interrupted export in it is resumed.",
+    help="Folder to write, or the reader's repository, in which the export is put where it is expected; an "
+    "interrupted export is resumed.",
 )
 @click.option("--count", type=Integer(1), show_default="all", help="Exact number of training pairs.")
 @click.option(
@@ -39,12 +52,19 @@ class _ExportCommand(Command):
     show_default="the layout's usual number, at most a tenth of the photos",
     help="Number of validation pairs; their scenes are not in the training pairs.",
 )
+@click.option(
+    "--fit",
+    metavar="SIZE",
+    show_default="what the reader needs, otherwise whole pictures",
+    help="Cut the middle out of both pictures of a pair: WxH, such as 600x400, or multiple:N, the largest "
+    "part whose sides are multiples of N. Smaller pictures are left out.",
+)
 @threads_option
 @click.option(
     "--check",
     "check_layout",
-    metavar="LAYOUT",
-    help="Check the folder DATASET, which has this layout, without writing anything.",
+    metavar="NAME",
+    help="Check the folder DATASET for this reader or layout, without writing anything.",
 )
 def export(
     dataset: str,
@@ -52,6 +72,7 @@ def export(
     out: Path | None,
     count: int | None,
     validation: int | None,
+    fit: str | None,
     workers: int | None,
     check_layout: str | None,
 ) -> None:
@@ -60,6 +81,7 @@ def export(
     \b
     Examples:
       dimmagen export out/ --layout lol-v1 --out data/LOLv1
+      dimmagen export out/ --layout retinexformer --out ~/code/Retinexformer
       dimmagen export --check lol-v1 data/LOLv1
 
     Images that are PNG files already keep their bytes. Training and validation pairs share no scene. Running
@@ -67,10 +89,10 @@ def export(
     """
     workers = workers or processor_count()
     if check_layout is not None:
-        if layout_name or out or count or validation:
+        if layout_name or out or fit or count is not None or validation is not None:
             raise UsageError(
                 "--check writes nothing",
-                "give it alone, as in dimmagen export --check LAYOUT DIR",
+                "give it alone, as in dimmagen export --check NAME DIR",
                 code="conflict",
             )
         _check(dataset, check_layout, workers)
@@ -78,10 +100,12 @@ def export(
     if layout_name is None or out is None:
         raise UsageError(
             "--layout and --out are required",
-            f"the layouts are {', '.join(LAYOUTS)}",
+            f"the readers are {', '.join(READERS)}; the layouts are {', '.join(LAYOUTS)}",
             code="missing-argument",
         )
-    layout = LAYOUTS[layout_name]
+    layout, reader = find_preset(layout_name)
+    root, repository = find_root(reader, out)
+    size = parse_fit(fit) if fit is not None else None
     console = Console(stderr=True)
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         comparing = bar.add_task("comparing scenes", visible=False)
@@ -95,27 +119,47 @@ def export(
         split = export_pairs(
             open_pairs(dataset),
             layout,
-            out,
+            root,
             count=count,
             validation=validation,
+            fit=size,
+            reader=reader,
+            repository=repository,
             workers=workers,
             progress=progress,
         )
-    click.echo(f"{out}: {len(split.train)} training and {len(split.validation)} validation pairs")
+    tests = f", {len(split.test)} test" if split.test else ""
+    echo(f"{root}: {len(split.train)} training, {len(split.validation)} validation{tests} pairs")
     for reason, number in split.left_out.items():
-        click.echo(f"Left out: {number} ({reason})")
-    click.echo(f"For {layout.readers}.\nNext: dimmagen export --check {layout.name} {out}")
+        echo(f"Left out: {number} ({reason})")
+    if reader and 0 < reader.epoch < len(split.train):
+        echo(f"{reader.title} reads {reader.epoch} of the training pairs in every epoch.")
+    if reader and repository and reader.as_is:
+        echo(f"For {reader.title}, whose options name this place already.")
+    elif reader:
+        lines = reader.option_lines(root, repository)
+        echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
+        echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
+        if not lines and repository is None:
+            echo(f"It expects this folder as {reader.path} in its repository.")
+    else:
+        echo(f"For {layout.readers}.")
+    echo(f"Next: dimmagen export --check {layout_name} {out}")
 
 
 def _check(path: str, name: str, workers: int) -> None:
-    check = check_export(LAYOUTS[name], Path(path), workers)
+    layout, reader = find_preset(name)
+    root, repository = find_root(reader, Path(path))
+    check = check_export(layout, root, workers, reader, in_repository=repository is not None)
     if check.faults:
-        click.echo("\n".join(shorten(check.faults)))
+        echo("\n".join(shorten(check.faults)))
         raise DimmagenError(
-            f"{path} has {pluralize(len(check.faults), 'fault')} as a {name} folder",
+            f"{root} has {pluralize(len(check.faults), 'fault')} as a {name} folder",
             "run its `dimmagen export` command again into a new folder",
             code="damaged",
-            path=path,
+            path=str(root),
         )
     found = ", ".join(f"{count} in {folder}" for folder, count in check.pairs.items())
-    click.echo(f"{path} is a valid {name} folder: {found}")
+    echo(f"{root} is a valid {name} folder: {found}")
+    for note in check.notes:
+        echo(f"But {note}")

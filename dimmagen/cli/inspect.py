@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.options import Integer
+from dimmagen.cli.output import echo
 from dimmagen.core import storage
+from dimmagen.core.text import one_line
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import report_page
@@ -61,22 +63,24 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
     if sheet is not None:
         chosen = choose_rows([pairs.table], variants, count or 8)
         storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
-        click.echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
+        echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
     if page is not None:
         chosen = choose_rows([pairs.table], variants, count or 48)
         storage.atomic_write(page.absolute(), report_page(pairs, chosen).encode())
-        click.echo(f"{page}: {len(chosen)} pairs; open it in a browser")
+        echo(f"{page}: {len(chosen)} pairs; open it in a browser")
 
 
 def _summary(manifest: Manifest, dataset: str) -> Table:
     counts, settings = manifest.counts, manifest.settings
-    table = Table(title=dataset, title_justify="left", show_header=False)
+    table = Table(title=one_line(dataset), title_justify="left", show_header=False)
     table.add_row("pairs", f"{counts.pairs}: {counts.lights} photos x {settings['variants']} variants")
     table.add_row("shards", f"{counts.shards}, {sum(s.bytes for s in manifest.shards) / 1e6:.1f} MB")
-    table.add_row("sources", ", ".join(f"{name} {count}" for name, count in counts.lights_by_source.items()))
+    sources = ", ".join(f"{name} {count}" for name, count in counts.lights_by_source.items())
+    table.add_row("sources", one_line(sources))
     table.add_row("rejected", str(counts.rejected))
-    table.add_row("profile", f"{settings['profile']}, model {settings['model']}, seed {settings['seed']}")
-    table.add_row("command", manifest.command)
+    profile = f"{settings['profile']}, model {settings['model']}, seed {settings['seed']}"
+    table.add_row("profile", one_line(profile))
+    table.add_row("command", one_line(manifest.command))
     table.add_row("root hash", manifest.root_hash)
     return table
 

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import LocalPath, threads_option
+from dimmagen.cli.output import echo
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
@@ -57,7 +58,7 @@ def leaks(dataset: str, evaluation: tuple[str, ...], keys_file: Path | None, wor
         lines = [
             f"{leak.light_key}  {leak.source} {leak.name}  {leak.bits} of 256 bits differ" for leak in found
         ]
-        click.echo("\n".join(shorten(lines)))
+        echo("\n".join(shorten(lines)))
         raise DimmagenError(
             f"{len(found)} photos of {dataset} show scenes of {' '.join(evaluation)}",
             "make the data set again with --exclude, or leave them out by "
@@ -65,4 +66,4 @@ def leaks(dataset: str, evaluation: tuple[str, ...], keys_file: Path | None, wor
             code="failed",
             keys=[leak.light_key for leak in found],
         )
-    click.echo(f"{dataset} shows no scene of {' '.join(evaluation)}.")
+    echo(f"{dataset} shows no scene of {' '.join(evaluation)}.")

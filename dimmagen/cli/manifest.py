@@ -1,9 +1,10 @@
 """`dimmagen manifest`: differences between two manifests."""
 
 import click
-from rich.console import Console
 
 from dimmagen.cli.command import Command
+from dimmagen.cli.console import Console
+from dimmagen.cli.output import echo
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.manifest import Manifest
 
@@ -33,9 +34,9 @@ def diff(a: str, b: str) -> None:
     """
     lines = manifest_differences(Manifest.find(a), Manifest.find(b))
     if not lines:
-        click.echo(f"{a} and {b} are the same data set.")
+        echo(f"{a} and {b} are the same data set.")
         return
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True, highlight=False)
     for line in lines:
         console.print(line)
     raise SystemExit(1)

@@ -4,6 +4,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.light_format import light_format_notes
+from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.derive import write_merge
@@ -33,7 +34,7 @@ def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -
 
     def on_conversion(conversion: LightConversion) -> None:
         for line in light_format_notes(conversion, 1):
-            click.echo(line, err=True)
+            echo(line, err=True)
 
     manifest = copied_with_bar(
         lambda on_start, on_pair: write_merge(opened, out, on_start, on_pair, light_format, on_conversion)

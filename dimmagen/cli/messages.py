@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import NoReturn
 
-import click
-
 from dimmagen.cli.command import message
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError
 
 
 class _ToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+        echo(self.format(record), err=True)
 
 
 @contextmanager
@@ -41,7 +40,7 @@ def results_alone_on_stdout() -> Iterator[None]:
 
 def end_lost_run(error: DimmagenError) -> None:
     """End this process from a thread, where the run waits for a cluster that is lost."""
-    click.echo(f"Error: {message(error)}", err=True)
+    echo(f"Error: {message(error)}", err=True)
     end_at_once(error.exit_code)
 
 

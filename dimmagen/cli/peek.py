@@ -4,14 +4,15 @@ import click
 import numpy as np
 from PIL import Image
 from rich.color import Color
-from rich.console import Console
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.options import Integer
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import one_line
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images.sheets import with_gain
 
@@ -49,7 +50,7 @@ def peek(dataset: str, key: str, width: int | None) -> None:
     console.print(images)
     record = Table(show_header=False, box=None)
     for name, value in row.items():
-        record.add_row(name.replace("_", " "), str(value))
+        record.add_row(name.replace("_", " "), one_line(str(value)))
     console.print(record)
 
 

@@ -18,6 +18,11 @@ _PHOTO_SELECTION = (
         help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
     ),
     click.option(
+        "--follow-links",
+        is_flag=True,
+        help="Also read photos behind links that lead out of the folder of their source.",
+    ),
+    click.option(
         "--resize",
         type=Integer(MIN_SIDE),
         metavar="PIXELS",
@@ -53,9 +58,9 @@ def photo_selection_options(function: Callable) -> Callable:
     """
 
     @wraps(function)
-    def with_selection(*args, min_lightness, resize, crop, limit, names, **kwargs):
+    def with_selection(*args, follow_links, min_lightness, resize, crop, limit, names, **kwargs):
         listed = read_names(names) if names else None
-        selection = PhotoSelection(min_lightness, resize, crop, limit, listed)
+        selection = PhotoSelection(min_lightness, resize, crop, limit, listed, follow_links)
         return function(*args, selection=selection, **kwargs)
 
     for option in reversed(_PHOTO_SELECTION):

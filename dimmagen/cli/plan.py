@@ -9,15 +9,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.options import Integer, Number
+from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
@@ -33,17 +34,8 @@ from dimmagen.sources.photo_selection import PhotoSelection
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
     *("profile", "sources", "exclude", "variants", "seed", "gamma", "ladder", "group_by"),
-    *(
-        "temperature",
-        "model",
-        "without",
-        "compat",
-        "samples_per_shard",
-        "image_format",
-        "light_format",
-        "workers",
-        "executor",
-    ),
+    *("temperature", "model", "without", "compat"),
+    *("samples_per_shard", "image_format", "light_format", "workers", "executor"),
 }
 
 
@@ -157,7 +149,7 @@ def plan(
         }
         text = json.dumps(figures, indent=1) + "\n"
         if json_file == "-":
-            click.echo(text, nl=False)
+            echo(text, nl=False)
             return
         try:
             Path(json_file).write_bytes(text.encode())
@@ -170,7 +162,7 @@ def plan(
             ) from error
     _print(estimate, cost)
     for line in light_format_notes(conversion, pair_settings.variants):
-        click.echo(line)
+        echo(line)
 
 
 plan.params = [option for option in dim.params if option.name in _SHARED] + plan.params

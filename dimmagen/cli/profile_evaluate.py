@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.options import PAIRS_HELP, Integer, names_option, split_names
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import atomic_write, last_part
@@ -83,11 +85,11 @@ def profile_evaluate(
     problems = check_pairs(pairs)
     refuse_unsuitable_pairs(problems)
     for problem in problems:
-        click.echo(f"Note: {problem}", err=True)
+        echo(f"Note: {problem}", err=True)
     fitted_on = {label: pairs_fitted_on(profile, pairs) for label, (profile, _) in opened.items()}
     for label, names_of_pairs in fitted_on.items():
         if names_of_pairs:
-            click.echo(
+            echo(
                 f"Note: {label} was fitted on {', '.join(names_of_pairs)}: its numbers are too good", err=True
             )
 
@@ -156,18 +158,18 @@ def _table(summary: RealismSummary, mode: Mode, dimmers: list[str]) -> Table:
     item = 1
     for measure in ALL_MEASURES:
         best = best_dimmers(summary, measure, mode, dimmers)
-        cells = []
+        cells: list[str | Text] = []
         for label in labels:
             estimate = summary[label][mode].get(measure.name)
             if estimate is None:
                 cells.append("—")
                 continue
             spread = f"{(estimate.high - estimate.low) / 2:.{measure.digits}f}"
-            text = f"{estimate.text(measure)} [dim]±{spread}[/dim]"
-            cells.append(f"[bold]{text}[/bold]" if label in best else text)
+            text = Text(f"{estimate.text(measure)} ", "bold" if label in best else "")
+            cells.append(text.append(f"±{spread}", "dim"))
         if measure.item != item:
             table.add_section()
             item = measure.item
-        if set(cells) != {"—"}:
-            table.add_row(f"{measure.label} [dim]({measure.unit})[/dim]", *cells)
+        if any(cell != "—" for cell in cells):
+            table.add_row(Text(f"{measure.label} ").append(f"({measure.unit})", "dim"), *cells)
     return table

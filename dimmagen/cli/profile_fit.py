@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.options import names_option, pairs_option, split_names
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.fit import KINDS, fit_models, is_fit_of
 from dimmagen.dimmers.profile import new_profile_folder, open_profile, save_profile
@@ -70,15 +71,15 @@ def fit(
     used, _ = split_held_out(load_pairs(pairs, split_names(names)), split_names(hold_out) or ())
     if folder.exists():
         _refuse_other(folder, used, seed, model)
-        click.echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
+        echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
         return
     problems = check_pairs(used)
     refuse_unsuitable_pairs(problems)
     refuse_mismatched_pairs(problems, split_names(keep) or ())
     for problem in problems:
-        click.echo(f"Note: {problem}", err=True)
+        echo(f"Note: {problem}", err=True)
     if len(used) == 1:
-        click.echo(
+        echo(
             "Note: one pair shows one scene. How exposure, white balance and noise differ between scenes is "
             "not known: every dark image will have those of this pair.",
             err=True,
@@ -92,12 +93,12 @@ def fit(
         )
     provenance = {**result.provenance, "notes": [str(problem) for problem in problems]}
     saved = save_profile(folder, result.models, model, provenance)
-    click.echo(
+    echo(
         f"Fitted {saved.name} to {len(used)} pairs in {result.seconds:.0f} s; negative log-likelihood of the "
         f"network on {result.held_out}: {result.held_out_nats:.2f} nats per pixel (lower is better)"
     )
-    click.echo(f"Saved to {folder} (fingerprint {saved.fingerprint[:12]})")
-    click.echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
+    echo(f"Saved to {folder} (fingerprint {saved.fingerprint[:12]})")
+    echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
 
 
 def _refuse_other(folder: Path, pairs: Sequence[RealPair], seed: int, model: str) -> None:

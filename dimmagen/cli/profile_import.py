@@ -3,6 +3,7 @@
 import click
 
 from dimmagen.cli.command import command
+from dimmagen.cli.output import echo
 from dimmagen.dimmers.profile import new_profile_folder, save_profile
 
 
@@ -25,5 +26,5 @@ def import_profile(folder: str, out: str) -> None:
     models, hashes = read_published(folder)
     provenance = {"made": "imported from a published dimmer", "files": hashes, "licence": "as published"}
     saved = save_profile(target, models, "mdn", provenance)
-    click.echo(f"Imported {saved.name} to {target} (fingerprint {saved.fingerprint[:12]})")
-    click.echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
+    echo(f"Imported {saved.name} to {target} (fingerprint {saved.fingerprint[:12]})")
+    echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")

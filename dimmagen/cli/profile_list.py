@@ -1,9 +1,9 @@
 """`dimmagen profile list`: the available profiles."""
 
-from rich.console import Console
 from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.dimmers.profile import open_profile, profile_names
 
 

@@ -5,6 +5,7 @@ import json
 import click
 
 from dimmagen.cli.command import command
+from dimmagen.cli.output import echo
 from dimmagen.dimmers.profile import open_profile
 
 
@@ -26,4 +27,4 @@ def show(name_or_path: str) -> None:
         "models": found.models,
         "provenance": found.provenance,
     }
-    click.echo(json.dumps(content, indent=2))
+    echo(json.dumps(content, indent=2))

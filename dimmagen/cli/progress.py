@@ -6,11 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.output import echo
+from dimmagen.cli.signals import raise_if_stopped
 from dimmagen.core import storage
 from dimmagen.dataset.manifest import Manifest
 
@@ -54,6 +55,7 @@ class PairProgress:
         self._bar.update(self._task, total=pairs, completed=done_pairs, shards=self._text(), visible=True)
 
     def pairs(self, count: int) -> None:
+        raise_if_stopped()
         self._made += count
         self._bar.update(self._task, advance=count, rate=f"{self._made / self.seconds:.1f} pairs/s")
 
@@ -63,8 +65,8 @@ class PairProgress:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the work began, including the start of the workers."""
-        return time.monotonic() - self._start
+        """Seconds since the work began, including the start of the workers; more than 0."""
+        return max(time.monotonic() - self._start, 1e-6)
 
     def _text(self) -> str:
         return f"{self._shards}/{self._all_shards} shards"
@@ -104,6 +106,7 @@ class TrainingProgress:
 
     def iteration(self, values: dict[str, float]) -> None:
         """Show one iteration; `values` has `loss`, and `psnr` after a validation."""
+        raise_if_stopped()
         self._iteration += 1
         before = values["loss"] if self._loss is None else self._loss
         self._loss = _SMOOTHING * before + (1 - _SMOOTHING) * values["loss"]
@@ -127,7 +130,7 @@ def copied_with_bar(make: Callable[..., Manifest]) -> Manifest:
 def print_copied(manifest: Manifest, out: str, of: str) -> None:
     """Print the counts of a data set made from others, and the next command."""
     counts = manifest.counts
-    click.echo(
+    echo(
         f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
         f"{pluralize(counts.shards, 'shard')}.\n"
         f"Next: dimmagen verify {out if storage.is_url(out) else Path(out)}"

@@ -22,14 +22,15 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import click
 import yaml
 
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import unknown_name
 
 VARIABLES = "variables"
 _BUNDLED = Path(__file__).parent / "bundled"
+_MAX_BYTES = 2**20
 FORMER_VARIABLES = "places"  # still accepted
 COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
 
@@ -50,8 +51,18 @@ class Recipe:
 class _Loader(yaml.SafeLoader):
     """YAML whose plain values are strings, as on a command line: 1:1 and 012 are not numbers of other bases.
 
-    Only `true`, `false`, `null`, `~` and empty values keep their meaning.
+    Only `true`, `false`, `null`, `~` and empty values keep their meaning. Aliases are refused: a few of them
+    within each other stand for gigabytes, and one may name itself.
     """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node; raises a YAMLError for an alias."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"the alias *{event.anchor} is not read: write the value itself", event.start_mark
+            )
+        return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -76,12 +87,24 @@ def read_yaml(path: Path) -> dict:
     if not path.exists():
         path = _bundled(path)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+        text = path.read_bytes()
+        if len(text) > _MAX_BYTES:
+            raise UsageError(
+                f"{path} has more than {_MAX_BYTES} bytes",
+                "give a recipe",
+                code="wrong-format",
+                path=str(path),
+            )
+        values = yaml.load(text.decode("utf-8"), _Loader) or {}
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(
+            f"{path} is nested too deeply", "correct the file", code="wrong-format", path=str(path)
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path} is not YAML ({' '.join(str(error).split())})",
             "correct the file",
@@ -146,7 +169,7 @@ def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
 def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     """Make a recipe from the contents of a YAML file; see :func:`load_recipe`."""
     if FORMER_VARIABLES in values:
-        click.echo(
+        echo(
             f"Note: {path}: {FORMER_VARIABLES}: is now {VARIABLES}:; the former name will be removed.",
             err=True,
         )
@@ -202,7 +225,7 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
 def _parsed(name: str, value: str) -> Any:
     try:
         return yaml.load(value, _Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError):
         raise UsageError(
             f"--set {name}={value} is not a YAML value", "put it in quotes", code="wrong-format", name=name
         ) from None

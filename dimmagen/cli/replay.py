@@ -4,6 +4,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.options import profile_option, source_option
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.replay import environment_note, find_row, replayer
@@ -40,6 +41,6 @@ def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None
             code="other-environment" if note else "failed",
             stage=result.stage,
         )
-    click.echo(f"{key} is identical to that of {dataset}: source, pixels, draws and bytes.")
+    echo(f"{key} is identical to that of {dataset}: source, pixels, draws and bytes.")
     if not sources and row["transform"] != "verbatim":
-        click.echo("This started from the light image in the shard; give --source to start from the photo.")
+        echo("This started from the light image in the shard; give --source to start from the photo.")

@@ -4,12 +4,13 @@ from collections import Counter
 from dataclasses import replace
 
 import click
-from rich.console import Console
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, profile_option
+from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.core import storage
@@ -105,7 +106,7 @@ def reproduce(
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made from ({', '.join(other)})",
             "give the same photos, --source in the same order, and --exclude, --min-lightness, --resize, "
-            "--crop, --limit and --list as they were used then",
+            "--crop, --limit, --list and --follow-links as they were used then",
             code="other-settings",
             changes=other,
         )
@@ -123,7 +124,7 @@ def reproduce(
             code="other-environment" if environment_note(manifest) else "failed",
             files=names,
         )
-    click.echo(
+    echo(
         f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
         f"{pluralize(len(made.shards), 'shard')}."
     )

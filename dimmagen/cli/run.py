@@ -8,6 +8,7 @@ import click
 from dimmagen.cli.command import Command, command
 from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe, summary
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import printable
 
 
 class _RunCommand(Command):
@@ -59,7 +60,7 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
     for name, words in chosen.items():
         chosen[name] = _checked(words)
     for words in chosen.values():
-        click.secho(f"dimmagen {shlex.join(words)}", bold=True)
+        click.secho(printable(f"dimmagen {shlex.join(words)}"), bold=True)
         if not dry_run:
             cli.main(words, prog_name="dimmagen", standalone_mode=False)
 

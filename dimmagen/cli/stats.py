@@ -3,10 +3,11 @@
 import json
 
 import click
-from rich.console import Console
 from rich.table import Column, Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
+from dimmagen.cli.output import echo
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import pair_tables
 from dimmagen.dataset.statistics import DatasetSummary, bars, short
@@ -27,7 +28,7 @@ def stats(dataset: str, as_json: bool) -> None:
         pass
     numbers = summary.result(manifest)
     if as_json:
-        click.echo(json.dumps(numbers, indent=1))
+        echo(json.dumps(numbers, indent=1))
         return
     console = Console()
     console.print(f"{numbers['pairs']} pairs of {numbers['photos']} photos, {numbers['bytes'] / 1e6:.1f} MB")

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
@@ -20,6 +20,7 @@ from dimmagen.cli.options import (
     recipe_option,
     split_names,
 )
+from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
@@ -215,7 +216,7 @@ def run(
             run_training(config, out, resume, progress)
     outcome = RunFolder(out).header(CHECKPOINT)
     early = " (stopped early)" if outcome["iteration"] < config.training.iterations else ""
-    click.echo(
+    echo(
         f"{out} is trained: {outcome['iteration']} iterations{early}, best PSNR "
         f"{outcome['best_psnr']:.2f} dB at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"

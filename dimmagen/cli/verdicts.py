@@ -1,7 +1,6 @@
 """Why candidates were rejected, as the commands print it."""
 
-import click
-
+from dimmagen.cli.output import echo
 from dimmagen.sources.light_images import PAPER_SIZE_RULES, hint_without_name
 from dimmagen.sources.scan import shown_counts
 from dimmagen.sources.verdict_counts import VerdictCounts
@@ -13,10 +12,10 @@ def print_reasons(tallies: dict[str, VerdictCounts]) -> None:
         for rule, count in one.rejected.most_common():
             examples = one.examples[rule]
             for name, reason in examples:
-                click.echo(f"rejected by {rule}: {source} {name!r}: {reason}")
+                echo(f"rejected by {rule}: {source} {name!r}: {reason}")
             if count > len(examples):
-                click.echo(f"rejected by {rule}: {count - len(examples)} more of {source}")
+                echo(f"rejected by {rule}: {count - len(examples)} more of {source}")
         if one.others:
-            click.echo(f"not candidates: {shown_counts(one.others)} of {source}")
+            echo(f"not candidates: {shown_counts(one.others)} of {source}")
         if one.seen and not one.accepted and PAPER_SIZE_RULES & one.rejected.keys():
-            click.echo(f"No photo of {source} is accepted: {hint_without_name([source])}.")
+            echo(f"No photo of {source} is accepted: {hint_without_name([source])}.")

@@ -3,12 +3,13 @@
 import math
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import profile_option, source_option
+from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.verify import verify_dataset
 
@@ -62,14 +63,14 @@ def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profil
         )
     counts = result.manifest.counts
     if result.faults:
-        click.echo("\n".join(shorten([str(fault) for fault in result.faults])))
+        echo("\n".join(shorten([str(fault) for fault in result.faults])))
         raise DimmagenError(
             f"{dataset} has {pluralize(len(result.faults), 'fault')}",
             "run its `dimmagen dim` command again, which replaces damaged shards, or copy the data set again",
             code="damaged",
             path=dataset,
         )
-    click.echo(
+    echo(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
         f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
     )
@@ -94,7 +95,7 @@ def _reproduce(
     different = [result for result in results if not result.identical]
     if different:
         lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in different]
-        click.echo("\n".join(shorten(lines)))
+        echo("\n".join(shorten(lines)))
         note = environment_note(pairs.manifest)
         raise DimmagenError(
             f"{dataset} has {pluralize(len(different), 'fault')}",
@@ -102,4 +103,4 @@ def _reproduce(
             code="other-environment" if note else "failed",
             path=dataset,
         )
-    click.echo(f"{len(rows)} of {len(pairs)} pairs were made again and are identical.")
+    echo(f"{len(rows)} of {len(pairs)} pairs were made again and are identical.")

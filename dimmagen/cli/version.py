@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 import click
 
 from dimmagen import __version__
+from dimmagen.cli.output import echo
 
 PLUGIN_GROUPS = tuple(f"dimmagen.{kind}" for kind in ("sources", "dimmers", "layouts", "networks", "metrics"))
 
@@ -47,5 +48,5 @@ def version_option(command: Callable) -> Callable:
 
 def _print_and_exit(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        click.echo("\n".join(version_lines()))
+        echo("\n".join(version_lines()))
         context.exit()

@@ -8,6 +8,8 @@ from threading import Lock
 
 import numpy as np
 
+from dimmagen.core.temporary import temporary_folder_errors
+
 _READ_AHEAD = 2048  # records
 
 
@@ -77,19 +79,22 @@ class _File:
     """A temporary file that is appended to and read at any position."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="dimmagen-", buffering=2**16)  # noqa: SIM115
+        with temporary_folder_errors():
+            self._file = tempfile.TemporaryFile(prefix="dimmagen-", buffering=2**16)  # noqa: SIM115
         self._dirty = False
         self._seeking = Lock()
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        self._file.write(data)
+        with temporary_folder_errors():
+            self._file.write(data)
         self._dirty = True
         self.size += len(data)
 
     def read(self, start: int, size: int) -> bytes:
         if self._dirty:
-            self._file.flush()
+            with temporary_folder_errors():
+                self._file.flush()
             self._dirty = False
         descriptor = self._file.fileno()
         if hasattr(os, "pread"):

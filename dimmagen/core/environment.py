@@ -4,6 +4,7 @@ Two machines with equal environments belong to the same class: they produce the 
 clocks, core counts and operating system versions are omitted on purpose.
 """
 
+import os
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 # Libraries that decode, dim, encode or write; other installed packages cannot change a byte.
 _LIBRARIES = ("av", "llvmlite", "numba", "numpy", "pillow", "pyarrow", "scipy", "torch")
 # Instruction sets that decide which code path numpy, torch and numba take.
+# Variables by which numba compiles for another processor than this one, and with other roundings.
+_NUMBA = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT", "NUMBA_DISABLE_JIT")
 _FEATURES = ("sse4.2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512vl", "avx512bf16", "neon", "sve")
 
 
@@ -19,24 +22,28 @@ def environment() -> dict:
     """The environment class: device kind, machine, processor features, versions.
 
     Returns:
-        `{"device": "cpu", "machine": "x86_64", "processor_features": [...], "versions": {...}}`.
+        `{"device": "cpu", "machine": "x86_64", "processor_features": [...], "versions": {...}}`; with `numba`
+            if variables of the environment choose what it compiles for.
     """
     from llvmlite import binding
 
     host = binding.get_host_cpu_features()
+    chosen = {name: os.environ[name] for name in _NUMBA if os.environ.get(name)}
     return {
         "device": "cpu",
         "machine": platform.machine(),
         "processor_features": [name for name in _FEATURES if host.get(name)],
         "versions": {
-            "dimmagen": _version("dimmagen"),
+            "dimmagen": package_version("dimmagen"),
             "python": ".".join(platform.python_version_tuple()[:2]),
-            **{name: _version(name) for name in _LIBRARIES},
+            **{name: package_version(name) for name in _LIBRARIES},
         },
+        **({"numba": chosen} if chosen else {}),
     }
 
 
-def _version(name: str) -> str:
+def package_version(name: str) -> str:
+    """The version of an installed package, or `absent`."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -24,6 +24,7 @@ CODES = {
     "failed": "anything else that went wrong",
     "invalid-name": "a name has characters that it cannot have",
     "locked": "another run is writing to the folder",
+    "machine": "the memory, a disk, a network or a limit of this machine failed; the data may be sound",
     "missing-argument": "an argument is missing, or empty",
     "missing-package": "an optional package is not installed, or fails",
     "missing-path": "there is no file or folder at a path, or it is of the wrong kind",
@@ -112,3 +113,9 @@ class RefusedError(UnavailableError, UsageError):
 
     exit_code = 2
     code = "refused"
+
+
+class MachineError(UnavailableError):
+    """The machine failed while something was read: a disk, a network, the memory, or a limit."""
+
+    code = "machine"

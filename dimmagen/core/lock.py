@@ -43,10 +43,10 @@ def exclusive(out: str) -> Iterator[None]:
         DimmagenError: another run is writing to the folder.
         UsageError: the folder cannot be created or written to.
     """
-    if not storage.is_local(out):
+    if (place := storage.local_path(out)) is None:
         yield
         return
-    out = os.path.abspath(out)
+    out = place
     is_new, state = not os.path.exists(out), os.path.join(out, STATE)
     try:
         descriptor = _lock(state)
@@ -94,7 +94,7 @@ def _remove(state: str, folders: Iterable[str]) -> bool:
 
 def remove_stale_lock(out: str) -> None:
     """Remove the lock of a run that was killed after its last file; a lock that is held stays."""
-    if storage.is_local(out) and os.path.exists(os.path.join(out, STATE, _LOCK)):
+    if storage.is_local(out) and storage.exists(storage.join(out, STATE, _LOCK)):
         with suppress(DimmagenError), exclusive(out):
             pass
 

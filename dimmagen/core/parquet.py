@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 
 GROUP_ROWS = 65_536
+_MAX_ROW_BYTES = 2**16  # of one row, on average
 _BATCH_ROWS = 4096  # Python objects in memory at a time
 
 
@@ -106,13 +108,18 @@ def _with_columns(table: pa.Table, schema: pa.Schema, added_later: Mapping[str, 
     return table
 
 
-def read_rows(path: str, schema: Schemas) -> list[dict]:
+def read_rows(path: str, schema: Schemas, max_rows: int | None = None) -> list[dict]:
     """All rows of a parquet file; see :func:`read_table`."""
-    return read_table(path, schema).to_pylist()
+    return read_table(path, schema, max_rows).to_pylist()
 
 
-def read_table(path: str, schema: Schemas) -> pa.Table:
+def read_table(path: str, schema: Schemas, max_rows: int | None = None) -> pa.Table:
     """A parquet file as a table.
+
+    Args:
+        path: of the file.
+        schema: that it must have.
+        max_rows: refuse a file that has more, or whose rows are longer than ours, before its rows are read.
 
     Raises:
         DimmagenError: the file is missing or damaged, has other columns than the schema, or lacks values.
@@ -120,7 +127,23 @@ def read_table(path: str, schema: Schemas) -> pa.Table:
     with _explain_errors(path):
         # Without threads: Arrow's threads abort a process that ends before they do.
         file = pq.ParquetFile(io.BytesIO(storage.read(path)), pre_buffer=False)
+        if max_rows is not None:
+            _refuse_excess(path, file.metadata, max_rows)
         return _checked(path, file.read(use_threads=False), schema)
+
+
+def _refuse_excess(path: str, metadata: pq.FileMetaData, max_rows: int) -> None:
+    # Not by column: pyarrow ends the process where the footer's statistics of one are damaged.
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+    size = sum(group.total_byte_size for group in groups)
+    if rows > max_rows:
+        what = f"has {rows} rows, the manifest says {max_rows}"
+    elif size > max_rows * _MAX_ROW_BYTES + _MAX_ROW_BYTES:
+        what = f"has {size} bytes for {max_rows} rows"
+    else:
+        return
+    raise DimmagenError(f"{path} {what}", "copy it again", code="damaged", path=path)
 
 
 @contextmanager
@@ -131,7 +154,9 @@ def _explain_errors(path: str) -> Iterator[None]:
         raise DimmagenError(
             f"{path} is missing", "make the data set again, or copy it again", code="missing-path", path=path
         ) from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a readable parquet file ({error})", "copy it again", code="damaged", path=path
         ) from error

@@ -4,8 +4,9 @@ Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). Neither 
 order of computation change the draws of a pixel, and integer arithmetic gives the same bits on every machine.
 """
 
-import numba
 import numpy as np
+
+from dimmagen.core.compiled import jit
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
@@ -13,7 +14,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
 
-@numba.njit(inline="always", cache=True)
+@jit(inline="always")
 def philox4x32(c0, c1, c2, c3, k0, k1):
     """Ten rounds: four 32-bit counters and two 32-bit keys (np.uint32) to four np.uint32 words."""
     for _ in range(10):

@@ -20,6 +20,7 @@ from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError, 
 
 SCHEMES = ("s3://", "s3a://")
 ATTEMPTS = 8  # per request, in 35 seconds on average and at most 71; AWS_MAX_ATTEMPTS overrides it
+_MAX_ATTEMPTS = 1000
 _MAX_WAIT = 20  # seconds
 _TIMEOUT = 60  # seconds, botocore's default; the 15 seconds of s3fs are too short for a slow connection
 _BLOCK = 8 * 2**20  # bytes that one request of an open file reads
@@ -33,8 +34,21 @@ Result = TypeVar("Result")
 
 
 def attempts() -> int:
-    """Maximum number of attempts per request."""
-    return int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))
+    """Maximum number of attempts per request.
+
+    Raises:
+        UsageError: AWS_MAX_ATTEMPTS is not such a number.
+    """
+    text = os.environ.get("AWS_MAX_ATTEMPTS") or str(ATTEMPTS)
+    if not (text.isdecimal() and 1 <= int(text) <= _MAX_ATTEMPTS):
+        raise UsageError(
+            f"AWS_MAX_ATTEMPTS is {text!r}",
+            f"set it to a number from 1 to {_MAX_ATTEMPTS}, or unset it",
+            code="out-of-range",
+            parameter="AWS_MAX_ATTEMPTS",
+            value=text,
+        )
+    return int(text)
 
 
 def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -15,6 +15,7 @@ import os
 import posixpath
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,15 +24,20 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
 from dimmagen.core import s3
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import machine_trouble
 
-_UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+# The token is what a file of a user, such as `.notes.2024.tmp`, does not have.
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.\d+\.tmp", re.DOTALL)
+# Protocols of two letters or more, so that `C://photos` is a path on Windows; `::` chains them.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
+_FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 # Linux opens a file anew by its descriptor; macOS' /dev/fd would go on reading where it was written last.
 _DESCRIPTORS = "/proc/self/fd"
+# How a system says that there is nothing at a path: a missing part, a file as a folder, a link to itself.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
@@ -49,10 +55,9 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises:
         DimmagenError: the disk is full, or the path cannot be written.
     """
-    filesystem, place = _open_filesystem(path)
-    local = isinstance(filesystem, LocalFileSystem)
+    local = local_path(path)
     try:
-        with _local_writer(Path(place)) if local else _remote_writer(filesystem, place) as file:
+        with _local_writer(Path(local)) if local else _remote_writer(*_open_filesystem(path)) as file:
             yield file
     except OSError as error:
         if error.errno in _DISK_FULL:
@@ -81,7 +86,7 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
 @contextmanager
 def _local_writer(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
+    temporary = path.with_name(unfinished_name(path.name))
     try:
         with open(temporary, "w+b") as file:
             yield file
@@ -92,7 +97,7 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -120,8 +125,8 @@ def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
             os.unlink(named.name)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power failure."""
+def sync_folder(folder: Path) -> None:
+    """Make renames in a local folder survive a power failure."""
     if os.name == "nt":  # Windows cannot open folders, and NTFS journals file names
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -156,15 +161,19 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     Returns:
         The names of the temporary files, or of the files that were being uploaded.
     """
-    filesystem, place = _open_filesystem(folder)
-    if isinstance(filesystem, s3.S3):
-        return filesystem.abort_uploads(place)
-    if not isinstance(filesystem, LocalFileSystem) or not os.path.isdir(place):
-        return []
-    names = sorted(filter(is_unfinished, os.listdir(place)))
+    place = local_path(folder)
+    if place is None:
+        filesystem, place = _open_filesystem(folder)
+        return filesystem.abort_uploads(place) if isinstance(filesystem, s3.S3) else []
+    names = [name for name in list_names(place) if is_unfinished(name)]
     for name in names:
         os.unlink(os.path.join(place, name))
     return names
+
+
+def unfinished_name(name: str) -> str:
+    """A new temporary name for a file, see :func:`atomic_writer`."""
+    return f".{name}.{secrets.token_hex(4)}.{os.getpid()}.tmp"
 
 
 def is_unfinished(name: str) -> bool:
@@ -172,8 +181,21 @@ def is_unfinished(name: str) -> bool:
     return bool(_UNFINISHED.fullmatch(name))
 
 
+def local_path(path: str | os.PathLike) -> str | None:
+    """The absolute path of what is on this machine; None for an fsspec URL.
+
+    A path is never parsed as a URL: `photos::2024`, `file:x` and `a:b//c` are names like any other.
+    """
+    text = os.fspath(path)
+    if is_url(text):
+        if not (found := _FILE_URL.match(text)):
+            return None
+        text = text[found.end() :]
+    return os.path.abspath(os.path.expanduser(text))
+
+
 def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
-    """The file system of a local path or an fsspec URL, and the path within it.
+    """The file system of an fsspec URL, and the path within it.
 
     Raises:
         UsageError: the protocol of the URL is unknown, or its package is not installed.
@@ -200,8 +222,13 @@ def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
 
 
 def is_url(path: str) -> bool:
-    """Whether a path is an fsspec URL; `C://photos` is a local path on Windows."""
-    return "://" in path and not _DRIVE.match(path)
+    """Whether a path is an fsspec URL: it begins with a protocol, or with several that are joined by `::`."""
+    return bool(_URL.match(path))
+
+
+def is_local(path: str | os.PathLike) -> bool:
+    """Whether a path, or a URL with the protocol `file`, is on this machine."""
+    return local_path(path) is not None
 
 
 def join(root: str | os.PathLike, *parts: str) -> str:
@@ -215,36 +242,69 @@ def last_part(path: str) -> str:
 
 
 def exists(path: str | os.PathLike) -> bool:
+    """Whether there is anything; a local disk that fails is an error, not an absence."""
+    if (place := local_path(path)) is not None:
+        return _mode(place) is not None
     filesystem, place = _open_filesystem(path)
     return filesystem.exists(place)
 
 
 def is_folder(path: str | os.PathLike) -> bool:
+    """Whether there is a folder; errors as for :func:`exists`."""
+    if (place := local_path(path)) is not None:
+        return stat.S_ISDIR(_mode(place) or 0)
     filesystem, place = _open_filesystem(path)
     return filesystem.isdir(place)
 
 
 def is_file(path: str | os.PathLike) -> bool:
+    """Whether there is a regular file; errors as for :func:`exists`."""
+    if (place := local_path(path)) is not None:
+        return stat.S_ISREG(_mode(place) or 0)
     filesystem, place = _open_filesystem(path)
     return filesystem.isfile(place)
 
 
+def _mode(place: str) -> int | None:
+    """The mode of a local file or folder; None if there is none."""
+    try:
+        return os.stat(place).st_mode
+    except ValueError:  # a null character
+        return None
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        return None
+
+
 def list_names(folder: str | os.PathLike) -> list[str]:
     """Sorted names of the entries of a folder; empty if the folder does not exist."""
-    filesystem, place = _open_filesystem(folder)
-    if not filesystem.isdir(place):
+    if not is_folder(folder):
         return []
+    if (place := local_path(folder)) is not None:
+        return sorted(os.listdir(place))
+    filesystem, place = _open_filesystem(folder)
     return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False))
 
 
 def find_files(folder: str) -> list[tuple[str, int]]:
-    """Relative path and size in bytes of every file below an fsspec URL, in arbitrary order."""
+    """Relative path and size in bytes of every file below an fsspec URL, in arbitrary order.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
     filesystem, place = _open_filesystem(folder)
     if isinstance(filesystem, s3.S3):
         sizes = filesystem.find(place)
-    else:
-        found = filesystem.find(place, detail=True)
-        sizes = {name: info["size"] or 0 for name, info in found.items() if info["type"] == "file"}
+    else:  # fsspec's own `find` leaves out what cannot be listed
+        sizes, folders = {}, [place]
+        while folders:
+            listed = folders.pop()
+            for entry in filesystem.ls(listed, detail=True):
+                if entry["type"] == "directory" and entry["name"].rstrip("/") != listed.rstrip("/"):
+                    folders.append(entry["name"])
+                elif entry["type"] == "file":
+                    sizes[entry["name"]] = entry["size"] or 0
     return [(posixpath.relpath(name, place), size) for name, size in sizes.items()]
 
 
@@ -253,17 +313,21 @@ def read(path: str | os.PathLike) -> bytes:
 
     Raises:
         FileNotFoundError: the file does not exist.
+        MachineError: a local disk fails, or the memory is full; so do the other functions that read.
         DimmagenError: a local path is a folder, a pipe or a device.
     """
-    filesystem, place = _open_filesystem(path)
-    if isinstance(filesystem, LocalFileSystem) and os.path.exists(place) and not os.path.isfile(place):
+    if (place := local_path(path)) is None:
+        filesystem, place = _open_filesystem(path)
+        return filesystem.cat_file(place)
+    if exists(place) and not is_file(place):
         raise DimmagenError(
             f"{path} is not a regular file",
             "check what is in its place",
             code="missing-path",
             path=os.fspath(path),
         )
-    return filesystem.cat_file(place)
+    with machine_trouble(path), open(place, "rb") as file:
+        return file.read()
 
 
 def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
@@ -272,6 +336,10 @@ def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
     Raises:
         FileNotFoundError: the file does not exist.
     """
+    if (place := local_path(path)) is not None:
+        with machine_trouble(path), open(place, "rb") as file:
+            file.seek(offset)
+            return file.read(size)
     filesystem, place = _open_filesystem(path)
     return filesystem.cat_file(place, start=offset, end=offset + size)
 
@@ -304,14 +372,20 @@ def _finite(text: str) -> float:
 
 def open_binary(path: str | os.PathLike) -> BinaryIO:
     """A file for reading at random positions."""
+    if (place := local_path(path)) is not None:
+        return open(place, "rb")
     filesystem, place = _open_filesystem(path)
     return cast(BinaryIO, filesystem.open(place, "rb"))
 
 
 def remove(path: str | os.PathLike) -> None:
     """Remove a file or an empty folder; does nothing if it does not exist."""
-    filesystem, place = _open_filesystem(path)
     with suppress(FileNotFoundError):
+        if (place := local_path(path)) is not None:
+            is_real_folder = os.path.isdir(place) and not os.path.islink(place)
+            os.rmdir(place) if is_real_folder else os.unlink(place)
+            return
+        filesystem, place = _open_filesystem(path)
         if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
             filesystem.rmdir(place)
         else:
@@ -320,10 +394,6 @@ def remove(path: str | os.PathLike) -> None:
 
 def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:
     """Size in bytes and SHA-256 (hex) of a file. Raises FileNotFoundError if it does not exist."""
-    with open_binary(path) as file:
+    with machine_trouble(path), open_binary(path) as file:
         digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
-        return file.tell(), digest.hexdigest()
-
-
-def is_local(path: str | os.PathLike) -> bool:
-    return isinstance(_open_filesystem(path)[0], LocalFileSystem)
+        return file.seek(0, os.SEEK_END), digest.hexdigest()

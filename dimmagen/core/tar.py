@@ -8,7 +8,7 @@ import hashlib
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from dimmagen.core.errors import DimmagenError
 
@@ -59,6 +59,44 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
     """The data of a member, by the offset and size recorded in the parquet file of the shard."""
     file.seek(offset)
     return file.read(size)
+
+
+def samples(file: BinaryIO, path: str, max_bytes: int) -> Iterator[dict[str, Any]]:
+    """The samples of a shard, as webdataset gives them: consecutive members of the same name up to a dot.
+
+    Unlike webdataset, which unpacks a shard that is compressed in any way, this reads tars alone: a small
+    file in the place of a shard cannot become a large one.
+
+    Args:
+        file: the shard.
+        path: of the shard, for messages.
+        max_bytes: of one member.
+
+    Yields:
+        `__key__`, `__url__`, and the bytes of each member by the rest of its name, such as `dark.png`.
+
+    Raises:
+        DimmagenError: as :func:`members`; or a member is too large, or occurs twice.
+    """
+    sample: dict[str, Any] = {}
+    for member in members(file, path):
+        key, _, field = member.name.partition(".")
+        if sample and key != sample["__key__"]:
+            yield sample
+            sample = {}
+        if member.size > max_bytes or field in sample:
+            what = "occurs twice" if field in sample else f"is larger than {max_bytes} bytes"
+            raise DimmagenError(
+                f"{path}: the member {member.name!r} {what}",
+                "copy the shard again",
+                code="damaged",
+                path=path,
+                name=member.name,
+            )
+        sample = sample or {"__key__": key, "__url__": path}
+        sample[field] = read_at(file, member.offset, member.size)
+    if sample:
+        yield sample
 
 
 class TarWriter:

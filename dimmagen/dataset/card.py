@@ -7,6 +7,7 @@ import pyarrow as pa
 import yaml
 
 from dimmagen.core.hugging_face import layout, layout_file, sample_features
+from dimmagen.core.text import markdown, one_line
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.dataset.statistics import bars, short
@@ -15,6 +16,7 @@ from dimmagen.sources import terms_of
 CARD = "README.md"
 SHEET = "sheet.jpg"
 _TARS = "shards/train-*.tar"
+_IMAGE_COLUMNS = ("dark.png", "dark.webp", "light.jpg", "light.png", "light.webp")
 _NUMBERS = ("gamma", "lightness_before", "lightness_after", "width", "height")
 
 _TEMPLATE = """\
@@ -71,7 +73,13 @@ pairs[0]["dark"], pairs[0]["light"], pairs[0]["gamma"]
 ```python
 import webdataset as wds
 
-pairs = wds.WebDataset("shards/train-{{{first}..{last}}}.tar", shardshuffle=False).decode("rgb8")
+
+def is_member(name):  # decode("rgb8") would run the code in any other member that is a pickle
+    return name.endswith({members})
+
+
+shards = "shards/train-{{{first}..{last}}}.tar"
+pairs = wds.WebDataset(shards, select_files=is_member, shardshuffle=False).decode("rgb8")
 for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
     pair["dark"], pair["light"], pair["json"]["gamma"]
 ```
@@ -83,7 +91,8 @@ from datasets import load_dataset
 pairs = load_dataset(str(Path.cwd()), split="train", streaming=True)  # "." alone has no name for the set
 ```
 
-The light picture is in the field of its file type; the other `light.*` fields of a sample are empty.
+Every data set has the columns `dark.png`, `dark.webp`, `light.jpg`, `light.png` and `light.webp`. A picture
+is in the column of its file type; the others are empty.
 
 ## Sources and their terms
 
@@ -107,23 +116,25 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
     settings, counts = manifest.settings, manifest.counts
     extensions = sorted(set(light_extensions))
     dark_field = f"dark.{settings['image_format']}"
+    light_fields = [f"light.{extension}" for extension in extensions]
     sources = "\n".join(
-        f"| {source} | {count} | {terms_of(source, manifest.settings)} |"
+        f"| {markdown(source)} | {count} | {markdown(terms_of(source, manifest.settings))} |"
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
-        yaml=yaml.safe_dump(_front_matter(extensions, dark_field, settings.get("labels")), sort_keys=False),
+        yaml=yaml.safe_dump(_front_matter(settings.get("labels")), sort_keys=False),
         pairs=counts.pairs,
         lights=counts.lights,
         variants=settings["variants"],
         times="time" if settings["variants"] == 1 else "times",
-        profile=settings["profile"],
-        command=manifest.command,
+        profile=one_line(str(settings["profile"])).replace("`", "'"),  # a code span ends at the next one
+        command=one_line(manifest.command),
         fingerprint=manifest.fingerprint,
         root_hash=manifest.root_hash,
         first="00000",
         last=f"{counts.shards - 1:05d}",
-        light_fields=";".join(f"light.{extension}" for extension in extensions),
+        light_fields=";".join(light_fields),
+        members="(" + ", ".join(f'".{field}"' for field in (dark_field, "json", *light_fields)) + ")",
         dark_field=dark_field,
         sources=sources,
         more=_label_file(settings.get("labels")),
@@ -142,36 +153,34 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def pair_layout_file(
-    light_extensions: Iterable[str], image_format: str, labels: Mapping | None = None
-) -> bytes:
-    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`, which says the same as the card's YAML head.
+def pair_layout_file(labels: Mapping | None = None) -> bytes:
+    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`; it says the same as the card's YAML head.
 
     Args:
-        light_extensions: file types of the light images.
-        image_format: of the dark images.
         labels: as the settings of the data set record them; None or empty without labels.
     """
-    return layout_file(_TARS, _features(light_extensions, f"dark.{image_format}", labels))
+    return layout_file(_TARS, _features(labels))
 
 
-def _front_matter(extensions: list[str], dark_field: str, labels: Mapping | None) -> dict:
+def _front_matter(labels: Mapping | None) -> dict:
     """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        **layout(_TARS, _features(extensions, dark_field, labels)),
+        **layout(_TARS, _features(labels)),
     }
 
 
-def _features(light_extensions: Iterable[str], dark_field: str, labels: Mapping | None) -> list[dict]:
-    """The features of a sample; none where labels are of any content: `datasets` finds out what they are."""
+def _features(labels: Mapping | None) -> list[dict]:
+    """The same columns for every data set; those of other file types are empty.
+
+    None where labels are of any content: `datasets` finds out what they are.
+    """
     kind = labels["format"] if labels else ""
     if kind == "json":
         return []
-    images = [dark_field, *(f"light.{extension}" for extension in sorted({*light_extensions}))]
-    images += ["mask.png"] if kind == "masks" else []
+    images = [*_IMAGE_COLUMNS, *(["mask.png"] if kind == "masks" else [])]
     features = sample_features(images, [(key, _dtype(key)) for key in SIDECAR_KEYS])
     if kind and kind != "masks":
         after = next(place for place, one in enumerate(features) if one["name"] == "json") + 1

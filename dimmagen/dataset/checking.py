@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.machine import machine_trouble
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.tar import Member, members, read_at
 from dimmagen.dataset.schema import PAIR_SCHEMAS, sidecar
@@ -74,7 +75,7 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     faults = list(check_file(out, FileRecord(record.name, record.bytes, record.sha256)))
     faults += check_file(out, record.metadata)
     try:
-        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMAS)
+        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMAS, record.samples)
     except UnavailableError:
         raise
     except DimmagenError as error:
@@ -84,7 +85,8 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
             Fault(record.metadata.name, f"has {len(rows)} rows, the manifest says {record.samples}")
         )
     try:
-        with storage.open_binary(storage.join(out, record.name)) as file:
+        path = storage.join(out, record.name)
+        with machine_trouble(path), storage.open_binary(path) as file:
             found, broken = _read_members(file, record.name)
             faults += broken
             faults += _compare_members(record.name, rows, found)
@@ -148,7 +150,7 @@ def _check_sample(file, name: str, row: dict, present: dict[str, Member]) -> Ite
             yield Fault(name, f"{where}: the bytes of {member.name} are not those of its row")
         try:
             pixels, _ = codec.decode_rgb8(data)
-        except DimmagenError as error:
+        except codec.ImageError as error:
             yield Fault(name, f"{where}: {member.name} cannot be decoded ({error.what})")
             continue
         height, width, _ = pixels.shape

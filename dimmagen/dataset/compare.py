@@ -1,5 +1,6 @@
 """Comparing two data sets: the public test of the promise that equal inputs give equal bytes."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -97,7 +98,15 @@ def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
 
 
 def _files(out: str) -> set[str]:
-    return {path.relative_to(out).as_posix() for path in Path(out).rglob("*") if path.is_file()}
+    """Relative POSIX paths of all files; OSError if a folder cannot be listed."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    walked = os.walk(out, onerror=refuse)
+    return {
+        (Path(folder) / name).relative_to(out).as_posix() for folder, _, names in walked for name in names
+    }
 
 
 def _content(out: str, name: str) -> tuple[int, str]:

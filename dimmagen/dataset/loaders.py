@@ -8,21 +8,23 @@ with `dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 import torch
 import webdataset as wds
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
-from webdataset.filters import shuffle
-from webdataset.tariterators import group_by_keys, tar_file_expander
+from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
+from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import machine_trouble
+from dimmagen.core.tar import samples
 from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images import codec
@@ -57,7 +59,7 @@ class PairDataset(Dataset):
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; also raised when a pair is read.
-        UsageError: an image is smaller than `crop`.
+        UsageError: `crop` is below 1, or an image is smaller.
 
     Example:
         >>> from dimmagen import PairDataset
@@ -69,6 +71,7 @@ class PairDataset(Dataset):
     def __init__(
         self, out: str | PathLike[str], *, crop: int | None = None, transform: Transform | None = None
     ) -> None:
+        _refuse_below("crop", crop, 1)
         self.pairs = open_pairs(out)
         self.crop = crop
         self.transform = transform
@@ -96,6 +99,10 @@ def pair_loader(
     buffer: int = 256,
     transform: Transform | None = None,
     pin_memory: bool = False,
+    num_workers: int | None = None,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    persistent_workers: bool | None = None,
 ) -> wds.WebLoader:
     """Batches of pairs, streamed shard by shard; shards are divided among ranks and DataLoader workers.
 
@@ -103,22 +110,31 @@ def pair_loader(
     worker may be smaller, and the number of batches may differ between ranks. With `epoch`, each rank draws
     that many batches from shards resampled with replacement: the same number on every rank, as
     DistributedDataParallel requires. The order comes from torch's generator: `torch.manual_seed` repeats it.
+    `len(loader)` is the number of batches of this rank.
 
     Args:
         out: folder or fsspec URL of a finished data set.
-        batch_size: number of pairs per batch; if above 1, images of different sizes need `crop`.
+        batch_size: number of pairs per batch; if above 1, images of different sizes need `crop`, or a
+            `transform` that gives them one size.
         crop, transform: as for :class:`PairDataset`.
-        workers: number of processes that read and decode; in an exact pass, at most one per shard is used.
+        workers, num_workers: number of processes that read and decode; in an exact pass, at most one per
+            shard is used.
         epoch: number of batches per pass and rank, from the endless resampled stream.
         buffer: number of encoded pairs held for shuffling; 0 keeps the order of the shards in an exact pass.
         pin_memory: use pinned memory, for fast copies to a GPU.
+        shuffle: False is `buffer=0`.
+        drop_last: leave out the smaller last batch of each worker.
+        persistent_workers: keep the processes from pass to pass; by default they are kept.
 
     Returns:
-        An iterable of dictionaries as described above, with tensors (B, ...) and lists of B strings.
+        An iterable of dictionaries as described above, with tensors (B, ...) and lists of B strings; numbers
+        are float32 and int64.
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
-        UsageError: there are fewer shards than ranks in an exact pass, or an image is smaller than `crop`.
+        UsageError: there are fewer shards than ranks in an exact pass, an image is smaller than `crop`,
+            images have several sizes and neither `crop` nor `transform` is given, or an argument is out of
+            its range.
 
     Example:
         >>> from dimmagen import pair_loader
@@ -127,6 +143,17 @@ def pair_loader(
         >>> difference.shape
         torch.Size([4, 3, 64, 64])
     """
+    workers = _worker_count(workers, num_workers, persistent_workers)
+    for name, value, least in (("batch_size", batch_size, 1), ("crop", crop, 1), ("epoch", epoch, 1)):
+        _refuse_below(name, value, least)
+    _refuse_below("buffer", buffer, 0)
+    if epoch is not None and not shuffle:
+        raise UsageError(
+            "`shuffle=False` has no effect with `epoch`, which draws shards at random",
+            "leave one of them out",
+            code="conflict",
+            parameter="shuffle",
+        )
     pairs = open_pairs(out)
     _refuse_small(pairs, crop)
     rank, world_size, _, _ = pytorch_worker_info()
@@ -139,19 +166,102 @@ def pair_loader(
             shards=len(pairs.manifest.shards),
             ranks=world_size,
         )
+    if batch_size > 1 and crop is None and transform is None:
+        _refuse_mixed(pairs)
     shards = tuple(pairs.manifest.shards)
     if epoch is None:
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
-    stream = _PairStream(pairs.out, shards, rank, epoch is not None, buffer, crop, transform)
+    stream = _PairStream(
+        pairs.out, shards, rank, epoch is not None, buffer if shuffle else 0, crop, transform
+    )
     loader = wds.WebLoader(
         stream,
         batch_size=batch_size,
         num_workers=workers,
         pin_memory=pin_memory,
-        persistent_workers=workers > 0,
+        persistent_workers=workers > 0 and persistent_workers is not False,
+        drop_last=drop_last,
+        collate_fn=_collate,
     )
-    return loader if epoch is None else loader.with_epoch(nbatches=epoch)
+    if epoch is not None:
+        return loader.with_epoch(nbatches=epoch).with_length(epoch, silent=True)
+    return loader.with_length(_batch_count(shards, workers, batch_size, drop_last), silent=True)
+
+
+def _batch_count(shards: Sequence[ShardEntry], workers: int, batch_size: int, drop_last: bool) -> int:
+    """Batches of an exact pass: every worker batches the pairs of its own shards."""
+    count = max(workers, 1)
+    counts = [sum(shard.samples for shard in shards[worker::count]) for worker in range(count)]
+    return sum(pairs // batch_size if drop_last else -(-pairs // batch_size) for pairs in counts)
+
+
+def _collate(samples: list) -> Any:
+    """A batch as torch makes it, but with float32 for Python's floats, which torch makes float64."""
+    return default_collate([_with_float32(sample) for sample in samples])
+
+
+def _with_float32(value: Any) -> Any:
+    if type(value) is float:
+        return torch.tensor(value, dtype=torch.float32)
+    if type(value) is dict:
+        return {name: _with_float32(part) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_with_float32(part) for part in value)
+    return value
+
+
+def _worker_count(workers: int, num_workers: int | None, persistent: bool | None) -> int:
+    """The number of worker processes, which has two names.
+
+    Raises:
+        UsageError: the names say different numbers, the number is below 0, or none are to be kept.
+    """
+    if num_workers is not None and workers not in (0, num_workers):
+        raise UsageError(
+            f"`workers={workers}` and `num_workers={num_workers}` are two names of one argument",
+            "give one of them",
+            code="conflict",
+            parameter="num_workers",
+        )
+    count = workers if num_workers is None else num_workers
+    _refuse_below("workers", count, 0)
+    if persistent and not count:
+        raise UsageError(
+            "`persistent_workers` has no effect without worker processes",
+            "give `workers` as well",
+            code="conflict",
+            parameter="persistent_workers",
+        )
+    return count
+
+
+def _refuse_below(name: str, value: int | None, least: int) -> None:
+    """Refuse a number that could only fail or do nothing later; None is accepted."""
+    if value is None:
+        return
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise UsageError(
+            f"`{name}` is {value!r}",
+            f"give a whole number from {least}" + (", or leave it out" if name in ("crop", "epoch") else ""),
+            code="out-of-range",
+            parameter=name,
+            value=value,
+        )
+
+
+def _refuse_mixed(pairs: PairSet) -> None:
+    """Report images that cannot form a batch before training starts."""
+    sizes = pairs.table.select(["width", "height"]).group_by(["width", "height"]).aggregate([]).to_pylist()
+    if len(sizes) > 1:
+        shown = ", ".join(sorted(f"{size['width']}x{size['height']}" for size in sizes)[:3])
+        raise UsageError(
+            f"the pairs of {pairs.out} have {len(sizes)} sizes ({shown}, ...), and a batch has one",
+            "give `crop`, a `transform` that gives all images one size, or `batch_size=1`",
+            code="unsuitable-pairs",
+            parameter="crop",
+            sizes=len(sizes),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +300,7 @@ class _PairStream(IterableDataset):
             shards = generator.sample(mine, len(mine)) if self.buffer else mine
         samples = (sample for shard in shards for sample in _read_shard(self.out, shard))
         if self.buffer:
-            samples = shuffle(self.buffer, initial=self.buffer // 2, rng=generator)(samples)
+            samples = shuffled(self.buffer, initial=self.buffer // 2, rng=generator)(samples)
         for sample in samples:
             yield self._decode(sample)
 
@@ -200,16 +310,24 @@ class _PairStream(IterableDataset):
 
 
 def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
-    """The samples of one shard, as webdataset reads them.
+    """The samples of one shard.
 
     They are counted, because a tar that was truncated between two members looks like a shorter one.
     """
     count = 0
     path = storage.join(out, shard.name)
-    with storage.open_binary(path) as file:
-        for sample in group_by_keys(tar_file_expander([{"url": path, "stream": file}])):
-            count += 1
-            yield sample
+    with machine_trouble(path), storage.open_binary(path) as file:
+        try:
+            for sample in samples(file, path, codec.MAX_BYTES):
+                count += 1
+                yield sample
+        except DimmagenError as error:
+            raise DimmagenError(
+                f"{error.what} (after {count} pairs)",
+                f"run `verify({out})`, and copy the damaged shard again",
+                code=error.code,
+                path=path,
+            ) from error
     if count != shard.samples:
         raise DimmagenError(
             f"{path} holds {count} pairs, the manifest says {shard.samples}",

@@ -70,6 +70,18 @@ class Counts(_Strict):
     lights_by_source: dict[str, _Count]
 
 
+class _UsedSettings(BaseModel):
+    """The settings of a data set that others are read by; a manifest of a stranger may hold anything."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    profile: str
+    model: str
+    variants: Annotated[int, Field(ge=1, lt=2**31)]
+    samples_per_shard: Annotated[int, Field(ge=1, lt=2**31 + 1)]
+    image_format: Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
+
+
 class Manifest(_Strict):
     """The content of `manifest.json`; :meth:`read` lists what is checked."""
 
@@ -121,6 +133,7 @@ class Manifest(_Strict):
         """
         try:
             manifest = cls.model_validate_json(storage.read(path))
+            _UsedSettings.model_validate(manifest.settings)
         except ValidationError as error:
             raise DimmagenError(
                 f"{path} is not a manifest of this version: {_first_fault(error)}",

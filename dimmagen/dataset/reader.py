@@ -17,8 +17,9 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.parquet import read_table
 from dimmagen.dataset.manifest import Manifest, ShardEntry
-from dimmagen.dataset.schema import PAIR_SCHEMAS, schema_of
+from dimmagen.dataset.schema import schema_of
 from dimmagen.images import codec
+from dimmagen.sources.own_outputs import kind_of
 
 Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
@@ -136,8 +137,28 @@ def open_pairs(out: str | PathLike[str]) -> PairSet:
         DimmagenError: the data set is not finished, or a parquet file is missing or not that of the manifest.
     """
     out = fspath(out)
+    _refuse_other_kinds(out)
     manifest = Manifest.load(out)
     return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest)))
+
+
+def _refuse_other_kinds(out: str) -> None:
+    """Say what a folder is if it is something else that dimmagen has written."""
+    kind = kind_of(storage.list_names(out)) if storage.is_local(out) else ""
+    if kind == "a MixHQ":
+        raise DimmagenError(
+            f"{out} is a MixHQ: light images only, without dark ones",
+            "make a data set of it with `make_dataset()`",
+            code="wrong-format",
+            path=out,
+        )
+    if kind == "an export":
+        raise DimmagenError(
+            f"{out} is an export, not a data set",
+            "give the folder of the data set that it was made from",
+            code="wrong-format",
+            path=out,
+        )
 
 
 def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:
@@ -149,18 +170,15 @@ def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:
 def _table(out: str, shard: ShardEntry, schema: pa.Schema) -> pa.Table:
     path = storage.join(out, shard.metadata.name)
     todo = f"run `verify({out})`"
-    table = read_table(path, PAIR_SCHEMAS)
-    if table.schema.names != schema.names:
-        raise DimmagenError(
-            f"{path} does not have the columns that the settings of its data set name",
-            todo,
-            code="wrong-format",
-            path=path,
-        )
-    if storage.size_and_sha256(path)[1] != shard.metadata.sha256:
+    try:
+        is_named = storage.size_and_sha256(path) == (shard.metadata.bytes, shard.metadata.sha256)
+    except FileNotFoundError:
+        is_named = True  # reading it says what is wrong
+    if not is_named:  # before anything in it is believed
         raise DimmagenError(
             f"{path} is not the file that the manifest names", todo, code="damaged", path=path
         )
+    table = read_table(path, schema, shard.samples)
     if not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
         raise DimmagenError(f"{path} holds invalid keys", todo, code="damaged", path=path)
     if not _inside(table, shard.bytes):

@@ -167,7 +167,17 @@ class ImageDimmer:
 
         Returns:
             uint8 (H, W, 3), RGB.
+
+        Raises:
+            UsageError: `light` is of another shape or dtype.
         """
+        if light.dtype != np.uint8 or light.ndim != 3 or light.shape[2] != 3:
+            raise UsageError(
+                f"`light` is {light.dtype} {light.shape}",
+                "give one image, uint8 (H, W, 3), RGB",
+                code="usage",
+                parameter="light",
+            )
         return self.model.dim_frame(light, draw, frame) if frame else self.model.dim(light, draw)
 
     def with_gammas(self, low: float, high: float) -> "ImageDimmer":

@@ -4,10 +4,10 @@ The 128 random bits of a pixel in one block are read as eight 16-bit words. A st
 the quantile of a word: no transcendental function, whose last bit differs between machines, is involved.
 """
 
-import numba
 import numpy as np
 from scipy.special import ndtri
 
+from dimmagen.core.compiled import jit
 from dimmagen.core.philox import philox4x32, split_key
 
 WORDS = 65536
@@ -40,7 +40,7 @@ def words(first: int, pixels: int, key: int, block: int) -> np.ndarray:
     return np.stack([out & 0xFFFF, out >> 16], axis=2).astype(np.uint16).reshape(pixels, 8)
 
 
-@numba.njit(cache=True)
+@jit()
 def _fill_words(out, first, block, key_low, key_high):
     zero = np.uint32(0)
     for pixel in range(out.shape[0]):
@@ -48,7 +48,7 @@ def _fill_words(out, first, block, key_low, key_high):
         out[pixel, 0], out[pixel, 1], out[pixel, 2], out[pixel, 3] = a, b, c, d
 
 
-@numba.njit(cache=True)
+@jit()
 def _fill_normals(out, quantiles, first, block, key_low, key_high):
     zero = np.uint32(0)
     for pixel in range(out.shape[0]):

@@ -410,7 +410,7 @@ def _nothing_found(folder: Path) -> UsageError:
     found = [f"the folders {_listed(f'{path.name}/' for path in inner)}"] if inner else []
     found += [f"{images} images"] if images else []
     return UsageError(
-        f"the names in {folder} tell no pairs; it has {' and '.join(found) or 'no images'}",
+        f"{folder} holds no pairs by its names; it has {' and '.join(found) or 'no images'}",
         f"give a folder with {usual_names()}, or with files named desk_low.jpg and desk_high.jpg, or a CSV "
         "file with the columns dark and light, or a pattern (docs/pairs.md)",
         code="missing-path",

@@ -17,11 +17,14 @@ from safetensors.numpy import save_file
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+from dimmagen.core.file_names import portable
 from dimmagen.core.registry import unknown_name
+from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
 
 SCHEMA = 1
 BUNDLED = Path(__file__).parent / "bundled"
+_MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 COMPATS = ("default", "reference")
 
 
@@ -45,7 +48,7 @@ class Profile:
     """A profile that was found and checked; a model is loaded on request.
 
     Attributes:
-        name: as requested, or the folder's name.
+        name: as requested; of a folder, the one that it was saved with.
         folder: where it is stored; None for formulas.
         fingerprint: SHA-256 over the models' settings and files, hex.
         default_model: the kind that is used unless another is requested.
@@ -98,7 +101,8 @@ def user_profiles_folder() -> Path:
     """The folder of the user's named profiles: DIMMAGEN_PROFILES, or a folder in XDG's data folder."""
     if folder := os.environ.get("DIMMAGEN_PROFILES"):
         return Path(folder)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    # Where no home is known, as for a container's user without a name, `~` is a folder that is not there.
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return Path(data) / "dimmagen" / "profiles"
 
 
@@ -140,7 +144,7 @@ def open_profile(name_or_path: str | Path) -> Profile:
             return _read(folder, text)
     path = Path(name_or_path)
     if os.path.isdir(path):
-        return _read(path, path.resolve().name)
+        return _read(path, None)
     raise unknown_name("profile", text, [*profile_names(), "or the folder of a profile"])
 
 
@@ -180,6 +184,12 @@ def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> 
             name=text,
         )
     folder = user_profiles_folder() / text if _is_name(text) else Path(text)
+    if folder.parts[0] == "~":
+        raise UsageError(
+            "there is no home folder for your profiles",
+            "set DIMMAGEN_PROFILES to a folder for them, or give a path",
+            code="missing-path",
+        )
     if folder.exists() and not may_exist:
         raise UsageError(
             f"{folder} exists already",
@@ -254,7 +264,11 @@ def fingerprint_of(default_model: str, models: Mapping[str, Mapping]) -> str:
     return hashing.sha256(text.encode())
 
 
-def _read(folder: Path, name: str) -> Profile:
+def _read(folder: Path, name: str | None) -> Profile:
+    """Read and check a profile; without a name, it is the one that it was saved with.
+
+    A folder that is moved or renamed keeps that name, and with it the bytes of what is made with it.
+    """
     file_path = folder / "profile.json"
     todo = "fit or import it again"
     try:
@@ -264,6 +278,7 @@ def _read(folder: Path, name: str) -> Profile:
         files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}
         _ = [entry["settings"].items() for entry in models.values()]
         schema, stored = content["schema"], content["fingerprint"]
+        saved_as = content.get("name")
     except FileNotFoundError:
         raise UsageError(
             f"{folder} is not a profile: it has no profile.json",
@@ -289,7 +304,11 @@ def _read(folder: Path, name: str) -> Profile:
     _refuse_unsafe(folder, files)
     for file, sha256 in files.items():
         path = folder / file
-        if not path.is_file() or hashing.sha256(path.read_bytes()) != sha256:
+        if (
+            not path.is_file()
+            or path.stat().st_size > _MAX_FILE
+            or hashing.sha256(path.read_bytes()) != sha256
+        ):
             raise DimmagenError(
                 f"{path} is missing or not what was saved", todo, code="damaged", path=str(path)
             )
@@ -297,6 +316,10 @@ def _read(folder: Path, name: str) -> Profile:
         raise DimmagenError(
             f"{file_path} was changed after it was saved", todo, code="damaged", path=str(file_path)
         )
+    if name is None:
+        name = portable(folder.resolve().name)
+        if isinstance(saved_as, str) and _is_name(saved_as) and one_line(saved_as) == saved_as:
+            name = saved_as
     return Profile(name, folder, stored, default_model, models, content.get("provenance", {}))
 
 

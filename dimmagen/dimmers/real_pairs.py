@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
-from dimmagen.core import hashing
+from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
@@ -253,7 +253,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
-    dark_data, light_data = dark.read_bytes(), light.read_bytes()
+    dark_data, light_data = storage.read(dark), storage.read(light)
     return RealPair(
         name,
         _decode(dark_data, dark),

@@ -1,5 +1,6 @@
 """The stored values of a dimmer model: tensors and settings, checked when they are read."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.machine import is_machine_trouble, machine_error
+
+MAX_HEADER = 2**20  # bytes, of a safetensors file before its tensors
 
 
 def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -22,8 +26,13 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
             unexpected, of another shape or type, or holds NaN or infinity.
     """
     try:
+        expected = 4 * sum(math.prod(shape) for shape in shapes.values())
+        if path.stat().st_size > expected + MAX_HEADER:  # a sparse file of any size takes no room on a disk
+            raise ValueError(f"it has more than {expected} bytes of tensors")
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a safetensors file ({error})",
             "fit or import the profile again",

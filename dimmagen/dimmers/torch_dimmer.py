@@ -62,16 +62,17 @@ class Dimmer(nn.Module):
 
         Args:
             light: float (B, 3, H, W) in [0, 1], RGB, on any device; rounded to 8 bits first, like the images
-                of a shard.
+                of a shard. Or uint8 (B, 3, H, W), as images are decoded.
             draws: one per image, from :meth:`draws` or a data set's rows; by default every call makes new
                 draws from torch's generator (`torch.manual_seed` repeats them).
 
         Returns:
-            The dark images, multiples of 1/255, with the shape, dtype and device of `light`. No gradient
-            flows through them.
+            The dark images with the shape, dtype and device of `light`: multiples of 1/255, or uint8. No
+            gradient flows through them.
 
         Raises:
-            UsageError: the shape is another one, or the number of draws is not the number of images.
+            UsageError: the shape or dtype is another one, values are not in [0, 1] (to half an 8-bit step) or
+                not finite, or the number of draws is not the number of images.
         """
         if light.ndim != 4 or light.shape[1] != 3:
             raise UsageError(
@@ -92,8 +93,11 @@ class Dimmer(nn.Module):
                 code="usage",
                 parameter="draws",
             )
-        pixels = (light.detach() * 255).round().clamp(0, 255).to(torch.uint8)
-        return self._dim(pixels, draws).to(light.dtype) / 255
+        pixels = _to_8_bits(light.detach())
+        if not light.numel():
+            return light.detach().clone()
+        dark = self._dim(pixels, draws)
+        return dark if light.dtype == torch.uint8 else dark.to(light.dtype) / 255
 
     def _dim(self, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
         """uint8 (B, 3, H, W) -> uint8 (B, 3, H, W), on the same device."""
@@ -103,3 +107,32 @@ class Dimmer(nn.Module):
         pixels = lights.permute(0, 2, 3, 1).cpu().numpy()
         dark = [self.offline.dim(light, draw) for light, draw in zip(pixels, draws, strict=True)]
         return torch.from_numpy(np.stack(dark)).permute(0, 3, 1, 2).to(lights.device)
+
+
+def _to_8_bits(light: Tensor) -> Tensor:
+    """Float in [0, 1] -> uint8, of any shape; uint8 is left as it is.
+
+    Raises:
+        UsageError: the dtype is another one, or a value would not be rounded to 0 ... 255.
+    """
+    if light.dtype == torch.uint8:
+        return light
+    if not light.is_floating_point():
+        raise UsageError(
+            f"`light` has the dtype {str(light.dtype).removeprefix('torch.')}",
+            "give floats in [0, 1], or uint8",
+            code="usage",
+            parameter="light",
+        )
+    values = (light * 255).round()
+    if light.numel():
+        low, high = values.aminmax()  # both are NaN if any value is
+        if not (low >= 0 and high <= 255):
+            least, most = float(low) / 255, float(high) / 255
+            raise UsageError(
+                f"`light` has values from {least:.4g} to {most:.4g}",
+                "give floats in [0, 1] (not normalised, not 0 to 255), or uint8",
+                code="out-of-range",
+                parameter="light",
+            )
+    return values.to(torch.uint8)

@@ -9,7 +9,7 @@ Tensors are stored in safetensors files, numbers in their headers as JSON: nothi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +21,15 @@ from torch import Tensor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 
 SCHEMA = "dimmagen-brightener-1"
 RUN_SCHEMA = "dimmagen-run-1"
 COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of log.csv
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
+MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
+MAX_HEADER = 2**20  # bytes
 ResumeMode = Literal["if-possible", "always", "never"]
 
 
@@ -180,20 +183,30 @@ class RunFolder:
 _TRAIN_AGAIN = 'train again, with `resume="never"` or into another `out`'
 
 
-def load_tensors(path: Path) -> SavedTensors:
+def load_tensors(
+    path: Path, max_bytes: Callable[[Mapping[str, Any]], int] = lambda header: MAX_CHECKPOINT
+) -> SavedTensors:
     """Read a file of tensors and its header.
+
+    Args:
+        path: of the file.
+        max_bytes: size of all tensors, by the header: a file with more of them is not read.
 
     Raises:
         DimmagenError: the file is damaged, of another kind (a pickle is never loaded), or holds numbers that
             are not finite.
     """
     try:
+        header = _read_header(path)
+        if path.stat().st_size > max_bytes(header) + MAX_HEADER:  # before it is mapped into memory
+            raise ValueError("it is larger than what it names")
         with safe_open(path, "pt") as file:
-            header = storage.parse_json((file.metadata() or {}).get("dimmagen", "{}"))
             # Copies, because Windows does not replace a file that is mapped into memory.
             names = file.keys()  # not a mapping
             tensors = {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, ValueError, OSError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a readable checkpoint ({error})", _TRAIN_AGAIN, code="damaged", path=str(path)
         ) from None
@@ -214,6 +227,17 @@ def load_tensors(path: Path) -> SavedTensors:
                 name=name,
             )
     return SavedTensors(tensors, header)
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """The values that were saved with the tensors of a file. Raises ValueError if there are none."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > MAX_HEADER:
+            raise ValueError("its header is too long")
+        values = storage.parse_json(file.read(size)).get("__metadata__")
+    saved = values.get("dimmagen", "{}") if isinstance(values, dict) else "{}"
+    return storage.parse_json(saved if isinstance(saved, str) else "")
 
 
 def load_network(
@@ -242,10 +266,19 @@ def load_network(
             code="missing-path",
             path=str(path),
         )
-    saved = load_tensors(path)
+    saved = load_tensors(path, _bytes_of_network)
     network = EnhancementNetwork(saved.header.get("model", ""))
     restore(network, saved.tensors, path)
     return network.to(device).eval(), saved.header
+
+
+def _bytes_of_network(header: Mapping[str, Any]) -> int:
+    """The size of the weights of the architecture that a header names."""
+    if header.get("model") not in ARCHITECTURES:
+        return MAX_CHECKPOINT  # what is wrong with it is said by the name
+    with torch.device("meta"):  # without memory
+        network = EnhancementNetwork(header.get("model", ""))
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
 def restore(network: EnhancementNetwork, tensors: dict[str, Tensor], path: Path) -> None:

@@ -5,6 +5,7 @@ batch n continues exactly like one that was read up to there.
 """
 
 import itertools
+import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.filters import shuffle
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.core.tar import samples
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.inputs import condition, mean_lightness, network_input
 from dimmagen.enhance.training_shards import TrainingShard
@@ -193,11 +195,35 @@ class ShardBatches:
         if self.loaders == 0:
             batches: Iterator = iter(stream)
         else:
+            _refuse_without_shared_memory()
             batches = iter(DataLoader(stream, batch_size=None, num_workers=self.loaders, prefetch_factor=4))
-        for batch in batches:
+        while True:
+            try:
+                batch = next(batches)
+            except RuntimeError as error:  # of a loader that was killed, by SIGBUS for one
+                if "shared memory" not in str(error):
+                    raise
+                raise _no_shared_memory("is full") from error
             if isinstance(batch, DimmagenError):
                 raise batch
             yield batch
+
+
+def _refuse_without_shared_memory() -> None:
+    """Loaders hand their batches over in shared memory: a container may have none that can be written to."""
+    try:
+        multiprocessing.Lock()
+    except OSError as error:
+        raise _no_shared_memory(f"cannot be used ({error.strerror})") from error
+
+
+def _no_shared_memory(what: str) -> DimmagenError:
+    return DimmagenError(
+        f"the shared memory of this machine (/dev/shm on Linux) {what}",
+        "give `loaders=0`, or the container more of it (its shm-size)",
+        code="machine",
+        parameter="loaders",
+    )
 
 
 class _Stream(IterableDataset):
@@ -270,9 +296,9 @@ def _one_epoch(shards: Sequence[TrainingShard], seed: int, epoch: int) -> Iterat
     order = sorted(
         shards, key=lambda shard: keyed_random.rank(seed, shard.url.rsplit("/", 1)[-1], f"pass {epoch}")
     )
-    samples = itertools.chain.from_iterable(map(_samples, order))
+    stream = itertools.chain.from_iterable(map(_samples, order))
     draws = random.Random(f"{seed} {epoch}")
-    return iter(shuffle(bufsize=SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, rng=draws)(samples))
+    return iter(shuffle(bufsize=SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, rng=draws)(stream))
 
 
 def _samples(shard: TrainingShard) -> Iterator[dict]:
@@ -280,13 +306,15 @@ def _samples(shard: TrainingShard) -> Iterator[dict]:
     count = 0
     try:
         with storage.open_binary(shard.url) as stream:
-            for sample in group_by_keys(tar_file_expander([{"url": shard.url, "stream": stream}])):
+            for sample in samples(stream, shard.url, codec.MAX_BYTES):
                 count += 1
                 if sample["__key__"] in shard.training_keys:
                     yield sample
     except DimmagenError:
         raise
-    except Exception as error:  # tarfile, the decompressor and the file system each have their own
+    except Exception as error:  # tarfile and the readers of images each have their own
+        if is_machine_trouble(error):
+            raise machine_error(error, shard.url) from error
         raise DimmagenError(
             f"{shard.url} cannot be read ({type(error).__name__})",
             _CHECK_DATA_SET,

@@ -1,7 +1,6 @@
 """One training run on several GPUs or machines, with Ray Train."""
 
 import logging
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -102,10 +101,8 @@ def _absolute(config: TrainConfig) -> TrainConfig:
     """The same settings with absolute local paths: workers have another working directory."""
     names = ("data", "pairs", "validate", "network", "lpips_weights")
     paths = {name: value for name in names if (value := getattr(config, name)) is not None}
-    return replace(
-        config,
-        **{name: os.path.abspath(value) for name, value in paths.items() if storage.is_local(value)},
-    )
+    absolute: dict[str, Any] = {name: storage.local_path(value) or value for name, value in paths.items()}
+    return replace(config, **absolute)
 
 
 def _worker_error(error: Exception) -> DimmagenError:

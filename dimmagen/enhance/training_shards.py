@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.parquet import read_rows
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import read_member
-from dimmagen.dataset.schema import PAIR_SCHEMAS
+from dimmagen.dataset.reader import pair_tables, read_member
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
@@ -64,7 +62,7 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
         UsageError: no image is as large as the crop, or too few light images are left for training.
     """
     manifest = Manifest.load(path)
-    tables = [read_rows(storage.join(path, entry.metadata.name), PAIR_SCHEMAS) for entry in manifest.shards]
+    tables = [table.to_pylist() for table in pair_tables(path, manifest)]
     rows = [row for table in tables for row in table]
     fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
     if not fitting:

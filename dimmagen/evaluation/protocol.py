@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
@@ -89,6 +89,8 @@ def load_metrics(
         if names is None or name in names:
             try:
                 loaded[name] = METRICS[name].load(files)
+            except UnavailableError:
+                raise
             except DimmagenError as error:
                 failures[name] = error
     # A file of LPIPS weights holds one of the two backbones: with it, one of the two metrics fails to load.

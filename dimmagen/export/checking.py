@@ -3,14 +3,18 @@
 This works for any folder, ours or not: only the files themselves count.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.export.formats import Entries, Place, Size
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
+from dimmagen.export.formats import Entries, Place, image_files
 from dimmagen.export.layouts import Layout
+from dimmagen.export.readers import Pairing, Reader, readers_of
+from dimmagen.export.sizes import Size, SizeRule
 from dimmagen.export.writing import refuse_misleading
 from dimmagen.images import codec
 
@@ -22,23 +26,31 @@ class ExportCheck:
     Attributes:
         pairs: number of dark images by their folder.
         faults: one sentence each, beginning with the path below the root.
+        notes: one sentence for each reader of the layout for which the folder would not do, though it does
+            for the layout as such.
     """
 
     pairs: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def check_export(layout: Layout, root: Path, workers: int = 1) -> ExportCheck:
+def check_export(
+    layout: Layout, root: Path, workers: int = 1, reader: Reader | None = None, *, in_repository: bool = False
+) -> ExportCheck:
     """Pair the files below a folder by the layout's rule.
 
     Faults are: an image without its partner, partners of different sizes, files that are not 8-bit RGB images
     or are of another type, an image that is too small, a list that does not name exactly the files, a path
-    that misleads the reader, and a missing training split.
+    that misleads the reader, and a missing training split. With a reader also: sizes that it cannot take,
+    fewer pairs than it reads, and folders that are listed in different orders, if it pairs by these.
 
     Args:
         layout: one of :data:`dimmagen.export.layouts.LAYOUTS`.
         root: of the export.
         workers: number of threads.
+        reader: one of :data:`dimmagen.export.readers.READERS` that reads the layout.
+        in_repository: whether `root` lies where the reader expects it in its repository.
 
     Raises:
         UsageError: there is no such folder.
@@ -48,37 +60,68 @@ def check_export(layout: Layout, root: Path, workers: int = 1) -> ExportCheck:
             f"{root} is not a folder", "give the folder of an export", code="missing-path", path=str(root)
         )
     check = ExportCheck()
-    if layout.by_replacing:
-        try:
+    try:
+        if reader is None and layout.by_replacing:
             refuse_misleading(root)
-        except UsageError as error:
-            check.faults.append(error.what)
+        elif reader and not in_repository:
+            refuse_misleading(root, reader.replaces, exactly=True)
+    except UsageError as error:
+        check.faults.append(error.what)
     with ThreadPoolExecutor(workers) as pool:
-        for number, place in enumerate(layout.train):
-            sizes = _check_place(check, layout, root, place, pool, needed=True)
-            if number == 0:
-                check.faults += layout.listing.faults(root, "train", place, sizes or {})
-                check.faults += layout.labels.faults(root, "train", place, sizes or {})
-        for number, place in enumerate(layout.validation):
-            sizes = _check_place(check, layout, root, place, pool, needed=False)
-            if number == 0 and sizes is not None:
-                check.faults += layout.listing.faults(root, "val", place, sizes)
-                check.faults += layout.labels.faults(root, "val", place, sizes)
+        for split, places in layout.splits.items():
+            rule = SizeRule() if reader is None else reader.train if split == "train" else reader.validation
+            for number, place in enumerate(places):
+                sizes = _check_place(check, layout, root, place, pool, needed=split == "train")
+                if number == 0 and sizes is not None:
+                    check.faults += layout.listing.faults(root, split, place, sizes)
+                    check.faults += layout.labels.faults(root, split, place, sizes)
+                    shown = next(filter(None, place))
+                    check.faults += rule.faults((f"{shown}/{name}", size) for name, size in sizes.items())
+    trained = check.pairs.get(layout.train[0][0] or layout.train[0][1], 0)
+    if reader and trained < reader.epoch:
+        check.faults.append(
+            f"{layout.train[0][0]}: {trained} pairs, and {reader.title} reads {reader.epoch} in every epoch"
+        )
+    _check_orders(check, layout, root, reader)
     return check
+
+
+def _check_orders(check: ExportCheck, layout: Layout, root: Path, reader: Reader | None) -> None:
+    """Compare the orders in which the training folders are listed, for readers that pair by them."""
+    by_listing = [one for one in readers_of(layout.name) if one.pairing is Pairing.LISTING]
+    concerned = by_listing if reader is None else [one for one in by_listing if one is reader]
+    for place in layout.train if concerned else ():
+        orders = [_listed(root / folder) for folder in place]
+        wrong = sum(dark != light for dark, light in zip(*orders, strict=False))
+        if wrong:
+            said = (
+                f"{place[0]}: {concerned[0].title} pairs files as the file system lists them, and {wrong} "
+                f"of {len(orders[0])} would get the partner of another; export to this place, do not copy"
+            )
+            (check.faults if reader else check.notes).append(said)
+
+
+def _listed(folder: Path) -> list[str]:
+    """Names of the image files of a folder in the order of the file system."""
+    images = {path.name for path in image_files(folder)}
+    return [name for name in os.listdir(folder) if name in images] if images else []
 
 
 def _check_place(
     check: ExportCheck, layout: Layout, root: Path, place: Place, pool: ThreadPoolExecutor, needed: bool
 ) -> dict[str, Size] | None:
-    """The sizes of the dark images by file name; None if the folders do not exist and are not needed."""
-    dark_folder, light_folder = place
-    if not needed and not (root / dark_folder).exists() and not (root / light_folder).exists():
+    """The sizes of the dark images by file name, or of the light ones if there are only these.
+
+    None if the folders do not exist and are not needed.
+    """
+    folders = [folder for folder in place if folder]
+    if not needed and not any(storage.exists(root / folder) for folder in folders):
         return None
-    sides = [_sizes(check, layout, root, folder, pool) for folder in filter(None, place)]
-    check.pairs[dark_folder] = len(sides[0])
+    sides = [_sizes(check, layout, root, folder, pool) for folder in folders]
+    check.pairs[folders[0]] = len(sides[0])
     if not all(sides):
-        check.faults.append(f"{' and '.join(filter(None, place))}: no images")
-    for folder, sizes in zip(place, sides, strict=False):
+        check.faults.append(f"{' and '.join(folders)}: no images")
+    for folder, sizes in zip(folders, sides, strict=True):
         for name, size in sizes.items():
             if min(size) <= layout.larger_than:
                 check.faults.append(
@@ -109,6 +152,8 @@ def _sizes(
     try:
         with layout.store.entries(root / folder) as entries:
             sizes = _measure_all(check, folder, entries, layout.store.extension, pool)
+    except UnavailableError:
+        raise
     except DimmagenError as error:
         check.faults.append(f"{folder}: {error.what}")
         return {}
@@ -140,6 +185,10 @@ def _measure(name: str, read: Callable[[], bytes], extension: str) -> Size | str
         return f"is not a .{extension} file with an ASCII name"
     try:
         pixels, facts = codec.decode_rgb8(read())
+    except UnavailableError:
+        raise
+    except FileNotFoundError:
+        return "is a broken link"
     except DimmagenError as error:
         return error.what
     if facts.mode != "RGB":

@@ -4,7 +4,6 @@ Stores and lists both write and check, so that a layout names objects, and no co
 """
 
 import io
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,34 +11,42 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import lmdb
+import numpy as np
 from PIL import Image
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.reader import PairSet, Side
 from dimmagen.export.lmdb import META, open_lmdb, write_lmdb
+from dimmagen.export.publishing import STAGE, begin_folder, publish
+from dimmagen.export.sizes import Size, cut
 from dimmagen.images import codec
 
 JPEG_QUALITY = 95
 _AHEAD = 32  # images that are encoded before the LMDB writer needs them
 
-Size = tuple[int, int]
-"""(height, width), pixels."""
 Place = tuple[str, str]
-"""Folders of the dark and of the light images, relative to the root; the light folder may be empty (none)."""
+"""Folders of the dark and of the light images, relative to the root; either may be empty (none)."""
 Entries = Sequence[tuple[str, Callable[[], bytes]]]
 """File names, each with a function that reads the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPair:
-    """A pair's row in the data set, and its file name without extension."""
+    """One pair of an export.
+
+    Attributes:
+        name: of its files, without extension.
+        row: of the pair in the data set.
+        size: of the exported images; smaller than those of the data set if they are cut.
+    """
 
     name: str
     row: dict
+    size: Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +110,38 @@ class FileStore:
         self.extension = extension
 
     def write(self, work: StoreWork) -> None:
-        for place in work.places:
-            for folder in filter(None, place):
-                (work.root / folder).mkdir(parents=True, exist_ok=True)
-                storage.remove_unfinished(work.root / folder)
-        by_light: dict[str, list[NamedPair]] = {}
+        groups: dict[str, list[NamedPair]] = {}  # the variants of each light image
         for one in work.named:
-            by_light.setdefault(one.row["light_key"], []).append(one)
-        list(work.pool.map(partial(self._write_variants, work), by_light.values()))
+            groups.setdefault(one.row["light_key"], []).append(one)
+        dark = {self._file(one): self._file(one) for one in work.named}
+        light = {
+            self._file(one): self._file(variants[0])
+            for variants in groups.values()
+            for one in (variants if work.paired else variants[:1])
+        }
+        sides = [
+            _SideFiles(work.root, [place[0] for place in work.places], dark),
+            _SideFiles(work.root, [place[1] for place in work.places], light),
+        ]
+        needed = [side.begin() for side in sides]
+        list(work.pool.map(partial(self._make_variants, work, sides, needed), groups.values()))
+        for side in sides:
+            side.publish()
 
-    def _write_variants(self, work: StoreWork, variants: list[NamedPair]) -> None:
-        dark_folder, light_folder = work.places[0]
-        first: Path | None = None
+    def _make_variants(
+        self, work: StoreWork, sides: list["_SideFiles"], needed: list[set[str]], variants: list[NamedPair]
+    ) -> None:
+        """Make the files of one light image and its dark images in the stage, unless they are there."""
         for one in variants:
-            file = f"{one.name}.{self.extension}"
-            dark = work.root / dark_folder / file
-            _write(dark, partial(encode_image, work.pairs, one.row, "dark", self.extension))
-            _link(dark, [work.root / folder / file for folder, _ in work.places[1:]])
-            if light_folder and (work.paired or first is None):
-                light = work.root / light_folder / file
-                if first is None:
-                    _write(light, partial(encode_image, work.pairs, one.row, "light", self.extension))
-                    first = light
-                _link(first, [work.root / folder / file for _, folder in work.places])
+            for name, side, files in zip(("dark", "light"), sides, needed, strict=True):
+                file = self._file(one)
+                if file in files and not (side.stage / file).exists():
+                    data = encode_image(work.pairs, one, cast(Side, name), self.extension)
+                    storage.atomic_write(side.stage / file, data)
             work.on_pair()
+
+    def _file(self, one: NamedPair) -> str:
+        return f"{one.name}.{self.extension}"
 
     @contextmanager
     def entries(self, folder: Path) -> Iterator[Entries]:
@@ -136,13 +151,58 @@ class FileStore:
         return iter(())
 
 
+@dataclass(frozen=True, slots=True)
+class _SideFiles:
+    """The files of one side of a split, from the stage into the folders of the layout.
+
+    Attributes:
+        root: of the export.
+        folders: that hold the files; empty names are none.
+        files: the file in the stage for each file name; variants of a light image share one.
+    """
+
+    root: Path
+    folders: Sequence[str]
+    files: Mapping[str, str]
+
+    @property
+    def stage(self) -> Path:
+        return self.root / STAGE / next(iter(self._targets()), self.root).relative_to(self.root)
+
+    def _targets(self) -> list[Path]:
+        return [self.root / folder for folder in dict.fromkeys(self.folders) if folder]
+
+    def begin(self) -> set[str]:
+        """Prepare the folders; the files that are needed in the stage, because a name is not published."""
+        names = sorted(self.files)
+        for target in self._targets():
+            begin_folder(target, names)
+        if self._targets():
+            storage.remove_unfinished(self.stage)
+        return {
+            self.files[name] for target in self._targets() for name in names if not (target / name).exists()
+        }
+
+    def publish(self) -> None:
+        """Give all files their names, in the order of the names, folder by folder."""
+        last_use = {self.files[name]: name for name in sorted(self.files)}
+        for target in (targets := self._targets()):
+            for name in sorted(self.files):
+                file = self.files[name]
+                keep = target != targets[-1] or last_use[file] != name
+                publish(self.stage / file, target / name, keep=keep)
+            storage.sync_folder(target)
+        if targets:
+            shutil.rmtree(self.stage, ignore_errors=True)
+
+
 class LmdbStore:
     """One LMDB environment per folder, as BasicSR reads them, with its `meta_info.txt` inside."""
 
     extension = "png"
 
     def write(self, work: StoreWork) -> None:
-        max_bytes = sum(one.row["width"] * one.row["height"] * 4 + 2**16 for one in work.named)
+        max_bytes = sum(one.size[0] * one.size[1] * 4 + 2**16 for one in work.named)
         sides: tuple[tuple[Side, str], ...] = (("dark", work.places[0][0]), ("light", work.places[0][1]))
         for side, folder in sides:
             if not (work.root / folder).exists():
@@ -152,9 +212,9 @@ class LmdbStore:
         """The entries in order of their keys, encoded in parallel."""
         for start in range(0, len(work.named), _AHEAD):
             part = work.named[start : start + _AHEAD]
-            files = work.pool.map(lambda one: encode_image(work.pairs, one.row, side, self.extension), part)
+            files = work.pool.map(lambda one: encode_image(work.pairs, one, side, self.extension), part)
             for one, data in zip(part, files, strict=True):
-                yield one.name, data, (one.row["height"], one.row["width"])
+                yield one.name, data, one.size
                 if side == "dark":
                     work.on_pair()
 
@@ -176,12 +236,16 @@ class LmdbStore:
 class Listing(Protocol):
     """A text file from which a reader takes the file names of a split."""
 
+    def file(self, split: str, place: Place) -> str:
+        """Path of the list relative to the root; empty if there is none. Arguments as for :meth:`write`."""
+        ...
+
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
         """Write the list of one split.
 
         Args:
             root: of the export.
-            split: `train` or `val`.
+            split: `train`, `val` or `test`.
             place: the first one of the split.
             sizes: of the dark images by file name, in the order of the list.
         """
@@ -195,6 +259,9 @@ class Listing(Protocol):
 class NoListing:
     """For readers that list the folders themselves."""
 
+    def file(self, split: str, place: Place) -> str:
+        return ""
+
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None: ...
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
@@ -205,15 +272,13 @@ class MetaInfo:
     """BasicSR's `meta_info.txt` next to the folders of a split: lines like `00001.png (400,600,3)`."""
 
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
-        lines = "".join(f"{line}\n" for line in self._lines(sizes))
-        storage.atomic_write(root / self._file(place), lines.encode())
+        _write_lines(root / self.file(split, place), self._lines(sizes))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return list_faults(root, self._file(place), self._lines(dict(sorted(sizes.items()))))
+        return list_faults(root, self.file(split, place), self._lines(dict(sorted(sizes.items()))))
 
-    @staticmethod
-    def _file(place: Place) -> str:
-        return str(Path(place[0]).parent / "meta_info.txt")
+    def file(self, split: str, place: Place) -> str:
+        return (Path(place[0]).parent / "meta_info.txt").as_posix()
 
     @staticmethod
     def _lines(sizes: Mapping[str, Size]) -> list[str]:
@@ -221,41 +286,80 @@ class MetaInfo:
 
 
 class FileList:
-    """DiffLL's `train.txt` and `val.txt` in the root: one dark path per line.
+    """DiffLL's `<name>/<split>/<name>_<split>.txt`: one dark path per line, relative to the list's folder.
 
     The reader replaces `low` by `high` in it.
     """
 
+    def file(self, split: str, place: Place) -> str:
+        folder = Path(place[0]).parent
+        return (folder / f"{folder.parent.name}_{split}.txt").as_posix()
+
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
-        lines = "".join(f"{place[0]}/{name}\n" for name in sizes)
-        storage.atomic_write(root / f"{split}.txt", lines.encode())
+        _write_lines(root / self.file(split, place), self._lines(place, sizes))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        name = f"{split}.txt"
-        expected = [f"{place[0]}/{file.name}" for file in image_files(root / place[0])]
-        yield from list_faults(root, name, expected)
-        for line in expected:
-            if not (root / line.replace("low", "high")).is_file():
-                yield f"{name}: {line} has no {line.replace('low', 'high')}"
+        name = self.file(split, place)
+        lines = self._lines(place, [file.name for file in image_files(root / place[0])])
+        yield from list_faults(root, name, lines)
+        folder = Path(name).parent
+        for line in lines:
+            light = (folder / line.replace("low", "high")).as_posix()
+            if not (root / light).is_file():
+                yield f"{name}: {line} has no {light}"
+
+    @staticmethod
+    def _lines(place: Place, names: Iterable[str]) -> list[str]:
+        return [f"{Path(place[0]).name}/{name}" for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class PairList:
+    """LightenDiffusion's lists: the path of a dark and of a light image in each line.
+
+    The reader opens the paths as they stand, from the folder in which it is started.
+
+    Attributes:
+        root: of the export, as the reader sees it from there.
+        files: name of the list of each split, in the root of the export.
+    """
+
+    root: str
+    files: Mapping[str, str]
+
+    def file(self, split: str, place: Place) -> str:
+        return self.files[split]
+
+    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
+        _write_lines(root / self.file(split, place), self._lines(place, sizes))
+
+    def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
+        return list_faults(root, self.file(split, place), self._lines(place, sorted(sizes)))
+
+    def _lines(self, place: Place, names: Iterable[str]) -> list[str]:
+        dark, light = (f"{self.root}/{folder}" for folder in place)
+        return [f"{dark}/{name} {light}/{name}" for name in names]
 
 
 PNG, JPEG, LMDB = FileStore("png"), FileStore("jpg"), LmdbStore()
 NO_LISTING, META_INFO, FILE_LIST = NoListing(), MetaInfo(), FileList()
+PAIR_LIST = PairList("data", {"train": "unpaired_train.txt", "val": "LOLv1_val.txt"})
 
 
-def encode_image(pairs: PairSet, row: dict, side: Side, extension: str) -> bytes:
+def encode_image(pairs: PairSet, one: NamedPair, side: Side, extension: str) -> bytes:
     """The bytes of one exported image file.
 
     Args:
         pairs: the data set.
-        row: of the pair.
+        one: the pair; if its size is not that of its row, the central window is cut out.
         side: `dark` or `light`.
-        extension: `jpg` for JPEG, otherwise PNG; images that are stored as PNG keep their bytes.
+        extension: `jpg` for JPEG, otherwise PNG; whole images that are stored as PNG keep their bytes.
     """
-    data = pairs.data(row, side)
-    if extension != "jpg" and row[f"{side}_member"].endswith(".png"):
+    data = pairs.data(one.row, side)
+    whole = one.size == (one.row["height"], one.row["width"])
+    if whole and extension != "jpg" and one.row[f"{side}_member"].endswith(".png"):
         return data
-    pixels, _ = codec.decode_rgb8(data)
+    pixels = np.ascontiguousarray(cut(codec.decode_rgb8(data)[0], one.size))
     if extension != "jpg":
         return codec.encode_png(pixels)
     stream = io.BytesIO()
@@ -264,12 +368,9 @@ def encode_image(pairs: PairSet, row: dict, side: Side, extension: str) -> bytes
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every file of a folder, sorted, except lists (`.txt`) and notes (`.json`)."""
-    if not folder.is_dir():
-        return []
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and not storage.is_unfinished(path.name)
-    )
+    """Every file and broken link of a folder, sorted, except lists (`.txt`) and notes (`.json`)."""
+    names = [name for name in storage.list_names(folder) if not storage.is_unfinished(name)]
+    files = [folder / name for name in names if not storage.is_folder(folder / name)]
     return [path for path in files if path.suffix not in (".json", ".txt")]
 
 
@@ -294,22 +395,5 @@ def list_faults(root: Path, name: str, expected: Sequence[str]) -> Iterator[str]
         yield f"{name}: {len(lines)} lines for {len(expected)} files"
 
 
-def _write(path: Path, make: Callable[[], bytes]) -> None:
-    """Write a file unless it exists."""
-    if not path.exists():
-        storage.atomic_write(path, make())
-
-
-def _link(file: Path, others: Iterable[Path]) -> None:
-    """Link a file under other names; copy it if the file system has no hard links."""
-    for other in others:
-        if other.exists():
-            continue
-        try:
-            os.link(file, other)
-        except FileExistsError:
-            pass
-        except OSError:
-            unfinished = other.with_name(f".{other.name}.{os.getpid()}.tmp")
-            shutil.copyfile(file, unfinished)
-            os.replace(unfinished, other)
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    storage.atomic_write(path, "".join(f"{line}\n" for line in lines).encode())

@@ -30,9 +30,11 @@ class LabelFormat(Protocol):
 
     Attributes:
         needs: formats of labels in a data set that can be written so.
+        note: for the layout's page.
     """
 
     needs: tuple[str, ...]
+    note: str
 
     def write(
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
@@ -58,6 +60,7 @@ class NoLabels:
     """For layouts of images alone."""
 
     needs: tuple[str, ...] = ()
+    note = ""
 
     def write(
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
@@ -100,6 +103,15 @@ class CocoFormat:
     """`annotations/instances_<split>.json`; each variant of a photo is an image with its own annotations."""
 
     needs = _BOXES
+    note = (
+        "`annotations/instances_train.json` and `instances_val.json` have the labels. Needs a data\n"
+        "set with labels of COCO, YOLO or VOC ([dark COCO](../dark-coco.md)). Image ids are new, and\n"
+        "each variant of a photo is an image with annotations of its own; `light_image_id`,\n"
+        "`light_file_name` and `light_key` say which photo it shows. Polygons, masks, crowds,\n"
+        "keypoints and the fields that COCO does not define stay as they are. The check needs `pip\n"
+        "install 'dimmagen[coco]'`: it reads the file with pycocotools and, where it is installed,\n"
+        "with torchvision's `CocoDetection`."
+    )
 
     def write(
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
@@ -244,6 +256,14 @@ class YoloFormat:
     """
 
     needs = _BOXES
+    note = (
+        "`labels/train/*.txt` has a line `class x y width height` for each box, and `data.yaml` the\n"
+        "names of the classes. Needs a data set with labels of COCO, YOLO or VOC ([dark\n"
+        "COCO](../dark-coco.md)). Labels that came from YOLO are written as they were: boxes,\n"
+        "polygons or keypoints, with their class numbers. Categories of COCO and VOC are numbered\n"
+        "from 0 in the order of their ids, boxes are written without their polygons, and crowds, for\n"
+        "which YOLO has no line, are left out and counted."
+    )
 
     def write(
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
@@ -339,6 +359,12 @@ class VocFormat:
     """`Annotations/*.xml`, and `ImageSets/Main/<split>.txt` with the names of the split's images."""
 
     needs = _BOXES
+    note = (
+        "`Annotations/*.xml` has the labels, and `ImageSets/Main/train.txt` and `val.txt` the names\n"
+        "of a split. Needs a data set with labels of COCO, YOLO or VOC ([dark\n"
+        "COCO](../dark-coco.md)). Corners are counted from 1, as VOC does, and rounded to pixels;\n"
+        "crowds are `difficult`."
+    )
 
     def write(
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
@@ -436,6 +462,11 @@ class MaskFormat:
     """`masks/<split>/*.png`, with the names of the images."""
 
     needs: tuple[str, ...] = ("masks",)
+    note = (
+        "`masks/train/*.png` has a mask of the same name for each image. Needs a data set that was\n"
+        "made with `dimmagen dim --labels masks=DIR` ([dark COCO](../dark-coco.md)). Masks keep their\n"
+        "bytes."
+    )
 
     def write(
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str

@@ -7,7 +7,18 @@ about its folders, and all of them find theirs (hard links, not copies).
 from dataclasses import dataclass
 
 from dimmagen.core.registry import Registry
-from dimmagen.export.formats import FILE_LIST, JPEG, LMDB, META_INFO, NO_LISTING, PNG, Listing, Place, Store
+from dimmagen.export.formats import (
+    FILE_LIST,
+    JPEG,
+    LMDB,
+    META_INFO,
+    NO_LISTING,
+    PAIR_LIST,
+    PNG,
+    Listing,
+    Place,
+    Store,
+)
 from dimmagen.export.labels import COCO, MASKS, NO_LABELS, VOC, YOLO, LabelFormat
 
 
@@ -18,14 +29,16 @@ class Layout:
     Attributes:
         name: in the registry.
         readers: projects that read it, and what they require.
-        train, validation: folders of the split's images; no validation if the reader makes its own.
+        train, validation, test: folders of the split's images; none for a split that the reader does not
+            read, or makes itself.
         store: how images are stored: as `PNG` or `JPEG` files, or in `LMDB`, one environment per folder.
-        listing: text file that the reader needs for a split: `META_INFO`, `FILE_LIST` or `NO_LISTING`.
+        listing: text file that the reader needs for a split: `META_INFO`, `FILE_LIST`, `PAIR_LIST` or
+            `NO_LISTING`.
         paired: dark and light images are paired by name; otherwise each light image is stored once.
         larger_than: both sides of an image must be longer than this number of pixels.
         by_replacing: the reader finds a light image by replacing a word in the path of the dark image, so the
             path of the root must not contain the word.
-        validation_size: default number of validation pairs, if there are enough light images.
+        validation_size, test_size: default number of pairs of these splits, if there are enough light images.
         labels: how the labels of the photos are stored; `NO_LABELS` for layouts of images alone.
         names: of the images of a split, without extension; both splits may have one folder.
     """
@@ -34,14 +47,22 @@ class Layout:
     readers: str
     train: tuple[Place, ...]
     validation: tuple[Place, ...] = ()
+    test: tuple[Place, ...] = ()
     store: Store = PNG
     listing: Listing = NO_LISTING
     paired: bool = True
     larger_than: int = 0
     by_replacing: bool = False
     validation_size: int = 50
+    test_size: int = 15
     labels: LabelFormat = NO_LABELS
     names: str = "{number:05d}"
+
+    @property
+    def splits(self) -> dict[str, tuple[Place, ...]]:
+        """The folders of the splits that the layout has; the name of a split is that in file lists."""
+        places = {"train": self.train, "val": self.validation, "test": self.test}
+        return {split: folders for split, folders in places.items() if folders}
 
 
 _ALL = (
@@ -94,7 +115,6 @@ _ALL = (
         "LLFormer",
         train=(("train/low", "train/high"),),
         validation=(("test/low", "test/high"),),
-        by_replacing=True,
     ),
     Layout(
         "mirnet",
@@ -104,11 +124,56 @@ _ALL = (
         larger_than=128,
     ),
     Layout(
+        "mirnetv2",
+        "MIRNetv2",
+        train=(("train/Lol/input", "train/Lol/target"),),
+        validation=(("test/Lol/input", "test/Lol/target"),),
+    ),
+    Layout(
+        "input-gt",
+        "FourLLIE",
+        train=(("train/input", "train/gt"),),
+        validation=(("eval/input", "eval/gt"),),
+    ),
+    Layout(
+        "lolblur",
+        "LEDNet",
+        train=(("train/low_blur_noise", "train/high_sharp_scaled"),),
+        validation=(("test/low_blur_noise", "test/high_sharp_scaled"),),
+    ),
+    Layout(
         "retinexnet-syn",
         "RetinexNet, which also reads data/our485 of the real LOL",
         train=(("data/syn/low", "data/syn/high"),),
         validation=(("data/eval/low", "data/eval/high"),),
-        by_replacing=True,
+    ),
+    Layout(
+        "retinexnet-pytorch",
+        "RetinexNet in PyTorch, which also reads data/our485 of the real LOL",
+        train=(("data/syn/low", "data/syn/high"),),
+        validation=(("eval/low", "eval/high"),),
+    ),
+    Layout(
+        "dimma",
+        "Dimma: LOL, with five pictures for validation",
+        train=(("our480/low", "our480/high"),),
+        validation=(("val5/low", "val5/high"),),
+        test=(("eval15/low", "eval15/high"),),
+        validation_size=5,
+    ),
+    Layout(
+        "dimma-fsd",
+        "Dimma: Few-shot Dark",
+        train=(("train/low", "train/high"),),
+        validation=(("val/low", "val/high"),),
+        test=(("test/low", "test/high"),),
+        validation_size=5,
+    ),
+    Layout(
+        "dimma-mixhq",
+        "Dimma: light images only, in one of the five folders of its MixHQ",
+        train=(("", "cocoHQ"),),
+        paired=False,
     ),
     Layout(
         "unpaired-ab",
@@ -118,19 +183,31 @@ _ALL = (
         paired=False,
     ),
     Layout(
+        "paired-ab",
+        "EnlightenGAN in its pair mode: A is dark, B is light",
+        train=(("trainA", "trainB"),),
+        validation=(("testA", "testB"),),
+    ),
+    Layout(
         "single-jpg",
         "Zero-DCE, SCI: dark images only, as JPEG of quality 95",
-        train=((".", ""),),
+        train=(("train_data", ""),),
         store=JPEG,
         paired=False,
     ),
     Layout(
         "filelist",
-        "DiffLL: train.txt and val.txt with one dark path per line",
+        "DiffLL: a list of dark images for each split",
+        train=(("LOLv1/train/low", "LOLv1/train/high"),),
+        validation=(("LOLv1/val/low", "LOLv1/val/high"),),
+        listing=FILE_LIST,
+    ),
+    Layout(
+        "pair-list",
+        "LightenDiffusion: a list of dark and light images for each split",
         train=(("train/low", "train/high"),),
         validation=(("val/low", "val/high"),),
-        listing=FILE_LIST,
-        by_replacing=True,
+        listing=PAIR_LIST,
     ),
     Layout(
         "coco",

@@ -1,4 +1,4 @@
-"""Splitting pairs into training and validation: by scene, never by variant.
+"""Splitting pairs into training, validation and test: by scene, never by variant.
 
 With two variants of one light image, two frames of one clip or two photos of one place in both splits, a
 validation score would measure memorisation. Light images show one scene if they come from the same file, or
@@ -7,7 +7,7 @@ if their perceptual hashes are as close as those of an excluded image (:mod:`dim
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,43 +23,46 @@ class Split:
     """The rows of each split.
 
     Attributes:
-        train, validation: in the order of the data set.
-        left_out: number of pairs that are in neither split, by reason.
+        train, validation, test: in the order of the data set.
+        left_out: number of pairs that are in no split, by reason.
     """
 
     train: list[dict]
     validation: list[dict]
     left_out: dict[str, int]
+    test: list[dict] = field(default_factory=list)
 
 
 def split_pairs(
-    rows: Sequence[dict], scenes: dict[str, str], validation: int, count: int | None, larger_than: int
+    rows: Sequence[dict], scenes: dict[str, str], validation: int, count: int | None, test: int = 0
 ) -> Split:
     """Split pairs.
 
     Args:
         rows: of all pairs, in order.
         scenes: the scene of each light key, from :func:`find_scenes`.
-        validation: number of validation pairs, each of another light image; scenes are taken in a keyed
-            order.
+        validation, test: number of pairs of these splits, each of another light image; scenes are taken in a
+            keyed order, and no scene is in two splits.
         count: exact number of training pairs, the first ones; None takes all.
-        larger_than: pairs with a side of at most this number of pixels are left out.
 
     Raises:
-        UsageError: there are not enough light images for the validation pairs, or not enough pairs for
-            `count`.
+        UsageError: there are not enough light images for the held-out pairs, or not enough pairs for `count`.
     """
-    large = [row for row in rows if min(row["width"], row["height"]) > larger_than]
-    ranked = sorted(large, key=lambda row: _rank(row, scenes))  # stable: the first variant stays first
+    ranked = sorted(rows, key=lambda row: _rank(row, scenes))  # stable: the first variant stays first
     first_variants = {row["light_key"]: row for row in reversed(ranked)}
     in_order = sorted(first_variants.values(), key=lambda row: _rank(row, scenes))
-    chosen = {row["key"] for row in in_order[:validation]}
-    held_out = {scenes[row["light_key"]] for row in in_order[:validation]}
-    train = [row for row in large if scenes[row["light_key"]] not in held_out]
-    if len(chosen) < validation or not train:
+    chosen: list[set[str]] = []
+    held_out: set[str] = set()
+    for size in (validation, test):
+        taken = [row for row in in_order if scenes[row["light_key"]] not in held_out][:size]
+        chosen.append({row["key"] for row in taken})
+        held_out |= {scenes[row["light_key"]] for row in taken}
+    train = [row for row in rows if scenes[row["light_key"]] not in held_out]
+    if [len(keys) for keys in chosen] != [validation, test] or not train:
+        tests = f", {test} test pairs" if test else ""
         raise UsageError(
-            f"{len(in_order)} light images are too few for {validation} validation pairs and training pairs "
-            "of other scenes",
+            f"{len(in_order)} light images are too few for {validation} validation pairs{tests} and training "
+            "pairs of other scenes",
             "give a smaller `validation`",
             code="too-small",
             light_images=len(in_order),
@@ -75,16 +78,12 @@ def split_pairs(
             available=len(train),
         )
     kept = train if count is None else train[:count]
+    held = [[row for row in rows if row["key"] in keys] for keys in chosen]
     left_out = {
-        f"not larger than {larger_than} pixels": len(rows) - len(large),
-        "other pairs of the validation scenes": len(large) - len(train) - len(chosen),
+        "other pairs of the validation scenes": len(rows) - len(train) - sum(map(len, held)),
         "beyond --count": len(train) - len(kept),
     }
-    return Split(
-        kept,
-        [row for row in large if row["key"] in chosen],
-        {reason: number for reason, number in left_out.items() if number},
-    )
+    return Split(kept, held[0], {reason: number for reason, number in left_out.items() if number}, held[1])
 
 
 def _rank(row: dict, scenes: dict[str, str]) -> tuple[bytes, str]:

@@ -5,11 +5,12 @@ export is complete. A stopped export is resumed when the same command is run aga
 """
 
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -18,13 +19,14 @@ from dimmagen.dataset.reader import PairSet
 from dimmagen.export.formats import NamedPair, StoreWork
 from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
+from dimmagen.export.publishing import STAGE
+from dimmagen.export.readers import Reader
+from dimmagen.export.sizes import Fit, Size, show
 from dimmagen.export.split import Split, find_scenes, split_pairs
 from dimmagen.sources import terms_of
 
 DONE, BEGUN = "export.json", ".export-begun.json"
 _REPLACED_WORDS = ("low", "high", "normal")
-
-SplitName = Literal["train", "validation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ def export_pairs(
     *,
     count: int | None = None,
     validation: int | None = None,
+    fit: Fit | None = None,
+    reader: Reader | None = None,
+    repository: Path | None = None,
     workers: int = 1,
     progress: ExportProgress | None = None,
 ) -> Split:
@@ -57,87 +62,208 @@ def export_pairs(
     Args:
         pairs: a finished data set.
         layout: one of :data:`dimmagen.export.layouts.LAYOUTS`.
-        out: folder to create, or whose export is resumed.
+        out: folder to create, or whose export is resumed; with `repository`, a folder in it.
         count: exact number of training pairs; None takes all.
         validation: number of validation pairs, each of another light image; their scenes are kept out of
             training. None takes the layout's default, but at most a tenth of the light images.
+        fit: the central window that is cut out of both images of a pair, without resampling; pairs that are
+            too small are left out. None takes what the reader needs, or whole images.
+        reader: one of :data:`dimmagen.export.readers.READERS`; its needs are met, or the export is refused.
+        repository: of the reader, in which `out` lies; other files in `out` are kept.
         workers: number of threads.
         progress: notified of light images and pairs.
 
     Returns:
-        The pairs of both splits, and what was left out.
+        The pairs of the splits, and what was left out.
 
     Raises:
-        UsageError: there are not enough pairs, `out` holds something else, or its path would mislead a
-            reader.
+        UsageError: there are not enough pairs, `validation` would have no effect, the reader cannot take the
+            sizes, `out` holds something else, or its path would mislead a reader.
         DimmagenError: the data set is damaged, the disk is full, or another run is writing to `out`.
     """
     progress = progress or ExportProgress()
-    if layout.by_replacing:
-        refuse_misleading(out)
+    _refuse_misleading(out, layout, reader, repository)
     refuse_other_labels(pairs, layout.name, layout.labels)
-    light_images = len(set(pairs.table["light_key"].to_pylist()))
+    if fit and layout.labels.needs:
+        raise UsageError(
+            f"the layout {layout.name} has labels, which do not follow `fit`",
+            "make the data set in the wanted size: its labels follow `resize` and `crop`",
+            code="conflict",
+            parameter="fit",
+        )
+    if validation and not layout.validation:
+        raise UsageError(
+            f"the layout {layout.name} has no validation pairs: `validation={validation}` would do nothing",
+            "leave `validation` out",
+            code="conflict",
+            parameter="validation",
+        )
+    if reader and fit:
+        reader.check_fit(fit)
+    fit = fit or (reader.fit if reader else None)
+    every = pairs.rows()
+    if not any(dark for dark, _ in layout.train):  # light images only
+        every = list({row["light_key"]: row for row in reversed(every)}.values())[::-1]
+    rows, sizes, too_small = _fitting(every, fit, layout, reader)
+    light_images = len({row["light_key"] for row in rows})
     if validation is None:
         validation = min(layout.validation_size, max(1, light_images // 10))
     validation = validation if layout.validation else 0
-    progress.begin(light_images if validation else 0, len(pairs))
-    rows = pairs.rows()
-    if validation:
+    test = min(layout.test_size, max(1, light_images // 10)) if layout.test else 0
+    compared = len({row["light_key"] for row in every}) if validation + test else 0
+    progress.begin(compared, len(rows))
+    if compared:
         scenes = find_scenes(pairs, workers, progress.light_image)
     else:
         scenes = {row["light_key"]: row["light_key"] for row in rows}
-    split = split_pairs(rows, scenes, validation, count, layout.larger_than)
+    split = split_pairs(rows, scenes, validation, count, test)
+    split.left_out.update(too_small)
+    if reader:
+        _check_split(reader, split, sizes)
     plan = {
         "layout": layout.name,
         "data_set": pairs.manifest.root_hash,
         "count": count,
         "validation": validation,
+        **({"reader": reader.name} if reader and reader.name != layout.name else {}),
+        **({"fit": str(fit)} if fit else {}),
     }
+    parts = [
+        (name, [_named(layout, name, number, row, sizes) for number, row in enumerate(chosen, 1)])
+        for name, chosen in (("train", split.train), ("val", split.validation), ("test", split.test))
+        if chosen
+    ]
     with exclusive(str(out)), ThreadPoolExecutor(workers) as pool:
-        if _begin(out, plan):
+        if _begin(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
             return split
-        for name, rows_of_split, places in (
-            ("train", split.train, layout.train),
-            ("val", split.validation, layout.validation),
-        ):
-            if rows_of_split:
-                named = [
-                    NamedPair(layout.names.format(split=name, number=number), row)
-                    for number, row in enumerate(rows_of_split, 1)
-                ]
-                layout.store.write(StoreWork(pairs, out, named, places, layout.paired, pool, progress.pair))
-                sizes = {
-                    f"{one.name}.{layout.store.extension}": (one.row["height"], one.row["width"])
-                    for one in named
-                }
-                layout.listing.write(out, name, places[0], sizes)
-                missing = layout.labels.write(out, name, places[0], pairs, named, layout.store.extension)
-                for reason, number in missing.items():
-                    split.left_out[reason] = split.left_out.get(reason, 0) + number
+        for name, named in parts:
+            places = layout.splits[name]
+            layout.store.write(StoreWork(pairs, out, named, places, layout.paired, pool, progress.pair))
+            files = {f"{one.name}.{layout.store.extension}": one.size for one in named}
+            layout.listing.write(out, name, places[0], files)
+            missing = layout.labels.write(out, name, places[0], pairs, named, layout.store.extension)
+            for reason, number in missing.items():
+                split.left_out[reason] = split.left_out.get(reason, 0) + number
         _finish(out, plan, split, pairs.manifest.settings, layout)
     return split
 
 
-def refuse_misleading(root: Path) -> None:
+def _named(layout: Layout, split: str, number: int, row: dict, sizes: Mapping[str, Size]) -> NamedPair:
+    return NamedPair(layout.names.format(split=split, number=number), row, sizes[row["key"]])
+
+
+def _fitting(
+    rows: Sequence[dict], fit: Fit | None, layout: Layout, reader: Reader | None
+) -> tuple[list[dict], dict[str, Size], dict[str, int]]:
+    """The rows that are large enough, the size of the exported images by key, and the other rows by reason.
+
+    Raises:
+        UsageError: no row is large enough.
+    """
+    shortest = max(layout.larger_than + 1, reader.shortest if reader else 0)
+    reasons = (f"smaller than {fit}", f"a side shorter than {shortest} pixels")
+    sizes: dict[str, Size] = {}
+    left_out: Counter[str] = Counter()
+    for row in rows:
+        whole = (row["height"], row["width"])
+        size = fit.size(whole) if fit else whole
+        if size is None:
+            left_out[reasons[0]] += 1
+        elif min(size) < shortest:
+            left_out[reasons[1]] += 1
+        else:
+            sizes[row["key"]] = size
+    if not sizes:
+        raise UsageError(
+            f"no pair is left ({', '.join(f'{number}: {reason}' for reason, number in left_out.items())})",
+            "make a data set of larger images, or give a smaller `fit`",
+            code="no-match",
+        )
+    return [row for row in rows if row["key"] in sizes], sizes, dict(left_out)
+
+
+def _check_split(reader: Reader, split: Split, sizes: Mapping[str, Size]) -> None:
+    """Refuse pairs that the reader would fail on, whatever they are cut to.
+
+    Raises:
+        UsageError: sizes differ where they have to be equal, or there are fewer pairs than it reads.
+    """
+    parts = (
+        (reader.train, split.train),
+        (reader.validation, split.validation),
+        (reader.validation, split.test),
+    )
+    for rule, rows in parts:
+        found = [sizes[row["key"]] for row in rows]
+        if rule.equal and len(set(found)) > 1:
+            inside_all = (min(height for height, _ in found), min(width for _, width in found))
+            raise UsageError(
+                f"{reader.title} puts whole images into one batch, and there are {rule.mixture(found)}",
+                f"give a `fit` for all images, such as {show(inside_all)}",
+                code="unsuitable-pairs",
+                reader=reader.name,
+                parameter="fit",
+            )
+    if len(split.train) < reader.epoch:
+        raise UsageError(
+            f"{reader.title} reads {reader.epoch} pairs in every epoch, and there are {len(split.train)}",
+            "make a data set with more images or variants",
+            code="too-small",
+            reader=reader.name,
+            pairs=len(split.train),
+        )
+
+
+def _refuse_misleading(out: Path, layout: Layout, reader: Reader | None, repository: Path | None) -> None:
+    """Refuse a folder in whose path the reader would replace a word; see :func:`refuse_misleading`."""
+    if reader is None:
+        if layout.by_replacing:
+            refuse_misleading(out)
+    elif repository is None:  # inside the repository, the reader is given a path of the table
+        refuse_misleading(out, reader.replaces, exactly=True)
+
+
+def refuse_misleading(root: Path, words: Sequence[str] = _REPLACED_WORDS, *, exactly: bool = False) -> None:
     """Refuse a folder whose own path contains a word that readers replace, such as `low` by `high`.
+
+    Args:
+        root: of the export.
+        words: that are replaced.
+        exactly: whether upper and lower case differ.
 
     Raises:
         UsageError: it does; the readers would look for light images in another folder.
     """
-    path = str(root.absolute()).lower()
-    for word in _REPLACED_WORDS:
-        if word in path:
+    path = str(root.absolute())
+    for word in words:
+        if word in (path if exactly else path.lower()):
             raise UsageError(
                 f"the path {root.absolute()} holds the word {word!r}, which readers of this layout replace",
-                "choose a folder whose whole path contains none of " + ", ".join(_REPLACED_WORDS),
+                "choose a folder whose whole path contains none of " + ", ".join(words),
                 code="invalid-name",
                 path=str(root.absolute()),
                 word=word,
             )
 
 
-def _begin(out: Path, plan: dict) -> bool:
-    """Record the plan; True if exactly this export is already complete."""
+def _claims(layout: Layout, splits: Sequence[str]) -> list[str]:
+    """The paths of a layout that nobody else may have in a folder that is not ours alone."""
+    paths = [DONE, STAGE]
+    for split in splits:
+        places = layout.splits[split]
+        paths += [folder for place in places for folder in place if folder]
+        paths += filter(None, [layout.listing.file(split, places[0])])
+    return paths
+
+
+def _begin(out: Path, plan: dict, claims: Sequence[str] | None) -> bool:
+    """Record the plan; True if exactly this export is already complete.
+
+    Args:
+        out: root of the export.
+        plan: what decides its files.
+        claims: paths that must not exist, where `out` may hold files of others; None if it may not.
+    """
     storage.remove_unfinished(out)
     done = out / DONE
     for note in (done, out / BEGUN):
@@ -152,18 +278,33 @@ def _begin(out: Path, plan: dict) -> bool:
                 )
             break
     else:
-        if out.is_dir() and any(path.name != STATE for path in out.iterdir()):
-            raise UsageError(
-                f"{out} is not empty, and is not an export",
-                "choose a new or an empty folder for `out`",
-                code="no-room",
-                path=str(out),
-            )
+        _refuse_occupied(out, claims)
         storage.atomic_write(out / BEGUN, json.dumps({"plan": plan}).encode())
     if done.is_file():
         (out / BEGUN).unlink(missing_ok=True)  # a run was killed between the two
         return True
     return False
+
+
+def _refuse_occupied(out: Path, claims: Sequence[str] | None) -> None:
+    if claims is None:
+        if out.is_dir() and any(path.name != STATE for path in out.iterdir()):
+            raise UsageError(
+                f"{out} is not empty, and is not an export",
+                "choose a new or an empty folder for `out`, or the repository of the reader in `layout`",
+                code="no-room",
+                path=str(out),
+            )
+        return
+    for claim in claims:
+        there = out / claim
+        if there.is_file() or (there.is_dir() and any(there.iterdir())):
+            raise UsageError(
+                f"{there} exists already, and nothing in a repository is overwritten",
+                "move it away, or choose a new folder for `out`",
+                code="no-room",
+                path=str(there),
+            )
 
 
 def _plan_of(note: Path) -> dict | None:
@@ -176,13 +317,15 @@ def _plan_of(note: Path) -> dict | None:
 
 def _finish(out: Path, plan: dict, split: Split, settings: Mapping, layout: Layout) -> None:
     """Publish `export.json`: the origin of every pair, and the terms of the sources."""
+    shutil.rmtree(out / STAGE, ignore_errors=True)
+    parts = (("train", split.train), ("validation", split.validation), ("test", split.test))
     entries = [
         {
             "split": name,
-            "file": layout.names.format(split=short, number=number),
+            "file": layout.names.format(split=name if name != "validation" else "val", number=number),
             **{field: row[field] for field in ("key", "source", "name")},
         }
-        for name, short, rows in (("train", "train", split.train), ("validation", "val", split.validation))
+        for name, rows in parts
         for number, row in enumerate(rows, 1)
     ]
     sources = sorted({entry["source"] for entry in entries})

@@ -357,7 +357,7 @@ def _write(
     on_pair: Callable[[], None],
 ) -> Manifest:
     """Write pairs as shards; as in `dim`, the complete shards of a stopped run are kept."""
-    out = os.path.abspath(out) if storage.is_local(out) else out
+    out = storage.local_path(out) or out
     folder = DatasetFolder(out, discards=False)
     if any(
         storage.is_local(pairs.out) and os.path.realpath(pairs.out) == os.path.realpath(out) for pairs in sets

@@ -9,6 +9,7 @@ import numpy as np
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
@@ -163,6 +164,9 @@ def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
     except UnavailableError:
         raise  # concerns the storage, not this image
     except Exception as error:
+        if is_machine_trouble(error):
+            what = f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r}"
+            raise machine_error(error, what) from error
         reason = " ".join(str(error).split())
         if not isinstance(error, DimmagenError):
             reason = f"{type(error).__name__}: {reason}"

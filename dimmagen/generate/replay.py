@@ -119,7 +119,9 @@ def _of_mixhq(path: str) -> Originals:
 def _of_candidates(sources: Sequence[str]) -> Originals:
     """Files are found by their names: one pair from a large archive must not require reading all of it."""
     locators: dict[tuple[str, str], list[dict]] = {}
-    for spec, entry in list_candidate_files(parse_specs(sources)).files:
+    for spec, entry in list_candidate_files(parse_specs(sources), follow_links=True).files:
+        if entry.refusal:
+            continue
         locators.setdefault((spec.name, candidate_name(entry)), []).append(entry.locator)
 
     def read(row: Mapping) -> Original:

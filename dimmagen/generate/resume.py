@@ -6,6 +6,7 @@ Once `manifest.json` is written it contains all of that, and `.dimmagen/` is rem
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ ResumeMode = Literal["if-possible", "always", "never"]
 
 _RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
+# What runs write in the folders that :meth:`DatasetFolder.begin` clears.
+_OURS = {
+    "shards": re.compile(r"train-[0-9]{5,}\.tar"),
+    "metadata": re.compile(r"train-[0-9]{5,}\.parquet"),
+    "rejected": re.compile(r"candidates\.parquet"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,13 @@ class DatasetFolder:
 
         From here to :meth:`finish` the folder has no manifest. The process may be killed after any step: the
         settings are recorded first, and a shard's record is valid only with their fingerprint.
+
+        Raises:
+            UsageError: there are files of someone else where shards are kept; nothing is changed.
         """
+        folders = ("shards", "metadata", f"{STATE}/{_RECORDS}")
+        listed = {name: storage.list_names(storage.join(self.out, name)) for name in (*folders, "rejected")}
+        self._refuse_foreign(listed)
         storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
         note = {"settings": run.settings, "environment": run.environment}
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
@@ -118,10 +131,24 @@ class DatasetFolder:
         kept = {record.name for record in complete.values()}
         kept |= {record.metadata.name for record in complete.values()}
         kept |= {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
-        for folder in ("shards", "metadata", f"{STATE}/{_RECORDS}"):
-            for name in storage.list_names(storage.join(self.out, folder)):
+        for folder in folders:
+            for name in listed[folder]:
                 if f"{folder}/{name}" not in kept:
                     storage.remove(storage.join(self.out, folder, name))
+
+    def _refuse_foreign(self, listed: Mapping[str, Sequence[str]]) -> None:
+        """Refuse files that no run has written in the folders that are cleared of shards."""
+        for folder, ours in _OURS.items():
+            for name in listed[folder]:
+                path = storage.join(self.out, folder, name)
+                is_ours = ours.fullmatch(name) or storage.is_unfinished(name)
+                if not is_ours or os.path.isdir(path):
+                    raise UsageError(
+                        f"{path} is not a file of the data set, and would be removed",
+                        "move it out of the folder, and run the same command again",
+                        code="no-room",
+                        path=path,
+                    )
 
     def add(self, run: Run, record: ShardRecord) -> None:
         """Record that a shard is complete."""

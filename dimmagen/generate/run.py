@@ -1,14 +1,14 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources
+from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
@@ -40,8 +40,13 @@ class Execution:
         address: of a Ray cluster to join; without it Ray runs on this machine for the duration of the run.
         device: that dims the images: `cpu`, or `cuda` with one GPU per worker.
         threads: of each GPU worker: number that decode, and number that encode; reserved as processors.
+        worker_timeout: seconds without a pair after which a Ray worker is replaced; None only reports it.
         on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run still waits
             for it; without it the run may wait until Ray itself gives up.
+
+    Raises:
+        UsageError: `RAY_ADDRESS` names a cluster and `address` does not, or `worker_timeout` is given and
+            nothing works in parallel.
     """
 
     executor: Executor = "ray"
@@ -50,6 +55,18 @@ class Execution:
     device: str = "cpu"
     threads: int = 1
     on_cluster_lost: OnLost | None = None
+    worker_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.worker_timeout is not None and self.executor == "serial":
+            raise UsageError(
+                '`worker_timeout` is for `executor="ray"`',
+                "omit one of the two",
+                code="conflict",
+                parameters=("worker_timeout", "executor"),
+            )
+        if self.executor == "ray" and self.address is None:
+            refuse_other_cluster()  # before photos are scanned
 
 
 class GenerateProgress(Protocol):
@@ -180,7 +197,7 @@ def generate_dataset(
     plan = plan_dataset(lights, build_dimmer, settings, labels)
     settings = plan.settings
     on_plan(plan)
-    folder = DatasetFolder(os.path.abspath(out) if storage.is_local(out) else out)
+    folder = DatasetFolder(storage.local_path(out) or out)
     with folder.locked():
         complete = folder.complete_shards(plan.run, resume)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
@@ -197,11 +214,12 @@ def generate_dataset(
         at_once = variants_per_job(len(missing), settings.variants, workers)
         jobs = plan_jobs(missing, lights, at_once, labels)
         try:
-            for job, records in _execute(build_worker, jobs, execution, progress.pairs):
-                for shard, record in zip(job.shards, records, strict=True):
-                    folder.add(plan.run, record)
-                    complete[shard] = record
-                    progress.shard()
+            with closing(_execute(build_worker, jobs, execution, progress.pairs)) as done:
+                for job, records in done:
+                    for shard, record in zip(job.shards, records, strict=True):
+                        folder.add(plan.run, record)
+                        complete[shard] = record
+                        progress.shard()
         finally:
             folder.remove_unfinished()
         return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
@@ -242,7 +260,7 @@ def _execute(
     jobs: Iterable[ShardJob],
     execution: Execution,
     on_pairs: Callable[[int], None],
-) -> Iterator[tuple[ShardJob, list[ShardRecord]]]:
+) -> Generator[tuple[ShardJob, list[ShardRecord]], None, None]:
     if execution.executor == "serial":
         return run_serial(build_worker, jobs, on_pairs)
     share = WorkerResources(execution.threads, gpus=1) if execution.device != "cpu" else WorkerResources()
@@ -254,6 +272,7 @@ def _execute(
         execution.address,
         share,
         execution.on_cluster_lost,
+        execution.worker_timeout,
     )
 
 

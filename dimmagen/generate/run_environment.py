@@ -45,7 +45,7 @@ def environment_like(recorded: Mapping) -> dict:
     )
     return _extended(
         sorted(plugins) if isinstance(plugins, Mapping) else [],
-        {name: codec.library_version(name) for name in steps},
+        {name: codec.step_library_version(name) for name in steps},
     )
 
 

@@ -13,15 +13,17 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from threading import Lock
 from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
+from dimmagen.core.environment import package_version
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif
+from dimmagen.images.excess import excess_of
 
 MAX_PIXELS = 120_000_000
 # Pillow decodes WebP with 16 bytes per pixel, AVIF and HEIF with as many at most, other formats with 4: all
@@ -259,9 +261,11 @@ _SHARED = _SharedFilter()
 
 @contextmanager
 def _open_image(data: bytes) -> Iterator[Image.Image]:
-    """The image opened with Pillow; any error inside the block becomes an ImageError."""
+    """The image opened with Pillow; any error inside the block that the bytes cause becomes an ImageError."""
     if len(data) > MAX_BYTES:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
+    if reason := excess_of(data):
+        raise ImageError("too-large", reason)
     try:
         with ignored_warnings(), _opened(data) as image:
             yield image
@@ -280,6 +284,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...
     except Exception as error:
+        if is_machine_trouble(error):
+            raise
         raise ImageError("unreadable", f"cannot be decoded: {_one_line(error)}") from error
 
 
@@ -316,9 +322,13 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
         raise ImageError("too-large", f"{width}x{height} is more than {largest} pixels")
     # The MPO file of a phone holds a preview or a second view after the photo: the first image is the photo.
     # HEIF says which of its images is the photo.
-    count = getattr(image, "n_frames", 1)
-    if count > 1 and file_format not in ("MPO", "HEIF"):
-        raise ImageError("animated", f"holds {count} pictures, not one")
+    if file_format in ("TIFF", "GIF"):  # counting would read the whole file
+        count = "more than one picture" if getattr(image, "is_animated", False) else ""
+    else:
+        frames = getattr(image, "n_frames", 1)
+        count = f"{frames} pictures, not one" if frames > 1 and file_format not in ("MPO", "HEIF") else ""
+    if count:
+        raise ImageError("animated", f"holds {count}")
     mode = image.mode
     if "16" not in mode and _is_sixteen_bit_png(data):
         mode += ";16"
@@ -491,8 +501,8 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that determine the pixels of decoded and converted images."""
-    return {name: version(name) for name in ("av", "numba", "numpy", "pillow")}
+    """Versions of the libraries that determine the pixels of decoded and converted images, or `absent`."""
+    return {name: package_version(name) for name in ("av", "numba", "numpy", "pillow")}
 
 
 def step_versions(steps: Iterable[str]) -> dict[str, str]:
@@ -505,7 +515,7 @@ def step_versions(steps: Iterable[str]) -> dict[str, str]:
         By name of the library: `{"littlecms": "2.19"}`.
     """
     return {
-        _STEP_LIBRARIES[step]: library_version(_STEP_LIBRARIES[step])
+        _STEP_LIBRARIES[step]: step_library_version(_STEP_LIBRARIES[step])
         for step in sorted(steps)
         if step in _STEP_LIBRARIES
     }
@@ -516,7 +526,7 @@ def is_step_library(name: str) -> bool:
     return name in _STEP_LIBRARIES.values()
 
 
-def library_version(name: str) -> str:
+def step_library_version(name: str) -> str:
     """The version here of a library of :func:`step_versions`; `absent` if it is not installed."""
     if name == "libheif":
         return heif.library_version()

@@ -10,8 +10,9 @@ import struct
 import zlib
 from types import ModuleType
 
-import numba
 import numpy as np
+
+from dimmagen.core.compiled import jit
 
 checksums: ModuleType
 try:
@@ -48,7 +49,7 @@ def compress(data: np.ndarray) -> tuple[bytes, memoryview, bytes]:
     return _HEADER, body.data, struct.pack(">I", checksums.adler32(flat.data))
 
 
-@numba.njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _choose_codes(data, lengths):
     """Fill in the code length of each symbol for each block; returns the size of the stream in bits."""
     # Four tables, since increments for equal neighbours would wait for each other.
@@ -76,7 +77,7 @@ def _choose_codes(data, lengths):
     return bits
 
 
-@numba.njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _sort(values, count):
     """Shell sort of the first `count` values, in place; the sort of numpy takes seconds to compile."""
     for gap in (57, 23, 10, 4, 1):
@@ -88,7 +89,7 @@ def _sort(values, count):
             values[at] = value
 
 
-@numba.njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _code_lengths(frequencies, lengths):
     """Huffman code lengths of at most `_MAX_LENGTH`: int64 (257,) to uint8 (257,).
 
@@ -145,7 +146,7 @@ def _code_lengths(frequencies, lengths):
             at += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _code_table(lengths, table):
     """The canonical codes of the lengths, with bits reversed as deflate stores them: table uint64 (257,)."""
     used = np.zeros(_MAX_LENGTH + 2, np.int64)
@@ -165,7 +166,7 @@ def _code_table(lengths, table):
         table[symbol] = np.uint64(reversed_code) << _LENGTH_BITS | np.uint64(length)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _put(value, count, words, state):
     """Append up to 60 bits; `state` uint64 (3,) is the unfinished word, its number of bits, and its index."""
     value, count = np.uint64(value), np.uint64(count)
@@ -178,7 +179,7 @@ def _put(value, count, words, state):
         state[0] = value >> (count - state[1])
 
 
-@numba.njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _write_codes(lengths, is_last, words, state):
     """Write the header of a block: the code lengths, with four bits each.
 
@@ -194,7 +195,7 @@ def _write_codes(lengths, is_last, words, state):
         _put((length & 1) << 3 | (length & 2) << 1 | (length & 4) >> 1 | length >> 3, 4, words, state)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _write(data, lengths, words):
     """Write the deflate stream as uint64 words, lowest bit first; `words` has one spare element."""
     table = np.empty(_SYMBOLS, np.uint64)

@@ -13,6 +13,7 @@ from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 
 BLOCK = 96
 _SHAPES = np.arange(0.2, 10.001, 0.001)
@@ -59,6 +60,8 @@ class PristineModel:
                 path=str(path),
             ) from None
         except (ValueError, KeyError, OSError) as error:
+            if is_machine_trouble(error):
+                raise machine_error(error, path) from error
             raise DimmagenError(
                 f"{path} is not a NIQE model ({error})",
                 "download it again",

@@ -5,6 +5,7 @@ found again by its locator (a few numbers, and the path of the archive or file),
 it without reading the archive's directory again.
 """
 
+import errno
 import logging
 import os
 import re
@@ -16,11 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import fsspec
+from fsspec.utils import glob_translate
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.file_names import native, portable
 from dimmagen.core.lock import STATE
+from dimmagen.core.machine import is_machine_trouble, machine_error, machine_trouble
 from dimmagen.core.system_files import is_system_name, is_system_path
 from dimmagen.sources.own_outputs import is_inside, is_own_shard, kind_of, kind_of_place, own_folders
 
@@ -30,6 +33,14 @@ _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
 _ZEROS_AT_ONCE = 2**20  # bytes
 _log = logging.getLogger(__name__)
 _GLOB = re.compile(r"[*?\[]")
+_BROKEN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_FOLLOW = "--follow-links reads it"
+
+
+class DamagedArchiveError(DimmagenError):
+    """The bytes of an archive are not those of its member: the one fault of an archive that is a verdict."""
+
+    code = "archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +60,35 @@ class Entry:
     refusal: str = ""
 
 
-def list_entries(path: str) -> list[Entry]:
+def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
     """All files of a folder (with its sub-folders), a glob, a zip or an uncompressed tar, sorted by name.
 
     Left out are hidden and system files and folders at any depth (:mod:`dimmagen.core.system_files`), and,
     with a warning, what dimmagen itself has written among the photos. A tar inside a tar is read as a folder.
+    Every folder is listed once, under its own name if it has one below the path, otherwise under that of the
+    first link to it.
 
     Args:
         path: local path or fsspec URL of a folder or an archive, or a local glob.
+        follow_links: whether links that lead out of the folder are read: otherwise a file has a refusal, and
+            a folder is left out with a warning.
 
     Raises:
         UsageError: there is nothing at the path, it is not a folder and not an archive that can be read, or
             it is what dimmagen has written.
         DimmagenError: a folder cannot be listed, or the archive is damaged or cut off.
+        MachineError: a disk or a network fails.
     """
     if not storage.is_url(path):
         _refuse_own(path, *kind_of_place(path))
     if storage.is_folder(path):
-        entries = list(_folder_entries(path))
+        entries = list(_folder_entries(path, follow_links))
     elif storage.is_file(path):
         entries = list(_archive_entries(path))
         if is_own_shard(entry.name for entry in entries):
             _refuse_own(path, path, "a shard of a data set")
     elif not storage.is_url(path) and _GLOB.search(path):
-        entries = list(_glob_entries(path))
+        entries = list(_glob_entries(path, follow_links))
     else:
         raise UsageError(f"there is no folder and no file at {path}", "check the path", code="missing-path")
     own = own_folders(entry.name for entry in entries)
@@ -126,30 +142,53 @@ def _archive_entries(path: str) -> Iterator[Entry]:
     )
 
 
-def _folder_entries(path: str) -> Iterator[Entry]:
-    if storage.is_url(path):
-        for name, size in storage.find_files(path):
-            yield Entry(name, size, {"kind": "file", "path": storage.join(path, name)})
+def _folder_entries(path: str, follow_links: bool) -> Iterator[Entry]:
+    if (root := storage.local_path(path)) is None:
+        with machine_trouble(path):
+            for name, size in storage.find_files(path):
+                yield Entry(name, size, {"kind": "file", "path": storage.join(path, name)})
         return
-    root = os.path.abspath(path)
-    visited = set()
-    for folder, folders, files in os.walk(root, followlinks=True, onerror=_cannot_list):
-        real = os.path.realpath(folder)
-        if real in visited:  # a link to a folder that was listed before
-            folders.clear()
-            continue
-        visited.add(real)
-        # In order of names, so that which of two links to a folder is followed does not depend on their age.
-        folders[:] = sorted(name for name in folders if not is_system_name(name) or name == STATE)
-        kind = kind_of({*folders, *files}) if folder != root else ""
-        if kind:
-            name = os.path.relpath(folder, root)
-            _log.warning("%s is left out of %s: it is %s that dimmagen made, not photos", name, path, kind)
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if name != STATE]
+    for folder, _, files in _walk(root, follow_links):
         for file in files:
-            yield _file_entry(root, os.path.join(folder, file))
+            yield _file_entry(root, os.path.join(folder, file), follow_links)
+
+
+def _walk(root: str, follow_links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Every folder below a root once, with the names of its folders, which may be removed, and of its files.
+
+    Links to folders come last, in the order of their names: what is below the root has its own name, however
+    old the links to it are.
+    """
+    visited = set()
+    starts = [root]
+    while starts:
+        start = starts.pop(0)
+        for folder, folders, files in os.walk(start, onerror=_cannot_list):
+            real = os.path.realpath(folder)
+            if real in visited:
+                folders.clear()
+                continue
+            visited.add(real)
+            folders[:] = sorted(name for name in folders if not is_system_name(name) or name == STATE)
+            kind = kind_of({*folders, *files}) if folder != root else ""
+            if kind:
+                _log.warning("%s is left out: it is %s that dimmagen made, not photos", folder, kind)
+                folders.clear()
+                continue
+            folders[:] = [name for name in folders if name != STATE]
+            yield folder, folders, files
+            for path in (os.path.join(folder, name) for name in folders):
+                if os.path.islink(path) and (follow_links or not _leaves(root, path)):
+                    starts.append(path)
+                elif os.path.islink(path):
+                    _log.warning("%s is left out: it is a link that leads out of %s; %s", path, root, _FOLLOW)
+        starts.sort()
+
+
+def _leaves(root: str, path: str) -> bool:
+    """Whether a link below a root leads out of it."""
+    inside = os.path.join(os.path.realpath(root), "")
+    return not os.path.join(os.path.realpath(path), "").startswith(inside)
 
 
 def _cannot_list(error: OSError) -> None:
@@ -159,34 +198,51 @@ def _cannot_list(error: OSError) -> None:
         f"{error.filename} cannot be listed ({error.strerror})",
         "make it readable, or give a source that does not hold it",
         code="disk",
+        path=error.filename,
     ) from error
 
 
-def _glob_entries(pattern: str) -> Iterator[Entry]:
-    pattern = os.path.abspath(pattern)
+def _glob_entries(pattern: str, follow_links: bool) -> Iterator[Entry]:
+    pattern = os.path.abspath(os.path.expanduser(pattern))
     root = os.path.dirname(pattern[: _GLOB.search(pattern).start()])  # type: ignore[union-attr]
     if not os.path.isdir(root):
         raise UsageError(f"there is no folder {root}", "check the path", code="missing-path", path=root)
-    filesystem = fsspec.filesystem("file")
-    for path in filesystem.glob(pattern):
-        if os.path.isfile(path):
-            yield _file_entry(root, path)
+    wanted = re.compile(_glob_regex(pattern))
+    levels = pattern[len(root) :].strip(os.sep).split(os.sep)
+    for folder, folders, files in _walk(root, follow_links):
+        depth = 0 if folder == root else os.path.relpath(folder, root).count(os.sep) + 1
+        if not any("**" in level for level in levels[: depth + 1]):  # go where the pattern can still match
+            level = re.compile(_glob_regex(levels[depth]))
+            deeper = depth + 1 < len(levels)
+            folders[:] = [name for name in folders if deeper and level.match(name)]
+        for file in files:
+            path = os.path.join(folder, file)
+            if wanted.match(path.replace(os.sep, "/")):
+                yield _file_entry(root, path, follow_links)
 
 
-def _file_entry(root: str, path: str) -> Entry:
-    name = os.path.relpath(path, root).replace(os.sep, "/")
-    locator = {"kind": "file", "path": path}
+def _glob_regex(pattern: str) -> str:
+    return glob_translate(pattern.replace(os.sep, "/"))
+
+
+def _file_entry(root: str, path: str, follow_links: bool) -> Entry:
+    name = portable(os.path.relpath(path, root)).replace(os.sep, "/")
+    locator = {"kind": "file", "path": portable(path)}
     try:
         facts = os.stat(path)
     except OSError as error:
-        return Entry(name, 0, locator, f"cannot be opened: {error.strerror}")
+        if os.path.islink(path) and error.errno in _BROKEN:
+            return Entry(name, 0, locator, "is a broken link")
+        raise machine_error(error, path) from error
     refusal = "" if stat.S_ISREG(facts.st_mode) else "is a device or a pipe, not a file"
+    if not follow_links and os.path.islink(path) and _leaves(root, path):
+        refusal = f"is a link that leads out of its source; {_FOLLOW}"
     return Entry(name, facts.st_size, locator, refusal)
 
 
 def _zip_entries(path: str) -> Iterator[Entry]:
     try:
-        with storage.open_binary(path) as file, zipfile.ZipFile(file) as archive:
+        with machine_trouble(path), storage.open_binary(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
         todo = "it may be truncated: fetch it again"
@@ -208,7 +264,7 @@ def _zip_entries(path: str) -> Iterator[Entry]:
             refusal = f"is compressed by {method} (zip method {member.compress_type}), only 0 and 8 are read"
         locator = {
             "kind": "zip",
-            "path": path,
+            "path": portable(path),
             "header": member.header_offset,
             "compressed": member.compress_size,
             "deflated": member.compress_type == zipfile.ZIP_DEFLATED,
@@ -221,7 +277,7 @@ def _zip_entries(path: str) -> Iterator[Entry]:
 
 def _tar_entries(path: str) -> Iterator[Entry]:
     try:
-        with storage.open_binary(path) as file:
+        with machine_trouble(path), storage.open_binary(path) as file:
             end = file.seek(0, os.SEEK_END)
             yield from _tar_members(path, file, 0, end, "")
     except (tarfile.TarError, EOFError, ValueError) as error:
@@ -236,7 +292,8 @@ def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -
     """
     while start < end:
         file.seek(start)
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        # Not by the locale: names are UTF-8, and every other byte stands for itself.
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
             for member in archive:
                 if member.isdir():
                     continue
@@ -248,7 +305,12 @@ def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -
                     continue
                 plain = member.isreg() and not member.issparse()
                 refusal = "" if plain else "is a link or a device in the archive"
-                locator = {"kind": "range", "path": path, "offset": member.offset_data, "size": member.size}
+                locator = {
+                    "kind": "range",
+                    "path": portable(path),
+                    "offset": member.offset_data,
+                    "size": member.size,
+                }
                 yield Entry(name, member.size, locator, refusal)
             # tarfile takes a broken header for the end: the end is a block of zeros and nothing else.
             file.seek(archive.offset)
@@ -284,18 +346,22 @@ def read_entry(locator: dict[str, Any]) -> bytes:
         locator: of an :class:`Entry`.
 
     Raises:
-        DimmagenError: the file or the archive is missing, shorter than before, or damaged at this place.
+        DamagedArchiveError: the archive ends early, or is damaged at this place.
+        MachineError: the disk or the network fails, or the file may not be read.
+        DimmagenError: the file or the archive is gone.
     """
-    path = locator["path"]
+    path = native(locator["path"])
     try:
         if locator["kind"] == "file":
             return _read_range(path, 0, None)
         if locator["kind"] == "range":
             return _read_range(path, locator["offset"], locator["size"])
         return _read_zip_member(locator)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
-            f"{path} cannot be read ({error.strerror or error})",
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error})",
             "check the source",
             code="source-changed",
             path=path,
@@ -303,30 +369,21 @@ def read_entry(locator: dict[str, Any]) -> bytes:
 
 
 def _read_range(path: str, offset: int, size: int | None) -> bytes:
-    if storage.is_url(path):
-        data = storage.read(path) if size is None else storage.read_range(path, offset, size)
-    else:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(offset)
-            data = file.read(-1 if size is None else size)
+    data = storage.read(path) if size is None else storage.read_range(path, offset, size)
     if size is not None and len(data) != size:
-        raise DimmagenError(
-            f"{path} ends within a member", "it may be truncated: fetch it again", code="archive", path=path
+        raise DamagedArchiveError(
+            f"{path} ends within a member", "it may be truncated: fetch it again", path=path
         )
     return data
 
 
 def _read_zip_member(locator: dict[str, Any]) -> bytes:
-    path, start, size = locator["path"], locator["header"], locator["size"]
+    path, start, size = native(locator["path"]), locator["header"], locator["size"]
     header = _read_range(path, start, _LOCAL_HEADER)
     skip = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     data = _read_range(path, start + _LOCAL_HEADER + skip, locator["compressed"])
-    damaged = DimmagenError(
-        f"{path} is damaged at byte {start}",
-        "fetch the archive again",
-        code="archive",
-        path=path,
-        offset=start,
+    damaged = DamagedArchiveError(
+        f"{path} is damaged at byte {start}", "fetch the archive again", path=path, offset=start
     )
     if locator["deflated"]:
         decompressor = zlib.decompressobj(-zlib.MAX_WBITS)

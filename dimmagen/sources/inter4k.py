@@ -1,12 +1,37 @@
 """Inter4K: the first and the last frame of each clip, reduced to 0.3 of their size (paper, MixHQ)."""
 
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from dimmagen.core.errors import DimmagenError
 from dimmagen.images import codec
-from dimmagen.sources import rules, video
+from dimmagen.sources import rules
 from dimmagen.sources.base import Examined
 
+if TYPE_CHECKING:
+    from dimmagen.sources import video
+
 SCALE = 0.3
+
+
+def _decoder() -> ModuleType:
+    """:mod:`dimmagen.sources.video`, which needs PyAV.
+
+    Raises:
+        DimmagenError: PyAV is not installed, or too old. This says nothing about a clip, so it is no verdict.
+    """
+    try:
+        from dimmagen.sources import video
+    except ImportError as error:
+        raise DimmagenError(
+            f"a clip is decoded by PyAV, which is not installed or too old ({error})",
+            "pip install 'dimmagen[video]', or leave out the source `inter4k`",
+            code="missing-package",
+            package="av",
+        ) from error
+    return video
 
 
 class Inter4k:
@@ -22,6 +47,7 @@ class Inter4k:
         return rules.ACCEPTED
 
     def examine(self, data: bytes) -> list[Examined]:
+        video = _decoder()
         try:
             first, last = video.first_frame(data), video.last_frame(data)
         except codec.ImageError as error:
@@ -33,11 +59,12 @@ class Inter4k:
         return [*examined, _examine_frame("last", last)]
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
+        video = _decoder()
         decode = video.first_frame if frame == "first" else video.last_frame
         return _reduce(decode(data).pixels)
 
 
-def _facts(frame: video.Frame) -> codec.ImageFacts:
+def _facts(frame: "video.Frame") -> codec.ImageFacts:
     height, width, _ = frame.pixels.shape
     return codec.ImageFacts(
         width,
@@ -55,7 +82,7 @@ def _facts(frame: video.Frame) -> codec.ImageFacts:
     )
 
 
-def _examine_frame(name: str, frame: video.Frame) -> Examined:
+def _examine_frame(name: str, frame: "video.Frame") -> Examined:
     facts = _facts(frame)
     pixels = _reduce(frame.pixels)
     verdict = rules.inter4k(rules.Facts(pixels.shape[1], pixels.shape[0]))

@@ -18,6 +18,7 @@ import numpy as np
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.file_names import portable
 from dimmagen.core.parquet import iter_rows
 from dimmagen.images import codec
 from dimmagen.sources import SOURCES, parse_specs, rules
@@ -171,7 +172,7 @@ class MixHQLightImages(_CandidateLightImages):
     def __init__(self, path: str, selection: PhotoSelection | None = None) -> None:
         selection = selection or PhotoSelection()
         read_mixhq_manifest(path)
-        root = path if storage.is_url(path) else str(Path(path).absolute())
+        root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
         candidates = Candidates(_catalogued(path, selection), selection.limit)
         super().__init__(path, candidates, lambda one: _packed_ref(one.row, root))
 
@@ -231,7 +232,7 @@ def open_light_images(
             raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
         return lights
     specs = parse_specs(paths)
-    listing = list_candidate_files(specs, selection.names)
+    listing = list_candidate_files(specs, selection.names, selection.follow_links)
     candidates = listing.files
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))

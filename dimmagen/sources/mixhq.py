@@ -125,8 +125,23 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
             changed=changed,
         )
     remove_stale_lock(out)
-    counts = read_mixhq_manifest(out).get("sources", {})
-    return tally(read_catalog(out), {name: one.get("others", {}) for name, one in counts.items()})
+    return tally(read_catalog(out), _recorded_others(out, read_mixhq_manifest(out).get("sources", {})))
+
+
+def _recorded_others(out: str, recorded: object) -> dict[str, dict[str, int]]:
+    """The numbers of files that were no candidates, from a manifest that may hold anything."""
+    sources = recorded.items() if isinstance(recorded, dict) else [("", None)]
+    others = {name: one.get("others", {}) if isinstance(one, dict) else None for name, one in sources}
+    for name, counts in others.items():
+        is_known = name in SOURCES and isinstance(counts, dict)
+        if not is_known or not all(type(count) is int for count in counts.values()):  # type: ignore[union-attr]
+            raise DimmagenError(
+                f"{out}/{MIXHQ_MANIFEST}: what it says of the source {name!r} is no count",
+                "it was changed or is of another kind: build it again",
+                code="damaged",
+                path=out,
+            )
+    return others  # type: ignore[return-value]
 
 
 def write_mixhq(
@@ -188,8 +203,7 @@ def _write(
             for record, shard in zip(records, packing.shards, strict=True)
         ],
     }
-    extensions = {row.extension for row in packing.rows() if row.accepted}
-    storage.atomic_write(storage.join(out, LAYOUT), _layout_file(extensions))
+    storage.atomic_write(storage.join(out, LAYOUT), _layout_file())
     storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
@@ -367,8 +381,8 @@ def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> Fi
     return FileRecord(shard.name, size, sha256)
 
 
-def _layout_file(extensions: set[str]) -> bytes:
-    images = [f"light.{extension}" for extension in sorted(extensions)]
+def _layout_file() -> bytes:
+    images = ("light.jpg", "light.png", "light.webp")  # the same columns for every MixHQ
     return layout_file("shards/mixhq-*.tar", sample_features(images, list(_SIDECAR.items())))
 
 
@@ -408,6 +422,8 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
         options += f" --{name} {inputs[name]}" if name in inputs else ""
     if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
         options += f" --min-lightness {inputs['min_lightness']:g}"
+    if inputs.get("follow_links"):
+        options += " --follow-links"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"
     lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
     return "\n".join(lines)

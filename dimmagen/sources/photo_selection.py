@@ -13,6 +13,7 @@ import numpy as np
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.file_names import portable
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
 from dimmagen.sources import rules
@@ -32,6 +33,7 @@ class PhotoSelection:
         crop: side in pixels of the central square that is kept; smaller images are rejected.
         limit: maximum number of light images, the first in canonical order: a larger one only adds to them.
         names: the only files that are candidates: names as in the catalog, or paths; None for all.
+        follow_links: whether links that lead out of the folder of a source are read.
         max_side: longest side in pixels that the format of the dark images can hold; None for any.
 
     Raises:
@@ -43,6 +45,7 @@ class PhotoSelection:
     crop: int | None = None
     limit: int | None = None
     names: frozenset[str] | None = None
+    follow_links: bool = False
     max_side: int | None = None
 
     def __post_init__(self) -> None:
@@ -60,7 +63,8 @@ class PhotoSelection:
     def describe(self) -> dict[str, int]:
         """Those that decide the files of a MixHQ beside `min_lightness`, as its manifest records them."""
         chosen = {name: getattr(self, name) for name in ("resize", "crop", "limit")}
-        return {name: value for name, value in chosen.items() if value is not None}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return {**given, **({"follow_links": True} if self.follow_links else {})}
 
     def apply_size(self, pixels: np.ndarray) -> tuple[np.ndarray, list[str], Verdict]:
         """Resize and crop a light image.
@@ -166,7 +170,7 @@ class ListedFiles:
         Args:
             path: of the source.
         """
-        root = None if storage.is_url(path) else os.path.abspath(path)
+        root = None if storage.is_url(path) else portable(os.path.abspath(path))
 
         def is_listed(name: str) -> bool:
             listed = self._by_name.get(name)

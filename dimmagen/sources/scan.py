@@ -7,11 +7,13 @@ from functools import partial
 from typing import Any
 
 from dimmagen.core import hashing, storage
-from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
+from dimmagen.core.errors import UsageError
+from dimmagen.core.file_names import portable
+from dimmagen.core.machine import machine_trouble
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, rules
-from dimmagen.sources.archives import Entry, list_entries, read_entry
+from dimmagen.sources.archives import DamagedArchiveError, Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.other_formats import ending_of, other_format
@@ -43,12 +45,14 @@ class Listing:
     others: dict[str, Counter[str]]
 
 
-def list_candidate_files(specs: Sequence[SourceSpec], names: frozenset[str] | None = None) -> Listing:
+def list_candidate_files(
+    specs: Sequence[SourceSpec], names: frozenset[str] | None = None, follow_links: bool = False
+) -> Listing:
     """List the files of some sources.
 
     Args:
         specs: from :func:`dimmagen.sources.parse_specs`.
-        names: the only files that are candidates, see :class:`~.photo_selection.PhotoSelection`.
+        names, follow_links: see :class:`~.photo_selection.PhotoSelection`.
 
     Raises:
         UsageError: a path does not exist or has no candidate, or a file of `names` is in no source.
@@ -59,7 +63,7 @@ def list_candidate_files(specs: Sequence[SourceSpec], names: frozenset[str] | No
     listed = ListedFiles(names) if names is not None else None
     for spec in specs:
         is_listed = listed.test_of(spec.path) if listed else None
-        found, rest = _candidates_of(spec, is_listed)
+        found, rest = _candidates_of(spec, is_listed, follow_links)
         if not any(entry.name.lower().endswith(spec.source.extensions) for entry in found) and not listed:
             raise _no_candidate(spec, found, rest)
         files.extend((spec, entry) for entry in found)
@@ -71,13 +75,13 @@ def list_candidate_files(specs: Sequence[SourceSpec], names: frozenset[str] | No
 
 
 def _candidates_of(
-    spec: SourceSpec, is_listed: Callable[[str], bool] | None
+    spec: SourceSpec, is_listed: Callable[[str], bool] | None, follow_links: bool
 ) -> tuple[list[Entry], Counter[str]]:
     extensions = spec.source.extensions
     # A source whose extensions are whole names takes these files, and says nothing of the others beside them.
     is_open = all(one.startswith(".") for one in extensions)
     found, rest = [], Counter[str]()
-    for entry in list_entries(spec.path):
+    for entry in list_entries(spec.path, follow_links):
         if is_listed and not is_listed(candidate_name(entry)):
             rest["not listed"] += 1
         elif entry.name.lower().endswith(extensions) or (is_open and other_format(entry.name, extensions)):
@@ -169,11 +173,18 @@ def rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
 def _look_at(
     scenes: Scenes | None, selection: PhotoSelection, stored: bool, candidate: tuple[SourceSpec, Entry]
 ) -> list[Candidate]:
-    """All candidates in one file. If something is wrong with the file, it is the reason in their rows."""
+    """All candidates in one file. What its bytes prove is the reason in their rows; all else is raised."""
     spec, entry = candidate
+    with machine_trouble(f"{spec.path}: {candidate_name(entry)}"):
+        return _examine(scenes, selection, stored, spec, entry)
+
+
+def _examine(
+    scenes: Scenes | None, selection: PhotoSelection, stored: bool, spec: SourceSpec, entry: Entry
+) -> list[Candidate]:
     source = spec.source
     # The folder that the user named counts as well: lol=our485/low holds dark images.
-    verdict = source.judge_name(f"{storage.last_part(spec.path)}/{entry.name}")
+    verdict = source.judge_name(f"{portable(storage.last_part(spec.path))}/{entry.name}")
     if reason := other_format(entry.name, source.extensions):
         verdict = rejected("format", reason)
         return [Candidate(_row(spec.name, entry, "", Examined("", verdict), None), entry.locator)]
@@ -185,10 +196,8 @@ def _look_at(
     if verdict.accepted:
         try:
             data = read_entry(entry.locator)
-        except UnavailableError:  # a verdict depends on the candidate, not on the network
-            raise
-        except DimmagenError:  # its message has the path, which must not be in the catalog
-            verdict = rejected("unreadable", "is damaged in its archive, or cannot be opened")
+        except DamagedArchiveError:  # its message has the path, which must not be in the catalog
+            verdict = rejected("unreadable", "is damaged in its archive")
     if not verdict.accepted:
         return [
             Candidate(_row(spec.name, entry, "", Examined(frame, verdict), None), entry.locator)

@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import machine_trouble
 from dimmagen.images import codec
 from dimmagen.sources.archives import Entry, list_entries, read_entry
 
@@ -27,6 +28,24 @@ def scene_hash(pixels: np.ndarray) -> np.ndarray:
     return imagehash.phash(Image.fromarray(pixels), hash_size=_HASH_SIDE).hash.ravel()
 
 
+def _hash_of(path: str, entry: Entry) -> np.ndarray:
+    """The hash of an image that is to be excluded."""
+    reason = entry.refusal
+    if not reason:
+        try:
+            with machine_trouble(f"{path}: {entry.name}"):
+                return scene_hash(_decode(entry))
+        except codec.ImageError as error:
+            reason = error.reason
+    raise DimmagenError(
+        f"{path}: the scene of {entry.name} cannot be excluded, because the file {reason}",
+        "repair or remove it",
+        code="unreadable-image",
+        path=path,
+        name=entry.name,
+    )
+
+
 class Scenes:
     """The images of one or more folders or archives, as perceptual hashes.
 
@@ -39,18 +58,19 @@ class Scenes:
 
     @classmethod
     def from_paths(cls, paths: Sequence[str]) -> "Scenes":
-        """Hash every image below the paths.
+        """Hash every image below the paths, also behind links that lead out of them.
 
         Args:
             paths: see :func:`~dimmagen.sources.archives.list_entries`.
 
         Raises:
             UsageError: a path is missing, or has no image.
-            ImageError: an image cannot be decoded, so it cannot be excluded either.
+            DimmagenError: an image cannot be read or decoded, so its scene could not be kept out either.
         """
         hashes: list[np.ndarray] = []
         for path in paths:
-            entries = [e for e in list_entries(path) if e.name.lower().endswith(codec.IMAGE_EXTENSIONS)]
+            found = list_entries(path, follow_links=True)
+            entries = [entry for entry in found if entry.name.lower().endswith(codec.IMAGE_EXTENSIONS)]
             if not entries:
                 raise UsageError(
                     f"{path} holds no image",
@@ -58,7 +78,7 @@ class Scenes:
                     code="no-match",
                     path=path,
                 )
-            hashes.extend(scene_hash(_decode(entry)) for entry in entries)
+            hashes.extend(_hash_of(path, entry) for entry in entries)
         return cls(np.array(hashes))
 
     def describe(self) -> dict[str, int | str]:

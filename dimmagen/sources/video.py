@@ -13,6 +13,7 @@ from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc, Interpolation
 
+from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 
@@ -111,6 +112,11 @@ def _clip(data: bytes) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:  # damaged clips, like damaged images, fail in many ways
+        # Of FFmpeg's numbers only this one: a damaged clip may end with EIO, which is no disk's then.
+        if isinstance(error, MemoryError) or (
+            is_machine_trouble(error) and not isinstance(error, av.FFmpegError)
+        ):
+            raise
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ImageError("unreadable", f"cannot be decoded: {reason}") from error
 

@@ -213,10 +213,10 @@ def test_the_number_of_requests_is_the_one_in_the_documentation(local, bucket):
     shards, pairs = 4, 8
     # See docs/storage.md: so many for each shard, for each pair, and once a run.
     assert bucket.server.counts() == {
-        "PutObject": 3 * shards + 6,
-        "DeleteObject": shards + 12,
-        "GetObject": 2 * shards + pairs + 10,
+        "PutObject": 3 * shards + 7,
+        "DeleteObject": shards + 13,
+        "GetObject": 2 * shards + pairs + 12,
         "HeadObject": 10,
-        "ListObjects": 10,
+        "ListObjects": 11,
         "ListMultipartUploads": 13,
     }

@@ -1,9 +1,15 @@
+import errno
+import io
+import os
+import tempfile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dimmagen.core import disk_list
 from dimmagen.core.disk_list import DiskIntegers, DiskList
+from dimmagen.core.errors import DimmagenError
 
 
 @given(st.lists(st.binary(max_size=9)), st.integers(1, 5))
@@ -34,3 +40,15 @@ def test_integers_are_sliced_like_a_list(values, start, stop):
         numbers.append(value)
     assert numbers[start:stop].tolist() == values[start:stop]
     assert numbers[:].tolist() == values
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_folder_for_temporary_files_is_named_with_what_to_do(number, tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(disk_list.tempfile, "TemporaryFile", lambda **options: Full())
+    with pytest.raises(DimmagenError, match=rf"{tmp_path}.*{os.strerror(number)}.*TMPDIR"):
+        DiskList().append(b"record")

@@ -282,3 +282,14 @@ def _new_client():
     import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("value", ["banana", "0", "-1", "1.5", "10000000"])
+def test_a_wrong_number_of_attempts_is_a_usage_error(value, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", value)
+    with pytest.raises(UsageError, match="AWS_MAX_ATTEMPTS is"):
+        s3.attempts()
+    with pytest.raises(SystemExit) as exit_:
+        main(["verify", "s3://bucket/out"])
+    assert exit_.value.code == 2
+    assert "AWS_MAX_ATTEMPTS" in capsys.readouterr().err

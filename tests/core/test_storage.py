@@ -43,10 +43,17 @@ def test_a_full_disk_is_reported_with_what_to_do(tmp_path):
 
 
 def test_leftovers_of_a_killed_run_are_recognised_and_nothing_else_is_touched(tmp_path):
-    for name in ("train-00000.tar", ".train-00000.tar.123.tmp", ".hidden", "x.tmp"):
+    left = ".train-00000.tar.0a1b2c3d.123.tmp"
+    for name in (
+        "train-00000.tar",
+        left,
+        ".notes.2024.tmp",
+        ".hidden",
+        "x.tmp",
+    ):
         (tmp_path / name).write_bytes(b"")
-    assert storage.remove_unfinished(tmp_path) == [".train-00000.tar.123.tmp"]
-    assert sorted(os.listdir(tmp_path)) == [".hidden", "train-00000.tar", "x.tmp"]
+    assert storage.remove_unfinished(tmp_path) == [left]
+    assert sorted(os.listdir(tmp_path)) == [".hidden", ".notes.2024.tmp", "train-00000.tar", "x.tmp"]
 
 
 def test_two_hosts_with_equal_process_ids_never_share_an_unfinished_file(tmp_path):
@@ -87,3 +94,35 @@ def test_a_file_system_that_cannot_sync_folders_is_written_to_with_one_warning(t
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     (message,) = caplog.messages
     assert "cannot sync folders" in message
+
+
+@pytest.mark.parametrize("name", ["x::y", "file:x", "local:x", "zip::x", "memory:x", "C::\\x", "x:y", "~x"])
+def test_a_local_path_is_never_parsed_as_a_url(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for other in ("x", "y"):
+        (tmp_path / other).write_bytes(b"mine")
+    for path in (name, str(tmp_path / name / "z::z")):
+        if path != name:
+            storage.remove(name)
+        storage.atomic_write(path, b"new")
+        assert storage.read(path) == storage.read_range(path, 0, 3) == b"new"
+        assert storage.is_file(path)
+        assert storage.is_local(path)
+    assert sorted(os.listdir(tmp_path)) == sorted({"x", "y", name})
+    assert [(tmp_path / other).read_bytes() for other in ("x", "y")] == [b"mine", b"mine"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_disk_that_fails_is_not_an_absent_file(number, tmp_path, monkeypatch):
+    stat = os.stat
+
+    def failing(path, *arguments, **options):
+        if str(path).endswith("manifest.json"):
+            raise OSError(number, os.strerror(number), path)
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", failing)
+    for ask in (storage.exists, storage.is_file, storage.is_folder):
+        with pytest.raises(OSError, match=os.strerror(number)):
+            ask(tmp_path / "manifest.json")
+    assert not storage.exists(tmp_path / "other.json")

@@ -71,6 +71,16 @@ def test_hugging_face_datasets_loads_the_folder(pair_set, pairs, tmp_path, strea
         assert sample["json"]["gamma"] == row["gamma"]
 
 
+def test_every_data_set_has_the_same_columns_whatever_its_file_types(pair_set, one_format, tmp_path):
+    datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")
+    make(one_format.parent / "photos", tmp_path / "webp", image_format="webp")
+    images = ["dark.png", "dark.webp", "json", "light.jpg", "light.png", "light.webp"]
+    for out in (pair_set, one_format, tmp_path / "webp"):
+        loaded = datasets.load_dataset(str(out), split="train", streaming=True)
+        assert loaded.column_names == [*images, "__key__", "__url__"]
+        assert len([side for side in next(iter(loaded)).values() if hasattr(side, "convert")]) == 2
+
+
 def check_images(samples, pairs):
     for sample, row in zip(samples, pairs.rows(), strict=True):
         for side in ("dark", "light"):

@@ -145,3 +145,90 @@ def test_crops_that_do_not_fit_are_reported_before_the_first_batch(pair_set):
         dimmagen.PairDataset(pair_set, crop=300)
     with pytest.raises(UsageError, match="smaller than crops of 300"):
         dimmagen.pair_loader(pair_set, batch_size=1, crop=300)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_the_length_is_the_number_of_batches_of_an_exact_pass(pair_set, workers, drop_last):
+    loader = dimmagen.pair_loader(
+        pair_set, batch_size=2, crop=16, num_workers=workers, drop_last=drop_last, persistent_workers=None
+    )
+    batches = list(loader)
+    assert len(loader) == len(batches)
+    if drop_last:
+        assert {len(batch["key"]) for batch in batches} == {2}
+
+
+def test_the_length_of_a_resampled_pass_is_the_epoch(pair_set):
+    loader = dimmagen.pair_loader(pair_set, batch_size=2, crop=16, epoch=7)
+    assert len(loader) == len(list(loader)) == 7
+
+
+def test_numbers_are_float32_and_int64(pair_set):
+    batch = next(iter(dimmagen.pair_loader(pair_set, batch_size=2, crop=16)))
+    assert batch["dark"].dtype == batch["gamma"].dtype == batch["lightness_after"].dtype == torch.float32
+    assert batch["variant"].dtype == torch.int64
+    loader = dimmagen.pair_loader(
+        pair_set, batch_size=2, crop=16, transform=lambda pair: (pair["gamma"], [pair["tau"]], pair["key"])
+    )
+    gamma, (tau,), keys = next(iter(loader))
+    assert gamma.dtype == tau.dtype == torch.float32
+    assert len(keys) == 2
+
+
+def test_without_shuffling_pairs_come_in_the_order_of_the_shards(pair_set):
+    loader = dimmagen.pair_loader(pair_set, batch_size=5, crop=16, shuffle=False)
+    assert keys_of(loader) == open_pairs(pair_set).table["key"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": 0}, "`epoch` is 0: give a whole number from 1, or leave it out"),
+        ({"epoch": -1}, "`epoch` is -1"),
+        ({"crop": 0}, "`crop` is 0: give a whole number from 1, or leave it out"),
+        ({"crop": 16.0}, "`crop` is 16.0"),
+        ({"batch_size": 0}, "`batch_size` is 0"),
+        ({"workers": -1}, "`workers` is -1"),
+        ({"buffer": -1}, "`buffer` is -1"),
+        ({"workers": 2, "num_workers": 3}, "two names of one argument"),
+        ({"persistent_workers": True}, "no effect without worker processes"),
+        ({"shuffle": False, "epoch": 3}, "no effect with `epoch`"),
+        ({"crop": None}, r"have 6 sizes \(264x256, 265x256, 266x256, ...\), and a batch has one"),
+    ],
+)
+def test_arguments_that_would_fail_later_are_refused_at_once(pair_set, options, message):
+    with pytest.raises(UsageError, match=message):
+        dimmagen.pair_loader(pair_set, **{"batch_size": 2, "crop": 16, **options})
+
+
+def test_crops_below_one_pixel_are_refused_by_index_too(pair_set):
+    with pytest.raises(UsageError, match="`crop` is 0"):
+        dimmagen.PairDataset(pair_set, crop=0)
+
+
+def test_pairs_of_several_sizes_come_one_by_one_or_through_a_transform(pair_set):
+    assert len(list(dimmagen.pair_loader(pair_set, batch_size=1))) == 12
+    loader = dimmagen.pair_loader(pair_set, batch_size=4, transform=lambda pair: pair["dark"][:, :8, :8])
+    assert next(iter(loader)).shape == (4, 3, 8, 8)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_shard_that_is_cut_anywhere_is_an_error_that_names_verify(pair_set, tmp_path, share):
+    out = copy_set(pair_set, tmp_path / "out")
+    shard = sorted((out / "shards").glob("*.tar"))[0]
+    shard.write_bytes(shard.read_bytes()[: int(shard.stat().st_size * share)])
+    with pytest.raises(DimmagenError, match=r"run `verify\("):
+        list(dimmagen.pair_loader(out, batch_size=1))
+
+
+def test_what_is_not_a_data_set_says_what_it_is(tmp_path):
+    for name, marks, said in (
+        ("mixhq", ("manifest.json", "shards", "catalog"), "is a MixHQ: light images only"),
+        ("export", ("export.json",), "is an export, not a data set"),
+    ):
+        for mark in marks:
+            (tmp_path / name / mark).mkdir(parents=True)
+        for loader in (dimmagen.PairDataset, lambda out: dimmagen.pair_loader(out, batch_size=2)):
+            with pytest.raises(DimmagenError, match=said):
+                loader(tmp_path / name)

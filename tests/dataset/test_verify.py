@@ -1,14 +1,18 @@
 """Verification detects damage to a finished data set and reports where it is."""
 
+import errno
 import json
+import os
 import shutil
 import tarfile
 
 import pytest
 
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, MachineError
 from dimmagen.core.tar import members
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.images import codec
 from tests.dataset_helpers import make, write_photos
 
 SHARD = "shards/train-00001.tar"
@@ -147,3 +151,22 @@ def test_a_link_in_a_tar_is_reported_and_not_followed(out):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
     assert "is not a plain file" in faults(out)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+@pytest.mark.parametrize("ending", [".tar", ".parquet"])
+def test_trouble_of_the_machine_is_no_fault_of_a_data_set(number, ending, finished, monkeypatch):
+    def failing(path, *arguments, **options):
+        if str(path).endswith(ending):
+            raise OSError(number, os.strerror(number), path)
+        return open(path, *arguments, **options)
+
+    monkeypatch.setattr(storage, "open", failing, raising=False)
+    with pytest.raises(MachineError, match=rf"out/.*\{ending}: {os.strerror(number)}"):
+        verify_dataset(str(finished))
+
+
+def test_a_full_memory_is_no_fault_of_a_data_set(finished, monkeypatch):
+    monkeypatch.setattr(codec, "_array", lambda image: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MachineError, match=r"train-00000\.tar: Cannot allocate memory"):
+        verify_dataset(str(finished))

@@ -1,7 +1,9 @@
 """Profiles are found and checked, and damaged or unsafe ones are refused."""
 
 import json
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -268,3 +270,28 @@ def test_the_portable_name_of_a_profile_is_a_name_or_an_absolute_folder(saved, m
     assert portable_name("mine") == "mine", "a known name takes precedence over a folder of that name"
     with pytest.raises(UsageError, match="there is no profile 'nowhere'"):
         portable_name("nowhere")
+
+
+def test_a_renamed_folder_is_the_same_profile(tmp_path):
+    first = shutil.copytree(BUNDLED / "lol3", tmp_path / "lol3")
+    renamed = shutil.copytree(first, tmp_path / "moved and renamed")
+    one, other = open_profile(first), open_profile(renamed)
+    assert (other.name, other.fingerprint) == (one.name, one.fingerprint) == ("lol3", one.fingerprint)
+
+
+def test_a_profile_saved_under_a_name_that_is_none_has_that_of_its_folder(tmp_path):
+    folder = shutil.copytree(BUNDLED / "lol3", tmp_path / "mine")
+    content = json.loads((folder / "profile.json").read_text())
+    for name in ("../up", "\x1b[2J", 7, None, ""):
+        (folder / "profile.json").write_text(json.dumps(content | {"name": name}))
+        assert open_profile(folder).name == "mine"
+
+
+def test_without_a_home_folder_profiles_are_found_and_a_new_one_needs_a_place(monkeypatch):
+    for name in ("HOME", "XDG_DATA_HOME", "DIMMAGEN_PROFILES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert "lol3" in profile_names()
+    assert open_profile("lol3").name == "lol3"
+    with pytest.raises(UsageError, match=r"no home folder.*DIMMAGEN_PROFILES"):
+        new_profile_folder("mine")

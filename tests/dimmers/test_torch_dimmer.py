@@ -52,3 +52,56 @@ def test_a_single_image_or_a_missing_draw_is_refused(profiles):
         online(torch.zeros(3, 8, 8))
     with pytest.raises(UsageError, match="1 draws for 2 images"):
         online(torch.zeros(2, 3, 8, 8), online.draws(["one"]))
+
+
+@pytest.mark.parametrize("profile", ["camera", "jpeg", "linear"])
+def test_uint8_is_the_same_images_and_gives_uint8(profiles, profile):
+    online = dimmagen.Dimmer.from_profile(profiles[profile])
+    light = torch.randint(0, 256, (2, 3, 16, 24), dtype=torch.uint8)
+    draws = online.draws(["a", "b"])
+    dark = online(light, draws)
+    assert dark.dtype == torch.uint8
+    assert torch.equal(dark, (online(light.float() / 255, draws) * 255).round().to(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("light", "message"),
+    [
+        (torch.full((1, 3, 8, 8), 1.01), "values from 1.012 to 1.012"),
+        (torch.full((1, 3, 8, 8), -0.5), "values from -0.502"),
+        (torch.full((1, 3, 8, 8), 128.0), "not 0 to 255"),
+        (torch.full((1, 3, 8, 8), float("nan")), "values from nan to nan"),
+        (torch.full((1, 3, 8, 8), float("inf")), "to inf"),
+        (torch.zeros((1, 3, 8, 8), dtype=torch.int64), "has the dtype int64"),
+        (torch.zeros((1, 3, 8, 8), dtype=torch.bool), "has the dtype bool"),
+    ],
+)
+@pytest.mark.parametrize("profile", ["camera", "linear"])
+def test_values_that_are_no_images_are_refused(profiles, profile, light, message):
+    with pytest.raises(UsageError, match=message):
+        dimmagen.Dimmer.from_profile(profiles[profile])(light)
+
+
+def test_one_value_that_is_not_a_number_is_refused_and_rounding_errors_are_not(profiles):
+    online = dimmagen.Dimmer.from_profile(profiles["camera"])
+    light = torch.rand(2, 3, 8, 8)
+    light[1, 2, 3, 4] = float("nan")
+    with pytest.raises(UsageError, match="nan"):
+        online(light)
+    online(torch.tensor([-1e-4, 1 + 1e-4]).repeat(1, 3, 8, 4))
+
+
+@pytest.mark.parametrize("profile", ["camera", "jpeg", "linear"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint8])
+def test_an_empty_batch_gives_an_empty_batch(profiles, profile, dtype):
+    dark = dimmagen.Dimmer.from_profile(profiles[profile])(torch.zeros((0, 3, 8, 8), dtype=dtype))
+    assert dark.shape == (0, 3, 8, 8)
+    assert dark.dtype == dtype
+
+
+def test_the_offline_dimmer_takes_8_bit_images_only():
+    offline = dimmer.ImageDimmer.from_profile("linear")
+    draw = offline.draw("image")
+    for light in (np.zeros((8, 8, 3)), np.zeros((8, 8), np.uint8), np.zeros((3, 8, 8), np.uint8)):
+        with pytest.raises(UsageError, match=r"give one image, uint8 \(H, W, 3\)"):
+            offline.dim(light, draw)

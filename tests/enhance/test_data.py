@@ -155,7 +155,7 @@ def test_a_shard_truncated_at_a_member_boundary_is_an_error(dataset, tmp_path, s
 def test_a_broken_shard_is_named(tmp_path, shards):
     broken = tmp_path / "broken.tar"
     broken.write_bytes(b"not a tar file" * 100)
-    with pytest.raises(DimmagenError, match=r"broken\.tar cannot be read"):
+    with pytest.raises(DimmagenError, match=r"broken\.tar is not a readable tar"):
         keys_of(ShardBatches([replace(shards[0], url=str(broken))], CROPS, batch=1), 0, 1)
 
 

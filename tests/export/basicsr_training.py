@@ -1,6 +1,6 @@
-"""Train PyPI's basicsr-fixed on an exported LMDB and print the validation PSNR before and after, as JSON.
+"""Train PyPI's basicsr-fixed on an export and print the validation PSNR before and after, as JSON.
 
-Run as a program: `basicsr_training.py LMDB_ROOT ITERATIONS`. It runs in its own process because torchvision,
+Run as a program: `basicsr_training.py ROOT lmdb|disk ITERATIONS`. It has its own process because torchvision,
 which BasicSR imports but this training never calls, is replaced by a dummy: its wheel cannot be imported
 with a CPU-only torch, and then breaks other packages that look for it, so it is not installed.
 """
@@ -14,29 +14,30 @@ import torch
 TORCHVISION = ("", ".models", ".ops", ".transforms", ".transforms.functional", ".utils")
 
 
-def options(root: str, phase: str, split: str) -> dict:
+def options(root: str, backend: str, phase: str, split: str) -> dict:
+    suffix = ".lmdb" if backend == "lmdb" else ""
     return {
         "name": split,
         "type": "PairedImageDataset",
         "phase": phase,
         "scale": 1,
-        "dataroot_lq": f"{root}/{split}/lq.lmdb",
-        "dataroot_gt": f"{root}/{split}/gt.lmdb",
-        "io_backend": {"type": "lmdb"},
+        "dataroot_lq": f"{root}/{split}/lq{suffix}",
+        "dataroot_gt": f"{root}/{split}/gt{suffix}",
+        "io_backend": {"type": backend},
         "gt_size": 48,
         "use_hflip": True,
         "use_rot": True,
     }
 
 
-def train(root: str, iterations: int) -> tuple[float, float]:
+def train(root: str, backend: str, iterations: int) -> tuple[float, float]:
     from basicsr.data import build_dataset
     from basicsr.models import build_model
     from torch.utils.data import DataLoader
 
     torch.manual_seed(0)
-    validation = DataLoader(build_dataset(options(root, "val", "val")), batch_size=1)
-    training = DataLoader(build_dataset(options(root, "train", "train")), batch_size=4, shuffle=True)
+    validation = DataLoader(build_dataset(options(root, backend, "val", "val")), batch_size=1)
+    training = DataLoader(build_dataset(options(root, backend, "train", "train")), batch_size=4, shuffle=True)
     model = build_model(
         {
             "model_type": "SRModel",
@@ -77,5 +78,5 @@ def train(root: str, iterations: int) -> tuple[float, float]:
 
 if __name__ == "__main__":
     sys.modules.update({f"torchvision{name}": MagicMock(__version__="0.0") for name in TORCHVISION})
-    before, after = train(sys.argv[1], int(sys.argv[2]))
+    before, after = train(sys.argv[1], sys.argv[2], int(sys.argv[3]))
     print(json.dumps({"before": before, "after": after}))

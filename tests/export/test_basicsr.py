@@ -1,4 +1,4 @@
-"""A third-party trainer learns from an exported LMDB without any changes."""
+"""A third-party trainer learns from an export, and validates on it, without any changes."""
 
 import importlib.util
 import json
@@ -16,14 +16,15 @@ from dimmagen.export.writing import export_pairs
 PROGRAM = Path(__file__).with_name("basicsr_training.py")
 
 
+@pytest.mark.parametrize(("layout", "backend"), [("basicsr-lmdb", "lmdb"), ("basicsr", "disk")])
 @pytest.mark.skipif(
     importlib.util.find_spec("basicsr") is None,
     reason="basicsr-fixed is not installed: pip install --no-deps basicsr-fixed",
 )
-def test_basicsr_trains_on_an_exported_lmdb_and_its_validation_psnr_rises(pair_set, tmp_path):
-    export_pairs(open_pairs(pair_set), LAYOUTS["basicsr-lmdb"], tmp_path / "to", validation=1)
+def test_basicsr_trains_on_an_export_and_its_validation_psnr_rises(pair_set, tmp_path, layout, backend):
+    export_pairs(open_pairs(pair_set), LAYOUTS[layout], tmp_path / "to", validation=1)
     done = subprocess.run(
-        [sys.executable, PROGRAM, tmp_path / "to", "60"],
+        [sys.executable, PROGRAM, tmp_path / "to", backend, "60"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

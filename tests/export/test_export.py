@@ -44,9 +44,10 @@ def test_every_layout_passes_the_check_by_its_readers_rule(pairs, to, layout):
     split = export_pairs(pairs, layout, to, workers=2)
     check = check_export(layout, to)
     assert check.faults == []
-    assert check.pairs[layout.train[0][0]] == len(split.train) > 0
-    if layout.validation:
-        assert check.pairs[layout.validation[0][0]] == len(split.validation) == 1
+    for places, rows in zip(
+        layout.splits.values(), (split.train, split.validation, split.test), strict=False
+    ):
+        assert check.pairs[places[0][0] or places[0][1]] == len(rows) > 0
 
 
 def test_dark_png_bytes_and_light_pixels_are_kept(pairs, to):
@@ -81,7 +82,7 @@ def test_variants_and_similar_images_of_a_validation_image_are_not_trained_on(pa
     # the light images are crops of three photos, two of each, shifted by some pixels
     rows = pairs.rows()
     for validation in (1, 2):
-        split = split_pairs(rows, scenes, validation, None, 0)
+        split = split_pairs(rows, scenes, validation, None)
         held = {scenes[row["light_key"]] for row in split.validation}
         assert len(split.validation) == validation
         assert not held & {scenes[row["light_key"]] for row in split.train}
@@ -161,7 +162,7 @@ def test_an_export_into_another_exports_folder_is_refused(pairs, to):
 
 def test_a_path_that_misleads_readers_is_refused(pairs, to):
     with pytest.raises(UsageError, match="holds the word 'low'"):
-        export_pairs(pairs, LAYOUTS["filelist"], to.with_name("flowers"))
+        export_pairs(pairs, LAYOUTS["lol-v1"], to.with_name("flowers"))
 
 
 def test_the_origin_of_the_images_and_their_terms_are_recorded(pairs, to):
@@ -196,10 +197,11 @@ def test_the_check_reads_lists_and_lmdb_as_their_readers_do(pairs, to):
     assert "line 2: '00009.png" in faults_of("basicsr-lmdb", to)
     lists = to.with_name("lists")
     export_pairs(pairs, LAYOUTS["filelist"], lists)
-    (lists / "train.txt").write_text("train/low/00001.png\n")
-    assert "train.txt: 1 lines for" in faults_of("filelist", lists)
-    shutil.rmtree(lists / "train/high")
-    assert "train.txt: train/low/00001.png has no train/high/00001.png" in faults_of("filelist", lists)
+    folder = lists / "LOLv1/train"
+    (folder / "LOLv1_train.txt").write_text("low/00001.png\n")
+    assert "LOLv1_train.txt: 1 lines for" in faults_of("filelist", lists)
+    shutil.rmtree(folder / "high")
+    assert "low/00001.png has no LOLv1/train/high/00001.png" in faults_of("filelist", lists)
 
 
 def test_the_check_of_mirnet_refuses_images_that_are_not_larger_than_its_patch(to):
@@ -218,7 +220,7 @@ def test_the_command_exports_and_checks(pair_set, to, capsys):
 
     code, output = run(pair_set, "--layout", "lol-v1", "--out", to, "--count", 2)
     assert code == 0
-    assert "2 training and 1 validation pairs" in output.out
+    assert "2 training, 1 validation pairs" in output.out
     assert run("--check", "lol-v1", to)[0] == 0
     (to / "our485/low/00001.png").unlink()
     code, output = run("--check", "lol-v1", to)

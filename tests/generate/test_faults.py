@@ -49,6 +49,10 @@ class _FullDisk(io.FileIO):
         return super().write(part)
 
 
+def open_on_full_disk(path, mode):
+    return open(path, mode) if mode == "rb" else io.BufferedRandom(_FullDisk(path, mode))
+
+
 def check_and_resume(photos, out, undisturbed, monkeypatch):
     monkeypatch.undo()
     assert not (out / "manifest.json").exists()
@@ -74,9 +78,7 @@ def test_a_sync_or_a_rename_that_fails(function, call, photos, undisturbed, tmp_
 def test_a_disk_that_fills_up(room, photos, undisturbed, tmp_path, monkeypatch):
     out = tmp_path / "out"
     _FullDisk.room = room
-    monkeypatch.setattr(
-        storage, "open", lambda path, mode: io.BufferedRandom(_FullDisk(path, mode)), raising=False
-    )
+    monkeypatch.setattr(storage, "open", open_on_full_disk, raising=False)
     with pytest.raises(DimmagenError, match="the disk is full") as error:
         make(photos, out, samples_per_shard=2)
     assert str(out) in str(error.value)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ from dimmagen.generate.plan import variants_per_job
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.sources import light_images
+from dimmagen.sources.archives import list_entries
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
 
@@ -138,29 +140,42 @@ def test_working_directory_time_zone_umask_and_threads_change_nothing(photos, un
 
 
 @pytest.mark.parametrize("language", ["C", "tr_TR.UTF-8"])
-def test_the_locale_changes_nothing(language, photos, undisturbed, tmp_path):
-    """In the C locale, without the UTF-8 mode, text files are ASCII unless an encoding is given."""
+def test_the_locale_changes_nothing(language, photos, tmp_path):
+    """In the C locale, without the UTF-8 mode, text files are ASCII unless an encoding is given, and a name
+    that is not ASCII has another text."""
+    photos = shutil.copytree(photos, tmp_path / "photos")
+    (photos / "photo00.png").rename(photos / "größer.png")
+    os.rename(photos / "photo01.jpg", bytes(photos) + b"/caf\xe9.jpg")
+    make(photos, tmp_path / "expected", variants=2)
     places = {"LC_ALL": language, "LANG": language, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "dimmagen", "dim", "--profile", "linear", "--source", str(photos)]
     command += ["--shards", str(tmp_path / "out"), "--variants", "2", "--samples-per-shard", "3"]
     command += ["--light-format", "same"]
     subprocess.run([*command, "--executor", "serial"], env={**os.environ, **places}, check=True)
-    assert_same_dataset(undisturbed, tmp_path / "out")
+    assert_same_dataset(tmp_path / "expected", tmp_path / "out")
 
 
-def test_the_order_in_which_a_folder_lists_its_photos_changes_nothing(
-    photos, undisturbed, tmp_path, monkeypatch
-):
-    walk = os.walk
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_order_in_which_folders_and_links_were_made_changes_nothing(backwards, photos, tmp_path):
+    """File systems list in the order of creation, backwards, or by a hash: each order is made for real."""
+    root = tmp_path / "photos"
+    root.mkdir()
 
-    def backwards(*arguments, **options):
-        for folder, folders, names in walk(*arguments, **options):
-            folders.reverse()
-            yield folder, folders, names[::-1]
+    def folder(name):
+        (root / name).mkdir()
+        files = sorted(photos.iterdir())
+        for file in files[::-1] if backwards else files:
+            if file.stem.endswith(name[-1]):
+                shutil.copy(file, root / name / file.name)
 
-    monkeypatch.setattr(os, "walk", backwards)
-    make(photos, tmp_path / "out", variants=2)
-    assert_same_dataset(undisturbed, tmp_path / "out")
+    steps = [partial(folder, f"folder{digit}") for digit in range(5)]
+    steps += [partial(os.symlink, root / "folder0", root / name) for name in ("a-link", "z-link")]
+    steps += [partial(os.symlink, root / "folder1/photo01.jpg", root / name) for name in ("a.jpg", "z.jpg")]
+    for step in steps[::-1] if backwards else steps:
+        step()
+    entries = list_entries(str(root))
+    inside = [f"folder{digit}/photo0{digit}.{'jpg' if digit % 2 else 'png'}" for digit in range(5)]
+    assert [entry.name for entry in entries] == ["a.jpg", *inside, "z.jpg"]
 
 
 @pytest.mark.parametrize("stopped_after", [1, 3, 5])
@@ -187,7 +202,7 @@ def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resum
         make(photos, out, variants=2, progress=StopAfter(2))
     (out / "rejected").mkdir()
     for folder in ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records"):
-        (out / folder / ".any-name.4711.tmp").write_bytes(b"half a file")
+        (out / folder / ".any-name.0a1b2c3d.4711.tmp").write_bytes(b"half a file")
     (out / "shards/train-00002.tar").write_bytes(b"a shard whose parquet was never written")
     make(photos, out, variants=2)
     assert_same_dataset(undisturbed, out)
@@ -203,10 +218,10 @@ def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(photos, 
     monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which also removes such files
     folders = ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records")
     for folder in folders:
-        (out / folder / ".any-name.4711.tmp").write_bytes(b"half a file")
+        (out / folder / ".any-name.0a1b2c3d.4711.tmp").write_bytes(b"half a file")
     with pytest.raises(DimmagenError, match="ZeroDivisionError"):
         make(photos, out, variants=2)
-    assert [folder for folder in folders if (out / folder / ".any-name.4711.tmp").exists()] == []
+    assert [folder for folder in folders if (out / folder / ".any-name.0a1b2c3d.4711.tmp").exists()] == []
     assert len(list((out / ".dimmagen/records").iterdir())) == 2
 
 

@@ -43,7 +43,8 @@ def only_job(lights, variants):
 @pytest.mark.parametrize("batch_pixels", [1, 150_000, 8_000_000])
 def test_a_shard_has_the_bytes_of_the_kernels(device, quality, batch_pixels, lights, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_worker, "BATCH_PIXELS", batch_pixels)
-    build, settings = builder(tmp_path, quality), PairSettings(seed=3)
+    build = builder(tmp_path, quality)
+    settings = PairSettings(seed=3, light_format="jpg" if quality else "png")
     job = only_job(lights, variants=2)
     plain = PairShardWorker(build, str(tmp_path / "plain"), settings)
     made = PairShardWorker(build, str(tmp_path / "made"), settings)

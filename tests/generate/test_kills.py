@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import time
 
 import pytest
 
@@ -27,6 +28,7 @@ def undisturbed(photos, tmp_path_factory):
 
 def arguments(photos, out, executor):
     settings = ["--variants", str(VARIANTS), "--samples-per-shard", "3", "--workers", "2"]
+    settings += ["--light-format", "same"]  # as `make` does
     where = ["--source", str(photos), "--shards", str(out), "--executor", executor]
     return ["dim", "--profile", "linear", *settings, *where]
 
@@ -78,16 +80,40 @@ def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_with_130_says_how_to_go_on_and_keeps_complete_shards(photos, undisturbed, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sent: sent.name)
+def test_a_signal_ends_with_its_code_says_how_to_go_on_and_keeps_complete_shards(
+    sent, photos, undisturbed, tmp_path
+):
     out, log = tmp_path / "out", tmp_path / "log"
     run = start(*arguments(photos, out, "serial"), log=log)
     wait_for(lambda: complete(out) >= 2, run)
-    os.killpg(run.pid, signal.SIGINT)
-    assert run.wait() == 130
-    assert "run the same command again" in log.read_text()
+    os.killpg(run.pid, sent)
+    assert run.wait() == 128 + sent
+    assert log.read_text().count("run the same command again") == 1
     assert "Traceback" not in log.read_text()
     assert list(out.rglob("*.tmp")) == []
     kept = complete(out)
     assert kept >= 2
+    make(photos, out, variants=VARIANTS, resume="always")
+    assert_same_dataset(undisturbed, out)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_sigterm_ends_a_ray_run_as_a_serial_one_and_leaves_no_process(photos, undisturbed, tmp_path):
+    out, log = tmp_path / "out", tmp_path / "log"
+    run = start(*arguments(photos, out, "ray"), log=log)
+    wait_for(lambda: complete(out) >= 2, run)
+    below = descendants(run.pid)
+    os.kill(run.pid, signal.SIGTERM)
+    assert run.wait() == 128 + signal.SIGTERM, log.read_text()
+    assert "Stopped by SIGTERM" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert list(out.rglob("*.tmp")) == []
+    end = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{pid}") for pid in below) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert [name for pid, name in below.items() if os.path.exists(f"/proc/{pid}")] == []
     make(photos, out, variants=VARIANTS, resume="always")
     assert_same_dataset(undisturbed, out)

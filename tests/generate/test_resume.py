@@ -11,6 +11,7 @@ import pytest
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
+from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import plan_dataset
@@ -129,3 +130,32 @@ def test_a_note_of_a_run_that_lacks_a_half_is_refused_and_left_as_it_is(lost, fo
                 make(folder / "photos", out, resume=resume, **OLD)
         assert json.loads(path.read_text()) == broken
         assert len(list((out / "shards").iterdir())) == 1
+
+
+@pytest.mark.parametrize("resume", ["if-possible", "never"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "shards/notes.txt",
+        "metadata/mine.parquet",
+        "shards/old/a.tar",
+        "rejected/why.md",
+        "shards/train-1.tar",
+    ],
+)
+def test_a_file_of_someone_else_among_the_shards_is_refused_before_anything_is_touched(
+    name, resume, pair_set, tmp_path
+):
+    photos = pair_set.parent / "photos"
+    out = shutil.copytree(pair_set, tmp_path / "out")
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("mine")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="is not a file of the data set, and would be removed"):
+        make(photos, out, variants=3, resume=resume)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    (out / name).rename(tmp_path / "moved")
+    if name.startswith("shards/old"):
+        (out / "shards/old").rmdir()
+    make(photos, out, variants=3, resume=resume)
+    assert verify_dataset(str(out)).faults == []

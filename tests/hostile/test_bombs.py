@@ -1,17 +1,20 @@
 """Images that are small as files but huge, or of extreme shape, when decoded."""
 
 import io
+import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from dimmagen.images import codec
+from dimmagen.images import codec, excess
 from dimmagen.images.codec import ImageError, decode_rgb8
+from dimmagen.images.excess import excess_of
 from dimmagen.sources import SOURCES
 
 GIB = 2**30
@@ -30,6 +33,7 @@ Image.new("RGB", (int(side), int(side) - 10)).save(path, kind, exif=exif, lossle
 DECODE = """
 import sys
 from dimmagen.images.codec import ImageError, decode_rgb8
+from dimmagen.images.excess import excess_of
 from dimmagen.core.memory import peak_memory
 
 try:
@@ -117,7 +121,7 @@ def test_frames_of_a_file_that_holds_hundreds_are_counted_and_not_decoded():
 
 
 def test_the_limit_for_webp_is_lower_since_decoding_takes_more_memory(monkeypatch):
-    monkeypatch.setattr(codec, "_MAX_WEBP_PIXELS", 400)
+    monkeypatch.setattr(codec, "_MAX_MODERN_PIXELS", 400)
     files = {}
     for kind in ("WEBP", "PNG"):
         buffer = io.BytesIO()
@@ -126,3 +130,102 @@ def test_the_limit_for_webp_is_lower_since_decoding_takes_more_memory(monkeypatc
     assert decode_rgb8(files["PNG"])[0].shape == (21, 20, 3)
     with pytest.raises(ImageError, match="20x21 is more than 400 pixels"):
         decode_rgb8(files["WEBP"])
+
+
+def jpeg(**options):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)).save(
+        buffer, "JPEG", **options
+    )
+    return buffer.getvalue()
+
+
+def gif(extension):
+    buffer = io.BytesIO()
+    Image.new("L", (300, 300)).save(buffer, "GIF")
+    data = buffer.getvalue()
+    place = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    return data[:place] + extension + data[place:]
+
+
+def tiff(entries, rest=b""):
+    """A little-endian TIFF of one directory with the entries (tag, type, count, value)."""
+    directory = b"".join(struct.pack("<HHLL", *entry) for entry in sorted(entries))
+    return b"II*\0" + struct.pack("<LH", 8, len(entries)) + directory + bytes(4) + rest
+
+
+def tile_larger_than_its_picture(side=12_000):
+    packed = zlib.compress(bytes(side * side), 1)
+    start = 14 + 12 * 9
+    entries = [(256, 4, 1, 300), (257, 4, 1, 300), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    tiles = [(322, 4, 1, side), (323, 4, 1, side), (324, 4, 1, start), (325, 4, 1, len(packed))]
+    return tiff([*entries, *tiles], packed)
+
+
+def many_scans():
+    """A progressive JPEG whose last scan is repeated."""
+    data = jpeg(progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * 2000 + data[-2:]
+
+
+def chunk(kind):
+    return codec._chunk(kind, b"")
+
+
+BOMBS = {
+    "has more than 4096 segments": lambda: jpeg()[:2] + b"\xff\xfe\0\2" * 500_000 + jpeg()[2:],
+    "bytes between its segments": lambda: jpeg()[:2] + b"\xff" * 1_000_000 + jpeg()[2:],
+    "bytes between its segment": lambda: jpeg()[:20] + b"\x11" * 1_000_000 + jpeg()[20:],
+    "has more than 256 scans": many_scans,
+    "has more than 10000 blocks": lambda: gif(b"!\xfe" + b"\1x" * 20_000 + b"\0"),
+    "chunks before its picture": lambda: with_chunk(b"abCd", b"")[:45] + chunk(b"abCd") * 100_000,
+    "has more than 10000 chunks": lambda: with_chunk(b"abCd", b"")[:-12] + chunk(b"IDAT") * 20_000,
+    "larger than the picture": tile_larger_than_its_picture,
+    "has more than 1048576 strips": lambda: tiff(
+        [(256, 4, 1, 300), (257, 4, 1, 300), (273, 4, 2_000_000, 100)], bytes(8_000_100)
+    ),
+    "has a header of more than": lambda: b"P6\n#" + b"x" * 1_000_000 + b"\n300 300\n255\n" + bytes(270_000),
+    "bytes of pixels as text": lambda: b"P3\n2000 2000\n255\n" + b"9 " * 5_000_000,
+}
+
+
+@pytest.mark.parametrize("reason", BOMBS)
+def test_a_small_file_that_would_take_minutes_or_gigabytes_is_refused_by_its_structure(reason, monkeypatch):
+    monkeypatch.setattr(excess, "_MAX_BLOCKS", 10_000)
+    data = BOMBS[reason]()
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=reason) as refused:
+        decode_rgb8(data)
+    assert refused.value.rule == "too-large"
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000, "it was not read"
+    tracemalloc.stop()
+
+
+def test_a_tiff_of_many_pictures_is_refused_without_counting_them(monkeypatch):
+    read, seek = [], TiffImagePlugin.TiffImageFile._seek
+    monkeypatch.setattr(
+        TiffImagePlugin.TiffImageFile, "_seek", lambda image, frame: read.append(frame) or seek(image, frame)
+    )
+    directory = tiff([(256, 4, 1, 10), (257, 4, 1, 10), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8)])[8:-4]
+    chain = b"".join(
+        directory + struct.pack("<L", 8 + (number + 1) * (len(directory) + 4)) for number in range(500)
+    )
+    with pytest.raises(ImageError, match="holds more than one picture") as refused:
+        decode_rgb8(b"II*\0" + struct.pack("<L", 8) + chain[:-4] + bytes(4))
+    assert refused.value.rule == "animated"
+    assert len(read) < 5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(progressive=True),
+        jpeg(comment=b"x" * 60_000),
+        jpeg()[:2] + b"\xff" * 3 + jpeg()[2:],
+        gif(b"!\xfe" + b"\1x" * 100 + b"\0"),
+    ],
+)
+def test_structures_of_photos_are_read(data):
+    assert excess_of(data) == ""
+    codec.read_facts(data)

@@ -1,5 +1,6 @@
 import io
 import struct
+import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 from PIL import Image
 
+from dimmagen.api import build_mixhq
+from dimmagen.core.errors import DimmagenError
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, video
 
@@ -262,3 +265,14 @@ def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
             shown = sorted(container.decode(video=0), key=lambda frame: frame.pts)
         np.testing.assert_array_equal(first.pixels, video._as_shown(shown[0]).pixels)
         np.testing.assert_array_equal(last.pixels, video._as_shown(shown[-1]).pixels)
+
+
+def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(clips, tmp_path, monkeypatch):
+    """Its absence says nothing about the clip, so it is no verdict in the catalog."""
+    for module in ("av", "dimmagen.sources.video"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delattr("dimmagen.sources.video", raising=False)
+    with pytest.raises(DimmagenError, match=r"pip install 'dimmagen\[video\]'") as raised:
+        build_mixhq([f"inter4k={clips}"], dry_run=True)
+    assert raised.value.code == "missing-package"
+    assert build_mixhq(["sample"], dry_run=True)["sample"].accepted == 5

@@ -161,7 +161,7 @@ def test_a_build_that_is_killed_resumes_and_ends_with_the_same_files(
     assert not (out / "manifest.json").exists()
     complete = {path: path.stat().st_mtime_ns for path in (out / "shards").glob("*.tar")}
     assert len(complete) == lights_before_the_kill // 3
-    (out / "shards" / ".mixhq-00003.tar.4711.tmp").write_bytes(b"what a kill leaves")
+    (out / "shards" / ".mixhq-00003.tar.0a1b2c3d.4711.tmp").write_bytes(b"what a kill leaves")
     with pytest.raises(DimmagenError, match="is not finished"):
         open_light_images([str(out)])
     build(texts, out)

@@ -1,17 +1,20 @@
+import errno
 import io
+import os
 import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from skimage import data as photos
 
 from dimmagen import sources
-from dimmagen.core import hashing
-from dimmagen.core.errors import UsageError
+from dimmagen.core import hashing, storage
+from dimmagen.core.errors import DimmagenError, MachineError, UsageError
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, parse_specs
 from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scene_hash import Scenes
 
 
 def save(path, pixels, **options):
@@ -237,3 +240,51 @@ def test_the_home_folder_is_understood_behind_a_name(text, tmp_path, monkeypatch
     for variable in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(variable, str(tmp_path))
     assert SourceSpec.parse(text).path == str(tmp_path / "photos")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EACCES])
+def test_a_file_that_the_machine_cannot_read_ends_the_scan_with_its_path(number, mixed_folder, monkeypatch):
+    def failing(path, *arguments, **options):
+        if str(path).endswith("b.png"):
+            raise OSError(number, os.strerror(number), path)
+        return open(path, *arguments, **options)
+
+    monkeypatch.setattr(storage, "open", failing, raising=False)
+    with pytest.raises(MachineError, match=rf"mixed/b\.png: {os.strerror(number)}"):
+        rows_of(f"folder={mixed_folder}")
+
+
+def test_a_full_memory_while_decoding_ends_the_scan_with_the_name(mixed_folder, monkeypatch):
+    load = ImageFile.ImageFile.load
+
+    def failing(image):
+        if image.size == (600, 200):
+            raise MemoryError
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", failing)
+    monkeypatch.setattr(sources.rules, "folder", lambda facts: sources.rules.ACCEPTED)
+    with pytest.raises(MachineError, match=r"b\.png: Cannot allocate memory: .*`workers`"):
+        rows_of(f"folder={mixed_folder}")
+
+
+def test_a_file_that_vanishes_after_it_was_listed_ends_the_scan(mixed_folder):
+    candidates = list_candidate_files(parse_specs([f"folder={mixed_folder}"])).files
+    (mixed_folder / "b.png").unlink()
+    with pytest.raises(DimmagenError, match=r"mixed/b\.png cannot be read \(No such file"):
+        list(scan(candidates))
+
+
+def test_an_excluded_image_that_cannot_be_read_ends_the_run(mixed_folder, tmp_path):
+    evaluation = tmp_path / "evaluation"
+    evaluation.mkdir()
+    (evaluation / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DimmagenError, match=r"the scene of gone\.png cannot be excluded.*is a broken link"):
+        Scenes.from_paths([str(evaluation)])
+    (evaluation / "gone.png").unlink()
+    (evaluation / "cut.png").write_bytes((mixed_folder / "a.png").read_bytes()[:3000])
+    with pytest.raises(DimmagenError, match=r"the scene of cut\.png cannot be excluded"):
+        Scenes.from_paths([str(evaluation)])
+    (evaluation / "cut.png").unlink()
+    (evaluation / "a.png").symlink_to(mixed_folder / "a.png")
+    assert Scenes.from_paths([str(evaluation)]).distance(photos.coffee()) == 0, "links are followed here"

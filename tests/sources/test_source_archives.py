@@ -79,17 +79,71 @@ def test_a_glob_selects_files(tmp_path):
     assert [name for name, _ in contents(f"{root}/**/*.jpg")] == ["a.jpg", "b/10.jpg", "b/2.jpg"]
 
 
-def test_links_in_a_folder_are_followed_and_loops_end(tmp_path):
+@pytest.fixture
+def linked(tmp_path):
+    """A folder with links to itself, to nowhere, to a hidden folder inside, and out of it."""
     root = tmp_path / "photos"
     make_folder(root)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "c.jpg").write_bytes(b"linked")
+    (root / ".store").mkdir()
+    (root / ".store" / "d.jpg").write_bytes(b"inside")
+    os.symlink(root / ".store", root / "inside")
     os.symlink(tmp_path / "elsewhere", root / "linked")
+    os.symlink(tmp_path / "elsewhere" / "c.jpg", root / "single.jpg")
     os.symlink(root, root / "b" / "loop")
     os.symlink(tmp_path / "nowhere", root / "dangling.jpg")
-    entries = {entry.name: entry for entry in list_entries(str(root))}
-    assert sorted(entries) == sorted([*FILES, "linked/c.jpg", "dangling.jpg"])
-    assert "cannot be opened" in entries["dangling.jpg"].refusal
+    os.symlink(root / "itself.jpg", root / "itself.jpg")
+    return root
+
+
+def test_links_that_leave_a_folder_are_told_and_read_only_if_asked_for(linked, caplog):
+    names = sorted([*FILES, "inside/d.jpg", "single.jpg", "dangling.jpg", "itself.jpg"])
+    entries = {entry.name: entry for entry in list_entries(str(linked))}
+    assert sorted(entries) == names
+    assert "leads out of its source" in entries["single.jpg"].refusal
+    assert f"{linked}/linked is left out" in caplog.text
+    assert "--follow-links" in caplog.text
+    followed = {entry.name: entry for entry in list_entries(str(linked), follow_links=True)}
+    assert sorted(followed) == sorted([*names, "linked/c.jpg"])
+    assert (
+        read_entry(followed["single.jpg"].locator)
+        == read_entry(followed["linked/c.jpg"].locator)
+        == b"linked"
+    )
+
+
+@pytest.mark.parametrize("pattern", ["", "/*", "/**/*.jpg", "/*.jpg"])
+def test_a_broken_link_has_an_entry_by_every_way_of_naming_it(pattern, linked):
+    entries = {entry.name: entry for entry in list_entries(f"{linked}{pattern}")}
+    for name in ("dangling.jpg", "itself.jpg"):
+        assert entries[name].refusal == "is a broken link"
+
+
+@pytest.mark.parametrize("pattern", ["", "/*/*.jpg", "/b/**"])
+def test_a_folder_that_cannot_be_listed_ends_the_run_with_its_path(pattern, tmp_path, monkeypatch):
+    root = tmp_path / "photos"
+    make_folder(root)
+    scandir = os.scandir
+
+    def failing(path):
+        if os.fspath(path) == str(root / "b"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(DimmagenError, match=r"photos/b cannot be listed \(Input/output error\)"):
+        list_entries(f"{root}{pattern}")
+
+
+def test_a_glob_lists_no_folder_that_it_cannot_match(tmp_path, monkeypatch):
+    root = tmp_path / "photos"
+    make_folder(root)
+    scandir = os.scandir
+    seen = []
+    monkeypatch.setattr(os, "scandir", lambda path: seen.append(os.fspath(path)) or scandir(path))
+    assert [entry.name for entry in list_entries(f"{root}/*.jpg")] == ["a.jpg"]
+    assert seen == [str(root)]
 
 
 def test_a_tar_with_hostile_names_and_links_touches_nothing_outside(tmp_path):
@@ -271,20 +325,6 @@ def test_a_member_that_cannot_be_read_says_why_by_name(tmp_path, method, name):
     (tmp_path / "a.zip").write_bytes(data)
     (entry,) = list_entries(str(tmp_path / "a.zip"))
     assert name in entry.refusal
-
-
-def test_a_folder_that_cannot_be_listed_ends_the_run_with_its_path(tmp_path, monkeypatch):
-    make_folder(tmp_path / "folder")
-    scandir = os.scandir
-
-    def failing(path):
-        if os.fspath(path).endswith("b"):
-            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", failing)
-    with pytest.raises(DimmagenError, match=r"folder/b cannot be listed \(Input/output error\)"):
-        list_entries(str(tmp_path / "folder"))
 
 
 @pytest.fixture

@@ -1,25 +1,37 @@
 """Joining a Ray cluster or starting Ray on this machine, and monitoring it."""
 
 import atexit
+import importlib
+import logging
 import os
+import secrets
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError
 
+_log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
+_SIGNAL_SECONDS = 0.005  # how long Ray may have a signal while it connects
+_CONNECT_SECONDS = 30.0  # maximum time to connect after a signal has asked to end
 _LEAVE_SECONDS = 10.0  # maximum time for a run to end after the head is lost
+# Characters of the folder for temporary files: with Ray's own part, the path of a socket has at most 107.
+_MAX_PARENT = 24
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
+# What decides whether a Ray wants a token, and which.
+_TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _shutdown: Thread | None = None  # the thread that shuts Ray down
 
 
@@ -39,28 +51,81 @@ class WorkerResources:
 def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console output.
 
+    A Ray that is started here belongs to this block: it only obeys whoever has its token, which is drawn for
+    the block and written nowhere. Its ports are open to the network, and it would run any code otherwise.
+
     Args:
         processors: number of processors of a Ray that is started here; None for all.
         address: address of a running cluster; without it, Ray is started on this machine for the block.
 
     Raises:
-        UsageError: there is no such cluster, or it cannot be joined.
+        UsageError: there is no such cluster, it cannot be joined, or `RAY_ADDRESS` names one and `address`
+            does not.
         DimmagenError: Ray cannot be started here.
     """
-    with _restored_signals():
-        with _restored_environment():
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            import ray
-
-            _init(ray, processors, address)
+    if address is None:
+        refuse_other_cluster()
+    with _session_folder(address) as folder:
+        ours: Any = None
+        ended = Event()
         try:
+            with _restored_environment():
+                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+                os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+                if address is None:
+                    _require_own_token()
+                import ray
+
+                if not ray.is_initialized():  # otherwise it is the user's own, and is refused
+                    ours = ray
+                    _reread_token_settings()
+                _with_our_signals(partial(_init, ray, processors, address, folder), ended)
             yield ray
         finally:
-            _leave(ray)
+            if ours is not None:
+                _leave(ours)
+                _reread_token_settings()
+            ended.set()
 
 
-def _init(ray: Any, processors: int | None, address: str | None) -> None:
+def refuse_other_cluster() -> None:
+    """Refuse to start a Ray on this machine where the environment names a cluster.
+
+    Raises:
+        UsageError: `RAY_ADDRESS` is set to something else than `local`.
+    """
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named not in ("", "local"):
+        raise UsageError(
+            f"RAY_ADDRESS is {named}, and no `address` is given",
+            f'give `address="{named}"` to use that cluster; to work on this machine, unset RAY_ADDRESS, or '
+            'use `executor="serial"`',
+            code="conflict",
+            parameter="address",
+            value=named,
+        )
+
+
+def _require_own_token() -> None:
+    """Make a Ray that this process starts require a token of its own, whatever the user's settings are."""
+    for name in _TOKEN_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _reread_token_settings() -> None:
+    """Make a Ray that was imported earlier notice a change of the variables above: it reads them once.
+
+    Ray has no public call for it; one that is imported for this block needs none.
+    """
+    with suppress(ImportError, AttributeError):
+        raylet: Any = importlib.import_module("ray._raylet")
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _init(ray: Any, processors: int | None, address: str | None, folder: str = "") -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         options |= {
@@ -68,25 +133,66 @@ def _init(ray: Any, processors: int | None, address: str | None) -> None:
             "num_cpus": processors,
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
+            "_temp_dir": folder or None,
         }
     else:
         _check_answers(address)
         options["address"] = address
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         if address is None:
             raise DimmagenError(
-                f"Ray could not be started ({error})", 'use `executor="serial"`', code="cluster"
+                f"Ray could not be started ({reason})",
+                f'check the room in {tempfile.gettempdir()} and in /dev/shm, or use `executor="serial"`',
+                code="cluster",
             ) from error
-        raise UsageError(
-            f"the Ray cluster at {address} could not be joined ({error})",
-            "run the command on a node of the cluster, with its version of Ray; if it wants a token, set "
-            "RAY_AUTH_MODE=token and give the token in ~/.ray/auth_token or RAY_AUTH_TOKEN",
-            code="cluster",
-            parameter="address",
-            value=address,
-        ) from error
+        raise _refusal(address, reason) from error
+
+
+def _refusal(address: str, reason: str) -> UsageError:
+    """What is wrong with a cluster that answers but cannot be joined, from Ray's own words for it."""
+    if "ersion mismatch" in reason:
+        told, todo = (
+            reason,
+            "install the cluster's versions of Ray and Python here, or run on one of its nodes",
+        )
+    elif "no authentication token was found" in reason:
+        told = "RAY_AUTH_MODE is token, and there is no token"
+        todo = "give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    else:
+        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+        told = f"{reason}; RAY_AUTH_MODE is {mode}"
+        todo = (
+            "if the cluster wants a token, set RAY_AUTH_MODE=token and give that token in ~/.ray/auth_token "
+            "or RAY_AUTH_TOKEN; otherwise check that this machine reaches all ports of the cluster"
+        )
+    return UsageError(
+        f"the Ray cluster at {address} could not be joined ({told})",
+        todo,
+        code="cluster",
+        parameter="address",
+        value=address,
+    )
+
+
+@contextmanager
+def _session_folder(address: str | None) -> Iterator[str]:
+    """A folder for the sockets and logs of a Ray that is started here, removed with it; empty for a cluster.
+
+    Ray's own in /tmp/ray stays after every run.
+    """
+    if address is not None:
+        yield ""
+        return
+    parent = tempfile.gettempdir()
+    if len(parent) > _MAX_PARENT and os.path.isdir("/tmp"):
+        parent = "/tmp"
+    with tempfile.TemporaryDirectory(
+        prefix="dimmagen-ray-", dir=parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
 
 
 @contextmanager
@@ -101,21 +207,40 @@ def _restored_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-@contextmanager
-def _restored_signals() -> Iterator[None]:
-    """Restore the signal handlers after the block: a connected Ray turns SIGTERM into an exception."""
+def _with_our_signals(connect: Callable[[], None], ended: Event) -> None:
+    """Call a function that connects Ray, and keep the handlers of the signals that ask a process to end.
+
+    Ray takes SIGTERM in Python, and below it with a handler that prints a trace and aborts. So it connects in
+    another thread, in which Python sets no handlers, and this one sets those of before until that is done.
+    The processes of a Ray that is started end with the thread that started it, which waits until `ended`.
+    """
     if threading.current_thread() is not threading.main_thread():  # only the main thread can set them
-        yield
+        connect()
         return
     names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    failures: list[BaseException] = []
+    is_done = Event()
+
+    def attempt() -> None:
+        try:
+            connect()
+        except BaseException as error:
+            failures.append(error)
+        is_done.set()
+        ended.wait()
+
+    Thread(target=attempt, daemon=True).start()
     try:
-        yield
-    finally:
-        for name, handler in before.items():
-            # The handler was not set from Python, or the block ends in another thread.
-            with suppress(TypeError, ValueError):
-                signal.signal(getattr(signal, name), handler)
+        while not is_done.is_set():
+            is_done.wait(_SIGNAL_SECONDS)
+            for name, handler in before.items():
+                with suppress(TypeError):  # it was not set from Python
+                    signal.signal(getattr(signal, name), handler)
+    finally:  # a signal: what is half connected cannot be left
+        is_done.wait(_CONNECT_SECONDS)
+    if failures:
+        raise failures[0]
 
 
 def _leave(ray: Any) -> None:
@@ -131,6 +256,11 @@ def _leave(ray: Any) -> None:
 def is_leaving() -> bool:
     """Whether Ray still waits for a lost head: its threads would crash a process that exits normally."""
     return _shutdown is not None and _shutdown.is_alive()
+
+
+def was_connected() -> bool:
+    """Whether this process has connected Ray, and left it, at least once."""
+    return _shutdown is not None
 
 
 def _check_answers(address: str) -> None:
@@ -174,6 +304,8 @@ class ClusterMonitor:
         self._silence = 0.0  # seconds
         self._reason = f"its head at {self._head} no longer answers"
         self._own_node_lives = True
+        self._nodes: dict[str, str] = {}  # names of the live nodes by Ray's id
+        self.lost_nodes = 0
         self._resources = Counter(ray.cluster_resources())
         self._ended = Event()
 
@@ -215,8 +347,15 @@ class ClusterMonitor:
             except Exception:  # Ray is being shut down in another thread, or reports a lost head itself
                 continue
             self._own_node_lives = self._own_node in nodes
+            self._count_lost_nodes({node: one["NodeManagerHostname"] for node, one in nodes.items()})
             self._resources = sum((Counter(node["Resources"]) for node in nodes.values()), Counter())
             self._silence = 0.0
+
+    def _count_lost_nodes(self, nodes: dict[str, str]) -> None:
+        for lost in self._nodes.keys() - nodes.keys():
+            self.lost_nodes += 1
+            _log.warning("the node %s was lost; the cluster has %d", self._nodes[lost], len(nodes))
+        self._nodes = nodes
 
     def _guard(self) -> None:
         before = time.monotonic()

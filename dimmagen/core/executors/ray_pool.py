@@ -8,12 +8,13 @@ replaced by a new one, and its job is assigned to the first idle worker.
 
 import ctypes
 import logging
+import os
 import signal
 import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -28,6 +29,7 @@ _LOG = logging.getLogger(__name__)
 MAX_DEATHS_PER_JOB = 3
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0  # until a warning reports that workers are waiting
+_SILENCE_SECONDS = 60.0  # until a warning reports a worker that makes no pair
 _ONE_CPU = WorkerResources()
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -43,12 +45,36 @@ class _Task:
 
 @dataclass(slots=True, eq=False)
 class _PoolWorker:
-    """One actor; `place` is the name of its node once it is scheduled, `task` is its current task."""
+    """One actor and what it does.
+
+    Attributes:
+        place: name of its node once it is scheduled.
+        node, process: Ray's id of the node, and the process on it.
+        task: that it works on.
+        is_idle: whether it waits for a task.
+        silence: seconds since it last made a pair, began something or ended it, in which this process ran.
+        is_told: whether it was reported as silent since then.
+        is_polled: whether a request for its progress is pending.
+    """
 
     actor: Any
     place: str = ""
+    node: str = ""
+    process: int = 0
     task: _Task | None = None
-    is_polled: bool = False  # whether a request for its progress is pending
+    is_idle: bool = False
+    silence: float = 0.0
+    is_told: bool = False
+    is_polled: bool = False
+
+    def move(self) -> None:
+        self.silence, self.is_told = 0.0, False
+
+    def work(self) -> str:
+        """What it works on, for messages."""
+        if self.task is None:
+            return "it has not started yet"
+        return f"it works on {self.task.job.name}, after {self.task.pairs} pairs of it"
 
 
 class _TaskQueue:
@@ -87,6 +113,7 @@ class WorkerPool:
         on_cluster: whether error messages name the node on which the error occurred.
         share: resources of a node that each actor occupies.
         on_lost: see :class:`ClusterMonitor`.
+        timeout: seconds without a pair after which a worker is replaced; None only reports it.
     """
 
     def __init__(
@@ -99,7 +126,12 @@ class WorkerPool:
         on_cluster: bool,
         share: WorkerResources,
         on_lost: OnLost | None = None,
+        timeout: float | None = None,
     ) -> None:
+        self._timeout = timeout
+        self._lost = 0
+        self._looked = time.monotonic()
+        self._ending: list[Any] = []  # calls that end processes; Ray drops a call whose result nobody holds
         self._ray = ray
         self._build_worker = build_worker
         self._tasks = _TaskQueue(jobs)
@@ -133,6 +165,12 @@ class WorkerPool:
             yield from self._work()
         finally:
             self._monitor.end()
+            if self._lost or self._monitor.lost_nodes:
+                _LOG.warning(
+                    "lost in this run: %d workers, %d nodes; their shards were made by others.",
+                    self._lost,
+                    self._monitor.lost_nodes,
+                )
 
     def _work(self) -> Iterator[tuple[Any, Any]]:
         next_poll = time.monotonic() + _POLL_SECONDS
@@ -145,6 +183,7 @@ class WorkerPool:
                 self._monitor.look()
                 self._request_progress()
                 self._warn_if_waiting()
+                self._look_for_silence()
                 next_poll = time.monotonic() + _POLL_SECONDS
             finished, self._finished = self._finished, []
             yield from finished
@@ -170,8 +209,9 @@ class WorkerPool:
         return first
 
     def _take_place(self, member: _PoolWorker, call: Any) -> None:
+        member.move()
         try:
-            member.place = self._result_of(member, call)
+            member.place, member.node, member.process = self._result_of(member, call)
         except _LostError as error:
             self._count_lost_start(error)
         else:
@@ -185,7 +225,11 @@ class WorkerPool:
             self._count_lost_start(error)
         else:
             self._lost_starts = 0
-            self._idle.append(member)
+            self._rest(member)
+
+    def _rest(self, member: _PoolWorker) -> None:
+        member.is_idle = True
+        self._idle.append(member)
 
     def _count_lost_start(self, error: _LostError) -> None:
         self._lost_starts += 1
@@ -201,7 +245,8 @@ class WorkerPool:
     def _assign_jobs(self) -> None:
         while self._idle and self._tasks.waiting(1):
             member = self._idle.pop()
-            member.task = self._tasks.take()
+            member.task, member.is_idle = self._tasks.take(), False
+            member.move()
             self._calls[member.actor.run.remote(member.task.job)] = partial(self._take_record, member)
 
     def _take_record(self, member: _PoolWorker, call: Any) -> None:
@@ -210,23 +255,27 @@ class WorkerPool:
         try:
             record, pairs = self._result_of(member, call)
         except _LostError as error:
-            self._on_pairs(-task.pairs)
-            task.pairs = 0
-            task.deaths += 1
-            if task.deaths > MAX_DEATHS_PER_JOB:
-                raise DimmagenError(
-                    f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
-                    "run the same command again to resume, with fewer `workers` if the memory ran out, or "
-                    'with `executor="serial"` to see where a library crashes; complete shards stay valid',
-                    code="worker-lost",
-                    name=task.job.name,
-                    deaths=task.deaths,
-                ) from error
-            self._tasks.put_back(task)
+            self._give_back(task, error)
         else:
             self._on_pairs(pairs - task.pairs)
-            self._idle.append(member)
+            self._rest(member)
             self._finished.append((task.job, record))
+
+    def _give_back(self, task: _Task, error: _LostError) -> None:
+        """Let another worker do the task of a lost one."""
+        self._on_pairs(-task.pairs)
+        task.pairs = 0
+        task.deaths += 1
+        if task.deaths > MAX_DEATHS_PER_JOB:
+            raise DimmagenError(
+                f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
+                "run the same command again to resume, with fewer `workers` if the memory ran out, or "
+                'with `executor="serial"` to see where a library crashes; complete shards stay valid',
+                code="worker-lost",
+                name=task.job.name,
+                deaths=task.deaths,
+            ) from error
+        self._tasks.put_back(task)
 
     def _request_progress(self) -> None:
         for member in self._members:
@@ -242,6 +291,8 @@ class WorkerPool:
         except self._ray.exceptions.RayError:
             return  # the call of the job will raise it
         if member.task is task:
+            if pairs != task.pairs:
+                member.move()
             self._on_pairs(pairs - task.pairs)
             task.pairs = pairs
 
@@ -265,7 +316,64 @@ class WorkerPool:
                 ) from error
             self._members.discard(member)
             self._ray.kill(member.actor)  # it may still be running behind a broken network
+            self._count_lost(member, reason)
             raise _LostError(reason) from error
+
+    def _count_lost(self, member: _PoolWorker, reason: str) -> None:
+        self._lost += 1
+        work = member.task.job.name if member.task else ""
+        _LOG.warning(
+            "a worker%s was lost%s (%s)",
+            f" on {member.place}" if member.place else "",
+            f"; another one makes {work}" if work else "",
+            reason,
+        )
+
+    def _look_for_silence(self) -> None:
+        """Report workers that make no pair, and replace those that make none for the timeout."""
+        before, self._looked = self._looked, time.monotonic()
+        passed = min(self._looked - before, 4 * _POLL_SECONDS)  # this process may have been suspended
+        for member in [one for one in self._members if one.place and not one.is_idle]:
+            member.silence += passed
+            if self._timeout is not None and member.silence > self._timeout:
+                self._replace(member, f"no pair for {member.silence:.0f} s")
+            elif member.silence > _SILENCE_SECONDS and not member.is_told:
+                member.is_told = True
+                todo = "" if self._timeout else "; with a worker timeout it would be replaced"
+                _LOG.warning(
+                    "the worker on %s (process %d) has made no pair for %.0f s: %s%s",
+                    member.place,
+                    member.process,
+                    member.silence,
+                    member.work(),
+                    todo,
+                )
+
+    def _replace(self, member: _PoolWorker, reason: str) -> None:
+        """End a worker that no longer answers, and let another one do its task."""
+        self._calls = {
+            call: handler
+            for call, handler in self._calls.items()
+            if member not in getattr(handler, "args", ())
+        }
+        self._members.discard(member)
+        self._count_lost(member, reason)
+        self._ray.kill(member.actor)
+        self._end_process(member)
+        error = _LostError(f"{reason} on {member.place}")
+        if member.task is None:
+            self._count_lost_start(error)
+        else:
+            task, member.task = member.task, None
+            self._give_back(task, error)
+
+    def _end_process(self, member: _PoolWorker) -> None:
+        """Ray asks a worker to end, which one that is suspended never does; then its place stays occupied."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        there = NodeAffinitySchedulingStrategy(member.node, soft=True)
+        kill = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(_kill)
+        self._ending.append(kill.remote(member.node, member.process))
 
     def _warn_if_waiting(self) -> None:
         """Warn once per run that workers are waiting for resources."""
@@ -298,11 +406,12 @@ class _Actor:
         self.worker: Any = None
         self.made = 0
 
-    def place(self) -> str:
-        """Host name and IP address of the node."""
+    def place(self) -> tuple[str, str, int]:
+        """Host name and IP address of the node, Ray's id of it, and this process."""
         import ray
 
-        return f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
+        name = f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
+        return name, ray.get_runtime_context().get_node_id(), os.getpid()
 
     def start(self, build_worker: Callable) -> None:
         try:
@@ -328,6 +437,14 @@ class _Actor:
         return self.made
 
 
+def _kill(node: str, process: int) -> None:
+    """End a worker process of this node, if this is its node: another one may have a process of that id."""
+    import ray
+
+    if ray.get_runtime_context().get_node_id() == node and hasattr(signal, "SIGKILL"):
+        os.kill(process, signal.SIGKILL)
+
+
 def _die_with_parent() -> None:
     """End this process with its parent: a busy actor would first finish its job, and could write to a folder
     that another run is using."""
@@ -343,7 +460,8 @@ def run_ray(
     address: str | None = None,
     share: WorkerResources = _ONE_CPU,
     on_lost: OnLost | None = None,
-) -> Iterator[tuple[Any, Any]]:
+    timeout: float | None = None,
+) -> Generator[tuple[Any, Any], None, None]:
     """Run the jobs on Ray actors, one job per actor at a time; yields (job, record) as they finish.
 
     The job of an actor that dies is run again by another one; an error inside a job ends the run.
@@ -358,6 +476,7 @@ def run_ray(
         address: address of a running cluster; without it, Ray is started on this machine for the run.
         share: resources of a node that each actor occupies.
         on_lost: see :class:`ClusterMonitor`.
+        timeout: see :class:`WorkerPool`.
 
     Raises:
         UsageError: the cluster cannot be joined.
@@ -368,5 +487,6 @@ def run_ray(
         return
     jobs = chain([first], jobs)
     with connect_ray(workers and workers * share.processors, address) as ray:
-        pool = WorkerPool(ray, build_worker, jobs, on_pairs, workers, address is not None, share, on_lost)
+        on_cluster = address is not None
+        pool = WorkerPool(ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout)
         yield from pool.work()

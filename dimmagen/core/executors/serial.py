@@ -1,6 +1,6 @@
 """Run jobs sequentially in this process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from dimmagen.core.executors.base import Worker
@@ -8,7 +8,7 @@ from dimmagen.core.executors.base import Worker
 
 def run_serial(
     build_worker: Callable[[], Worker], jobs: Iterable, on_pairs: Callable[[int], None]
-) -> Iterator[tuple[Any, Any]]:
+) -> Generator[tuple[Any, Any], None, None]:
     """Run the jobs in this process, in order; yields (job, record)."""
     worker = build_worker()
     for job in jobs:

@@ -6,9 +6,9 @@ grey level -> added to the dark mean of that level -> rounded and clipped. Every
 arithmetic, so the image has the same bits on every processor.
 """
 
-import numba
 import numpy as np
 
+from dimmagen.core.compiled import jit
 from dimmagen.core.philox import philox4x32
 
 NORMAL_BITS = 12  # the table of normals, and the mixed noise, are in units of 2**-12
@@ -18,7 +18,7 @@ LEVEL_BITS = NORMAL_BITS + SIGMA_BITS
 LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits for 5-sigma noise
 
 
-@numba.njit(cache=True)
+@jit()
 def _fill_row(row, width, table, key0, key1, words, out):
     """Standard normals of columns -1 .. width of one row: out int32 (3, >= width + 4), in 2**-12.
 
@@ -43,7 +43,7 @@ def _fill_row(row, width, table, key0, key1, words, out):
         out[2, column + 1] = table[c >> half]
 
 
-@numba.njit(cache=True)
+@jit()
 def _blur_across(row, width, taps):
     """Three-tap filter along a row, in place: row int32 (3, >= width + 2); column j is stored at index j."""
     for channel in range(3):
@@ -55,7 +55,7 @@ def _blur_across(row, width, taps):
             row[channel, column] = total >> MIX_BITS
 
 
-@numba.njit(cache=True)
+@jit()
 def _blur_down(above, here, below, width, taps, out):
     """The same filter across three rows; rows and out int32 (3, >= width)."""
     for channel in range(3):
@@ -65,7 +65,7 @@ def _blur_down(above, here, below, width, taps, out):
             out[channel, x] = total >> MIX_BITS
 
 
-@numba.njit(cache=True)
+@jit()
 def _mix(normals, start, width, mix, out):
     """Channel noise of a row, int32 (3, >= width), from normals that begin at index `start`; in 2**-12."""
     for channel in range(3):
@@ -78,7 +78,7 @@ def _mix(normals, start, width, mix, out):
             out[channel, x] = total >> np.int32(MIX_BITS)
 
 
-@numba.njit(cache=True)
+@jit()
 def _expose_row(light, level_sigma, noise, out):
     """One dark row from a light one, uint8 (W, 3); `level_sigma` int32 (3, 256, 2): level, then sigma."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
@@ -91,7 +91,7 @@ def _expose_row(light, level_sigma, noise, out):
             out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
-@numba.njit(cache=True)
+@jit()
 def dim_image(light, level, sigma, mix, taps, spatial, table, key0, key1, out):
     """Dim one image.
 

@@ -6,9 +6,9 @@ Exponentials and logarithms are written as products and sums: library functions 
 machines.
 """
 
-import numba
 import numpy as np
 
+from dimmagen.core.compiled import jit
 from dimmagen.core.philox import philox4x32
 from dimmagen.dimmers.mdn.dense import COLUMNS, ROWS, dense_block
 
@@ -26,8 +26,8 @@ _HEAD = 47 * TILE  # 36: hidden layer 2, then means, raw deviations, logits: eac
 _MEAN, _RAW, _LOGIT = _HEAD, _HEAD + 12 * TILE, _HEAD + 24 * TILE
 _WORKSPACE = 83 * TILE
 
-_jit = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy")
-_inline = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy", inline="always")
+_jit = jit(fastmath={"contract"}, error_model="numpy")
+_inline = jit(fastmath={"contract"}, error_model="numpy", inline="always")
 
 
 @_jit

@@ -8,6 +8,7 @@ import numpy as np
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.dimmers.mdn.illumination import LEVELS
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.profile import ModelFiles
@@ -73,6 +74,8 @@ def _network(path: Path) -> dict[str, np.ndarray]:
             path=str(path),
         ) from None
     except Exception as error:  # torch raises several kinds of error for a damaged file
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a PyTorch state dict ({type(error).__name__})",
             "replace it",
@@ -117,6 +120,8 @@ def _statistics(path: Path) -> np.ndarray:
     try:
         values = np.load(path, allow_pickle=False)
     except Exception as error:  # numpy, too, raises several kinds of error for a damaged file
+        if is_machine_trouble(error):
+            raise machine_error(error, path) from error
         raise DimmagenError(
             f"{path} is not a plain numpy array ({error})",
             "replace it; pickles are refused",

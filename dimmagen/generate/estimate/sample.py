@@ -56,6 +56,7 @@ def sample_light_images(
     Args:
         sources, exclude, workers, on_start, on_file, selection: as for :func:`open_light_images`.
         seed: random seed for the sample.
+        min_lightness, follow_links: as for :func:`open_light_images`.
 
     Returns:
         The accepted light images, of a sample if there are more than `MAX_SAMPLED` candidates outside a
@@ -67,7 +68,11 @@ def sample_light_images(
     selection = selection or PhotoSelection()
     began = time.perf_counter()
     scanned = sources and not any(map(is_mixhq, sources))
-    candidates = list_candidate_files(parse_specs(sources), selection.names).files if scanned else []
+    candidates = (
+        list_candidate_files(parse_specs(sources), selection.names, selection.follow_links).files
+        if scanned
+        else []
+    )
     if len(candidates) <= MAX_SAMPLED:
         lights = open_light_images(
             sources,

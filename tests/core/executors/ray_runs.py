@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -44,10 +45,13 @@ def naps() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=0.1)
+    parser.add_argument("--silence", type=float, default=60.0, help="seconds until a silent worker is told")
+    parser.add_argument("--worker-timeout", type=float)
+    parser.add_argument("--stop-one", action="store_true", help="suspend the first actor that has worked")
     parser.add_argument("--until-nodes", type=int, default=1_000, help="nodes have worked: no more jobs")
     parser.add_argument("--until-actors", type=int, default=1_000, help="actors have worked: no more jobs")
     options = parser.parse_args()
-    ray_pool._PATIENCE_SECONDS = 0.0
+    ray_pool._PATIENCE_SECONDS, ray_pool._SILENCE_SECONDS = 0.0, options.silence
     logging.basicConfig(format="%(message)s")
     records: list[dict] = []
 
@@ -60,9 +64,18 @@ def naps() -> None:
             yield Nap(f"train-{index:05d}", options.seconds)
 
     reported: list[int] = []
-    run = run_ray(build_napper, jobs(), reported.append, options.workers, options.address)
+    run = run_ray(
+        build_napper,
+        jobs(),
+        reported.append,
+        options.workers,
+        options.address,
+        timeout=options.worker_timeout,
+    )
     for _, record in run:
         records.append(record)
+        if options.stop_one and len(records) == 1:
+            os.kill(record["actor"], signal.SIGSTOP)
     json.dump({"records": records, "pairs": sum(reported)}, sys.stdout)
 
 

@@ -62,6 +62,7 @@ def start_dim(nodes, photos, out, log, function=None, workers=3):
     arguments = ["--profile", "linear", "--source", str(photos), "--shards", str(out)]
     arguments += ["--variants", str(VARIANTS), "--samples-per-shard", str(SAMPLES)]
     arguments += ["--workers", str(workers), "--address", nodes.address]
+    arguments += ["--light-format", "same"]  # as `make` does
     if function is None:
         return start_python(nodes, log, "-m", "dimmagen", "dim", *arguments)
     code = f"import sys; from tests.core.executors.ray_runs import {function}; {function}(*sys.argv[1:])"

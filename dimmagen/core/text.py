@@ -1,0 +1,39 @@
+"""Text of strangers where people see it: names, paths and settings that were not written for a terminal."""
+
+import html
+import re
+
+# Control characters (C0, DEL, C1), those that turn the direction of text or separate lines, lone surrogates.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+# What begins something in Markdown, in the middle of a line.
+_MARKDOWN = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)")
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    r"""Text whose control characters are escaped, so that it cannot move a cursor or hide what it says.
+
+    Args:
+        text: of anyone.
+        keep: control characters that stay; none for what must be one line.
+
+    Example:
+        >>> printable("cat\x1b[2J.jpg")
+        'cat\\x1b[2J.jpg'
+    """
+    return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
+
+
+def one_line(text: str) -> str:
+    """As :func:`printable`, with line ends and tabs escaped as well."""
+    return printable(text, keep="")
+
+
+def markdown(text: str) -> str:
+    """Text of anyone as one line of Markdown that says just that: no HTML, link, table cell or code."""
+    return _MARKDOWN.sub(r"\\\g<0>", html.escape(one_line(text), quote=False))
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"

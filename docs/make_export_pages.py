@@ -1,0 +1,144 @@
+"""Write docs/exports/, a page for each layout, and the tables of docs/exports.md.
+
+Run it after the table of layouts or of readers has changed:
+
+python docs/make_export_pages.py
+"""
+
+from pathlib import Path
+
+from dimmagen.export.formats import FILE_LIST, JPEG, LMDB, META_INFO, PAIR_LIST
+from dimmagen.export.layouts import LAYOUTS, Layout
+from dimmagen.export.readers import READERS, Pairing, Reader, Trial, readers_of, shown_sizes
+
+DOCS = Path(__file__).parent
+_NOTES = (
+    (META_INFO, "Each split has a `meta_info.txt` of lines `00001.png (h,w,c)`."),
+    (
+        FILE_LIST,
+        "Each split has a list beside its folders, such as `LOLv1_train.txt`, with one dark image per line,\n"
+        "such as `low/00001.png`; the reader replaces `low` by `high`.",
+    ),
+    (
+        PAIR_LIST,
+        "The lists `unpaired_train.txt` and `LOLv1_val.txt` have a dark and a light image per line, as seen\n"
+        "from the repository: `data/train/low/00001.png data/train/high/00001.png`.",
+    ),
+    (JPEG, "Images are JPEG files of quality 95 without chroma subsampling; no other layout is lossy."),
+    (
+        LMDB,
+        "Each folder is an LMDB environment with a `meta_info.txt` of lines `00001.png (h,w,c) 1`. A key is\n"
+        "the name without extension, and its value is the PNG file.",
+    ),
+)
+"""What is said of each kind of list and store."""
+
+
+def layout_page(layout: Layout) -> str:
+    """The page of one layout, with what is known of its readers."""
+    name = layout.name
+    lines = [
+        f"# {name}",
+        "",
+        "```sh",
+        f"dimmagen export out/ --layout {name} --out data/{name}",
+        f"dimmagen export --check {name} data/{name}",
+        "```",
+        "",
+        "| split | dark images | light images |",
+        "|---|---|---|",
+    ]
+    for split, places in layout.splits.items():
+        sides = [dict.fromkeys(place[side] for place in places if place[side]) for side in (0, 1)]
+        cells = [", ".join(f"`{folder}`" for folder in side) or "none" for side in sides]
+        lines.append(f"| {split} | {cells[0]} | {cells[1]} |")
+    lines += ["", f"Made for {layout.readers}."]
+    lines += [note for part, note in _NOTES if part in (layout.listing, layout.store)]
+    if layout.labels.note:
+        lines.append(layout.labels.note)
+    elif not layout.paired:
+        lines.append("Images are not paired, and each light image is stored once.")
+    if len(layout.train) > 1:
+        lines.append("The folders of a split hold the same pairs, by hard links.")
+    for reader in readers_of(name):
+        lines += ["", *reader_section(reader)]
+    lines += [
+        "",
+        "[Exports](../exports.md) says how scenes are split, what is checked, and more.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def reader_section(reader: Reader) -> list[str]:
+    """The lines about one reader on the page of its layout."""
+    place = "the repository itself" if reader.path == "." else f"`{reader.path}`"
+    facts = [
+        f"- read at commit {reader.commit}" if reader.commit else "- its files were not read for this page",
+        f"- place in its repository: {place}" if reader.marks else "",
+        "- does not pair" if reader.pairing is Pairing.NONE else f"- pairs by {reader.pairing.value}",
+        f"- batches: {reader.batch}",
+        f"- needs {shown_sizes(reader)}" if shown_sizes(reader) != "any size" else "- takes any size",
+        f"- reads {reader.epoch} pairs in every epoch, whatever there are" if reader.epoch else "",
+        *tried(reader.trial),
+    ]
+    lines = [
+        f"## {reader.title}: `--layout {reader.name}`",
+        "",
+        f"[{reader.repository}](https://github.com/{reader.repository})",
+        "",
+        *filter(None, facts),
+    ]
+    if reader.options:
+        where = f"{place} as seen from `{reader.runs_in}`" if reader.marks else "the export"
+        already = ", which they name already" if reader.as_is else ""
+        options = [line.format(root="ROOT") for line in reader.options]
+        lines += ["", f"Its options, where ROOT is {where}{already}:", "", "```", *options, "```"]
+    return lines
+
+
+def tried(trial: Trial) -> list[str]:
+    """What was tried with the code base, as lines of a list."""
+    if not trial.starts:
+        return ["- not run; its contract is tested"]
+    steps = ("starts", "pairs right", "trains", "validates")
+    results = (trial.starts, trial.pairs, trial.trains, trial.validates)
+    said = "; ".join(f"{step}: {result}" for step, result in zip(steps, results, strict=True))
+    after = [", before this preset was changed for the result; not run again since"] if trial.before else []
+    return [f"- run on a processor in {trial.when}{''.join(after)}:", f"  {said}"]
+
+
+def reader_table() -> str:
+    """The table of all readers for docs/exports.md."""
+    steps = "starts | pairs right | trains | validates | run"
+    rows = [f"| code base | `--layout` | layout | commit read | needs | {steps} |", "|---" * 10 + "|"]
+    for reader in READERS.values():
+        trial = reader.trial
+        results = [trial.starts, trial.pairs, trial.trains, trial.validates]
+        when = (f"{trial.when}, before a change" if trial.before else trial.when) if trial.starts else "no"
+        cells = [reader.title, reader.name, reader.layout, reader.commit, shown_sizes(reader), *results, when]
+        rows.append(f"| {' | '.join(cell or '-' for cell in cells)} |")
+    return "\n".join(rows)
+
+
+def layout_table() -> str:
+    """The table of all layouts for docs/exports.md."""
+    rows = [f"| [{name}](exports/{name}.md) | {layout.readers} |" for name, layout in LAYOUTS.items()]
+    return "\n".join(["| layout | made for |", "|---|---|", *rows])
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by its path below docs/."""
+    text = (DOCS / "exports.md").read_text(encoding="utf-8")
+    for name, table in (("readers", reader_table()), ("layouts", layout_table())):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}{table}\n{end}{rest.partition(end)[2]}"
+    return {"exports.md": text, **{f"exports/{name}.md": layout_page(one) for name, one in LAYOUTS.items()}}
+
+
+if __name__ == "__main__":
+    texts = pages()
+    for path in (DOCS / "exports").glob("*.md"):
+        path.unlink()
+    for file, text in texts.items():
+        (DOCS / file).write_text(text, encoding="utf-8")

@@ -1,0 +1,130 @@
+"""Machines that lack something: open files, file sizes, memory, a home, a writable place, a terminal."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.commands import DIM, dimmagen, is_clear
+from tests.dataset_helpers import file_hashes, make, write_photos
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="rlimits and namespaces")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resources")
+    write_photos(folder / "photos", 4)
+    make(folder / "photos", folder / "whole", variants=2, samples_per_shard=2)
+    return folder
+
+
+def check(place, code, text):
+    """The command has made the bytes, or has ended clearly and makes them when it is run again."""
+    out = place / "out"
+    try:
+        if code:
+            assert is_clear(code, text), f"exit {code}: {text}"
+            code, text = dimmagen(DIM.replace("OUT", str(out)), place)
+        assert code == 0, text
+        assert file_hashes(out) == file_hashes(place / "whole")
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [("FSIZE", 4096), ("FSIZE", 200_000), ("NOFILE", 40), ("NOFILE", 24), ("CORE", 0), ("STACK", 2**20)],
+)
+def test_a_limit_of_the_shell(kind, limit, place):
+    def restrict():
+        number = getattr(resource, f"RLIMIT_{kind}")
+        resource.setrlimit(number, (limit, limit))
+
+    check(place, *dimmagen(DIM.replace("OUT", str(place / "out")), place, limit=restrict))
+
+
+def can_make_namespaces():
+    probe = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(probe, capture_output=True).returncode == 0
+
+
+needs_root = pytest.mark.skipif(
+    sys.platform != "linux" or not can_make_namespaces(), reason="needs a mount namespace"
+)
+
+
+@needs_root
+@pytest.mark.parametrize("size", ["16k", "64k", "1m"])
+def test_a_small_file_system_that_fills(size, place):
+    """The data set does not fit; with room it is made."""
+    (place / "out").mkdir()
+    mount = f'mount -t tmpfs -o size={size} tmpfs {place / "out"} && exec "$@"'
+    words = DIM.replace("OUT", str(place / "out/set"))
+    code, text = dimmagen(words, place, before=["unshare", "--mount", "sh", "-c", mount, "sh"])
+    (place / "out").rmdir()
+    assert is_clear(code, text), f"exit {code}: {text}"
+    assert "the disk is full" in text
+    check(place, code, text)
+
+
+@needs_root
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
+@pytest.mark.parametrize("home", ["", "/nonexistent"])
+def test_a_container_with_a_read_only_root_and_without_a_home(home, place):
+    """Nothing can be written but the output, and no capability makes up for it."""
+    (place / "out").mkdir()
+    python = Path(sys.executable).absolute()
+    mounts = f'mount --bind {place / "out"} {place / "out"} && mount -o remount,ro,bind / && exec "$@"'
+    drop = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
+    code, text = dimmagen(
+        DIM.replace("OUT", str(place / "out/set")),
+        place,
+        before=["unshare", "--mount", "sh", "-c", mounts, "sh", *drop],
+        environment={"HOME": home, "XDG_CACHE_HOME": "", "NUMBA_CACHE_DIR": "", "TMPDIR": str(place / "out")},
+        python=str(python),
+    )
+    assert code == 0, text
+    assert file_hashes(place / "out/set") == file_hashes(place / "whole")
+    shutil.rmtree(place / "out")
+    assert "Traceback" not in text
+    assert "numba's cache has no place" in text
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
+def test_a_folder_of_another_user_is_refused_by_name(place):
+    (place / "theirs").mkdir(mode=0o755)
+    os.chown(place / "theirs", 54321, 54321)
+    words = DIM.replace("OUT", str(place / "theirs/set"))
+    code, text = dimmagen(words, place, before=["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"])
+    assert is_clear(code, text), text
+    assert "theirs" in text
+    assert "Permission denied" in text
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "tr_TR.UTF-8"])
+@pytest.mark.parametrize("order", ["forwards", "backwards"])
+def test_files_made_in_another_order_under_another_locale(locale, order, place, tmp_path):
+    """A file system lists a folder by the order in which it was filled, or by hashes of the names."""
+    names = sorted((place / "photos").iterdir(), reverse=order == "backwards")
+    (tmp_path / "photos").mkdir()
+    for path in names:
+        (tmp_path / "photos" / path.name).write_bytes(path.read_bytes())
+    variables = {"LC_ALL": locale, "LANG": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code, text = dimmagen(DIM.replace("OUT", str(tmp_path / "out")), tmp_path, environment=variables)
+    assert code == 0, text
+    assert file_hashes(tmp_path / "out") == file_hashes(place / "whole")
+
+
+def test_without_a_terminal_and_a_home_nothing_but_lines_is_printed(place):
+    code, text = dimmagen(
+        DIM.replace("OUT", str(place / "out")), place, environment={"HOME": "", "TERM": "", "COLUMNS": ""}
+    )
+    assert "\x1b" not in text
+    assert "\r" not in text
+    check(place, code, text)

@@ -1,0 +1,134 @@
+"""Signals in the middle of a command, raised at chosen places."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dimmagen.cli import cli, main
+from dimmagen.cli.progress import PairProgress
+from dimmagen.cli.signals import Stopped, stop_signals
+from dimmagen.core.errors import DimmagenError
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
+
+
+def run(monkeypatch, capsys, body):
+    """The exit code and the messages of a command whose work is `body`."""
+
+    def work(*_, **__):
+        return body()
+
+    monkeypatch.setattr(cli, "main", work)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for tests in the background
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(SystemExit) as end:
+        main(["verify"])
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    return end.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.name)
+def test_each_signal_has_its_code_and_one_line(sent, monkeypatch, capsys):
+    code, said = run(monkeypatch, capsys, lambda: os.kill(os.getpid(), sent))
+    assert code == 128 + sent
+    assert said.count("\n") == 1
+    assert "run the same command again to resume" in said
+    assert said.startswith("Interrupted" if sent == signal.SIGINT else f"Stopped by {sent.name}")
+
+
+@pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.name)
+def test_a_signal_whose_exception_is_swallowed_still_ends_the_command(sent, monkeypatch, capsys):
+    from rich.console import Console
+
+    reached = []
+
+    def body():
+        with suppress(BaseException):  # as a library written in C does
+            os.kill(os.getpid(), sent)
+        with PairProgress(Console(stderr=True)) as progress:
+            progress.pairs(1)
+        reached.append("the next pair")
+
+    code, _ = run(monkeypatch, capsys, body)
+    assert (code, reached) == (128 + sent, [])
+
+
+def test_a_signal_that_is_swallowed_to_the_end_still_gives_the_code(monkeypatch, capsys):
+    def body():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException:
+            return 0
+
+    assert run(monkeypatch, capsys, body)[0] == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "error", [DimmagenError("the image is broken"), OSError("cancelled"), RuntimeError("?")]
+)
+def test_an_error_that_a_library_makes_of_a_signal_is_not_reported_as_one(error, monkeypatch, capsys):
+    def body():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException:
+            raise error from None
+
+    code, said = run(monkeypatch, capsys, body)
+    assert code == 128 + signal.SIGTERM
+    assert said.startswith("Stopped by SIGTERM")
+    assert str(error) not in said
+
+
+def test_without_a_signal_an_error_is_what_it_was(monkeypatch, capsys):
+    def body():
+        raise DimmagenError("the image is broken", "give another one")
+
+    assert run(monkeypatch, capsys, body) == (1, "Error: the image is broken: give another one\n")
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """As under nohup."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with stop_signals(is_whole_process=False):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_forked_process_ends_by_the_signal_itself():
+    """Readers of torch are ended with SIGTERM; our line is not theirs."""
+    with stop_signals(is_whole_process=False):
+        child = os.fork()
+        if child == 0:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os._exit(3)
+        status = os.waitpid(child, 0)[1]
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
+
+
+def test_stopped_is_what_ctrl_c_raises():
+    assert issubclass(Stopped, KeyboardInterrupt)
+
+
+def test_an_interruption_while_the_command_line_is_imported_has_no_traceback():
+    code = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'dimmagen.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from dimmagen.__main__ import main\n"
+        "main()\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stderr) == (130, "")

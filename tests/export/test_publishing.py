@@ -1,0 +1,113 @@
+"""Readers that pair by the order in which a file system lists two folders find the right partners."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.export import formats, publishing
+from dimmagen.export.checking import check_export
+from dimmagen.export.layouts import LAYOUTS
+from dimmagen.export.publishing import begin_folder, publish
+from dimmagen.export.readers import READERS
+from dimmagen.export.writing import export_pairs
+
+MEMORY = Path("/dev/shm")  # tmpfs lists the names of a folder by the order in which they were added
+
+
+@pytest.fixture(scope="module")
+def pairs(pair_set):
+    return open_pairs(pair_set)
+
+
+@pytest.fixture
+def ordered():
+    """A folder to export to, on a file system whose listings show the order in which names were added."""
+    if not MEMORY.is_dir():
+        pytest.skip("there is no /dev/shm")
+    folder = tempfile.mkdtemp(dir=MEMORY, prefix="export-")
+    yield Path(folder) / "to"
+    shutil.rmtree(folder)
+
+
+def listings(to, layout):
+    return [
+        os.listdir(to / folder)
+        for places in LAYOUTS[layout].splits.values()
+        for place in places
+        for folder in place
+    ]
+
+
+@pytest.mark.parametrize("layout", ["lol-v1", "lol-v2"])
+@pytest.mark.parametrize("workers", [1, 8])
+def test_all_folders_list_their_files_in_one_order_whatever_the_number_of_workers(
+    pairs, ordered, layout, workers
+):
+    export_pairs(pairs, LAYOUTS[layout], ordered, workers=workers)
+    for names in listings(ordered, layout):
+        assert names in (sorted(names), sorted(names, reverse=True))
+    assert check_export(LAYOUTS[layout], ordered).notes == []
+
+
+@pytest.mark.parametrize("step", ["made", "published"])
+def test_the_order_is_the_same_after_a_stop_at_any_moment(pairs, ordered, step, monkeypatch):
+    module, name = {"made": (formats, "encode_image"), "published": (formats, "publish")}[step]
+    whole = getattr(module, name)
+    for stop in (0, 1, 5, 2):
+        left = iter(range(stop))
+
+        def stopping(*arguments, left=left, **options):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return whole(*arguments, **options)
+
+        monkeypatch.setattr(module, name, stopping)
+        with pytest.raises(KeyboardInterrupt):
+            export_pairs(pairs, LAYOUTS["lol-v2"], ordered, workers=1)
+    monkeypatch.setattr(module, name, whole)
+    export_pairs(pairs, LAYOUTS["lol-v2"], ordered, workers=4)
+    for names in listings(ordered, "lol-v2"):
+        assert names in (sorted(names), sorted(names, reverse=True))
+    assert check_export(LAYOUTS["lol-v2"], ordered).faults == []
+    assert not (ordered / publishing.STAGE).exists()
+
+
+def test_a_folder_with_a_gap_is_filled_again_from_the_beginning(tmp_path):
+    names = [f"{number}.png" for number in range(6)]
+    (tmp_path / "folder").mkdir()
+    for name in ("0.png", "2.png", "notes.txt"):
+        (tmp_path / "folder" / name).touch()
+    begin_folder(tmp_path / "folder", names)
+    assert os.listdir(tmp_path / "folder") == ["notes.txt"]
+    (tmp_path / "folder" / "0.png").touch()
+    begin_folder(tmp_path / "folder", names)
+    assert (tmp_path / "folder" / "0.png").exists()
+
+
+def test_a_published_file_is_linked_while_it_has_more_names_and_then_moved(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"bytes")
+    publish(file, tmp_path / "one", keep=True)
+    publish(file, tmp_path / "two", keep=False)
+    assert not file.exists()
+    assert (tmp_path / "one").samefile(tmp_path / "two")
+
+
+def test_the_check_tells_folders_that_are_listed_in_different_orders(pairs, ordered):
+    export_pairs(pairs, LAYOUTS["lol-v1"], ordered)
+    folder = ordered / "our485/high"
+    first = folder / sorted(os.listdir(folder))[0]
+    data = first.read_bytes()
+    first.unlink()
+    first.write_bytes(data)  # now the last one that was added
+    plain = check_export(LAYOUTS["lol-v1"], ordered)
+    assert plain.faults == []
+    assert len(plain.notes) == 1
+    assert plain.notes[0].startswith("our485/low: HVI-CIDNet pairs files as the file system lists them, and")
+    faults = check_export(LAYOUTS["lol-v1"], ordered, reader=READERS["hvi-cidnet"]).faults
+    assert plain.notes[0] in faults
+    assert check_export(LAYOUTS["lol-v1"], ordered, reader=READERS["kind-plus"]).faults == []
