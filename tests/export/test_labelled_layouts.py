@@ -18,6 +18,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
+from dimmagen.export.sizes import parse_fit
 from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec
 from tests.labelled_photos import write_labelled_photos
@@ -171,6 +172,12 @@ def test_a_set_without_labels_or_with_others_is_refused(pair_set, sets, tmp_path
 
 def numbers(line: str) -> list[float]:
     return [float(word) for word in line.split()]
+
+
+def test_a_window_is_refused_that_labels_would_not_follow(sets, tmp_path):
+    with pytest.raises(UsageError, match="labels, which do not follow `fit`"):
+        export_pairs(open_pairs(sets / "coco"), LAYOUTS["coco"], tmp_path / "out", fit=parse_fit("200x200"))
+    assert not (tmp_path / "out").exists()
 
 
 def edit_json(path: Path, change) -> None:
