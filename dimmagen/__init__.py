@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from dimmagen.dimmers.contract import check_dimmer
     from dimmagen.dimmers.torch_dimmer import Dimmer
     from dimmagen.sources.contract import check_source
+    from dimmagen.transforms import LowLight
 
 __version__ = "0.1.0"
 __all__ = [
     "DimmagenError",
     "Dimmer",
+    "LowLight",
     "PairDataset",
     "UsageError",
     "assert_same_dataset",
@@ -42,6 +44,7 @@ _MODULES = {
     "dimmagen.dimmers.contract": ("check_dimmer",),
     "dimmagen.dimmers.torch_dimmer": ("Dimmer",),
     "dimmagen.sources.contract": ("check_source",),
+    "dimmagen.transforms": ("LowLight",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

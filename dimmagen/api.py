@@ -27,6 +27,7 @@ from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
@@ -121,6 +122,7 @@ def make_dataset(
     crop: int | None = None,
     limit: int | None = None,
     names: Sequence[str] | None = None,
+    labels: str | None = None,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -153,6 +155,8 @@ def make_dataset(
         out: folder or fsspec URL of the data set.
         exclude: folders or archives of images whose scenes must not be used.
         follow_links, min_lightness, resize, crop, limit, names: as for :func:`build_mixhq`.
+        labels: `FORMAT=PATH` of the labels of the photos, which go into each pair: `coco`, `yolo`, `voc`,
+            `masks` or `json`; see docs/dark-coco.md.
         variants: dark images per light image; with a ladder, per rung.
         seed: random seed for all draws.
         gamma: range of the brightness factor; default the profile's.
@@ -210,7 +214,10 @@ def make_dataset(
         list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
     )
     execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
-    return generate_dataset(lights, build_dimmer, str(out), settings, execution, resume, progress)
+    matched = open_labels(labels, lights) if labels else None
+    return generate_dataset(
+        lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched
+    )
 
 
 def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:

@@ -54,7 +54,9 @@ def layout_page(layout: Layout) -> str:
         lines.append(f"| {split} | {cells[0]} | {cells[1]} |")
     lines += ["", f"Made for {layout.readers}."]
     lines += [note for part, note in _NOTES if part in (layout.listing, layout.store)]
-    if not layout.paired:
+    if layout.labels.note:
+        lines.append(layout.labels.note)
+    elif not layout.paired:
         lines.append("Images are not paired, and each light image is stored once.")
     if len(layout.train) > 1:
         lines.append("The folders of a split hold the same pairs, by hard links.")

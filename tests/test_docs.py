@@ -17,6 +17,7 @@ from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.images.codec import encode_png
 from tests.dataset_helpers import make
+from tests.labelled_photos import write_labelled_photos
 from tests.simulated_camera import SimulatedCamera, simulated_light
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,15 +38,26 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
+EXTRAS = {
+    "datasets": "interop",
+    "duckdb": "interop",
+    "torchvision": "torchvision",
+    "albumentations": "albumentations",
+    "kornia": "kornia",
+}
+
+
 def run(code: str) -> None:
-    for name in ("datasets", "duckdb"):
+    for name, extra in EXTRAS.items():
         if re.search(rf"(from|import) {name}\b", code) and importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed: pip install 'dimmagen[interop]'")
+            pytest.skip(f"{name} is not installed: pip install 'dimmagen[{extra}]'")
     exec(compile(code, "documentation", "exec"), {"__name__": "documentation"})
 
 
 LOADERS = blocks((ROOT / "docs/loaders.md").read_text(), "python")
 API = blocks((ROOT / "docs/api.md").read_text(), "python")
+DARK_COCO = blocks((ROOT / "docs/dark-coco.md").read_text(), "python")
+TRAINING_LOOP = blocks((ROOT / "docs/training-loop.md").read_text(), "python")
 REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
 
 
@@ -55,7 +67,7 @@ def test_the_examples_of_the_loaders_page_run(code, pair_set, monkeypatch):
     run(code)
 
 
-@pytest.fixture(scope="session", params=["webp", "png", "mixed"])
+@pytest.fixture(scope="session", params=["webp", "png", "jpg", "mixed"])
 def sets_of_each_light_format(request, tmp_path_factory):
     """A data set `out` of two photos in one format, or in all of them; its folder."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -85,6 +97,21 @@ def test_the_examples_of_the_api_page_run(code, tmp_path, monkeypatch):
     assert not (tmp_path / "never-made").exists()
 
 
+@pytest.mark.parametrize("code", TRAINING_LOOP, ids=range(len(TRAINING_LOOP)))
+def test_the_examples_of_the_training_loop_page_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(code)
+
+
+@pytest.mark.parametrize("code", DARK_COCO, ids=range(len(DARK_COCO)))
+def test_the_examples_of_the_page_about_labels_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_labelled_photos(tmp_path)
+    labels = "coco=instances.json"
+    dimmagen.make_dataset("linear", ["photos"], "out", labels=labels)
+    run(code)
+
+
 @pytest.mark.parametrize("code", REALISM, ids=range(len(REALISM)))
 def test_the_examples_of_the_realism_page_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -103,6 +130,13 @@ def test_the_snippets_of_a_data_sets_card_run_in_its_folder(pair_set, monkeypatc
     snippets = blocks((pair_set / "README.md").read_text(), "python")
     assert len(snippets) == 3
     for snippet in snippets:
+        run(snippet)
+
+
+def test_the_snippets_of_a_card_run_for_sets_of_any_light_format(sets_of_each_light_format, monkeypatch):
+    out = sets_of_each_light_format / "out"
+    monkeypatch.chdir(out)
+    for snippet in blocks((out / "README.md").read_text(), "python"):
         run(snippet)
 
 

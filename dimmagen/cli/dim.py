@@ -26,6 +26,7 @@ from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -55,6 +56,12 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "not used. Repeatable.",
 )
 @photo_selection_options
+@click.option(
+    "--labels",
+    metavar="FORMAT=PATH",
+    help="Labels of the photos, which go into every pair: coco=FILE.json, or yolo=DIR, voc=DIR, masks=DIR "
+    "or json=DIR with a file for each photo.",
+)
 @click.option(
     "--shards",
     "--out",
@@ -173,6 +180,7 @@ def dim(
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
+    labels: str | None,
     out: str,
     gamma: tuple[float, float] | None,
     ladder: tuple[float, ...],
@@ -229,8 +237,11 @@ def dim(
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     execution = replace(execution, worker_timeout=worker_timeout)
     lights = _open_lights(console, sources, exclude, selection, workers or processors)
+    matched = open_labels(labels, lights) if labels else None
+    if matched:
+        _print_matches(console, matched.counts)
     if dry_run:
-        _print_plan(plan_dataset(lights, build_dimmer, pair_settings), lights, out)
+        _print_plan(plan_dataset(lights, build_dimmer, pair_settings, matched), lights, out)
         return
 
     def on_plan(plan: Plan) -> None:
@@ -239,7 +250,7 @@ def dim(
 
     with PairProgress(console) as progress, results_alone_on_stdout():
         manifest = generate_dataset(
-            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan
+            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched
         )
     _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
@@ -287,6 +298,19 @@ def _open_lights(
     return lights
 
 
+def _print_matches(console: Console, counts: LabelCounts) -> None:
+    lines = [f"labels for {counts.images - counts.without} of {pluralize(counts.images, 'photo')}"]
+    if counts.without:
+        lines.append(f"{pluralize(counts.without, 'photo')} without labels, such as {counts.example}")
+    if counts.unused:
+        lines.append(
+            f"{pluralize(counts.unused, 'label')} of no photo of this run, such as {counts.unused_example}"
+        )
+    if counts.left_out:
+        lines.append(f"{pluralize(counts.left_out, 'object')} left out: outside their light image")
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
 def _light_format_notes(plan: Plan, lights: LightImages) -> list[str]:
     conversion = measure_conversion(lights, plan.photos.by_extension, plan.light_format)
     return light_format_notes(conversion, plan.settings.variants)
@@ -298,7 +322,8 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table.add_row("shards", str(len(plan.shards)))
     table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
     for name, value in plan.run.settings.items():
-        table.add_row(name.replace("_", " "), str(value))
+        shown = f"{value['format']}, {len(value['categories'])} categories" if name == "labels" else value
+        table.add_row(name.replace("_", " "), str(shown))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
     for line in _light_format_notes(plan, lights):

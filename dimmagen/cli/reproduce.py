@@ -24,6 +24,7 @@ from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_
 from dimmagen.generate.pair import MAX_SIDES
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
+from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 
@@ -45,6 +46,11 @@ from dimmagen.sources.photo_selection import PhotoSelection
     help="Images whose scenes were excluded, as for `dimmagen dim`. Repeatable.",
 )
 @photo_selection_options
+@click.option(
+    "--labels",
+    metavar="FORMAT=PATH",
+    help="Labels of the photos, if the data set has any, as for `dimmagen dim`.",
+)
 @profile_option
 @click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
 @click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of Ray workers.")
@@ -59,6 +65,7 @@ def reproduce(
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
+    labels: str | None,
     profile: str | None,
     out: str,
     workers: int | None,
@@ -86,7 +93,15 @@ def reproduce(
     workers = workers or processor_count()
     selection = replace(selection, max_side=MAX_SIDES.get(settings.image_format))
     lights = open_light_images(sources, exclude=exclude, selection=selection, workers=workers)
-    planned = plan_dataset(lights, build_dimmer, settings).run
+    if manifest.settings.get("labels") and not labels:
+        raise UsageError(
+            f"the data set of {manifest_path} has labels",
+            "give the same ones by `labels`",
+            code="missing-argument",
+            parameter="labels",
+        )
+    matched = open_labels(labels, lights) if labels else None
+    planned = plan_dataset(lights, build_dimmer, settings, matched).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
             f"--source {' '.join(sources)} is not what {manifest_path} was made from ({', '.join(other)})",
@@ -97,7 +112,9 @@ def reproduce(
         )
     with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
         execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
-        made = generate_dataset(lights, build_dimmer, out, settings, execution, progress=progress)
+        made = generate_dataset(
+            lights, build_dimmer, out, settings, execution, progress=progress, labels=matched
+        )
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:
         names.remove(CROISSANT)  # it contains the fingerprint, and with it the class of the machine

@@ -19,11 +19,13 @@ def layout(tars: str, features: Sequence[dict]) -> dict[str, Any]:
     Args:
         tars: pattern of the shards, relative to the folder.
         features: of a sample, as `datasets` writes them. They are listed because `datasets` otherwise infers
-            the fields from the first five samples, and refuses data sets in which the fields differ.
+            the fields from the first five samples, and refuses data sets in which the fields differ. Empty
+            where nothing is known about a field.
     """
+    info = {"dataset_info": {"config_name": "default", "features": list(features)}} if features else {}
     return {
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": tars}]}],
-        "dataset_info": {"config_name": "default", "features": list(features)},
+        **info,
     }
 
 

@@ -5,10 +5,10 @@ Rows are written and read in groups, so that a table of millions of rows is neve
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -79,6 +79,10 @@ def _next_group(rows: Iterator[Mapping], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(batches, schema).combine_chunks()
 
 
+Schemas: TypeAlias = pa.Schema | Sequence[pa.Schema]
+"""One schema, or those of which a file can have any."""
+
+
 def iter_rows(path: str, schema: pa.Schema, added_later: Mapping[str, Any] | None = None) -> Iterator[dict]:
     """The rows of a parquet file, one by one; raises the errors of :func:`read_table` during iteration.
 
@@ -104,12 +108,12 @@ def _with_columns(table: pa.Table, schema: pa.Schema, added_later: Mapping[str, 
     return table
 
 
-def read_rows(path: str, schema: pa.Schema, max_rows: int | None = None) -> list[dict]:
+def read_rows(path: str, schema: Schemas, max_rows: int | None = None) -> list[dict]:
     """All rows of a parquet file; see :func:`read_table`."""
     return read_table(path, schema, max_rows).to_pylist()
 
 
-def read_table(path: str, schema: pa.Schema, max_rows: int | None = None) -> pa.Table:
+def read_table(path: str, schema: Schemas, max_rows: int | None = None) -> pa.Table:
     """A parquet file as a table.
 
     Args:
@@ -158,8 +162,10 @@ def _explain_errors(path: str) -> Iterator[None]:
         ) from error
 
 
-def _checked(path: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _checked(path: str, table: pa.Table, schemas: Schemas) -> pa.Table:
     table.validate(full=True)  # offsets inside their buffers, valid UTF-8
+    choices = [schemas] if isinstance(schemas, pa.Schema) else schemas
+    schema = next((one for one in choices if one.names == table.schema.names), choices[0])
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise DimmagenError(
             f"{path} does not have the columns of a dimmagen {schema.names[0]} table",

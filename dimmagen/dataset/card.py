@@ -1,6 +1,7 @@
 """`README.md` of a data set: the data set card, whose YAML head tells Hugging Face `datasets` the layout."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pyarrow as pa
 import yaml
@@ -42,7 +43,7 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 
 | path | what |
 |---|---|
-| `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*` |
+| `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*`{more} |
 | `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets, SHA-256 of file and pixels |
 | `rejected/candidates.parquet` | a row for every photo that was left out, with the rule that rejected it |
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
@@ -121,7 +122,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
-        yaml=yaml.safe_dump(_front_matter(), sort_keys=False),
+        yaml=yaml.safe_dump(_front_matter(settings.get("labels")), sort_keys=False),
         pairs=counts.pairs,
         lights=counts.lights,
         variants=settings["variants"],
@@ -136,8 +137,15 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         members="(" + ", ".join(f'".{field}"' for field in (dark_field, "json", *light_fields)) + ")",
         dark_field=dark_field,
         sources=sources,
+        more=_label_file(settings.get("labels")),
         numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _NUMBERS),
     )
+
+
+def _label_file(labels: Mapping | None) -> str:
+    if not labels:
+        return ""
+    return f", `<key>.{'mask.png' if labels['format'] == 'masks' else 'labels.json'}`"
 
 
 def _number_row(name: str, summary: Mapping) -> str:
@@ -145,24 +153,68 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def pair_layout_file() -> bytes:
-    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`; it says the same as the card's YAML head."""
-    return layout_file(_TARS, _features())
+def pair_layout_file(labels: Mapping | None = None) -> bytes:
+    """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`; it says the same as the card's YAML head.
+
+    Args:
+        labels: as the settings of the data set record them; None or empty without labels.
+    """
+    return layout_file(_TARS, _features(labels))
 
 
-def _front_matter() -> dict:
+def _front_matter(labels: Mapping | None) -> dict:
     """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        **layout(_TARS, _features()),
+        **layout(_TARS, _features(labels)),
     }
 
 
-def _features() -> list[dict]:
-    """The same columns for every data set; those of other file types are empty."""
-    return sample_features(_IMAGE_COLUMNS, [(key, _dtype(key)) for key in SIDECAR_KEYS])
+def _features(labels: Mapping | None) -> list[dict]:
+    """The same columns for every data set; those of other file types are empty.
+
+    None where labels are of any content: `datasets` finds out what they are.
+    """
+    kind = labels["format"] if labels else ""
+    if kind == "json":
+        return []
+    images = [*_IMAGE_COLUMNS, *(["mask.png"] if kind == "masks" else [])]
+    features = sample_features(images, [(key, _dtype(key)) for key in SIDECAR_KEYS])
+    if kind and kind != "masks":
+        after = next(place for place, one in enumerate(features) if one["name"] == "json") + 1
+        features.insert(after, _LABELS)
+    return features
+
+
+_OBJECT: dict[str, dict[str, Any]] = {
+    "id": {"dtype": "int64"},
+    "category_id": {"dtype": "int64"},
+    "category": {"dtype": "string"},
+    "bbox": {"list": "float64"},
+    "area": {"dtype": "float64"},
+    "iscrowd": {"dtype": "int64"},
+    "polygons": {"list": {"list": "float64"}},
+    "rle": {"struct": [{"name": "size", "list": "int64"}, {"name": "counts", "dtype": "string"}]},
+    "keypoints": {"list": "float64"},
+    "num_keypoints": {"dtype": "int64"},
+    "other": {"dtype": "string"},
+}
+_IMAGE_LABELS: dict[str, dict[str, Any]] = {
+    "format": {"dtype": "string"},
+    "image_id": {"dtype": "int64"},
+    "file_name": {"dtype": "string"},
+    "width": {"dtype": "int64"},
+    "height": {"dtype": "int64"},
+    "left_out": {"dtype": "int64"},
+    "annotations": {"list": [{"name": name, **kind} for name, kind in _OBJECT.items()]},
+    "other": {"dtype": "string"},
+}
+_LABELS = {
+    "name": "labels.json",
+    "struct": [{"name": name, **kind} for name, kind in _IMAGE_LABELS.items()],
+}
 
 
 def _dtype(key: str) -> str:

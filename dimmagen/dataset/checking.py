@@ -10,7 +10,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.tar import Member, members, read_at
-from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar
+from dimmagen.dataset.schema import PAIR_SCHEMAS, sidecar
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.images import codec
 
@@ -75,7 +75,7 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     faults = list(check_file(out, FileRecord(record.name, record.bytes, record.sha256)))
     faults += check_file(out, record.metadata)
     try:
-        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMA, record.samples)
+        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMAS, record.samples)
     except UnavailableError:
         raise
     except DimmagenError as error:
@@ -112,11 +112,15 @@ def _read_members(file, name: str) -> tuple[list[Member], list[Fault]]:
 
 def expected_members(row: dict) -> list[Member]:
     """The members of a sample in tar order, from its row."""
-    return [
+    expected = [
         Member(row["dark_member"], row["dark_offset"], row["dark_size"]),
         Member(f"{row['key']}.json", row["json_offset"], row["json_size"]),
         Member(row["light_member"], row["light_offset"], row["light_size"]),
     ]
+    if "labels_member" in row:
+        expected.append(Member(row["labels_member"], row["labels_offset"], row["labels_size"]))
+        expected.sort(key=lambda member: member.name)
+    return expected
 
 
 def _compare_members(name: str, rows: list[dict], found: list[Member]) -> Iterator[Fault]:
@@ -156,6 +160,9 @@ def _check_sample(file, name: str, row: dict, present: dict[str, Member]) -> Ite
             )
         if codec.pixel_sha256(pixels) != row[f"{side}_pixel_sha256"]:
             yield Fault(name, f"{where}: the pixels of {member.name} are not those of its row")
+    labels = present.get(row.get("labels_member", ""))
+    if labels and hashing.sha256(read_at(file, labels.offset, labels.size)) != row["labels_sha256"]:
+        yield Fault(name, f"{where}: the bytes of {labels.name} are not those of its row")
     json_member = present.get(f"{row['key']}.json")
     if json_member is not None:
         data = read_at(file, json_member.offset, json_member.size)

@@ -9,7 +9,7 @@ from dimmagen.core.parquet import read_rows
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.manifest import MANIFEST, Manifest
 from dimmagen.dataset.reader import PairSet, read_member
-from dimmagen.dataset.schema import PAIR_SCHEMA, first_difference
+from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
 
 _MAX_SHOWN = 10
 
@@ -116,11 +116,11 @@ def _content(out: str, name: str) -> tuple[int, str]:
 def _first_difference(a: str, b: str, shard: str) -> str:
     """The first sample that differs between two shards, and the first stage that does."""
     metadata = shard.replace("shards/", "metadata/").replace(".tar", ".parquet")
-    rows_a, rows_b = (read_rows(storage.join(out, metadata), PAIR_SCHEMA) for out in (a, b))
+    rows_a, rows_b = (read_rows(storage.join(out, metadata), PAIR_SCHEMAS) for out in (a, b))
     for row_a, row_b in zip(rows_a, rows_b, strict=False):
         if row_a["key"] != row_b["key"]:
             return f"sample {row_a['key']} here, {row_b['key']} there"
-        changed = [name for name in PAIR_SCHEMA.names if row_a[name] != row_b[name]]
+        changed = [name for name in {**row_a, **row_b} if row_a.get(name) != row_b.get(name)]
         if changed:
             stage, _ = first_difference(row_a, row_b) or ("names", "")
             return f"sample {row_a['key']}, first in its {stage}: {', '.join(changed)}"

@@ -35,13 +35,20 @@ _TYPES = {pa.string(): "sc:Text", pa.int64(): "sc:Integer", pa.float64(): "sc:Fl
 _RECORD_SET, _METADATA_SET = "pairs", "metadata"
 
 
-def croissant(name: str, description: str, license_url: str, shards: Sequence[ShardRecord]) -> bytes:
+def croissant(
+    name: str,
+    description: str,
+    license_url: str,
+    shards: Sequence[ShardRecord],
+    columns: pa.Schema = PAIR_SCHEMA,
+) -> bytes:
     """The content of the file: every tar and parquet file with its SHA-256, and the columns of a row.
 
     Args:
         name, description: of the data set.
         license_url: of its terms.
         shards: in plan order.
+        columns: of a row.
     """
     files = [_file_object(FileRecord(s.name, s.bytes, s.sha256), "application/x-tar") for s in shards]
     files += [_file_object(s.metadata, "application/x-parquet") for s in shards]
@@ -72,7 +79,7 @@ def croissant(name: str, description: str, license_url: str, shards: Sequence[Sh
                 "name": _RECORD_SET,
                 "description": "One dark/light pair: origin, draws, and where its files lie in the shard.",
                 "key": {"@id": f"{_RECORD_SET}/key"},
-                "field": [_field(field) for field in PAIR_SCHEMA],
+                "field": [_field(field) for field in columns],
             }
         ],
     }

@@ -353,6 +353,8 @@ def command_line(
     ]
     light_format = settings.get("light_format", "same" if len(extensions) > 1 else "")
     words += ["--light-format", light_format] if light_format else []
+    if labels := settings.get("labels"):
+        words += ["--labels", f"{labels['format']}=LABELS"]
     return shlex.join(str(word) for word in words)
 
 

@@ -14,14 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dimmagen.core import hashing, storage
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.parquet import read_table
 from dimmagen.dataset.manifest import Manifest, ShardEntry
-from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.schema import schema_of
 from dimmagen.images import codec
 from dimmagen.sources.own_outputs import kind_of
 
 Side = Literal["dark", "light"]
+Part = Literal["dark", "light", "labels"]
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
@@ -32,7 +33,7 @@ class PairSet:
     Attributes:
         out: folder or fsspec URL.
         manifest: of the data set, checked.
-        table: one row per pair with the columns of :data:`PAIR_SCHEMA`, and `shard`, the name of its tar.
+        table: one row per pair with the columns of :func:`.schema_of`, and `shard`, the name of its tar.
     """
 
     out: str
@@ -87,6 +88,23 @@ class PairSet:
         light = self._checked(row, "light", both[light_start:])
         return codec.decode_rgb8(dark)[0], codec.decode_rgb8(light)[0]
 
+    def labels(self, row: Mapping) -> bytes:
+        """The bytes of the file with the labels of one pair: JSON, or a mask as PNG.
+
+        Raises:
+            UsageError: the data set has no labels.
+            DimmagenError: as :meth:`data`.
+        """
+        if "labels_member" not in row:
+            raise UsageError(
+                f"{self.out} has no labels",
+                "make it with the labels of its photos: `labels`",
+                code="missing-argument",
+                parameter="labels",
+                path=self.out,
+            )
+        return self._checked(row, "labels", self._range(row, row["labels_offset"], row["labels_size"]))
+
     def _range(self, row: Mapping, start: int, size: int) -> bytes:
         path = storage.join(self.out, row["shard"])
         try:
@@ -96,7 +114,7 @@ class PairSet:
                 f"{path} is missing", "copy the data set again", code="missing-path", path=path
             ) from None
 
-    def _checked(self, row: Mapping, side: Side, data: bytes) -> bytes:
+    def _checked(self, row: Mapping, side: Part, data: bytes) -> bytes:
         if hashing.sha256(data) != row[f"{side}_sha256"]:
             raise DimmagenError(
                 f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row",
@@ -145,10 +163,11 @@ def _refuse_other_kinds(out: str) -> None:
 
 def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:
     """The table of a :class:`PairSet`, shard by shard; errors as :func:`open_pairs`."""
-    return (_table(out, shard) for shard in manifest.shards)
+    schema = schema_of(manifest.settings)
+    return (_table(out, shard, schema) for shard in manifest.shards)
 
 
-def _table(out: str, shard: ShardEntry) -> pa.Table:
+def _table(out: str, shard: ShardEntry, schema: pa.Schema) -> pa.Table:
     path = storage.join(out, shard.metadata.name)
     todo = f"run `verify({out})`"
     try:
@@ -159,7 +178,7 @@ def _table(out: str, shard: ShardEntry) -> pa.Table:
         raise DimmagenError(
             f"{path} is not the file that the manifest names", todo, code="damaged", path=path
         )
-    table = read_table(path, PAIR_SCHEMA, shard.samples)
+    table = read_table(path, schema, shard.samples)
     if not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
         raise DimmagenError(f"{path} holds invalid keys", todo, code="damaged", path=path)
     if not _inside(table, shard.bytes):
@@ -172,6 +191,10 @@ def _inside(table: pa.Table, size: int) -> bool:
     dark, dark_size, light, light_size = (
         table[f"{side}_{what}"].to_numpy() for side in ("dark", "light") for what in ("offset", "size")
     )
+    if "labels_member" in table.column_names:
+        start, length = (table[f"labels_{what}"].to_numpy() for what in ("offset", "size"))
+        if not ((start >= 0) & (length >= 0) & (start <= size) & (length <= size - start)).all():
+            return False
     fits = (dark >= 0) & (dark_size >= 0) & (dark_size <= light - dark) & (light_size >= 0)
     return bool((fits & (light <= size) & (light_size <= size - light)).all())
 

@@ -52,6 +52,26 @@ file's bytes, `*_pixel_sha256` that of the decoded RGB pixels, which distinguish
 another image.
 """
 
+LABEL_SCHEMA = pa.schema(
+    [
+        pa.field("labels_member", pa.string(), nullable=False),
+        pa.field("labels_offset", pa.int64(), nullable=False),
+        pa.field("labels_size", pa.int64(), nullable=False),
+        pa.field("labels_sha256", pa.string(), nullable=False),
+    ]
+)
+"""The columns that a set with labels has besides: the file `<key>.labels.json` or `<key>.mask.png`."""
+
+LABELLED_SCHEMA = pa.schema([*PAIR_SCHEMA, *LABEL_SCHEMA])
+PAIR_SCHEMAS = (PAIR_SCHEMA, LABELLED_SCHEMA)
+"""The schemas that a shard's parquet file can have."""
+
+
+def schema_of(settings: Mapping) -> pa.Schema:
+    """The schema of a data set with these settings."""
+    return LABELLED_SCHEMA if settings.get("labels") else PAIR_SCHEMA
+
+
 PIPELINE_STAGES = {
     "source bytes": ("source_sha256",),
     "decoded pixels": ("width", "height", "lightness_before", "light_pixel_sha256"),

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-from dimmagen.core import storage
+import pyarrow as pa
+
+from dimmagen.core import hashing, storage
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter
-from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar
+from dimmagen.dataset.schema import LABELLED_SCHEMA, PAIR_SCHEMA, sidecar
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Sample:
         row: the columns of :data:`PAIR_SCHEMA` up to `height`, and the four hashes.
         dark, light: bytes of the image files.
         dark_extension, light_extension: `png`, `jpg` or `webp`.
+        labels: bytes of the file with the labels; None in a set without labels.
+        labels_extension: `labels.json` or `mask.png`.
     """
 
     row: dict
@@ -26,6 +30,8 @@ class Sample:
     dark_extension: str
     light: bytes
     light_extension: str
+    labels: bytes | None = None
+    labels_extension: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ def write_pair_shards(
         sizes = [tar.finish() for tar in tars]
     records = []
     for shard, (size, sha256), shard_rows in zip(shards, sizes, rows, strict=True):
-        written = write_rows(storage.join(out, metadata_name(shard)), shard_rows, PAIR_SCHEMA)
+        written = write_rows(storage.join(out, metadata_name(shard)), shard_rows, _schema(shard_rows))
         metadata = FileRecord(metadata_name(shard), written.bytes, written.sha256)
         records.append(ShardRecord(tar_name(shard), len(shard_rows), size, sha256, metadata))
     return records
@@ -118,5 +124,20 @@ def add_sample(tar: TarWriter, sample: Sample) -> dict:
     }
     row["dark_offset"] = tar.add(row["dark_member"], sample.dark)
     row["json_offset"] = tar.add(f"{key}.json", json_file)
-    row["light_offset"] = tar.add(row["light_member"], sample.light)
+    if sample.labels is None:
+        row["light_offset"] = tar.add(row["light_member"], sample.light)
+        return row
+    member = f"{key}.{sample.labels_extension}"
+    row |= {
+        "labels_member": member,
+        "labels_size": len(sample.labels),
+        "labels_sha256": hashing.sha256(sample.labels),
+    }
+    files = {"light": (row["light_member"], sample.light), "labels": (member, sample.labels)}
+    for what, (name, data) in sorted(files.items(), key=lambda file: file[1][0]):
+        row[f"{what}_offset"] = tar.add(name, data)
     return row
+
+
+def _schema(rows: Sequence[dict]) -> pa.Schema:
+    return LABELLED_SCHEMA if rows and "labels_member" in rows[0] else PAIR_SCHEMA

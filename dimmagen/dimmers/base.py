@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import Registry
 
@@ -34,6 +35,16 @@ class Draw:
     def record(self) -> dict[str, float | int]:
         """The draws by name, as they are recorded."""
         return asdict(self)
+
+    def of_frame(self, frame: int) -> Self:
+        """The draw of a frame of a clip that this is the draw of: all is equal but the noise of the pixels.
+
+        Args:
+            frame: its number; frame 0 has this draw.
+        """
+        if frame == 0:
+            return self
+        return replace(self, noise_seed=keyed_random.bits63(self.noise_seed, "frame", frame, "noise"))
 
 
 class DimmerModel(Protocol):
@@ -71,6 +82,21 @@ class DimmerModel(Protocol):
             uint8 (H, W, 3), RGB: the dark image.
         """
         ...
+
+    def dim_frame(self, light: np.ndarray, draw: Draw, frame: int) -> np.ndarray:
+        """Dim one frame of a clip: what is drawn once per image is equal in all frames, the noise is not.
+
+        A model that derives more than its noise from `noise_seed` overrides this.
+
+        Args:
+            light: uint8 (H, W, 3), RGB.
+            draw: of the clip.
+            frame: its number, from 0; frame 0 is that of :meth:`dim`.
+
+        Returns:
+            uint8 (H, W, 3), RGB.
+        """
+        return self.dim(light, draw.of_frame(frame))
 
     def settings(self) -> dict[str, Any]:
         """Switches and constants that change the output; part of the fingerprint and the manifest."""

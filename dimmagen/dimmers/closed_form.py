@@ -17,13 +17,14 @@ BAND = 1 << 18  # pixels at a time, so that an image of any size needs little me
 
 
 def _dim_in_bands(
-    light: np.ndarray, draw: Draw, dim: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    light: np.ndarray, draw: Draw, frame: int, dim: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Apply `dim` to bands of pixels.
 
     Args:
         light: uint8 (H, W, 3).
         draw: the draws of the pair.
+        frame: of a clip; its noise is a block of its own.
         dim: (uint8 light (N, 3), float32 noise (N, 3)) -> dark grey levels, float (N, 3); the noise is
             standard normal, multiplied by tau.
 
@@ -34,7 +35,7 @@ def _dim_in_bands(
     dark = np.empty_like(pixels)
     for first in range(0, len(pixels), BAND):
         band = pixels[first : first + BAND]
-        noise = np.float32(draw.tau) * normals(first, len(band), draw.noise_seed, 0)[:, :3]
+        noise = np.float32(draw.tau) * normals(first, len(band), draw.noise_seed, frame)[:, :3]
         dark[first : first + BAND] = np.clip(np.rint(dim(band, noise)), 0, 255)
     return dark.reshape(light.shape)
 
@@ -44,8 +45,15 @@ def _drawn(draw: Draw, low: float, high: float, purpose: str) -> float:
     return keyed_random.uniform_between(low, high, draw.noise_seed, "", 0, purpose)
 
 
+class _ClosedForm(FormulaDimmer):
+    """A formula whose scalars are drawn once per image, or once per clip, from the draw's `noise_seed`."""
+
+    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        return self.dim_frame(light, draw, 0)
+
+
 @dataclass(frozen=True)
-class LinearModel(FormulaDimmer):
+class LinearModel(_ClosedForm):
     """Shorter exposure as one factor on the 8-bit values, plus Poisson-Gaussian noise.
 
     dark = f I + n with f = gamma * exposure * `darkness`, n ~ N(0, `shot` f I + `read`^2), in grey levels:
@@ -61,21 +69,21 @@ class LinearModel(FormulaDimmer):
     tau: float = 1.0
     kind = "linear"
 
-    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+    def dim_frame(self, light: np.ndarray, draw: Draw, frame: int) -> np.ndarray:
         factor = np.float32(self.darkness * draw.gamma * draw.exposure)
 
         def dim(band: np.ndarray, noise: np.ndarray) -> np.ndarray:
             dark = band * factor
             return dark + noise * np.sqrt(self.shot * dark + self.read**2)
 
-        return _dim_in_bands(light, draw, dim)
+        return _dim_in_bands(light, draw, frame, dim)
 
     def settings(self) -> dict:
         return {"darkness": self.darkness, "shot": self.shot, "read": self.read}
 
 
 @dataclass(frozen=True)
-class GammaModel(FormulaDimmer):
+class GammaModel(_ClosedForm):
     """Linear scaling and a power, as AGLLNet's training pairs were made.
 
     dark = gamma * exposure * beta (alpha I)^p + n with alpha ~ U(0.9, 1), beta ~ U(0.5, 1), p ~ U(1.5, 5)
@@ -90,7 +98,7 @@ class GammaModel(FormulaDimmer):
     tau: float = 1.0
     kind = "gamma"
 
-    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+    def dim_frame(self, light: np.ndarray, draw: Draw, frame: int) -> np.ndarray:
         alpha, beta = _drawn(draw, 0.9, 1.0, "alpha"), _drawn(draw, 0.5, 1.0, "beta")
         levels = (alpha * np.arange(256) / 255) ** _drawn(draw, 1.5, 5.0, "power")
         curve = (255 * beta * draw.gamma * draw.exposure * levels).astype(np.float32)
@@ -99,7 +107,7 @@ class GammaModel(FormulaDimmer):
             dark = curve[band]
             return dark + noise * np.sqrt(self.shot * dark + self.read**2)
 
-        return _dim_in_bands(light, draw, dim)
+        return _dim_in_bands(light, draw, frame, dim)
 
     def settings(self) -> dict:
         return {"shot": self.shot, "read": self.read}
@@ -110,7 +118,7 @@ _COLOUR_MATRIX = np.array([[1.70, -0.55, -0.15], [-0.25, 1.60, -0.35], [0.00, -0
 
 
 @dataclass(frozen=True)
-class LidModel(FormulaDimmer):
+class LidModel(_ClosedForm):
     """Low-illumination degradation: less light and sensor noise, simulated in the camera pipeline.
 
     Inverse sRGB curve, inverse colour matrix and white balance; exposure; shot and read noise; quantisation
@@ -127,7 +135,7 @@ class LidModel(FormulaDimmer):
     tau: float = 1.0
     kind = "lid"
 
-    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+    def dim_frame(self, light: np.ndarray, draw: Draw, frame: int) -> np.ndarray:
         gains = np.array([_drawn(draw, 1.9, 2.4, "red"), 1.0, _drawn(draw, 1.5, 1.9, "blue")])
         to_sensor = (np.linalg.inv(_COLOUR_MATRIX) / gains[:, None]).astype(np.float32)
         from_sensor = (_COLOUR_MATRIX * gains).astype(np.float32)
@@ -144,7 +152,7 @@ class LidModel(FormulaDimmer):
             sensor = np.rint(np.clip(sensor, 0, 1) * np.float32(steps)) / np.float32(steps)
             return 255 * _srgb(np.clip(sensor @ from_sensor.T, 0, 1))
 
-        return _dim_in_bands(light, draw, dim)
+        return _dim_in_bands(light, draw, frame, dim)
 
     def settings(self) -> dict:
         return {"darkness": self.darkness}

@@ -157,12 +157,13 @@ class ImageDimmer:
             noise_seed=keyed_random.bits63(seed, key, repeat, "noise"),
         )
 
-    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+    def dim(self, light: np.ndarray, draw: Draw, frame: int = 0) -> np.ndarray:
         """Dim one image.
 
         Args:
             light: uint8 (H, W, 3), RGB.
             draw: from :meth:`draw`, or replayed from a manifest.
+            frame: number of the image in a clip that the draw is of; see :meth:`.DimmerModel.dim_frame`.
 
         Returns:
             uint8 (H, W, 3), RGB.
@@ -177,7 +178,17 @@ class ImageDimmer:
                 code="usage",
                 parameter="light",
             )
-        return self.model.dim(light, draw)
+        return self.model.dim_frame(light, draw, frame) if frame else self.model.dim(light, draw)
+
+    def with_gammas(self, low: float, high: float) -> "ImageDimmer":
+        """The same dimmer with another range of gamma.
+
+        Raises:
+            UsageError: as for the class.
+        """
+        return ImageDimmer(
+            self.model, self.name, self.fingerprint, (low, high), self.temperature, (), self.group_by
+        )
 
 
 class DimmerBuilder:

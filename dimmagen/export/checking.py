@@ -74,6 +74,7 @@ def check_export(
                 sizes = _check_place(check, layout, root, place, pool, needed=split == "train")
                 if number == 0 and sizes is not None:
                     check.faults += layout.listing.faults(root, split, place, sizes)
+                    check.faults += layout.labels.faults(root, split, place, sizes)
                     shown = next(filter(None, place))
                     check.faults += rule.faults((f"{shown}/{name}", size) for name, size in sizes.items())
     trained = check.pairs.get(layout.train[0][0] or layout.train[0][1], 0)

@@ -19,6 +19,7 @@ from dimmagen.export.formats import (
     Place,
     Store,
 )
+from dimmagen.export.labels import COCO, MASKS, NO_LABELS, VOC, YOLO, LabelFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Layout:
         by_replacing: the reader finds a light image by replacing a word in the path of the dark image, so the
             path of the root must not contain the word.
         validation_size, test_size: default number of pairs of these splits, if there are enough light images.
+        labels: how the labels of the photos are stored; `NO_LABELS` for layouts of images alone.
+        names: of the images of a split, without extension; both splits may have one folder.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Layout:
     by_replacing: bool = False
     validation_size: int = 50
     test_size: int = 15
+    labels: LabelFormat = NO_LABELS
+    names: str = "{number:05d}"
 
     @property
     def splits(self) -> dict[str, tuple[Place, ...]]:
@@ -203,6 +208,40 @@ _ALL = (
         train=(("train/low", "train/high"),),
         validation=(("val/low", "val/high"),),
         listing=PAIR_LIST,
+    ),
+    Layout(
+        "coco",
+        "detectors that read COCO (torchvision, MMDetection, Detectron2): dark images with their labels",
+        train=(("train", ""),),
+        validation=(("val", ""),),
+        paired=False,
+        labels=COCO,
+    ),
+    Layout(
+        "yolo",
+        "Ultralytics and other YOLO: dark images with their labels, and data.yaml",
+        train=(("images/train", ""),),
+        validation=(("images/val", ""),),
+        paired=False,
+        labels=YOLO,
+    ),
+    Layout(
+        "voc",
+        "readers of Pascal VOC: dark images, as JPEG of quality 95, with their labels",
+        train=(("JPEGImages", ""),),
+        validation=(("JPEGImages", ""),),
+        store=JPEG,
+        paired=False,
+        labels=VOC,
+        names="{split}_{number:05d}",
+    ),
+    Layout(
+        "masks",
+        "segmentation: dark images with masks of the same names",
+        train=(("images/train", ""),),
+        validation=(("images/val", ""),),
+        paired=False,
+        labels=MASKS,
     ),
 )
 LAYOUTS: Registry[Layout] = Registry("layout", "dimmagen.layouts")

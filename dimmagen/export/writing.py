@@ -17,6 +17,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.dataset.reader import PairSet
 from dimmagen.export.formats import NamedPair, StoreWork
+from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
 from dimmagen.export.readers import Reader
@@ -82,6 +83,14 @@ def export_pairs(
     """
     progress = progress or ExportProgress()
     _refuse_misleading(out, layout, reader, repository)
+    refuse_other_labels(pairs, layout.name, layout.labels)
+    if fit and layout.labels.needs:
+        raise UsageError(
+            f"the layout {layout.name} has labels, which do not follow `fit`",
+            "make the data set in the wanted size: its labels follow `resize` and `crop`",
+            code="conflict",
+            parameter="fit",
+        )
     if validation and not layout.validation:
         raise UsageError(
             f"the layout {layout.name} has no validation pairs: `validation={validation}` would do nothing",
@@ -120,7 +129,7 @@ def export_pairs(
         **({"fit": str(fit)} if fit else {}),
     }
     parts = [
-        (name, [NamedPair(f"{number:05d}", row, sizes[row["key"]]) for number, row in enumerate(chosen, 1)])
+        (name, [_named(layout, name, number, row, sizes) for number, row in enumerate(chosen, 1)])
         for name, chosen in (("train", split.train), ("val", split.validation), ("test", split.test))
         if chosen
     ]
@@ -132,8 +141,15 @@ def export_pairs(
             layout.store.write(StoreWork(pairs, out, named, places, layout.paired, pool, progress.pair))
             files = {f"{one.name}.{layout.store.extension}": one.size for one in named}
             layout.listing.write(out, name, places[0], files)
-        _finish(out, plan, split, pairs.manifest.settings)
+            missing = layout.labels.write(out, name, places[0], pairs, named, layout.store.extension)
+            for reason, number in missing.items():
+                split.left_out[reason] = split.left_out.get(reason, 0) + number
+        _finish(out, plan, split, pairs.manifest.settings, layout)
     return split
+
+
+def _named(layout: Layout, split: str, number: int, row: dict, sizes: Mapping[str, Size]) -> NamedPair:
+    return NamedPair(layout.names.format(split=split, number=number), row, sizes[row["key"]])
 
 
 def _fitting(
@@ -299,12 +315,16 @@ def _plan_of(note: Path) -> dict | None:
         return None
 
 
-def _finish(out: Path, plan: dict, split: Split, settings: Mapping) -> None:
+def _finish(out: Path, plan: dict, split: Split, settings: Mapping, layout: Layout) -> None:
     """Publish `export.json`: the origin of every pair, and the terms of the sources."""
     shutil.rmtree(out / STAGE, ignore_errors=True)
     parts = (("train", split.train), ("validation", split.validation), ("test", split.test))
     entries = [
-        {"split": name, "file": f"{number:05d}", **{field: row[field] for field in ("key", "source", "name")}}
+        {
+            "split": name,
+            "file": layout.names.format(split=name if name != "validation" else "val", number=number),
+            **{field: row[field] for field in ("key", "source", "name")},
+        }
         for name, rows in parts
         for number, row in enumerate(rows, 1)
     ]

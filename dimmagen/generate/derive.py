@@ -5,6 +5,7 @@ each checked against its SHA-256 when it is read; a merge may store light images
 Its settings record the origins and how they were combined.
 """
 
+import json
 import os
 import shlex
 from collections import Counter
@@ -120,7 +121,11 @@ class _Picked:
             converted = convert_light(self.light_image(light), self.light_format)
             light, light_extension = converted.data, converted.ref.extension
             row |= {"transform": converted.ref.transform, "light_sha256": converted.sha256}
-        return Sample(row, dark, dark_extension, light, light_extension)
+        sample = Sample(row, dark, dark_extension, light, light_extension)
+        if "labels_member" not in self.row:
+            return sample
+        ending = self.row["labels_member"].split(".", 1)[1]
+        return replace(sample, labels=self.pairs.labels(self.row), labels_extension=ending)
 
     def ref(self) -> LightImageRef:
         """The reference of the light image as it is in its data set; without a locator."""
@@ -213,6 +218,12 @@ def write_merge(
             code="unsuitable-pairs",
             formats=sorted(formats),
         )
+    if len({json.dumps(_label_kind(pairs), sort_keys=True) for pairs in sets}) > 1:
+        raise UsageError(
+            "the data sets differ in their labels: format, categories, or whether they have any",
+            "merge sets whose labels are of one kind",
+            code="unsuitable-pairs",
+        )
     if light_format == "jpg":
         raise UsageError(
             "the dark images were made from the light images as they are, and JPEG would change these",
@@ -231,6 +242,12 @@ def write_merge(
     option = f" --light-format {stored_as}" if len(extensions) > 1 else ""
     command = f"dimmagen merge {names} --to out/{option}"
     return _write(out, run, command, picked, sets, on_start, on_pair)
+
+
+def _label_kind(pairs: PairSet) -> dict:
+    """Format and categories of a data set's labels; empty if it has none."""
+    labels = pairs.manifest.settings.get("labels") or {}
+    return {name: labels[name] for name in ("format", "categories") if name in labels}
 
 
 def _conversion(
@@ -310,6 +327,7 @@ def _merged_settings(sets: Sequence[PairSet]) -> dict:
         "samples_per_shard": max(settings["samples_per_shard"] for settings in every),
         "derived_from": [{**_origin(pairs), "settings": pairs.manifest.settings} for pairs in sets],
         **({"source_terms": terms} if terms else {}),
+        **({"labels": labels} if (labels := _label_kind(sets[0])) else {}),
     }
 
 

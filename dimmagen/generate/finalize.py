@@ -12,7 +12,7 @@ from dimmagen.dataset.card import CARD, SHEET, card, pair_layout_file
 from dimmagen.dataset.croissant import CROISSANT, croissant
 from dimmagen.dataset.manifest import Manifest, Run, build_manifest
 from dimmagen.dataset.reader import PairSet, pair_tables
-from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.schema import schema_of
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.writer import ShardRecord
@@ -69,16 +69,17 @@ def finalize_dataset(
         description=f"{pairs} dark/light pairs; the dark pictures are synthetic, made with dimmagen.",
         license_url="https://choosealicense.com/no-permission/",
         shards=shards,
+        columns=schema_of(run.settings),
     )
     storage.atomic_write(storage.join(folder.out, CROISSANT), document)
     files.append(FileRecord(CROISSANT, len(document), hashing.sha256(document)))
     manifest = build_manifest(run, command, lights_by_source, left_out.rows, shards, files)
-    numbers, made = DatasetSummary(), PairSet(folder.out, manifest, PAIR_SCHEMA.empty_table())
+    numbers, made = DatasetSummary(), PairSet(folder.out, manifest, schema_of(run.settings).empty_table())
     tables = numbers.adding(pair_tables(folder.out, manifest))
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
     sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))
     storage.atomic_write(storage.join(folder.out, SHEET), sheet)
-    shape = pair_layout_file()
+    shape = pair_layout_file(run.settings.get("labels"))
     storage.atomic_write(storage.join(folder.out, LAYOUT), shape)
     text = card(manifest, light_extensions, numbers.result(manifest))
     storage.atomic_write(storage.join(folder.out, CARD), text.encode())

@@ -4,7 +4,7 @@ The pixels are those of the CPU kernel, bit for bit, so a shard does not depend 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 
@@ -15,7 +15,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
-from dimmagen.generate.pair import PairSettings, finish_pair, naming, prepare_light
+from dimmagen.generate.pair import PairSettings, add_labels, finish_pair, naming, prepare_light
 from dimmagen.generate.plan import ShardJob
 from dimmagen.sources import light_images
 from dimmagen.sources.light_images import LightImage, LightImageRef
@@ -58,7 +58,7 @@ class GpuDimmer:
         """
         loaded = ordered_map(partial(self._load, job.variants[0]), job.refs, self.threads)
         dimmed = chain.from_iterable(self._dim(batch, job.variants) for batch in _batches(loaded))
-        return ordered_map(partial(self._finish, job.variants), dimmed, self.threads)
+        return ordered_map(partial(self._finish, job, job.labels_by_key()), dimmed, self.threads)
 
     def _load(self, variant: int, ref: LightImageRef) -> LightImage:
         with naming(ref, variant):
@@ -87,12 +87,17 @@ class GpuDimmer:
                 yield number, light, dark[index], draws[index]
 
     def _finish(
-        self, variants: Sequence[int], made: tuple[int, LightImage, np.ndarray, Draw]
+        self,
+        job: ShardJob,
+        labels: Mapping[str, bytes],
+        made: tuple[int, LightImage, np.ndarray, Draw],
     ) -> tuple[int, Sample]:
         number, light, exposed, draw = made
-        with naming(light.ref, variants[number]):
+        variant = job.variants[number]
+        with naming(light.ref, variant):
             dark = self.model.develop(exposed)
-            return number, finish_pair(light, dark, draw, self.dimmer, variants[number], self.settings)
+            sample = finish_pair(light, dark, draw, self.dimmer, variant, self.settings)
+            return number, add_labels(sample, labels, job.labels_extension)
 
 
 def find_device(name: str) -> torch.device:

@@ -1,8 +1,8 @@
 """One pair: from a light image to the bytes and the metadata row that are written."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
 from dimmagen.generate.light_format import AskedLightFormat, convert_light
 from dimmagen.images import codec
+from dimmagen.sources.labels.index import label_file
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
 IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
@@ -139,6 +140,20 @@ def finish_pair(
         "light_pixel_sha256": light.pixel_sha256,
     }
     return Sample(row, dark_file, settings.image_format, light.data, ref.extension)
+
+
+def add_labels(sample: Sample, labels: Mapping[str, bytes], extension: str) -> Sample:
+    """A pair with the labels of its light image.
+
+    Args:
+        sample: the pair.
+        labels: records of :meth:`.Labels.records` by light key; empty in a run without labels.
+        extension: ending of the file with labels.
+    """
+    if not labels:
+        return sample
+    record = labels[sample.row["light_key"]]
+    return replace(sample, labels=label_file(record, extension), labels_extension=extension)
 
 
 @contextmanager

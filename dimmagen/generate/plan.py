@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dimmagen.core.shard_sizes import shard_sizes
+from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImageRef, LightImages
 
 MAX_VARIANTS_PER_JOB = 8
@@ -20,16 +21,26 @@ class ShardJob:
     Attributes:
         refs: the light images.
         shards, variants: names of the shards and their variants, of equal length, at least one.
+        labels: of each light image, as :meth:`.Labels.records` gives them; empty in a run without labels.
+        labels_extension: ending of the file with labels in a sample.
     """
 
     refs: tuple[LightImageRef, ...]
     shards: tuple[str, ...]
     variants: tuple[int, ...]
+    labels: tuple[bytes, ...] = ()
+    labels_extension: str = ""
 
     @property
     def name(self) -> str:
         """Names of the shards, for messages."""
         return " ".join(self.shards)
+
+    def labels_by_key(self) -> dict[str, bytes]:
+        """The labels by the key of their light image."""
+        if not self.labels:
+            return {}
+        return {ref.key: record for ref, record in zip(self.refs, self.labels, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +78,29 @@ def count_jobs(shards_per_variant: int, variants: int, workers: int | None) -> i
     return shards_per_variant * -(-variants // at_once)
 
 
-def plan_jobs(shards: Iterable[PlannedShard], lights: LightImages, variants: int) -> Iterator[ShardJob]:
+def plan_jobs(
+    shards: Iterable[PlannedShard], lights: LightImages, variants: int, labels: Labels | None = None
+) -> Iterator[ShardJob]:
     """Jobs that make some shards of a plan, in about their order; how they are grouped changes no byte.
 
     Args:
         shards: in the plan's order, without those that are complete.
         lights: the light images of the plan.
         variants: maximum number of shards per job.
+        labels: of the light images; None in a run without labels.
     """
     alike: dict[tuple[int, int], list[PlannedShard]] = {}
     for planned in shards:
         alike.setdefault((planned.start, planned.stop), []).append(planned)
     groups = [group[at : at + variants] for group in alike.values() for at in range(0, len(group), variants)]
     for group in sorted(groups, key=lambda group: (group[0].variant, group[0].start)):
+        start, stop = group[0].start, group[0].stop
         yield ShardJob(
-            refs=tuple(lights.refs(group[0].start, group[0].stop)),
+            refs=tuple(lights.refs(start, stop)),
             shards=tuple(planned.shard for planned in group),
             variants=tuple(planned.variant for planned in group),
+            labels=labels.records(start, stop) if labels else (),
+            labels_extension=labels.member if labels else "",
         )
 
 

@@ -23,6 +23,7 @@ from dimmagen.generate.resume import DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_for
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.sources import recorded_terms
+from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
 Executor = Literal["ray", "serial"]
@@ -114,8 +115,10 @@ class Plan:
         return sum(map(len, self.shards))
 
 
-def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairSettings) -> Plan:
-    """Plan every shard and determine the run's fingerprint.
+def plan_dataset(
+    lights: LightImages, build_dimmer: BuildDimmer, settings: PairSettings, labels: Labels | None = None
+) -> Plan:
+    """Plan every shard and determine the run's fingerprint; arguments as for :func:`generate_dataset`.
 
     Raises:
         UsageError: no light image, or settings out of their range.
@@ -145,6 +148,7 @@ def plan_dataset(lights: LightImages, build_dimmer: BuildDimmer, settings: PairS
         "lights": photos.count,
         "lights_sha256": photos.sha256,
         **recorded_terms(photos.by_source),
+        **({"labels": labels.settings} if labels else {}),
     }
     shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
     here = environment_for(dimmer.model.kind, photos.by_source, photos.steps)
@@ -160,6 +164,7 @@ def generate_dataset(
     resume: ResumeMode = "if-possible",
     progress: GenerateProgress | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
+    labels: Labels | None = None,
 ) -> Manifest:
     """Make every pair of `lights` and publish them as one data set.
 
@@ -176,6 +181,7 @@ def generate_dataset(
             requires a run to resume; `never` discards what is in `out`.
         progress: notified of shards and pairs.
         on_plan: called once with the plan, before anything is written.
+        labels: of the light images, from :func:`.open_labels`; None for a data set without labels.
 
     Returns:
         The manifest as published.
@@ -188,7 +194,7 @@ def generate_dataset(
         from dimmagen.generate.gpu_worker import find_device  # imports torch
 
         find_device(execution.device)
-    plan = plan_dataset(lights, build_dimmer, settings)
+    plan = plan_dataset(lights, build_dimmer, settings, labels)
     settings = plan.settings
     on_plan(plan)
     folder = DatasetFolder(storage.local_path(out) or out)
@@ -206,7 +212,7 @@ def generate_dataset(
         build_worker = partial(build_after_preflight, plan.run, folder.out, make_worker)
         workers = 1 if execution.executor == "serial" else execution.workers
         at_once = variants_per_job(len(missing), settings.variants, workers)
-        jobs = plan_jobs(missing, lights, at_once)
+        jobs = plan_jobs(missing, lights, at_once, labels)
         try:
             with closing(_execute(build_worker, jobs, execution, progress.pairs)) as done:
                 for job, records in done:

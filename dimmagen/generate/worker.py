@@ -4,7 +4,14 @@ from collections.abc import Callable, Iterator
 
 from dimmagen.core.threads import one_thread
 from dimmagen.dataset.writer import Sample, ShardRecord, write_pair_shards
-from dimmagen.generate.pair import BuildDimmer, PairSettings, make_pair, naming, prepare_light
+from dimmagen.generate.pair import (
+    BuildDimmer,
+    PairSettings,
+    add_labels,
+    make_pair,
+    naming,
+    prepare_light,
+)
 from dimmagen.generate.plan import ShardJob
 from dimmagen.sources import light_images
 
@@ -53,12 +60,14 @@ class PairShardWorker:
             return write_pair_shards(self.out, job.shards, self._samples(job), on_pair)
 
     def _one_by_one(self, job: ShardJob) -> Iterator[tuple[int, Sample]]:
+        labels = job.labels_by_key()
         for ref in job.refs:
             with naming(ref, job.variants[0]):
                 light = prepare_light(light_images.load_light_image(ref), self.settings)
             for number, variant in enumerate(job.variants):
                 with naming(ref, variant):
                     sample = make_pair(light, self.dimmer, variant, self.settings)
+                    sample = add_labels(sample, labels, job.labels_extension)
                 yield number, sample
                 del sample  # before the next image is in memory
             del light

@@ -10,7 +10,7 @@ import struct
 import sys
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -198,6 +198,19 @@ def read_facts(data: bytes) -> ImageFacts:
         if orientation and orientation[0]:
             facts = replace(facts, width=facts.height, height=facts.width)
         return facts
+
+
+def read_orientation(data: bytes) -> tuple[bool, int, int] | None:
+    """How an image file is made upright: whether to transpose, then the steps of rows and columns.
+
+    Returns:
+        None if it is stored upright.
+
+    Raises:
+        ImageError: the file is not an image.
+    """
+    with _open_image(data) as image:
+        return _orientation(image)
 
 
 def ignored_warnings() -> AbstractContextManager:
@@ -422,10 +435,7 @@ def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
         pixels: uint8 (H, W, 3) RGB.
         metadata: written beside the pixels; None for none.
     """
-    from dimmagen.images.png_deflate import (  # numba: slow to import, not needed for decoding
-        checksums,
-        compress,
-    )
+    from dimmagen.images.png_deflate import compress  # numba: slow to import, not needed for decoding
 
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise ValueError(f"encode_png takes uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
@@ -438,12 +448,38 @@ def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     compressed = compress(filtered)
     del filtered  # a large image must not be in memory more often than needed
+    return _png_file(header, _metadata_chunks(metadata) if metadata else (), compressed)
+
+
+def encode_mask_png(mask: np.ndarray, palette: bytes = b"") -> bytes:
+    """Encode a mask as a PNG file whose bytes depend only on the arguments.
+
+    Args:
+        mask: uint8 or uint16 (H, W), not empty.
+        palette: RGB bytes of the colours of its values, for uint8; empty for a gray image.
+    """
+    from dimmagen.images.png_deflate import compress
+
+    if mask.dtype not in (np.uint8, np.uint16) or mask.ndim != 2 or mask.size == 0:
+        raise ValueError(f"encode_mask_png takes uint8 or uint16 (H, W), got {mask.dtype} {mask.shape}")
+    height, width = mask.shape
+    rows = mask.astype(mask.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    filtered = np.zeros((height, 1 + rows.shape[1]), np.uint8)  # the filter type "none"
+    filtered[:, 1:] = rows
+    kind = 3 if palette else 0
+    header = struct.pack(">IIBBBBB", width, height, 8 * mask.itemsize, kind, 0, 0, 0)
+    return _png_file(header, [_chunk(b"PLTE", palette)] if palette else (), compress(filtered))
+
+
+def _png_file(header: bytes, beside: Iterable[bytes], compressed: Sequence[bytes | memoryview]) -> bytes:
+    """A PNG file from the content of its header, chunks before its data, and its data."""
+    from dimmagen.images.png_deflate import checksums
+
     check = zlib.crc32(b"IDAT")
     for part in compressed:
         check = checksums.crc32(part, check)
     size = struct.pack(">I", sum(map(len, compressed)))
     data = (size, b"IDAT", *compressed, struct.pack(">I", check))  # as _chunk, without a copy
-    beside = _metadata_chunks(metadata) if metadata else ()
     return b"".join((_PNG_SIGNATURE, _chunk(b"IHDR", header), *beside, *data, _chunk(b"IEND", b"")))
 
 

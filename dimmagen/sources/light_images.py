@@ -118,6 +118,10 @@ class LightImages(Protocol):
         """The references from `start` to `stop`."""
         ...
 
+    def photo_sizes(self) -> Iterator[tuple[int, int]]:
+        """(width, height) of the upright photo of each light image, before the rules changed it."""
+        ...
+
     def rejected(self) -> Iterator[dict]:
         """The catalog rows of the rejected candidates, sorted by source, name and frame."""
         ...
@@ -140,6 +144,9 @@ class _CandidateLightImages:
 
     def refs(self, start: int = 0, stop: int | None = None) -> list[LightImageRef]:
         return [self._to_ref(one) for one in self._judged.accepted(start, stop)]
+
+    def photo_sizes(self) -> Iterator[tuple[int, int]]:
+        return ((one.row.width, one.row.height) for one in self._judged.accepted())
 
     def rejected(self) -> Iterator[dict]:
         return (row.to_dict() for row in self._judged.rejected())

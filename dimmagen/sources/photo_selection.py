@@ -79,7 +79,7 @@ class PhotoSelection:
         height, width, _ = pixels.shape
         if self.resize and min(height, width) > self.resize:
             steps.append(f"short{self.resize}")
-            height, width = _resized(height, width, self.resize)
+            height, width = resized_size(height, width, self.resize)
         if self.crop:
             if min(height, width) < self.crop:
                 reason = f"{width}x{height} is smaller than the crop of {self.crop}x{self.crop}"
@@ -112,7 +112,7 @@ def apply_size_steps(pixels: np.ndarray, steps: Sequence[str]) -> np.ndarray:
         if match[1] == "crop":
             pixels = center_crop(pixels, side)
         else:
-            height, width = _resized(pixels.shape[0], pixels.shape[1], side)
+            height, width = resized_size(pixels.shape[0], pixels.shape[1], side)
             pixels = codec.resize(pixels, width, height)
     return pixels
 
@@ -123,7 +123,8 @@ def size_options(steps: Sequence[str]) -> dict[str, int]:
     return {names[match[1]]: int(match[2]) for match in filter(None, map(_SIZE_STEP.fullmatch, steps))}
 
 
-def _resized(height: int, width: int, short: int) -> tuple[int, int]:
+def resized_size(height: int, width: int, short: int) -> tuple[int, int]:
+    """(height, width) of an image whose short side is reduced to `short` pixels."""
     scale = short / min(height, width)
     return max(short, round(height * scale)), max(short, round(width * scale))
 

@@ -20,6 +20,9 @@ from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec
 from tests.dataset_helpers import make
 
+# Those with labels: tests/export/test_labelled_layouts.py
+OF_IMAGES = {name: layout for name, layout in LAYOUTS.items() if not layout.labels.needs}
+
 
 @pytest.fixture(scope="module")
 def pairs(pair_set):
@@ -36,7 +39,7 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("layout", OF_IMAGES.values(), ids=OF_IMAGES)
 def test_every_layout_passes_the_check_by_its_readers_rule(pairs, to, layout):
     split = export_pairs(pairs, layout, to, workers=2)
     check = check_export(layout, to)

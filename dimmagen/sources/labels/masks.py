@@ -1,0 +1,69 @@
+"""Masks: one PNG for each image, of one channel (8 or 16 bits, or a palette), of the image's size."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dimmagen.images.codec import encode_mask_png, ignored_warnings
+from dimmagen.sources.labels.annotations import broken
+from dimmagen.sources.labels.files import LabelFiles
+from dimmagen.sources.labels.geometry import Move
+
+_MODES = ("L", "P", "1", "I;16")
+
+
+class MaskLabels:
+    """The masks of a folder.
+
+    Args, Raises: as for :class:`.LabelFiles`.
+    """
+
+    format = "masks"
+    categories: tuple[dict[str, Any], ...] = ()
+
+    def __init__(self, path: str) -> None:
+        self.files = LabelFiles(path, (".png",))
+
+    def names(self) -> Iterator[str]:
+        return self.files.names()
+
+    def size(self, name: str) -> tuple[int, int]:
+        """(width, height) of a mask, from its header.
+
+        Raises:
+            DimmagenError: it is not such a PNG.
+        """
+        return _opened(self.files.data(name), f"{self.files.path}: {name}").size
+
+
+def moved_mask(data: bytes, move: Move, where: str) -> bytes:
+    """A mask in the light image; its bytes are kept if every pixel stays.
+
+    Raises:
+        DimmagenError: it is not such a PNG.
+    """
+    image = _opened(data, where)
+    if move.stays:
+        return data
+    try:
+        pixels = move.mask(np.asarray(image))
+    except Exception as error:  # Pillow raises almost any exception for a damaged file
+        raise broken(where, f"it cannot be decoded ({error})") from error
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * 255
+    palette = bytes(image.getpalette() or []) if image.mode == "P" else b""
+    return encode_mask_png(pixels.astype(np.uint16 if pixels.dtype.itemsize > 1 else np.uint8), palette)
+
+
+def _opened(data: bytes, where: str) -> Image.Image:
+    try:
+        with ignored_warnings():
+            image = Image.open(io.BytesIO(data), formats=("PNG",))
+    except Exception as error:  # as above
+        raise broken(where, f"it is not a PNG ({error})") from error
+    if image.mode not in _MODES:
+        raise broken(where, f"it is a PNG of mode {image.mode}, not of one channel")
+    return image
