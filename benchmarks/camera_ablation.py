@@ -17,10 +17,12 @@ from dimmagen.dimmers.camera.model import PARTS
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.evaluation.realism import evaluate
+from dimmagen.evaluation.realism_summary import per_pair
 
 SPLITS = ("2 5 6", "17 18 21", "36 38 39", "50 51 52", "61 62 63")
 HELD_OUT = ("9", "24", "42", "57", "67")  # a scene of each split's block that no split was fitted on
 MEASURES = (
+    "auc",
     "histogram_distance",
     "transfer_error",
     "chromaticity_error",
@@ -40,10 +42,7 @@ def measured(split: str, folder: Path) -> dict[str, dict[str, float]]:
     dimmers = {label: ImageDimmer(variant, label, "") for label, variant in variants.items()}
     results = evaluate(dimmers, load_pairs(folder, HELD_OUT), draws=1)
     return {
-        label: {
-            name: float(np.mean([abs(result.method(label, "matched").values[0][name]) for result in results]))
-            for name in MEASURES
-        }
+        label: {name: float(np.abs(per_pair(results, label, "matched")[name]).mean()) for name in MEASURES}
         for label in dimmers
     }
 

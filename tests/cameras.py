@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dimmagen.dimmers.camera.model import CameraModel
+from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
 from dimmagen.dimmers.camera.response import KNOTS
 
 
@@ -16,6 +16,9 @@ def camera(**changes) -> CameraModel:
         "correlation": np.array([[1.0, 0.3, -0.4], [0.3, 1.0, 0.3], [-0.4, 0.3, 1.0]]),
         "spatial": np.array([0.2, 0.5]),
         "tail": 4.0,
+        "chroma_tail": 9.0,
+        "toe": np.array([1.5, -2.0, 4.0]),
+        "skew": np.linspace([0.5, -0.3, 0.2], [-0.4, 0.0, 0.1], SIGMA_KNOTS).T,
         "exposure_spread": 0.0,
     }
     return CameraModel(**{**model, **changes})

@@ -67,7 +67,7 @@ def test_the_examples_of_the_loaders_page_run(code, pair_set, monkeypatch):
     run(code)
 
 
-@pytest.fixture(scope="session", params=["webp", "png", "mixed"])
+@pytest.fixture(scope="session", params=["webp", "png", "jpg", "mixed"])
 def sets_of_each_light_format(request, tmp_path_factory):
     """A data set `out` of two photos in one format, or in all of them; its folder."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -130,6 +130,13 @@ def test_the_snippets_of_a_data_sets_card_run_in_its_folder(pair_set, monkeypatc
     snippets = blocks((pair_set / "README.md").read_text(), "python")
     assert len(snippets) == 3
     for snippet in snippets:
+        run(snippet)
+
+
+def test_the_snippets_of_a_card_run_for_sets_of_any_light_format(sets_of_each_light_format, monkeypatch):
+    out = sets_of_each_light_format / "out"
+    monkeypatch.chdir(out)
+    for snippet in blocks((out / "README.md").read_text(), "python"):
         run(snippet)
 
 

@@ -106,8 +106,8 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "--without",
     multiple=True,
     metavar="PART",
-    help="Part of the camera model to leave out, for ablations: response, balance, intensity, correlation, "
-    "tails, spatial or jpeg. Repeatable.",
+    help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
+    "correlation, tails, skew, spatial or jpeg. Repeatable.",
 )
 @click.option(
     "--compat",

@@ -22,7 +22,7 @@ from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.tar import samples
 from dimmagen.dataset.manifest import ShardEntry
@@ -321,11 +321,13 @@ def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
             for sample in samples(file, path, codec.MAX_BYTES):
                 count += 1
                 yield sample
+        except UnavailableError:
+            raise  # concerns the storage, not this shard
         except DimmagenError as error:
             raise DimmagenError(
                 f"{error.what} (after {count} pairs)",
                 f"run `verify({out})`, and copy the damaged shard again",
-                code=error.code,
+                code="damaged",
                 path=path,
             ) from error
     if count != shard.samples:

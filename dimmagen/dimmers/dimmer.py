@@ -199,20 +199,23 @@ class DimmerBuilder:
 
     Args:
         name_or_path: of the profile.
+        fingerprint: of the version of a bundled profile, see :func:`~dimmagen.dimmers.profile.open_profile`.
         options: as for :meth:`ImageDimmer.from_profile`.
 
     Raises:
         UsageError, DimmagenError: as :meth:`ImageDimmer.from_profile`.
     """
 
-    def __init__(self, name_or_path: str, **options: Any) -> None:
-        profile = open_profile(name_or_path)
+    def __init__(self, name_or_path: str, fingerprint: str | None = None, **options: Any) -> None:
+        profile = open_profile(name_or_path, fingerprint)
         self._name, self._options = portable_name(name_or_path, profile), options
+        self._fingerprint = fingerprint
         self._dimmer: ImageDimmer | None = ImageDimmer.from_profile(profile, **options)
 
     def __call__(self) -> ImageDimmer:
         if self._dimmer is None:
-            self._dimmer = ImageDimmer.from_profile(self._name, **self._options)
+            profile = open_profile(self._name, self._fingerprint)
+            self._dimmer = ImageDimmer.from_profile(profile, **self._options)
         return self._dimmer
 
     def __getstate__(self) -> dict[str, Any]:

@@ -22,8 +22,10 @@ from dimmagen.core.registry import unknown_name
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
 
-SCHEMA = 1
+SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chroma
+READABLE_SCHEMAS = (1, 2)
 BUNDLED = Path(__file__).parent / "bundled"
+VERSION_MARK = "@"  # `lol3@1` is the first version of the bundled profile `lol3`
 _MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 COMPATS = ("default", "reference")
 
@@ -107,11 +109,12 @@ def user_profiles_folder() -> Path:
 
 
 def profile_names() -> list[str]:
-    """Names that :func:`open_profile` knows: bundled profiles, the user's profiles, and formulas."""
+    """Names of the current bundled profiles, the user's profiles, and formulas."""
     folders = [
         file.parent.name for root in (BUNDLED, user_profiles_folder()) for file in root.glob("*/profile.json")
     ]
-    named = {name for name in folders if _is_name(name)}  # a hidden folder is one that is being saved
+    # A hidden folder is one that is being saved, `lol3@1` an earlier version of a bundled profile.
+    named = {name for name in folders if _is_name(name) and VERSION_MARK not in name}
     return [*sorted(named), *formulas()]
 
 
@@ -125,11 +128,14 @@ def formulas() -> list[str]:
     return [name for name in DIMMERS if is_formula(name)]
 
 
-def open_profile(name_or_path: str | Path) -> Profile:
+def open_profile(name_or_path: str | Path, fingerprint: str | None = None) -> Profile:
     """Find and check a profile.
 
     Args:
-        name_or_path: a name of :func:`profile_names`, or a folder with a `profile.json`.
+        name_or_path: a name of :func:`profile_names`, an earlier version of a bundled profile such as
+            `lol3@1`, or a folder with a `profile.json`.
+        fingerprint: of the version of a bundled profile that is wanted, as a data set records it; it has the
+            profile's name without a version. Where no version has it, the current one is opened.
 
     Raises:
         UsageError: there is no such profile; the message lists the known names.
@@ -141,7 +147,11 @@ def open_profile(name_or_path: str | Path) -> Profile:
         return Profile(text, None, fingerprint_of(text, models), text, models, {"made": "closed form"})
     for folder in (BUNDLED / text, user_profiles_folder() / text):
         if _is_name(text) and os.path.isfile(folder / "profile.json"):  # False for a name of any length
-            return _read(folder, text)
+            current = _read(folder, text)
+            if fingerprint not in (None, current.fingerprint) and folder.parent == BUNDLED:
+                earlier = [_read(version, text) for version in sorted(BUNDLED.glob(f"{text}{VERSION_MARK}*"))]
+                return next((one for one in earlier if one.fingerprint == fingerprint), current)
+            return current
     path = Path(name_or_path)
     if os.path.isdir(path):
         return _read(path, None)
@@ -294,7 +304,7 @@ def _read(folder: Path, name: str | None) -> Profile:
         raise DimmagenError(
             f"{file_path} is damaged ({error})", todo, code="damaged", path=str(file_path)
         ) from None
-    if schema != SCHEMA or not known:
+    if schema not in READABLE_SCHEMAS or not known:
         raise DimmagenError(
             f"{folder} was made by another version of dimmagen (schema {schema})",
             todo,

@@ -34,7 +34,7 @@ class _ManifestSettings(BaseModel):
 
 
 def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> BuildDimmer:
-    """A function that builds the dimmer that a data set was made with.
+    """A function that builds the dimmer that a data set was made with, by the version of its profile.
 
     Args:
         settings: of the data set's manifest.
@@ -47,6 +47,7 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
     _check(settings)
     build = DimmerBuilder(
         profile or settings["profile"],
+        settings.get("profile_fingerprint"),
         model=settings["model"],
         compat=settings.get("compat", "default"),
         gamma_range=tuple(settings["gamma_range"]),

@@ -14,7 +14,8 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.closed_form import LinearModel
-from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
+from dimmagen.dimmers.profile import open_profile
 from dimmagen.generate import pair as pair_making
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import PairSettings
@@ -142,6 +143,14 @@ def test_a_damaged_shard_is_reported_before_anything_is_made(folder, tmp_path):
     shard.write_bytes(damaged)
     with pytest.raises(DimmagenError, match=r"the bytes of .* are not those of its row"):
         replays(out, folder / "photos")
+
+
+def test_a_data_set_of_an_earlier_version_of_a_bundled_profile_is_replayed(folder, tmp_path):
+    build = DimmerBuilder("lol3", open_profile("lol3@1").fingerprint)
+    lights, out = open_light_images([f"folder={folder / 'photos'}"]), str(tmp_path / "out")
+    generate_dataset(lights, build, out, PairSettings(), Execution("serial"))
+    assert Manifest.load(out).settings["profile"] == "lol3"
+    assert stages(out, folder / "photos") == {""}
 
 
 def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch):

@@ -1,9 +1,9 @@
 """The camera model's hot path: one image, integers only.
 
 Per pixel: three 16-bit uniforms -> three standard normals by table -> (filtered with the neighbours, if the
-noise is correlated in space) -> mixed into channel noise -> multiplied by the noise level of the channel's
-grey level -> added to the dark mean of that level -> rounded and clipped. Every step is 32-bit integer
-arithmetic, so the image has the same bits on every processor.
+noise is correlated in space) -> mixed into channel noise -> (skewed) -> multiplied by the noise level of the
+channel's grey level -> added to the dark mean of that level -> rounded and clipped. Every step is 32-bit
+integer arithmetic, so the image has the same bits on every processor.
 """
 
 import numpy as np
@@ -15,12 +15,17 @@ NORMAL_BITS = 12  # the table of normals, and the mixed noise, are in units of 2
 MIX_BITS = 14
 SIGMA_BITS = 8
 LEVEL_BITS = NORMAL_BITS + SIGMA_BITS
-LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits for 5-sigma noise
+BEND_BITS = 9
+BEND_SHIFT = NORMAL_BITS + BEND_BITS - SIGMA_BITS  # from a bend times a normal to the units of sigma
+LARGEST_SIGMA = 96.0  # grey levels: keeps sigma * noise + level within 32 bits
+LARGEST_NOISE = 14.0  # standard deviations, of white noise: three quantiles of at most 8, mixed by a unit row
+LARGEST_SLOPE = 126.0  # grey levels: the same for sigma + bend * noise
+SMALLEST_LEVEL = -64.0  # grey levels below black, likewise
 
 
 @jit()
-def _fill_row(row, width, table, key0, key1, words, out):
-    """Standard normals of columns -1 .. width of one row: out int32 (3, >= width + 4), in 2**-12.
+def _fill_row(row, width, luma, chroma, key0, key1, words, out):
+    """Luma and chroma normals of columns -1 .. width of one row: out int32 (3, >= width + 4), in 2**-12.
 
     Random words and the lookup of their quantiles are two loops over `words`, uint32 (3, (width + 3) // 2):
     the compiler can vectorise the first loop, but not the second one.
@@ -35,12 +40,12 @@ def _fill_row(row, width, table, key0, key1, words, out):
     for pair in range(pairs):
         a, b, c = words[0, pair], words[1, pair], words[2, pair]
         column = 2 * pair
-        out[0, column] = table[a & mask]
-        out[1, column] = table[a >> half]
-        out[2, column] = table[b & mask]
-        out[0, column + 1] = table[b >> half]
-        out[1, column + 1] = table[c & mask]
-        out[2, column + 1] = table[c >> half]
+        out[0, column] = luma[a & mask]
+        out[1, column] = chroma[a >> half]
+        out[2, column] = chroma[b & mask]
+        out[0, column + 1] = luma[b >> half]
+        out[1, column + 1] = chroma[c & mask]
+        out[2, column + 1] = chroma[c >> half]
 
 
 @jit()
@@ -79,56 +84,78 @@ def _mix(normals, start, width, mix, out):
 
 
 @jit()
-def _expose_row(light, level_sigma, noise, out):
-    """One dark row from a light one, uint8 (W, 3); `level_sigma` int32 (3, 256, 2): level, then sigma."""
+def _expose_row(light, tables, noise, out):
+    """One dark row from a light one, uint8 (W, 3); `tables` int32 (3, 256, 4): level, sigma, bend, unused."""
     rounding = np.int32(1 << (LEVEL_BITS - 1))
     for x in range(light.shape[0]):
         for channel in range(3):
             value = np.intp(light[x, channel])
-            deviation = np.int32(level_sigma[channel, value, 1] * noise[channel, x])
-            total = np.int32(np.int32(level_sigma[channel, value, 0] + deviation) + rounding)
+            deviation = np.int32(tables[channel, value, 1] * noise[channel, x])
+            total = np.int32(np.int32(tables[channel, value, 0] + deviation) + rounding)
             dark = total >> np.int32(LEVEL_BITS)
             out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
 
 
 @jit()
-def dim_image(light, level, sigma, mix, taps, spatial, table, key0, key1, out):
+def _expose_skewed_row(light, tables, noise, out):
+    """:func:`_expose_row` with skewed noise: level + (sigma + bend z) z for the noise z."""
+    rounding = np.int32(1 << (LEVEL_BITS - 1))
+    for x in range(light.shape[0]):
+        for channel in range(3):
+            value = np.intp(light[x, channel])
+            normal = noise[channel, x]
+            bend = np.int32(tables[channel, value, 2] * normal) >> np.int32(BEND_SHIFT)
+            deviation = np.int32(np.int32(tables[channel, value, 1] + bend) * normal)
+            total = np.int32(np.int32(tables[channel, value, 0] + deviation) + rounding)
+            dark = total >> np.int32(LEVEL_BITS)
+            out[x, channel] = min(max(dark, np.int32(0)), np.int32(255))
+
+
+@jit()
+def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chroma, key0, key1, out):
     """Dim one image.
 
     Args:
         light: uint8 (H, W, 3).
-        level: int32 (3, 256), mean dark level of each light level by channel, in 2**-20 grey levels.
-        sigma: int32 (3, 256), standard deviation of the noise at each light level, in 2**-8 grey levels.
+        level: int32 (3, 256), dark level of each light level by channel where the noise z is 0, in 2**-20
+            grey levels.
+        sigma: int32 (3, 256), factor of z, in 2**-8 grey levels.
+        bend: int32 (3, 256), factor of z², in 2**-9 grey levels.
+        skewed: bool, whether any bend is not 0.
         mix: int32 (3, 3), matrix from three independent normals to the channels' noise, in 2**-14.
         taps: int32 (2, 2), [first normal | other two][side | centre] of the spatial filter, in 2**-14.
         spatial: bool, whether the filter is used.
-        table: int16 (65536,), quantiles of the noise's distribution, in 2**-12 standard deviations.
+        luma, chroma: int16 (65536,), quantiles of the noise's distribution, in 2**-12 standard deviations.
         key0, key1: uint32, Philox key.
         out: uint8 (H, W, 3), receives the dark image.
     """
     height, width = light.shape[0], light.shape[1]
-    level_sigma = np.empty((3, 256, 2), np.int32)  # interleaved, so that one cache line has both
+    tables = np.zeros((3, 256, 4), np.int32)  # interleaved, so that one cache line has all of a light level
     for channel in range(3):
         for value in range(256):
-            level_sigma[channel, value, 0] = level[channel, value]
-            level_sigma[channel, value, 1] = sigma[channel, value]
+            tables[channel, value, 0] = level[channel, value]
+            tables[channel, value, 1] = sigma[channel, value]
+            tables[channel, value, 2] = bend[channel, value]
     words = np.empty((3, (width + 3) // 2), np.uint32)
     rows = np.empty((3, 3, width + 4), np.int32)
     blurred = np.empty((3, width + 4), np.int32)
     noise = np.empty((3, width), np.int32)
     if spatial:
         for row in (-1, 0):
-            _fill_row(row, width, table, key0, key1, words, rows[row % 3])
+            _fill_row(row, width, luma, chroma, key0, key1, words, rows[row % 3])
             _blur_across(rows[row % 3], width, taps)
     for y in range(height):
         here = rows[y % 3]
         if spatial:
             above, below = rows[(y + 2) % 3], rows[(y + 1) % 3]
-            _fill_row(y + 1, width, table, key0, key1, words, below)
+            _fill_row(y + 1, width, luma, chroma, key0, key1, words, below)
             _blur_across(below, width, taps)
             _blur_down(above, here, below, width, taps, blurred)
             _mix(blurred, 0, width, mix, noise)
         else:
-            _fill_row(y, width, table, key0, key1, words, here)
+            _fill_row(y, width, luma, chroma, key0, key1, words, here)
             _mix(here, 1, width, mix, noise)  # index 0 is the column to the left of the image
-        _expose_row(light[y], level_sigma, noise, out[y])
+        if skewed:
+            _expose_skewed_row(light[y], tables, noise, out[y])
+        else:
+            _expose_row(light[y], tables, noise, out[y])

@@ -2,14 +2,14 @@
 
 The signal is physical: both images of a pair show one scene through one response curve, so a single factor of
 light leads from the light image to the dark one (:mod:`dimmagen.dimmers.camera.response`). The noise is that
-of the camera, as measured on the dark images: a standard deviation for each channel as a smooth curve over
-its grey level, one correlation between the channels, the shape of the tails, and the correlation between
-neighbours. It depends on the dark level, not on the scene: half the light means less signal with nearly the
-same noise.
+of the camera, as measured on the dark images: a standard deviation and a skew for each channel as smooth
+curves over its grey level, one correlation between the channels, the tails of luma and chroma, and the
+correlation between neighbours. It depends on the dark level, not on the scene: half the light means less
+signal with nearly the same noise.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 SIGMA_KNOTS = 12
 REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of this light level
-PARTS = ("response", "balance", "intensity", "correlation", "tails", "spatial", "jpeg")
+TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
+LARGEST_SKEW = 0.5
+PARTS = ("response", "toe", "balance", "intensity", "correlation", "tails", "skew", "spatial", "jpeg")
 
 FILE = "camera.safetensors"
 TENSORS = {
@@ -41,10 +43,15 @@ TENSORS = {
     "log_sigma": (3, SIGMA_KNOTS),
     "correlation": (3, 3),
     "spatial": (2,),
+    "toe": (3,),
+    "skew": (3, SIGMA_KNOTS),
 }
+# Parts that the profiles of dimmagen 0.1.0 do not have.
+LATER_TENSORS = ("toe", "skew")
 # Lowest and highest values of the settings, which are stored in addition to the tensors.
 RANGES = {
     "tail": (0.0, 1e6),
+    "chroma_tail": (0.0, 1e6),
     "exposure_spread": (0.0, 10.0),
     "jpeg_quality": (0, 100),
     "gamma_low": (1e-6, 1e6),
@@ -63,6 +70,7 @@ def model_files(model: "CameraModel") -> ModelFiles:
     }
     settings = {
         "tail": model.tail,
+        "chroma_tail": model.tails[1],
         "exposure_spread": model.exposure_spread,
         "jpeg_quality": model.jpeg_quality,
         "gamma_low": model.gamma_range[0],
@@ -75,6 +83,19 @@ def model_files(model: "CameraModel") -> ModelFiles:
 def sigma_axis() -> np.ndarray:
     """Positions of the knots of the noise curves, on :func:`level_axis`: float64 (12,)."""
     return np.linspace(level_axis(0.0), 0.0, SIGMA_KNOTS)
+
+
+def toe_level(level: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """What a black offset takes from a dark level: offset · exp(-level / 6), in grey levels.
+
+    A camera does not subtract the same black from each channel: the darkest greys have a cast that brighter
+    ones do not have.
+
+    Args:
+        level: float (...), dark level of the response curve.
+        offset: float, broadcast to it: what is taken at black.
+    """
+    return offset * np.exp(-level / TOE_LEVEL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +111,13 @@ class CameraModel(DimmerModel):
         correlation: float64 (3, 3), between the channels' noise.
         spatial: float64 (2,), side taps of the luma and chroma noise filter [b, 1, b] (both directions);
             0 means white noise.
-        tail: degrees of freedom of Student's t for the noise; 0 means Gaussian.
+        tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
         jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
+        chroma_tail: as `tail`, for the two chroma axes; None means that of luma.
+        toe: float64 (3,), black offset of each channel in grey levels, see :func:`toe_level`.
+        skew: float64 (3, 12), s of the noise z + s (z² - 1) over the dark level, in [-0.5, 0.5]; the skewness
+            of the noise is about 6 s.
         gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is the measured noise.
         without: those of `PARTS` that are switched off (see :meth:`switched_off`).
     """
@@ -106,6 +131,9 @@ class CameraModel(DimmerModel):
     tail: float
     exposure_spread: float
     jpeg_quality: int = 0
+    chroma_tail: float | None = None
+    toe: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    skew: np.ndarray = field(default_factory=lambda: np.zeros((3, SIGMA_KNOTS)))
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
     without: tuple[str, ...] = ()
@@ -121,7 +149,7 @@ class CameraModel(DimmerModel):
         """Load the camera model of a profile.
 
         Args:
-            folder: of the profile.
+            folder: of the profile; one of dimmagen 0.1.0 gives the images that it gave there.
             settings: of the kind `camera` in `profile.json`.
             compat: `default`.
 
@@ -135,8 +163,10 @@ class CameraModel(DimmerModel):
                 code="missing-argument",
                 parameter="folder",
             )
-        check_settings(folder, settings, RANGES)
-        stored = read_tensors(folder / FILE, TENSORS)
+        early = "chroma_tail" not in settings
+        check_settings(folder, {"chroma_tail": settings.get("tail"), **settings}, RANGES)
+        shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
+        stored = read_tensors(folder / FILE, shapes)
         tensors = {name: array.astype(np.float64) for name, array in stored.items()}
         return cls(
             log_slopes=tensors["log_slopes"],
@@ -148,6 +178,9 @@ class CameraModel(DimmerModel):
             tail=settings["tail"],
             exposure_spread=settings["exposure_spread"],
             jpeg_quality=settings["jpeg_quality"],
+            chroma_tail=settings.get("chroma_tail"),
+            toe=tensors.get("toe", np.zeros(3)),
+            skew=tensors.get("skew", np.zeros((3, SIGMA_KNOTS))),
             gamma_range=(settings["gamma_low"], settings["gamma_high"]),
             tau=settings["tau"],
         )
@@ -164,9 +197,9 @@ class CameraModel(DimmerModel):
     def switched_off(self, *parts: str) -> "CameraModel":
         """A copy of the model without some of its parts, for ablations.
 
-        `response`: darken by one factor per image instead of the curve. `balance`: no colour cast.
-        `intensity`: one noise level per channel. `correlation`: independent channels. `tails`: Gaussian
-        noise. `spatial`: white noise. `jpeg`: no compression.
+        `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
+        no colour cast. `intensity`: one noise level per channel. `correlation`: independent channels.
+        `tails`: Gaussian noise. `skew`: symmetric noise. `spatial`: white noise. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -222,18 +255,31 @@ class CameraModel(DimmerModel):
         return 0 if "jpeg" in self.without else self.jpeg_quality
 
     def kernel_arguments(self, draw: Draw) -> tuple:
-        """The arguments `level` to `table` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
-        table = noise_quantiles(0.0 if "tails" in self.without else self.tail)
-        return *self.tables(draw), self._mix, self._taps, bool(self._side_taps.any()), table
+        """The arguments `level` to `chroma` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
+        return (
+            *self.tables(draw),
+            self._mix,
+            self._taps,
+            bool(self._side_taps.any()),
+            *(noise_quantiles(tail) for tail in self.tails),
+        )
 
-    def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        """Dark mean and noise level at each light level: int32 (3, 256) each, in the kernel's units."""
-        mean = self.dark_levels(draw.gamma * draw.exposure)
-        sigma = np.minimum(draw.tau * self.noise_level(mean), kernel.LARGEST_SIGMA)
-        return _fixed(mean, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS)
+    def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Dark level, factor of the noise z and factor of z² for each light level.
+
+        Returns:
+            Three int32 (3, 256), in the kernel's units, and whether any factor of z² is not 0.
+        """
+        curve = self.dark_levels(draw.gamma * draw.exposure)
+        sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
+        largest = np.maximum(kernel.LARGEST_SLOPE - sigma, 0.0) / kernel.LARGEST_NOISE
+        bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
+        level = self._with_toe(curve) - bend  # z² - 1 has the mean 0
+        bends = _fixed(bend, kernel.BEND_BITS)
+        return _fixed(level, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS), bends, bool(bends.any())
 
     def dark_levels(self, brightness: float = 1.0) -> np.ndarray:
-        """Dark level before noise, for each channel and light level.
+        """Dark level of the response curve, without black offset and noise, by channel and light level.
 
         Args:
             brightness: factor on the dark level of light level 160: gamma times exposure.
@@ -262,8 +308,26 @@ class CameraModel(DimmerModel):
         log_sigma = self.log_sigma
         if "intensity" in self.without:
             log_sigma = np.repeat(log_sigma.mean(1, keepdims=True), SIGMA_KNOTS, axis=1)
-        axis, at = sigma_axis(), level_axis(dark)
-        return np.exp(np.stack([np.interp(at[c], axis, log_sigma[c]) for c in range(3)]))
+        return np.exp(_over_levels(log_sigma, dark))
+
+    def noise_skew(self, dark: np.ndarray) -> np.ndarray:
+        """Skew s of the noise z + s (z² - 1); arguments and shape as for :meth:`noise_level`."""
+        skew = np.zeros_like(self.skew) if "skew" in self.without else self.skew
+        return _over_levels(np.clip(skew, -LARGEST_SKEW, LARGEST_SKEW), dark)
+
+    def _with_toe(self, curve: np.ndarray) -> np.ndarray:
+        """Mean dark levels (3, 256), at most the light's; below 0 where an offset exceeds the level."""
+        if "toe" in self.without or not self.toe.any():
+            return curve
+        mean = np.minimum(curve - toe_level(curve, self.toe[:, None]), np.maximum(np.arange(256.0), curve))
+        return np.maximum(mean, kernel.SMALLEST_LEVEL)
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """Degrees of freedom of the luma and of the chroma noise; 0 means Gaussian."""
+        if "tails" in self.without:
+            return 0.0, 0.0
+        return self.tail, self.tail if self.chroma_tail is None else self.chroma_tail
 
     @cached_property
     def _curve(self) -> ResponseCurve:
@@ -300,6 +364,12 @@ def noise_quantiles(tail: float) -> np.ndarray:
     values = stdtrit(tail, at) * np.sqrt((tail - 2) / tail) if tail else ndtri(at)
     largest = 32767 / (1 << kernel.NORMAL_BITS)
     return _fixed(np.clip(values, -largest, largest), kernel.NORMAL_BITS).astype(np.int16)
+
+
+def _over_levels(curves: np.ndarray, dark: np.ndarray) -> np.ndarray:
+    """Curves (3, 12) over the knots at dark levels (3, ...): float64 (3, ...)."""
+    axis, at = sigma_axis(), level_axis(dark)
+    return np.stack([np.interp(at[c], axis, curves[c]) for c in range(3)])
 
 
 def _fixed(values: np.ndarray, bits: int) -> np.ndarray:

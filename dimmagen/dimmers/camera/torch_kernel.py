@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dimmagen.core.philox import split_key
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera.kernel import LEVEL_BITS, MIX_BITS
+from dimmagen.dimmers.camera.kernel import BEND_SHIFT, LEVEL_BITS, MIX_BITS
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -59,20 +59,24 @@ def dim_images(arguments: Sequence[tuple], lights: Tensor, draws: Sequence[Draw]
         uint8 (B, 3, H, W) on the same device.
     """
     device = lights.device
-    mix, taps, spatial, table = (arguments[0][index] for index in range(2, 6))  # equal for all draws
-    level, sigma = (_tensor(np.stack([one[index] for one in arguments]), device) for index in (0, 1))
+    mix, taps, spatial, luma, chroma = arguments[0][4:]  # equal for all draws
+    level, sigma, bend = (_tensor(np.stack([one[index] for one in arguments]), device) for index in range(3))
+    skewed = any(one[3] for one in arguments)  # the bends of the others are 0
     keys = np.array([split_key(draw.noise_seed) for draw in draws], np.int64)
     low, high = (_tensor(keys[:, word], device)[:, None, None] for word in (0, 1))
     count, _, height, width = lights.shape
-    quantiles = _tensor(table, device)
+    quantiles = _tensor(luma, device), _tensor(chroma, device)
     if spatial:
         normals = _filtered(_normals(-1, height + 1, width, quantiles, low, high), _tensor(taps, device))
     else:
         normals = _normals(0, height, width, quantiles, low, high)[:, :, :, 1:-1]
     mixed = _tensor(mix, device)[:, :, None, None]
-    noise = sum(mixed[:, normal] * normals[:, normal, None] for normal in range(3)) >> MIX_BITS
+    mixture = [mixed[:, normal] * normals[:, normal, None] for normal in range(3)]
+    noise = (mixture[0] + mixture[1] + mixture[2]) >> MIX_BITS
     levels = lights.reshape(count, 3, -1).long()
     mean, scale = (table.gather(2, levels).view(lights.shape) for table in (level, sigma))
+    if skewed:
+        scale = scale + (bend.gather(2, levels).view(lights.shape) * noise >> BEND_SHIFT)
     dark = (mean + scale * noise + (1 << (LEVEL_BITS - 1))) >> LEVEL_BITS
     return dark.clamp_(0, 255).to(torch.uint8)
 
@@ -81,25 +85,28 @@ def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(values.astype(np.int64)).to(device)
 
 
-def _normals(top: int, bottom: int, width: int, table: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Standard normals of rows top .. bottom - 1, columns -1 .. width, in 2**-12.
+def _normals(
+    top: int, bottom: int, width: int, tables: tuple[Tensor, Tensor], low: Tensor, high: Tensor
+) -> Tensor:
+    """Luma and chroma normals of rows top .. bottom - 1, columns -1 .. width, in 2**-12.
 
     One Philox block gives three 16-bit uniforms to each of two neighbouring columns.
 
     Args:
-        table: int64 (65536,), quantiles in 2**-12.
+        tables: int64 (65536,) each, quantiles of luma and chroma noise in 2**-12.
         low, high: words of the keys, int64 (B, 1, 1).
 
     Returns:
         int64 (B, 3, rows, width + 2).
     """
-    rows = torch.arange(top, bottom, device=table.device)[:, None] & _LOW
-    blocks = torch.arange((width + 3) // 2, device=table.device)
+    rows = torch.arange(top, bottom, device=tables[0].device)[:, None] & _LOW
+    blocks = torch.arange((width + 3) // 2, device=tables[0].device)
     zero = torch.zeros_like(blocks)
     a, b, c, _ = philox4x32(blocks, rows, zero, zero, low, high)
     left, right = (a & _MASK, a >> 16, b & _MASK), (b >> 16, c & _MASK, c >> 16)
     uniforms = torch.stack([torch.stack(left, 1), torch.stack(right, 1)], -1)  # (B, 3, rows, blocks, 2)
-    return table[uniforms.flatten(3)[..., : width + 2]]
+    words = uniforms.flatten(3)[..., : width + 2]
+    return torch.cat([tables[0][words[:, :1]], tables[1][words[:, 1:]]], 1)
 
 
 def _filtered(normals: Tensor, taps: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class Reference:
         _check(light, light.shape)
         self.light = light.astype(np.float32).mean(2)
         self.counts = np.bincount(np.rint(self.light).astype(np.intp).ravel(), minlength=256)
-        self.flat = noise.flat_area(self.light)
+        self.flat = noise.noise_area(light.astype(np.float32))
         self.bins = noise.intensity_bin(self.light)
         self.real = Measured(real, self)
 

@@ -1,4 +1,4 @@
-"""Strength, distribution and structure of the noise on the flat areas of the light image.
+"""Strength, distribution and structure of the noise on the flat, unsaturated areas of the light image.
 
 The noise is the residual x - G_1.5(x) of an 8-bit image in grey levels; its luma part is the mean of the
 three channels, its chroma part the rest.
@@ -7,11 +7,14 @@ three channels, its chroma part the rest.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 RESIDUAL_SIGMA = 1.5
 FLAT_SIGMA = 2.0
 FLAT_FRACTION = 0.4
+SATURATED_LEVEL = 250  # grey levels: a channel of the light image that is this bright may be clipped
+SATURATED_MARGIN = 4  # pixels around a clipped one that the filters of residual and flatness reach
+FEWEST_UNSATURATED = 0.02  # share of the image; below it, saturated pixels are measured as well
 INTENSITY_BINS = 8
 FEWEST_IN_BIN = 400  # fewer pixels do not determine the standard deviation to 5 %
 LARGEST_RESIDUAL = 20
@@ -23,11 +26,40 @@ def residual(image: np.ndarray) -> np.ndarray:
     return image - gaussian_filter(image, (RESIDUAL_SIGMA, RESIDUAL_SIGMA, 0))
 
 
-def flat_area(light: np.ndarray) -> np.ndarray:
-    """The 40 % of the pixels with the least local variance: float (H, W) light luma -> bool (H, W)."""
+def flat_area(light: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """The 40 % of the pixels with the least local variance.
+
+    Args:
+        light: float (H, W), light luma in grey levels.
+        among: bool (H, W), the pixels of which 40 % are taken; default all.
+
+    Returns:
+        bool (H, W).
+    """
     deviation = light - gaussian_filter(light, FLAT_SIGMA)
     variance = gaussian_filter(deviation**2, FLAT_SIGMA)
-    return variance <= np.quantile(variance, FLAT_FRACTION)
+    if among is None:
+        return variance <= np.quantile(variance, FLAT_FRACTION)
+    return among & (variance <= np.quantile(variance[among], FLAT_FRACTION))
+
+
+def noise_area(light: np.ndarray) -> np.ndarray:
+    """Where noise is measured: the flat pixels of those whose light is not saturated.
+
+    A clipped area is flat in the light image whatever it shows: there the texture of clouds, leaves and lamps
+    in the dark image would pass for noise.
+
+    Args:
+        light: float32 (H, W, 3), grey levels in [0, 255].
+
+    Returns:
+        bool (H, W): 40 % of the pixels that are at least 4 pixels from a saturated one; of all pixels if
+        these are less than 2 % of the image.
+    """
+    clipped = light.max(2) >= SATURATED_LEVEL
+    unsaturated = ~maximum_filter(clipped, 2 * SATURATED_MARGIN + 1)
+    enough = unsaturated.mean() >= FEWEST_UNSATURATED
+    return flat_area(light.mean(2), unsaturated if enough else None)
 
 
 def intensity_bin(light: np.ndarray) -> np.ndarray:
@@ -72,7 +104,7 @@ def noise_statistics(image: np.ndarray, flat: np.ndarray, bins: np.ndarray) -> N
 
     Args:
         image: float32 (H, W, 3), grey levels in [0, 255].
-        flat: bool (H, W), from :func:`flat_area` of the light image.
+        flat: bool (H, W), from :func:`noise_area` of the light image.
         bins: int (H, W), from :func:`intensity_bin` of the light image.
     """
     everywhere = residual(image)

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.philox import philox4x32, split_key
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import CameraModel, model_files, noise_quantiles
@@ -40,6 +41,9 @@ def camera(**changes) -> CameraModel:
         "correlation": np.array([[1.0, 0.3, 0.1], [0.3, 1.0, 0.3], [0.1, 0.3, 1.0]]),
         "spatial": np.zeros(2),
         "tail": 0.0,
+        "chroma_tail": None,
+        "toe": np.zeros(3),
+        "skew": np.zeros((3, 12)),
     }
     return cameras.camera(**{**plain, **changes})
 
@@ -60,8 +64,45 @@ def pairs_of(model: CameraModel, exposures=(0.7, 1.0, 1.4)) -> list[RealPair]:
 def test_an_image_has_the_same_bits_on_every_machine():
     """After the tables, all arithmetic is on integers: the digest is the same on every machine."""
     light = (np.arange(64 * 80 * 3) * 7919 % 256).astype(np.uint8).reshape(64, 80, 3)
-    dark = camera(spatial=np.array([0.2, 0.3]), tail=7.0).dim(light, draw())
-    assert hashlib.sha256(dark.tobytes()).hexdigest()[:16] == "db22f67abee21035"
+    early = camera(spatial=np.array([0.2, 0.3]), tail=7.0)
+    skewed = replace(early, skew=np.full((3, 12), 0.2), toe=np.array([1.0, -0.5, 2.0]), chroma_tail=30.0)
+    images = (model.dim(light, draw()).tobytes() for model in (early, skewed))
+    digests = [hashlib.sha256(image).hexdigest()[:16] for image in images]
+    assert digests == ["db22f67abee21035", "070f7c4f3d45e8d1"]
+
+
+@pytest.mark.parametrize("without", [(), ("spatial",), ("skew",), ("toe", "tails")])
+def test_the_kernel_gives_the_pixels_of_a_plain_implementation(without):
+    model = cameras.camera().switched_off(*without)
+    light = np.random.default_rng(3).integers(0, 256, (21, 34, 3), np.uint8)
+    assert np.array_equal(model.expose(light, draw(tau=1.5)), plainly_exposed(model, light, draw(tau=1.5)))
+
+
+def plainly_exposed(model: CameraModel, light: np.ndarray, one: Draw) -> np.ndarray:
+    """The arithmetic of the kernel on whole images, in 64-bit integers."""
+    level, sigma, bend, _, mix, taps, spatial, luma, chroma = model.kernel_arguments(one)
+    height, width, _ = light.shape
+    normals = np.empty((3, height + 2, width + 3), np.int64)  # rows -1 .. height, columns -1 .. width + 1
+    for y in range(height + 2):
+        for pair in range((width + 3) // 2):
+            words = philox4x32(*map(np.uint32, (pair, (y - 1) % 2**32, 0, 0)), *split_key(one.noise_seed))
+            a, b, c = (int(word) for word in words[:3])
+            for column, halves in ((0, (a, a >> 16, b)), (1, (b >> 16, c, c >> 16))):
+                if 2 * pair + column < width + 3:
+                    for part, (table, half) in enumerate(zip((luma, chroma, chroma), halves, strict=True)):
+                        normals[part, y, 2 * pair + column] = table[half & 0xFFFF]
+    normals = normals[:, :, : width + 2]
+    if spatial:
+        side, centre = (taps[[0, 1, 1], i].astype(np.int64)[:, None, None] for i in (0, 1))
+        normals = (side * (normals[:, :, :-2] + normals[:, :, 2:]) + centre * normals[:, :, 1:-1]) >> 14
+        normals = (side * (normals[:, :-2] + normals[:, 2:]) + centre * normals[:, 1:-1]) >> 14
+    else:
+        normals = normals[:, 1:-1, 1:-1]
+    z = np.einsum("cn,nhw->hwc", mix.astype(np.int64), normals) >> 14
+    tables = (np.stack([table[c][light[..., c]] for c in range(3)], 2) for table in (level, sigma, bend))
+    mean, slope, curvature = (table.astype(np.int64) for table in tables)
+    slope += curvature * z >> 13
+    return np.clip((mean + slope * z + (1 << 19)) >> 20, 0, 255).astype(np.uint8)
 
 
 def test_the_noise_of_a_pixel_does_not_depend_on_pixels_below_and_to_the_right():
@@ -84,8 +125,37 @@ def test_gamma_is_the_brightness_factor_at_the_reference_level():
 
 
 def test_no_draw_makes_the_dark_image_brighter_than_the_light_one():
-    assert (model_levels := camera().dark_levels(100.0)).max() <= 255
-    assert (model_levels <= np.arange(256) + 1e-6).all()
+    for toe in (np.zeros(3), np.full(3, -5.0)):
+        levels = np.arange(256, dtype=np.uint8)[None, :, None] * np.ones(3, np.uint8)
+        for gamma in (1.0, 100.0):
+            quiet = camera(toe=toe).dim(levels, draw(gamma=gamma, tau=0.0))
+            assert (quiet <= levels).all()
+
+
+def test_a_black_offset_changes_the_darkest_levels_of_its_channel_only():
+    light = np.arange(256, dtype=np.uint8)[None, :, None] * np.ones(3, np.uint8)
+    plain, offset = (
+        camera(toe=np.array(toe)).dim(light, draw(tau=0.0))[0].astype(int)
+        for toe in ([0.0, 0.0, 0.0], [4.0, 0.0, -3.0])
+    )
+    dark, mid, bright = (np.flatnonzero(plain[:, 1] == level) for level in (4, 12, 40))
+    assert np.abs(plain[dark, 0] - offset[dark, 0] - 4 * np.exp(-4 / 6)).max() <= 1
+    assert np.abs(offset[dark, 2] - plain[dark, 2] - 3 * np.exp(-4 / 6)).max() <= 1
+    assert np.abs(plain[mid, 0] - offset[mid, 0] - 4 * np.exp(-12 / 6)).max() <= 1
+    assert np.array_equal(plain[bright], offset[bright])
+    assert np.array_equal(plain[:, 1], offset[:, 1])
+
+
+@pytest.mark.parametrize("s", [0.2, -0.2])
+def test_skewed_noise_has_the_skewness_of_the_model_and_the_same_mean(s):
+    strength = {"log_sigma": np.full((3, 12), np.log(6.0)), "correlation": np.eye(3)}
+    model = camera(log_exposure=0.0, skew=np.full((3, 12), s), **strength)
+    noise = model.dim(np.full((512, 512, 3), 128, np.uint8), draw()).astype(float) - 128
+    variance = 1 + 2 * s**2
+    assert np.allclose(noise.mean((0, 1)), 0, atol=0.05)
+    assert np.allclose(noise.var((0, 1)), 36 * variance, rtol=0.02)
+    skewness = (noise**3).mean((0, 1)) / noise.std((0, 1)) ** 3
+    assert np.allclose(skewness, (6 * s + 8 * s**3) / variance**1.5, atol=0.05)
 
 
 def test_the_noise_has_the_levels_and_correlations_of_the_model():
@@ -137,6 +207,68 @@ def test_fit_finds_the_noise_of_a_known_camera():
     assert not fitted.spatial.any()
 
 
+def test_fit_finds_the_skew_of_the_noise():
+    truth = camera(skew=np.linspace([0.3, 0.0, 0.2], [-0.1, 0.0, -0.1], 12).T)
+    fitted = fit_camera(pairs_of(truth))
+    dark = np.tile([5.0, 10.0, 20.0, 40.0], (3, 1))
+    assert np.allclose(fitted.noise_skew(dark), truth.noise_skew(dark), atol=0.07)
+    assert np.abs(fit_camera(pairs_of(camera())).noise_skew(dark)).max() < 0.05
+
+
+def test_fit_finds_the_tails_of_luma_and_chroma():
+    fitted = fit_camera(pairs_of(camera(tail=5.0, chroma_tail=0.0)))
+    assert fitted.tail in (5.0, 7.0)
+    assert fitted.chroma_tail in (0.0, 30.0)
+
+
+def test_fit_finds_the_black_offsets_where_the_pairs_show_them():
+    truth = camera(toe=np.array([2.0, 0.0, -1.0]))
+    found = fit_camera(pairs_of(truth)).toe
+    # An offset of all channels alike is a change of the curve.
+    assert np.allclose(found - found.mean(), truth.toe - truth.toe.mean(), atol=0.6)
+
+
+def test_pairs_without_dark_areas_invent_no_black_offsets():
+    bright = [
+        replace(pair, light=np.maximum(pair.light, 120), dark=np.maximum(pair.dark, 60))
+        for pair in pairs_of(camera(log_exposure=-1.0))
+    ]
+    assert np.abs(fit_camera(bright).toe).max() < 0.1
+
+
+def test_texture_where_the_light_is_saturated_is_not_taken_for_noise():
+    """Clouds, leaves and lamps that are white in the light image and have structure in the dark one."""
+    truth = camera()
+    clouds = 25 * np.random.default_rng(0).random((SIZE // 2, SIZE, 1))
+
+    def overexposed(pair: RealPair) -> RealPair:
+        light, dark = pair.light.copy(), pair.dark.copy()
+        light[: SIZE // 2] = 255
+        dark[: SIZE // 2] = (60 + clouds).astype(np.uint8)
+        return replace(pair, light=light, dark=dark)
+
+    fitted = fit_camera([overexposed(pair) for pair in pairs_of(truth)])
+    dark = np.tile([10.0, 20.0, 40.0], (3, 1))
+    assert np.allclose(fitted.noise_level(dark), truth.noise_level(dark), rtol=0.2)
+    assert np.allclose(fitted.correlation, truth.correlation, atol=0.1)
+
+
+def test_a_part_of_the_scene_that_moved_does_not_decide_the_noise():
+    """Leaves in the wind: a fifth of every dark image has structure that the light one does not have."""
+    truth = camera()
+    leaves = 30 * np.random.default_rng(0).random((SIZE, SIZE // 5, 1))
+
+    def windy(pair: RealPair) -> RealPair:
+        dark = pair.dark.astype(float)
+        dark[:, : SIZE // 5] += leaves
+        return replace(pair, dark=dark.clip(0, 255).astype(np.uint8))
+
+    fitted = fit_camera([windy(pair) for pair in pairs_of(truth)])
+    dark = np.tile([10.0, 20.0, 40.0], (3, 1))
+    assert np.allclose(fitted.noise_level(dark), truth.noise_level(dark), rtol=0.3)
+    assert np.allclose(fitted.correlation, truth.correlation, atol=0.15)
+
+
 def test_fit_finds_spatially_correlated_noise():
     fitted = fit_camera(pairs_of(camera(spatial=np.array([0.3, 0.5]))))
     assert np.allclose(fitted.spatial, [0.3, 0.5], atol=0.1)
@@ -162,10 +294,18 @@ def test_the_same_pairs_and_seed_give_the_same_model():
 
 
 @pytest.mark.parametrize(
-    "part", ["balance", "intensity", "correlation", "tails", "spatial", "jpeg", "response"]
+    "part",
+    ["balance", "intensity", "correlation", "tails", "spatial", "jpeg", "response", "toe", "skew"],
 )
 def test_each_part_can_be_switched_off_and_is_recorded(part):
-    model = camera(balance=np.array([0.2, 0, -0.2]), spatial=np.array([0.2, 0.2]), tail=7.0, jpeg_quality=80)
+    model = camera(
+        balance=np.array([0.2, 0, -0.2]),
+        spatial=np.array([0.2, 0.2]),
+        tail=7.0,
+        jpeg_quality=80,
+        toe=np.array([1.0, 0.0, 2.0]),
+        skew=np.full((3, 12), 0.2),
+    )
     without = model.switched_off(part)
     assert without.settings()["without"] == part
     light = light_image(0)
@@ -197,7 +337,7 @@ def test_a_camera_that_stores_jpegs_is_fitted_as_one():
     truth = camera(jpeg_quality=85)
     pairs = [replace(pair, jpeg_quality=85) for pair in pairs_of(truth)]
     light = light_image(9)
-    flat, bins = noise.flat_area(light.mean(2)), noise.intensity_bin(light.mean(2))
+    flat, bins = noise.noise_area(light.astype(np.float32)), noise.intensity_bin(light.mean(2))
 
     def measured(model):
         return noise.noise_statistics(model.dim(light, draw()).astype(np.float32), flat, bins)

@@ -10,6 +10,15 @@ from dimmagen.dimmers.camera import torch_kernel
 from tests.cameras import camera
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+WITHOUT = [
+    (),
+    ("spatial",),
+    ("spatial", "tails", "correlation"),
+    ("response",),
+    ("skew",),
+    ("toe", "tails"),
+    ("toe", "skew", "spatial"),
+]
 DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 
 
@@ -25,7 +34,7 @@ def test_philox_gives_the_same_words_as_in_the_kernel(device):
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("size", [(1, 1), (37, 52), (64, 53)])
-@pytest.mark.parametrize("without", [(), ("spatial",), ("spatial", "tails", "correlation"), ("response",)])
+@pytest.mark.parametrize("without", WITHOUT)
 def test_dimming_tensors_gives_the_same_pixels_as_the_kernel(device, size, without):
     lights = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
     model = camera().switched_off(*without)

@@ -8,7 +8,7 @@ from simulated_camera import SimulatedCamera, simulated_light
 
 from dimmagen.metrics.realism import MEASURES, Reference, measure, measure_pair
 from dimmagen.metrics.realism.measures import Measured
-from dimmagen.metrics.realism.noise import noise_statistics, residual
+from dimmagen.metrics.realism.noise import noise_area, noise_statistics, residual
 
 CAMERA = SimulatedCamera()
 
@@ -141,3 +141,33 @@ def test_autocorrelation_uses_only_pairs_of_flat_pixels(lag):
     expected = (np.mean(across) + np.mean(down)) / 2 / np.mean(luma[flat] ** 2)
     measured = noise_statistics(image, flat, np.zeros((24, 30), int)).lags[0, lag - 1]
     assert measured == pytest.approx(expected, abs=1e-5)
+
+
+def test_noise_is_measured_on_flat_pixels_away_from_saturated_ones():
+    light = np.minimum(simulated_light(), 240).astype(np.float32)
+    light[100:140, 50:90, 1] = 252
+    area = noise_area(light)
+    assert not area[96:144, 46:94].any()
+    unsaturated = light.shape[0] * light.shape[1] - 48 * 48
+    assert abs(area.sum() / unsaturated - 0.4) < 0.01
+    assert area[:100].mean() > area[140:].mean()  # the lower half is textured
+
+
+def test_noise_of_an_image_that_is_saturated_everywhere_is_measured_all_the_same():
+    light = np.full((40, 50, 3), 255, np.float32)
+    light[:2] = 100
+    assert noise_area(light).sum() >= 0.4 * 40 * 50
+
+
+def test_texture_where_the_light_image_is_saturated_is_not_taken_for_noise():
+    """A sky that is white in the light image and has clouds in both dark images."""
+    light = simulated_light()
+    light[:120] = 255
+    clouds = 30 * np.random.default_rng(5).random((120, 320, 1))
+
+    def dark(seed, luma):
+        image = replace(CAMERA, luma=luma).shoot(light, seed).astype(float)
+        image[:120] = 60 + clouds
+        return image.astype(np.uint8)
+
+    assert measure_pair(dark(1, 2.0), light, dark(2, 4.0))["luma_noise"] > 0.8

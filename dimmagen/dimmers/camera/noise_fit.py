@@ -1,0 +1,250 @@
+"""Step 2 of the fit: the noise, by simulating dark images until they have the noise of the real ones.
+
+Statistics are taken of blocks of 16x16 pixels, and their median over all blocks is compared: a few blocks of
+texture that the light image does not show (leaves in the wind, a reflection) would decide a mean of powers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.camera.model import LARGEST_SKEW, SIGMA_KNOTS, CameraModel, sigma_axis
+from dimmagen.dimmers.camera.response import level_axis
+from dimmagen.dimmers.camera.response_fit import PairResponses
+from dimmagen.dimmers.camera.tiles import Tile
+from dimmagen.metrics.realism import noise
+
+ROUNDS = 8
+BLOCK = 16  # pixels
+FEWEST_IN_CELL = 24  # pixels of one block near one knot
+FEWEST_IN_BLOCK = 64  # pixels: fewer do not tell a correlation
+FEW_PIXELS = 2000.0  # knots with fewer pixels depend mostly on their neighbours
+SMALLEST_EIGENVALUE = 1e-3
+SKEW_STEP = 0.15  # of s for each unit of skewness, of which s makes about 6
+SKEW_PULL = 0.01  # of the skew towards 0
+TAILS = (0.0, 30.0, 12.0, 7.0, 5.0)
+
+# Of curves over the knots: differences of second and first order.
+_BEND, _TILT = (np.diff(np.eye(SIGMA_KNOTS), order, axis=0) for order in (2, 1))
+_ROUGHNESS = 0.05 * _BEND.T @ _BEND + 0.01 * _TILT.T @ _TILT
+
+
+@dataclass(frozen=True, eq=False)
+class _MeasuredNoise:
+    """Statistics of the residuals over all tiles.
+
+    Attributes:
+        power, skewness, count: (3, SIGMA_KNOTS), mean square and skewness of the residual around each knot,
+            and number of pixels.
+        correlation: (3, 3), between the channels.
+        lags: (2,), luma and chroma autocorrelation at lag 1.
+        kurtosis: (2,), of luma and chroma.
+    """
+
+    power: np.ndarray
+    skewness: np.ndarray
+    count: np.ndarray
+    correlation: np.ndarray
+    lags: np.ndarray
+    kurtosis: np.ndarray
+
+
+def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int) -> CameraModel:
+    """Fit the noise of a model whose signal is known.
+
+    Args:
+        model: with its response; its noise is replaced.
+        tiles: of all pairs.
+        responses: of the pairs, so that each is simulated with its own exposure and white balance.
+        seed: of the simulated noise.
+    """
+    fit = _NoiseFit(tiles, responses, [_nearest_knots(model, tile, responses) for tile in tiles], seed)
+    real = fit.measured([tile.dark for tile in tiles])
+    for iteration in range(ROUNDS):
+        simulated = fit.simulated(model, iteration)
+        model = replace(
+            model,
+            log_sigma=_updated_sigma(model.log_sigma, real, simulated),
+            skew=_updated_skew(model.skew, real, simulated),
+            correlation=_nearest_correlation(model.correlation + real.correlation - simulated.correlation),
+            spatial=np.clip(model.spatial + 0.5 * (real.lags - simulated.lags), 0.0, 1.0),
+        )
+    spatial = np.where(model.spatial < 0.05, 0.0, model.spatial).round(4)  # cannot be distinguished from 0
+    model = replace(model, spatial=spatial)
+
+    def distance(candidate: CameraModel, part: int) -> float:
+        return abs(fit.simulated(candidate, ROUNDS).kurtosis[part] - real.kurtosis[part])
+
+    luma = (replace(model, tail=tail, chroma_tail=tail) for tail in TAILS)
+    model = min(luma, key=lambda candidate: distance(candidate, 0))
+    chroma = (replace(model, chroma_tail=tail) for tail in TAILS)
+    return min(chroma, key=lambda candidate: distance(candidate, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _NoiseFit:
+    """What stays the same while images are simulated.
+
+    Attributes:
+        tiles: of all pairs.
+        responses: of the pairs.
+        knots: for each tile, int (3, N): the knot nearest to the dark level of each pixel of its noise area.
+        seed: of the simulated noise.
+    """
+
+    tiles: Sequence[Tile]
+    responses: PairResponses
+    knots: Sequence[np.ndarray]
+    seed: int
+
+    def simulated(self, model: CameraModel, iteration: int) -> _MeasuredNoise:
+        """Statistics of the tiles as the model dims them."""
+        images = []
+        for index, tile in enumerate(self.tiles):
+            key = (self.seed * 1000 + iteration) * 100003 + index
+            draw = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=key)
+            dark = _model_of_pair(model, tile.pair, self.responses).dim(tile.light.astype(np.uint8), draw)
+            images.append(dark.astype(np.float32))
+        return self.measured(images)
+
+    def measured(self, images: Sequence[np.ndarray]) -> _MeasuredNoise:
+        """Statistics of one dark image, float32 (H, W, 3), for each tile."""
+        cells, blocks = [], []
+        for image, tile, knots in zip(images, self.tiles, self.knots, strict=True):
+            residual = noise.residual(image)
+            cells.append(_cells(residual, tile.noise_area, knots))
+            blocks.append(_blocks(residual, tile.noise_area))
+        power, skewness, count = _by_knot(np.concatenate(cells))
+        table = np.concatenate(blocks)
+        medians = np.array([_weighted_median(column, table[:, -1]) for column in table[:, :-1].T])
+        return _MeasuredNoise(power, skewness, count, medians[:9].reshape(3, 3), medians[9:11], medians[11:])
+
+
+def _nearest_knots(model: CameraModel, tile: Tile, responses: PairResponses) -> np.ndarray:
+    """Index of the knot nearest to the dark level of each pixel of the noise area: int (3, N)."""
+    levels = _model_of_pair(model, tile.pair, responses).dark_levels()
+    light = tile.light[tile.noise_area].astype(int)
+    axis = sigma_axis()
+    position = (level_axis(np.stack([levels[c, light[:, c]] for c in range(3)])) - axis[0]) / (
+        axis[1] - axis[0]
+    )
+    return np.clip(position.round().astype(int), 0, SIGMA_KNOTS - 1)
+
+
+def _model_of_pair(model: CameraModel, pair: int, responses: PairResponses) -> CameraModel:
+    return replace(model, log_exposure=responses.log_exposures[pair], balance=responses.balances[pair])
+
+
+# --- statistics of blocks -----------------------------------------------------------------------------
+
+
+def _block_numbers(height: int, width: int) -> np.ndarray:
+    """Number of the 16x16 block of each pixel: int (H, W)."""
+    rows, columns = np.arange(height) // BLOCK, np.arange(width) // BLOCK
+    return rows[:, None] * (columns[-1] + 1) + columns
+
+
+def _cells(residual: np.ndarray, area: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """The pixels of one block near one knot: float64 (cells, 5) of channel, knot, power, skewness, pixels."""
+    block = _block_numbers(*area.shape)
+    size = (int(block[-1, -1]) + 1) * SIGMA_KNOTS
+    tables = []
+    for channel in range(3):
+        cell = block[area] * SIGMA_KNOTS + knots[channel]
+        values = residual[area, channel].astype(np.float64)
+        count = np.bincount(cell, minlength=size)
+        enough = np.flatnonzero(count >= FEWEST_IN_CELL)
+        second, third = (
+            np.bincount(cell, values**moment, minlength=size)[enough] / count[enough] for moment in (2, 3)
+        )
+        skewness = third / (second + 1e-3) ** 1.5
+        columns = (np.full(len(enough), channel), enough % SIGMA_KNOTS, second, skewness, count[enough])
+        tables.append(np.stack(columns, axis=1).astype(np.float64))
+    return np.concatenate(tables)
+
+
+def _blocks(residual: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Structure and tails of each block.
+
+    Returns:
+        float64 (blocks, 14): the channels' nine correlations, luma and chroma autocorrelation at lag 1, luma
+        and chroma kurtosis, pixels.
+    """
+    block = _block_numbers(*area.shape)
+    blocks = int(block[-1, -1]) + 1
+
+    def sums(values: np.ndarray, where: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        return np.bincount(numbers[where], values[where], minlength=blocks)
+
+    count = np.bincount(block[area], minlength=blocks)
+    enough = count >= FEWEST_IN_BLOCK
+    channels = np.moveaxis(residual, 2, 0)
+    products = np.stack([sums(one * other, area, block) for one in channels for other in channels])
+    deviation = np.sqrt(np.maximum(products[[0, 4, 8]], 1e-9))
+    correlation = products / np.repeat(deviation, 3, axis=0) / np.tile(deviation, (3, 1))
+    luma = residual.mean(2, keepdims=True)
+    lags, kurtoses = [], []
+    for part in (luma, residual - luma):
+        power = np.maximum(sums((part**2).sum(2), area, block) / np.maximum(count, 1), 1e-9)
+        fourth = sums((part**4).sum(2), area, block) / np.maximum(count, 1)
+        kurtoses.append(part.shape[2] * fourth / power**2)
+        lag = np.zeros(blocks)
+        for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+            both = area[one] & area[other]
+            number = np.bincount(block[one][both], minlength=blocks)
+            lag += sums((part[one] * part[other]).sum(2), both, block[one]) / np.maximum(number, 1) / 2
+        lags.append(lag / power)
+    return np.stack([*correlation, *lags, *kurtoses, count], axis=1)[enough]
+
+
+def _by_knot(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Median power and skewness, and pixels, of each knot: (3, SIGMA_KNOTS) each; 0 without cells."""
+    power, skewness, count = (np.zeros((3, SIGMA_KNOTS)) for _ in range(3))
+    for channel, knot in np.unique(cells[:, :2].astype(int), axis=0):
+        own = cells[(cells[:, 0] == channel) & (cells[:, 1] == knot)]
+        power[channel, knot] = _weighted_median(own[:, 2], own[:, 4])
+        skewness[channel, knot] = _weighted_median(own[:, 3], own[:, 4])
+        count[channel, knot] = own[:, 4].sum()
+    return power, skewness, count
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value below and above which lies half of the weight; 0 without values."""
+    if not len(values):
+        return 0.0
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+# --- corrections --------------------------------------------------------------------------------------
+
+
+def _updated_sigma(log_sigma: np.ndarray, real: _MeasuredNoise, simulated: _MeasuredNoise) -> np.ndarray:
+    """Noise curves corrected by the ratio of powers."""
+    step = 0.5 * np.log((real.power + 1e-3) / (simulated.power + 1e-3))
+    return _smoothed(log_sigma, step, real.count, _ROUGHNESS)
+
+
+def _updated_skew(skew: np.ndarray, real: _MeasuredNoise, simulated: _MeasuredNoise) -> np.ndarray:
+    """Skew curves corrected by the difference of skewnesses, and pulled towards 0."""
+    step = SKEW_STEP * (real.skewness - simulated.skewness)
+    curves = _smoothed(skew, step, real.count, _ROUGHNESS + SKEW_PULL * np.eye(SIGMA_KNOTS))
+    return np.clip(curves, -LARGEST_SKEW, LARGEST_SKEW)
+
+
+def _smoothed(curves: np.ndarray, step: np.ndarray, count: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """Curves (3, SIGMA_KNOTS) after a step; where there are few pixels, as the penalty wants them."""
+    trust = count / (count + FEW_PIXELS)
+    target = trust * (curves + trust * step)
+    return np.stack([np.linalg.solve(np.diag(trust[c]) + penalty, target[c]) for c in range(3)])
+
+
+def _nearest_correlation(matrix: np.ndarray) -> np.ndarray:
+    """A valid correlation matrix near a symmetric (3, 3) one: positive definite, diagonal 1."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    valid = vectors @ np.diag(np.maximum(values, SMALLEST_EIGENVALUE)) @ vectors.T
+    scale = np.sqrt(np.diag(valid))
+    return valid / np.outer(scale, scale)

@@ -1,0 +1,153 @@
+"""Step 1 of the fit: one response curve and black offsets of a camera, one light factor for each pair.
+
+The mean dark level of every light level, on flat areas, is explained by robust least squares.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import least_squares
+from scipy.sparse import coo_array
+from scipy.special import ndtr
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.dimmers.camera.model import REFERENCE_LEVEL, toe_level
+from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve
+from dimmagen.dimmers.camera.tiles import Tile
+
+SMOOTHING = 1.5  # pixels: reduces the noise before mean levels are measured
+ASSUMED_NOISE = 1.2  # grey levels: only to predict by how much clipping at black raises the mean
+SMOOTHNESS = 30.0  # of the response curve, chosen by cross-validation over Table 4's five splits
+DISPLAY_GAMMA = 2.2
+TOE_PULL = 3.0  # of the black offsets towards 0, in residuals of a grey level: dark areas must show them
+
+
+@dataclass(frozen=True, eq=False)
+class PairResponses:
+    """How a camera responded to the light of each pair.
+
+    Attributes:
+        log_slopes: float64 (14,), of the response curve.
+        log_exposures: float64 (pairs,), ln of each pair's light factor.
+        balances: float64 (pairs, 3), difference of each channel's ln light factor from the pair's.
+        toe: float64 (3,), black offset of each channel, see :func:`toe_level`.
+    """
+
+    log_slopes: np.ndarray
+    log_exposures: np.ndarray
+    balances: np.ndarray
+    toe: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """Mean dark level of each light level: arrays (N,) of pair, channel, light level, dark mean, weight."""
+
+    pair: np.ndarray
+    channel: np.ndarray
+    light: np.ndarray
+    dark: np.ndarray
+    weight: np.ndarray
+
+
+def _level_means(tiles: Sequence[Tile], pairs: int) -> _Levels:
+    count = np.zeros((pairs, 3, 256))
+    total = np.zeros((pairs, 3, 256))
+    for tile in tiles:
+        smooth = (SMOOTHING, SMOOTHING, 0)
+        light = gaussian_filter(tile.light, smooth)[tile.flat].round().astype(int)
+        dark = gaussian_filter(tile.dark, smooth)[tile.flat]
+        for c in range(3):
+            count[tile.pair, c] += np.bincount(light[:, c], minlength=256)
+            total[tile.pair, c] += np.bincount(light[:, c], dark[:, c], minlength=256)
+    pair, channel, level = np.nonzero(count)
+    pixels = count[pair, channel, level]
+    enough = 1e-3 * count.sum(2).max()  # the mean of a level with this many pixels is accurate
+    mean = total[pair, channel, level] / pixels
+    return _Levels(pair, channel, level, mean, np.minimum(pixels / enough, 1.0))
+
+
+def fit_response(tiles: Sequence[Tile], pairs: int) -> PairResponses:
+    """Fit the responses.
+
+    Args:
+        tiles: of all pairs.
+        pairs: number of pairs.
+
+    Raises:
+        DimmagenError: the pairs contain too little signal (black or blank images).
+    """
+    levels = _level_means(tiles, pairs)
+    if len(levels.light) < 3 * KNOTS or levels.dark.max() < 2:
+        raise DimmagenError(
+            "the pairs show too few grey levels to fit a response curve",
+            "give pairs whose dark images are not black and whose light images are not blank",
+            code="unsuitable-pairs",
+        )
+    weight = np.sqrt(levels.weight)
+
+    def unpack(values: np.ndarray) -> PairResponses:
+        red, blue = values[KNOTS + pairs : -3].reshape(2, pairs)
+        balances = np.stack([red, -red - blue, blue], 1)
+        return PairResponses(values[:KNOTS], values[KNOTS : KNOTS + pairs], balances, values[-3:])
+
+    def residuals(values: np.ndarray) -> np.ndarray:
+        response = unpack(values)
+        curve = ResponseCurve(response.log_slopes)
+        shift = response.log_exposures[levels.pair] + response.balances[levels.pair, levels.channel]
+        level = curve.level(curve.log_light(levels.light) + shift)
+        dark = _clipped_mean(level - toe_level(level, response.toe[levels.channel]))
+        return np.concatenate(
+            [
+                weight * (dark - levels.dark),
+                SMOOTHNESS * np.diff(response.log_slopes, 2),
+                0.3 * (response.log_slopes - np.log(DISPLAY_GAMMA)),
+                3.0 * response.balances.ravel(),
+                TOE_PULL * response.toe,
+            ]
+        )
+
+    slopes, exposures = np.full(KNOTS, np.log(DISPLAY_GAMMA)), np.full(pairs, -3.0)
+    start = np.concatenate([slopes, exposures, np.zeros(2 * pairs + 3)])
+    solution = least_squares(
+        residuals, start, loss="soft_l1", max_nfev=60, jac_sparsity=_sparsity(levels, pairs), tr_solver="lsmr"
+    )
+    return unpack(solution.x)
+
+
+def _sparsity(levels: _Levels, pairs: int) -> coo_array:
+    """Which residual depends on which unknown: those of a pair or channel affect only its own levels."""
+    data = np.arange(len(levels.pair))
+    toe = KNOTS + 3 * pairs
+    of_pair = [KNOTS + block * pairs + levels.pair for block in range(3)]
+    own = (*of_pair, toe + levels.channel)
+    rows = [np.repeat(data, KNOTS), *[data] * 4]
+    columns = [np.tile(np.arange(KNOTS), len(data)), *own]
+    bend, pull = len(data), len(data) + KNOTS - 2
+    rows += [bend + np.repeat(np.arange(KNOTS - 2), 3), pull + np.arange(KNOTS)]
+    columns += [(np.arange(KNOTS - 2)[:, None] + np.arange(3)).ravel(), np.arange(KNOTS)]
+    balance = pull + KNOTS + np.repeat(np.arange(3 * pairs), 2)
+    rows.append(balance)
+    columns.append(KNOTS + pairs + np.tile([0, pairs], 3 * pairs) + np.repeat(np.arange(pairs), 6))
+    toe_pull = pull + KNOTS + 3 * pairs
+    rows.append(toe_pull + np.arange(3))
+    columns.append(toe + np.arange(3))
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    return coo_array((np.ones(len(row)), (row, column)), (toe_pull + 3, toe + 3))
+
+
+def _clipped_mean(level: np.ndarray) -> np.ndarray:
+    """Mean of max(0, level + noise) for Gaussian noise: a dark level after clipping at black."""
+    ratio = level / ASSUMED_NOISE
+    density = np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
+    return level * ndtr(ratio) + ASSUMED_NOISE * density
+
+
+def exposure_spread(curve: ResponseCurve, log_exposures: np.ndarray) -> float:
+    """Standard deviation of ln(brightness) between the pairs; 0 for a single pair."""
+    if len(log_exposures) < 2:
+        return 0.0
+    levels = curve.level(curve.log_light(REFERENCE_LEVEL) + log_exposures)
+    return round(float(np.std(np.log(np.maximum(levels, 0.5)), ddof=1)), 6)

@@ -1,0 +1,48 @@
+"""The parts of the pairs that the camera model is fitted to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.metrics.realism import noise
+
+TILE = 512  # pixels
+TILES_PER_PAIR = 6  # a 12-megapixel pair is measured on 1.5 megapixels
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Aligned part of a pair.
+
+    Attributes:
+        pair: index of the pair.
+        dark, light: float32 (H, W, 3), grey levels.
+        flat: bool (H, W), where the light image is flat; clipped lamps included, whose dark level is learned.
+        noise_area: bool (H, W), where noise is measured: flat and not saturated.
+    """
+
+    pair: int
+    dark: np.ndarray
+    light: np.ndarray
+    flat: np.ndarray
+    noise_area: np.ndarray
+
+
+def tiles_of(index: int, pair: RealPair) -> list[Tile]:
+    """A pair as one tile or, if it is large, six tiles spread over it."""
+    height, width = pair.light.shape[:2]
+    corners = [(y, x) for y in range(0, max(height - TILE, 0) + 1, TILE) for x in range(0, width, TILE)]
+    if height * width <= TILES_PER_PAIR * TILE * TILE:
+        spans = [(slice(None), slice(None))]
+    else:
+        chosen = np.linspace(0, len(corners) - 1, TILES_PER_PAIR).round().astype(int)
+        spans = [(slice(y, y + TILE), slice(x, x + TILE)) for y, x in (corners[i] for i in chosen)]
+    tiles = []
+    for span in spans:
+        light = pair.light[span].astype(np.float32)
+        noise_area = noise.noise_area(light)
+        # Both, because an overexposed sky may be all of the flattest 40 %.
+        flat = noise.flat_area(light.mean(2)) | noise_area
+        tiles.append(Tile(index, pair.dark[span].astype(np.float32), light, flat, noise_area))
+    return tiles
