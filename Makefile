@@ -69,7 +69,7 @@ format: $(STAMP)
 lock: $(STAMP)
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
+	    --no-emit-index-url --no-emit-find-links --constraint pins.txt pyproject.toml -o constraints.txt
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("dimmagen needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'

@@ -14,9 +14,15 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.derive import write_merge
+from dimmagen.generate.gpu_worker import GpuDimmer
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.plan import plan_jobs, plan_shards
 from dimmagen.sources.labels import rle
 from dimmagen.sources.labels.annotations import ANNOTATION_KEYS
+from dimmagen.sources.labels.index import open_labels
+from dimmagen.sources.light_images import open_light_images
 from tests.labelled_photos import COUNT, write_labelled_photos
 
 KINDS = {
@@ -417,3 +423,13 @@ def test_labels_follow_the_resize_and_the_crop_that_a_user_asks_for(tmp_path):
     pairs = open_pairs(tmp_path / "from-masks")
     mask = np.asarray(Image.open(io.BytesIO(pairs.labels(pairs.row(0)))))
     assert np.mean((mask == 1) != red) < 0.01
+
+
+def test_a_gpu_worker_adds_the_labels_that_another_worker_adds(labelled):
+    lights = open_light_images([str(labelled / "photos")])
+    labels = open_labels(KINDS["coco"].format(labelled), lights)
+    (job,) = plan_jobs(plan_shards(len(lights), 1, 500), lights, 1, labels)
+    dimmer = ImageDimmer.from_profile("lol3")
+    made = [sample for _, sample in GpuDimmer(dimmer, PairSettings(), "cpu", 1).samples(job)]
+    assert [sample.labels for sample in made] == list(labels.records(0, len(lights)))
+    assert {sample.labels_extension for sample in made} == {"labels.json"}

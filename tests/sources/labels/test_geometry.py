@@ -136,3 +136,9 @@ def test_where_nothing_moves_an_annotation_stays_as_it_is():
     cut = moved(annotation("a", [100, 70, 40, 30]), move)
     assert cut["bbox"] == [100, 70, 20, 10]
     assert moved(annotation("a", [130, 0, 10, 10]), move) is None
+
+
+def test_a_mask_of_single_pixels_is_resized_as_pillow_resizes_it():
+    mask = np.random.default_rng(2).integers(0, 5, (801, 1201)).astype(np.uint8)
+    nearest = Image.fromarray(mask).resize((768, 512), Image.Resampling.NEAREST)
+    assert np.array_equal(reduced(1201, 801).mask(mask), np.asarray(nearest)[:, 128:640])
