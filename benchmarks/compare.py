@@ -100,7 +100,9 @@ def main(words: Sequence[str] | None = None, repository: Path = ROOT) -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--out", type=Path, help="write the ratios of all rounds to this JSON file")
     asked = arguments.parse_args(words)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a kill unwinds, too, and the folders go
+    before = signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # a kill unwinds, too, and the folders go
     options = suite_options(asked.quick, asked.data)
     found: dict[Key, list[float]] = {}
     try:
@@ -113,6 +115,8 @@ def main(words: Sequence[str] | None = None, repository: Path = ROOT) -> None:
                     print(f"{suite} is left out: {error}", flush=True)
     except RuntimeError as error:
         sys.exit(str(error))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print("\n".join(table(found)))
     if asked.out:
         rows = [{"suite": s, "name": n, "at": at, "ratios": r} for (s, n, at), r in found.items()]

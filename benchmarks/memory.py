@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from benchmarks.figures import Figure, Options, main
 from benchmarks.photos import write_tiled
 from benchmarks.processes import peak_megabytes
-from dimmagen.sources.catalog import CATALOG_SCHEMA
+from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA
 from dimmagen.sources.light_images import MIXHQ_CATALOG, MIXHQ_MANIFEST, MIXHQ_SCHEMA
 
 SIZES = (1, 6, 12, 24)  # megapixels
@@ -78,6 +78,7 @@ def _catalog(numbers: range) -> pa.Table:
         "member": "",
         "white_border": None,
         "scene_distance": None,
+        **ADDED_LATER,
         **dict.fromkeys(("width", "height", "light_width", "light_height"), 640),
         **dict.fromkeys(("bytes", "light_bytes"), 190_000),
     }

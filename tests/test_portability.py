@@ -68,7 +68,7 @@ def test_every_command_works(system, executor, photos, tmp_path):
     assert len(outcomes) > 20
     for one in outcomes:
         assert one["code"] == one["expected"], f"{one['command']}\n{one['said']}"
-    make(photos, tmp_path / "here", variants=2)
+    make(photos, tmp_path / "here", variants=2, light_format="auto")
     assert_same_dataset(place / "out", tmp_path / "here")
 
 
@@ -136,6 +136,11 @@ def test_a_windows_path_is_no_url(path, is_url):
     assert is_url or storage.is_local(path)
 
 
+def test_a_file_url_of_a_drive_is_a_path_of_that_drive(monkeypatch):
+    monkeypatch.setattr(storage, "os", WindowsPaths())
+    assert storage.local_path("file:///C:/photos/a.jpg") == r"C:\photos\a.jpg"
+
+
 def test_a_source_on_a_windows_drive_is_read_as_given(tmp_path, monkeypatch):
     assert SourceSpec.parse(r"coco=C:\photos\coco") == SourceSpec("coco", r"C:\photos\coco")
     assert SourceSpec.parse(r"C:\photos") == SourceSpec("folder", r"C:\photos")
@@ -170,8 +175,10 @@ def test_the_folder_that_a_windows_user_names_counts_as_well(monkeypatch):
 
 def test_names_below_a_windows_folder_are_posix_paths(monkeypatch):
     """They are written into catalogs, and the key of a photo's pairs must not depend on the system."""
-    monkeypatch.setattr(archives, "os", WindowsPaths())
-    assert archives._file_entry(r"C:\photos", r"C:\photos\2024\a.jpg").name == "2024/a.jpg"
+    windows = WindowsPaths()
+    windows.stat = lambda _: os.stat(__file__)
+    monkeypatch.setattr(archives, "os", windows)
+    assert archives._file_entry(r"C:\photos", r"C:\photos\2024\a.jpg", False).name == "2024/a.jpg"
     with pytest.raises(UsageError, match=r"no folder C:\\photos:"):
         list_entries(r"C:\photos\*\low*")
 
@@ -200,7 +207,7 @@ def test_a_file_is_published_where_folders_cannot_be_opened(tmp_path, monkeypatc
         raise PermissionError(13, "a folder", str(path))
 
     windows = WindowsPaths()
-    windows.open = open_file
+    windows.open, windows.path = open_file, os.path  # the file itself is written here
     monkeypatch.setattr(storage, "os", windows)
     storage.atomic_write(tmp_path / "new/file", b"all of it")
     assert (tmp_path / "new/file").read_bytes() == b"all of it"

@@ -75,7 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = _run_or_stop(arguments)
     cluster = sys.modules.get("dimmagen.core.executors.ray_cluster")  # few commands need it
     # A Ray that still waits for a lost head, or that a signal met while it connected, crashes a normal end.
-    if cluster is not None and (cluster.is_leaving() or (received() and cluster.was_connected())):
+    is_stopped = arguments is None and received() is not None
+    if cluster is not None and (cluster.is_leaving() or (is_stopped and cluster.was_connected())):
         end_at_once(code)
     sys.exit(code)
 

@@ -191,6 +191,8 @@ def local_path(path: str | os.PathLike) -> str | None:
         if not (found := _FILE_URL.match(text)):
             return None
         text = text[found.end() :]
+        if os.name == "nt":  # file:///C:/photos
+            text = re.sub(r"^/(?=[A-Za-z]:)", "", text)
     return os.path.abspath(os.path.expanduser(text))
 
 

@@ -164,10 +164,11 @@ _DTYPE_HINT = "give uint8, or float values in [0, 1]; scale 16 bits to one of th
 
 def _check_values(lowest: float, highest: float) -> None:
     if not (lowest >= 0 and highest <= 1):  # also false for NaN
-        raise _refused(
-            f"float values from {lowest:g} to {highest:g}",
+        raise UsageError(
+            f"the transform was given float values from {lowest:g} to {highest:g}",
             "scale them to [0, 1], and normalise by mean and deviation after this transform",
             code="out-of-range",
+            parameter="image",
         )
 
 
@@ -178,5 +179,5 @@ def _shape_hint(wanted: str, channels: Sequence[int]) -> str:
     return hint
 
 
-def _refused(what: str, todo: str, code: str = "usage") -> UsageError:
-    return UsageError(f"the transform was given {what}", todo, code=code, parameter="image")
+def _refused(what: str, todo: str) -> UsageError:
+    return UsageError(f"the transform was given {what}", todo, code="usage", parameter="image")

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reas
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resources")
     write_photos(folder / "photos", 4)
-    make(folder / "photos", folder / "whole", variants=2, samples_per_shard=2)
+    make(folder / "photos", folder / "whole", variants=2, samples_per_shard=2, light_format="auto")
     return folder
 
 

@@ -242,7 +242,7 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
         (["train", "--data", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
         (["train", "--data", "shards", "--out", "new", *FEW, "--tensorboard"], "pip install tensorboard"),
         (["finetune", "--network", "nowhere", "--pairs", "pairs", "--out", "new"], "no trained network"),
-        (["finetune", *NETWORK, "--pairs", "nowhere", "--out", "new", *QUICK], "holds no pairs"),
+        (["finetune", *NETWORK, "--pairs", "nowhere", "--out", "new", *QUICK], "no file or folder nowhere"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "beauty"], "no metric 'beauty'"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "niqe"], "--niqe-model"),
         (["enhance", "nowhere.png", *NETWORK], "nowhere.png does not exist"),

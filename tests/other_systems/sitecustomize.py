@@ -8,6 +8,7 @@ import builtins
 import errno
 import os
 import signal
+from contextlib import suppress
 from types import ModuleType
 
 _NOT_ON_MACOS = {"os": {"sched_getaffinity", "sched_setaffinity", "pidfd_open", "posix_fadvise"}}
@@ -39,8 +40,9 @@ def _in_use(path: str) -> bool:
     """Whether this process has a file open, or mapped into its memory."""
     place = os.path.realpath(path)
     for entry in os.scandir("/proc/self/fd"):
-        if os.path.realpath(entry.path) == place:
-            return True
+        with suppress(FileNotFoundError):  # another thread has closed it meanwhile
+            if os.path.realpath(entry.path) == place:
+                return True
     with open("/proc/self/maps", errors="replace") as maps:
         return any(line.rstrip("\n").endswith(f" {place}") for line in maps)
 
