@@ -18,6 +18,17 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
 
 
+@pytest.fixture(autouse=True)
+def default_handlers():
+    """Those of a new process, whatever other tests and their libraries have left."""
+    before = [(number, signal.getsignal(number)) for number in SIGNALS]
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
 def run(monkeypatch, capsys, body):
     """The exit code and the messages of a command whose work is `body`."""
 
@@ -25,7 +36,6 @@ def run(monkeypatch, capsys, body):
         return body()
 
     monkeypatch.setattr(cli, "main", work)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for tests in the background
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(SystemExit) as end:
         main(["verify"])
