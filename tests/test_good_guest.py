@@ -20,7 +20,7 @@ from dimmagen.cli import main
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training import TrainConfig, run_training
-from dimmagen.images import codec
+from dimmagen.images import codec, pillow_warnings
 from tests.dataset_helpers import make, write_photos
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,7 +90,7 @@ def test_the_image_of_these_tests_makes_pillow_warn():
 
 @pytest.mark.parametrize("context_aware", [False, True])
 def test_a_warning_of_pillow_refuses_no_photo_where_warnings_are_errors(context_aware, monkeypatch):
-    monkeypatch.setattr(codec, "_CONTEXT_AWARE", context_aware)
+    monkeypatch.setattr(pillow_warnings, "_CONTEXT_AWARE", context_aware)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         filters = list(warnings.filters)
@@ -109,7 +109,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 import numpy, pandas, torch, skimage  # they have filters of their own
 before = list(warnings.filters)
-from dimmagen.images import codec
+from dimmagen.images import codec, pillow_warnings
 from dimmagen import PairDataset
 data = {warning_image()!r}
 def decode(number):
@@ -119,12 +119,12 @@ def decode(number):
         codec.decode_rgb8(data)
 with ThreadPoolExecutor(4) as pool:
     list(pool.map(lambda _: [codec.decode_rgb8(data) for _ in range(20)], range(8)))
-with codec.ignored_warnings(), warnings.catch_warnings(record=True) as told:
+with pillow_warnings.ignored_warnings(), warnings.catch_warnings(record=True) as told:
     warnings.resetwarnings()
-with codec.ignored_warnings(), codec.ignored_warnings():
+with pillow_warnings.ignored_warnings(), pillow_warnings.ignored_warnings():
     pass
 print(list(warnings.filters) == before)
-with codec.ignored_warnings():
+with pillow_warnings.ignored_warnings():
     warnings.resetwarnings()  # by another thread of the user's
 print(warnings.filters)
 """

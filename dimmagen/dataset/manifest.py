@@ -254,7 +254,7 @@ class LightImageCensus:
         by_extension: their number by file type.
         sha256: over everything about them that affects the output: all but their location.
         steps: of their transforms, those that are done when the photos are read (see
-            :func:`dimmagen.images.codec.step_versions`); none for the lights of a MixHQ, which are stored.
+            :func:`dimmagen.images.versions.step_versions`); none for the lights of a MixHQ, which are stored.
         sizes: values of `resize` and `crop` by their transforms.
     """
 

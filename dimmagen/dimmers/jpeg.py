@@ -10,7 +10,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from dimmagen.images.codec import ignored_warnings
+from dimmagen.images.pillow_warnings import ignored_warnings
 
 _LUMA_STEPS_AT_50 = 3686  # sum of the luminance table of the JPEG standard (Annex K.1), used at quality 50
 

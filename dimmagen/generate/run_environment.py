@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dimmagen.core.environment import environment
 from dimmagen.core.registry import Registry
 from dimmagen.dimmers.base import DIMMERS
-from dimmagen.images import codec
+from dimmagen.images.versions import is_step_library, step_library_version, step_versions
 from dimmagen.sources import SOURCES
 
 _REGISTRIES: dict[str, Registry] = {"dimmer": DIMMERS, "source": SOURCES}
@@ -22,14 +22,14 @@ def environment_for(dimmer: str, sources: Iterable[str], steps: Iterable[str] = 
         dimmer: kind of the dimmer model.
         sources: names of the sources of the light images.
         steps: by which they are made from the photos, such as `icc`; the libraries of some are versions of
-            the environment too (:func:`dimmagen.images.codec.step_versions`).
+            the environment too (:func:`dimmagen.images.versions.step_versions`).
 
     Returns:
         As :func:`~dimmagen.core.environment.environment`; with `plugins` if there are any:
         `{"source flickr": "dimmagen-flickr 1.2"}`.
     """
     names = [f"dimmer {dimmer}", *(f"source {name}" for name in sorted(sources))]
-    return _extended(names, codec.step_versions(steps))
+    return _extended(names, step_versions(steps))
 
 
 def environment_like(recorded: Mapping) -> dict:
@@ -40,16 +40,14 @@ def environment_like(recorded: Mapping) -> dict:
     """
     plugins = recorded.get("plugins")
     versions = recorded.get("versions")
-    steps = (
-        [name for name in versions if codec.is_step_library(name)] if isinstance(versions, Mapping) else []
-    )
+    steps = [name for name in versions if is_step_library(name)] if isinstance(versions, Mapping) else []
     return _extended(
         sorted(plugins) if isinstance(plugins, Mapping) else [],
-        {name: codec.step_library_version(name) for name in steps},
+        {name: step_library_version(name) for name in steps},
     )
 
 
-def _extended(names: Iterable[str], step_versions: Mapping[str, str]) -> dict:
+def _extended(names: Iterable[str], added: Mapping[str, str]) -> dict:
     found = {}
     for one in names:
         kind, _, name = one.partition(" ")
@@ -57,5 +55,5 @@ def _extended(names: Iterable[str], step_versions: Mapping[str, str]) -> dict:
         if plugin is not None:
             found[one] = f"{plugin.distribution} {plugin.version}"
     here = environment()
-    versions = {**here["versions"], **step_versions}
+    versions = {**here["versions"], **added}
     return {**here, "versions": versions, **({"plugins": found} if found else {})}

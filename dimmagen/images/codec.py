@@ -7,23 +7,19 @@ import hashlib
 import io
 import re
 import struct
-import sys
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Lock
-from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from dimmagen.core.environment import package_version
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif
 from dimmagen.images.excess import excess_of
+from dimmagen.images.pillow_warnings import ignored_warnings
 
 MAX_PIXELS = 120_000_000
 # Pillow decodes WebP with 16 bytes per pixel, AVIF and HEIF with as many at most, other formats with 4: all
@@ -32,9 +28,6 @@ _MAX_MODERN_PIXELS = 50_000_000
 _MODERN_FORMATS = ("WEBP", "AVIF", "HEIF")
 MAX_BYTES = 512 * 2**20
 JPEG_QUALITY = 95  # of light images that are stored as JPEG
-# In the form of an entry in `warnings.filters`.
-_PILLOW_FILTER = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-_CONTEXT_AWARE = getattr(sys.flags, "context_aware_warnings", False)  # from Python 3.14 on
 
 # Only these readers of Pillow are used: its rarer ones are not meant for untrusted files. MPO files of phones
 # are opened as JPEG. HEIF is opened beside them, where its package is installed.
@@ -46,7 +39,6 @@ IMAGE_EXTENSIONS = (
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 # Steps of a transform: the image is stored as PNG. Named where the version of a library of its own decides.
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
-_STEP_LIBRARIES = {"icc": "littlecms", "avif": "libavif", "heif": "libheif"}
 _EXIF_ORIENTATION = 0x0112
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -211,52 +203,6 @@ def read_orientation(data: bytes) -> tuple[bool, int, int] | None:
     """
     with _open_image(data) as image:
         return _orientation(image)
-
-
-def ignored_warnings() -> AbstractContextManager:
-    """Ignore the warnings of Pillow while a thread is inside the block.
-
-    Pillow warns about damaged metadata, and about large images below the limit of this module. Neither
-    concerns the user, and no image must be rejected because a process turns warnings into errors.
-    """
-    return _caught_warnings() if _CONTEXT_AWARE else _SHARED
-
-
-@contextmanager
-def _caught_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
-
-
-class _SharedFilter:
-    """One filter for all threads: the first thread adds it to `warnings.filters`, the last one removes it.
-
-    Unless warnings are context-aware, `warnings.catch_warnings` is not thread-safe: overlapping uses may
-    leave a filter in place. Each use also makes Python repeat warnings that it has already shown.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._threads = 0
-        self._filters: list = []
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._threads == 0:
-                self._filters = cast(list, warnings.filters)
-                self._filters.insert(0, _PILLOW_FILTER)
-            self._threads += 1
-
-    def __exit__(self, *_) -> None:
-        with self._lock:
-            self._threads -= 1
-            if self._threads == 0:
-                with suppress(ValueError):  # warnings.resetwarnings() was called meanwhile
-                    self._filters.remove(_PILLOW_FILTER)
-
-
-_SHARED = _SharedFilter()
 
 
 @contextmanager
@@ -498,39 +444,6 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resample uint8 (H, W, 3) with the Lanczos filter of Pillow, which antialiases when it reduces."""
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=None)
     return np.array(image)
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that determine the pixels of decoded and converted images, or `absent`."""
-    return {name: package_version(name) for name in ("av", "numba", "numpy", "pillow")}
-
-
-def step_versions(steps: Iterable[str]) -> dict[str, str]:
-    """Versions of the libraries that some steps of a transform use beside those of every image.
-
-    Args:
-        steps: names, such as `icc` of a transform `exif+icc`; any others are ignored.
-
-    Returns:
-        By name of the library: `{"littlecms": "2.19"}`.
-    """
-    return {
-        _STEP_LIBRARIES[step]: step_library_version(_STEP_LIBRARIES[step])
-        for step in sorted(steps)
-        if step in _STEP_LIBRARIES
-    }
-
-
-def is_step_library(name: str) -> bool:
-    """Whether a name is one of those in the result of :func:`step_versions`."""
-    return name in _STEP_LIBRARIES.values()
-
-
-def step_library_version(name: str) -> str:
-    """The version here of a library of :func:`step_versions`; `absent` if it is not installed."""
-    if name == "libheif":
-        return heif.library_version()
-    return features.version({"littlecms": "littlecms2", "libavif": "avif"}[name]) or "absent"
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:

@@ -30,7 +30,7 @@ from dimmagen.core.parquet import write_rows
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
-from dimmagen.images import codec
+from dimmagen.images import versions
 from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
@@ -196,7 +196,7 @@ def _write(
         "samples": sum(one.accepted for one in tallies.values()),
         "inputs": inputs,
         "sources": {name: one.to_dict() for name, one in tallies.items()},
-        "libraries": codec.library_versions() | codec.step_versions(_steps(packing)),
+        "libraries": versions.library_versions() | versions.step_versions(_steps(packing)),
         "catalog": {**asdict(catalog), "rows": len(candidates)},
         "shards": [
             {**asdict(record), "samples": shard.stop - shard.start}

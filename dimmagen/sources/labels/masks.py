@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dimmagen.images.codec import encode_mask_png, ignored_warnings
+from dimmagen.images.codec import encode_mask_png
+from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.sources.labels.annotations import broken
 from dimmagen.sources.labels.files import LabelFiles
 from dimmagen.sources.labels.geometry import Move
