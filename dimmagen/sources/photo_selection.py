@@ -87,9 +87,9 @@ class PhotoSelection:
             if (height, width) != (self.crop, self.crop):
                 steps.append(f"crop{self.crop}")
                 height = width = self.crop
-        if self.max_side and max(height, width) > self.max_side:
-            reason = f"{width}x{height} is more than the {self.max_side} pixels that WebP can hold"
-            return pixels, [], rejected("webp-size", reason)
+        verdict = self.judge_stored(width, height)
+        if not verdict.accepted:
+            return pixels, [], verdict
         return apply_size_steps(pixels, steps), steps, ACCEPTED
 
     def judge_stored(self, width: int, height: int) -> Verdict:
