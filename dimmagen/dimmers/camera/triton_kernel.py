@@ -1,15 +1,13 @@
 """The camera model as one Triton kernel: the pixels of :mod:`dimmagen.dimmers.camera.kernel` on a GPU.
 
-Every pixel is read once and written once. A program makes a strip of rows of one image: a lane is a Philox
-block, that is, two neighbouring columns, and goes down the strip. White noise is drawn where it is used. Noise
-that is correlated between neighbours is filtered on the way: a lane draws the two columns beside its own
-again, and keeps the rows above and here, so that no normal is stored. All arithmetic is in 32-bit integers,
-as in the kernel of the CPU.
+Every pixel is read once and written once. A program makes strips of rows of one image: a lane is a Philox
+block, that is, two neighbouring columns, and goes down its strip. White noise is drawn where it is used.
+Noise that is correlated between neighbours is filtered on the way: a lane draws the two columns beside its
+own again, and keeps the rows above and here, so that no normal is stored. All arithmetic is in 32-bit
+integers, as in the kernel of the CPU.
 
 Imported when it is used: Triton is the extra `triton`.
 """
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +18,14 @@ from torch import Tensor
 from dimmagen.dimmers.camera import kernel
 
 # One row of numbers for each image: the Philox key, then the tables of :func:`packed_tables`.
-KEYS, TABLE = 1, 3 * 256
+TABLE = 3 * 256
+ROW = 1 + TABLE
 
 _MIX_BITS: tl.constexpr = tl.constexpr(kernel.MIX_BITS)
 _BEND_SHIFT: tl.constexpr = tl.constexpr(kernel.BEND_SHIFT)
 _LEVEL_BITS: tl.constexpr = tl.constexpr(kernel.LEVEL_BITS)
 _ROUNDING: tl.constexpr = tl.constexpr(1 << (kernel.LEVEL_BITS - 1))
-_ROW: tl.constexpr = tl.constexpr(KEYS + TABLE)
+_ROW: tl.constexpr = tl.constexpr(ROW)
 
 LANES, WARPS = 32, 4  # of a program: Philox blocks across, and strips of rows below each other
 LONG, SHORT = 16, 4  # rows of a strip: long ones repeat little at their ends, short ones are more programs
@@ -56,6 +55,7 @@ def dim_rows(
     taps: np.ndarray,
     spatial: bool,
     skewed: bool,
+    steps: int = 0,
 ) -> Tensor:
     """Dim images of one size.
 
@@ -64,15 +64,15 @@ def dim_rows(
         rows: int64 (B, 769), for each image its Philox key and :func:`packed_tables`; on its device.
         luma, chroma: int16 (65536,), quantiles of the noise; likewise.
         mix, taps, spatial, skewed: as for :func:`.kernel.dim_image`.
+        steps: rows of a program's strip; 0 for :func:`strip_rows`.
 
     Returns:
         uint8 (B, 3, H, W), in the order of `lights` where that has no gaps.
     """
     dark = torch.empty_like(lights)
     count, _, height, width = lights.shape
-    blocks = triton.cdiv((width + 2) // 2, LANES)
-    steps = LONG if count * blocks * triton.cdiv(height, LONG * WARPS) >= _PROGRAMS else SHORT
-    strips = triton.cdiv(height, steps * WARPS)
+    steps = steps or strip_rows(lights)
+    blocks, strips = _column_blocks(width), triton.cdiv(height, steps * WARPS)
     _dim[(count * blocks * strips,)](
         *(lights, dark, rows, luma, chroma),
         *(height, width, blocks, strips),
@@ -90,10 +90,21 @@ def dim_rows(
     return dark
 
 
+def strip_rows(lights: Tensor) -> int:
+    """Rows of a program's strip, for images uint8 (B, 3, H, W)."""
+    count, _, height, width = lights.shape
+    programs = count * _column_blocks(width) * triton.cdiv(height, LONG * WARPS)
+    return LONG if programs >= _PROGRAMS else SHORT
+
+
+def _column_blocks(width: int) -> int:
+    return triton.cdiv((width + 2) // 2, LANES)  # a Philox block has columns 2i - 1 and 2i
+
+
 def takes(lights: Tensor) -> bool:
     """Whether the offsets in each image fit the kernel's 32 bits; those of a batch may be larger."""
     sizes = zip(lights.shape[1:], lights.stride()[1:], strict=True)
-    return sum((size + 2) * stride for size, stride in sizes) < 2**31 and lights.shape[3] < 2**30
+    return max(sum(size * stride for size, stride in sizes), 3 * lights[0, 0].numel()) < 2**30
 
 
 @triton.jit
@@ -105,7 +116,7 @@ def _words(seed, block, row):
 
 @triton.jit
 def _normals(seed, block, row, luma, chroma):
-    """Luma and two chroma normals of the left column of each block, and of its right one: int32, in 2**-12."""
+    """Luma and two chroma normals of each block's left column, and of its right one: int32, in 2**-12."""
     u0, u1, u2, v0, v1, v2 = _words(seed, block, row)
     left0, left1, left2 = tl.load(luma + u0), tl.load(chroma + u1), tl.load(chroma + u2)
     right0, right1, right2 = tl.load(luma + v0), tl.load(chroma + v1), tl.load(chroma + v2)
@@ -153,9 +164,23 @@ def _expose(light, dark, at, to, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: 
     tl.store(dark + to.to(tl.uint32), total.to(tl.uint8), mask=inside)
 
 
+@triton.jit
+def _expose_column(
+    light, dark, at, to, inside, table, light_channel, dark_channel, m00, m01, m02, m10, m11, m12, m20, m21, m22,
+    n0, n1, n2, SKEWED: tl.constexpr,
+):  # fmt: skip
+    _expose(light, dark, at, to, inside, table, m00, m01, m02, n0, n1, n2, SKEWED)
+    at, to = at + light_channel, to + dark_channel
+    _expose(light, dark, at, to, inside, table + 256, m10, m11, m12, n0, n1, n2, SKEWED)
+    at, to = at + light_channel, to + dark_channel
+    _expose(light, dark, at, to, inside, table + 512, m20, m21, m22, n0, n1, n2, SKEWED)
+
+
 _SIZES = ("height", "width", "blocks", "strips")
-_STRIDES = tuple(f"{image}_{axis}" for image in ("light", "dark") for axis in ("image", "channel", "row", "column"))
-_FACTORS = ("m00", "m01", "m02", "m10", "m11", "m12", "m20", "m21", "m22", "side0", "centre0", "side1", "centre1")
+_STRIDES = tuple(
+    f"{image}_{axis}" for image in ("light", "dark") for axis in ("image", "channel", "row", "column")
+)
+_FACTORS = tuple(["m00", "m01", "m02", "m10", "m11", "m12", "m20", "m21", "m22", "side0", "centre0", "side1", "centre1"])
 
 
 @triton.jit(
@@ -179,16 +204,13 @@ def _dim(
     row = rows + image * _ROW
     seed, table = tl.load(row), row + 1
     if SPATIAL:
-        a0, a1, a2, b0, b1, b2 = _across(
-            seed, block, first - 1, luma, chroma, side0, centre0, side1, centre1
-        )  # the row above
+        # The row above, the row here and, in the loop, the row below.
+        a0, a1, a2, b0, b1, b2 = _across(seed, block, first - 1, luma, chroma, side0, centre0, side1, centre1)
         h0, h1, h2, i0, i1, i2 = _across(seed, block, first, luma, chroma, side0, centre0, side1, centre1)
     for step in range(STEPS):
         y = first + step
         if SPATIAL:
-            c0, c1, c2, d0, d1, d2 = _across(
-                seed, block, y + 1, luma, chroma, side0, centre0, side1, centre1
-            )  # the row below
+            c0, c1, c2, d0, d1, d2 = _across(seed, block, y + 1, luma, chroma, side0, centre0, side1, centre1)
             l0, r0 = _filtered(a0, h0, c0, side0, centre0), _filtered(b0, i0, d0, side0, centre0)
             l1, r1 = _filtered(a1, h1, c1, side1, centre1), _filtered(b1, i1, d1, side1, centre1)
             l2, r2 = _filtered(a2, h2, c2, side1, centre1), _filtered(b2, i2, d2, side1, centre1)
@@ -198,11 +220,13 @@ def _dim(
             l0, l1, l2, r0, r1, r2 = _normals(seed, block, y, luma, chroma)
         at, to = y * light_row + x * light_column, y * dark_row + x * dark_column
         inside = (y < height) & (x >= 0) & (x < width)
-        _expose(light, dark, at, to, inside, table, m00, m01, m02, l0, l1, l2, SKEWED)
-        _expose(light, dark, at + light_channel, to + dark_channel, inside, table + 256, m10, m11, m12, l0, l1, l2, SKEWED)
-        _expose(light, dark, at + 2 * light_channel, to + 2 * dark_channel, inside, table + 512, m20, m21, m22, l0, l1, l2, SKEWED)
+        _expose_column(
+            light, dark, at, to, inside, table, light_channel, dark_channel,
+            m00, m01, m02, m10, m11, m12, m20, m21, m22, l0, l1, l2, SKEWED,
+        )  # fmt: skip
         at, to = at + light_column, to + dark_column
         inside = (y < height) & (x + 1 < width)
-        _expose(light, dark, at, to, inside, table, m00, m01, m02, r0, r1, r2, SKEWED)
-        _expose(light, dark, at + light_channel, to + dark_channel, inside, table + 256, m10, m11, m12, r0, r1, r2, SKEWED)
-        _expose(light, dark, at + 2 * light_channel, to + 2 * dark_channel, inside, table + 512, m20, m21, m22, r0, r1, r2, SKEWED)
+        _expose_column(
+            light, dark, at, to, inside, table, light_channel, dark_channel,
+            m00, m01, m02, m10, m11, m12, m20, m21, m22, r0, r1, r2, SKEWED,
+        )  # fmt: skip
