@@ -13,7 +13,7 @@ from dimmagen.dimmers.camera import torch_kernel
 from dimmagen.dimmers.camera.protocol import Camera
 
 if TYPE_CHECKING:
-    from dimmagen.dimmers.camera.fused import Fused
+    from dimmagen.dimmers.camera.fused import Fused  # imports Triton
 
 KERNELS = ("auto", "torch", "triton")
 TORCH_PIXELS = 8_000_000  # in one call of the torch kernel, whose intermediate values take 250 bytes a pixel
@@ -60,19 +60,23 @@ def _fused(camera: Camera, lights: Tensor, draws: Sequence[Draw], forced: bool) 
     if kind in _REFUSED and not forced:
         return None
     try:
-        from dimmagen.dimmers.camera.fused import fused_for
+        from dimmagen.dimmers.camera.fused import Fused, fused_for
     except ImportError as error:
-        return _refuse(
-            kind, f"Triton is not installed, or fails ({error})", "missing-package", forced, quiet=True
-        )
-    fused = fused_for(camera, lights.device)
-    if not fused.takes(lights):
+        _refuse(kind, f"Triton is not installed, or fails ({error})", "missing-package", forced, quiet=True)
+        return None
+    except Exception as error:
+        _refuse(kind, f"Triton fails ({error})", "missing-package", forced)
+        return None
+    if not Fused.takes(lights):
         reason = "the images, or their strides, are larger than the kernel's 32-bit offsets"
-        return _refuse(None, reason, "usage", forced)
+        _refuse(None, reason, "usage", forced)
+        return None
     try:
+        fused = fused_for(camera, lights.device)
         fused.check(camera, lights, draws)
     except Exception as error:  # whatever a compiler, a driver or a linker says
-        return _refuse(kind, f"Triton's kernel does not run here ({error})", "device", forced)
+        _refuse(kind, f"Triton's kernel does not run here ({error})", "device", forced)
+        return None
     return fused
 
 

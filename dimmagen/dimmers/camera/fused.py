@@ -39,7 +39,8 @@ class Fused:
         self.numbers = torch.from_numpy(numbers).to(device)
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def takes(self, lights: Tensor) -> bool:
+    @staticmethod
+    def takes(lights: Tensor) -> bool:
         """Whether the kernel can address these images."""
         return triton_kernel.takes(lights)
 
@@ -73,14 +74,14 @@ class Fused:
 
     def _rows(self, camera: Camera, draws: Sequence[Draw]) -> Tensor:
         if "response" in camera.without:  # another formula
-            return self._upload(np.stack([_row(camera, draw) for draw in draws]))
+            return self._upload(np.stack([row_of(camera, draw) for draw in draws]))
         seeds = np.array([draw.noise_seed for draw in draws], np.int64)
         brightness = np.array([draw.gamma * draw.exposure for draw in draws])
         tau = np.array([draw.tau for draw in draws], np.float64)
         numbers = triton_tables.draw_numbers(camera.light_shifts(brightness), tau, seeds)
         rows, doubts = triton_tables.make_rows(self.numbers, self._upload(numbers))
         for index in np.flatnonzero(doubts.cpu().numpy().any(axis=1)).tolist():
-            rows[index] = self._upload(_row(camera, draws[index]))
+            rows[index] = self._upload(row_of(camera, draws[index]))
         return rows
 
     def check(self, camera: Camera, lights: Tensor, draws: Sequence[Draw]) -> None:
@@ -109,7 +110,7 @@ class Fused:
         return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
 
-def _row(camera: Camera, draw: Draw) -> np.ndarray:
+def row_of(camera: Camera, draw: Draw) -> np.ndarray:
     """The row of an image as numpy makes it: int64 (769,)."""
     level, sigma, bend, _ = camera.tables(draw)
     return np.concatenate([[draw.noise_seed], triton_kernel.packed_tables(level, sigma, bend)])

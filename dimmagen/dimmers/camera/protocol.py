@@ -11,8 +11,8 @@ from dimmagen.dimmers.camera.response import ResponseCurve
 class Camera(Protocol):
     """What batches need of a :class:`.CameraModel`."""
 
-    without: tuple[str, ...]
-
+    @property
+    def without(self) -> tuple[str, ...]: ...
     @property
     def curve(self) -> ResponseCurve: ...
     @property

@@ -166,8 +166,8 @@ def _expose(light, dark, at, to, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: 
 
 @triton.jit
 def _expose_column(
-    light, dark, at, to, inside, table, light_channel, dark_channel, m00, m01, m02, m10, m11, m12, m20, m21, m22,
-    n0, n1, n2, SKEWED: tl.constexpr,
+    light, dark, at, to, inside, table, light_channel, dark_channel,
+    m00, m01, m02, m10, m11, m12, m20, m21, m22, n0, n1, n2, SKEWED: tl.constexpr,
 ):  # fmt: skip
     _expose(light, dark, at, to, inside, table, m00, m01, m02, n0, n1, n2, SKEWED)
     at, to = at + light_channel, to + dark_channel
@@ -180,11 +180,12 @@ _SIZES = ("height", "width", "blocks", "strips")
 _STRIDES = tuple(
     f"{image}_{axis}" for image in ("light", "dark") for axis in ("image", "channel", "row", "column")
 )
-_FACTORS = tuple(["m00", "m01", "m02", "m10", "m11", "m12", "m20", "m21", "m22", "side0", "centre0", "side1", "centre1"])
+_MIX = tuple(f"m{channel}{normal}" for channel in range(3) for normal in range(3))
+_TAPS = ("side0", "centre0", "side1", "centre1")
 
 
 @triton.jit(
-    do_not_specialize=(*_SIZES, *_STRIDES, *_FACTORS),
+    do_not_specialize=(*_SIZES, *_STRIDES, *_MIX, *_TAPS),
     do_not_specialize_on_alignment=("lights", "darks", "rows", "luma", "chroma"),
 )
 def _dim(
