@@ -76,8 +76,8 @@ def _tables(name: str, model: CameraModel, device: torch.device) -> tuple[str, b
     expected = np.stack([fused.row_of(model, draw) for draw in draws])
     doubted = doubts.cpu().numpy().any(axis=1)
     different = (rows.cpu().numpy() != expected).any(axis=1)
-    text = f"{name}, {_TABLES} tables, {doubted.sum()} left to numpy, of which {(different & doubted).sum()} differ"
-    return text, not (different & ~doubted).any()
+    left = f"{doubted.sum()} left to numpy, of which {(different & doubted).sum()} differ"
+    return f"{name}, {_TABLES} tables, {left}", not (different & ~doubted).any()
 
 
 def _large(model: CameraModel, device: torch.device) -> tuple[str, bool]:

@@ -70,6 +70,9 @@ def dim_rows(
         uint8 (B, 3, H, W), in the order of `lights` where that has no gaps.
     """
     dark = torch.empty_like(lights)
+    if dark.stride() != lights.stride():  # they have gaps; one set of offsets is enough for both
+        lights = lights.contiguous()
+        dark = torch.empty_like(lights)
     count, _, height, width = lights.shape
     steps = steps or strip_rows(lights)
     blocks, strips = _column_blocks(width), triton.cdiv(height, steps * WARPS)
@@ -77,7 +80,6 @@ def dim_rows(
         *(lights, dark, rows, luma, chroma),
         *(height, width, blocks, strips),
         *lights.stride(),
-        *dark.stride(),
         *mix.ravel().tolist(),
         *taps.ravel().tolist(),
         SPATIAL=spatial,
@@ -104,7 +106,7 @@ def _column_blocks(width: int) -> int:
 def takes(lights: Tensor) -> bool:
     """Whether the offsets in each image fit the kernel's 32 bits; those of a batch may be larger."""
     sizes = zip(lights.shape[1:], lights.stride()[1:], strict=True)
-    return max(sum(size * stride for size, stride in sizes), 3 * lights[0, 0].numel()) < 2**30
+    return max(sum(size * stride for size, stride in sizes), lights[0].numel()) < 2**30
 
 
 @triton.jit
@@ -150,7 +152,7 @@ def _across(seed, block, row, luma, chroma, side0, centre0, side1, centre1):
 
 
 @triton.jit
-def _expose(light, dark, at, to, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: tl.constexpr):
+def _expose(light, dark, at, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: tl.constexpr):
     """One channel of a column of pixels, from their light levels and their normals."""
     noise = (m0 * n0 + m1 * n1 + m2 * n2) >> _MIX_BITS
     value = tl.load(light + at.to(tl.uint32), mask=inside, other=0).to(tl.int32)
@@ -161,25 +163,21 @@ def _expose(light, dark, at, to, inside, table, m0, m1, m2, n0, n1, n2, SKEWED: 
         scale += ((factors >> 16) * noise) >> _BEND_SHIFT
     total = (packed.to(tl.int32) + scale * noise + _ROUNDING) >> _LEVEL_BITS
     total = tl.minimum(tl.maximum(total, 0), 255)
-    tl.store(dark + to.to(tl.uint32), total.to(tl.uint8), mask=inside)
+    tl.store(dark + at.to(tl.uint32), total.to(tl.uint8), mask=inside)
 
 
 @triton.jit
 def _expose_column(
-    light, dark, at, to, inside, table, light_channel, dark_channel,
-    m00, m01, m02, m10, m11, m12, m20, m21, m22, n0, n1, n2, SKEWED: tl.constexpr,
+    light, dark, at, inside, table, of_channel, m00, m01, m02, m10, m11, m12, m20, m21, m22,
+    n0, n1, n2, SKEWED: tl.constexpr,
 ):  # fmt: skip
-    _expose(light, dark, at, to, inside, table, m00, m01, m02, n0, n1, n2, SKEWED)
-    at, to = at + light_channel, to + dark_channel
-    _expose(light, dark, at, to, inside, table + 256, m10, m11, m12, n0, n1, n2, SKEWED)
-    at, to = at + light_channel, to + dark_channel
-    _expose(light, dark, at, to, inside, table + 512, m20, m21, m22, n0, n1, n2, SKEWED)
+    _expose(light, dark, at, inside, table, m00, m01, m02, n0, n1, n2, SKEWED)
+    _expose(light, dark, at + of_channel, inside, table + 256, m10, m11, m12, n0, n1, n2, SKEWED)
+    _expose(light, dark, at + 2 * of_channel, inside, table + 512, m20, m21, m22, n0, n1, n2, SKEWED)
 
 
 _SIZES = ("height", "width", "blocks", "strips")
-_STRIDES = tuple(
-    f"{image}_{axis}" for image in ("light", "dark") for axis in ("image", "channel", "row", "column")
-)
+_STRIDES = ("of_image", "of_channel", "of_row", "of_column")
 _MIX = tuple(f"m{channel}{normal}" for channel in range(3) for normal in range(3))
 _TAPS = ("side0", "centre0", "side1", "centre1")
 
@@ -190,7 +188,7 @@ _TAPS = ("side0", "centre0", "side1", "centre1")
 )
 def _dim(
     lights, darks, rows, luma, chroma, height, width, blocks, strips,
-    light_image, light_channel, light_row, light_column, dark_image, dark_channel, dark_row, dark_column,
+    of_image, of_channel, of_row, of_column,
     m00, m01, m02, m10, m11, m12, m20, m21, m22, side0, centre0, side1, centre1,
     SPATIAL: tl.constexpr, SKEWED: tl.constexpr, LANES: tl.constexpr, STRIPS: tl.constexpr,
     STEPS: tl.constexpr,
@@ -201,7 +199,7 @@ def _dim(
     block = (rest % blocks) * LANES + lane % LANES
     first = ((rest // blocks) * STRIPS + lane // LANES) * STEPS
     x = 2 * block - 1  # a block's left column; block 0 begins left of the image
-    light, dark = lights + image * light_image, darks + image * dark_image
+    light, dark = lights + image * of_image, darks + image * of_image
     row = rows + image * _ROW
     seed, table = tl.load(row), row + 1
     if SPATIAL:
@@ -219,15 +217,14 @@ def _dim(
             h0, h1, h2, i0, i1, i2 = c0, c1, c2, d0, d1, d2
         else:
             l0, l1, l2, r0, r1, r2 = _normals(seed, block, y, luma, chroma)
-        at, to = y * light_row + x * light_column, y * dark_row + x * dark_column
+        at = y * of_row + x * of_column
         inside = (y < height) & (x >= 0) & (x < width)
         _expose_column(
-            light, dark, at, to, inside, table, light_channel, dark_channel,
+            light, dark, at, inside, table, of_channel,
             m00, m01, m02, m10, m11, m12, m20, m21, m22, l0, l1, l2, SKEWED,
         )  # fmt: skip
-        at, to = at + light_column, to + dark_column
         inside = (y < height) & (x + 1 < width)
         _expose_column(
-            light, dark, at, to, inside, table, light_channel, dark_channel,
+            light, dark, at + of_column, inside, table, of_channel,
             m00, m01, m02, m10, m11, m12, m20, m21, m22, r0, r1, r2, SKEWED,
         )  # fmt: skip
