@@ -8,6 +8,8 @@ from rich.text import Text
 from dimmagen.cli.output import echo, settings
 from dimmagen.core.text import printable
 
+_FILE_WIDTH = 80  # columns at least, where the output is not a terminal
+
 
 class Console(rich.console.Console):
     """A console that takes every text as it is: no markup, no emoji codes, control characters escaped.
@@ -19,6 +21,8 @@ class Console(rich.console.Console):
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
         omitted = settings().quiet if stderr else settings().as_json
         super().__init__(stderr=stderr, quiet=omitted, **options)
+        if not self.is_terminal and "width" not in options:
+            self.width = max(self.width, _FILE_WIDTH)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does, but a plain text in the way of all other messages: see :mod:`.output`."""

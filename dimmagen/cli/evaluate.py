@@ -44,7 +44,6 @@ from dimmagen.images.sheets import image_grid
 from dimmagen.metrics.base import METRICS, MetricFiles
 
 _FILE = LocalPath(path_type=Path, dir_okay=False)
-_FILE_WIDTH = 200  # columns, where the output is not a terminal
 
 
 @command(former_names={"--from": "--network"})
@@ -95,8 +94,8 @@ def evaluate(
     Example:
       dimmagen evaluate --network run/ --pairs LOL/eval15 --metrics psnr,ssim_rgb
 
-    The table has one row for each combination of the output's lightness (the ground truth's, or a fixed one)
-    and GT-mean.
+    The table has one column for each combination of the output's lightness (the ground truth's, or a fixed
+    one) and GT-mean.
     """
     console = Console(stderr=True)
     json_path = Path(json_file) if json_file else None
@@ -138,19 +137,20 @@ def evaluate(
 
 
 def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
+    """A row for each metric and a column for each setting, so that all metrics fit into 80 columns."""
     means = mean_scores(scored)
     title = f"{pluralize(len(scored), 'image')}, protocol {PROTOCOL}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("lightness")
-    table.add_column("GT-mean")
-    for metric in next(iter(means.values())):
-        table.add_column(METRICS[metric].title, justify="right")
+    table = Table("lightness", title=title, title_justify="left")
     for setting in SETTINGS:
-        lightness = "truth's" if setting.lightness == "truth" else f"{fixed_lightness:g}"
-        values = means[setting.name].items()
-        cells = (_cell(metric, value) for metric, value in values)
-        table.add_row(lightness, "yes" if setting.gt_mean else "no", *cells)
-    Console(width=None if Console().is_terminal else _FILE_WIDTH).print(table)
+        table.add_column(
+            "truth's" if setting.lightness == "truth" else f"{fixed_lightness:g}", justify="right"
+        )
+    table.add_row("GT-mean", *("yes" if setting.gt_mean else "no" for setting in SETTINGS))
+    table.add_section()
+    for metric in next(iter(means.values())):
+        cells = (_cell(metric, means[setting.name][metric]) for setting in SETTINGS)
+        table.add_row(METRICS[metric].title, *cells)
+    Console().print(table)
 
 
 def _cell(metric: str, value: float) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import rich.progress
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from dimmagen.cli.console import Console
@@ -26,7 +27,7 @@ from dimmagen.dataset.manifest import Manifest
 
 LINE_SECONDS = 30.0
 _LOG = logging.getLogger("dimmagen.progress")
-_BAR_WIDTH = 16  # columns; with the longest texts the line has 80
+_BAR_WIDTH = 10  # columns; with the longest texts the line has 80
 _SMOOTHING = 0.95
 _FIRST_PAIR = "the first pair; kernels are compiled once"
 
@@ -66,7 +67,9 @@ class Pace:
             parts = [f"{100 * self.done / self.total:.0f} %"]
         else:
             parts = [f"{self.done:.0f}/{self.total:.0f}{f' {unit}' if unit else ''}"]
-            parts += [f"{self.per_second:.1f}{f' {unit}' if unit else ''}/s"] if self.per_second else []
+            if self.per_second:
+                digits = 0 if self.per_second >= 100 else 1
+                parts.append(f"{self.per_second:.{digits}f}{f' {unit}' if unit else ''}/s")
         if self.seconds_left:
             left = self.seconds_left
             parts.append(f"{duration(left) if left >= 120 else f'{max(1, round(left))} s'} left")
@@ -99,7 +102,7 @@ class Progress(rich.progress.Progress):
         super().__init__(
             TextColumn("{task.description}"),
             BarColumn(bar_width=_BAR_WIDTH),
-            _StateColumn(),
+            _StateColumn(Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             transient=transient,
             disable=not console.is_terminal or settings().quiet,
@@ -142,6 +145,8 @@ class Progress(rich.progress.Progress):
                 "waiting_for": task.fields.get("waiting") or None,
                 **task.fields.get("details", {}),
             }
+            for name in ("workers", "retries"):
+                text += f", {fields[name]} {name}" if fields.get(name) else ""
             _LOG.info("%s: %s", task.description, text, extra={"fields": fields, SHOWN: not self.disable})
 
     def _tell_regularly(self) -> None:
