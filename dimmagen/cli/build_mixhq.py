@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import Integer
+from dimmagen.cli.options import Integer, recipe_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
+from dimmagen.cli.progress import Progress
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
 from dimmagen.sources import SOURCES, mixhq, parse_specs
@@ -50,6 +51,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
 )
 @photo_selection_options
 @click.option("--workers", type=Integer(1), default=2, help="Number of threads.")
+@recipe_option
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
     sources: tuple[str, ...],
@@ -59,7 +61,7 @@ def build_mixhq(
     selection: PhotoSelection,
     workers: int,
     dry_run: bool,
-) -> None:
+) -> dict[str, Any]:
     """Select photos by the paper's rules and pack them as MixHQ.
 
     \b
@@ -80,7 +82,7 @@ def build_mixhq(
             console.print(_verdict_table(finished))
             print_reasons(finished)
             echo(f"{out} is complete: it was made from files of the same names and sizes.")
-            return
+            return _result(out, finished)
     with _progress_bar("checking candidates", len(listing.files)) as advance:
         scanned = scan(listing.files, scenes, workers, advance, selection, stored=not dry_run)
         candidates = Candidates(scanned, selection.limit)
@@ -89,7 +91,7 @@ def build_mixhq(
     print_reasons(tallies)
     if dry_run:
         echo("Nothing was written.")
-        return
+        return _result(out, tallies, written=False)
     with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
         manifest = mixhq.write_mixhq(out, candidates, inputs, workers, advance, listing.others)
     size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
@@ -99,16 +101,21 @@ def build_mixhq(
     )
     echo(f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).")
     echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
+    return _result(out, tallies, shards=shards, bytes=size)
 
 
 @contextmanager
 def _progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar on a terminal and nothing elsewhere; yields a function to call after each step."""
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
+
+
+def _result(out: str, tallies: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:
+    accepted = sum(one.accepted for one in tallies.values())
+    sources = {name: one.to_dict() for name, one in tallies.items()}
+    return {"mixhq": out, "light_images": accepted, "sources": sources, "written": True, **more}
 
 
 def _verdict_table(tallies: dict[str, VerdictCounts]) -> Table:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import click
-from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
@@ -15,7 +15,8 @@ from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import PairProgress
+from dimmagen.cli.progress import PairProgress, Progress
+from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -198,7 +199,7 @@ def dim(
     resume: ResumeMode,
     dry_run: bool,
     **settings,
-) -> None:
+) -> dict[str, Any]:
     """Make dark/light pairs from photos, as WebDataset shards with a manifest.
 
     \b
@@ -241,8 +242,9 @@ def dim(
     if matched:
         _print_matches(console, matched.counts)
     if dry_run:
-        _print_plan(plan_dataset(lights, build_dimmer, pair_settings, matched), lights, out)
-        return
+        plan = plan_dataset(lights, build_dimmer, pair_settings, matched)
+        _print_plan(plan, lights, out)
+        return _planned(plan, out)
 
     def on_plan(plan: Plan) -> None:
         for line in _light_format_notes(plan, lights):
@@ -254,6 +256,8 @@ def dim(
         )
     _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
+    made = manifest.counts.pairs - progress.done_before
+    return dataset_result(out, manifest, made=made, seconds=progress.seconds)
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
@@ -281,7 +285,7 @@ def _open_lights(
     selection: PhotoSelection,
     workers: int,
 ) -> LightImages:
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task("scanning photos", total=None)
         lights = open_light_images(
             sources,
@@ -314,6 +318,20 @@ def _print_matches(console: Console, counts: LabelCounts) -> None:
 def _light_format_notes(plan: Plan, lights: LightImages) -> list[str]:
     conversion = measure_conversion(lights, plan.photos.by_extension, plan.light_format)
     return light_format_notes(conversion, plan.settings.variants)
+
+
+def _planned(plan: Plan, out: str) -> dict[str, Any]:
+    """What a run would make, for programs."""
+    return {
+        "dataset": out,
+        "pairs": plan.pairs,
+        "light_images": plan.photos.count,
+        "light_images_by_source": plan.photos.by_source,
+        "shards": len(plan.shards),
+        "settings": plan.run.settings,
+        "fingerprint": plan.run.fingerprint,
+        "written": False,
+    }
 
 
 def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
@@ -351,7 +369,7 @@ def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
     new = counts.pairs - progress.done_before
-    made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all existed already"
+    made = f"{new} made now, {progress.pairs_per_second:.1f} pairs/s" if new else "all existed already"
     echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
         f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from dimmagen.cli.options import Integer, profile_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
+from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
@@ -70,7 +72,7 @@ def reproduce(
     out: str,
     workers: int | None,
     executor: Executor,
-) -> None:
+) -> dict[str, Any]:
     """Make a data set again from its manifest and the same photos, and compare the two.
 
     \b
@@ -128,6 +130,7 @@ def reproduce(
         f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
         f"{pluralize(len(made.shards), 'shard')}."
     )
+    return dataset_result(out, made, identical=True)
 
 
 def _difference_report(manifest: Manifest, names: list[str], path: str, out: str) -> str:

@@ -21,7 +21,7 @@ from itertools import chain, islice
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.executors.base import Worker
+from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
 from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
 
 _LOG = logging.getLogger(__name__)
@@ -114,6 +114,7 @@ class WorkerPool:
         share: resources of a node that each actor occupies.
         on_lost: see :class:`ClusterMonitor`.
         timeout: seconds without a pair after which a worker is replaced; None only reports it.
+        on_status: called when what the workers do has changed.
     """
 
     def __init__(
@@ -127,9 +128,12 @@ class WorkerPool:
         share: WorkerResources,
         on_lost: OnLost | None = None,
         timeout: float | None = None,
+        on_status: OnStatus = lambda status: None,
     ) -> None:
         self._timeout = timeout
-        self._lost = 0
+        self._lost = self._retries = 0
+        self._on_status = on_status
+        self._status = WorkerStatus()
         self._looked = time.monotonic()
         self._ending: list[Any] = []  # calls that end processes; Ray drops a call whose result nobody holds
         self._ray = ray
@@ -179,6 +183,7 @@ class WorkerPool:
             for call in self._completed_calls():
                 self._calls.pop(call)(call)
             self._assign_jobs()
+            self._tell_status()
             if time.monotonic() >= next_poll:
                 self._monitor.look()
                 self._request_progress()
@@ -187,6 +192,17 @@ class WorkerPool:
                 next_poll = time.monotonic() + _POLL_SECONDS
             finished, self._finished = self._finished, []
             yield from finished
+
+    def _tell_status(self) -> None:
+        ready = sum(member.is_idle or member.task is not None for member in self._members)
+        waiting = ""
+        if not ready:
+            has_place = any(member.place for member in self._members)
+            waiting = "the workers to load the profile" if has_place else f"{self._share} for a worker"
+        status = WorkerStatus(waiting, ready, self._lost, self._retries)
+        if status != self._status:
+            self._status = status
+            self._on_status(status)
 
     def _working(self) -> list[_PoolWorker]:
         return [member for member in self._members if member.task]
@@ -225,6 +241,7 @@ class WorkerPool:
             self._count_lost_start(error)
         else:
             self._lost_starts = 0
+            _LOG.debug("a worker on %s (process %d) is ready", member.place, member.process)
             self._rest(member)
 
     def _rest(self, member: _PoolWorker) -> None:
@@ -266,6 +283,7 @@ class WorkerPool:
         self._on_pairs(-task.pairs)
         task.pairs = 0
         task.deaths += 1
+        self._retries += 1
         if task.deaths > MAX_DEATHS_PER_JOB:
             raise DimmagenError(
                 f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
@@ -276,6 +294,7 @@ class WorkerPool:
                 deaths=task.deaths,
             ) from error
         self._tasks.put_back(task)
+        _LOG.debug("%s is given to another worker (%s)", task.job.name, error)
 
     def _request_progress(self) -> None:
         for member in self._members:
@@ -461,6 +480,7 @@ def run_ray(
     share: WorkerResources = _ONE_CPU,
     on_lost: OnLost | None = None,
     timeout: float | None = None,
+    on_status: OnStatus = lambda status: None,
 ) -> Generator[tuple[Any, Any], None, None]:
     """Run the jobs on Ray actors, one job per actor at a time; yields (job, record) as they finish.
 
@@ -476,7 +496,7 @@ def run_ray(
         address: address of a running cluster; without it, Ray is started on this machine for the run.
         share: resources of a node that each actor occupies.
         on_lost: see :class:`ClusterMonitor`.
-        timeout: see :class:`WorkerPool`.
+        timeout, on_status: see :class:`WorkerPool`.
 
     Raises:
         UsageError: the cluster cannot be joined.
@@ -486,7 +506,10 @@ def run_ray(
     if (first := next(jobs, None)) is None:
         return
     jobs = chain([first], jobs)
+    on_status(WorkerStatus(f"the Ray cluster at {address}" if address else "the start of Ray"))
     with connect_ray(workers and workers * share.processors, address) as ray:
         on_cluster = address is not None
-        pool = WorkerPool(ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout)
+        pool = WorkerPool(
+            ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout, on_status
+        )
         yield from pool.work()
