@@ -193,6 +193,7 @@ def _execute(one: "_Pass", settings: ScanSettings, execution: ScanExecution) -> 
             execution.address,
             on_lost=execution.on_cluster_lost,
             timeout=execution.worker_timeout,
+            unit="file",
         )
     with closing(made):
         for job, records in made:

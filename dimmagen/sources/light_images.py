@@ -302,7 +302,7 @@ def load_light_image(ref: LightImageRef) -> LightImage:
     if sha256 != locator["sha256"]:
         raise DimmagenError(
             f"{ref.name} of {ref.source} has changed since it was indexed",
-            "run the command again from the start",
+            "run the command again; if its size and times are the old ones, with `rescan=True`",
             code="source-changed",
             source=ref.source,
             name=ref.name,

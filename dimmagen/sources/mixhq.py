@@ -384,7 +384,7 @@ def _stored_light(one: Candidate) -> bytes:
     if light.sha256 != one.row.light_sha256:
         raise DimmagenError(
             f"{one.row.name} of {one.row.source} does not decode to the same pixels as in the index pass",
-            "run the command again",
+            "run the command again; if the file has its old size and times, with `rescan=True`",
             code="source-changed",
             source=one.row.source,
             name=one.row.name,

@@ -79,6 +79,7 @@ class VerdictCache:
     def _open(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._database = database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
+        database.text_factory = bytes  # whatever a damaged file holds
         database.execute("PRAGMA synchronous = NORMAL")
         with database:
             database.execute(
