@@ -80,6 +80,10 @@ def measure(options: Options) -> Iterator[Figure]:
     for (kernel, count), values in zip(cases, times, strict=False):
         amounts = _BYTES_A_PIXEL, operations[kernel]
         yield from _figures(kernel, count, values, amounts, rates)
+    for count in sizes:
+        began = time.perf_counter()
+        draws_of(model, count)
+        yield Figure("draws, which a call is given", "ms", [1000 * (time.perf_counter() - began)], count)
     if on_gpu:
         yield from _alone(model, device, sizes)
 

@@ -96,7 +96,7 @@ class Fused:
             return
         few = list(draws[:2])
         light = torch.arange(len(few) * 3 * _CHECKED_SIZE[0] * _CHECKED_SIZE[1], device=self.device)
-        light = ((light * 40503) >> 5).to(torch.uint8).view(len(few), 3, *_CHECKED_SIZE)
+        light = ((light * 40503) >> 5 & 0xFF).to(torch.uint8).view(len(few), 3, *_CHECKED_SIZE)
         expected = torch_kernel.dim_images([camera.kernel_arguments(draw) for draw in few], light, few)
         if not torch.equal(self.dim(camera, light, few, steps), expected):
             raise ArithmeticError("it gives other pixels than torch")
