@@ -117,7 +117,7 @@ def _make_rows(model, draws, rows, doubts):
     on_axis = tl.log((curve + 2.0) / 257.0)
     sigma = tau * tl.exp(_interpolated(on_axis, model + _AXIS, mine + 1, _KNOTS))
     sigma = tl.minimum(sigma, _LARGEST_SIGMA)
-    largest = tl.maximum(_LARGEST_SLOPE - sigma, 0.0) / _LARGEST_NOISE
+    largest = tl.maximum(-(sigma - _LARGEST_SLOPE), 0.0) / _LARGEST_NOISE
     bend = sigma * _interpolated(on_axis, model + _AXIS, mine + 1 + _KNOTS, _KNOTS)
     bend = tl.minimum(tl.maximum(bend, -largest), largest)
     toe = tl.load(mine)
