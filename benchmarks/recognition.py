@@ -3,10 +3,10 @@
     python -m benchmarks.recognition --data ../shared/data [--seeds 0 1 2] [--steps 1500] [--json FILE]
 
 The task: to which of LOL's pictures does a crop of 64x64 pixels belong? A small network learns it from the
-light pictures, half of whose crops an augmentation darkens, and is asked about the camera's own dark pictures of
-the same scenes, on a grid of crops. The pairs that the profile was fitted to are left out. Crops are
-standardised, so that brightness alone decides nothing. `real pairs` learns from the camera's dark pictures themselves, and is
-what the others can hope for.
+light pictures, half of whose crops an augmentation darkens, and is asked about the camera's own dark
+pictures of the same scenes, on a grid of crops. The pairs that the profile was fitted to are left out.
+Crops are standardised, so that brightness alone decides nothing. `real pairs` learns from the camera's dark
+pictures themselves, and is what the others can hope for.
 """
 
 import argparse
