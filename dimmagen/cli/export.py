@@ -16,7 +16,7 @@ from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
-from dimmagen.export.readers import READERS, find_preset, find_root
+from dimmagen.export.readers import READERS, Reader, find_preset, find_root
 from dimmagen.export.sizes import parse_fit
 from dimmagen.export.writing import ExportProgress, export_pairs
 
@@ -141,7 +141,7 @@ def export(
         echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
         echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
         if not lines and repository is None:
-            echo(f"It expects this folder as {reader.path} in its repository.")
+            echo(_place_of(reader))
     else:
         echo(f"For {layout.readers}.")
     echo(f"Next: dimmagen export --check {layout_name} {out}")
@@ -153,6 +153,13 @@ def export(
         "left_out": split.left_out,
         "option_lines": lines,
     }
+
+
+def _place_of(reader: Reader) -> str:
+    """Where the files of an export that lies elsewhere belong, for a reader whose options do not name them."""
+    if reader.path == ".":
+        return "Its files go into the root of its repository."
+    return f"It expects this folder as {reader.path} in its repository."
 
 
 def _check(path: str, name: str, workers: int) -> dict[str, Any]:

@@ -338,3 +338,14 @@ def test_the_command_puts_an_export_into_a_repository_and_checks_it_there(pairs,
     assert code == 2
     assert "--validation 5 would do nothing" in output.err
     assert run("--check", "lol-v1", repository, "--fit", "8x8")[0] == 2
+
+
+def test_the_command_says_where_files_of_a_reader_without_options_go(pairs, tmp_path_factory, capsys):
+    for name, said in (
+        ("retinexnet", "Its files go into the root of its repository."),
+        ("kind-plus", "It expects this folder as LOLdataset in its repository."),
+    ):
+        to = tmp_path_factory.mktemp("set") / "to"
+        with pytest.raises(SystemExit):
+            main(["export", str(pairs.out), "--layout", name, "--out", str(to), "--validation", "1"])
+        assert said in capsys.readouterr().out
