@@ -140,7 +140,7 @@ def export(
     elif reader:
         echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
         echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
-        if not lines and repository is None:
+        if repository is None and (reader.fixed or not lines):
             echo(_place_of(reader))
     else:
         echo(f"For {layout.readers}.")
@@ -156,7 +156,7 @@ def export(
 
 
 def _place_of(reader: Reader) -> str:
-    """Where the files of an export that lies elsewhere belong, for a reader whose options do not name them."""
+    """Where the files of an export belong that was not written into the repository of its reader."""
     if reader.path == ".":
         return "Its files go into the root of its repository."
     return f"It expects this folder as {reader.path} in its repository."

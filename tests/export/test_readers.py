@@ -255,6 +255,18 @@ def test_an_export_elsewhere_is_named_by_its_whole_path(tmp_path):
     assert line == f"train: root: {(tmp_path / 'set').as_posix()}"
 
 
+def test_lists_of_paths_are_read_at_one_place_alone_and_the_command_says_so(pairs, tmp_path_factory, capsys):
+    to = tmp_path_factory.mktemp("set") / "to"
+    with pytest.raises(SystemExit):
+        main(["export", str(pairs.out), "--layout", "lightendiffusion", "--out", str(to), "--fit", "320x320"])
+    output = capsys.readouterr().out
+    assert 'data_dir: "data"' in output
+    assert "It expects this folder as data in its repository." in output
+    for dark, light in by_lines(str(to / "unpaired_train.txt")):
+        assert dark.startswith("data/train/low/")
+        assert light.startswith("data/train/high/")
+
+
 def test_nothing_of_a_repository_is_overwritten(pairs, tmp_path_factory):
     reader = READERS["retinexnet"]
     repository = make_repository(tmp_path_factory.mktemp("code"), reader)
