@@ -196,12 +196,11 @@ def _check_split(reader: Reader, split: Split, sizes: Mapping[str, Size]) -> Non
     for rule, rows in parts:
         found = [sizes[row["key"]] for row in rows]
         if rule.equal and len(set(found)) > 1:
-            inside_all = tuple(
-                map(min, zip(*sizes.values(), strict=True))
-            )  # of every split: one fit cuts all
+            every = sizes.values()  # of every split, since one fit cuts them all
+            inside_all = Fit(min(height for height, _ in every), min(width for _, width in every))
             raise UsageError(
                 f"{reader.title} puts whole images into one batch, and there are {rule.mixture(found)}",
-                f"give a `fit` for all images, such as {Fit(*inside_all)}, which leaves out none of them",
+                f"give a `fit` for all images, such as {inside_all}, which leaves out none of them",
                 code="unsuitable-pairs",
                 reader=reader.name,
                 parameter="fit",
