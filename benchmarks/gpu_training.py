@@ -40,7 +40,7 @@ from dimmagen.metrics import lpips
 CHECKED = 10  # steps after which every row has the same loss, but for rounding
 PHASES = ("inputs", "forward", "loss", "backward", "optimizer", "average")
 COLUMNS = ("what", "rate", "ms", *PHASES, "waiting", "GB", "first s", f"loss {CHECKED}")
-AFTER_ENHANCING = "compiled alone"  # and what follows it: of less interest, or slow to compile
+AFTER_ENHANCING = "all, compiled, norms"  # and what follows it: of less interest, or slow to compile
 _MATRIX = 8192
 
 
@@ -103,6 +103,8 @@ def training_levers(data: bool, autotune: bool = False) -> list[Lever]:
         Lever("base", base, True),
         Lever("inputs on the device", base),
         Lever("channels first", replace(base, channels_last=False), True),
+        Lever("norms in bfloat16", replace(base, bf16_norms=True), True),
+        Lever("norms in bfloat16, channels first", replace(base, bf16_norms=True, channels_last=False), True),
         Lever("LPIPS in bfloat16", replace(base, bf16_loss=True), True),
         Lever("fused Adam", replace(base, fused_adam=True), True),
         Lever("fetched late", replace(base, fused_adam=True, fetch_every=25), True),
@@ -111,8 +113,10 @@ def training_levers(data: bool, autotune: bool = False) -> list[Lever]:
         Lever("prefetched", replace(base, prefetch=4)),
         Lever("all, not compiled", everything),
         Lever("all, channels first", contiguous),
+        Lever("all, channels first, norms", replace(contiguous, bf16_norms=True)),
         Lever("all, compiled", replace(everything, compile="default")),
         Lever("all, CUDA graphs", replace(everything, compile="reduce-overhead")),
+        Lever("all, compiled, norms", replace(everything, bf16_norms=True, compile="default")),
         Lever("compiled alone", replace(base, compile="default"), True),
         Lever("all, compiled, channels first", replace(contiguous, compile="default")),
     ]
@@ -215,6 +219,8 @@ class Training:
         torch.manual_seed(0)
         network = EnhancementNetwork(setup.size.architecture).to(setup.device).train()
         network.use_memory_format(lever.accelerated.channels_last)
+        if lever.accelerated.bf16_norms:
+            network.use_bfloat16_norms()
         settings = TrainSettings(learning_rate=2e-4, average=0.995, clip=1.0, bf16=True)
         self.state = TrainState(network, settings, lever.accelerated.fused_adam)
         loss = EnhancementLoss(perceptual_loss(setup.weights)).to(setup.device)
@@ -312,6 +318,7 @@ class Brightening:
     channels_last: bool = True
     window: bool = False
     compile: str | None = None
+    bf16_norms: bool = False
     memory_gb: float = 8.0
 
 
@@ -320,6 +327,7 @@ ENHANCING = [
     Brightening("enhance, float32, channels first", channels_last=False),
     Brightening("enhance, bfloat16", True),
     Brightening("enhance, bfloat16, channels first", True, False),
+    Brightening("enhance, bfloat16, channels first, norms", True, False, bf16_norms=True),
     Brightening("enhance, bfloat16, windows", True, window=True),
     Brightening("enhance, bfloat16, windows, compiled", True, window=True, compile="default"),
 ]
@@ -330,6 +338,8 @@ def enhance_row(setup: Setup, how: Brightening) -> dict[str, Any]:
     torch.manual_seed(0)
     network = EnhancementNetwork(size.architecture).to(device).eval()
     network.use_memory_format(how.channels_last)
+    if how.bf16_norms:
+        network.use_bfloat16_norms()
     window = size.crop if how.window else None
     enhancer = Enhancer(network, how.memory_gb, window=window, bf16=how.bf16)
     enhancer.forward = compiled(network, how.compile)
