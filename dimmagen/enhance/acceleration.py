@@ -58,9 +58,9 @@ class Acceleration:
             cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-# Convolutions with the channels last are faster on a processor, and images are decoded beside the step, where
-# there is a second processor. All else would change what is computed by a rounding, and with it the bytes of a
-# run, which are promised there.
+# Convolutions with the channels last are faster on a processor, and images are decoded beside the step where
+# there is a second processor. All else would change what is computed by a rounding, and with it the bytes of
+# a run, which are promised there.
 ON_PROCESSORS = Acceleration(prefetch=2)
 # To be decided by `python -m benchmarks.gpu_training`; bf16_norms rounds more, so it has to earn it.
 ON_GPUS = Acceleration(
