@@ -21,8 +21,9 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
     split_held_out,
 )
+from dimmagen.enhance.batch import Crops, Equalise
 from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
-from dimmagen.enhance.data import Batches, Crops, RealPairs, ShardBatches
+from dimmagen.enhance.data import Batches, RealPairs, ShardBatches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.log import summary_writer_class
 from dimmagen.enhance.loop import TrainProgress, train
@@ -55,6 +56,8 @@ class TrainConfig:
         network: run or network file to start from; None starts from random weights.
         architecture: name in the registry (`compact`, `small`, `paper`); that of `network` if it is given.
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
+        equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
+            that of the whole `image`, as in enhancing.
         perceptual: `vgg` or `none`.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
@@ -80,6 +83,7 @@ class TrainConfig:
     batch: int = 4
     flip: bool = False
     seed: int = 0
+    equalise: Equalise = "crop"
     perceptual: Literal["vgg", "none"] = "vgg"
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)
@@ -208,7 +212,7 @@ def _network(config: TrainConfig) -> EnhancementNetwork:
 
 def _data(config: TrainConfig, context: DistributedContext) -> tuple[Batches, Sequence[RealPair], str]:
     """The batches, the validation pairs, and the hash of the training data."""
-    crops = Crops(config.crop, config.flip, config.seed)
+    crops = Crops(config.crop, config.flip, config.seed, config.equalise)
     validation = [cut_middle(pair) for pair in _fitting_pairs(config.validate)] if config.validate else []
     if config.data is not None:
         kept_back = 0 if config.validate else config.validation_photos
