@@ -23,7 +23,7 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.batch import EQUALISE
+from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.network import ARCHITECTURES
@@ -102,6 +102,13 @@ _SHARED = [
         default="crop",
         help="Whose histogram is equalised for the network's input; that of the whole image is what "
         "`enhance` equalises.",
+    ),
+    click.option(
+        "--condition",
+        type=click.Choice(CONDITION_OF),
+        default="crop",
+        help="Whose change of lightness the network is told; that of the whole image is what `enhance` tells "
+        "it.",
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,

@@ -13,6 +13,8 @@ from dimmagen.enhance.inputs import condition, mean_lightness, network_inputs
 
 Equalise = Literal["crop", "image"]
 EQUALISE: tuple[Equalise, ...] = get_args(Equalise)
+ConditionOf = Literal["crop", "image"]
+CONDITION_OF: tuple[ConditionOf, ...] = get_args(ConditionOf)
 
 
 class Example(NamedTuple):
@@ -21,6 +23,7 @@ class Example(NamedTuple):
     Attributes:
         key: of the pair.
         dark, light: uint8 (H, W, 3).
+        condition: 0..1000, see :func:`~dimmagen.enhance.inputs.condition`: of the crop or of the whole image.
         tables: uint8 (3, 256), see :func:`~dimmagen.enhance.inputs.equalisation`: of the whole dark image;
             None for those of the crop.
     """
@@ -28,6 +31,7 @@ class Example(NamedTuple):
     key: str
     dark: np.ndarray
     light: np.ndarray
+    condition: int
     tables: np.ndarray | None = None
 
 
@@ -86,12 +90,15 @@ class Crops:
         flip: mirror half of the crops left to right.
         seed: of the draws, which depend on (seed, key, epoch) alone.
         equalise: whether the histogram that is equalised is that of the crop or that of the whole dark image.
+        condition: whether the change of lightness that the network is told is that of the crop or that of the
+            whole image, which a crop does not show.
     """
 
     side: int
     flip: bool
     seed: int
     equalise: Equalise = "crop"
+    condition: ConditionOf = "crop"
 
     def cut(
         self, key: str, epoch: int, dark: np.ndarray, light: np.ndarray, tables: np.ndarray | None = None
@@ -111,9 +118,12 @@ class Crops:
         top = int(keyed_random.uniform(self.seed, key, epoch, "crop-top") * (height - self.side + 1))
         left = int(keyed_random.uniform(self.seed, key, epoch, "crop-left") * (width - self.side + 1))
         window = np.s_[top : top + self.side, left : left + self.side]
+        dark_crop, light_crop = dark[window], light[window]
+        told = (dark_crop, light_crop) if self.condition == "crop" else (dark, light)
+        level = condition(*map(mean_lightness, told))
         if self.flip and keyed_random.uniform(self.seed, key, epoch, "flip") < 0.5:
-            return Example(key, dark[window][:, ::-1], light[window][:, ::-1], tables)
-        return Example(key, dark[window], light[window], tables)
+            dark_crop, light_crop = dark_crop[:, ::-1], light_crop[:, ::-1]
+        return Example(key, dark_crop, light_crop, level, tables)
 
 
 def make_batch(examples: Sequence[Example]) -> Batch:
@@ -123,8 +133,6 @@ def make_batch(examples: Sequence[Example]) -> Batch:
         keys=tuple(example.key for example in examples),
         dark=torch.from_numpy(np.stack([example.dark for example in examples])),
         light=torch.from_numpy(np.stack([example.light for example in examples])),
-        condition=torch.tensor(
-            [condition(mean_lightness(example.dark), mean_lightness(example.light)) for example in examples]
-        ),
+        condition=torch.tensor([example.condition for example in examples]),
         tables=torch.from_numpy(np.stack(tables)) if tables else None,
     )
