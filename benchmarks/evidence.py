@@ -27,7 +27,6 @@ import statistics
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 
@@ -53,7 +52,6 @@ from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training import TrainConfig
 
-matplotlib.use("Agg")
 LADDER = (0.2, 0.35, 0.5, 0.65)
 LADDER_IMAGES = 5
 PAPER_ITERATIONS = 5000
@@ -263,6 +261,9 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
 
 def plot(results: dict[str, list[dict]], path: Path) -> None:
     """Lightness asked for against lightness achieved, mean over a few test pictures and the seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
