@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     Args:
         arguments: of `benchmarks.evidence`.
     """
-    base = compact_config(arguments.crop, arguments.loaders)
+    base = compact_config(arguments)
     held_out = frozenset(arguments.held_out or HELD_OUT)
     work = Work(arguments.data, tuple(arguments.against_real), held_out, arguments.out, base)
     ways = [way for way in WAYS if not arguments.kinds or way.label in arguments.kinds]
@@ -145,15 +145,16 @@ def config_of(work: Work, way: Way, seed: int) -> TrainConfig:
 
 def one_run(work: Work, way: Way, seed: int) -> None:
     """Train one network and score it, unless that was done before."""
-    result = work.out / "results" / f"{way.label}-{work.base.crop}-{seed}.json"
+    name = f"{way.label}-{work.base.crop}-{work.base.equalise}-{seed}"
+    result = work.out / "results" / f"{name}.json"
     if result.exists():
         return
-    print(f"{way.label}, crop {work.base.crop}, seed {seed} ...", flush=True)
+    print(f"{name} ...", flush=True)
     held = [pair for pair in load_pairs(work.lists[1]) if min(pair.light.shape[:2]) >= SCORED_SIDE]
     tests = {"dev15": load_pairs(work.dev15), "held-out": held}
-    folder = work.out / "networks" / f"{way.label}-{work.base.crop}-{seed}"
-    taken = train_and_score(config_of(work, way, seed), folder, tests)
+    taken = train_and_score(config_of(work, way, seed), work.out / "networks" / name, tests)
     shown = {"way": asdict(way), "crop": work.base.crop, "batch": work.base.batch}
+    shown["inputs_of"] = work.base.equalise
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     write_json(result, {**shown, **taken, "environment": environment(), "gpu": gpu})
 
@@ -175,21 +176,21 @@ def table(results: list[dict], real: int) -> str:
     """
     rows: dict[tuple, list[dict]] = {}
     for result in results:
-        key = (result["crop"], result["iterations"], result["way"]["label"])
+        key = (result["crop"], result["inputs_of"], result["iterations"], result["way"]["label"])
         rows.setdefault(key, []).append(result)
     lines = [
         f"{real} real pairs, or photos dimmed by the profile of 3; compact, batch {results[0]['batch']}; "
         "lightness of the truth; mean ± standard deviation over the seeds.",
         "",
-        "| crop | iterations | trained on | seeds | dev15 | of luma | GT-mean | SSIM RGB "
+        "| crop | inputs of | iterations | trained on | seeds | dev15 | of luma | GT-mean | SSIM RGB "
         "| held-out | of luma | GT-mean | SSIM RGB |",
-        "|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "|--:|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for (crop, iterations, label), runs in sorted(rows.items()):
+    for (crop, inputs_of, iterations, label), runs in sorted(rows.items()):
         cells = [
             cell for name in ("dev15", "held-out") for cell in columns([run["scores"][name] for run in runs])
         ]
-        lines.append(f"| {crop} | {iterations} | {label} | {len(runs)} | {' | '.join(cells)} |")
+        lines.append(f"| {crop} | {inputs_of} | {iterations} | {label} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

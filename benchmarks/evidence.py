@@ -45,6 +45,7 @@ from dimmagen.core import storage
 from dimmagen.core.environment import environment
 from dimmagen.core.processors import processor_count
 from dimmagen.dimmers.real_pairs import load_pairs
+from dimmagen.enhance.batch import EQUALISE
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import mean_lightness
@@ -110,7 +111,7 @@ def main() -> None:
     if arguments.against_real:
         against_real.run(arguments)
         return
-    base = paper_config(arguments) if arguments.paper else compact_config(arguments.crop, arguments.loaders)
+    base = paper_config(arguments) if arguments.paper else compact_config(arguments)
     names = tuple(json.loads(SPLITS.read_text())["experiments"]["1"][: arguments.shots])
     work = Work(arguments.data, arguments.out, names, base, 0.4)
     rows = [kind for kind in kinds(arguments.shots) if not arguments.kinds or kind.label in arguments.kinds]
@@ -151,6 +152,12 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--held-out", nargs="+", metavar="NAME", help="real pairs that no way sees")
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--inputs-of",
+        choices=EQUALISE,
+        default="crop",
+        help="whose histogram and change of lightness the networks are given in training",
+    )
     return parser.parse_args()
 
 
@@ -159,6 +166,8 @@ def paper_config(arguments: argparse.Namespace) -> TrainConfig:
     return TrainConfig(
         architecture="paper",
         loaders=min(4, processor_count()),
+        equalise=arguments.inputs_of,
+        condition=arguments.inputs_of,
         validation_photos=16,
         lpips_weights=arguments.lpips_weights,
         training=training,

@@ -1,5 +1,6 @@
 """What the comparisons of training data share: a network is trained, timed and scored on real pairs."""
 
+import argparse
 import json
 import shutil
 import statistics
@@ -88,11 +89,18 @@ def dimmagen(*words: str) -> None:
     cli.main(list(words), prog_name="dimmagen", standalone_mode=False)
 
 
-def compact_config(crop: int, loaders: int) -> TrainConfig:
+def compact_config(arguments: argparse.Namespace) -> TrainConfig:
     """The small network that is compared, without validation: it is the last weights that are scored."""
     training = TrainSettings(learning_rate=2e-3, clip=1.0, validate_every=10**9, checkpoint_every=50)
     return TrainConfig(
-        crop=crop, perceptual="none", validation_photos=4, flip=True, loaders=loaders, training=training
+        crop=arguments.crop,
+        perceptual="none",
+        validation_photos=4,
+        flip=True,
+        equalise=arguments.inputs_of,
+        condition=arguments.inputs_of,
+        loaders=arguments.loaders,
+        training=training,
     )
 
 
