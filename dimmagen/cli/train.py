@@ -23,7 +23,12 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
+<<<<<<< HEAD
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
+=======
+from dimmagen.enhance.acceleration import COMPILE
+from dimmagen.enhance.batch import EQUALISE
+>>>>>>> wa
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.network import ARCHITECTURES
@@ -112,6 +117,12 @@ _SHARED = [
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
+    click.option(
+        "--compile",
+        type=click.Choice(COMPILE),
+        default="auto",
+        help="Whether torch compiles the network, which takes minutes; `auto` does on GPUs, for long runs.",
+    ),
     click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log."),
     click.option(
         "--resume",

@@ -21,6 +21,7 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
     split_held_out,
 )
+from dimmagen.enhance.acceleration import Compile, acceleration
 from dimmagen.enhance.batch import ConditionOf, Crops, Equalise
 from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
 from dimmagen.enhance.data import Batches, RealPairs, ShardBatches
@@ -43,7 +44,7 @@ class TrainConfig:
     """The settings of a training run.
 
     All of them decide its losses, except for `training.checkpoint_every`, `cache_gb`, `device`,
-    `lpips_weights` (whose numbers count, not their path) and `tensorboard`.
+    `lpips_weights` (whose numbers count, not their path), `tensorboard` and `compile`.
 
     Attributes:
         data: folder or URL of a pair data set, or None.
@@ -68,6 +69,7 @@ class TrainConfig:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         lpips_weights: file or folder with the weights of LPIPS; None takes those of the lpips package.
         tensorboard: write TensorBoard's files as well.
+        compile: whether torch compiles the network; `auto` does on a GPU, for long runs.
 
     Raises:
         UsageError: the network or LPIPS cannot take the crop.
@@ -95,6 +97,7 @@ class TrainConfig:
     device: str = "auto"
     lpips_weights: str | None = None
     tensorboard: bool = False
+    compile: Compile = "auto"
 
     def __post_init__(self) -> None:
         known = self.architecture in ARCHITECTURES
@@ -182,6 +185,7 @@ def _train(
             progress,
             context=context,
             tensorboard=config.tensorboard,
+            accelerated=acceleration(device, config.compile, config.training.iterations),
         )
 
 
@@ -269,6 +273,7 @@ def _identity(
         "device",
         "lpips_weights",
         "tensorboard",
+        "compile",
         "network",
         "validate",
     ):
