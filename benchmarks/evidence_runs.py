@@ -26,29 +26,38 @@ from dimmagen.metrics.image import gray, psnr
 
 METRICS = ("psnr", "ssim_rgb")
 CALIBRATION_ITERATIONS = 16
+TOGETHER = 2e-3  # seconds
 SOURCES = ("coco", "clic", "imagenet", "inter4k")
 
 
 class Stopwatch:
-    """Says nothing; knows how long an iteration takes, without what comes before and after them all."""
+    """Says nothing; knows how long an iteration takes, without validations and what comes before them all.
+
+    On a GPU the iterations are reported some at a time: those that come within :data:`TOGETHER` of each other
+    share the time since the last ones.
+    """
 
     def __init__(self) -> None:
-        self._times: list[float] = []
+        self._last = 0.0
+        self._reports: list[list[float]] = []  # seconds since the last report, iterations, validations
 
     @property
     def seconds_per_iteration(self) -> float:
-        """0 where too few iterations were seen, as of a run that was complete before."""
-        if len(self._times) < 3:
-            return 0.0
-        return (self._times[-1] - self._times[1]) / (len(self._times) - 2)
+        """The median; 0 where too few iterations were seen, as of a run that was complete before."""
+        plain = [seconds / count for seconds, count, validations in self._reports[1:] if not validations]
+        return statistics.median(plain) if plain else 0.0
 
     def note(self, text: str) -> None: ...
 
     def begin(self, done: int, total: int) -> None: ...
 
     def iteration(self, values: dict[str, float]) -> None:
-        if "psnr" not in values:  # the time of a validation is not that of an iteration
-            self._times.append(time.perf_counter())
+        now = time.perf_counter()
+        if not self._reports or now - self._last > TOGETHER:
+            self._reports.append([now - self._last, 0, 0])
+        self._reports[-1][1] += 1
+        self._reports[-1][2] += "psnr" in values
+        self._last = now
 
 
 def make_mixhq(data: Path, out: Path, lol: Sequence[Path], test: Sequence[Path]) -> None:
