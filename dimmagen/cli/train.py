@@ -23,12 +23,8 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
-<<<<<<< HEAD
-from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
-=======
 from dimmagen.enhance.acceleration import COMPILE
-from dimmagen.enhance.batch import EQUALISE
->>>>>>> wa
+from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.network import ARCHITECTURES
@@ -104,16 +100,16 @@ _SHARED = [
     click.option(
         "--equalise",
         type=click.Choice(EQUALISE),
-        default="crop",
-        help="Whose histogram is equalised for the network's input; that of the whole image is what "
-        "`enhance` equalises.",
+        default="image",
+        help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
     ),
     click.option(
         "--condition",
         type=click.Choice(CONDITION_OF),
-        default="crop",
-        help="Whose change of lightness the network is told; that of the whole image is what `enhance` tells "
-        "it.",
+        default="image",
+        help="Whose change of lightness the network is told: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,

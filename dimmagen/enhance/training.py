@@ -87,8 +87,8 @@ class TrainConfig:
     batch: int = 4
     flip: bool = False
     seed: int = 0
-    equalise: Equalise = "crop"
-    condition: ConditionOf = "crop"
+    equalise: Equalise = "image"
+    condition: ConditionOf = "image"
     perceptual: Literal["vgg", "none"] = "vgg"
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)
