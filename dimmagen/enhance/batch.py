@@ -23,16 +23,24 @@ class Example(NamedTuple):
     Attributes:
         key: of the pair.
         dark, light: uint8 (H, W, 3).
-        condition: 0..1000, see :func:`~dimmagen.enhance.inputs.condition`: of the crop or of the whole image.
         tables: uint8 (3, 256), see :func:`~dimmagen.enhance.inputs.equalisation`: of the whole dark image;
             None for those of the crop.
+        condition: 0..1000, see :func:`~dimmagen.enhance.inputs.condition`: of the whole image; None for that
+            of the crop.
     """
 
     key: str
     dark: np.ndarray
     light: np.ndarray
-    condition: int
     tables: np.ndarray | None = None
+    condition: int | None = None
+
+    @property
+    def told(self) -> int:
+        """The condition that the network is given."""
+        if self.condition is not None:
+            return self.condition
+        return condition(mean_lightness(self.dark), mean_lightness(self.light))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +131,11 @@ class Crops:
         left = int(keyed_random.uniform(self.seed, key, epoch, "crop-left") * (width - self.side + 1))
         window = np.s_[top : top + self.side, left : left + self.side]
         dark_crop, light_crop = dark[window], light[window]
-        told = (dark_crop, light_crop) if self.condition == "crop" else (dark, light)
-        level = condition(*map(mean_lightness, told))
+        of_image = self.condition == "image"
+        level = condition(mean_lightness(dark), mean_lightness(light)) if of_image else None
         if self.flip and keyed_random.uniform(self.seed, key, epoch, "flip") < 0.5:
             dark_crop, light_crop = dark_crop[:, ::-1], light_crop[:, ::-1]
-        return Example(key, dark_crop, light_crop, level, tables)
+        return Example(key, dark_crop, light_crop, tables, level)
 
 
 def make_batch(examples: Sequence[Example]) -> Batch:
@@ -137,6 +145,6 @@ def make_batch(examples: Sequence[Example]) -> Batch:
         keys=tuple(example.key for example in examples),
         dark=torch.from_numpy(np.stack([example.dark for example in examples])),
         light=torch.from_numpy(np.stack([example.light for example in examples])),
-        condition=torch.tensor([example.condition for example in examples]),
+        condition=torch.tensor([example.told for example in examples]),
         tables=torch.from_numpy(np.stack(tables)) if tables else None,
     )

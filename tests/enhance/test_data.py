@@ -277,7 +277,7 @@ def test_validation_takes_the_middle_of_large_images():
 
 def test_a_batch_has_the_shapes_that_the_network_takes():
     one = pair("a", 1, 32, 32)
-    batch = make_batch([Example("a", one.dark, one.light, 321)] * 2)
+    batch = make_batch([Example("a", one.dark, one.light, condition=321)] * 2)
     assert batch.condition.tolist() == [321, 321]
     assert batch.inputs.shape == (2, 10, 32, 32)
     assert batch.target.shape == (2, 3, 32, 32)
