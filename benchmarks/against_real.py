@@ -107,7 +107,9 @@ def make_data(work: Work, ways: list[Way]) -> None:
     for folder, pairs in ((lights, trained), (away, held)):
         folder.mkdir(exist_ok=True)
         for name, (_, light) in pairs.items():
-            storage.atomic_write(folder / f"{name}{light.suffix}", light.read_bytes())
+            copy = folder / f"{name}{light.suffix}"
+            if not copy.exists():
+                storage.atomic_write(copy, light.read_bytes())
     mixhq = work.out / "mixhq"
     make_mixhq(work.data, mixhq, [work.data / "lol" / "high_only", lights], [work.dev15, away])
     for way in ways:
