@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,7 +25,7 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.acceleration import COMPILE
-from dimmagen.enhance.batch import EQUALISE
+from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.network import ARCHITECTURES
@@ -100,9 +101,16 @@ _SHARED = [
     click.option(
         "--equalise",
         type=click.Choice(EQUALISE),
-        default="crop",
-        help="Whose histogram is equalised for the network's input; that of the whole image is what "
-        "`enhance` equalises.",
+        default="image",
+        help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
+    ),
+    click.option(
+        "--condition",
+        type=click.Choice(CONDITION_OF),
+        default="image",
+        help="Whose change of lightness the network is told: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
@@ -175,7 +183,9 @@ def shared_options(command: Callable) -> Callable:
     help="Address of a running Ray cluster to use.",
 )
 @shared_options
-def train(data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options) -> None:
+def train(
+    data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options
+) -> dict[str, Any]:
     """Train the enhancement network on dark/light pairs.
 
     \b
@@ -198,7 +208,7 @@ def train(data, pairs, names, architecture, out, resume, learning_rate, workers,
     config = make_config(
         options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
     )
-    run(config, out, resume, workers, address)
+    return run(config, out, resume, workers, address)
 
 
 def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
@@ -217,8 +227,8 @@ def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
 
 def run(
     config: TrainConfig, out: Path, resume: ResumeMode, workers: int = 1, address: str | None = None
-) -> None:
-    """Train, and print the result and the next commands."""
+) -> dict[str, Any]:
+    """Train, print the result and the next commands, and return the result for programs."""
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(
@@ -237,3 +247,11 @@ def run(
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
         f"      dimmagen enhance PHOTO --network {out}"
     )
+    return {
+        "run": str(out),
+        "network": str(out / BEST),
+        "iterations": outcome["iteration"],
+        "stopped_early": bool(early),
+        "best_psnr": outcome["best_psnr"],
+        "best_iteration": outcome["best_iteration"],
+    }

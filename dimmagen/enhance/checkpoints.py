@@ -31,7 +31,7 @@ RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "b
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
 # What runs were before their run.json named it.
-FORMER_SETTINGS = {"equalise": "crop"}
+FORMER_SETTINGS = {"equalise": "crop", "condition": "crop"}
 ResumeMode = Literal["if-possible", "always", "never"]
 
 

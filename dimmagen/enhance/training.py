@@ -22,7 +22,7 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.enhance.acceleration import Compile, acceleration
-from dimmagen.enhance.batch import Crops, Equalise
+from dimmagen.enhance.batch import ConditionOf, Crops, Equalise
 from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
 from dimmagen.enhance.data import Batches, RealPairs, ShardBatches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
@@ -59,6 +59,8 @@ class TrainConfig:
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
         equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
             that of the whole `image`, as in enhancing.
+        condition: whether the change of lightness that the network is told is that of the `crop`, or that of
+            the whole `image`, as in enhancing.
         perceptual: `vgg` or `none`.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
@@ -85,7 +87,8 @@ class TrainConfig:
     batch: int = 4
     flip: bool = False
     seed: int = 0
-    equalise: Equalise = "crop"
+    equalise: Equalise = "image"
+    condition: ConditionOf = "image"
     perceptual: Literal["vgg", "none"] = "vgg"
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)
@@ -216,7 +219,7 @@ def _network(config: TrainConfig) -> EnhancementNetwork:
 
 def _data(config: TrainConfig, context: DistributedContext) -> tuple[Batches, Sequence[RealPair], str]:
     """The batches, the validation pairs, and the hash of the training data."""
-    crops = Crops(config.crop, config.flip, config.seed, config.equalise)
+    crops = Crops(config.crop, config.flip, config.seed, config.equalise, config.condition)
     validation = [cut_middle(pair) for pair in _fitting_pairs(config.validate)] if config.validate else []
     if config.data is not None:
         kept_back = 0 if config.validate else config.validation_photos
