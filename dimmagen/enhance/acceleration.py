@@ -65,7 +65,7 @@ class Acceleration:
 # there is a second processor. All else would change what is computed by a rounding, and with it the bytes of
 # a run, which are promised there.
 ON_PROCESSORS = Acceleration(prefetch=2)
-# To be decided by `python -m benchmarks.gpu_training`; bf16_norms rounds more, so it has to earn it.
+# As benchmarks/gpu.md measured; bf16_norms rounds more, so it has to earn it.
 ON_GPUS = Acceleration(
     channels_last=False,
     bf16_loss=True,
