@@ -10,6 +10,7 @@ real pairs that show other scenes. The kinds are those of the paper's Table 3, w
     e  camera          photos dimmed by this project's camera model
     f  mdn, tuned      d, then fine-tuned on the 3 pairs
     g  camera, tuned   e, then fine-tuned on the 3 pairs
+    h  camera-as-pairs as e, but as dark as the 3 pairs: `--brightness as-pairs`
 
     python benchmarks/evidence.py --data ../shared/data --out evidence --minutes-per-run 1.5
 
@@ -62,12 +63,14 @@ class Kind:
         label: as in the table.
         profile, model: of the dimmer; no profile trains on the real pairs alone.
         tuned_from: label of the kind that is fine-tuned.
+        options: further words of `dimmagen dim`.
     """
 
     label: str
     profile: str | None = None
     model: str | None = None
     tuned_from: str | None = None
+    options: tuple[str, ...] = ()
 
 
 def kinds(shots: int) -> list[Kind]:
@@ -80,6 +83,7 @@ def kinds(shots: int) -> list[Kind]:
         Kind("camera", lol, "camera"),
         Kind("mdn-tuned", tuned_from="mdn"),
         Kind("camera-tuned", tuned_from="camera"),
+        Kind("camera-as-pairs", lol, "camera", options=("--brightness", "as-pairs")),
     ]
 
 
@@ -200,7 +204,7 @@ def make_data(work: Work, rows: list[Kind]) -> None:
         if kind.profile is not None and not (shards / "manifest.json").exists():
             words = ["dim", "--profile", kind.profile, "--source", str(mixhq), "--shards", str(shards)]
             words += ["--variants", "2", "--samples-per-shard", "20"]
-            dimmagen(*words, *(["--model", kind.model] if kind.model else []))
+            dimmagen(*words, *(["--model", kind.model] if kind.model else []), *kind.options)
 
 
 def dimmagen(*words: str) -> None:

@@ -12,6 +12,7 @@ from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
+from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.dimmers.fit import fit_models
 from dimmagen.dimmers.profile import Profile, new_profile_folder, save_profile
 from dimmagen.dimmers.real_pairs import (
@@ -128,6 +129,7 @@ def make_dataset(
     gamma: tuple[float, float] | None = None,
     ladder: Sequence[float] = (),
     group_by: Literal["", "clip"] = "",
+    brightness: Brightness = "wide",
     temperature: float | None = None,
     model: str | None = None,
     without: Sequence[str] = (),
@@ -162,6 +164,7 @@ def make_dataset(
         gamma: range of the brightness factor; default the profile's.
         ladder: fixed gammas instead of drawn ones, each with the same noise.
         group_by: `clip`: the frames of a clip share gamma and exposure.
+        brightness: `wide` draws gamma; `as-pairs` makes dark images as dark as the pairs of the profile.
         temperature: scale of the noise; default the profile's.
         model: kind of dimmer model, such as `mdn`; default the profile's.
         without: parts of the model to switch off.
@@ -202,6 +205,7 @@ def make_dataset(
         gamma,
         tuple(ladder),
         group_by=group_by,
+        brightness=brightness,
         temperature=temperature,
         model=model,
         without=tuple(without),
