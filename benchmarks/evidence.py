@@ -317,7 +317,8 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
     training = setup["session"]["training"]
     lines = [
         f"Trained on {len(setup['pairs'])} real pairs ({', '.join(setup['pairs'])}), or on photos dimmed by "
-        f"their profile; scored on lol/dev15 (15 pairs of other scenes). Model {setup['session']['model']}, "
+        f"their profile; scored on lol/dev15 (15 pairs of other scenes). "
+        f"Model {setup['session']['architecture']}, "
         f"{training['iterations']} iterations, crop {setup['session']['crop']}, batch "
         f"{setup['session']['batch']}; mean ± standard deviation over the seeds.",
         "",

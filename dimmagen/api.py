@@ -13,8 +13,7 @@ from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
 from dimmagen.dimmers.dimmer import Brightness
-from dimmagen.dimmers.fit import fit_models
-from dimmagen.dimmers.profile import Profile, new_profile_folder, save_profile
+from dimmagen.dimmers.profile import Profile, new_profile_folder
 from dimmagen.dimmers.real_pairs import (
     check_pairs,
     load_pairs,
@@ -22,6 +21,7 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
     split_held_out,
 )
+from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
@@ -250,7 +250,7 @@ def fit_profile(
     seed: int = 0,
     model: str = "camera",
 ) -> Profile:
-    """Fit a profile to a few real dark/light pairs of a camera.
+    """Fit a profile to a few real dark/light pairs of a camera, and check it on pairs that a fit did not see.
 
     Args:
         pairs: folder with `low/` and `high/` or the like, CSV of dark and light paths, or pattern of file
@@ -263,7 +263,8 @@ def fit_profile(
         model: default kind of the profile: `camera`, `mdn` or `deterministic`.
 
     Returns:
-        The saved profile.
+        The saved profile. `provenance["check"]` has the numbers of the check, and `profile.png` in its folder
+        shows it.
 
     Raises:
         UsageError: the pairs are unsuitable or missing, or `out` exists.
@@ -273,9 +274,7 @@ def fit_profile(
     problems = check_pairs(found)
     refuse_unsuitable_pairs(problems)
     refuse_mismatched_pairs(problems, keep)
-    fitted = fit_models(found, seed)
-    provenance = {**fitted.provenance, "notes": [str(problem) for problem in problems]}
-    return save_profile(folder, fitted.models, model, provenance)
+    return fit_and_check(found, seed).save(folder, model, problems)
 
 
 def verify(dataset: str | Path) -> Verification:
