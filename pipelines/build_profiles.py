@@ -65,7 +65,7 @@ def build(name: str, lol: Path, seed: int = 0) -> None:
 
 
 def checked(pairs: Sequence[RealPair], seed: int = 0) -> dict:
-    """What the provenance says of the pictures of the pairs, and of the check; there is no room for a sheet."""
+    """What the provenance says of the pictures and of the check; the package has no room for a sheet."""
     facts = PairFacts.of(pairs).model_dump()
     if facts["sizes"] == [(96, 96)]:
         facts["sizes"] = [(600, 400)]  # of the pictures that the crops are cut out of

@@ -1,8 +1,8 @@
 """Is a fitted profile good? Its camera model on pairs that it was not fitted to, in numbers and in words.
 
-Each third of the pairs in turn is left out of a fit to the others, and its dark images are compared with the
-camera's own (measures of :mod:`dimmagen.metrics.realism`, gamma matched). Beside them stand plain darkening by
-one factor, which every profile should beat, and the limit: one half of a real image against the other.
+Each third of the pairs in turn is left out of a fit to the others, whose dark images are compared with the
+camera's own (measures of :mod:`dimmagen.metrics.realism`, gamma matched). Beside them: plain darkening
+by one factor, which every profile should beat, and the limit: one half of a real image against the other.
 """
 
 from collections.abc import Callable, Sequence
@@ -138,7 +138,7 @@ class ProfileCheck(BaseModel):
         worst = max(_ADVICE, key=lambda name: getattr(self, name).share)
         return _ADVICE[worst] if self.share > _CLOSE else ""
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
+    def rows(self) -> list[tuple[str, ...]]:
         """A table: what, and the error of the profile, of plain darkening and of the camera itself."""
         numbers = [("tone, grey levels", self.tone, 2), ("colour, CIEDE2000", self.colour, 2)]
         rows = [

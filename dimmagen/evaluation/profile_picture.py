@@ -53,7 +53,7 @@ def profile_picture(
     verdict = f"{check.verdict} {check.advice}" if check else NOT_CHECKED
     title = f"{one_line(name)}\n" + textwrap.fill(verdict, 118)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
-    parts = figure.subfigures(2, 1, height_ratios=(4.3, 2.2)) if shown else [figure.subfigures(1, 1)]
+    parts: Any = figure.subfigures(2, 1, height_ratios=(4.3, 2.2)) if shown else [figure.subfigures(1, 1)]
     axes = parts[0].subplots(1, 3)
     _draw_response(axes[0], model, held_out)
     _draw_noise(axes[1], model, held_out)

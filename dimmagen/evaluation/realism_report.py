@@ -101,12 +101,12 @@ def html_report(
             f"<title>Realism of {escape(', '.join(labels))}</title><style>{_STYLE}</style>",
             f"<h1>Realism of {escape(', '.join(labels))}</h1><p class=told>{described}</p>",
             _verdict(summary, labels, len(pairs)),
-            f"<h2>Pictures</h2><p>As bright as the real one; every dark picture with the gain given. Below each "
-            f"its middle {_DETAIL_SIDE} pixels.</p>",
+            f"<h2>Pictures</h2><p>As bright as the real one; every dark picture with the gain given. Below "
+            f"each its middle {_DETAIL_SIDE} pixels.</p>",
             *(_panel_html(panel) for panel in panels),
             *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
-            "<h2>All measures</h2><p>Means over pairs with 95 % bootstrap intervals; the best profile of a row "
-            "is bold. In grey the floors: one real picture's even rows against its odd rows, which no dimmer "
+            "<h2>All measures</h2><p>Means over pairs with 95 % bootstrap intervals; the best profile of a "
+            "row is bold. In grey the floors: one real picture's even rows against its odd rows, which no dimmer "
             "can beat, and plain curves without noise, which every dimmer must.</p>",
             *(_table(summary, mode, labels) for mode in MODES),
             "</html>",
@@ -234,8 +234,9 @@ tr > th:first-child { font-weight: normal } tr:first-child th { font-weight: 600
 .verdict { font-size: 1.1rem; max-width: 62rem } .m { color: #6b6b6b; font-size: .78rem; min-width: 14rem }
 table.short { font-size: .95rem; margin-top: 1rem } table.short td { white-space: nowrap }
 table.short td.m { white-space: normal }
+table.short td:not(.m) { text-align: right }
 .b { font-weight: 700 } .f { color: #777; font-weight: normal }
 img { width: 100%; display: block } figure { margin: 0 } figcaption { font-size: .78rem }
-.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: .8rem .5rem }
+.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: .8rem .5rem }
 img.detail { image-rendering: pixelated; margin-top: 3px }
 """

@@ -68,13 +68,13 @@ def headline(checks: Mapping[str, ProfileCheck]) -> str:
         for label, check in sorted(checks.items(), key=lambda item: item[1].share)
         if label != best
     )
-    return f"{best} is closest to the camera: {verdict[0].lower()}{verdict[1:]} The others: {others}."
+    return f"{best} is the closest of them: {verdict[0].lower()}{verdict[1:]} The others: {others}."
 
 
 def headline_rows(
     summary: RealismSummary, checks: Mapping[str, ProfileCheck], dimmers: Sequence[str]
 ) -> list[HeadlineRow]:
-    """The small table: a row for each property, a cell for each dimmer, plain darkening and the camera itself.
+    """The small table: for each property, a cell for each dimmer, plain darkening and the camera itself.
 
     Args:
         summary: of the suite.
