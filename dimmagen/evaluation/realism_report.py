@@ -106,8 +106,8 @@ def html_report(
             *(_panel_html(panel) for panel in panels),
             *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
             "<h2>All measures</h2><p>Means over pairs with 95 % bootstrap intervals; the best profile of a "
-            "row is bold. In grey the floors: one real picture's even rows against its odd rows, which no dimmer "
-            "can beat, and plain curves without noise, which every dimmer must.</p>",
+            "row is bold. In grey the floors: one real picture's even rows against its odd rows, which no "
+            "dimmer can beat, and plain curves without noise, which every dimmer must.</p>",
             *(_table(summary, mode, labels) for mode in MODES),
             "</html>",
         ]
