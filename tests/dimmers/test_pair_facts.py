@@ -18,7 +18,9 @@ def made_pair(level=20, width=60, height=40, quality=0, camera="") -> RealPair:
 
 
 def test_the_facts_are_brightness_sizes_files_and_cameras():
-    facts = PairFacts.of([made_pair(51), made_pair(20, camera="A"), made_pair(20, 80, quality=90, camera="A")])
+    facts = PairFacts.of(
+        [made_pair(51), made_pair(20, camera="A"), made_pair(20, 80, quality=90, camera="A")]
+    )
     assert facts.dark == [round(20 / 255, 4)] * 2 + [0.2]
     assert facts.light == [round(200 / 255, 4)] * 3
     assert facts.sizes == [(60, 40), (80, 40)]
@@ -37,7 +39,10 @@ def test_of_many_pairs_quantiles_of_the_brightness_are_kept():
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (made_pair(quality=85), ["are JPEG files, whose noise is compressed, the profile's are files without"]),
+        (
+            made_pair(quality=85),
+            ["are JPEG files, whose noise is compressed, the profile's are files without"],
+        ),
         (made_pair(width=120, height=120), ["have 120x120 pixels, the profile's have 60x40"]),
         (made_pair(camera="Canon 5D"), ["are of Canon 5D, the profile's of Nikon D2X"]),
         (made_pair(width=66, camera="Nikon D2X"), []),

@@ -175,13 +175,23 @@ def test_an_unknown_profile_is_reported_with_the_known_names(name, monkeypatch, 
         open_profile(name)
 
 
+def test_the_picture_of_a_profile_is_saved_with_it_and_decides_nothing(saved, tmp_path):
+    drawn = save_profile(tmp_path / "drawn", models(), "mdn", {}, picture=b"no picture at all")
+    assert (drawn.folder / "profile.png").read_bytes() == b"no picture at all"
+    assert drawn.fingerprint == saved.fingerprint
+    moved = drawn.folder.rename(tmp_path / "moved")
+    assert open_profile(moved).fingerprint == saved.fingerprint
+    (moved / "profile.png").unlink()
+    assert open_profile(moved).fingerprint == saved.fingerprint
+
+
 def test_a_pickle_in_a_profile_is_refused_and_never_loaded(saved):
     class Bomb:
         def __reduce__(self):
             return (open, (str(saved.folder / "trap"), "w"))
 
     (saved.folder / "extra.pt").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(DimmagenError, match=r"holds extra\.pt: only profile\.json and \.safetensors"):
+    with pytest.raises(DimmagenError, match=r"holds extra\.pt: only profile\.json, profile\.png and"):
         open_profile(saved.folder)
     (saved.folder / "extra.pt").rename(saved.folder / "mdn.safetensors")
     with pytest.raises(DimmagenError, match="not what was saved"):
