@@ -48,10 +48,7 @@ def test_the_verdict_is_told_with_its_numbers_in_80_columns():
     assert lines[0].startswith("Verdict: Close to the camera.")
     assert max(map(len, lines)) < 80
     numbers = [line.split()[-3:] for line in lines[-3:]]
-    assert numbers[0] == [
-        f"{value:.2f}" for value in (check.tone.profile, check.tone.linear, check.tone.limit)
-    ]
-    assert numbers[2] == [
-        f"{2**value:.2f}" for value in (check.noise.profile, check.noise.linear, check.noise.limit)
-    ]
+    tone, noise = ([one.profile, one.linear, one.limit] for one in (check.tone, check.noise))
+    assert numbers[0] == [f"{value:.2f}" for value in tone]
+    assert numbers[2] == [f"{2**value:.2f}" for value in noise]
     assert "could not be checked" in " ".join(check_lines(None))

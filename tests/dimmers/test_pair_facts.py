@@ -41,7 +41,7 @@ def test_of_many_pairs_quantiles_of_the_brightness_are_kept():
     [
         (
             made_pair(quality=85),
-            ["are JPEG files, whose noise is compressed, the profile's are files without"],
+            ["are JPEG files, whose noise is compressed, the profile's are files"],
         ),
         (made_pair(width=120, height=120), ["have 120x120 pixels, the profile's have 60x40"]),
         (made_pair(camera="Canon 5D"), ["are of Canon 5D, the profile's of Nikon D2X"]),
