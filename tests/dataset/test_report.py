@@ -77,7 +77,7 @@ def test_the_page_filters_brightens_and_compares_in_a_browser(page, pair_set, tm
 
 def test_the_page_shows_images_and_plots(page, tmp_path):
     screenshot = tmp_path / "page.png"
-    browse(f"--screenshot={screenshot}", "--window-size=1200,900", page.as_uri())
+    browse(f"--screenshot={screenshot}", "--window-size=1200,1500", page.as_uri())
     pixels = np.asarray(Image.open(screenshot).convert("RGB")).astype(int)
     blue = np.all(abs(pixels - [37, 99, 168]) < 12, axis=2)
     assert blue[:300].sum() > 3000  # the bars of the plots

@@ -16,7 +16,16 @@ from dimmagen.evaluation.profile_picture import profile_picture
 from tests.cameras import camera
 from tests.simulated_camera import simulated_light
 
-CAMERA = camera(log_exposure=-2.2, tail=0.0, chroma_tail=None)
+CAMERA = camera(
+    log_exposure=-2.2,
+    balance=np.zeros(3),
+    log_sigma=np.log([[2.0], [1.2], [1.6]]) + np.linspace(0.0, 0.4, 12),
+    spatial=np.zeros(2),
+    tail=0.0,
+    chroma_tail=None,
+    toe=np.zeros(3),
+    skew=np.zeros((3, 12)),
+)
 
 
 def made_pairs(count: int = 3) -> list[RealPair]:
