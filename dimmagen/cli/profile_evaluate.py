@@ -1,19 +1,19 @@
 """`dimmagen profile evaluate`: the realism of profiles, side by side."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.options import PAIRS_HELP, Integer, names_option, split_names
+from dimmagen.cli.options import PAIRS_HELP, Integer, json_option, names_option, split_names, write_json
 from dimmagen.cli.output import echo
 from dimmagen.cli.profile_view import WIDTH, wrapped
+from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import atomic_write, last_part
@@ -42,9 +42,7 @@ _PROFILES_ABREAST = 3  # in the small table
 @names_option
 @click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")
 @click.option("--seed", default=0, help="Random seed for the draws and the confidence intervals.")
-@click.option(
-    "--json", "json_path", metavar="FILE", type=click.Path(), help="Write all numbers to this JSON file."
-)
+@json_option("all numbers")
 @click.option(
     "--html",
     "html_path",
@@ -71,12 +69,12 @@ def profile_evaluate(
     names: str | None,
     draws: int,
     seed: int,
-    json_path: str | None,
+    json_file: str | None,
     html_path: str | None,
     dump_path: Path | None,
     details: bool,
     workers: int | None,
-) -> None:
+) -> dict[str, Any]:
     """Measure how close the dark images of profiles are to the camera's own dark images.
 
     \b
@@ -108,20 +106,18 @@ def profile_evaluate(
                 f"Note: {label} was fitted on {', '.join(names_of_pairs)}: its numbers are too good", err=True
             )
 
-    steps = iter(
-        track(range(len(pairs)), "Measuring pairs", console=console, disable=not console.is_terminal)
-    )
-    next(steps)
-    results = evaluate(
-        dimmers,
-        pairs,
-        draws=draws,
-        seed=seed,
-        workers=workers or processor_count(),
-        on_pair=lambda: next(steps, None),
-    )
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("measuring pairs", total=len(pairs))
+        results = evaluate(
+            dimmers,
+            pairs,
+            draws=draws,
+            seed=seed,
+            workers=workers or processor_count(),
+            on_pair=lambda: bar.advance(task),
+        )
     summary = summarise(results, seed)
-    _print_verdict(summary, list(dimmers), len(pairs))
+    verdict = _print_verdict(summary, list(dimmers), len(pairs))
     if details:
         wide = console if console.is_terminal else Console(width=_FILE_WIDTH)
         for mode in MODES:
@@ -132,18 +128,19 @@ def profile_evaluate(
         settings["fitted on"] = "; ".join(
             f"{label}: {', '.join(used)}" for label, used in fitted_on.items() if used
         )
-    if json_path:
-        text = json.dumps(as_json(summary, results, dimmers, settings), indent=1, allow_nan=False)
-        atomic_write(json_path, text.encode())
+    numbers = {"verdict": verdict, **as_json(summary, results, dimmers, settings)}
+    if json_file:
+        write_json(json_file, numbers)
     if html_path:
         from dimmagen.evaluation.realism_report import html_report  # matplotlib takes a second to import
 
         atomic_write(html_path, html_report(summary, results, dimmers, pairs, settings).encode())
     if dump_path:
         dump(dimmers, pairs, dump_path, seed)
-    for path in (json_path, html_path, dump_path):
+    for path in (json_file, html_path, dump_path):
         if path:
             console.print(f"Wrote {path}")
+    return numbers
 
 
 def _open(spec: str) -> tuple[Profile, ImageDimmer]:
@@ -170,10 +167,11 @@ def _other_kind(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
     return fitted_to.differences(PairFacts.of(pairs)) if fitted_to else []
 
 
-def _print_verdict(summary: RealismSummary, dimmers: list[str], pairs: int) -> None:
-    """The sentence, and the small table in parts of 80 columns."""
+def _print_verdict(summary: RealismSummary, dimmers: list[str], pairs: int) -> str:
+    """Print the sentence, which is returned, and the small table in parts of 80 columns."""
     checks = checks_of(summary, dimmers, pairs)
-    if sentence := headline(checks):
+    sentence = headline(checks)
+    if sentence:
         echo("\n".join(wrapped(sentence)) + "\n")
     for start in range(0, len(dimmers), _PROFILES_ABREAST):
         shown = dimmers[start : start + _PROFILES_ABREAST]
@@ -185,6 +183,7 @@ def _print_verdict(summary: RealismSummary, dimmers: list[str], pairs: int) -> N
             table.add_row(row.label, *row.cells)
         Console(width=WIDTH, highlight=False).print(table)
         echo("")
+    return sentence
 
 
 def _table(summary: RealismSummary, mode: Mode, dimmers: list[str]) -> Table:

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import names_option, pairs_option, split_names
-from dimmagen.cli.output import echo
+from dimmagen.cli.options import names_option, pairs_option, recipe_option, split_names
+from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
+from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.fit import KINDS, is_fit_of
 from dimmagen.dimmers.profile import PICTURE, new_profile_folder, open_profile
@@ -24,6 +25,7 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.evaluation.checked_fit import fit_and_check
+from dimmagen.evaluation.profile_check import NOT_CHECKED
 
 
 @command("fit")
@@ -50,6 +52,7 @@ from dimmagen.evaluation.checked_fit import fit_and_check
     default=KINDS[0],
     help="Default dimmer model of the profile, which holds all of them.",
 )
+@recipe_option
 def fit(
     pairs: str,
     names: str | None,
@@ -58,7 +61,7 @@ def fit(
     out: str,
     seed: int,
     model: str,
-) -> None:
+) -> dict[str, Any]:
     """Fit a profile to a few dark/light pairs of a camera, and say how good it is, in about a minute.
 
     \b
@@ -76,7 +79,7 @@ def fit(
     if folder.exists():
         _refuse_other(folder, used, seed, model)
         echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
-        return
+        return {"profile": str(folder), "pairs": len(used), "fitted": False}
     problems = check_pairs(used)
     refuse_unsuitable_pairs(problems)
     refuse_mismatched_pairs(problems, split_names(keep) or ())
@@ -89,23 +92,35 @@ def fit(
             err=True,
         )
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Fitting", total=1.0)
+    with Progress(console=console) as progress:
+        task = progress.add_task("Fitting", total=1.0, unit="")
         result = fit_and_check(
             used, seed, lambda stage, done: progress.update(task, description=stage, completed=done)
         )
     saved = result.save(folder, model, problems)
     echo(f"Fitted {saved.name} to {pluralize(len(used), 'pair')}.\n")
     echo("\n".join(check_lines(result.check)))
-    if model != KINDS[0]:
+    if model != KINDS[0] or settings().verbose:
+        which = "" if model == KINDS[0] else f" The default of this profile is {model}."
+        fitted = result.fitted
         echo(
-            f"\nThe verdict is on the camera model. The default of this profile is {model}:\n"
-            f"its network has {result.fitted.held_out_nats:.2f} nats per pixel on {result.fitted.held_out} "
-            "(negative\nlog-likelihood; lower is better)."
+            f"\nThe verdict is on the camera model.{which}\n"
+            f"The network has {fitted.held_out_nats:.2f} nats per pixel on {fitted.held_out}\n"
+            "(negative log-likelihood; lower is better)."
         )
     echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {PICTURE}.")
     echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
+    return {
+        "profile": str(folder),
+        "pairs": len(used),
+        "fitted": True,
+        "seconds": result.fitted.seconds,
+        "held_out": result.fitted.held_out,
+        "held_out_nats": result.fitted.held_out_nats,
+        "fingerprint": saved.fingerprint,
+        "verdict": result.check.verdict if result.check else NOT_CHECKED,
+        "check": result.check.model_dump() if result.check else None,
+    }
 
 
 def _refuse_other(folder: Path, pairs: Sequence[RealPair], seed: int, model: str) -> None:

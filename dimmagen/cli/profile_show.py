@@ -1,8 +1,8 @@
 """`dimmagen profile show`: how good a profile is, what it was made from, and its curves."""
 
-import json
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import click
 from rich.table import Table
@@ -21,8 +21,7 @@ _MOST_NAMES = 8
 
 @command("show")
 @click.argument("name_or_path", metavar="NAME|DIR")
-@click.option("--json", "as_json", is_flag=True, help="Print everything that the profile records as JSON.")
-def show(name_or_path: str, as_json: bool) -> None:
+def show(name_or_path: str) -> dict[str, Any]:
     """Show how good a profile is, what it was made from, and its response and noise.
 
     \b
@@ -34,9 +33,6 @@ def show(name_or_path: str, as_json: bool) -> None:
     default model makes of each light level. With --json: models, settings, file hashes and origin.
     """
     found = open_profile(name_or_path)
-    if as_json:
-        echo(json.dumps(_content(found), indent=2))
-        return
     if check := ProfileCheck.of_profile(found):
         echo("\n".join(check_lines(check)) + "\n")
     facts = Table(show_header=False, box=None, pad_edge=False, width=WIDTH)
@@ -48,9 +44,10 @@ def show(name_or_path: str, as_json: bool) -> None:
     console.print(facts)
     echo("")
     echo("\n".join(curve_lines(found.model())))
+    return _content(found)
 
 
-def _content(found: Profile) -> dict:
+def _content(found: Profile) -> dict[str, Any]:
     return {
         "name": found.name,
         "folder": str(found.folder) if found.folder else None,

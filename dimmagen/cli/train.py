@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +24,8 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.enhance.acceleration import COMPILE
+from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.network import ARCHITECTURES
@@ -95,8 +98,28 @@ _SHARED = [
         help="Run the network in bfloat16, for GPUs and for processors that support it.",
     ),
     click.option("--flip/--no-flip", help="Mirror half of the training crops."),
+    click.option(
+        "--equalise",
+        type=click.Choice(EQUALISE),
+        default="image",
+        help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
+    ),
+    click.option(
+        "--condition",
+        type=click.Choice(CONDITION_OF),
+        default="image",
+        help="Whose change of lightness the network is told: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
+    ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
+    click.option(
+        "--compile",
+        type=click.Choice(COMPILE),
+        default="auto",
+        help="Whether torch compiles the network, which takes minutes; `auto` does on GPUs, for long runs.",
+    ),
     click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log."),
     click.option(
         "--resume",
@@ -160,7 +183,9 @@ def shared_options(command: Callable) -> Callable:
     help="Address of a running Ray cluster to use.",
 )
 @shared_options
-def train(data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options) -> None:
+def train(
+    data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options
+) -> dict[str, Any]:
     """Train the enhancement network on dark/light pairs.
 
     \b
@@ -183,7 +208,7 @@ def train(data, pairs, names, architecture, out, resume, learning_rate, workers,
     config = make_config(
         options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
     )
-    run(config, out, resume, workers, address)
+    return run(config, out, resume, workers, address)
 
 
 def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
@@ -202,8 +227,8 @@ def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
 
 def run(
     config: TrainConfig, out: Path, resume: ResumeMode, workers: int = 1, address: str | None = None
-) -> None:
-    """Train, and print the result and the next commands."""
+) -> dict[str, Any]:
+    """Train, print the result and the next commands, and return the result for programs."""
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(
@@ -222,3 +247,11 @@ def run(
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
         f"      dimmagen enhance PHOTO --network {out}"
     )
+    return {
+        "run": str(out),
+        "network": str(out / BEST),
+        "iterations": outcome["iteration"],
+        "stopped_early": bool(early),
+        "best_psnr": outcome["best_psnr"],
+        "best_iteration": outcome["best_iteration"],
+    }

@@ -118,7 +118,7 @@ def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, mon
         assert dark[..., 0].mean() > dark[..., 2].mean()
     code, out, _ = run("fit", "--pairs", phone, "--out", tmp_path / "again", "--model", "mdn")
     assert code == 0
-    assert "The default of this profile is mdn" in out
+    assert "The default of this profile is mdn." in out
     assert "nats per pixel" in out
     assert open_profile(tmp_path / "again").default_model == "mdn"
     assert open_profile(tmp_path / "again").models == found.models
