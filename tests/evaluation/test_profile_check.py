@@ -85,7 +85,7 @@ def test_a_pair_with_other_noise_is_told(pairs):
 def test_of_one_pair_each_half_is_held_out_and_of_many_a_few_are_measured(monkeypatch):
     seen = []
 
-    def fitted(pairs, seed):
+    def fitted(pairs, seed, tiles_per_pair):
         seen.append([pair.name for pair in pairs])
         return CAMERA
 
