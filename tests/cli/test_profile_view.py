@@ -30,6 +30,7 @@ def test_the_curve_rises_in_blocks_or_in_plain_characters(encoding, monkeypatch)
     heights = bars(lines, "▁▂▃▄▅▆▇█" if encoding == "utf-8" else ".:#")
     assert (np.diff(heights) >= 0).all()
     assert heights[-1] == 8
+    assert lines[1].ljust(80)[37] in "█#"  # the highest bar fills the drawing
     assert heights[0] <= 1
 
 
