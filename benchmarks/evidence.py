@@ -10,6 +10,7 @@ real pairs that show other scenes. The kinds are those of the paper's Table 3, w
     e  camera          photos dimmed by this project's camera model
     f  mdn, tuned      d, then fine-tuned on the 3 pairs
     g  camera, tuned   e, then fine-tuned on the 3 pairs
+    h  camera-as-pairs e, but as dark as the 3 pairs: `--brightness as-pairs`
 
     python -m benchmarks.evidence --data ../shared/data --out evidence --minutes-per-run 1.5
     python -m benchmarks.evidence --data ../shared/data --out yardstick \\
@@ -66,12 +67,14 @@ class Kind:
         label: as in the table.
         profile, model: of the dimmer; no profile trains on the real pairs alone.
         tuned_from: label of the kind that is fine-tuned.
+        options: further words of `dimmagen dim`.
     """
 
     label: str
     profile: str | None = None
     model: str | None = None
     tuned_from: str | None = None
+    options: tuple[str, ...] = ()
 
 
 def kinds(shots: int) -> list[Kind]:
@@ -84,6 +87,7 @@ def kinds(shots: int) -> list[Kind]:
         Kind("camera", lol, "camera"),
         Kind("mdn-tuned", tuned_from="mdn"),
         Kind("camera-tuned", tuned_from="camera"),
+        Kind("camera-as-pairs", lol, "camera", options=("--brightness", "as-pairs")),
     ]
 
 
@@ -180,7 +184,8 @@ def make_data(work: Work, rows: list[Kind]) -> None:
     make_mixhq(work.data, mixhq, [work.data / "lol" / "high_only"], [work.test])
     for kind in rows:
         if kind.profile is not None:
-            make_shards(mixhq, work.out / "shards" / kind.label, kind.profile, kind.model)
+            folder = work.out / "shards" / kind.label
+            make_shards(mixhq, folder, kind.profile, kind.model, *kind.options)
 
 
 def one_run(work: Work, kind: Kind, seed: int) -> None:
@@ -245,7 +250,8 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
     training = setup["session"]["training"]
     lines = [
         f"Trained on {len(setup['pairs'])} real pairs ({', '.join(setup['pairs'])}), or on photos dimmed by "
-        f"their profile; scored on lol/dev15 (15 pairs of other scenes). Model {setup['session']['model']}, "
+        f"their profile; scored on lol/dev15 (15 pairs of other scenes). "
+        f"Model {setup['session']['architecture']}, "
         f"{training['iterations']} iterations, crop {setup['session']['crop']}, batch "
         f"{setup['session']['batch']}; mean ± standard deviation over the seeds.",
         "",

@@ -22,6 +22,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
+from dimmagen.dimmers.dimmer import BRIGHTNESSES, Brightness
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
@@ -79,6 +80,13 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     type=Range(positive=True),
     show_default="the profile's",
     help="Range from which the brightness factor of each dark image is drawn.",
+)
+@click.option(
+    "--brightness",
+    type=click.Choice(BRIGHTNESSES),
+    default="wide",
+    help="How bright the dark images are: `wide` draws gamma from its range, darker and brighter than the "
+    "camera's own; `as-pairs` keeps it at 1, so that they are as dark as the pairs of the profile.",
 )
 @click.option(
     "--ladder",
@@ -186,6 +194,7 @@ def dim(
     labels: str | None,
     out: str,
     gamma: tuple[float, float] | None,
+    brightness: Brightness,
     ladder: tuple[float, ...],
     group_by: str | None,
     temperature: float | None,
@@ -224,6 +233,7 @@ def dim(
         gamma,
         ladder,
         group_by=group_by or "",
+        brightness=brightness,
         temperature=temperature,
         model=model,
         without=without,
