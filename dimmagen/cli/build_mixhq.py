@@ -1,7 +1,8 @@
 """`dimmagen build-mixhq`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -10,17 +11,22 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import Integer, recipe_option
+from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
+from dimmagen.cli.options import Integer, Number, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import Progress
+from dimmagen.cli.progress import Progress, Steps
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
+from dimmagen.core.processors import processor_count
+from dimmagen.generate.run import Executor
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import list_candidate_files
+from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -50,7 +56,32 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Maximum number of light images per shard.",
 )
 @photo_selection_options
-@click.option("--workers", type=Integer(1), default=2, help="Number of threads.")
+@click.option(
+    "--executor",
+    type=click.Choice(["serial", "ray"]),
+    show_default="ray with --address, otherwise serial",
+    help="Check candidates in threads of this process, or on Ray workers. The output is the same.",
+)
+@click.option(
+    "--workers",
+    type=Integer(1),
+    show_default="one per processor",
+    help="Number of threads, or of Ray workers.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    show_default="Ray on this machine, for this run",
+    help="Address of a running Ray cluster to check candidates on.",
+)
+@click.option(
+    "--worker-timeout",
+    type=Number(1),
+    metavar="SECONDS",
+    show_default="never; after 60 s a message",
+    help="Replace a Ray worker that has checked no candidate for this time.",
+)
+@rescan_option
 @recipe_option
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
@@ -59,7 +90,11 @@ def build_mixhq(
     out: str,
     samples_per_shard: int,
     selection: PhotoSelection,
-    workers: int,
+    executor: Executor | None,
+    workers: int | None,
+    address: str | None,
+    worker_timeout: float | None,
+    rescan: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
     """Select photos by the paper's rules and pack them as MixHQ.
@@ -73,6 +108,10 @@ def build_mixhq(
     are stored losslessly where a rule changes them. After an interruption the same command resumes.
     """
     console = Console()
+    executor = executor or ("ray" if address else "serial")
+    execution = ScanExecution(
+        executor, workers, address, rescan, worker_timeout=worker_timeout, on_cluster_lost=end_lost_run
+    )
     listing = list_candidate_files(parse_specs(sources), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
@@ -83,8 +122,11 @@ def build_mixhq(
             print_reasons(finished)
             echo(f"{out} is complete: it was made from files of the same names and sizes.")
             return _result(out, finished)
-    with _progress_bar("checking candidates", len(listing.files)) as advance:
-        scanned = scan(listing.files, scenes, workers, advance, selection, stored=not dry_run)
+    kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
+    settings = ScanSettings(scenes, selection, stored=not dry_run)
+    with _progress_bar("checking candidates", len(listing.files)) as advance, results_alone_on_stdout():
+        execution = replace(execution, on_status=advance.workers)
+        scanned = index_candidates(listing.files, settings, execution, kept, advance)
         candidates = Candidates(scanned, selection.limit)
     tallies = tally((candidate.row for candidate in candidates), listing.others)
     console.print(_verdict_table(tallies))
@@ -93,7 +135,8 @@ def build_mixhq(
         echo("Nothing was written.")
         return _result(out, tallies, written=False)
     with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
-        manifest = mixhq.write_mixhq(out, candidates, inputs, workers, advance, listing.others)
+        threads = workers if workers and executor == "serial" else processor_count()
+        manifest = mixhq.write_mixhq(out, candidates, inputs, threads, advance, listing.others)
     size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
     echo(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
@@ -105,11 +148,10 @@ def build_mixhq(
 
 
 @contextmanager
-def _progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on a terminal and nothing elsewhere; yields a function to call after each step."""
+def _progress_bar(what: str, total: int) -> Iterator[Steps]:
+    """Show a progress bar on a terminal and lines elsewhere; yields a function to call after each step."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+        yield Steps(progress, progress.add_task(what, total=total))
 
 
 def _result(out: str, tallies: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class Command(EveryCommand):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             result = super().invoke(ctx)
-            if isinstance(result, Mapping) and not _is_step(ctx):
-                report(result)
+            if not _is_step(ctx):
+                report(result if isinstance(result, Mapping) else {})
             return result
         except DimmagenError as error:
             if not hasattr(error, "command_message"):

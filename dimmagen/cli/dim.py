@@ -12,10 +12,10 @@ from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
+from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import PairProgress, Progress
+from dimmagen.cli.progress import PairProgress, Progress, Steps
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
@@ -27,6 +27,7 @@ from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -168,6 +169,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     show_default="never; after 60 s a message",
     help="Replace a Ray worker that has made no pair for this time.",
 )
+@rescan_option
 @click.option(
     "--resume",
     type=click.Choice(["if-possible", "always", "never"]),
@@ -196,6 +198,7 @@ def dim(
     threads: int | None,
     address: str | None,
     worker_timeout: float | None,
+    rescan: bool,
     resume: ResumeMode,
     dry_run: bool,
     **settings,
@@ -237,7 +240,8 @@ def dim(
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     execution = replace(execution, worker_timeout=worker_timeout)
-    lights = _open_lights(console, sources, exclude, selection, workers or processors)
+    scanning = _scan_execution(execution, rescan)
+    lights = _open_lights(console, sources, exclude, selection, scanning)
     matched = open_labels(labels, lights) if labels else None
     if matched:
         _print_matches(console, matched.counts)
@@ -278,20 +282,30 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
     return Execution(executor, workers, address, "cuda", threads, end_lost_run)
 
 
+def _scan_execution(execution: Execution, rescan: bool) -> ScanExecution:
+    """Photos are scanned on the cluster where there is one, and otherwise in threads, which need no start."""
+    on_cpus = execution.workers if execution.device == "cpu" else None
+    if execution.address is None:
+        return ScanExecution(workers=on_cpus, rescan=rescan)
+    return ScanExecution(
+        "ray", on_cpus, execution.address, rescan, True, execution.worker_timeout, execution.on_cluster_lost
+    )
+
+
 def _open_lights(
     console: Console,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
-    workers: int,
+    scanning: ScanExecution,
 ) -> LightImages:
-    with Progress(console=console, transient=True) as bar:
+    with Progress(console=console, transient=True) as bar, results_alone_on_stdout():
         task = bar.add_task("scanning photos", total=None)
         lights = open_light_images(
             sources,
             exclude=exclude,
             selection=selection,
-            workers=workers,
+            execution=replace(scanning, on_status=Steps(bar, task).workers),
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
         )

@@ -157,6 +157,12 @@ threads_option = click.option(
     show_default="one per processor",
     help="Number of threads.",
 )
+rescan_option = click.option(
+    "--rescan",
+    is_flag=True,
+    help="Read every photo again to judge it; otherwise one whose size, times and inode or ETag are as in an "
+    "earlier run keeps its verdict.",
+)
 PAIRS_HELP = (
     "a folder with low/ and high/ or the like (LOL-v2's, SID's, ...), a CSV file, or a pattern of file "
     "names; see docs/pairs.md."

@@ -26,6 +26,7 @@ from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_
 from dimmagen.generate.pair import MAX_SIDES
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
+from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -94,7 +95,8 @@ def reproduce(
     settings = settings_from_manifest(manifest.settings)
     workers = workers or processor_count()
     selection = replace(selection, max_side=MAX_SIDES.get(settings.image_format))
-    lights = open_light_images(sources, exclude=exclude, selection=selection, workers=workers)
+    scanning = ScanExecution(workers=workers, cached=False)  # nothing is taken for granted
+    lights = open_light_images(sources, exclude=exclude, selection=selection, execution=scanning)
     if manifest.settings.get("labels") and not labels:
         raise UsageError(
             f"the data set of {manifest_path} has labels",

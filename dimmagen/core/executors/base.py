@@ -13,7 +13,7 @@ Record = TypeVar("Record", covariant=True)
 
 
 class Worker(Protocol[Job, Record]):
-    def __call__(self, job: Job, on_pair: Callable[[], None]) -> Record: ...
+    def __call__(self, job: Job, on_pair: Callable[[], None], /) -> Record: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 import sys
 from typing import Any, Literal
 
-Name = Literal["pairs", "bytes", "retries", "lost_workers"]
+Name = Literal["pairs", "files", "bytes", "retries", "lost_workers"]
 COUNTERS: dict[Name, str] = {
     "pairs": "Pairs of complete jobs.",
+    "files": "Files that were checked by an index pass.",
     "bytes": "Bytes of complete shards.",
     "retries": "Jobs that were given to another worker.",
     "lost_workers": "Workers that were lost.",

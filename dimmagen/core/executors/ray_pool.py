@@ -51,6 +51,7 @@ class _PoolWorker:
     Attributes:
         place: name of its node once it is scheduled.
         node, process: Ray's id of the node, and the process on it.
+        unit: what it makes, for messages.
         task: that it works on.
         is_idle: whether it waits for a task.
         silence: seconds since it last made a pair, began something or ended it, in which this process ran.
@@ -62,6 +63,7 @@ class _PoolWorker:
     place: str = ""
     node: str = ""
     process: int = 0
+    unit: str = "pair"
     task: _Task | None = None
     is_idle: bool = False
     silence: float = 0.0
@@ -75,7 +77,7 @@ class _PoolWorker:
         """What it works on, for messages."""
         if self.task is None:
             return "it has not started yet"
-        return f"it works on {self.task.job.name}, after {self.task.pairs} pairs of it"
+        return f"it works on {self.task.job.name}, after {self.task.pairs} {self.unit}s of it"
 
 
 class _TaskQueue:
@@ -116,6 +118,7 @@ class WorkerPool:
         on_lost: see :class:`ClusterMonitor`.
         timeout: seconds without a pair after which a worker is replaced; None only reports it.
         on_status: called when what the workers do has changed.
+        unit: what is made in place of pairs, for messages.
     """
 
     def __init__(
@@ -130,7 +133,9 @@ class WorkerPool:
         on_lost: OnLost | None = None,
         timeout: float | None = None,
         on_status: OnStatus = lambda status: None,
+        unit: str = "pair",
     ) -> None:
+        self._unit = unit
         self._timeout = timeout
         self._lost = self._retries = 0
         self._on_status = on_status
@@ -172,7 +177,7 @@ class WorkerPool:
             self._monitor.end()
             if self._lost or self._monitor.lost_nodes:
                 _LOG.warning(
-                    "lost in this run: %d workers, %d nodes; their shards were made by others.",
+                    "lost in this run: %d workers, %d nodes; others have done their work.",
                     self._lost,
                     self._monitor.lost_nodes,
                 )
@@ -199,7 +204,7 @@ class WorkerPool:
         waiting = ""
         if not ready:
             has_place = any(member.place for member in self._members)
-            waiting = "the workers to load the profile" if has_place else f"{self._share} for a worker"
+            waiting = "the workers to load" if has_place else f"{self._share} for a worker"
         status = WorkerStatus(waiting, ready, self._lost, self._retries)
         if status != self._status:
             self._status = status
@@ -214,7 +219,7 @@ class WorkerPool:
         if len(self._members) >= limit:
             return
         for _ in range(len(self._members), min(limit, len(self._working()) + self._tasks.waiting(limit))):
-            member = _PoolWorker(self._actor_class.remote())
+            member = _PoolWorker(self._actor_class.remote(), unit=self._unit)
             self._members.add(member)
             self._calls[member.actor.place.remote()] = partial(self._take_place, member)
 
@@ -276,7 +281,7 @@ class WorkerPool:
             self._give_back(task, error)
         else:
             self._on_pairs(pairs - task.pairs)
-            ray_metrics.count("pairs", pairs)
+            ray_metrics.count("files" if self._unit == "file" else "pairs", pairs)
             self._rest(member)
             self._finished.append((task.job, record))
 
@@ -359,14 +364,15 @@ class WorkerPool:
         for member in [one for one in self._members if one.place and not one.is_idle]:
             member.silence += passed
             if self._timeout is not None and member.silence > self._timeout:
-                self._replace(member, f"no pair for {member.silence:.0f} s")
+                self._replace(member, f"no {self._unit} for {member.silence:.0f} s")
             elif member.silence > _SILENCE_SECONDS and not member.is_told:
                 member.is_told = True
                 todo = "" if self._timeout else "; with a worker timeout it would be replaced"
                 _LOG.warning(
-                    "the worker on %s (process %d) has made no pair for %.0f s: %s%s",
+                    "the worker on %s (process %d) has made no %s for %.0f s: %s%s",
                     member.place,
                     member.process,
+                    self._unit,
                     member.silence,
                     member.work(),
                     todo,
@@ -485,6 +491,7 @@ def run_ray(
     on_lost: OnLost | None = None,
     timeout: float | None = None,
     on_status: OnStatus = lambda status: None,
+    unit: str = "pair",
 ) -> Generator[tuple[Any, Any], None, None]:
     """Run the jobs on Ray actors, one job per actor at a time; yields (job, record) as they finish.
 
@@ -500,7 +507,7 @@ def run_ray(
         address: address of a running cluster; without it, Ray is started on this machine for the run.
         share: resources of a node that each actor occupies.
         on_lost: see :class:`ClusterMonitor`.
-        timeout, on_status: see :class:`WorkerPool`.
+        timeout, on_status, unit: see :class:`WorkerPool`.
 
     Raises:
         UsageError: the cluster cannot be joined.
@@ -514,6 +521,6 @@ def run_ray(
     with connect_ray(workers and workers * share.processors, address) as ray:
         on_cluster = address is not None
         pool = WorkerPool(
-            ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout, on_status
+            ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout, on_status, unit
         )
         yield from pool.work()
