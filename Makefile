@@ -83,6 +83,7 @@ lock: $(STAMP)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("dimmagen needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing dimmagen and what it needs into $(VENV): a minute or two, by the speed of the registry."
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video]'
 	touch $@
 

@@ -15,7 +15,7 @@ from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import PairProgress, Progress
+from dimmagen.cli.progress import PairProgress, Progress, Steps
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import print_reasons
 from dimmagen.core import storage
@@ -315,7 +315,7 @@ def _open_lights(
             sources,
             exclude=exclude,
             selection=selection,
-            execution=scanning,
+            execution=replace(scanning, on_status=Steps(bar, task).workers),
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
         )

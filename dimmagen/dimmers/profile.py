@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.file_names import portable
-from dimmagen.core.registry import unknown_name
+from dimmagen.core.registry import did_you_mean, unknown_name
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
 from dimmagen.dimmers.profile_folders import (
@@ -89,7 +89,7 @@ class Profile:
         if kind not in self.models:
             raise UnknownNameError(
                 f"profile {self.name} has no model {kind!r}",
-                f"it has {', '.join(self.models)}",
+                f"{did_you_mean(kind, self.models)}it has {', '.join(self.models)}",
                 kind="model",
                 name=kind,
             )

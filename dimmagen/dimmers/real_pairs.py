@@ -15,6 +15,7 @@ from skimage.registration import phase_cross_correlation
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
 from dimmagen.dimmers.pair_lists import pairs_of_list
@@ -105,7 +106,7 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Rea
         if missing:
             raise UnknownNameError(
                 f"{path} has no pair named {', '.join(missing)}",
-                f"it has {_listed(files)}",
+                f"{did_you_mean(missing[0], files)}it has {_listed(files)}",
                 kind="pair",
                 name=missing[0],
             )
@@ -131,7 +132,7 @@ def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[lis
     if unknown:
         raise UnknownNameError(
             f"there is no pair named {', '.join(unknown)} to hold out",
-            f"the pairs are {_listed(known)}",
+            f"{did_you_mean(unknown[0], known)}the pairs are {_listed(known)}",
             kind="pair",
             name=unknown[0],
         )
