@@ -372,7 +372,7 @@ def test_finished_ranges_of_a_run_that_was_stopped_are_kept(
     assert storage.list_names(place) == []
 
 
-@pytest.mark.parametrize("damage", ["photo", "cut", "garbage", "gone"])
+@pytest.mark.parametrize("damage", ["photo", "cut", "letter", "garbage", "gone"])
 def test_a_kept_range_is_used_only_if_it_is_whole_and_its_photos_are_the_same(
     damage, folder, settled, tmp_path, reads
 ):
@@ -385,7 +385,13 @@ def test_a_kept_range_is_used_only_if_it_is_whole_and_its_photos_are_the_same(
     elif damage == "gone":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[:-500] if damage == "cut" else b"x")
+        data = path.read_bytes()
+        changed = {
+            "cut": data[:-500],
+            "letter": data.replace(b'"verbatim"', b'"Verbatim"', 1),
+            "garbage": b"x",
+        }
+        path.write_bytes(changed[damage])
     reads.clear()
     found = look(folder, kept=kept)
     assert 8 <= reads.total() <= 16  # one range
