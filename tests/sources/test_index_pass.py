@@ -319,6 +319,22 @@ def test_a_cache_that_cannot_be_written_is_told_once(folder, cache, caplog, monk
     assert "DIMMAGEN_CACHE" in told[0]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a home has another variable there")
+@pytest.mark.parametrize("home", ["", "missing"])
+def test_without_a_home_there_is_no_cache_and_no_home_is_made(home, folder, settled, caplog, monkeypatch):
+    scan_store._warn_once.cache_clear()
+    for name in ("DIMMAGEN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(folder.parent / home) if home else "")
+    assert look(folder) == plainly(folder)
+    assert "the cache of scanned photos has no place" in caplog.text
+    assert not (folder.parent / "missing").exists()
+    (folder.parent / "home").mkdir()
+    monkeypatch.setenv("HOME", str(folder.parent / "home"))
+    look(folder)
+    assert (folder.parent / "home" / ".cache" / "dimmagen" / "scanned-1.sqlite").exists()
+
+
 def test_a_cache_of_another_run_that_writes_is_waited_for_and_then_left(folder, cache, caplog, monkeypatch):
     import sqlite3
 
