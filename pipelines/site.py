@@ -26,6 +26,7 @@ NAVIGATION: Mapping[str, Sequence[str]] = {
         "docs/resume",
         "docs/scale",
         "docs/cluster",
+        "docs/container",
         "docs/storage",
         "docs/guarantees",
     ),
