@@ -60,6 +60,9 @@ def layout_page(layout: Layout) -> str:
         lines.append("Images are not paired, and each light image is stored once.")
     if len(layout.train) > 1:
         lines.append("The folders of a split hold the same pairs, by hard links.")
+    if layout.options:
+        options = [line.format(root="ROOT") for line in layout.options]
+        lines += ["", "Its places, where ROOT is the export:", "", "```", *options, "```"]
     for reader in readers_of(name):
         lines += ["", *reader_section(reader)]
     lines += [

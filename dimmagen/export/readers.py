@@ -660,6 +660,24 @@ def find_preset(name: str) -> tuple[Layout, Reader | None]:
     raise unknown_name("layout", name, dict.fromkeys([*LAYOUTS, *READERS]))
 
 
+def layout_lines(layout: Layout, root: Path) -> list[str]:
+    """The lines for an option file, for an export that is for a layout and not for one of its readers.
+
+    They are those of the layout, or of its readers if all of them have the same ones.
+
+    Args:
+        layout: of the export.
+        root: of the export.
+
+    Returns:
+        The lines; none if its readers differ.
+    """
+    if layout.options:
+        return [line.format(root=root.absolute().as_posix()) for line in layout.options]
+    options = {tuple(one.option_lines(root, None)) for one in readers_of(layout.name) if one.options}
+    return list(options.pop()) if len(options) == 1 else []
+
+
 def readers_of(layout: str) -> list[Reader]:
     """The readers of a layout, in the order of the table."""
     return [reader for reader in _ALL if reader.layout == layout]
