@@ -155,10 +155,17 @@ def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None,
     readers = reader.title if reader else layout.readers
     echo(f"For {readers}{', with these lines in its options:' if lines else '.'}")
     echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
-    if reader and not lines and repository is None:
-        echo(f"It expects this folder as {reader.path} in its repository.")
+    if reader and repository is None and (reader.fixed or not lines):
+        echo(_place_of(reader))
     elif not reader and not lines and (names := [one.name for one in readers_of(layout.name)]):
         echo(f"The lines for an option file depend on the reader: --layout {' or '.join(names)} prints them.")
+
+
+def _place_of(reader: Reader) -> str:
+    """Where the files of an export belong that was not written into the repository of its reader."""
+    if reader.path == ".":
+        return "Its files go into the root of its repository."
+    return f"It expects this folder as {reader.path} in its repository."
 
 
 def _check(path: str, name: str, workers: int) -> dict[str, Any]:
