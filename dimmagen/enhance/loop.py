@@ -1,9 +1,10 @@
 """The training loop."""
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +19,7 @@ from dimmagen.enhance.log import Log
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.enhance.validation_pictures import Strip, strip_is_due
 from dimmagen.metrics.image import psnr
 
 
@@ -39,7 +41,9 @@ def train(
     progress: TrainProgress,
     *,
     context: DistributedContext = SINGLE_PROCESS,
-    tensorboard: bool = False,
+    loggers: Sequence[str] = (),
+    pictures: int = 0,
+    notes: Mapping[str, Any] | None = None,
 ) -> TrainState:
     """Train a network until the iterations or the patience end, from the run's checkpoint if it has one.
 
@@ -53,7 +57,9 @@ def train(
         run: the run's folder, claimed with these settings.
         progress: notified of each iteration.
         context: this process among those that train together.
-        tensorboard: write TensorBoard's files as well.
+        loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get the log as well.
+        pictures: how many validation pairs each strip of pictures shows; 0 writes no strips.
+        notes: JSON values that the checkpoint and the best network carry.
 
     Returns:
         The state at the end; the best network is in the run's folder.
@@ -70,12 +76,12 @@ def train(
             code="missing-argument",
         )
     device = next(network.parameters()).device
-    state = TrainState(network, settings)
+    state = TrainState(network, settings, notes)
     state.restore(run)
     forward = context.wrap(network)
     stream = batches.open(state.iteration)
     progress.begin(state.iteration, settings.iterations)
-    with Log(run, state.iteration, tensorboard) if context.first else _NoLog() as log:
+    with Log(run, state.iteration, loggers) if context.first else _NoLog() as log:
         while state.iteration < settings.iterations and not state.out_of_patience:
             batch = next(stream).to(device)
             learning_rate = settings.learning_rate_at(state.iteration)
@@ -84,7 +90,10 @@ def train(
             state.update_average()
             ends = state.iteration == settings.iterations
             if ends or state.iteration % settings.validate_every == 0:
-                values["psnr"] = validate(state.candidate, validation) if context.first else 0.0
+                strip = Strip(pictures if _strip_is_due(state) else 0)
+                values["psnr"] = validate(state.candidate, validation, strip) if context.first else 0.0
+                if (image := strip.image()) is not None:
+                    log.picture(state.iteration, image)
                 values["psnr"] = context.agree(values["psnr"])
                 if state.best_psnr is None or values["psnr"] > state.best_psnr:
                     state.best_psnr, state.best_iteration = values["psnr"], state.iteration
@@ -156,10 +165,30 @@ def _diverged(
     )
 
 
-def validate(network: EnhancementNetwork, pairs: Sequence[RealPair]) -> float:
-    """Mean PSNR over pairs in dB, each enhanced to the lightness of its ground truth."""
+def _strip_is_due(state: TrainState) -> bool:
+    every, total = state.settings.validate_every, state.settings.iterations
+    return strip_is_due(math.ceil(state.iteration / every), math.ceil(total / every))
+
+
+def validate(
+    network: EnhancementNetwork,
+    pairs: Sequence[RealPair],
+    see: Callable[[RealPair, np.ndarray], None] | None = None,
+) -> float:
+    """Mean PSNR over pairs in dB, each enhanced to the lightness of its ground truth.
+
+    Args:
+        network: in eval mode or not, on any device.
+        pairs: at least one.
+        see: called with each pair and its output, uint8 (H, W, 3).
+    """
     enhancer = Enhancer(network)
-    scores = [psnr(enhancer.enhance(pair.dark, mean_lightness(pair.light)), pair.light) for pair in pairs]
+    scores = []
+    for pair in pairs:
+        output = enhancer.enhance(pair.dark, mean_lightness(pair.light))
+        scores.append(psnr(output, pair.light))
+        if see is not None:
+            see(pair, output)
     return sum(scores) / len(scores)
 
 
@@ -167,6 +196,8 @@ class _NoLog:
     """Takes the place of the log in all processes but the first, and writes nothing."""
 
     def row(self, values: dict[str, float]) -> None: ...
+
+    def picture(self, iteration: int, image: np.ndarray) -> None: ...
 
     def __enter__(self) -> "_NoLog":
         return self

@@ -1,7 +1,9 @@
 """The state of a training run: weights, their running average, Adam's moments, and a few numbers."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,6 +48,7 @@ class TrainState:
     Args:
         network: to be trained.
         settings: of the run.
+        notes: JSON values that every file of the run carries, such as the data that it was trained on.
 
     Attributes:
         network: being trained.
@@ -54,9 +57,12 @@ class TrainState:
         best_psnr, best_iteration: of the best validation; None and 0 before the first.
     """
 
-    def __init__(self, network: EnhancementNetwork, settings: TrainSettings) -> None:
+    def __init__(
+        self, network: EnhancementNetwork, settings: TrainSettings, notes: Mapping[str, Any] | None = None
+    ) -> None:
         self.network = network
         self.settings = settings
+        self._notes = dict(notes or {})
         self.optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, settings.betas)
         self.average = _copy(network) if settings.average else None
         self.iteration = 0
@@ -97,6 +103,7 @@ class TrainState:
             "iteration": self.iteration,
             "best_psnr": self.best_psnr,
             "best_iteration": self.best_iteration,
+            **self._notes,
         }
         run.save(CHECKPOINT, tensors, header)
 
@@ -106,6 +113,7 @@ class TrainState:
             "model": self.network.architecture_name,
             "iteration": self.best_iteration,
             "psnr": self.best_psnr,
+            **self._notes,
         }
         run.save(BEST, self.candidate.state_dict(), header)
 

@@ -38,12 +38,15 @@ class OpenShards:
         validation: the first variant of each light image that is kept back, its middle 512x512 pixels.
         too_small: how many pairs are left out because they are smaller than the crop.
         root_hash: of the data set.
+        origin: how the data set was made, by its manifest: `profile`, `profile_fingerprint`, `model`,
+            `fingerprint`, and `dimmagen`, the version.
     """
 
     shards: list[TrainingShard]
     validation: list[RealPair]
     too_small: int
     root_hash: str
+    origin: dict[str, str]
 
 
 def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
@@ -99,7 +102,18 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     for _, name, row in sorted(kept_back, key=lambda one: one[0]):
         first.setdefault(row["light_key"], (name, row))
     validation = [_read_pair(path, name, row) for name, row in first.values()]
-    return OpenShards(shards, validation, len(rows) - len(fitting), manifest.root_hash)
+    return OpenShards(shards, validation, len(rows) - len(fitting), manifest.root_hash, _origin(manifest))
+
+
+def _origin(manifest: Manifest) -> dict[str, str]:
+    versions = manifest.environment.get("versions")
+    return {
+        "profile": str(manifest.settings["profile"]),
+        "profile_fingerprint": str(manifest.settings.get("profile_fingerprint", "")),
+        "model": str(manifest.settings["model"]),
+        "fingerprint": manifest.fingerprint,
+        "dimmagen": str(versions.get("dimmagen", "")) if isinstance(versions, dict) else "",
+    }
 
 
 def _read_pair(path: str, tar: str, row: dict) -> RealPair:

@@ -10,10 +10,11 @@ import torch
 from PIL import Image, ImageCms
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.enhance import loop
 from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
 
-VGG = ("--crop", "32", "--validation-photos", "2")
+VGG = ("--crop", "32", "--validation-photos", "2", "--perceptual", "vgg")
 NETWORK = ("--network", "network")
 PAIRS = ("--pairs", "pairs", "--out", "new")
 NO_PHOTOS, FEW = (*QUICK, "--validation-photos", "0"), (*QUICK, "--validation-photos", "2")
@@ -47,7 +48,7 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
         seen["trained"] |= set(batch.keys)
         return {"loss": 0.0}
 
-    def validate(network, pairs):
+    def validate(network, pairs, see):
         seen["validated"] |= {pair.name for pair in pairs}
         return 1.0
 
@@ -70,6 +71,53 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
     ]
     assert run(*words, "--hold-out", "1, 2")[0] == 0
     assert seen == {"trained": {"0"}, "validated": {"1", "2"}}
+
+
+MIX = ("--mix-pairs", "pairs", "--mix-share", 0.5)
+
+
+def test_real_pairs_are_mixed_into_the_batches_of_a_data_set(run, place, monkeypatch):
+    seen = []
+    optimise = loop.optimise
+
+    def see(forward, state, loss, batch, *rest):
+        seen.extend(batch.keys)
+        return optimise(forward, state, loss, batch, *rest)
+
+    monkeypatch.setattr("dimmagen.enhance.loop.optimise", see)
+    words = [
+        "train",
+        "--data",
+        "shards",
+        "--out",
+        "mixed",
+        "--iterations",
+        4,
+        *QUICK,
+        *MIX,
+        "--hold-out",
+        "1",
+    ]
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert sorted(key for key in seen if len(key) == 1) == ["0"] * 4 + ["2"] * 4
+    assert "dB on 1 pair held out from training" in out
+    stored = json.loads((place / "mixed" / "run.json").read_text())
+    assert stored["mix_share"] == 0.5
+
+    code, _, err = run(*words[:-4], "--mix-share", 0.25, "--hold-out", "1")
+    assert code == 2
+    assert "mix_share was 0.5, is 0.25" in err
+    shutil.copy(place / "pairs" / "low" / "0.png", place / "kept.png")
+    (place / "pairs" / "low" / "0.png").write_bytes((place / "pairs" / "low" / "2.png").read_bytes())
+    code, _, err = run(*words)
+    shutil.move(place / "kept.png", place / "pairs" / "low" / "0.png")
+    assert code == 2
+    assert "mix_sha256 was" in err
+
+
+def test_a_run_without_mixed_pairs_can_be_continued_by_what_knows_nothing_of_them(run, place):
+    assert not [name for name in json.loads((place / "network" / "run.json").read_text()) if "mix" in name]
 
 
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
@@ -231,16 +279,25 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
         (["train", "--data", "shards", "--out", "new", *QUICK, "--crop", "1000"], "too small for crops"),
         (["train", "--data", "shards", "--out", "network", *FEW, "--batch", "2"], "batch was 4, is 2"),
         (["train", "--data", "shards", "--out", "new", *FEW, "--crop", "36"], "give 32 or 40"),
-        (["train", "--data", "shards", "--out", "new", "--crop", "8"], "too small for LPIPS with VGG"),
+        (["train", "--data", "shards", "--out", "new", *VGG, "--crop", "8"], "too small for LPIPS"),
         (["train", "--data", "shards", "--out", "s3://bucket/new", *FEW], "is a URL; give a local"),
         (["train", "--data", "shards", "--out", "new", *FEW, "--hold-out", "1"], "there are none"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--names", "1"], "there are none"),
+        (["train", "--out", "new", *FEW, "--pairs", "pairs", *MIX], "give --data"),
+        (["train", "--data", "shards", "--out", "new", *FEW, *MIX, "--names", "7"], "no pair named 7"),
+        (["train", "--data", "shards", "--out", "new", *FEW, *MIX, "--hold-out", "0,1,2"], "all pairs are"),
+        (["train", "--data", "shards", "--out", "new", *FEW, *MIX, "--crop", "72"], "too small for crops"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--mix-pairs", "pairs", "--mix-share", "1"],
+         "--mix-share"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--logger", "wandb"], "'dimmagen[wandb]'"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--logger", "mlflow"], "'dimmagen[mlflow]'"),
         (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "7"], "no pair named 7"),
         (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "0,1,2"], "all pairs are held out"),
         (["evaluate", *NETWORK, "--pairs", "small", "--metrics", "ssim_rgb"], "needs 11 pixels"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--json", "s3://b/j"], "is a URL"),
         (["train", "--data", "shards", "--out", "new", *VGG], "--perceptual none"),
         (["train", "--data", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
-        (["train", "--data", "shards", "--out", "new", *FEW, "--tensorboard"], "pip install tensorboard"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--tensorboard"], "'dimmagen[tensorboard]'"),
         (["finetune", "--network", "nowhere", "--pairs", "pairs", "--out", "new"], "no trained network"),
         (["finetune", *NETWORK, "--pairs", "nowhere", "--out", "new", *QUICK], "no file or folder nowhere"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "beauty"], "no metric 'beauty'"),
@@ -253,7 +310,7 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_bad_input_is_reported_and_nothing_is_overwritten(run, place, words, message, monkeypatch):
-    for absent in ("lpips", "torch.utils.tensorboard"):
+    for absent in ("lpips", "torch.utils.tensorboard", "wandb", "mlflow"):
         monkeypatch.setitem(sys.modules, absent, None)
     shutil.rmtree(place / "new", ignore_errors=True)  # what an earlier case began
     before = {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}

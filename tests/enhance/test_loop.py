@@ -130,7 +130,7 @@ def test_best_is_the_network_with_the_highest_validation_psnr(run_training):
 
 def test_patience_ends_a_run_that_no_longer_improves(run_training, monkeypatch):
     scores = iter([20.0, 21.0, 20.5, 20.9, 25.0])
-    monkeypatch.setattr("dimmagen.enhance.loop.validate", lambda network, pairs: next(scores))
+    monkeypatch.setattr("dimmagen.enhance.loop.validate", lambda *_: next(scores))
     state, _ = run_training(
         settings=TrainSettings(iterations=10, learning_rate=1e-3, validate_every=2, patience=2)
     )
