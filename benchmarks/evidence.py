@@ -321,8 +321,9 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
     lines = [
         f"Trained on {len(setup['pairs'])} real pairs ({', '.join(setup['pairs'])}), or on photos dimmed by "
         f"their profile; scored on lol/dev15 (15 pairs of other scenes). Architecture "
-        f"{setup['session']['architecture']}, {training['iterations']} iterations, crop {setup['session']['crop']}, batch "
-        f"{setup['session']['batch']}; mean ± standard deviation over the seeds.",
+        f"{setup['session']['architecture']}, {training['iterations']} iterations, "
+        f"crop {setup['session']['crop']}, batch {setup['session']['batch']}; mean ± standard deviation over "
+        "the seeds.",
         "",
         "| trained on | PSNR | of luma | balanced | GT-mean | fixed lightness | SSIM RGB | s an iteration |",
         "|---|---|---|---|---|---|---|---|",

@@ -15,6 +15,7 @@ from dimmagen.core.lock import exclusive
 from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
+from dimmagen.enhance.lightness import learn_lightness
 from dimmagen.enhance.loggers import require_loggers
 from dimmagen.enhance.loop import TrainProgress, train
 from dimmagen.enhance.losses import EnhancementLoss
@@ -74,6 +75,9 @@ def _train(
         if context.first:
             run.begin(prepared.identity, resume, prepared.notes)
         context.wait()
+        notes = {**prepared.notes}
+        if context.first:
+            notes["lightness"] = learn_lightness(prepared.data.lightness_examples()).as_json()
         train(
             prepared.network,
             prepared.data.batches,
@@ -85,7 +89,7 @@ def _train(
             context=context,
             loggers=config.loggers,
             pictures=config.validation_pictures,
-            notes=prepared.notes,
+            notes=notes,
         )
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -18,6 +20,7 @@ from dimmagen.dimmers.real_pairs import (
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.data import Batches, Crops, RealPairs, ShardBatches
 from dimmagen.enhance.distributed_context import DistributedContext
+from dimmagen.enhance.inputs import mean_lightness
 from dimmagen.enhance.mixing import MixedBatches
 from dimmagen.enhance.training_shards import OpenShards, cut_middle, open_shards
 
@@ -35,6 +38,7 @@ class TrainingData:
         sha256: of the training data: the root hash of the data set, or a hash of the pairs.
         mix_sha256: of the real pairs that are mixed in; empty without them.
         origin: which data set or pairs they are, as JSON values.
+        lightness_examples: some dark images that are trained on, with the means of their light images.
     """
 
     batches: Batches
@@ -43,6 +47,7 @@ class TrainingData:
     sha256: str
     mix_sha256: str
     origin: dict[str, Any]
+    lightness_examples: Callable[[], Iterable[tuple[np.ndarray, float]]]
 
 
 def open_training_data(config: TrainConfig, context: DistributedContext) -> TrainingData:
@@ -74,6 +79,7 @@ def open_training_data(config: TrainConfig, context: DistributedContext) -> Trai
         pairs_sha256(pairs),
         "",
         {"name": storage.last_part(config.pairs), "sha256": pairs_sha256(pairs), "pairs": len(pairs)},
+        lambda: [(pair.dark, mean_lightness(pair.light)) for pair in pairs],
     )
 
 
@@ -106,7 +112,13 @@ def _of_data_set(
     if mixed:
         origin["mixed_in"] = {"name": storage.last_part(str(config.mix_pairs)), "pairs": len(mixed)}
     return TrainingData(
-        batches, validation, words, opened.root_hash, pairs_sha256(mixed) if mixed else "", origin
+        batches,
+        validation,
+        words,
+        opened.root_hash,
+        pairs_sha256(mixed) if mixed else "",
+        origin,
+        opened.lightness_examples,
     )
 
 

@@ -105,12 +105,12 @@ def test_real_pairs_are_mixed_into_the_batches_of_a_data_set(run, place, monkeyp
     stored = json.loads((place / "mixed" / "run.json").read_text())
     assert stored["mix_share"] == 0.5
 
-    code, _, err = run(*words[:-4], "--mix-share", 0.25, "--hold-out", "1")
+    code, _, err = run(*words, *MIX[:2], "--mix-share", 0.25)
     assert code == 2
     assert "mix_share was 0.5, is 0.25" in err
     shutil.copy(place / "pairs" / "low" / "0.png", place / "kept.png")
     (place / "pairs" / "low" / "0.png").write_bytes((place / "pairs" / "low" / "2.png").read_bytes())
-    code, _, err = run(*words)
+    code, _, err = run(*words, *MIX)
     shutil.move(place / "kept.png", place / "pairs" / "low" / "0.png")
     assert code == 2
     assert "mix_sha256 was" in err
