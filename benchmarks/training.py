@@ -14,7 +14,8 @@ import torch
 from benchmarks.figures import Figure, Options, alternately, main, seconds
 from benchmarks.photos import sources
 from dimmagen.cli import cli
-from dimmagen.enhance.data import Batch, Crops, ShardBatches
+from dimmagen.enhance.batch import Batch, Crops
+from dimmagen.enhance.data import ShardBatches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.loop import optimise

@@ -23,6 +23,7 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.enhance.batch import EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PHOTOS, VALIDATION_PICTURES, TrainConfig
 from dimmagen.enhance.distributed import run_distributed
@@ -99,6 +100,13 @@ _SHARED = [
         help="Run the network in bfloat16, for GPUs and for processors that support it.",
     ),
     click.option("--flip/--no-flip", help="Mirror half of the training crops."),
+    click.option(
+        "--equalise",
+        type=click.Choice(EQUALISE),
+        default="crop",
+        help="Whose histogram is equalised for the network's input; that of the whole image is what "
+        "`enhance` equalises.",
+    ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
     click.option(

@@ -34,6 +34,8 @@ PICTURES = "validation"  # folder
 MADE_BY = "made_by"  # what is told of a run but does not make it another one
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
+# What runs were before their run.json named it.
+FORMER_SETTINGS = {"equalise": "crop"}
 ResumeMode = Literal["if-possible", "always", "never"]
 
 
@@ -117,6 +119,8 @@ class RunFolder:
                 code="damaged",
                 path=str(self.path),
             )
+        former = {name: value for name, value in FORMER_SETTINGS.items() if name in settings}
+        existing = former | existing
         requested = json.loads(json.dumps(dict(settings)))
         changed = sorted(
             name for name in {*existing, *requested} if existing.get(name) != requested.get(name)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dimmagen.core.errors import UsageError
+from dimmagen.enhance.batch import Equalise
 from dimmagen.enhance.mixing import refuse_share
 from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
@@ -35,6 +36,8 @@ class TrainConfig:
         network: run or network file to start from; None starts from random weights.
         architecture: name in the registry (`compact`, `small`, `paper`); that of `network` if it is given.
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
+        equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
+            that of the whole `image`, as in enhancing.
         perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are at hand.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
@@ -63,6 +66,7 @@ class TrainConfig:
     batch: int = 4
     flip: bool = False
     seed: int = 0
+    equalise: Equalise = "crop"
     perceptual: Literal["auto", "vgg", "none"] = "auto"
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)

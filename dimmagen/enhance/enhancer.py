@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_input
+from dimmagen.enhance.batch import Equalise
+from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_inputs
 from dimmagen.enhance.network import EnhancementNetwork
 
 BLEND = 32  # pixels over which one tile fades into the next
 MEMORY_GB = 2.0  # default
+SMALLEST_WINDOW = 32  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,16 @@ class Enhancer:
     Args:
         network: in eval mode, on the device to use.
         memory_gb: maximum memory for running the network, in GB; larger images are tiled.
+        window: side of the tiles, pixels, a multiple of the architecture's: every larger image is processed
+            in windows of this size that overlap, so that normalisation and attention see as much of it as in
+            training on crops of this size. Default: tiles as large as the memory allows.
+        equalise: with `crop`, each tile is equalised by its own histogram, as a crop in training.
 
     Attributes:
         tile: side of a tile, pixels.
 
     Raises:
-        UsageError: the memory is too small for one tile.
+        UsageError: the memory is too small for one tile, or the window is no multiple.
 
     Example:
         >>> network = EnhancementNetwork("compact").eval()  # a trained one: load_network("run/")
@@ -49,9 +55,21 @@ class Enhancer:
         ((5, 7, 3), dtype('uint8'))
     """
 
-    def __init__(self, network: EnhancementNetwork, memory_gb: float = MEMORY_GB) -> None:
+    def __init__(
+        self,
+        network: EnhancementNetwork,
+        memory_gb: float = MEMORY_GB,
+        window: int | None = None,
+        equalise: Equalise = "image",
+    ) -> None:
         self.network = network
+        self.equalise = equalise
+        self._windows = window is not None
         shape = network.architecture
+        self._margin, self._blend = shape.margin, BLEND
+        if window is not None:
+            self._use_windows(window, memory_gb)
+            return
         side = math.isqrt(int(memory_gb * 1e9 / shape.bytes_per_pixel)) // shape.multiple * shape.multiple
         smallest = 2 * (2 * shape.margin + BLEND)
         if side < smallest:
@@ -64,6 +82,22 @@ class Enhancer:
                 value=memory_gb,
             )
         self.tile = side
+        self._together = 1
+
+    def _use_windows(self, window: int, memory_gb: float) -> None:
+        shape = self.network.architecture
+        if window % shape.multiple or window < SMALLEST_WINDOW:
+            raise UsageError(
+                f"`window={window}`: the architecture {self.network.architecture_name} takes multiples of "
+                f"{shape.multiple}, from {SMALLEST_WINDOW}",
+                "give the side of the training crops",
+                code="out-of-range",
+                parameter="window",
+                value=window,
+            )
+        self.tile = window
+        self._margin, self._blend = min(shape.margin, window // 8), min(BLEND, window // 4)
+        self._together = max(1, int(memory_gb * 1e9 / (window**2 * shape.bytes_per_pixel)))
 
     def enhance(self, dark: np.ndarray, lightness: float) -> np.ndarray:
         """Enhance one image.
@@ -78,10 +112,10 @@ class Enhancer:
         """
         height, width, _ = dark.shape
         level = torch.tensor([condition(mean_lightness(dark), lightness)], device=self._device)
-        tables = equalisation(dark)
+        tables = equalisation(dark) if self.equalise == "image" else None
         rows, columns = self._tile_ranges(height), self._tile_ranges(width)
         if len(rows) == len(columns) == 1:
-            return _to_bytes(self._run(dark, tables, level))
+            return _to_bytes(next(self._run([dark], tables, level)))
         result = np.empty_like(dark)
         for row, weighted, weights in self._rows(dark, rows, columns, tables, level):
             result[row : row + len(weights)] = _to_bytes(weighted / weights)
@@ -92,7 +126,7 @@ class Enhancer:
         dark: np.ndarray,
         rows: Sequence[TileRange],
         columns: Sequence[TileRange],
-        tables: np.ndarray,
+        tables: np.ndarray | None,
         level: torch.Tensor,
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Finished bands of the image, from top to bottom.
@@ -104,12 +138,13 @@ class Enhancer:
         for number, row in enumerate(rows):
             total = np.zeros((row.end - row.start, dark.shape[1], 3), np.float32)
             weights = np.zeros((row.end - row.start, dark.shape[1], 1), np.float32)
-            for column in columns:
+            band = dark[row.start : row.end]
+            tiles = self._run([band[:, column.start : column.end] for column in columns], tables, level)
+            for column, light in zip(columns, tiles, strict=True):
                 window = np.s_[:, column.start : column.end]
                 weight = np.outer(self._weight(row, len(dark)), self._weight(column, dark.shape[1]))[
                     ..., None
                 ]
-                light = self._run(dark[row.start : row.end, column.start : column.end], tables, level)
                 total[window] += weight * light
                 weights[window] += weight
             if carried is not None:
@@ -124,35 +159,51 @@ class Enhancer:
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    def _run(self, dark: np.ndarray, tables: np.ndarray, level: torch.Tensor) -> np.ndarray:
-        """Run the network on one tile: uint8 (H, W, 3) -> float32 (H, W, 3) in [0, 1]."""
-        height, width, _ = dark.shape
+    def _run(
+        self, tiles: Sequence[np.ndarray], tables: np.ndarray | None, level: torch.Tensor
+    ) -> Iterator[np.ndarray]:
+        """Run the network on tiles of one padded size: uint8 (H, W, 3) -> float32 (H, W, 3) in [0, 1]."""
+        for first in range(0, len(tiles), self._together):
+            some = tiles[first : first + self._together]
+            dark = torch.from_numpy(np.stack([self._padded(tile) for tile in some])).to(self._device)
+            whole = None
+            if tables is not None:
+                whole = torch.from_numpy(tables).to(self._device).expand(len(some), 3, 256)
+            with torch.inference_mode():
+                light = self.network(network_inputs(dark, whole), level.expand(len(some)))
+            for tile, pixels in zip(some, light.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
+                yield pixels[: tile.shape[0], : tile.shape[1]]
+
+    def _padded(self, tile: np.ndarray) -> np.ndarray:
+        """A tile with mirrored pixels at its end, up to a size that the network takes."""
+        height, width, _ = tile.shape
         multiple = self.network.architecture.multiple
-        padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
-        inputs = np.pad(network_input(dark, tables), padding, mode="symmetric")
-        with torch.inference_mode():
-            light = self.network(torch.from_numpy(inputs)[None].to(self._device), level)[0]
-        return light[:, :height, :width].permute(1, 2, 0).cpu().numpy()
+        return np.pad(tile, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="symmetric")
 
     def _tile_ranges(self, length: int) -> Sequence[TileRange]:
-        """Tiles that cover an axis; they start at multiples, which keeps the grid of the whole image."""
-        shape = self.network.architecture
+        """Tiles that cover an axis; they start at multiples, which keeps the grid of the whole image.
+
+        The last of several windows is padded to a whole one; the last tile is as long as it has to be.
+        """
+        multiple = self.network.architecture.multiple
         if length <= self.tile:
             return [TileRange(0, length)]
-        overlap = 2 * shape.margin + BLEND
-        step = (self.tile - overlap) // shape.multiple * shape.multiple
+        overlap = 2 * self._margin + self._blend
+        step = (self.tile - overlap) // multiple * multiple
         count = math.ceil((length - overlap) / step)
-        return [TileRange(i * step, min(length, i * step + self.tile)) for i in range(count)]
+        starts = [i * step for i in range(count)]
+        if self._windows:
+            starts[-1] = math.ceil((length - self.tile) / multiple) * multiple
+        return [TileRange(start, min(length, start + self.tile)) for start in starts]
 
     def _weight(self, tile: TileRange, length: int) -> np.ndarray:
         """Weights along a tile, float32 (length,): 0 in the margin of an inner edge, then rising to 1."""
-        margin = self.network.architecture.margin
         distance = np.arange(tile.end - tile.start) + 0.5
         weight = np.ones(tile.end - tile.start)
         if tile.start > 0:
-            weight = np.minimum(weight, (distance - margin) / BLEND)
+            weight = np.minimum(weight, (distance - self._margin) / self._blend)
         if tile.end < length:
-            weight = np.minimum(weight, (distance[::-1] - margin) / BLEND)
+            weight = np.minimum(weight, (distance[::-1] - self._margin) / self._blend)
         return weight.clip(0, 1).astype(np.float32)
 
 

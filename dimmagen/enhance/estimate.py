@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from dimmagen.core.memory import peak_memory
+from dimmagen.enhance.batch import Batch
 from dimmagen.enhance.config import TrainConfig
-from dimmagen.enhance.data import Batch
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS
 from dimmagen.enhance.loggers import require_loggers
 from dimmagen.enhance.loop import optimise, validate

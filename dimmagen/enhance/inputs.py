@@ -5,6 +5,8 @@ of them.
 """
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dimmagen.images import retinex
 
@@ -50,6 +52,45 @@ def network_input(dark: np.ndarray, tables: np.ndarray | None = None) -> np.ndar
     planes = np.ascontiguousarray(dark.transpose(2, 0, 1)).astype(np.float32) / 255
     reflectance, illumination = retinex.split(planes, axis=0)
     return np.concatenate([planes, equalised.astype(np.float32) / 255, reflectance, illumination])
+
+
+def equalisations(dark: Tensor) -> Tensor:
+    """:func:`equalisation` of each image of a batch, on its device: equal tables, entry by entry.
+
+    Args:
+        dark: uint8 (N, H, W, 3), RGB.
+
+    Returns:
+        uint8 (N, 3, 256).
+    """
+    planes = dark.permute(0, 3, 1, 2).flatten(2).long()
+    counts = torch.zeros(*planes.shape[:2], 256, dtype=torch.int64, device=dark.device)
+    counts.scatter_add_(2, planes, torch.ones_like(planes))
+    cumulated = counts.cumsum(2)
+    pixels = cumulated[..., -1:]
+    below = counts.gather(2, (counts > 0).int().argmax(2, keepdim=True))
+    ranks = (cumulated - below) / (pixels - below).double()
+    tables = (255 * ranks.clamp(0, 1)).round()
+    unchanged = torch.arange(256, dtype=torch.float64, device=dark.device).expand_as(tables)
+    return torch.where(below < pixels, tables, unchanged).to(torch.uint8)
+
+
+def network_inputs(dark: Tensor, tables: Tensor | None = None) -> Tensor:
+    """:func:`network_input` of each image of a batch, on its device: on a processor equal bit for bit.
+
+    Args:
+        dark: uint8 (N, H, W, 3), RGB.
+        tables: uint8 (N, 3, 256), from :func:`equalisation` or :func:`equalisations`. Default: of `dark`.
+
+    Returns:
+        float32 (N, 10, H, W) in [0, 1].
+    """
+    tables = equalisations(dark) if tables is None else tables
+    values = dark.permute(0, 3, 1, 2).contiguous()
+    equalised = tables.gather(2, values.flatten(2).long()).view_as(values)
+    planes = values.float() / 255
+    reflectance, illumination = retinex.split(planes, axis=1)
+    return torch.cat([planes, equalised.float() / 255, reflectance, illumination], dim=1)
 
 
 def mean_lightness(image: np.ndarray) -> float:

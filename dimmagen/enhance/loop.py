@@ -10,8 +10,9 @@ from torch import nn
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.enhance.batch import Batch
 from dimmagen.enhance.checkpoints import RunFolder
-from dimmagen.enhance.data import Batch, Batches
+from dimmagen.enhance.data import Batches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import mean_lightness
@@ -131,8 +132,9 @@ def optimise(
         DimmagenError: the loss or the gradient is not finite; the weights are not changed.
     """
     settings = state.settings
-    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=settings.bf16):
-        output = forward(batch.inputs, batch.condition)
+    inputs = batch.inputs
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.bf16):
+        output = forward(inputs, batch.condition)
     value, parts = loss(output, batch.target)
     state.optimizer.zero_grad()
     value.backward()

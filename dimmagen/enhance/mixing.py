@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.data import Batch, Batches, RealPairs
+from dimmagen.enhance.batch import Batch
+from dimmagen.enhance.data import Batches, RealPairs
 
 
 @dataclass(frozen=True, slots=True)

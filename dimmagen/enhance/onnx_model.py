@@ -1,7 +1,7 @@
 """A trained network as an ONNX model for apps, with the computation of its inputs inside the graph.
 
 An app gives an image and a lightness, and gets an image: equalisation, colour map, condition and padding are
-ONNX operations, exactly those of :mod:`dimmagen.enhance.inputs`. The image is processed as a whole.
+ONNX operations, made of the functions of :mod:`dimmagen.enhance.inputs`. The image is processed as a whole.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.inputs import CONDITION_STEPS, condition, equalisation, mean_lightness
+from dimmagen.enhance.inputs import CONDITION_STEPS, condition, equalisation, mean_lightness, network_inputs
 from dimmagen.enhance.network import EnhancementNetwork
 
 OPSET = 18
@@ -62,12 +62,8 @@ class AppNetwork(nn.Module):
         self.multiple = network.architecture.multiple
 
     def forward(self, dark: Tensor, lightness: Tensor) -> Tensor:
-        values = (dark.clamp(0, 1) * 255).round()
-        planes = values / 255
-        total = planes.sum(1, keepdim=True)
-        lifted = planes + (total == 0).float()  # as in dimmagen.images.retinex
-        colours = lifted / lifted.sum(1, keepdim=True)
-        inputs = torch.cat([planes, equalised(values), colours, total / 3], 1)
+        values = (dark.clamp(0, 1) * 255).round().to(torch.uint8)
+        inputs = network_inputs(values.permute(0, 2, 3, 1))
         mean = values.double().mean((1, 2, 3)) / 255
         level = (CONDITION_STEPS * (lightness.double() - mean).clamp(0, 1)).round().long()
         height, width = dark.shape[2:]
@@ -81,25 +77,6 @@ class AppNetwork(nn.Module):
         period = torch.full((1,), 2 * length, dtype=torch.int64)  # a tensor: ONNX divides by no number
         places = torch.remainder(places, period)
         return torch.minimum(places, period - 1 - places)
-
-
-def equalised(values: Tensor) -> Tensor:
-    """The image with the histogram of each channel equalised, as by :func:`~.inputs.equalisation`.
-
-    Args:
-        values: float32 (1, 3, H, W), whole numbers in 0..255.
-
-    Returns:
-        float32 (1, 3, H, W) in [0, 1].
-    """
-    index = values.flatten(2).long()
-    counts = torch.zeros(1, 3, 256, dtype=torch.int64).scatter_add(2, index, torch.ones_like(index))
-    cumulated = counts.cumsum(2)
-    pixels = cumulated[..., -1:]
-    below = torch.where(counts > 0, cumulated, pixels).amin(2, keepdim=True)
-    ranks = (cumulated - below).double() / (pixels - below).clamp(min=1).double()
-    tables = torch.where(below < pixels, (255 * ranks.clamp(0, 1)).round(), torch.arange(256).double())
-    return (tables.float() / 255).gather(2, index).view_as(values)
 
 
 def export_onnx(
@@ -170,7 +147,7 @@ def _difference(session: Any, network: EnhancementNetwork, size: tuple[int, int]
         "lightness": np.array([0.5], np.float32),
     }
     level = torch.tensor([condition(mean_lightness(dark), 0.5)])
-    expected = Enhancer(network)._run(dark, equalisation(dark), level)
+    expected = next(Enhancer(network)._run([dark], equalisation(dark), level))
     found = session.run(None, given)[0][0].transpose(1, 2, 0)
     return float(np.abs(found - expected).max())
 

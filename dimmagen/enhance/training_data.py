@@ -17,8 +17,9 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
     split_held_out,
 )
+from dimmagen.enhance.batch import Crops
 from dimmagen.enhance.config import TrainConfig
-from dimmagen.enhance.data import Batches, Crops, RealPairs, ShardBatches
+from dimmagen.enhance.data import Batches, RealPairs, ShardBatches
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.inputs import mean_lightness
 from dimmagen.enhance.mixing import MixedBatches
@@ -62,7 +63,7 @@ def open_training_data(config: TrainConfig, context: DistributedContext) -> Trai
             :func:`~dimmagen.enhance.training_shards.open_shards` and
             :func:`~dimmagen.dimmers.real_pairs.load_pairs`.
     """
-    crops = Crops(config.crop, config.flip, config.seed)
+    crops = Crops(config.crop, config.flip, config.seed, config.equalise)
     given = [cut_middle(pair) for pair in fitting_pairs(config.validate)] if config.validate else []
     if config.data is not None:
         return _of_data_set(config, config.data, crops, given, context)

@@ -12,8 +12,9 @@ from skimage import data
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.enhance.batch import Crops
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, RunFolder, load_network
-from dimmagen.enhance.data import Crops, RealPairs
+from dimmagen.enhance.data import RealPairs
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.loop import _diverged, train
 from dimmagen.enhance.losses import EnhancementLoss
@@ -212,6 +213,13 @@ def test_a_folder_with_a_run_of_other_settings_is_refused_and_left_alone(run_tra
     assert not (folder.path / BEST).exists()
     with pytest.raises(UsageError, match="no run to resume"):
         RunFolder(folder.path / "empty").begin({}, "always")
+
+
+def test_a_run_from_before_a_setting_existed_had_its_former_value(run_training):
+    _, folder = run_training()
+    folder.begin({"iterations": SETTINGS.iterations, "equalise": "crop"}, "always")
+    with pytest.raises(UsageError, match="equalise was crop, is image"):
+        folder.begin({"iterations": SETTINGS.iterations, "equalise": "image"}, "always")
 
 
 def test_other_settings_may_follow_a_run_that_failed_before_its_first_iteration(run_training, tmp_path):

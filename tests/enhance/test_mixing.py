@@ -9,7 +9,8 @@ import torch
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.enhance.data import Crops, RealPairs
+from dimmagen.enhance.batch import Crops
+from dimmagen.enhance.data import RealPairs
 from dimmagen.enhance.mixing import MixedBatches
 
 CROPS = Crops(side=16, flip=True, seed=3)

@@ -9,9 +9,8 @@ import torch
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.enhance import onnx_model
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.inputs import equalisation
 from dimmagen.enhance.network import EnhancementNetwork
-from dimmagen.enhance.onnx_model import AppNetwork, equalised, export_onnx
+from dimmagen.enhance.onnx_model import AppNetwork, export_onnx
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +38,6 @@ def test_the_graph_computes_the_inputs_and_pads_as_enhancing_does(network, size)
         light = AppNetwork(network)(as_tensor(dark), torch.tensor([0.5]))[0]
     expected = Enhancer(network).enhance(dark, 0.5)
     assert np.abs(light.permute(1, 2, 0).numpy() * 255 - expected).max() <= 0.5 + 1e-3
-
-
-@pytest.mark.parametrize("limit", [1, 2, 60, 256])
-def test_equalisation_is_that_of_the_network_s_inputs(limit):
-    dark = image(40, 50, limit)
-    tables = equalisation(dark)
-    expected = np.stack([table[dark[..., channel]] for channel, table in enumerate(tables)])
-    got = equalised(as_tensor(dark).mul(255).round())[0].numpy() * 255
-    assert np.array_equal(np.rint(got), expected)
 
 
 def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, tmp_path):

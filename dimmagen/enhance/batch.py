@@ -1,0 +1,130 @@
+"""One training batch: stored crops, and the network's inputs computed from them on their device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dimmagen.core import keyed_random
+from dimmagen.enhance.inputs import condition, mean_lightness, network_inputs
+
+Equalise = Literal["crop", "image"]
+EQUALISE: tuple[Equalise, ...] = get_args(Equalise)
+
+
+class Example(NamedTuple):
+    """One crop of a pair.
+
+    Attributes:
+        key: of the pair.
+        dark, light: uint8 (H, W, 3).
+        tables: uint8 (3, 256), see :func:`~dimmagen.enhance.inputs.equalisation`: of the whole dark image;
+            None for those of the crop.
+    """
+
+    key: str
+    dark: np.ndarray
+    light: np.ndarray
+    tables: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One training batch.
+
+    Attributes:
+        keys: of the N pairs.
+        dark, light: uint8 (N, H, W, 3), the crops.
+        condition: int64 (N,), 0..1000, see :func:`~dimmagen.enhance.inputs.condition`.
+        tables: uint8 (N, 3, 256), see :func:`~dimmagen.enhance.inputs.equalisation`; None for those of the
+            crops.
+    """
+
+    keys: tuple[str, ...]
+    dark: Tensor
+    light: Tensor
+    condition: Tensor
+    tables: Tensor | None = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """float32 (N, 10, H, W) in [0, 1], see :func:`~dimmagen.enhance.inputs.network_inputs`.
+
+        Computed at each call, on the device of the crops.
+        """
+        return network_inputs(self.dark, self.tables)
+
+    @property
+    def target(self) -> Tensor:
+        """float32 (N, 3, H, W) in [0, 1], the light crops."""
+        return self.light.permute(0, 3, 1, 2).contiguous().float() / 255
+
+    def to(self, device: torch.device) -> "Batch":
+        """A copy on a device."""
+        tables = None if self.tables is None else self.tables.to(device, non_blocking=True)
+        dark, light, level = (
+            tensor.to(device, non_blocking=True) for tensor in (self.dark, self.light, self.condition)
+        )
+        return Batch(self.keys, dark, light, level, tables)
+
+    def pin_memory(self) -> "Batch":
+        """A copy in memory that a GPU reads without the processor; torch's loaders call this."""
+        tables = None if self.tables is None else self.tables.pin_memory()
+        dark, light, level = (tensor.pin_memory() for tensor in (self.dark, self.light, self.condition))
+        return Batch(self.keys, dark, light, level, tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Random crops: squares at a random position, the same in both images of a pair, optionally mirrored.
+
+    Attributes:
+        side: pixels; no image may be smaller.
+        flip: mirror half of the crops left to right.
+        seed: of the draws, which depend on (seed, key, epoch) alone.
+        equalise: whether the histogram that is equalised is that of the crop or that of the whole dark image.
+    """
+
+    side: int
+    flip: bool
+    seed: int
+    equalise: Equalise = "crop"
+
+    def cut(
+        self, key: str, epoch: int, dark: np.ndarray, light: np.ndarray, tables: np.ndarray | None = None
+    ) -> Example:
+        """Take the same crop of both images of a pair.
+
+        Args:
+            key: of the pair.
+            epoch: how often the pair was used before.
+            dark, light: uint8 (H, W, 3).
+            tables: of the whole dark image, handed on.
+
+        Returns:
+            uint8 (side, side, 3) views of the dark and of the light image.
+        """
+        height, width, _ = dark.shape
+        top = int(keyed_random.uniform(self.seed, key, epoch, "crop-top") * (height - self.side + 1))
+        left = int(keyed_random.uniform(self.seed, key, epoch, "crop-left") * (width - self.side + 1))
+        window = np.s_[top : top + self.side, left : left + self.side]
+        if self.flip and keyed_random.uniform(self.seed, key, epoch, "flip") < 0.5:
+            return Example(key, dark[window][:, ::-1], light[window][:, ::-1], tables)
+        return Example(key, dark[window], light[window], tables)
+
+
+def make_batch(examples: Sequence[Example]) -> Batch:
+    """A batch of crops of one size; with tables if the examples have them."""
+    tables = [example.tables for example in examples if example.tables is not None]
+    return Batch(
+        keys=tuple(example.key for example in examples),
+        dark=torch.from_numpy(np.stack([example.dark for example in examples])),
+        light=torch.from_numpy(np.stack([example.light for example in examples])),
+        condition=torch.tensor(
+            [condition(mean_lightness(example.dark), mean_lightness(example.light)) for example in examples]
+        ),
+        tables=torch.from_numpy(np.stack(tables)) if tables else None,
+    )
