@@ -9,8 +9,11 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
+from dimmagen import __version__
 from dimmagen.core.errors import DimmagenError
 from dimmagen.enhance import loop
+from dimmagen.enhance.checkpoints import RunFolder, load_tensors
+from dimmagen.enhance.lightness import lightness_of_header
 from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
 
@@ -118,6 +121,99 @@ def test_real_pairs_are_mixed_into_the_batches_of_a_data_set(run, place, monkeyp
 
 def test_a_run_without_mixed_pairs_can_be_continued_by_what_knows_nothing_of_them(run, place):
     assert not [name for name in json.loads((place / "network" / "run.json").read_text()) if "mix" in name]
+
+
+def test_as_typed_it_trains_without_weights_of_lpips_and_says_so(run, place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    words = ["train", "--data", "shards", "--out", "typed", "--iterations", 1, "--validation-photos", 1]
+    code, out, err = run(*words, "--crop", 32)
+    assert code == 0, err
+    assert "perceptual loss: none, as its weights are not at hand: give --lpips-weights" in out + err
+    assert "dB on 1 photo kept back from training" in out
+    assert json.loads((place / "typed" / "run.json").read_text())["perceptual"] == "none"
+
+
+def test_weights_that_are_given_are_used_as_typed(run, place, made_lpips):
+    words = ["train", "--data", "shards", "--out", "lpips", "--iterations", 1, "--validation-photos", 1]
+    code, _out, err = run(*words, "--crop", 32, "--lpips-weights", made_lpips)
+    assert code == 0, err
+    stored = json.loads((place / "lpips" / "run.json").read_text())
+    assert stored["perceptual"] == "vgg"
+    assert stored["lpips_sha256"]
+
+
+def test_finetune_says_on_which_pairs_its_psnr_is(run):
+    words = ["finetune", *NETWORK, "--pairs", "pairs", "--iterations", 1, *QUICK]
+    _, out, _ = run(*words, "--out", "tuned-all")
+    assert "dB on the 3 pairs it was trained on at iteration" in out
+    _, out, _ = run(*words, "--out", "tuned-held", "--hold-out", "0,1")
+    assert "dB on 2 pairs held out from training" in out
+    _, out, _ = run(*words, "--out", "tuned-validate", "--validate", "small")
+    assert "dB on the 1 pair of small" in out
+
+
+def test_a_dry_run_says_what_training_takes_and_writes_nothing(run, place):
+    before = set(place.rglob("*"))
+    code, out, err = run(
+        "train", "--data", "shards", "--out", "dry", "--iterations", 500, *QUICK, "--dry-run"
+    )
+    assert code == 0, err
+    assert "compact on cpu: " in out
+    assert "iterations/s, measured over" in out
+    assert "for 500 iterations, of which" in out
+    assert "for 250 validations" in out
+    assert set(place.rglob("*")) == before
+    assert run("finetune", *NETWORK, "--pairs", "pairs", "--out", "dry", *QUICK, "--dry-run")[0] == 0
+    assert set(place.rglob("*")) == before
+
+
+def test_a_network_says_what_it_was_trained_on_and_by_what(run, place, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    manifest = json.loads((place / "shards" / "manifest.json").read_text())
+    for path in ("network", "network/best.safetensors"):
+        code, out, _ = run("inspect", path)
+        assert code == 0
+        for text in ("compact", "shards", manifest["root_hash"], manifest["settings"]["profile"],
+                     f"dimmagen {__version__}", "photos kept back from training"):  # fmt: skip
+            assert text in out, text
+    stored = json.loads((place / "network" / "run.json").read_text())
+    assert stored["made_by"]["data"]["root_hash"] == manifest["root_hash"]
+    checkpoint = load_tensors(place / "network" / "checkpoint.safetensors").header
+    assert checkpoint["data"] == stored["made_by"]["data"]
+    assert checkpoint["made_by"]["dimmagen"] == __version__
+    assert run("inspect", "network", "--sheet", "s.png")[0] == 2
+
+
+def test_each_validation_leaves_a_strip_of_pictures(run, place):
+    assert {path.name for path in (place / "network" / "validation").iterdir()} == {"2.png", "4.png"}
+    words = ["train", "--data", "shards", "--out", "plain", "--iterations", 2, *QUICK]
+    assert run(*words, "--validation-pictures", 0)[0] == 0
+    assert not (place / "plain" / "validation").exists()
+
+
+def test_a_lightness_of_its_own_choosing(run, place, tmp_path):
+    words = ["enhance", "pairs/low", "--network", "network", "--lightness", "auto"]
+    code, _, err = run(*words, "--out", tmp_path / "own")
+    assert code == 0, err
+    assert {file.name for file in (tmp_path / "own").iterdir()} == {"0.png", "1.png", "2.png"}
+    own = lightness_of_header(load_tensors(place / "network" / "best.safetensors").header)
+    chosen = own.choose(image("pairs/low/0.png"))
+    run("enhance", "pairs/low/0.png", *NETWORK, "--lightness", chosen, "--out", tmp_path / "same")
+    assert (tmp_path / "same" / "0.png").read_bytes() == (tmp_path / "own" / "0.png").read_bytes()
+    code, _out, _ = run(*words, "--lightness", 0.3, "--out", tmp_path / "both")
+    assert {"0-auto.png", "0-0.30.png", "0-ladder.png"} <= {f.name for f in (tmp_path / "both").iterdir()}
+
+
+def test_a_network_that_learnt_no_lightness_takes_the_fixed_one_and_says_so(run, place, tmp_path):
+    saved = load_tensors(place / "network" / "best.safetensors")
+    header = {name: value for name, value in saved.header.items() if name in ("model", "iteration", "psnr")}
+    RunFolder(tmp_path).save("best.safetensors", saved.tensors, header)
+    words = ["enhance", "pairs/low/0.png", "--network", tmp_path]
+    code, _, err = run(*words, "--lightness", "auto", "--out", tmp_path / "auto")
+    assert code == 0
+    assert "auto is 0.5 for every photo" in err
+    run(*words, "--out", tmp_path / "fixed")
+    assert (tmp_path / "auto" / "0.png").read_bytes() == (tmp_path / "fixed" / "0.png").read_bytes()
 
 
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
@@ -302,6 +398,9 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
         (["finetune", *NETWORK, "--pairs", "nowhere", "--out", "new", *QUICK], "no file or folder nowhere"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "beauty"], "no metric 'beauty'"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "niqe"], "--niqe-model"),
+        (["enhance", *NETWORK], "give photos"),
+        (["enhance", "pairs/low", *NETWORK, "--lightness", "dark"], "'dark' is not a valid"),
+        (["enhance", "pairs/low", *NETWORK, "--export", "onnx", "m.onnx"], "omit the photos"),
         (["enhance", "nowhere.png", *NETWORK], "nowhere.png does not exist"),
         (["enhance", "photos/tiny.png", *NETWORK, "--memory", "0.01"], "too little for the model"),
         (["enhance", "pairs/low/0.png", *NETWORK, "--out", "pairs/low"], "give another --out"),

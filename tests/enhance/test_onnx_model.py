@@ -1,16 +1,21 @@
 """The ONNX model: the network's results for any size, from an image and a lightness alone."""
 
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.enhance import onnx_model
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.onnx_model import AppNetwork, export_onnx
+
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def test_the_graph_computes_the_inputs_and_pads_as_enhancing_does(network, size)
     assert np.abs(light.permute(1, 2, 0).numpy() * 255 - expected).max() <= 0.5 + 1e-3
 
 
-def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, tmp_path):
+def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, tmp_path, monkeypatch):
     runtime = pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
@@ -53,6 +58,12 @@ def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, 
         given = {"dark": as_tensor(dark).numpy(), "lightness": np.array([0.4], np.float32)}
         light = session.run(["light"], given)[0][0].transpose(1, 2, 0)
         assert np.abs(light * 255 - Enhancer(network).enhance(dark, 0.4)).max() <= 0.5 + 0.255
+    (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(image(21, 34)).save("night.jpg")
+    exec(compile(snippet, str(PAGE), "exec"), {})
+    with Image.open("light.png") as light:
+        assert light.size == (34, 21)
     stored = {one.key: one.value for one in onnx.load(tmp_path / "model.onnx").metadata_props}
     assert stored["dimmagen"] == '{"iteration": 3}'
 
