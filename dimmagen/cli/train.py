@@ -23,6 +23,7 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PHOTOS, VALIDATION_PICTURES, TrainConfig
@@ -109,6 +110,12 @@ _SHARED = [
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
+    click.option(
+        "--compile",
+        type=click.Choice(COMPILE),
+        default="auto",
+        help="Whether torch compiles the network, which takes minutes; `auto` does on GPUs, for long runs.",
+    ),
     click.option(
         "--logger",
         "loggers",

@@ -1,6 +1,6 @@
 """One training batch: stored crops, and the network's inputs computed from them on their device."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -63,18 +63,22 @@ class Batch:
         return self.light.permute(0, 3, 1, 2).contiguous().float() / 255
 
     def to(self, device: torch.device) -> "Batch":
-        """A copy on a device."""
-        tables = None if self.tables is None else self.tables.to(device, non_blocking=True)
-        dark, light, level = (
-            tensor.to(device, non_blocking=True) for tensor in (self.dark, self.light, self.condition)
-        )
-        return Batch(self.keys, dark, light, level, tables)
+        """A copy on a device; from pinned memory it is made while this process goes on."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
-        """A copy in memory that a GPU reads without the processor; torch's loaders call this."""
-        tables = None if self.tables is None else self.tables.pin_memory()
-        dark, light, level = (tensor.pin_memory() for tensor in (self.dark, self.light, self.condition))
-        return Batch(self.keys, dark, light, level, tables)
+        """A copy in memory that a GPU reads without the processor."""
+        return self._each(Tensor.pin_memory)
+
+    def record_stream(self, stream: torch.cuda.Stream) -> None:
+        """Keep the memory until what was begun on this stream so far is done."""
+        for tensor in (self.dark, self.light, self.condition, self.tables):
+            if tensor is not None:
+                tensor.record_stream(stream)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        tables = None if self.tables is None else change(self.tables)
+        return Batch(self.keys, change(self.dark), change(self.light), change(self.condition), tables)
 
 
 @dataclass(frozen=True, slots=True)

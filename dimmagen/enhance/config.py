@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dimmagen.core.errors import UsageError
+from dimmagen.enhance.acceleration import Compile
 from dimmagen.enhance.batch import Equalise
 from dimmagen.enhance.mixing import refuse_share
 from dimmagen.enhance.network import ARCHITECTURES
@@ -21,7 +22,8 @@ class TrainConfig:
     """The settings of a training run.
 
     All of them decide its losses, except for `training.checkpoint_every`, `cache_gb`, `device`,
-    `lpips_weights` (whose numbers count, not their path), `loggers` and `validation_pictures`.
+    `lpips_weights` (whose numbers count, not their path), `compile`, `loggers` and
+    `validation_pictures`.
 
     Attributes:
         data: folder or URL of a pair data set, or None.
@@ -45,6 +47,7 @@ class TrainConfig:
         cache_gb: maximum size of the decoded images that are kept in memory, in GB.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         lpips_weights: file or folder with the weights of LPIPS; None takes those of the lpips package.
+        compile: whether torch compiles the network; `auto` does on a GPU, for long runs.
         loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get the log as well.
         validation_pictures: how many validation pairs each strip of pictures shows; 0 writes no strips.
 
@@ -74,6 +77,7 @@ class TrainConfig:
     cache_gb: float = CACHE_GB
     device: str = "auto"
     lpips_weights: str | None = None
+    compile: Compile = "auto"
     loggers: tuple[str, ...] = ()
     validation_pictures: int = VALIDATION_PICTURES
 

@@ -6,7 +6,7 @@ blended where they overlap, so that no seam shows; with `compact`, tiles give th
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +40,10 @@ class Enhancer:
             in windows of this size that overlap, so that normalisation and attention see as much of it as in
             training on crops of this size. Default: tiles as large as the memory allows.
         equalise: with `crop`, each tile is equalised by its own histogram, as a crop in training.
+        bf16: run the network in bfloat16.
 
     Attributes:
+        forward: (inputs, condition) -> output; the network, or what was made of it to run faster.
         tile: side of a tile, pixels.
 
     Raises:
@@ -61,8 +63,11 @@ class Enhancer:
         memory_gb: float = MEMORY_GB,
         window: int | None = None,
         equalise: Equalise = "image",
+        bf16: bool = False,
     ) -> None:
         self.network = network
+        self.forward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = network
+        self.bf16 = bf16
         self.equalise = equalise
         self._windows = window is not None
         shape = network.architecture
@@ -169,8 +174,9 @@ class Enhancer:
             whole = None
             if tables is not None:
                 whole = torch.from_numpy(tables).to(self._device).expand(len(some), 3, 256)
-            with torch.inference_mode():
-                light = self.network(network_inputs(dark, whole), level.expand(len(some)))
+            autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16)
+            with torch.inference_mode(), autocast:
+                light = self.forward(network_inputs(dark, whole), level.expand(len(some)))
             for tile, pixels in zip(some, light.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
                 yield pixels[: tile.shape[0], : tile.shape[1]]
 

@@ -2,18 +2,18 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from dimmagen.core.memory import peak_memory
-from dimmagen.enhance.batch import Batch
+from dimmagen.enhance.acceleration import Acceleration, acceleration
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS
 from dimmagen.enhance.loggers import require_loggers
-from dimmagen.enhance.loop import optimise, validate
+from dimmagen.enhance.loop import validate
 from dimmagen.enhance.state import TrainState
+from dimmagen.enhance.step import optimise
 from dimmagen.enhance.training import PreparedRun, forked_random_state, pick_device, prepare
 
 WARM_UP = 2  # iterations: the first ones allocate memory and choose kernels
@@ -58,16 +58,18 @@ def estimate_training(config: TrainConfig) -> TrainingEstimate:
     device = pick_device(config.device)
     with forked_random_state(device):
         prepared = prepare(config, SINGLE_PROCESS, device)
-        state = TrainState(prepared.network, config.training)
-        times = _seconds_of_iterations(prepared, state, device)
+        accelerated = acceleration(device, "off")
+        prepared.network.use_memory_format(accelerated.channels_last)
+        prepared.loss.use(accelerated, config.training.bf16)
+        state = TrainState(prepared.network, config.training, fused_adam=accelerated.fused_adam)
+        measured, step = _iterations(prepared, state, accelerated)
         pairs = prepared.data.validation
         validation = _seconds_of_validation(prepared, state, device) * len(pairs) / len(pairs[:VALIDATED])
     settings = config.training
     validations = math.ceil(settings.iterations / settings.validate_every)
-    step = sum(times) / len(times)
     return TrainingEstimate(
         device=str(device),
-        measured=len(times),
+        measured=measured,
         iterations_per_second=1 / step,
         memory_gb=_memory_gb(device, config),
         validations=validations,
@@ -76,27 +78,26 @@ def estimate_training(config: TrainConfig) -> TrainingEstimate:
     )
 
 
-def _seconds_of_iterations(prepared: PreparedRun, state: TrainState, device: torch.device) -> Sequence[float]:
+def _iterations(prepared: PreparedRun, state: TrainState, accelerated: Acceleration) -> tuple[int, float]:
+    """How many iterations were measured, with reading their batches, and the seconds of one."""
+    device = next(prepared.network.parameters()).device
     stream = prepared.data.batches.open(0)
+
+    def iterate() -> None:
+        batch = next(stream).to(device)
+        with accelerated.kernels():
+            optimise(prepared.network, state, prepared.loss, batch, state.settings.learning_rate)
+        state.update_average()
+
     for _ in range(WARM_UP):
-        _iterate(prepared, state, stream, device)
-    times: list[float] = []
-    while len(times) < MEASURED and sum(times) < MEASURED_SECONDS:
-        times.append(_iterate(prepared, state, stream, device))
-    return times
-
-
-def _iterate(
-    prepared: PreparedRun, state: TrainState, stream: Iterator[Batch], device: torch.device
-) -> float:
-    """Seconds of one iteration, with reading its batch."""
-    start = time.perf_counter()
-    batch = next(stream).to(device)
-    rate = state.settings.learning_rate_at(0)
-    optimise(prepared.network, state, prepared.loss, batch, rate, SINGLE_PROCESS)
-    state.update_average()
+        iterate()
     _synchronise(device)
-    return time.perf_counter() - start
+    start, done = time.perf_counter(), 0
+    while done < MEASURED and (not done or time.perf_counter() - start < MEASURED_SECONDS):
+        iterate()
+        done += 1
+    _synchronise(device)
+    return done, (time.perf_counter() - start) / done
 
 
 def _seconds_of_validation(prepared: PreparedRun, state: TrainState, device: torch.device) -> float:

@@ -45,7 +45,8 @@ class Architecture:
 class EnhancementNetwork(nn.Module):
     """output = clip(sigmoid(UNet(input, condition)) + dark, 0, 1).
 
-    Weights and features are stored with the channels last, which is faster for convolutions on a CPU.
+    Weights and features are stored with the channels last, which is faster for convolutions on a CPU, unless
+    :meth:`use_memory_format` changes it.
 
     Args:
         architecture: a name in :data:`ARCHITECTURES`.
@@ -64,10 +65,16 @@ class EnhancementNetwork(nn.Module):
         self.architecture_name = architecture
         self.architecture = ARCHITECTURES[architecture]
         self.unet: nn.Module = self.architecture.build()
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.memory_format = torch.channels_last
+        self.use_memory_format(channels_last=True)
+
+    def use_memory_format(self, channels_last: bool) -> None:
+        """Store weights and features with the channels last, or first."""
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = inputs.contiguous(memory_format=self.memory_format)
         residual = self.unet(inputs, condition)
         return (torch.sigmoid(residual.float()) + inputs[:, :3]).clamp(0, 1)
 

@@ -12,6 +12,7 @@ import torch
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import exclusive
+from dimmagen.enhance.acceleration import acceleration
 from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
@@ -90,6 +91,7 @@ def _train(
             loggers=config.loggers,
             pictures=config.validation_pictures,
             notes=notes,
+            accelerated=acceleration(device, config.compile, config.training.iterations),
         )
 
 
@@ -212,6 +214,7 @@ _NO_PART_OF_THE_IDENTITY = (
     "lpips_weights",
     "loggers",
     "validation_pictures",
+    "compile",
     "network",
     "validate",
 )
