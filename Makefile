@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-attacks test-readers test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-attacks test-readers test-wheel site fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -64,6 +64,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documentation as a site, in build/site. A broken link ends it.
+site: $(STAMP)
+	$(BIN)/python -m pipelines.site
 
 # Versions only, no index and no URL: usable wherever the package registry is.
 lock: $(STAMP)

@@ -27,11 +27,13 @@ from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import list_candidate_files
+from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -48,12 +50,17 @@ def build_mixhq(
     limit: int | None = None,
     names: Sequence[str] | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
+    executor: Executor = "serial",
     workers: int | None = None,
+    address: str | None = None,
+    worker_timeout: float | None = None,
+    rescan: bool = False,
     dry_run: bool = False,
 ) -> dict[str, VerdictCounts]:
     """Select photos by the rules of their sources and pack them as light shards with a catalog (MixHQ).
 
-    A run that was stopped is continued; a finished one of the same inputs is kept as it is.
+    A run that was stopped is continued; a finished one of the same inputs is kept as it is. Files that were
+    scanned before and have not changed since are not decoded again to judge them.
 
     Args:
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
@@ -66,7 +73,11 @@ def build_mixhq(
         limit: maximum number of photos; a larger one only adds to them.
         names: the only files that are candidates, by path or by path below the source.
         samples_per_shard: maximum number of light images per shard.
-        workers: threads; default one per processor.
+        executor: of the index pass: `serial` works in the threads of this process, `ray` on a worker pool.
+        workers: threads, or workers of the pool; default one per processor.
+        address: of a running Ray cluster; default Ray on this machine for this run.
+        worker_timeout: seconds without a file after which a Ray worker is replaced; default never.
+        rescan: read every file again, whatever was kept of earlier runs.
         dry_run: check the candidates and write nothing.
 
     Returns:
@@ -80,7 +91,8 @@ def build_mixhq(
         >>> build_mixhq(["sample"], dry_run=True)["sample"].accepted
         5
     """
-    out, workers = str(out), workers or processor_count()
+    out, threads = str(out), _threads(executor, workers)
+    execution = ScanExecution(executor, workers, address, rescan, worker_timeout=worker_timeout)
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names)
     listing = list_candidate_files(parse_specs(list(sources)), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
@@ -88,11 +100,18 @@ def build_mixhq(
     finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
     if finished is not None:
         return finished
-    scanned = Candidates(scan(listing.files, scenes, workers, selection=selection), selection.limit)
+    kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
+    settings = ScanSettings(scenes, selection, stored=not dry_run)
+    scanned = Candidates(index_candidates(listing.files, settings, execution, kept), selection.limit)
     counts = tally((one.row for one in scanned), listing.others)
     if not dry_run:
-        mixhq.write_mixhq(out, scanned, inputs, workers, others=listing.others)
+        mixhq.write_mixhq(out, scanned, inputs, threads, others=listing.others)
     return counts
+
+
+def _threads(executor: Executor, workers: int | None) -> int:
+    """The number of threads that write light images, which is done by this process alone."""
+    return workers if workers and executor == "serial" else processor_count()
 
 
 def _selection(
@@ -141,6 +160,7 @@ def make_dataset(
     device: Literal["cpu", "cuda"] = "cpu",
     threads: int = 1,
     worker_timeout: float | None = None,
+    rescan: bool = False,
     resume: Literal["if-possible", "always", "never"] = "if-possible",
     progress: GenerateProgress | None = None,
 ) -> Manifest:
@@ -177,6 +197,7 @@ def make_dataset(
         device: that renders the dark images; one GPU per worker. The bytes are the same.
         threads: per GPU worker, for reading and encoding.
         worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
+        rescan: read every photo again to judge it, whatever was kept of earlier runs.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
         progress: notified of shards and pairs.
 
@@ -210,9 +231,8 @@ def make_dataset(
     if workers is None and address is None:
         workers = processor_count()
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
-    lights = open_light_images(
-        list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
-    )
+    scanning = ScanExecution("ray" if address else "serial", None, address, rescan)
+    lights = open_light_images(list(sources), exclude=list(exclude), selection=selection, execution=scanning)
     execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     matched = open_labels(labels, lights) if labels else None
     return generate_dataset(

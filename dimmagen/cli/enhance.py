@@ -1,5 +1,6 @@
 """`dimmagen enhance`: brighten photos with a trained network."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,7 @@ def enhance(
     export: tuple[str, Path] | None,
     memory: float,
     device: str,
-) -> None:
+) -> dict[str, Any]:
     """Brighten photos of any size and orientation, and write them as PNG files.
 
     \b
@@ -102,8 +103,7 @@ def enhance(
                 "omit the photos and their lightness",
                 code="conflict",
             )
-        _export(network_path, export[1])
-        return
+        return _export(network_path, export[1])
     if not photos:
         raise UsageError("there are no photos", "give photos, or folders of them", code="missing-argument")
     if match is not None and wanted:
@@ -115,19 +115,19 @@ def enhance(
     network, header = load_network(network_path, pick_device(device))
     own = _own_lightness(header, network_path) if AUTO in levels else None
     enhancer = Enhancer(network, memory)
-    unread = []
+    unread, written = [], []
     for photo, name in names.items():
         try:
             dark, metadata = _read(photo)
         except UsageError as error:
-            echo(f"Skipped: {error}", err=True)
+            echo(f"Skipped: {error}", err=True, level=logging.WARNING)
             unread.append(photo)
             continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
         for text, level in zip(_texts(levels), _numbers(levels, own, dark), strict=True):
             light = enhancer.enhance(dark, level)
             result = f"{name}.png" if len(levels) == 1 else f"{name}-{text}.png"
-            _write(out / result, light, metadata)
+            written.append(_write(out / result, light, metadata))
             cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
         if len(levels) > 1:
             _write(out / f"{name}-ladder.png", image_grid([cells]))
@@ -138,7 +138,9 @@ def enhance(
             "the reasons are above; the other photos are done",
             code="unreadable-image",
             paths=[str(photo) for photo in unread],
+            images=written,
         )
+    return {"images": written}
 
 
 def _own_lightness(header: Mapping[str, Any], network: str) -> LightnessModel | None:
@@ -169,7 +171,7 @@ def _texts(levels: Sequence[float | str]) -> list[str]:
     return [level if isinstance(level, str) else f"{level:{digits}}" for level in levels]
 
 
-def _export(network_path: str, file: Path) -> None:
+def _export(network_path: str, file: Path) -> dict[str, Any]:
     network, header = load_network(network_path)
     report = export_onnx(network, file, header)
     sizes = ", ".join(f"{width}x{height}" for width, height in report.sizes)
@@ -178,6 +180,7 @@ def _export(network_path: str, file: Path) -> None:
         f"1x3xHxW, RGB in [0, 1]) and `lightness` (float32, 1), output `light`.\n"
         f"onnxruntime gives the network's result for {sizes}, to within {report.difference:.1g}."
     )
+    return {"model": str(file), "opset": report.opset, "difference": report.difference}
 
 
 def _read(path: Path) -> tuple[np.ndarray, codec.Metadata]:
@@ -265,6 +268,9 @@ def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
     return names
 
 
-def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> None:
+def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> dict[str, Any]:
     storage.atomic_write(path, codec.encode_png(image, metadata))
-    echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")
+    height, width, _ = image.shape
+    lightness = mean_lightness(image)
+    echo(f"{path} ({width}x{height}, lightness {lightness:.2f})")
+    return {"path": str(path), "width": width, "height": height, "lightness": float(lightness)}

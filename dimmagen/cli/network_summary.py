@@ -20,8 +20,8 @@ def is_network(path: str) -> bool:
     return path.endswith(_NETWORK_FILES) or (Path(path) / _RUN).is_file()
 
 
-def network_summary(path: str) -> Table:
-    """A table of what a network is and what it was made from.
+def network_summary(path: str) -> tuple[Table, dict[str, Any]]:
+    """What a network is and what it was made from: as a table, and as JSON values.
 
     Raises:
         UsageError, DimmagenError: as :func:`~dimmagen.enhance.checkpoints.load_network`.
@@ -35,7 +35,9 @@ def network_summary(path: str) -> Table:
     table.add_row("architecture", f"{network.architecture_name}, {size}")
     for name, text in _rows(header):
         table.add_row(name, one_line(text))
-    return table
+    names = ("iteration", "psnr", "validated_on", "data", "made_by", "lightness")
+    told = {name: header[name] for name in names if name in header}
+    return table, {"network": path, "architecture": network.architecture_name, **told}
 
 
 def _rows(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from dimmagen.cli.options import Integer, profile_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
+from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
@@ -24,6 +26,7 @@ from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_
 from dimmagen.generate.pair import MAX_SIDES
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
+from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -70,7 +73,7 @@ def reproduce(
     out: str,
     workers: int | None,
     executor: Executor,
-) -> None:
+) -> dict[str, Any]:
     """Make a data set again from its manifest and the same photos, and compare the two.
 
     \b
@@ -92,7 +95,8 @@ def reproduce(
     settings = settings_from_manifest(manifest.settings)
     workers = workers or processor_count()
     selection = replace(selection, max_side=MAX_SIDES.get(settings.image_format))
-    lights = open_light_images(sources, exclude=exclude, selection=selection, workers=workers)
+    scanning = ScanExecution(workers=workers, cached=False)  # nothing is taken for granted
+    lights = open_light_images(sources, exclude=exclude, selection=selection, execution=scanning)
     if manifest.settings.get("labels") and not labels:
         raise UsageError(
             f"the data set of {manifest_path} has labels",
@@ -128,6 +132,7 @@ def reproduce(
         f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
         f"{pluralize(len(made.shards), 'shard')}."
     )
+    return dataset_result(out, made, identical=True)
 
 
 def _difference_report(manifest: Manifest, names: list[str], path: str, out: str) -> str:

@@ -1,8 +1,9 @@
 """`dimmagen train`: train the enhancement network on pair shards."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -211,7 +212,7 @@ def shared_options(command: Callable) -> Callable:
 @shared_options
 def train(
     data, pairs, names, architecture, out, resume, learning_rate, workers, address, dry_run, **options
-) -> None:
+) -> dict[str, Any]:
     """Train the enhancement network on dark/light pairs.
 
     \b
@@ -231,9 +232,8 @@ def train(
         options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
     )
     if dry_run:
-        say_what_it_takes(config, workers)
-    else:
-        run(config, out, resume, workers, address)
+        return say_what_it_takes(config, workers)
+    return run(config, out, resume, workers, address)
 
 
 def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
@@ -254,8 +254,8 @@ def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
 
 def run(
     config: TrainConfig, out: Path, resume: ResumeMode, workers: int = 1, address: str | None = None
-) -> None:
-    """Train, and print the result and the next commands."""
+) -> dict[str, Any]:
+    """Train, print the result and the next commands, and return the result for programs."""
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(
@@ -275,10 +275,19 @@ def run(
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
         f"      dimmagen enhance PHOTO --network {out}"
     )
+    return {
+        "run": str(out),
+        "network": str(out / BEST),
+        "iterations": outcome["iteration"],
+        "stopped_early": bool(early),
+        "best_psnr": outcome["best_psnr"],
+        "best_iteration": outcome["best_iteration"],
+        "validated_on": outcome.get("validated_on", ""),
+    }
 
 
-def say_what_it_takes(config: TrainConfig, workers: int = 1) -> None:
-    """Print what a run will take, from a few iterations that are not kept."""
+def say_what_it_takes(config: TrainConfig, workers: int = 1) -> dict[str, Any]:
+    """Print what a run will take, from a few iterations that are not kept; the same as JSON values."""
     found = estimate_training(config)
     share = f" by each of {pluralize(workers, 'worker')}" if workers > 1 else ""
     echo(
@@ -289,3 +298,4 @@ def say_what_it_takes(config: TrainConfig, workers: int = 1) -> None:
         f"{duration(found.validation_seconds)} for {pluralize(found.validations, 'validation')}.\n"
         "Nothing was written."
     )
+    return asdict(found)

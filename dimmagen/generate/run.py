@@ -1,5 +1,6 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import Literal, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.executors.base import OnStatus, WorkerStatus
 from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
@@ -26,6 +28,7 @@ from dimmagen.sources import recorded_terms
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
+_LOG = logging.getLogger(__name__)
 Executor = Literal["ray", "serial"]
 MAX_VARIANTS, MAX_PAIRS = 100_000, 10**10
 
@@ -81,6 +84,9 @@ class GenerateProgress(Protocol):
     def shard(self) -> None:
         """Called after each complete shard."""
 
+    def workers(self, status: WorkerStatus) -> None:
+        """Called when what the workers do has changed."""
+
 
 class NoProgress:
     """Ignores the progress of a run."""
@@ -90,6 +96,8 @@ class NoProgress:
     def pairs(self, count: int) -> None: ...
 
     def shard(self) -> None: ...
+
+    def workers(self, status: WorkerStatus) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,13 @@ def generate_dataset(
         complete = folder.complete_shards(plan.run, resume)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
         done_pairs = sum(record.samples for record in complete.values())
+        _LOG.debug(
+            "fingerprint %s: %d pairs in %d shards, %d of which are complete",
+            plan.run.fingerprint,
+            plan.pairs,
+            len(plan.shards),
+            len(complete),
+        )
         progress.begin(len(plan.shards), plan.pairs, len(complete), done_pairs)
         if not missing and (manifest := folder.finished(plan.run)):
             return manifest
@@ -213,12 +228,15 @@ def generate_dataset(
         workers = 1 if execution.executor == "serial" else execution.workers
         at_once = variants_per_job(len(missing), settings.variants, workers)
         jobs = plan_jobs(missing, lights, at_once, labels)
+        # A progress that a user wrote for an earlier version has no such method.
+        on_status = getattr(progress, "workers", NoProgress().workers)
         try:
-            with closing(_execute(build_worker, jobs, execution, progress.pairs)) as done:
+            with closing(_execute(build_worker, jobs, execution, progress.pairs, on_status)) as done:
                 for job, records in done:
                     for shard, record in zip(job.shards, records, strict=True):
                         folder.add(plan.run, record)
                         complete[shard] = record
+                        _LOG.debug("%s: %d pairs, %d bytes", record.name, record.samples, record.bytes)
                         progress.shard()
         finally:
             folder.remove_unfinished()
@@ -260,9 +278,10 @@ def _execute(
     jobs: Iterable[ShardJob],
     execution: Execution,
     on_pairs: Callable[[int], None],
+    on_status: OnStatus,
 ) -> Generator[tuple[ShardJob, list[ShardRecord]], None, None]:
     if execution.executor == "serial":
-        return run_serial(build_worker, jobs, on_pairs)
+        return run_serial(build_worker, jobs, on_pairs, on_status)
     share = WorkerResources(execution.threads, gpus=1) if execution.device != "cpu" else WorkerResources()
     return run_ray(
         build_worker,
@@ -273,6 +292,7 @@ def _execute(
         share,
         execution.on_cluster_lost,
         execution.worker_timeout,
+        on_status,
     )
 
 

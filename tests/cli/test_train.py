@@ -14,6 +14,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.enhance import loop
 from dimmagen.enhance.checkpoints import RunFolder, load_tensors
 from dimmagen.enhance.lightness import lightness_of_header
+from dimmagen.enhance.step import Step
 from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
 
@@ -49,7 +50,7 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
 
     def optimise(forward, state, loss, batch, *_):
         seen["trained"] |= set(batch.keys)
-        return {"loss": 0.0}
+        return Step(state.iteration, batch.keys, 0.0, ("loss", "gradient"), torch.zeros(2))
 
     def validate(network, pairs, see):
         seen["validated"] |= {pair.name for pair in pairs}
