@@ -106,9 +106,12 @@ class RunFolder:
                     code="nothing-to-resume",
                     path=str(self.path),
                 )
-            pictures = (self.path / PICTURES).glob("*.png")
-            for path in (*(self.path / name for name in (CHECKPOINT, BEST, LOG, LOGGERS)), *pictures):
-                storage.remove(path)
+            for name in (CHECKPOINT, BEST, LOG, LOGGERS):
+                storage.remove(self.path / name)
+            if existing is not None:  # otherwise the pictures there are somebody's own
+                for picture in (self.path / PICTURES).glob("*.png"):
+                    if picture.stem.isdigit():
+                        storage.remove(picture)
             content = {"schema": RUN_SCHEMA, **settings, **({MADE_BY: dict(made_by)} if made_by else {})}
             storage.atomic_write(self.path / RUN, json.dumps(content, indent=1).encode() + b"\n")
             return
