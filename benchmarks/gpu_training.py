@@ -1,7 +1,7 @@
 """What makes a training step of the paper's network, and enhancing with it, fast on a GPU: lever by lever.
 
     python -m benchmarks.gpu_training [--quick] [--minutes 8] [--lpips-weights FILE] [--data DATASET]
-        [--json FILE]
+        [--only TEXT] [--autotune] [--json FILE]
 
 One table: the base (everything as a processor has it), each lever of `dimmagen.enhance.acceleration` alone,
 all of them, all of them compiled, reading from a data set (`--data`), enhancing. The crops of a step are
@@ -40,6 +40,7 @@ from dimmagen.metrics import lpips
 CHECKED = 10  # steps after which every row has the same loss, but for rounding
 PHASES = ("inputs", "forward", "loss", "backward", "optimizer", "average")
 COLUMNS = ("what", "rate", "ms", *PHASES, "waiting", "GB", "first s", f"loss {CHECKED}")
+AFTER_ENHANCING = "all, compiled, norms"  # and what follows it: of less interest, or slow to compile
 _MATRIX = 8192
 
 
@@ -66,6 +67,7 @@ class Setup:
     device: torch.device
     weights: Path | None
     data: str | None
+    autotune: bool = False
     batches: list[Batch] = field(default_factory=list)
 
 
@@ -92,7 +94,7 @@ class OnHost:
         return OnHost(self.keys, self.inputs.to(device), self.target.to(device), self.condition.to(device))
 
 
-def training_levers(data: bool) -> list[Lever]:
+def training_levers(data: bool, autotune: bool = False) -> list[Lever]:
     """The rows, the most telling first: the last ones are left out when time runs out."""
     base = Acceleration()
     everything = ON_GPUS
@@ -101,6 +103,8 @@ def training_levers(data: bool) -> list[Lever]:
         Lever("base", base, True),
         Lever("inputs on the device", base),
         Lever("channels first", replace(base, channels_last=False), True),
+        Lever("norms in bfloat16", replace(base, bf16_norms=True), True),
+        Lever("norms in bfloat16, channels first", replace(base, bf16_norms=True, channels_last=False), True),
         Lever("LPIPS in bfloat16", replace(base, bf16_loss=True), True),
         Lever("fused Adam", replace(base, fused_adam=True), True),
         Lever("fetched late", replace(base, fused_adam=True, fetch_every=25), True),
@@ -109,15 +113,18 @@ def training_levers(data: bool) -> list[Lever]:
         Lever("prefetched", replace(base, prefetch=4)),
         Lever("all, not compiled", everything),
         Lever("all, channels first", contiguous),
+        Lever("all, channels first, norms", replace(contiguous, bf16_norms=True)),
         Lever("all, compiled", replace(everything, compile="default")),
         Lever("all, CUDA graphs", replace(everything, compile="reduce-overhead")),
+        Lever("all, compiled, norms", replace(everything, bf16_norms=True, compile="default")),
         Lever("compiled alone", replace(base, compile="default"), True),
         Lever("all, compiled, channels first", replace(contiguous, compile="default")),
     ]
     if data:
         best = replace(everything, compile="default")
         rows += [Lever(f"all, compiled, {n} loaders read", best, loaders=n) for n in (0, 4, 8)]
-    rows.append(Lever("all, autotuned", replace(everything, compile="max-autotune-no-cudagraphs")))
+    if autotune:  # minutes for each of many shapes
+        rows.append(Lever("all, autotuned", replace(everything, compile="max-autotune-no-cudagraphs")))
     return rows
 
 
@@ -212,6 +219,8 @@ class Training:
         torch.manual_seed(0)
         network = EnhancementNetwork(setup.size.architecture).to(setup.device).train()
         network.use_memory_format(lever.accelerated.channels_last)
+        if lever.accelerated.bf16_norms:
+            network.use_bfloat16_norms()
         settings = TrainSettings(learning_rate=2e-4, average=0.995, clip=1.0, bf16=True)
         self.state = TrainState(network, settings, lever.accelerated.fused_adam)
         loss = EnhancementLoss(perceptual_loss(setup.weights)).to(setup.device)
@@ -309,6 +318,7 @@ class Brightening:
     channels_last: bool = True
     window: bool = False
     compile: str | None = None
+    bf16_norms: bool = False
     memory_gb: float = 8.0
 
 
@@ -317,6 +327,7 @@ ENHANCING = [
     Brightening("enhance, float32, channels first", channels_last=False),
     Brightening("enhance, bfloat16", True),
     Brightening("enhance, bfloat16, channels first", True, False),
+    Brightening("enhance, bfloat16, channels first, norms", True, False, bf16_norms=True),
     Brightening("enhance, bfloat16, windows", True, window=True),
     Brightening("enhance, bfloat16, windows, compiled", True, window=True, compile="default"),
 ]
@@ -327,6 +338,8 @@ def enhance_row(setup: Setup, how: Brightening) -> dict[str, Any]:
     torch.manual_seed(0)
     network = EnhancementNetwork(size.architecture).to(device).eval()
     network.use_memory_format(how.channels_last)
+    if how.bf16_norms:
+        network.use_bfloat16_norms()
     window = size.crop if how.window else None
     enhancer = Enhancer(network, how.memory_gb, window=window, bf16=how.bf16)
     enhancer.forward = compiled(network, how.compile)
@@ -404,8 +417,9 @@ def attempt(name: str, action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def rows(setup: Setup) -> Iterator[tuple[str, bool, Callable[[], dict[str, Any]]]]:
     """(name, whether it is compiled, measure it), in the order of the table."""
-    training = training_levers(setup.data is not None)
-    split = next(i for i, lever in enumerate(training) if lever.name == "compiled alone")
+    training = training_levers(setup.data is not None, setup.autotune)
+    names = [lever.name for lever in training]
+    split = names.index(AFTER_ENHANCING) if AFTER_ENHANCING in names else len(names)
     for lever in training[:split]:
         yield lever.name, lever.accelerated.compile is not None, lambda lever=lever: train_row(setup, lever)
     for how in ENHANCING:
@@ -414,10 +428,12 @@ def rows(setup: Setup) -> Iterator[tuple[str, bool, Callable[[], dict[str, Any]]
         yield lever.name, lever.accelerated.compile is not None, lambda lever=lever: train_row(setup, lever)
 
 
-def measure(setup: Setup, report: Report, minutes: float) -> None:
+def measure(setup: Setup, report: Report, minutes: float, only: str = "") -> None:
     began = time.monotonic()
     longest = {False: 0.0, True: 0.0}  # of the rows so far, by whether they are compiled
     for name, is_compiled, action in rows(setup):
+        if only not in name:
+            continue
         left = 60 * minutes - (time.monotonic() - began)
         if left < 1.2 * longest[is_compiled]:
             report.add({"what": name, "failed": "left out: no time"})
@@ -436,19 +452,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="no row begins that would end after them")
     parser.add_argument("--lpips-weights", type=Path, help="lpips_vgg16.safetensors, or its folder")
     parser.add_argument("--data", help="pair data set to read from")
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
+    parser.add_argument("--autotune", action="store_true", help="also with torch's slowest compiler")
     parser.add_argument("--json", type=Path, help="write the rows to this file, as they are measured")
     asked = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and not asked.quick:
         sys.exit("torch sees no GPU here: --quick shows that everything runs")
     size = QUICK if asked.quick else Size()
-    setup = Setup(size, device, asked.lpips_weights, asked.data, random_batches(size))
+    setup = Setup(size, device, asked.lpips_weights, asked.data, asked.autotune, random_batches(size))
     limit = attempt("limits", lambda: {"text": limits(setup)})
     header = {"device": describe(device), "quick": asked.quick, "size": vars(size), "limits": limit}
     print(f"{header['device']}: {size.architecture}, {size.batch} crops of {size.crop}, bfloat16, LPIPS")
     print(limit.get("text", limit.get("failed")), end="\n\n")
     print("| " + " | ".join(COLUMNS) + " |\n|---|" + "--:|" * (len(COLUMNS) - 1), flush=True)
-    measure(setup, Report(asked.json, header), asked.minutes)
+    measure(setup, Report(asked.json, header), asked.minutes, asked.only)
 
 
 if __name__ == "__main__":

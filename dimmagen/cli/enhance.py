@@ -73,6 +73,7 @@ class Lightness(Number):
 )
 @memory_option
 @device_option
+@click.option("--bf16", is_flag=True, help="Run the network in bfloat16: faster, with rounding differences.")
 def enhance(
     photos: tuple[Path, ...],
     network_path: str,
@@ -82,6 +83,7 @@ def enhance(
     export: tuple[str, Path] | None,
     memory: float,
     device: str,
+    bf16: bool,
 ) -> dict[str, Any]:
     """Brighten photos of any size and orientation, and write them as PNG files.
 
@@ -114,7 +116,7 @@ def enhance(
     names = _result_names(_photos_of(photos), out)
     network, header = load_network(network_path, pick_device(device))
     own = _own_lightness(header, network_path) if AUTO in levels else None
-    enhancer = Enhancer(network, memory)
+    enhancer = Enhancer(network, memory, bf16=bf16)
     unread, written = [], []
     for photo, name in names.items():
         try:

@@ -24,6 +24,7 @@ class Acceleration:
     Attributes:
         channels_last: store weights and features with the channels last.
         bf16_loss: compute the features of LPIPS in bfloat16 where the network runs in it.
+        bf16_norms: let group norms take and give bfloat16 where the network runs in it.
         fused_adam: update all weights in one kernel, which also skips a step whose gradient is not finite.
         fetch_every: iterations whose values are fetched from the device, checked and logged together.
         tf32: multiply float32 numbers with 10 bits of mantissa.
@@ -34,6 +35,7 @@ class Acceleration:
 
     channels_last: bool = True
     bf16_loss: bool = False
+    bf16_norms: bool = False
     fused_adam: bool = False
     fetch_every: int = 1
     tf32: bool = False
@@ -57,7 +59,7 @@ class Acceleration:
 # Convolutions with the channels last are faster on a processor. All else would change what is computed by a
 # rounding, and with it the bytes of a run, which are promised there.
 ON_PROCESSORS = Acceleration()
-# Each of these was faster by itself (benchmarks/README.md), and none needs another.
+# To be decided by `python -m benchmarks.gpu_training`; bf16_norms rounds more, so it has to earn it.
 ON_GPUS = Acceleration(
     channels_last=True,
     bf16_loss=True,

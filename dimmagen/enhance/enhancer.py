@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.batch import Equalise
-from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_inputs
+from dimmagen.enhance.inputs import condition, equalisations, mean_lightness, network_inputs
 from dimmagen.enhance.network import EnhancementNetwork
 
 BLEND = 32  # pixels over which one tile fades into the next
@@ -66,7 +67,7 @@ class Enhancer:
         bf16: bool = False,
     ) -> None:
         self.network = network
-        self.forward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = network
+        self.forward: Callable[[Tensor, Tensor], Tensor] = network
         self.bf16 = bf16
         self.equalise = equalise
         self._windows = window is not None
@@ -115,43 +116,43 @@ class Enhancer:
         Returns:
             uint8 (H, W, 3), RGB.
         """
-        height, width, _ = dark.shape
+        pixels = torch.from_numpy(np.ascontiguousarray(dark)).to(self._device)
         level = torch.tensor([condition(mean_lightness(dark), lightness)], device=self._device)
-        tables = equalisation(dark) if self.equalise == "image" else None
-        rows, columns = self._tile_ranges(height), self._tile_ranges(width)
+        tables = equalisations(pixels[None]) if self.equalise == "image" else None
+        rows, columns = (self._tile_ranges(length) for length in pixels.shape[:2])
         if len(rows) == len(columns) == 1:
-            return _to_bytes(next(self._run([dark], tables, level)))
+            return _to_bytes(next(self._run([pixels], tables, level)))
         result = np.empty_like(dark)
-        for row, weighted, weights in self._rows(dark, rows, columns, tables, level):
+        for row, weighted, weights in self._rows(pixels, rows, columns, tables, level):
             result[row : row + len(weights)] = _to_bytes(weighted / weights)
         return result
 
     def _rows(
         self,
-        dark: np.ndarray,
+        dark: Tensor,
         rows: Sequence[TileRange],
         columns: Sequence[TileRange],
-        tables: np.ndarray | None,
-        level: torch.Tensor,
-    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        tables: Tensor | None,
+        level: Tensor,
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Finished bands of the image, from top to bottom.
 
         Yields:
             (first row, float32 (h, W, 3) weighted sum of the tiles, float32 (h, W, 1) sum of their weights).
         """
-        carried: tuple[np.ndarray, np.ndarray] | None = None
+        height, width, _ = dark.shape
+        carried: tuple[Tensor, Tensor] | None = None
         for number, row in enumerate(rows):
-            total = np.zeros((row.end - row.start, dark.shape[1], 3), np.float32)
-            weights = np.zeros((row.end - row.start, dark.shape[1], 1), np.float32)
             band = dark[row.start : row.end]
+            total = torch.zeros(len(band), width, 3, device=self._device)
+            weights = torch.zeros(len(band), width, 1, device=self._device)
             tiles = self._run([band[:, column.start : column.end] for column in columns], tables, level)
             for column, light in zip(columns, tiles, strict=True):
                 window = np.s_[:, column.start : column.end]
-                weight = np.outer(self._weight(row, len(dark)), self._weight(column, dark.shape[1]))[
-                    ..., None
-                ]
-                total[window] += weight * light
-                weights[window] += weight
+                weight = np.outer(self._weight(row, height), self._weight(column, width))[..., None]
+                weight_here = torch.from_numpy(weight).to(self._device)
+                total[window] += weight_here * light
+                weights[window] += weight_here
             if carried is not None:
                 overlap = len(carried[0])
                 total[:overlap] += carried[0]
@@ -164,27 +165,28 @@ class Enhancer:
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    def _run(
-        self, tiles: Sequence[np.ndarray], tables: np.ndarray | None, level: torch.Tensor
-    ) -> Iterator[np.ndarray]:
+    def _run(self, tiles: Sequence[Tensor], tables: Tensor | None, level: Tensor) -> Iterator[Tensor]:
         """Run the network on tiles of one padded size: uint8 (H, W, 3) -> float32 (H, W, 3) in [0, 1]."""
         for first in range(0, len(tiles), self._together):
             some = tiles[first : first + self._together]
-            dark = torch.from_numpy(np.stack([self._padded(tile) for tile in some])).to(self._device)
-            whole = None
-            if tables is not None:
-                whole = torch.from_numpy(tables).to(self._device).expand(len(some), 3, 256)
+            count = len(some)
+            dark = torch.stack([self._padded(tile) for tile in some])
+            whole = None if tables is None else tables.expand(count, 3, 256)
             autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16)
             with torch.inference_mode(), autocast:
-                light = self.forward(network_inputs(dark, whole), level.expand(len(some)))
-            for tile, pixels in zip(some, light.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
+                light = self.forward(network_inputs(dark, whole), level.expand(count))
+            for tile, pixels in zip(some, light.permute(0, 2, 3, 1), strict=True):
                 yield pixels[: tile.shape[0], : tile.shape[1]]
 
-    def _padded(self, tile: np.ndarray) -> np.ndarray:
+    def _padded(self, tile: Tensor) -> Tensor:
         """A tile with mirrored pixels at its end, up to a size that the network takes."""
-        height, width, _ = tile.shape
-        multiple = self.network.architecture.multiple
-        return np.pad(tile, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="symmetric")
+        for axis in (0, 1):
+            length = tile.shape[axis]
+            missing = -length % self.network.architecture.multiple
+            if missing:
+                index = torch.arange(length + missing, device=tile.device) % (2 * length)
+                tile = tile.index_select(axis, torch.minimum(index, 2 * length - 1 - index))
+        return tile
 
     def _tile_ranges(self, length: int) -> Sequence[TileRange]:
         """Tiles that cover an axis; they start at multiples, which keeps the grid of the whole image.
@@ -213,6 +215,6 @@ class Enhancer:
         return weight.clip(0, 1).astype(np.float32)
 
 
-def _to_bytes(light: np.ndarray) -> np.ndarray:
+def _to_bytes(light: Tensor) -> np.ndarray:
     """float in [0, 1] -> uint8."""
-    return np.rint(light * 255).clip(0, 255).astype(np.uint8)
+    return (light * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

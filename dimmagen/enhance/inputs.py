@@ -12,6 +12,7 @@ from dimmagen.images import retinex
 
 CHANNELS = 10
 CONDITION_STEPS = 1000
+MANY_PIXELS = 2**18
 FIXED_LIGHTNESS = 0.5  # of well-lit images: those of LOL have 0.55 on average
 
 
@@ -63,9 +64,7 @@ def equalisations(dark: Tensor) -> Tensor:
     Returns:
         uint8 (N, 3, 256).
     """
-    planes = dark.permute(0, 3, 1, 2).flatten(2).long()
-    counts = torch.zeros(*planes.shape[:2], 256, dtype=torch.int64, device=dark.device)
-    counts.scatter_add_(2, planes, torch.ones_like(planes))
+    counts = _counts(dark)
     cumulated = counts.cumsum(2)
     pixels = cumulated[..., -1:]
     below = counts.gather(2, (counts > 0).int().argmax(2, keepdim=True))
@@ -73,6 +72,18 @@ def equalisations(dark: Tensor) -> Tensor:
     tables = (255 * ranks.clamp(0, 1)).round()
     unchanged = torch.arange(256, dtype=torch.float64, device=dark.device).expand_as(tables)
     return torch.where(below < pixels, tables, unchanged).to(torch.uint8)
+
+
+def _counts(dark: Tensor) -> Tensor:
+    """How often each channel has each value: uint8 (N, H, W, 3) -> int64 (N, 3, 256)."""
+    images, height, width, _ = dark.shape
+    if height * width > MANY_PIXELS:  # eight bytes for each value of a large image are too many
+        channels = [channel.flatten() for image in dark for channel in image.unbind(-1)]
+        counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
+        return counts.view(images, 3, 256)
+    planes = dark.permute(0, 3, 1, 2).flatten(2).long()
+    counts = torch.zeros(images, 3, 256, dtype=torch.int64, device=dark.device)
+    return counts.scatter_add_(2, planes, torch.ones_like(planes))
 
 
 def network_inputs(dark: Tensor, tables: Tensor | None = None) -> Tensor:

@@ -87,6 +87,8 @@ def train(
     device = next(network.parameters()).device
     accelerated = acceleration(device) if accelerated is None else accelerated
     network.use_memory_format(accelerated.channels_last)
+    if accelerated.bf16_norms and settings.bf16:
+        network.use_bfloat16_norms()
     state = TrainState(network, settings, notes, fused_adam=accelerated.fused_adam)
     state.restore(run)
     loss.use(accelerated, settings.bf16)

@@ -83,6 +83,25 @@ def test_the_memory_format_changes_only_how_features_are_stored():
     torch.testing.assert_close(*results)
 
 
+def test_norms_in_bfloat16_give_the_same_features_but_for_rounding():
+    torch.manual_seed(0)
+    network = EnhancementNetwork("compact").eval()
+    network.unet.stem = torch.nn.Sequential(network.unet.stem, torch.nn.GroupNorm(4, 24))
+    torch.nn.init.normal_(network.unet.head.weight)
+    torch.nn.init.normal_(network.unet.stem[1].weight)
+    inputs, condition = torch.rand(1, 10, 32, 24), torch.tensor([300])
+    names, exact = list(network.state_dict()), network(inputs, condition)
+    network.use_bfloat16_norms()
+    assert list(network.state_dict()) == names
+    assert torch.equal(network(inputs, condition), exact)  # without autocast nothing changes
+    given = []
+    network.unet.stem[1].register_forward_hook(lambda _, inputs, output: given.append((*inputs, output)))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = network(inputs, condition)
+    assert [tensor.dtype for tensor in given[0]] == [torch.bfloat16] * 2
+    assert (rounded - exact).abs().mean() < 0.02
+
+
 def test_lpips_in_bfloat16_is_the_same_distance_but_for_rounding(made_lpips):
     light = torch.from_numpy(data.astronaut()[:64, :64].transpose(2, 0, 1).copy())[None] / 255
     exact = load_lpips("alex", made_lpips)(light, light / 3)

@@ -104,6 +104,12 @@ def test_windows_may_be_equalised_by_their_own_histogram_as_crops_are(network):
     assert whole[:, 3:6].amax(dim=(1, 2, 3)).min() < 1
 
 
+def test_bfloat16_gives_the_same_image_but_for_its_rounding(network):
+    dark = dark_image(64, 40)
+    exact, rounded = (Enhancer(network, bf16=bf16).enhance(dark, 0.4).astype(int) for bf16 in (False, True))
+    assert 0 < np.abs(exact - rounded).mean() < 3
+
+
 @pytest.mark.parametrize("window", [24, 100])
 def test_a_window_that_the_network_cannot_take_is_refused(network, window):
     with pytest.raises(UsageError, match=f"window={window}"):

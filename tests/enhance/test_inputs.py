@@ -70,6 +70,12 @@ def test_a_batch_has_the_inputs_of_each_of_its_images_bit_for_bit(levels):
     assert network_inputs(batch, given).numpy().tobytes() == expected.tobytes()
 
 
+def test_the_tables_of_a_large_image_are_computed_in_less_memory():
+    image = np.random.default_rng(0).integers(3, 70, (2, 800, 600, 3), dtype=np.uint8)
+    tables = np.stack([equalisation(one) for one in image])
+    np.testing.assert_array_equal(equalisations(torch.from_numpy(image)).numpy(), tables)
+
+
 def test_the_condition_is_the_difference_of_lightness_in_thousandths():
     assert condition(0.05, 0.45) == 400
     assert condition(0.5, 0.2) == 0
