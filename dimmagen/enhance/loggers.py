@@ -96,7 +96,7 @@ class WandbLogger:
         self._run.log({"validation": self._wandb.Image(image)}, step=iteration)
 
     def close(self) -> None:
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 class MlflowLogger:

@@ -141,12 +141,12 @@ def _perceptual(config: TrainConfig, context: DistributedContext) -> LPIPS | Non
     if config.perceptual == "vgg" or config.lpips_weights is not None:
         return load_lpips("vgg", config.lpips_weights)
     lpips = None
-    reason = f"crops of {config.crop} are too small for it"
+    reason = f"crops of {config.crop} are too small for LPIPS"
     if config.crop >= SMALLEST_SIDE["vgg"]:
         try:
             lpips = load_lpips("vgg")
         except UsageError:
-            reason = "its weights are not at hand: give `lpips_weights` for it"
+            reason = "the weights of LPIPS are not at hand"
     if context.first:
         found = f"LPIPS with VGG16 and a weight of {config.perceptual_weight}"
         _LOG.info("perceptual loss: %s", found if lpips is not None else f"none, as {reason}")

@@ -77,6 +77,23 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
     assert seen == {"trained": {"0"}, "validated": {"1", "2"}}
 
 
+class Distance(torch.nn.Module):
+    """Takes the place of LPIPS."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def use_memory_format(self, channels_last):
+        pass
+
+    def sha256(self):
+        return str(self.weight)
+
+    def forward(self, first, second):
+        return self.weight * (first - second).abs().mean((1, 2, 3))
+
+
 MIX = ("--mix-pairs", "pairs", "--mix-share", 0.5)
 
 
@@ -129,18 +146,29 @@ def test_as_typed_it_trains_without_weights_of_lpips_and_says_so(run, place, mon
     words = ["train", "--data", "shards", "--out", "typed", "--iterations", 1, "--validation-photos", 1]
     code, out, err = run(*words, "--crop", 32)
     assert code == 0, err
-    assert "perceptual loss: none, as its weights are not at hand: give --lpips-weights" in out + err
+    assert "perceptual loss: none, as the weights of LPIPS are not at hand" in out + err
     assert "dB on 1 photo kept back from training" in out
     assert json.loads((place / "typed" / "run.json").read_text())["perceptual"] == "none"
 
 
-def test_weights_that_are_given_are_used_as_typed(run, place, made_lpips):
+def test_weights_that_are_at_hand_are_used_as_typed(run, place, monkeypatch):
+    monkeypatch.setattr("dimmagen.enhance.training.load_lpips", lambda *_: Distance(1))
     words = ["train", "--data", "shards", "--out", "lpips", "--iterations", 1, "--validation-photos", 1]
-    code, _out, err = run(*words, "--crop", 32, "--lpips-weights", made_lpips)
+    code, out, err = run(*words, "--crop", 32)
     assert code == 0, err
+    assert "perceptual loss: LPIPS with VGG16" in out + err
     stored = json.loads((place / "lpips" / "run.json").read_text())
-    assert stored["perceptual"] == "vgg"
-    assert stored["lpips_sha256"]
+    assert (stored["perceptual"], stored["lpips_sha256"]) == ("vgg", "1")
+    code, _, err = run(*words, "--crop", 32, "--perceptual", "none")
+    assert code == 2
+    assert "perceptual was vgg, is none" in err
+
+
+def test_weights_that_are_named_and_missing_are_an_error(run, tmp_path):
+    words = ["train", "--data", "shards", "--out", "lpips-missing", "--iterations", 1, "--crop", 32]
+    code, _, err = run(*words, "--validation-photos", 1, "--lpips-weights", tmp_path)
+    assert code == 2
+    assert "there are no LPIPS weights at" in err
 
 
 def test_finetune_says_on_which_pairs_its_psnr_is(run):
@@ -155,9 +183,7 @@ def test_finetune_says_on_which_pairs_its_psnr_is(run):
 
 def test_a_dry_run_says_what_training_takes_and_writes_nothing(run, place):
     before = set(place.rglob("*"))
-    code, out, err = run(
-        "train", "--data", "shards", "--out", "dry", "--iterations", 500, *QUICK, "--dry-run"
-    )
+    code, out, err = run("train", "--data", "shards", "--out", "dry", "--iterations", 500, *FEW, "--dry-run")
     assert code == 0, err
     assert "compact on cpu: " in out
     assert "iterations/s, measured over" in out
@@ -187,7 +213,7 @@ def test_a_network_says_what_it_was_trained_on_and_by_what(run, place, monkeypat
 
 def test_each_validation_leaves_a_strip_of_pictures(run, place):
     assert {path.name for path in (place / "network" / "validation").iterdir()} == {"2.png", "4.png"}
-    words = ["train", "--data", "shards", "--out", "plain", "--iterations", 2, *QUICK]
+    words = ["train", "--data", "shards", "--out", "plain", "--iterations", 2, *FEW]
     assert run(*words, "--validation-pictures", 0)[0] == 0
     assert not (place / "plain" / "validation").exists()
 
@@ -242,17 +268,6 @@ def test_the_checkpoint_interval_does_not_make_another_run(run):
 
 
 def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
-    class Distance(torch.nn.Module):
-        def __init__(self, weight):
-            super().__init__()
-            self.weight = weight
-
-        def sha256(self):
-            return str(self.weight)
-
-        def forward(self, first, second):
-            return self.weight * (first - second).abs().mean((1, 2, 3))
-
     words = ["train", "--data", "shards", "--out", "distance", "--crop", 32, "--validation-photos", 1,
              "--iterations", 2]  # fmt: skip
     for weight, expected in ((1, 0), (1, 0), (2, 2)):
