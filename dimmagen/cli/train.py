@@ -25,7 +25,7 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.acceleration import COMPILE
-from dimmagen.enhance.batch import EQUALISE
+from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PHOTOS, VALIDATION_PICTURES, TrainConfig
 from dimmagen.enhance.distributed import run_distributed
@@ -105,9 +105,16 @@ _SHARED = [
     click.option(
         "--equalise",
         type=click.Choice(EQUALISE),
-        default="crop",
-        help="Whose histogram is equalised for the network's input; that of the whole image is what "
-        "`enhance` equalises.",
+        default="image",
+        help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
+    ),
+    click.option(
+        "--condition",
+        type=click.Choice(CONDITION_OF),
+        default="image",
+        help="Whose change of lightness the network is told: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,

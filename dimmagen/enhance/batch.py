@@ -13,6 +13,8 @@ from dimmagen.enhance.inputs import condition, mean_lightness, network_inputs
 
 Equalise = Literal["crop", "image"]
 EQUALISE: tuple[Equalise, ...] = get_args(Equalise)
+ConditionOf = Literal["crop", "image"]
+CONDITION_OF: tuple[ConditionOf, ...] = get_args(ConditionOf)
 
 
 class Example(NamedTuple):
@@ -23,12 +25,22 @@ class Example(NamedTuple):
         dark, light: uint8 (H, W, 3).
         tables: uint8 (3, 256), see :func:`~dimmagen.enhance.inputs.equalisation`: of the whole dark image;
             None for those of the crop.
+        condition: 0..1000, see :func:`~dimmagen.enhance.inputs.condition`: of the whole image; None for that
+            of the crop.
     """
 
     key: str
     dark: np.ndarray
     light: np.ndarray
     tables: np.ndarray | None = None
+    condition: int | None = None
+
+    @property
+    def told(self) -> int:
+        """The condition that the network is given."""
+        if self.condition is not None:
+            return self.condition
+        return condition(mean_lightness(self.dark), mean_lightness(self.light))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +102,15 @@ class Crops:
         flip: mirror half of the crops left to right.
         seed: of the draws, which depend on (seed, key, epoch) alone.
         equalise: whether the histogram that is equalised is that of the crop or that of the whole dark image.
+        condition: whether the change of lightness that the network is told is that of the crop or that of the
+            whole image, which a crop does not show.
     """
 
     side: int
     flip: bool
     seed: int
     equalise: Equalise = "crop"
+    condition: ConditionOf = "crop"
 
     def cut(
         self, key: str, epoch: int, dark: np.ndarray, light: np.ndarray, tables: np.ndarray | None = None
@@ -115,9 +130,12 @@ class Crops:
         top = int(keyed_random.uniform(self.seed, key, epoch, "crop-top") * (height - self.side + 1))
         left = int(keyed_random.uniform(self.seed, key, epoch, "crop-left") * (width - self.side + 1))
         window = np.s_[top : top + self.side, left : left + self.side]
+        dark_crop, light_crop = dark[window], light[window]
+        of_image = self.condition == "image"
+        level = condition(mean_lightness(dark), mean_lightness(light)) if of_image else None
         if self.flip and keyed_random.uniform(self.seed, key, epoch, "flip") < 0.5:
-            return Example(key, dark[window][:, ::-1], light[window][:, ::-1], tables)
-        return Example(key, dark[window], light[window], tables)
+            dark_crop, light_crop = dark_crop[:, ::-1], light_crop[:, ::-1]
+        return Example(key, dark_crop, light_crop, tables, level)
 
 
 def make_batch(examples: Sequence[Example]) -> Batch:
@@ -127,8 +145,6 @@ def make_batch(examples: Sequence[Example]) -> Batch:
         keys=tuple(example.key for example in examples),
         dark=torch.from_numpy(np.stack([example.dark for example in examples])),
         light=torch.from_numpy(np.stack([example.light for example in examples])),
-        condition=torch.tensor(
-            [condition(mean_lightness(example.dark), mean_lightness(example.light)) for example in examples]
-        ),
+        condition=torch.tensor([example.told for example in examples]),
         tables=torch.from_numpy(np.stack(tables)) if tables else None,
     )

@@ -35,7 +35,7 @@ MADE_BY = "made_by"  # what is told of a run but does not make it another one
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
 # What runs were before their run.json named it.
-FORMER_SETTINGS = {"equalise": "crop"}
+FORMER_SETTINGS = {"equalise": "crop", "condition": "crop"}
 ResumeMode = Literal["if-possible", "always", "never"]
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.acceleration import Compile
-from dimmagen.enhance.batch import Equalise
+from dimmagen.enhance.batch import ConditionOf, Equalise
 from dimmagen.enhance.mixing import refuse_share
 from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
@@ -40,6 +40,8 @@ class TrainConfig:
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
         equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
             that of the whole `image`, as in enhancing.
+        condition: whether the change of lightness that the network is told is that of the `crop`, or that of
+            the whole `image`, as in enhancing.
         perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are at hand.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
@@ -69,7 +71,8 @@ class TrainConfig:
     batch: int = 4
     flip: bool = False
     seed: int = 0
-    equalise: Equalise = "crop"
+    equalise: Equalise = "image"
+    condition: ConditionOf = "image"
     perceptual: Literal["auto", "vgg", "none"] = "auto"
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)

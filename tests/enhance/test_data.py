@@ -233,6 +233,19 @@ def test_real_pairs_come_in_epochs_and_resume_anywhere():
         assert torch.equal(got.inputs, expected.inputs)
 
 
+def test_the_network_is_told_the_change_of_lightness_of_the_crop_or_of_the_whole_image():
+    dark = np.zeros((64, 64, 3), np.uint8)
+    light = np.repeat(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))[..., None], 3, axis=2)
+    batches = RealPairs([RealPair("a", dark, light, "", "")], CROPS, batch=8)
+    of_crops = next(batches.open(0))
+    of_image = next(replace(batches, crops=replace(CROPS, condition="image")).open(0))
+    expected = [round(1000 * mean_lightness(crop)) for crop in of_crops.light.numpy()]
+    assert of_crops.condition.tolist() == expected
+    assert len(set(expected)) > 4
+    assert of_image.condition.tolist() == [round(1000 * mean_lightness(light))] * 8
+    assert torch.equal(of_image.light, of_crops.light)
+
+
 def test_half_of_the_crops_are_mirrored():
     one = pair("a", 1, 32, 32)
     mirrored = [
@@ -264,7 +277,8 @@ def test_validation_takes_the_middle_of_large_images():
 
 def test_a_batch_has_the_shapes_that_the_network_takes():
     one = pair("a", 1, 32, 32)
-    batch = make_batch([Example("a", one.dark, one.light)] * 2)
+    batch = make_batch([Example("a", one.dark, one.light, condition=321)] * 2)
+    assert batch.condition.tolist() == [321, 321]
     assert batch.inputs.shape == (2, 10, 32, 32)
     assert batch.target.shape == (2, 3, 32, 32)
     assert float(batch.target.mean()) == pytest.approx(mean_lightness(one.light), abs=1e-5)
