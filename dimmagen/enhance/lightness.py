@@ -69,8 +69,10 @@ def learn_lightness(examples: Iterable[tuple[np.ndarray, float]]) -> LightnessMo
     weights = np.linalg.solve(
         standardised.T @ standardised + penalty, standardised.T @ (lights - lights.mean())
     )
+    mean, spread = _rounded(lights.mean(), lights.std())
     return LightnessModel(
-        *_rounded(lights.mean(), lights.std()),
+        mean,
+        spread,
         _rounded(*centre),
         _rounded(*scale),
         _rounded(*weights),
@@ -99,11 +101,14 @@ def lightness_of_header(header: Mapping[str, Any]) -> LightnessModel | None:
     if not isinstance(stored, dict):
         return None
     try:
-        rows = [tuple(float(value) for value in stored[name]) for name in ("centre", "scale", "weights")]
-        model = LightnessModel(float(stored["mean"]), float(stored["spread"]), *rows, int(stored["images"]))
+        centre, scale, weights = (
+            tuple(float(value) for value in stored[name]) for name in ("centre", "scale", "weights")
+        )
+        mean, spread, images = float(stored["mean"]), float(stored["spread"]), int(stored["images"])
+        model = LightnessModel(mean, spread, centre, scale, weights, images)
     except (KeyError, TypeError, ValueError):
         return None
-    sizes = {len(row) for row in rows}
+    sizes = {len(centre), len(scale), len(weights)}
     return model if sizes == {len(QUANTILES)} and all(scale > 0 for scale in model.scale) else None
 
 

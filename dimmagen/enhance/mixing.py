@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -78,16 +79,13 @@ def replaced(batch: Batch, examples: dict[int, Batch]) -> Batch:
         batch: of N examples.
         examples: batches of one example, with crops of the same size, by their place, 0..N-1.
     """
-    return dataclasses.replace(
-        batch,
-        **{
-            field.name: _replaced(
-                getattr(batch, field.name),
-                {place: getattr(one, field.name) for place, one in examples.items()},
-            )
-            for field in dataclasses.fields(batch)
-        },
-    )
+    fields: dict[str, Any] = {
+        field.name: _replaced(
+            getattr(batch, field.name), {place: getattr(one, field.name) for place, one in examples.items()}
+        )
+        for field in dataclasses.fields(batch)
+    }
+    return dataclasses.replace(batch, **fields)
 
 
 def _replaced(

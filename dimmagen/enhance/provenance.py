@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from dimmagen import __version__
+from dimmagen.core.environment import package_version
 
 
 def maker() -> dict[str, str]:
@@ -14,7 +14,7 @@ def maker() -> dict[str, str]:
 
     The commit is empty where the package neither runs in its repository nor was installed from one.
     """
-    return {"dimmagen": __version__, "commit": _commit()}
+    return {"dimmagen": package_version("dimmagen"), "commit": _commit()}
 
 
 @cache
