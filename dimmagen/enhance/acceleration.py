@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from dimmagen.core.processors import processor_count
+
 Compile = Literal["auto", "on", "off"]
 COMPILE: tuple[Compile, ...] = get_args(Compile)
 COMPILE_FROM = 10_000  # iterations: compiling the paper's network takes as long as some thousand of them
@@ -56,9 +58,10 @@ class Acceleration:
             cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-# Convolutions with the channels last are faster on a processor. All else would change what is computed by a
-# rounding, and with it the bytes of a run, which are promised there.
-ON_PROCESSORS = Acceleration()
+# Convolutions with the channels last are faster on a processor, and images are decoded beside the step where
+# there is a second processor. All else would change what is computed by a rounding, and with it the bytes of
+# a run, which are promised there.
+ON_PROCESSORS = Acceleration(prefetch=2)
 # To be decided by `python -m benchmarks.gpu_training`; bf16_norms rounds more, so it has to earn it.
 ON_GPUS = Acceleration(
     channels_last=True,
@@ -81,8 +84,11 @@ def acceleration(device: torch.device, compile: Compile = "auto", iterations: in
         iterations: of the run.
     """
     on_gpu = device.type == "cuda"
+    chosen = ON_GPUS if on_gpu else ON_PROCESSORS
+    if not on_gpu and processor_count() == 1:
+        chosen = replace(chosen, prefetch=0)
     wanted = compile == "on" or (compile == "auto" and on_gpu and iterations >= COMPILE_FROM)
-    return replace(ON_GPUS if on_gpu else ON_PROCESSORS, compile=COMPILE_MODE if wanted else None)
+    return replace(chosen, compile=COMPILE_MODE if wanted else None)
 
 
 def compiled(function: Callable[..., Any], mode: str | None) -> Callable[..., Any]:

@@ -121,7 +121,7 @@ def train(
                 log.picture(state.iteration, image)
             if context.first and (ends or saves or state.out_of_patience):
                 state.save(run)
-    if accelerated.prefetch and waiting.share > SLOW_READING:
+    if device.type == "cuda" and waiting.share > SLOW_READING:
         _LOG.info(
             "%.0f%% of the time, training waited for images: more `loaders`, or a larger cache, help",
             100 * waiting.share,

@@ -52,7 +52,8 @@ def on_device(
     Args:
         batches: on the processor.
         device: for them.
-        ahead: how many are read and copied before they are due, by a thread; 0 reads each when it is due.
+        ahead: how many are read and copied before they are due, by a thread that begins after the first; 0
+            reads each when it is due.
         waiting: counts the time that the reader of these batches waits.
 
     Raises:
@@ -72,6 +73,10 @@ def on_device(
 
 
 def _ahead(batches: Iterator[Batch], device: torch.device, ahead: int) -> Generator[Batch, None, None]:
+    first = next(batches, None)  # by this thread: loaders are forked here, where no other thread is at work
+    if first is None:
+        return
+    yield first.to(device)
     filled: queue.Queue[tuple[Batch, torch.cuda.Event | None] | BaseException | None] = queue.Queue(ahead)
     over = threading.Event()
     reader = threading.Thread(target=_read, args=(batches, device, filled, over), daemon=True)

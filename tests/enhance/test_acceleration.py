@@ -5,6 +5,7 @@ import logging
 import math
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,7 +135,14 @@ def test_a_network_is_compiled_on_request_and_for_long_runs_on_a_gpu():
 
 
 def test_nothing_that_rounds_differently_is_done_on_a_processor():
-    assert acceleration(CPU) == Acceleration(channels_last=True)
+    assert replace(acceleration(CPU), prefetch=0) == Acceleration(channels_last=True)
+
+
+@pytest.mark.parametrize(("processors", "ahead"), [(1, 0), (2, 2)])
+def test_images_are_decoded_beside_the_step_where_there_is_a_second_processor(monkeypatch, processors, ahead):
+    monkeypatch.setattr("dimmagen.enhance.acceleration.processor_count", lambda: processors)
+    assert acceleration(CPU).prefetch == ahead
+    assert acceleration(GPU).prefetch > 0
 
 
 def test_where_compiling_fails_a_warning_says_so_and_training_goes_on(monkeypatch, caplog):
@@ -186,7 +194,8 @@ def test_batches_that_are_read_ahead_come_in_the_same_order_and_then_their_error
 def test_the_thread_that_reads_ahead_ends_with_the_training():
     threads = threading.active_count()
     stream = on_device((batch() for _ in range(100)), CPU, 2)
-    next(stream)
+    for _ in range(2):
+        next(stream)
     assert threading.active_count() == threads + 1
     stream.close()
     assert threading.active_count() == threads
