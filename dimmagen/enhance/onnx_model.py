@@ -95,6 +95,7 @@ def export_onnx(
     """
     packages = {name: _package(name) for name in _PACKAGES}
     data = _converted(AppNetwork(network).eval(), packages["onnx"], dict(notes or {}))
+    packages["onnxruntime"].disable_telemetry_events()  # of a check on the user's machine
     session = packages["onnxruntime"].InferenceSession(data, providers=["CPUExecutionProvider"])
     difference = max(_difference(session, network, size) for size in CHECKED_SIZES)
     if not difference <= TOLERANCE:

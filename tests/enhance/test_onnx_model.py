@@ -76,7 +76,14 @@ def test_a_model_that_gives_other_results_is_not_written(network, tmp_path, monk
         def run(self, _, given):
             return [given["dark"]]
 
-    monkeypatch.setattr(onnx_model, "_package", lambda name: type(name, (), {"InferenceSession": Session}))
+    class Runtime:
+        InferenceSession = Session
+
+        @staticmethod
+        def disable_telemetry_events():
+            pass
+
+    monkeypatch.setattr(onnx_model, "_package", lambda name: Runtime)
     monkeypatch.setattr(onnx_model, "_converted", lambda *_: b"model")
     with pytest.raises(DimmagenError, match="other results than the network"):
         export_onnx(network, tmp_path / "model.onnx")
