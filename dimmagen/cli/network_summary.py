@@ -31,6 +31,8 @@ def network_summary(path: str) -> tuple[Table, dict[str, Any]]:
 
     network, header = load_network(path)
     table = Table(title=one_line(path), title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # hashes are to be compared
     size = f"{parameter_count(network) / 1e6:.2f} million parameters"
     table.add_row("architecture", f"{network.architecture_name}, {size}")
     for name, text in _rows(header):

@@ -108,7 +108,10 @@ class MlflowLogger:
     def __init__(self, folder: Path, iteration: int, settings: Mapping[str, Any]) -> None:
         self._entities = _package("mlflow.entities", "mlflow")
         tracking = _package("mlflow.tracking", "mlflow")
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+        uri = (
+            os.environ.get("MLFLOW_TRACKING_URI")
+            or f"sqlite:///{(folder / 'mlflow.db').resolve().as_posix()}"
+        )
         self._client = tracking.MlflowClient(tracking_uri=uri)
         self._pending: list[Any] = []
         self._run_id = _identity(folder, "mlflow") or self._new_run(folder, settings)
