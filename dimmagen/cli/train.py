@@ -35,6 +35,8 @@ from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training import run_training
 
+_INPUTS_OF = "image for compact, crop for small and paper"
+
 # Options that train and finetune share, in the order of their help.
 _SHARED = [
     click.option(
@@ -105,14 +107,14 @@ _SHARED = [
     click.option(
         "--equalise",
         type=click.Choice(EQUALISE),
-        default="image",
+        show_default=_INPUTS_OF,
         help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
         "image, as in `enhance`.",
     ),
     click.option(
         "--condition",
         type=click.Choice(CONDITION_OF),
-        default="image",
+        show_default=_INPUTS_OF,
         help="Whose change of lightness the network is told: that of the crop, or that of the whole "
         "image, as in `enhance`.",
     ),

@@ -39,9 +39,9 @@ class TrainConfig:
         architecture: name in the registry (`compact`, `small`, `paper`); that of `network` if it is given.
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
         equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
-            that of the whole `image`, as in enhancing.
+            that of the whole `image`, as in enhancing; None as is best for the architecture.
         condition: whether the change of lightness that the network is told is that of the `crop`, or that of
-            the whole `image`, as in enhancing.
+            the whole `image`, as in enhancing; None as is best for the architecture.
         perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are at hand.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
@@ -71,8 +71,8 @@ class TrainConfig:
     batch: int = 4
     flip: bool = False
     seed: int = 0
-    equalise: Equalise = "image"
-    condition: ConditionOf = "image"
+    equalise: Equalise | None = None
+    condition: ConditionOf | None = None
     perceptual: Literal["auto", "vgg", "none"] = "auto"
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)

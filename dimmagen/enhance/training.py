@@ -3,7 +3,7 @@
 import logging
 import re
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from dimmagen.enhance.lightness import learn_lightness
 from dimmagen.enhance.loggers import require_loggers
 from dimmagen.enhance.loop import TrainProgress, train
 from dimmagen.enhance.losses import EnhancementLoss
-from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.provenance import maker
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
@@ -119,6 +119,7 @@ def prepare(config: TrainConfig, context: DistributedContext, device: torch.devi
     Raises:
         UsageError, DimmagenError: see :func:`run_training`.
     """
+    config = _settled(config)
     data = open_training_data(config, context)
     if not data.validation:
         raise UsageError(
@@ -132,6 +133,13 @@ def prepare(config: TrainConfig, context: DistributedContext, device: torch.devi
     loss = EnhancementLoss(lpips, config.perceptual_weight).to(device)
     notes = {"data": data.origin, "made_by": maker(), "validated_on": data.validated_on}
     return PreparedRun(network, loss, data, _identity(config, data, lpips, context), notes)
+
+
+def _settled(config: TrainConfig) -> TrainConfig:
+    """The settings with what the architecture decides."""
+    start = load_network(config.network)[0].architecture_name if config.network else config.architecture
+    best = ARCHITECTURES[start].inputs_of
+    return replace(config, equalise=config.equalise or best, condition=config.condition or best)
 
 
 def _perceptual(config: TrainConfig, context: DistributedContext) -> LPIPS | None:

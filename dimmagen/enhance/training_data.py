@@ -63,7 +63,8 @@ def open_training_data(config: TrainConfig, context: DistributedContext) -> Trai
             :func:`~dimmagen.enhance.training_shards.open_shards` and
             :func:`~dimmagen.dimmers.real_pairs.load_pairs`.
     """
-    crops = Crops(config.crop, config.flip, config.seed, config.equalise, config.condition)
+    equalise, condition = config.equalise or "image", config.condition or "image"
+    crops = Crops(config.crop, config.flip, config.seed, equalise, condition)
     given = [cut_middle(pair) for pair in fitting_pairs(config.validate)] if config.validate else []
     if config.data is not None:
         return _of_data_set(config, config.data, crops, given, context)
