@@ -11,10 +11,12 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.darkness import darkness
+from dimmagen.cli.network_summary import is_network, network_summary
 from dimmagen.cli.options import Integer
 from dimmagen.cli.output import echo
 from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
 from dimmagen.core.text import one_line
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -48,17 +50,32 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
     help="Number of pairs to show.",
 )
 def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | None) -> dict[str, Any]:
-    """Summarise the data set in DATASET and show some of its pairs.
+    """Summarise the data set, or the trained network, in DATASET and show some of its pairs.
 
     \b
     Examples:
       dimmagen inspect out/ --sheet sheet.png
       dimmagen inspect out/ --html report.html
+      dimmagen inspect run/
 
     The sheet shows each pair as light image, dark image, and dark image with gain. The page is a single file
     with a gain slider, filters, plots, a slider between the light and the dark image, and parts of some pairs
     at 100 %, from dark to bright ones, to compare the noise.
+
+    Of a trained network (the folder of a training run, or its best.safetensors) it is said on which data set
+    and by which version and commit it was trained.
     """
+    if is_network(dataset):
+        if sheet is not None or page is not None or count is not None:
+            raise UsageError(
+                f"{dataset} is a trained network, which has no pairs to show",
+                "omit the options, or give a data set",
+                code="conflict",
+                path=dataset,
+            )
+        table, result = network_summary(dataset)
+        Console().print(table)
+        return result
     pairs = open_pairs(dataset)
     rows = pairs.rows()
     variants = pairs.manifest.settings["variants"]
