@@ -29,6 +29,8 @@ from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
+from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files, scan
@@ -48,6 +50,7 @@ def build_mixhq(
     limit: int | None = None,
     names: Sequence[str] | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
+    add: bool = False,
     workers: int | None = None,
     dry_run: bool = False,
 ) -> dict[str, VerdictCounts]:
@@ -66,11 +69,12 @@ def build_mixhq(
         limit: maximum number of photos; a larger one only adds to them.
         names: the only files that are candidates, by path or by path below the source.
         samples_per_shard: maximum number of light images per shard.
+        add: add the photos that a finished MixHQ in `out` does not have, as new shards; see docs/growing.md.
         workers: threads; default one per processor.
         dry_run: check the candidates and write nothing.
 
     Returns:
-        Verdicts by source: accepted and rejected candidates, by rule.
+        Verdicts by source: accepted and rejected candidates, by rule; with `add` those on the new ones.
 
     Raises:
         UsageError: an unknown source, a missing path, or `out` holds something else.
@@ -85,13 +89,19 @@ def build_mixhq(
     listing = list_candidate_files(parse_specs(list(sources)), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
-    finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
+    if add:
+        refuse_limit(selection)
+    finished = mixhq.finished_verdict_counts(out, inputs, add) if add or not dry_run else None
     if finished is not None:
         return finished
-    scanned = Candidates(scan(listing.files, scenes, workers, selection=selection), selection.limit)
+    base = base_of(out) if add else None
+    seen = scan(listing.files, scenes, workers, selection=selection)
+    if base:
+        seen = earlier_photos(out, base).new_ones(seen)
+    scanned = Candidates(seen, selection.limit)
     counts = tally((one.row for one in scanned), listing.others)
-    if not dry_run:
-        mixhq.write_mixhq(out, scanned, inputs, workers, others=listing.others)
+    if not dry_run and (len(scanned) or base is None):
+        mixhq.write_mixhq(out, scanned, inputs, workers, others=listing.others, base=base)
     return counts
 
 
