@@ -16,11 +16,13 @@ from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
-from dimmagen.cli.verdicts import print_reasons
+from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import PairSet
+from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base, refuse_discarding
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
@@ -28,6 +30,7 @@ from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, p
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
+from dimmagen.sources.newcomers import Earlier, refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -173,6 +176,12 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     default="if-possible",
     help="Whether to continue the run in the folder: `always` requires one, `never` discards it.",
 )
+@click.option(
+    "--add",
+    is_flag=True,
+    help="Add the photos that a finished data set does not have, as new shards; those that are there keep "
+    "their bytes. The settings are to be the same.",
+)
 @recipe_option
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(
@@ -196,6 +205,7 @@ def dim(
     address: str | None,
     worker_timeout: float | None,
     resume: ResumeMode,
+    add: bool,
     dry_run: bool,
     **settings,
 ) -> None:
@@ -236,12 +246,18 @@ def dim(
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     execution = replace(execution, worker_timeout=worker_timeout)
-    lights = _open_lights(console, sources, exclude, selection, workers or processors)
+    base, earlier = _open_base(out, selection, resume) if add else (None, None)
+    lights = _open_lights(console, sources, exclude, selection, workers or processors, earlier)
+    if base and earlier:
+        echo_newcomers(earlier, out)
+        if has_nothing_new(lights, base):
+            echo(f"Nothing is new: {out} is as it was.")
+            return
     matched = open_labels(labels, lights) if labels else None
     if matched:
         _print_matches(console, matched.counts)
     if dry_run:
-        _print_plan(plan_dataset(lights, build_dimmer, pair_settings, matched), lights, out)
+        _print_plan(plan_dataset(lights, build_dimmer, pair_settings, matched, base), lights, out)
         return
 
     def on_plan(plan: Plan) -> None:
@@ -250,7 +266,7 @@ def dim(
 
     with PairProgress(console) as progress, results_alone_on_stdout():
         manifest = generate_dataset(
-            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched
+            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched, base
         )
     _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
@@ -274,12 +290,23 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
     return Execution(executor, workers, address, "cuda", threads, end_lost_run)
 
 
+def _open_base(
+    out: str, selection: PhotoSelection, resume: ResumeMode
+) -> tuple[PairSet | None, Earlier | None]:
+    """The data set to which photos are added, and what it holds."""
+    refuse_limit(selection)
+    refuse_discarding(resume)
+    base = open_base(out)
+    return base, earlier_photos(base) if base else None
+
+
 def _open_lights(
     console: Console,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
     workers: int,
+    earlier: Earlier | None,
 ) -> LightImages:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("scanning photos", total=None)
@@ -290,10 +317,12 @@ def _open_lights(
             workers=workers,
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
+            choose=earlier.new_ones if earlier else None,
         )
     note = "" if sources else " (the default, because no --source is given)"
+    new = "new " if earlier else ""
     console.print(
-        f"{pluralize(len(lights), 'photo')} from {lights.origin}{note}", highlight=False, soft_wrap=True
+        f"{pluralize(len(lights), new + 'photo')} from {lights.origin}{note}", highlight=False, soft_wrap=True
     )
     return lights
 
@@ -312,6 +341,8 @@ def _print_matches(console: Console, counts: LabelCounts) -> None:
 
 
 def _light_format_notes(plan: Plan, lights: LightImages) -> list[str]:
+    if not len(lights):  # photos are added, and all are rejected
+        return []
     conversion = measure_conversion(lights, plan.photos.by_extension, plan.light_format)
     return light_format_notes(conversion, plan.settings.variants)
 

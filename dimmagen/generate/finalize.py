@@ -1,5 +1,6 @@
 """The files next to the shards of a data set, written when all shards are complete; the manifest last."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.parquet import write_rows
 from dimmagen.dataset.card import CARD, SHEET, card, pair_layout_file
 from dimmagen.dataset.croissant import CROISSANT, croissant
+from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import Manifest, Run, build_manifest
 from dimmagen.dataset.reader import PairSet, pair_tables
 from dimmagen.dataset.schema import schema_of
@@ -46,6 +48,8 @@ def finalize_dataset(
     light_extensions: Collection[str],
     rejected: Iterable[Mapping],
     shards: Sequence[ShardRecord],
+    before: Manifest | None = None,
+    rejected_as: str = REJECTED,
 ) -> Manifest:
     """Write everything that makes a data set complete once its shards are written.
 
@@ -57,12 +61,47 @@ def finalize_dataset(
         light_extensions: file types of the light images.
         rejected: rows of :data:`REJECTED_SCHEMA`, sorted by source, name and frame.
         shards: in the order of the plan.
+        before: manifest of the data set to which these shards are added, and which stays what it is until
+            the new manifest is published. The other arguments are about what is added.
+        rejected_as: name of the file of `rejected`, which `before` must not have.
 
     Returns:
         The manifest as published.
     """
-    left_out = write_rows(storage.join(folder.out, REJECTED), rejected, REJECTED_SCHEMA)
-    files = [FileRecord(REJECTED, left_out.bytes, left_out.sha256)]
+    left_out = write_rows(storage.join(folder.out, rejected_as), rejected, REJECTED_SCHEMA)
+    files = [FileRecord(rejected_as, left_out.bytes, left_out.sha256)]
+    rejections = left_out.rows
+    if before is not None:
+        files += [entry.record() for entry in before.files if entry.name != CROISSANT]
+        shards = [*(entry.shard_record() for entry in before.shards), *shards]
+        lights_by_source = Counter(before.counts.lights_by_source) + Counter(lights_by_source)
+        rejections += before.counts.rejected
+    return publish_dataset(
+        folder, run, command, lights_by_source, light_extensions, rejections, shards, files
+    )
+
+
+def publish_dataset(
+    folder: DatasetFolder,
+    run: Run,
+    command: str,
+    lights_by_source: Mapping[str, int],
+    light_extensions: Collection[str],
+    rejected: int,
+    shards: Sequence[ShardRecord],
+    files: Sequence[FileRecord],
+) -> Manifest:
+    """Write what describes a data set whose shards and rejected candidates are written; the manifest last.
+
+    A manifest names no file that changes while the data set grows, so that it is right until the next one is
+    in its place: `croissant.json` of a data set with generations is like the card, which no manifest names.
+
+    Args:
+        folder, run, command, lights_by_source, light_extensions: of the whole data set.
+        rejected: number of rejected candidates.
+        shards: all.
+        files: those of the rejected candidates.
+    """
     pairs = sum(shard.samples for shard in shards)
     document = croissant(
         name=f"dimmagen-{run.settings['profile']}-{run.fingerprint[:8]}",
@@ -72,8 +111,9 @@ def finalize_dataset(
         columns=schema_of(run.settings),
     )
     storage.atomic_write(storage.join(folder.out, CROISSANT), document)
-    files.append(FileRecord(CROISSANT, len(document), hashing.sha256(document)))
-    manifest = build_manifest(run, command, lights_by_source, left_out.rows, shards, files)
+    if GENERATIONS not in run.settings:
+        files = [*files, FileRecord(CROISSANT, len(document), hashing.sha256(document))]
+    manifest = build_manifest(run, command, lights_by_source, rejected, shards, files)
     numbers, made = DatasetSummary(), PairSet(folder.out, manifest, schema_of(run.settings).empty_table())
     tables = numbers.adding(pair_tables(folder.out, manifest))
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)

@@ -30,7 +30,7 @@ REJECTED = "rejected/candidates.parquet"
 _OURS = {
     "shards": re.compile(r"train-[0-9]{5,}\.tar"),
     "metadata": re.compile(r"train-[0-9]{5,}\.parquet"),
-    "rejected": re.compile(r"candidates\.parquet"),
+    "rejected": re.compile(r"candidates(-[0-9]{5,})?\.parquet"),
 }
 
 
@@ -102,8 +102,82 @@ class DatasetFolder:
         if manifest.run != run:
             return None
         self.remove_unfinished()
-        self._remove_state()
+        if not self._is_growing():
+            self._remove_state()
         return manifest
+
+    def complete_addition(self, base: Manifest, run: Run) -> dict[str, ShardRecord]:
+        """New shards that this addition to a finished data set need not make, by shard name.
+
+        Args:
+            base: manifest of the data set, as the addition was planned on it.
+            run: settings and environment of the data set that it will be.
+
+        Raises:
+            DimmagenError: the data set has changed since.
+        """
+        self.refuse_changed(base)
+        if not self.is_begun(run):
+            return {}
+        return {name: record for name, record in self._records(run).items() if self._is_intact(record)}
+
+    def refuse_changed(self, base: Manifest) -> None:
+        """Refuse to go on with a data set that is not what it was when it was read.
+
+        Raises:
+            DimmagenError: its manifest is another one.
+        """
+        if Manifest.load(self.out) != base:
+            raise DimmagenError(
+                f"{self.out} has changed since it was read",
+                "run the same command again",
+                code="locked",
+                path=self.out,
+            )
+
+    def begin_addition(self, base: Manifest, run: Run, complete: Mapping[str, ShardRecord]) -> None:
+        """Record the settings of an addition and its complete shards; remove what another one has left.
+
+        The data set stays as it is until :meth:`finish`.
+
+        Raises:
+            UsageError: there are files of someone else where shards are kept; nothing is changed.
+        """
+        listed = self._listed()
+        self._refuse_foreign(listed)
+        self.remove_unfinished()
+        self._begin(run, complete, adds=True)
+        self._remove_all_but(_files_of(complete) | _files_in(base), self._listed())
+
+    def drop_addition(self, base: Manifest) -> None:
+        """Remove what an addition that was stopped has left; the data set is as it was before."""
+        if storage.exists(self._state(_RUN)):
+            self.remove_unfinished()
+            self._remove_all_but(_files_in(base), self._listed())
+            self._remove_state()
+
+    def _remove_all_but(self, kept: set[str], listed: Mapping[str, Sequence[str]]) -> None:
+        for folder, names in listed.items():
+            for name in names:
+                if f"{folder}/{name}" not in kept:
+                    storage.remove(storage.join(self.out, folder, name))
+
+    def _listed(self) -> dict[str, list[str]]:
+        folders = ("shards", "metadata", f"{STATE}/{_RECORDS}", "rejected")
+        return {name: storage.list_names(storage.join(self.out, name)) for name in folders}
+
+    def _begin(self, run: Run, complete: Mapping[str, ShardRecord], adds: bool = False) -> None:
+        note = {"settings": run.settings, "environment": run.environment}
+        note |= {"adds": True} if adds else {}
+        storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
+        for record in complete.values():
+            self.add(run, record)
+
+    def _is_growing(self) -> bool:
+        """Whether the run that was begun here adds to a finished data set, which stays what it is."""
+        if not storage.exists(storage.join(self.out, MANIFEST)) or not storage.exists(self._state(_RUN)):
+            return False
+        return _read_json(self._state(_RUN)).get("adds") is True
 
     def is_begun(self, run: Run) -> bool:
         """Whether this folder, as seen from this machine, is the one that the run was begun in."""
@@ -118,23 +192,14 @@ class DatasetFolder:
         Raises:
             UsageError: there are files of someone else where shards are kept; nothing is changed.
         """
-        folders = ("shards", "metadata", f"{STATE}/{_RECORDS}")
-        listed = {name: storage.list_names(storage.join(self.out, name)) for name in (*folders, "rejected")}
+        listed = self._listed()
         self._refuse_foreign(listed)
         storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
-        note = {"settings": run.settings, "environment": run.environment}
-        storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
-        for record in complete.values():
-            self.add(run, record)
-        for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, REJECTED, "rejected"):
+        self._begin(run, complete)
+        rejected = [f"rejected/{name}" for name in listed.pop("rejected") if not storage.is_unfinished(name)]
+        for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, *rejected, "rejected"):
             storage.remove(storage.join(self.out, name))
-        kept = {record.name for record in complete.values()}
-        kept |= {record.metadata.name for record in complete.values()}
-        kept |= {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
-        for folder in folders:
-            for name in listed[folder]:
-                if f"{folder}/{name}" not in kept:
-                    storage.remove(storage.join(self.out, folder, name))
+        self._remove_all_but(_files_of(complete), listed)
 
     def _refuse_foreign(self, listed: Mapping[str, Sequence[str]]) -> None:
         """Refuse files that no run has written in the folders that are cleared of shards."""
@@ -174,7 +239,7 @@ class DatasetFolder:
             manifest = Manifest.load(self.out)
             run = manifest.run
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
-        if storage.exists(self._state(_RUN)):
+        if storage.exists(self._state(_RUN)) and not self._is_growing():
             begun = self._begun()
             if run is None or run.fingerprint != begun.fingerprint:
                 records = {}
@@ -233,6 +298,18 @@ class DatasetFolder:
             storage.remove(self._state(name))
         with suppress(OSError):
             storage.remove(self._state())
+
+
+def _files_of(complete: Mapping[str, ShardRecord]) -> set[str]:
+    """The files of complete shards, and their records."""
+    files = {name for record in complete.values() for name in (record.name, record.metadata.name)}
+    return files | {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
+
+
+def _files_in(manifest: Manifest) -> set[str]:
+    """The files that a manifest names."""
+    files = {entry.name for entry in manifest.files}
+    return files | {name for entry in manifest.shards for name in (entry.name, entry.metadata.name)}
 
 
 def _stem(shard: ShardRecord | ShardEntry) -> str:

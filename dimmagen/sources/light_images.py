@@ -130,6 +130,10 @@ class LightImages(Protocol):
         ...
 
 
+Choose = Callable[[Iterable[Candidate]], Iterable[Candidate]]
+"""Chooses among judged candidates, such as :meth:`.newcomers.Earlier.new_ones`."""
+
+
 class _CandidateLightImages:
     """The light images of candidates that are kept on disk, because there may be millions."""
 
@@ -172,11 +176,14 @@ class ScannedLightImages(_CandidateLightImages):
 class MixHQLightImages(_CandidateLightImages):
     """The light images of a finished MixHQ, from its catalog."""
 
-    def __init__(self, path: str, selection: PhotoSelection | None = None) -> None:
+    def __init__(
+        self, path: str, selection: PhotoSelection | None = None, choose: Choose | None = None
+    ) -> None:
         selection = selection or PhotoSelection()
         parts = catalog_parts(read_mixhq_manifest(path))
         root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
-        candidates = Candidates(_catalogued(path, parts, selection), selection.limit)
+        seen = _catalogued(path, parts, selection)
+        candidates = Candidates(choose(seen) if choose else seen, selection.limit)
         super().__init__(path, candidates, lambda one: _packed_ref(one.row, root))
 
 
@@ -188,6 +195,7 @@ def open_light_images(
     workers: int = 2,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
+    choose: Choose | None = None,
 ) -> LightImages:
     """The light images of some sources.
 
@@ -200,6 +208,7 @@ def open_light_images(
         workers: number of threads of the index pass.
         on_start: called with the number of files before the index pass.
         on_file: called after each file of the index pass.
+        choose: which of the judged candidates count; with it, there may be no light image.
 
     Raises:
         UsageError: a source or a path is unknown, or a path has no image.
@@ -230,8 +239,8 @@ def open_light_images(
                     code="conflict",
                     parameter=name,
                 )
-        lights: LightImages = MixHQLightImages(paths[0], selection)
-        if not len(lights):
+        lights: LightImages = MixHQLightImages(paths[0], selection, choose)
+        if not len(lights) and not choose:
             raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
         return lights
     specs = parse_specs(paths)
@@ -239,13 +248,10 @@ def open_light_images(
     candidates = listing.files
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
-    lights = ScannedLightImages(
-        " ".join(map(str, specs)),
-        scan(candidates, scenes, workers, on_file, selection, stored=False),
-        selection.limit,
-        listing.others,
-    )
-    if not len(lights):
+    seen = scan(candidates, scenes, workers, on_file, selection, stored=False)
+    origin = " ".join(map(str, specs))
+    lights = ScannedLightImages(origin, choose(seen) if choose else seen, selection.limit, listing.others)
+    if not len(lights) and not choose:
         raise none_accepted(map(_row_of, lights.rejected()), f"{len(candidates)} files of {lights.origin}")
     return lights
 
