@@ -22,6 +22,8 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.generate.derive import Selection, write_subset
+from dimmagen.generate.growing import earlier_photos as earlier_pairs
+from dimmagen.generate.growing import has_nothing_new, open_base, refuse_discarding
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
@@ -152,6 +154,7 @@ def make_dataset(
     threads: int = 1,
     worker_timeout: float | None = None,
     resume: Literal["if-possible", "always", "never"] = "if-possible",
+    add: bool = False,
     progress: GenerateProgress | None = None,
 ) -> Manifest:
     """Make dark/light pairs of photos as sharded WebDataset tars with parquet metadata and a manifest.
@@ -188,6 +191,8 @@ def make_dataset(
         threads: per GPU worker, for reading and encoding.
         worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
+        add: add the photos that a finished data set in `out` does not have, as new shards; the settings are
+            to be the same. See docs/growing.md.
         progress: notified of shards and pairs.
 
     Returns:
@@ -220,13 +225,25 @@ def make_dataset(
     if workers is None and address is None:
         workers = processor_count()
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
+    base = earlier = None
+    if add:
+        refuse_limit(selection)
+        refuse_discarding(resume)
+        base = open_base(str(out))
+        earlier = earlier_pairs(base) if base else None
     lights = open_light_images(
-        list(sources), exclude=list(exclude), selection=selection, workers=processor_count()
+        list(sources),
+        exclude=list(exclude),
+        selection=selection,
+        workers=processor_count(),
+        choose=earlier.new_ones if earlier else None,
     )
+    if base and has_nothing_new(lights, base):
+        return base.manifest
     execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     matched = open_labels(labels, lights) if labels else None
     return generate_dataset(
-        lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched
+        lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched, base=base
     )
 
 

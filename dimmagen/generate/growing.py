@@ -133,7 +133,7 @@ def light_sizes(base: PairSet) -> dict[str, int]:
 def light_format_of_addition(
     asked: AskedLightFormat, recorded: LightFormat, before: Collection[str], new: Collection[str]
 ) -> LightFormat:
-    """The light format of a data set with new light images, under which those that are there keep their bytes.
+    """The light format of a data set with new light images, by which those that are there keep their bytes.
 
     Args:
         asked: of the command.
@@ -155,7 +155,7 @@ def light_format_of_addition(
     raise UsageError(
         f"the light images that are there are {' and '.join(sorted(before))} files, the new ones "
         f"{' and '.join(sorted(new))}: as {chosen.upper()} for all, those that are there would change",
-        'give `light_format="same"` (each its own), or `light_format="jpg"` where those that are there are jpg',
+        'give `light_format="same"`, so that each keeps its own, or the format of those that are there',
         code="other-settings",
         parameter="light_format",
     )

@@ -167,7 +167,7 @@ class DatasetFolder:
         return {name: storage.list_names(storage.join(self.out, name)) for name in folders}
 
     def _begin(self, run: Run, complete: Mapping[str, ShardRecord], adds: bool = False) -> None:
-        note = {"settings": run.settings, "environment": run.environment}
+        note: dict = {"settings": run.settings, "environment": run.environment}
         note |= {"adds": True} if adds else {}
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
         for record in complete.values():

@@ -1,6 +1,6 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,6 @@ from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, c
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
-from dimmagen.generate.from_manifest import settings_from_manifest
 from dimmagen.generate.growing import (
     grown_run,
     light_files,
@@ -187,7 +186,7 @@ def _check_count(lights: int, variants: int) -> None:
 def _light_format(asked: AskedLightFormat, photos: LightImageCensus, base: PairSet | None) -> LightFormat:
     if base is None:
         return choose_light_format(asked, photos.extensions)
-    recorded = settings_from_manifest(base.manifest.settings).light_format
+    recorded = base.manifest.settings.get("light_format", "same")
     return light_format_of_addition(asked, recorded, light_files(base), photos.extensions)
 
 
@@ -243,8 +242,7 @@ def generate_dataset(
         else:
             complete = folder.complete_shards(plan.run, resume)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
-        done_pairs = sum(record.samples for record in complete.values())
-        progress.begin(len(plan.shards), plan.pairs, len(complete), done_pairs)
+        _begin_progress(progress, plan, complete)
         if base:
             folder.begin_addition(base.manifest, plan.run, complete)
         elif not missing and (manifest := folder.finished(plan.run)):
@@ -268,6 +266,13 @@ def generate_dataset(
         finally:
             folder.remove_unfinished()
         return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
+
+
+def _begin_progress(progress: GenerateProgress, plan: Plan, complete: Mapping[str, ShardRecord]) -> None:
+    """The totals of the whole data set; what it has before an addition is done."""
+    done = sum(record.samples for record in complete.values())
+    shards, pairs = (plan.base.manifest.counts.shards, len(plan.base)) if plan.base else (0, 0)
+    progress.begin(shards + len(plan.shards), pairs + plan.pairs, shards + len(complete), pairs + done)
 
 
 def check_settings(settings: PairSettings) -> None:
