@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -16,6 +16,7 @@ from dimmagen.core import storage
 from dimmagen.dataset.manifest import Manifest
 
 _SMOOTHING = 0.95
+Made = TypeVar("Made")
 
 
 class PairProgress:
@@ -119,8 +120,8 @@ class TrainingProgress:
                 self._console.print(f"{where}: loss {self._loss:.4f}, PSNR {psnr}", highlight=False)
 
 
-def copied_with_bar(make: Callable[..., Manifest]) -> Manifest:
-    """Run a function that copies pairs into a data set, with a progress bar."""
+def copied_with_bar(make: Callable[..., Made]) -> Made:
+    """Run a function that copies pairs, with a progress bar."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("copying pairs", total=None)

@@ -54,7 +54,8 @@ class Removal(BaseModel):
     """What was taken out of a data set at one time.
 
     Attributes:
-        keys: what is remembered of the photos, see :func:`dimmagen.sources.newcomers.hash_of_key`.
+        list_sha256: of the list that named the photos, which is not kept.
+        photos: what is remembered of them, see :func:`dimmagen.sources.takedown.hash_of_photo`.
         pairs: number of their pairs.
         shards: number of the shards that were written anew or dropped.
         generations: number of generations that there were.
@@ -62,7 +63,8 @@ class Removal(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    keys: list[_Sha256]
+    list_sha256: _Sha256
+    photos: list[_Sha256]
     pairs: _Count
     shards: _Count
     generations: _Count

@@ -10,6 +10,7 @@ from dimmagen.core.processors import processor_count
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.checking import Fault, check_file, check_pair_shard
 from dimmagen.dataset.croissant import CROISSANT
+from dimmagen.dataset.generations import REMOVED
 from dimmagen.dataset.manifest import MANIFEST, Manifest
 
 _FOLDERS = ("shards", "metadata", "rejected")
@@ -85,6 +86,9 @@ def _check_files(out: str, manifest: Manifest) -> list[Fault]:
             Fault(MANIFEST, f"counts {manifest.counts.pairs} pairs, its shards hold a different number")
         )
     names = [entry.name for entry in manifest.shards]
-    if names != [f"shards/train-{index:05d}.tar" for index in range(len(names))]:
+    if REMOVED in manifest.settings:  # shards that were written anew have later numbers
+        if len({*names}) < len(names):
+            faults.append(Fault(MANIFEST, "it names a shard twice"))
+    elif names != [f"shards/train-{index:05d}.tar" for index in range(len(names))]:
         faults.append(Fault(MANIFEST, "its shards are not numbered from 0 without gaps"))
     return faults

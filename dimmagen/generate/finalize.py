@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import pyarrow as pa
-
 from dimmagen.core import hashing, storage
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
@@ -20,24 +18,9 @@ from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.resume import REJECTED, DatasetFolder
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
-from dimmagen.sources.catalog import CATALOG_SCHEMA
+from dimmagen.sources.catalog import REJECTED_SCHEMA
 
 SHEET_PAIRS, SHEET_WIDTH = 6, 256
-_REJECTED_COLUMNS = (
-    "source",
-    "name",
-    "frame",
-    "sha256",
-    "bytes",
-    "width",
-    "height",
-    "format",
-    "mode",
-    "rule",
-    "reason",
-)
-REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_COLUMNS])
-"""One row per rejected candidate: the columns of the catalog that are known for it."""
 
 
 def finalize_dataset(

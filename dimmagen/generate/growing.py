@@ -23,10 +23,10 @@ from dimmagen.dataset.generations import (
 )
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import PairSet, open_pairs
-from dimmagen.generate.finalize import REJECTED_SCHEMA
 from dimmagen.generate.light_format import AskedLightFormat, LightFormat, choose_light_format
 from dimmagen.generate.resume import DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_like
+from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.light_images import LightImages
 from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import size_options
@@ -57,7 +57,7 @@ def earlier_photos(base: PairSet) -> Earlier:
         DimmagenError: a file of its rejected candidates is missing or damaged.
     """
     names = dict(zip(base.table["light_key"].to_pylist(), base.table["name"].to_pylist(), strict=True))
-    removed = chain.from_iterable(one.keys for one in removals_of(base.manifest))
+    removed = chain.from_iterable(one.photos for one in removals_of(base.manifest))
     earlier = Earlier(names, removed)
     for row in rejected_rows(base.out, base.manifest):
         earlier.add_rejected(row["source"], row["name"], row["frame"], row["sha256"], row["rule"])
@@ -97,8 +97,8 @@ def has_nothing_new(lights: LightImages, base: PairSet) -> bool:
 
 def rejected_rows(out: str, manifest: Manifest) -> Iterable[dict]:
     """The rows of the candidates that a data set rejected, generation by generation."""
-    files = [entry.name for entry in manifest.files if entry.name.startswith("rejected/")]
-    return chain.from_iterable(iter_rows(storage.join(out, name), REJECTED_SCHEMA) for name in files)
+    names = rejected_files(manifest)
+    return chain.from_iterable(iter_rows(storage.join(out, name), REJECTED_SCHEMA) for name in names)
 
 
 def next_shard(manifest: Manifest) -> int:
@@ -111,11 +111,20 @@ def shard_number(name: str) -> int:
     return int(name.removeprefix("shards/train-").removesuffix(".tar"))
 
 
-def next_rejected(manifest: Manifest) -> str:
-    """Name of the next file of rejected candidates."""
-    names = [entry.name for entry in manifest.files if entry.name.startswith("rejected/")]
-    numbers = [int("0" + "".join(filter(str.isdigit, name))) for name in names]
-    return f"rejected/candidates-{max(numbers, default=0) + 1:05d}.parquet"
+def rejected_files(manifest: Manifest) -> list[str]:
+    """Names of the files of rejected candidates."""
+    return [entry.name for entry in manifest.files if entry.name.startswith("rejected/")]
+
+
+def next_rejected(manifest: Manifest) -> int:
+    """The number of the next file of rejected candidates."""
+    numbers = [int("0" + "".join(filter(str.isdigit, name))) for name in rejected_files(manifest)]
+    return max(numbers, default=0) + 1
+
+
+def rejected_name(number: int) -> str:
+    """The name of a file of rejected candidates that is not the first."""
+    return f"rejected/candidates-{number:05d}.parquet"
 
 
 def light_files(base: PairSet) -> list[str]:
@@ -187,7 +196,7 @@ def grown_run(
         by_source=dict(by_source),
         lights_sha256=settings["lights_sha256"],
         shards=shards,
-        rejected=next_rejected(base),
+        rejected=rejected_name(next_rejected(base)),
         labels_sha256=labels["sha256"] if labels else "",
         version=here["versions"]["dimmagen"],
     )

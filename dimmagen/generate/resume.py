@@ -223,7 +223,10 @@ class DatasetFolder:
     def finish(self, manifest: Manifest) -> None:
         """Publish the manifest, which makes the data set complete, and remove what is no longer needed."""
         self.remove_unfinished()
+        is_growing = self._is_growing()
         storage.atomic_write(storage.join(self.out, MANIFEST), manifest.dump())
+        if is_growing:
+            self._remove_all_but(_files_in(manifest), self._listed())
         self._remove_state()
 
     def remove_unfinished(self) -> None:

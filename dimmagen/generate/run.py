@@ -15,7 +15,7 @@ from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
+from dimmagen.generate.finalize import finalize_dataset
 from dimmagen.generate.growing import (
     grown_run,
     light_files,
@@ -23,6 +23,7 @@ from dimmagen.generate.growing import (
     light_sizes,
     next_rejected,
     next_shard,
+    rejected_name,
 )
 from dimmagen.generate.light_format import (
     LIGHT_FORMATS,
@@ -37,6 +38,7 @@ from dimmagen.generate.resume import DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_for
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.sources import recorded_terms
+from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
@@ -354,5 +356,5 @@ def _publish_addition(
         rejected,
         shards,
         base.manifest,
-        next_rejected(base.manifest),
+        rejected_name(next_rejected(base.manifest)),
     )

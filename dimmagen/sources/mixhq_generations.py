@@ -102,7 +102,7 @@ def earlier_photos(out: str, manifest: Mapping) -> Earlier:
     """
     parts = catalog_parts(manifest)
     names = {row.key: row.name for row in read_catalog(out, parts) if row.accepted}
-    earlier = Earlier(names, chain.from_iterable(one["keys"] for one in manifest.get("removed", [])))
+    earlier = Earlier(names, chain.from_iterable(one["photos"] for one in manifest.get("removed", [])))
     for row in read_catalog(out, parts):
         if not row.accepted:
             earlier.add_rejected(row.source, row.name, row.frame, row.sha256, row.rule)

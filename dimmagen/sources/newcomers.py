@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import rejected
 from dimmagen.sources.scan import Candidate, rejected_row
+from dimmagen.sources.takedown import Listed, hash_of_photo
 
 
 class Earlier:
@@ -24,7 +24,7 @@ class Earlier:
 
     Args:
         names: of the accepted photos, by key.
-        removed: of the photos that were taken out, as :func:`hash_of_key` gives them.
+        removed: of the photos that were taken out, as :func:`.takedown.hash_of_photo` gives them.
 
     Attributes:
         known: number of candidates that :meth:`new_ones` found to be in the set already.
@@ -60,7 +60,7 @@ class Earlier:
         """
         for one in seen:
             row = one.row
-            if self._removed and row.key and hash_of_key(row.key) in self._removed:
+            if self._removed and hash_of_photo(_photo(row)) in self._removed:
                 self.taken_out += 1
                 continue
             is_photo = row.accepted or row.rule == "duplicate"
@@ -93,12 +93,8 @@ def refuse_limit(selection: PhotoSelection) -> None:
         )
 
 
-def hash_of_key(key: str) -> str:
-    """What is remembered of a photo that was taken out: SHA-256 of its key, hex.
-
-    It tells who has the photo that it was there, and nothing to anybody else.
-    """
-    return hashing.sha256(f"removed {key}".encode())
+def _photo(row: CatalogRow) -> str:
+    return Listed(row.source, row.name, row.sha256).photo
 
 
 def _duplicate_of(row: CatalogRow, name: str) -> CatalogRow:
