@@ -74,6 +74,11 @@ def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profil
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
         f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
     )
+    if result.unfinished:
+        echo(
+            f"An addition or a removal was stopped here ({pluralize(len(result.unfinished), 'file')} that no "
+            "manifest names): run its command again to finish it."
+        )
     if percent is not None:
         _reproduce(console, dataset, percent, sources, profile)
 

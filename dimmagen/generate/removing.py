@@ -7,7 +7,9 @@ readers that have it open, keep it.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -97,7 +99,7 @@ def _remove(
         plan.run,
         base.manifest.command,
         lights_by_source,
-        light_files(base),
+        light_files(plan.kept),
         rejections,
         records,
         files,
@@ -136,6 +138,7 @@ class _Plan:
         rewritten: by the name of a shard that holds some of them, its new name and the rows that it keeps;
             without rows it is dropped.
         rejected: by the name of a file of rejected candidates that names some, its new name.
+        kept: the pairs that are left, as they were.
     """
 
     run: Run
@@ -143,6 +146,7 @@ class _Plan:
     pairs: int
     rewritten: dict[str, tuple[str, list[dict]]]
     rejected: dict[str, str]
+    kept: PairSet
 
 
 def _plan(base: PairSet, takedown: Takedown) -> _Plan:
@@ -156,15 +160,15 @@ def _plan(base: PairSet, takedown: Takedown) -> _Plan:
         for shard in shards:
             rows = base.table.slice(start, shard.samples).to_pylist()
             start += shard.samples
-            kept = [row for row in rows if row["source_sha256"] not in takedown.photos]
-            if len(kept) == len(rows):
+            left = [row for row in rows if row["source_sha256"] not in takedown.photos]
+            if len(left) == len(rows):
                 continue
             out = [row for row in rows if row["source_sha256"] in takedown.photos]
             gone |= {row["light_key"]: row["source"] for row in out}
-            rewritten[shard.name] = (shard_name(number) if kept else "", kept)
-            pairs += len(rows) - len(kept)
-            number += bool(kept)
-            dropped += not kept
+            rewritten[shard.name] = (shard_name(number) if left else "", left)
+            pairs += len(out)
+            number += bool(left)
+            dropped += not left
         generations.append(_without(generation, gone, dropped, rejected))
     if pairs == len(base):
         raise UsageError(
@@ -186,7 +190,9 @@ def _plan(base: PairSet, takedown: Takedown) -> _Plan:
         GENERATIONS: [one.to_dict() for one in generations],
         REMOVED: [*manifest.settings.get(REMOVED, []), removal.model_dump()],
     }
-    return _Plan(Run(settings, manifest.environment), generations, pairs, rewritten, rejected)
+    is_kept = [sha256 not in takedown.photos for sha256 in base.table["source_sha256"].to_pylist()]
+    kept = replace(base, table=base.table.filter(pa.array(is_kept)))
+    return _Plan(Run(settings, manifest.environment), generations, pairs, rewritten, rejected, kept)
 
 
 def _without(

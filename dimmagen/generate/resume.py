@@ -26,6 +26,8 @@ ResumeMode = Literal["if-possible", "always", "never"]
 
 _RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
+# Settings that other photos change.
+_OF_PHOTOS = ("lights", "generations", "removed", "labels.sha256", "light_format", "source_terms")
 # What runs write in the folders that :meth:`DatasetFolder.begin` clears.
 _OURS = {
     "shards": re.compile(r"train-[0-9]{5,}\.tar"),
@@ -338,10 +340,12 @@ def _damaged(path: str, reason: str) -> DimmagenError:
 def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) -> str:
     lines = "".join(f"\n    {difference}" for difference in differences)
     discard = 'add `resume="never"`' if discards else "remove the folder"
+    only_photos = discards and all(one.startswith(_OF_PHOTOS) for one in differences)
     return (
         f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
-        "Choose one of three:\n"
-        "    keep them:     use the settings that they were made with\n"
+        f"Choose one of {'four' if only_photos else 'three'}:\n"
+        + ("    add to them:   give `add=True`, once they are finished\n" if only_photos else "")
+        + "    keep them:     use the settings that they were made with\n"
         "    keep both:     choose another `out` folder\n"
         f"    discard them:  {discard}"
     )

@@ -229,14 +229,38 @@ def generate_dataset(
     Raises:
         DimmagenError: see :class:`DatasetFolder` and :class:`PairShardWorker`; complete shards stay valid.
     """
-    progress = progress or NoProgress()
     if execution.device != "cpu" and execution.address is None:  # in a cluster the nodes have the GPUs
         from dimmagen.generate.gpu_worker import find_device  # imports torch
 
         find_device(execution.device)
     plan = plan_dataset(lights, build_dimmer, settings, labels, base)
-    settings = plan.settings
     on_plan(plan)
+    publish = partial(_publish, lights)
+    return generate_planned(plan, lights, build_dimmer, out, execution, publish, resume, progress, labels)
+
+
+Publish = Callable[[DatasetFolder, Plan, Sequence[ShardRecord]], Manifest]
+"""Writes what belongs to a data set beside its shards, given those that were planned; the manifest last."""
+
+
+def generate_planned(
+    plan: Plan,
+    lights: LightImages,
+    build_dimmer: BuildDimmer,
+    out: str,
+    execution: Execution,
+    publish: Publish,
+    resume: ResumeMode = "if-possible",
+    progress: GenerateProgress | None = None,
+    labels: Labels | None = None,
+) -> Manifest:
+    """Make the shards of a plan and publish them; arguments and errors as for :func:`generate_dataset`.
+
+    Args:
+        plan: whose shards are of `lights`.
+        publish: called once when all shards are complete.
+    """
+    progress, base, settings = progress or NoProgress(), plan.base, plan.settings
     folder = DatasetFolder(storage.local_path(out) or out)
     with folder.locked():
         if base:
@@ -267,7 +291,7 @@ def generate_dataset(
                         progress.shard()
         finally:
             folder.remove_unfinished()
-        return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
+        return publish(folder, plan, [complete[planned.shard] for planned in plan.shards])
 
 
 def _begin_progress(progress: GenerateProgress, plan: Plan, complete: Mapping[str, ShardRecord]) -> None:
@@ -329,7 +353,7 @@ def _execute(
 
 
 def _publish(
-    folder: DatasetFolder, plan: Plan, lights: LightImages, shards: Sequence[ShardRecord]
+    lights: LightImages, folder: DatasetFolder, plan: Plan, shards: Sequence[ShardRecord]
 ) -> Manifest:
     rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
     if plan.base:

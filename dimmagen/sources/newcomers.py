@@ -68,7 +68,7 @@ class Earlier:
                 if row.name == self._names[row.key]:
                     self.known += 1
                     continue
-                one = replace(one, row=_duplicate_of(row, self._names[row.key]))
+                one = replace(one, row=duplicate_of(row, self._names[row.key]))
             if not one.row.accepted and self._has_rejected(one.row):
                 self.known += 1
                 continue
@@ -97,7 +97,8 @@ def _photo(row: CatalogRow) -> str:
     return Listed(row.source, row.name, row.sha256).photo
 
 
-def _duplicate_of(row: CatalogRow, name: str) -> CatalogRow:
+def duplicate_of(row: CatalogRow, name: str) -> CatalogRow:
+    """The row of a candidate that is rejected because it has the bytes of another one."""
     return rejected_row(row, rejected("duplicate", f"has the same bytes as {name}"))
 
 
