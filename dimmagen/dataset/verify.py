@@ -76,6 +76,11 @@ def verify_dataset(
 
 def _unfinished(out: str, manifest: Manifest) -> list[str]:
     """What an addition has written that is not published: what a run writes, beside the record of the run."""
+    state = storage.list_names(storage.join(out, STATE))
+    if STATE in storage.list_names(out) and all(
+        name == "lock" or storage.is_unfinished(name) for name in state
+    ):
+        return [STATE]  # of a run that was killed before it wrote anything
     try:
         begun = storage.read_json(storage.join(out, STATE, "run.json"))
         settings, environment = dict(begun["settings"]), dict(begun["environment"])

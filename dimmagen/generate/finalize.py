@@ -8,7 +8,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.parquet import write_rows
 from dimmagen.dataset.card import CARD, SHEET, card, pair_layout_file
-from dimmagen.dataset.croissant import CROISSANT, croissant
+from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import Manifest, Run, build_manifest
 from dimmagen.dataset.reader import PairSet, pair_tables
@@ -76,8 +76,9 @@ def publish_dataset(
 ) -> Manifest:
     """Write what describes a data set whose shards and rejected candidates are written; the manifest last.
 
-    A manifest names no file that changes while the data set grows, so that it is right until the next one is
-    in its place: `croissant.json` of a data set with generations is like the card, which no manifest names.
+    No manifest of a data set with generations names `croissant.json`, as none names the card: it changes
+    when the manifest does, and one rename cannot change two files. It follows the manifest, see
+    :meth:`.DatasetFolder.finish`.
 
     Args:
         folder, run, command, lights_by_source, light_extensions: of the whole data set.
@@ -85,18 +86,13 @@ def publish_dataset(
         shards: all.
         files: those of the rejected candidates.
     """
-    pairs = sum(shard.samples for shard in shards)
-    document = croissant(
-        name=f"dimmagen-{run.settings['profile']}-{run.fingerprint[:8]}",
-        description=f"{pairs} dark/light pairs; the dark pictures are synthetic, made with dimmagen.",
-        license_url="https://choosealicense.com/no-permission/",
-        shards=shards,
-        columns=schema_of(run.settings),
-    )
-    storage.atomic_write(storage.join(folder.out, CROISSANT), document)
+    manifest = build_manifest(run, command, lights_by_source, rejected, shards, files)
+    document = croissant_of(manifest)
     if GENERATIONS not in run.settings:
         files = [*files, FileRecord(CROISSANT, len(document), hashing.sha256(document))]
-    manifest = build_manifest(run, command, lights_by_source, rejected, shards, files)
+        manifest = build_manifest(run, command, lights_by_source, rejected, shards, files)
+    if not folder.is_growing():  # or else the manifest that is there may name it
+        storage.atomic_write(storage.join(folder.out, CROISSANT), document)
     numbers, made = DatasetSummary(), PairSet(folder.out, manifest, schema_of(run.settings).empty_table())
     tables = numbers.adding(pair_tables(folder.out, manifest))
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)

@@ -157,7 +157,8 @@ def light_format_of_addition(
         chosen = recorded if asked == "auto" else asked
         is_kept = chosen == recorded
     else:
-        chosen = choose_light_format(asked, {*before, *new})
+        is_mixed = len(before) > 1  # which `auto` never makes
+        chosen = "same" if asked == "auto" and is_mixed else choose_light_format(asked, {*before, *new})
         is_kept = chosen == "same" or {*before} == {chosen}
     if is_kept:
         return chosen

@@ -18,7 +18,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.dataset.card import CARD, SHEET
-from dimmagen.dataset.croissant import CROISSANT
+from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.dataset.writer import ShardRecord
 
@@ -104,7 +104,7 @@ class DatasetFolder:
         if manifest.run != run:
             return None
         self.remove_unfinished()
-        if not self._is_growing():
+        if not self.is_growing():
             self._remove_state()
         return manifest
 
@@ -153,10 +153,18 @@ class DatasetFolder:
 
     def drop_addition(self, base: Manifest) -> None:
         """Remove what an addition that was stopped has left; the data set is as it was before."""
-        if storage.exists(self._state(_RUN)):
-            self.remove_unfinished()
-            self._remove_all_but(_files_in(base), self._listed())
-            self._remove_state()
+        if not storage.exists(self._state(_RUN)):
+            return
+        self.remove_unfinished()
+        if self.is_begun(base.run):  # it was published, and stopped directly afterwards
+            self._finish_growing(base)
+        self._remove_all_but(_files_in(base), self._listed())
+        self._remove_state()
+
+    def _finish_growing(self, manifest: Manifest) -> None:
+        """What follows a manifest that has replaced another one: files that are no longer named go."""
+        storage.atomic_write(storage.join(self.out, CROISSANT), croissant_of(manifest))
+        self._remove_all_but(_files_in(manifest), self._listed())
 
     def _remove_all_but(self, kept: set[str], listed: Mapping[str, Sequence[str]]) -> None:
         for folder, names in listed.items():
@@ -175,7 +183,7 @@ class DatasetFolder:
         for record in complete.values():
             self.add(run, record)
 
-    def _is_growing(self) -> bool:
+    def is_growing(self) -> bool:
         """Whether the run that was begun here adds to a finished data set, which stays what it is."""
         if not storage.exists(storage.join(self.out, MANIFEST)) or not storage.exists(self._state(_RUN)):
             return False
@@ -225,10 +233,10 @@ class DatasetFolder:
     def finish(self, manifest: Manifest) -> None:
         """Publish the manifest, which makes the data set complete, and remove what is no longer needed."""
         self.remove_unfinished()
-        is_growing = self._is_growing()
+        is_growing = self.is_growing()
         storage.atomic_write(storage.join(self.out, MANIFEST), manifest.dump())
         if is_growing:
-            self._remove_all_but(_files_in(manifest), self._listed())
+            self._finish_growing(manifest)
         self._remove_state()
 
     def remove_unfinished(self) -> None:
@@ -244,7 +252,7 @@ class DatasetFolder:
             manifest = Manifest.load(self.out)
             run = manifest.run
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
-        if storage.exists(self._state(_RUN)) and not self._is_growing():
+        if storage.exists(self._state(_RUN)) and not self.is_growing():
             begun = self._begun()
             if run is None or run.fingerprint != begun.fingerprint:
                 records = {}
