@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-attacks test-readers test-wheel fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-attacks test-readers test-triton test-wheel site fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -35,6 +35,11 @@ test-attacks: $(STAMP)
 # Code bases that read exports: those that a package carries train and validate, the others by their contract.
 test-readers: $(STAMP)
 	$(BIN)/python -m pytest tests/export
+
+# The camera's kernel for GPUs in Triton's interpreter, on the processor: two minutes, and 200 MB to install.
+test-triton: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[triton]'
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/dimmers/camera/test_triton_kernel.py
 
 # The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
 test-wheel: $(READY)
@@ -64,6 +69,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documentation as a site, in build/site. A broken link ends it.
+site: $(STAMP)
+	$(BIN)/python -m pipelines.site
 
 # Versions only, no index and no URL: usable wherever the package registry is.
 lock: $(STAMP)

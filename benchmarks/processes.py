@@ -24,7 +24,7 @@ def started(*words: object) -> Iterator[subprocess.Popen]:
     """
     command = [sys.executable, "-m", "dimmagen", *map(str, words)]
     usual = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
-    environment = {**usual, "PYTHONPATH": str(ROOT)}
+    environment = {**usual, "PYTHONPATH": str(ROOT), "DIMMAGEN_CACHE": "off"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as run:

@@ -29,13 +29,15 @@ from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
 from dimmagen.sources.mixhq_generations import base_of, earlier_photos
 from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import list_candidate_files
+from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -53,12 +55,17 @@ def build_mixhq(
     names: Sequence[str] | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
     add: bool = False,
+    executor: Executor = "serial",
     workers: int | None = None,
+    address: str | None = None,
+    worker_timeout: float | None = None,
+    rescan: bool = False,
     dry_run: bool = False,
 ) -> dict[str, VerdictCounts]:
     """Select photos by the rules of their sources and pack them as light shards with a catalog (MixHQ).
 
-    A run that was stopped is continued; a finished one of the same inputs is kept as it is.
+    A run that was stopped is continued; a finished one of the same inputs is kept as it is. Files that were
+    scanned before and have not changed since are not decoded again to judge them.
 
     Args:
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
@@ -72,7 +79,11 @@ def build_mixhq(
         names: the only files that are candidates, by path or by path below the source.
         samples_per_shard: maximum number of light images per shard.
         add: add the photos that a finished MixHQ in `out` does not have, as new shards; see docs/growing.md.
-        workers: threads; default one per processor.
+        executor: of the index pass: `serial` works in the threads of this process, `ray` on a worker pool.
+        workers: threads, or workers of the pool; default one per processor.
+        address: of a running Ray cluster; default Ray on this machine for this run.
+        worker_timeout: seconds without a file after which a Ray worker is replaced; default never.
+        rescan: read every file again, whatever was kept of earlier runs.
         dry_run: check the candidates and write nothing.
 
     Returns:
@@ -86,7 +97,8 @@ def build_mixhq(
         >>> build_mixhq(["sample"], dry_run=True)["sample"].accepted
         5
     """
-    out, workers = str(out), workers or processor_count()
+    out, threads = str(out), _threads(executor, workers)
+    execution = ScanExecution(executor, workers, address, rescan, worker_timeout=worker_timeout)
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names)
     listing = list_candidate_files(parse_specs(list(sources)), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
@@ -97,14 +109,22 @@ def build_mixhq(
     if finished is not None:
         return finished
     base = base_of(out) if add else None
-    seen = scan(listing.files, scenes, workers, selection=selection)
-    if base:
-        seen = earlier_photos(out, base).new_ones(seen)
-    scanned = Candidates(seen, selection.limit)
+    earlier = earlier_photos(out, base) if base else None
+    kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
+    settings = ScanSettings(scenes, selection, stored=not dry_run)
+    seen = index_candidates(listing.files, settings, execution, kept)
+    scanned = Candidates(earlier.new_ones(seen) if earlier else seen, selection.limit)
     counts = tally((one.row for one in scanned), listing.others)
-    if not dry_run and (len(scanned) or base is None):
-        mixhq.write_mixhq(out, scanned, inputs, workers, others=listing.others, base=base)
+    if base and not len(scanned):
+        mixhq.forget_kept_ranges(out)
+    elif not dry_run:
+        mixhq.write_mixhq(out, scanned, inputs, threads, others=listing.others, base=base)
     return counts
+
+
+def _threads(executor: Executor, workers: int | None) -> int:
+    """The number of threads that write light images, which is done by this process alone."""
+    return workers if workers and executor == "serial" else processor_count()
 
 
 def _selection(
@@ -153,6 +173,7 @@ def make_dataset(
     device: Literal["cpu", "cuda"] = "cpu",
     threads: int = 1,
     worker_timeout: float | None = None,
+    rescan: bool = False,
     resume: Literal["if-possible", "always", "never"] = "if-possible",
     add: bool = False,
     progress: GenerateProgress | None = None,
@@ -190,6 +211,7 @@ def make_dataset(
         device: that renders the dark images; one GPU per worker. The bytes are the same.
         threads: per GPU worker, for reading and encoding.
         worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
+        rescan: read every photo again to judge it, whatever was kept of earlier runs.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
         add: add the photos that a finished data set in `out` does not have, as new shards; the settings are
             to be the same. See docs/growing.md.
@@ -235,7 +257,7 @@ def make_dataset(
         list(sources),
         exclude=list(exclude),
         selection=selection,
-        workers=processor_count(),
+        execution=ScanExecution("ray" if address else "serial", None, address, rescan),
         choose=earlier.new_ones if earlier else None,
     )
     if base and has_nothing_new(lights, base):

@@ -1,15 +1,17 @@
-"""Write docs/commands/, one page per command, from the help texts, and the tables of docs/pairs.md. Run it
-after a help text, or one of these tables, has changed:
+"""Write docs/commands/, one page per command, from the help texts, the tables of docs/pairs.md, and what a
+shell completes (dimmagen/cli/completion.json). Run it after a help text, an option or a table has changed:
 
 python docs/make_command_pages.py
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from dimmagen.cli import cli
+from dimmagen.cli.completion import TREE, described, known_names
 from dimmagen.dimmers.pair_layouts import rules_table
 from dimmagen.images.pair_names import names_table
 
@@ -56,8 +58,15 @@ def pairs_page(text: str) -> str:
     return text
 
 
+def completions() -> str:
+    """The text of completion.json."""
+    tree = described(cli, click.Context(cli, info_name="dimmagen", **cli.context_settings))
+    return json.dumps({**tree, "names": known_names()}, indent=1) + "\n"
+
+
 if __name__ == "__main__":
     PAIRS_PAGE.write_text(pairs_page(PAIRS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    TREE.write_text(completions(), encoding="utf-8")
     FOLDER.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.md"):
         path.unlink()

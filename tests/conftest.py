@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).resolve().parents[1]
+os.environ["DIMMAGEN_CACHE"] = "off"  # what one test has scanned is no verdict for another
 
 
 @pytest.fixture(scope="session")

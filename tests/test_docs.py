@@ -1,13 +1,16 @@
 """The documentation is true: its Python runs, its commands, layouts, paths and links exist."""
 
 import importlib.util
+import json
 import re
 import runpy
 import shlex
+import tempfile
 import tomllib
 from pathlib import Path
 
 import click
+import matplotlib.pyplot as plt
 import pytest
 import yaml
 from PIL import Image
@@ -101,6 +104,17 @@ def test_the_examples_of_the_api_page_run(code, tmp_path, monkeypatch):
 def test_the_examples_of_the_training_loop_page_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(code)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    run("\n".join(code))
 
 
 @pytest.mark.parametrize("code", DARK_COCO, ids=range(len(DARK_COCO)))

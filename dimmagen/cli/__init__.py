@@ -3,13 +3,17 @@
 import io
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import click
 
-from dimmagen.cli.command import LazyGroup, message
-from dimmagen.cli.messages import end_at_once, messages_on_stderr
-from dimmagen.cli.output import echo
+from dimmagen.cli.command import LazyGroup, error_fields, message
+from dimmagen.cli.logs import messages_on_stderr
+from dimmagen.cli.messages import end_at_once
+from dimmagen.cli.output import configure, report_error
+from dimmagen.cli.output_options import PREFIX
 from dimmagen.cli.signals import raise_no_more, received, stop_signals
 from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
@@ -49,6 +53,7 @@ _COMMANDS = {
         "help_option_names": ["-h", "--help"],
         "max_content_width": 110,
         "show_default": True,
+        "auto_envvar_prefix": PREFIX,
     },
 )
 @version_option
@@ -99,9 +104,12 @@ def _run_or_stop(arguments: list[str] | None) -> int:
     if number is None and code != 128 + signal.SIGINT:
         return code
     name = "Interrupted" if number in (None, signal.SIGINT) else f"Stopped by {number.name}"
+    code = 128 + (number or signal.SIGINT)
+    fields = {"code": "interrupted", "message": name, "hint": "run the same command again to resume"}
     with suppress(OSError):  # the terminal may be gone
-        echo(f"{name}: what is complete stays valid; run the same command again to resume.", err=True)
-    return 128 + (number or signal.SIGINT)
+        text = f"{name}: what is complete stays valid; run the same command again to resume."
+        report_error(text, fields, code, heading="")
+    return code
 
 
 def _replace_unencodable() -> None:
@@ -117,21 +125,25 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         text = io.StringIO()
         error.show(text)
-        echo(text.getvalue(), err=True, nl=False)
-        return error.exit_code
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            configure(as_json=True)  # it was not reached
+        fields = {"code": "usage", "message": error.format_message(), "hint": "see --help"}
+        return _report(text.getvalue().rstrip("\n"), fields, error.exit_code, heading="")
     except DimmagenError as error:
-        _report(message(error))
-        return error.exit_code
+        return _report(message(error), error_fields(error), error.exit_code)
     except OSError as error:  # of a disk or a network that the library has no better message for
         place = f"{error.filename}: " if error.filename else ""
-        _report(f"{place}{error.strerror or error}: fix the cause and run the command again")
-        return 1
+        return _report_machine(f"{place}{error.strerror or error}", "fix the cause and run the command again")
     except MemoryError:  # where nothing knows what was worked on
-        _report("the memory is full: give fewer workers and run the command again")
-        return 1
+        return _report_machine("the memory is full", "give fewer workers and run the command again")
     return code if isinstance(code, int) else 0
 
 
-def _report(error: str) -> None:
+def _report_machine(what: str, todo: str) -> int:
+    return _report(f"{what}: {todo}", {"code": "machine", "message": what, "hint": todo}, 1)
+
+
+def _report(text: str, fields: Mapping[str, Any], exit_code: int, heading: str = "Error: ") -> int:
     if received() is None:  # otherwise a library has made the error of what the signal raised
-        echo(f"Error: {error}", err=True)
+        report_error(text, fields, exit_code, heading)
+    return exit_code

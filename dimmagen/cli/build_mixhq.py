@@ -2,26 +2,32 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import Integer
+from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
+from dimmagen.cli.options import Integer, Number, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
+from dimmagen.cli.progress import Progress
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
+from dimmagen.core.processors import processor_count
+from dimmagen.generate.run import Executor
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
+from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
 from dimmagen.sources.mixhq_generations import base_of, earlier_photos
 from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan import list_candidate_files
+from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -57,7 +63,33 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Add the photos that a finished MixHQ in --out does not have, as new shards; those that are there "
     "keep their bytes.",
 )
-@click.option("--workers", type=Integer(1), default=2, help="Number of threads.")
+@click.option(
+    "--executor",
+    type=click.Choice(["serial", "ray"]),
+    show_default="ray with --address, otherwise serial",
+    help="Check candidates in threads of this process, or on Ray workers. The output is the same.",
+)
+@click.option(
+    "--workers",
+    type=Integer(1),
+    show_default="one per processor",
+    help="Number of threads, or of Ray workers.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    show_default="Ray on this machine, for this run",
+    help="Address of a running Ray cluster to check candidates on.",
+)
+@click.option(
+    "--worker-timeout",
+    type=Number(1),
+    metavar="SECONDS",
+    show_default="never; after 60 s a message",
+    help="Replace a Ray worker that has checked no candidate for this time.",
+)
+@rescan_option
+@recipe_option
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
     sources: tuple[str, ...],
@@ -66,9 +98,13 @@ def build_mixhq(
     samples_per_shard: int,
     selection: PhotoSelection,
     add: bool,
-    workers: int,
+    executor: Executor | None,
+    workers: int | None,
+    address: str | None,
+    worker_timeout: float | None,
+    rescan: bool,
     dry_run: bool,
-) -> None:
+) -> dict[str, Any]:
     """Select photos by the paper's rules and pack them as MixHQ.
 
     \b
@@ -83,6 +119,10 @@ def build_mixhq(
     console = Console()
     if add:
         refuse_limit(selection)
+    executor = executor or ("ray" if address else "serial")
+    execution = ScanExecution(
+        executor, workers, address, rescan, worker_timeout=worker_timeout, on_cluster_lost=end_lost_run
+    )
     listing = list_candidate_files(parse_specs(sources), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
@@ -92,25 +132,29 @@ def build_mixhq(
             console.print(_verdict_table(finished))
             print_reasons(finished)
             echo(f"{out} is complete: it was made from files of the same names and sizes.")
-            return
+            return _result(out, finished)
     base = base_of(out) if add else None
     earlier = earlier_photos(out, base) if base else None
-    with _progress_bar("checking candidates", len(listing.files)) as advance:
-        scanned = scan(listing.files, scenes, workers, advance, selection, stored=not dry_run)
+    kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
+    settings = ScanSettings(scenes, selection, stored=not dry_run)
+    with _progress_bar("checking candidates", len(listing.files)) as advance, results_alone_on_stdout():
+        scanned = index_candidates(listing.files, settings, execution, kept, advance)
         candidates = Candidates(earlier.new_ones(scanned) if earlier else scanned, selection.limit)
-    if earlier:
+    if base and earlier:
         echo_newcomers(earlier, out)
         if not len(candidates):
+            mixhq.forget_kept_ranges(out)
             echo(f"Nothing is new: {out} is as it was.")
-            return
+            return _result(out, mixhq.finished_tally(out, base))
     tallies = tally((candidate.row for candidate in candidates), listing.others)
     console.print(_verdict_table(tallies))
     print_reasons(tallies)
     if dry_run:
         echo("Nothing was written.")
-        return
+        return _result(out, tallies, written=False)
     with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
-        manifest = mixhq.write_mixhq(out, candidates, inputs, workers, advance, listing.others, base)
+        threads = workers if workers and executor == "serial" else processor_count()
+        manifest = mixhq.write_mixhq(out, candidates, inputs, threads, advance, listing.others, base)
     if base:
         new = manifest["generations"][-1]
         added = f"{pluralize(new['samples'], 'light image')} in {pluralize(new['shards'], 'new shard')}"
@@ -122,16 +166,21 @@ def build_mixhq(
     )
     echo(f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).")
     echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
+    return _result(out, tallies, shards=shards, bytes=size)
 
 
 @contextmanager
 def _progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar on a terminal and nothing elsewhere; yields a function to call after each step."""
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
+
+
+def _result(out: str, tallies: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:
+    accepted = sum(one.accepted for one in tallies.values())
+    sources = {name: one.to_dict() for name, one in tallies.items()}
+    return {"mixhq": out, "light_images": accepted, "sources": sources, "written": True, **more}
 
 
 def _verdict_table(tallies: dict[str, VerdictCounts]) -> Table:

@@ -5,12 +5,15 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import click
 
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import configure, echo, report
+from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown_variables
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.registry import unknown_name
 
 # `~/x` behind `--option=` or `NAME=`, where no shell expands it.
 _IN_HOME = re.compile(r"((?:--[\w-]+=)?(?:[\w.-]+=)?)(~[\w.-]*[/\\].*)", re.DOTALL)
@@ -25,9 +28,11 @@ _COMMANDS = {
     "verify": "verify",
 }
 
+STEP = "step"  # object of the context of a step of a recipe
 
-class Command(click.Command):
-    """A click command.
+
+class Command(EveryCommand):
+    """A click command. What its function returns, a mapping, is its result as JSON.
 
     Args:
         former_names: present name of each renamed option by its former name. Former names are accepted on
@@ -39,7 +44,14 @@ class Command(click.Command):
         self.former_names = dict(former_names or {})
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, self.with_present_names(args))
+        args = self.with_present_names(args)
+        flags = [one for one in self.get_params(ctx) if isinstance(one, OutputOption) and one.name == "json"]
+        if flags and "--json" in args and not ctx.resilient_parsing:
+            configure(as_json=True)  # for errors in what stands before it
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            tell_unknown_variables(ctx)
+        return rest
 
     def with_present_names(self, args: list[str]) -> list[str]:
         """Words of a command line, with the present names of its options and the home folder in place of
@@ -62,11 +74,20 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            if isinstance(result, Mapping) and not _is_step(ctx):
+                report(result)
+            return result
         except DimmagenError as error:
             if not hasattr(error, "command_message"):
                 error.command_message = in_options(str(error), self)  # type: ignore[attr-defined]
+                error.command = self  # type: ignore[attr-defined]
             raise
+
+
+def _is_step(context: click.Context) -> bool:
+    """Whether this is a step of a recipe, whose command reports the results of all steps."""
+    return context.find_root().obj == STEP
 
 
 def expand_home(word: str) -> str:
@@ -75,7 +96,7 @@ def expand_home(word: str) -> str:
     return match[1] + os.path.expanduser(match[2]) if match else word
 
 
-class LazyGroup(click.Group):
+class LazyGroup(EveryCommand, click.Group):
     """A click group whose commands are imported when they are used.
 
     Args:
@@ -86,6 +107,11 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.commands_at = commands_at
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--json" in takewhile(lambda word: word.startswith("-"), args):
+            configure(as_json=True)  # for --version, wherever it stands
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands_at)
 
@@ -94,6 +120,15 @@ class LazyGroup(click.Group):
             return None
         module, attribute = self.commands_at[name][0].split(":")
         return getattr(importlib.import_module(module), attribute)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands_at and not ctx.resilient_parsing and not args[0].startswith("-"):
+            if "--json" in args:
+                configure(as_json=True)
+            raise unknown_name(f"{ctx.command_path} command", args[0], self.commands_at)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -108,6 +143,13 @@ def command(*args: Any, **kwargs: Any) -> Callable[[Callable], Command]:
 def message(error: DimmagenError) -> str:
     """The text of an error for a terminal."""
     return getattr(error, "command_message", None) or in_options(str(error), None)
+
+
+def error_fields(error: DimmagenError) -> dict[str, Any]:
+    """An error for programs: code, message, hint, and the values that it is about."""
+    of = getattr(error, "command", None)
+    parts = {"message": in_options(error.what, of), "hint": in_options(error.todo, of)}
+    return {"code": error.code, **parts, **error.fields}
 
 
 def in_options(text: str, of: click.Command | None) -> str:

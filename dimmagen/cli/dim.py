@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import click
-from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
@@ -12,10 +12,11 @@ from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option
+from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import PairProgress
+from dimmagen.cli.progress import PairProgress, Progress
+from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -28,6 +29,7 @@ from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.newcomers import Earlier, refuse_limit
@@ -170,6 +172,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     show_default="never; after 60 s a message",
     help="Replace a Ray worker that has made no pair for this time.",
 )
+@rescan_option
 @click.option(
     "--resume",
     type=click.Choice(["if-possible", "always", "never"]),
@@ -204,11 +207,12 @@ def dim(
     threads: int | None,
     address: str | None,
     worker_timeout: float | None,
+    rescan: bool,
     resume: ResumeMode,
     add: bool,
     dry_run: bool,
     **settings,
-) -> None:
+) -> dict[str, Any]:
     """Make dark/light pairs from photos, as WebDataset shards with a manifest.
 
     \b
@@ -247,18 +251,20 @@ def dim(
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     execution = replace(execution, worker_timeout=worker_timeout)
     base, earlier = _open_base(out, selection, resume) if add else (None, None)
-    lights = _open_lights(console, sources, exclude, selection, workers or processors, earlier)
+    scanning = _scan_execution(execution, rescan)
+    lights = _open_lights(console, sources, exclude, selection, scanning, earlier)
     if base and earlier:
         echo_newcomers(earlier, out)
         if has_nothing_new(lights, base):
             echo(f"Nothing is new: {out} is as it was.")
-            return
+            return dataset_result(out, base.manifest, made=0, seconds=0.0)
     matched = open_labels(labels, lights) if labels else None
     if matched:
         _print_matches(console, matched.counts)
     if dry_run:
-        _print_plan(plan_dataset(lights, build_dimmer, pair_settings, matched, base), lights, out)
-        return
+        plan = plan_dataset(lights, build_dimmer, pair_settings, matched, base)
+        _print_plan(plan, lights, out)
+        return _planned(plan, out)
 
     def on_plan(plan: Plan) -> None:
         for line in _light_format_notes(plan, lights):
@@ -270,6 +276,8 @@ def dim(
         )
     _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
+    made = manifest.counts.pairs - progress.done_before
+    return dataset_result(out, manifest, made=made, seconds=progress.seconds)
 
 
 def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
@@ -300,21 +308,31 @@ def _open_base(
     return base, earlier_photos(base) if base else None
 
 
+def _scan_execution(execution: Execution, rescan: bool) -> ScanExecution:
+    """Photos are scanned on the cluster where there is one, and otherwise in threads, which need no start."""
+    on_cpus = execution.workers if execution.device == "cpu" else None
+    if execution.address is None:
+        return ScanExecution(workers=on_cpus, rescan=rescan)
+    return ScanExecution(
+        "ray", on_cpus, execution.address, rescan, True, execution.worker_timeout, execution.on_cluster_lost
+    )
+
+
 def _open_lights(
     console: Console,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
-    workers: int,
+    scanning: ScanExecution,
     earlier: Earlier | None,
 ) -> LightImages:
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True) as bar, results_alone_on_stdout():
         task = bar.add_task("scanning photos", total=None)
         lights = open_light_images(
             sources,
             exclude=exclude,
             selection=selection,
-            workers=workers,
+            execution=scanning,
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
             choose=earlier.new_ones if earlier else None,
@@ -345,6 +363,20 @@ def _light_format_notes(plan: Plan, lights: LightImages) -> list[str]:
         return []
     conversion = measure_conversion(lights, plan.photos.by_extension, plan.light_format)
     return light_format_notes(conversion, plan.settings.variants)
+
+
+def _planned(plan: Plan, out: str) -> dict[str, Any]:
+    """What a run would make, for programs."""
+    return {
+        "dataset": out,
+        "pairs": plan.pairs,
+        "light_images": plan.photos.count,
+        "light_images_by_source": plan.photos.by_source,
+        "shards": len(plan.shards),
+        "settings": plan.run.settings,
+        "fingerprint": plan.run.fingerprint,
+        "written": False,
+    }
 
 
 def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
@@ -382,7 +414,7 @@ def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) 
 def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None:
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
     new = counts.pairs - progress.done_before
-    made = f"{new} made now, {new / progress.seconds:.1f} pairs/s" if new else "all existed already"
+    made = f"{new} made now, {progress.pairs_per_second:.1f} pairs/s" if new else "all existed already"
     echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
         f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"

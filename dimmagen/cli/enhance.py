@@ -1,8 +1,10 @@
 """`dimmagen enhance`: brighten photos with a trained network."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -58,7 +60,7 @@ def enhance(
     out: Path,
     memory: float,
     device: str,
-) -> None:
+) -> dict[str, Any]:
     """Brighten photos of any size and orientation, and write them as PNG files.
 
     \b
@@ -80,19 +82,19 @@ def enhance(
     names = _result_names(_photos_of(photos), out)
     network, _ = load_network(network_path, pick_device(device))
     enhancer = Enhancer(network, memory)
-    unread = []
+    unread, written = [], []
     for photo, name in names.items():
         try:
             dark, metadata = _read(photo)
         except UsageError as error:
-            echo(f"Skipped: {error}", err=True)
+            echo(f"Skipped: {error}", err=True, level=logging.WARNING)
             unread.append(photo)
             continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
         for level in levels:
             light = enhancer.enhance(dark, level)
             result = f"{name}.png" if len(levels) == 1 else f"{name}-{level:{digits}}.png"
-            _write(out / result, light, metadata)
+            written.append(_write(out / result, light, metadata))
             cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
         if len(levels) > 1:
             _write(out / f"{name}-ladder.png", image_grid([cells]))
@@ -103,7 +105,9 @@ def enhance(
             "the reasons are above; the other photos are done",
             code="unreadable-image",
             paths=[str(photo) for photo in unread],
+            images=written,
         )
+    return {"images": written}
 
 
 def _read(path: Path) -> tuple[np.ndarray, codec.Metadata]:
@@ -191,6 +195,9 @@ def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
     return names
 
 
-def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> None:
+def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> dict[str, Any]:
     storage.atomic_write(path, codec.encode_png(image, metadata))
-    echo(f"{path} ({image.shape[1]}x{image.shape[0]}, lightness {mean_lightness(image):.2f})")
+    height, width, _ = image.shape
+    lightness = mean_lightness(image)
+    echo(f"{path} ({width}x{height}, lightness {lightness:.2f})")
+    return {"path": str(path), "width": width, "height": height, "lightness": float(lightness)}

@@ -1,18 +1,27 @@
 """`dimmagen evaluate`: score a trained network on real pairs."""
 
-import json
 import math
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import track
 from rich.table import Table
 
 from dimmagen.cli.command import command, in_options
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option, network_option
-from dimmagen.cli.options import LocalPath, Number, names_option, pairs_option, recipe_option, split_names
+from dimmagen.cli.options import (
+    LocalPath,
+    Number,
+    json_option,
+    names_option,
+    pairs_option,
+    recipe_option,
+    split_names,
+    write_json,
+)
+from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
@@ -35,7 +44,6 @@ from dimmagen.images.sheets import image_grid
 from dimmagen.metrics.base import METRICS, MetricFiles
 
 _FILE = LocalPath(path_type=Path, dir_okay=False)
-_FILE_WIDTH = 200  # columns, where the output is not a terminal
 
 
 @command(former_names={"--from": "--network"})
@@ -56,7 +64,7 @@ _FILE_WIDTH = 200  # columns, where the output is not a terminal
     default=FIXED_LIGHTNESS,
     help="Fixed mean lightness of the output, for the scores that do not use the ground truth's.",
 )
-@click.option("--json", "json_path", metavar="FILE", type=_FILE, help="Write all scores to this JSON file.")
+@json_option("all scores", LocalPath(dir_okay=False))
 @click.option(
     "--sheet",
     "sheet_path",
@@ -75,21 +83,22 @@ def evaluate(
     lpips_weights,
     niqe_model,
     lightness,
-    json_path,
+    json_file,
     sheet_path,
     memory,
     device,
-) -> None:
+) -> dict[str, Any]:
     """Score a trained network on real pairs, with and without GT-mean, at two lightnesses.
 
     \b
     Example:
       dimmagen evaluate --network run/ --pairs LOL/eval15 --metrics psnr,ssim_rgb
 
-    The table has one row for each combination of the output's lightness (the ground truth's, or a fixed one)
-    and GT-mean.
+    The table has one column for each combination of the output's lightness (the ground truth's, or a fixed
+    one) and GT-mean.
     """
     console = Console(stderr=True)
+    json_path = Path(json_file) if json_file else None
     for option, path in (("--json", json_path), ("--sheet", sheet_path)):
         if path is not None and path.resolve().is_relative_to(Path(pairs).resolve()):
             raise UsageError(
@@ -116,30 +125,32 @@ def evaluate(
         console.print(f"{name} is skipped: {reason}", highlight=False, soft_wrap=True)
         chosen.pop(name, None)
     steps = score(Enhancer(network, memory), loaded, chosen, lightness)
-    scored = list(
-        track(steps, "scoring", len(loaded), console=console, transient=True, disable=not console.is_terminal)
-    )
+    with Progress(console=console, transient=True) as bar:
+        scored = list(bar.track(steps, len(loaded), description="scoring"))
     _print_table(scored, lightness)
+    result = as_json(scored, lightness)
     if json_path is not None:
-        storage.atomic_write(json_path, json.dumps(as_json(scored, lightness), indent=1).encode() + b"\n")
+        write_json(str(json_path), result)
     if sheet_path is not None:
         storage.atomic_write(sheet_path, codec.encode_png(_sheet(scored)))
+    return result
 
 
 def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
+    """A row for each metric and a column for each setting, so that all metrics fit into 80 columns."""
     means = mean_scores(scored)
     title = f"{pluralize(len(scored), 'image')}, protocol {PROTOCOL}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("lightness")
-    table.add_column("GT-mean")
-    for metric in next(iter(means.values())):
-        table.add_column(METRICS[metric].title, justify="right")
+    table = Table("lightness", title=title, title_justify="left")
     for setting in SETTINGS:
-        lightness = "truth's" if setting.lightness == "truth" else f"{fixed_lightness:g}"
-        values = means[setting.name].items()
-        cells = (_cell(metric, value) for metric, value in values)
-        table.add_row(lightness, "yes" if setting.gt_mean else "no", *cells)
-    Console(width=None if Console().is_terminal else _FILE_WIDTH).print(table)
+        table.add_column(
+            "truth's" if setting.lightness == "truth" else f"{fixed_lightness:g}", justify="right"
+        )
+    table.add_row("GT-mean", *("yes" if setting.gt_mean else "no" for setting in SETTINGS))
+    table.add_section()
+    for metric in next(iter(means.values())):
+        cells = (_cell(metric, means[setting.name][metric]) for setting in SETTINGS)
+        table.add_row(METRICS[metric].title, *cells)
+    Console().print(table)
 
 
 def _cell(metric: str, value: float) -> str:

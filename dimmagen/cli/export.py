@@ -1,15 +1,16 @@
 """`dimmagen export`: a data set in the folder layout that another enhancement model reads."""
 
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import Progress as Bar
 
 from dimmagen.cli.command import Command, command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import Integer, threads_option
 from dimmagen.cli.output import echo
+from dimmagen.cli.progress import Progress as Bar
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
@@ -75,7 +76,7 @@ def export(
     fit: str | None,
     workers: int | None,
     check_layout: str | None,
-) -> None:
+) -> dict[str, Any]:
     """Write the data set in DATASET in the folder layout of another trainer, or check such a folder.
 
     \b
@@ -95,8 +96,7 @@ def export(
                 "give it alone, as in dimmagen export --check NAME DIR",
                 code="conflict",
             )
-        _check(dataset, check_layout, workers)
-        return
+        return _check(dataset, check_layout, workers)
     if layout_name is None or out is None:
         raise UsageError(
             "--layout and --out are required",
@@ -107,7 +107,7 @@ def export(
     root, repository = find_root(reader, out)
     size = parse_fit(fit) if fit is not None else None
     console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Bar(console=console, transient=True) as bar:
         comparing = bar.add_task("comparing scenes", visible=False)
         writing = bar.add_task("writing pairs", visible=False)
 
@@ -128,6 +128,7 @@ def export(
             workers=workers,
             progress=progress,
         )
+    lines = reader.option_lines(root, repository) if reader else []
     tests = f", {len(split.test)} test" if split.test else ""
     echo(f"{root}: {len(split.train)} training, {len(split.validation)} validation{tests} pairs")
     for reason, number in split.left_out.items():
@@ -137,7 +138,6 @@ def export(
     if reader and repository and reader.as_is:
         echo(f"For {reader.title}, whose options name this place already.")
     elif reader:
-        lines = reader.option_lines(root, repository)
         echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
         echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
         if not lines and repository is None:
@@ -145,9 +145,17 @@ def export(
     else:
         echo(f"For {layout.readers}.")
     echo(f"Next: dimmagen export --check {layout_name} {out}")
+    return {
+        "folder": str(root),
+        "layout": layout.name,
+        "reader": reader.name if reader else None,
+        "pairs": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "left_out": split.left_out,
+        "option_lines": lines,
+    }
 
 
-def _check(path: str, name: str, workers: int) -> None:
+def _check(path: str, name: str, workers: int) -> dict[str, Any]:
     layout, reader = find_preset(name)
     root, repository = find_root(reader, Path(path))
     check = check_export(layout, root, workers, reader, in_repository=repository is not None)
@@ -158,8 +166,10 @@ def _check(path: str, name: str, workers: int) -> None:
             "run its `dimmagen export` command again into a new folder",
             code="damaged",
             path=str(root),
+            faults=check.faults,
         )
     found = ", ".join(f"{count} in {folder}" for folder, count in check.pairs.items())
     echo(f"{root} is a valid {name} folder: {found}")
     for note in check.notes:
         echo(f"But {note}")
+    return {"folder": str(root), "layout": name, "pairs": check.pairs, "notes": check.notes}

@@ -1,5 +1,7 @@
 """`dimmagen finetune`: fine-tune a trained network on the camera's real pairs."""
 
+from typing import Any
+
 import click
 
 from dimmagen.cli.command import command
@@ -20,7 +22,7 @@ from dimmagen.enhance.network import ARCHITECTURES
 @names_option
 @click.option("--iterations", type=Integer(1), default=2000, help="Number of training iterations.")
 @shared_options
-def finetune(network, pairs, names, out, resume, learning_rate, **options) -> None:
+def finetune(network, pairs, names, out, resume, learning_rate, **options) -> dict[str, Any]:
     """Fine-tune a trained network on real pairs, preferably those that its profile was fitted to.
 
     \b
@@ -35,4 +37,4 @@ def finetune(network, pairs, names, out, resume, learning_rate, **options) -> No
     config = make_config(
         options, rate, pairs=pairs, names=split_names(names), network=network, architecture=architecture
     )
-    run(config, out, resume)
+    return run(config, out, resume)

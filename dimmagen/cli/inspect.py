@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -10,6 +11,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.options import Integer
 from dimmagen.cli.output import echo
+from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
 from dimmagen.core.text import one_line
 from dimmagen.dataset.manifest import Manifest
@@ -43,7 +45,7 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
     show_default="8 on the sheet, 48 on the page",
     help="Number of pairs to show.",
 )
-def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | None) -> None:
+def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | None) -> dict[str, Any]:
     """Summarise the data set in DATASET and show some of its pairs.
 
     \b
@@ -68,6 +70,13 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
         chosen = choose_rows([pairs.table], variants, count or 48)
         storage.atomic_write(page.absolute(), report_page(pairs, chosen).encode())
         echo(f"{page}: {len(chosen)} pairs; open it in a browser")
+    return dataset_result(
+        dataset,
+        pairs.manifest,
+        command=pairs.manifest.command,
+        profile=pairs.manifest.settings["profile"],
+        draws={name: _spread(rows, name) for name in _DRAWS},
+    )
 
 
 def _summary(manifest: Manifest, dataset: str) -> Table:
@@ -88,7 +97,10 @@ def _summary(manifest: Manifest, dataset: str) -> Table:
 def _draws(rows: Sequence[dict]) -> Table:
     table = Table("", "minimum", "mean", "maximum", title="draws and lightness", title_justify="left")
     for name in _DRAWS:
-        values = [row[name] for row in rows]
-        numbers = (min(values), sum(values) / len(values), max(values))
-        table.add_row(name.replace("_", " "), *(f"{number:.3f}" for number in numbers))
+        table.add_row(name.replace("_", " "), *(f"{one:.3f}" for one in _spread(rows, name).values()))
     return table
+
+
+def _spread(rows: Sequence[dict], name: str) -> dict[str, float]:
+    values = [row[name] for row in rows]
+    return {"minimum": min(values), "mean": sum(values) / len(values), "maximum": max(values)}

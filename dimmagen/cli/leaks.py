@@ -1,15 +1,17 @@
 """`dimmagen leaks`: find scenes of an evaluation split in the training data."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import Progress
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import LocalPath, threads_option
 from dimmagen.cli.output import echo
+from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
@@ -28,7 +30,9 @@ from dimmagen.dataset.reader import open_pairs
     help="Write the keys of these light images to this text file, for `dimmagen subset --without-keys`.",
 )
 @threads_option
-def leaks(dataset: str, evaluation: tuple[str, ...], keys_file: Path | None, workers: int | None) -> None:
+def leaks(
+    dataset: str, evaluation: tuple[str, ...], keys_file: Path | None, workers: int | None
+) -> dict[str, Any]:
     """Find light images of the data set DATASET that show a scene of the evaluation images in PATH.
 
     \b
@@ -41,7 +45,7 @@ def leaks(dataset: str, evaluation: tuple[str, ...], keys_file: Path | None, wor
     """
     pairs = open_pairs(dataset)
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task("comparing photos", total=None)
         found = find_leaks(
             pairs,
@@ -65,5 +69,7 @@ def leaks(dataset: str, evaluation: tuple[str, ...], keys_file: Path | None, wor
             f"{first}dimmagen subset {dataset} --out DIR --without-keys {file}",
             code="failed",
             keys=[leak.light_key for leak in found],
+            leaks=[asdict(leak) for leak in found],
         )
     echo(f"{dataset} shows no scene of {' '.join(evaluation)}.")
+    return {"dataset": dataset, "evaluation": evaluation, "leaks": []}

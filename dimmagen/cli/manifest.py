@@ -1,15 +1,19 @@
 """`dimmagen manifest`: differences between two manifests."""
 
+from typing import Any
+
 import click
 
-from dimmagen.cli.command import Command
+from dimmagen.cli.command import LazyGroup, command
 from dimmagen.cli.console import Console
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, report
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.manifest import Manifest
 
+_DIFF = "List the differences between two data sets."
 
-@click.group()
+
+@click.group(cls=LazyGroup, commands_at={"diff": ("dimmagen.cli.manifest:diff", _DIFF)})
 def manifest() -> None:
     """Compare manifests.
 
@@ -19,10 +23,10 @@ def manifest() -> None:
     """
 
 
-@manifest.command(cls=Command)
+@command()
 @click.argument("a")
 @click.argument("b")
-def diff(a: str, b: str) -> None:
+def diff(a: str, b: str) -> dict[str, Any]:
     """List the differences between the data sets A and B.
 
     \b
@@ -35,8 +39,9 @@ def diff(a: str, b: str) -> None:
     lines = manifest_differences(Manifest.find(a), Manifest.find(b))
     if not lines:
         echo(f"{a} and {b} are the same data set.")
-        return
+        return {"same": True, "differences": []}
     console = Console(soft_wrap=True, highlight=False)
     for line in lines:
         console.print(line)
+    report({"same": False, "differences": lines})
     raise SystemExit(1)

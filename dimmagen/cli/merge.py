@@ -1,11 +1,14 @@
 """`dimmagen merge`: several data sets merged into one."""
 
+from typing import Any
+
 import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar, print_copied
+from dimmagen.cli.results import dataset_result
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.derive import write_merge
 from dimmagen.generate.light_format import AskedLightFormat, LightConversion
@@ -21,7 +24,7 @@ from dimmagen.generate.light_format import AskedLightFormat, LightConversion
     help="File format of the light images: `same` keeps each file, `png` keeps the pixels. `auto` is `same` "
     "if all files are of one format, and `png` otherwise.",
 )
-def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -> None:
+def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -> dict[str, Any]:
     """Merge the pairs of several data sets, shuffled, into one data set with a manifest.
 
     \b
@@ -40,3 +43,4 @@ def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -
         lambda on_start, on_pair: write_merge(opened, out, on_start, on_pair, light_format, on_conversion)
     )
     print_copied(manifest, out, f" of {sum(map(len, opened))}")
+    return dataset_result(out, manifest, of_pairs=sum(map(len, opened)))

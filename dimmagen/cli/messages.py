@@ -1,34 +1,14 @@
 """What the command line does with messages, and with its own process: a library leaves both to its user."""
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import NoReturn
 
-from dimmagen.cli.command import message
-from dimmagen.cli.output import echo
+from dimmagen.cli.command import error_fields, message
+from dimmagen.cli.output import report_error
 from dimmagen.core.errors import DimmagenError
-
-
-class _ToStderr(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        echo(self.format(record), err=True)
-
-
-@contextmanager
-def messages_on_stderr() -> Iterator[None]:
-    """What the package logs inside the block is shown, a line a message."""
-    logger, handler = logging.getLogger("dimmagen"), _ToStderr()
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
 
 
 @contextmanager
@@ -40,7 +20,7 @@ def results_alone_on_stdout() -> Iterator[None]:
 
 def end_lost_run(error: DimmagenError) -> None:
     """End this process from a thread, where the run waits for a cluster that is lost."""
-    echo(f"Error: {message(error)}", err=True)
+    report_error(f"{message(error)}", error_fields(error), error.exit_code)
     end_at_once(error.exit_code)
 
 

@@ -1,12 +1,17 @@
 """Option types and options that several commands share."""
 
+import errno
+import json
 import math
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dimmagen.cli.command import Command, expand_home
+from dimmagen.cli.output import configure
 from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -80,6 +85,52 @@ class LocalPath(click.Path):
         return super().convert(value, param, context)
 
 
+def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
+    """`--json [FILE]`, for commands whose result is worth a file: alone, or with `-`, it is as elsewhere.
+
+    Args:
+        what: is written, such as `the estimate`.
+        kind: of path of the file; by default any.
+    """
+
+    def take(_: click.Context, __: click.Parameter, file: str | None) -> str | None:
+        if file == "-":
+            configure(as_json=True)
+        return None if file == "-" else file
+
+    return click.option(
+        "--json",
+        "json_file",
+        is_flag=False,
+        flag_value="-",
+        type=kind,
+        metavar="[FILE]",
+        callback=take,
+        help=f"Write {what} to this JSON file; without a FILE print it, alone on standard output.",
+    )
+
+
+def write_json(path: str, result: Mapping[str, Any], *, make_folder: bool = True) -> None:
+    """Write a result to a JSON file.
+
+    Args:
+        path: of the file.
+        result: of a command.
+        make_folder: make the folder of the file if there is none; otherwise that is an error.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    try:
+        if not make_folder and not Path(path).absolute().parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        storage.atomic_write(path, json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror})", "check --json", code="missing-path", path=path
+        ) from error
+
+
 def split_names(names: str | None) -> tuple[str, ...] | None:
     """`2, 5,6` is ("2", "5", "6"); nothing is None."""
     return tuple(name.strip() for name in names.split(",")) if names else None
@@ -104,6 +155,12 @@ threads_option = click.option(
     type=Integer(1),
     show_default="one per processor",
     help="Number of threads.",
+)
+rescan_option = click.option(
+    "--rescan",
+    is_flag=True,
+    help="Read every photo again to judge it; otherwise one whose size, times and inode or ETag are as in an "
+    "earlier run keeps its verdict.",
 )
 PAIRS_HELP = (
     "a folder with low/ and high/ or the like (LOL-v2's, SID's, ...), a CSV file, or a pattern of file "

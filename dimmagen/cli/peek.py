@@ -1,5 +1,7 @@
 """`dimmagen peek`: one pair and its record in the terminal."""
 
+from typing import Any
+
 import click
 import numpy as np
 from PIL import Image
@@ -28,7 +30,7 @@ _MAX_SHOWN = 5
     show_default="as wide as fits",
     help="Width of each image in characters.",
 )
-def peek(dataset: str, key: str, width: int | None) -> None:
+def peek(dataset: str, key: str, width: int | None) -> dict[str, Any]:
     """Show a pair of the data set in DATASET and everything recorded about it.
 
     \b
@@ -52,6 +54,7 @@ def peek(dataset: str, key: str, width: int | None) -> None:
     for name, value in row.items():
         record.add_row(name.replace("_", " "), one_line(str(value)))
     console.print(record)
+    return row
 
 
 def _find(pairs: PairSet, key: str) -> dict:

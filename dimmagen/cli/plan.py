@@ -1,15 +1,13 @@
 """`dimmagen plan`: what a `dimmagen dim` run would take, before it is started."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import Progress
 from rich.table import Table
 
 from dimmagen.cli.command import command
@@ -17,10 +15,10 @@ from dimmagen.cli.console import Console
 from dimmagen.cli.dim import dim
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.light_format import light_format_notes
-from dimmagen.cli.options import Integer, Number
+from dimmagen.cli.options import Integer, Number, json_option, write_json
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.core.errors import UsageError
+from dimmagen.cli.progress import Progress
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
@@ -73,12 +71,7 @@ class Count(click.ParamType):
     type=Number(0),
     help="Price of storing 10^9 bytes for one month, in any currency; adds the cost of storage.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    help="Write the estimate to this JSON file; - prints it in place of the table.",
-)
+@json_option("the estimate")
 def plan(
     profile: str,
     sources: tuple[str, ...],
@@ -99,7 +92,7 @@ def plan(
     price_per_gb_month: float | None,
     json_file: str | None,
     **settings,
-) -> None:
+) -> dict[str, Any]:
     """Estimate the time, disk, memory and cost of a `dimmagen dim` run with these options.
 
     \b
@@ -142,27 +135,16 @@ def plan(
     estimate = RunEstimate(photos, pair_settings, executor, workers, measured)
     conversion = conversion.scaled_to(photos.count)
     cost = estimate.cost(price_per_core_hour, price_per_gb_month)
+    figures = estimate.to_dict() | {
+        "light_images": asdict(conversion),
+        "cost": {name: asdict(value) for name, value in cost.items()},
+    }
     if json_file:
-        figures = estimate.to_dict() | {
-            "light_images": asdict(conversion),
-            "cost": {name: asdict(value) for name, value in cost.items()},
-        }
-        text = json.dumps(figures, indent=1) + "\n"
-        if json_file == "-":
-            echo(text, nl=False)
-            return
-        try:
-            Path(json_file).write_bytes(text.encode())
-        except OSError as error:
-            raise UsageError(
-                f"{json_file} cannot be written ({error.strerror})",
-                "check --json",
-                code="missing-path",
-                path=json_file,
-            ) from error
+        write_json(json_file, figures, make_folder=False)
     _print(estimate, cost)
     for line in light_format_notes(conversion, pair_settings.variants):
         echo(line)
+    return figures
 
 
 plan.params = [option for option in dim.params if option.name in _SHARED] + plan.params
@@ -176,7 +158,7 @@ def _bar(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[], None]]
         A function to call with the total, and a function to call after each step.
     """
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda total: bar.update(task, total=total), lambda: bar.advance(task)
 

@@ -1,17 +1,17 @@
 """`dimmagen profile evaluate`: the realism of profiles, side by side."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.options import PAIRS_HELP, Integer, names_option, split_names
+from dimmagen.cli.options import PAIRS_HELP, Integer, json_option, names_option, split_names, write_json
 from dimmagen.cli.output import echo
+from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import atomic_write, last_part
@@ -37,9 +37,7 @@ _FILE_WIDTH = 200  # columns, where the output is not a terminal
 @names_option
 @click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")
 @click.option("--seed", default=0, help="Random seed for the draws and the confidence intervals.")
-@click.option(
-    "--json", "json_path", metavar="FILE", type=click.Path(), help="Write all numbers to this JSON file."
-)
+@json_option("all numbers")
 @click.option(
     "--html",
     "html_path",
@@ -61,11 +59,11 @@ def profile_evaluate(
     names: str | None,
     draws: int,
     seed: int,
-    json_path: str | None,
+    json_file: str | None,
     html_path: str | None,
     dump_path: Path | None,
     workers: int | None,
-) -> None:
+) -> dict[str, Any]:
     """Measure how close the dark images of profiles are to the camera's own dark images.
 
     \b
@@ -93,18 +91,16 @@ def profile_evaluate(
                 f"Note: {label} was fitted on {', '.join(names_of_pairs)}: its numbers are too good", err=True
             )
 
-    steps = iter(
-        track(range(len(pairs)), "Measuring pairs", console=console, disable=not console.is_terminal)
-    )
-    next(steps)
-    results = evaluate(
-        dimmers,
-        pairs,
-        draws=draws,
-        seed=seed,
-        workers=workers or processor_count(),
-        on_pair=lambda: next(steps, None),
-    )
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("measuring pairs", total=len(pairs))
+        results = evaluate(
+            dimmers,
+            pairs,
+            draws=draws,
+            seed=seed,
+            workers=workers or processor_count(),
+            on_pair=lambda: bar.advance(task),
+        )
     summary = summarise(results, seed)
     for mode in MODES:
         console.print(_table(summary, mode, list(dimmers)))
@@ -114,18 +110,19 @@ def profile_evaluate(
         settings["fitted on"] = "; ".join(
             f"{label}: {', '.join(used)}" for label, used in fitted_on.items() if used
         )
-    if json_path:
-        text = json.dumps(as_json(summary, results, dimmers, settings), indent=1, allow_nan=False)
-        atomic_write(json_path, text.encode())
+    numbers = as_json(summary, results, dimmers, settings)
+    if json_file:
+        write_json(json_file, numbers)
     if html_path:
         from dimmagen.evaluation.realism_report import html_report  # matplotlib takes a second to import
 
         atomic_write(html_path, html_report(summary, results, dimmers, pairs, settings).encode())
     if dump_path:
         dump(dimmers, pairs, dump_path, seed)
-    for path in (json_path, html_path, dump_path):
+    for path in (json_file, html_path, dump_path):
         if path:
             console.print(f"Wrote {path}")
+    return numbers
 
 
 def _open(spec: str) -> tuple[Profile, ImageDimmer]:

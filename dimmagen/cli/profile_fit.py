@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.options import names_option, pairs_option, split_names
+from dimmagen.cli.options import names_option, pairs_option, recipe_option, split_names
 from dimmagen.cli.output import echo
+from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.fit import KINDS, fit_models, is_fit_of
 from dimmagen.dimmers.profile import new_profile_folder, open_profile, save_profile
@@ -47,6 +48,7 @@ from dimmagen.dimmers.real_pairs import (
     default=KINDS[0],
     help="Default dimmer model of the profile, which holds all of them.",
 )
+@recipe_option
 def fit(
     pairs: str,
     names: str | None,
@@ -55,7 +57,7 @@ def fit(
     out: str,
     seed: int,
     model: str,
-) -> None:
+) -> dict[str, Any]:
     """Fit a profile to a few dark/light pairs of a camera, in about a minute.
 
     \b
@@ -72,7 +74,7 @@ def fit(
     if folder.exists():
         _refuse_other(folder, used, seed, model)
         echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
-        return
+        return {"profile": str(folder), "pairs": len(used), "fitted": False}
     problems = check_pairs(used)
     refuse_unsuitable_pairs(problems)
     refuse_mismatched_pairs(problems, split_names(keep) or ())
@@ -85,9 +87,8 @@ def fit(
             err=True,
         )
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Fitting", total=1.0)
+    with Progress(console=console) as progress:
+        task = progress.add_task("Fitting", total=1.0, unit="")
         result = fit_models(
             used, seed, lambda stage, done: progress.update(task, description=stage, completed=done)
         )
@@ -99,6 +100,15 @@ def fit(
     )
     echo(f"Saved to {folder} (fingerprint {saved.fingerprint[:12]})")
     echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
+    return {
+        "profile": str(folder),
+        "pairs": len(used),
+        "fitted": True,
+        "seconds": result.seconds,
+        "held_out": result.held_out,
+        "held_out_nats": result.held_out_nats,
+        "fingerprint": saved.fingerprint,
+    }
 
 
 def _refuse_other(folder: Path, pairs: Sequence[RealPair], seed: int, model: str) -> None:

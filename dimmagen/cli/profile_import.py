@@ -1,5 +1,7 @@
 """`dimmagen profile import`: make a profile from a dimmer that the paper's authors published."""
 
+from typing import Any
+
 import click
 
 from dimmagen.cli.command import command
@@ -10,7 +12,7 @@ from dimmagen.dimmers.profile import new_profile_folder, save_profile
 @command("import")
 @click.argument("folder", metavar="DIR")
 @click.option("--out", required=True, metavar="NAME|DIR", help="Name of the new profile, or its folder.")
-def import_profile(folder: str, out: str) -> None:
+def import_profile(folder: str, out: str) -> dict[str, Any]:
     """Import a dimmer published by the paper's authors: mdn.pt, mean.npy and std.npy in DIR.
 
     \b
@@ -28,3 +30,4 @@ def import_profile(folder: str, out: str) -> None:
     saved = save_profile(target, models, "mdn", provenance)
     echo(f"Imported {saved.name} to {target} (fingerprint {saved.fingerprint[:12]})")
     echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
+    return {"profile": saved.name, "folder": str(target), "fingerprint": saved.fingerprint}

@@ -1,5 +1,7 @@
 """`dimmagen profile list`: the available profiles."""
 
+from typing import Any
+
 from rich.table import Table
 
 from dimmagen.cli.command import command
@@ -8,7 +10,7 @@ from dimmagen.dimmers.profile import open_profile, profile_names
 
 
 @command("list")
-def list_profiles() -> None:
+def list_profiles() -> dict[str, Any]:
     """List the available profiles: bundled ones, your own, and formulas that need no pairs.
 
     \b
@@ -16,11 +18,17 @@ def list_profiles() -> None:
       dimmagen profile list
     """
     table = Table("profile", "models (default first)", "made from", "fingerprint")
+    listed = []
     for name in profile_names():
         found = open_profile(name)
         models = [found.default_model, *(kind for kind in found.models if kind != found.default_model)]
         table.add_row(name, ", ".join(models), _origin(found.provenance), found.fingerprint[:12])
+        made_from = _origin(found.provenance)
+        listed.append(
+            {"name": name, "models": models, "made_from": made_from, "fingerprint": found.fingerprint}
+        )
     Console().print(table)
+    return {"profiles": listed}
 
 
 def _origin(provenance: dict) -> str:

@@ -1,6 +1,7 @@
 """`dimmagen profile show`: a profile as JSON."""
 
 import json
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from dimmagen.dimmers.profile import open_profile
 
 @command("show")
 @click.argument("name_or_path", metavar="NAME|DIR")
-def show(name_or_path: str) -> None:
+def show(name_or_path: str) -> dict[str, Any]:
     """Show the contents of a profile as JSON: models, settings, file hashes, and what it was made from.
 
     \b
@@ -28,3 +29,4 @@ def show(name_or_path: str) -> None:
         "provenance": found.provenance,
     }
     echo(json.dumps(content, indent=2))
+    return content

@@ -1,5 +1,8 @@
 """`dimmagen remove`: photos are taken out of a data set or a MixHQ."""
 
+from dataclasses import asdict
+from typing import Any
+
 import click
 
 from dimmagen.cli.command import command
@@ -25,7 +28,7 @@ from dimmagen.sources.photo_selection import read_names
 @click.option(
     "--ignore-unknown", is_flag=True, help="Pass over lines that name nothing in DATASET, and count them."
 )
-def remove(dataset: str, names: str, ignore_unknown: bool) -> None:
+def remove(dataset: str, names: str, ignore_unknown: bool) -> dict[str, Any]:
     """Take photos out of DATASET, which is a data set or a MixHQ.
 
     \b
@@ -47,8 +50,9 @@ def remove(dataset: str, names: str, ignore_unknown: bool) -> None:
         echo(f"{pluralize(len(done.unknown), 'line')} of {names} passed over: nothing of that name.")
     if not done.photos:
         echo(f"Nothing to remove: {dataset} is as it was.")
-        return
-    echo(
-        f"{pluralize(done.photos, 'photo')} removed from {dataset}: {pluralize(done.samples, what)} in "
-        f"{pluralize(done.shards, 'shard')}, and {pluralize(done.rejected, 'rejected candidate')}."
-    )
+    else:
+        echo(
+            f"{pluralize(done.photos, 'photo')} removed from {dataset}: {pluralize(done.samples, what)} in "
+            f"{pluralize(done.shards, 'shard')}, and {pluralize(done.rejected, 'rejected candidate')}."
+        )
+    return {"dataset": dataset, **asdict(done)}

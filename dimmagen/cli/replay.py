@@ -1,5 +1,7 @@
 """`dimmagen replay`: make one pair of a data set again and compare it."""
 
+from typing import Any
+
 import click
 
 from dimmagen.cli.command import command
@@ -21,7 +23,7 @@ from dimmagen.generate.replay import environment_note, find_row, replayer
 )
 @source_option
 @profile_option
-def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None) -> None:
+def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None) -> dict[str, Any]:
     """Make the pair KEY again from the manifest and its source, and compare it.
 
     \b
@@ -40,7 +42,9 @@ def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None
             f"{key} differs first in its {result.stage} ({result.detail}){note}",
             code="other-environment" if note else "failed",
             stage=result.stage,
+            key=key,
         )
     echo(f"{key} is identical to that of {dataset}: source, pixels, draws and bytes.")
     if not sources and row["transform"] != "verbatim":
         echo("This started from the light image in the shard; give --source to start from the photo.")
+    return {"key": key, "dataset": dataset, "identical": True}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from dimmagen.cli.options import Integer, profile_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
+from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
@@ -26,6 +28,7 @@ from dimmagen.generate.pair import MAX_SIDES
 from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
+from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -72,7 +75,7 @@ def reproduce(
     out: str,
     workers: int | None,
     executor: Executor,
-) -> None:
+) -> dict[str, Any]:
     """Make a data set again from its manifest and the same photos, and compare the two.
 
     \b
@@ -96,7 +99,10 @@ def reproduce(
     selection = replace(selection, max_side=MAX_SIDES.get(settings.image_format))
     membership = _membership(manifest, manifest_path)
     choose = membership.choose if membership else None
-    lights = open_light_images(sources, exclude=exclude, selection=selection, workers=workers, choose=choose)
+    scanning = ScanExecution(workers=workers, cached=False)  # nothing is taken for granted
+    lights = open_light_images(
+        sources, exclude=exclude, selection=selection, execution=scanning, choose=choose
+    )
     if membership:
         lights = StagedLightImages(lights, membership)
     if manifest.settings.get("labels") and not labels:
@@ -120,8 +126,7 @@ def reproduce(
                 progress,
                 matched,
             )
-        _compare(manifest, made, manifest_path, out)
-        return
+        return _compare(manifest, made, manifest_path, out)
     planned = plan_dataset(lights, build_dimmer, settings, matched).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
@@ -135,7 +140,7 @@ def reproduce(
         made = generate_dataset(
             lights, build_dimmer, out, settings, execution, progress=progress, labels=matched
         )
-    _compare(manifest, made, manifest_path, out)
+    return _compare(manifest, made, manifest_path, out)
 
 
 def _membership(manifest: Manifest, path: str) -> Membership | None:
@@ -157,7 +162,7 @@ def _folder_of(path: str) -> str:
     return path if storage.is_folder(path) else path.removesuffix(MANIFEST) or "."
 
 
-def _compare(manifest: Manifest, made: Manifest, manifest_path: str, out: str) -> None:
+def _compare(manifest: Manifest, made: Manifest, manifest_path: str, out: str) -> dict[str, Any]:
     """Say that a data set is the one of a manifest, or raise an error with what differs."""
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:
@@ -172,6 +177,7 @@ def _compare(manifest: Manifest, made: Manifest, manifest_path: str, out: str) -
         f"{out} is identical to {manifest_path}: {pluralize(made.counts.pairs, 'pair')} in "
         f"{pluralize(len(made.shards), 'shard')}."
     )
+    return dataset_result(out, made, identical=True)
 
 
 def _difference_report(manifest: Manifest, names: list[str], path: str, out: str) -> str:

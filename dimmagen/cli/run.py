@@ -2,13 +2,14 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dimmagen.cli.command import Command, command
+from dimmagen.cli.command import STEP, Command, command
+from dimmagen.cli.output import echo
 from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe, summary
 from dimmagen.core.errors import UsageError
-from dimmagen.core.text import printable
 
 
 class _RunCommand(Command):
@@ -30,7 +31,7 @@ class _RunCommand(Command):
     "--only", multiple=True, metavar="STEP", show_default="all steps", help="Run only this step. Repeatable."
 )
 @click.option("--dry-run", is_flag=True, help="Print the commands, without running them.")
-def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: bool) -> None:
+def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: bool) -> dict[str, Any]:
     """Run the steps of a recipe, such as dim, train and evaluate, one after another.
 
     \b
@@ -59,10 +60,12 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
     }
     for name, words in chosen.items():
         chosen[name] = _checked(words)
+    results = []
     for words in chosen.values():
-        click.secho(printable(f"dimmagen {shlex.join(words)}"), bold=True)
-        if not dry_run:
-            cli.main(words, prog_name="dimmagen", standalone_mode=False)
+        echo(f"dimmagen {shlex.join(words)}", bold=True)
+        result = None if dry_run else cli.main(words, prog_name="dimmagen", standalone_mode=False, obj=STEP)
+        results.append({"command": words, "result": result})
+    return {"recipe": str(recipe), "steps": results}
 
 
 def _checked(words: list[str]) -> list[str]:

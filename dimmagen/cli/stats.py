@@ -1,13 +1,12 @@
 """`dimmagen stats`: statistics of a data set."""
 
-import json
+from typing import Any
 
 import click
 from rich.table import Column, Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.output import echo
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import pair_tables
 from dimmagen.dataset.statistics import DatasetSummary, bars, short
@@ -15,8 +14,7 @@ from dimmagen.dataset.statistics import DatasetSummary, bars, short
 
 @command()
 @click.argument("dataset")
-@click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
-def stats(dataset: str, as_json: bool) -> None:
+def stats(dataset: str) -> dict[str, Any]:
     """Show the pair counts of the data set in DATASET and the distribution of draws, lightness and sizes.
 
     \b
@@ -27,9 +25,6 @@ def stats(dataset: str, as_json: bool) -> None:
     for _ in summary.adding(pair_tables(dataset, manifest)):
         pass
     numbers = summary.result(manifest)
-    if as_json:
-        echo(json.dumps(numbers, indent=1))
-        return
     console = Console()
     console.print(f"{numbers['pairs']} pairs of {numbers['photos']} photos, {numbers['bytes'] / 1e6:.1f} MB")
     counts = Table("by", "", "pairs", title_justify="left")
@@ -41,3 +36,4 @@ def stats(dataset: str, as_json: bool) -> None:
     for name, spread in numbers["numbers"].items():
         table.add_row(name.replace("_", " "), *map(short, spread["quantiles"]), bars(spread["histogram"]))
     console.print(table)
+    return numbers

@@ -1,12 +1,13 @@
 """`dimmagen subset`: selected pairs of a data set as a new data set."""
 
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.options import Integer, Range
 from dimmagen.cli.progress import copied_with_bar, print_copied
+from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.derive import Selection, write_subset
@@ -57,7 +58,7 @@ from dimmagen.generate.derive import Selection, write_subset
     help="Leave out pairs whose key, or the key of their photo, is in this file, such as the one that "
     "`dimmagen leaks --keys` writes.",
 )
-def subset(dataset: str, out: str, keys, without_keys, **criteria) -> None:
+def subset(dataset: str, out: str, keys, without_keys, **criteria) -> dict[str, Any]:
     """Write the pairs of the data set DATASET that meet all criteria as a new data set with a manifest.
 
     \b
@@ -70,6 +71,7 @@ def subset(dataset: str, out: str, keys, without_keys, **criteria) -> None:
     pairs = open_pairs(dataset)
     manifest = copied_with_bar(lambda *progress: write_subset(pairs, selection, out, *progress))
     print_copied(manifest, out, f" of {len(pairs)}")
+    return dataset_result(out, manifest, of_pairs=len(pairs))
 
 
 def _keys(file: TextIO, option: str) -> tuple[str, ...]:

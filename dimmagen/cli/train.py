@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -160,7 +161,9 @@ def shared_options(command: Callable) -> Callable:
     help="Address of a running Ray cluster to use.",
 )
 @shared_options
-def train(data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options) -> None:
+def train(
+    data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options
+) -> dict[str, Any]:
     """Train the enhancement network on dark/light pairs.
 
     \b
@@ -183,7 +186,7 @@ def train(data, pairs, names, architecture, out, resume, learning_rate, workers,
     config = make_config(
         options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
     )
-    run(config, out, resume, workers, address)
+    return run(config, out, resume, workers, address)
 
 
 def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
@@ -202,8 +205,8 @@ def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
 
 def run(
     config: TrainConfig, out: Path, resume: ResumeMode, workers: int = 1, address: str | None = None
-) -> None:
-    """Train, and print the result and the next commands."""
+) -> dict[str, Any]:
+    """Train, print the result and the next commands, and return the result for programs."""
     console = Console(stderr=True)
     if workers > 1 or address is not None:
         console.print(
@@ -222,3 +225,11 @@ def run(
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
         f"      dimmagen enhance PHOTO --network {out}"
     )
+    return {
+        "run": str(out),
+        "network": str(out / BEST),
+        "iterations": outcome["iteration"],
+        "stopped_early": bool(early),
+        "best_psnr": outcome["best_psnr"],
+        "best_iteration": outcome["best_iteration"],
+    }

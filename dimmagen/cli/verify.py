@@ -1,15 +1,17 @@
 """`dimmagen verify`: check a data set against its manifest."""
 
 import math
+from typing import Any
 
 import click
-from rich.progress import Progress
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import profile_option, source_option
 from dimmagen.cli.output import echo
+from dimmagen.cli.progress import Progress
+from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.verify import verify_dataset
 
@@ -37,7 +39,9 @@ class _Percent(click.ParamType):
 )
 @source_option
 @profile_option
-def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profile: str | None) -> None:
+def verify(
+    dataset: str, percent: float | None, sources: tuple[str, ...], profile: str | None
+) -> dict[str, Any]:
     """Check every file, hash, count, sidecar and image of the data set in DATASET.
 
     \b
@@ -54,7 +58,7 @@ def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profil
             "--source and --profile need --reproduce", "add --reproduce 100%, or omit them", code="conflict"
         )
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task("checking pairs", total=None)
         result = verify_dataset(
             dataset,
@@ -69,6 +73,7 @@ def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profil
             "run its `dimmagen dim` command again, which replaces damaged shards, or copy the data set again",
             code="damaged",
             path=dataset,
+            faults=[str(fault) for fault in result.faults],
         )
     echo(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
@@ -79,13 +84,14 @@ def verify(dataset: str, percent: float | None, sources: tuple[str, ...], profil
             f"An addition or a removal was stopped here ({pluralize(len(result.unfinished), 'file')} that no "
             "manifest names): run its command again to finish it."
         )
-    if percent is not None:
-        _reproduce(console, dataset, percent, sources, profile)
+    made_again = _reproduce(console, dataset, percent, sources, profile) if percent is not None else 0
+    return dataset_result(dataset, result.manifest, made_again=made_again)
 
 
 def _reproduce(
     console: Console, dataset: str, percent: float, sources: tuple[str, ...], profile: str | None
-) -> None:
+) -> int:
+    """Make a share of the pairs again; returns their number."""
     # Imported when used: a plain verify does not wait for the dimmer models.
     from dimmagen.dataset.reader import open_pairs
     from dimmagen.generate.replay import chosen_pairs, environment_note, replayer
@@ -94,7 +100,7 @@ def _reproduce(
     rows = chosen_pairs(pairs, math.ceil(len(pairs) * percent / 100))
     replay = replayer(pairs, sources, profile)
     results = []
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True) as bar:
         for row in bar.track(rows, description="replaying pairs"):
             results.append(replay(row))
     different = [result for result in results if not result.identical]
@@ -107,5 +113,7 @@ def _reproduce(
             f"the pairs above cannot be made again here{note}",
             code="other-environment" if note else "failed",
             path=dataset,
+            faults=lines,
         )
     echo(f"{len(rows)} of {len(pairs)} pairs were made again and are identical.")
+    return len(rows)

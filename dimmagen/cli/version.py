@@ -3,11 +3,12 @@
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
+from typing import Any
 
 import click
 
 from dimmagen import __version__
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, report
 
 PLUGIN_GROUPS = tuple(f"dimmagen.{kind}" for kind in ("sources", "dimmers", "layouts", "networks", "metrics"))
 
@@ -34,6 +35,20 @@ def version_lines() -> Iterator[str]:
             yield f"{group} {point.name}: {package}"
 
 
+def version_result() -> dict[str, Any]:
+    """The same for programs."""
+    from dimmagen.core.environment import environment
+
+    plugins = {
+        group: {
+            point.name: f"{point.dist.name} {point.dist.version}" if point.dist else None
+            for point in entry_points(group=group)
+        }
+        for group in PLUGIN_GROUPS
+    }
+    return {"dimmagen": __version__, "platform": platform.platform(), **environment(), "plugins": plugins}
+
+
 def version_option(command: Callable) -> Callable:
     """Add `--version` to a command."""
     return click.option(
@@ -48,5 +63,6 @@ def version_option(command: Callable) -> Callable:
 
 def _print_and_exit(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
+        report(version_result())
         echo("\n".join(version_lines()))
         context.exit()

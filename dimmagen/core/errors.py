@@ -22,6 +22,7 @@ CODES = {
     "disk": "a file system is full, read-only or fails",
     "diverged": "training gave a loss or gradient that is not finite",
     "failed": "anything else that went wrong",
+    "interrupted": "a signal, such as Ctrl-C, asked the command to end",
     "invalid-name": "a name has characters that it cannot have",
     "locked": "another run is writing to the folder",
     "machine": "the memory, a disk, a network or a limit of this machine failed; the data may be sound",

@@ -47,7 +47,9 @@ def exclusive(out: str) -> Iterator[None]:
         yield
         return
     out = place
-    is_new, state = not os.path.exists(out), os.path.join(out, STATE)
+    # A folder that holds nothing but the state of a run was made by it.
+    is_new = not os.path.exists(out) or (os.path.isdir(out) and os.listdir(out) == [STATE])
+    state = os.path.join(out, STATE)
     try:
         descriptor = _lock(state)
     except BlockingIOError:

@@ -124,13 +124,15 @@ class S3:
         return [f"{bucket}/{key}" for key in keys if not key.endswith("/")]  # placeholders of consoles
 
     @_translate_errors
-    def find(self, place: str) -> dict[str, int]:
-        """Places and sizes of all files below a folder."""
+    def find(self, place: str) -> dict[str, tuple[int, str]]:
+        """Places of all files below a folder, with size and ETag."""
         bucket, prefix = _split_folder(place)
         pages = self._pages("list_objects_v2", Bucket=bucket, Prefix=prefix)
         entries = (entry for page in pages for entry in page.get("Contents", []))
         return {
-            f"{bucket}/{entry['Key']}": entry["Size"] for entry in entries if not entry["Key"].endswith("/")
+            f"{bucket}/{entry['Key']}": (entry["Size"], entry.get("ETag", ""))
+            for entry in entries
+            if not entry["Key"].endswith("/")
         }
 
     @_translate_errors
@@ -138,6 +140,12 @@ class S3:
         if (size := self._size(place)) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"s3://{place}")
         return size
+
+    @_translate_errors
+    def etag(self, place: str) -> str:
+        """What the store says that changes with the bytes of an object; empty if it says nothing."""
+        bucket, key = place.split("/", 1)
+        return self._call("head_object", Bucket=bucket, Key=key).get("ETag", "")
 
     @_translate_errors
     def cat_file(self, place: str, start: int | None = None, end: int | None = None) -> bytes:

@@ -17,7 +17,8 @@ import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,7 @@ _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 _DESCRIPTORS = "/proc/self/fd"
 # How a system says that there is nothing at a path: a missing part, a file as a folder, a link to itself.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+_UNSETTLED_NS = 2 * 10**9  # the coarsest clock of a file system (FAT) ticks every two seconds
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
@@ -289,25 +291,57 @@ def list_names(folder: str | os.PathLike) -> list[str]:
     return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False))
 
 
-def find_files(folder: str) -> list[tuple[str, int]]:
-    """Relative path and size in bytes of every file below an fsspec URL, in arbitrary order.
+def find_files(folder: str) -> list[tuple[str, int, str]]:
+    """Relative path, size in bytes and stamp (see :func:`stamp`) of every file below an fsspec URL, in
+    arbitrary order.
 
     Raises:
         OSError: a folder cannot be listed.
     """
     filesystem, place = _open_filesystem(folder)
+    found: dict[str, tuple[int, str]] = {}
     if isinstance(filesystem, s3.S3):
-        sizes = filesystem.find(place)
+        found = filesystem.find(place)
     else:  # fsspec's own `find` leaves out what cannot be listed
-        sizes, folders = {}, [place]
+        folders = [place]
         while folders:
             listed = folders.pop()
             for entry in filesystem.ls(listed, detail=True):
                 if entry["type"] == "directory" and entry["name"].rstrip("/") != listed.rstrip("/"):
                     folders.append(entry["name"])
                 elif entry["type"] == "file":
-                    sizes[entry["name"]] = entry["size"] or 0
-    return [(posixpath.relpath(name, place), size) for name, size in sizes.items()]
+                    found[entry["name"]] = entry["size"] or 0, _remote_stamp(entry)
+    return [(posixpath.relpath(name, place), size, stamp) for name, (size, stamp) in found.items()]
+
+
+def stamp(path: str | os.PathLike) -> str:
+    """A text that changes when the bytes of a file change: times and inode, or the ETag of an object.
+
+    Returns:
+        Empty if nothing here tells one version of the file from the next: a place without ETags, or a local
+        file that was written in the last two seconds, and might be again within a tick of its clock.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    if (place := local_path(path)) is not None:
+        return stamp_of(os.stat(place))
+    filesystem, place = _open_filesystem(path)
+    return filesystem.etag(place) if isinstance(filesystem, s3.S3) else _remote_stamp(filesystem.info(place))
+
+
+def stamp_of(facts: os.stat_result) -> str:
+    """The :func:`stamp` of a local file, from what `os.stat` says of it."""
+    changed = max(facts.st_mtime_ns, facts.st_ctime_ns)
+    if abs(time.time_ns() - changed) < _UNSETTLED_NS:
+        return ""
+    # A program can set the time of the last modification, but not that of the last change.
+    return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}.{facts.st_ino}"
+
+
+def _remote_stamp(entry: Mapping[str, Any]) -> str:
+    tag = entry.get("ETag")
+    return tag if isinstance(tag, str) and not tag.startswith("W/") else ""  # a weak one allows other bytes
 
 
 def read(path: str | os.PathLike) -> bytes:

@@ -21,11 +21,16 @@ from dimmagen.core.file_names import portable
 from dimmagen.core.registry import unknown_name
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
+from dimmagen.dimmers.profile_folders import (
+    BUNDLED,
+    VERSION_MARK,
+    is_name,
+    saved_profile_names,
+    user_profiles_folder,
+)
 
 SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chroma
 READABLE_SCHEMAS = (1, 2)
-BUNDLED = Path(__file__).parent / "bundled"
-VERSION_MARK = "@"  # `lol3@1` is the first version of the bundled profile `lol3`
 _MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 COMPATS = ("default", "reference")
 
@@ -99,23 +104,9 @@ class Profile:
         return found.load(self.folder, dict(self.models[kind]["settings"]), compat)
 
 
-def user_profiles_folder() -> Path:
-    """The folder of the user's named profiles: DIMMAGEN_PROFILES, or a folder in XDG's data folder."""
-    if folder := os.environ.get("DIMMAGEN_PROFILES"):
-        return Path(folder)
-    # Where no home is known, as for a container's user without a name, `~` is a folder that is not there.
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return Path(data) / "dimmagen" / "profiles"
-
-
 def profile_names() -> list[str]:
     """Names of the current bundled profiles, the user's profiles, and formulas."""
-    folders = [
-        file.parent.name for root in (BUNDLED, user_profiles_folder()) for file in root.glob("*/profile.json")
-    ]
-    # A hidden folder is one that is being saved, `lol3@1` an earlier version of a bundled profile.
-    named = {name for name in folders if _is_name(name) and VERSION_MARK not in name}
-    return [*sorted(named), *formulas()]
+    return [*saved_profile_names(), *formulas()]
 
 
 def is_formula(name: str) -> bool:
@@ -146,7 +137,7 @@ def open_profile(name_or_path: str | Path, fingerprint: str | None = None) -> Pr
         models = {text: {"files": {}, "settings": DIMMERS[text].parameters()}}
         return Profile(text, None, fingerprint_of(text, models), text, models, {"made": "closed form"})
     for folder in (BUNDLED / text, user_profiles_folder() / text):
-        if _is_name(text) and os.path.isfile(folder / "profile.json"):  # False for a name of any length
+        if is_name(text) and os.path.isfile(folder / "profile.json"):  # False for a name of any length
             current = _read(folder, text)
             if fingerprint not in (None, current.fingerprint) and folder.parent == BUNDLED:
                 earlier = [_read(version, text) for version in sorted(BUNDLED.glob(f"{text}{VERSION_MARK}*"))]
@@ -186,14 +177,14 @@ def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> 
         UsageError: the name is that of a bundled profile or a formula, or the folder exists.
     """
     text = str(name_or_path)
-    if _is_name(text) and (is_formula(text) or (BUNDLED / text).is_dir()):
+    if is_name(text) and (is_formula(text) or (BUNDLED / text).is_dir()):
         raise UsageError(
             f"{text} is the name of a profile that ships with dimmagen",
             "choose another name",
             code="name-taken",
             name=text,
         )
-    folder = user_profiles_folder() / text if _is_name(text) else Path(text)
+    folder = user_profiles_folder() / text if is_name(text) else Path(text)
     if folder.parts[0] == "~":
         raise UsageError(
             "there is no home folder for your profiles",
@@ -328,7 +319,7 @@ def _read(folder: Path, name: str | None) -> Profile:
         )
     if name is None:
         name = portable(folder.resolve().name)
-        if isinstance(saved_as, str) and _is_name(saved_as) and one_line(saved_as) == saved_as:
+        if isinstance(saved_as, str) and is_name(saved_as) and one_line(saved_as) == saved_as:
             name = saved_as
     return Profile(name, folder, stored, default_model, models, content.get("provenance", {}))
 
@@ -344,8 +335,3 @@ def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
             code="unsafe",
             path=str(folder),
         )
-
-
-def _is_name(text: str) -> bool:
-    """Whether a text is a name, not a path: one part, and not hidden."""
-    return bool(text) and Path(text).name == text and not text.startswith(".")

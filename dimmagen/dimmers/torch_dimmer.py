@@ -24,6 +24,8 @@ class Dimmer(nn.Module):
 
     Args:
         offline: the dimmer that makes shards; usually from :meth:`from_profile`.
+        kernel: what dims a camera's images, with the same pixels: `torch`, `triton` (the extra `triton`), or
+            `auto`, which is Triton's on a GPU where it is installed and works.
 
     Example:
         >>> import torch
@@ -36,14 +38,15 @@ class Dimmer(nn.Module):
         >>> dark = dimmer(light, draws)  # the pixels for these keys in a data set with seed 0
     """
 
-    def __init__(self, offline: dimmer.ImageDimmer) -> None:
+    def __init__(self, offline: dimmer.ImageDimmer, kernel: str = "auto") -> None:
         super().__init__()
         self.offline = offline
+        self.kernel = kernel
 
     @classmethod
-    def from_profile(cls, name_or_path: str | Path, **options: Any) -> Self:
+    def from_profile(cls, name_or_path: str | Path, *, kernel: str = "auto", **options: Any) -> Self:
         """The dimmer of a profile; options and errors as :meth:`.ImageDimmer.from_profile`."""
-        return cls(dimmer.ImageDimmer.from_profile(name_or_path, **options))
+        return cls(dimmer.ImageDimmer.from_profile(name_or_path, **options), kernel)
 
     def draws(self, keys: Sequence[str], variant: int = 0, seed: int = 0) -> list[Draw]:
         """The draws of light images, as in a data set.
@@ -72,7 +75,8 @@ class Dimmer(nn.Module):
 
         Raises:
             UsageError: the shape or dtype is another one, values are not in [0, 1] (to half an 8-bit step) or
-                not finite, or the number of draws is not the number of images.
+                not finite, the number of draws is not the number of images, or the kernel that is asked for
+                does not run here.
         """
         if light.ndim != 4 or light.shape[1] != 3:
             raise UsageError(
@@ -103,7 +107,10 @@ class Dimmer(nn.Module):
         """uint8 (B, 3, H, W) -> uint8 (B, 3, H, W), on the same device."""
         model = self.offline.model
         if model.on_device and not model.develops:
-            return model.expose_tensors(lights, draws)
+            options = (
+                {} if self.kernel == "auto" else {"kernel": self.kernel}
+            )  # models of others have no choice
+            return model.expose_tensors(lights, draws, **options)
         pixels = lights.permute(0, 2, 3, 1).cpu().numpy()
         dark = [self.offline.dim(light, draw) for light, draw in zip(pixels, draws, strict=True)]
         return torch.from_numpy(np.stack(dark)).permute(0, 3, 1, 2).to(lights.device)

@@ -1,5 +1,6 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import Literal, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.executors.base import OnStatus, WorkerStatus
 from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
@@ -42,6 +44,7 @@ from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
+_LOG = logging.getLogger(__name__)
 Executor = Literal["ray", "serial"]
 MAX_VARIANTS, MAX_PAIRS = 100_000, 10**10
 
@@ -97,6 +100,9 @@ class GenerateProgress(Protocol):
     def shard(self) -> None:
         """Called after each complete shard."""
 
+    def workers(self, status: WorkerStatus) -> None:
+        """Called when what the workers do has changed."""
+
 
 class NoProgress:
     """Ignores the progress of a run."""
@@ -106,6 +112,8 @@ class NoProgress:
     def pairs(self, count: int) -> None: ...
 
     def shard(self) -> None: ...
+
+    def workers(self, status: WorkerStatus) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +290,15 @@ def generate_planned(
         workers = 1 if execution.executor == "serial" else execution.workers
         at_once = variants_per_job(len(missing), settings.variants, workers)
         jobs = plan_jobs(missing, lights, at_once, labels)
+        # A progress that a user wrote for an earlier version has no such method.
+        on_status = getattr(progress, "workers", NoProgress().workers)
         try:
-            with closing(_execute(build_worker, jobs, execution, progress.pairs)) as done:
+            with closing(_execute(build_worker, jobs, execution, progress.pairs, on_status)) as done:
                 for job, records in done:
                     for shard, record in zip(job.shards, records, strict=True):
                         folder.add(plan.run, record)
                         complete[shard] = record
+                        _LOG.debug("%s: %d pairs, %d bytes", record.name, record.samples, record.bytes)
                         progress.shard()
         finally:
             folder.remove_unfinished()
@@ -296,6 +307,13 @@ def generate_planned(
 
 def _begin_progress(progress: GenerateProgress, plan: Plan, complete: Mapping[str, ShardRecord]) -> None:
     """The totals of the whole data set; what it has before an addition is done."""
+    _LOG.debug(
+        "fingerprint %s: %d pairs in %d shards, %d of which are complete",
+        plan.run.fingerprint,
+        plan.pairs,
+        len(plan.shards),
+        len(complete),
+    )
     done = sum(record.samples for record in complete.values())
     shards, pairs = (plan.base.manifest.counts.shards, len(plan.base)) if plan.base else (0, 0)
     progress.begin(shards + len(plan.shards), pairs + plan.pairs, shards + len(complete), pairs + done)
@@ -336,9 +354,10 @@ def _execute(
     jobs: Iterable[ShardJob],
     execution: Execution,
     on_pairs: Callable[[int], None],
+    on_status: OnStatus,
 ) -> Generator[tuple[ShardJob, list[ShardRecord]], None, None]:
     if execution.executor == "serial":
-        return run_serial(build_worker, jobs, on_pairs)
+        return run_serial(build_worker, jobs, on_pairs, on_status)
     share = WorkerResources(execution.threads, gpus=1) if execution.device != "cpu" else WorkerResources()
     return run_ray(
         build_worker,
@@ -349,6 +368,7 @@ def _execute(
         share,
         execution.on_cluster_lost,
         execution.worker_timeout,
+        on_status,
     )
 
 

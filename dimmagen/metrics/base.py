@@ -46,7 +46,7 @@ class ImageMetric:
         return cls(title, lambda files: score, digits, min_side)
 
 
-# Their order is that of the columns of tables and of the keys in JSON.
+# Their order is that of the rows of tables and of the keys in JSON.
 METRICS: Registry[ImageMetric] = Registry(
     "metric",
     "dimmagen.metrics",

@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from fsspec.utils import glob_translate
@@ -52,12 +52,14 @@ class Entry:
         size: bytes, according to the folder or the archive's directory.
         locator: argument of :func:`read_entry`.
         refusal: why the entry cannot be read (a link, a device, encrypted ...); empty when it can.
+        stamp: of the file or the archive, see :func:`dimmagen.core.storage.stamp`; may be empty.
     """
 
     name: str
     size: int
     locator: dict[str, Any]
     refusal: str = ""
+    stamp: str = ""
 
 
 def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
@@ -119,6 +121,13 @@ def _refuse_own(path: str, folder: str, kind: str) -> None:
 
 
 def _archive_entries(path: str) -> Iterator[Entry]:
+    place, stamp = portable(storage.local_path(path) or path), storage.stamp(path)
+    for entry in _members(path):
+        # An absolute path, because another process may work in another folder.
+        yield replace(entry, locator={**entry.locator, "path": place}, stamp=stamp)
+
+
+def _members(path: str) -> Iterator[Entry]:
     with storage.open_binary(path) as file:
         is_zip = zipfile.is_zipfile(file)
         file.seek(0)
@@ -145,8 +154,8 @@ def _archive_entries(path: str) -> Iterator[Entry]:
 def _folder_entries(path: str, follow_links: bool) -> Iterator[Entry]:
     if (root := storage.local_path(path)) is None:
         with machine_trouble(path):
-            for name, size in storage.find_files(path):
-                yield Entry(name, size, {"kind": "file", "path": storage.join(path, name)})
+            for name, size, stamp in storage.find_files(path):
+                yield Entry(name, size, {"kind": "file", "path": storage.join(path, name)}, stamp=stamp)
         return
     for folder, _, files in _walk(root, follow_links):
         for file in files:
@@ -237,7 +246,7 @@ def _file_entry(root: str, path: str, follow_links: bool) -> Entry:
     refusal = "" if stat.S_ISREG(facts.st_mode) else "is a device or a pipe, not a file"
     if not follow_links and os.path.islink(path) and _leaves(root, path):
         refusal = f"is a link that leads out of its source; {_FOLLOW}"
-    return Entry(name, facts.st_size, locator, refusal)
+    return Entry(name, facts.st_size, locator, refusal, storage.stamp_of(facts))
 
 
 def _zip_entries(path: str) -> Iterator[Entry]:

@@ -25,8 +25,10 @@ from dimmagen.sources import SOURCES, parse_specs, rules
 from dimmagen.sources.archives import read_entry
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.photo_selection import PhotoSelection, apply_size_steps
-from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row, scan
+from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row
+from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 
 _CATALOG = re.compile(r"part-[0-9]{5,}\.parquet")
@@ -192,7 +194,7 @@ def open_light_images(
     *,
     exclude: Sequence[str] = (),
     selection: PhotoSelection | None = None,
-    workers: int = 2,
+    execution: ScanExecution | None = None,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
     choose: Choose | None = None,
@@ -205,7 +207,7 @@ def open_light_images(
         exclude: paths of images whose scenes are left out; only if sources are scanned.
         selection: the user's choices. A MixHQ was made with choices of its own: only `limit` and `max_side`
             apply to it.
-        workers: number of threads of the index pass.
+        execution: how the index pass is executed; by default in a thread for each processor.
         on_start: called with the number of files before the index pass.
         on_file: called after each file of the index pass.
         choose: which of the judged candidates count; with it, there may be no light image.
@@ -248,7 +250,12 @@ def open_light_images(
     candidates = listing.files
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
-    seen = scan(candidates, scenes, workers, on_file, selection, stored=False)
+    seen = index_candidates(
+        candidates,
+        ScanSettings(scenes, selection, stored=False),
+        execution or ScanExecution(),
+        on_file=on_file,
+    )
     origin = " ".join(map(str, specs))
     lights = ScannedLightImages(origin, choose(seen) if choose else seen, selection.limit, listing.others)
     if not len(lights) and not choose:
@@ -304,7 +311,7 @@ def load_light_image(ref: LightImageRef) -> LightImage:
     if sha256 != locator["sha256"]:
         raise DimmagenError(
             f"{ref.name} of {ref.source} has changed since it was indexed",
-            "run the command again from the start",
+            "run the command again; if its size and times are the old ones, with `rescan=True`",
             code="source-changed",
             source=ref.source,
             name=ref.name,

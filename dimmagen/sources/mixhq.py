@@ -54,10 +54,12 @@ from dimmagen.sources.mixhq_generations import (
 )
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, Listing
+from dimmagen.sources.scan_store import KeptRanges
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 SAMPLES_PER_SHARD = 1000
+_RANGES = "scan"  # subfolder of the state of a run
 
 
 def describe_inputs(
@@ -140,6 +142,7 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
             path=out,
             changed=changed,
         )
+    KeptRanges(storage.join(out, STATE, _RANGES)).discard()  # of a run that was killed after its manifest
     remove_stale_lock(out)
     return finished_tally(out, manifest)
 
@@ -170,6 +173,30 @@ def _recorded_others(out: str, recorded: object) -> dict[str, dict[str, int]]:
                 path=out,
             )
     return others  # type: ignore[return-value]
+
+
+def open_kept_ranges(out: str, rescan: bool = False) -> KeptRanges:
+    """The finished ranges of the index pass of a stopped run; they are removed when the MixHQ is complete.
+
+    Args:
+        out: folder or fsspec URL.
+        rescan: remove them now.
+
+    Raises:
+        UsageError: `out` cannot be written.
+        DimmagenError: another run is writing to it.
+    """
+    with exclusive(out):  # said before hours of scanning, and not after them
+        kept = KeptRanges(storage.join(out, STATE, _RANGES))
+        if rescan:
+            kept.discard()
+    return kept
+
+
+def forget_kept_ranges(out: str) -> None:
+    """Remove what :func:`open_kept_ranges` keeps, where nothing is written after all."""
+    with exclusive(out):
+        KeptRanges(storage.join(out, STATE, _RANGES)).discard()
 
 
 def write_mixhq(
@@ -227,6 +254,7 @@ def _write(
     number, first_shard = next_numbers(base)
     packing = plan_packing(candidates, inputs["samples_per_shard"], first_shard)
     if not packing.shards and base is None:
+        KeptRanges(storage.join(out, STATE, _RANGES)).discard()
         raise none_accepted(candidates.rejected(), f"{len(candidates)} candidates")
     catalog = _write_catalog(out, packing, f"catalog/part-{number:05d}.parquet", base)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
@@ -243,6 +271,7 @@ def _write(
         ],
     )
     publish_mixhq(out, manifest, tallies)
+    KeptRanges(storage.join(out, STATE, _RANGES)).discard()
     return manifest
 
 
@@ -424,7 +453,7 @@ def _stored_light(one: Candidate) -> bytes:
     if light.sha256 != one.row.light_sha256:
         raise DimmagenError(
             f"{one.row.name} of {one.row.source} does not decode to the same pixels as in the index pass",
-            "run the command again",
+            "run the command again; if the file has its old size and times, with `rescan=True`",
             code="source-changed",
             source=one.row.source,
             name=one.row.name,

@@ -136,14 +136,19 @@ def scan(
         The candidates with their verdicts, in the same order for any number of threads.
     """
     first_with_key: dict[str, str] = {}
-    look_at = partial(_look_at, scenes, selection or PhotoSelection(), stored)
-    for seen in ordered_map(look_at, candidates, workers):
-        yield from _without_duplicates(seen, first_with_key)
+    look = partial(look_at, scenes, selection or PhotoSelection(), stored)
+    for seen in ordered_map(look, candidates, workers):
+        yield from without_duplicates(seen, first_with_key)
         on_file()
 
 
-def _without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
-    """Of equal files inside one source, keep the first by name; the key consists of source and content."""
+def without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
+    """Of equal files inside one source, keep the first by name; the key consists of source and content.
+
+    Args:
+        seen: the candidates of the next file.
+        first_with_key: names of those that were kept, by key; they are added to it.
+    """
     for one in seen:
         row = one.row
         if row.accepted and row.key in first_with_key:
@@ -170,10 +175,13 @@ def rejected_row(row: CatalogRow, verdict: Verdict) -> CatalogRow:
     )
 
 
-def _look_at(
+def look_at(
     scenes: Scenes | None, selection: PhotoSelection, stored: bool, candidate: tuple[SourceSpec, Entry]
 ) -> list[Candidate]:
-    """All candidates in one file. What its bytes prove is the reason in their rows; all else is raised."""
+    """All candidates in one file, whatever the other files are; arguments as for :func:`scan`.
+
+    What its bytes prove is the reason in their rows; all else is raised.
+    """
     spec, entry = candidate
     with machine_trouble(f"{spec.path}: {candidate_name(entry)}"):
         return _examine(scenes, selection, stored, spec, entry)

@@ -121,6 +121,8 @@ class Darkening:
         Returns:
             The dark frames, as `lights`.
         """
+        if not isinstance(lights, np.ndarray) and lights.device.type != "cpu":
+            return self._darken_on_device(lights, draws, first_frames)
         clips = zip(lights, draws, first_frames, strict=True)
         dark = [self._darken_clip(clip, draw, first) for clip, draw, first in clips]
         if isinstance(lights, np.ndarray):
@@ -128,6 +130,29 @@ class Darkening:
         import torch
 
         return torch.stack(dark)
+
+    def _darken_on_device(
+        self, lights: "Tensor", draws: Sequence[LowLightDraw], first_frames: Sequence[int]
+    ) -> "Tensor":
+        """:meth:`darken` for a GPU: the clips of one camera are one batch."""
+        dark = lights.clone()
+        by_profile: dict[str, list[int]] = {}
+        for index, draw in enumerate(draws):
+            if draw.draw is not None:
+                by_profile.setdefault(draw.profile, []).append(index)
+        for profile, indices in by_profile.items():
+            model = self.mix.dimmer(profile).model
+            if model.on_device and not model.develops:
+                frames = [
+                    (draws[i].draw, first_frames[i] + t) for i in indices for t in range(lights.shape[1])
+                ]
+                of_frames = [draw.of_frame(number) for draw, number in frames if draw is not None]
+                exposed = model.expose_tensors(lights[indices].flatten(0, 1), of_frames)
+                dark[indices] = exposed.reshape(len(indices), *lights.shape[1:])
+            else:
+                for index in indices:
+                    dark[index] = self._darken_clip(lights[index], draws[index], first_frames[index])
+        return dark
 
     def _darken_clip(self, lights: Any, draw: LowLightDraw, first_frame: int) -> Any:
         """uint8 (T, H, W, 3) array or (T, 3, H, W) tensor -> its dark frames."""
@@ -140,8 +165,6 @@ class Darkening:
             return np.stack(dark) if len(dark) > 1 else dark[0][None]
         import torch
 
-        if lights.device.type != "cpu" and dimmer.model.on_device and not dimmer.model.develops:
-            return dimmer.model.expose_tensors(lights, [draw.draw.of_frame(frame) for frame in numbers])
         pixels = np.ascontiguousarray(lights.permute(0, 2, 3, 1).cpu().numpy())
         dark = self._darken_clip(pixels, draw, first_frame)
         return torch.from_numpy(dark).permute(0, 3, 1, 2).contiguous().to(lights.device)

@@ -21,7 +21,7 @@ from itertools import chain, islice
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.executors.base import Worker
+from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
 from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class _PoolWorker:
     Attributes:
         place: name of its node once it is scheduled.
         node, process: Ray's id of the node, and the process on it.
+        unit: what it makes, for messages.
         task: that it works on.
         is_idle: whether it waits for a task.
         silence: seconds since it last made a pair, began something or ended it, in which this process ran.
@@ -61,6 +62,7 @@ class _PoolWorker:
     place: str = ""
     node: str = ""
     process: int = 0
+    unit: str = "pair"
     task: _Task | None = None
     is_idle: bool = False
     silence: float = 0.0
@@ -74,7 +76,7 @@ class _PoolWorker:
         """What it works on, for messages."""
         if self.task is None:
             return "it has not started yet"
-        return f"it works on {self.task.job.name}, after {self.task.pairs} pairs of it"
+        return f"it works on {self.task.job.name}, after {self.task.pairs} {self.unit}s of it"
 
 
 class _TaskQueue:
@@ -114,6 +116,8 @@ class WorkerPool:
         share: resources of a node that each actor occupies.
         on_lost: see :class:`ClusterMonitor`.
         timeout: seconds without a pair after which a worker is replaced; None only reports it.
+        on_status: called when what the workers do has changed.
+        unit: what is made in place of pairs, for messages.
     """
 
     def __init__(
@@ -127,9 +131,14 @@ class WorkerPool:
         share: WorkerResources,
         on_lost: OnLost | None = None,
         timeout: float | None = None,
+        on_status: OnStatus = lambda status: None,
+        unit: str = "pair",
     ) -> None:
+        self._unit = unit
         self._timeout = timeout
-        self._lost = 0
+        self._lost = self._retries = 0
+        self._on_status = on_status
+        self._status = WorkerStatus()
         self._looked = time.monotonic()
         self._ending: list[Any] = []  # calls that end processes; Ray drops a call whose result nobody holds
         self._ray = ray
@@ -167,7 +176,7 @@ class WorkerPool:
             self._monitor.end()
             if self._lost or self._monitor.lost_nodes:
                 _LOG.warning(
-                    "lost in this run: %d workers, %d nodes; their shards were made by others.",
+                    "lost in this run: %d workers, %d nodes; others have done their work.",
                     self._lost,
                     self._monitor.lost_nodes,
                 )
@@ -179,6 +188,7 @@ class WorkerPool:
             for call in self._completed_calls():
                 self._calls.pop(call)(call)
             self._assign_jobs()
+            self._tell_status()
             if time.monotonic() >= next_poll:
                 self._monitor.look()
                 self._request_progress()
@@ -187,6 +197,17 @@ class WorkerPool:
                 next_poll = time.monotonic() + _POLL_SECONDS
             finished, self._finished = self._finished, []
             yield from finished
+
+    def _tell_status(self) -> None:
+        ready = sum(member.is_idle or member.task is not None for member in self._members)
+        waiting = ""
+        if not ready:
+            has_place = any(member.place for member in self._members)
+            waiting = "the workers to load the profile" if has_place else f"{self._share} for a worker"
+        status = WorkerStatus(waiting, ready, self._lost, self._retries)
+        if status != self._status:
+            self._status = status
+            self._on_status(status)
 
     def _working(self) -> list[_PoolWorker]:
         return [member for member in self._members if member.task]
@@ -197,7 +218,7 @@ class WorkerPool:
         if len(self._members) >= limit:
             return
         for _ in range(len(self._members), min(limit, len(self._working()) + self._tasks.waiting(limit))):
-            member = _PoolWorker(self._actor_class.remote())
+            member = _PoolWorker(self._actor_class.remote(), unit=self._unit)
             self._members.add(member)
             self._calls[member.actor.place.remote()] = partial(self._take_place, member)
 
@@ -225,6 +246,7 @@ class WorkerPool:
             self._count_lost_start(error)
         else:
             self._lost_starts = 0
+            _LOG.debug("a worker on %s (process %d) is ready", member.place, member.process)
             self._rest(member)
 
     def _rest(self, member: _PoolWorker) -> None:
@@ -266,6 +288,7 @@ class WorkerPool:
         self._on_pairs(-task.pairs)
         task.pairs = 0
         task.deaths += 1
+        self._retries += 1
         if task.deaths > MAX_DEATHS_PER_JOB:
             raise DimmagenError(
                 f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
@@ -276,6 +299,7 @@ class WorkerPool:
                 deaths=task.deaths,
             ) from error
         self._tasks.put_back(task)
+        _LOG.debug("%s is given to another worker (%s)", task.job.name, error)
 
     def _request_progress(self) -> None:
         for member in self._members:
@@ -336,14 +360,15 @@ class WorkerPool:
         for member in [one for one in self._members if one.place and not one.is_idle]:
             member.silence += passed
             if self._timeout is not None and member.silence > self._timeout:
-                self._replace(member, f"no pair for {member.silence:.0f} s")
+                self._replace(member, f"no {self._unit} for {member.silence:.0f} s")
             elif member.silence > _SILENCE_SECONDS and not member.is_told:
                 member.is_told = True
                 todo = "" if self._timeout else "; with a worker timeout it would be replaced"
                 _LOG.warning(
-                    "the worker on %s (process %d) has made no pair for %.0f s: %s%s",
+                    "the worker on %s (process %d) has made no %s for %.0f s: %s%s",
                     member.place,
                     member.process,
+                    self._unit,
                     member.silence,
                     member.work(),
                     todo,
@@ -461,6 +486,8 @@ def run_ray(
     share: WorkerResources = _ONE_CPU,
     on_lost: OnLost | None = None,
     timeout: float | None = None,
+    on_status: OnStatus = lambda status: None,
+    unit: str = "pair",
 ) -> Generator[tuple[Any, Any], None, None]:
     """Run the jobs on Ray actors, one job per actor at a time; yields (job, record) as they finish.
 
@@ -476,7 +503,7 @@ def run_ray(
         address: address of a running cluster; without it, Ray is started on this machine for the run.
         share: resources of a node that each actor occupies.
         on_lost: see :class:`ClusterMonitor`.
-        timeout: see :class:`WorkerPool`.
+        timeout, on_status, unit: see :class:`WorkerPool`.
 
     Raises:
         UsageError: the cluster cannot be joined.
@@ -486,7 +513,10 @@ def run_ray(
     if (first := next(jobs, None)) is None:
         return
     jobs = chain([first], jobs)
+    on_status(WorkerStatus(f"the Ray cluster at {address}" if address else "the start of Ray"))
     with connect_ray(workers and workers * share.processors, address) as ray:
         on_cluster = address is not None
-        pool = WorkerPool(ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout)
+        pool = WorkerPool(
+            ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout, on_status, unit
+        )
         yield from pool.work()

@@ -21,7 +21,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.philox import split_key
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel
-from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve, level_axis
+from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
 from dimmagen.dimmers.jpeg import through_jpeg
 from dimmagen.dimmers.profile import ModelFiles
 from dimmagen.dimmers.stored_model import check_settings, read_tensors
@@ -29,7 +29,6 @@ from dimmagen.dimmers.stored_model import check_settings, read_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-SIGMA_KNOTS = 12
 REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of this light level
 TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
@@ -78,11 +77,6 @@ def model_files(model: "CameraModel") -> ModelFiles:
         "tau": model.tau,
     }
     return ModelFiles(model.kind, {FILE: tensors}, settings)
-
-
-def sigma_axis() -> np.ndarray:
-    """Positions of the knots of the noise curves, on :func:`level_axis`: float64 (12,)."""
-    return np.linspace(level_axis(0.0), 0.0, SIGMA_KNOTS)
 
 
 def toe_level(level: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -230,19 +224,23 @@ class CameraModel(DimmerModel):
         """Store as JPEG and decode, if the camera does: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         return through_jpeg(exposed, self.compression) if self.compression else exposed
 
-    def expose_tensors(self, lights: "Tensor", draws: Sequence[Draw]) -> "Tensor":
+    def expose_tensors(self, lights: "Tensor", draws: Sequence[Draw], kernel: str = "auto") -> "Tensor":
         """:meth:`expose` for a batch on any device, with the same bits.
 
         Args:
             lights: uint8 (B, 3, H, W), RGB.
             draws: one per image.
+            kernel: `torch`, `triton`, or `auto`: Triton's on a GPU where it is installed and works.
 
         Returns:
             uint8 (B, 3, H, W) on the same device.
-        """
-        from dimmagen.dimmers.camera.torch_kernel import dim_images  # imports torch
 
-        return dim_images([self.kernel_arguments(draw) for draw in draws], lights, draws)
+        Raises:
+            UsageError: Triton's kernel is asked for and does not run here.
+        """
+        from dimmagen.dimmers.camera.batches import dim_batch  # imports torch
+
+        return dim_batch(self, lights, draws, kernel)
 
     @property
     def develops(self) -> bool:  # type: ignore[override]
@@ -256,13 +254,12 @@ class CameraModel(DimmerModel):
 
     def kernel_arguments(self, draw: Draw) -> tuple:
         """The arguments `level` to `chroma` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
-        return (
-            *self.tables(draw),
-            self._mix,
-            self._taps,
-            bool(self._side_taps.any()),
-            *(noise_quantiles(tail) for tail in self.tails),
-        )
+        return *self.tables(draw), *self.constants()
+
+    def constants(self) -> tuple[np.ndarray, np.ndarray, bool, np.ndarray, np.ndarray]:
+        """Those of :meth:`kernel_arguments` that are equal for all draws: `mix` to `chroma`."""
+        luma, chroma = map(noise_quantiles, self.tails)
+        return self._mix, self._taps, bool(self._side_taps.any()), luma, chroma
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         """Dark level, factor of the noise z and factor of z² for each light level.
@@ -288,13 +285,25 @@ class CameraModel(DimmerModel):
             float64 (3, 256), grey levels in [0, 255].
         """
         levels = np.arange(256.0)
-        reference = self._curve.level(self._curve.log_light(REFERENCE_LEVEL) + self.log_exposure)
         if "response" in self.without:
-            return np.tile(levels * min(brightness * float(reference) / REFERENCE_LEVEL, 1.0), (3, 1))
-        target = min(brightness * float(reference), REFERENCE_LEVEL)  # never brighter than the light image
-        shift = self._curve.log_light(target) - self._curve.log_light(REFERENCE_LEVEL)
-        balance = np.zeros(3) if "balance" in self.without else self.balance
-        return self._curve.level(self._curve.log_light(levels) + (shift + balance)[:, None])
+            return np.tile(levels * min(brightness * float(self._reference) / REFERENCE_LEVEL, 1.0), (3, 1))
+        shifts = self.light_shifts(np.array([brightness]))
+        return self.curve.level(self.curve.log_light(levels) + shifts[0, :, None])
+
+    def light_shifts(self, brightness: np.ndarray) -> np.ndarray:
+        """Difference of log light between the light image and the dark one, by channel.
+
+        Args:
+            brightness: float (N,), as for :meth:`dark_levels`.
+
+        Returns:
+            float64 (N, 3).
+        """
+        target = np.minimum(
+            brightness * float(self._reference), REFERENCE_LEVEL
+        )  # never brighter than the light
+        shift = self.curve.log_light(target) - self.curve.log_light(REFERENCE_LEVEL)
+        return shift[:, None] + (np.zeros(3) if "balance" in self.without else self.balance)
 
     def noise_level(self, dark: np.ndarray) -> np.ndarray:
         """Standard deviation of the noise.
@@ -305,22 +314,34 @@ class CameraModel(DimmerModel):
         Returns:
             float64 (3, ...), grey levels.
         """
-        log_sigma = self.log_sigma
-        if "intensity" in self.without:
-            log_sigma = np.repeat(log_sigma.mean(1, keepdims=True), SIGMA_KNOTS, axis=1)
-        return np.exp(_over_levels(log_sigma, dark))
+        return np.exp(_over_levels(self.noise_curves[0], dark))
 
     def noise_skew(self, dark: np.ndarray) -> np.ndarray:
         """Skew s of the noise z + s (z² - 1); arguments and shape as for :meth:`noise_level`."""
+        return _over_levels(self.noise_curves[1], dark)
+
+    @property
+    def noise_curves(self) -> tuple[np.ndarray, np.ndarray]:
+        """ln of the noise's standard deviation, and its skew: float64 (3, 12) each, at :func:`sigma_axis`."""
+        log_sigma = self.log_sigma
+        if "intensity" in self.without:
+            log_sigma = np.repeat(log_sigma.mean(1, keepdims=True), SIGMA_KNOTS, axis=1)
         skew = np.zeros_like(self.skew) if "skew" in self.without else self.skew
-        return _over_levels(np.clip(skew, -LARGEST_SKEW, LARGEST_SKEW), dark)
+        return log_sigma, np.clip(skew, -LARGEST_SKEW, LARGEST_SKEW)
 
     def _with_toe(self, curve: np.ndarray) -> np.ndarray:
         """Mean dark levels (3, 256), at most the light's; below 0 where an offset exceeds the level."""
-        if "toe" in self.without or not self.toe.any():
+        if not self.offsets.any():
             return curve
-        mean = np.minimum(curve - toe_level(curve, self.toe[:, None]), np.maximum(np.arange(256.0), curve))
+        mean = np.minimum(
+            curve - toe_level(curve, self.offsets[:, None]), np.maximum(np.arange(256.0), curve)
+        )
         return np.maximum(mean, kernel.SMALLEST_LEVEL)
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """The toe, float64 (3,); zeros where it is switched off."""
+        return np.zeros(3) if "toe" in self.without else self.toe
 
     @property
     def tails(self) -> tuple[float, float]:
@@ -330,8 +351,14 @@ class CameraModel(DimmerModel):
         return self.tail, self.tail if self.chroma_tail is None else self.chroma_tail
 
     @cached_property
-    def _curve(self) -> ResponseCurve:
+    def curve(self) -> ResponseCurve:
+        """The response curve."""
         return ResponseCurve(self.log_slopes)
+
+    @cached_property
+    def _reference(self) -> np.ndarray:
+        """Dark level of :data:`REFERENCE_LEVEL` at gamma and exposure 1."""
+        return self.curve.level(self.curve.log_light(REFERENCE_LEVEL) + self.log_exposure)
 
     @cached_property
     def _mix(self) -> np.ndarray:

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 
 KNOTS = 14
+SIGMA_KNOTS = 12  # of the noise curves
 _BLACK = 2.0  # grey levels added before the logarithm, so that black has a finite position on the axis
-_FINE = 1024
+FINE = 1024
 
 
 def level_axis(level: np.ndarray | float) -> np.ndarray:
     """ln((level + 2) / 257), any shape: on this axis, knots of curves over grey levels are evenly spaced."""
     return np.log((np.asarray(level, np.float64) + _BLACK) / (255 + _BLACK))
+
+
+def sigma_axis() -> np.ndarray:
+    """Positions of the knots of the noise curves, on :func:`level_axis`: float64 (12,)."""
+    return np.linspace(level_axis(0.0), 0.0, SIGMA_KNOTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +39,17 @@ class ResponseCurve:
     log_slopes: np.ndarray
 
     def __post_init__(self) -> None:
-        axis = np.linspace(level_axis(0.0), 0.0, _FINE)
+        axis = np.linspace(level_axis(0.0), 0.0, FINE)
         slopes = np.exp(np.interp(axis, np.linspace(axis[0], 0.0, KNOTS), self.log_slopes))
         steps = (slopes[1:] + slopes[:-1]) / 2 * np.diff(axis)
         rising = np.concatenate([[0.0], np.cumsum(steps)])
         object.__setattr__(self, "_levels", np.exp(axis) * (255 + _BLACK) - _BLACK)
         object.__setattr__(self, "_log_light", rising - rising[-1])
+
+    @property
+    def knots(self) -> tuple[np.ndarray, np.ndarray]:
+        """The curve as it is interpolated: log light and grey levels, rising, float64 (1024,) each."""
+        return self._log_light, self._levels
 
     _levels: np.ndarray = None  # type: ignore[assignment]
     _log_light: np.ndarray = None  # type: ignore[assignment]

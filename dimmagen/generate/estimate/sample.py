@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
 from dimmagen.sources import parse_specs
+from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.light_images import LightImageRef, is_mixhq, open_light_images, scanned_ref
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files, scan
@@ -78,7 +79,7 @@ def sample_light_images(
             sources,
             exclude=exclude,
             selection=selection,
-            workers=workers,
+            execution=ScanExecution(workers=workers, cached=False),  # scanning is measured
             on_start=on_start,
             on_file=on_file,
         )

@@ -17,7 +17,7 @@ import pytest
 
 from dimmagen.dataset.compare import assert_same_dataset
 from tests.core.executors.ray_nodes import RayNodes
-from tests.dataset_helpers import make, write_photos
+from tests.dataset_helpers import file_hashes, make, write_photos
 from tests.killing import descendants, wait_for
 
 PROCESSORS = 3  # declared for each node; by default Ray fills half of a node before it uses the next one
@@ -153,6 +153,24 @@ def test_a_node_that_is_killed_changes_no_byte(nodes, photos, undisturbed, tmp_p
     printed = Path(f"{log}.out").read_text()
     assert printed.startswith(f"{out} is complete: "), printed  # no output of Ray before it
     assert "(raylet)" not in printed
+
+
+def build_mixhq(nodes, photos, out, log, *words):
+    """`build-mixhq`, without what was scanned before."""
+    run = start_python(
+        nodes, log, "-m", "dimmagen", "build-mixhq", "--source", str(photos), "--out", str(out), *words
+    )
+    return run.wait(timeout=120), log.read_text()
+
+
+def test_photos_are_scanned_on_the_nodes_with_the_same_bytes(nodes, tmp_path):
+    photos, log = write_photos(tmp_path / "photos", 40), tmp_path / "log"  # three ranges
+    assert build_mixhq(nodes, photos, tmp_path / "serial", log)[0] == 0, log.read_text()
+    for workers in ("1", "2", "3"):
+        where = ("--address", nodes.address, "--workers", workers)
+        code, text = build_mixhq(nodes, photos, tmp_path / workers, log, *where)
+        assert code == 0, text
+        assert file_hashes(tmp_path / workers) == file_hashes(tmp_path / "serial")
 
 
 def test_an_error_on_a_node_ends_the_run_with_the_node_the_pair_and_the_path(nodes, photos, tmp_path):

@@ -1,0 +1,149 @@
+"""The options that every command has: how it prints and logs, and each option by an environment variable."""
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dimmagen.cli import logs
+from dimmagen.cli.output import configure, echo
+
+PREFIX = "DIMMAGEN"
+"""What the names of environment variables for options begin with."""
+
+
+class OutputOption(click.Option):
+    """An option that every command has; it acts on the process and is no argument of the command's function.
+
+    Args:
+        act: called with the value if one is given.
+    """
+
+    def __init__(self, *words: str, act: Callable[[Any], None], **given: Any) -> None:
+        def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+            if value and not context.resilient_parsing:
+                act(value)
+
+        super().__init__(list(words), is_eager=True, expose_value=False, callback=callback, **given)
+
+
+def output_options(with_json: bool = True) -> list[click.Parameter]:
+    """New option objects; `--json` is left out for a command with one of its own."""
+    options: list[click.Parameter] = [
+        OutputOption(
+            "--log-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            act=logs.open_log,
+            help="Append every message to this file as well, with the time.",
+        ),
+        OutputOption(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            show_default="text",
+            act=lambda form: configure(log_format=form),
+            help="Form of the messages on standard error and in the log file; `json` is one object per line.",
+        ),
+        OutputOption(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            act=lambda _: configure(quiet=True),
+            help="Show only results, warnings and errors.",
+        ),
+        OutputOption("-v", "--verbose", is_flag=True, act=_be_verbose, help="Show details of the work."),
+    ]
+    if with_json:
+        options.insert(0, json_flag())
+    return options
+
+
+def json_flag() -> click.Parameter:
+    """`--json` as a flag."""
+    return OutputOption(
+        "--json",
+        is_flag=True,
+        act=lambda _: configure(as_json=True),
+        help="Print the result as JSON, alone on standard output; an error as well.",
+    )
+
+
+def _be_verbose(_: Any) -> None:
+    configure(verbose=True)
+    logs.show_details()
+
+
+class EveryCommand(click.Command):
+    """What commands and groups of commands share: a session, options for output, environment variables."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with logs.session():
+            return super().main(*args, **kwargs)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The parameters; each option has the environment variables of this command."""
+        own = [name for option in self.params for name in option.opts]
+        if not any(isinstance(option, OutputOption) for option in self.params):
+            self.params += output_options(with_json="--json" not in own)
+        params = super().get_params(ctx)
+        for param in params:
+            if isinstance(param, click.Option) and ctx.auto_envvar_prefix:
+                param.allow_from_autoenv = False  # by the names of options, not of Python's arguments
+                param.envvar = variables(ctx, param)
+        return params
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own: list[tuple[str, str]] = []
+        shared: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                (shared if isinstance(param, OutputOption) else own).append(record)
+        if own:
+            with formatter.section("Options"):
+                formatter.write_dl(own)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+        with formatter.section("Options of every command"):
+            formatter.write_dl(shared)
+        self._format_environment(ctx, formatter)
+
+    def _format_environment(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        examples = [one for one in self.get_params(ctx) if isinstance(one, click.Option) and not one.is_flag]
+        if examples and ctx.auto_envvar_prefix:
+            example = next((one for one in examples if not isinstance(one, OutputOption)), examples[0])
+            name = next(option for option in example.opts if option.startswith("--"))
+            formatter.write_paragraph()
+            formatter.write_text(
+                "Every option can also be set by an environment variable, such as "
+                f"{variables(ctx, example)[0]} for {name}."
+            )
+
+
+def variables(context: click.Context, option: click.Option) -> list[str]:
+    """The environment variables of an option, one for each of its long names.
+
+    Example:
+        `--workers` of `dimmagen dim` is `DIMMAGEN_DIM_WORKERS`.
+    """
+    names = [name.removeprefix("--") for name in option.opts if name.startswith("--")]
+    return [f"{context.auto_envvar_prefix}_{name.replace('-', '_').upper()}" for name in names]
+
+
+def tell_unknown_variables(context: click.Context) -> None:
+    """Warn of environment variables that look like an option of this command and are none."""
+    prefix = f"{context.auto_envvar_prefix}_"
+    known = {
+        name
+        for option in context.command.get_params(context)
+        if isinstance(option, click.Option)
+        for name in variables(context, option)
+    }
+    for name in sorted(set(os.environ) - known):
+        if context.auto_envvar_prefix and name.startswith(prefix):
+            near = difflib.get_close_matches(name, known, 1)
+            advice = f"did you mean {near[0]}?" if near else "see --help"
+            echo(f"Note: {name} is the name of no option of {context.command_path}: {advice}", err=True)

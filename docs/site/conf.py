@@ -1,0 +1,10 @@
+"""Sphinx's configuration of the site; `make site` applies it to a copy of the pages (pipelines/site.py)."""
+
+project = "dimmagen"
+extensions = ["myst_parser"]
+root_doc = "README"
+html_theme = "furo"
+html_title = "dimmagen"
+html_show_copyright = False
+myst_heading_anchors = 4
+suppress_warnings = ["myst.header"]  # the README's picture stands between headings

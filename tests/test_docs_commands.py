@@ -1,0 +1,79 @@
+"""Every `dimmagen` line of a page's shell blocks runs as it is written, one after another, in one folder.
+
+What the lines read is made small; settings that only cost time (the number of iterations, Ray's start) have
+short defaults here. Options that a line names stand as they are.
+"""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dimmagen import fit_profile
+from dimmagen.cli import cli
+from tests.documented_inputs import write_inputs
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("tour", "training", "exports", "dark-coco", "pairs", "profiles", "realism", "scale")
+GIVEN = {  # what a page takes for granted
+    "exports": ["dim --profile linear --source home/Pictures --variants 4 --shards out"],
+    "pairs": ["dim --profile linear --source photos --shards shards", "train --data shards --out run"],
+}
+QUICK = {
+    "profile": {"evaluate": {"draws": 1, "workers": 1}},
+    "dim": {"executor": "serial"},
+    "train": {"iterations": 2, "validate_every": 1, "validation_photos": 1, "perceptual": "none", "crop": 64},
+    "finetune": {"iterations": 1},
+}
+# Recipes of hours: their lines are checked by tests/test_docs.py with --dry-run.
+LONG = re.compile(r"dimmagen run ")
+
+
+def lines(page: Path) -> list[str]:
+    """The `dimmagen` lines of the shell blocks of a page, continued lines joined."""
+    found = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    joined = "".join(found).replace("\\\n", " ").splitlines()
+    return [line for line in joined if line.startswith("dimmagen ") and not LONG.match(line)]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Everything that the pages name, with the profile of the pairs that most of them name.
+
+    Fitting that profile again finds that it is there.
+    """
+    folder = tmp_path_factory.mktemp("documented")
+    write_inputs(folder)
+    fit_profile(str(folder / "my-phone"), str(folder / "profiles/my-phone"))
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, inputs):
+    """A copy of the inputs as the current folder."""
+    folder = shutil.copytree(inputs, tmp_path / "place")
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    monkeypatch.setenv("USERPROFILE", str(folder / "home"))
+    monkeypatch.setenv("DIMMAGEN_PROFILES", str(folder / "profiles"))
+    monkeypatch.chdir(folder)
+
+
+def exit_code(words: list[str]) -> int | str | None:
+    try:
+        cli.main(words, prog_name="dimmagen", standalone_mode=False, default_map=QUICK)
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_run_as_they_are_written(page, place):
+    path = ROOT / f"docs/{page}.md"
+    commands = lines(path)
+    assert commands
+    for command in [f"dimmagen {given}" for given in GIVEN.get(page, ())] + commands:
+        words = [os.path.expanduser(word) for word in shlex.split(command, comments=True)]
+        assert exit_code(words[1:]) == 0, command
