@@ -3,7 +3,7 @@
 `dimmagen` itself exports them. Errors name the arguments of these functions; see :mod:`dimmagen.core.errors`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -26,19 +26,22 @@ from dimmagen.generate.growing import earlier_photos as earlier_pairs
 from dimmagen.generate.growing import has_nothing_new, open_base, refuse_discarding
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
+from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.labels.index import open_labels
-from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
+from dimmagen.sources.light_images import MIXHQ_DEFAULT, is_mixhq, open_light_images
 from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.takedown import Removed
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 
@@ -283,6 +286,26 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
     return write_subset(open_pairs(str(dataset)), Selection(**selection), str(out))
+
+
+def remove_photos(dataset: str | Path, names: Collection[str], *, ignore_unknown: bool = False) -> Removed:
+    """Take photos out of a data set or a MixHQ; only the shards that hold them are written anew.
+
+    Args:
+        dataset: folder or fsspec URL.
+        names: keys of photos or pairs, or names of photos as in the catalog. Everything with the same bytes
+            goes too, and does not come back with `add`.
+        ignore_unknown: pass over what names nothing.
+
+    Returns:
+        The numbers of photos, pairs or light images, shards and rejected candidates; and what is unknown.
+
+    Raises:
+        UsageError: a name names nothing, nothing would be left, or the data set is a subset or a merge.
+        DimmagenError: the data set is damaged, or cannot be written.
+    """
+    remove = remove_from_mixhq if is_mixhq(str(dataset)) else remove_from_dataset
+    return remove(str(dataset), names, ignore_unknown)
 
 
 def fit_profile(
