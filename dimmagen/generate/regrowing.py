@@ -120,7 +120,8 @@ class StagedLightImages:
         return [self._lights.refs(number, number + 1)[0] for number in numbers]
 
     def photo_sizes(self) -> Iterator[tuple[int, int]]:
-        return self._lights.photo_sizes()
+        sizes = np.array(list(self._lights.photo_sizes()), np.int64).reshape(-1, 2)[self._order]
+        return ((width, height) for width, height in sizes.tolist())
 
     def rejected(self) -> Iterator[dict]:
         return self._lights.rejected()

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dimmagen import make_dataset
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.generations import shards_of
@@ -23,9 +24,11 @@ from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
 from dimmagen.generate.replay import replayer
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
+from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from tests.dataset_helpers import build_dimmer, file_hashes, make, write_photos
+from tests.labelled_photos import write_labelled_photos
 
 SETTINGS = {"samples_per_shard": 3, "variants": 2}
 
@@ -115,6 +118,33 @@ def test_of_equal_photos_the_earlier_one_stays_where_one_that_is_made_at_once_ta
     assert (row["name"], row["reason"]) == ("a-first-by-name.png", "has the same bytes as photo00.png")
     again = _reproduced(copy, more, tmp_path / "again")
     assert file_hashes(again) == file_hashes(copy)
+
+
+def test_labels_are_added_with_their_photos_and_made_again(tmp_path):
+    write_labelled_photos(tmp_path)
+    labels, photos = f"coco={tmp_path / 'instances.json'}", [str(tmp_path / "photos")]
+    make_dataset("linear", photos, tmp_path / "at-once", labels=labels)
+    first = ["photo00.png", "photo01.jpg"]
+    make_dataset("linear", photos, tmp_path / "out", labels=labels, names=first, light_format="png")
+    with pytest.raises(UsageError, match="labels: their format"):
+        make_dataset("linear", photos, tmp_path / "out", add=True, light_format="png")
+    made = make_dataset("linear", photos, tmp_path / "out", labels=labels, add=True, light_format="png")
+    assert made.counts.lights == 4
+    assert_same_dataset(tmp_path / "out", tmp_path / "at-once", order=False)
+    original = open_pairs(tmp_path / "out")
+    membership = Membership(original)
+    lights = StagedLightImages(open_light_images(photos, choose=membership.choose), membership)
+    build, again = dimmer_from_manifest(original.manifest.settings), str(tmp_path / "again")
+    regrow(
+        original,
+        membership,
+        lights,
+        build,
+        again,
+        Execution("serial"),
+        labels=open_labels(labels, lights),
+    )
+    assert_same_dataset(tmp_path / "out", again)
 
 
 def test_nothing_new_changes_nothing(grown, folders):
