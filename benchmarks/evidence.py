@@ -11,46 +11,50 @@ real pairs that show other scenes. The kinds are those of the paper's Table 3, w
     f  mdn, tuned      d, then fine-tuned on the 3 pairs
     g  camera, tuned   e, then fine-tuned on the 3 pairs
 
-    python benchmarks/evidence.py --data ../shared/data --out evidence --minutes-per-run 1.5
+    python -m benchmarks.evidence --data ../shared/data --out evidence --minutes-per-run 1.5
+    python -m benchmarks.evidence --data ../shared/data --out yardstick \\
+        --against-real ../shared/data/lol/our485
 
 What is complete is not done again when the command is repeated. Scores of a short training on a processor are
 far below the paper's; what counts is their order. On a GPU, `--paper` trains the paper's network with the
-paper's settings, for 3 and for 8 pairs, instead.
+paper's settings, for 3 and for 8 pairs, instead. `--against-real` compares with many real pairs:
+:mod:`benchmarks.against_real`.
 """
 
 import argparse
 import json
-import shutil
 import statistics
-import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 
-from dimmagen.cli import cli
+from benchmarks import against_real
+from benchmarks.evidence_runs import (
+    calibrated_iterations,
+    compact_config,
+    device,
+    make_mixhq,
+    make_shards,
+    spread,
+    train_and_score,
+    write_json,
+)
 from dimmagen.core import storage
 from dimmagen.core.environment import environment
 from dimmagen.core.processors import processor_count
 from dimmagen.dimmers.real_pairs import load_pairs
+from dimmagen.enhance.batch import EQUALISE
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
+from dimmagen.enhance.inputs import mean_lightness
 from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
-from dimmagen.enhance.training import TrainConfig, run_training
-from dimmagen.evaluation.protocol import Scored, as_json, load_metrics, score
-from dimmagen.metrics.base import MetricFiles
-from dimmagen.metrics.image import gray, psnr
+from dimmagen.enhance.training import TrainConfig
 
-matplotlib.use("Agg")
 LADDER = (0.2, 0.35, 0.5, 0.65)
 LADDER_IMAGES = 5
-METRICS = ("psnr", "ssim_rgb")
-CALIBRATION_ITERATIONS = 16
 PAPER_ITERATIONS = 5000
 
 
@@ -102,37 +106,20 @@ class Work:
         return self.data / "lol" / "dev15"
 
 
-class Stopwatch:
-    """Says nothing; knows how long an iteration takes, without what comes before and after them all."""
-
-    def __init__(self) -> None:
-        self._times: list[float] = []
-
-    @property
-    def seconds_per_iteration(self) -> float:
-        """0 where too few iterations were seen, as of a run that was complete before."""
-        if len(self._times) < 3:
-            return 0.0
-        return (self._times[-1] - self._times[1]) / (len(self._times) - 2)
-
-    def note(self, text: str) -> None: ...
-
-    def begin(self, done: int, total: int) -> None: ...
-
-    def iteration(self, values: dict[str, float]) -> None:
-        if "psnr" not in values:  # the time of a validation is not that of an iteration
-            self._times.append(time.perf_counter())
-
-
 def main() -> None:
     arguments = parse()
+    if arguments.against_real:
+        against_real.run(arguments)
+        return
     base = paper_config(arguments) if arguments.paper else compact_config(arguments)
     names = tuple(json.loads(SPLITS.read_text())["experiments"]["1"][: arguments.shots])
     work = Work(arguments.data, arguments.out, names, base, 0.4)
     rows = [kind for kind in kinds(arguments.shots) if not arguments.kinds or kind.label in arguments.kinds]
     make_data(work, rows)
     iterations = arguments.iterations or (PAPER_ITERATIONS if arguments.paper else None)
-    iterations = iterations or calibrated_iterations(work, arguments.minutes_per_run)
+    iterations = iterations or calibrated_iterations(
+        replace(base, data=str(work.out / "shards" / "camera")), work.out, arguments.minutes_per_run
+    )
     work = replace(work, base=replace(base, training=replace(base.training, iterations=iterations)))
     for seed in range(arguments.seeds):
         for kind in rows:
@@ -150,28 +137,28 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with lol/ and sources/")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes-per-run", type=float, default=1.5)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="number of them; 0 only makes the data")
     parser.add_argument("--shots", type=int, choices=(3, 8), default=3)
-    labels = [kind.label for kind in kinds(3)]
+    labels = [kind.label for kind in kinds(3)] + [way.label for way in against_real.WAYS]
+    labels = list(dict.fromkeys(labels))
     parser.add_argument("--kinds", nargs="+", choices=labels, help="only these; tuned ones need their first")
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--loaders", type=int, default=1)
     parser.add_argument("--paper", action="store_true", help="the paper's network and settings, for a GPU")
     parser.add_argument("--iterations", type=int, help="instead of --minutes-per-run; with --paper 5000")
     parser.add_argument("--lpips-weights", help="with --paper: file of the VGG's weights, as dimmagen train")
-    return parser.parse_args()
-
-
-def compact_config(arguments: argparse.Namespace) -> TrainConfig:
-    training = TrainSettings(learning_rate=2e-3, clip=1.0, validate_every=10**9, checkpoint_every=50)
-    return TrainConfig(
-        crop=arguments.crop,
-        perceptual="none",
-        validation_photos=4,
-        flip=True,
-        loaders=arguments.loaders,
-        training=training,
+    parser.add_argument(
+        "--against-real", type=Path, nargs="+", metavar="DIR", help="folders of real pairs to compare with"
     )
+    parser.add_argument("--held-out", nargs="+", metavar="NAME", help="real pairs that no way sees")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--inputs-of",
+        choices=EQUALISE,
+        default="crop",
+        help="whose histogram and change of lightness the networks are given in training",
+    )
+    return parser.parse_args()
 
 
 def paper_config(arguments: argparse.Namespace) -> TrainConfig:
@@ -179,6 +166,8 @@ def paper_config(arguments: argparse.Namespace) -> TrainConfig:
     return TrainConfig(
         architecture="paper",
         loaders=min(4, processor_count()),
+        equalise=arguments.inputs_of,
+        condition=arguments.inputs_of,
         validation_photos=16,
         lpips_weights=arguments.lpips_weights,
         training=training,
@@ -188,39 +177,10 @@ def paper_config(arguments: argparse.Namespace) -> TrainConfig:
 def make_data(work: Work, rows: list[Kind]) -> None:
     """MixHQ of the sources that are there, without the test's scenes; then one data set for each dimmer."""
     mixhq = work.out / "mixhq"
-    if not (mixhq / "manifest.json").exists():
-        sources = [
-            f"{name}={work.data / 'sources' / name}" for name in ("coco", "clic", "imagenet", "inter4k")
-        ]
-        sources.append(f"lol={work.data / 'lol' / 'high_only'}")
-        words = ["build-mixhq", "--out", str(mixhq), "--exclude", str(work.test)]
-        dimmagen(*words, *(word for source in sources for word in ("--source", source)))
+    make_mixhq(work.data, mixhq, [work.data / "lol" / "high_only"], [work.test])
     for kind in rows:
-        shards = work.out / "shards" / kind.label
-        if kind.profile is not None and not (shards / "manifest.json").exists():
-            words = ["dim", "--profile", kind.profile, "--source", str(mixhq), "--shards", str(shards)]
-            words += ["--variants", "2", "--samples-per-shard", "20"]
-            dimmagen(*words, *(["--model", kind.model] if kind.model else []))
-
-
-def dimmagen(*words: str) -> None:
-    cli.main(list(words), prog_name="dimmagen", standalone_mode=False)
-
-
-def calibrated_iterations(work: Work, minutes: float) -> int:
-    """Iterations that take about so many minutes here; measured once, then the same for every run."""
-    path = work.out / "calibration.json"
-    if not path.exists():
-        folder = work.out / "calibration"
-        training = replace(work.base.training, iterations=CALIBRATION_ITERATIONS)
-        config = replace(work.base, data=str(work.out / "shards" / "camera"), training=training)
-        watch = Stopwatch()
-        run_training(config, folder, "never", watch)
-        seconds = watch.seconds_per_iteration
-        shutil.rmtree(folder)
-        iterations = max(CALIBRATION_ITERATIONS, round(minutes * 60 / seconds / 10) * 10)
-        write_json(path, {"seconds_per_iteration": seconds, "iterations": iterations})
-    return json.loads(path.read_text())["iterations"]
+        if kind.profile is not None:
+            make_shards(mixhq, work.out / "shards" / kind.label, kind.profile, kind.model)
 
 
 def one_run(work: Work, kind: Kind, seed: int) -> None:
@@ -229,40 +189,16 @@ def one_run(work: Work, kind: Kind, seed: int) -> None:
     if result.exists():
         return
     print(f"{kind.label}, seed {seed} ...", flush=True)
-    config, watch = config_of(work, kind, seed), Stopwatch()
-    folder = network_folder(work, kind.label, seed)
-    run_training(config, folder, "if-possible", watch)
+    folder, pairs = network_folder(work, kind.label, seed), load_pairs(work.test)
+    taken = train_and_score(config_of(work, kind, seed), folder, {"test": pairs})
+    scores = taken.pop("scores")["test"]
     enhancer = Enhancer(load_network(folder, device())[0])
-    pairs = load_pairs(work.test)
-    scored = list(score(enhancer, pairs, load_metrics(METRICS, MetricFiles())[0]))
     ladder = {
         level: [mean_lightness(enhancer.enhance(pair.dark, level)) for pair in pairs[:LADDER_IMAGES]]
         for level in LADDER
     }
-    write_json(
-        result,
-        {
-            "kind": asdict(kind),
-            "seed": seed,
-            "seconds_per_iteration": watch.seconds_per_iteration,
-            "iterations": config.training.iterations,
-            "gpu_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0,
-            "colour": colour_apart(scored),
-            "ladder": [[asked, statistics.mean(achieved)] for asked, achieved in ladder.items()],
-            **as_json(scored, FIXED_LIGHTNESS),
-        },
-    )
-
-
-def colour_apart(scored: Sequence[Scored]) -> dict[str, float]:
-    """PSNR without the colour, on luma, and without a cast: with each channel's mean that of the truth."""
-    balanced = [one.output * (one.truth.mean((0, 1)) / one.output.mean((0, 1))) for one in scored]
-    return {
-        "psnr_luma": statistics.mean(psnr(gray(one.output), gray(one.truth)) for one in scored),
-        "psnr_balanced": statistics.mean(
-            psnr(output.clip(0, 255), one.truth) for output, one in zip(balanced, scored, strict=True)
-        ),
-    }
+    achieved = [[asked, statistics.mean(values)] for asked, values in ladder.items()]
+    write_json(result, {"kind": asdict(kind), **taken, "ladder": achieved, **scores})
 
 
 def config_of(work: Work, kind: Kind, seed: int) -> TrainConfig:
@@ -280,10 +216,6 @@ def config_of(work: Work, kind: Kind, seed: int) -> TrainConfig:
 
 def network_folder(work: Work, label: str, seed: int) -> Path:
     return work.out / "networks" / f"{label}-{seed}"
-
-
-def device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def report(work: Work, rows: list[Kind], seeds: int) -> None:
@@ -336,13 +268,11 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def spread(values: list[float], places: int) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{places}f} ± {deviation:.{places}f}"
-
-
 def plot(results: dict[str, list[dict]], path: Path) -> None:
     """Lightness asked for against lightness achieved, mean over a few test pictures and the seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
@@ -354,10 +284,6 @@ def plot(results: dict[str, list[dict]], path: Path) -> None:
     axes.legend()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
-
-
-def write_json(path: Path, values: dict) -> None:
-    storage.atomic_write(path, json.dumps(values, indent=1).encode() + b"\n")
 
 
 if __name__ == "__main__":

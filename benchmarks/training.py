@@ -14,13 +14,13 @@ import torch
 from benchmarks.figures import Figure, Options, alternately, main, seconds
 from benchmarks.photos import sources
 from dimmagen.cli import cli
-from dimmagen.enhance.data import Batch, Crops, ShardBatches
-from dimmagen.enhance.distributed_context import SINGLE_PROCESS
+from dimmagen.enhance.batch import Batch, Crops
+from dimmagen.enhance.data import ShardBatches
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.loop import optimise
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.enhance.step import optimise
 from dimmagen.enhance.training_shards import open_shards
 from dimmagen.sources.light_images import load_light_image, open_light_images
 
@@ -75,7 +75,7 @@ def _state(bf16: bool) -> TrainState:
 
 
 def _step(state: TrainState, batch: Batch) -> None:
-    optimise(state.network, state, EnhancementLoss(), batch, 1e-3, SINGLE_PROCESS)
+    optimise(state.network, state, EnhancementLoss(), batch, 1e-3)
 
 
 def _milliseconds(action: Callable[[], object]) -> float:

@@ -2,12 +2,15 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
+import torch
 
-from benchmarks import compare, gpu, run, scaling
+from benchmarks import compare, gpu, gpu_training, run, scaling
 from benchmarks.figures import Figure, Options, alternately, line
 from benchmarks.memory import imagined_mixhq
+from dimmagen.enhance.acceleration import Acceleration
 from dimmagen.sources.light_images import MixHQLightImages
 from tests.dataset_helpers import write_photos
 
@@ -126,6 +129,35 @@ def test_the_gpus_suite_runs_anywhere_and_counts_what_the_kernel_does():
     figures = {figure.name: figure for figure in gpu.measure(Options(quick=True))}
     assert all(value > 0 for figure in figures.values() for value in figure.values)
     assert figures["torch, operations"].median > 3 * 10  # ten rounds of Philox for two pixels at least
+
+
+def test_training_on_gpus_is_measured_lever_by_lever_and_a_row_that_fails_does_not_end_it(
+    tmp_path, capsys, monkeypatch
+):
+    size = gpu_training.QUICK
+    setup = gpu_training.Setup(
+        size, torch.device("cpu"), None, str(tmp_path / "absent"), False, gpu_training.random_batches(size)
+    )
+    everything = replace(gpu_training.ON_GPUS, fetch_every=4)
+    levers = [
+        gpu_training.Lever("base", Acceleration(), host_inputs=True),
+        gpu_training.Lever("all", everything),
+        gpu_training.Lever("read", everything, loaders=1),
+    ]
+    monkeypatch.setattr(gpu_training, "training_levers", lambda data, autotune: levers)
+    monkeypatch.setattr(gpu_training, "ENHANCING", [gpu_training.Brightening("enhance", True, window=True)])
+    report = tmp_path / "rows.json"
+    gpu_training.measure(setup, gpu_training.Report(report, {}), minutes=5)
+    base, everything_on, read, enhance = json.loads(report.read_text())["rows"]
+    for row in (base, everything_on):
+        assert row["unit"] == "steps/s"
+        assert all(row[phase] > 0 for phase in gpu_training.PHASES)
+    assert base["loss 10"] == pytest.approx(everything_on["loss 10"], rel=0.02)  # the same is computed
+    assert "absent" in read["failed"]
+    assert enhance["unit"] == "Mpix/s"
+    assert capsys.readouterr().out.count("\n") == 4
+    gpu_training.measure(setup, gpu_training.Report(None, {}), minutes=0)
+    assert capsys.readouterr().out.count("left out: no time") == 4
 
 
 def test_a_suite_that_fails_is_an_error_that_names_it(tmp_path):

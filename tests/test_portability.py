@@ -23,8 +23,9 @@ from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.enhance.batch import Crops
 from dimmagen.enhance.checkpoints import CHECKPOINT, RunFolder
-from dimmagen.enhance.data import Crops, ShardBatches
+from dimmagen.enhance.data import ShardBatches
 from dimmagen.enhance.training_shards import open_shards
 from dimmagen.images.codec import encode_png
 from dimmagen.sources import SourceSpec, archives

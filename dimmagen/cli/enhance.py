@@ -52,6 +52,7 @@ from dimmagen.images.sheets import image_grid
 )
 @memory_option
 @device_option
+@click.option("--bf16", is_flag=True, help="Run the network in bfloat16: faster, with rounding differences.")
 def enhance(
     photos: tuple[Path, ...],
     network_path: str,
@@ -60,6 +61,7 @@ def enhance(
     out: Path,
     memory: float,
     device: str,
+    bf16: bool,
 ) -> dict[str, Any]:
     """Brighten photos of any size and orientation, and write them as PNG files.
 
@@ -81,7 +83,7 @@ def enhance(
     digits = "" if len({f"{level:.2f}" for level in levels}) < len(levels) else ".2f"
     names = _result_names(_photos_of(photos), out)
     network, _ = load_network(network_path, pick_device(device))
-    enhancer = Enhancer(network, memory)
+    enhancer = Enhancer(network, memory, bf16=bf16)
     unread, written = [], []
     for photo, name in names.items():
         try:

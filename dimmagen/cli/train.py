@@ -24,6 +24,8 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.enhance.acceleration import COMPILE
+from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.network import ARCHITECTURES
@@ -96,8 +98,28 @@ _SHARED = [
         help="Run the network in bfloat16, for GPUs and for processors that support it.",
     ),
     click.option("--flip/--no-flip", help="Mirror half of the training crops."),
+    click.option(
+        "--equalise",
+        type=click.Choice(EQUALISE),
+        default="image",
+        help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
+    ),
+    click.option(
+        "--condition",
+        type=click.Choice(CONDITION_OF),
+        default="image",
+        help="Whose change of lightness the network is told: that of the crop, or that of the whole "
+        "image, as in `enhance`.",
+    ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
+    click.option(
+        "--compile",
+        type=click.Choice(COMPILE),
+        default="auto",
+        help="Whether torch compiles the network, which takes minutes; `auto` does on GPUs, for long runs.",
+    ),
     click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log."),
     click.option(
         "--resume",

@@ -30,6 +30,8 @@ COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of l
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
+# What runs were before their run.json named it.
+FORMER_SETTINGS = {"equalise": "crop", "condition": "crop"}
 ResumeMode = Literal["if-possible", "always", "never"]
 
 
@@ -109,6 +111,8 @@ class RunFolder:
                 code="damaged",
                 path=str(self.path),
             )
+        former = {name: value for name, value in FORMER_SETTINGS.items() if name in settings}
+        existing = former | existing
         requested = json.loads(json.dumps(dict(settings)))
         changed = sorted(
             name for name in {*existing, *requested} if existing.get(name) != requested.get(name)

@@ -7,13 +7,12 @@ batch n continues exactly like one that was read up to there.
 import itertools
 import multiprocessing
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.filters import shuffle
 
@@ -22,90 +21,13 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.core.tar import samples
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.enhance.inputs import condition, mean_lightness, network_input
+from dimmagen.enhance.batch import Batch, Crops, Example, make_batch
+from dimmagen.enhance.inputs import equalisation
 from dimmagen.enhance.training_shards import TrainingShard
 from dimmagen.images import codec
 
 SHUFFLE_BUFFER = 64  # encoded samples: small at a megabyte each; shards are shuffled as well
 _CHECK_DATA_SET = "check the data set with `verify(data)`"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One training batch.
-
-    Attributes:
-        keys: of the N pairs.
-        inputs: float32 (N, 10, H, W) in [0, 1], see :func:`~dimmagen.enhance.inputs.network_input`; the
-            first three channels are the dark image.
-        target: float32 (N, 3, H, W) in [0, 1], the light image.
-        condition: int64 (N,), 0..1000, see :func:`~dimmagen.enhance.inputs.condition`.
-    """
-
-    keys: tuple[str, ...]
-    inputs: Tensor
-    target: Tensor
-    condition: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        """A copy on a device."""
-        return Batch(
-            self.keys,
-            self.inputs.to(device, non_blocking=True),
-            self.target.to(device, non_blocking=True),
-            self.condition.to(device, non_blocking=True),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Crops:
-    """Random crops: squares at a random position, the same in both images of a pair, optionally mirrored.
-
-    Attributes:
-        side: pixels; no image may be smaller.
-        flip: mirror half of the crops left to right.
-        seed: of the draws, which depend on (seed, key, epoch) alone.
-    """
-
-    side: int
-    flip: bool
-    seed: int
-
-    def cut(self, key: str, epoch: int, dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Take the same crop of both images of a pair.
-
-        Args:
-            key: of the pair.
-            epoch: how often the pair was used before.
-            dark, light: uint8 (H, W, 3).
-
-        Returns:
-            uint8 (side, side, 3) views of the dark and of the light image.
-        """
-        height, width, _ = dark.shape
-        top = int(keyed_random.uniform(self.seed, key, epoch, "crop-top") * (height - self.side + 1))
-        left = int(keyed_random.uniform(self.seed, key, epoch, "crop-left") * (width - self.side + 1))
-        window = np.s_[top : top + self.side, left : left + self.side]
-        if self.flip and keyed_random.uniform(self.seed, key, epoch, "flip") < 0.5:
-            return dark[window][:, ::-1], light[window][:, ::-1]
-        return dark[window], light[window]
-
-
-def make_batch(examples: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Batch:
-    """A batch of crops; the inputs are computed from the dark crop as it is stored.
-
-    Args:
-        examples: (key, dark, light); images uint8 (H, W, 3), all of one size.
-    """
-    return Batch(
-        keys=tuple(key for key, _, _ in examples),
-        inputs=torch.from_numpy(np.stack([network_input(dark) for _, dark, _ in examples])),
-        target=torch.from_numpy(np.stack([light.transpose(2, 0, 1) for _, _, light in examples])).float()
-        / 255,
-        condition=torch.tensor(
-            [condition(mean_lightness(dark), mean_lightness(light)) for _, dark, light in examples]
-        ),
-    )
 
 
 class Batches(Protocol):
@@ -124,6 +46,7 @@ class RealPairs:
         pairs: at least one.
         crops, batch: crops of a batch, and their number.
         rank, world_size: of this process among those that train together.
+        tables: of the dark images, by name, where the histogram that is equalised is that of the whole image.
 
     Raises:
         UsageError: a pair is smaller than the crop.
@@ -134,23 +57,26 @@ class RealPairs:
     batch: int
     rank: int = 0
     world_size: int = 1
+    tables: Mapping[str, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
         for pair in self.pairs:
             _refuse_small(pair.name, pair.dark.shape[1], pair.dark.shape[0], self.crops.side)
+        whole = self.pairs if self.crops.equalise == "image" else ()
+        object.__setattr__(self, "tables", {pair.name: equalisation(pair.dark) for pair in whole})
 
     def open(self, start: int) -> Iterator[Batch]:
         for number in itertools.count(start):
             first = (number * self.world_size + self.rank) * self.batch
             yield make_batch([self._example(index) for index in range(first, first + self.batch)])
 
-    def _example(self, index: int) -> tuple[str, np.ndarray, np.ndarray]:
+    def _example(self, index: int) -> Example:
         epoch, position = divmod(index, len(self.pairs))
         order = sorted(
             self.pairs, key=lambda pair: keyed_random.rank(self.crops.seed, pair.name, f"pass {epoch}")
         )
         pair = order[position]
-        return pair.name, *self.crops.cut(pair.name, epoch, pair.dark, pair.light)
+        return self.crops.cut(pair.name, epoch, pair.dark, pair.light, self.tables.get(pair.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,18 +175,17 @@ class _Stream(IterableDataset):
         except DimmagenError as error:
             yield error  # as a batch: a DataLoader would turn an exception into a RuntimeError
 
-    def _examples(
-        self, shards: Sequence[TrainingShard], skip: int
-    ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    def _examples(self, shards: Sequence[TrainingShard], skip: int) -> Iterator[Example]:
         """Crops of the shards' pairs, epoch after epoch, without the first `skip` of them."""
         crops = self.source.crops
-        cache = _DecodedPairCache(self.source.cache_bytes // max(1, self.source.loaders))
+        room = self.source.cache_bytes // max(1, self.source.loaders)
+        cache = _DecodedPairCache(room, crops.equalise == "image")
         first_epoch, skip = divmod(skip, sum(len(shard.training_keys) for shard in shards))
         for epoch in itertools.count(first_epoch):
             for sample in itertools.islice(_one_epoch(shards, crops.seed, epoch), skip, None):
                 key = sample["__key__"]
-                dark, light = cache.decode(sample)
-                yield key, *crops.cut(key, epoch, dark, light)
+                dark, light, tables = cache.decode(sample)
+                yield crops.cut(key, epoch, dark, light, tables)
             skip = 0
 
 
@@ -272,19 +197,22 @@ class _DecodedPairCache:
 
     Args:
         room: bytes.
+        equalise: compute the tables of each dark image as well.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, equalise: bool) -> None:
         self._room = room
-        self._pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._equalise = equalise
+        self._pairs: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray | None]] = {}
 
-    def decode(self, sample: dict) -> tuple[np.ndarray, np.ndarray]:
-        """The dark and the light image of a sample, uint8 (H, W, 3)."""
+    def decode(self, sample: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The dark and the light image of a sample, uint8 (H, W, 3), and the tables of the dark one."""
         key = sample["__key__"]
         if key in self._pairs:
             return self._pairs[key]
-        pair = _decode(sample, "dark"), _decode(sample, "light")
-        size = sum(image.nbytes for image in pair)
+        dark, light = _decode(sample, "dark"), _decode(sample, "light")
+        pair = dark, light, equalisation(dark) if self._equalise else None
+        size = dark.nbytes + light.nbytes
         if size <= self._room:
             self._room -= size
             self._pairs[key] = pair

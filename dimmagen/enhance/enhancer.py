@@ -6,18 +6,21 @@ blended where they overlap, so that no seam shows; with `compact`, tiles give th
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_input
+from dimmagen.enhance.batch import Equalise
+from dimmagen.enhance.inputs import condition, equalisations, mean_lightness, network_inputs
 from dimmagen.enhance.network import EnhancementNetwork
 
 BLEND = 32  # pixels over which one tile fades into the next
 MEMORY_GB = 2.0  # default
+SMALLEST_WINDOW = 32  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,18 @@ class Enhancer:
     Args:
         network: in eval mode, on the device to use.
         memory_gb: maximum memory for running the network, in GB; larger images are tiled.
+        window: side of the tiles, pixels, a multiple of the architecture's: every larger image is processed
+            in windows of this size that overlap, so that normalisation and attention see as much of it as in
+            training on crops of this size. Default: tiles as large as the memory allows.
+        equalise: with `crop`, each tile is equalised by its own histogram, as a crop in training.
+        bf16: run the network in bfloat16.
 
     Attributes:
+        forward: (inputs, condition) -> output; the network, or what was made of it to run faster.
         tile: side of a tile, pixels.
 
     Raises:
-        UsageError: the memory is too small for one tile.
+        UsageError: the memory is too small for one tile, or the window is no multiple.
 
     Example:
         >>> network = EnhancementNetwork("compact").eval()  # a trained one: load_network("run/")
@@ -49,9 +58,24 @@ class Enhancer:
         ((5, 7, 3), dtype('uint8'))
     """
 
-    def __init__(self, network: EnhancementNetwork, memory_gb: float = MEMORY_GB) -> None:
+    def __init__(
+        self,
+        network: EnhancementNetwork,
+        memory_gb: float = MEMORY_GB,
+        window: int | None = None,
+        equalise: Equalise = "image",
+        bf16: bool = False,
+    ) -> None:
         self.network = network
+        self.forward: Callable[[Tensor, Tensor], Tensor] = network
+        self.bf16 = bf16
+        self.equalise = equalise
+        self._windows = window is not None
         shape = network.architecture
+        self._margin, self._blend = shape.margin, BLEND
+        if window is not None:
+            self._use_windows(window, memory_gb)
+            return
         side = math.isqrt(int(memory_gb * 1e9 / shape.bytes_per_pixel)) // shape.multiple * shape.multiple
         smallest = 2 * (2 * shape.margin + BLEND)
         if side < smallest:
@@ -64,6 +88,22 @@ class Enhancer:
                 value=memory_gb,
             )
         self.tile = side
+        self._together = 1
+
+    def _use_windows(self, window: int, memory_gb: float) -> None:
+        shape = self.network.architecture
+        if window % shape.multiple or window < SMALLEST_WINDOW:
+            raise UsageError(
+                f"`window={window}`: the architecture {self.network.architecture_name} takes multiples of "
+                f"{shape.multiple}, from {SMALLEST_WINDOW}",
+                "give the side of the training crops",
+                code="out-of-range",
+                parameter="window",
+                value=window,
+            )
+        self.tile = window
+        self._margin, self._blend = min(shape.margin, window // 8), min(BLEND, window // 4)
+        self._together = max(1, int(memory_gb * 1e9 / (window**2 * shape.bytes_per_pixel)))
 
     def enhance(self, dark: np.ndarray, lightness: float) -> np.ndarray:
         """Enhance one image.
@@ -76,42 +116,43 @@ class Enhancer:
         Returns:
             uint8 (H, W, 3), RGB.
         """
-        height, width, _ = dark.shape
+        pixels = torch.from_numpy(np.ascontiguousarray(dark)).to(self._device)
         level = torch.tensor([condition(mean_lightness(dark), lightness)], device=self._device)
-        tables = equalisation(dark)
-        rows, columns = self._tile_ranges(height), self._tile_ranges(width)
+        tables = equalisations(pixels[None]) if self.equalise == "image" else None
+        rows, columns = (self._tile_ranges(length) for length in pixels.shape[:2])
         if len(rows) == len(columns) == 1:
-            return _to_bytes(self._run(dark, tables, level))
+            return _to_bytes(next(self._run([pixels], tables, level)))
         result = np.empty_like(dark)
-        for row, weighted, weights in self._rows(dark, rows, columns, tables, level):
+        for row, weighted, weights in self._rows(pixels, rows, columns, tables, level):
             result[row : row + len(weights)] = _to_bytes(weighted / weights)
         return result
 
     def _rows(
         self,
-        dark: np.ndarray,
+        dark: Tensor,
         rows: Sequence[TileRange],
         columns: Sequence[TileRange],
-        tables: np.ndarray,
-        level: torch.Tensor,
-    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        tables: Tensor | None,
+        level: Tensor,
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Finished bands of the image, from top to bottom.
 
         Yields:
             (first row, float32 (h, W, 3) weighted sum of the tiles, float32 (h, W, 1) sum of their weights).
         """
-        carried: tuple[np.ndarray, np.ndarray] | None = None
+        height, width, _ = dark.shape
+        carried: tuple[Tensor, Tensor] | None = None
         for number, row in enumerate(rows):
-            total = np.zeros((row.end - row.start, dark.shape[1], 3), np.float32)
-            weights = np.zeros((row.end - row.start, dark.shape[1], 1), np.float32)
-            for column in columns:
+            band = dark[row.start : row.end]
+            total = torch.zeros(len(band), width, 3, device=self._device)
+            weights = torch.zeros(len(band), width, 1, device=self._device)
+            tiles = self._run([band[:, column.start : column.end] for column in columns], tables, level)
+            for column, light in zip(columns, tiles, strict=True):
                 window = np.s_[:, column.start : column.end]
-                weight = np.outer(self._weight(row, len(dark)), self._weight(column, dark.shape[1]))[
-                    ..., None
-                ]
-                light = self._run(dark[row.start : row.end, column.start : column.end], tables, level)
-                total[window] += weight * light
-                weights[window] += weight
+                weight = np.outer(self._weight(row, height), self._weight(column, width))[..., None]
+                weight_here = torch.from_numpy(weight).to(self._device)
+                total[window] += weight_here * light
+                weights[window] += weight_here
             if carried is not None:
                 overlap = len(carried[0])
                 total[:overlap] += carried[0]
@@ -124,38 +165,56 @@ class Enhancer:
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    def _run(self, dark: np.ndarray, tables: np.ndarray, level: torch.Tensor) -> np.ndarray:
-        """Run the network on one tile: uint8 (H, W, 3) -> float32 (H, W, 3) in [0, 1]."""
-        height, width, _ = dark.shape
-        multiple = self.network.architecture.multiple
-        padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
-        inputs = np.pad(network_input(dark, tables), padding, mode="symmetric")
-        with torch.inference_mode():
-            light = self.network(torch.from_numpy(inputs)[None].to(self._device), level)[0]
-        return light[:, :height, :width].permute(1, 2, 0).cpu().numpy()
+    def _run(self, tiles: Sequence[Tensor], tables: Tensor | None, level: Tensor) -> Iterator[Tensor]:
+        """Run the network on tiles of one padded size: uint8 (H, W, 3) -> float32 (H, W, 3) in [0, 1]."""
+        for first in range(0, len(tiles), self._together):
+            some = tiles[first : first + self._together]
+            count = len(some)
+            dark = torch.stack([self._padded(tile) for tile in some])
+            whole = None if tables is None else tables.expand(count, 3, 256)
+            autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16)
+            with torch.inference_mode(), autocast:
+                light = self.forward(network_inputs(dark, whole), level.expand(count))
+            for tile, pixels in zip(some, light.permute(0, 2, 3, 1), strict=True):
+                yield pixels[: tile.shape[0], : tile.shape[1]]
+
+    def _padded(self, tile: Tensor) -> Tensor:
+        """A tile with mirrored pixels at its end, up to a size that the network takes."""
+        for axis in (0, 1):
+            length = tile.shape[axis]
+            missing = -length % self.network.architecture.multiple
+            if missing:
+                index = torch.arange(length + missing, device=tile.device) % (2 * length)
+                tile = tile.index_select(axis, torch.minimum(index, 2 * length - 1 - index))
+        return tile
 
     def _tile_ranges(self, length: int) -> Sequence[TileRange]:
-        """Tiles that cover an axis; they start at multiples, which keeps the grid of the whole image."""
-        shape = self.network.architecture
+        """Tiles that cover an axis; they start at multiples, which keeps the grid of the whole image.
+
+        The last of several windows is padded to a whole one; the last tile is as long as it has to be.
+        """
+        multiple = self.network.architecture.multiple
         if length <= self.tile:
             return [TileRange(0, length)]
-        overlap = 2 * shape.margin + BLEND
-        step = (self.tile - overlap) // shape.multiple * shape.multiple
+        overlap = 2 * self._margin + self._blend
+        step = (self.tile - overlap) // multiple * multiple
         count = math.ceil((length - overlap) / step)
-        return [TileRange(i * step, min(length, i * step + self.tile)) for i in range(count)]
+        starts = [i * step for i in range(count)]
+        if self._windows:
+            starts[-1] = math.ceil((length - self.tile) / multiple) * multiple
+        return [TileRange(start, min(length, start + self.tile)) for start in starts]
 
     def _weight(self, tile: TileRange, length: int) -> np.ndarray:
         """Weights along a tile, float32 (length,): 0 in the margin of an inner edge, then rising to 1."""
-        margin = self.network.architecture.margin
         distance = np.arange(tile.end - tile.start) + 0.5
         weight = np.ones(tile.end - tile.start)
         if tile.start > 0:
-            weight = np.minimum(weight, (distance - margin) / BLEND)
+            weight = np.minimum(weight, (distance - self._margin) / self._blend)
         if tile.end < length:
-            weight = np.minimum(weight, (distance[::-1] - margin) / BLEND)
+            weight = np.minimum(weight, (distance[::-1] - self._margin) / self._blend)
         return weight.clip(0, 1).astype(np.float32)
 
 
-def _to_bytes(light: np.ndarray) -> np.ndarray:
+def _to_bytes(light: Tensor) -> np.ndarray:
     """float in [0, 1] -> uint8."""
-    return np.rint(light * 255).clip(0, 255).astype(np.uint8)
+    return (light * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

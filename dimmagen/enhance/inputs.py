@@ -5,11 +5,14 @@ of them.
 """
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dimmagen.images import retinex
 
 CHANNELS = 10
 CONDITION_STEPS = 1000
+MANY_PIXELS = 2**18
 FIXED_LIGHTNESS = 0.5  # of well-lit images: those of LOL have 0.55 on average
 
 
@@ -50,6 +53,55 @@ def network_input(dark: np.ndarray, tables: np.ndarray | None = None) -> np.ndar
     planes = np.ascontiguousarray(dark.transpose(2, 0, 1)).astype(np.float32) / 255
     reflectance, illumination = retinex.split(planes, axis=0)
     return np.concatenate([planes, equalised.astype(np.float32) / 255, reflectance, illumination])
+
+
+def equalisations(dark: Tensor) -> Tensor:
+    """:func:`equalisation` of each image of a batch, on its device: equal tables, entry by entry.
+
+    Args:
+        dark: uint8 (N, H, W, 3), RGB.
+
+    Returns:
+        uint8 (N, 3, 256).
+    """
+    counts = _counts(dark)
+    cumulated = counts.cumsum(2)
+    pixels = cumulated[..., -1:]
+    below = counts.gather(2, (counts > 0).int().argmax(2, keepdim=True))
+    ranks = (cumulated - below) / (pixels - below).double()
+    tables = (255 * ranks.clamp(0, 1)).round()
+    unchanged = torch.arange(256, dtype=torch.float64, device=dark.device).expand_as(tables)
+    return torch.where(below < pixels, tables, unchanged).to(torch.uint8)
+
+
+def _counts(dark: Tensor) -> Tensor:
+    """How often each channel has each value: uint8 (N, H, W, 3) -> int64 (N, 3, 256)."""
+    images, height, width, _ = dark.shape
+    if height * width > MANY_PIXELS:  # eight bytes for each value of a large image are too many
+        channels = [channel.flatten() for image in dark for channel in image.unbind(-1)]
+        counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
+        return counts.view(images, 3, 256)
+    planes = dark.permute(0, 3, 1, 2).flatten(2).long()
+    counts = torch.zeros(images, 3, 256, dtype=torch.int64, device=dark.device)
+    return counts.scatter_add_(2, planes, torch.ones_like(planes))
+
+
+def network_inputs(dark: Tensor, tables: Tensor | None = None) -> Tensor:
+    """:func:`network_input` of each image of a batch, on its device: on a processor equal bit for bit.
+
+    Args:
+        dark: uint8 (N, H, W, 3), RGB.
+        tables: uint8 (N, 3, 256), from :func:`equalisation` or :func:`equalisations`. Default: of `dark`.
+
+    Returns:
+        float32 (N, 10, H, W) in [0, 1].
+    """
+    tables = equalisations(dark) if tables is None else tables
+    values = dark.permute(0, 3, 1, 2).contiguous()
+    equalised = tables.gather(2, values.flatten(2).long()).view_as(values)
+    planes = values.float() / 255
+    reflectance, illumination = retinex.split(planes, axis=1)
+    return torch.cat([planes, equalised.float() / 255, reflectance, illumination], dim=1)
 
 
 def mean_lightness(image: np.ndarray) -> float:

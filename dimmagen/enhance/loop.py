@@ -1,24 +1,28 @@
 """The training loop."""
 
-import math
+import logging
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Protocol
 
-import torch
-from torch import nn
-
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.enhance.acceleration import Acceleration, acceleration, compiled
 from dimmagen.enhance.checkpoints import RunFolder
-from dimmagen.enhance.data import Batch, Batches
+from dimmagen.enhance.data import Batches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import mean_lightness
 from dimmagen.enhance.log import Log
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.enhance.prefetch import Waiting, on_device
 from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.enhance.step import Ledger, optimise
 from dimmagen.metrics.image import psnr
+
+SLOW_READING = 0.2  # share of the time above which a run says that it waited for its batches
+_LOG = logging.getLogger(__name__)
 
 
 class TrainProgress(Protocol):
@@ -40,6 +44,7 @@ def train(
     *,
     context: DistributedContext = SINGLE_PROCESS,
     tensorboard: bool = False,
+    accelerated: Acceleration | None = None,
 ) -> TrainState:
     """Train a network until the iterations or the patience end, from the run's checkpoint if it has one.
 
@@ -54,6 +59,8 @@ def train(
         progress: notified of each iteration.
         context: this process among those that train together.
         tensorboard: write TensorBoard's files as well.
+        accelerated: how the device is used; default as :func:`~dimmagen.enhance.acceleration.acceleration`
+            chooses.
 
     Returns:
         The state at the end; the best network is in the run's folder.
@@ -70,90 +77,57 @@ def train(
             code="missing-argument",
         )
     device = next(network.parameters()).device
-    state = TrainState(network, settings)
+    accelerated = acceleration(device) if accelerated is None else accelerated
+    network.use_memory_format(accelerated.channels_last)
+    if accelerated.bf16_norms and settings.bf16:
+        network.use_bfloat16_norms()
+    state = TrainState(network, settings, fused_adam=accelerated.fused_adam)
     state.restore(run)
-    forward = context.wrap(network)
-    stream = batches.open(state.iteration)
+    loss.use(accelerated, settings.bf16)
+    forward = compiled(context.wrap(network), accelerated.compile)
+    distance = compiled(loss, accelerated.compile)
+    ledger, waiting = Ledger(accelerated.fetch_every, context), Waiting()
+    stream = on_device(batches.open(state.iteration), device, accelerated.prefetch, waiting)
     progress.begin(state.iteration, settings.iterations)
-    with Log(run, state.iteration, tensorboard) if context.first else _NoLog() as log:
+    with closing(stream), Log(run, state.iteration, tensorboard) if context.first else _NoLog() as log:
         while state.iteration < settings.iterations and not state.out_of_patience:
-            batch = next(stream).to(device)
-            learning_rate = settings.learning_rate_at(state.iteration)
-            values = optimise(forward, state, loss, batch, learning_rate, context)
+            batch = next(stream)
+            with accelerated.kernels():
+                ledger.add(
+                    optimise(forward, state, distance, batch, settings.learning_rate_at(state.iteration))
+                )
             state.iteration += 1
             state.update_average()
             ends = state.iteration == settings.iterations
-            if ends or state.iteration % settings.validate_every == 0:
-                values["psnr"] = validate(state.candidate, validation) if context.first else 0.0
-                values["psnr"] = context.agree(values["psnr"])
-                if state.best_psnr is None or values["psnr"] > state.best_psnr:
-                    state.best_psnr, state.best_iteration = values["psnr"], state.iteration
-                    if context.first:
-                        state.save_best(run)
-            log.row({"iteration": state.iteration, "learning_rate": learning_rate, **values})
-            progress.iteration(values)
-            ends = ends or state.out_of_patience
-            if context.first and (ends or state.iteration % settings.checkpoint_every == 0):
+            validates = ends or state.iteration % settings.validate_every == 0
+            saves = state.iteration % settings.checkpoint_every == 0
+            # Before anything is kept, it is known whether every step so far was finite.
+            rows = ledger.fetch() if validates or saves or ledger.due else []
+            if validates:
+                rows[-1]["psnr"] = _select(state, validation, run, context)
+            for row in rows:
+                log.row(row)
+                progress.iteration(row)
+            if context.first and (ends or saves or state.out_of_patience):
                 state.save(run)
+    if device.type == "cuda" and waiting.share > SLOW_READING:
+        _LOG.info(
+            "%.0f%% of the time, training waited for images: more `loaders`, or a larger cache, help",
+            100 * waiting.share,
+        )
     return state
 
 
-def optimise(
-    forward: nn.Module,
-    state: TrainState,
-    loss: EnhancementLoss,
-    batch: Batch,
-    learning_rate: float,
-    context: DistributedContext,
-) -> dict[str, float]:
-    """Take one step of Adam on one batch.
-
-    Args:
-        forward: the network of `state`, wrapped by `context`.
-        state: changed in place.
-        loss, batch: on the network's device.
-        learning_rate: of this step.
-        context: this process among those that train together.
-
-    Returns:
-        `loss` and its parts, such as `mse`, by name.
-
-    Raises:
-        DimmagenError: the loss or the gradient is not finite; the weights are not changed.
-    """
-    settings = state.settings
-    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=settings.bf16):
-        output = forward(batch.inputs, batch.condition)
-    value, parts = loss(output, batch.target)
-    state.optimizer.zero_grad()
-    value.backward()
-    norm = nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip or math.inf)
-    if not (torch.isfinite(value) and torch.isfinite(norm)):
-        raise _diverged(value.item(), norm.item(), state.iteration, batch.keys, context)
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
-    state.optimizer.step()
-    return {"loss": value.item(), **{name: part.item() for name, part in parts.items()}}
-
-
-def _diverged(
-    loss: float, gradient: float, iteration: int, keys: Sequence[str], context: DistributedContext
-) -> DimmagenError:
-    """The error that names the batch at fault.
-
-    The gradient is averaged over all processes, so all of them get here.
-    """
-    batches = context.gather((loss, keys))
-    loss, keys = next(((value, names) for value, names in batches if not math.isfinite(value)), batches[0])
-    return DimmagenError(
-        f"the loss is {loss:.3g} with a gradient of {gradient:.3g} after iteration {iteration}, on the pairs "
-        f"{', '.join(keys)}",
-        'check these pairs, or start again with `resume="never"` and a lower `learning_rate` or `clip=1`; '
-        "until then the last checkpoint is kept",
-        code="diverged",
-        iteration=iteration,
-        keys=list(keys),
-    )
+def _select(
+    state: TrainState, validation: Sequence[RealPair], run: RunFolder, context: DistributedContext
+) -> float:
+    """Validate, and keep the network if it is the best so far: its PSNR in dB."""
+    score = context.agree(validate(state.candidate, validation) if context.first else 0.0)
+    if state.best_psnr is None or score > state.best_psnr:
+        state.best_psnr, state.best_iteration = score, state.iteration
+        if context.first:
+            state.save_best(run)
+    return score
 
 
 def validate(network: EnhancementNetwork, pairs: Sequence[RealPair]) -> float:

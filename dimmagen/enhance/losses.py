@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from dimmagen.enhance.acceleration import Acceleration
 from dimmagen.metrics.lpips import LPIPS
 
 
@@ -17,6 +18,18 @@ class EnhancementLoss(nn.Module):
         super().__init__()
         self.perceptual = perceptual
         self.weight = weight
+
+    def use(self, accelerated: Acceleration, bf16: bool) -> None:
+        """Compute LPIPS as the device is used.
+
+        Args:
+            accelerated: how.
+            bf16: whether the network runs in bfloat16.
+        """
+        if self.perceptual is not None:
+            self.perceptual.use_memory_format(accelerated.channels_last)
+            if accelerated.bf16_loss and bf16:
+                self.perceptual.use_bfloat16()
 
     def forward(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss.

@@ -46,6 +46,7 @@ class TrainState:
     Args:
         network: to be trained.
         settings: of the run.
+        fused_adam: update all weights in one kernel.
 
     Attributes:
         network: being trained.
@@ -54,11 +55,18 @@ class TrainState:
         best_psnr, best_iteration: of the best validation; None and 0 before the first.
     """
 
-    def __init__(self, network: EnhancementNetwork, settings: TrainSettings) -> None:
+    def __init__(
+        self, network: EnhancementNetwork, settings: TrainSettings, fused_adam: bool = False
+    ) -> None:
         self.network = network
         self.settings = settings
-        self.optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, settings.betas)
+        self._fused = fused_adam
+        self.optimizer = torch.optim.Adam(
+            network.parameters(), settings.learning_rate, settings.betas, fused=fused_adam or None
+        )
         self.average = _copy(network) if settings.average else None
+        self._means: list[Tensor] = [] if self.average is None else [*self.average.parameters()]
+        self._values: list[Tensor] = [*network.parameters()]
         self.iteration = 0
         self.best_psnr: float | None = None
         self.best_iteration = 0
@@ -80,9 +88,15 @@ class TrainState:
             return
         decay = min(self.settings.average, (1 + self.iteration) / (10 + self.iteration))
         with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-            for mean, value in pairs:
-                mean.lerp_(value, 1 - decay)
+            torch._foreach_lerp_(self._means, self._values, 1 - decay)
+
+    def step_if(self, finite: Tensor) -> None:
+        """Take a step of Adam if `finite`, bool (), is true; fused Adam looks at it on the device."""
+        if self._fused:
+            setattr(self.optimizer, "found_inf", (~finite).float())  # noqa: B010 - as torch.amp.GradScaler does
+        elif not finite:
+            return
+        self.optimizer.step()
 
     def save(self, run: RunFolder) -> None:
         """Write the checkpoint."""
@@ -125,12 +139,17 @@ class TrainState:
         moments = saved.part("adam")
         for name, parameter in self.network.named_parameters():
             self.optimizer.state[parameter] = {
-                moment: moments[f"{name}.{moment}"].to("cpu" if moment == "step" else parameter.device)
-                for moment in _MOMENTS
+                moment: self._placed(moment, moments[f"{name}.{moment}"], parameter) for moment in _MOMENTS
             }
         self.iteration = saved.header["iteration"]
         self.best_psnr = saved.header["best_psnr"]
         self.best_iteration = saved.header["best_iteration"]
+
+    def _placed(self, moment: str, saved: Tensor, parameter: Tensor) -> Tensor:
+        """A saved moment where Adam keeps it: the number of steps on the processor, unless Adam is fused."""
+        if moment == "step":
+            return saved.to(parameter.device if self._fused else "cpu")
+        return torch.empty_like(parameter).copy_(saved)
 
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -142,5 +161,6 @@ def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _copy(network: EnhancementNetwork) -> EnhancementNetwork:
     copy = EnhancementNetwork(network.architecture_name).to(next(network.parameters()).device)
+    copy.use_memory_format(network.memory_format is torch.channels_last)
     copy.load_state_dict(network.state_dict())
     return copy.requires_grad_(False)

@@ -21,8 +21,10 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
     split_held_out,
 )
+from dimmagen.enhance.acceleration import Compile, acceleration
+from dimmagen.enhance.batch import ConditionOf, Crops, Equalise
 from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
-from dimmagen.enhance.data import Batches, Crops, RealPairs, ShardBatches
+from dimmagen.enhance.data import Batches, RealPairs, ShardBatches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.log import summary_writer_class
 from dimmagen.enhance.loop import TrainProgress, train
@@ -42,7 +44,7 @@ class TrainConfig:
     """The settings of a training run.
 
     All of them decide its losses, except for `training.checkpoint_every`, `cache_gb`, `device`,
-    `lpips_weights` (whose numbers count, not their path) and `tensorboard`.
+    `lpips_weights` (whose numbers count, not their path), `tensorboard` and `compile`.
 
     Attributes:
         data: folder or URL of a pair data set, or None.
@@ -55,6 +57,10 @@ class TrainConfig:
         network: run or network file to start from; None starts from random weights.
         architecture: name in the registry (`compact`, `small`, `paper`); that of `network` if it is given.
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
+        equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
+            that of the whole `image`, as in enhancing.
+        condition: whether the change of lightness that the network is told is that of the `crop`, or that of
+            the whole `image`, as in enhancing.
         perceptual: `vgg` or `none`.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
@@ -63,6 +69,7 @@ class TrainConfig:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         lpips_weights: file or folder with the weights of LPIPS; None takes those of the lpips package.
         tensorboard: write TensorBoard's files as well.
+        compile: whether torch compiles the network; `auto` does on a GPU, for long runs.
 
     Raises:
         UsageError: the network or LPIPS cannot take the crop.
@@ -80,6 +87,8 @@ class TrainConfig:
     batch: int = 4
     flip: bool = False
     seed: int = 0
+    equalise: Equalise = "image"
+    condition: ConditionOf = "image"
     perceptual: Literal["vgg", "none"] = "vgg"
     perceptual_weight: float = 0.1
     training: TrainSettings = field(default_factory=TrainSettings)
@@ -88,6 +97,7 @@ class TrainConfig:
     device: str = "auto"
     lpips_weights: str | None = None
     tensorboard: bool = False
+    compile: Compile = "auto"
 
     def __post_init__(self) -> None:
         known = self.architecture in ARCHITECTURES
@@ -175,6 +185,7 @@ def _train(
             progress,
             context=context,
             tensorboard=config.tensorboard,
+            accelerated=acceleration(device, config.compile, config.training.iterations),
         )
 
 
@@ -208,7 +219,7 @@ def _network(config: TrainConfig) -> EnhancementNetwork:
 
 def _data(config: TrainConfig, context: DistributedContext) -> tuple[Batches, Sequence[RealPair], str]:
     """The batches, the validation pairs, and the hash of the training data."""
-    crops = Crops(config.crop, config.flip, config.seed)
+    crops = Crops(config.crop, config.flip, config.seed, config.equalise, config.condition)
     validation = [cut_middle(pair) for pair in _fitting_pairs(config.validate)] if config.validate else []
     if config.data is not None:
         kept_back = 0 if config.validate else config.validation_photos
@@ -262,6 +273,7 @@ def _identity(
         "device",
         "lpips_weights",
         "tensorboard",
+        "compile",
         "network",
         "validate",
     ):

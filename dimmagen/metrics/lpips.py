@@ -49,6 +49,7 @@ class LPIPS(nn.Module):
         heads = [nn.Conv2d(width, 1, 1, bias=False) for width in _WIDTHS[backbone]]
         for index, head in enumerate(heads):
             self.add_module(f"lin{index}", head)
+        self._dtype = torch.float32  # of the features
         self.heads = heads  # a plain list: the modules are registered under their names above
         try:
             self.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
@@ -63,12 +64,22 @@ class LPIPS(nn.Module):
         self.register_buffer("shift", torch.tensor(_SHIFT)[None, :, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE)[None, :, None, None], persistent=False)
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.use_memory_format(channels_last=True)
         super().train(False)
 
     def train(self, mode: bool = True) -> "LPIPS":
         """Stay in eval mode when an enclosing module is set to training mode."""
         return self
+
+    def use_bfloat16(self) -> None:
+        """Compute the features in bfloat16 from now on; their distance stays in float32."""
+        self._dtype = torch.bfloat16
+        self.features.to(self._dtype)
+
+    def use_memory_format(self, channels_last: bool) -> None:
+        """Store weights and features with the channels last, or first."""
+        form = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=form)  # type: ignore[call-overload]
 
     def sha256(self) -> str:
         """SHA-256 of all weights, regardless of where they were loaded from; hex."""
@@ -87,14 +98,15 @@ class LPIPS(nn.Module):
         return distance
 
     def _unit_features(self, image: Tensor) -> list[Tensor]:
-        features = (2 * image.float() - 1 - self.shift) / self.scale
+        features = ((2 * image.float() - 1 - self.shift) / self.scale).to(self._dtype)
         tapped = []
         for index, layer in enumerate(self.features):
             features = layer(features)
             if index in self.taps:
                 # vector_norm has a gradient where all features are zero; a square root does not.
-                norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-                tapped.append(features / (norm + 1e-10))
+                exact = features.float()
+                norm = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
+                tapped.append(exact / (norm + 1e-10))
         return tapped
 
 

@@ -15,10 +15,11 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance import data as data_module
-from dimmagen.enhance.data import Crops, RealPairs, ShardBatches, make_batch
-from dimmagen.enhance.inputs import mean_lightness
+from dimmagen.enhance.batch import Crops, Example, make_batch
+from dimmagen.enhance.data import RealPairs, ShardBatches
+from dimmagen.enhance.inputs import equalisation, mean_lightness, network_input
 from dimmagen.enhance.training_shards import cut_middle, open_shards
-from dimmagen.images.codec import encode_png
+from dimmagen.images.codec import decode_rgb8, encode_png
 from tests.dataset_helpers import make, write_photos
 
 CROPS = Crops(side=32, flip=True, seed=3)
@@ -131,6 +132,33 @@ def test_dark_and_light_images_are_cropped_at_the_same_position(shards):
     assert np.mean(shifted) < np.mean(aligned) - 0.05
 
 
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_crops_are_equalised_by_their_own_histogram_or_by_that_of_the_whole_image(dataset, shards, loaders):
+    """By the same crops: only the equalised channels differ."""
+    own, whole = (
+        next(ShardBatches(shards, replace(CROPS, equalise=equalise), batch=3, loaders=loaders).open(0))
+        for equalise in ("crop", "image")
+    )
+    assert own.keys == whole.keys
+    for channels in (slice(0, 3), slice(6, 10)):
+        assert torch.equal(own.inputs[:, channels], whole.inputs[:, channels])
+    pairs = open_pairs(dataset)
+    files = {row["key"]: pairs.data(row, "dark") for row in pairs.rows()}
+    tables = np.stack([equalisation(decode_rgb8(files[key])[0]) for key in whole.keys])
+    np.testing.assert_array_equal(whole.tables.numpy(), tables)
+    assert not torch.equal(own.inputs, whole.inputs)
+
+
+def test_real_pairs_are_equalised_by_the_whole_image_too():
+    light = data.astronaut()[:60, 100:180]
+    pair = RealPair("one", light // 8, light, "", "")
+    batch = next(RealPairs([pair], replace(CROPS, equalise="image"), batch=2).open(0))
+    np.testing.assert_array_equal(batch.tables.numpy(), np.stack([equalisation(pair.dark)] * 2))
+    for dark, equalised in zip(batch.dark.numpy(), batch.inputs[:, 3:6].numpy(), strict=True):
+        expected = network_input(dark, equalisation(pair.dark))[3:6]
+        np.testing.assert_array_equal(equalised, expected)
+
+
 def correlation(one, other):
     return np.corrcoef(one.ravel(), other.ravel())[0, 1]
 
@@ -205,10 +233,23 @@ def test_real_pairs_come_in_epochs_and_resume_anywhere():
         assert torch.equal(got.inputs, expected.inputs)
 
 
+def test_the_network_is_told_the_change_of_lightness_of_the_crop_or_of_the_whole_image():
+    dark = np.zeros((64, 64, 3), np.uint8)
+    light = np.repeat(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))[..., None], 3, axis=2)
+    batches = RealPairs([RealPair("a", dark, light, "", "")], CROPS, batch=8)
+    of_crops = next(batches.open(0))
+    of_image = next(replace(batches, crops=replace(CROPS, condition="image")).open(0))
+    expected = [round(1000 * mean_lightness(crop)) for crop in of_crops.light.numpy()]
+    assert of_crops.condition.tolist() == expected
+    assert len(set(expected)) > 4
+    assert of_image.condition.tolist() == [round(1000 * mean_lightness(light))] * 8
+    assert torch.equal(of_image.light, of_crops.light)
+
+
 def test_half_of_the_crops_are_mirrored():
     one = pair("a", 1, 32, 32)
     mirrored = [
-        np.array_equal(CROPS.cut("a", epoch, one.dark, one.light)[1], one.light[:, ::-1])
+        np.array_equal(CROPS.cut("a", epoch, one.dark, one.light).light, one.light[:, ::-1])
         for epoch in range(200)
     ]
     assert 70 < sum(mirrored) < 130
@@ -216,9 +257,9 @@ def test_half_of_the_crops_are_mirrored():
 
 def test_crops_reach_every_edge():
     one = pair("a", 1, 34, 33)
-    corners = {tuple(CROPS.cut("a", epoch, one.dark, one.light)[1][0, 0]) for epoch in range(400)}
+    corners = {tuple(CROPS.cut("a", epoch, one.dark, one.light).light[0, 0]) for epoch in range(400)}
     unflipped = Crops(32, False, 3)
-    plain = {tuple(unflipped.cut("a", epoch, one.dark, one.light)[1][0, 0]) for epoch in range(200)}
+    plain = {tuple(unflipped.cut("a", epoch, one.dark, one.light).light[0, 0]) for epoch in range(200)}
     assert plain == {tuple(one.light[row, column]) for row in range(3) for column in range(2)}
     assert corners > plain
 
@@ -236,7 +277,8 @@ def test_validation_takes_the_middle_of_large_images():
 
 def test_a_batch_has_the_shapes_that_the_network_takes():
     one = pair("a", 1, 32, 32)
-    batch = make_batch([("a", one.dark, one.light)] * 2)
+    batch = make_batch([Example("a", one.dark, one.light, condition=321)] * 2)
+    assert batch.condition.tolist() == [321, 321]
     assert batch.inputs.shape == (2, 10, 32, 32)
     assert batch.target.shape == (2, 3, 32, 32)
     assert float(batch.target.mean()) == pytest.approx(mean_lightness(one.light), abs=1e-5)

@@ -1,9 +1,18 @@
 """The network's ten channels, computed from the stored dark image alone."""
 
 import numpy as np
+import pytest
+import torch
 from skimage import data
 
-from dimmagen.enhance.inputs import condition, equalisation, mean_lightness, network_input
+from dimmagen.enhance.inputs import (
+    condition,
+    equalisation,
+    equalisations,
+    mean_lightness,
+    network_input,
+    network_inputs,
+)
 
 
 def dark_image():
@@ -44,6 +53,27 @@ def test_a_tile_with_the_tables_of_the_whole_image_equals_its_part_of_the_whole(
     whole = network_input(dark)
     tile = network_input(dark[10:40, 20:60], equalisation(dark))
     np.testing.assert_array_equal(tile, whole[:, 10:40, 20:60])
+
+
+@pytest.mark.parametrize("levels", [1, 2, 30, 256])
+def test_a_batch_has_the_inputs_of_each_of_its_images_bit_for_bit(levels):
+    draws = np.random.default_rng(levels)
+    images = draws.integers(0, levels, (3, 33, 47, 3), dtype=np.uint8)
+    images[1, :, :, 2] = 7  # a single value
+    batch = torch.from_numpy(images)
+    tables = np.stack([equalisation(image) for image in images])
+    np.testing.assert_array_equal(equalisations(batch).numpy(), tables)
+    expected = np.stack([network_input(image) for image in images])
+    assert network_inputs(batch).numpy().tobytes() == expected.tobytes()
+    expected = np.stack([network_input(image, tables[0]) for image in images])
+    given = torch.from_numpy(tables[:1]).expand(3, 3, 256)
+    assert network_inputs(batch, given).numpy().tobytes() == expected.tobytes()
+
+
+def test_the_tables_of_a_large_image_are_computed_in_less_memory():
+    image = np.random.default_rng(0).integers(3, 70, (2, 800, 600, 3), dtype=np.uint8)
+    tables = np.stack([equalisation(one) for one in image])
+    np.testing.assert_array_equal(equalisations(torch.from_numpy(image)).numpy(), tables)
 
 
 def test_the_condition_is_the_difference_of_lightness_in_thousandths():

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from skimage import data
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.enhance.acceleration import Acceleration
+from dimmagen.enhance.batch import Crops
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, RunFolder, load_network
-from dimmagen.enhance.data import Crops, RealPairs
+from dimmagen.enhance.data import RealPairs
 from dimmagen.enhance.distributed_context import DistributedContext
-from dimmagen.enhance.loop import _diverged, train
+from dimmagen.enhance.loop import train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.enhance.step import diverged
 
 SETTINGS = TrainSettings(iterations=9, learning_rate=1e-3, validate_every=4, checkpoint_every=3)
 
@@ -65,16 +69,15 @@ def pairs():
 
 @pytest.fixture
 def run_training(pairs, tmp_path):
-    def run(name="run", settings=SETTINGS, progress=None, loss=None, validation=None):
+    def run(name="run", settings=SETTINGS, progress=None, loss=None, validation=None, accelerated=None):
         torch.manual_seed(0)
         network = EnhancementNetwork("compact")
         folder = RunFolder(tmp_path / name)
         folder.begin({"iterations": settings.iterations}, "if-possible")
         batches = RealPairs(pairs, Crops(16, True, 0), batch=2)
         validation = pairs if validation is None else validation
-        state = train(
-            network, batches, validation, loss or EnhancementLoss(), settings, folder, progress or Silent()
-        )
+        loss, progress = loss or EnhancementLoss(), progress or Silent()
+        state = train(network, batches, validation, loss, settings, folder, progress, accelerated=accelerated)
         return state, folder
 
     return run
@@ -115,6 +118,50 @@ def test_a_loss_that_is_nan_stops_the_run_names_the_pairs_and_keeps_the_checkpoi
     saved = RunFolder(tmp_path / "run").load(CHECKPOINT)
     assert saved.header["iteration"] == 3
     assert all(torch.isfinite(tensor).all() for tensor in saved.tensors.values())
+
+
+ON_A_DEVICE = Acceleration(fused_adam=True, fetch_every=25, prefetch=2)
+
+
+class Counting(Silent):
+    def __init__(self):
+        self.rows = []
+
+    def iteration(self, values):
+        self.rows.append(int(values["iteration"]))
+
+
+def test_values_that_are_fetched_late_are_those_of_each_iteration(run_training):
+    at_once, late = Counting(), Counting()
+    _, first = run_training("first", progress=at_once, accelerated=replace(ON_A_DEVICE, fetch_every=1))
+    _, second = run_training("second", progress=late, accelerated=ON_A_DEVICE)
+    for name in (LOG, BEST, CHECKPOINT):
+        assert (first.path / name).read_bytes() == (second.path / name).read_bytes(), name
+    assert at_once.rows == late.rows == list(range(1, 10))
+
+
+@pytest.mark.parametrize("fetch_every", [1, 3, 25])
+def test_a_loss_that_is_nan_is_found_before_anything_is_kept_however_late_it_is_fetched(
+    run_training, tmp_path, fetch_every
+):
+    """NaN in the fifth iteration; a checkpoint is due after the sixth, a validation after the eighth."""
+    accelerated = replace(ON_A_DEVICE, fetch_every=fetch_every)
+    settings = replace(SETTINGS, checkpoint_every=3, validate_every=8)
+    with pytest.raises(DimmagenError, match=r"loss is nan.* after iteration 4, on the pairs pair\d, pair\d"):
+        run_training(settings=settings, loss=NotANumberAt(5), accelerated=accelerated)
+    saved = RunFolder(tmp_path / "run").load(CHECKPOINT)
+    assert saved.header["iteration"] == 3
+    assert all(torch.isfinite(tensor).all() for tensor in saved.tensors.values())
+    assert not (tmp_path / "run" / BEST).exists()
+
+
+def test_a_killed_run_resumes_exactly_where_values_are_fetched_late(run_training):
+    _, whole = run_training("whole", accelerated=ON_A_DEVICE)
+    with pytest.raises(KeyboardInterrupt):
+        run_training("killed", progress=KilledAfter(5), accelerated=ON_A_DEVICE)
+    _, resumed = run_training("killed", accelerated=ON_A_DEVICE)
+    for name in (LOG, BEST, CHECKPOINT):
+        assert (whole.path / name).read_bytes() == (resumed.path / name).read_bytes(), name
 
 
 def test_best_is_the_network_with_the_highest_validation_psnr(run_training):
@@ -214,6 +261,13 @@ def test_a_folder_with_a_run_of_other_settings_is_refused_and_left_alone(run_tra
         RunFolder(folder.path / "empty").begin({}, "always")
 
 
+def test_a_run_from_before_a_setting_existed_had_its_former_value(run_training):
+    _, folder = run_training()
+    folder.begin({"iterations": SETTINGS.iterations, "equalise": "crop"}, "always")
+    with pytest.raises(UsageError, match="equalise was crop, is image"):
+        folder.begin({"iterations": SETTINGS.iterations, "equalise": "image"}, "always")
+
+
 def test_other_settings_may_follow_a_run_that_failed_before_its_first_iteration(run_training, tmp_path):
     with pytest.raises(UsageError):
         run_training(validation=[])
@@ -255,7 +309,7 @@ class SecondOfTwo(DistributedContext):
 
 
 def test_of_several_workers_the_one_whose_loss_is_not_finite_is_named():
-    error = _diverged(0.03, math.nan, 7, ("sound",), SecondOfTwo())
+    error = diverged(0.03, math.nan, 7, ("sound",), SecondOfTwo())
     assert error.code == "diverged"
     assert "the loss is nan" in str(error)
     assert "on the pairs faulty" in str(error)

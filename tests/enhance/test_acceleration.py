@@ -1,0 +1,217 @@
+"""What makes training fast changes only how it is computed; where it fails, training goes on without it."""
+
+import contextlib
+import logging
+import math
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.enhance.acceleration import COMPILE_FROM, Acceleration, acceleration, compiled
+from dimmagen.enhance.batch import Example, make_batch
+from dimmagen.enhance.distributed_context import SINGLE_PROCESS
+from dimmagen.enhance.losses import EnhancementLoss
+from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.enhance.prefetch import Waiting, on_device
+from dimmagen.enhance.state import TrainSettings, TrainState
+from dimmagen.enhance.step import Ledger, optimise
+from dimmagen.metrics.lpips import load_lpips
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def batch(name="one"):
+    light = np.ascontiguousarray(data.astronaut()[:16, 200:216])
+    return make_batch([Example(name, light // 8, light)] * 2)
+
+
+def weights(state):
+    return [parameter.detach().clone() for parameter in state.network.parameters()]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_that_is_not_finite_leaves_the_weights_and_is_named_when_it_is_fetched(fused):
+    torch.manual_seed(0)
+    state = TrainState(EnhancementNetwork("compact"), TrainSettings(clip=1.0), fused_adam=fused)
+    ledger = Ledger(3, SINGLE_PROCESS)
+
+    def broken(output, target):
+        value, parts = EnhancementLoss()(output, target)
+        return value * math.nan, parts
+
+    for iteration, loss in enumerate((EnhancementLoss(), broken, EnhancementLoss())):
+        state.iteration = iteration
+        before = weights(state)
+        assert not ledger.due
+        ledger.add(optimise(state.network, state, loss, batch(f"pair{iteration}"), 1e-3))
+        unchanged = all(map(torch.equal, before, weights(state)))
+        assert unchanged == (loss is broken)
+    assert ledger.due
+    with pytest.raises(DimmagenError, match="after iteration 1, on the pairs pair1, pair1") as raised:
+        ledger.fetch()
+    assert raised.value.code == "diverged"
+
+
+def test_fused_adam_takes_the_same_steps():
+    after = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        state = TrainState(EnhancementNetwork("compact"), TrainSettings(), fused_adam=fused)
+        for _ in range(4):
+            optimise(state.network, state, EnhancementLoss(), batch(), 1e-3)
+        after.append(weights(state))
+    for plain, fused in zip(*after, strict=True):
+        torch.testing.assert_close(plain, fused, rtol=1e-4, atol=1e-5)
+
+
+def test_the_memory_format_changes_only_how_features_are_stored():
+    torch.manual_seed(0)
+    network = EnhancementNetwork("compact").eval()
+    torch.nn.init.normal_(network.unet.head.weight)
+    inputs, condition = torch.rand(1, 10, 32, 24), torch.tensor([300])
+    results = []
+    for last in (True, False):
+        network.use_memory_format(last)
+        assert network.unet.stem.weight.is_contiguous(memory_format=torch.channels_last) == last
+        results.append(network(inputs, condition).detach())
+    assert results[0].std() > 0.05
+    torch.testing.assert_close(*results)
+
+
+def test_norms_in_bfloat16_give_the_same_features_but_for_rounding():
+    torch.manual_seed(0)
+    network = EnhancementNetwork("compact").eval()
+    network.unet.stem = torch.nn.Sequential(network.unet.stem, torch.nn.GroupNorm(4, 24))
+    torch.nn.init.normal_(network.unet.head.weight)
+    torch.nn.init.normal_(network.unet.stem[1].weight)
+    inputs, condition = torch.rand(1, 10, 32, 24), torch.tensor([300])
+    names, exact = list(network.state_dict()), network(inputs, condition)
+    network.use_bfloat16_norms()
+    assert list(network.state_dict()) == names
+    assert torch.equal(network(inputs, condition), exact)  # without autocast nothing changes
+    given = []
+    network.unet.stem[1].register_forward_hook(lambda _, inputs, output: given.append((*inputs, output)))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = network(inputs, condition)
+    assert [tensor.dtype for tensor in given[0]] == [torch.bfloat16] * 2
+    assert (rounded - exact).abs().mean() < 0.02
+
+
+def test_lpips_in_bfloat16_is_the_same_distance_but_for_rounding(made_lpips):
+    light = torch.from_numpy(data.astronaut()[:64, :64].transpose(2, 0, 1).copy())[None] / 255
+    exact = load_lpips("alex", made_lpips)(light, light / 3)
+    loss = EnhancementLoss(load_lpips("alex", made_lpips))
+    loss.use(Acceleration(bf16_loss=True), bf16=False)
+    assert torch.equal(loss.perceptual(light, light / 3), exact)
+    loss.use(Acceleration(bf16_loss=True, channels_last=False), bf16=True)
+    rounded = loss.perceptual(light, light / 3)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, rtol=0.03, atol=0)
+
+
+def test_the_libraries_settings_are_as_before_after_training():
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    with contextlib.suppress(ZeroDivisionError), Acceleration(tf32=True, benchmark=True).kernels():
+        inside = cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+        raise ZeroDivisionError
+    assert inside == (True, True, True)
+    assert (cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark) == before
+
+
+def test_a_network_is_compiled_on_request_and_for_long_runs_on_a_gpu():
+    assert acceleration(CPU, "auto", 10**6).compile is None
+    assert acceleration(CPU, "on").compile is not None
+    assert acceleration(GPU, "auto", COMPILE_FROM).compile is not None
+    assert acceleration(GPU, "auto", COMPILE_FROM - 1).compile is None
+    assert acceleration(GPU, "off", COMPILE_FROM).compile is None
+
+
+def test_nothing_that_rounds_differently_is_done_on_a_processor():
+    assert replace(acceleration(CPU), prefetch=0) == Acceleration(channels_last=True)
+
+
+@pytest.mark.parametrize(("processors", "ahead"), [(1, 0), (2, 2)])
+def test_images_are_decoded_beside_the_step_where_there_is_a_second_processor(monkeypatch, processors, ahead):
+    monkeypatch.setattr("dimmagen.enhance.acceleration.processor_count", lambda: processors)
+    assert acceleration(CPU).prefetch == ahead
+    assert acceleration(GPU).prefetch > 0
+
+
+def test_where_compiling_fails_a_warning_says_so_and_training_goes_on(monkeypatch, caplog):
+    def failing(function, **_):
+        def call(*arguments):
+            raise RuntimeError("no compiler for C\nhere")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", failing)
+    double = compiled(lambda value: 2 * value, "default")
+    with caplog.at_level(logging.WARNING):
+        assert [double(value) for value in (1, 2, 3)] == [2, 4, 6]
+    assert [record.getMessage() for record in caplog.records] == [
+        "torch.compile fails here, so training goes on without it: no compiler for C"
+    ]
+
+
+def test_an_error_after_the_first_compiled_step_is_not_taken_for_one_of_the_compiler(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    inverse = compiled(lambda value: 1 / value, "default")
+    assert inverse(2) == 0.5
+    with pytest.raises(ZeroDivisionError):
+        inverse(0)
+
+
+def test_too_little_memory_is_not_taken_for_an_error_of_the_compiler(monkeypatch):
+    def full(value):
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        compiled(full, "default")(1)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_batches_that_are_read_ahead_come_in_the_same_order_and_then_their_error(ahead):
+    def source():
+        yield from (batch(f"pair{number}") for number in range(5))
+        raise DimmagenError("the sixth is damaged", "", code="damaged")
+
+    stream = on_device(source(), CPU, ahead)
+    assert [next(stream).keys[0] for _ in range(5)] == [f"pair{number}" for number in range(5)]
+    with pytest.raises(DimmagenError, match="the sixth"):
+        next(stream)
+    assert list(on_device(iter([]), CPU, ahead)) == []
+
+
+def test_the_thread_that_reads_ahead_ends_with_the_training():
+    threads = threading.active_count()
+    stream = on_device((batch() for _ in range(100)), CPU, 2)
+    for _ in range(2):
+        next(stream)
+    assert threading.active_count() == threads + 1
+    stream.close()
+    assert threading.active_count() == threads
+
+
+def test_the_time_that_training_waits_for_images_is_counted():
+    def source():
+        while True:
+            time.sleep(0.02)
+            yield batch()
+
+    waiting = Waiting()
+    stream = on_device(source(), CPU, 1, waiting)
+    for _ in range(4):
+        next(stream)
+    assert waiting.batches == 4
+    assert waiting.seconds > 0.02
+    assert 0.5 < waiting.share <= 1
+    stream.close()
