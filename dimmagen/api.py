@@ -22,8 +22,7 @@ from dimmagen.dimmers.real_pairs import (
     split_held_out,
 )
 from dimmagen.generate.derive import Selection, write_subset
-from dimmagen.generate.growing import earlier_photos as earlier_pairs
-from dimmagen.generate.growing import has_nothing_new, open_base, refuse_discarding
+from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
@@ -252,10 +251,7 @@ def make_dataset(
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
     base = earlier = None
     if add:
-        refuse_limit(selection)
-        refuse_discarding(resume)
-        base = open_base(str(out))
-        earlier = earlier_pairs(base) if base else None
+        base, earlier = begin_addition(str(out), selection, resume, build_dimmer, settings)
     lights = open_light_images(
         list(sources),
         exclude=list(exclude),

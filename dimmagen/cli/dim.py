@@ -22,8 +22,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import PairSet
-from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base, refuse_discarding
+from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
@@ -32,7 +31,7 @@ from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
-from dimmagen.sources.newcomers import Earlier, refuse_limit
+from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -250,7 +249,9 @@ def dim(
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     execution = replace(execution, worker_timeout=worker_timeout)
-    base, earlier = _open_base(out, selection, resume) if add else (None, None)
+    base, earlier = None, None
+    if add:
+        base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
     scanning = _scan_execution(execution, rescan)
     lights = _open_lights(console, sources, exclude, selection, scanning, earlier)
     if base and earlier:
@@ -296,16 +297,6 @@ def _on_gpus(executor: Executor, workers: int | None, threads: int | None, addre
     sharing = 1 if executor == "serial" else max(1, here)
     threads = threads or max(1, processor_count() // sharing)
     return Execution(executor, workers, address, "cuda", threads, end_lost_run)
-
-
-def _open_base(
-    out: str, selection: PhotoSelection, resume: ResumeMode
-) -> tuple[PairSet | None, Earlier | None]:
-    """The data set to which photos are added, and what it holds."""
-    refuse_limit(selection)
-    refuse_discarding(resume)
-    base = open_base(out)
-    return base, earlier_photos(base) if base else None
 
 
 def _scan_execution(execution: Execution, rescan: bool) -> ScanExecution:

@@ -24,12 +24,13 @@ from dimmagen.dataset.generations import (
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.generate.light_format import AskedLightFormat, LightFormat, choose_light_format
+from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.generate.resume import DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_like
 from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.light_images import LightImages
-from dimmagen.sources.newcomers import Earlier
-from dimmagen.sources.photo_selection import size_options
+from dimmagen.sources.newcomers import Earlier, refuse_limit
+from dimmagen.sources.photo_selection import PhotoSelection, size_options
 
 # Settings that a new generation changes; all others must be those of the data set.
 _VARYING = ("lights", "lights_sha256", "light_format", "source_terms", "labels", GENERATIONS, REMOVED)
@@ -47,6 +48,33 @@ def open_base(out: str) -> PairSet | None:
     base = open_pairs(out)
     generations_of(base.manifest)
     return base
+
+
+def begin_addition(
+    out: str, selection: PhotoSelection, resume: ResumeMode, build_dimmer: BuildDimmer, settings: PairSettings
+) -> tuple[PairSet | None, Earlier | None]:
+    """What is checked and read before photos are scanned that are to be added.
+
+    Args:
+        out: folder or fsspec URL.
+        selection: of the new photos.
+        resume: has to be the default.
+        build_dimmer, settings: of the new pairs.
+
+    Returns:
+        The data set in `out` and what it holds; None twice if there is none.
+
+    Raises:
+        UsageError: photos of this selection or with these settings cannot be added.
+        DimmagenError: the data set is damaged.
+    """
+    refuse_limit(selection)
+    refuse_discarding(resume)
+    base = open_base(out)
+    if base is None:
+        return None, None
+    refuse_other_settings(base.manifest, {**build_dimmer().settings(), **settings.record()})
+    return base, earlier_photos(base)
 
 
 def earlier_photos(base: PairSet) -> Earlier:
@@ -187,6 +215,14 @@ def grown_run(
         UsageError: other settings than those of the data set, by name.
     """
     refuse_other_settings(base, settings)
+    if _kind(base.settings) != _kind(settings):
+        raise UsageError(
+            "the labels are not of the kind that the data set has: their format or categories differ, or "
+            "only one has any",
+            "give labels of the same kind as `labels`, or none",
+            code="other-settings",
+            parameter="labels",
+        )
     common, here = _environments(base.environment, environment)
     before = generations_of(base)
     if common is None:
@@ -237,8 +273,6 @@ def refuse_other_settings(base: Manifest, settings: Mapping) -> None:
     differences = changes(Run(old, {}), Run(new, {}))
     if old["variants"] < new["variants"]:  # which `changes` allows to grow
         differences.append(f"variants: {old['variants']} → {new['variants']}")
-    if _kind(base.settings) != _kind(settings):
-        differences.append("labels: their format or categories, or whether there are any")
     if differences:
         lines = "".join(f"\n    {difference}" for difference in differences)
         raise UsageError(

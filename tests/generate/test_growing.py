@@ -126,7 +126,7 @@ def test_labels_are_added_with_their_photos_and_made_again(tmp_path):
     make_dataset("linear", photos, tmp_path / "at-once", labels=labels)
     first = ["photo00.png", "photo01.jpg"]
     make_dataset("linear", photos, tmp_path / "out", labels=labels, names=first, light_format="png")
-    with pytest.raises(UsageError, match="labels: their format"):
+    with pytest.raises(UsageError, match="labels are not of the kind"):
         make_dataset("linear", photos, tmp_path / "out", add=True, light_format="png")
     made = make_dataset("linear", photos, tmp_path / "out", labels=labels, add=True, light_format="png")
     assert made.counts.lights == 4
