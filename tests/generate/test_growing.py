@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dimmagen import make_dataset
+from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.generations import shards_of
@@ -89,7 +90,9 @@ def test_every_shard_and_every_file_of_rejected_candidates_keeps_its_bytes(grown
 
 
 def test_the_manifest_lists_the_generations(grown):
-    generations = Manifest.load(str(grown)).settings["generations"]
+    settings = Manifest.load(str(grown)).settings
+    generations, hashes = settings["generations"], [one["lights_sha256"] for one in settings["generations"]]
+    assert settings["lights_sha256"] == hashing.sha256("\n".join(hashes).encode())
     assert [one["lights"] for one in generations] == [5, 4, 1]
     assert [one["shards"] for one in generations] == [4, 4, 2]
     assert [one["by_source"] for one in generations] == [{"folder": 5}, {"folder": 4}, {"folder": 1}]
