@@ -1,7 +1,7 @@
 """What makes a training step of the paper's network, and enhancing with it, fast on a GPU: lever by lever.
 
     python -m benchmarks.gpu_training [--quick] [--minutes 8] [--lpips-weights FILE] [--data DATASET]
-        [--only TEXT] [--autotune] [--json FILE]
+        [--only ROW] [--autotune] [--json FILE]
 
 One table: the base (everything as a processor has it), each lever of `dimmagen.enhance.acceleration` alone,
 all of them, all of them compiled, reading from a data set (`--data`), enhancing. The crops of a step are
@@ -16,7 +16,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.prefetch import Waiting, on_device
+from dimmagen.enhance.recorded_step import recorded
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import Ledger, optimise
 from dimmagen.metrics import lpips
@@ -99,6 +100,7 @@ def training_levers(data: bool, autotune: bool = False) -> list[Lever]:
     base = Acceleration()
     everything = ON_GPUS
     contiguous = replace(everything, channels_last=False)
+    launched = replace(everything, graph=False)
     rows = [
         Lever("base", base, True),
         Lever("inputs on the device", base),
@@ -111,14 +113,17 @@ def training_levers(data: bool, autotune: bool = False) -> list[Lever]:
         Lever("TF32", replace(base, tf32=True), True),
         Lever("cuDNN benchmark", replace(base, benchmark=True), True),
         Lever("prefetched", replace(base, prefetch=4)),
-        Lever("all, not compiled", everything),
-        Lever("all, channels first", contiguous),
-        Lever("all, channels first, norms", replace(contiguous, bf16_norms=True)),
-        Lever("all, compiled", replace(everything, compile="default")),
-        Lever("all, CUDA graphs", replace(everything, compile="reduce-overhead")),
-        Lever("all, compiled, norms", replace(everything, bf16_norms=True, compile="default")),
+        Lever("all, not compiled", launched),
+        Lever("all, channels first", replace(launched, channels_last=False)),
+        Lever("all, channels first, norms", replace(launched, channels_last=False, bf16_norms=True)),
+        Lever("all, compiled", replace(launched, compile="default")),
+        Lever("all, recorded", everything),
+        Lever("all, recorded, channels first", contiguous),
+        Lever("all, recorded, channels first, norms", replace(contiguous, bf16_norms=True)),
+        Lever("all, recorded, compiled", replace(everything, compile="default")),
+        Lever("all, compiled, norms", replace(launched, bf16_norms=True, compile="default")),
         Lever("compiled alone", replace(base, compile="default"), True),
-        Lever("all, compiled, channels first", replace(contiguous, compile="default")),
+        Lever("all, compiled, channels first", replace(launched, channels_last=False, compile="default")),
     ]
     if data:
         best = replace(everything, compile="default")
@@ -222,11 +227,13 @@ class Training:
         if lever.accelerated.bf16_norms:
             network.use_bfloat16_norms()
         settings = TrainSettings(learning_rate=2e-4, average=0.995, clip=1.0, bf16=True)
-        self.state = TrainState(network, settings, lever.accelerated.fused_adam)
+        graph = lever.accelerated.graph
+        self.state = TrainState(network, settings, lever.accelerated.fused_adam, graph)
         loss = EnhancementLoss(perceptual_loss(setup.weights)).to(setup.device)
         loss.use(lever.accelerated, bf16=True)
         self.forward = compiled(network, lever.accelerated.compile)
         self.loss = compiled(loss, lever.accelerated.compile)
+        self.recorded = recorded(self.forward, self.state, self.loss) if graph else None
         self.ledger = Ledger(lever.accelerated.fetch_every, SINGLE_PROCESS)
         self.waiting = Waiting()
         self.stream = self._stream(setup)
@@ -248,15 +255,20 @@ class Training:
         forward, loss, step_if = self.forward, self.loss, self.state.step_if
         if clock is not None:
             clock.mark("begin")
+        if clock is not None and self.recorded is None:
             forward = clock.around("inputs", forward, "forward")
             loss = clock.around("target", loss, "loss")
             self.state.step_if = clock.around("backward", step_if, "optimizer")  # type: ignore[method-assign]
-        self.ledger.add(optimise(forward, self.state, loss, batch, 2e-4))
+        if self.recorded is not None:
+            self.ledger.add(self.recorded(batch, 2e-4))
+        else:
+            self.ledger.add(optimise(forward, self.state, loss, batch, 2e-4))
         self.state.iteration += 1
         self.state.update_average()
         if clock is not None:
             clock.mark("average")
-            del self.state.step_if  # the method again
+            if self.recorded is None:
+                del self.state.step_if  # the method again
         if self.ledger.due:
             self.fetch()
 
@@ -428,11 +440,11 @@ def rows(setup: Setup) -> Iterator[tuple[str, bool, Callable[[], dict[str, Any]]
         yield lever.name, lever.accelerated.compile is not None, lambda lever=lever: train_row(setup, lever)
 
 
-def measure(setup: Setup, report: Report, minutes: float, only: str = "") -> None:
+def measure(setup: Setup, report: Report, minutes: float, only: Sequence[str] = ()) -> None:
     began = time.monotonic()
     longest = {False: 0.0, True: 0.0}  # of the rows so far, by whether they are compiled
     for name, is_compiled, action in rows(setup):
-        if only not in name:
+        if only and name not in only:
             continue
         left = 60 * minutes - (time.monotonic() - began)
         if left < 1.2 * longest[is_compiled]:
@@ -452,7 +464,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="no row begins that would end after them")
     parser.add_argument("--lpips-weights", type=Path, help="lpips_vgg16.safetensors, or its folder")
     parser.add_argument("--data", help="pair data set to read from")
-    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
+    parser.add_argument("--only", action="append", metavar="ROW", help="this row; may be given several times")
     parser.add_argument("--autotune", action="store_true", help="also with torch's slowest compiler")
     parser.add_argument("--json", type=Path, help="write the rows to this file, as they are measured")
     asked = parser.parse_args()
@@ -466,7 +478,7 @@ def main() -> None:
     print(f"{header['device']}: {size.architecture}, {size.batch} crops of {size.crop}, bfloat16, LPIPS")
     print(limit.get("text", limit.get("failed")), end="\n\n")
     print("| " + " | ".join(COLUMNS) + " |\n|---|" + "--:|" * (len(COLUMNS) - 1), flush=True)
-    measure(setup, Report(asked.json, header), asked.minutes, asked.only)
+    measure(setup, Report(asked.json, header), asked.minutes, asked.only or ())
 
 
 if __name__ == "__main__":

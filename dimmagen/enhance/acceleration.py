@@ -28,6 +28,8 @@ class Acceleration:
         bf16_loss: compute the features of LPIPS in bfloat16 where the network runs in it.
         bf16_norms: let group norms take and give bfloat16 where the network runs in it.
         fused_adam: update all weights in one kernel, which also skips a step whose gradient is not finite.
+        graph: record a step once as a CUDA graph and replay it, which launches its kernels without Python; on
+            one GPU, with fused Adam.
         fetch_every: iterations whose values are fetched from the device, checked and logged together.
         tf32: multiply float32 numbers with 10 bits of mantissa.
         benchmark: let cuDNN try its algorithms for each shape that it meets.
@@ -39,6 +41,7 @@ class Acceleration:
     bf16_loss: bool = False
     bf16_norms: bool = False
     fused_adam: bool = False
+    graph: bool = False
     fetch_every: int = 1
     tf32: bool = False
     benchmark: bool = False
@@ -62,11 +65,12 @@ class Acceleration:
 # there is a second processor. All else would change what is computed by a rounding, and with it the bytes of
 # a run, which are promised there.
 ON_PROCESSORS = Acceleration(prefetch=2)
-# To be decided by `python -m benchmarks.gpu_training`; bf16_norms rounds more, so it has to earn it.
+# As benchmarks/gpu.md measured; bf16_norms rounds more, so it has to earn it.
 ON_GPUS = Acceleration(
-    channels_last=True,
+    channels_last=False,
     bf16_loss=True,
     fused_adam=True,
+    graph=True,
     fetch_every=25,
     tf32=True,
     benchmark=True,

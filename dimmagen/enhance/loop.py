@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from typing import Protocol
 
 from dimmagen.core.errors import UsageError
@@ -17,6 +18,7 @@ from dimmagen.enhance.log import Log
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.prefetch import Waiting, on_device
+from dimmagen.enhance.recorded_step import recorded
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import Ledger, optimise
 from dimmagen.metrics.image import psnr
@@ -81,11 +83,13 @@ def train(
     network.use_memory_format(accelerated.channels_last)
     if accelerated.bf16_norms and settings.bf16:
         network.use_bfloat16_norms()
-    state = TrainState(network, settings, fused_adam=accelerated.fused_adam)
+    graph = accelerated.graph and context.size == 1
+    state = TrainState(network, settings, accelerated.fused_adam, graph)
     state.restore(run)
     loss.use(accelerated, settings.bf16)
     forward = compiled(context.wrap(network), accelerated.compile)
     distance = compiled(loss, accelerated.compile)
+    step = recorded(forward, state, distance) if graph else partial(optimise, forward, state, distance)
     ledger, waiting = Ledger(accelerated.fetch_every, context), Waiting()
     stream = on_device(batches.open(state.iteration), device, accelerated.prefetch, waiting)
     progress.begin(state.iteration, settings.iterations)
@@ -93,9 +97,7 @@ def train(
         while state.iteration < settings.iterations and not state.out_of_patience:
             batch = next(stream)
             with accelerated.kernels():
-                ledger.add(
-                    optimise(forward, state, distance, batch, settings.learning_rate_at(state.iteration))
-                )
+                ledger.add(step(batch, settings.learning_rate_at(state.iteration)))
             state.iteration += 1
             state.update_average()
             ends = state.iteration == settings.iterations

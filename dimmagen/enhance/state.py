@@ -47,6 +47,7 @@ class TrainState:
         network: to be trained.
         settings: of the run.
         fused_adam: update all weights in one kernel.
+        graph: keep the learning rate on the device, where a CUDA graph reads it; with fused Adam.
 
     Attributes:
         network: being trained.
@@ -56,13 +57,19 @@ class TrainState:
     """
 
     def __init__(
-        self, network: EnhancementNetwork, settings: TrainSettings, fused_adam: bool = False
+        self,
+        network: EnhancementNetwork,
+        settings: TrainSettings,
+        fused_adam: bool = False,
+        graph: bool = False,
     ) -> None:
         self.network = network
         self.settings = settings
         self._fused = fused_adam
+        device = next(network.parameters()).device
+        rate = torch.tensor(settings.learning_rate, device=device) if graph else settings.learning_rate
         self.optimizer = torch.optim.Adam(
-            network.parameters(), settings.learning_rate, settings.betas, fused=fused_adam or None
+            network.parameters(), rate, settings.betas, fused=fused_adam or None, capturable=graph
         )
         self.average = _copy(network) if settings.average else None
         self._means: list[Tensor] = [] if self.average is None else [*self.average.parameters()]
@@ -81,6 +88,14 @@ class TrainState:
         """Whether too many validations have passed without a new best."""
         waited = self.iteration - self.best_iteration
         return 0 < self.settings.patience * self.settings.validate_every <= waited
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def update_average(self) -> None:
         """Move the average towards the weights; faster at first, to forget the initial weights."""

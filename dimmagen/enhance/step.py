@@ -14,6 +14,7 @@ from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.state import TrainState
 
 Forward = Callable[[Tensor, Tensor], Any]
+Tensors = tuple[Tensor, Tensor, Tensor]  # inputs, target, condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +57,35 @@ def optimise(
     Returns:
         The step; :class:`Ledger` finds out whether it was finite.
     """
+    state.set_learning_rate(learning_rate)
+    names, values = update(forward, state, loss, (batch.inputs, batch.target, batch.condition))
+    return Step(state.iteration, batch.keys, learning_rate, names, values)
+
+
+def update(
+    forward: Forward, state: TrainState, loss: Forward, tensors: Tensors
+) -> tuple[tuple[str, ...], Tensor]:
+    """The part of a step that is computed on the device.
+
+    Args:
+        forward, state, loss: see :func:`optimise`.
+        tensors: inputs, target and condition of a batch.
+
+    Returns:
+        Names of the values and the values of a :class:`Step`.
+    """
     settings = state.settings
+    inputs, target, condition = tensors
     state.optimizer.zero_grad()  # before the features need the memory
-    inputs = batch.inputs
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.bf16):
-        output = forward(inputs, batch.condition)
-    value, parts = loss(output, batch.target)
+    # A graph must not keep what autocast has cached outside of it; no weight is used twice in a step.
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.bf16, cache_enabled=False):
+        output = forward(inputs, condition)
+    value, parts = loss(output, target)
     value.backward()
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip or math.inf)
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
     state.step_if(torch.isfinite(value) & torch.isfinite(norm))
     values = torch.stack([value.detach(), norm.detach(), *parts.values()])
-    return Step(state.iteration, batch.keys, learning_rate, ("loss", "gradient", *parts), values)
+    return ("loss", "gradient", *parts), values
 
 
 class Ledger:
