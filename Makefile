@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-attacks test-readers test-triton test-wheel site fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-attacks test-readers test-triton test-wheel site image fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -44,6 +44,14 @@ test-triton: $(STAMP)
 # The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
 test-wheel: $(READY)
 	$(BIN)/python -m pipelines.wheel
+
+# The container image, by docker or podman: make image IMAGE=registry/dimmagen:1 IMAGE_OPTIONS="--build-arg DEVICE=cuda"
+IMAGE   ?= dimmagen:latest
+BUILDER ?= $(firstword $(foreach one,docker podman,$(if $(shell $(one) info >/dev/null 2>&1 && echo there),$(one))))
+image:
+	@test -n "$(BUILDER)" || { echo "No builder answers: docker or podman, with its service running, is needed" \
+	    "(or BUILDER=another one). docs/container.md says what the image does."; exit 1; }
+	$(BUILDER) build --tag $(IMAGE) $(IMAGE_OPTIONS) .
 
 # A set of each kind with the code of two commits, byte for byte: make same-bytes BASE=main~1
 same-bytes: $(READY)
@@ -77,12 +85,13 @@ site: $(STAMP)
 # Versions only, no index and no URL: usable wherever the package registry is.
 lock: $(STAMP)
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra cluster --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --constraint pins.txt pyproject.toml -o constraints.txt
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("dimmagen needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing dimmagen and what it needs into $(VENV): a minute or two, by the speed of the registry."
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video]'
 	touch $@
 

@@ -1,6 +1,6 @@
 """Evidence: does a network that was trained on dimmed photos brighten the camera's real dark pictures?
 
-Trains the same small network, for the same number of iterations, on seven kinds of data, and scores each on
+Trains the same small network, for the same number of iterations, on eight kinds of data, and scores each on
 real pairs that show other scenes. The kinds are those of the paper's Table 3, with this project's own dimmer:
 
     a  supervised      the 3 real pairs alone
@@ -10,6 +10,8 @@ real pairs that show other scenes. The kinds are those of the paper's Table 3, w
     e  camera          photos dimmed by this project's camera model
     f  mdn, tuned      d, then fine-tuned on the 3 pairs
     g  camera, tuned   e, then fine-tuned on the 3 pairs
+    h  camera-as-pairs e, but as dark as the 3 pairs: `--brightness as-pairs`
+    h  camera, mixed   e, with a tenth of the crops of the 3 pairs
 
     python -m benchmarks.evidence --data ../shared/data --out evidence --minutes-per-run 1.5
     python -m benchmarks.evidence --data ../shared/data --out yardstick \\
@@ -66,12 +68,16 @@ class Kind:
         label: as in the table.
         profile, model: of the dimmer; no profile trains on the real pairs alone.
         tuned_from: label of the kind that is fine-tuned.
+        options: further words of `dimmagen dim`.
+        mixed_into: label of the kind whose data set the real pairs are mixed into.
     """
 
     label: str
     profile: str | None = None
     model: str | None = None
     tuned_from: str | None = None
+    options: tuple[str, ...] = ()
+    mixed_into: str | None = None
 
 
 def kinds(shots: int) -> list[Kind]:
@@ -84,6 +90,8 @@ def kinds(shots: int) -> list[Kind]:
         Kind("camera", lol, "camera"),
         Kind("mdn-tuned", tuned_from="mdn"),
         Kind("camera-tuned", tuned_from="camera"),
+        Kind("camera-as-pairs", lol, "camera", options=("--brightness", "as-pairs")),
+        Kind("camera-mixed", mixed_into="camera"),
     ]
 
 
@@ -180,7 +188,8 @@ def make_data(work: Work, rows: list[Kind]) -> None:
     make_mixhq(work.data, mixhq, [work.data / "lol" / "high_only"], [work.test])
     for kind in rows:
         if kind.profile is not None:
-            make_shards(mixhq, work.out / "shards" / kind.label, kind.profile, kind.model)
+            folder = work.out / "shards" / kind.label
+            make_shards(mixhq, folder, kind.profile, kind.model, *kind.options)
 
 
 def one_run(work: Work, kind: Kind, seed: int) -> None:
@@ -205,6 +214,9 @@ def config_of(work: Work, kind: Kind, seed: int) -> TrainConfig:
     base = replace(work.base, seed=seed)
     if kind.profile is not None:
         return replace(base, data=str(work.out / "shards" / kind.label))
+    if kind.mixed_into is not None:
+        data = str(work.out / "shards" / kind.mixed_into)
+        return replace(base, data=data, mix_pairs=str(work.pairs), names=work.names)
     base = replace(base, pairs=str(work.pairs), names=work.names, flip=True, loaders=0)
     if kind.tuned_from is None:
         return base
@@ -245,9 +257,10 @@ def table(results: dict[str, list[dict]], setup: dict) -> str:
     training = setup["session"]["training"]
     lines = [
         f"Trained on {len(setup['pairs'])} real pairs ({', '.join(setup['pairs'])}), or on photos dimmed by "
-        f"their profile; scored on lol/dev15 (15 pairs of other scenes). Model {setup['session']['model']}, "
-        f"{training['iterations']} iterations, crop {setup['session']['crop']}, batch "
-        f"{setup['session']['batch']}; mean ± standard deviation over the seeds.",
+        f"their profile; scored on lol/dev15 (15 pairs of other scenes). Architecture "
+        f"{setup['session']['architecture']}, {training['iterations']} iterations, "
+        f"crop {setup['session']['crop']}, batch {setup['session']['batch']}; mean ± standard deviation over "
+        "the seeds.",
         "",
         "| trained on | PSNR | of luma | balanced | GT-mean | fixed lightness | SSIM RGB | s an iteration |",
         "|---|---|---|---|---|---|---|---|",

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import scaling
 from benchmarks.figures import HEADER, ROOT, line, machine, parser
 
-SUITES = ("kernel", "png", "stages", "job", "memory", "scaling", "training", "transforms", "gpu")
+SUITES = ("kernel", "png", "stages", "scan", "job", "memory", "scaling", "training", "transforms", "gpu")
 
 
 def run_suite(suite: str, root: Path, *options: str) -> list[dict]:

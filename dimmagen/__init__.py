@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dimmagen.api import build_mixhq, fit_profile, make_dataset, make_subset, remove_photos, verify
     from dimmagen.core.errors import DimmagenError, UsageError
     from dimmagen.dataset.compare import assert_same_dataset
-    from dimmagen.dataset.loaders import PairDataset, pair_loader
+    from dimmagen.dataset.loaders import PairBatch, PairDataset, PairSample, pair_loader
     from dimmagen.dimmers.contract import check_dimmer
     from dimmagen.dimmers.torch_dimmer import Dimmer
     from dimmagen.sources.contract import check_source
@@ -22,7 +22,9 @@ __all__ = [
     "DimmagenError",
     "Dimmer",
     "LowLight",
+    "PairBatch",
     "PairDataset",
+    "PairSample",
     "UsageError",
     "assert_same_dataset",
     "build_mixhq",
@@ -48,7 +50,7 @@ _MODULES = {
     ),
     "dimmagen.core.errors": ("DimmagenError", "UsageError"),
     "dimmagen.dataset.compare": ("assert_same_dataset",),
-    "dimmagen.dataset.loaders": ("PairDataset", "pair_loader"),
+    "dimmagen.dataset.loaders": ("PairBatch", "PairDataset", "PairSample", "pair_loader"),
     "dimmagen.dimmers.contract": ("check_dimmer",),
     "dimmagen.dimmers.torch_dimmer": ("Dimmer",),
     "dimmagen.sources.contract": ("check_source",),

@@ -12,8 +12,8 @@ from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
-from dimmagen.dimmers.fit import fit_models
-from dimmagen.dimmers.profile import Profile, new_profile_folder, save_profile
+from dimmagen.dimmers.dimmer import Brightness
+from dimmagen.dimmers.profile import Profile, new_profile_folder
 from dimmagen.dimmers.real_pairs import (
     check_pairs,
     load_pairs,
@@ -21,6 +21,7 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
     split_held_out,
 )
+from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import AskedLightFormat
@@ -162,6 +163,7 @@ def make_dataset(
     gamma: tuple[float, float] | None = None,
     ladder: Sequence[float] = (),
     group_by: Literal["", "clip"] = "",
+    brightness: Brightness = "wide",
     temperature: float | None = None,
     model: str | None = None,
     without: Sequence[str] = (),
@@ -198,6 +200,7 @@ def make_dataset(
         gamma: range of the brightness factor; default the profile's.
         ladder: fixed gammas instead of drawn ones, each with the same noise.
         group_by: `clip`: the frames of a clip share gamma and exposure.
+        brightness: `wide` draws gamma; `as-pairs` makes dark images as dark as the pairs of the profile.
         temperature: scale of the noise; default the profile's.
         model: kind of dimmer model, such as `mdn`; default the profile's.
         without: parts of the model to switch off.
@@ -241,6 +244,7 @@ def make_dataset(
         gamma,
         tuple(ladder),
         group_by=group_by,
+        brightness=brightness,
         temperature=temperature,
         model=model,
         without=tuple(without),
@@ -314,7 +318,7 @@ def fit_profile(
     seed: int = 0,
     model: str = "camera",
 ) -> Profile:
-    """Fit a profile to a few real dark/light pairs of a camera.
+    """Fit a profile to a few real dark/light pairs of a camera, and check it on pairs that a fit did not see.
 
     Args:
         pairs: folder with `low/` and `high/` or the like, CSV of dark and light paths, or pattern of file
@@ -327,7 +331,8 @@ def fit_profile(
         model: default kind of the profile: `camera`, `mdn` or `deterministic`.
 
     Returns:
-        The saved profile.
+        The saved profile. `provenance["check"]` has the numbers of the check, and `profile.png` in its folder
+        shows it.
 
     Raises:
         UsageError: the pairs are unsuitable or missing, or `out` exists.
@@ -337,9 +342,7 @@ def fit_profile(
     problems = check_pairs(found)
     refuse_unsuitable_pairs(problems)
     refuse_mismatched_pairs(problems, keep)
-    fitted = fit_models(found, seed)
-    provenance = {**fitted.provenance, "notes": [str(problem) for problem in problems]}
-    return save_profile(folder, fitted.models, model, provenance)
+    return fit_and_check(found, seed).save(folder, model, problems)
 
 
 def verify(dataset: str | Path) -> Verification:

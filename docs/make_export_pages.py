@@ -60,6 +60,9 @@ def layout_page(layout: Layout) -> str:
         lines.append("Images are not paired, and each light image is stored once.")
     if len(layout.train) > 1:
         lines.append("The folders of a split hold the same pairs, by hard links.")
+    if layout.options:
+        options = [line.format(root="ROOT") for line in layout.options]
+        lines += ["", "Its places, where ROOT is the export:", "", "```", *options, "```"]
     for reader in readers_of(name):
         lines += ["", *reader_section(reader)]
     lines += [
@@ -102,9 +105,8 @@ def tried(trial: Trial) -> list[str]:
         return ["- not run; its contract is tested"]
     steps = ("starts", "pairs right", "trains", "validates")
     results = (trial.starts, trial.pairs, trial.trains, trial.validates)
-    said = "; ".join(f"{step}: {result}" for step, result in zip(steps, results, strict=True))
-    after = [", before this preset was changed for the result; not run again since"] if trial.before else []
-    return [f"- run on a processor in {trial.when}{''.join(after)}:", f"  {said}"]
+    said = "; ".join(f"{step}: {result or 'not run'}" for step, result in zip(steps, results, strict=True))
+    return [f"- run on a processor in {trial.when} ({trial.what}):", f"  {said}"]
 
 
 def reader_table() -> str:
@@ -114,7 +116,7 @@ def reader_table() -> str:
     for reader in READERS.values():
         trial = reader.trial
         results = [trial.starts, trial.pairs, trial.trains, trial.validates]
-        when = (f"{trial.when}, before a change" if trial.before else trial.when) if trial.starts else "no"
+        when = f"{trial.when}: {trial.what}" if trial.starts else "no"
         cells = [reader.title, reader.name, reader.layout, reader.commit, shown_sizes(reader), *results, when]
         rows.append(f"| {' | '.join(cell or '-' for cell in cells)} |")
     return "\n".join(rows)

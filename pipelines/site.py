@@ -19,7 +19,7 @@ FOLDERS = ("docs", "benchmarks")
 SHOWN = (".md", ".png", ".jpg")
 LINKED = (".py", ".json", ".yaml", ".cff", ".ipynb")  # shown as files
 NAVIGATION: Mapping[str, Sequence[str]] = {
-    "Start": ("docs/tour", "docs/training-loop", "docs/dark-coco"),
+    "Start": ("docs/tour", "docs/training-loop", "docs/dark-coco", "docs/automation"),
     "Your camera": ("docs/profiles", "docs/pairs", "docs/camera-model", "docs/realism"),
     "Data sets": (
         "docs/sources-and-rules",
@@ -27,6 +27,7 @@ NAVIGATION: Mapping[str, Sequence[str]] = {
         "docs/growing",
         "docs/scale",
         "docs/cluster",
+        "docs/container",
         "docs/storage",
         "docs/guarantees",
     ),

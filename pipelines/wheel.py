@@ -27,7 +27,12 @@ from skimage import data
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 RELEASED = ("pyproject.toml", "README.md", "LICENSE")
-NEEDED = ("dimmagen/py.typed", "dimmagen/dataset/report.html", "dimmagen/dimmers/bundled/lol3/profile.json")
+NEEDED = (
+    "dimmagen/py.typed",
+    "dimmagen/cli/completion.json",
+    "dimmagen/dataset/report.html",
+    "dimmagen/dimmers/bundled/lol3/profile.json",
+)
 # Run after the commands of a block: what the README says between the blocks, and what needs data files.
 MORE = (
     (

@@ -29,7 +29,7 @@ _COMMANDS = {
     "verify": ("dimmagen.cli.verify:verify", "Check a data set against its manifest."),
     "replay": ("dimmagen.cli.replay:replay", "Make one pair again and compare it."),
     "reproduce": ("dimmagen.cli.reproduce:reproduce", "Make a data set again from its manifest and compare."),
-    "inspect": ("dimmagen.cli.inspect:inspect", "Summarise a data set and draw a contact sheet."),
+    "inspect": ("dimmagen.cli.inspect:inspect", "Summarise a data set or network; draw a contact sheet."),
     "peek": ("dimmagen.cli.peek:peek", "Show one pair and its record in the terminal."),
     "stats": ("dimmagen.cli.stats:stats", "Show statistics of a data set."),
     "subset": ("dimmagen.cli.subset:subset", "Write selected pairs of a data set as a new data set."),

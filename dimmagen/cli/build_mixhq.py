@@ -1,7 +1,8 @@
 """`dimmagen build-mixhq`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import Progress
+from dimmagen.cli.progress import Progress, Steps
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.processors import processor_count
@@ -138,6 +139,7 @@ def build_mixhq(
     kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
     settings = ScanSettings(scenes, selection, stored=not dry_run)
     with _progress_bar("checking candidates", len(listing.files)) as advance, results_alone_on_stdout():
+        execution = replace(execution, on_status=advance.workers)
         scanned = index_candidates(listing.files, settings, execution, kept, advance)
         candidates = Candidates(earlier.new_ones(scanned) if earlier else scanned, selection.limit)
     if base and earlier:
@@ -170,11 +172,10 @@ def build_mixhq(
 
 
 @contextmanager
-def _progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on a terminal and nothing elsewhere; yields a function to call after each step."""
+def _progress_bar(what: str, total: int) -> Iterator[Steps]:
+    """Show a progress bar on a terminal and lines elsewhere; yields a function to call after each step."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+        yield Steps(progress, progress.add_task(what, total=total))
 
 
 def _result(out: str, tallies: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:

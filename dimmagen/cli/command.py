@@ -13,7 +13,7 @@ import click
 from dimmagen.cli.output import configure, echo, report
 from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown_variables
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.registry import unknown_name
+from dimmagen.core.registry import did_you_mean, unknown_name
 
 # `~/x` behind `--option=` or `NAME=`, where no shell expands it.
 _IN_HOME = re.compile(r"((?:--[\w-]+=)?(?:[\w.-]+=)?)(~[\w.-]*[/\\].*)", re.DOTALL)
@@ -48,7 +48,13 @@ class Command(EveryCommand):
         flags = [one for one in self.get_params(ctx) if isinstance(one, OutputOption) and one.name == "json"]
         if flags and "--json" in args and not ctx.resilient_parsing:
             configure(as_json=True)  # for errors in what stands before it
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            text = _with_nearest(error)
+            if text == error.message:
+                raise
+            raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
         if not ctx.resilient_parsing:
             tell_unknown_variables(ctx)
         return rest
@@ -75,14 +81,23 @@ class Command(EveryCommand):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             result = super().invoke(ctx)
-            if isinstance(result, Mapping) and not _is_step(ctx):
-                report(result)
+            if not _is_step(ctx):
+                report(result if isinstance(result, Mapping) else {})
             return result
         except DimmagenError as error:
             if not hasattr(error, "command_message"):
                 error.command_message = in_options(str(error), self)  # type: ignore[attr-defined]
                 error.command = self  # type: ignore[attr-defined]
             raise
+
+
+def _with_nearest(error: click.BadParameter) -> str:
+    """The message about a value that is none of an option's choices, with those that it may stand for."""
+    value = re.match(r"'(.*)' is not one of ", error.message)
+    if not value or not isinstance(getattr(error.param, "type", None), click.Choice):
+        return error.message
+    advice = did_you_mean(value[1], map(str, error.param.type.choices)).strip()  # type: ignore[union-attr]
+    return f"{error.message} {advice[:1].upper()}{advice[1:]}".strip()
 
 
 def _is_step(context: click.Context) -> bool:

@@ -15,13 +15,14 @@ from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import PairProgress, Progress
+from dimmagen.cli.progress import PairProgress, Progress, Steps
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
+from dimmagen.dimmers.dimmer import BRIGHTNESSES, Brightness
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
@@ -81,6 +82,13 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     type=Range(positive=True),
     show_default="the profile's",
     help="Range from which the brightness factor of each dark image is drawn.",
+)
+@click.option(
+    "--brightness",
+    type=click.Choice(BRIGHTNESSES),
+    default="wide",
+    help="How bright the dark images are: `wide` draws gamma from its range, darker and brighter than the "
+    "camera's own; `as-pairs` keeps it at 1, so that they are as dark as the pairs of the profile.",
 )
 @click.option(
     "--ladder",
@@ -194,6 +202,7 @@ def dim(
     labels: str | None,
     out: str,
     gamma: tuple[float, float] | None,
+    brightness: Brightness,
     ladder: tuple[float, ...],
     group_by: str | None,
     temperature: float | None,
@@ -233,6 +242,7 @@ def dim(
         gamma,
         ladder,
         group_by=group_by or "",
+        brightness=brightness,
         temperature=temperature,
         model=model,
         without=without,
@@ -323,7 +333,7 @@ def _open_lights(
             sources,
             exclude=exclude,
             selection=selection,
-            execution=scanning,
+            execution=replace(scanning, on_status=Steps(bar, task).workers),
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
             choose=earlier.new_ones if earlier else None,

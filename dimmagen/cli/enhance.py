@@ -1,7 +1,7 @@
 """`dimmagen enhance`: brighten photos with a trained network."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,35 @@ from dimmagen.core.system_files import is_system_name
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
+from dimmagen.enhance.lightness import LightnessModel, lightness_of_header
+from dimmagen.enhance.onnx_model import export_onnx
 from dimmagen.enhance.training import pick_device
 from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
 
+AUTO = "auto"
+
+
+class Lightness(Number):
+    """A mean lightness, or `auto`."""
+
+    name = "float|auto"
+
+    def convert(self, value, param, context):
+        return AUTO if value == AUTO else super().convert(value, param, context)
+
 
 @command(former_names={"--from": "--network"})
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE|DIR...")
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path), metavar="IMAGE|DIR...")
 @network_option
 @click.option(
     "--lightness",
     "wanted",
     multiple=True,
-    type=Number(0, 1),
+    type=Lightness(0, 1),
     show_default=str(FIXED_LIGHTNESS),
-    help="Mean lightness of the result. Repeatable: several values give one result each and a sheet of them.",
+    help="Mean lightness of the result; `auto` is what the network learnt for such photos. Repeatable: "
+    "several values give one result each and a sheet of them.",
 )
 @click.option(
     "--match",
@@ -50,15 +64,23 @@ from dimmagen.images.sheets import image_grid
     default=Path("enhanced"),
     help="Folder for the results.",
 )
+@click.option(
+    "--export",
+    nargs=2,
+    type=(click.Choice(["onnx"]), LocalPath(path_type=Path, dir_okay=False)),
+    metavar="onnx FILE",
+    help="Write the network as an ONNX model for apps, in place of brightening photos.",
+)
 @memory_option
 @device_option
 @click.option("--bf16", is_flag=True, help="Run the network in bfloat16: faster, with rounding differences.")
 def enhance(
     photos: tuple[Path, ...],
     network_path: str,
-    wanted: tuple[float, ...],
+    wanted: tuple[float | str, ...],
     match: Path | None,
     out: Path,
+    export: tuple[str, Path] | None,
     memory: float,
     device: str,
     bf16: bool,
@@ -66,8 +88,9 @@ def enhance(
     """Brighten photos of any size and orientation, and write them as PNG files.
 
     \b
-    Example:
+    Examples:
       dimmagen enhance night.jpg --network run/ --lightness 0.3 --lightness 0.5
+      dimmagen enhance --network run/ --export onnx model.onnx
 
     Of a folder, the photos directly in it are brightened. A photo that cannot be read is reported, the others
     are brightened, and the exit code is 1.
@@ -75,14 +98,24 @@ def enhance(
     Results are sRGB; they keep a photo's EXIF data, and have a colour profile if the photo has one. Earlier
     results in --out are replaced; the given photos never are.
     """
+    if export is not None:
+        if photos or wanted or match is not None:
+            raise UsageError(
+                "--export writes a model and brightens no photo",
+                "omit the photos and their lightness",
+                code="conflict",
+            )
+        return _export(network_path, export[1])
+    if not photos:
+        raise UsageError("there are no photos", "give photos, or folders of them", code="missing-argument")
     if match is not None and wanted:
         raise UsageError("--match and --lightness exclude each other", "omit one of the two", code="conflict")
     if match is not None:
         wanted = (mean_lightness(_read(match)[0]),)
     levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
-    digits = "" if len({f"{level:.2f}" for level in levels}) < len(levels) else ".2f"
     names = _result_names(_photos_of(photos), out)
-    network, _ = load_network(network_path, pick_device(device))
+    network, header = load_network(network_path, pick_device(device))
+    own = _own_lightness(header, network_path) if AUTO in levels else None
     enhancer = Enhancer(network, memory, bf16=bf16)
     unread, written = [], []
     for photo, name in names.items():
@@ -93,9 +126,9 @@ def enhance(
             unread.append(photo)
             continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
-        for level in levels:
+        for text, level in zip(_texts(levels), _numbers(levels, own, dark), strict=True):
             light = enhancer.enhance(dark, level)
-            result = f"{name}.png" if len(levels) == 1 else f"{name}-{level:{digits}}.png"
+            result = f"{name}.png" if len(levels) == 1 else f"{name}-{text}.png"
             written.append(_write(out / result, light, metadata))
             cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
         if len(levels) > 1:
@@ -110,6 +143,46 @@ def enhance(
             images=written,
         )
     return {"images": written}
+
+
+def _own_lightness(header: Mapping[str, Any], network: str) -> LightnessModel | None:
+    """What the network learnt of lightness; None, with a message, if it learnt nothing."""
+    own = lightness_of_header(header)
+    if own is None:
+        echo(
+            f"Note: {network} was trained before networks learnt a lightness of their own: {AUTO} is "
+            f"{FIXED_LIGHTNESS} for every photo.",
+            err=True,
+        )
+    return own
+
+
+def _numbers(levels: Sequence[float | str], own: LightnessModel | None, dark: np.ndarray) -> Iterator[float]:
+    """The requested lightnesses of one photo, with `auto` replaced by what was learnt."""
+    for level in levels:
+        if isinstance(level, str):
+            yield FIXED_LIGHTNESS if own is None else own.choose(dark)
+        else:
+            yield level
+
+
+def _texts(levels: Sequence[float | str]) -> list[str]:
+    """The lightnesses as parts of file names, with as many digits as make them different."""
+    numbers = [level for level in levels if not isinstance(level, str)]
+    digits = "" if len({f"{level:.2f}" for level in numbers}) < len(numbers) else ".2f"
+    return [level if isinstance(level, str) else f"{level:{digits}}" for level in levels]
+
+
+def _export(network_path: str, file: Path) -> dict[str, Any]:
+    network, header = load_network(network_path)
+    report = export_onnx(network, file, header)
+    sizes = ", ".join(f"{width}x{height}" for width, height in report.sizes)
+    echo(
+        f"{file}: ONNX, opset {report.opset}, {report.bytes / 1e6:.1f} MB; inputs `dark` (float32, "
+        f"1x3xHxW, RGB in [0, 1]) and `lightness` (float32, 1), output `light`.\n"
+        f"onnxruntime gives the network's result for {sizes}, to within {report.difference:.1g}."
+    )
+    return {"model": str(file), "opset": report.opset, "difference": report.difference}
 
 
 def _read(path: Path) -> tuple[np.ndarray, codec.Metadata]:

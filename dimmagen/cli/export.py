@@ -15,8 +15,8 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
-from dimmagen.export.layouts import LAYOUTS
-from dimmagen.export.readers import READERS, find_preset, find_root
+from dimmagen.export.layouts import LAYOUTS, Layout
+from dimmagen.export.readers import READERS, Reader, find_preset, find_root, layout_lines, readers_of
 from dimmagen.export.sizes import parse_fit
 from dimmagen.export.writing import ExportProgress, export_pairs
 
@@ -128,22 +128,14 @@ def export(
             workers=workers,
             progress=progress,
         )
-    lines = reader.option_lines(root, repository) if reader else []
+    lines = reader.option_lines(root, repository) if reader else layout_lines(layout, root)
     tests = f", {len(split.test)} test" if split.test else ""
     echo(f"{root}: {len(split.train)} training, {len(split.validation)} validation{tests} pairs")
     for reason, number in split.left_out.items():
         echo(f"Left out: {number} ({reason})")
     if reader and 0 < reader.epoch < len(split.train):
         echo(f"{reader.title} reads {reader.epoch} of the training pairs in every epoch.")
-    if reader and repository and reader.as_is:
-        echo(f"For {reader.title}, whose options name this place already.")
-    elif reader:
-        echo(f"For {reader.title}{', with these lines in its options:' if lines else '.'}")
-        echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
-        if not lines and repository is None:
-            echo(f"It expects this folder as {reader.path} in its repository.")
-    else:
-        echo(f"For {layout.readers}.")
+    _print_lines(layout, reader, repository, lines)
     echo(f"Next: dimmagen export --check {layout_name} {out}")
     return {
         "folder": str(root),
@@ -153,6 +145,27 @@ def export(
         "left_out": split.left_out,
         "option_lines": lines,
     }
+
+
+def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None, lines: list[str]) -> None:
+    """For whom the export is, and the lines that the reader's option file needs."""
+    if reader and repository and reader.as_is:
+        echo(f"For {reader.title}, whose options name this place already.")
+        return
+    readers = reader.title if reader else layout.readers
+    echo(f"For {readers}{', with these lines in its options:' if lines else '.'}")
+    echo("\n".join(f"  {line}" for line in lines), nl=bool(lines))
+    if reader and repository is None and (reader.fixed or not lines):
+        echo(_place_of(reader))
+    elif not reader and not lines and (names := [one.name for one in readers_of(layout.name)]):
+        echo(f"The lines for an option file depend on the reader: --layout {' or '.join(names)} prints them.")
+
+
+def _place_of(reader: Reader) -> str:
+    """Where the files of an export belong that was not written into the repository of its reader."""
+    if reader.path == ".":
+        return "Its files go into the root of its repository."
+    return f"It expects this folder as {reader.path} in its repository."
 
 
 def _check(path: str, name: str, workers: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.options import Integer, names_option, pairs_option, split_names
-from dimmagen.cli.train import make_config, run, shared_options
+from dimmagen.cli.train import make_config, run, say_what_it_takes, shared_options
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.network import ARCHITECTURES
 
@@ -22,7 +22,7 @@ from dimmagen.enhance.network import ARCHITECTURES
 @names_option
 @click.option("--iterations", type=Integer(1), default=2000, help="Number of training iterations.")
 @shared_options
-def finetune(network, pairs, names, out, resume, learning_rate, **options) -> dict[str, Any]:
+def finetune(network, pairs, names, out, resume, learning_rate, dry_run, **options) -> dict[str, Any]:
     """Fine-tune a trained network on real pairs, preferably those that its profile was fitted to.
 
     \b
@@ -37,4 +37,4 @@ def finetune(network, pairs, names, out, resume, learning_rate, **options) -> di
     config = make_config(
         options, rate, pairs=pairs, names=split_names(names), network=network, architecture=architecture
     )
-    return run(config, out, resume)
+    return say_what_it_takes(config) if dry_run else run(config, out, resume)

@@ -5,19 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.darkness import darkness
+from dimmagen.cli.network_summary import is_network, network_summary
 from dimmagen.cli.options import Integer
 from dimmagen.cli.output import echo
 from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
 from dimmagen.core.text import one_line
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import report_page
-from dimmagen.dataset.sheet import choose_rows, pair_views
+from dimmagen.dataset.sheet import choose_rows, pair_views, spread_over_lightness
 from dimmagen.images.sheets import contact_sheet, png_bytes
 
 _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
@@ -46,29 +50,47 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
     help="Number of pairs to show.",
 )
 def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | None) -> dict[str, Any]:
-    """Summarise the data set in DATASET and show some of its pairs.
+    """Summarise the data set, or the trained network, in DATASET and show some of its pairs.
 
     \b
     Examples:
       dimmagen inspect out/ --sheet sheet.png
       dimmagen inspect out/ --html report.html
+      dimmagen inspect run/
 
     The sheet shows each pair as light image, dark image, and dark image with gain. The page is a single file
-    with a gain slider, filters, plots, and a slider between the light and the dark image.
+    with a gain slider, filters, plots, a slider between the light and the dark image, and parts of some pairs
+    at 100 %, from dark to bright ones, to compare the noise.
+
+    Of a trained network (the folder of a training run, or its best.safetensors) it is said on which data set
+    and by which version and commit it was trained.
     """
+    if is_network(dataset):
+        if sheet is not None or page is not None or count is not None:
+            raise UsageError(
+                f"{dataset} is a trained network, which has no pairs to show",
+                "omit the options, or give a data set",
+                code="conflict",
+                path=dataset,
+            )
+        table, result = network_summary(dataset)
+        Console().print(table)
+        return result
     pairs = open_pairs(dataset)
     rows = pairs.rows()
     variants = pairs.manifest.settings["variants"]
     console = Console()
-    console.print(_summary(pairs.manifest, dataset))
+    compared = darkness(pairs.manifest.settings, np.asarray(pairs.table["lightness_after"]))
+    console.print(_summary(pairs.manifest, dataset, compared))
     console.print(_draws(rows))
     if sheet is not None:
         chosen = choose_rows([pairs.table], variants, count or 8)
         storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
         echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
     if page is not None:
-        chosen = choose_rows([pairs.table], variants, count or 48)
-        storage.atomic_write(page.absolute(), report_page(pairs, chosen).encode())
+        chosen = spread_over_lightness(choose_rows([pairs.table], variants, count or 48))
+        facts = {"darkness": compared} if compared else {}
+        storage.atomic_write(page.absolute(), report_page(pairs, chosen, facts).encode())
         echo(f"{page}: {len(chosen)} pairs; open it in a browser")
     return dataset_result(
         dataset,
@@ -79,7 +101,7 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
     )
 
 
-def _summary(manifest: Manifest, dataset: str) -> Table:
+def _summary(manifest: Manifest, dataset: str, compared: str) -> Table:
     counts, settings = manifest.counts, manifest.settings
     table = Table(title=one_line(dataset), title_justify="left", show_header=False)
     table.add_row("pairs", f"{counts.pairs}: {counts.lights} photos x {settings['variants']} variants")
@@ -89,6 +111,8 @@ def _summary(manifest: Manifest, dataset: str) -> Table:
     table.add_row("rejected", str(counts.rejected))
     profile = f"{settings['profile']}, model {settings['model']}, seed {settings['seed']}"
     table.add_row("profile", one_line(profile))
+    if compared:
+        table.add_row("darkness", compared)
     table.add_row("command", one_line(manifest.command))
     table.add_row("root hash", manifest.root_hash)
     return table

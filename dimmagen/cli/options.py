@@ -15,6 +15,7 @@ from dimmagen.cli.output import configure
 from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.registry import did_you_mean
 
 
 class Integer(click.IntRange):
@@ -190,7 +191,7 @@ def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path
         if command not in steps:
             raise UsageError(
                 f"{path} has no step {command}",
-                f"it has {', '.join(steps)}",
+                f"{did_you_mean(command, steps)}it has {', '.join(steps)}",
                 code="unknown-name",
                 name=command,
             )
@@ -219,7 +220,7 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
         if option is None or option.name is None:
             raise UsageError(
                 f"{path}: there is no option {name!r}",
-                f"known are {', '.join(sorted(options))}",
+                f"{did_you_mean(name, options)}known are {', '.join(sorted(options))}",
                 code="unknown-name",
                 name=name,
             )

@@ -79,15 +79,17 @@ def _be_verbose(_: Any) -> None:
 class EveryCommand(click.Command):
     """What commands and groups of commands share: a session, options for output, environment variables."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = [name for option in self.params for name in option.opts]
+        self.params += output_options(with_json="--json" not in own)
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         with logs.session():
             return super().main(*args, **kwargs)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The parameters; each option has the environment variables of this command."""
-        own = [name for option in self.params for name in option.opts]
-        if not any(isinstance(option, OutputOption) for option in self.params):
-            self.params += output_options(with_json="--json" not in own)
         params = super().get_params(ctx)
         for param in params:
             if isinstance(param, click.Option) and ctx.auto_envvar_prefix:

@@ -20,6 +20,7 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress
 from dimmagen.core.processors import processor_count
+from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
@@ -31,8 +32,8 @@ from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
 _SHARED = {
-    *("profile", "sources", "exclude", "variants", "seed", "gamma", "ladder", "group_by"),
-    *("temperature", "model", "without", "compat"),
+    *("profile", "sources", "exclude", "variants", "seed", "gamma", "brightness", "ladder"),
+    *("group_by", "temperature", "model", "without", "compat"),
     *("samples_per_shard", "image_format", "light_format", "workers", "executor"),
 }
 
@@ -78,6 +79,7 @@ def plan(
     exclude: tuple[str, ...],
     selection: PhotoSelection,
     gamma: tuple[float, float] | None,
+    brightness: Brightness,
     ladder: tuple[float, ...],
     group_by: str | None,
     temperature: float | None,
@@ -111,6 +113,7 @@ def plan(
         gamma,
         ladder,
         group_by=group_by or "",
+        brightness=brightness,
         temperature=temperature,
         model=model,
         without=without,

@@ -6,7 +6,7 @@ from dimmagen.cli.command import LazyGroup
 
 _COMMANDS = {
     "list": ("dimmagen.cli.profile_list:list_profiles", "List the available profiles."),
-    "show": ("dimmagen.cli.profile_show:show", "Show the contents and origin of a profile."),
+    "show": ("dimmagen.cli.profile_show:show", "Show how good a profile is, its origin and its curves."),
     "fit": ("dimmagen.cli.profile_fit:fit", "Fit a profile to a few dark/light pairs of a camera."),
     "import": (
         "dimmagen.cli.profile_import:import_profile",

@@ -1,5 +1,6 @@
 """`dimmagen profile evaluate`: the realism of profiles, side by side."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,22 @@ from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.options import PAIRS_HELP, Integer, json_option, names_option, split_names, write_json
 from dimmagen.cli.output import echo
+from dimmagen.cli.profile_view import WIDTH, wrapped
 from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import atomic_write, last_part
 from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.profile import Profile, open_profile
-from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
+from dimmagen.dimmers.real_pairs import RealPair, check_pairs, load_pairs, refuse_unsuitable_pairs
 from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitted_on
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
+from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 
 _TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matched to each real mean"}
-_FILE_WIDTH = 200  # columns, where the output is not a terminal
+_FILE_WIDTH = 200  # columns of the details, where the output is not a terminal
+_PROFILES_ABREAST = 3  # in the small table
 
 
 @command("evaluate")
@@ -52,6 +57,11 @@ _FILE_WIDTH = 200  # columns, where the output is not a terminal
     type=click.Path(path_type=Path),
     help="Write the dark images (gamma 1) to this folder, one subfolder per profile.",
 )
+@click.option(
+    "--details",
+    is_flag=True,
+    help="Also print every measure, at gamma 1 and matched, with 95 % intervals.",
+)
 @click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of processes.")
 def profile_evaluate(
     profiles: tuple[str, ...],
@@ -62,6 +72,7 @@ def profile_evaluate(
     json_file: str | None,
     html_path: str | None,
     dump_path: Path | None,
+    details: bool,
     workers: int | None,
 ) -> dict[str, Any]:
     """Measure how close the dark images of profiles are to the camera's own dark images.
@@ -70,11 +81,12 @@ def profile_evaluate(
     Example:
       dimmagen profile evaluate lol3 lol3:mdn linear --pairs LOL/eval15
 
-    NAME is a profile. It may be followed by one of its models (lol3:mdn) and, for models that have it, by
-    the transform of the paper's authors (lol3:mdn:reference). The pairs should not be those that the profiles
-    were fitted on. docs/realism.md and the end of the HTML report define the measures.
+    The first sentence says which profile is closest to the camera, and the table how close. NAME is a
+    profile. It may be followed by one of its models (lol3:mdn) and, for models that have it, by the transform
+    of the paper's authors (lol3:mdn:reference). The pairs should not be those that the profiles were fitted
+    on. docs/realism.md defines the measures, and the HTML report says beside each what it means.
     """
-    console = Console(width=None if Console().is_terminal else _FILE_WIDTH)
+    console = Console()
     short = [last_part(spec) for spec in profiles]  # for a folder, its own name is enough
     labels = short if len(set(short)) == len(short) else profiles
     opened = {label: _open(spec) for label, spec in zip(labels, profiles, strict=True)}
@@ -84,6 +96,9 @@ def profile_evaluate(
     refuse_unsuitable_pairs(problems)
     for problem in problems:
         echo(f"Note: {problem}", err=True)
+    for label, (profile, _) in opened.items():
+        for difference in _other_kind(profile, pairs):
+            echo(f"Note: these pairs {difference}: {label} was fitted to pairs of another kind", err=True)
     fitted_on = {label: pairs_fitted_on(profile, pairs) for label, (profile, _) in opened.items()}
     for label, names_of_pairs in fitted_on.items():
         if names_of_pairs:
@@ -102,15 +117,18 @@ def profile_evaluate(
             on_pair=lambda: bar.advance(task),
         )
     summary = summarise(results, seed)
-    for mode in MODES:
-        console.print(_table(summary, mode, list(dimmers)))
+    verdict = _print_verdict(summary, list(dimmers), len(pairs))
+    if details:
+        wide = console if console.is_terminal else Console(width=_FILE_WIDTH)
+        for mode in MODES:
+            wide.print(_table(summary, mode, list(dimmers)))
 
     settings: dict[str, object] = {"pairs": len(pairs), "draws": draws, "seed": seed}
     if any(fitted_on.values()):
         settings["fitted on"] = "; ".join(
             f"{label}: {', '.join(used)}" for label, used in fitted_on.items() if used
         )
-    numbers = as_json(summary, results, dimmers, settings)
+    numbers = {"verdict": verdict, **as_json(summary, results, dimmers, settings)}
     if json_file:
         write_json(json_file, numbers)
     if html_path:
@@ -141,6 +159,31 @@ def _open(spec: str) -> tuple[Profile, ImageDimmer]:
     model = rest[0] if rest else None
     compat = rest[1] if len(rest) > 1 else "default"
     return open_profile(name), ImageDimmer.from_profile(name, model=model, compat=compat)
+
+
+def _other_kind(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
+    """In which ways the pairs are of another kind than those of a profile."""
+    fitted_to = PairFacts.of_profile(profile)
+    return fitted_to.differences(PairFacts.of(pairs)) if fitted_to else []
+
+
+def _print_verdict(summary: RealismSummary, dimmers: list[str], pairs: int) -> str:
+    """Print the sentence, which is returned, and the small table in parts of 80 columns."""
+    checks = checks_of(summary, dimmers, pairs)
+    sentence = headline(checks)
+    if sentence:
+        echo("\n".join(wrapped(sentence)) + "\n")
+    for start in range(0, len(dimmers), _PROFILES_ABREAST):
+        shown = dimmers[start : start + _PROFILES_ABREAST]
+        table = Table(box=None, pad_edge=False, width=WIDTH, show_edge=False)
+        table.add_column("", no_wrap=True, min_width=27)
+        for label in [*shown, "plain linear", "camera itself"]:
+            table.add_column(label, justify="right", overflow="fold")
+        for row in headline_rows(summary, checks, shown):
+            table.add_row(row.label, *row.cells)
+        Console(width=WIDTH, highlight=False).print(table)
+        echo("")
+    return sentence
 
 
 def _table(summary: RealismSummary, mode: Mode, dimmers: list[str]) -> Table:

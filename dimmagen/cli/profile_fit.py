@@ -8,12 +8,14 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import names_option, pairs_option, recipe_option, split_names
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, settings
+from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.fit import KINDS, fit_models, is_fit_of
-from dimmagen.dimmers.profile import new_profile_folder, open_profile, save_profile
+from dimmagen.dimmers.fit import KINDS, is_fit_of
+from dimmagen.dimmers.profile import PICTURE, new_profile_folder, open_profile
 from dimmagen.dimmers.real_pairs import (
     RealPair,
     check_pairs,
@@ -22,6 +24,8 @@ from dimmagen.dimmers.real_pairs import (
     refuse_unsuitable_pairs,
     split_held_out,
 )
+from dimmagen.evaluation.checked_fit import fit_and_check
+from dimmagen.evaluation.profile_check import NOT_CHECKED
 
 
 @command("fit")
@@ -58,7 +62,7 @@ def fit(
     seed: int,
     model: str,
 ) -> dict[str, Any]:
-    """Fit a profile to a few dark/light pairs of a camera, in about a minute.
+    """Fit a profile to a few dark/light pairs of a camera, and say how good it is, in about a minute.
 
     \b
     Example:
@@ -67,7 +71,8 @@ def fit(
 
     Three pairs from a tripod are enough: the same scene well lit and dark, or with a long and a short
     exposure. Pairs that do not fit together are reported by name. If the profile exists already and was
-    fitted to the same pairs, it is kept.
+    fitted to the same pairs, it is kept. The verdict is measured on pairs that a fit to the others did not
+    see; profile.png in the profile's folder shows it.
     """
     folder = new_profile_folder(out, may_exist=True)
     used, _ = split_held_out(load_pairs(pairs, split_names(names)), split_names(hold_out) or ())
@@ -88,26 +93,33 @@ def fit(
         )
     console = Console(stderr=True)
     with Progress(console=console) as progress:
-        task = progress.add_task("Fitting", total=1.0, unit="")
-        result = fit_models(
+        task = progress.add_task("Fitting", total=1.0, unit="%")
+        result = fit_and_check(
             used, seed, lambda stage, done: progress.update(task, description=stage, completed=done)
         )
-    provenance = {**result.provenance, "notes": [str(problem) for problem in problems]}
-    saved = save_profile(folder, result.models, model, provenance)
-    echo(
-        f"Fitted {saved.name} to {len(used)} pairs in {result.seconds:.0f} s; negative log-likelihood of the "
-        f"network on {result.held_out}: {result.held_out_nats:.2f} nats per pixel (lower is better)"
-    )
-    echo(f"Saved to {folder} (fingerprint {saved.fingerprint[:12]})")
+    saved = result.save(folder, model, problems)
+    echo(f"Fitted {saved.name} to {pluralize(len(used), 'pair')}.\n")
+    echo("\n".join(check_lines(result.check)))
+    if model != KINDS[0] or settings().verbose:
+        which = "" if model == KINDS[0] else f" The default of this profile is {model}."
+        fitted = result.fitted
+        echo(
+            f"\nThe verdict is on the camera model.{which}\n"
+            f"The network has {fitted.held_out_nats:.2f} nats per pixel on {fitted.held_out}\n"
+            "(negative log-likelihood; lower is better)."
+        )
+    echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {PICTURE}.")
     echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
     return {
         "profile": str(folder),
         "pairs": len(used),
         "fitted": True,
-        "seconds": result.seconds,
-        "held_out": result.held_out,
-        "held_out_nats": result.held_out_nats,
+        "seconds": result.fitted.seconds,
+        "held_out": result.fitted.held_out,
+        "held_out_nats": result.fitted.held_out_nats,
         "fingerprint": saved.fingerprint,
+        "verdict": result.check.verdict if result.check else NOT_CHECKED,
+        "check": result.check.model_dump() if result.check else None,
     }
 
 

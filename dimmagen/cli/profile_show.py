@@ -1,26 +1,54 @@
-"""`dimmagen profile show`: a profile as JSON."""
+"""`dimmagen profile show`: how good a profile is, what it was made from, and its curves."""
 
-import json
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import click
+from rich.table import Table
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.output import echo
-from dimmagen.dimmers.profile import open_profile
+from dimmagen.cli.profile_view import WIDTH, check_lines, curve_lines
+from dimmagen.core.text import one_line
+from dimmagen.dimmers.pair_facts import PairFacts
+from dimmagen.dimmers.profile import PICTURE, Profile, is_formula, open_profile
+from dimmagen.evaluation.profile_check import ProfileCheck
+
+_MOST_NAMES = 8
 
 
 @command("show")
 @click.argument("name_or_path", metavar="NAME|DIR")
 def show(name_or_path: str) -> dict[str, Any]:
-    """Show the contents of a profile as JSON: models, settings, file hashes, and what it was made from.
+    """Show how good a profile is, what it was made from, and its response and noise.
 
     \b
-    Example:
+    Examples:
       dimmagen profile show lol3
+      dimmagen profile show lol3 --json
+
+    The verdict is that of the fit, on pairs that a fit to the others did not see. The drawings show what the
+    default model makes of each light level. With --json: models, settings, file hashes and origin.
     """
     found = open_profile(name_or_path)
-    content = {
+    if check := ProfileCheck.of_profile(found):
+        echo("\n".join(check_lines(check)) + "\n")
+    facts = Table(show_header=False, box=None, pad_edge=False, width=WIDTH)
+    facts.add_column(no_wrap=True)
+    facts.add_column()
+    for name, value in _facts(found):
+        facts.add_row(name, one_line(value))
+    console = Console(width=WIDTH, highlight=False)
+    console.print(facts)
+    echo("")
+    echo("\n".join(curve_lines(found.model())))
+    return _content(found)
+
+
+def _content(found: Profile) -> dict[str, Any]:
+    return {
         "name": found.name,
         "folder": str(found.folder) if found.folder else None,
         "fingerprint": found.fingerprint,
@@ -28,5 +56,36 @@ def show(name_or_path: str) -> dict[str, Any]:
         "models": found.models,
         "provenance": found.provenance,
     }
-    echo(json.dumps(content, indent=2))
-    return content
+
+
+def _facts(found: Profile) -> Iterator[tuple[str, str]]:
+    yield "profile", found.name
+    yield "made", _origin(found.provenance)
+    others = [kind for kind in found.models if kind != found.default_model]
+    yield "models", ", ".join([f"{found.default_model} (default)", *others])
+    if facts := PairFacts.of_profile(found):
+        width, height = facts.sizes[0]
+        files = {"jpeg": ", JPEG", "mixed": ", some of them JPEG"}.get(facts.files, "")
+        camera = f", {', '.join(facts.cameras)}" if facts.cameras else ""
+        yield "pictures", f"{width}x{height}{files}{camera}"
+        yield "dark ones", f"lightness {facts.dark[0]:.3f} to {facts.dark[-1]:.3f} (1 is white)"
+    model = found.model()
+    low, high = model.gamma_range
+    yield "gamma", f"{low:g} to {high:g}" + ("" if is_formula(found.name) else "; 1 is as dark as the pairs")
+    if model.exposure_spread:
+        yield "exposure", f"scenes differ by a factor of {math.exp(model.exposure_spread):.2f}"
+    if notes := found.provenance.get("notes"):
+        yield "notes", "; ".join(map(str, notes))
+    yield "fingerprint", found.fingerprint[:12]
+    if found.folder:
+        yield "folder", str(found.folder)
+        if (found.folder / PICTURE).is_file():
+            yield "picture", f"{PICTURE} in this folder"
+
+
+def _origin(provenance: dict) -> str:
+    names = [str(pair["name"]) for pair in provenance.get("pairs", [])]
+    if not names:
+        return str(provenance.get("made", ""))
+    more = " ..." if len(names) > _MOST_NAMES else ""
+    return f"fitted to {len(names)} pairs: {', '.join(names[:_MOST_NAMES])}{more}"

@@ -130,6 +130,18 @@ class Progress(rich.progress.Progress):
         if values.get("advance") or values.get("completed"):
             self._start_clock(task_id)
 
+    def show_workers(self, task_id: TaskID, status: WorkerStatus, waiting_for: str = "") -> None:
+        """Show what the workers of a task do; lost ones and repeated jobs once there are any.
+
+        Args:
+            task_id: the task.
+            status: of its workers.
+            waiting_for: what is waited for if the workers themselves wait for nothing.
+        """
+        more = f"{status.lost} lost" if status.lost else ""
+        details = {"workers": status.ready, "lost_workers": status.lost, "retries": status.retries}
+        self.update(task_id, waiting=status.waiting_for or waiting_for, more=more, details=details)
+
     def tell(self) -> None:
         """Log a line for each task that is not finished; it is shown if there is no bar."""
         for task in self.tasks:
@@ -161,6 +173,21 @@ class Progress(rich.progress.Progress):
             task.fields["last"] = now
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """One task of a bar: called after each step."""
+
+    bar: Progress
+    task: TaskID
+
+    def __call__(self) -> None:
+        self.bar.advance(self.task)
+
+    def workers(self, status: WorkerStatus) -> None:
+        """Show what the workers do."""
+        self.bar.show_workers(self.task, status)
+
+
 class PairProgress:
     """Shards, pairs, pairs/s, the time left, and the workers of a run.
 
@@ -188,11 +215,8 @@ class PairProgress:
         self._bar.update(self._task, description=self._text())
 
     def workers(self, status: WorkerStatus) -> None:
-        """Show what the workers do; lost ones and repeated jobs once there are any."""
-        more = f"{status.lost} lost" if status.lost else ""
-        details = {"workers": status.ready, "lost_workers": status.lost, "retries": status.retries}
-        waiting = status.waiting_for or ("" if self._has_made_pairs else _FIRST_PAIR)
-        self._bar.update(self._task, waiting=waiting, more=more, details=details)
+        """Show what the workers do, and that the first pair may take long."""
+        self._bar.show_workers(self._task, status, "" if self._has_made_pairs else _FIRST_PAIR)
 
     def pairs(self, count: int) -> None:
         raise_if_stopped()

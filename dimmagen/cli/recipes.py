@@ -26,7 +26,7 @@ import yaml
 
 from dimmagen.cli.output import echo
 from dimmagen.core.errors import UsageError
-from dimmagen.core.registry import unknown_name
+from dimmagen.core.registry import did_you_mean, unknown_name
 
 VARIABLES = "variables"
 _BUNDLED = Path(__file__).parent / "bundled"
@@ -180,7 +180,7 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     if unknown:
         raise UsageError(
             f"{path}: there is no step {unknown[0]}",
-            f"known are {', '.join(COMMANDS)}",
+            f"{did_you_mean(unknown[0], COMMANDS)}known are {', '.join(COMMANDS)}",
             code="unknown-name",
             name=unknown[0],
         )
@@ -197,11 +197,15 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
         if name in variables:
             filled[name] = value
         elif not step:
-            advice = f"it has {', '.join(variables)}; an option is set as STEP.OPTION"
+            known = f"it has {', '.join(variables)}; an option is set as STEP.OPTION"
+            advice = did_you_mean(name, variables) + known
             raise UsageError(f"{path} has no variable {name}", advice, code="unknown-name", name=name)
         elif step not in steps:
             raise UsageError(
-                f"{path} has no step {step}", f"it has {', '.join(steps)}", code="unknown-name", name=step
+                f"{path} has no step {step}",
+                f"{did_you_mean(step, steps)}it has {', '.join(steps)}",
+                code="unknown-name",
+                name=step,
             )
         else:
             steps[step] = {**steps[step], option: _parsed(name, value)}
@@ -210,7 +214,7 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     except KeyError as error:
         raise UsageError(
             f"{path}: there is no variable {error}",
-            f"define it under {VARIABLES}",
+            f"{did_you_mean(error.args[0], filled)}define it under {VARIABLES}",
             code="unknown-name",
             name=error.args[0],
         ) from None

@@ -10,6 +10,7 @@ from dimmagen.cli.command import STEP, Command, command
 from dimmagen.cli.output import echo
 from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe, summary
 from dimmagen.core.errors import UsageError
+from dimmagen.core.registry import did_you_mean
 
 
 class _RunCommand(Command):
@@ -51,7 +52,7 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
     if missing:
         raise UsageError(
             f"{recipe} has no step {missing[0]}",
-            f"it has {', '.join(steps)}",
+            f"{did_you_mean(missing[0], steps)}it has {', '.join(steps)}",
             code="unknown-name",
             name=missing[0],
         )

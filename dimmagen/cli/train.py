@@ -1,7 +1,7 @@
 """`dimmagen train`: train the enhancement network on pair shards."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize
+from dimmagen.cli.humanize import duration, pluralize
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
 from dimmagen.cli.options import (
@@ -27,10 +27,15 @@ from dimmagen.core.errors import UsageError
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
+from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PHOTOS, VALIDATION_PICTURES, TrainConfig
 from dimmagen.enhance.distributed import run_distributed
+from dimmagen.enhance.estimate import estimate_training
+from dimmagen.enhance.loggers import LOGGERS
 from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
-from dimmagen.enhance.training import CACHE_GB, VALIDATION_PHOTOS, TrainConfig, run_training
+from dimmagen.enhance.training import run_training
+
+_INPUTS_OF = "image for compact, crop for small and paper"
 
 # Options that train and finetune share, in the order of their help.
 _SHARED = [
@@ -59,9 +64,10 @@ _SHARED = [
     ),
     click.option(
         "--perceptual",
-        type=click.Choice(["vgg", "none"]),
-        default="vgg",
-        help="Network of the LPIPS loss; `none` omits this loss and is much faster without a GPU.",
+        type=click.Choice(["auto", "vgg", "none"]),
+        default="auto",
+        help="Network of the LPIPS loss; `none` omits this loss and is much faster without a GPU, `auto` "
+        "takes vgg where LPIPS weights are at hand.",
     ),
     click.option("--perceptual-weight", type=Number(0), default=0.1, help="Weight of the LPIPS loss."),
     lpips_weights_option,
@@ -101,14 +107,14 @@ _SHARED = [
     click.option(
         "--equalise",
         type=click.Choice(EQUALISE),
-        default="image",
+        show_default=_INPUTS_OF,
         help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
         "image, as in `enhance`.",
     ),
     click.option(
         "--condition",
         type=click.Choice(CONDITION_OF),
-        default="image",
+        show_default=_INPUTS_OF,
         help="Whose change of lightness the network is told: that of the crop, or that of the whole "
         "image, as in `enhance`.",
     ),
@@ -120,7 +126,26 @@ _SHARED = [
         default="auto",
         help="Whether torch compiles the network, which takes minutes; `auto` does on GPUs, for long runs.",
     ),
-    click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log."),
+    click.option(
+        "--logger",
+        "loggers",
+        multiple=True,
+        type=click.Choice(list(LOGGERS)),
+        show_default="none",
+        help="Also log to TensorBoard, Weights & Biases or MLflow. Repeatable.",
+    ),
+    click.option("--tensorboard", is_flag=True, help="The same as --logger tensorboard."),
+    click.option(
+        "--validation-pictures",
+        type=Integer(0),
+        default=VALIDATION_PICTURES,
+        help="Number of validation pairs that are drawn as dark, output and truth.",
+    ),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Measure a few iterations and say what the run will take; nothing is written.",
+    ),
     click.option(
         "--resume",
         type=click.Choice(["if-possible", "always", "never"]),
@@ -144,6 +169,17 @@ def shared_options(command: Callable) -> Callable:
     "--pairs",
     metavar="DIR|FILE|PATTERN",
     help=f"Real pairs to train on in place of --data: {PAIRS_HELP}",
+)
+@click.option(
+    "--mix-pairs",
+    metavar="DIR|FILE|PATTERN",
+    help="Real pairs to mix into the batches of --data, chosen by --names and --hold-out.",
+)
+@click.option(
+    "--mix-share",
+    type=Number(0, 1, min_open=True, max_open=True),
+    default=MIX_SHARE,
+    help="Share of the crops that are of --mix-pairs.",
 )
 @names_option
 @click.option(
@@ -184,7 +220,7 @@ def shared_options(command: Callable) -> Callable:
 )
 @shared_options
 def train(
-    data, pairs, names, architecture, out, resume, learning_rate, workers, address, **options
+    data, pairs, names, architecture, out, resume, learning_rate, workers, address, dry_run, **options
 ) -> dict[str, Any]:
     """Train the enhancement network on dark/light pairs.
 
@@ -192,22 +228,20 @@ def train(
     Example, for a computer without a GPU:
       dimmagen train --data out/ --out run/ --perceptual none --crop 128
 
+    With --mix-pairs, a share of the crops is of the camera's real pairs.
+
     Running the same command again resumes an interrupted run, with the same losses.
     """
     if (data is None) == (pairs is None):
         raise UsageError(
             "train needs either a data set or real pairs", "give --data, or --pairs", code="missing-argument"
         )
-    if data is not None and options["hold_out"]:
-        raise UsageError(
-            "--hold-out names pairs of --pairs, and there are none",
-            "give --validation-photos",
-            code="conflict",
-        )
     rate = learning_rate or ARCHITECTURES[architecture].learning_rate
     config = make_config(
         options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
     )
+    if dry_run:
+        return say_what_it_takes(config, workers)
     return run(config, out, resume, workers, address)
 
 
@@ -220,6 +254,8 @@ def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:
         given: other fields of :class:`TrainConfig`.
     """
     given["hold_out"] = split_names(options.pop("hold_out")) or ()
+    loggers = (*options.pop("loggers"), *(["tensorboard"] if options.pop("tensorboard") else []))
+    given["loggers"] = tuple(dict.fromkeys(loggers))
     fields = TrainSettings.__dataclass_fields__
     loop = TrainSettings(**{name: options.pop(name) for name in list(options) if name in fields})
     return TrainConfig(**options, **given, training=replace(loop, learning_rate=learning_rate))
@@ -240,10 +276,11 @@ def run(
         with TrainingProgress(console) as progress:
             run_training(config, out, resume, progress)
     outcome = RunFolder(out).header(CHECKPOINT)
+    on = f" on {outcome['validated_on']}" if "validated_on" in outcome else ""
     early = " (stopped early)" if outcome["iteration"] < config.training.iterations else ""
     echo(
         f"{out} is trained: {outcome['iteration']} iterations{early}, best PSNR "
-        f"{outcome['best_psnr']:.2f} dB at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
+        f"{outcome['best_psnr']:.2f} dB{on} at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
         f"      dimmagen enhance PHOTO --network {out}"
     )
@@ -254,4 +291,20 @@ def run(
         "stopped_early": bool(early),
         "best_psnr": outcome["best_psnr"],
         "best_iteration": outcome["best_iteration"],
+        "validated_on": outcome.get("validated_on", ""),
     }
+
+
+def say_what_it_takes(config: TrainConfig, workers: int = 1) -> dict[str, Any]:
+    """Print what a run will take, from a few iterations that are not kept; the same as JSON values."""
+    found = estimate_training(config)
+    share = f" by each of {pluralize(workers, 'worker')}" if workers > 1 else ""
+    echo(
+        f"{config.architecture} on {found.device}: {found.iterations_per_second:.2f} iterations/s{share}, "
+        f"measured over {pluralize(found.measured, 'iteration')} with their data.\n"
+        f"Memory: {found.memory_gb:.1f} GB.\n"
+        f"Time: {duration(found.seconds)} for {pluralize(config.training.iterations, 'iteration')}, of which "
+        f"{duration(found.validation_seconds)} for {pluralize(found.validations, 'validation')}.\n"
+        "Nothing was written."
+    )
+    return asdict(found)

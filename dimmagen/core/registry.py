@@ -158,8 +158,24 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         known: all known names, in the order to list them.
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, 3, 0.6)
-    todo = f"did you mean {' or '.join(near)}? " if near else ""
     return UnknownNameError(
-        f"there is no {kind} {name!r}", f"{todo}known are {', '.join(names)}", kind=kind, name=name, near=near
+        f"there is no {kind} {name!r}",
+        f"{did_you_mean(name, names)}known are {', '.join(names)}",
+        kind=kind,
+        name=name,
+        near=nearest(name, names),
     )
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that a mistyped one may stand for, the nearest first."""
+    return difflib.get_close_matches(name, list(known), 3, 0.6)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The begin of an advice: `did you mean lol3? ` with a space behind it; empty if no name is near.
+
+    Every message about an unknown name has it: of :func:`unknown_name`, or before its own list of names.
+    """
+    near = nearest(name, known)
+    return f"did you mean {' or '.join(near)}? " if near else ""

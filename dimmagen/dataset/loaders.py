@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Generic, TypedDict, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -29,9 +29,44 @@ from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.images import codec
 
-__all__ = ["PairDataset", "pair_loader"]
+__all__ = ["PairBatch", "PairDataset", "PairLoader", "PairSample", "pair_loader"]
 
-PairSample = dict[str, Any]
+
+class PairSample(TypedDict):
+    """One pair: `dark` and `light` float32 (3, H, W) in [0, 1], RGB; the rest as in :data:`PAIR_SCHEMA`."""
+
+    dark: torch.Tensor
+    light: torch.Tensor
+    key: str
+    light_key: str
+    variant: int
+    gamma: float
+    tau: float
+    exposure: float
+    lightness_before: float
+    lightness_after: float
+
+
+class PairBatch(TypedDict):
+    """A batch of pairs: `dark` and `light` float32 (B, 3, H, W) in [0, 1], RGB; lists of B strings; `variant`
+    int64 (B,), the other numbers float32 (B,)."""
+
+    dark: torch.Tensor
+    light: torch.Tensor
+    key: list[str]
+    light_key: list[str]
+    variant: torch.Tensor
+    gamma: torch.Tensor
+    tau: torch.Tensor
+    exposure: torch.Tensor
+    lightness_before: torch.Tensor
+    lightness_after: torch.Tensor
+
+
+ItemT = TypeVar("ItemT")
+BatchT = TypeVar("BatchT")
+# What has the same type in a batch as for one pair.
+TensorsT = TypeVar("TensorsT", bound=torch.Tensor | dict[str, torch.Tensor] | tuple[torch.Tensor, ...])
 Transform = Callable[[PairSample], Any]
 
 _RECORD = (
@@ -46,7 +81,7 @@ _RECORD = (
 )
 
 
-class PairDataset(Dataset):
+class PairDataset(Dataset[ItemT]):
     """The pairs of a data set by index, read from the shards by offset: nothing is unpacked.
 
     Picklable and without open files, so that it works with any number of DataLoader workers.
@@ -55,7 +90,8 @@ class PairDataset(Dataset):
         out: folder or fsspec URL of a finished data set.
         crop: side in pixels of a random square (torch's generator), cut from both images at the same
             position, so that pairs of different sizes can form a batch; None gives whole images.
-        transform: called with each pair; its result is what the data set returns.
+        transform: called with each pair; its result is what the data set returns. Without it the items are
+            of the type :class:`PairSample`.
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; also raised when a pair is read.
@@ -67,6 +103,20 @@ class PairDataset(Dataset):
         >>> pairs[0]["dark"].shape
         torch.Size([3, 64, 64])
     """
+
+    @overload
+    def __init__(
+        self: "PairDataset[PairSample]",
+        out: str | PathLike[str],
+        *,
+        crop: int | None = None,
+        transform: None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, out: str | PathLike[str], *, crop: int | None = None, transform: Callable[[PairSample], ItemT]
+    ) -> None: ...
 
     def __init__(
         self, out: str | PathLike[str], *, crop: int | None = None, transform: Transform | None = None
@@ -80,13 +130,78 @@ class PairDataset(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> ItemT:
         row = self.pairs.row(index)
         return _finish(row, *self.pairs.images(row), self.crop, self.transform)
 
-    def row(self, index: int) -> dict:
+    def row(self, index: int) -> dict[str, Any]:
         """Everything recorded about one pair (see :data:`PAIR_SCHEMA`); no image is read."""
         return self.pairs.row(index)
+
+
+class PairLoader(wds.WebLoader, Generic[BatchT]):
+    """webdataset's loader, with the type of its batches; made by :func:`pair_loader`."""
+
+    def __iter__(self) -> Iterator[BatchT]:
+        return cast(Iterator[BatchT], super().__iter__())
+
+    def __len__(self) -> int:
+        """Number of batches of this rank."""
+        return int(self.size)
+
+
+@overload
+def pair_loader(
+    out: str | PathLike[str],
+    *,
+    batch_size: int,
+    crop: int | None = None,
+    workers: int = 0,
+    epoch: int | None = None,
+    buffer: int = 256,
+    transform: None = None,
+    pin_memory: bool = False,
+    num_workers: int | None = None,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    persistent_workers: bool | None = None,
+) -> PairLoader[PairBatch]: ...
+
+
+@overload
+def pair_loader(
+    out: str | PathLike[str],
+    *,
+    batch_size: int,
+    crop: int | None = None,
+    workers: int = 0,
+    epoch: int | None = None,
+    buffer: int = 256,
+    transform: Callable[[PairSample], TensorsT],
+    pin_memory: bool = False,
+    num_workers: int | None = None,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    persistent_workers: bool | None = None,
+) -> PairLoader[TensorsT]: ...
+
+
+@overload
+def pair_loader(
+    out: str | PathLike[str],
+    *,
+    batch_size: int,
+    crop: int | None = None,
+    workers: int = 0,
+    epoch: int | None = None,
+    buffer: int = 256,
+    transform: Transform,
+    pin_memory: bool = False,
+    num_workers: int | None = None,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    persistent_workers: bool | None = None,
+) -> PairLoader[Any]: ...
 
 
 def pair_loader(
@@ -103,7 +218,7 @@ def pair_loader(
     shuffle: bool = True,
     drop_last: bool = False,
     persistent_workers: bool | None = None,
-) -> wds.WebLoader:
+) -> PairLoader[Any]:
     """Batches of pairs, streamed shard by shard; shards are divided among ranks and DataLoader workers.
 
     Without `epoch`, a pass is exact: every pair occurs once over all ranks and workers; the last batch of a
@@ -127,8 +242,8 @@ def pair_loader(
         persistent_workers: keep the processes from pass to pass; by default they are kept.
 
     Returns:
-        An iterable of dictionaries as described above, with tensors (B, ...) and lists of B strings; numbers
-        are float32 and int64.
+        An iterable of dictionaries (:class:`PairBatch`) with tensors (B, ...) and lists of B strings; numbers
+        are float32 and int64. With a `transform`, batches of what it returns.
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
@@ -175,7 +290,7 @@ def pair_loader(
     stream = _PairStream(
         pairs.out, shards, rank, epoch is not None, buffer if shuffle else 0, crop, transform
     )
-    loader = wds.WebLoader(
+    loader: PairLoader[Any] = PairLoader(
         stream,
         batch_size=batch_size,
         num_workers=workers,
@@ -353,7 +468,8 @@ def _finish(
         top, left = (int(torch.randint(side - crop + 1, ())) for side in (height, width))
         square = np.s_[top : top + crop, left : left + crop]
         dark, light = dark[square], light[square]
-    pair = {"dark": _tensor(dark), "light": _tensor(light), **{name: record[name] for name in _RECORD}}
+    numbers = {name: record[name] for name in _RECORD}
+    pair = cast(PairSample, {"dark": _tensor(dark), "light": _tensor(light), **numbers})
     return transform(pair) if transform else pair
 
 

@@ -341,7 +341,10 @@ def command_line(
         words += [f"--{name}", sizes[name]] if sizes and name in sizes else []
     variants = settings["variants"] // (len(ladder) or 1)
     words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
-    words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
+    if "brightness" in settings:
+        words += ["--brightness", settings["brightness"]]
+    else:
+        words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
     words += ["--group-by", settings["group_by"]] if "group_by" in settings else []
     words += [
         "--temperature",

@@ -7,15 +7,18 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 import numpy as np
 from PIL import Image
 
 from dimmagen.dataset.reader import PairSet
+from dimmagen.images.cropping import center_crop
 
 IMAGE_WIDTH = 420
+CROPS = 9
+CROP_SIDE = 200  # pixels, shown as they are
 _BINS = 24
 _SHOWN = (
     "key",
@@ -30,22 +33,24 @@ _SHOWN = (
 )
 
 
-def report_page(pairs: PairSet, chosen: Sequence[dict]) -> str:
+def report_page(pairs: PairSet, chosen: Sequence[dict], facts: Mapping[str, str] | None = None) -> str:
     """The page of a data set.
 
     Args:
         pairs: the whole data set, for plots and counts.
-        chosen: rows of the pairs to show; their images are embedded in the page.
+        chosen: rows of the pairs to show, in this order; their images are embedded in the page, and the
+            middle of the first ones at full size, so that their noise can be compared.
+        facts: further lines for the top of the page, by name.
 
     Returns:
         HTML without external references. Images are reduced to every n-th pixel, not averaged, so that the
         noise keeps its appearance.
     """
-    views = [_view(pairs, row) for row in chosen]
+    views = [_view(pairs, row, with_crop=number < CROPS) for number, row in enumerate(chosen)]
     profiles = sorted(set(pairs.table["profile"].to_pylist()))
     values = {
         "title": html.escape(f"{len(pairs)} dark/light pairs of profile {', '.join(profiles)}"),
-        "facts": _facts(pairs),
+        "facts": _facts(pairs, facts or {}),
         "plots": "".join(_plots(pairs)),
         # A "</script>" in a name must not close the script element.
         "pairs": json.dumps(views).replace("<", "\\u003c"),
@@ -54,16 +59,23 @@ def report_page(pairs: PairSet, chosen: Sequence[dict]) -> str:
     return re.sub("@(title|facts|plots|pairs)@", lambda found: values[found[1]], page)
 
 
-def _view(pairs: PairSet, row: dict) -> dict:
+def _view(pairs: PairSet, row: dict, with_crop: bool) -> dict:
     """The data of one pair for the script of the page."""
     dark, light = pairs.images(row)
     step = math.ceil(dark.shape[1] / IMAGE_WIDTH)
+    crops = {}
+    if with_crop:
+        crops = {
+            "dark_crop": _data_url(center_crop(dark, CROP_SIDE), lossless=True),
+            "light_crop": _data_url(center_crop(light, CROP_SIDE), lossless=True),
+        }
     return {
         **{name: row[name] for name in _SHOWN},
         "size": f"{row['width']}x{row['height']}",
         "gain": round(float(light.mean()) / max(float(dark.mean()), 0.25), 2),
         "dark": _data_url(dark[::step, ::step], lossless=True),
         "light": _data_url(light[::step, ::step], lossless=False),
+        **crops,
     }
 
 
@@ -74,13 +86,14 @@ def _data_url(pixels: np.ndarray, lossless: bool) -> str:
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def _facts(pairs: PairSet) -> str:
+def _facts(pairs: PairSet, more: Mapping[str, str]) -> str:
     manifest = pairs.manifest
     counts, sources = manifest.counts, Counter(pairs.table["source"].to_pylist())
     facts = {
         "pairs": f"{counts.pairs} of {counts.lights} photos, in {counts.shards} shards",
         "by source": ", ".join(f"{source} {number}" for source, number in sorted(sources.items())),
         "rejected candidates": str(counts.rejected),
+        **more,
         "command": manifest.command,
         "root hash": manifest.root_hash,
     }

@@ -33,6 +33,21 @@ def choose_rows(tables: Iterable[pa.Table], variants: int, count: int) -> list[d
     return sorted((row for *_, row in best), key=lambda row: -row["lightness_after"])
 
 
+def spread_over_lightness(rows: Sequence[dict]) -> list[dict]:
+    """Pairs in an order of which every beginning shows dark, middling and bright ones alike.
+
+    The median of `lightness_after` comes first, then the quartiles, then what is between them, and so on.
+    """
+    ordered = sorted(rows, key=lambda row: (row["lightness_after"], row["key"]))
+    spans, order = [(0, len(ordered))], list[dict]()
+    for start, stop in spans:  # grows while it is read: the halves of every span come after all wider spans
+        if start < stop:
+            middle = (start + stop) // 2
+            order.append(ordered[middle])
+            spans += [(start, middle), (middle + 1, stop)]
+    return order
+
+
 def _ranked(table: pa.Table, variants: int) -> Iterator[tuple[bool, bytes, int]]:
     """For each pair: whether another variant represents its light image, its rank, and its index."""
     columns = (table[name].to_pylist() for name in ("key", "light_key", "variant"))

@@ -7,16 +7,21 @@ dark image depends only on the model, the light pixels and the :class:`Draw`, an
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.base import DimmerModel, Draw
+from dimmagen.core.registry import unknown_name
+from dimmagen.dimmers.base import DIMMERS, DimmerModel, Draw
 from dimmagen.dimmers.profile import Profile, open_profile, portable_name
 
 __all__ = ["DimmerBuilder", "DimmerModel", "Draw", "ImageDimmer"]
+
+Brightness = Literal["wide", "as-pairs"]
+BRIGHTNESSES: tuple[Brightness, ...] = ("wide", "as-pairs")
+_AS_PAIRS = (1.0, 1.0)  # gamma of `as-pairs`: only the exposure is drawn, which has the spread of the pairs
 
 _MIN_GAMMA, _MAX_VALUE = 1e-6, 1e6  # beyond them an image is black, or as light as before
 
@@ -35,9 +40,12 @@ class ImageDimmer:
             of one ladder have the same `noise_seed`.
         group_by: `clip` gives all frames of a clip the same gamma and exposure; each frame keeps its own
             noise.
+        brightness: `wide` draws gamma from its range; `as-pairs` keeps it at 1, so that dark images are as
+            dark as those of the pairs that the model was fitted to, and vary in exposure as those do.
 
     Raises:
-        UsageError: a gamma is not in [1e-6, 1e6], or the temperature not in [0, 1e6].
+        UsageError: a gamma is not in [1e-6, 1e6], or the temperature not in [0, 1e6]; or `as-pairs` is asked
+            for together with gammas.
     """
 
     def __init__(
@@ -49,13 +57,17 @@ class ImageDimmer:
         temperature: float | None = None,
         ladder: Sequence[float] = (),
         group_by: str = "",
+        brightness: Brightness = "wide",
     ) -> None:
         self.model = model
         self.name = name
         self.fingerprint = fingerprint
         self.ladder = tuple(float(gamma) for gamma in ladder)
         self.group_by = group_by
+        self.brightness = brightness
         self.gamma_range = gamma_range or model.gamma_range
+        if brightness != "wide":
+            self.gamma_range = _gammas_of(brightness, gamma_range, self.ladder)
         if self.ladder:
             self.gamma_range = (min(self.ladder), max(self.ladder))
         self.temperature = model.tau if temperature is None else temperature
@@ -89,6 +101,7 @@ class ImageDimmer:
         without: Sequence[str] = (),
         ladder: Sequence[float] = (),
         group_by: str = "",
+        brightness: Brightness = "wide",
     ) -> Self:
         """The dimmer of a profile.
 
@@ -99,10 +112,11 @@ class ImageDimmer:
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
             without: parts of the model to switch off, for ablations; only `camera` has parts.
-            ladder, group_by: as for the class.
+            ladder, group_by, brightness: as for the class.
 
         Raises:
-            UsageError: there is no such profile, model or part, or as for the class.
+            UsageError: there is no such profile, model or part; `as-pairs` is asked of a formula; or as for
+                the class.
             DimmagenError: the profile is damaged.
 
         Example:
@@ -115,14 +129,25 @@ class ImageDimmer:
         dimmer_model = profile.model(model, compat)
         if without:
             dimmer_model = dimmer_model.switched_off(*without)
-        return cls(
-            dimmer_model, profile.name, profile.fingerprint, gamma_range, temperature, ladder, group_by
-        )
+        if brightness == "as-pairs" and not DIMMERS[dimmer_model.kind].fitted:
+            raise UsageError(
+                f"{profile.name} is a formula: it was fitted to no pairs that its images could be as dark as",
+                "give a `gamma` range, or a profile that was fitted to pairs",
+                code="conflict",
+                parameter="brightness",
+                value=brightness,
+            )
+        settings = (gamma_range, temperature, ladder, group_by, brightness)
+        return cls(dimmer_model, profile.name, profile.fingerprint, *settings)
 
     def settings(self) -> dict:
         """The settings that determine the output; part of the fingerprint and the manifest."""
         # Options that are not used are absent, so that data sets without them keep their fingerprint.
-        optional = {"ladder": list(self.ladder), "group_by": self.group_by}
+        optional = {
+            "ladder": list(self.ladder),
+            "group_by": self.group_by,
+            "brightness": "" if self.brightness == "wide" else self.brightness,
+        }
         return {
             "profile": self.name,
             "profile_fingerprint": self.fingerprint,
@@ -189,6 +214,27 @@ class ImageDimmer:
         return ImageDimmer(
             self.model, self.name, self.fingerprint, (low, high), self.temperature, (), self.group_by
         )
+
+
+def _gammas_of(
+    brightness: Brightness, gamma_range: tuple[float, float] | None, ladder: Sequence[float]
+) -> tuple[float, float]:
+    """The range of gamma of a preset.
+
+    Raises:
+        UsageError: there is no such preset, or other gammas are asked for.
+    """
+    if brightness not in BRIGHTNESSES:
+        raise unknown_name("brightness", brightness, BRIGHTNESSES)
+    if ladder or gamma_range not in (None, _AS_PAIRS):
+        other = "ladder" if ladder else "gamma"
+        raise UsageError(
+            f'`brightness="{brightness}"` says how bright the dark images are, and so does `{other}`',
+            "omit one of the two",
+            code="conflict",
+            parameters=("brightness", other),
+        )
+    return _AS_PAIRS
 
 
 class DimmerBuilder:

@@ -7,10 +7,12 @@ from importlib.metadata import version
 
 from dimmagen.dimmers.camera import model
 from dimmagen.dimmers.camera.fit import fit_camera
+from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.mdn.fit import fit_network
 from dimmagen.dimmers.mdn.illumination import fit_illumination
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
+from dimmagen.dimmers.pair_facts import KEY, PairFacts
 from dimmagen.dimmers.profile import ModelFiles, Profile
 from dimmagen.dimmers.real_pairs import RealPair
 
@@ -23,6 +25,7 @@ class FittedProfile:
 
     Attributes:
         models: one for each of `KINDS`.
+        camera: the first of them.
         provenance: pairs with hashes, seed, versions.
         held_out_nats: negative log-likelihood of the network on held-out pixels, in nats per pixel.
         held_out: which pixels these are, in words.
@@ -30,6 +33,7 @@ class FittedProfile:
     """
 
     models: list[ModelFiles]
+    camera: CameraModel
     provenance: dict
     held_out_nats: float
     held_out: str
@@ -59,12 +63,14 @@ def fit_models(
     provenance = {
         "made": "fitted to pairs",
         **_input(pairs, seed),
+        KEY: PairFacts.of(pairs).model_dump(),
         "network_nats": held_out_nats,
         "network_nats_on": network_fit.held_out,
         "versions": {name: version(name) for name in ("dimmagen", "numpy", "scipy", "torch")},
     }
     return FittedProfile(
         [model.model_files(camera_model), *mdn_models(pairs, network_fit.network)],
+        camera_model,
         provenance,
         held_out_nats,
         network_fit.held_out,

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.file_names import portable
-from dimmagen.core.registry import unknown_name
+from dimmagen.core.registry import did_you_mean, unknown_name
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
 from dimmagen.dimmers.profile_folders import (
@@ -31,6 +31,7 @@ from dimmagen.dimmers.profile_folders import (
 
 SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chroma
 READABLE_SCHEMAS = (1, 2)
+PICTURE = "profile.png"  # how good the profile is, for people; it is never read
 _MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 COMPATS = ("default", "reference")
 
@@ -88,7 +89,7 @@ class Profile:
         if kind not in self.models:
             raise UnknownNameError(
                 f"profile {self.name} has no model {kind!r}",
-                f"it has {', '.join(self.models)}",
+                f"{did_you_mean(kind, self.models)}it has {', '.join(self.models)}",
                 kind="model",
                 name=kind,
             )
@@ -207,6 +208,7 @@ def save_profile(
     default_model: str,
     provenance: Mapping,
     *,
+    picture: bytes = b"",
     replace: bool = False,
 ) -> Profile:
     """Write a profile; the folder appears complete or not at all.
@@ -216,6 +218,7 @@ def save_profile(
         models: the dimmer models; two of them may share a file.
         default_model: one of their kinds.
         provenance: how the profile was made; values that JSON can represent.
+        picture: a PNG that shows the profile to people, which its fingerprint does not cover.
         replace: replace an existing profile.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -244,6 +247,8 @@ def save_profile(
             "provenance": dict(provenance),
         }
         (unfinished / "profile.json").write_bytes(json.dumps(content, indent=1).encode() + b"\n")
+        if picture:
+            (unfinished / PICTURE).write_bytes(picture)
         unfinished.chmod(0o755)
         if replace and folder.exists():
             shutil.rmtree(folder)
@@ -325,12 +330,16 @@ def _read(folder: Path, name: str | None) -> Profile:
 
 
 def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
-    """Refuse a profile with files other than safetensors, or with files outside its folder."""
-    named = set(files) | {file.name for file in folder.iterdir()} - {"profile.json"}
+    """Refuse a profile with files that its models may not have, or that are outside its folder.
+
+    The picture is no file of a model: it is not read, so what it holds does not matter.
+    """
+    named = set(files) | {file.name for file in folder.iterdir()} - {"profile.json", PICTURE}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
     if odd:
         raise DimmagenError(
-            f"profile {folder} holds {', '.join(odd)}: only profile.json and .safetensors files are safe",
+            f"profile {folder} holds {', '.join(odd)}: only profile.json, {PICTURE} and .safetensors "
+            "files are safe",
             "remove it if you put it there, otherwise do not use this profile",
             code="unsafe",
             path=str(folder),

@@ -15,9 +15,11 @@ from skimage.registration import phase_cross_correlation
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
 from dimmagen.dimmers.pair_lists import pairs_of_list
+from dimmagen.images.camera_name import camera_name
 from dimmagen.images.codec import ImageError, decode_rgb8
 
 _LOG = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class RealPair:
         dark, light: uint8 (H, W, 3), RGB; of equal size if :func:`check_pairs` finds nothing fatal.
         dark_sha256, light_sha256: of the files' bytes, hex.
         jpeg_quality: of the dark file, 1 to 100; 0 if it is not a JPEG.
+        camera: maker and model by the EXIF data of the dark file; empty without them.
     """
 
     name: str
@@ -51,6 +54,7 @@ class RealPair:
     dark_sha256: str
     light_sha256: str
     jpeg_quality: int = 0
+    camera: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Rea
         if missing:
             raise UnknownNameError(
                 f"{path} has no pair named {', '.join(missing)}",
-                f"it has {_listed(files)}",
+                f"{did_you_mean(missing[0], files)}it has {_listed(files)}",
                 kind="pair",
                 name=missing[0],
             )
@@ -128,7 +132,7 @@ def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[lis
     if unknown:
         raise UnknownNameError(
             f"there is no pair named {', '.join(unknown)} to hold out",
-            f"the pairs are {_listed(known)}",
+            f"{did_you_mean(unknown[0], known)}the pairs are {_listed(known)}",
             kind="pair",
             name=unknown[0],
         )
@@ -261,6 +265,7 @@ def _read_pair(name: str, dark: Path, light: Path) -> RealPair:
         hashing.sha256(dark_data),
         hashing.sha256(light_data),
         jpeg_quality(dark_data),
+        camera_name(dark_data),
     )
 
 

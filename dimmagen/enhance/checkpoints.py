@@ -4,6 +4,7 @@
     log.csv                  one row per iteration
     checkpoint.safetensors   everything that is needed to resume, in one file
     best.safetensors         the network with the best validation PSNR: the one that other commands read
+    validation/N.png         pictures of the validation at iteration N
 
 Tensors are stored in safetensors files, numbers in their headers as JSON: nothing in them can run code.
 """
@@ -28,6 +29,9 @@ SCHEMA = "dimmagen-brightener-1"
 RUN_SCHEMA = "dimmagen-run-1"
 COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of log.csv
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
+LOGGERS = "loggers.json"  # which runs of Weights & Biases or MLflow continue this one
+PICTURES = "validation"  # folder
+MADE_BY = "made_by"  # what is told of a run but does not make it another one
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
 # What runs were before their run.json named it.
@@ -67,7 +71,9 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def begin(self, settings: Mapping[str, Any], resume: ResumeMode) -> None:
+    def begin(
+        self, settings: Mapping[str, Any], resume: ResumeMode, made_by: Mapping[str, Any] | None = None
+    ) -> None:
         """Claim the folder for a run with these settings, or resume the run that is there.
 
         A run that ended before its first iteration does not count: the corrected command may follow it.
@@ -76,12 +82,13 @@ class RunFolder:
             settings: JSON values that decide the losses of the run.
             resume: `if-possible` resumes a run of the same settings and starts one otherwise; `always`
                 requires a run to resume; `never` discards the run that is there.
+            made_by: JSON values that are recorded but may change when a run is resumed.
 
         Raises:
             UsageError: the folder holds a run of other settings (they are named), files of something else,
                 or, with `always`, no run.
         """
-        existing = self._settings()
+        existing = self.settings()
         held = [name for name in (LOG, CHECKPOINT, BEST) if (self.path / name).exists()]
         if existing is None and held:
             raise UsageError(
@@ -99,9 +106,13 @@ class RunFolder:
                     code="nothing-to-resume",
                     path=str(self.path),
                 )
-            for name in (CHECKPOINT, BEST, LOG):
+            for name in (CHECKPOINT, BEST, LOG, LOGGERS):
                 storage.remove(self.path / name)
-            content = {"schema": RUN_SCHEMA, **settings}
+            if existing is not None:  # otherwise the pictures there are somebody's own
+                for picture in (self.path / PICTURES).glob("*.png"):
+                    if picture.stem.isdigit():
+                        storage.remove(picture)
+            content = {"schema": RUN_SCHEMA, **settings, **({MADE_BY: dict(made_by)} if made_by else {})}
             storage.atomic_write(self.path / RUN, json.dumps(content, indent=1).encode() + b"\n")
             return
         if LOG not in held:
@@ -127,7 +138,12 @@ class RunFolder:
                 changed=changed,
             )
 
-    def _settings(self) -> dict[str, Any] | None:
+    def settings(self) -> dict[str, Any] | None:
+        """The settings of the run that decide its losses; None if the folder holds none.
+
+        Raises:
+            UsageError: run.json holds something else.
+        """
         try:
             content = storage.read_json(self.path / RUN)
         except FileNotFoundError:
@@ -141,6 +157,7 @@ class RunFolder:
                 code="wrong-format",
                 path=str(self.path / RUN),
             )
+        content.pop(MADE_BY, None)
         return content
 
     def save(self, name: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:

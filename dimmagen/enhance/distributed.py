@@ -12,8 +12,9 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.ray_cluster import connect_ray
 from dimmagen.enhance.checkpoints import ResumeMode
+from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import DistributedContext
-from dimmagen.enhance.training import TrainConfig, run_training
+from dimmagen.enhance.training import run_training
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def _wants_gpu(config: TrainConfig) -> bool:
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     """The same settings with absolute local paths: workers have another working directory."""
-    names = ("data", "pairs", "validate", "network", "lpips_weights")
+    names = ("data", "pairs", "mix_pairs", "validate", "network", "lpips_weights")
     paths = {name: value for name in names if (value := getattr(config, name)) is not None}
     absolute: dict[str, Any] = {name: storage.local_path(value) or value for name, value in paths.items()}
     return replace(config, **absolute)

@@ -1,11 +1,13 @@
-"""The log of a run: one CSV row per iteration and, if requested, TensorBoard's files."""
+"""The log of a run: one CSV row per iteration, strips of validation pictures, and the loggers asked for."""
 
-import importlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from dimmagen.core.errors import UsageError
-from dimmagen.enhance.checkpoints import COLUMNS, LOG, RunFolder
+import numpy as np
+
+from dimmagen.core import storage
+from dimmagen.enhance.checkpoints import COLUMNS, LOG, PICTURES, RunFolder
+from dimmagen.enhance.loggers import LOGGERS, RunLogger
+from dimmagen.images import codec
 
 
 class Log:
@@ -14,16 +16,16 @@ class Log:
     Args:
         run: whose folder holds the log.
         iteration: rows up to this one are kept, and new rows follow them.
-        tensorboard: write TensorBoard's files as well.
+        loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get everything as well.
 
     Raises:
-        UsageError: TensorBoard is requested but not installed.
+        UsageError: the package of a logger is not installed.
     """
 
-    def __init__(self, run: RunFolder, iteration: int, tensorboard: bool = False) -> None:
-        self._board = None
-        if tensorboard:
-            self._board = summary_writer_class()(run.path / "tensorboard", purge_step=iteration + 1)
+    def __init__(self, run: RunFolder, iteration: int, loggers: Sequence[str] = ()) -> None:
+        self._folder = run.path
+        settings = run.settings() or {}
+        self._loggers: list[RunLogger] = [LOGGERS[name](run.path, iteration, settings) for name in loggers]
         run.begin_log(iteration)
         # Closed by __exit__; with the same line ends on every system.
         self._file = open(run.path / LOG, "a", encoding="ascii", newline="\n")  # noqa: SIM115
@@ -37,31 +39,20 @@ class Log:
         cells = (f"{values[name]:.9g}" if name in values else "" for name in COLUMNS)
         self._file.write(",".join(cells) + "\n")
         self._file.flush()
-        if self._board is not None:
-            for name in values.keys() - {"iteration"}:
-                self._board.add_scalar(name, values[name], int(values["iteration"]))
+        rest = {name: value for name, value in values.items() if name != "iteration"}
+        for logger in self._loggers:
+            logger.row(int(values["iteration"]), rest)
+
+    def picture(self, iteration: int, image: np.ndarray) -> None:
+        """Write the strip of validation pictures of an iteration, uint8 (H, W, 3)."""
+        storage.atomic_write(self._folder / PICTURES / f"{iteration}.png", codec.encode_png(image))
+        for logger in self._loggers:
+            logger.picture(iteration, image)
 
     def __enter__(self) -> "Log":
         return self
 
     def __exit__(self, *_) -> None:
         self._file.close()
-        if self._board is not None:
-            self._board.close()
-
-
-def summary_writer_class() -> Any:
-    """TensorBoard's `SummaryWriter`.
-
-    Raises:
-        UsageError: TensorBoard is not installed.
-    """
-    try:
-        return importlib.import_module("torch.utils.tensorboard").SummaryWriter
-    except ImportError:
-        raise UsageError(
-            "`tensorboard` needs the package tensorboard",
-            "pip install tensorboard",
-            code="missing-package",
-            package="tensorboard",
-        ) from None
+        for logger in self._loggers:
+            logger.close()

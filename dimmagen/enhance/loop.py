@@ -1,10 +1,13 @@
 """The training loop."""
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import RealPair
@@ -21,6 +24,7 @@ from dimmagen.enhance.prefetch import Waiting, on_device
 from dimmagen.enhance.recorded_step import recorded
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import Ledger, optimise
+from dimmagen.enhance.validation_pictures import Strip, strip_is_due
 from dimmagen.metrics.image import psnr
 
 SLOW_READING = 0.2  # share of the time above which a run says that it waited for its batches
@@ -45,7 +49,9 @@ def train(
     progress: TrainProgress,
     *,
     context: DistributedContext = SINGLE_PROCESS,
-    tensorboard: bool = False,
+    loggers: Sequence[str] = (),
+    pictures: int = 0,
+    notes: Mapping[str, Any] | None = None,
     accelerated: Acceleration | None = None,
 ) -> TrainState:
     """Train a network until the iterations or the patience end, from the run's checkpoint if it has one.
@@ -60,7 +66,9 @@ def train(
         run: the run's folder, claimed with these settings.
         progress: notified of each iteration.
         context: this process among those that train together.
-        tensorboard: write TensorBoard's files as well.
+        loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get the log as well.
+        pictures: how many validation pairs each strip of pictures shows; 0 writes no strips.
+        notes: JSON values that the checkpoint and the best network carry.
         accelerated: how the device is used; default as :func:`~dimmagen.enhance.acceleration.acceleration`
             chooses.
 
@@ -84,7 +92,7 @@ def train(
     if accelerated.bf16_norms and settings.bf16:
         network.use_bfloat16_norms()
     graph = accelerated.graph and context.size == 1
-    state = TrainState(network, settings, accelerated.fused_adam, graph)
+    state = TrainState(network, settings, accelerated.fused_adam, graph, notes=notes)
     state.restore(run)
     loss.use(accelerated, settings.bf16)
     forward = compiled(context.wrap(network), accelerated.compile)
@@ -93,7 +101,7 @@ def train(
     ledger, waiting = Ledger(accelerated.fetch_every, context), Waiting()
     stream = on_device(batches.open(state.iteration), device, accelerated.prefetch, waiting)
     progress.begin(state.iteration, settings.iterations)
-    with closing(stream), Log(run, state.iteration, tensorboard) if context.first else _NoLog() as log:
+    with closing(stream), Log(run, state.iteration, loggers) if context.first else _NoLog() as log:
         while state.iteration < settings.iterations and not state.out_of_patience:
             batch = next(stream)
             with accelerated.kernels():
@@ -106,10 +114,13 @@ def train(
             # Before anything is kept, it is known whether every step so far was finite.
             rows = ledger.fetch() if validates or saves or ledger.due else []
             if validates:
-                rows[-1]["psnr"] = _select(state, validation, run, context)
+                strip = Strip(pictures if _strip_is_due(state) else 0)
+                rows[-1]["psnr"] = _select(state, validation, run, context, strip)
             for row in rows:
                 log.row(row)
                 progress.iteration(row)
+            if validates and (image := strip.image()) is not None:
+                log.picture(state.iteration, image)
             if context.first and (ends or saves or state.out_of_patience):
                 state.save(run)
     if device.type == "cuda" and waiting.share > SLOW_READING:
@@ -121,10 +132,14 @@ def train(
 
 
 def _select(
-    state: TrainState, validation: Sequence[RealPair], run: RunFolder, context: DistributedContext
+    state: TrainState,
+    validation: Sequence[RealPair],
+    run: RunFolder,
+    context: DistributedContext,
+    strip: Strip,
 ) -> float:
-    """Validate, and keep the network if it is the best so far: its PSNR in dB."""
-    score = context.agree(validate(state.candidate, validation) if context.first else 0.0)
+    """Validate, draw the results, and keep the network if it is the best so far: its PSNR in dB."""
+    score = context.agree(validate(state.candidate, validation, strip) if context.first else 0.0)
     if state.best_psnr is None or score > state.best_psnr:
         state.best_psnr, state.best_iteration = score, state.iteration
         if context.first:
@@ -132,10 +147,30 @@ def _select(
     return score
 
 
-def validate(network: EnhancementNetwork, pairs: Sequence[RealPair]) -> float:
-    """Mean PSNR over pairs in dB, each enhanced to the lightness of its ground truth."""
+def _strip_is_due(state: TrainState) -> bool:
+    every, total = state.settings.validate_every, state.settings.iterations
+    return strip_is_due(math.ceil(state.iteration / every), math.ceil(total / every))
+
+
+def validate(
+    network: EnhancementNetwork,
+    pairs: Sequence[RealPair],
+    see: Callable[[RealPair, np.ndarray], None] | None = None,
+) -> float:
+    """Mean PSNR over pairs in dB, each enhanced to the lightness of its ground truth.
+
+    Args:
+        network: in eval mode or not, on any device.
+        pairs: at least one.
+        see: called with each pair and its output, uint8 (H, W, 3).
+    """
     enhancer = Enhancer(network)
-    scores = [psnr(enhancer.enhance(pair.dark, mean_lightness(pair.light)), pair.light) for pair in pairs]
+    scores = []
+    for pair in pairs:
+        output = enhancer.enhance(pair.dark, mean_lightness(pair.light))
+        scores.append(psnr(output, pair.light))
+        if see is not None:
+            see(pair, output)
     return sum(scores) / len(scores)
 
 
@@ -143,6 +178,8 @@ class _NoLog:
     """Takes the place of the log in all processes but the first, and writes nothing."""
 
     def row(self, values: dict[str, float]) -> None: ...
+
+    def picture(self, iteration: int, image: np.ndarray) -> None: ...
 
     def __enter__(self) -> "_NoLog":
         return self

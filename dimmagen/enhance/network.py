@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ class Architecture:
         bytes_per_pixel: peak memory of inference on a CPU, per pixel of the input; measured.
         learning_rate: for training from random weights.
         finetuning_rate: for fine-tuning.
+        inputs_of: whose histogram and whose change of lightness training gives it by default: those of the
+            `crop` or of the whole `image`; see benchmarks/evidence.md.
     """
 
     build: Callable[[], nn.Module]
@@ -40,6 +43,7 @@ class Architecture:
     bytes_per_pixel: int
     learning_rate: float
     finetuning_rate: float
+    inputs_of: Literal["crop", "image"] = "crop"
 
 
 class EnhancementNetwork(nn.Module):
@@ -226,7 +230,15 @@ ARCHITECTURES: Registry[Architecture] = Registry("architecture", "dimmagen.netwo
 # Local throughout (no normalisation over the image, no attention): inside the margin, which covers the
 # receptive field, the result on a tile equals that on the whole image.
 ARCHITECTURES.register("compact")(
-    Architecture(partial(CompactUNet, (24, 48, 96)), 8, 80, 350, learning_rate=1e-3, finetuning_rate=1e-4)
+    Architecture(
+        partial(CompactUNet, (24, 48, 96)),
+        8,
+        80,
+        350,
+        learning_rate=1e-3,
+        finetuning_rate=1e-4,
+        inputs_of="image",
+    )
 )
 ARCHITECTURES.register("small")(
     Architecture(

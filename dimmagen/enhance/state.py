@@ -1,7 +1,9 @@
 """The state of a training run: weights, their running average, Adam's moments, and a few numbers."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,6 +50,7 @@ class TrainState:
         settings: of the run.
         fused_adam: update all weights in one kernel.
         graph: keep the learning rate on the device, where a CUDA graph reads it; with fused Adam.
+        notes: JSON values that every file of the run carries, such as the data that it was trained on.
 
     Attributes:
         network: being trained.
@@ -62,9 +65,12 @@ class TrainState:
         settings: TrainSettings,
         fused_adam: bool = False,
         graph: bool = False,
+        *,
+        notes: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network
         self.settings = settings
+        self._notes = dict(notes or {})
         self._fused = fused_adam
         device = next(network.parameters()).device
         rate = torch.tensor(settings.learning_rate, device=device) if graph else settings.learning_rate
@@ -126,6 +132,7 @@ class TrainState:
             "iteration": self.iteration,
             "best_psnr": self.best_psnr,
             "best_iteration": self.best_iteration,
+            **self._notes,
         }
         run.save(CHECKPOINT, tensors, header)
 
@@ -135,6 +142,7 @@ class TrainState:
             "model": self.network.architecture_name,
             "iteration": self.best_iteration,
             "psnr": self.best_psnr,
+            **self._notes,
         }
         run.save(BEST, self.candidate.state_dict(), header)
 

@@ -1,7 +1,10 @@
 """A pair data set divided into shards for training and pairs for validation."""
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
@@ -11,6 +14,7 @@ from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
 
+LIGHTNESS_IMAGES = 128  # dark images that a network's own lightness is learnt from
 VALIDATION_SIDE = 512  # pixels: validation should take a small part of the time
 
 
@@ -38,12 +42,23 @@ class OpenShards:
         validation: the first variant of each light image that is kept back, its middle 512x512 pixels.
         too_small: how many pairs are left out because they are smaller than the crop.
         root_hash: of the data set.
+        origin: how the data set was made, by its manifest: `profile`, `profile_fingerprint`, `model`,
+            `fingerprint`, and `dimmagen`, the version.
+        sampled: at most 128 pairs that are trained on: data set, shard, and row.
     """
 
     shards: list[TrainingShard]
     validation: list[RealPair]
     too_small: int
     root_hash: str
+    origin: dict[str, str]
+    sampled: list[tuple[str, str, dict]]
+
+    def lightness_examples(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Some dark images that are trained on, uint8 (H, W, 3), and the means of their light images."""
+        for path, tar, row in self.sampled:
+            data = read_member(path, tar, row["dark_offset"], row["dark_size"])
+            yield codec.decode_rgb8(data)[0], row["lightness_before"]
 
 
 def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
@@ -99,7 +114,29 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     for _, name, row in sorted(kept_back, key=lambda one: one[0]):
         first.setdefault(row["light_key"], (name, row))
     validation = [_read_pair(path, name, row) for name, row in first.values()]
-    return OpenShards(shards, validation, len(rows) - len(fitting), manifest.root_hash)
+    sampled = heapq.nsmallest(
+        LIGHTNESS_IMAGES,
+        (
+            (path, entry.name, row)
+            for entry, table in zip(manifest.shards, tables, strict=True)
+            for row in table
+            if row["light_key"] in trained_on
+        ),
+        key=lambda one: keyed_random.rank(0, one[2]["key"], "lightness"),
+    )
+    left_out = len(rows) - len(fitting)
+    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), sampled)
+
+
+def _origin(manifest: Manifest) -> dict[str, str]:
+    versions = manifest.environment.get("versions")
+    return {
+        "profile": str(manifest.settings["profile"]),
+        "profile_fingerprint": str(manifest.settings.get("profile_fingerprint", "")),
+        "model": str(manifest.settings["model"]),
+        "fingerprint": manifest.fingerprint,
+        "dimmagen": str(versions.get("dimmagen", "")) if isinstance(versions, dict) else "",
+    }
 
 
 def _read_pair(path: str, tar: str, row: dict) -> RealPair:

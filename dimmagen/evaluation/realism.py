@@ -34,6 +34,7 @@ PairImages = tuple[str, np.ndarray, np.ndarray]
 Mode = Literal["gamma1", "matched"]
 MODES: tuple[Mode, ...] = ("gamma1", "matched")
 REAL = "real, split halves"
+PLAIN = "plain linear"
 MAX_SIDE = 1024  # pixels; larger images are measured on their middle
 MAX_PATCHES = 256  # per image in the two-sample test, evenly spread
 _MATCH_TOLERANCE = 2e-3
@@ -169,7 +170,7 @@ def evaluate(
             pairs=len(pairs),
         )
     cropped = [measured_part(pair) for pair in pairs]
-    job = _Job(compared_methods(dimmers, cropped), draws, seed)
+    job = PairComparison(compared_methods(dimmers, cropped), draws, seed)
     results = []
     for result in _map(job, cropped, min(workers, len(cropped))):
         results.append(result)
@@ -180,7 +181,7 @@ def evaluate(
 def compared_methods(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[PairImages]) -> list[DimmingMethod]:
     """The dimmers and the two plain curves, whose default parameter is the median over the pairs."""
     curves = {
-        "plain linear": (floors.darken_linear, floors.linear_factor),
+        PLAIN: (floors.darken_linear, floors.linear_factor),
         "plain gamma": (floors.darken_gamma, floors.gamma_exponent),
     }
     plain = [
@@ -261,12 +262,20 @@ def folder_name(label: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """Measures all methods on one pair; travels to the worker processes."""
+class PairComparison:
+    """Measures methods, and one half of the real image against the other, on one pair.
+
+    Attributes:
+        methods: to compare.
+        draws: number of dark images per method and mode.
+        seed: of the draws.
+        modes: in which the light image is dimmed.
+    """
 
     methods: list[DimmingMethod]
     draws: int
     seed: int
+    modes: tuple[Mode, ...] = MODES
 
     def __call__(self, pair: PairImages) -> PairResult:
         name, dark, light = pair
@@ -275,7 +284,7 @@ class _Job:
         results = [
             self._measure(method, mode, reference, name, light, features)
             for method in self.methods
-            for mode in MODES
+            for mode in self.modes
         ]
         return PairResult(
             name,
@@ -315,7 +324,9 @@ class _Job:
         other = Measured(odd, reference)
         values = [measure(reference, other)]
         features = (_features(even, even_light), _features(odd, odd_light))
-        return [MethodResult(REAL, mode, [], values, other.transfer, other.noise, features) for mode in MODES]
+        return [
+            MethodResult(REAL, mode, [], values, other.transfer, other.noise, features) for mode in self.modes
+        ]
 
     def _likelihoods(self, dark: np.ndarray, light: np.ndarray) -> dict[str, float]:
         likelihoods = {}
@@ -334,10 +345,10 @@ def _features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
     return features[np.linspace(0, len(features) - 1, count).astype(np.intp)] if count else features
 
 
-_job: _Job | None = None  # of this worker process
+_job: PairComparison | None = None  # of this worker process
 
 
-def _map(job: _Job, pairs: Sequence[PairImages], workers: int) -> Iterator[PairResult]:
+def _map(job: PairComparison, pairs: Sequence[PairImages], workers: int) -> Iterator[PairResult]:
     if workers <= 1:
         yield from map(job, pairs)
         return
@@ -346,7 +357,7 @@ def _map(job: _Job, pairs: Sequence[PairImages], workers: int) -> Iterator[PairR
         yield from pool.map(_work, pairs)
 
 
-def _start_worker(job: _Job) -> None:
+def _start_worker(job: PairComparison) -> None:
     global _job
     _job = job
     use_one_thread()

@@ -13,6 +13,7 @@ from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation import realism_plots
 from dimmagen.evaluation.realism import MODES, Mode, PairResult, compared_methods, measured_part
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, MeasureEstimate, RealismSummary, best_dimmers
+from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 from dimmagen.images.codec import encode_png
 from dimmagen.images.cropping import center_crop
 from dimmagen.metrics.realism import Measure
@@ -32,15 +33,25 @@ _SECTIONS = {
 }
 _MODE_HEADINGS = {"gamma1": "gamma 1", "matched": "gamma matched to each real picture's mean"}
 _MEANINGS = {
-    1: "How dark: the mean, the histogram and the mean dark level at each light level.",
-    2: "Difference after a blur that removes the noise; once as it is, once at the real picture's "
-    "illumination, where only hue and saturation are left.",
-    3: "log2 of synthetic over real deviation on flat areas: 0 is right, +1 is twice the noise. First the "
-    "mean over pairs, after the bar the mean of the absolute values.",
-    4: "How different the residuals are distributed; at equal level only the tails are left.",
-    5: "How neighbouring pixels and the channels go together.",
-    6: "How well a classifier tells patches of unseen synthetic pictures from real ones.",
-    7: "Of the models that know one; lower is better.",
+    "mean_error": "Brighter (+) or darker (-) than the real picture; after the bar without the sign.",
+    "histogram_distance": "How far the grey levels would have to move, once both are equally bright.",
+    "transfer_error": "Distance of the curves from light to dark level.",
+    "transfer_shape": "The same once both are equally bright: the shape of the response.",
+    "colour_error": "Difference after a blur that removes the noise; 1 is just visible.",
+    "chromaticity_error": "The same at the real picture's illumination: hue and saturation only.",
+    "luma_noise": "0 is right, +1 twice the noise, -1 half of it; after the bar without the sign.",
+    "chroma_noise": "The same for the noise of the colours.",
+    "luma_curve": "Mean error of the noise level in dark, middling and bright areas.",
+    "chroma_curve": "The same for the noise of the colours.",
+    "luma_kl": "How differently the noise is distributed on flat areas; its level counts.",
+    "chroma_kl": "The same for the noise of the colours.",
+    "shape_kl": "The same at equal level: tails and quantisation.",
+    "channel_correlation": "How red, green and blue noise go together.",
+    "lag1_picture": "How neighbouring pixels go together, edges included.",
+    "luma_lags": "The same on flat areas: the grain of the noise.",
+    "chroma_lags": "The same for the noise of the colours.",
+    "auc": "How well a classifier tells patches from real ones: 0.5 is guessing, 1 always right.",
+    "nll": "Of the models that know one; lower is better.",
 }
 
 
@@ -89,18 +100,16 @@ def html_report(
             "<meta name=viewport content='width=device-width'>",
             f"<title>Realism of {escape(', '.join(labels))}</title><style>{_STYLE}</style>",
             f"<h1>Realism of {escape(', '.join(labels))}</h1><p class=told>{described}</p>",
-            "<p>Each held-out light picture is dimmed and compared with the camera's own dark picture. "
-            "Means over pairs with 95 % bootstrap intervals; the best profile of a row is bold. On the right "
-            "the floors: one real picture's even rows against its odd rows, which no dimmer can beat, and "
-            "plain curves without noise, which every dimmer must.</p>",
-            *(_table(summary, mode, labels) for mode in MODES),
-            *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
-            f"<h2>Pictures</h2><p>Gamma matched; every dark picture with the gain given. Below each "
-            f"its middle {_DETAIL_SIDE} pixels.</p>",
+            _verdict(summary, labels, len(pairs)),
+            f"<h2>Pictures</h2><p>As bright as the real one; every dark picture with the gain given. Below "
+            f"each its middle {_DETAIL_SIDE} pixels.</p>",
             *(_panel_html(panel) for panel in panels),
-            "<h2>What the measures mean</h2><dl>",
-            *(f"<dt>{_SECTIONS[item]}<dd>{text}" for item, text in _MEANINGS.items()),
-            "</dl></html>",
+            *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
+            "<h2>All measures</h2><p>Means over pairs with 95 % bootstrap intervals; the best profile of a "
+            "row is bold. In grey the floors: one real picture's even rows against its odd rows, which no "
+            "dimmer can beat, and plain curves without noise, which every dimmer must.</p>",
+            *(_table(summary, mode, labels) for mode in MODES),
+            "</html>",
         ]
     )
 
@@ -127,6 +136,22 @@ def image_panels(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], 
     return panels
 
 
+def _verdict(summary: RealismSummary, dimmers: Sequence[str], pairs: int) -> str:
+    """The sentence that says which dimmer is closest, and the small table with what its rows mean."""
+    checks = checks_of(summary, dimmers, pairs)
+    heads = "".join(f"<th class=d>{escape(label)}" for label in dimmers)
+    heads += "<th class=f>plain linear<th class=f>camera itself<th>"
+    rows = []
+    for row in headline_rows(summary, checks, dimmers):
+        cells = "".join(
+            f"<td class={'d' if number < len(dimmers) else 'f'}>{cell}"
+            for number, cell in enumerate(row.cells)
+        )
+        rows.append(f"<tr><th>{row.label}{cells}<td class=m>{escape(row.meaning)}")
+    table = f"<table class=short><tr><th>{heads}{''.join(rows)}</table>"
+    return f"<p class=verdict>{escape(headline(checks))}</p>{table}"
+
+
 def _table(summary: RealismSummary, mode: Mode, dimmers: Sequence[str]) -> str:
     labels = [*dimmers, *(label for label in summary if label not in dimmers)]
     heads = "".join(f"<th class={'d' if label in dimmers else 'f'}>{escape(label)}" for label in labels)
@@ -137,9 +162,10 @@ def _table(summary: RealismSummary, mode: Mode, dimmers: Sequence[str]) -> str:
             continue
         section = _SECTIONS[measure.item]
         if not any(f">{section}<" in row for row in rows):
-            rows.append(f"<tr class=s><th colspan={len(labels) + 1}>{section}</th>")
-        rows.append(f"<tr><th>{measure.label} <small>({measure.unit})</small>{''.join(cells)}")
-    return f"<h2>Dimmed with {_MODE_HEADINGS[mode]}</h2><table><tr><th>{heads}{''.join(rows)}</table>"
+            rows.append(f"<tr class=s><th colspan={len(labels) + 2}>{section}</th>")
+        meaning = f"<td class=m>{_MEANINGS[measure.name]}"
+        rows.append(f"<tr><th>{measure.label} <small>({measure.unit})</small>{''.join(cells)}{meaning}")
+    return f"<h3>Dimmed with {_MODE_HEADINGS[mode]}</h3><table><tr><th>{heads}<th>{''.join(rows)}</table>"
 
 
 def _cells(
@@ -205,8 +231,12 @@ th, td { padding: .22rem .7rem .22rem 0; text-align: left; vertical-align: top }
 td small { display: block; white-space: nowrap } tr { border-bottom: 1px solid #eee }
 tr.s th { padding-top: .9rem; color: #6b6b6b; font-weight: 600; border-bottom: 1px solid #bbb }
 tr > th:first-child { font-weight: normal } tr:first-child th { font-weight: 600 }
+.verdict { font-size: 1.1rem; max-width: 62rem } .m { color: #6b6b6b; font-size: .78rem; min-width: 14rem }
+table.short { font-size: .95rem; margin-top: 1rem } table.short td { white-space: nowrap }
+table.short td.m { white-space: normal }
+table.short td:not(.m) { text-align: right }
 .b { font-weight: 700 } .f { color: #777; font-weight: normal }
 img { width: 100%; display: block } figure { margin: 0 } figcaption { font-size: .78rem }
-.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: .8rem .5rem }
-img.detail { image-rendering: pixelated; margin-top: 3px } dt { font-weight: 600 } dd { margin: 0 0 .5rem }
+.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: .8rem .5rem }
+img.detail { image-rendering: pixelated; margin-top: 3px }
 """

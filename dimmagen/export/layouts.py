@@ -41,6 +41,8 @@ class Layout:
         validation_size, test_size: default number of pairs of these splits, if there are enough light images.
         labels: how the labels of the photos are stored; `NO_LABELS` for layouts of images alone.
         names: of the images of a split, without extension; both splits may have one folder.
+        options: lines that name the folders and files of an export, where its readers have no names of their
+            own here; `{root}` is the folder of the export.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Layout:
     test_size: int = 15
     labels: LabelFormat = NO_LABELS
     names: str = "{number:05d}"
+    options: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, tuple[Place, ...]]:
@@ -109,6 +112,13 @@ _ALL = (
         train=(("train/lq.lmdb", "train/gt.lmdb"),),
         validation=(("val/lq.lmdb", "val/gt.lmdb"),),
         store=LMDB,
+        options=(
+            "train: dataroot_lq: {root}/train/lq.lmdb",
+            "train: dataroot_gt: {root}/train/gt.lmdb",
+            "val: dataroot_lq: {root}/val/lq.lmdb",
+            "val: dataroot_gt: {root}/val/gt.lmdb",
+            "io_backend: {{type: lmdb}}",
+        ),
     ),
     Layout(
         "llformer",
@@ -216,6 +226,12 @@ _ALL = (
         validation=(("val", ""),),
         paired=False,
         labels=COCO,
+        options=(
+            "train images: {root}/train",
+            "train annotations: {root}/annotations/instances_train.json",
+            "val images: {root}/val",
+            "val annotations: {root}/annotations/instances_val.json",
+        ),
     ),
     Layout(
         "yolo",
@@ -224,6 +240,7 @@ _ALL = (
         validation=(("images/val", ""),),
         paired=False,
         labels=YOLO,
+        options=("data: {root}/data.yaml",),
     ),
     Layout(
         "voc",
@@ -234,6 +251,12 @@ _ALL = (
         paired=False,
         labels=VOC,
         names="{split}_{number:05d}",
+        options=(
+            "images: {root}/JPEGImages",
+            "annotations: {root}/Annotations",
+            "train list: {root}/ImageSets/Main/train.txt",
+            "val list: {root}/ImageSets/Main/val.txt",
+        ),
     ),
     Layout(
         "masks",
@@ -242,6 +265,12 @@ _ALL = (
         validation=(("images/val", ""),),
         paired=False,
         labels=MASKS,
+        options=(
+            "train images: {root}/images/train",
+            "train masks: {root}/masks/train",
+            "val images: {root}/images/val",
+            "val masks: {root}/masks/val",
+        ),
     ),
 )
 LAYOUTS: Registry[Layout] = Registry("layout", "dimmagen.layouts")

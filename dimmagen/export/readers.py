@@ -6,7 +6,7 @@ Its name is accepted wherever a layout is, and then the sizes that it needs are 
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,11 +29,12 @@ class Pairing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What happened when the code base itself was run on an export, unchanged but for paths, on a processor.
+    """What happened when code of the code base itself ran on an export, on a processor.
 
     Attributes:
-        starts, pairs, trains, validates: `yes`, `no: why`, `not recorded`, or empty if it was not run.
-        before: the run was made before this preset was changed for its result, and was not repeated.
+        starts, pairs, trains, validates: `yes`, `batches only` (the batches of an epoch were made, and no
+            network saw them), `no: why`, `not recorded`, or empty if it was not run.
+        what: ran, such as `data classes`.
         when: year and month.
     """
 
@@ -41,12 +42,17 @@ class Trial:
     pairs: str = ""
     trains: str = ""
     validates: str = ""
-    before: bool = False
+    what: str = ""
     when: str = "2026-11"
 
 
 NOT_RUN = Trial()
 _NONE = "not recorded"
+_CLASSES = Trial("yes", "yes", "batches only", "batches only", "data classes")
+_STAND_INS = Trial("yes", "yes", "batches only", "batches only", "data classes, with stand-ins")
+_UNPAIRED = replace(_STAND_INS, pairs="unpaired")
+_NETWORK = Trial("yes", "yes", "yes", "yes", "data classes and network")
+_EARLIER = Trial("yes", "yes", "yes", _NONE, "recorded earlier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Reader:
         options: lines of its option file or command that name the export; `{root}` is the export as seen from
             `runs_in`.
         as_is: whether its options name `path` already.
+        fixed: its lists name images as seen from `runs_in`, so that an export is read at `path` alone.
         train, validation: what it needs of the images of a split.
         epoch: number of pairs that it reads in every epoch, whatever there are; 0 for as many as there are.
         replaces: words that it replaces in the paths that it is given, so that no other part of the path may
@@ -86,6 +93,7 @@ class Reader:
     runs_in: str = "."
     options: tuple[str, ...] = ()
     as_is: bool = False
+    fixed: bool = False
     train: SizeRule = ANY_SIZE
     validation: SizeRule = ANY_SIZE
     epoch: int = 0
@@ -135,16 +143,18 @@ class Reader:
 
         Args:
             root: of the export.
-            repository: that it was written into; None if it lies elsewhere, and is named by its whole path.
+            repository: that it was written into; None if it lies elsewhere, and is named by its whole path
+                (by `path` if it has to be brought there).
         """
-        if repository is None:
+        if repository is None and self.fixed:
+            seen = Path(os.path.relpath(self.path, self.runs_in)).as_posix()
+        elif repository is None:
             seen = root.absolute().as_posix()
         else:
             seen = Path(os.path.relpath(root.absolute(), (repository / self.runs_in).absolute())).as_posix()
         return [line.format(root=seen) for line in self.options]
 
 
-_PATHS_ONLY = Trial("yes", "yes", "yes", _NONE)
 _BASICSR = (
     "train: dataroot_lq: {root}/train/lq",
     "train: dataroot_gt: {root}/train/gt",
@@ -203,7 +213,7 @@ def _hvi_v2(kind: str, folder: str, epoch: int) -> Reader:
         f"--data_val_lolv2_{kind} {{root}}/{folder}/Test/Low",
         f"--data_valgt_lolv2_{kind} {{root}}/{folder}/Test/Normal/",
     )
-    return _hvi(f"hvi-cidnet-v2-{kind}", "lol-v2", "datasets/LOLv2", epoch, options, NOT_RUN)
+    return _hvi(f"hvi-cidnet-v2-{kind}", "lol-v2", "datasets/LOLv2", epoch, options, _CLASSES)
 
 
 _ALL = (
@@ -224,7 +234,7 @@ _ALL = (
             "val: dataroot_lq: {root}/Test/input",
         ),
         as_is=True,
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "basicsr",
@@ -237,7 +247,7 @@ _ALL = (
         path="datasets/dimmagen",
         marks=("basicsr/train.py", "options/train"),
         options=(*_BASICSR, "io_backend: {{type: disk}}"),
-        trial=Trial("yes", "yes", "yes", "yes"),
+        trial=Trial("yes", "yes", "yes", "yes", "training script"),
     ),
     Reader(
         "nafnet",
@@ -250,7 +260,7 @@ _ALL = (
         path="datasets/dimmagen",
         marks=("options/train/SIDD/NAFNet-width32.yml",),
         options=(*_BASICSR, "io_backend: {{type: disk}}"),
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "restormer",
@@ -263,7 +273,7 @@ _ALL = (
         path="datasets/dimmagen",
         marks=("basicsr/models/archs/restormer_arch.py",),
         options=(*_BASICSR, "io_backend: {{type: disk}}"),
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "mirnet",
@@ -278,7 +288,7 @@ _ALL = (
         options=("TRAIN_DIR: '{root}/train'", "VAL_DIR: '{root}/val'"),
         train=SizeRule(shortest=129),
         validation=SizeRule(equal=True),
-        trial=Trial(_NONE, _NONE, _NONE, "no: sizes not equal", before=True),
+        trial=_CLASSES,
     ),
     Reader(
         "mirnetv2",
@@ -297,7 +307,7 @@ _ALL = (
             "val: dataroot_lq: {root}/test/Lol/input",
         ),
         as_is=True,
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "llformer",
@@ -314,7 +324,7 @@ _ALL = (
             "VAL_DIR: '{root}/test'",
         ),
         as_is=True,
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "snr-aware",
@@ -332,7 +342,7 @@ _ALL = (
             "val: dataroot_GT: {root}/eval15/high",
             "val: dataroot_LQ: {root}/eval15/low",
         ),
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "fourllie",
@@ -351,6 +361,7 @@ _ALL = (
             "val: dataroot_LQ: {root}/eval/input",
         ),
         train=SizeRule(shortest=384),
+        trial=_STAND_INS,
     ),
     Reader(
         "lednet",
@@ -370,7 +381,7 @@ _ALL = (
         ),
         train=SizeRule(shortest=256),
         validation=SizeRule(multiple=8),
-        trial=Trial(_NONE, _NONE, _NONE, "no: sides not multiples of 8", before=True),
+        trial=_STAND_INS,
     ),
     Reader(
         "llflow",
@@ -391,7 +402,7 @@ _ALL = (
         ),
         train=SizeRule(shortest=160),
         validation=SizeRule(multiple=8),
-        trial=Trial(_NONE, _NONE, _NONE, "no: sides not multiples of 8", before=True),
+        trial=_CLASSES,
     ),
     Reader(
         "gsad",
@@ -410,7 +421,7 @@ _ALL = (
             "val: root: {root}",
         ),
         as_is=True,
-        trial=Trial(_NONE, _NONE, _NONE, "no: sizes other than 600x400", before=True),
+        trial=_CLASSES,
     ),
     _hvi(
         "hvi-cidnet",
@@ -422,7 +433,7 @@ _ALL = (
             "--data_val_lol_v1 {root}/eval15/low",
             "--data_valgt_lol_v1 {root}/eval15/high/",
         ),
-        Trial(_NONE, "no: wrong on XFS, btrfs, tmpfs", _NONE, "no: sides not multiples of 8", before=True),
+        _NETWORK,
     ),
     _hvi_v2("real", "Real_captured", 685),
     _hvi_v2("syn", "Synthetic", 900),
@@ -430,9 +441,9 @@ _ALL = (
         "pydiff",
         "train_v1, train_v3: whole images in batches of 8",
         SizeRule(shortest=288, equal=True),
-        Trial(_NONE, _NONE, "no: sizes not equal", _NONE, before=True),
+        _CLASSES,
     ),
-    _pydiff("pydiff-v2", "train_v2: random crops of 320 pixels", SizeRule(shortest=320), NOT_RUN),
+    _pydiff("pydiff-v2", "train_v2: random crops of 320 pixels", SizeRule(shortest=320), _CLASSES),
     Reader(
         "iat",
         "IAT",
@@ -447,7 +458,7 @@ _ALL = (
         options=("--img_path {root}/our485/low/ --img_val_path {root}/eval15/low/",),
         train=SizeRule(shortest=256, equal=True),
         replaces=("low",),
-        trial=Trial(_NONE, _NONE, "no: step 3, sizes not equal", _NONE, before=True),
+        trial=_NETWORK,
     ),
     Reader(
         "kind-plus",
@@ -460,7 +471,7 @@ _ALL = (
         path="LOLdataset",
         marks=("decomposition_net_train.py",),
         train=SizeRule(shortest=48),
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "retinexnet",
@@ -473,7 +484,7 @@ _ALL = (
         path=".",
         marks=("main.py", "infer.py", "model/Decom"),
         train=SizeRule(shortest=48),
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "retinexnet-pytorch",
@@ -487,7 +498,7 @@ _ALL = (
         marks=("train.py", "predict.py", "model.py"),
         options=("--data_dir {root}",),
         train=SizeRule(shortest=96),
-        trial=Trial(_NONE, _NONE, _NONE, "no: eval/low was elsewhere", before=True),
+        trial=replace(_NETWORK, what="training script"),
     ),
     Reader(
         "diffll",
@@ -501,7 +512,7 @@ _ALL = (
         marks=("configs/LOLv1.yml", "models/wavelet.py"),
         options=('data_dir: "{root}"',),
         train=SizeRule(shortest=256),
-        trial=Trial("no: other lists", _NONE, _NONE, _NONE, before=True),
+        trial=_CLASSES,
     ),
     Reader(
         "lightendiffusion",
@@ -514,7 +525,9 @@ _ALL = (
         path="data",
         marks=("configs/unsupervised.yml", "models/decom.py"),
         options=('data_dir: "{root}"',),
+        fixed=True,
         train=SizeRule(multiple=64, equal=True),
+        trial=_CLASSES,
     ),
     Reader(
         "dimma",
@@ -530,6 +543,7 @@ _ALL = (
         as_is=True,
         train=SizeRule(shortest=256),
         validation=SizeRule(equal=True),
+        trial=_STAND_INS,
     ),
     Reader(
         "dimma-fsd",
@@ -543,6 +557,7 @@ _ALL = (
         marks=("train_unsupervised.py", "src/datasets/fs_dark.py"),
         options=('dataset: path: "{root}" (or val_path, with MixHQ)',),
         train=SizeRule(shortest=256),
+        trial=_STAND_INS,
     ),
     Reader(
         "dimma-mixhq",
@@ -557,6 +572,7 @@ _ALL = (
         options=('dataset: path: "{root}"',),
         as_is=True,
         train=SizeRule(shortest=256),
+        trial=replace(_UNPAIRED, validates=""),
     ),
     Reader(
         "enlightengan",
@@ -570,6 +586,7 @@ _ALL = (
         marks=("data/unaligned_random_crop.py", "scripts/script.py"),
         options=("--dataroot {root} --dataset_mode unaligned",),
         train=SizeRule(shortest=320),
+        trial=replace(_UNPAIRED, validates=""),
     ),
     Reader(
         "enlightengan-pair",
@@ -584,7 +601,7 @@ _ALL = (
         options=("--dataroot {root} --dataset_mode pair",),
         train=SizeRule(shortest=320),
         replaces=("A", "low"),
-        trial=Trial(_NONE, "no: light images stored once", _NONE, _NONE, before=True),
+        trial=_STAND_INS,
     ),
     Reader(
         "nerco",
@@ -597,6 +614,7 @@ _ALL = (
         path="dimmagen",
         marks=("models/NeRCo_model.py",),
         options=("--dataroot {root}",),
+        trial=_UNPAIRED,
     ),
     Reader(
         "zero-dce",
@@ -611,7 +629,7 @@ _ALL = (
         runs_in="Zero-DCE_code",
         options=("--lowlight_images_path {root}/train_data/",),
         as_is=True,
-        trial=_PATHS_ONLY,
+        trial=_EARLIER,
     ),
     Reader(
         "sci",
@@ -622,7 +640,7 @@ _ALL = (
         Pairing.NONE,
         "one whole image at a time; it opens every file below the folder that it is given",
         options=("the folder to give it: {root}/train_data",),
-        trial=Trial("no: it opened our notes", _NONE, _NONE, _NONE, before=True),
+        trial=Trial("no: it opened our notes", _NONE, _NONE, _NONE, "before this preset was changed"),
     ),
 )
 READERS: Mapping[str, Reader] = {reader.name: reader for reader in _ALL}
@@ -640,6 +658,23 @@ def find_preset(name: str) -> tuple[Layout, Reader | None]:
     if name in LAYOUTS:
         return LAYOUTS[name], None
     raise unknown_name("layout", name, dict.fromkeys([*LAYOUTS, *READERS]))
+
+
+def layout_lines(layout: Layout, root: Path) -> list[str]:
+    """The lines for an option file, for an export that is for a layout and not for one of its readers.
+
+    They are those of the layout, or of its readers if all of them have the same ones.
+
+    Args:
+        layout: of the export.
+        root: of the export.
+
+    Returns:
+        The lines; none if its readers differ.
+    """
+    options = {reader.options for reader in readers_of(layout.name) if reader.options}
+    lines = layout.options or (options.pop() if len(options) == 1 else ())
+    return [line.format(root=root.absolute().as_posix()) for line in lines]
 
 
 def readers_of(layout: str) -> list[Reader]:

@@ -21,7 +21,7 @@ from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
 from dimmagen.export.readers import Reader
-from dimmagen.export.sizes import Fit, Size, show
+from dimmagen.export.sizes import Fit, Size
 from dimmagen.export.split import Split, find_scenes, split_pairs
 from dimmagen.sources import terms_of
 
@@ -196,10 +196,12 @@ def _check_split(reader: Reader, split: Split, sizes: Mapping[str, Size]) -> Non
     for rule, rows in parts:
         found = [sizes[row["key"]] for row in rows]
         if rule.equal and len(set(found)) > 1:
-            inside_all = (min(height for height, _ in found), min(width for _, width in found))
+            inside_all = tuple(
+                map(min, zip(*sizes.values(), strict=True))
+            )  # of every split: one fit cuts all
             raise UsageError(
                 f"{reader.title} puts whole images into one batch, and there are {rule.mixture(found)}",
-                f"give a `fit` for all images, such as {show(inside_all)}",
+                f"give a `fit` for all images, such as {Fit(*inside_all)}, which leaves out none of them",
                 code="unsuitable-pairs",
                 reader=reader.name,
                 parameter="fit",

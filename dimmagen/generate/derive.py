@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from dimmagen.core import hashing, keyed_random, storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.registry import did_you_mean
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, Run
@@ -283,7 +284,7 @@ def _refuse_unknown(pairs: PairSet, rows: Sequence[dict], selection: Selection) 
     if unknown := sorted(set(selection.sources) - set(sources)):
         raise UsageError(
             f"{pairs.out} has no source {', '.join(unknown)}",
-            f"it has {', '.join(sources)}",
+            f"{did_you_mean(unknown[0], sources)}it has {', '.join(sources)}",
             code="unknown-name",
             kind="source",
             name=unknown[0],

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.dimmer import DimmerBuilder
+from dimmagen.dimmers.dimmer import Brightness, DimmerBuilder
 from dimmagen.generate.light_format import LightFormat
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 
@@ -26,6 +26,7 @@ class _ManifestSettings(BaseModel):
     without: str = ""
     ladder: list[_Positive] = []
     group_by: Literal["", "clip"] = ""
+    brightness: Brightness = "wide"
     variants: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     samples_per_shard: Annotated[int, Field(ge=1)]
@@ -55,6 +56,7 @@ def dimmer_from_manifest(settings: Mapping, profile: str | None = None) -> Build
         without=tuple(filter(None, settings.get("without", "").split(","))),
         ladder=tuple(settings.get("ladder", ())),
         group_by=settings.get("group_by", ""),
+        brightness=settings.get("brightness", "wide"),
     )
     found = build().settings()
     changed = [

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, WorkerStatus
 from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
@@ -298,6 +299,7 @@ def generate_planned(
                     for shard, record in zip(job.shards, records, strict=True):
                         folder.add(plan.run, record)
                         complete[shard] = record
+                        ray_metrics.count("bytes", record.bytes)
                         _LOG.debug("%s: %d pairs, %d bytes", record.name, record.samples, record.bytes)
                         progress.shard()
         finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.registry import Registry
+from dimmagen.core.registry import Registry, did_you_mean
 from dimmagen.sources.base import Source
 
 # The order decides the order in which candidates are examined, and so that of the rows of a catalog.
@@ -86,6 +86,13 @@ class SourceSpec:
             return cls(name, os.path.expanduser(path))
         if separator and not storage.exists(text):
             raise SOURCES.unknown(name)
+        if (advice := did_you_mean(text, SOURCES)) and not storage.exists(text):
+            raise UsageError(
+                f"there is no folder and no file at {text}",
+                f"{advice}Otherwise check the path",
+                code="missing-path",
+                path=text,
+            )
         return cls("folder", os.path.expanduser(text))
 
 

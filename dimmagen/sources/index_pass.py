@@ -16,6 +16,7 @@ from typing import Literal
 
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.executors.base import OnStatus
 from dimmagen.core.executors.ray_cluster import OnLost, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
@@ -45,7 +46,7 @@ class ScanExecution:
         address: of a Ray cluster to join; without it Ray runs on this machine for the pass.
         rescan: read every file, whatever was kept of earlier passes.
         cached: whether the user's cache is used.
-        worker_timeout, on_cluster_lost: as for :func:`~dimmagen.core.executors.ray_pool.run_ray`.
+        worker_timeout, on_cluster_lost, on_status: as for :func:`~dimmagen.core.executors.ray_pool.run_ray`.
 
     Raises:
         UsageError: `address` is given without `ray`, or `RAY_ADDRESS` names a cluster and `address` does not.
@@ -58,6 +59,7 @@ class ScanExecution:
     cached: bool = True
     worker_timeout: float | None = None
     on_cluster_lost: OnLost | None = None
+    on_status: OnStatus = lambda status: None
 
     def __post_init__(self) -> None:
         for name in ("address", "worker_timeout"):
@@ -193,6 +195,7 @@ def _execute(one: "_Pass", settings: ScanSettings, execution: ScanExecution) -> 
             execution.address,
             on_lost=execution.on_cluster_lost,
             timeout=execution.worker_timeout,
+            on_status=execution.on_status,
             unit="file",
         )
     with closing(made):

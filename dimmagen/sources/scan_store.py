@@ -37,11 +37,13 @@ def cache_folder() -> Path | None:
         return None
     if chosen:
         return Path(chosen).expanduser()
-    place = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    if not place.is_absolute():
-        _warn_once("the cache of scanned photos has no place (HOME is not set)", _WAY_OUT)
+    if place := os.environ.get("XDG_CACHE_HOME"):
+        return Path(place) / "dimmagen"
+    home = os.path.expanduser("~") if os.environ.get("HOME") != "" else ""
+    if not (os.path.isabs(home) and os.path.isdir(home)):  # a home is not ours to make
+        _warn_once("the cache of scanned photos has no place: there is no home", _WAY_OUT)
         return None
-    return place / "dimmagen"
+    return Path(home) / ".cache" / "dimmagen"
 
 
 class VerdictCache:

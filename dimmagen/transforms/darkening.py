@@ -8,6 +8,7 @@ import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
+from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.transforms.draws import Curriculum, Gamma, Level, LowLightDraw, ProfileMix, gammas_at
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Darkening:
         weights: Sequence[float] | None = None,
         gamma: Gamma | None = None,
         level: Level | Curriculum | None = None,
+        brightness: Brightness = "wide",
         temperature: float | None = None,
         model: str | None = None,
         without: Sequence[str] = (),
@@ -56,6 +58,13 @@ class Darkening:
                 parameter="seed",
                 value=seed,
             )
+        if level is not None and brightness != "wide":
+            raise UsageError(
+                f'`brightness="{brightness}"` says how bright the dark images are, and so does `level`',
+                "omit one of the two",
+                code="conflict",
+                parameters=("brightness", "level"),
+            )
         if level is not None and not callable(level):
             gammas_at(level, (1.0, 1.0))
         self.settings: dict[str, Any] = {
@@ -63,6 +72,7 @@ class Darkening:
             "weights": weights,
             "gamma": gamma,
             "level": level,
+            "brightness": brightness,
             "temperature": temperature,
             "model": model,
             "without": tuple(without),
@@ -76,7 +86,13 @@ class Darkening:
         self.p, self.seed, self.level = p, seed, level
         self.key_from, self.clips, self.pairs, self.return_draw = key_from, clips, pairs, return_draw
         self.mix = ProfileMix(
-            profiles, weights, gamma, temperature=temperature, model=model, without=tuple(without)
+            profiles,
+            weights,
+            gamma,
+            brightness=brightness,
+            temperature=temperature,
+            model=model,
+            without=tuple(without),
         )
         self._step: Any = _shared_counter() if callable(level) else 0
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UnknownNameError, UsageError
+from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
 
@@ -109,7 +110,7 @@ class ProfileMix:
         if name not in self._builders:
             raise UnknownNameError(
                 f"the draw is of profile {name!r}, which this transform does not have",
-                f"it has {', '.join(self.names)}",
+                f"{did_you_mean(name, self.names)}it has {', '.join(self.names)}",
                 kind="profile",
                 name=name,
             )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dimmagen.core.errors import UsageError
+from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.transforms.backends import missing_backend
 from dimmagen.transforms.darkening import Darkening, as_draw, online_key
 from dimmagen.transforms.draws import Curriculum, Gamma, Level
@@ -45,6 +46,7 @@ class AlbumentationsLowLight(ImageOnlyTransform):
         clips: bool = False,
         pairs: bool = False,
         return_draw: bool = False,
+        brightness: Brightness = "wide",
     ) -> None:
         super().__init__(p=p)
         self._record: Mapping[str, Any] | None = None  # of the call in progress
@@ -53,6 +55,7 @@ class AlbumentationsLowLight(ImageOnlyTransform):
             weights=weights,
             gamma=gamma,
             level=level,
+            brightness=brightness,
             temperature=temperature,
             model=model,
             without=without,

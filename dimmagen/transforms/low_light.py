@@ -33,6 +33,8 @@ class LowLight(Darkening):
         level: darkness in [0, 1] in place of a drawn gamma: 0 is the brightest gamma of the range, 1 the
             darkest, in equal factors; or a range from which gamma is drawn; or a curriculum, a function of
             :attr:`step` that returns either.
+        brightness: `wide` draws gamma from its range; `as-pairs` keeps it at 1, so that dark images are as
+            dark as the pairs of the profile.
         temperature, model, without: as for :meth:`.ImageDimmer.from_profile`, for all profiles.
         p: probability that an image is darkened.
         seed: as that of a data set.
@@ -58,7 +60,9 @@ class LowLight(Darkening):
     """
 
     def __repr__(self) -> str:
-        given = {name: value for name, value in self.settings.items() if value not in (None, "", (), False)}
+        given = {
+            name: value for name, value in self.settings.items() if value not in (None, "", (), False, "wide")
+        }
         return f"LowLight({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     def __call__(

@@ -38,6 +38,7 @@ COMMANDS = {
     "build-mixhq --source folder=photos --out mixhq --add --min-lightness 0.2": 2,
     "plan --profile linear --source photos --calibration-pairs 2 --price-per-core-hour 1": 0,
     "profile list": 0,
+    "profile show lol3": 0,
     "profile show no-such-profile": 2,
     "verify shards": 0,
     "verify shards --reproduce 100%": 0,

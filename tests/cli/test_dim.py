@@ -8,6 +8,7 @@ from PIL import Image
 
 from dimmagen import assert_same_dataset
 from dimmagen.cli import main
+from dimmagen.dataset.reader import open_pairs
 from tests.dataset_helpers import write_photos
 
 
@@ -63,6 +64,26 @@ def test_the_command_in_the_manifest_makes_the_set_again(run, dim, photos, tmp_p
     code, _, messages = run(*(places.get(word, word) for word in words), "--executor", "serial")
     assert code == 0, messages
     assert (tmp_path / "again/manifest.json").read_bytes() == manifest
+
+
+def test_dark_as_the_pairs_is_recorded_and_the_command_and_replay_make_it_again(run, photos, tmp_path):
+    camera = ("dim", "--profile", "lol3", "--source", photos, "--executor", "serial", "--shards", "out")
+    assert run(*camera, "--brightness", "as-pairs")[0] == 0
+    text = (tmp_path / "out/manifest.json").read_text()
+    manifest = json.loads(text)
+    assert manifest["settings"]["brightness"] == "as-pairs"
+    assert {row["gamma"] for row in open_pairs("out").rows()} == {1.0}
+    places = {"folder=FOLDER": str(photos), "out/": "again"}
+    words = [places.get(word, word) for word in manifest["command"].split()[1:]]
+    assert run(*words, "--executor", "serial")[0] == 0
+    assert (tmp_path / "again/manifest.json").read_text() == text
+    key = open_pairs("out").rows()[0]["key"]
+    assert run("replay", key, "--data", "out", "--source", photos)[0] == 0
+    assert "than any dark picture of the" in " ".join(run("inspect", "out")[1].split())
+    code, _, messages = run(*camera, "--brightness", "as-pairs", "--gamma", "0.5:1")
+    assert code == 2
+    assert "--brightness as-pairs says how bright" in messages
+    assert "so does --gamma" in messages
 
 
 def test_verify_ends_with_one_and_names_the_sample(run, dim, tmp_path):

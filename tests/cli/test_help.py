@@ -105,3 +105,9 @@ def test_every_error_of_the_command_line_has_a_documented_code(path):
             codes = {node.value for node in ast.walk(given["code"]) if isinstance(node, ast.Constant)}
             assert codes, f"{path.name}:{call.lineno} has no code"
             assert codes <= set(CODES), f"{path.name}:{call.lineno}: {codes}"
+
+
+def test_readme_and_help_say_the_same_time_for_a_fit():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    told = re.search(r"^dimmagen profile fit .*; (.*)$", readme, re.MULTILINE)[1]
+    assert f"in {told}." in LEAVES["dimmagen profile fit"].command.help

@@ -171,3 +171,35 @@ def test_two_lightnesses_that_round_alike_are_two_images(network, place, monkeyp
     assert ended.value.code == 0
     made = sorted(path.name for path in tmp_path.iterdir())
     assert made == ["photo00-0.301.png", "photo00-0.304.png", "photo00-ladder.png"]
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("drim", "did you mean dim?"),
+        ("profile shwo", "did you mean show?"),
+        ("profile show lineer", "did you mean linear?"),
+        ("dim --profile lineer --shards x", "did you mean linear?"),
+        ("dim --profile lol3 --source sample --shards x --model camra", "did you mean camera?"),
+        ("dim --profile lol3 --source sample --shards x --without tial", "did you mean spatial or tails?"),
+        ("dim --profile linear --source sampel --shards x", "did you mean sample?"),
+        ("dim --profile linear --source clik=photos --shards x", "did you mean clic?"),
+        ("dim --profile linear --source sample --labels coca=x --shards x", "did you mean coco?"),
+        ("dim --profile linear --source sample --shards x --executor seriall", "Did you mean serial?"),
+        ("export out --layout lol-v12 --out x", "did you mean lol-v2 or lol-v1?"),
+        ("train --architecture compct --data out --out x", "Did you mean compact?"),
+        ("run lol33", "did you mean lol3"),
+        ("run lol3 --only trian", "did you mean train"),
+        ("run lol3 --set pears=x", "did you mean pairs?"),
+        ("run lol3 --set trian.iterations=1", "did you mean train"),
+        ("dim --recipe lol33", "did you mean lol3"),
+        ("dim --profle lol3", "--profile"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest_one(line, advice, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main(line.split())
+    assert exit_.value.code == 2
+    assert advice in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -58,7 +58,7 @@ def test_list_names_bundled_and_closed_form_profiles(run):
 
 
 def test_show_prints_json_with_the_origin(run):
-    code, out, _ = run("show", "lol3")
+    code, out, _ = run("show", "lol3", "--json")
     content = json.loads(out)
     assert code == 0
     assert [pair["name"] for pair in content["provenance"]["pairs"]] == ["2", "5", "6"]
@@ -99,6 +99,15 @@ def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, mon
     assert code == 0
     assert "Note: pair 2 is shifted by +2.0" in err
     assert "Fitted my-phone to 3 pairs" in out
+    assert "Verdict: " in out
+    assert "nats" not in out
+    assert max(map(len, out.partition("Saved to")[0].splitlines())) < 80
+    with Image.open(open_profile("my-phone").folder / "profile.png") as picture:
+        assert picture.format == "PNG"
+    code, shown, _ = run("show", "my-phone")
+    assert code == 0
+    assert shown.splitlines()[0] == next(line for line in out.splitlines() if line.startswith("Verdict"))
+    assert "profile.png in this folder" in shown
     found = open_profile("my-phone")
     assert list(found.models) == ["camera", "mdn", "deterministic"]
     assert found.default_model == "camera"
@@ -109,6 +118,8 @@ def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, mon
         assert dark[..., 0].mean() > dark[..., 2].mean()
     code, out, _ = run("fit", "--pairs", phone, "--out", tmp_path / "again", "--model", "mdn")
     assert code == 0
+    assert "The default of this profile is mdn." in out
+    assert "nats per pixel" in out
     assert open_profile(tmp_path / "again").default_model == "mdn"
     assert open_profile(tmp_path / "again").models == found.models
 

@@ -1,6 +1,7 @@
 """`dimmagen profile evaluate`: tables on the terminal, files on request, and clear refusals."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -26,6 +27,15 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def of_jpegs(monkeypatch):
+    """The bundled profile lol3, as if it were fitted to JPEG files of another camera."""
+    profile = open_profile("lol3")
+    pictures = {**profile.provenance["pictures"], "files": "jpeg"}
+    found = replace(profile, provenance={**profile.provenance, "pictures": pictures})
+    monkeypatch.setattr("dimmagen.cli.profile_evaluate.open_profile", lambda name: found)
+
+
 def run(*arguments):
     return CliRunner().invoke(
         profile_evaluate, [*map(str, arguments), "--workers", "1"], catch_exceptions=False
@@ -38,8 +48,13 @@ def test_profiles_and_floors_are_side_by_side_and_all_files_are_written(folder, 
         *("--json", tmp_path / "r.json", "--html", tmp_path / "r.html", "--dump", tmp_path / "dark"),
     )
     assert result.exit_code == 0
-    for column in ("linear", "lid:lid", "plain gamma", "real, split halves", "luma noise (log2 ratio)"):
-        assert column in result.output
+    first, *table = result.stdout.split("\n\n")[:2]
+    assert first.startswith(("linear is the closest of them: ", "lid:lid is the closest of them: "))
+    assert "of what plain darkening is off by" in " ".join(first.split())
+    rows = table[0].splitlines()
+    assert all(one in " ".join(rows[:3]) for one in ("linear", "lid:lid"))
+    assert any(row.startswith("tone, grey levels") and len(row.split()) == 3 + 4 for row in rows)
+    assert max(map(len, result.stdout.split("Wrote")[0].splitlines())) < 80
     content = json.loads((tmp_path / "r.json").read_text())
     assert [c["label"] for c in content["contenders"] if not c["floor"]] == ["linear", "lid:lid"]
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
@@ -47,6 +62,21 @@ def test_profiles_and_floors_are_side_by_side_and_all_files_are_written(folder, 
     assert written == [
         f"{d}/{i}.png" for d in ("lid-lid", "linear", "plain-gamma", "plain-linear") for i in range(3)
     ]
+
+
+def test_every_measure_is_told_on_demand(folder):
+    result = run("linear", "--pairs", folder, "--draws", 1, "--details")
+    for column in ("linear", "plain gamma", "real, split halves", "luma noise (log2 ratio)", "±"):
+        assert column in result.stdout
+    assert "closest" not in result.stdout  # there is only one
+    assert result.stdout.startswith("linear is ")
+
+
+def test_pairs_of_another_kind_than_those_of_the_profile_are_told(folder, of_jpegs):
+    result = run("lol3", "--pairs", folder, "--draws", 1)
+    assert "Note: these pairs are files without compression losses" in result.stderr
+    assert "Note: these pairs have 128x96 pixels, the profile's have 600x400" in result.stderr
+    assert result.exit_code == 0
 
 
 def test_only_the_named_pairs_are_measured(folder, tmp_path):

@@ -9,11 +9,16 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
+from dimmagen import __version__
 from dimmagen.core.errors import DimmagenError
+from dimmagen.enhance import loop
+from dimmagen.enhance.checkpoints import RunFolder, load_tensors
+from dimmagen.enhance.lightness import lightness_of_header
+from dimmagen.enhance.step import Step
 from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
 
-VGG = ("--crop", "32", "--validation-photos", "2")
+VGG = ("--crop", "32", "--validation-photos", "2", "--perceptual", "vgg")
 NETWORK = ("--network", "network")
 PAIRS = ("--pairs", "pairs", "--out", "new")
 NO_PHOTOS, FEW = (*QUICK, "--validation-photos", "0"), (*QUICK, "--validation-photos", "2")
@@ -45,9 +50,9 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
 
     def optimise(forward, state, loss, batch, *_):
         seen["trained"] |= set(batch.keys)
-        return {"loss": 0.0}
+        return Step(state.iteration, batch.keys, 0.0, ("loss", "gradient"), torch.zeros(2))
 
-    def validate(network, pairs):
+    def validate(network, pairs, see):
         seen["validated"] |= {pair.name for pair in pairs}
         return 1.0
 
@@ -70,6 +75,172 @@ def test_pairs_held_out_choose_the_network_and_are_not_trained_on(run, monkeypat
     ]
     assert run(*words, "--hold-out", "1, 2")[0] == 0
     assert seen == {"trained": {"0"}, "validated": {"1", "2"}}
+
+
+class Distance(torch.nn.Module):
+    """Takes the place of LPIPS."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def use_memory_format(self, channels_last):
+        pass
+
+    def sha256(self):
+        return str(self.weight)
+
+    def forward(self, first, second):
+        return self.weight * (first - second).abs().mean((1, 2, 3))
+
+
+MIX = ("--mix-pairs", "pairs", "--mix-share", 0.5)
+
+
+def test_real_pairs_are_mixed_into_the_batches_of_a_data_set(run, place, monkeypatch):
+    seen = []
+    optimise = loop.optimise
+
+    def see(forward, state, loss, batch, *rest):
+        seen.extend(batch.keys)
+        return optimise(forward, state, loss, batch, *rest)
+
+    monkeypatch.setattr("dimmagen.enhance.loop.optimise", see)
+    words = [
+        "train",
+        "--data",
+        "shards",
+        "--out",
+        "mixed",
+        "--iterations",
+        4,
+        *QUICK,
+        *MIX,
+        "--hold-out",
+        "1",
+    ]
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert sorted(key for key in seen if len(key) == 1) == ["0"] * 4 + ["2"] * 4
+    assert "dB on 1 pair held out from training" in out
+    stored = json.loads((place / "mixed" / "run.json").read_text())
+    assert stored["mix_share"] == 0.5
+
+    code, _, err = run(*words, *MIX[:2], "--mix-share", 0.25)
+    assert code == 2
+    assert "mix_share was 0.5, is 0.25" in err
+    shutil.copy(place / "pairs" / "low" / "0.png", place / "kept.png")
+    (place / "pairs" / "low" / "0.png").write_bytes((place / "pairs" / "low" / "2.png").read_bytes())
+    code, _, err = run(*words, *MIX)
+    shutil.move(place / "kept.png", place / "pairs" / "low" / "0.png")
+    assert code == 2
+    assert "mix_sha256 was" in err
+
+
+def test_a_run_without_mixed_pairs_can_be_continued_by_what_knows_nothing_of_them(run, place):
+    assert not [name for name in json.loads((place / "network" / "run.json").read_text()) if "mix" in name]
+
+
+def test_as_typed_it_trains_without_weights_of_lpips_and_says_so(run, place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    words = ["train", "--data", "shards", "--out", "typed", "--iterations", 1, "--validation-photos", 1]
+    code, out, err = run(*words, "--crop", 32)
+    assert code == 0, err
+    assert "perceptual loss: none, as the weights of LPIPS are not at hand" in out + err
+    assert "dB on 1 photo kept back from training" in out
+    assert json.loads((place / "typed" / "run.json").read_text())["perceptual"] == "none"
+
+
+def test_weights_that_are_at_hand_are_used_as_typed(run, place, monkeypatch):
+    monkeypatch.setattr("dimmagen.enhance.training.load_lpips", lambda *_: Distance(1))
+    words = ["train", "--data", "shards", "--out", "lpips", "--iterations", 1, "--validation-photos", 1]
+    code, out, err = run(*words, "--crop", 32)
+    assert code == 0, err
+    assert "perceptual loss: LPIPS with VGG16" in out + err
+    stored = json.loads((place / "lpips" / "run.json").read_text())
+    assert (stored["perceptual"], stored["lpips_sha256"]) == ("vgg", "1")
+    code, _, err = run(*words, "--crop", 32, "--perceptual", "none")
+    assert code == 2
+    assert "perceptual was vgg, is none" in err
+
+
+def test_weights_that_are_named_and_missing_are_an_error(run, tmp_path):
+    words = ["train", "--data", "shards", "--out", "lpips-missing", "--iterations", 1, "--crop", 32]
+    code, _, err = run(*words, "--validation-photos", 1, "--lpips-weights", tmp_path)
+    assert code == 2
+    assert "there are no LPIPS weights at" in err
+
+
+def test_finetune_says_on_which_pairs_its_psnr_is(run):
+    words = ["finetune", *NETWORK, "--pairs", "pairs", "--iterations", 1, *QUICK]
+    _, out, _ = run(*words, "--out", "tuned-all")
+    assert "dB on the 3 pairs it was trained on at iteration" in out
+    _, out, _ = run(*words, "--out", "tuned-held", "--hold-out", "0,1")
+    assert "dB on 2 pairs held out from training" in out
+    _, out, _ = run(*words, "--out", "tuned-validate", "--validate", "small")
+    assert "dB on the 1 pair of small" in out
+
+
+def test_a_dry_run_says_what_training_takes_and_writes_nothing(run, place):
+    before = set(place.rglob("*"))
+    code, out, err = run("train", "--data", "shards", "--out", "dry", "--iterations", 500, *FEW, "--dry-run")
+    assert code == 0, err
+    assert "compact on cpu: " in out
+    assert "iterations/s, measured over" in out
+    assert "for 500 iterations, of which" in out
+    assert "for 250 validations" in out
+    assert set(place.rglob("*")) == before
+    assert run("finetune", *NETWORK, "--pairs", "pairs", "--out", "dry", *QUICK, "--dry-run")[0] == 0
+    assert set(place.rglob("*")) == before
+
+
+def test_a_network_says_what_it_was_trained_on_and_by_what(run, place, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    manifest = json.loads((place / "shards" / "manifest.json").read_text())
+    for path in ("network", "network/best.safetensors"):
+        code, out, _ = run("inspect", path)
+        assert code == 0
+        for text in ("compact", "shards", manifest["root_hash"], manifest["settings"]["profile"],
+                     f"dimmagen {__version__}", "photos kept back from training"):  # fmt: skip
+            assert text in out, text
+    stored = json.loads((place / "network" / "run.json").read_text())
+    assert stored["made_by"]["data"]["root_hash"] == manifest["root_hash"]
+    checkpoint = load_tensors(place / "network" / "checkpoint.safetensors").header
+    assert checkpoint["data"] == stored["made_by"]["data"]
+    assert checkpoint["made_by"]["dimmagen"] == __version__
+    assert run("inspect", "network", "--sheet", "s.png")[0] == 2
+
+
+def test_each_validation_leaves_a_strip_of_pictures(run, place):
+    assert {path.name for path in (place / "network" / "validation").iterdir()} == {"2.png", "4.png"}
+    words = ["train", "--data", "shards", "--out", "plain", "--iterations", 2, *FEW]
+    assert run(*words, "--validation-pictures", 0)[0] == 0
+    assert not (place / "plain" / "validation").exists()
+
+
+def test_a_lightness_of_its_own_choosing(run, place, tmp_path):
+    words = ["enhance", "pairs/low", "--network", "network", "--lightness", "auto"]
+    code, _, err = run(*words, "--out", tmp_path / "own")
+    assert code == 0, err
+    assert {file.name for file in (tmp_path / "own").iterdir()} == {"0.png", "1.png", "2.png"}
+    own = lightness_of_header(load_tensors(place / "network" / "best.safetensors").header)
+    chosen = own.choose(image("pairs/low/0.png"))
+    run("enhance", "pairs/low/0.png", *NETWORK, "--lightness", chosen, "--out", tmp_path / "same")
+    assert (tmp_path / "same" / "0.png").read_bytes() == (tmp_path / "own" / "0.png").read_bytes()
+    code, _out, _ = run(*words, "--lightness", 0.3, "--out", tmp_path / "both")
+    assert {"0-auto.png", "0-0.30.png", "0-ladder.png"} <= {f.name for f in (tmp_path / "both").iterdir()}
+
+
+def test_a_network_that_learnt_no_lightness_takes_the_fixed_one_and_says_so(run, place, tmp_path):
+    saved = load_tensors(place / "network" / "best.safetensors")
+    header = {name: value for name, value in saved.header.items() if name in ("model", "iteration", "psnr")}
+    RunFolder(tmp_path).save("best.safetensors", saved.tensors, header)
+    words = ["enhance", "pairs/low/0.png", "--network", tmp_path]
+    code, _, err = run(*words, "--lightness", "auto", "--out", tmp_path / "auto")
+    assert code == 0
+    assert "auto is 0.5 for every photo" in err
+    run(*words, "--out", tmp_path / "fixed")
+    assert (tmp_path / "auto" / "0.png").read_bytes() == (tmp_path / "fixed" / "0.png").read_bytes()
 
 
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
@@ -97,17 +268,6 @@ def test_the_checkpoint_interval_does_not_make_another_run(run):
 
 
 def test_other_lpips_weights_make_another_run(run, place, monkeypatch):
-    class Distance(torch.nn.Module):
-        def __init__(self, weight):
-            super().__init__()
-            self.weight = weight
-
-        def sha256(self):
-            return str(self.weight)
-
-        def forward(self, first, second):
-            return self.weight * (first - second).abs().mean((1, 2, 3))
-
     words = ["train", "--data", "shards", "--out", "distance", "--crop", 32, "--validation-photos", 1,
              "--iterations", 2]  # fmt: skip
     for weight, expected in ((1, 0), (1, 0), (2, 2)):
@@ -231,20 +391,32 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
         (["train", "--data", "shards", "--out", "new", *QUICK, "--crop", "1000"], "too small for crops"),
         (["train", "--data", "shards", "--out", "network", *FEW, "--batch", "2"], "batch was 4, is 2"),
         (["train", "--data", "shards", "--out", "new", *FEW, "--crop", "36"], "give 32 or 40"),
-        (["train", "--data", "shards", "--out", "new", "--crop", "8"], "too small for LPIPS with VGG"),
+        (["train", "--data", "shards", "--out", "new", *VGG, "--crop", "8"], "too small for LPIPS"),
         (["train", "--data", "shards", "--out", "s3://bucket/new", *FEW], "is a URL; give a local"),
         (["train", "--data", "shards", "--out", "new", *FEW, "--hold-out", "1"], "there are none"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--names", "1"], "there are none"),
+        (["train", "--out", "new", *FEW, "--pairs", "pairs", *MIX], "give --data"),
+        (["train", "--data", "shards", "--out", "new", *FEW, *MIX, "--names", "7"], "no pair named 7"),
+        (["train", "--data", "shards", "--out", "new", *FEW, *MIX, "--hold-out", "0,1,2"], "all pairs are"),
+        (["train", "--data", "shards", "--out", "new", *FEW, *MIX, "--crop", "72"], "too small for crops"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--mix-pairs", "pairs", "--mix-share", "1"],
+         "--mix-share"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--logger", "wandb"], "'dimmagen[wandb]'"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--logger", "mlflow"], "'dimmagen[mlflow]'"),
         (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "7"], "no pair named 7"),
         (["finetune", *NETWORK, *PAIRS, *QUICK, "--hold-out", "0,1,2"], "all pairs are held out"),
         (["evaluate", *NETWORK, "--pairs", "small", "--metrics", "ssim_rgb"], "needs 11 pixels"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--json", "s3://b/j"], "is a URL"),
         (["train", "--data", "shards", "--out", "new", *VGG], "--perceptual none"),
         (["train", "--data", "shards", "--out", "new", *QUICK, "--device", "cuda"], "torch sees no GPU"),
-        (["train", "--data", "shards", "--out", "new", *FEW, "--tensorboard"], "pip install tensorboard"),
+        (["train", "--data", "shards", "--out", "new", *FEW, "--tensorboard"], "'dimmagen[tensorboard]'"),
         (["finetune", "--network", "nowhere", "--pairs", "pairs", "--out", "new"], "no trained network"),
         (["finetune", *NETWORK, "--pairs", "nowhere", "--out", "new", *QUICK], "no file or folder nowhere"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "beauty"], "no metric 'beauty'"),
         (["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "niqe"], "--niqe-model"),
+        (["enhance", *NETWORK], "give photos"),
+        (["enhance", "pairs/low", *NETWORK, "--lightness", "dark"], "'dark' is not a valid"),
+        (["enhance", "pairs/low", *NETWORK, "--export", "onnx", "m.onnx"], "omit the photos"),
         (["enhance", "nowhere.png", *NETWORK], "nowhere.png does not exist"),
         (["enhance", "photos/tiny.png", *NETWORK, "--memory", "0.01"], "too little for the model"),
         (["enhance", "pairs/low/0.png", *NETWORK, "--out", "pairs/low"], "give another --out"),
@@ -253,7 +425,7 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_bad_input_is_reported_and_nothing_is_overwritten(run, place, words, message, monkeypatch):
-    for absent in ("lpips", "torch.utils.tensorboard"):
+    for absent in ("lpips", "torch.utils.tensorboard", "wandb", "mlflow"):
         monkeypatch.setitem(sys.modules, absent, None)
     shutil.rmtree(place / "new", ignore_errors=True)  # what an earlier case began
     before = {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}

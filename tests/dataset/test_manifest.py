@@ -52,6 +52,11 @@ def test_a_setting_that_is_no_finite_number_has_no_fingerprint(value):
         ({"without": ""}, "", ""),
         ({"without": "tails,jpeg"}, "--compat", "--without tails --without jpeg --compat"),
         ({"group_by": "clip"}, "--temperature", "--group-by clip --temperature"),
+        (
+            {"brightness": "as-pairs", "gamma_range": [1.0, 1.0]},
+            "--gamma 0.3:2.0",
+            "--brightness as-pairs",
+        ),
         ({"compat": "reference"}, "--compat default", "--compat reference"),
         ({"ladder": [0.5, 2.0], "variants": 6}, "2 --seed 5 --gamma 0.3:2.0", "3 --seed 5 --ladder 0.5,2.0"),
         ({"profile": "my phone"}, "--profile lol3", "--profile 'my phone'"),

@@ -1,5 +1,8 @@
 """The page of `inspect --html`, in a real browser, and the choice of pairs on a contact sheet."""
 
+import base64
+import io
+import json
 import re
 import shutil
 import subprocess
@@ -11,8 +14,9 @@ from PIL import Image
 
 from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.dataset.report import report_page
-from dimmagen.dataset.sheet import choose_rows
+from dimmagen.dataset.report import CROP_SIDE, CROPS, report_page
+from dimmagen.dataset.sheet import choose_rows, spread_over_lightness
+from dimmagen.images.cropping import center_crop
 
 # Simulates a user and records what the page shows; the result is read from the page's title.
 DRIVER = """<script>
@@ -63,7 +67,7 @@ def test_the_page_filters_brightens_and_compares_in_a_browser(page, pair_set, tm
     title = re.search("<title>(.*?)</title>", browse("--dump-dom", driven.as_uri()))[1]
     rows = open_pairs(pair_set).rows()
     bright = sum(row["gamma"] >= 1 for row in rows)
-    first = choose_rows([open_pairs(pair_set).table], 1, 48)[0]["key"]
+    first = spread_over_lightness(choose_rows([open_pairs(pair_set).table], 1, 48))[0]["key"]
     assert title.split(" | ") == [
         "shown 12", "wide true", "brightness(8)", f"bright {bright}", "black 0", "folder 12", "open true",
         "inset(0px 0px 0px 25%)", first,
@@ -73,13 +77,31 @@ def test_the_page_filters_brightens_and_compares_in_a_browser(page, pair_set, tm
 
 def test_the_page_shows_images_and_plots(page, tmp_path):
     screenshot = tmp_path / "page.png"
-    browse(f"--screenshot={screenshot}", "--window-size=1200,900", page.as_uri())
+    browse(f"--screenshot={screenshot}", "--window-size=1200,1500", page.as_uri())
     pixels = np.asarray(Image.open(screenshot).convert("RGB")).astype(int)
     blue = np.all(abs(pixels - [37, 99, 168]) < 12, axis=2)
     assert blue[:300].sum() > 3000  # the bars of the plots
     colourful = np.ptp(pixels[450:], axis=2) > 60
     assert colourful.mean() > 0.03  # the light images
-    assert (pixels[450:].max(2) < 60).mean() > 0.05  # the dark ones
+    assert (pixels[450:].max(2) < 60).mean() > 0.03  # the dark ones
+
+
+def test_every_beginning_of_the_page_spreads_over_the_brightness():
+    rows = [{"key": f"k{level:02}", "lightness_after": level / 100} for level in range(31)]
+    order = [round(100 * row["lightness_after"]) for row in spread_over_lightness(rows[::-1])]
+    assert order[:7] == [15, 7, 23, 3, 11, 19, 27]
+    assert sorted(order) == list(range(31))
+    assert spread_over_lightness([]) == []
+
+
+def test_the_page_has_the_middle_of_some_pairs_at_full_size(page, pair_set):
+    [text] = re.findall('<script type="application/json" id="pairs">(.*?)</script>', page.read_text())
+    shown, pairs = json.loads(text), open_pairs(pair_set)
+    assert ["dark_crop" in one for one in shown] == [True] * CROPS + [False] * (12 - CROPS)
+    for one in shown[:CROPS]:
+        dark, _ = pairs.images(next(row for row in pairs.rows() if row["key"] == one["key"]))
+        stored = Image.open(io.BytesIO(base64.b64decode(one["dark_crop"].partition(",")[2]))).convert("RGB")
+        assert np.array_equal(np.asarray(stored), center_crop(dark, CROP_SIDE))
 
 
 def test_the_page_has_no_external_references_and_runs_no_script_from_names(pair_set):

@@ -101,6 +101,26 @@ def test_the_settings_of_a_dimmer_name_its_profile_its_model_and_only_what_was_a
     assert asked.settings() == settings | ladder
 
 
+def test_dark_as_the_pairs_is_a_setting_of_its_own_and_wide_is_none(saved):
+    wide, narrow = (ImageDimmer.from_profile(saved.folder, brightness=one) for one in ("wide", "as-pairs"))
+    assert wide.settings() == ImageDimmer.from_profile(saved.folder).settings()
+    assert narrow.settings() == wide.settings() | {"brightness": "as-pairs", "gamma_range": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("profile", "options", "said"),
+    [
+        ("lol3", {"brightness": "as-pairs", "gamma_range": (0.5, 1.0)}, "so does `gamma`"),
+        ("lol3", {"brightness": "as-pairs", "ladder": (0.5, 1.0)}, "so does `ladder`"),
+        ("lol3", {"brightness": "as-pair"}, "did you mean as-pairs"),
+        ("linear", {"brightness": "as-pairs"}, "fitted to no pairs"),
+    ],
+)
+def test_brightness_that_contradicts_other_gammas_or_has_no_pairs_is_refused(profile, options, said):
+    with pytest.raises(UsageError, match=said):
+        ImageDimmer.from_profile(profile, **options)
+
+
 @pytest.mark.parametrize("gammas", [(1e-6, 1e6), (1e-6, 1e-6)])
 def test_gamma_and_temperature_may_lie_at_the_ends_of_their_ranges(saved, gammas):
     for temperature in (0.0, 1e6):
@@ -155,13 +175,23 @@ def test_an_unknown_profile_is_reported_with_the_known_names(name, monkeypatch, 
         open_profile(name)
 
 
+def test_the_picture_of_a_profile_is_saved_with_it_and_decides_nothing(saved, tmp_path):
+    drawn = save_profile(tmp_path / "drawn", models(), "mdn", {}, picture=b"no picture at all")
+    assert (drawn.folder / "profile.png").read_bytes() == b"no picture at all"
+    assert drawn.fingerprint == saved.fingerprint
+    moved = drawn.folder.rename(tmp_path / "moved")
+    assert open_profile(moved).fingerprint == saved.fingerprint
+    (moved / "profile.png").unlink()
+    assert open_profile(moved).fingerprint == saved.fingerprint
+
+
 def test_a_pickle_in_a_profile_is_refused_and_never_loaded(saved):
     class Bomb:
         def __reduce__(self):
             return (open, (str(saved.folder / "trap"), "w"))
 
     (saved.folder / "extra.pt").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(DimmagenError, match=r"holds extra\.pt: only profile\.json and \.safetensors"):
+    with pytest.raises(DimmagenError, match=r"holds extra\.pt: only profile\.json, profile\.png and"):
         open_profile(saved.folder)
     (saved.folder / "extra.pt").rename(saved.folder / "mdn.safetensors")
     with pytest.raises(DimmagenError, match="not what was saved"):

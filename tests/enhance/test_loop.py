@@ -177,7 +177,7 @@ def test_best_is_the_network_with_the_highest_validation_psnr(run_training):
 
 def test_patience_ends_a_run_that_no_longer_improves(run_training, monkeypatch):
     scores = iter([20.0, 21.0, 20.5, 20.9, 25.0])
-    monkeypatch.setattr("dimmagen.enhance.loop.validate", lambda network, pairs: next(scores))
+    monkeypatch.setattr("dimmagen.enhance.loop.validate", lambda *_: next(scores))
     state, _ = run_training(
         settings=TrainSettings(iterations=10, learning_rate=1e-3, validate_every=2, patience=2)
     )
@@ -266,6 +266,35 @@ def test_a_run_from_before_a_setting_existed_had_its_former_value(run_training):
     folder.begin({"iterations": SETTINGS.iterations, "equalise": "crop"}, "always")
     with pytest.raises(UsageError, match="equalise was crop, is image"):
         folder.begin({"iterations": SETTINGS.iterations, "equalise": "image"}, "always")
+
+
+def test_a_run_that_is_discarded_takes_its_pictures_along_and_nobody_else_s(tmp_path):
+    def run_with_pictures(name):
+        folder = RunFolder(tmp_path / name)
+        (folder.path / "validation").mkdir(parents=True)
+        for picture in ("20.png", "mine.png"):
+            (folder.path / "validation" / picture).touch()
+        return folder
+
+    def left(folder):
+        return {path.name for path in (folder.path / "validation").iterdir()}
+
+    new = run_with_pictures("new")
+    new.begin({}, "if-possible")
+    assert left(new) == {"20.png", "mine.png"}
+    (new.path / LOG).write_text("iteration\n1,\n")
+    new.begin({"other": 1}, "never")
+    assert left(new) == {"mine.png"}
+
+
+def test_what_made_a_run_is_recorded_and_may_change(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin({"seed": 1}, "if-possible", {"commit": "a"})
+    (folder.path / LOG).write_text("iteration\n1,\n")
+    folder.begin({"seed": 1}, "if-possible", {"commit": "b"})
+    assert folder.settings() == {"seed": 1}
+    with pytest.raises(UsageError, match="seed was 1, is 2"):
+        folder.begin({"seed": 2}, "if-possible", {"commit": "a"})
 
 
 def test_other_settings_may_follow_a_run_that_failed_before_its_first_iteration(run_training, tmp_path):

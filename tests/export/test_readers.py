@@ -255,6 +255,18 @@ def test_an_export_elsewhere_is_named_by_its_whole_path(tmp_path):
     assert line == f"train: root: {(tmp_path / 'set').as_posix()}"
 
 
+def test_lists_of_paths_are_read_at_one_place_alone_and_the_command_says_so(pairs, tmp_path_factory, capsys):
+    to = tmp_path_factory.mktemp("set") / "to"
+    with pytest.raises(SystemExit):
+        main(["export", str(pairs.out), "--layout", "lightendiffusion", "--out", str(to), "--fit", "320x320"])
+    output = capsys.readouterr().out
+    assert 'data_dir: "data"' in output
+    assert "It expects this folder as data in its repository." in output
+    for dark, light in by_lines(str(to / "unpaired_train.txt")):
+        assert dark.startswith("data/train/low/")
+        assert light.startswith("data/train/high/")
+
+
 def test_nothing_of_a_repository_is_overwritten(pairs, tmp_path_factory):
     reader = READERS["retinexnet"]
     repository = make_repository(tmp_path_factory.mktemp("code"), reader)
@@ -338,3 +350,14 @@ def test_the_command_puts_an_export_into_a_repository_and_checks_it_there(pairs,
     assert code == 2
     assert "--validation 5 would do nothing" in output.err
     assert run("--check", "lol-v1", repository, "--fit", "8x8")[0] == 2
+
+
+def test_the_command_says_where_files_of_a_reader_without_options_go(pairs, tmp_path_factory, capsys):
+    for name, said in (
+        ("retinexnet", "Its files go into the root of its repository."),
+        ("kind-plus", "It expects this folder as LOLdataset in its repository."),
+    ):
+        to = tmp_path_factory.mktemp("set") / "to"
+        with pytest.raises(SystemExit):
+            main(["export", str(pairs.out), "--layout", name, "--out", str(to), "--validation", "1"])
+        assert said in capsys.readouterr().out

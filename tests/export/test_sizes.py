@@ -2,6 +2,7 @@
 them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -111,6 +112,19 @@ def test_what_a_reader_cannot_take_is_refused_by_its_name(pairs, to, reader, fit
             pairs, LAYOUTS["lol-v1"], to, reader=READERS[reader], fit=fit and parse_fit(fit), validation=1
         )
     assert not to.exists()
+
+
+@pytest.mark.parametrize("name", ["mirnet", "dimma", "iat"])
+def test_the_suggested_fit_suits_the_reader_and_leaves_out_no_picture(pairs, to, name):
+    reader = READERS[name]
+    options = {"reader": reader, "validation": 2}  # MIRNet's and Dimma's training images may differ in size
+    with pytest.raises(UsageError, match="puts whole images into one batch") as refused:
+        export_pairs(pairs, LAYOUTS[reader.layout], to, **options)
+    suggested = parse_fit(re.search(r"such as (\d+x\d+)", str(refused.value))[1])
+    reader.check_fit(suggested)
+    split = export_pairs(pairs, LAYOUTS[reader.layout], to, fit=suggested, **options)
+    assert split.left_out.keys() <= {"other pairs of the validation scenes"}
+    assert check_export(LAYOUTS[reader.layout], to, reader=reader).faults == []
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,7 @@ def test_another_profile_under_the_recorded_name_is_refused(folder, monkeypatch)
         {"samples_per_shard": "many"},
         {"image_format": "exe"},
         {"without": ["response"]},
+        {"brightness": "blinding"},
         {"compat": 1},
     ],
 )
@@ -196,10 +197,17 @@ def test_settings_that_are_missing_are_named(folder):
 
 @pytest.mark.parametrize(
     ("profile", "model", "more"),
-    [("lol3", "mdn", {}), ("lol3", "camera", {"without": ("tails", "jpeg")}), ("gamma", None, {})],
+    [
+        ("lol3", "mdn", {}),
+        ("lol3", "camera", {"without": ("tails", "jpeg")}),
+        ("lol3", "camera", {"brightness": "as-pairs"}),
+        ("gamma", None, {}),
+    ],
 )
 def test_every_kind_of_dimmer_is_built_from_its_settings(profile, model, more):
-    dimmer = ImageDimmer.from_profile(profile, model=model, gamma_range=(0.5, 1.0), temperature=0.5, **more)
+    if "brightness" not in more:
+        more = {"gamma_range": (0.5, 1.0), **more}
+    dimmer = ImageDimmer.from_profile(profile, model=model, temperature=0.5, **more)
     settings = {**dimmer.settings(), **vars_of(PairSettings())}
     assert dimmer_from_manifest(json.loads(json.dumps(settings)))().settings() == dimmer.settings()
 

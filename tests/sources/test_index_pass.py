@@ -319,6 +319,22 @@ def test_a_cache_that_cannot_be_written_is_told_once(folder, cache, caplog, monk
     assert "DIMMAGEN_CACHE" in told[0]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a home has another variable there")
+@pytest.mark.parametrize("home", ["", "missing"])
+def test_without_a_home_there_is_no_cache_and_no_home_is_made(home, folder, settled, caplog, monkeypatch):
+    scan_store._warn_once.cache_clear()
+    for name in ("DIMMAGEN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(folder.parent / home) if home else "")
+    assert look(folder) == plainly(folder)
+    assert "the cache of scanned photos has no place" in caplog.text
+    assert not (folder.parent / "missing").exists()
+    (folder.parent / "home").mkdir()
+    monkeypatch.setenv("HOME", str(folder.parent / "home"))
+    look(folder)
+    assert (folder.parent / "home" / ".cache" / "dimmagen" / "scanned-1.sqlite").exists()
+
+
 def test_a_cache_of_another_run_that_writes_is_waited_for_and_then_left(folder, cache, caplog, monkeypatch):
     import sqlite3
 
@@ -372,7 +388,7 @@ def test_finished_ranges_of_a_run_that_was_stopped_are_kept(
     assert storage.list_names(place) == []
 
 
-@pytest.mark.parametrize("damage", ["photo", "cut", "garbage", "gone"])
+@pytest.mark.parametrize("damage", ["photo", "cut", "letter", "garbage", "gone"])
 def test_a_kept_range_is_used_only_if_it_is_whole_and_its_photos_are_the_same(
     damage, folder, settled, tmp_path, reads
 ):
@@ -385,7 +401,13 @@ def test_a_kept_range_is_used_only_if_it_is_whole_and_its_photos_are_the_same(
     elif damage == "gone":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[:-500] if damage == "cut" else b"x")
+        data = path.read_bytes()
+        changed = {
+            "cut": data[:-500],
+            "letter": data.replace(b'"verbatim"', b'"Verbatim"', 1),
+            "garbage": b"x",
+        }
+        path.write_bytes(changed[damage])
     reads.clear()
     found = look(folder, kept=kept)
     assert 8 <= reads.total() <= 16  # one range

@@ -34,6 +34,15 @@ def test_an_array_a_tensor_and_a_pil_image_get_the_pixels_of_a_data_set(made_pai
         assert np.array_equal(np.asarray(low_light(Image.fromarray(pair.light), **how)), pair.dark)
 
 
+def test_dark_as_the_pairs_keeps_gamma_and_is_not_asked_for_with_a_level():
+    low_light = LowLight("lol3", brightness="as-pairs", seed=5)
+    draws = [low_light.draw(f"photo-{number}").draw for number in range(20)]
+    assert {draw.gamma for draw in draws} == {1.0}
+    assert len({draw.exposure for draw in draws}) > 10
+    with pytest.raises(UsageError, match="so does `level`"):
+        LowLight("lol3", brightness="as-pairs", level=0.5)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 def test_float_images_get_the_same_levels_in_their_own_type(made_pairs, dtype):
     pair, low_light = made_pairs[0], made_transform()

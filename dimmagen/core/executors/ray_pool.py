@@ -21,6 +21,7 @@ from itertools import chain, islice
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
 from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
 
@@ -203,7 +204,7 @@ class WorkerPool:
         waiting = ""
         if not ready:
             has_place = any(member.place for member in self._members)
-            waiting = "the workers to load the profile" if has_place else f"{self._share} for a worker"
+            waiting = "the workers to load" if has_place else f"{self._share} for a worker"
         status = WorkerStatus(waiting, ready, self._lost, self._retries)
         if status != self._status:
             self._status = status
@@ -280,6 +281,7 @@ class WorkerPool:
             self._give_back(task, error)
         else:
             self._on_pairs(pairs - task.pairs)
+            ray_metrics.count("files" if self._unit == "file" else "pairs", pairs)
             self._rest(member)
             self._finished.append((task.job, record))
 
@@ -289,6 +291,7 @@ class WorkerPool:
         task.pairs = 0
         task.deaths += 1
         self._retries += 1
+        ray_metrics.count("retries")
         if task.deaths > MAX_DEATHS_PER_JOB:
             raise DimmagenError(
                 f"{task.job.name} was given up: its worker died {task.deaths} times ({error})",
@@ -345,6 +348,7 @@ class WorkerPool:
 
     def _count_lost(self, member: _PoolWorker, reason: str) -> None:
         self._lost += 1
+        ray_metrics.count("lost_workers")
         work = member.task.job.name if member.task else ""
         _LOG.warning(
             "a worker%s was lost%s (%s)",

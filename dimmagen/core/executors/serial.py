@@ -13,7 +13,7 @@ def run_serial(
     on_status: OnStatus = lambda status: None,
 ) -> Generator[tuple[Any, Any], None, None]:
     """Run the jobs in this process, in order; yields (job, record)."""
-    on_status(WorkerStatus("the profile to load"))
+    on_status(WorkerStatus("the worker to load"))
     worker = build_worker()
     on_status(WorkerStatus(ready=1))
     for job in jobs:

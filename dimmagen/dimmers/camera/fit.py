@@ -19,21 +19,22 @@ from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
 from dimmagen.dimmers.camera.noise_fit import fit_noise
 from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.response_fit import exposure_spread, fit_response
-from dimmagen.dimmers.camera.tiles import tiles_of
+from dimmagen.dimmers.camera.tiles import TILES_PER_PAIR, tiles_of
 from dimmagen.dimmers.real_pairs import RealPair
 
 
-def fit_camera(pairs: Sequence[RealPair], seed: int = 0) -> CameraModel:
+def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = TILES_PER_PAIR) -> CameraModel:
     """Fit the camera model.
 
     Args:
         pairs: aligned dark/light pairs of one camera, at least one; 3 to 8 are enough.
         seed: random seed of the simulated noise with which the fit compares.
+        tiles_per_pair: of 512x512 pixels that are used at most; all pixels of a pair that has no more.
 
     Raises:
         DimmagenError: the pairs contain too little signal for a fit (black or blank images).
     """
-    tiles = [tile for index, pair in enumerate(pairs) for tile in tiles_of(index, pair)]
+    tiles = [tile for index, pair in enumerate(pairs) for tile in tiles_of(index, pair, tiles_per_pair)]
     responses = fit_response(tiles, len(pairs))
     model = CameraModel(
         log_slopes=responses.log_slopes,

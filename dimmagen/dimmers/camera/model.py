@@ -19,6 +19,7 @@ from scipy.special import ndtri, stdtrit  # scipy.stats would take a second and 
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.philox import split_key
+from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel
 from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
@@ -202,7 +203,7 @@ class CameraModel(DimmerModel):
         if unknown:
             raise UsageError(
                 f"the camera model has no part {', '.join(unknown)}",
-                f"it has {', '.join(PARTS)}",
+                f"{did_you_mean(unknown[0], PARTS)}it has {', '.join(PARTS)}",
                 code="unknown-name",
                 parameter="without",
                 name=unknown[0],

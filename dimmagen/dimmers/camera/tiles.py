@@ -29,14 +29,14 @@ class Tile:
     noise_area: np.ndarray
 
 
-def tiles_of(index: int, pair: RealPair) -> list[Tile]:
-    """A pair as one tile or, if it is large, six tiles spread over it."""
+def tiles_of(index: int, pair: RealPair, most: int = TILES_PER_PAIR) -> list[Tile]:
+    """A pair as one tile or, if it has more pixels than `most` tiles, so many tiles spread over it."""
     height, width = pair.light.shape[:2]
     corners = [(y, x) for y in range(0, max(height - TILE, 0) + 1, TILE) for x in range(0, width, TILE)]
-    if height * width <= TILES_PER_PAIR * TILE * TILE:
+    if height * width <= most * TILE * TILE:
         spans = [(slice(None), slice(None))]
     else:
-        chosen = np.linspace(0, len(corners) - 1, TILES_PER_PAIR).round().astype(int)
+        chosen = np.linspace(0, len(corners) - 1, most).round().astype(int)
         spans = [(slice(y, y + TILE), slice(x, x + TILE)) for y, x in (corners[i] for i in chosen)]
     tiles = []
     for span in spans:

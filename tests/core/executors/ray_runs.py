@@ -9,10 +9,11 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dimmagen.cli import main
 from dimmagen.core.executors import ray_cluster, ray_pool
+from dimmagen.core.executors.base import WorkerStatus
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.generate import run, run_environment
 from tests.dataset_helpers import make
@@ -64,6 +65,7 @@ def naps() -> None:
             yield Nap(f"train-{index:05d}", options.seconds)
 
     reported: list[int] = []
+    statuses: list[WorkerStatus] = []
     run = run_ray(
         build_napper,
         jobs(),
@@ -71,12 +73,14 @@ def naps() -> None:
         options.workers,
         options.address,
         timeout=options.worker_timeout,
+        on_status=statuses.append,
     )
     for _, record in run:
         records.append(record)
         if options.stop_one and len(records) == 1:
             os.kill(record["actor"], signal.SIGSTOP)
-    json.dump({"records": records, "pairs": sum(reported)}, sys.stdout)
+    told = [asdict(status) for status in statuses]
+    json.dump({"records": records, "pairs": sum(reported), "statuses": told}, sys.stdout)
 
 
 def impatient_dim(*arguments: str) -> None:

@@ -32,6 +32,11 @@ def test_a_suspended_worker_is_replaced_after_the_timeout_and_every_job_is_done(
     lost = [line for line in run.stderr.splitlines() if "was lost; another one makes train-0000" in line]
     assert len(lost) == 1, run.stderr
     assert "lost in this run: 1 workers, 0 nodes" in run.stderr
+    statuses = result["statuses"]
+    assert statuses[0]["waiting_for"] == "the start of Ray"
+    assert "the workers to load" in [status["waiting_for"] for status in statuses]
+    assert max(status["ready"] for status in statuses) == 2
+    assert (statuses[-1]["waiting_for"], statuses[-1]["lost"], statuses[-1]["retries"]) == ("", 1, 1)
 
 
 def test_without_a_timeout_it_is_told_and_goes_on_when_the_worker_does(tmp_path):

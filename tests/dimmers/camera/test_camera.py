@@ -15,6 +15,7 @@ from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import CameraModel, model_files, noise_quantiles
 from dimmagen.dimmers.camera.response import ResponseCurve
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.profile import open_profile, save_profile
 from dimmagen.dimmers.real_pairs import RealPair
@@ -360,3 +361,19 @@ def test_a_saved_camera_makes_the_same_images(tmp_path):
     difference = np.abs(again.dim(light, draw()).astype(int) - model.dim(light, draw()))
     assert difference.max() <= 1  # float32 in the file may change the rounding of a table entry
     assert (difference > 0).mean() < 1e-3
+
+
+def test_dark_as_the_pairs_means_their_distribution_of_lightness_and_wide_is_wider():
+    pairs = pairs_of(camera(), exposures=(0.5, 0.7, 1.0, 1.4, 2.0))
+    model = fit_camera(pairs)
+    real = np.log([pair.dark.mean() for pair in pairs])
+
+    def made(brightness):
+        dimmer = ImageDimmer(model, "phone", "0" * 64, brightness=brightness)
+        darks = (dimmer.dim(pair.light, dimmer.draw(f"{pair.name}-{n}")) for pair in pairs for n in range(40))
+        return np.log([dark.mean() for dark in darks])
+
+    as_pairs, wide = made("as-pairs"), made("wide")
+    assert abs(as_pairs.mean() - real.mean()) < 0.12
+    assert abs(as_pairs.std() / real.std(ddof=1) - 1) < 0.2
+    assert wide.std() > 1.2 * as_pairs.std()

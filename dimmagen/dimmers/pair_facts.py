@@ -1,0 +1,103 @@
+"""What a profile remembers of the pictures that it was fitted to: their brightness, sizes, files and camera.
+
+It is part of the provenance, so a profile's fingerprint does not cover it, and profiles from elsewhere may
+hold anything in its place.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dimmagen.core.text import one_line
+from dimmagen.dimmers.profile import Profile
+from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.images.codec import lightness
+
+KEY = "pictures"  # in the provenance of a profile
+MOST_LISTED = 17  # lightnesses of more pairs are kept as so many quantiles
+_MOST_NAMES = 8
+
+_Lightness = Annotated[float, Field(ge=0, le=1)]
+
+
+class PairFacts(BaseModel):
+    """The pictures of a profile's pairs, in few numbers.
+
+    Attributes:
+        files: `jpeg` if all dark files are JPEGs, `lossless` if none is, otherwise `mixed`.
+        sizes: width and height of the pictures, each once, the most frequent first.
+        cameras: as the EXIF data of the dark files names them, each once; empty if it names none.
+        dark, light: lightness of the dark and of the light pictures in [0, 1], ascending; of more than 17
+            pairs, evenly spaced quantiles.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    files: Literal["jpeg", "lossless", "mixed"]
+    sizes: Annotated[list[tuple[int, int]], Field(min_length=1)]
+    cameras: list[str]
+    dark: Annotated[list[_Lightness], Field(min_length=1)]
+    light: Annotated[list[_Lightness], Field(min_length=1)]
+
+    @classmethod
+    def of(cls, pairs: Sequence[RealPair]) -> Self:
+        """The facts of pairs, at least one."""
+        are_jpegs = {pair.jpeg_quality > 0 for pair in pairs}
+        files: Any = "mixed" if len(are_jpegs) > 1 else ("jpeg" if are_jpegs == {True} else "lossless")
+        return cls(
+            files=files,
+            sizes=_most_frequent((pair.dark.shape[1], pair.dark.shape[0]) for pair in pairs),
+            cameras=_most_frequent(pair.camera for pair in pairs if pair.camera),
+            dark=_ascending([lightness(pair.dark) for pair in pairs]),
+            light=_ascending([lightness(pair.light) for pair in pairs]),
+        )
+
+    @classmethod
+    def of_profile(cls, profile: Profile) -> Self | None:
+        """The facts that a profile remembers; None if it remembers none, as profiles of former versions."""
+        try:
+            return cls.model_validate(profile.provenance.get(KEY))
+        except ValidationError:
+            return None
+
+    def differences(self, other: Self) -> list[str]:
+        """How other pairs differ in kind from these, which are those of a profile: "they ..."."""
+        found = []
+        if self.files != other.files:
+            found.append(f"are {_FILES[other.files]}, the profile's are {_FILES[self.files]}")
+        mine, others = (max(width * height for width, height in one.sizes) for one in (self, other))
+        if not 0.5 <= others / mine <= 2:
+            found.append(f"have {_sizes(other.sizes)} pixels, the profile's have {_sizes(self.sizes)}")
+        if self.cameras and other.cameras and not set(self.cameras) & set(other.cameras):
+            found.append(
+                f"are of {one_line(', '.join(other.cameras))}, the profile's of "
+                f"{one_line(', '.join(self.cameras))}"
+            )
+        return found
+
+
+_FILES = {
+    "jpeg": "JPEG files, whose noise is compressed",
+    "lossless": "files without compression losses",
+    "mixed": "files with and without compression losses",
+}
+
+
+def _most_frequent(values: Iterable[Any]) -> list[Any]:
+    """Each value once, the most frequent first; only the first few."""
+    listed = list(values)
+    return sorted(dict.fromkeys(listed), key=lambda value: -listed.count(value))[:_MOST_NAMES]
+
+
+def _ascending(values: Sequence[float]) -> list[float]:
+    ordered = sorted(values)
+    if len(ordered) > MOST_LISTED:
+        ordered = np.quantile(ordered, np.linspace(0, 1, MOST_LISTED)).tolist()
+    return [round(value, 4) for value in ordered]
+
+
+def _sizes(sizes: Sequence[tuple[int, int]]) -> str:
+    more = " and others" if len(sizes) > 1 else ""
+    return f"{sizes[0][0]}x{sizes[0][1]}{more}"

@@ -1,0 +1,86 @@
+"""What a profile remembers of its pairs, and how pairs of another kind are told from them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dimmagen.dimmers.pair_facts import KEY, MOST_LISTED, PairFacts
+from dimmagen.dimmers.profile import Profile
+from dimmagen.dimmers.real_pairs import RealPair, load_pairs
+from dimmagen.images.camera_name import camera_name
+
+
+def made_pair(level=20, width=60, height=40, quality=0, camera="") -> RealPair:
+    dark, light = (np.full((height, width, 3), one, np.uint8) for one in (level, 200))
+    return RealPair("x", dark, light, "", "", quality, camera)
+
+
+def test_the_facts_are_brightness_sizes_files_and_cameras():
+    facts = PairFacts.of(
+        [made_pair(51), made_pair(20, camera="A"), made_pair(20, 80, quality=90, camera="A")]
+    )
+    assert facts.dark == [round(20 / 255, 4)] * 2 + [0.2]
+    assert facts.light == [round(200 / 255, 4)] * 3
+    assert facts.sizes == [(60, 40), (80, 40)]
+    assert facts.cameras == ["A"]
+    assert facts.files == "mixed"
+    assert PairFacts.of([made_pair(quality=90)]).files == "jpeg"
+
+
+def test_of_many_pairs_quantiles_of_the_brightness_are_kept():
+    facts = PairFacts.of([made_pair(level) for level in range(1, 101)])
+    assert len(facts.dark) == MOST_LISTED
+    assert (facts.dark[0], facts.dark[-1]) == (round(1 / 255, 4), round(100 / 255, 4))
+    assert facts.dark[8] == pytest.approx(50.5 / 255, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (
+            made_pair(quality=85),
+            ["are JPEG files, whose noise is compressed, the profile's are files"],
+        ),
+        (made_pair(width=120, height=120), ["have 120x120 pixels, the profile's have 60x40"]),
+        (made_pair(camera="Canon 5D"), ["are of Canon 5D, the profile's of Nikon D2X"]),
+        (made_pair(width=66, camera="Nikon D2X"), []),
+        (made_pair(), []),
+    ],
+)
+def test_pairs_of_another_kind_are_told(other, said):
+    found = PairFacts.of([made_pair(camera="Nikon D2X")]).differences(PairFacts.of([other]))
+    assert len(found) == len(said)
+    assert all(one.startswith(words) for one, words in zip(found, said, strict=True))
+
+
+@pytest.mark.parametrize("kept", [None, [], {"files": "jpeg"}, {"dark": [7]}])
+def test_a_profile_from_elsewhere_may_remember_anything(kept):
+    facts = PairFacts.of([made_pair()])
+    profile = Profile("mine", None, "0" * 64, "camera", {}, {KEY: facts.model_dump()})
+    assert PairFacts.of_profile(profile) == facts
+    assert PairFacts.of_profile(Profile("mine", None, "0" * 64, "camera", {}, {KEY: kept})) is None
+
+
+def photo(maker: str = "", model: str = "", file_format: str = "JPEG") -> bytes:
+    exif = Image.Exif()
+    exif[271], exif[272] = maker, model
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 30), (60, 50, 40)).save(stream, file_format, exif=exif)
+    return stream.getvalue()
+
+
+def test_the_camera_is_named_by_the_exif_data():
+    assert camera_name(photo("NIKON", "D2X")) == "NIKON D2X"
+    assert camera_name(photo("Canon", "Canon EOS 5D")) == "Canon EOS 5D"
+    assert camera_name(photo("A\x1b[2J", "B" * 100)) == ("A\\x1b[2J " + "B" * 100)[:64]
+    assert camera_name(photo()) == ""
+    assert camera_name(b"no picture") == ""
+
+
+def test_pairs_are_read_with_their_camera(tmp_path):
+    for side in ("low", "high"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "1.jpg").write_bytes(photo("NIKON", "D2X"))
+    assert load_pairs(tmp_path)[0].camera == "NIKON D2X"

@@ -1,0 +1,119 @@
+"""Loggers besides log.csv: offline, with the packages that are installed here; the others are skipped."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from dimmagen.core.errors import UnknownNameError, UsageError
+from dimmagen.enhance import log as log_module
+from dimmagen.enhance.checkpoints import LOG, RunFolder
+from dimmagen.enhance.checkpoints import LOGGERS as LOGGERS_FILE
+from dimmagen.enhance.log import Log
+from dimmagen.enhance.loggers import require_loggers
+
+ROWS = [{"iteration": n, "loss": 1.0 / n, "mse": 0.5 / n} for n in (1, 2, 3)]
+STRIP = np.zeros((4, 12, 3), np.uint8)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({"iterations": 3, "model": "compact"}, "if-possible")
+    return folder
+
+
+def write(run, logger, rows=ROWS, after=0):
+    with Log(run, after, (logger,)) as log:
+        for row in rows:
+            log.row({**row, "psnr": 20.0} if row["iteration"] == 3 else row)
+        log.picture(3, STRIP)
+
+
+def test_a_logger_gets_every_row_and_picture_and_is_closed(run, monkeypatch):
+    events = []
+
+    class Memory:
+        def __init__(self, folder, iteration, settings):
+            events.append(("begin", iteration, settings["model"]))
+
+        def row(self, iteration, values):
+            events.append((iteration, values))
+
+        def picture(self, iteration, image):
+            events.append((iteration, image.shape))
+
+        def close(self):
+            events.append("end")
+
+    monkeypatch.setattr(log_module, "LOGGERS", {"memory": Memory})
+    write(run, "memory", ROWS[:1])
+    values = {"loss": 1.0, "mse": 0.5}
+    assert events == [("begin", 0, "compact"), (1, values), (3, (4, 12, 3)), "end"]
+    assert (run.path / "validation" / "3.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tensorboard_has_the_scalars_and_the_strip(run):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    write(run, "tensorboard")
+    events = EventAccumulator(str(run.path / "tensorboard")).Reload()
+    assert [(one.step, one.value) for one in events.Scalars("loss")] == [
+        (row["iteration"], pytest.approx(row["loss"])) for row in ROWS
+    ]
+    assert [one.step for one in events.Images("validation")] == [3]
+
+
+def test_weights_and_biases_continues_its_run(run, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    write(run, "wandb", ROWS[:1])
+    known = json.loads((run.path / LOGGERS_FILE).read_text())["wandb"]
+    write(run, "wandb", ROWS[1:], after=1)
+    folders = sorted((run.path / "wandb").glob("offline-run-*"))
+    assert folders
+    assert {folder.name.rsplit("-", 1)[1] for folder in folders} == {known}
+    assert wandb.run is None
+
+
+def test_mlflow_has_one_run_with_all_metrics_and_the_settings(run, monkeypatch):
+    tracking = pytest.importorskip("mlflow.tracking")
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write(run, "mlflow", ROWS[:1])
+    write(run, "mlflow", ROWS[1:], after=1)
+    client = tracking.MlflowClient(f"sqlite:///{run.path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("dimmagen")
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.info.status == "FINISHED"
+    assert found.data.params["model"] == "compact"
+    history = client.get_metric_history(found.info.run_id, "loss")
+    assert sorted((one.step, one.value) for one in history) == [
+        (row["iteration"], pytest.approx(row["loss"])) for row in ROWS
+    ]
+    assert [one.path for one in client.list_artifacts(found.info.run_id, "validation")] == [
+        "validation/3.png"
+    ]
+
+
+def test_a_run_that_is_discarded_is_not_continued_elsewhere(run):
+    (run.path / LOG).write_text("iteration\n1,\n")
+    (run.path / LOGGERS_FILE).write_text('{"wandb": "abc"}')
+    run.begin({"iterations": 3}, "never")
+    assert not (run.path / LOGGERS_FILE).exists()
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow", "tensorboard"])
+def test_a_missing_package_is_named_with_its_extra(name, monkeypatch):
+    for module in ("torch.utils.tensorboard", "wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=rf"pip install 'dimmagen\[{name}\]'"):
+        require_loggers([name])
+
+
+def test_a_mistyped_logger_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownNameError, match="wandb"):
+        require_loggers(["wanddb"])

@@ -1,0 +1,161 @@
+"""Whether a fitted profile is good: what is held out, what is said about it, and the sheet that shows it."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.profile import Profile
+from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.evaluation import profile_check
+from dimmagen.evaluation.profile_check import ProfileCheck, Quality, check_profile, hold_out_pairs
+from dimmagen.evaluation.profile_picture import profile_picture
+from tests.cameras import camera
+from tests.simulated_camera import simulated_light
+
+CAMERA = camera(
+    log_exposure=-2.2,
+    balance=np.zeros(3),
+    log_sigma=np.log([[2.0], [1.2], [1.6]]) + np.linspace(0.0, 0.4, 12),
+    spatial=np.zeros(2),
+    tail=0.0,
+    chroma_tail=None,
+    toe=np.zeros(3),
+    skew=np.zeros((3, 12)),
+)
+
+
+def made_pairs(count: int = 3) -> list[RealPair]:
+    pairs = []
+    for index in range(count):
+        light = simulated_light(index, 160, 192)
+        dark = CAMERA.dim(light, Draw(1.0, 1.0, (0.8, 1.0, 1.25)[index % 3], 90 + index))
+        pairs.append(RealPair(f"scene {index}", dark, light, f"dark {index}", f"light {index}"))
+    return pairs
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return made_pairs()
+
+
+@pytest.fixture(scope="module")
+def held_out(pairs):
+    return hold_out_pairs(pairs)
+
+
+def made_check(tone=0.0, colour=0.0, noise=0.0, luma_noise=0.0) -> ProfileCheck:
+    """A check with these shares of plain darkening's error."""
+    qualities = (Quality(profile=1 + 2 * share, linear=3.0, limit=1.0) for share in (tone, colour, noise))
+    tone, colour, noise = qualities
+    return ProfileCheck(
+        pairs=3, held_out="a pair", tone=tone, colour=colour, noise=noise, luma_noise=luma_noise
+    )
+
+
+def test_a_fit_to_pairs_of_one_camera_is_close_to_it_on_each_pair_that_it_did_not_see(pairs, held_out):
+    assert [one.images[0] for one in held_out] == ["scene 0", "scene 1", "scene 2"]
+    check = check_profile(pairs, held_out)
+    assert check.pairs == 3
+    assert check.share < 0.3
+    assert check.noise.profile < 0.35 < 0.8 < check.noise.linear
+    assert check.tone.profile < check.tone.linear / 2
+    assert check.verdict.startswith(("Very close to the camera. On the pair", "Close to the camera."))
+    assert check.advice == ""
+
+
+def test_what_is_said_of_a_pair_comes_from_a_fit_that_did_not_see_it(pairs, held_out):
+    other = np.roll(pairs[0].dark, 40, axis=1)
+    changed = hold_out_pairs([replace(pairs[0], dark=other), *pairs[1:]])
+    assert np.array_equal(changed[0].dimmer.model.log_sigma, held_out[0].dimmer.model.log_sigma)
+    assert not np.array_equal(changed[1].dimmer.model.log_sigma, held_out[1].dimmer.model.log_sigma)
+
+
+def test_a_pair_with_other_noise_is_told(pairs):
+    quiet = CAMERA.dim(pairs[0].light, Draw(1.0, 0.3, 1.0, 7))
+    mixed = [replace(pairs[0], dark=quiet), *pairs[1:]]
+    check = check_profile(mixed, hold_out_pairs(mixed)[:1])
+    assert check.luma_noise > 0.4
+    assert "more noise than the camera's" in check.verdict
+
+
+def test_of_one_pair_each_half_is_held_out_and_of_many_a_few_are_measured(monkeypatch):
+    seen = []
+
+    def fitted(pairs, seed, tiles_per_pair):
+        seen.append([pair.name for pair in pairs])
+        return CAMERA
+
+    monkeypatch.setattr(profile_check, "fit_camera", fitted)
+    found = hold_out_pairs(made_pairs(1))
+    assert seen == [["scene 0, lower half"], ["scene 0, upper half"]]
+    assert [one.images[0] for one in found] == ["scene 0, upper half", "scene 0, lower half"]
+    seen.clear()
+    many = [replace(made_pairs(1)[0], name=str(number)) for number in range(12)]
+    found = hold_out_pairs(many)
+    assert [len(names) for names in seen] == [8, 8, 8]
+    assert [one.images[0] for one in found] == ["0", "6", "9", "1", "7", "10", "2", "8", "11"]
+
+
+def test_pairs_that_show_too_little_without_one_of_them_are_not_checked(pairs):
+    black = [replace(pair, dark=np.zeros_like(pair.dark)) for pair in pairs]
+    assert hold_out_pairs([pairs[0], *black[1:]]) == []
+    assert check_profile(pairs, []) is None
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.1, "Very close to the camera."),
+        (0.4, "Close to the camera."),
+        (0.6, "Half-way between"),
+        (0.9, "Hardly closer"),
+        (1.3, "No closer to the camera than plain darkening."),
+    ],
+)
+def test_the_verdict_follows_the_share_of_plain_darkenings_error(share, words):
+    check = made_check(share, share, share)
+    assert check.verdict.startswith(words)
+    assert f"off by {share:.0%} of what plain darkening" in check.verdict
+    assert bool(check.advice) == (share > 0.5)
+
+
+def test_the_advice_is_on_the_weakest_part_and_the_noise_is_told_in_percent():
+    assert "white balance" in made_check(tone=0.5, colour=2.0, noise=0.5).advice
+    assert "ISO" in made_check(tone=0.5, colour=0.5, noise=2.0).advice
+    assert "have 41% more noise" in made_check(luma_noise=0.5).verdict
+    assert "have 29% less noise" in made_check(luma_noise=-0.5).verdict
+    assert "have the camera's amount of noise" in made_check(luma_noise=0.01).verdict
+
+
+def test_a_share_is_bounded_where_plain_darkening_is_as_good_as_the_camera():
+    assert Quality(profile=1.0, linear=1.0, limit=1.0).share == 0.0
+    assert Quality(profile=9.0, linear=1.0, limit=1.0).share == 2.0
+    assert Quality(profile=0.5, linear=3.0, limit=1.0).share == 0.0
+
+
+@pytest.mark.parametrize("kept", [None, 3, {}, {"pairs": "many"}, {"tone": float("nan")}])
+def test_a_profile_from_elsewhere_may_remember_anything(kept):
+    check = made_check(0.2)
+    profile = Profile("mine", None, "0" * 64, "camera", {}, {profile_check.KEY: check.model_dump()})
+    assert ProfileCheck.of_profile(profile) == check
+    assert ProfileCheck.of_profile(replace(profile, provenance={profile_check.KEY: kept})) is None
+
+
+def test_the_sheet_shows_curves_and_pictures_and_is_the_same_each_time(pairs, held_out):
+    check = check_profile(pairs, held_out)
+    named = [replace(one, images=("$x_{$", *one.images[1:])) for one in held_out[:1]] + held_out[1:]
+    data = profile_picture("手机 $a_{", CAMERA, check, named)  # neither a formula nor letters of the font
+    assert data == profile_picture("手机 $a_{", CAMERA, check, named)
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    assert pixels.shape == (750, 1100, 3)
+    red = np.all(abs(pixels - [0xD1, 0x49, 0x5B]) < 12, axis=2)
+    assert red[80:500, :370].sum() > 300  # the response curve
+    assert red[80:500, 740:].sum() > 300  # the residuals
+    crops = pixels[560:720]
+    assert (np.ptp(crops, axis=2) > 20).mean() > 0.3  # noisy colours
+    alone = np.asarray(Image.open(io.BytesIO(profile_picture("x", CAMERA, None, []))))
+    assert alone.shape == (520, 1100, 4)
