@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dimmagen.api import build_mixhq, fit_profile, make_dataset, make_subset, verify
+    from dimmagen.api import build_mixhq, fit_profile, make_dataset, make_subset, remove_photos, verify
     from dimmagen.core.errors import DimmagenError, UsageError
     from dimmagen.dataset.compare import assert_same_dataset
     from dimmagen.dataset.loaders import PairBatch, PairDataset, PairSample, pair_loader
@@ -34,12 +34,20 @@ __all__ = [
     "make_dataset",
     "make_subset",
     "pair_loader",
+    "remove_photos",
     "verify",
 ]
 
 # Imported when first used: `import dimmagen` stays light, without torch.
 _MODULES = {
-    "dimmagen.api": ("build_mixhq", "fit_profile", "make_dataset", "make_subset", "verify"),
+    "dimmagen.api": (
+        "build_mixhq",
+        "fit_profile",
+        "make_dataset",
+        "make_subset",
+        "remove_photos",
+        "verify",
+    ),
     "dimmagen.core.errors": ("DimmagenError", "UsageError"),
     "dimmagen.dataset.compare": ("assert_same_dataset",),
     "dimmagen.dataset.loaders": ("PairBatch", "PairDataset", "PairSample", "pair_loader"),

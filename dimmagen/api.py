@@ -3,7 +3,7 @@
 `dimmagen` itself exports them. Errors name the arguments of these functions; see :mod:`dimmagen.core.errors`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,19 +23,25 @@ from dimmagen.dimmers.real_pairs import (
 )
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
+from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
+from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.labels.index import open_labels
-from dimmagen.sources.light_images import MIXHQ_DEFAULT, open_light_images
+from dimmagen.sources.light_images import MIXHQ_DEFAULT, is_mixhq, open_light_images
+from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.mixhq_removal import remove_from_mixhq
+from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.scan import list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
+from dimmagen.sources.takedown import Removed
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 
@@ -51,6 +57,7 @@ def build_mixhq(
     limit: int | None = None,
     names: Sequence[str] | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
+    add: bool = False,
     executor: Executor = "serial",
     workers: int | None = None,
     address: str | None = None,
@@ -74,6 +81,7 @@ def build_mixhq(
         limit: maximum number of photos; a larger one only adds to them.
         names: the only files that are candidates, by path or by path below the source.
         samples_per_shard: maximum number of light images per shard.
+        add: add the photos that a finished MixHQ in `out` does not have, as new shards; see docs/growing.md.
         executor: of the index pass: `serial` works in the threads of this process, `ray` on a worker pool.
         workers: threads, or workers of the pool; default one per processor.
         address: of a running Ray cluster; default Ray on this machine for this run.
@@ -82,7 +90,7 @@ def build_mixhq(
         dry_run: check the candidates and write nothing.
 
     Returns:
-        Verdicts by source: accepted and rejected candidates, by rule.
+        Verdicts by source: accepted and rejected candidates, by rule; with `add` those on the new ones.
 
     Raises:
         UsageError: an unknown source, a missing path, or `out` holds something else.
@@ -98,15 +106,22 @@ def build_mixhq(
     listing = list_candidate_files(parse_specs(list(sources)), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(list(exclude)) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
-    finished = None if dry_run else mixhq.finished_verdict_counts(out, inputs)
+    if add:
+        refuse_limit(selection)
+    finished = mixhq.finished_verdict_counts(out, inputs, add) if add or not dry_run else None
     if finished is not None:
         return finished
+    base = base_of(out) if add else None
+    earlier = earlier_photos(out, base) if base else None
     kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
     settings = ScanSettings(scenes, selection, stored=not dry_run)
-    scanned = Candidates(index_candidates(listing.files, settings, execution, kept), selection.limit)
+    seen = index_candidates(listing.files, settings, execution, kept)
+    scanned = Candidates(earlier.new_ones(seen) if earlier else seen, selection.limit)
     counts = tally((one.row for one in scanned), listing.others)
-    if not dry_run:
-        mixhq.write_mixhq(out, scanned, inputs, threads, others=listing.others)
+    if base and not len(scanned):
+        mixhq.forget_kept_ranges(out)
+    elif not dry_run:
+        mixhq.write_mixhq(out, scanned, inputs, threads, others=listing.others, base=base)
     return counts
 
 
@@ -164,6 +179,7 @@ def make_dataset(
     worker_timeout: float | None = None,
     rescan: bool = False,
     resume: Literal["if-possible", "always", "never"] = "if-possible",
+    add: bool = False,
     progress: GenerateProgress | None = None,
 ) -> Manifest:
     """Make dark/light pairs of photos as sharded WebDataset tars with parquet metadata and a manifest.
@@ -202,6 +218,8 @@ def make_dataset(
         worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
         rescan: read every photo again to judge it, whatever was kept of earlier runs.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
+        add: add the photos that a finished data set in `out` does not have, as new shards; the settings are
+            to be the same. See docs/growing.md.
         progress: notified of shards and pairs.
 
     Returns:
@@ -235,12 +253,22 @@ def make_dataset(
     if workers is None and address is None:
         workers = processor_count()
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
-    scanning = ScanExecution("ray" if address else "serial", None, address, rescan)
-    lights = open_light_images(list(sources), exclude=list(exclude), selection=selection, execution=scanning)
+    base = earlier = None
+    if add:
+        base, earlier = begin_addition(str(out), selection, resume, build_dimmer, settings)
+    lights = open_light_images(
+        list(sources),
+        exclude=list(exclude),
+        selection=selection,
+        execution=ScanExecution("ray" if address else "serial", None, address, rescan),
+        choose=earlier.new_ones if earlier else None,
+    )
+    if base and has_nothing_new(lights, base):
+        return base.manifest
     execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     matched = open_labels(labels, lights) if labels else None
     return generate_dataset(
-        lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched
+        lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched, base=base
     )
 
 
@@ -258,6 +286,26 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
     return write_subset(open_pairs(str(dataset)), Selection(**selection), str(out))
+
+
+def remove_photos(dataset: str | Path, names: Collection[str], *, ignore_unknown: bool = False) -> Removed:
+    """Take photos out of a data set or a MixHQ; only the shards that hold them are written anew.
+
+    Args:
+        dataset: folder or fsspec URL.
+        names: keys of photos or pairs, or names of photos as in the catalog. Everything with the same bytes
+            goes too, and does not come back with `add`.
+        ignore_unknown: pass over what names nothing.
+
+    Returns:
+        The numbers of photos, pairs or light images, shards and rejected candidates; and what is unknown.
+
+    Raises:
+        UsageError: a name names nothing, nothing would be left, or the data set is a subset or a merge.
+        DimmagenError: the data set is damaged, or cannot be written.
+    """
+    remove = remove_from_mixhq if is_mixhq(str(dataset)) else remove_from_dataset
+    return remove(str(dataset), names, ignore_unknown)
 
 
 def fit_profile(

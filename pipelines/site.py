@@ -24,6 +24,7 @@ NAVIGATION: Mapping[str, Sequence[str]] = {
     "Data sets": (
         "docs/sources-and-rules",
         "docs/resume",
+        "docs/growing",
         "docs/scale",
         "docs/cluster",
         "docs/container",

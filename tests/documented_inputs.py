@@ -18,6 +18,8 @@ def write_inputs(folder: Path) -> None:
     """Write all of them into a folder; the home folder of its user is `home` inside it."""
     home = folder / "home"
     _write_photos(folder / "photos", range(10, 14))
+    _write_photos(folder / "more-photos", range(14, 16))
+    (folder / "takedown.txt").write_text("11.png\n")
     _write_photos(home / "Pictures", range(20, 26))
     (home / "code").mkdir()
     for name in ("coco", "imagenet", "clic", "high_only", "my-test"):

@@ -19,7 +19,7 @@ import dimmagen
 from dimmagen.cli import cli
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.images.codec import encode_png
-from tests.dataset_helpers import make
+from tests.dataset_helpers import make, write_photos
 from tests.labelled_photos import write_labelled_photos
 from tests.simulated_camera import SimulatedCamera, simulated_light
 
@@ -59,6 +59,7 @@ def run(code: str) -> None:
 
 LOADERS = blocks((ROOT / "docs/loaders.md").read_text(), "python")
 API = blocks((ROOT / "docs/api.md").read_text(), "python")
+GROWING = blocks((ROOT / "docs/growing.md").read_text(), "python")
 DARK_COCO = blocks((ROOT / "docs/dark-coco.md").read_text(), "python")
 TRAINING_LOOP = blocks((ROOT / "docs/training-loop.md").read_text(), "python")
 REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
@@ -115,6 +116,16 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert code
     run("\n".join(code))
+
+
+@pytest.mark.parametrize("code", GROWING, ids=range(len(GROWING)))
+def test_the_examples_of_the_page_about_growing_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for count in (3, 5):
+        write_photos(tmp_path / "photos", count)
+        dimmagen.build_mixhq(["photos"], "mixhq", add=True)
+        dimmagen.make_dataset("lol3", ["mixhq"], "out", add=True)
+    run(code)
 
 
 @pytest.mark.parametrize("code", DARK_COCO, ids=range(len(DARK_COCO)))

@@ -34,6 +34,7 @@ _COMMANDS = {
     "stats": ("dimmagen.cli.stats:stats", "Show statistics of a data set."),
     "subset": ("dimmagen.cli.subset:subset", "Write selected pairs of a data set as a new data set."),
     "merge": ("dimmagen.cli.merge:merge", "Merge several data sets into one."),
+    "remove": ("dimmagen.cli.remove:remove", "Take photos out of a data set or a MixHQ."),
     "leaks": ("dimmagen.cli.leaks:leaks", "Find scenes of an evaluation set in a data set."),
     "manifest": ("dimmagen.cli.manifest:manifest", "Compare manifests."),
     "export": ("dimmagen.cli.export:export", "Write a data set in the folder layout of another trainer."),

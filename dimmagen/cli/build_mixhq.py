@@ -16,7 +16,7 @@ from dimmagen.cli.options import Integer, Number, recipe_option, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress, Steps
-from dimmagen.cli.verdicts import print_reasons
+from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.run import Executor
@@ -24,6 +24,8 @@ from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.light_images import MIXHQ_DEFAULT
+from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings
@@ -56,6 +58,12 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Maximum number of light images per shard.",
 )
 @photo_selection_options
+@click.option(
+    "--add",
+    is_flag=True,
+    help="Add the photos that a finished MixHQ in --out does not have, as new shards; those that are there "
+    "keep their bytes.",
+)
 @click.option(
     "--executor",
     type=click.Choice(["serial", "ray"]),
@@ -90,6 +98,7 @@ def build_mixhq(
     out: str,
     samples_per_shard: int,
     selection: PhotoSelection,
+    add: bool,
     executor: Executor | None,
     workers: int | None,
     address: str | None,
@@ -103,11 +112,14 @@ def build_mixhq(
     Examples:
       dimmagen build-mixhq --source sample
       dimmagen build-mixhq --source coco=unlabeled2017.zip --source clic=clic/
+      dimmagen build-mixhq --source folder=photos/ --add
 
     Every candidate gets a verdict and a reason in the catalog. Accepted photos keep their original bytes, or
     are stored losslessly where a rule changes them. After an interruption the same command resumes.
     """
     console = Console()
+    if add:
+        refuse_limit(selection)
     executor = executor or ("ray" if address else "serial")
     execution = ScanExecution(
         executor, workers, address, rescan, worker_timeout=worker_timeout, on_cluster_lost=end_lost_run
@@ -115,19 +127,27 @@ def build_mixhq(
     listing = list_candidate_files(parse_specs(sources), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
-    if not dry_run:
-        finished = mixhq.finished_verdict_counts(out, inputs)
+    if add or not dry_run:
+        finished = mixhq.finished_verdict_counts(out, inputs, add)
         if finished is not None:
             console.print(_verdict_table(finished))
             print_reasons(finished)
             echo(f"{out} is complete: it was made from files of the same names and sizes.")
             return _result(out, finished)
+    base = base_of(out) if add else None
+    earlier = earlier_photos(out, base) if base else None
     kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
     settings = ScanSettings(scenes, selection, stored=not dry_run)
     with _progress_bar("checking candidates", len(listing.files)) as advance, results_alone_on_stdout():
         execution = replace(execution, on_status=advance.workers)
         scanned = index_candidates(listing.files, settings, execution, kept, advance)
-        candidates = Candidates(scanned, selection.limit)
+        candidates = Candidates(earlier.new_ones(scanned) if earlier else scanned, selection.limit)
+    if base and earlier:
+        echo_newcomers(earlier, out)
+        if not len(candidates):
+            mixhq.forget_kept_ranges(out)
+            echo(f"Nothing is new: {out} is as it was.")
+            return _result(out, mixhq.finished_tally(out, base))
     tallies = tally((candidate.row for candidate in candidates), listing.others)
     console.print(_verdict_table(tallies))
     print_reasons(tallies)
@@ -136,7 +156,11 @@ def build_mixhq(
         return _result(out, tallies, written=False)
     with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
         threads = workers if workers and executor == "serial" else processor_count()
-        manifest = mixhq.write_mixhq(out, candidates, inputs, threads, advance, listing.others)
+        manifest = mixhq.write_mixhq(out, candidates, inputs, threads, advance, listing.others, base)
+    if base:
+        new = manifest["generations"][-1]
+        added = f"{pluralize(new['samples'], 'light image')} in {pluralize(new['shards'], 'new shard')}"
+        echo(f"Added to {out}: {added}; the other shards keep their bytes.")
     size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
     echo(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "

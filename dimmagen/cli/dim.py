@@ -17,12 +17,13 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress, Progress, Steps
 from dimmagen.cli.results import dataset_result
-from dimmagen.cli.verdicts import print_reasons
+from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import BRIGHTNESSES, Brightness
+from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
@@ -31,6 +32,7 @@ from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
+from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
@@ -184,6 +186,12 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     default="if-possible",
     help="Whether to continue the run in the folder: `always` requires one, `never` discards it.",
 )
+@click.option(
+    "--add",
+    is_flag=True,
+    help="Add the photos that a finished data set does not have, as new shards; those that are there keep "
+    "their bytes. The settings are to be the same.",
+)
 @recipe_option
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(
@@ -209,6 +217,7 @@ def dim(
     worker_timeout: float | None,
     rescan: bool,
     resume: ResumeMode,
+    add: bool,
     dry_run: bool,
     **settings,
 ) -> dict[str, Any]:
@@ -250,13 +259,21 @@ def dim(
         raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     execution = replace(execution, worker_timeout=worker_timeout)
+    base, earlier = None, None
+    if add:
+        base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
     scanning = _scan_execution(execution, rescan)
-    lights = _open_lights(console, sources, exclude, selection, scanning)
+    lights = _open_lights(console, sources, exclude, selection, scanning, earlier)
+    if base and earlier:
+        echo_newcomers(earlier, out)
+        if has_nothing_new(lights, base):
+            echo(f"Nothing is new: {out} is as it was.")
+            return dataset_result(out, base.manifest, made=0, seconds=0.0)
     matched = open_labels(labels, lights) if labels else None
     if matched:
         _print_matches(console, matched.counts)
     if dry_run:
-        plan = plan_dataset(lights, build_dimmer, pair_settings, matched)
+        plan = plan_dataset(lights, build_dimmer, pair_settings, matched, base)
         _print_plan(plan, lights, out)
         return _planned(plan, out)
 
@@ -266,7 +283,7 @@ def dim(
 
     with PairProgress(console) as progress, results_alone_on_stdout():
         manifest = generate_dataset(
-            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched
+            lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched, base
         )
     _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
@@ -308,6 +325,7 @@ def _open_lights(
     exclude: tuple[str, ...],
     selection: PhotoSelection,
     scanning: ScanExecution,
+    earlier: Earlier | None,
 ) -> LightImages:
     with Progress(console=console, transient=True) as bar, results_alone_on_stdout():
         task = bar.add_task("scanning photos", total=None)
@@ -318,10 +336,12 @@ def _open_lights(
             execution=replace(scanning, on_status=Steps(bar, task).workers),
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
+            choose=earlier.new_ones if earlier else None,
         )
     note = "" if sources else " (the default, because no --source is given)"
+    new = "new " if earlier else ""
     console.print(
-        f"{pluralize(len(lights), 'photo')} from {lights.origin}{note}", highlight=False, soft_wrap=True
+        f"{pluralize(len(lights), new + 'photo')} from {lights.origin}{note}", highlight=False, soft_wrap=True
     )
     return lights
 
@@ -340,6 +360,8 @@ def _print_matches(console: Console, counts: LabelCounts) -> None:
 
 
 def _light_format_notes(plan: Plan, lights: LightImages) -> list[str]:
+    if not len(lights):  # photos are added, and all are rejected
+        return []
     conversion = measure_conversion(lights, plan.photos.by_extension, plan.light_format)
     return light_format_notes(conversion, plan.settings.variants)
 

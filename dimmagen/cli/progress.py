@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import rich.progress
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
@@ -29,6 +29,7 @@ LINE_SECONDS = 30.0
 _LOG = logging.getLogger("dimmagen.progress")
 _BAR_WIDTH = 10  # columns; with the longest texts the line has 80
 _SMOOTHING = 0.95
+Made = TypeVar("Made")
 _FIRST_PAIR = "the first pair; kernels are compiled once"
 
 
@@ -285,8 +286,8 @@ class TrainingProgress:
             echo(text, err=True, fields=details)
 
 
-def copied_with_bar(make: Callable[..., Manifest]) -> Manifest:
-    """Run a function that copies pairs into a data set, with a progress bar."""
+def copied_with_bar(make: Callable[..., Made]) -> Made:
+    """Run a function that copies pairs, with a progress bar."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("copying pairs", total=None)

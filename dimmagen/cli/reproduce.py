@@ -20,10 +20,12 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
+from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES
+from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.run import Execution, Executor, generate_dataset, plan_dataset
 from dimmagen.sources.index_pass import ScanExecution
@@ -95,8 +97,14 @@ def reproduce(
     settings = settings_from_manifest(manifest.settings)
     workers = workers or processor_count()
     selection = replace(selection, max_side=MAX_SIDES.get(settings.image_format))
+    membership = _membership(manifest, manifest_path)
+    choose = membership.choose if membership else None
     scanning = ScanExecution(workers=workers, cached=False)  # nothing is taken for granted
-    lights = open_light_images(sources, exclude=exclude, selection=selection, execution=scanning)
+    lights = open_light_images(
+        sources, exclude=exclude, selection=selection, execution=scanning, choose=choose
+    )
+    if membership:
+        lights = StagedLightImages(lights, membership)
     if manifest.settings.get("labels") and not labels:
         raise UsageError(
             f"the data set of {manifest_path} has labels",
@@ -105,6 +113,20 @@ def reproduce(
             parameter="labels",
         )
     matched = open_labels(labels, lights) if labels else None
+    execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
+    if membership and isinstance(lights, StagedLightImages):
+        with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
+            made = regrow(
+                open_pairs(_folder_of(manifest_path)),
+                membership,
+                lights,
+                build_dimmer,
+                out,
+                execution,
+                progress,
+                matched,
+            )
+        return _compare(manifest, made, manifest_path, out)
     planned = plan_dataset(lights, build_dimmer, settings, matched).run
     if other := changes(manifest.run, Run(planned.settings, manifest.environment)):
         raise UsageError(
@@ -115,10 +137,33 @@ def reproduce(
             changes=other,
         )
     with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
-        execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
         made = generate_dataset(
             lights, build_dimmer, out, settings, execution, progress=progress, labels=matched
         )
+    return _compare(manifest, made, manifest_path, out)
+
+
+def _membership(manifest: Manifest, path: str) -> Membership | None:
+    """Which photos belong to which generation of a data set that grew; None of one that was made at once."""
+    if GENERATIONS not in manifest.settings:
+        return None
+    folder = _folder_of(path)
+    if not storage.exists(storage.join(folder, "metadata")):
+        raise UsageError(
+            f"{path} is of a data set to which photos were added, and does not say which ones came when",
+            "give the folder of the data set, with metadata/ and rejected/; the shards are not needed",
+            code="missing-path",
+            path=folder,
+        )
+    return Membership(open_pairs(folder))
+
+
+def _folder_of(path: str) -> str:
+    return path if storage.is_folder(path) else path.removesuffix(MANIFEST) or "."
+
+
+def _compare(manifest: Manifest, made: Manifest, manifest_path: str, out: str) -> dict[str, Any]:
+    """Say that a data set is the one of a manifest, or raise an error with what differs."""
     names = changed_files(manifest, made)
     if made.environment != manifest.environment and CROISSANT in names:
         names.remove(CROISSANT)  # it contains the fingerprint, and with it the class of the machine
@@ -137,9 +182,8 @@ def reproduce(
 
 def _difference_report(manifest: Manifest, names: list[str], path: str, out: str) -> str:
     """What differs, by stage if the parquet files of the original are next to its manifest."""
-    folder = path if storage.is_folder(path) else path.removesuffix(MANIFEST) or "."
     try:
-        stages = stages_that_differ(open_pairs(folder), open_pairs(out))
+        stages = stages_that_differ(open_pairs(_folder_of(path)), open_pairs(out))
     except DimmagenError:
         stages = Counter()
     lines = [f"{count} pairs differ first in their {stage}" for stage, count in stages.items()]

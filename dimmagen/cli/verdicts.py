@@ -1,7 +1,9 @@
 """Why candidates were rejected, as the commands print it."""
 
+from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.output import echo
 from dimmagen.sources.light_images import PAPER_SIZE_RULES, hint_without_name
+from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.scan import shown_counts
 from dimmagen.sources.verdict_counts import VerdictCounts
 
@@ -19,3 +21,11 @@ def print_reasons(tallies: dict[str, VerdictCounts]) -> None:
             echo(f"not candidates: {shown_counts(one.others)} of {source}")
         if one.seen and not one.accepted and PAPER_SIZE_RULES & one.rejected.keys():
             echo(f"No photo of {source} is accepted: {hint_without_name([source])}.")
+
+
+def echo_newcomers(earlier: Earlier, out: str) -> None:
+    """Say how many candidates a set that grows has already, and how many were taken out of it."""
+    if earlier.known:
+        echo(f"{pluralize(earlier.known, 'candidate')} in {out} already.")
+    if earlier.taken_out:
+        echo(f"{pluralize(earlier.taken_out, 'candidate')} left out: removed from {out} before.")

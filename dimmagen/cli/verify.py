@@ -79,6 +79,11 @@ def verify(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
         f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
     )
+    if result.unfinished:
+        echo(
+            f"An addition or a removal was stopped here ({pluralize(len(result.unfinished), 'file')} that no "
+            "manifest names): run its command again to finish it."
+        )
     made_again = _reproduce(console, dataset, percent, sources, profile) if percent is not None else 0
     return dataset_result(dataset, result.manifest, made_again=made_again)
 

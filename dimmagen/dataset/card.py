@@ -8,6 +8,7 @@ import yaml
 
 from dimmagen.core.hugging_face import layout, layout_file, sample_features
 from dimmagen.core.text import markdown, one_line
+from dimmagen.dataset.generations import GENERATIONS, generations_of, removals_of
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
 from dimmagen.dataset.statistics import bars, short
@@ -45,13 +46,13 @@ Equal inputs give equal bytes. `dimmagen verify .` checks every file.
 |---|---|
 | `shards/train-*.tar` | WebDataset shards; a sample is `<key>.dark.*`, `<key>.json`, `<key>.light.*`{more} |
 | `metadata/train-*.parquet` | a row a pair in tar order: origin, draws, offsets, SHA-256 of file and pixels |
-| `rejected/candidates.parquet` | a row for every photo that was left out, with the rule that rejected it |
+| {rejected} | a row for every photo that was left out, with the rule that rejected it |
 | `manifest.json` | settings, environment, SHA-256 of every file; written last |
 | `sheet.jpg` | some of the pairs, the dark pictures also with gain |
 | `croissant.json` | the same for machines, MLCommons Croissant 1.0 |
 | `.huggingface.yaml` | the head of this page, which `datasets` takes from here, also without this page |
 
-## Pairs in numbers
+{history}## Pairs in numbers
 
 | | least | 5 % | median | 95 % | most | from least to most |
 |---|---|---|---|---|---|---|
@@ -78,7 +79,7 @@ def is_member(name):  # decode("rgb8") would run the code in any other member th
     return name.endswith({members})
 
 
-shards = "shards/train-{{{first}..{last}}}.tar"
+shards = "{tars}"
 pairs = wds.WebDataset(shards, select_files=is_member, shardshuffle=False).decode("rgb8")
 for pair in pairs.rename(light="{light_fields}", dark="{dark_field}"):
     pair["dark"], pair["light"], pair["json"]["gamma"]
@@ -131,8 +132,9 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         command=one_line(manifest.command),
         fingerprint=manifest.fingerprint,
         root_hash=manifest.root_hash,
-        first="00000",
-        last=f"{counts.shards - 1:05d}",
+        tars=_tar_pattern(manifest),
+        rejected=" and ".join(f"`{name}`" for name in _rejected(manifest)),
+        history=_history(manifest),
         light_fields=";".join(light_fields),
         members="(" + ", ".join(f'".{field}"' for field in (dark_field, "json", *light_fields)) + ")",
         dark_field=dark_field,
@@ -140,6 +142,38 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         more=_label_file(settings.get("labels")),
         numbers="\n".join(_number_row(name, numbers["numbers"][name]) for name in _NUMBERS),
     )
+
+
+def _tar_pattern(manifest: Manifest) -> str:
+    """All tars as webdataset understands it: ranges of numbers, joined where there are gaps."""
+    numbers = sorted(int(entry.name[len("shards/train-") : -len(".tar")]) for entry in manifest.shards)
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return "::".join(f"shards/train-{{{first:05d}..{last:05d}}}.tar" for first, last in runs)
+
+
+def _rejected(manifest: Manifest) -> list[str]:
+    names = [entry.name for entry in manifest.files if entry.name.startswith("rejected/")]
+    return names if len(names) < 3 else [names[0], "rejected/candidates-*.parquet"]
+
+
+def _history(manifest: Manifest) -> str:
+    """When photos were added and taken out; nothing of a data set that is as it was made."""
+    if GENERATIONS not in manifest.settings:
+        return ""
+    lines = ["## Generations", "", "| generation | photos | shards |", "|---:|---:|---:|"]
+    for number, one in enumerate(generations_of(manifest), 1):
+        lines.append(f"| {number} | {one.lights} | {one.shards} |")
+    removals = removals_of(manifest)
+    if removals:
+        count = sum(len(one.photos) for one in removals)
+        pairs = sum(one.pairs for one in removals)
+        lines += ["", f"Taken out since: {count} photos with {pairs} pairs."]
+    return "\n".join([*lines, "", ""])
 
 
 def _label_file(labels: Mapping | None) -> str:

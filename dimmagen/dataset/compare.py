@@ -7,6 +7,7 @@ from pathlib import Path
 from dimmagen.core import hashing, storage
 from dimmagen.core.parquet import read_rows
 from dimmagen.dataset.checking import expected_members
+from dimmagen.dataset.compare_unordered import unordered_differences
 from dimmagen.dataset.manifest import MANIFEST, Manifest
 from dimmagen.dataset.reader import PairSet, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
@@ -14,11 +15,14 @@ from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
 _MAX_SHOWN = 10
 
 
-def assert_same_dataset(a: str | Path, b: str | Path) -> None:
+def assert_same_dataset(a: str | Path, b: str | Path, *, order: bool = True) -> None:
     """Assert that all files of two finished data sets are equal, byte for byte.
 
     Args:
         a, b: local folders of finished data sets.
+        order: whether the pairs are to be in the same shards and places. Without it, a set that grew equals
+            one that was made at once: the same settings, rejected candidates and pairs, and of each pair the
+            same row and the same files. Two MixHQs, or URLs, can be compared in this way too.
 
     Raises:
         AssertionError: they differ; the message names each file, and for a shard the first sample that
@@ -29,7 +33,7 @@ def assert_same_dataset(a: str | Path, b: str | Path) -> None:
         >>> from dimmagen import assert_same_dataset
         >>> assert_same_dataset("out", "out-again")  # raises nothing: they are equal
     """
-    differences = dataset_differences(str(a), str(b))
+    differences = dataset_differences(str(a), str(b)) if order else unordered_differences(str(a), str(b))
     if differences:
         shown = differences[:_MAX_SHOWN]
         more = [f"... and {len(differences) - _MAX_SHOWN} more"] if len(differences) > _MAX_SHOWN else []

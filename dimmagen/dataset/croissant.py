@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from dimmagen.core.hashing import FileRecord
-from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.schema import PAIR_SCHEMA, schema_of
 from dimmagen.dataset.writer import ShardRecord
 
 CROISSANT = "croissant.json"
@@ -33,6 +34,18 @@ _CONTEXT = {
 }
 _TYPES = {pa.string(): "sc:Text", pa.int64(): "sc:Integer", pa.float64(): "sc:Float"}
 _RECORD_SET, _METADATA_SET = "pairs", "metadata"
+
+
+def croissant_of(manifest: Manifest) -> bytes:
+    """The content of the file for a data set, given its manifest."""
+    return croissant(
+        name=f"dimmagen-{manifest.settings['profile']}-{manifest.fingerprint[:8]}",
+        description=f"{manifest.counts.pairs} dark/light pairs; the dark pictures are synthetic, made with "
+        "dimmagen.",
+        license_url="https://choosealicense.com/no-permission/",
+        shards=[entry.shard_record() for entry in manifest.shards],
+        columns=schema_of(manifest.settings),
+    )
 
 
 def croissant(

@@ -223,8 +223,15 @@ def changes(old: Run, new: Run) -> list[str]:
         one, other = before.get(name, "not set"), after.get(name, "not set")
         grows = name in GROWING and isinstance(one, int) and isinstance(other, int) and other > one
         if one != other and not grows:
-            lines.append(f"{name}: {one} → {other}")
+            lines.append(f"{name}: {_shown(one)} → {_shown(other)}")
     return lines
+
+
+def _shown(value: object) -> str:
+    """A value for a message; of a list of records, their number."""
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return f"{len(value)} with SHA-256 {hashlib.sha256(_canonical(value)).hexdigest()[:8]}"
+    return str(value)
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict:

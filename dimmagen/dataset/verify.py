@@ -1,18 +1,26 @@
 """Verifying a finished data set against its manifest; no file in it is trusted."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dimmagen.core import storage
 from dimmagen.core.hugging_face import LAYOUT
+from dimmagen.core.lock import STATE
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.checking import Fault, check_file, check_pair_shard
 from dimmagen.dataset.croissant import CROISSANT
-from dimmagen.dataset.manifest import MANIFEST, Manifest
+from dimmagen.dataset.generations import REMOVED
+from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
 
 _FOLDERS = ("shards", "metadata", "rejected")
+# What an addition writes before it is published, temporary files among them.
+_ADDED = re.compile(
+    rf"{re.escape(STATE)}|shards/train-[0-9]{{5,}}\.tar|metadata/train-[0-9]{{5,}}\.parquet"
+    r"|rejected/candidates-[0-9]{5,}\.parquet|((shards|metadata|rejected)/)?\..+\.[0-9a-f]{8}\.\d+\.tmp"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +30,13 @@ class Verification:
     Attributes:
         manifest: of the data set.
         faults: all that were found; empty for an intact data set.
+        unfinished: names of the files of an addition or a removal that was stopped, which are not part of the
+            data set yet.
     """
 
     manifest: Manifest
     faults: list[Fault]
+    unfinished: list[str] = field(default_factory=list)
 
 
 def verify_dataset(
@@ -46,7 +57,8 @@ def verify_dataset(
     """
     manifest = Manifest.load(out)
     on_start(manifest.counts.pairs)
-    faults = _check_files(out, manifest)
+    unfinished = _unfinished(out, manifest)
+    faults = _check_files(out, manifest, unfinished)
     keys: set[str] = set()
     with ThreadPoolExecutor(processor_count()) as pool:
         records = [entry.shard_record() for entry in manifest.shards]
@@ -59,14 +71,39 @@ def verify_dataset(
             ]
             keys.update(check.keys)
             on_shard(record.samples)
-    return Verification(manifest, faults)
+    return Verification(manifest, faults, unfinished)
 
 
-def _check_files(out: str, manifest: Manifest) -> list[Fault]:
+def _unfinished(out: str, manifest: Manifest) -> list[str]:
+    """What an addition has written that is not published: what a run writes, beside the record of the run."""
+    state = storage.list_names(storage.join(out, STATE))
+    if STATE in storage.list_names(out) and all(
+        name == "lock" or storage.is_unfinished(name) for name in state
+    ):
+        return [STATE]  # of a run that was killed before it wrote anything
+    try:
+        begun = storage.read_json(storage.join(out, STATE, "run.json"))
+        settings, environment = dict(begun["settings"]), dict(begun["environment"])
+        is_published = fingerprint(settings, environment) == manifest.fingerprint
+    except (FileNotFoundError, KeyError, ValueError, TypeError):
+        return []
+    if begun.get("adds") is not True or is_published:
+        return []
+    named = _named(manifest)
+    found = [STATE, *storage.list_names(out)]
+    for folder in _FOLDERS:
+        found += [f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))]
+    return [name for name in dict.fromkeys(found) if name not in named and _ADDED.fullmatch(name)]
+
+
+def _named(manifest: Manifest) -> set[str]:
+    names = {entry.name for entry in manifest.files}
+    return names | {name for entry in manifest.shards for name in (entry.name, entry.metadata.name)}
+
+
+def _check_files(out: str, manifest: Manifest, unfinished: Collection[str] = ()) -> list[Fault]:
     """Check that no file is missing or unexpected, and that the counts are consistent."""
-    expected = {MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, *(entry.name for entry in manifest.files)}
-    for entry in manifest.shards:
-        expected |= {entry.name, entry.metadata.name}
+    expected = {*unfinished, MANIFEST, CARD, LAYOUT, SHEET, CROISSANT} | _named(manifest)
     present = {name for name in storage.list_names(out) if name not in _FOLDERS}
     for folder in _FOLDERS:
         present |= {f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))}
@@ -85,6 +122,9 @@ def _check_files(out: str, manifest: Manifest) -> list[Fault]:
             Fault(MANIFEST, f"counts {manifest.counts.pairs} pairs, its shards hold a different number")
         )
     names = [entry.name for entry in manifest.shards]
-    if names != [f"shards/train-{index:05d}.tar" for index in range(len(names))]:
+    if REMOVED in manifest.settings:  # shards that were written anew have later numbers
+        if len({*names}) < len(names):
+            faults.append(Fault(MANIFEST, "it names a shard twice"))
+    elif names != [f"shards/train-{index:05d}.tar" for index in range(len(names))]:
         faults.append(Fault(MANIFEST, "its shards are not numbered from 0 without gaps"))
     return faults

@@ -14,14 +14,15 @@ from dataclasses import asdict, dataclass, replace
 
 from dimmagen.core import hashing, keyed_random, storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.parquet import read_rows
 from dimmagen.core.registry import did_you_mean
 from dimmagen.core.shard_sizes import shard_sizes
+from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import SIDECAR_KEYS
 from dimmagen.dataset.writer import Sample, write_pair_shard
-from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
+from dimmagen.generate.finalize import finalize_dataset
+from dimmagen.generate.growing import rejected_rows
 from dimmagen.generate.light_format import (
     AskedLightFormat,
     LightConversion,
@@ -31,7 +32,7 @@ from dimmagen.generate.light_format import (
     measure_conversion,
 )
 from dimmagen.generate.plan import shard_name
-from dimmagen.generate.resume import REJECTED, DatasetFolder
+from dimmagen.generate.resume import DatasetFolder
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import terms_of
 from dimmagen.sources.light_images import LightImage, LightImageRef
@@ -144,6 +145,15 @@ class _Picked:
         return LightImage(self.ref(), data, decode_rgb8(data)[0])
 
 
+def stored_sample(pairs: PairSet, row: dict) -> Sample:
+    """A pair of a data set as it is written to another shard, with the same files.
+
+    Raises:
+        DimmagenError: its bytes are not those of its row.
+    """
+    return _Picked(pairs, row).sample()
+
+
 def write_subset(
     pairs: PairSet,
     selection: Selection,
@@ -174,7 +184,9 @@ def write_subset(
             code="no-match",
             dataset=pairs.out,
         )
-    settings = {**pairs.manifest.settings, "subset": selection.note(), "derived_from": [_origin(pairs)]}
+    settings = pairs.manifest.settings
+    kept = {name: value for name, value in settings.items() if name not in (GENERATIONS, REMOVED)}
+    settings = {**kept, "subset": selection.note(), "derived_from": [_origin(pairs)]}
     run = Run(settings, pairs.manifest.environment)
     return _write(out, run, selection.command(), picked, [pairs], on_start, on_pair)
 
@@ -343,7 +355,7 @@ def _rejected(sets: Iterable[PairSet]) -> list[dict]:
     """Every candidate that an origin rejected, once; sorted by source, name and frame."""
     rows: dict[tuple, dict] = {}
     for pairs in sets:
-        for row in read_rows(storage.join(pairs.out, REJECTED), REJECTED_SCHEMA):
+        for row in rejected_rows(pairs.out, pairs.manifest):
             rows.setdefault((row["source"], row["name"], row["frame"], row["sha256"]), row)
     return sorted(rows.values(), key=lambda row: (row["source"], row["name"], row["frame"]))
 

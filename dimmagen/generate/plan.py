@@ -109,19 +109,20 @@ def shard_name(index: int) -> str:
     return f"train-{index:05d}"
 
 
-def plan_shards(lights: int, variants: int, samples_per_shard: int) -> list[PlannedShard]:
+def plan_shards(lights: int, variants: int, samples_per_shard: int, first: int = 0) -> list[PlannedShard]:
     """All shards of variant 0, then those of variant 1, and so on, so that more variants only append shards.
 
     Args:
         lights: number of light images.
         variants: dark images per light image, at least 1.
         samples_per_shard: maximum number of pairs per shard, at least 1.
+        first: number of the first shard.
     """
     shards: list[PlannedShard] = []
     sizes = shard_sizes(lights, samples_per_shard)
     for variant in range(variants):
         start = 0
         for size in sizes:
-            shards.append(PlannedShard(shard_name(len(shards)), variant, start, start + size))
+            shards.append(PlannedShard(shard_name(first + len(shards)), variant, start, start + size))
             start += size
     return shards

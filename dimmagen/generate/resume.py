@@ -18,7 +18,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.dataset.card import CARD, SHEET
-from dimmagen.dataset.croissant import CROISSANT
+from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.dataset.writer import ShardRecord
 
@@ -26,11 +26,13 @@ ResumeMode = Literal["if-possible", "always", "never"]
 
 _RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
+# Settings that other photos change.
+_OF_PHOTOS = ("lights", "generations", "removed", "labels.sha256", "light_format", "source_terms")
 # What runs write in the folders that :meth:`DatasetFolder.begin` clears.
 _OURS = {
     "shards": re.compile(r"train-[0-9]{5,}\.tar"),
     "metadata": re.compile(r"train-[0-9]{5,}\.parquet"),
-    "rejected": re.compile(r"candidates\.parquet"),
+    "rejected": re.compile(r"candidates(-[0-9]{5,})?\.parquet"),
 }
 
 
@@ -102,8 +104,90 @@ class DatasetFolder:
         if manifest.run != run:
             return None
         self.remove_unfinished()
-        self._remove_state()
+        if not self.is_growing():
+            self._remove_state()
         return manifest
+
+    def complete_addition(self, base: Manifest, run: Run) -> dict[str, ShardRecord]:
+        """New shards that this addition to a finished data set need not make, by shard name.
+
+        Args:
+            base: manifest of the data set, as the addition was planned on it.
+            run: settings and environment of the data set that it will be.
+
+        Raises:
+            DimmagenError: the data set has changed since.
+        """
+        self.refuse_changed(base)
+        if not self.is_begun(run):
+            return {}
+        return {name: record for name, record in self._records(run).items() if self._is_intact(record)}
+
+    def refuse_changed(self, base: Manifest) -> None:
+        """Refuse to go on with a data set that is not what it was when it was read.
+
+        Raises:
+            DimmagenError: its manifest is another one.
+        """
+        if Manifest.load(self.out) != base:
+            raise DimmagenError(
+                f"{self.out} has changed since it was read",
+                "run the same command again",
+                code="locked",
+                path=self.out,
+            )
+
+    def begin_addition(self, base: Manifest, run: Run, complete: Mapping[str, ShardRecord]) -> None:
+        """Record the settings of an addition and its complete shards; remove what another one has left.
+
+        The data set stays as it is until :meth:`finish`.
+
+        Raises:
+            UsageError: there are files of someone else where shards are kept; nothing is changed.
+        """
+        listed = self._listed()
+        self._refuse_foreign(listed)
+        self.remove_unfinished()
+        self._begin(run, complete, adds=True)
+        self._remove_all_but(_files_of(complete) | _files_in(base), self._listed())
+
+    def drop_addition(self, base: Manifest) -> None:
+        """Remove what an addition that was stopped has left; the data set is as it was before."""
+        if not storage.exists(self._state(_RUN)):
+            return
+        self.remove_unfinished()
+        if self.is_begun(base.run):  # it was published, and stopped directly afterwards
+            self._finish_growing(base)
+        self._remove_all_but(_files_in(base), self._listed())
+        self._remove_state()
+
+    def _finish_growing(self, manifest: Manifest) -> None:
+        """What follows a manifest that has replaced another one: files that are no longer named go."""
+        storage.atomic_write(storage.join(self.out, CROISSANT), croissant_of(manifest))
+        self._remove_all_but(_files_in(manifest), self._listed())
+
+    def _remove_all_but(self, kept: set[str], listed: Mapping[str, Sequence[str]]) -> None:
+        for folder, names in listed.items():
+            for name in names:
+                if f"{folder}/{name}" not in kept:
+                    storage.remove(storage.join(self.out, folder, name))
+
+    def _listed(self) -> dict[str, list[str]]:
+        folders = ("shards", "metadata", f"{STATE}/{_RECORDS}", "rejected")
+        return {name: storage.list_names(storage.join(self.out, name)) for name in folders}
+
+    def _begin(self, run: Run, complete: Mapping[str, ShardRecord], adds: bool = False) -> None:
+        note: dict = {"settings": run.settings, "environment": run.environment}
+        note |= {"adds": True} if adds else {}
+        storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
+        for record in complete.values():
+            self.add(run, record)
+
+    def is_growing(self) -> bool:
+        """Whether the run that was begun here adds to a finished data set, which stays what it is."""
+        if not storage.exists(storage.join(self.out, MANIFEST)) or not storage.exists(self._state(_RUN)):
+            return False
+        return _read_json(self._state(_RUN)).get("adds") is True
 
     def is_begun(self, run: Run) -> bool:
         """Whether this folder, as seen from this machine, is the one that the run was begun in."""
@@ -118,23 +202,14 @@ class DatasetFolder:
         Raises:
             UsageError: there are files of someone else where shards are kept; nothing is changed.
         """
-        folders = ("shards", "metadata", f"{STATE}/{_RECORDS}")
-        listed = {name: storage.list_names(storage.join(self.out, name)) for name in (*folders, "rejected")}
+        listed = self._listed()
         self._refuse_foreign(listed)
         storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
-        note = {"settings": run.settings, "environment": run.environment}
-        storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
-        for record in complete.values():
-            self.add(run, record)
-        for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, REJECTED, "rejected"):
+        self._begin(run, complete)
+        rejected = [f"rejected/{name}" for name in listed.pop("rejected") if not storage.is_unfinished(name)]
+        for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, *rejected, "rejected"):
             storage.remove(storage.join(self.out, name))
-        kept = {record.name for record in complete.values()}
-        kept |= {record.metadata.name for record in complete.values()}
-        kept |= {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
-        for folder in folders:
-            for name in listed[folder]:
-                if f"{folder}/{name}" not in kept:
-                    storage.remove(storage.join(self.out, folder, name))
+        self._remove_all_but(_files_of(complete), listed)
 
     def _refuse_foreign(self, listed: Mapping[str, Sequence[str]]) -> None:
         """Refuse files that no run has written in the folders that are cleared of shards."""
@@ -158,7 +233,10 @@ class DatasetFolder:
     def finish(self, manifest: Manifest) -> None:
         """Publish the manifest, which makes the data set complete, and remove what is no longer needed."""
         self.remove_unfinished()
+        is_growing = self.is_growing()
         storage.atomic_write(storage.join(self.out, MANIFEST), manifest.dump())
+        if is_growing:
+            self._finish_growing(manifest)
         self._remove_state()
 
     def remove_unfinished(self) -> None:
@@ -174,7 +252,7 @@ class DatasetFolder:
             manifest = Manifest.load(self.out)
             run = manifest.run
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
-        if storage.exists(self._state(_RUN)):
+        if storage.exists(self._state(_RUN)) and not self.is_growing():
             begun = self._begun()
             if run is None or run.fingerprint != begun.fingerprint:
                 records = {}
@@ -235,6 +313,18 @@ class DatasetFolder:
             storage.remove(self._state())
 
 
+def _files_of(complete: Mapping[str, ShardRecord]) -> set[str]:
+    """The files of complete shards, and their records."""
+    files = {name for record in complete.values() for name in (record.name, record.metadata.name)}
+    return files | {f"{STATE}/{_RECORDS}/{_stem(record)}.json" for record in complete.values()}
+
+
+def _files_in(manifest: Manifest) -> set[str]:
+    """The files that a manifest names."""
+    files = {entry.name for entry in manifest.files}
+    return files | {name for entry in manifest.shards for name in (entry.name, entry.metadata.name)}
+
+
 def _stem(shard: ShardRecord | ShardEntry) -> str:
     return shard.name.removeprefix("shards/").removesuffix(".tar")
 
@@ -258,10 +348,12 @@ def _damaged(path: str, reason: str) -> DimmagenError:
 def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) -> str:
     lines = "".join(f"\n    {difference}" for difference in differences)
     discard = 'add `resume="never"`' if discards else "remove the folder"
+    only_photos = discards and all(one.startswith(_OF_PHOTOS) for one in differences)
     return (
         f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
-        "Choose one of three:\n"
-        "    keep them:     use the settings that they were made with\n"
+        f"Choose one of {'four' if only_photos else 'three'}:\n"
+        + ("    add to them:   give `add=True`, once they are finished\n" if only_photos else "")
+        + "    keep them:     use the settings that they were made with\n"
         "    keep both:     choose another `out` folder\n"
         f"    discard them:  {discard}"
     )

@@ -1,7 +1,7 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,9 +16,24 @@ from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
+from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.generate.finalize import REJECTED_SCHEMA, finalize_dataset
-from dimmagen.generate.light_format import LIGHT_FORMATS, LightFormat, choose_light_format
+from dimmagen.generate.finalize import finalize_dataset
+from dimmagen.generate.growing import (
+    grown_run,
+    light_files,
+    light_format_of_addition,
+    light_sizes,
+    next_rejected,
+    next_shard,
+    rejected_name,
+)
+from dimmagen.generate.light_format import (
+    LIGHT_FORMATS,
+    AskedLightFormat,
+    LightFormat,
+    choose_light_format,
+)
 from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
 from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
@@ -26,6 +41,7 @@ from dimmagen.generate.resume import DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_for
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.sources import recorded_terms
+from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
@@ -111,6 +127,7 @@ class Plan:
         light_format: the one of `settings`, as chosen.
         photos: summary of the light images.
         shards: in order.
+        base: the data set to which they are added; None for a new one.
     """
 
     run: Run
@@ -118,6 +135,7 @@ class Plan:
     light_format: LightFormat
     photos: LightImageCensus
     shards: list[PlannedShard]
+    base: PairSet | None = None
 
     @property
     def pairs(self) -> int:
@@ -125,30 +143,27 @@ class Plan:
 
 
 def plan_dataset(
-    lights: LightImages, build_dimmer: BuildDimmer, settings: PairSettings, labels: Labels | None = None
+    lights: LightImages,
+    build_dimmer: BuildDimmer,
+    settings: PairSettings,
+    labels: Labels | None = None,
+    base: PairSet | None = None,
 ) -> Plan:
     """Plan every shard and determine the run's fingerprint; arguments as for :func:`generate_dataset`.
 
     Raises:
-        UsageError: no light image, or settings out of their range.
+        UsageError: no light image, or settings out of their range or other ones than those of `base`.
     """
     check_settings(settings)
     photos = census(lights)
-    if photos.count * settings.variants > MAX_PAIRS:
-        raise UsageError(
-            f"{photos.count} light images x {settings.variants} variants are more than {MAX_PAIRS:,} pairs",
-            "make several data sets, with fewer `variants` each",
-            code="out-of-range",
-            parameter="variants",
-            value=settings.variants,
-        )
-    if not photos.count:
+    _check_count(photos.count, settings.variants)
+    if not photos.count and base is None:
         raise UsageError(
             f"{lights.origin} has no light image that passes the rules",
             "see `dry_run=True` for the reasons",
             code="no-match",
         )
-    light_format = choose_light_format(settings.light_format, photos.extensions)
+    light_format = _light_format(settings.light_format, photos, base)
     settings = replace(settings, light_format=light_format)
     dimmer = build_dimmer()
     run_settings = {
@@ -159,9 +174,31 @@ def plan_dataset(
         **recorded_terms(photos.by_source),
         **({"labels": labels.settings} if labels else {}),
     }
-    shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard)
     here = environment_for(dimmer.model.kind, photos.by_source, photos.steps)
-    return Plan(Run(run_settings, here), settings, light_format, photos, shards)
+    first = next_shard(base.manifest) if base else 0
+    shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard, first)
+    run = Run(run_settings, here)
+    if base:
+        run = grown_run(base.manifest, run.settings, run.environment, photos.by_source, len(shards))
+    return Plan(run, settings, light_format, photos, shards, base)
+
+
+def _check_count(lights: int, variants: int) -> None:
+    if lights * variants > MAX_PAIRS:
+        raise UsageError(
+            f"{lights} light images x {variants} variants are more than {MAX_PAIRS:,} pairs",
+            "make several data sets, with fewer `variants` each",
+            code="out-of-range",
+            parameter="variants",
+            value=variants,
+        )
+
+
+def _light_format(asked: AskedLightFormat, photos: LightImageCensus, base: PairSet | None) -> LightFormat:
+    if base is None:
+        return choose_light_format(asked, photos.extensions)
+    recorded = base.manifest.settings.get("light_format", "same")
+    return light_format_of_addition(asked, recorded, light_files(base), photos.extensions)
 
 
 def generate_dataset(
@@ -174,6 +211,7 @@ def generate_dataset(
     progress: GenerateProgress | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     labels: Labels | None = None,
+    base: PairSet | None = None,
 ) -> Manifest:
     """Make every pair of `lights` and publish them as one data set.
 
@@ -191,6 +229,8 @@ def generate_dataset(
         progress: notified of shards and pairs.
         on_plan: called once with the plan, before anything is written.
         labels: of the light images, from :func:`.open_labels`; None for a data set without labels.
+        base: the finished data set in `out`, from :func:`.growing.open_base`, to which the pairs are added as
+            a generation; `resume` does not count then. It stays as it is until the manifest is published.
 
     Returns:
         The manifest as published.
@@ -198,30 +238,52 @@ def generate_dataset(
     Raises:
         DimmagenError: see :class:`DatasetFolder` and :class:`PairShardWorker`; complete shards stay valid.
     """
-    progress = progress or NoProgress()
     if execution.device != "cpu" and execution.address is None:  # in a cluster the nodes have the GPUs
         from dimmagen.generate.gpu_worker import find_device  # imports torch
 
         find_device(execution.device)
-    plan = plan_dataset(lights, build_dimmer, settings, labels)
-    settings = plan.settings
+    plan = plan_dataset(lights, build_dimmer, settings, labels, base)
     on_plan(plan)
+    publish = partial(_publish, lights)
+    return generate_planned(plan, lights, build_dimmer, out, execution, publish, resume, progress, labels)
+
+
+Publish = Callable[[DatasetFolder, Plan, Sequence[ShardRecord]], Manifest]
+"""Writes what belongs to a data set beside its shards, given those that were planned; the manifest last."""
+
+
+def generate_planned(
+    plan: Plan,
+    lights: LightImages,
+    build_dimmer: BuildDimmer,
+    out: str,
+    execution: Execution,
+    publish: Publish,
+    resume: ResumeMode = "if-possible",
+    progress: GenerateProgress | None = None,
+    labels: Labels | None = None,
+) -> Manifest:
+    """Make the shards of a plan and publish them; arguments and errors as for :func:`generate_dataset`.
+
+    Args:
+        plan: whose shards are of `lights`.
+        publish: called once when all shards are complete.
+    """
+    progress, base, settings = progress or NoProgress(), plan.base, plan.settings
     folder = DatasetFolder(storage.local_path(out) or out)
     with folder.locked():
-        complete = folder.complete_shards(plan.run, resume)
+        if base:
+            complete = folder.complete_addition(base.manifest, plan.run)
+        else:
+            complete = folder.complete_shards(plan.run, resume)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
-        done_pairs = sum(record.samples for record in complete.values())
-        _LOG.debug(
-            "fingerprint %s: %d pairs in %d shards, %d of which are complete",
-            plan.run.fingerprint,
-            plan.pairs,
-            len(plan.shards),
-            len(complete),
-        )
-        progress.begin(len(plan.shards), plan.pairs, len(complete), done_pairs)
-        if not missing and (manifest := folder.finished(plan.run)):
+        _begin_progress(progress, plan, complete)
+        if base:
+            folder.begin_addition(base.manifest, plan.run, complete)
+        elif not missing and (manifest := folder.finished(plan.run)):
             return manifest
-        folder.begin(plan.run, complete)
+        else:
+            folder.begin(plan.run, complete)
         make_worker = partial(
             PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
         )
@@ -242,7 +304,21 @@ def generate_dataset(
                         progress.shard()
         finally:
             folder.remove_unfinished()
-        return _publish(folder, plan, lights, [complete[planned.shard] for planned in plan.shards])
+        return publish(folder, plan, [complete[planned.shard] for planned in plan.shards])
+
+
+def _begin_progress(progress: GenerateProgress, plan: Plan, complete: Mapping[str, ShardRecord]) -> None:
+    """The totals of the whole data set; what it has before an addition is done."""
+    _LOG.debug(
+        "fingerprint %s: %d pairs in %d shards, %d of which are complete",
+        plan.run.fingerprint,
+        plan.pairs,
+        len(plan.shards),
+        len(complete),
+    )
+    done = sum(record.samples for record in complete.values())
+    shards, pairs = (plan.base.manifest.counts.shards, len(plan.base)) if plan.base else (0, 0)
+    progress.begin(shards + len(plan.shards), pairs + plan.pairs, shards + len(complete), pairs + done)
 
 
 def check_settings(settings: PairSettings) -> None:
@@ -299,11 +375,32 @@ def _execute(
 
 
 def _publish(
-    folder: DatasetFolder, plan: Plan, lights: LightImages, shards: Sequence[ShardRecord]
+    lights: LightImages, folder: DatasetFolder, plan: Plan, shards: Sequence[ShardRecord]
 ) -> Manifest:
     rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
+    if plan.base:
+        return _publish_addition(folder, plan, plan.base, rejected, shards)
     command = command_line(
         plan.run.settings, plan.photos.by_source, plan.photos.extensions, plan.photos.sizes
     )
     extensions = plan.photos.extensions if plan.light_format == "same" else [plan.light_format]
     return finalize_dataset(folder, plan.run, command, plan.photos.by_source, extensions, rejected, shards)
+
+
+def _publish_addition(
+    folder: DatasetFolder, plan: Plan, base: PairSet, rejected: Iterable[dict], shards: Sequence[ShardRecord]
+) -> Manifest:
+    sources = sorted({*base.manifest.counts.lights_by_source, *plan.photos.by_source})
+    extensions = sorted({*light_files(base), *plan.photos.extensions})
+    sizes = {**light_sizes(base), **plan.photos.sizes}
+    return finalize_dataset(
+        folder,
+        plan.run,
+        command_line(plan.run.settings, sources, extensions, sizes),
+        plan.photos.by_source,
+        extensions if plan.light_format == "same" else [plan.light_format],
+        rejected,
+        shards,
+        base.manifest,
+        rejected_name(next_rejected(base.manifest)),
+    )

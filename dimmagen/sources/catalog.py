@@ -44,6 +44,22 @@ CATALOG_SCHEMA = pa.schema(
     ]
 )
 
+_REJECTED_COLUMNS = (
+    "source",
+    "name",
+    "frame",
+    "sha256",
+    "bytes",
+    "width",
+    "height",
+    "format",
+    "mode",
+    "rule",
+    "reason",
+)
+REJECTED_SCHEMA = pa.schema([CATALOG_SCHEMA.field(name) for name in _REJECTED_COLUMNS])
+"""One row per candidate that a data set rejected: the columns of the catalog that are known for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogRow:

@@ -31,10 +31,13 @@ from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row
 from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 
+_CATALOG = re.compile(r"part-[0-9]{5,}\.parquet")
 MIXHQ_DEFAULT = "mixhq"
 MIXHQ_MANIFEST = "manifest.json"
 MIXHQ_CATALOG = "catalog/part-00000.parquet"
 MIXHQ_SCHEMA = "dimmagen-mixhq-1"
+GROWN_MIXHQ_SCHEMA = "dimmagen-mixhq-2"
+"""Of a MixHQ that has generations: the manifest lists them, each with a catalog of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,10 @@ class LightImages(Protocol):
         ...
 
 
+Choose = Callable[[Iterable[Candidate]], Iterable[Candidate]]
+"""Chooses among judged candidates, such as :meth:`.newcomers.Earlier.new_ones`."""
+
+
 class _CandidateLightImages:
     """The light images of candidates that are kept on disk, because there may be millions."""
 
@@ -171,11 +178,14 @@ class ScannedLightImages(_CandidateLightImages):
 class MixHQLightImages(_CandidateLightImages):
     """The light images of a finished MixHQ, from its catalog."""
 
-    def __init__(self, path: str, selection: PhotoSelection | None = None) -> None:
+    def __init__(
+        self, path: str, selection: PhotoSelection | None = None, choose: Choose | None = None
+    ) -> None:
         selection = selection or PhotoSelection()
-        read_mixhq_manifest(path)
+        parts = catalog_parts(read_mixhq_manifest(path))
         root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
-        candidates = Candidates(_catalogued(path, selection), selection.limit)
+        seen = _catalogued(path, parts, selection)
+        candidates = Candidates(choose(seen) if choose else seen, selection.limit)
         super().__init__(path, candidates, lambda one: _packed_ref(one.row, root))
 
 
@@ -187,6 +197,7 @@ def open_light_images(
     execution: ScanExecution | None = None,
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
+    choose: Choose | None = None,
 ) -> LightImages:
     """The light images of some sources.
 
@@ -199,6 +210,7 @@ def open_light_images(
         execution: how the index pass is executed; by default in a thread for each processor.
         on_start: called with the number of files before the index pass.
         on_file: called after each file of the index pass.
+        choose: which of the judged candidates count; with it, there may be no light image.
 
     Raises:
         UsageError: a source or a path is unknown, or a path has no image.
@@ -229,8 +241,8 @@ def open_light_images(
                     code="conflict",
                     parameter=name,
                 )
-        lights: LightImages = MixHQLightImages(paths[0], selection)
-        if not len(lights):
+        lights: LightImages = MixHQLightImages(paths[0], selection, choose)
+        if not len(lights) and not choose:
             raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
         return lights
     specs = parse_specs(paths)
@@ -238,18 +250,15 @@ def open_light_images(
     candidates = listing.files
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(candidates))
-    lights = ScannedLightImages(
-        " ".join(map(str, specs)),
-        index_candidates(
-            candidates,
-            ScanSettings(scenes, selection, stored=False),
-            execution or ScanExecution(),
-            on_file=on_file,
-        ),
-        selection.limit,
-        listing.others,
+    seen = index_candidates(
+        candidates,
+        ScanSettings(scenes, selection, stored=False),
+        execution or ScanExecution(),
+        on_file=on_file,
     )
-    if not len(lights):
+    origin = " ".join(map(str, specs))
+    lights = ScannedLightImages(origin, choose(seen) if choose else seen, selection.limit, listing.others)
+    if not len(lights) and not choose:
         raise none_accepted(map(_row_of, lights.rejected()), f"{len(candidates)} files of {lights.origin}")
     return lights
 
@@ -328,7 +337,10 @@ def light_pixels(ref: LightImageRef, data: bytes, frame: str) -> np.ndarray:
 
 def is_mixhq(path: str) -> bool:
     """Whether a folder is a MixHQ, finished or not."""
-    return "=" not in path and storage.exists(storage.join(path, MIXHQ_CATALOG))
+    return "=" not in path and (
+        storage.exists(storage.join(path, MIXHQ_CATALOG))
+        or any(map(_CATALOG.fullmatch, storage.list_names(storage.join(path, "catalog"))))
+    )
 
 
 def read_mixhq_manifest(path: str) -> dict:
@@ -350,7 +362,9 @@ def read_mixhq_manifest(path: str) -> dict:
         raise DimmagenError(
             f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again", code="damaged", path=path
         ) from error
-    if manifest.get("schema") != MIXHQ_SCHEMA or not isinstance(manifest.get("inputs"), dict):
+    schema = manifest.get("schema")
+    is_whole = schema == MIXHQ_SCHEMA or (schema == GROWN_MIXHQ_SCHEMA and _has_generations(manifest))
+    if not is_whole or not isinstance(manifest.get("inputs"), dict):
         raise DimmagenError(
             f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
             "build it again with `build_mixhq()`",
@@ -358,6 +372,28 @@ def read_mixhq_manifest(path: str) -> dict:
             path=path,
         )
     return manifest
+
+
+def _has_generations(manifest: Mapping) -> bool:
+    """Whether an untrusted manifest has generations with catalogs inside the folder of the MixHQ."""
+    generations = manifest.get("generations")
+    if not isinstance(generations, list) or not generations:
+        return False
+    for one in generations:
+        catalog = one.get("catalog") if isinstance(one, dict) else None
+        name = catalog.get("name") if isinstance(catalog, dict) else None
+        if not isinstance(name, str) or not _CATALOG.fullmatch(name.removeprefix("catalog/")):
+            return False
+        if not isinstance(one.get("sources"), dict):
+            return False
+    return True
+
+
+def catalog_parts(manifest: Mapping) -> list[str]:
+    """Names of the catalogs of a MixHQ, from its manifest: one for each generation."""
+    if "generations" not in manifest:
+        return [MIXHQ_CATALOG]
+    return [one["catalog"]["name"] for one in manifest["generations"]]
 
 
 def _default_mixhq() -> str:
@@ -371,21 +407,26 @@ def _default_mixhq() -> str:
     return MIXHQ_DEFAULT
 
 
-def read_catalog(path: str) -> Iterator[CatalogRow]:
+def read_catalog(path: str, parts: Sequence[str] = (MIXHQ_CATALOG,)) -> Iterator[CatalogRow]:
     """The rows of a MixHQ's catalog, one after another.
+
+    Args:
+        path: of the MixHQ.
+        parts: names of the files, from :func:`catalog_parts`.
 
     Raises:
         DimmagenError: the catalog is missing or damaged.
     """
-    rows = iter_rows(storage.join(path, MIXHQ_CATALOG), CATALOG_SCHEMA, ADDED_LATER)
-    return (CatalogRow(**row) for row in rows)
+    for part in parts:
+        for row in iter_rows(storage.join(path, part), CATALOG_SCHEMA, ADDED_LATER):
+            yield CatalogRow(**row)
 
 
-def _catalogued(path: str, selection: PhotoSelection) -> Iterator[Candidate]:
-    for row in read_catalog(path):
+def _catalogued(path: str, parts: Sequence[str], selection: PhotoSelection) -> Iterator[Candidate]:
+    for row in read_catalog(path, parts):
         if row.accepted and not _is_packed(row):
             raise DimmagenError(
-                f"{path}/{MIXHQ_CATALOG}: the row of {row.key!r} has invalid values",
+                f"{path}/catalog: the row of {row.key!r} has invalid values",
                 "it was changed or is of another kind: build it again",
                 code="damaged",
                 path=path,

@@ -17,7 +17,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 import numpy as np
 
@@ -35,14 +35,22 @@ from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_images import (
-    MIXHQ_CATALOG,
     MIXHQ_MANIFEST,
-    MIXHQ_SCHEMA,
+    catalog_parts,
     load_light_image,
     none_accepted,
     read_catalog,
     read_mixhq_manifest,
     scanned_ref,
+)
+from dimmagen.sources.mixhq_generations import (
+    base_of,
+    drop_unpublished,
+    generations_of,
+    is_of_inputs,
+    manifest_of,
+    next_numbers,
+    refuse_other_choices,
 )
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, Listing
@@ -92,12 +100,13 @@ def describe_inputs(
     }
 
 
-def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] | None:
+def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[str, VerdictCounts] | None:
     """The verdicts of a finished MixHQ that was made from the same inputs; None if there is work to do.
 
     Args:
         out: folder or fsspec URL.
         inputs: from :func:`describe_inputs`.
+        adds: whether photos of other sources may be added to a finished MixHQ.
 
     Raises:
         UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is changed.
@@ -116,19 +125,38 @@ def finished_verdict_counts(out: str, inputs: dict) -> dict[str, VerdictCounts] 
         )
     if MIXHQ_MANIFEST not in names:
         return None  # a run that was stopped; write_mixhq compares the catalogs
-    found = read_mixhq_manifest(out)["inputs"]
-    changed = [name for name in sorted(inputs.keys() | found.keys()) if found.get(name) != inputs.get(name)]
-    if changed:
+    manifest = read_mixhq_manifest(out)
+    if not is_of_inputs(manifest, inputs):
+        if adds:
+            refuse_other_choices(out, manifest, inputs)
+            return None
+        found = manifest["inputs"]
+        changed = [
+            name for name in sorted(inputs.keys() | found.keys()) if found.get(name) != inputs.get(name)
+        ]
         raise UsageError(
-            f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed)})",
-            "choose another `out`, or delete it to build it again",
+            f"`out={out}` is a finished MixHQ of other inputs (changed: {', '.join(changed) or 'sources'})",
+            "choose another `out`, give `add=True` to add the photos that it does not have, or delete it to "
+            "build it again",
             code="other-settings",
             path=out,
             changed=changed,
         )
     KeptRanges(storage.join(out, STATE, _RANGES)).discard()  # of a run that was killed after its manifest
     remove_stale_lock(out)
-    return tally(read_catalog(out), _recorded_others(out, read_mixhq_manifest(out).get("sources", {})))
+    return finished_tally(out, manifest)
+
+
+def finished_tally(out: str, manifest: Mapping) -> dict[str, VerdictCounts]:
+    """The verdicts on all candidates of a finished MixHQ.
+
+    Args:
+        out: folder or fsspec URL.
+        manifest: its manifest, untrusted.
+    """
+    return tally(
+        read_catalog(out, catalog_parts(manifest)), _recorded_others(out, manifest.get("sources", {}))
+    )
 
 
 def _recorded_others(out: str, recorded: object) -> dict[str, dict[str, int]]:
@@ -165,6 +193,12 @@ def open_kept_ranges(out: str, rescan: bool = False) -> KeptRanges:
     return kept
 
 
+def forget_kept_ranges(out: str) -> None:
+    """Remove what :func:`open_kept_ranges` keeps, where nothing is written after all."""
+    with exclusive(out):
+        KeptRanges(storage.join(out, STATE, _RANGES)).discard()
+
+
 def write_mixhq(
     out: str,
     candidates: Candidates,
@@ -172,6 +206,7 @@ def write_mixhq(
     workers: int = 2,
     on_light: Callable[[], None] = lambda: None,
     others: Mapping[str, Mapping[str, int]] | None = None,
+    base: Mapping | None = None,
 ) -> dict:
     """Publish the catalog, the shards, the card and the manifest.
 
@@ -184,6 +219,8 @@ def write_mixhq(
         workers: number of threads that read and encode light images.
         on_light: called for each light image that is packed, or was already packed.
         others: number of files that are no candidates, by source and ending.
+        base: manifest of the finished MixHQ in `out`, to which `candidates` are added as a generation: they
+            are those of :meth:`.newcomers.Earlier.new_ones`. None for a new MixHQ.
 
     Returns:
         The manifest.
@@ -193,7 +230,14 @@ def write_mixhq(
             changed, `out` cannot be written, or another run is writing to it.
     """
     with exclusive(out):
-        return _write(out, candidates, inputs, workers, on_light, others or {})
+        if base is not None and base != base_of(out):
+            raise DimmagenError(
+                f"{out} has changed since its photos were compared",
+                "run the same command again",
+                code="locked",
+                path=out,
+            )
+        return _write(out, candidates, inputs, workers, on_light, others or {}, base)
 
 
 def _write(
@@ -203,34 +247,49 @@ def _write(
     workers: int,
     on_light: Callable[[], None],
     others: Mapping[str, Mapping[str, int]],
+    base: Mapping | None,
 ) -> dict:
     for folder in ("", "catalog", "shards"):
         storage.remove_unfinished(storage.join(out, folder))
-    packing = plan_packing(candidates, inputs["samples_per_shard"])
-    if not packing.shards:
+    number, first_shard = next_numbers(base)
+    packing = plan_packing(candidates, inputs["samples_per_shard"], first_shard)
+    if not packing.shards and base is None:
         KeptRanges(storage.join(out, STATE, _RANGES)).discard()
         raise none_accepted(candidates.rejected(), f"{len(candidates)} candidates")
-    catalog = _write_catalog(out, packing)
+    catalog = _write_catalog(out, packing, f"catalog/part-{number:05d}.parquet", base)
     records = [_write_shard(out, packing, shard, workers, on_light) for shard in packing.shards]
-    tallies = tally(packing.rows(), others)
-    manifest = {
-        "schema": MIXHQ_SCHEMA,
-        "samples": sum(one.accepted for one in tallies.values()),
-        "inputs": inputs,
-        "sources": {name: one.to_dict() for name, one in tallies.items()},
-        "libraries": versions.library_versions() | versions.step_versions(_steps(packing)),
-        "catalog": {**asdict(catalog), "rows": len(candidates)},
-        "shards": [
+    tallies = tally(_all_rows(out, base, packing), {**_others_before(out, base), **others})
+    manifest = manifest_of(
+        base,
+        inputs,
+        {name: one.to_dict() for name, one in tallies.items()},
+        versions.library_versions() | versions.step_versions(_steps(packing)),
+        {**asdict(catalog), "rows": len(candidates)},
+        [
             {**asdict(record), "samples": shard.stop - shard.start}
             for record, shard in zip(records, packing.shards, strict=True)
         ],
-    }
-    storage.atomic_write(storage.join(out, LAYOUT), _layout_file())
-    storage.atomic_write(storage.join(out, "README.md"), _card(tallies, inputs).encode())
-    data = json.dumps(manifest, indent=1).encode() + b"\n"
-    storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
+    )
+    publish_mixhq(out, manifest, tallies)
     KeptRanges(storage.join(out, STATE, _RANGES)).discard()
     return manifest
+
+
+def publish_mixhq(out: str, manifest: Mapping, tallies: dict[str, VerdictCounts]) -> None:
+    """Write the layout, the card, and the manifest last."""
+    storage.atomic_write(storage.join(out, LAYOUT), _layout_file())
+    storage.atomic_write(storage.join(out, "README.md"), _card(tallies, manifest).encode())
+    data = json.dumps(manifest, indent=1).encode() + b"\n"
+    storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
+
+
+def _all_rows(out: str, base: Mapping | None, packing: "Packing") -> Iterator[CatalogRow]:
+    before = read_catalog(out, catalog_parts(base)) if base else iter(())
+    return chain(before, packing.rows())
+
+
+def _others_before(out: str, base: Mapping | None) -> dict[str, dict[str, int]]:
+    return _recorded_others(out, base.get("sources", {})) if base else {}
 
 
 def _steps(packing: "Packing") -> set[str]:
@@ -290,8 +349,14 @@ class Packing:
         return replace(row, shard=self.shards[shard].name, member=member, offset=offset)
 
 
-def plan_packing(candidates: Candidates, samples_per_shard: int) -> Packing:
-    """Decide where each accepted light image will be stored: in equal, gapless shards in canonical order."""
+def plan_packing(candidates: Candidates, samples_per_shard: int, first_shard: int = 0) -> Packing:
+    """Decide where each accepted light image will be stored: in equal, gapless shards in canonical order.
+
+    Args:
+        candidates: all of them.
+        samples_per_shard: maximum number of light images per shard.
+        first_shard: number of the first shard.
+    """
     shard_of, offsets = np.full(len(candidates), -1), np.zeros(len(candidates), np.int64)
     shards: list[MixHQShard] = []
     start = 0
@@ -303,7 +368,8 @@ def plan_packing(candidates: Candidates, samples_per_shard: int) -> Packing:
             shard_of[number], offsets[number] = len(shards), offset
             offset += _padded(one.row.light_bytes)
         total = -(-(offset + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
-        shards.append(MixHQShard(f"shards/mixhq-{len(shards):05d}.tar", start, stop, total))
+        name = f"shards/mixhq-{first_shard + len(shards):05d}.tar"
+        shards.append(MixHQShard(name, start, stop, total))
         start = stop
     return Packing(candidates, shards, shard_of, offsets)
 
@@ -340,20 +406,23 @@ def _sidecar(row: CatalogRow) -> bytes:
     return json.dumps(dict(zip(_SIDECAR, values, strict=True)), indent=1).encode() + b"\n"
 
 
-def _write_catalog(out: str, packing: Packing) -> FileRecord:
-    path = storage.join(out, MIXHQ_CATALOG)
-    if not storage.exists(path):
-        written = write_rows(path, (row.to_dict() for row in packing.rows()), CATALOG_SCHEMA)
-        return FileRecord(MIXHQ_CATALOG, written.bytes, written.sha256)
-    pairs = zip_longest(read_catalog(out), packing.rows())
-    if any(found != planned for found, planned in pairs):
-        raise DimmagenError(
-            f"{out} holds an unfinished MixHQ of other inputs",
-            "choose another `out`, or delete it to build it again",
-            code="other-settings",
-            path=out,
-        )
-    return FileRecord(MIXHQ_CATALOG, *storage.size_and_sha256(path))
+def _write_catalog(out: str, packing: Packing, name: str, base: Mapping | None) -> FileRecord:
+    path = storage.join(out, name)
+    if storage.exists(path):
+        pairs = zip_longest(read_catalog(out, [name]), packing.rows())
+        if all(found == planned for found, planned in pairs):
+            return FileRecord(name, *storage.size_and_sha256(path))
+        if base is None:
+            raise DimmagenError(
+                f"{out} holds an unfinished MixHQ of other inputs",
+                "choose another `out`, or delete it to build it again",
+                code="other-settings",
+                path=out,
+            )
+    if base is not None:
+        drop_unpublished(out, base)
+    written = write_rows(path, (row.to_dict() for row in packing.rows()), CATALOG_SCHEMA)
+    return FileRecord(name, written.bytes, written.sha256)
 
 
 def _write_shard(
@@ -409,7 +478,8 @@ def _layout_file() -> bytes:
     return layout_file("shards/mixhq-*.tar", sample_features(images, list(_SIDECAR.items())))
 
 
-def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
+def _card(tallies: dict[str, VerdictCounts], manifest: Mapping) -> str:
+    inputs = manifest["inputs"]
     seen = sum(one.seen for one in tallies.values())
     accepted = sum(one.accepted for one in tallies.values())
     lines = [
@@ -449,4 +519,14 @@ def _card(tallies: dict[str, VerdictCounts], inputs: dict) -> str:
         options += " --follow-links"
     options += f" --samples-per-shard {inputs['samples_per_shard']}"
     lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
+    if "generations" in manifest:
+        lines += [
+            "Photos were added to it (`--add`):",
+            "",
+            "| generation | photos | shards |",
+            "|---:|---:|---:|",
+        ]
+        for number, part in enumerate(generations_of(manifest), 1):
+            lines.append(f"| {number} | {part['samples']} | {part['shards']} |")
+        lines.append("")
     return "\n".join(lines)

@@ -8,6 +8,9 @@ import pytest
 
 from dimmagen import PairDataset, assert_same_dataset, pair_loader
 from dimmagen.cli import main
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError
+from dimmagen.generate.resume import DatasetFolder
 from tests.dataset_helpers import write_photos
 from tests.killing import start, wait_for
 
@@ -85,6 +88,36 @@ def test_from_mixhq_on_s3_to_a_verified_set_there(local, bucket, tmp_path, capsy
     message = capsys.readouterr().out
     assert "shards/train-00001.tar: is missing" in message
     assert "shards/train-00009.tar: does not belong to the data set" in message
+
+
+@pytest.mark.parametrize("place", ["s3", "memory"])
+def test_photos_are_added_and_taken_out_behind_a_url(place, local, request, tmp_path, monkeypatch):
+    """Stopped in the middle and run again; the files are those on a local disk."""
+    url = request.getfixturevalue("bucket").url if place == "s3" else f"memory://{tmp_path.name}"
+    write_photos(tmp_path / "photos", 6)
+    (tmp_path / "list.txt").write_text("photo01.jpg\n")
+    for root in (str(tmp_path), url):
+        build = ["build-mixhq", "--samples-per-shard", "2", "--out", f"{root}/mixhq"]
+        dim = ["dim", *SETTINGS, "--executor", "serial", "--source", f"{root}/mixhq", "--out", f"{root}/out"]
+        assert exit_code([*build, "--source", local / "photos"]) == exit_code(dim) == 0
+        assert exit_code([*build, "--source", tmp_path / "photos", "--add"]) == 0
+        for words in ([*dim, "--add"], ["remove", f"{root}/out", "--list", tmp_path / "list.txt"]):
+            with monkeypatch.context() as patch:
+                patch.setattr(DatasetFolder, "finish", _stop)
+                assert exit_code(words) == 1
+            assert exit_code(["verify", f"{root}/out"]) == 0
+            assert exit_code(words) == 0
+        assert exit_code(["remove", f"{root}/mixhq", "--list", tmp_path / "list.txt"]) == 0
+        assert exit_code(["verify", f"{root}/out"]) == 0
+    for name in ("mixhq", "out"):
+        paths = [found[0] for found in storage.find_files(f"{url}/{name}")]
+        found = {path: storage.read(f"{url}/{name}/{path}") for path in paths}
+        assert found.keys() == files(tmp_path / name).keys()
+        assert found == files(tmp_path / name)
+
+
+def _stop(*_):
+    raise DimmagenError("stopped", code="failed")
 
 
 def test_a_run_on_a_server_that_is_slow_cuts_and_fails(local, bucket, tmp_path):

@@ -21,6 +21,7 @@ def place(tmp_path_factory):
     make(photos, folder / "other", seed=1)
     write_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
     (folder / "no-keys").write_text("\n\n")
+    (folder / "names").write_text("nobody.png\n")
     (folder / "binary").write_bytes(b"\xff\xfe\n")
     (folder / "folder/manifest.json").mkdir(parents=True)
     (folder / "pipe").mkdir()
@@ -54,6 +55,20 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("subset set --out new --keys no-keys", 2, "--keys no-keys contains no key"),
         ("subset set --out new --keys binary", 2, "--keys binary is not a text file"),
         ("subset set --out new --min-side -1", 2, "-1"),
+        ("remove set --list binary", 2, "binary is not a text file in UTF-8"),
+        ("remove set --list absent", 2, "absent does not exist"),
+        (
+            "remove set --list names",
+            2,
+            "set has nothing of these names: nobody.png: give keys, or names as in",
+        ),
+        ("remove set --list names", 2, "or --ignore-unknown to remove the others"),
+        ("remove merged --list names", 2, "a subset or a merge is made from data sets"),
+        ("remove photos --list names", 1, "photos has no manifest.json, so it is not a finished data set"),
+        (f"{DIM} --add --limit 2", 2, "--limit does not go with --add"),
+        (f"{DIM} --add --resume never", 2, "--resume never does not go with --add"),
+        (f"{DIM.replace('new', 'merged')} --add", 2, "a subset or a merge is made from data sets"),
+        ("build-mixhq --source photos --out new --add --limit 2", 2, "--limit does not go with --add"),
         ("subset set --out set", 2, "is the data set itself"),
         ("merge set other --out other", 2, "is the data set itself"),
         ("subset set --out photos", 2, "choose a new or an empty folder for --out"),

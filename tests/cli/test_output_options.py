@@ -61,6 +61,7 @@ def test_every_command_returns_a_result_for_json(name):
         ("inspect out", {"pairs": 3, "light_images": 3}),
         (DIM, {"dataset": "out", "pairs": 3, "made": 0}),
         (f"{DIM} --dry-run", {"pairs": 3, "written": False}),
+        (f"{DIM} --add", {"dataset": "out", "pairs": 3, "made": 0}),
         ("build-mixhq --source folder=photos --dry-run", {"light_images": 3, "written": False}),
         ("plan --profile linear --source photos --calibration-pairs 1", {"pairs": 3}),
         ("plan --profile linear --source photos --calibration-pairs 1 --workers 1", {"pairs": 3}),

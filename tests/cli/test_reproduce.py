@@ -156,3 +156,24 @@ def test_an_invalid_or_missing_manifest_is_reported(run, folder, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1}))
     assert run("reproduce", "manifest.json", "--source", "sample", "--out", "x")[0] == 1
     assert run("reproduce", "missing.json", "--source", "sample", "--out", "x")[0] == 2
+
+
+def test_a_set_that_grew_and_lost_photos_is_made_again_from_its_folder(run, folder, tmp_path):
+    shutil.copytree(folder / "out", "out")
+    write_photos(shutil.copytree(folder / "photos", tmp_path / "photos"), 6)
+    (tmp_path / "list.txt").write_text("photo01.jpg\n")
+    add = ("dim", "--profile", "linear", "--variants", 2, "--executor", "serial", "--source", "photos")
+    assert run(*add, "--out", "out", "--add")[0] == 0
+    assert run("remove", "out", "--list", "list.txt")[0] == 0
+    again = ("--source", "photos", "--executor", "serial")
+    code, output = run("reproduce", "out", *again, "--out", "again")
+    assert (code, "again is identical to out: 10 pairs in 4 shards" in output) == (0, True)
+    assert_same_dataset("out", "again")
+    shutil.copytree("out/metadata", "only/metadata")
+    shutil.copytree("out/rejected", "only/rejected")
+    shutil.copy("out/manifest.json", "only/manifest.json")
+    assert run("reproduce", "only/manifest.json", *again, "--out", "without-shards")[0] == 0
+    shutil.rmtree("only/metadata")
+    code, output = run("reproduce", "only/manifest.json", *again, "--out", "nothing")
+    assert (code, "does not say which ones came when" in output) == (2, True)
+    assert run("replay", open_pairs("out").row(9)["key"], "--data", "out", "--source", "photos")[0] == 0

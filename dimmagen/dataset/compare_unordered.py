@@ -1,0 +1,138 @@
+"""Comparing what two data sets, or two MixHQs, hold, wherever it is stored in them.
+
+A set that grew, or of which photos were taken out, holds what one that is made at once does; its shards are
+others.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+from dimmagen.core import hashing, storage
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.parquet import iter_rows
+from dimmagen.dataset.generations import GENERATIONS, REMOVED
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.schema import PIPELINE_STAGES
+from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
+from dimmagen.sources.light_images import catalog_parts, is_mixhq, read_catalog, read_mixhq_manifest
+
+# Settings of a set that say when its photos came, and not what they are.
+_HISTORY = ("lights_sha256", GENERATIONS, REMOVED)
+_COUNTS = ("lights", "pairs", "rejected", "lights_by_source")
+
+
+def unordered_differences(a: str, b: str) -> list[str]:
+    """One line for each difference between what two data sets or two MixHQs hold; empty without any.
+
+    Every setting, row and file of a pair counts, but not in which shard it is, and at which place.
+
+    Args:
+        a, b: folders or fsspec URLs.
+    """
+    if is_mixhq(a) and is_mixhq(b):
+        return _mixhq_differences(a, b)
+    one, other = open_pairs(a), open_pairs(b)
+    lines = _manifest_differences(one.manifest, other.manifest)
+    lines += _row_differences(a, b, _pair_rows(one), _pair_rows(other))
+    lines += _row_differences(a, b, _rejected(one), _rejected(other))
+    for pairs in (one, other):
+        lines += _damage(pairs.rows(), partial(_read_pair, pairs))
+    return lines
+
+
+def _manifest_differences(one: Manifest, other: Manifest) -> list[str]:
+    lines = []
+    for part in ("settings", "environment", "counts"):
+        left, right = _compared(one, part), _compared(other, part)
+        for name in sorted(left.keys() | right.keys()):
+            if left.get(name) != right.get(name):
+                lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
+    return lines
+
+
+def _compared(manifest: Manifest, part: str) -> dict:
+    values = manifest.model_dump()[part]
+    if part == "counts":
+        return {name: values[name] for name in _COUNTS}
+    values = {name: value for name, value in values.items() if part != "settings" or name not in _HISTORY}
+    if labels := values.get("labels") if part == "settings" else None:
+        values["labels"] = {name: value for name, value in labels.items() if name != "sha256"}
+    return values
+
+
+def _row_differences(a: str, b: str, here: Mapping[str, dict], there: Mapping[str, dict]) -> list[str]:
+    lines = [f"{name} is only in {a}" for name in here if name not in there]
+    lines += [f"{name} is only in {b}" for name in there if name not in here]
+    for name, row in here.items():
+        changed = _changed(row, there[name]) if name in there else []
+        if changed:
+            lines.append(f"{name} differs in {', '.join(changed)}")
+    return lines
+
+
+def _changed(row: Mapping, other: Mapping) -> list[str]:
+    """The columns in which two rows differ, those of the earliest stage of making a pair first."""
+    changed = [name for name in {**row, **other} if row.get(name) != other.get(name)]
+    stages = [column for columns in PIPELINE_STAGES.values() for column in columns]
+    return sorted(changed, key=lambda name: stages.index(name) if name in stages else len(stages))
+
+
+def _pair_rows(pairs: PairSet) -> dict[str, dict]:
+    return {f"pair {row['key']}": _without_place(row) for row in pairs.rows()}
+
+
+def _without_place(row: Mapping) -> dict:
+    return {name: value for name, value in row.items() if name != "shard" and not name.endswith("offset")}
+
+
+def _rejected(pairs: PairSet) -> dict[str, dict]:
+    files = [file.name for file in pairs.manifest.files if file.name.startswith("rejected/")]
+    rows = (row for name in files for row in iter_rows(storage.join(pairs.out, name), REJECTED_SCHEMA))
+    return _by_name(rows)
+
+
+def _by_name(rows: Iterable[dict]) -> dict[str, dict]:
+    return {f"candidate {row['source']}={row['name']} {row['frame']}{row['sha256']}": row for row in rows}
+
+
+def _read_pair(pairs: PairSet, row: dict) -> None:
+    pairs.data(row, "dark")
+    pairs.data(row, "light")
+    if "labels_member" in row:
+        pairs.labels(row)
+
+
+def _damage(rows: Iterable[dict], read: Callable[[dict], None]) -> Iterator[str]:
+    """One line for each row whose files are not those that it names."""
+    for row in rows:
+        try:
+            read(row)
+        except DimmagenError as error:
+            yield error.what
+
+
+def _mixhq_differences(a: str, b: str) -> list[str]:
+    lines: list[str] = []
+    found: list[tuple[dict, dict[str, dict]]] = []
+    for path in (a, b):
+        manifest = read_mixhq_manifest(path)
+        catalog = [*read_catalog(path, catalog_parts(manifest))]
+        found.append((manifest, _by_name(_without_place(row.to_dict()) for row in catalog)))
+        lights = (row.to_dict() for row in catalog if row.accepted)
+        lines += _damage(lights, partial(_read_light, path))
+    (one, rows), (other, others) = found
+    left, right = ({**manifest["inputs"], "sources": {}} for manifest in (one, other))
+    lines += [
+        f"inputs.{name} is {left.get(name)!r} here and {right.get(name)!r} there"
+        for name in sorted(left.keys() | right.keys())
+        if left.get(name) != right.get(name)
+    ]
+    return lines + _row_differences(a, b, rows, others)
+
+
+def _read_light(path: str, values: dict) -> None:
+    row = CatalogRow(**values)
+    data = storage.read_range(storage.join(path, row.shard), row.offset, row.light_bytes)
+    if hashing.sha256(data) != row.light_sha256:
+        raise DimmagenError(f"{path}/{row.shard}: {row.member} is not what the catalog says", code="damaged")
