@@ -189,7 +189,7 @@ def test_names_below_a_url_are_posix_paths(monkeypatch):
     files.pipe("/windows/2024/a.jpg", b"12")
     monkeypatch.setattr(storage, "os", WindowsPaths())
     try:
-        assert storage.find_files("memory://windows") == [("2024/a.jpg", 2)]
+        assert storage.find_files("memory://windows") == [("2024/a.jpg", 2, "")]
     finally:
         files.rm("/windows", recursive=True)
 

@@ -42,7 +42,7 @@ class MixedBatches:
     def __post_init__(self) -> None:
         refuse_share(self.share)
         if (self.real.batch, self.real.rank, self.real.world_size) != (1, 0, 1):
-            raise UsageError("real pairs are mixed in one by one", "give them with `batch=1`")
+            raise UsageError("real pairs are mixed in one by one", "give them with `batch=1`", code="usage")
 
     def open(self, start: int) -> Iterator[Batch]:
         for number, batch in zip(itertools.count(start), self.synthetic.open(start), strict=False):

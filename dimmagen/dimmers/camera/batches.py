@@ -62,29 +62,31 @@ def _fused(camera: Camera, lights: Tensor, draws: Sequence[Draw], forced: bool) 
     try:
         from dimmagen.dimmers.camera.fused import Fused, fused_for
     except ImportError as error:
-        _refuse(kind, f"Triton is not installed, or fails ({error})", "missing-package", forced, quiet=True)
+        _refuse(kind, f"Triton is not installed, or fails ({error})", forced, missing=True)
         return None
     except Exception as error:
-        _refuse(kind, f"Triton fails ({error})", "missing-package", forced)
+        _refuse(kind, f"Triton fails ({error})", forced)
         return None
     if not Fused.takes(lights):
         reason = "the images, or their strides, are larger than the kernel's 32-bit offsets"
-        _refuse(None, reason, "usage", forced)
+        _refuse(None, reason, forced)
         return None
     try:
         fused = fused_for(camera, lights.device)
         fused.check(camera, lights, draws)
     except Exception as error:  # whatever a compiler, a driver or a linker says
-        _refuse(kind, f"Triton's kernel does not run here ({error})", "device", forced)
+        _refuse(kind, f"Triton's kernel does not run here ({error})", forced)
         return None
     return fused
 
 
-def _refuse(kind: tuple[Any, ...] | None, reason: str, code: str, forced: bool, quiet: bool = False) -> None:
+def _refuse(kind: tuple[Any, ...] | None, reason: str, forced: bool, missing: bool = False) -> None:
+    """Raise an error if the kernel was asked for; otherwise remember why it is not used, and warn of a fault."""
+    if forced and missing:
+        raise UsageError(reason, "pip install 'dimmagen[triton]'", code="missing-package", package="triton")
     if forced:
-        todo = "pip install 'dimmagen[triton]'" if code == "missing-package" else 'use `kernel="torch"`'
-        raise UsageError(reason, todo, code=code, parameter="kernel", package="triton")
+        raise UsageError(reason, 'use `kernel="torch"`', code="device", parameter="kernel")
     if kind is not None:
         _REFUSED[kind] = reason
-    if not quiet:
+    if not missing:
         _log.warning("%s; images are dimmed by torch's operations, which are slower", reason)
