@@ -81,7 +81,7 @@ def _fused(camera: Camera, lights: Tensor, draws: Sequence[Draw], forced: bool) 
 
 
 def _refuse(kind: tuple[Any, ...] | None, reason: str, forced: bool, missing: bool = False) -> None:
-    """Raise an error if the kernel was asked for; otherwise remember why it is not used, and warn of a fault."""
+    """Raise an error if the kernel was asked for; otherwise remember the reason, and warn of a fault."""
     if forced and missing:
         raise UsageError(reason, "pip install 'dimmagen[triton]'", code="missing-package", package="triton")
     if forced:
