@@ -247,9 +247,9 @@ def test_the_number_of_requests_is_the_one_in_the_documentation(local, bucket):
     # See docs/storage.md: so many for each shard, for each pair, and once a run.
     assert bucket.server.counts() == {
         "PutObject": 3 * shards + 7,
-        "DeleteObject": shards + 13,
+        "DeleteObject": shards + 12,
         "GetObject": 2 * shards + pairs + 12,
-        "HeadObject": 10,
-        "ListObjects": 11,
+        "HeadObject": 12,
+        "ListObjects": 13,
         "ListMultipartUploads": 13,
     }

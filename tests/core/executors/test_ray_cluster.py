@@ -70,7 +70,7 @@ def start_dim(nodes, photos, out, log, function=None, workers=3):
 
 
 def naps(nodes, *words):
-    """Sleep on the cluster; returns the records, the number of reported pairs, and the messages."""
+    """Sleep on the cluster; returns the records, the number of reported pairs, the statuses, and the messages."""
     command = [sys.executable, "-m", "tests.core.executors.ray_runs", "--address", nodes.address, *words]
     run = subprocess.run(command, env=nodes.environ, capture_output=True, text=True, timeout=90)
     assert run.returncode == 0, run.stderr
@@ -129,7 +129,7 @@ def test_no_job_is_held_by_an_actor_without_a_place_and_a_node_that_joins_starts
     """More workers than processors: the run continues with those that fit, reports the others, and ends."""
     before, places = len(nodes.nodes), PROCESSORS * (len(nodes.nodes) + 1)
     nodes.join()
-    records, _, messages = naps(
+    records, *_, messages = naps(
         nodes, "--workers", str(places + 1), "--until-nodes", str(before + 1), "--seconds", "0.2"
     )
     assert len({record["node"] for record in records}) == before + 1
