@@ -138,7 +138,7 @@ def test_training_on_gpus_is_measured_lever_by_lever_and_a_row_that_fails_does_n
     setup = gpu_training.Setup(
         size, torch.device("cpu"), None, str(tmp_path / "absent"), False, gpu_training.random_batches(size)
     )
-    everything = replace(gpu_training.ON_GPUS, graph=False, fetch_every=4)  # a graph needs CUDA
+    everything = replace(gpu_training.ON_GPUS, graph=False, fetch_every=4)
     levers = [
         gpu_training.Lever("base", Acceleration(), host_inputs=True),
         gpu_training.Lever("all", everything),
