@@ -70,7 +70,7 @@ def start_dim(nodes, photos, out, log, function=None, workers=3):
 
 
 def naps(nodes, *words):
-    """Sleep on the cluster; returns the records, the number of reported pairs, the statuses, and the messages."""
+    """Sleep on the cluster; returns the records, the number of pairs, the statuses, and the messages."""
     command = [sys.executable, "-m", "tests.core.executors.ray_runs", "--address", nodes.address, *words]
     run = subprocess.run(command, env=nodes.environ, capture_output=True, text=True, timeout=90)
     assert run.returncode == 0, run.stderr
