@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from tests.labelled_photos import write_labelled_photos
+from tests.made_clips import write_clips
 from tests.made_weights import write_published_dimmer
 from tests.simulated_camera import SimulatedCamera, simulated_light
 
@@ -36,6 +37,7 @@ def write_inputs(folder: Path) -> None:
         csv.writer(stream).writerows([("dark", "light"), *rows])
     _save(simulated_light(1, HEIGHT, WIDTH) // 8, folder / "night.jpg")
     write_published_dimmer(folder / "dimmers/3shot")
+    _write_sources_of_mixhq(folder)
     _write_labelled(folder)
 
 
@@ -55,6 +57,16 @@ def _write_pairs(
         picture = simulated_light(seed, HEIGHT, WIDTH)
         _save(SimulatedCamera().shoot(picture, seed), dark / f"{starts[0]}{name}{ends[0]}.png")
         _save(picture, light / f"{starts[1]}{name}{ends[1]}.png")
+
+
+def _write_sources_of_mixhq(folder: Path) -> None:
+    photos = folder / "coco"
+    shutil.make_archive(str(folder / "unlabeled2017"), "zip", photos)
+    shutil.make_archive(str(folder / "CLIC"), "zip", photos)
+    shutil.make_archive(str(folder / "ILSVRC2012_img_val"), "tar", photos)
+    write_clips(folder / "Inter4K")
+    _write_photos(folder / "LOLdataset/our485/high", (60,), 400, 600)
+    _write_photos(folder / "LOLdataset/eval15/high", (61,), 400, 600)
 
 
 def _write_labelled(folder: Path) -> None:

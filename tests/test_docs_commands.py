@@ -15,6 +15,7 @@ import pytest
 
 from dimmagen import fit_profile
 from dimmagen.cli import cli
+from pipelines.wheel import readme_commands
 from tests.documented_inputs import write_inputs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +65,18 @@ def place(tmp_path, monkeypatch, inputs):
     monkeypatch.chdir(folder)
 
 
+def run(commands: list[str]) -> None:
+    for command in commands:
+        if any(option in command and find_spec(package) is None for option, package in EXTRAS.items()):
+            continue
+        words = [os.path.expanduser(word) for word in shlex.split(command, comments=True)]
+        if words[0] == "cp":
+            for path in Path().glob(words[1]):
+                shutil.copy(path, words[2])
+            continue
+        assert exit_code(words[1:]) == 0, command
+
+
 def exit_code(words: list[str]) -> int | str | None:
     try:
         cli.main(words, prog_name="dimmagen", standalone_mode=False, default_map=QUICK)
@@ -77,12 +90,13 @@ def test_the_commands_of_a_page_run_as_they_are_written(page, place):
     path = ROOT / f"docs/{page}.md"
     commands = lines(path)
     assert commands
-    for command in [f"dimmagen {given}" for given in GIVEN.get(page, ())] + commands:
-        if any(option in command and find_spec(package) is None for option, package in EXTRAS.items()):
-            continue
-        words = [os.path.expanduser(word) for word in shlex.split(command, comments=True)]
-        if words[0] == "cp":
-            for path in Path().glob(words[1]):
-                shutil.copy(path, words[2])
-            continue
-        assert exit_code(words[1:]) == 0, command
+    run([f"dimmagen {given}" for given in GIVEN.get(page, ())] + commands)
+
+
+README = readme_commands((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("commands", README, ids=range(len(README)))
+def test_the_commands_of_a_block_of_the_readme_run_as_they_are_written(commands, place):
+    """Each block in a folder of its own, as `make test-wheel` runs them with the wheel."""
+    run(commands)
