@@ -25,7 +25,11 @@ from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitte
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
 from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 
-_TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matched to each real mean"}
+_TITLES = {
+    "gamma1": "Dimmed with gamma 1",
+    "drawn": "Dimmed with gamma 1 and a drawn exposure, as `dim` does",
+    "matched": "Dimmed with gamma matched to each real mean",
+}
 _FILE_WIDTH = 200  # columns of the details, where the output is not a terminal
 _PROFILES_ABREAST = 3  # in the small table
 
@@ -60,7 +64,7 @@ _PROFILES_ABREAST = 3  # in the small table
 @click.option(
     "--details",
     is_flag=True,
-    help="Also print every measure, at gamma 1 and matched, with 95 % intervals.",
+    help="Also print every measure, at gamma 1, with drawn exposure and matched, with 95 % intervals.",
 )
 @click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of processes.")
 def profile_evaluate(

@@ -31,7 +31,11 @@ _SECTIONS = {
     6: "Two-sample test",
     7: "Likelihood",
 }
-_MODE_HEADINGS = {"gamma1": "gamma 1", "matched": "gamma matched to each real picture's mean"}
+_MODE_HEADINGS = {
+    "gamma1": "gamma 1",
+    "drawn": "gamma 1 and a drawn exposure, as for a data set",
+    "matched": "gamma matched to each real picture's mean",
+}
 _MEANINGS = {
     "mean_error": "Brighter (+) or darker (-) than the real picture; after the bar without the sign.",
     "histogram_distance": "How far the grey levels would have to move, once both are equally bright.",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.evaluation.realism import MODES, Mode, PairResult
+from dimmagen.evaluation.realism import Mode, PairResult
 from dimmagen.metrics.realism import MEASURES, Measure
 from dimmagen.metrics.realism.two_sample import two_sample_auc
 
@@ -61,14 +61,13 @@ def summarise(results: Sequence[PairResult], seed: int = 0) -> RealismSummary:
 
     Returns:
         label -> mode -> name of the measure -> estimate, for everything that could be measured. The
-        likelihood of the real dark image does not depend on gamma: it is the same in both modes.
+        likelihood of the real dark image does not depend on gamma: it is the same in every mode.
     """
     summary: RealismSummary = {}
-    for label in dict.fromkeys(one.label for one in results[0].methods):
-        summary[label] = {}
-        for mode in MODES:
-            rows = per_pair(results, label, mode)
-            summary[label][mode] = {name: _estimate(values, seed) for name, values in rows.items()}
+    for label, mode in dict.fromkeys((one.label, one.mode) for one in results[0].methods):
+        rows = per_pair(results, label, mode)
+        estimates = {name: _estimate(values, seed) for name, values in rows.items()}
+        summary.setdefault(label, {})[mode] = estimates
     return summary
 
 
@@ -111,7 +110,7 @@ def as_json(
                 **({NLL.name: result.nll[label]} if label in result.nll else {}),
             }
             for result in results
-            for mode in MODES
+            for mode in modes
             for method in [result.method(label, mode)]
         ]
         contenders.append(

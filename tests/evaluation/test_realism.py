@@ -175,7 +175,7 @@ def test_the_json_holds_every_number_as_a_finite_value(summary, results, dimmers
     assert true["modes"]["gamma1"]["luma_kl"]["mean"] == summary["true"]["gamma1"]["luma_kl"].mean
     assert true["dimmer"]["model"] == "simulated"
     assert true["pairs"][0]["nll"] == -4.0
-    assert len(true["pairs"]) == 2 * len(results)
+    assert len(true["pairs"]) == len(MODES) * len(results)
     assert [c["floor"] for c in content["contenders"]] == [False, False, False, True, True, True]
 
 
