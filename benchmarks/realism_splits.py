@@ -1,13 +1,14 @@
 """How true the dimmers are on five splits of LOL, on other scenes of LOL, and on two other cameras.
 
-For each data set the camera model is fitted to three pairs by the code that is installed, and measured on pairs
-of other scenes beside the paper's network (`mdn`) and a linear factor with Poisson-Gaussian noise, which are
-fitted to the same three pairs. Prints a Markdown table for each mode, a row for each data set and dimmer.
+For each data set the camera model is fitted to three pairs by the code that is installed, and measured on
+pairs of other scenes beside the paper's network (`mdn`) and a linear factor with Poisson-Gaussian noise, which
+are fitted to the same three pairs. Prints a Markdown table for each mode, a row for each data set and dimmer.
 
     python -m benchmarks.realism_splits ../shared/data
     python -m benchmarks.realism_splits ../shared/data --sets e1,e3 --dimmers camera --draws 1
 
-The folder given with `--keep` keeps the networks of the other cameras, which do not depend on the camera model.
+The folder given with `--keep` keeps the networks of the other cameras, which do not depend on the camera
+model.
 """
 
 import argparse
@@ -126,7 +127,7 @@ def network_dimmer(profile: str | Path, pairs: Sequence[RealPair]) -> ImageDimme
 
 
 def fit_linear(pairs: Sequence[RealPair]) -> LinearModel:
-    """One factor and Poisson-Gaussian noise: medians over the pairs, and least squares on their flat areas."""
+    """One factor, the median over the pairs, and Poisson-Gaussian noise by least squares on flat areas."""
     darkness = float(np.median([pair.dark.mean() / pair.light.mean() for pair in pairs]))
     levels, variances = [], []
     for pair in pairs:
@@ -150,12 +151,11 @@ def measured(
     fitted, held_out = pairs_of(split, data)
     dimmers = fitted_dimmers(key, split, fitted, kinds, keep)
     summary = summarise(evaluate(dimmers, held_out, draws=draws, workers=workers, modes=modes))
-    return {
-        label: {
-            mode: {name: asdict(e) for name, e in found.items()} for mode, found in summary[label].items()
-        }
-        for label in (*kinds, REAL)
-    }
+    found = {}
+    for label in (*kinds, REAL):
+        by_mode = summary[label].items()
+        found[label] = {mode: {name: asdict(e) for name, e in one.items()} for mode, one in by_mode}
+    return found
 
 
 def table(results: dict[str, dict], mode: Mode) -> str:

@@ -33,7 +33,7 @@ from dimmagen.metrics.realism.two_sample import patch_features
 PairImages = tuple[str, np.ndarray, np.ndarray]
 """Name of a pair, its dark and its light image: uint8 (H, W, 3)."""
 Mode = Literal["gamma1", "drawn", "matched"]
-"""How light images are dimmed: gamma 1 at exposure 1, gamma 1 at a drawn exposure, or gamma matched to the mean."""
+"""Gamma 1 at exposure 1, gamma 1 at a drawn exposure, or gamma matched to the mean of the real dark image."""
 MODES: tuple[Mode, ...] = ("gamma1", "drawn", "matched")
 REAL = "real, split halves"
 PLAIN = "plain linear"
