@@ -1,8 +1,8 @@
 """How true the dimmers are on five splits of LOL, on other scenes of LOL, and on two other cameras.
 
 For each data set the camera model is fitted to three pairs by the code that is installed, and measured on
-pairs of other scenes beside the paper's network (`mdn`) and a linear factor with Poisson-Gaussian noise, which
-are fitted to the same three pairs. Prints a Markdown table for each mode, a row for each data set and dimmer.
+pairs of other scenes beside the paper's network (`mdn`) and a linear factor with Poisson-Gaussian noise, both
+fitted to the same three pairs. Prints a Markdown table for each mode, a row for each data set and dimmer.
 
     python -m benchmarks.realism_splits ../shared/data
     python -m benchmarks.realism_splits ../shared/data --sets e1,e3 --dimmers camera --draws 1
@@ -46,6 +46,9 @@ COLUMNS = {
     "histogram_distance": "EMD",
     "chromaticity_error": "colour",
     "auc": "AUC",
+    "akld": "AKLD",
+    "kld": "KLD",
+    "denoiser_gap": "denoised, dB",
 }
 WHITE_SHARE = 0.894  # variance of the residual x - G_1.5(x) of white noise of variance 1
 
@@ -174,7 +177,7 @@ def _cell(name: str, found: dict | None) -> str:
     if found is None:
         return "-"
     estimate = MeasureEstimate(**found)
-    if name in ("luma_noise", "chroma_noise"):
+    if name in ("luma_noise", "chroma_noise", "denoiser_gap"):
         return f"{estimate.mean:+.2f} / {estimate.mean_absolute:.2f}"
     return f"{estimate.mean:.2f}" if name == "histogram_distance" else f"{estimate.mean:.3f}"
 

@@ -30,6 +30,7 @@ _SECTIONS = {
     5: "Noise structure",
     6: "Two-sample test",
     7: "Likelihood",
+    8: "Measures of other papers",
 }
 _MODE_HEADINGS = {
     "gamma1": "gamma 1",
@@ -54,6 +55,9 @@ _MEANINGS = {
     "lag1_picture": "How neighbouring pixels go together, edges included.",
     "luma_lags": "The same on flat areas: the grain of the noise.",
     "chroma_lags": "The same for the noise of the colours.",
+    "akld": "Yue et al. 2020, on local noise variances. Not 0 for two draws of one law: see the floor.",
+    "kld": "Noise Flow, NAFlow: luma and chroma in one, in bins of two grey levels. The level counts.",
+    "denoiser_gap": "What a fixed denoiser leaves: + is noise that is easier to remove than the camera's.",
     "auc": "How well a classifier tells patches from real ones: 0.5 is guessing, 1 always right.",
     "nll": "Of the models that know one; lower is better.",
 }
