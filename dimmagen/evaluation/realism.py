@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,6 +36,7 @@ Mode = Literal["gamma1", "drawn", "matched"]
 """Gamma 1 at exposure 1, gamma 1 at a drawn exposure, or gamma matched to the mean of the real dark image."""
 MODES: tuple[Mode, ...] = ("gamma1", "drawn", "matched")
 REAL = "real, split halves"
+AGAIN = "real, shot again"
 PLAIN = "plain linear"
 MAX_SIDE = 1024  # pixels; larger images are measured on their middle
 MAX_PATCHES = 256  # per image in the two-sample test, evenly spread
@@ -187,7 +188,7 @@ def evaluate(
     cropped = [measured_part(pair) for pair in pairs]
     job = PairComparison(compared_methods(dimmers, cropped), draws, seed, modes)
     results = []
-    for result in _map(job, cropped, min(workers, len(cropped))):
+    for result in measure_each(job, cropped, min(workers, len(cropped))):
         results.append(result)
         on_pair()
     return results
@@ -295,7 +296,7 @@ class PairComparison:
     def __call__(self, pair: PairImages) -> PairResult:
         name, dark, light = pair
         reference = Reference(dark, light)
-        features = _features(dark, light)
+        features = patches_of(dark, light)
         results = [
             self._measure(method, mode, reference, name, light, features)
             for method in self.methods
@@ -330,7 +331,7 @@ class PairComparison:
             [measure(reference, one) for one in measured],
             measured[0].transfer,
             measured[0].noise,
-            (features, _features(images[0], light)),
+            (features, patches_of(images[0], light)),
         )
 
     def _split_halves(self, dark: np.ndarray, light: np.ndarray) -> list[MethodResult]:
@@ -339,10 +340,8 @@ class PairComparison:
         reference = Reference(even, even_light)
         other = Measured(odd, reference)
         values = [measure(reference, other)]
-        features = (_features(even, even_light), _features(odd, odd_light))
-        return [
-            MethodResult(REAL, mode, [], values, other.transfer, other.noise, features) for mode in self.modes
-        ]
+        features = (patches_of(even, even_light), patches_of(odd, odd_light))
+        return floor_results(REAL, self.modes, values, other, features)
 
     def _likelihoods(self, dark: np.ndarray, light: np.ndarray) -> dict[str, float]:
         likelihoods = {}
@@ -354,17 +353,49 @@ class PairComparison:
         return likelihoods
 
 
-def _features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Features of at most `MAX_PATCHES` patches, float (patches, features)."""
+def floor_results(
+    label: str,
+    modes: Sequence[Mode],
+    values: list[dict[str, float]],
+    other: Measured,
+    features: tuple[np.ndarray, np.ndarray],
+) -> list[MethodResult]:
+    """One real dark image as if a dimmer had made it from the light image of another; the same in every mode.
+
+    Args:
+        label: of the floor.
+        modes: to report it in.
+        values: every measure by name, of each comparison.
+        other: the dark image that takes the place of a synthetic one in the first comparison.
+        features: of the two dark images of the first comparison.
+    """
+    return [MethodResult(label, mode, [], values, other.transfer, other.noise, features) for mode in modes]
+
+
+def patches_of(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Features of at most `MAX_PATCHES` patches for the two-sample test, float (patches, features).
+
+    Args:
+        dark, light: uint8 (H, W, 3), aligned.
+    """
     features = patch_features(dark, light)
     count = min(len(features), MAX_PATCHES)
     return features[np.linspace(0, len(features) - 1, count).astype(np.intp)] if count else features
 
 
-_job: PairComparison | None = None  # of this worker process
+_job: Callable[[Any], PairResult] | None = None  # of this worker process
 
 
-def _map(job: PairComparison, pairs: Sequence[PairImages], workers: int) -> Iterator[PairResult]:
+def measure_each(
+    job: Callable[[Any], PairResult], pairs: Sequence[Any], workers: int
+) -> Iterator[PairResult]:
+    """The results of a job for each pair, in their order, by several processes.
+
+    Args:
+        job: to be pickled; called with one pair.
+        pairs: to be pickled.
+        workers: number of processes.
+    """
     if workers <= 1:
         yield from map(job, pairs)
         return
@@ -373,12 +404,12 @@ def _map(job: PairComparison, pairs: Sequence[PairImages], workers: int) -> Iter
         yield from pool.map(_work, pairs)
 
 
-def _start_worker(job: PairComparison) -> None:
+def _start_worker(job: Callable[[Any], PairResult]) -> None:
     global _job
     _job = job
     use_one_thread()
 
 
-def _work(pair: PairImages) -> PairResult:
+def _work(pair: Any) -> PairResult:
     assert _job is not None
     return _job(pair)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dimmagen.evaluation.realism import REAL, Mode, PairResult
+from dimmagen.evaluation.realism import AGAIN, REAL, Mode, PairResult
 from dimmagen.evaluation.realism_summary import per_pair
 from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 
@@ -98,17 +98,27 @@ def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
 
 
 @mpl.rc_context(_RC)
-def pairs_plot(results: Sequence[PairResult], dimmers: Sequence[str], mode: Mode = "gamma1") -> str:
-    """One dot per pair, which shows where a mean hides errors of opposite sign."""
+def pairs_plot(
+    results: Sequence[PairResult],
+    dimmers: Sequence[str],
+    repeats: Sequence[PairResult] = (),
+    mode: Mode = "gamma1",
+) -> str:
+    """One dot per pair, which shows where a mean hides errors of opposite sign.
+
+    Repeats take the place of the split halves.
+    """
     shown = {
         "mean_error": "mean error, grey levels",
         "colour_error": "colour, CIEDE2000",
         "luma_noise": "luma noise, log2 ratio",
         "chroma_noise": "chroma noise, log2 ratio",
     }
-    labels = [REAL, *dimmers]
-    rows = {label: per_pair(results, label, mode) for label in labels}
-    styles = {REAL: {"color": "black"}} | dict(_synthetic(results, dimmers))
+    floor = AGAIN if repeats else REAL
+    labels = [floor, *dimmers]
+    rows = {label: per_pair(results, label, mode) for label in dimmers}
+    rows[floor] = per_pair(repeats or results, floor, mode)
+    styles = {floor: {"color": "black"}} | dict(_synthetic(results, dimmers))
     figure, panels = _panels(len(shown), height=0.9 + 0.32 * len(labels), sharey=True)
     for panel, (name, title) in zip(panels, shown.items(), strict=True):
         for row, label in enumerate(labels):

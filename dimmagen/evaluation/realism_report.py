@@ -11,8 +11,22 @@ from PIL import Image
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation import realism_plots
-from dimmagen.evaluation.realism import MODES, Mode, PairResult, compared_methods, measured_part
-from dimmagen.evaluation.realism_summary import ALL_MEASURES, MeasureEstimate, RealismSummary, best_dimmers
+from dimmagen.evaluation.realism import (
+    AGAIN,
+    MODES,
+    REAL,
+    Mode,
+    PairResult,
+    compared_methods,
+    measured_part,
+)
+from dimmagen.evaluation.realism_summary import (
+    ALL_MEASURES,
+    MeasureEstimate,
+    RealismSummary,
+    best_dimmers,
+    floor_of,
+)
 from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 from dimmagen.images.codec import encode_png
 from dimmagen.images.cropping import center_crop
@@ -36,6 +50,10 @@ _MODE_HEADINGS = {
     "gamma1": "gamma 1",
     "drawn": "gamma 1 and a drawn exposure, as for a data set",
     "matched": "gamma matched to each real picture's mean",
+}
+_FLOOR_TEXTS = {
+    REAL: "one real picture's even rows against its odd rows",
+    AGAIN: "a second shot of one scene by the camera against the first",
 }
 _MEANINGS = {
     "mean_error": "Brighter (+) or darker (-) than the real picture; after the bar without the sign.",
@@ -84,6 +102,7 @@ def html_report(
     dimmers: Mapping[str, ImageDimmer],
     pairs: Sequence[RealPair],
     settings: Mapping[str, object],
+    repeats: Sequence[PairResult] = (),
 ) -> str:
     """The report, as the text of one self-contained HTML file.
 
@@ -92,13 +111,14 @@ def html_report(
         dimmers: label -> dimmer, as evaluated.
         pairs: as evaluated; three of them (darkest, median, brightest) are shown.
         settings: shown under the title; `seed` is required.
+        repeats: from `measure_repeats`, as in the summary.
     """
     labels = list(dimmers)
     plots = [
         ("Transfer curve", realism_plots.transfer_plot(results, labels)),
         ("Noise against intensity", realism_plots.noise_plot(results, labels)),
         ("Residuals on flat areas", realism_plots.residual_plot(results, labels)),
-        ("Every pair, gamma 1", realism_plots.pairs_plot(results, labels)),
+        ("Every pair, gamma 1", realism_plots.pairs_plot(results, labels, repeats)),
     ]
     panels = image_panels(dimmers, pairs, int(str(settings["seed"])))
     described = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in settings.items())
@@ -114,8 +134,8 @@ def html_report(
             *(_panel_html(panel) for panel in panels),
             *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
             "<h2>All measures</h2><p>Means over pairs with 95 % bootstrap intervals; the best profile of a "
-            "row is bold. In grey the floors: one real picture's even rows against its odd rows, which no "
-            "dimmer can beat, and plain curves without noise, which every dimmer must.</p>",
+            f"row is bold. In grey the floors: {_FLOOR_TEXTS[floor_of(summary)]}, which no dimmer can be "
+            "expected to beat, and plain curves without noise, which every dimmer must.</p>",
             *(_table(summary, mode, labels) for mode in MODES),
             "</html>",
         ]
