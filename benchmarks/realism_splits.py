@@ -28,8 +28,9 @@ from dimmagen.dimmers.fit import mdn_models
 from dimmagen.dimmers.mdn.fit import fit_network
 from dimmagen.dimmers.profile import save_profile
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
-from dimmagen.evaluation.realism import REAL, Mode, evaluate
+from dimmagen.evaluation.realism import AGAIN, REAL, Mode, evaluate
 from dimmagen.evaluation.realism_summary import MeasureEstimate, summarise
+from dimmagen.evaluation.repeats import find_repeats, measure_repeats
 from dimmagen.metrics.realism.noise import flat_area, residual
 
 DIMMERS = ("camera", "mdn", "linear")
@@ -97,6 +98,10 @@ SPLITS = {
 }
 
 
+REPEATS = "repeats"
+TITLES_OF_SETS = {**{key: split.title for key, split in SPLITS.items()}, REPEATS: "LOL, scenes shot twice"}
+
+
 def pairs_of(split: Split, data: Path) -> tuple[list[RealPair], list[RealPair]]:
     """The pairs to fit to and those to measure on; of other cameras than LOL's, names are numbers from 1."""
     names = split.fitted.split()
@@ -161,6 +166,13 @@ def measured(
     return found
 
 
+def measured_repeats(data: Path, modes: tuple[Mode, ...], workers: int) -> dict:
+    """Every measure of the scenes of LOL that were shot twice, each shot against the other."""
+    results = measure_repeats(find_repeats(load_pairs(data / LOL)), modes=modes, workers=workers)
+    summary = summarise(results)[AGAIN].items()
+    return {AGAIN: {mode: {name: asdict(e) for name, e in found.items()} for mode, found in summary}}
+
+
 def table(results: dict[str, dict], mode: Mode) -> str:
     """The Markdown table of one mode; signed measures as mean / mean of the absolutes."""
     lines = ["| fitted on | dimmer | " + " | ".join(COLUMNS.values()) + " |"]
@@ -168,7 +180,7 @@ def table(results: dict[str, dict], mode: Mode) -> str:
     for key, found in results.items():
         for label, estimates in found.items():
             cells = (_cell(name, estimates[mode].get(name)) for name in COLUMNS)
-            title = SPLITS[key].title if label == next(iter(found)) else ""
+            title = TITLES_OF_SETS[key] if label == next(iter(found)) else ""
             lines.append(f"| {title} | {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -193,7 +205,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder with lol/ and cameras/")
-    parser.add_argument("--sets", default=",".join(SPLITS), help="default all: %(default)s")
+    parser.add_argument("--sets", default=",".join(TITLES_OF_SETS), help="default all: %(default)s")
     parser.add_argument("--dimmers", default=",".join(DIMMERS), help="default %(default)s")
     parser.add_argument("--modes", default="matched", help="of gamma1, drawn, matched; default %(default)s")
     parser.add_argument("--draws", type=int, default=4, help="default %(default)s")
@@ -205,10 +217,13 @@ def main() -> None:
     modes, kinds = options.modes.split(","), options.dimmers.split(",")
     results = {}
     for key in options.sets.split(","):
-        print(f"measuring {SPLITS[key].title}", flush=True)
-        results[key] = measured(
-            key, options.data, kinds, tuple(modes), options.draws, options.workers, options.keep
-        )
+        print(f"measuring {TITLES_OF_SETS[key]}", flush=True)
+        if key == REPEATS:
+            results[key] = measured_repeats(options.data, tuple(modes), options.workers)
+        else:
+            results[key] = measured(
+                key, options.data, kinds, tuple(modes), options.draws, options.workers, options.keep
+            )
         if options.json:
             options.json.write_text(json.dumps(results, indent=1))
     print(f"\ncommit {commit()}, {options.draws} draws, seed 0; {environment()}")
