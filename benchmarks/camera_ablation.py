@@ -1,8 +1,8 @@
-"""What each part of the camera model is worth: the model without one part at a time, on pairs of other scenes.
+"""What each part of the camera model is worth: the model without it, on pairs of other scenes.
 
-Fits the camera model to three pairs of each experiment of the paper's Table 4 with the code that is installed, and
-measures it on sixteen pairs of the other experiments, gamma matched, so that nothing is tuned to an evaluation
-set. Prints a Markdown table with a row for each part, and one with a row for each part and experiment.
+Fits the camera model to three pairs of each experiment of the paper's Table 4 with the code that is installed,
+and measures it on sixteen pairs of the other experiments, gamma matched; no evaluation set is touched.
+Prints a Markdown table with a row for each part, and one with a row for each part and experiment.
 
     python -m benchmarks.camera_ablation ../shared/data
     python -m benchmarks.camera_ablation ../shared/data --sets e1 --parts toe,skew
@@ -94,9 +94,8 @@ def main() -> None:
     labels = list(next(iter(runs.values())))
     print(table((label, mean([run[label] for run in runs.values()])) for label in labels))
     print()
-    print(
-        table((f"{SPLITS[key].title}, {label}", run[label]) for key, run in runs.items() for label in labels)
-    )
+    titled = ((f"{SPLITS[key].title}, {label}", run[label]) for key, run in runs.items() for label in labels)
+    print(table(titled))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ _MEANINGS = {
     "luma_lags": "The same on flat areas: the grain of the noise.",
     "chroma_lags": "The same for the noise of the colours.",
     "akld": "Of local noise variances (Yue et al. 2020). Not 0 for the camera itself; 0.70 without any noise.",
-    "kld": "Of the noise of all channels (Noise Flow, NAFlow); what only one of the two has does not count.",
+    "kld": "Of the noise of all channels (Noise Flow, NAFlow); what one of them lacks does not count.",
     "denoiser_gap": "What a fixed denoiser leaves: + is noise that is easier to remove than the camera's.",
     "auc": "How well a classifier tells patches from real ones: 0.5 is guessing, 1 always right.",
     "nll": "Of the models that know one; lower is better.",
