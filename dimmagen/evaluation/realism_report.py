@@ -73,7 +73,7 @@ _MEANINGS = {
     "lag1_picture": "How neighbouring pixels go together, edges included.",
     "luma_lags": "The same on flat areas: the grain of the noise.",
     "chroma_lags": "The same for the noise of the colours.",
-    "akld": "Of local noise variances (Yue et al. 2020). Not 0 for the camera itself; 0.70 without any noise.",
+    "akld": "Of local noise variances (Yue et al. 2020). Not 0 for the camera itself, 0.7 without noise.",
     "kld": "Of the noise of all channels (Noise Flow, NAFlow); what one of them lacks does not count.",
     "denoiser_gap": "What a fixed denoiser leaves: + is noise that is easier to remove than the camera's.",
     "auc": "How well a classifier tells patches from real ones: 0.5 is guessing, 1 always right.",
