@@ -105,7 +105,7 @@ def test_a_run_says_how_much_there_is_what_is_done_and_what_it_makes(lights, fin
 def test_a_stopped_run_counts_its_shards_as_done_and_ends_as_an_undisturbed_one(lights, finished, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make_tiny(lights, tmp_path / "out", Noted(stop_after=2), variants=2)
-    assert not [path for path in (tmp_path / "out").rglob("*.tmp")]
+    assert not list((tmp_path / "out").rglob("*.tmp"))
     again = Noted()
     make_tiny(lights, tmp_path / "out", again, variants=2)
     (totals,) = again.totals
