@@ -9,7 +9,7 @@ from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 
 IMAGES, VARIANTS = 5, 3
 ROWS = [
-    {"key": f"folder-{image}-v{variant}", "light_key": f"folder-{image}", "variant": variant}
+    {"key": f"photo-{image}-v{variant}", "light_key": f"photo-{image}", "variant": variant}
     | {"lightness_after": image / 10 + variant / 100}
     for image in range(IMAGES)
     for variant in range(VARIANTS)
@@ -18,7 +18,7 @@ ROWS = [
 
 def test_the_choice_of_earlier_versions_stays_and_the_darkest_come_last():
     chosen = choose_rows([pa.Table.from_pylist(ROWS)], VARIANTS, 3)
-    assert [row["key"] for row in chosen] == ["folder-2-v0", "folder-1-v1", "folder-0-v2"]
+    assert [row["key"] for row in chosen] == ["photo-4-v1", "photo-3-v1", "photo-2-v1"]
 
 
 def test_a_sheet_has_six_pairs_with_their_draws_in_that_order(pair_set):

@@ -166,16 +166,17 @@ def test_sets_that_do_not_go_together_are_refused(one, two, change, what, code, 
     assert not (tmp_path / "out").exists()
 
 
+def labelled(pairs, **labels):
+    return with_manifest(pairs, settings={"labels": {"format": "voc", "categories": ["cat"], **labels}})
+
+
 def test_labels_of_one_kind_are_told_by_format_and_categories_alone(one, two, tmp_path):
-    first, second = (
-        with_manifest(pairs, settings={"labels": {"format": "voc", "categories": ["cat"], "sha256": sha256}})
-        for pairs, sha256 in ((one, "1"), (two, "2"))
-    )
-    third = with_manifest(two, settings={"labels": {"format": "voc", "categories": ["dog"], "sha256": "2"}})
-    with pytest.raises(UsageError, match="differ in their labels"):
-        write_merge([first, third], str(tmp_path / "out"))
+    first = labelled(one, sha256="1")
+    for other in (labelled(two, categories=["dog"]), labelled(two, format="yolo"), two):
+        with pytest.raises(UsageError, match="differ in their labels"):
+            write_merge([first, other], str(tmp_path / "out"))
     with pytest.raises(UsageError, match="JPEG would change"):  # which is checked after the labels
-        write_merge([first, second], str(tmp_path / "out"), light_format="jpg")
+        write_merge([first, labelled(two, sha256="2")], str(tmp_path / "out"), light_format="jpg")
 
 
 def test_one_set_alone_and_jpeg_are_refused(one, two, tmp_path):
