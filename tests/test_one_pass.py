@@ -91,7 +91,11 @@ def test_a_later_run_decodes_a_photo_once_because_its_verdict_is_kept(photos, tm
     files = {path.read_bytes(): path.name for path in photos.iterdir()}
     decoded = count(codec, "decode_rgb8", files.get)
     command(*words, tmp_path / "later", "--seed", 1)
-    wanted = {"photo00.png": 2, "photo01.jpg": 2, "third.bmp": 1}  # those kept as they are: also for the sheet
+    wanted = {
+        "photo00.png": 2,
+        "photo01.jpg": 2,
+        "third.bmp": 1,
+    }  # those kept as they are: also for the sheet
     assert {name: decoded[name] for name in wanted} == wanted
 
 
