@@ -300,7 +300,7 @@ _GUARDED = {
     ("core/lock.py", "register_at_fork"),
     ("core/disk_list.py", "pread"),
     ("core/memory.py", "resource"),
-    ("core/executors/ray_pool.py", "SIGKILL"),
+    ("core/executors/ray_actor.py", "SIGKILL"),
 }
 
 

@@ -66,7 +66,7 @@ def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path):
     done = random.Random(victim).randint(1, 20)
     wait_for(lambda: complete(out) >= done, run)
     below = descendants(run.pid)
-    actors = [pid for pid, name in below.items() if name.startswith("ray::_Actor")]
+    actors = [pid for pid, name in below.items() if name.startswith("ray::Actor")]
     raylets = [pid for pid, name in below.items() if name.split(" ")[0].endswith("/raylet")]
     assert len(actors) == 2, below
     assert len(raylets) == 1, below

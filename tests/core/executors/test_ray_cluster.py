@@ -90,7 +90,7 @@ def complete(out):
 def signal_actors(nodes, which):
     for node in nodes:
         for process, name in descendants(node.pid).items():
-            if name.startswith("ray::_Actor"):
+            if name.startswith("ray::Actor"):
                 os.kill(process, which)
 
 
