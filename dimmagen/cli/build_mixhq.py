@@ -19,7 +19,7 @@ from dimmagen.cli.progress import Progress, Steps
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.processors import processor_count
-from dimmagen.generate.run import Executor
+from dimmagen.generate.execution import Executor
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates

@@ -19,15 +19,14 @@ from dimmagen.cli.progress import PairProgress, Progress, Steps
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
-from dimmagen.core.errors import UsageError
-from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import BRIGHTNESSES, Brightness
+from dimmagen.generate.execution import Executor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.resume import ResumeMode
-from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
+from dimmagen.generate.run import Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels
@@ -232,10 +231,6 @@ def dim(
     interruption. Running the same command again resumes an interrupted run.
     """
     console = Console(stderr=True)
-    if address and executor == "serial":
-        raise UsageError(
-            "--address needs the ray executor", "omit --address or --executor serial", code="conflict"
-        )
     settings["variants"] *= len(ladder) or 1
     build_dimmer = dimmer_builder(
         profile,
@@ -249,20 +244,12 @@ def dim(
         compat=compat,
     )
     pair_settings = PairSettings(**settings)
-    processors = processor_count()
-    execution = Execution(
-        executor, workers or (None if address else processors), address, on_cluster_lost=end_lost_run
-    )
-    if device == "cuda":
-        execution = _on_gpus(executor, workers, threads, address)
-    elif threads:
-        raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
+    execution = choose_execution(executor, workers, address, device, threads, worker_timeout, end_lost_run)
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
-    execution = replace(execution, worker_timeout=worker_timeout)
     base, earlier = None, None
     if add:
         base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
-    scanning = _scan_execution(execution, rescan)
+    scanning = execution.of_index_pass(rescan)
     lights = _open_lights(console, sources, exclude, selection, scanning, earlier)
     if base and earlier:
         echo_newcomers(earlier, out)
@@ -289,34 +276,6 @@ def dim(
     _print_rejected(lights, manifest.counts.lights_by_source, out)
     made = manifest.counts.pairs - progress.done_before
     return dataset_result(out, manifest, made=made, seconds=progress.seconds)
-
-
-def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
-    """One worker per GPU; the workers of this machine share its processors."""
-    import torch
-
-    here = torch.cuda.device_count()
-    if not here and not address:
-        raise UsageError(
-            "torch sees no GPU here",
-            "omit --device, or install a build of torch for CUDA",
-            code="device",
-            parameter="device",
-        )
-    workers = workers or (None if address else here)
-    sharing = 1 if executor == "serial" else max(1, here)
-    threads = threads or max(1, processor_count() // sharing)
-    return Execution(executor, workers, address, "cuda", threads, end_lost_run)
-
-
-def _scan_execution(execution: Execution, rescan: bool) -> ScanExecution:
-    """Photos are scanned on the cluster where there is one, and otherwise in threads, which need no start."""
-    on_cpus = execution.workers if execution.device == "cpu" else None
-    if execution.address is None:
-        return ScanExecution(workers=on_cpus, rescan=rescan)
-    return ScanExecution(
-        "ray", on_cpus, execution.address, rescan, True, execution.worker_timeout, execution.on_cluster_lost
-    )
 
 
 def _open_lights(

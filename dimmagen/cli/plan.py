@@ -25,9 +25,10 @@ from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
+from dimmagen.generate.execution import Executor
 from dimmagen.generate.light_format import choose_light_format, measure_conversion
 from dimmagen.generate.pair import PairSettings, dimmer_builder
-from dimmagen.generate.run import Executor, check_settings
+from dimmagen.generate.run import check_settings
 from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
