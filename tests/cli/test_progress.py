@@ -157,6 +157,18 @@ def test_training_shows_its_loss(clock, lines):
     assert lines()[-1].endswith("loss 0.5000, 20.00 dB")
 
 
+def test_training_on_several_workers_says_how_many_and_what_it_waits_for(lines):
+    with TrainingProgress(quiet_console(), "the start of Ray", 2) as progress:
+        progress._bar.tell()
+        progress.begin(0, 100)
+        progress.iteration({"loss": 0.5})
+        progress._bar.tell()
+    assert lines() == [
+        "training: waiting for the start of Ray, 2 workers",
+        "training: 1/100, loss 0.5000, -, 2 workers",
+    ]
+
+
 def test_the_longest_line_of_a_bar_fits_into_80_columns(clock):
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, color_system=None)
