@@ -18,7 +18,6 @@ from dimmagen.cli.options import (
     LocalPath,
     Number,
     names_option,
-    recipe_option,
     split_names,
 )
 from dimmagen.cli.output import echo
@@ -152,7 +151,6 @@ _SHARED = [
         default="if-possible",
         help="Whether to continue the run in the folder: `always` requires one, `never` discards it.",
     ),
-    recipe_option,
 ]
 
 
