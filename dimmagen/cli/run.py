@@ -82,7 +82,9 @@ def _checked(words: list[str]) -> list[str]:
         rest = context.command.with_present_names(rest)
     given, _, _ = context.command.make_parser(context).parse_args(list(rest))
     for parameter in context.command.get_params(context):
-        if parameter.name not in given:
+        is_missing = parameter.name not in given
+        is_missing |= parameter.nargs == -1 and not isinstance(given.get(parameter.name), tuple)
+        if is_missing:
             if parameter.required:
                 raise click.MissingParameter(ctx=context, param=parameter)
         elif not (isinstance(parameter.type, click.Path) and parameter.type.exists):
