@@ -158,8 +158,9 @@ class Progress(rich.progress.Progress):
                 "waiting_for": task.fields.get("waiting") or None,
                 **task.fields.get("details", {}),
             }
-            for name in ("workers", "retries"):
-                text += f", {fields[name]} {name}" if fields.get(name) else ""
+            for name, one in (("workers", "worker"), ("retries", "retry")):
+                if count := fields.get(name):
+                    text += f", {count} {one if count == 1 else name}"
             _LOG.info("%s: %s", task.description, text, extra={"fields": fields, SHOWN: not self.disable})
 
     def _tell_regularly(self) -> None:

@@ -100,16 +100,16 @@ def test_a_line_says_what_a_run_waits_for_and_then_how_far_it_is(clock, lines, c
         clock.now += 10
         progress.pairs(100)
         progress.shard()
-        progress.workers(WorkerStatus(ready=3, lost=1, retries=2))
+        progress.workers(WorkerStatus(ready=3, lost=1, retries=1))
         progress._bar.tell()
     assert lines() == [
         "0/3 shards: waiting for the start of Ray",
         "0/3 shards: waiting for the first pair; kernels are compiled once, 4 workers",
-        "1/3 shards: 101/300 pairs, 10.0 pairs/s, 20 s left, 1 lost, 3 workers, 2 retries",
+        "1/3 shards: 101/300 pairs, 10.0 pairs/s, 20 s left, 1 lost, 3 workers, 1 retry",
     ]
     fields = caplog.records[-1].fields
     assert fields["workers"] == 3
-    assert (fields["lost_workers"], fields["retries"]) == (1, 2)
+    assert (fields["lost_workers"], fields["retries"]) == (1, 1)
     assert (fields["done"], fields["total"], fields["per_second"], fields["seconds_left"]) == (
         101,
         300,
