@@ -211,7 +211,7 @@ def test_more_variants_are_refused_with_what_to_do_instead(copy, grown, folders)
         add(folders / "more", copy, variants=3)
     make(folders / "few", copy, **{**SETTINGS, "variants": 3})  # which is what that says
     with pytest.raises(UsageError, match="another `out` folder for more variants of all photos"):
-        add(folders / "most", grown, variants=3)
+        add(folders / "most", grown.with_name("second"), variants=3)
 
 
 def test_without_add_more_photos_are_refused_with_the_way_to_add_them(copy, folders):
