@@ -12,7 +12,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, recipe_option, rescan_option
+from dimmagen.cli.options import Integer, Number, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress, Steps
@@ -90,7 +90,6 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Replace a Ray worker that has checked no candidate for this time.",
 )
 @rescan_option
-@recipe_option
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
     sources: tuple[str, ...],
