@@ -9,10 +9,17 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.dimmer_options import dimmer_options
+from dimmagen.cli.execution_options import (
+    address_option,
+    executor_option,
+    worker_timeout_option,
+    workers_option,
+)
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, Range, Rungs, rescan_option
+from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress, Progress, Steps
@@ -20,11 +27,10 @@ from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.dimmer import BRIGHTNESSES, Brightness
 from dimmagen.generate.execution import Executor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
-from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
+from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
@@ -74,58 +80,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     metavar="DIR|URL",
     help="Folder or URL of the data set to make.",
 )
-@click.option("--variants", default=1, help="Number of dark images per photo; with --ladder, per rung.")
-@click.option("--seed", default=0, help="Random seed for all draws.")
-@click.option(
-    "--gamma",
-    type=Range(positive=True),
-    show_default="the profile's",
-    help="Range from which the brightness factor of each dark image is drawn.",
-)
-@click.option(
-    "--brightness",
-    type=click.Choice(BRIGHTNESSES),
-    default="wide",
-    help="How bright the dark images are: `wide` draws gamma from its range, darker and brighter than the "
-    "camera's own; `as-pairs` keeps it at 1, so that they are as dark as the pairs of the profile.",
-)
-@click.option(
-    "--ladder",
-    type=Rungs(),
-    default=(),
-    help="Fixed brightness factors in place of drawn ones, such as 0.3,1,2: each variant is made once per "
-    "factor, with the same noise.",
-)
-@click.option(
-    "--group-by",
-    type=click.Choice(["clip"]),
-    help="Draw gamma and exposure once per video clip, for all of its frames.",
-)
-@click.option(
-    "--temperature",
-    type=Number(0),
-    show_default="the profile's",
-    help="Scale factor of the noise.",
-)
-@click.option(
-    "--model",
-    metavar="NAME",
-    show_default="the profile's",
-    help="Kind of dimmer model in the profile, such as camera, mdn or deterministic.",
-)
-@click.option(
-    "--without",
-    multiple=True,
-    metavar="PART",
-    help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
-    "correlation, tails, skew, spatial or jpeg. Repeatable.",
-)
-@click.option(
-    "--compat",
-    type=click.Choice(["default", "reference"]),
-    default="default",
-    help="Transform of the mdn model: `reference` follows the code of the paper's authors.",
-)
+@dimmer_options
 @click.option("--samples-per-shard", default=500, help="Maximum number of pairs per shard.")
 @click.option(
     "--image-format",
@@ -141,18 +96,8 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "those of other files. `auto` is `same` if all files are of one format, and `png` otherwise, because "
     "Hugging Face's WebDataset builder and Ray Data need one format.",
 )
-@click.option(
-    "--workers",
-    type=Integer(1),
-    show_default="one per processor or GPU",
-    help="Number of Ray workers.",
-)
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "serial"]),
-    default="ray",
-    help="Use parallel Ray workers, or only this process. The output is the same.",
-)
+@workers_option("Ray workers", "one per processor or GPU")
+@executor_option
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
@@ -165,19 +110,8 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     show_default="the processors, divided among the GPUs",
     help="Threads per GPU worker for reading and encoding.",
 )
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    show_default="Ray on this machine, for this run",
-    help="Address of a running Ray cluster to use.",
-)
-@click.option(
-    "--worker-timeout",
-    type=Number(1),
-    metavar="SECONDS",
-    show_default="never; after 60 s a message",
-    help="Replace a Ray worker that has made no pair for this time.",
-)
+@address_option("use")
+@worker_timeout_option("made no pair")
 @rescan_option
 @click.option(
     "--resume",
@@ -193,20 +127,12 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(
-    profile: str,
+    build_dimmer: BuildDimmer,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
     labels: str | None,
     out: str,
-    gamma: tuple[float, float] | None,
-    brightness: Brightness,
-    ladder: tuple[float, ...],
-    group_by: str | None,
-    temperature: float | None,
-    model: str | None,
-    without: tuple[str, ...],
-    compat: str,
     workers: int | None,
     executor: Executor,
     device: str,
@@ -230,18 +156,6 @@ def dim(
     interruption. Running the same command again resumes an interrupted run.
     """
     console = Console(stderr=True)
-    settings["variants"] *= len(ladder) or 1
-    build_dimmer = dimmer_builder(
-        profile,
-        gamma,
-        ladder,
-        group_by=group_by or "",
-        brightness=brightness,
-        temperature=temperature,
-        model=model,
-        without=without,
-        compat=compat,
-    )
     pair_settings = PairSettings(**settings)
     execution = choose_execution(executor, workers, address, device, threads, worker_timeout, end_lost_run)
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))

@@ -6,9 +6,10 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.execution_options import executor_option, workers_option
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, profile_option
+from dimmagen.cli.options import profile_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
@@ -45,13 +46,8 @@ from dimmagen.sources.photo_selection import PhotoSelection
 )
 @profile_option
 @click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
-@click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of Ray workers.")
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "serial"]),
-    default="ray",
-    help="Use parallel Ray workers, or only this process. The output is the same.",
-)
+@workers_option("Ray workers")
+@executor_option
 def reproduce(
     manifest_path: str,
     sources: tuple[str, ...],
