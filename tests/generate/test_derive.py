@@ -97,6 +97,13 @@ def test_a_pair_is_kept_that_meets_every_criterion_and_the_ends_of_a_span_count(
     assert selection.keeps(ROW, {}) is is_kept
 
 
+def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_recorded():
+    row = {**ROW, "source": "moon"}
+    settings = {"source_terms": {"moon": "MIT licence"}}
+    assert Selection(licence="mit").keeps(row, settings)
+    assert not Selection(licence="owner").keeps(row, settings)
+
+
 def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():
     assert Selection().command() == "dimmagen subset ORIGIN --to out/"
     names = {"sources": ("a", "b"), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}

@@ -1,5 +1,6 @@
 """Subsets and merges of tiny data sets: which pairs, in which order, with which settings and files."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,11 @@ from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.derive import Selection, stored_sample, write_merge, write_subset
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
+from dimmagen.sources.labels.index import open_labels
+from tests.dataset_helpers import build_dimmer
 from tests.tiny_set import make_tiny, rejected_row, tiny_lights
 
 
@@ -177,6 +182,28 @@ def test_labels_of_one_kind_are_told_by_format_and_categories_alone(one, two, tm
             write_merge([first, other], str(tmp_path / "out"))
     with pytest.raises(UsageError, match="JPEG would change"):  # which is checked after the labels
         write_merge([first, labelled(two, sha256="2")], str(tmp_path / "out"), light_format="jpg")
+
+
+def test_the_files_with_labels_come_along_and_their_kind_is_recorded(tmp_path):
+    lights = tiny_lights(tmp_path / "lights", 2)
+    (tmp_path / "labels").mkdir()
+    for number, name in enumerate(("0.json", "1.json")):
+        (tmp_path / "labels" / name).write_text(f'{{"number": {number}}}')
+    labels = open_labels(f"json={tmp_path / 'labels'}", lights)
+    settings = PairSettings(samples_per_shard=1)
+    generate_dataset(lights, build_dimmer, str(tmp_path / "a"), settings, Execution("serial"), labels=labels)
+    origin = open_pairs(tmp_path / "a")
+    recorded = origin.manifest.settings["labels"]
+    write_subset(origin, Selection(), str(tmp_path / "b"))
+    merged = write_merge([origin, open_pairs(tmp_path / "b")], str(tmp_path / "c"))
+    kind = {"format": "json", "categories": recorded["categories"]}
+    assert (merged.settings["labels"], recorded["format"]) == (kind, "json")
+    for name in "abc":
+        made = open_pairs(tmp_path / name)
+        assert verify_dataset(made.out).faults == []
+        for row in made.rows():
+            assert row["labels_member"] == f"{row['key']}.labels.json"
+            assert json.loads(made.labels(row)) == {"number": int(row["name"][0])}
 
 
 def test_one_set_alone_and_jpeg_are_refused(one, two, tmp_path):
