@@ -33,7 +33,7 @@ from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.light_images import (
     MIXHQ_MANIFEST,
     catalog_parts,
-    load_light_image,
+    load_light_file,
     none_accepted,
     read_catalog,
     read_mixhq_manifest,
@@ -336,8 +336,8 @@ def _write_shard(
 
 
 def _stored_light(one: Candidate) -> bytes:
-    light = load_light_image(scanned_ref(one))
-    if light.sha256 != one.row.light_sha256:
+    data = load_light_file(scanned_ref(one))
+    if one.row.transform != "verbatim" and hashing.sha256(data) != one.row.light_sha256:
         raise DimmagenError(
             f"{one.row.name} of {one.row.source} does not decode to the same pixels as in the index pass",
             "run the command again; if the file has its old size and times, with `rescan=True`",
@@ -345,7 +345,7 @@ def _stored_light(one: Candidate) -> bytes:
             source=one.row.source,
             name=one.row.name,
         )
-    return light.data
+    return data
 
 
 def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> FileRecord | None:
