@@ -119,7 +119,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     multiple=True,
     metavar="PART",
     help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
-    "correlation, tails, skew, spatial or jpeg. Repeatable.",
+    "correlation, tails, skew, spatial, banding or jpeg. Repeatable.",
 )
 @click.option(
     "--compat",
