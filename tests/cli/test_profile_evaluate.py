@@ -103,6 +103,7 @@ def test_an_unknown_profile_is_refused_before_any_work(folder):
         run("nowhere", "--pairs", folder / "missing")
 
 
+@pytest.mark.needs("links")
 def test_swapped_pairs_are_refused_by_name(folder, tmp_path):
     (tmp_path / "low").symlink_to(folder / "high")
     (tmp_path / "high").symlink_to(folder / "low")

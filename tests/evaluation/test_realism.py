@@ -246,6 +246,7 @@ def test_the_numbers_of_the_dumped_images_are_those_of_their_definitions(pairs, 
             assert measured[name] == pytest.approx(value, abs=1e-3), name
 
 
+@pytest.mark.needs("links")
 def test_an_independent_script_finds_the_same_numbers_in_the_dumped_images(shared_data, tmp_path):
     script = shared_data.parent / "tools" / "realism.py"
     if not script.is_file():
