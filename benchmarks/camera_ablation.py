@@ -1,8 +1,8 @@
 """What each part of the camera model is worth: the model without it, on pairs of other scenes.
 
-Fits the camera model, with the code that is installed, to three pairs of each experiment of the paper's Table 4
-and measures it on sixteen pairs of the other experiments, gamma matched; no evaluation set is touched. Prints a
-Markdown table with a row for each part, and one with a row for each part and experiment.
+Fits the camera model, with the code that is installed, to three pairs of each experiment of the paper's
+Table 4, and measures it on 16 pairs of the other experiments, gamma matched; no evaluation set is used.
+Prints a Markdown table with a row for each part, and one with a row for each part and experiment.
 
     python -m benchmarks.camera_ablation ../shared/data
     python -m benchmarks.camera_ablation ../shared/data --sets e1 --parts toe,skew
