@@ -13,7 +13,7 @@ from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option, worker_timeout_option, workers_option
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, recipe_option, rescan_option
+from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress, Steps
@@ -75,7 +75,6 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
 @address_option("check candidates on")
 @worker_timeout_option("checked no candidate")
 @rescan_option
-@recipe_option
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
     sources: tuple[str, ...],

@@ -19,7 +19,7 @@ from dimmagen.cli.execution_options import (
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, recipe_option, rescan_option
+from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress, Progress, Steps
@@ -125,7 +125,6 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Add the photos that a finished data set does not have, as new shards; those that are there keep "
     "their bytes. The settings are to be the same.",
 )
-@recipe_option
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(
     build_dimmer: BuildDimmer,

@@ -19,7 +19,6 @@ from dimmagen.cli.options import (
     LocalPath,
     Number,
     names_option,
-    recipe_option,
     split_names,
 )
 from dimmagen.cli.output import echo
@@ -27,7 +26,7 @@ from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
-from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, ResumeMode, RunFolder
 from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PHOTOS, VALIDATION_PICTURES, TrainConfig
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.estimate import estimate_training
@@ -153,7 +152,6 @@ _SHARED = [
         default="if-possible",
         help="Whether to continue the run in the folder: `always` requires one, `never` discards it.",
     ),
-    recipe_option,
 ]
 
 
@@ -263,11 +261,8 @@ def run(
     """Train, print the result and the next commands, and return the result for programs."""
     console = Console(stderr=True)
     if workers > 1 or address is not None:
-        console.print(
-            f"Training with {pluralize(workers, 'worker')}; the progress is in {out / LOG}", highlight=False
-        )
-        with results_alone_on_stdout():
-            run_distributed(config, out, resume, workers, address)
+        with results_alone_on_stdout(), TrainingProgress(console, "the start of Ray", workers) as progress:
+            run_distributed(config, out, resume, workers, address, progress)
     else:
         with TrainingProgress(console) as progress:
             run_training(config, out, resume, progress)

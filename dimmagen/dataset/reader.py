@@ -19,7 +19,6 @@ from dimmagen.core.parquet import read_table
 from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.schema import schema_of
 from dimmagen.images import codec
-from dimmagen.sources.own_outputs import kind_of
 
 Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
@@ -157,28 +156,8 @@ def open_pairs(out: str | PathLike[str]) -> PairSet:
         DimmagenError: the data set is not finished, or a parquet file is missing or not that of the manifest.
     """
     out = fspath(out)
-    _refuse_other_kinds(out)
     manifest = Manifest.load(out)
     return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest)))
-
-
-def _refuse_other_kinds(out: str) -> None:
-    """Say what a folder is if it is something else that dimmagen has written."""
-    kind = kind_of(storage.list_names(out)) if storage.is_local(out) else ""
-    if kind == "a MixHQ":
-        raise DimmagenError(
-            f"{out} is a MixHQ: light images only, without dark ones",
-            "make a data set of it with `make_dataset()`",
-            code="wrong-format",
-            path=out,
-        )
-    if kind == "an export":
-        raise DimmagenError(
-            f"{out} is an export, not a data set",
-            "give the folder of the data set that it was made from",
-            code="wrong-format",
-            path=out,
-        )
 
 
 def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:

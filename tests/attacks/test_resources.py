@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.commands import DIM, dimmagen, is_clear
+from tests.attacks.commands import COUNT, DIM, dimmagen, is_clear
 from tests.dataset_helpers import file_hashes, make, write_photos
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("fork", "limits")]
@@ -116,3 +116,34 @@ def test_without_a_terminal_and_a_home_nothing_but_lines_is_printed(place):
     assert "\x1b" not in text
     assert "\r" not in text
     check(place, code, text)
+
+
+TRAIN = "train --data whole --out run --iterations 2 --perceptual none --crop 32 --loaders 2"
+QUICK = "--validate-every 2 --validation-photos 1"
+is_thorough = pytest.mark.skipif(COUNT < 84, reason="as the tests of the rooms: make test-attacks")
+
+
+@pytest.mark.needs("mounts", "shm")
+@is_thorough
+@pytest.mark.parametrize(
+    ("words", "mount"),
+    [
+        (f"{TRAIN} {QUICK}", "ro"),
+        (f"{TRAIN} {QUICK}", "size=16k"),
+        (f"{TRAIN} {QUICK}", "size=130k"),
+        (DIM.replace("serial", "ray").replace("OUT", "out"), "ro"),
+        (DIM.replace("serial", "ray").replace("OUT", "out"), "size=16k"),
+    ],
+    ids=["train-ro", "train-16k", "train-130k", "dim-ro", "dim-16k"],
+)
+def test_shared_memory_that_is_full_or_cannot_be_written_to(words, mount, place):
+    """As in a container: Ray does without it, and loaders say what to do."""
+    mounted = f'mount -t tmpfs -o {mount} tmpfs /dev/shm && exec "$@"'
+    code, text = dimmagen(words, place, before=["unshare", "--mount", "sh", "-c", mounted, "sh"])
+    shutil.rmtree(place / "run", ignore_errors=True)
+    if words.startswith("train"):
+        assert is_clear(code, text), text
+        assert "the shared memory of this machine (/dev/shm on Linux)" in text
+        assert "--loaders 0" in text
+    else:
+        check(place, code, text)

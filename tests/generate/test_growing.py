@@ -188,6 +188,14 @@ def test_other_settings_are_refused_by_name_and_change_nothing(copy, folders, se
     assert file_hashes(copy) == before
 
 
+def test_more_variants_are_refused_with_what_to_do_instead(copy, grown, folders):
+    with pytest.raises(UsageError, match="More variants come before more photos: without `add`"):
+        add(folders / "more", copy, variants=3)
+    make(folders / "few", copy, **{**SETTINGS, "variants": 3})  # which is what that says
+    with pytest.raises(UsageError, match="another `out` folder for more variants of all photos"):
+        add(folders / "most", grown.with_name("second"), variants=3)
+
+
 def test_without_add_more_photos_are_refused_with_the_way_to_add_them(copy, folders):
     with pytest.raises(UsageError, match=r"(?s)lights: 5 → 9.*give `add=True`"):
         make(folders / "more", copy, **SETTINGS)
