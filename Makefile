@@ -69,8 +69,7 @@ fuzz: $(STAMP)
 # Some of them: make mutants MUTANTS="dimmagen.generate.plan*"
 mutants: $(STAMP)
 	$(BIN)/python -m pip install --quiet 'mutmut==3.8.1'
-	$(BIN)/mutmut run --max-children 2 $(MUTANTS)
-	$(BIN)/python -m tests.mutation
+	$(BIN)/python -m tests.mutation $(MUTANTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

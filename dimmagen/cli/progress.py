@@ -65,7 +65,7 @@ class Pace:
         if self.total is None:
             return ""
         if unit == "%":
-            parts = [f"{100 * self.done / self.total:.0f} %"]
+            parts = [f"{100 * self.done / self.total if self.total else 100:.0f} %"]
         else:
             parts = [f"{self.done:.0f}/{self.total:.0f}{f' {unit}' if unit else ''}"]
             if self.per_second:

@@ -9,6 +9,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.execution_options import address_option
 from dimmagen.cli.humanize import duration, pluralize
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
@@ -210,12 +211,7 @@ def shared_options(command: Callable) -> Callable:
     default=1,
     help="Number of Ray Train workers, each on one GPU or processor.",
 )
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    show_default="none; train on this machine",
-    help="Address of a running Ray cluster to use.",
-)
+@address_option("use", "none; train on this machine")
 @shared_options
 def train(
     data, pairs, names, architecture, out, resume, learning_rate, workers, address, dry_run, **options

@@ -22,6 +22,7 @@ from dimmagen.images import codec
 
 Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
+_MAX_SHOWN = 5
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
@@ -55,6 +56,25 @@ class PairSet:
     def rows(self) -> list[dict]:
         """All rows of the table."""
         return self.table.to_pylist()
+
+    def find(self, key: str) -> dict:
+        """The row of the pair with a key, or with the only key that begins with it.
+
+        Raises:
+            UsageError: no key begins with it, or several do.
+        """
+        keys = self.table["key"].to_pylist()
+        found = [index for index, name in enumerate(keys) if name.startswith(key)]
+        if key in keys:
+            found = [keys.index(key)]
+        if not found:
+            todo = f"its first key is {keys[0]}"
+            raise UsageError(f"{self.out} has no pair {key!r}", todo, code="unknown-name", name=key)
+        if len(found) > 1:
+            names = ", ".join(keys[index] for index in found[:_MAX_SHOWN])
+            todo = f"give more characters, as in {names} ..."
+            raise UsageError(f"{len(found)} keys begin with {key!r}", todo, code="unknown-name", name=key)
+        return self.row(found[0])
 
     def data(self, row: Mapping, side: Side) -> bytes:
         """The bytes of one image file, by one range read of its shard.

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import re
 
 import pytest
@@ -88,6 +89,30 @@ def test_pairs_of_a_lost_worker_are_taken_back(clock):
 )
 def test_a_pace_in_words(pace, unit, text):
     assert pace.text(unit) == text
+
+
+@pytest.mark.parametrize("unit", ["pairs", "%", ""])
+def test_a_task_of_nothing_is_shown(unit, clock, lines):
+    """Nothing to scan, to copy or to fit; and a clock that stands, as a coarse one does."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with Progress(console=console) as bar:
+        task = bar.add_task("copying", total=0, unit=unit)
+        bar.tell()
+        bar.advance(task)
+        bar.refresh()
+        bar.tell()
+    assert Pace(0, 0, None, None).text(unit) == {"pairs": "0/0 pairs", "%": "100 %", "": "0/0"}[unit]
+    assert not [line for line in lines() if "inf" in line or "nan" in line]
+
+
+def test_pairs_in_no_time_have_a_rate(clock):
+    """A coarse clock may not move while the first pairs are made."""
+    with PairProgress(quiet_console()) as progress:
+        assert progress.pairs_per_second == 0
+        progress.begin(1, 3, 0, 0)
+        progress.pairs(3)
+        assert progress.seconds > 0
+        assert math.isfinite(progress.pairs_per_second)
 
 
 def test_a_line_says_what_a_run_waits_for_and_then_how_far_it_is(clock, lines, caplog):

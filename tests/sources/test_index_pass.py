@@ -336,7 +336,7 @@ def test_a_cache_that_cannot_be_written_is_told_once(folder, cache, caplog, monk
     assert "DIMMAGEN_CACHE" in told[0]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a home has another variable there")
+@pytest.mark.needs("home")
 @pytest.mark.parametrize("home", ["", "missing"])
 def test_without_a_home_there_is_no_cache_and_no_home_is_made(home, folder, settled, caplog, monkeypatch):
     scan_store._warn_once.cache_clear()
@@ -482,6 +482,7 @@ def test_dim_distrusts_it_as_well(folder, cache, tmp_path, reads, capsys):
         assert reads.total() == count
 
 
+@pytest.mark.needs("fork", "signals")
 @pytest.mark.slow
 def test_a_killed_build_goes_on_where_it_was(template, tmp_path):
     many = tmp_path / "many"

@@ -322,6 +322,7 @@ def sources(clips, tmp_path_factory):
     return folder
 
 
+@pytest.mark.needs("links")
 def test_every_source_gives_the_lights_that_its_rule_and_the_excluded_scenes_leave(sources, tmp_path):
     texts = [f"{name}={sources / name}" for name in ("coco", "clic", "imagenet", "inter4k", "lol")]
     manifest = build(texts, tmp_path / "mixhq", exclude=[str(sources / "excluded")])
