@@ -9,10 +9,12 @@ import click
 import numpy as np
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.network_options import device_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.cli.output import echo
+from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.enhance.batch import Equalise
@@ -206,7 +208,9 @@ def _numbers(levels: Sequence[float | str], own: LightnessModel | None, dark: np
 
 def _export(network_path: str, file: Path) -> dict[str, Any]:
     network, header = load_network(network_path)
-    report = export_onnx(network, file, header)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        bar.add_task("ONNX model", total=None, waiting="torch to write and onnxruntime to run it")
+        report = export_onnx(network, file, header)
     sizes = ", ".join(f"{width}x{height}" for width, height in report.sizes)
     echo(
         f"{file}: ONNX, opset {report.opset}, {report.bytes / 1e6:.1f} MB; inputs `dark` (float32, "

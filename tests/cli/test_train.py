@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 from PIL import Image, ImageCms
 
 from dimmagen import __version__
+from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError
 from dimmagen.enhance import loop
 from dimmagen.enhance.checkpoints import RunFolder, load_tensors
 from dimmagen.enhance.enhancer import Enhancer, TrainingCrops, crops_of_header
 from dimmagen.enhance.lightness import lightness_of_header
+from dimmagen.enhance.onnx_model import OnnxReport
 from dimmagen.enhance.step import Step
 from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
@@ -480,3 +483,18 @@ def test_two_workers_train_one_network(run, place):
     assert code == 0, err
     assert "both is trained: 3 iterations" in out
     assert len((place / "both" / "log.csv").read_text().splitlines()) == 4
+
+
+def test_an_export_that_takes_long_says_what_it_waits_for(monkeypatch, capsys):
+    def export(*_):
+        time.sleep(0.2)
+        return OnnxReport(18, 1000, [(1, 1)], 0.0)
+
+    monkeypatch.setattr("dimmagen.cli.progress.LINE_SECONDS", 0.01)
+    monkeypatch.setattr("dimmagen.cli.enhance.load_network", lambda path: (None, {}))
+    monkeypatch.setattr("dimmagen.cli.enhance.export_onnx", export)
+    with pytest.raises(SystemExit):
+        main(["enhance", *NETWORK, "--export", "onnx", "m.onnx"])
+    out, err = capsys.readouterr()
+    assert "m.onnx: ONNX, opset 18" in out
+    assert "ONNX model: waiting for torch to write and onnxruntime to run it" in err
