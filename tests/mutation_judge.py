@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-LONGEST = 4.0  # seconds of processor time of the tests for one change; those beyond are not run
+LONGEST = 2.0  # seconds of processor time of the tests for one change; those beyond are not run
 _ACTIVE = "MUTANT_UNDER_TEST"
 _FOLDER = Path("one_change").absolute()  # of the tests' temporary files
 

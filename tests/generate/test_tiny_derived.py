@@ -9,6 +9,7 @@ import pytest
 
 from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import UsageError
+from dimmagen.dataset.card import pair_layout_file
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.derive import Selection, stored_sample, write_merge, write_subset
@@ -200,6 +201,8 @@ def test_the_files_with_labels_come_along_and_their_kind_is_recorded(tmp_path):
     assert (merged.settings["labels"], recorded["format"]) == (kind, "json")
     for name in "abc":
         made = open_pairs(tmp_path / name)
+        layout = (tmp_path / name / ".huggingface.yaml").read_bytes()
+        assert layout == pair_layout_file(made.manifest.settings["labels"]) != pair_layout_file(None)
         assert verify_dataset(made.out).faults == []
         for row in made.rows():
             assert row["labels_member"] == f"{row['key']}.labels.json"
