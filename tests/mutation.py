@@ -149,10 +149,10 @@ def _is_of_a_message(node: ast.AST) -> bool:
     return isinstance(node, ast.Raise)
 
 
-def table(verdicts: dict[str, list]) -> str:
+def table(changes: list[Change], verdicts: dict[str, list]) -> str:
     """Markdown: a row for each module."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for change in all_changes():
+    for change in changes:
         verdict = verdicts.get(change.name, ["not judged"])[0]
         counts[module_of(change.name)]["left out" if change.is_text else verdict] += 1
     counts["all"] = sum(counts.values(), Counter())
@@ -174,14 +174,13 @@ def make_changes() -> None:
     mutmut.create_mutants(1)
 
 
-def choose(options: argparse.Namespace, verdicts: dict[str, list]) -> list[str]:
+def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[str, list]) -> list[str]:
     """Names of the changes to judge, those of one function together."""
     chosen = []
-    for change in all_changes():
+    for change in changes:
         share = int(sha256(change.name.encode()).hexdigest()[:8], 16) / 2**32
-        is_open = options.again if change.name in verdicts else not options.again
-        if options.again and change.name in verdicts:
-            is_open = verdicts[change.name][0] == "survived"
+        verdict = verdicts.get(change.name, ["not judged"])[0]
+        is_open = verdict == ("survived" if options.again else "not judged")
         is_named = any(fnmatch.fnmatch(change.name, pattern) for pattern in options.names or ["*"])
         if is_named and is_open and share < options.share and not change.is_text:
             chosen.append(change.name)
@@ -216,7 +215,9 @@ def main() -> None:
     verdicts = json.loads(VERDICTS.read_text()) if VERDICTS.exists() else {}
     if not options.list:
         make_changes()
-        names = choose(options, verdicts)
+    changes = list(all_changes())
+    if not options.list:
+        names = choose(changes, options, verdicts)
         folder = str(MUTANTS.absolute())
         subprocess.run(
             [sys.executable, "-c", "import tests.mutation; tests.mutation.judge_input()"],
@@ -227,10 +228,10 @@ def main() -> None:
             text=True,
         )
         verdicts = json.loads(VERDICTS.read_text())
-    for change in all_changes():
+    for change in changes:
         if verdicts.get(change.name, ["killed"])[0] != "killed":
             print(f"{verdicts[change.name][0]} {change.name}: {change.before}  ->  {change.after}")
-    print(table(verdicts))
+    print(table(changes, verdicts))
 
 
 def judge_input() -> None:
