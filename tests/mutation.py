@@ -48,7 +48,7 @@ JUDGES = {
     "dimmagen.dataset.statistics": (f"{_DATASET}statistics.py",),
     "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
-    "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py", f"{_GENERATE}derive.py"),
+    "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
     "dimmagen.generate.growing": (f"{_GENERATE}growing.py",),
