@@ -79,7 +79,7 @@ def test_of_two_photos_of_one_name_the_recorded_one_is_taken_and_else_the_first(
     assert read(row).data == b"another"
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+@pytest.mark.needs("fifo")
 def test_what_cannot_be_read_beside_the_photos_hides_none_of_them(folder, tmp_path):
     photos = shutil.copytree(folder / "photos", tmp_path / "photos")
     os.mkfifo(photos / "00.png")
