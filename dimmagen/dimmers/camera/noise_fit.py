@@ -22,6 +22,7 @@ from dimmagen.dimmers.camera.structure_fit import (
     few_tiles,
     measured_structure,
     misfit,
+    quiet_parts,
     updated_banding,
     updated_filters,
     visible_banding,
@@ -107,8 +108,15 @@ def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoi
 
 def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) -> CameraModel:
     """The model with long filters and banding, if the real images have what it cannot express without."""
-    target = fit.structure([tile.dark for tile in fit.tiles])
-    before = fit.structure(fit.dimmed(model, ROUNDS))
+    few = few_tiles(fit.tiles)
+    textures = fit.dimmed(model, ROUNDS, tau=0.0)
+    quiet = quiet_parts([fit.tiles[index] for index in few], [textures[index] for index in few])
+
+    def structure(images: Sequence[np.ndarray]) -> MeasuredStructure:
+        return measured_structure([images[index] for index in few], quiet)
+
+    target = structure([tile.dark for tile in fit.tiles])
+    before = structure(fit.dimmed(model, ROUNDS))
     long = misfit(target, before) > LARGEST_MISFIT
     banding = visible_banding(target, before)
     if not long.any() and not banding.any():
@@ -117,7 +125,7 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
     steps, last = np.full(2, FIRST_STEP), np.full(2, np.inf)
     for iteration in range(ROUNDS + 1, ROUNDS + 1 + STRUCTURE_ROUNDS):
         images = fit.dimmed(changed, iteration)
-        found = fit.structure(images)
+        found = structure(images)
         steps = np.where(misfit(target, found) > last, np.maximum(steps / 2, SMALLEST_STEP), steps)
         last = misfit(target, found)
         filters = updated_filters(changed.filters, target, found, steps) if long.any() else changed.filters
@@ -126,7 +134,7 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
             filters=filters,
             banding=updated_banding(changed.banding, target, found),
         )
-    after = fit.structure(fit.dimmed(changed, ROUNDS))
+    after = structure(fit.dimmed(changed, ROUNDS))
     if long.any() and misfit(target, after).max() > IMPROVEMENT * misfit(target, before).max():
         return model
     return changed
@@ -152,17 +160,12 @@ class _NoiseFit:
         """Statistics of the tiles as the model dims them."""
         return self.measured(self.dimmed(model, iteration))
 
-    def structure(self, images: Sequence[np.ndarray]) -> MeasuredStructure:
-        """Structure of one dark image, float32 (H, W, 3), for each tile."""
-        few = few_tiles(self.tiles)
-        return measured_structure([images[index] for index in few], [self.tiles[index] for index in few])
-
-    def dimmed(self, model: CameraModel, iteration: int) -> list[np.ndarray]:
+    def dimmed(self, model: CameraModel, iteration: int, tau: float = 1.0) -> list[np.ndarray]:
         """The tiles as the model dims them, float32 (H, W, 3)."""
         images = []
         for index, tile in enumerate(self.tiles):
             key = (self.seed * 1000 + iteration) * 100003 + index
-            draw = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=key)
+            draw = Draw(gamma=1.0, tau=tau, exposure=1.0, noise_seed=key)
             dark = _model_of_pair(model, tile.pair, self.responses).dim(tile.light.astype(np.uint8), draw)
             images.append(dark.astype(np.float32))
         return images
