@@ -32,7 +32,8 @@ from dimmagen.dimmers.camera.tiles import Tile
 from dimmagen.metrics.realism import noise
 
 ROUNDS = 8
-STRUCTURE_ROUNDS = 12  # with noise of their own, after the others
+STRUCTURE_ROUNDS = 14  # with noise of their own, after the others
+LAST_ROUNDS = 3  # of them, in which the filters are those that fitted best
 BLOCK = 16  # pixels
 FEWEST_IN_CELL = 24  # pixels of one block near one knot
 FEWEST_IN_BLOCK = 64  # pixels: fewer do not tell a correlation
@@ -121,23 +122,28 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
     banding = visible_banding(target, before)
     if not long.any() and not banding.any():
         return model
-    changed = replace(with_filters(model) if long.any() else model, banding=banding)
+    changed = replace(with_filters(model), banding=banding)
     steps, last = np.full(2, FIRST_STEP), np.full(2, np.inf)
+    best, least, better = changed.filters, misfit(target, before), np.zeros(2, np.bool_)
     for iteration in range(ROUNDS + 1, ROUNDS + 1 + STRUCTURE_ROUNDS):
         images = fit.dimmed(changed, iteration)
         found = structure(images)
-        steps = np.where(misfit(target, found) > last, np.maximum(steps / 2, SMALLEST_STEP), steps)
-        last = misfit(target, found)
-        filters = updated_filters(changed.filters, target, found, steps) if long.any() else changed.filters
+        now = misfit(target, found)
+        best = np.where((now < least)[:, None, None], changed.filters, best)
+        least = np.minimum(now, least)
+        steps, last = np.where(now > last, np.maximum(steps / 2, SMALLEST_STEP), steps), now
+        filters = updated_filters(changed.filters, target, found, steps)
+        if (
+            iteration >= ROUNDS + STRUCTURE_ROUNDS - LAST_ROUNDS
+        ):  # only level and correlation of the best ones
+            better = long & (least <= IMPROVEMENT * misfit(target, before))
+            filters = np.where(better[:, None, None], best, with_filters(model).filters)
         changed = replace(
             _corrected(changed, real, fit.measured(images)),
             filters=filters,
             banding=updated_banding(changed.banding, target, found),
         )
-    after = structure(fit.dimmed(changed, ROUNDS))
-    if long.any() and misfit(target, after).max() > IMPROVEMENT * misfit(target, before).max():
-        return model
-    return changed
+    return changed if better.any() or banding.any() else model
 
 
 @dataclass(frozen=True, eq=False)
