@@ -33,7 +33,7 @@ from dimmagen.metrics.realism import noise
 
 ROUNDS = 8
 STRUCTURE_ROUNDS = 14  # with noise of their own, after the others
-LAST_ROUNDS = 3  # of them, in which the filters are those that fitted best
+LAST_ROUNDS = 3  # of them, in which the filters are those that fitted best, and the rest adapts
 BLOCK = 16  # pixels
 FEWEST_IN_CELL = 24  # pixels of one block near one knot
 FEWEST_IN_BLOCK = 64  # pixels: fewer do not tell a correlation
@@ -135,7 +135,7 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
         filters = updated_filters(changed.filters, target, found, steps)
         if (
             iteration >= ROUNDS + STRUCTURE_ROUNDS - LAST_ROUNDS
-        ):  # only level and correlation of the best ones
+        ):  # level and correlation
             better = long & (least <= IMPROVEMENT * misfit(target, before))
             filters = np.where(better[:, None, None], best, with_filters(model).filters)
         changed = replace(
