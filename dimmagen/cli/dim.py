@@ -100,7 +100,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
 @click.option(
     "--group-by",
     type=click.Choice(["clip"]),
-    help="Draw gamma and exposure once per video clip, for all of its frames.",
+    help="Draw gamma, exposure, white balance and noise level once per video clip, for all of its frames.",
 )
 @click.option(
     "--temperature",
@@ -119,7 +119,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     multiple=True,
     metavar="PART",
     help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
-    "correlation, tails, skew, spatial or jpeg. Repeatable.",
+    "correlation, tails, skew, spatial, jpeg, white-balance-spread or noise-spread. Repeatable.",
 )
 @click.option(
     "--compat",

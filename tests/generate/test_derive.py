@@ -7,7 +7,7 @@ from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.dataset.schema import SIDECAR_KEYS
+from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar_keys
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import derive
 from dimmagen.generate.derive import Selection, write_merge, write_subset
@@ -30,7 +30,13 @@ def other(tmp_path_factory):
 
 def records(pairs):
     """What must survive: the whole record and the hashes of the images, by key."""
-    names = [*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256"]
+    names = [
+        *sidecar_keys(PAIR_SCHEMA),
+        "dark_sha256",
+        "dark_pixel_sha256",
+        "light_sha256",
+        "light_pixel_sha256",
+    ]
     return {row["key"]: {name: row[name] for name in names} for row in pairs.rows()}
 
 
