@@ -94,7 +94,10 @@ class DimmingMethod:
             uint8 (H, W, 3); None for a method that draws neither.
         """
         dimmer = self.dimmer
-        if dimmer is None or not (any(dimmer.model.balance_spread) or dimmer.model.noise_spread):
+        if dimmer is None:
+            return None
+        balance, level = dimmer.scene_spreads
+        if not (any(balance) or level):
             return None
         gamma = 1.0 if mean is None else match_gamma(dimmer, light, name, 0, mean, seed, as_drawn=True)
         return dimmer.dim(light, held_draw(dimmer, name, 0, seed, gamma, as_drawn=True))
