@@ -5,7 +5,7 @@
 
 A mutation is a function of (seed, index). Each batch runs in a separate process, so that crashes, hangs and
 memory belong to the batch and not to the test: a batch ends with a line of JSON, or died at the index that it
-wrote last.
+wrote last, and is continued behind it.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import io
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -33,6 +32,7 @@ SECONDS = 10  # time limit per file
 MEMORY = 2**30  # bytes, limit for the process including its libraries
 _ADDRESS_SPACE = 6 * 2**30  # protects the machine that runs this; the guaranteed limit is MEMORY
 _BATCH = 250
+_MAX_FAULTS = 5  # in a batch; with more of them something else is wrong
 DOCUMENT_ROWS = 8
 TENSORS = {"weight": (32, 5), "bias": (32,)}  # of the stored model
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -247,6 +247,7 @@ def check(victim: Victim, data: bytes) -> str:
 def run_batch(first: int, count: int, seed: int, note: Path) -> None:
     """Run some mutations in this process, limited in memory and time; prints a line of JSON."""
     import faulthandler
+    import resource
 
     import av
 
@@ -291,6 +292,21 @@ def fuzz(count: int, first: int = 0, seed: int = SEED, processes: int = 2) -> It
 
 
 def _batch(first: int, count: int, seed: int) -> Outcome:
+    """One batch; what is behind a mutation that ends the process is tried in another one."""
+    end, start = first + count, first
+    verdicts: Counter[str] = Counter()
+    faults: list[str] = []
+    slowest, memory = (0.0, first), 0
+    while start < end and len(faults) < _MAX_FAULTS:
+        one, start = _run_process(start, end - start, seed)
+        faults += [one.fault] if one.fault else []
+        verdicts.update(one.verdicts)
+        slowest, memory = max(slowest, one.slowest), max(memory, one.memory)
+    return Outcome(first, "\n".join(faults), verdicts, slowest, memory)
+
+
+def _run_process(first: int, count: int, seed: int) -> tuple[Outcome, int]:
+    """What one process came to, and the index of the first mutation that it did not try."""
     with tempfile.TemporaryDirectory() as folder:
         note = Path(folder) / "index"
         numbers = ["--first", str(first), "--count", str(count), "--seed", str(seed)]
@@ -308,12 +324,18 @@ def _batch(first: int, count: int, seed: int) -> Outcome:
         how = f"ended with {run.returncode}"
         if run.returncode < 0:
             how = f"was killed by {signal.Signals(-run.returncode).name}"
-        return Outcome(first, f"mutation {reached} {how}: {run.stderr[-2000:]}", {}, (0.0, reached), 0)
+        fault = f"mutation {reached} {how}: {_message(run.stderr)}"
+        return Outcome(first, fault, {}, (0.0, reached), 0), reached + 1
     facts = json.loads(run.stdout.splitlines()[-1])
     fault = ""
     if facts["memory"] > MEMORY:
         fault = f"mutations {first} to {reached} took {facts['memory'] / 2**20:.0f} MiB"
-    return Outcome(first, fault, facts["verdicts"], tuple(facts["slowest"]), facts["memory"])
+    return Outcome(first, fault, facts["verdicts"], tuple(facts["slowest"]), facts["memory"]), reached + 1
+
+
+def _message(stderr: str) -> str:
+    """The end of what a process said, without the list of modules that faulthandler adds."""
+    return stderr.partition("\nExtension modules:")[0][-2000:]
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ from dimmagen.cli.options import LocalPath, Number
 from dimmagen.cli.output import echo
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.machine import is_machine_trouble, machine_error
-from dimmagen.core.system_files import is_system_name
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.enhance.lightness import LightnessModel, lightness_of_header
 from dimmagen.enhance.onnx_model import export_onnx
+from dimmagen.enhance.photos import level_names, photos_of, read_photo, result_names
 from dimmagen.enhance.training import pick_device
 from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
@@ -111,22 +109,22 @@ def enhance(
     if match is not None and wanted:
         raise UsageError("--match and --lightness exclude each other", "omit one of the two", code="conflict")
     if match is not None:
-        wanted = (mean_lightness(_read(match)[0]),)
+        wanted = (mean_lightness(read_photo(match)[0]),)
     levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
-    names = _result_names(_photos_of(photos), out)
+    names = result_names(photos_of(photos), out)
     network, header = load_network(network_path, pick_device(device))
     own = _own_lightness(header, network_path) if AUTO in levels else None
     enhancer = Enhancer(network, memory, bf16=bf16)
     unread, written = [], []
     for photo, name in names.items():
         try:
-            dark, metadata = _read(photo)
+            dark, metadata = read_photo(photo)
         except UsageError as error:
             echo(f"Skipped: {error}", err=True, level=logging.WARNING)
             unread.append(photo)
             continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
-        for text, level in zip(_texts(levels), _numbers(levels, own, dark), strict=True):
+        for text, level in zip(level_names(levels), _numbers(levels, own, dark), strict=True):
             light = enhancer.enhance(dark, level)
             result = f"{name}.png" if len(levels) == 1 else f"{name}-{text}.png"
             written.append(_write(out / result, light, metadata))
@@ -166,13 +164,6 @@ def _numbers(levels: Sequence[float | str], own: LightnessModel | None, dark: np
             yield level
 
 
-def _texts(levels: Sequence[float | str]) -> list[str]:
-    """The lightnesses as parts of file names, with as many digits as make them different."""
-    numbers = [level for level in levels if not isinstance(level, str)]
-    digits = "" if len({f"{level:.2f}" for level in numbers}) < len(numbers) else ".2f"
-    return [level if isinstance(level, str) else f"{level:{digits}}" for level in levels]
-
-
 def _export(network_path: str, file: Path) -> dict[str, Any]:
     network, header = load_network(network_path)
     report = export_onnx(network, file, header)
@@ -183,91 +174,6 @@ def _export(network_path: str, file: Path) -> dict[str, Any]:
         f"onnxruntime gives the network's result for {sizes}, to within {report.difference:.1g}."
     )
     return {"model": str(file), "opset": report.opset, "difference": report.difference}
-
-
-def _read(path: Path) -> tuple[np.ndarray, codec.Metadata]:
-    """The pixels of an image, uint8 (H, W, 3) RGB, and its metadata."""
-    with _usage_errors(path):
-        data = path.read_bytes()
-        return codec.decode_rgb8(data, color_managed=True)[0], codec.read_metadata(data)
-
-
-def _photos_of(paths: tuple[Path, ...]) -> list[Path]:
-    """The given photos and those in the given folders, without hidden and system files.
-
-    Raises:
-        UsageError: a path is missing, or a folder has no photo.
-    """
-    photos = []
-    for path in paths:
-        if not path.is_dir():
-            if not path.exists():
-                raise UsageError(
-                    f"{path} does not exist", "check the path", code="missing-path", path=str(path)
-                )
-            photos.append(path)
-            continue
-        found = [
-            file
-            for file in sorted(path.iterdir())
-            if file.suffix.lower() in codec.IMAGE_EXTENSIONS
-            and not is_system_name(file.name)
-            and not file.is_dir()
-        ]
-        if not found:
-            raise UsageError(
-                f"{path} has no photo directly in it ({' '.join(codec.IMAGE_EXTENSIONS)})",
-                "give the folder of the photos",
-                code="no-match",
-                path=str(path),
-            )
-        photos += found
-    return photos
-
-
-@contextmanager
-def _usage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except codec.ImageError as error:
-        raise UsageError(
-            f"{path}: {error.reason}",
-            "convert it to an 8-bit RGB image",
-            code="unreadable-image",
-            path=str(path),
-        ) from None
-    except OSError as error:
-        if is_machine_trouble(error) and not isinstance(error, PermissionError):
-            raise machine_error(error, path) from error
-        raise UsageError(
-            f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
-        ) from None
-
-
-def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
-    """The file name, without extension, of each photo's result.
-
-    Raises:
-        UsageError: a result would replace another one or a photo.
-    """
-    names: dict[Path, str] = {}
-    for photo in photos:
-        if photo.stem in names.values():
-            raise UsageError(
-                f"two photos are named {photo.stem}",
-                "enhance them into two folders, with --out",
-                code="name-taken",
-                name=photo.stem,
-            )
-        if photo.resolve().parent == out.resolve():
-            raise UsageError(
-                f"{photo} is in the folder of the results, {out}",
-                "give another --out",
-                code="no-room",
-                path=str(photo),
-            )
-        names[photo] = photo.stem
-    return names
 
 
 def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> dict[str, Any]:

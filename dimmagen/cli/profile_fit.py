@@ -9,7 +9,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import names_option, pairs_option, recipe_option, split_names
+from dimmagen.cli.options import names_option, pairs_option, split_names
 from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
@@ -52,7 +52,6 @@ from dimmagen.evaluation.profile_check import NOT_CHECKED
     default=KINDS[0],
     help="Default dimmer model of the profile, which holds all of them.",
 )
-@recipe_option
 def fit(
     pairs: str,
     names: str | None,

@@ -82,6 +82,14 @@ class Batch:
         """A copy in memory that a GPU reads without the processor."""
         return self._each(Tensor.pin_memory)
 
+    def share_memory(self) -> "Batch":
+        """A copy in memory that is handed to another process as it is.
+
+        Raises:
+            RuntimeError: there is no room for it.
+        """
+        return self._each(Tensor.share_memory_)
+
     def record_stream(self, stream: torch.cuda.Stream) -> None:
         """Keep the memory until what was begun on this stream so far is done."""
         for tensor in (self.dark, self.light, self.condition, self.tables):

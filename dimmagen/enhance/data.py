@@ -27,6 +27,8 @@ from dimmagen.enhance.training_shards import TrainingShard
 from dimmagen.images import codec
 
 SHUFFLE_BUFFER = 64  # encoded samples: small at a megabyte each; shards are shuffled as well
+# Semaphores in shared memory that a DataLoader makes, and as many again.
+_LOCKS, _LOCKS_PER_LOADER = 16, 6
 _CHECK_DATA_SET = "check the data set with `verify(data)`"
 
 
@@ -121,7 +123,7 @@ class ShardBatches:
         if self.loaders == 0:
             batches: Iterator = iter(stream)
         else:
-            _refuse_without_shared_memory()
+            _refuse_without_shared_memory(self.loaders)
             batches = iter(DataLoader(stream, batch_size=None, num_workers=self.loaders, prefetch_factor=4))
         while True:
             try:
@@ -135,18 +137,29 @@ class ShardBatches:
             yield batch
 
 
-def _refuse_without_shared_memory() -> None:
-    """Loaders hand their batches over in shared memory: a container may have none that can be written to."""
+def _refuse_without_shared_memory(loaders: int) -> None:
+    """Loaders hand their batches over in shared memory: a container may have none that can be written to.
+
+    A DataLoader that finds none for its locks cannot even be dropped without a traceback.
+    """
     try:
-        multiprocessing.Lock()
+        _ = [multiprocessing.Lock() for _ in range(_LOCKS + _LOCKS_PER_LOADER * loaders)]
     except OSError as error:
         raise _no_shared_memory(f"cannot be used ({error.strerror})") from error
+
+
+def _shared(batch: Batch) -> Batch:
+    """The batch in shared memory. A DataLoader without room for it would lose it, and wait for it forever."""
+    try:
+        return batch.share_memory()
+    except RuntimeError as error:
+        raise _no_shared_memory("is full") from error
 
 
 def _no_shared_memory(what: str) -> DimmagenError:
     return DimmagenError(
         f"the shared memory of this machine (/dev/shm on Linux) {what}",
-        "give `loaders=0`, or the container more of it (its shm-size)",
+        "give fewer `loaders` or `loaders=0`, or the container more of it (its shm-size)",
         code="machine",
         parameter="loaders",
     )
@@ -161,7 +174,8 @@ class _Stream(IterableDataset):
 
     def __iter__(self) -> Iterator[Batch | DimmagenError]:
         loader, loaders = 0, 1
-        if (info := get_worker_info()) is not None:
+        info = get_worker_info()
+        if info is not None:
             torch.set_num_threads(1)
             loaders = info.num_workers
             loader = (info.id + self.start) % loaders  # whose turn it was when batch `start` was due
@@ -171,7 +185,8 @@ class _Stream(IterableDataset):
         examples = self._examples(shards, delivered * source.batch)
         try:
             while True:
-                yield make_batch(list(itertools.islice(examples, source.batch)))
+                batch = make_batch(list(itertools.islice(examples, source.batch)))
+                yield batch if info is None else _shared(batch)
         except DimmagenError as error:
             yield error  # as a batch: a DataLoader would turn an exception into a RuntimeError
 

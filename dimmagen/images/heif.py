@@ -1,9 +1,12 @@
 """HEIC and HEIF pictures, by the optional package pi-heif (or pillow-heif, which has the same reader)."""
 
 import io
+import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
+from itertools import islice
 
 from PIL import Image
 
@@ -12,6 +15,9 @@ _BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 )
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_ITEM = re.compile(b"infe")
+_MAX_ITEM_BYTES = 1024
+_MAX_ITEMS = 2**16
 
 
 def is_heif(data: bytes) -> bool:
@@ -28,8 +34,62 @@ def open_heif(data: bytes) -> Image.Image:
 
     Raises:
         ModuleNotFoundError: no package for it is installed.
+        ValueError: its package would crash on it.
     """
+    if has_unreadable_items(data):
+        raise ValueError("the kind of an item is no text")
     return import_module(f"{_package()}.as_plugin").HeifImageFile(io.BytesIO(data))
+
+
+def has_unreadable_items(data: bytes) -> bool:
+    """Whether the kind of an item of a HEIF file (ISO/IEC 14496-12, `infe`) is not UTF-8.
+
+    pi-heif up to 1.4 crashes on these (github.com/bigcat88/pillow_heif/pull/478). Every `infe` outside the
+    pixels is looked at, wherever it is, so that libheif finds none that was not.
+    """
+    found = (
+        _item_kind(part, match.end())
+        for part in _parts_without_pixels(data)
+        for match in _ITEM.finditer(part)
+    )
+    kinds = list(islice(found, _MAX_ITEMS + 1))
+    try:
+        b"\0".join(kinds).decode()
+    except UnicodeDecodeError:
+        return True
+    return len(kinds) > _MAX_ITEMS
+
+
+def _parts_without_pixels(data: bytes) -> Iterator[bytes]:
+    """The boxes of a file but `mdat`, and what is behind them."""
+    place = 0
+    for _ in range(_MAX_ITEMS):
+        if len(data) - place < 8:
+            break
+        size, header = int.from_bytes(data[place : place + 4], "big"), 8
+        if size == 1:  # it is behind the name
+            size, header = int.from_bytes(data[place + 8 : place + 16], "big"), 16
+        end = len(data) if size < header else min(place + size, len(data))
+        if data[place + 4 : place + 8] != b"mdat" or 0 < size < header:
+            yield data[place:end]
+        place = end
+    yield data[place:]
+
+
+def _item_kind(part: bytes, place: int) -> bytes:
+    """The item type and the content type of the `infe` box whose version is at a place of a part.
+
+    The last byte is not UTF-8 where it has more text than any real one.
+    """
+    edition = part[place] if place < len(part) else 0
+    name = place + {0: 8, 1: 8, 2: 12}.get(edition, 14)  # behind flags, number, protection and type
+    kind = part[name - 4 : name] if edition >= 2 else b"mime"
+    if kind != b"mime":
+        return kind
+    text = part[name : name + _MAX_ITEM_BYTES]
+    content_type = text.partition(b"\0")[2].partition(b"\0")[0]
+    is_cut = len(text) == _MAX_ITEM_BYTES and text.count(0) < 2
+    return content_type + (b"\xff" if is_cut else b"")
 
 
 @cache

@@ -305,10 +305,32 @@ def load_light_image(ref: LightImageRef) -> LightImage:
     Raises:
         DimmagenError: the image is missing, or has changed since it was indexed.
     """
+    data, locator = _candidates_file(ref)
+    if locator["stored"]:
+        return LightImage(ref, data, codec.decode_rgb8(data)[0], locator["sha256"])
+    pixels = light_pixels(ref, data, locator["frame"])
+    if ref.transform == "verbatim":
+        return LightImage(ref, data, pixels, locator["sha256"])
+    return LightImage(ref, codec.encode_png(pixels), pixels)
+
+
+def load_light_file(ref: LightImageRef) -> bytes:
+    """The file of one light image, as :func:`load_light_image` has it, decoded only where a rule changed it.
+
+    Raises:
+        DimmagenError: the image is missing, or has changed since it was indexed.
+    """
+    data, locator = _candidates_file(ref)
+    if locator["stored"] or ref.transform == "verbatim":
+        return data
+    return codec.encode_png(light_pixels(ref, data, locator["frame"]))
+
+
+def _candidates_file(ref: LightImageRef) -> tuple[bytes, dict]:
+    """The bytes that were indexed, and the locator, whose `sha256` is theirs."""
     locator = json.loads(ref.locator)
     data = read_entry(locator)
-    sha256 = hashing.sha256(data)
-    if sha256 != locator["sha256"]:
+    if hashing.sha256(data) != locator["sha256"]:
         raise DimmagenError(
             f"{ref.name} of {ref.source} has changed since it was indexed",
             "run the command again; if its size and times are the old ones, with `rescan=True`",
@@ -316,12 +338,7 @@ def load_light_image(ref: LightImageRef) -> LightImage:
             source=ref.source,
             name=ref.name,
         )
-    if locator["stored"]:
-        return LightImage(ref, data, codec.decode_rgb8(data)[0], sha256)
-    pixels = light_pixels(ref, data, locator["frame"])
-    if ref.transform == "verbatim":
-        return LightImage(ref, data, pixels, sha256)
-    return LightImage(ref, codec.encode_png(pixels), pixels)
+    return data, locator
 
 
 def light_pixels(ref: LightImageRef, data: bytes, frame: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import re
 
 import pytest
@@ -90,6 +91,30 @@ def test_a_pace_in_words(pace, unit, text):
     assert pace.text(unit) == text
 
 
+@pytest.mark.parametrize("unit", ["pairs", "%", ""])
+def test_a_task_of_nothing_is_shown(unit, clock, lines):
+    """Nothing to scan, to copy or to fit; and a clock that stands, as a coarse one does."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with Progress(console=console) as bar:
+        task = bar.add_task("copying", total=0, unit=unit)
+        bar.tell()
+        bar.advance(task)
+        bar.refresh()
+        bar.tell()
+    assert Pace(0, 0, None, None).text(unit) == {"pairs": "0/0 pairs", "%": "100 %", "": "0/0"}[unit]
+    assert not [line for line in lines() if "inf" in line or "nan" in line]
+
+
+def test_pairs_in_no_time_have_a_rate(clock):
+    """A coarse clock may not move while the first pairs are made."""
+    with PairProgress(quiet_console()) as progress:
+        assert progress.pairs_per_second == 0
+        progress.begin(1, 3, 0, 0)
+        progress.pairs(3)
+        assert progress.seconds > 0
+        assert math.isfinite(progress.pairs_per_second)
+
+
 def test_a_line_says_what_a_run_waits_for_and_then_how_far_it_is(clock, lines, caplog):
     with PairProgress(quiet_console()) as progress:
         progress.begin(3, 300, 0, 0)
@@ -100,16 +125,16 @@ def test_a_line_says_what_a_run_waits_for_and_then_how_far_it_is(clock, lines, c
         clock.now += 10
         progress.pairs(100)
         progress.shard()
-        progress.workers(WorkerStatus(ready=3, lost=1, retries=2))
+        progress.workers(WorkerStatus(ready=3, lost=1, retries=1))
         progress._bar.tell()
     assert lines() == [
         "0/3 shards: waiting for the start of Ray",
         "0/3 shards: waiting for the first pair; kernels are compiled once, 4 workers",
-        "1/3 shards: 101/300 pairs, 10.0 pairs/s, 20 s left, 1 lost, 3 workers, 2 retries",
+        "1/3 shards: 101/300 pairs, 10.0 pairs/s, 20 s left, 1 lost, 3 workers, 1 retry",
     ]
     fields = caplog.records[-1].fields
     assert fields["workers"] == 3
-    assert (fields["lost_workers"], fields["retries"]) == (1, 2)
+    assert (fields["lost_workers"], fields["retries"]) == (1, 1)
     assert (fields["done"], fields["total"], fields["per_second"], fields["seconds_left"]) == (
         101,
         300,
@@ -155,6 +180,18 @@ def test_training_shows_its_loss(clock, lines):
     assert lines()[0] == "training: waiting for the data"
     assert lines()[-1].startswith("training: 2/100, 0.1/s")
     assert lines()[-1].endswith("loss 0.5000, 20.00 dB")
+
+
+def test_training_on_several_workers_says_how_many_and_what_it_waits_for(lines):
+    with TrainingProgress(quiet_console(), "the start of Ray", 2) as progress:
+        progress._bar.tell()
+        progress.begin(0, 100)
+        progress.iteration({"loss": 0.5})
+        progress._bar.tell()
+    assert lines() == [
+        "training: waiting for the start of Ray, 2 workers",
+        "training: 1/100, loss 0.5000, -, 2 workers",
+    ]
 
 
 def test_the_longest_line_of_a_bar_fits_into_80_columns(clock):

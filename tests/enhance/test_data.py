@@ -1,5 +1,6 @@
 """Batches from shards and from pairs: complete, disjoint, and resumable in the middle of an epoch."""
 
+import errno
 import itertools
 import json
 import tarfile
@@ -15,7 +16,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance import data as data_module
-from dimmagen.enhance.batch import Crops, Example, make_batch
+from dimmagen.enhance.batch import Batch, Crops, Example, make_batch
 from dimmagen.enhance.data import RealPairs, ShardBatches
 from dimmagen.enhance.inputs import equalisation, mean_lightness, network_input
 from dimmagen.enhance.training_shards import cut_middle, open_shards
@@ -282,3 +283,44 @@ def test_a_batch_has_the_shapes_that_the_network_takes():
     assert batch.inputs.shape == (2, 10, 32, 32)
     assert batch.target.shape == (2, 3, 32, 32)
     assert float(batch.target.mean()) == pytest.approx(mean_lightness(one.light), abs=1e-5)
+
+
+def refuse_locks(monkeypatch, allowed):
+    """Semaphores of a shared memory that has room for some."""
+    made, make_lock = [], data_module.multiprocessing.Lock
+
+    def lock():
+        if len(made) == allowed:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made.append(make_lock())
+        return made[-1]
+
+    monkeypatch.setattr(data_module.multiprocessing, "Lock", lock)
+
+
+@pytest.mark.parametrize("allowed", [0, 5])
+def test_loaders_without_shared_memory_for_their_locks_are_refused_by_name(shards, allowed, monkeypatch):
+    refuse_locks(monkeypatch, allowed)
+    with pytest.raises(DimmagenError, match=r"shared memory .* cannot be used \(No space") as refusal:
+        next(ShardBatches(shards, CROPS, 2, loaders=2).open(0))
+    assert (refusal.value.code, refusal.value.fields["parameter"]) == ("machine", "loaders")
+    assert next(ShardBatches(shards, CROPS, 2).open(0)).keys  # as it advises
+
+
+def test_a_batch_that_shared_memory_has_no_room_for_is_an_error_and_not_waited_for(shards, monkeypatch):
+    """A DataLoader prints a traceback in its process, and waits for the batch forever."""
+
+    def refuse(batch):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1_2_3>: No space left")
+
+    monkeypatch.setattr(Batch, "share_memory", refuse)
+    with pytest.raises(DimmagenError, match=r"shared memory .* is full: give fewer `loaders`"):
+        next(ShardBatches(shards, CROPS, 2, loaders=1).open(0))
+
+
+def test_a_batch_comes_from_a_loader_in_shared_memory(shards):
+    """So that nothing is left to allocate where no error could be told."""
+    batch = next(ShardBatches(shards, CROPS, 2, loaders=1).open(0))
+    assert batch.dark.is_shared()
+    assert batch.light.is_shared()
+    assert batch.condition.is_shared()

@@ -1,6 +1,9 @@
 """Data sets from data sets: they pass verification, keep images and provenance, and refuse what is not
 possible."""
 
+import hashlib
+from pathlib import Path
+
 import pytest
 
 from dimmagen.cli import main
@@ -63,6 +66,72 @@ def test_a_subset_has_the_selected_pairs_unchanged_and_verifies(pairs, tmp_path,
     assert origin["root_hash"] == pairs.manifest.root_hash
 
 
+ROW = {
+    "key": "folder-1-v0",
+    "light_key": "folder-1",
+    "source": "folder",
+    "gamma": 1.5,
+    "lightness_after": 0.25,
+    "width": 300,
+    "height": 200,
+}
+
+
+@pytest.mark.parametrize(
+    ("selection", "is_kept"),
+    [
+        (Selection(), True),
+        (Selection(gamma=(1.5, 2.0)), True),
+        (Selection(gamma=(1.0, 1.5)), True),
+        (Selection(gamma=(1.51, 2.0)), False),
+        (Selection(gamma=(1.0, 1.49)), False),
+        (Selection(lightness=(0.25, 0.25)), True),
+        (Selection(lightness=(0.26, 1.0)), False),
+        (Selection(min_side=200), True),
+        (Selection(min_side=201), False),
+        (Selection(sources=("coco", "folder")), True),
+        (Selection(sources=("coco",)), False),
+        (Selection(licence="owner"), True),
+        (Selection(licence="cc0"), False),
+        (Selection(keys=("folder-1",)), True),
+        (Selection(keys=("folder-1-v0", "other")), True),
+        (Selection(keys=("folder-1-v1",)), False),
+        (Selection(without_keys=("folder-1-v1",)), True),
+        (Selection(without_keys=("folder-1-v0",)), False),
+        (Selection(keys=("folder-1-v0",), without_keys=("folder-1",)), False),
+    ],
+)
+def test_a_pair_is_kept_that_meets_every_criterion_and_the_ends_of_a_span_count(selection, is_kept):
+    assert selection.keeps(ROW, {}) is is_kept
+
+
+def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_recorded():
+    row = {**ROW, "source": "moon"}
+    settings = {"source_terms": {"moon": "MIT licence"}}
+    assert Selection(licence="mit").keeps(row, settings)
+    assert not Selection(licence="owner").keeps(row, settings)
+
+
+def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():
+    assert Selection().command() == "dimmagen subset ORIGIN --to out/"
+    names = {"sources": ("a", "b"), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}
+    full = Selection(**names, min_side=64, keys=("y", "x"), without_keys=("z",))
+    assert full.command() == (
+        "dimmagen subset ORIGIN --to out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
+        "--lightness 0.0:0.25 --min-side 64 --keys KEYS --without-keys KEYS"
+    )
+    hashes = [hashlib.sha256(text).hexdigest() for text in (b"x\ny", b"z")]
+    assert full.note() == {**names, "min_side": 64, "keys": hashes[0], "without_keys": hashes[1]}
+    assert Selection().note() == {
+        "sources": (),
+        "licence": "",
+        "gamma": None,
+        "lightness": None,
+        "min_side": 0,
+        "keys": "",
+    }
+
+
 def test_a_list_of_keys_takes_pairs_and_whole_photos(pairs, tmp_path):
     photo, pair = pairs.row(0)["light_key"], pairs.row(1)["key"]
     write_subset(pairs, Selection(keys=(photo, pair)), str(tmp_path / "out"))
@@ -104,18 +173,41 @@ def test_two_subsets_merge_to_the_whole_and_pairs_of_both_are_kept_once(pairs, t
 
 
 def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path):
-    manifest = write_merge([pairs, other], str(tmp_path / "out"))
+    started, made_pairs = [], []
+    manifest = write_merge(
+        [pairs, other], str(tmp_path / "out"), started.append, lambda: made_pairs.append(1)
+    )
+    assert (started, len(made_pairs)) == ([15], 15)
     assert verify_dataset(str(tmp_path / "out")).faults == []
-    made = records(open_pairs(tmp_path / "out"))
+    made_set = open_pairs(tmp_path / "out")
+    made = records(made_set)
     assert len(made) == len(pairs) + len(other) == manifest.counts.pairs
     assert manifest.counts.lights == 6
     suffix = other.manifest.fingerprint[:8]
     for key, record in records(other).items():
         assert made[f"{key}-{suffix}"] == {**record, "key": f"{key}-{suffix}"}
-    assert [origin["root_hash"] for origin in manifest.settings["derived_from"]] == [
-        pairs.manifest.root_hash,
-        other.manifest.root_hash,
-    ]
+    assert manifest.command == "dimmagen merge SET1 SET2 --to out/ --light-format same"
+    assert manifest.environment == pairs.manifest.environment
+    rejected = (Path(one.out, "rejected/candidates.parquet").read_bytes() for one in (made_set, pairs))
+    assert next(rejected) == next(rejected)  # both sets rejected the same photo
+    assert manifest.settings == {
+        "profile": "linear",
+        "model": "linear",
+        "seed": "0 + 7",
+        "image_format": "png",
+        "variants": 2,
+        "samples_per_shard": 3,
+        "derived_from": [
+            {
+                "command": one.manifest.command,
+                "fingerprint": one.manifest.fingerprint,
+                "root_hash": one.manifest.root_hash,
+                "derived_from": [],
+                "settings": one.manifest.settings,
+            }
+            for one in (pairs, other)
+        ],
+    }
 
 
 def test_sets_with_and_without_a_drawn_white_balance_merge_to_one_that_has_it(other, tmp_path):

@@ -16,6 +16,7 @@ COUNT = 2000
 
 
 @pytest.mark.slow
+@pytest.mark.needs("limits", "signals")
 def test_two_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_nothing():
     outcomes = list(fuzzing.fuzz(COUNT))
     assert [outcome.fault for outcome in outcomes if outcome.fault] == []
@@ -26,6 +27,7 @@ def test_two_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_noth
     assert verdicts["accepted"] > COUNT / 10
 
 
+@pytest.mark.needs("limits", "signals")
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -53,8 +55,11 @@ def test_the_harness_reports_a_crash_a_hang_an_exception_and_memory_with_the_ind
         return run([sys.executable, str(module), *command[3:]], env=environment, **options)
 
     monkeypatch.setattr(fuzzing.subprocess, "run", sabotaged)
-    (outcome,) = fuzzing.fuzz(10)
+    count = 10 if "SIGSEGV" in message else 8
+    (outcome,) = fuzzing.fuzz(count)
     assert message in outcome.fault
+    if count > 8:
+        assert outcome.verdicts == {"ok": 2}  # those behind it are tried
     if "killed" in message or "header" in message:
         assert "mutation 7 " in outcome.fault
 

@@ -2,6 +2,7 @@
 
 import builtins
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,45 @@ def test_damaged_heic_is_unreadable():
         with pytest.raises(ImageError) as refusal:
             codec.decode_rgb8(damaged)
         assert refusal.value.rule == "unreadable"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b"Exif\0\0\0\0\x0epitm", b"Exi\xff\0\0\0\0\x0epitm"),  # the fuzzer's
+        (b"Exif\0\0\0\0\x0epitm", b"\xc3\x28if\0\0\0\0\x0epitm"),
+        (b"infe\2\0\0\1\0\2\0\0Exif\0", b"infe\1\0\0\1\0\2\0\0\0\xff\xff\xff\0"),  # a content type
+        (b"infe\2\0\0\1\0\2\0\0Exif\0", b"infe\2\0\0\1\0\2\0\0mime\0"),  # one that reaches far
+    ],
+)
+def test_an_item_of_no_known_kind_crashes_nothing(change):
+    """pi-heif 1.4 ends the process on the first two: github.com/bigcat88/pillow_heif/pull/478."""
+    data = (FILES / "turned.heic").read_bytes()
+    assert data.count(change[0]) == 1
+    with suppress(ImageError):
+        codec.decode_rgb8(data.replace(*change))
+
+
+@pytest.mark.parametrize("name", ["turned", "upright", "p3"])
+def test_an_item_type_that_is_no_text_is_refused_wherever_it_is(name):
+    data = (FILES / f"{name}.heic").read_bytes()
+    assert not heif.has_unreadable_items(data)
+    bad = b"\0\0\0\x15infe\2\0\0\0\0\7\0\0Exi\xff\0"
+    long = b"\0\0\x9c\x5binfe\2\0\0\0\0\7\0\0mime" + b"name" * 10_000 + b"\0text\xff\0"
+    assert int.from_bytes(long[:4], "big") == len(long)
+    for item in (bad, long):
+        assert heif.has_unreadable_items(data + item)
+        assert heif.has_unreadable_items(data[:28] + item + data[28:])
+        assert heif.has_unreadable_items(data + b"\0\0\0\1meta" + bytes([0] * 5 + [2, 0, 0]) + item)
+        assert not heif.has_unreadable_items(data + (8 + len(item)).to_bytes(4, "big") + b"mdat" + item)
+
+
+def test_the_items_of_a_huge_heic_are_looked_at_in_a_moment():
+    """And not once for each of them."""
+    entry = b"\0\0\0\x15infe\2\0\0\0\0\7\0\0mime\0"
+    data = (FILES / "upright.heic").read_bytes()
+    assert heif.has_unreadable_items(data + entry * 1_000_000)
+    assert not heif.has_unreadable_items(data + b"\0\0\0\x08free" * 1_000_000)
 
 
 def test_without_its_package_the_reason_names_the_extra(monkeypatch):

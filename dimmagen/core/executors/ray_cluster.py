@@ -5,30 +5,28 @@ import importlib
 import logging
 import os
 import secrets
-import signal
 import socket
+import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Thread
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.executors import ray_signals
+from dimmagen.core.executors.ray_folder import session_folder
 
 _log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 5
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0  # how long the head may not answer; Ray itself ends the process after 60
-_SIGNAL_SECONDS = 0.005  # how long Ray may have a signal while it connects
-_CONNECT_SECONDS = 30.0  # maximum time to connect after a signal has asked to end
 _LEAVE_SECONDS = 10.0  # maximum time for a run to end after the head is lost
-# Characters of the folder for temporary files: with Ray's own part, the path of a socket has at most 107.
-_MAX_PARENT = 24
+_SHARED_MEMORY = "/dev/shm"
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 # What decides whether a Ray wants a token, and which.
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -65,9 +63,10 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """
     if address is None:
         refuse_other_cluster()
-    with _session_folder(address) as folder:
+    with session_folder() if address is None else nullcontext("") as folder:
         ours: Any = None
         ended = Event()
+        before = ray_signals.handlers()
         try:
             with _restored_environment():
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -79,12 +78,13 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
                 if not ray.is_initialized():  # otherwise it is the user's own, and is refused
                     ours = ray
                     _reread_token_settings()
-                _with_our_signals(partial(_init, ray, processors, address, folder), ended)
+                ray_signals.connect_with(before, partial(_init, ray, processors, address, folder), ended)
             yield ray
         finally:
             if ours is not None:
                 _leave(ours)
                 _reread_token_settings()
+                ray_signals.restore(before)
             ended.set()
 
 
@@ -134,13 +134,14 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
             "_temp_dir": folder or None,
+            "_plasma_directory": _store_folder(folder),
         }
     else:
         _check_answers(address)
         options["address"] = address
     try:
         ray.init(**options)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises it by this name too, where its processes do not come up
         reason = " ".join(str(error).split()) or type(error).__name__
         if address is None:
             raise DimmagenError(
@@ -149,6 +150,12 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
                 code="cluster",
             ) from error
         raise _refusal(address, reason) from error
+
+
+def _store_folder(folder: str) -> str | None:
+    """Where Ray keeps its object store if that cannot be in /dev/shm, which Ray would wait for in vain."""
+    can_share = sys.platform != "linux" or os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
+    return None if can_share else folder or tempfile.gettempdir()
 
 
 def _refusal(address: str, reason: str) -> UsageError:
@@ -178,24 +185,6 @@ def _refusal(address: str, reason: str) -> UsageError:
 
 
 @contextmanager
-def _session_folder(address: str | None) -> Iterator[str]:
-    """A folder for the sockets and logs of a Ray that is started here, removed with it; empty for a cluster.
-
-    Ray's own in /tmp/ray stays after every run.
-    """
-    if address is not None:
-        yield ""
-        return
-    parent = tempfile.gettempdir()
-    if len(parent) > _MAX_PARENT and os.path.isdir("/tmp"):
-        parent = "/tmp"
-    with tempfile.TemporaryDirectory(
-        prefix="dimmagen-ray-", dir=parent, ignore_cleanup_errors=True
-    ) as folder:
-        yield folder
-
-
-@contextmanager
 def _restored_environment() -> Iterator[None]:
     """Restore the environment variables after the block; processes started inside it keep theirs."""
     before = dict(os.environ)
@@ -205,42 +194,6 @@ def _restored_environment() -> Iterator[None]:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
-
-
-def _with_our_signals(connect: Callable[[], None], ended: Event) -> None:
-    """Call a function that connects Ray, and keep the handlers of the signals that ask a process to end.
-
-    Ray takes SIGTERM in Python, and below it with a handler that prints a trace and aborts. So it connects in
-    another thread, in which Python sets no handlers, and this one sets those of before until that is done.
-    The processes of a Ray that is started end with the thread that started it, which waits until `ended`.
-    """
-    if threading.current_thread() is not threading.main_thread():  # only the main thread can set them
-        connect()
-        return
-    names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
-    failures: list[BaseException] = []
-    is_done = Event()
-
-    def attempt() -> None:
-        try:
-            connect()
-        except BaseException as error:
-            failures.append(error)
-        is_done.set()
-        ended.wait()
-
-    Thread(target=attempt, daemon=True).start()
-    try:
-        while not is_done.is_set():
-            is_done.wait(_SIGNAL_SECONDS)
-            for name, handler in before.items():
-                with suppress(TypeError):  # it was not set from Python
-                    signal.signal(getattr(signal, name), handler)
-    finally:  # a signal: what is half connected cannot be left
-        is_done.wait(_CONNECT_SECONDS)
-    if failures:
-        raise failures[0]
 
 
 def _leave(ray: Any) -> None:

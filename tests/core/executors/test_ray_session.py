@@ -1,11 +1,16 @@
-"""What a Ray of this machine leaves behind: nothing."""
+"""What a Ray of this machine leaves behind: nothing, neither files nor handlers of signals."""
 
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 
 import pytest
 
 from dimmagen.core.executors.ray_cluster import connect_ray
+from dimmagen.core.executors.ray_folder import session_folder
 
 
 @pytest.mark.ray
@@ -28,3 +33,70 @@ def test_a_ray_of_this_machine_leaves_no_folder(length, monkeypatch):
     assert not os.path.exists(session.name)
     assert os.listdir(parent) == []
     os.rmdir(parent)
+
+
+_HOLDS = """
+import sys, tempfile
+from dimmagen.core.executors.ray_folder import session_folder
+tempfile.tempdir = sys.argv[1]
+with session_folder() as place:
+    open(f"{place}/log", "w").close()
+    print(place, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def parent(monkeypatch):
+    parent = tempfile.mkdtemp(prefix="t", dir="/tmp")
+    monkeypatch.setattr(tempfile, "tempdir", parent)
+    yield parent
+    os.rmdir(parent)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows renames no open file")
+def test_the_folder_of_a_killed_run_is_removed_by_the_next_and_that_of_a_living_one_stays(parent):
+    command = [sys.executable, "-c", _HOLDS, parent]
+    runs = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in "12"]
+    killed, living = (os.path.dirname(run.stdout.readline().strip()) for run in runs)
+    runs[0].kill()
+    runs[0].wait()
+    others = os.path.join(parent, "dimmagen-ray-without-owner")
+    os.mkdir(others)
+    assert os.path.exists(os.path.join(killed, "r/log"))
+    with session_folder() as place:
+        assert os.stat(os.path.dirname(place)).st_mode & 0o077 == 0  # Ray opens its own to all
+        names = {os.path.basename(one) for one in (living, os.path.dirname(place), others)}
+        assert set(os.listdir(parent)) == names
+    runs[1].communicate("")
+    os.rmdir(others)
+
+
+_CONNECTS = """
+import signal
+from dimmagen.core.executors.ray_cluster import connect_ray
+signal.signal(signal.SIGTERM, lambda *_: caught.append(0))
+caught = []
+print("begins", flush=True)
+with connect_ray(1, None):
+    print("is there", flush=True)
+print("has left", len(caught), flush=True)
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM ends a process on Windows")
+def test_a_handler_of_sigterm_has_every_signal_while_ray_connects_and_is_left(tmp_path):
+    """Ray's library has its own, which prints a trace and aborts, and sets the default when it is left."""
+    log, sent = tmp_path / "log", 0
+    with log.open("wb") as file:
+        run = subprocess.Popen([sys.executable, "-c", _CONNECTS], stdout=file, stderr=subprocess.STDOUT)
+    while "has left" not in (said := log.read_text()) and run.poll() is None:
+        if said:
+            run.send_signal(signal.SIGTERM)
+            sent += 1
+        time.sleep(0.005)
+    run.kill()
+    run.wait()
+    assert said.startswith("begins\nis there\nhas left "), said
+    assert 0 < int(said.split()[-1]) <= sent

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors import ray_cluster
 from dimmagen.core.executors.ray_cluster import connect_ray
 from dimmagen.generate.run import Execution
@@ -65,6 +65,35 @@ def test_what_ray_refuses_is_one_line_with_the_way_out(reason, told, todo, monke
     assert told in message
     assert todo in message
     assert "\n" not in message
+
+
+def test_what_keeps_ray_from_starting_is_one_line_with_the_way_out():
+    class Ray:
+        import ray.exceptions as exceptions
+
+        @staticmethod
+        def init(**options):
+            raise Exception("The current node timed out\nduring startup.")
+
+    with pytest.raises(DimmagenError, match=r"be started \(The current node timed out during .*serial"):
+        ray_cluster._init(Ray, 1, None, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray does not use /dev/shm")
+def test_without_shared_memory_ray_keeps_its_store_in_its_folder(tmp_path, monkeypatch):
+    given = {}
+
+    class Ray:
+        import ray.exceptions as exceptions
+
+        @staticmethod
+        def init(**options):
+            given.update(options)
+
+    for shared, store in ((tmp_path, None), (tmp_path / "absent", "/folder")):
+        monkeypatch.setattr(ray_cluster, "_SHARED_MEMORY", str(shared))
+        ray_cluster._init(Ray, 1, None, "/folder")
+        assert given["_plasma_directory"] == store
 
 
 _CLIENT = """

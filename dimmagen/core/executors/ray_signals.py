@@ -1,0 +1,83 @@
+"""The handlers of signals that ask a process to end, kept while Ray is connected and left."""
+
+import ctypes
+import importlib
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+from typing import Any
+
+_SIGNAL_SECONDS = 0.005  # how long Ray may have a signal while it connects
+_CONNECT_SECONDS = 30.0  # maximum time to connect after a signal has asked to end
+_NAMES = ("SIGTERM", "SIGBREAK")  # those that Ray takes
+# RayLog::is_failure_signal_handler_installed_
+_IS_INSTALLED = "_ZN3ray6RayLog36is_failure_signal_handler_installed_E"
+
+Handlers = dict[int, Any]
+
+
+def handlers() -> Handlers:
+    """What was set from Python for the signals that Ray takes; empty outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can set them
+        return {}
+    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    return {number: signal.getsignal(number) for number in numbers}
+
+
+def restore(before: Handlers) -> None:
+    """Set handlers again."""
+    for number, handler in before.items():
+        with suppress(TypeError):  # it was not set from Python
+            signal.signal(number, handler)
+
+
+def connect_with(before: Handlers, connect: Callable[[], None], ended: Event) -> None:
+    """Call a function that connects Ray, and keep the handlers of the signals that ask a process to end.
+
+    Ray takes SIGTERM in Python, and below it with a handler that prints a trace and aborts. So it connects in
+    another thread, in which Python sets no handlers; its library is told that it has its own already; and
+    where that cannot be told, this thread sets those of before until it is done, as often as it gets to run.
+    The processes of a Ray that is started end with the thread that started it, which waits until `ended`.
+
+    Args:
+        before: of :func:`handlers`.
+        connect: raises where Ray cannot be connected.
+        ended: set when Ray has been left.
+    """
+    if not before:
+        connect()
+        return
+    failures: list[BaseException] = []
+    is_done = Event()
+
+    def attempt() -> None:
+        try:
+            connect()
+        except BaseException as error:
+            failures.append(error)
+        is_done.set()
+        ended.wait()
+
+    flag = _installed_flag()
+    flag.value = True
+    Thread(target=attempt, daemon=True).start()
+    try:
+        while not is_done.is_set():
+            is_done.wait(_SIGNAL_SECONDS)
+            restore(before)
+    finally:  # a signal: what is half connected cannot be left
+        is_done.wait(_CONNECT_SECONDS)
+        flag.value = False  # otherwise Ray would set the default of the system when it is left
+    if failures:
+        raise failures[0]
+
+
+def _installed_flag() -> ctypes.c_bool:
+    """By which Ray's library knows that it has set its handlers; one of ours if this Ray shows none."""
+    try:
+        raylet: Any = importlib.import_module("ray._raylet")
+        return ctypes.c_bool.in_dll(ctypes.CDLL(raylet.__file__), _IS_INSTALLED)
+    except (ImportError, AttributeError, OSError, ValueError):
+        return ctypes.c_bool()
