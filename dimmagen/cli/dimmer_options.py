@@ -35,7 +35,7 @@ _DIMMER = (
     click.option(
         "--group-by",
         type=click.Choice(["clip"]),
-        help="Draw gamma, exposure, white balance and noise level once per video clip, for all of its frames.",
+        help="Draw gamma, exposure, white balance and noise level once per video clip, not per frame.",
     ),
     click.option(
         "--temperature",

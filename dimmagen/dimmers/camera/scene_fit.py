@@ -12,12 +12,9 @@ from dimmagen.dimmers.camera.response import ResponseCurve
 
 # Spread between scenes by prior knowledge, and the number of pairs that it counts for.
 EXPOSURE, EXPOSURE_PAIRS = 0.45, 1.0  # standard deviation of ln(brightness)
-WARMTH, TINT, BALANCE_PAIRS = (
-    0.04,
-    0.024,
-    8.0,
-)  # scales of Student's t, of ln red against blue and of ln green
-LEVEL, LEVEL_PAIRS = 0.05, 8.0  # the same, of ln of the noise's level
+# Scales of Student's t: of ln of red against blue, and of ln of green; then of ln of the noise's level.
+WARMTH, TINT, BALANCE_PAIRS = 0.055, 0.033, 8.0
+LEVEL, LEVEL_PAIRS = 0.06, 8.0
 CAST_PAIRS = 4.0  # for which the prior counts that a camera has no colour cast of its own
 
 
