@@ -54,7 +54,7 @@ _DIMMER = (
         multiple=True,
         metavar="PART",
         help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
-        "correlation, tails, skew, spatial, jpeg, white-balance-spread or noise-spread. Repeatable.",
+        "correlation, tails, skew, spatial, banding, jpeg, white-balance-spread or noise-spread. Repeatable.",
     ),
     click.option(
         "--compat",

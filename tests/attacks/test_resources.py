@@ -123,7 +123,7 @@ QUICK = "--validate-every 2 --validation-photos 1"
 is_thorough = pytest.mark.skipif(COUNT < 84, reason="as the tests of the rooms: make test-attacks")
 
 
-@needs_root
+@pytest.mark.needs("mounts", "shm")
 @is_thorough
 @pytest.mark.parametrize(
     ("words", "mount"),

@@ -21,8 +21,9 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.philox import split_key
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
-from dimmagen.dimmers.camera import kernel
+from dimmagen.dimmers.camera import kernel, structure_kernel
 from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
+from dimmagen.dimmers.camera.structure import RADIUS, Structure, structure_of
 from dimmagen.dimmers.jpeg import through_jpeg
 from dimmagen.dimmers.profile import ModelFiles
 from dimmagen.dimmers.stored_model import check_settings, read_tensors
@@ -35,7 +36,7 @@ TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
 PARTS = (
     *("response", "toe", "balance", "white-balance-spread"),
-    *("intensity", "correlation", "tails", "skew", "spatial", "noise-spread", "jpeg"),
+    *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
 )
 
 FILE = "camera.safetensors"
@@ -51,6 +52,8 @@ TENSORS = {
 }
 # Parts that the profiles of dimmagen 0.1.0 do not have.
 LATER_TENSORS = ("toe", "skew")
+# Stored if the noise has a long structure, as the setting `structure` says.
+STRUCTURE_TENSORS = {"filters": (2, 2, RADIUS + 1), "banding": (2, 2)}
 # Lowest and highest values of the settings, which are stored in addition to the tensors.
 RANGES = {
     "tail": (0.0, 1e6),
@@ -63,6 +66,7 @@ RANGES = {
     "balance_spread": (0.0, 10.0),
     "tint_spread": (0.0, 10.0),
     "noise_spread": (0.0, 10.0),
+    "structure": (False, True),
 }
 # Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
 SPREADS = ("balance_spread", "tint_spread", "noise_spread")
@@ -73,10 +77,12 @@ OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([
 
 def model_files(model: "CameraModel") -> ModelFiles:
     """The camera model as a profile stores it."""
+    structured = bool(model.filters.any() or model.banding.any())
+    shapes = {**TENSORS, **(STRUCTURE_TENSORS if structured else {})}
     tensors = {
-        name: np.reshape(getattr(model, name), shape).astype(np.float32) for name, shape in TENSORS.items()
+        name: np.reshape(getattr(model, name), shape).astype(np.float32) for name, shape in shapes.items()
     }
-    settings = {
+    settings: dict[str, str | int | float | bool] = {
         "tail": model.tail,
         "chroma_tail": model.tails[1],
         "exposure_spread": model.exposure_spread,
@@ -88,6 +94,8 @@ def model_files(model: "CameraModel") -> ModelFiles:
         "tint_spread": model.balance_spread[1],
         "noise_spread": model.noise_spread,
     }
+    if structured:
+        settings["structure"] = True
     return ModelFiles(model.kind, {FILE: tensors}, settings)
 
 
@@ -117,6 +125,11 @@ class CameraModel(DimmerModel):
         correlation: float64 (3, 3), between the channels' noise.
         spatial: float64 (2,), side taps of the luma and chroma noise filter [b, 1, b] (both directions);
             0 means white noise.
+        filters: float64 (2, 2, 9), [luma | chroma][along rows | along columns][distance]: half of the
+            symmetric filter of noise that is correlated further, of any scale; zeros where `spatial` is
+            enough, which is 0 otherwise.
+        banding: float64 (2, 2), [luma | chroma][rows | columns]: share of the noise's variance that all
+            pixels of a row or of a column have in common.
         tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
         jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
@@ -145,6 +158,8 @@ class CameraModel(DimmerModel):
     skew: np.ndarray = field(default_factory=lambda: np.zeros((3, SIGMA_KNOTS)))
     balance_spread: tuple[float, float] = (0.0, 0.0)
     noise_spread: float = 0.0
+    filters: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, RADIUS + 1)))
+    banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
     without: tuple[str, ...] = ()
@@ -176,8 +191,11 @@ class CameraModel(DimmerModel):
             )
         early = "chroma_tail" not in settings
         settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
-        check_settings(folder, {"chroma_tail": settings.get("tail"), **settings}, RANGES)
+        checked = {"chroma_tail": settings.get("tail"), "structure": False, **settings}
+        check_settings(folder, checked, RANGES)
         shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
+        if checked["structure"]:
+            shapes |= STRUCTURE_TENSORS
         stored = read_tensors(folder / FILE, shapes)
         tensors = {name: array.astype(np.float64) for name, array in stored.items()}
         return cls(
@@ -195,6 +213,8 @@ class CameraModel(DimmerModel):
             skew=tensors.get("skew", np.zeros((3, SIGMA_KNOTS))),
             balance_spread=(settings["balance_spread"], settings["tint_spread"]),
             noise_spread=settings["noise_spread"],
+            filters=tensors.get("filters", np.zeros((2, 2, RADIUS + 1))),
+            banding=tensors.get("banding", np.zeros((2, 2))),
             gamma_range=(settings["gamma_low"], settings["gamma_high"]),
             tau=settings["tau"],
         )
@@ -215,8 +235,8 @@ class CameraModel(DimmerModel):
         `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
         no colour cast of the camera. `white-balance-spread`: no colour cast drawn for each image.
         `intensity`: one noise level per channel. `correlation`: independent channels. `tails`: Gaussian
-        noise. `skew`: symmetric noise. `spatial`: white noise. `noise-spread`: the same noise level in all
-        images. `jpeg`: no compression.
+        noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows and columns.
+        `noise-spread`: the same noise level in all images. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -247,8 +267,13 @@ class CameraModel(DimmerModel):
     def expose(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """The dark image before it is stored: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         out = np.empty_like(light)
-        arguments = (*self.kernel_arguments(draw), *split_key(draw.noise_seed), out)
-        kernel.dim_image(np.ascontiguousarray(light), *arguments)
+        arguments, key = self.kernel_arguments(draw), split_key(draw.noise_seed)
+        light = np.ascontiguousarray(light)
+        if self.structure is None:
+            kernel.dim_image(light, *arguments, *key, out)
+        else:
+            parts = self.structure.taps, self.structure.weights
+            structure_kernel.dim_image(light, *arguments[:5], *parts, *arguments[7:], *key, out)
         return out
 
     def develop(self, exposed: np.ndarray) -> np.ndarray:
@@ -403,6 +428,17 @@ class CameraModel(DimmerModel):
     @property
     def _side_taps(self) -> np.ndarray:
         return np.zeros(2) if "spatial" in self.without else self.spatial
+
+    @cached_property
+    def structure(self) -> Structure | None:
+        """Long filters and banding, as the kernels use them; None without either."""
+        filters = np.zeros_like(self.filters) if "spatial" in self.without else self.filters
+        banding = np.zeros_like(self.banding) if "banding" in self.without else self.banding
+        if not filters.any() and not banding.any():
+            return None
+        near = np.zeros_like(filters)
+        near[..., 0], near[..., 1] = 1.0, self._side_taps[:, None]
+        return structure_of(filters if filters.any() else near, banding)
 
     @cached_property
     def _taps(self) -> np.ndarray:

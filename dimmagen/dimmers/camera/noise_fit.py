@@ -13,10 +13,25 @@ from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.model import LARGEST_SKEW, SIGMA_KNOTS, CameraModel, sigma_axis
 from dimmagen.dimmers.camera.response import level_axis
 from dimmagen.dimmers.camera.response_fit import PairResponses
+from dimmagen.dimmers.camera.structure_fit import (
+    FIRST_STEP,
+    IMPROVEMENT,
+    LARGEST_MISFIT,
+    SMALLEST_STEP,
+    MeasuredStructure,
+    few_tiles,
+    measured_structure,
+    misfit,
+    updated_banding,
+    updated_filters,
+    visible_banding,
+    with_filters,
+)
 from dimmagen.dimmers.camera.tiles import Tile
 from dimmagen.metrics.realism import noise
 
 ROUNDS = 8
+STRUCTURE_ROUNDS = 12  # with noise of their own, after the others
 BLOCK = 16  # pixels
 FEWEST_IN_CELL = 24  # pixels of one block near one knot
 FEWEST_IN_BLOCK = 64  # pixels: fewer do not tell a correlation
@@ -67,14 +82,11 @@ def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponse
     for iteration in range(ROUNDS):
         simulated = fit.simulated(model, iteration)
         model = replace(
-            model,
-            log_sigma=_updated_sigma(model.log_sigma, real, simulated),
-            skew=_updated_skew(model.skew, real, simulated),
-            correlation=_nearest_correlation(model.correlation + real.correlation - simulated.correlation),
+            _corrected(model, real, simulated),
             spatial=np.clip(model.spatial + 0.5 * (real.lags - simulated.lags), 0.0, 1.0),
         )
     spatial = np.where(model.spatial < 0.05, 0.0, model.spatial).round(4)  # cannot be distinguished from 0
-    model = replace(model, spatial=spatial)
+    model = _with_structure(replace(model, spatial=spatial), fit, real)
     kurtoses = [fit.simulated(replace(model, tail=tail, chroma_tail=tail), ROUNDS).kurtosis for tail in TAILS]
     luma, chroma = (_tail(real.kurtosis[part], [one[part] for one in kurtoses]) for part in range(2))
     return replace(model, tail=luma, chroma_tail=chroma)
@@ -107,6 +119,43 @@ def _tail(real: float, simulated: Sequence[float]) -> float:
     return round(max(1 / found, FEWEST_DEGREES), 1) if found > 1 / MOST_DEGREES else 0.0
 
 
+def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoise) -> CameraModel:
+    """The model with level, skew and channel correlation of its noise nearer to the real ones."""
+    return replace(
+        model,
+        log_sigma=_updated_sigma(model.log_sigma, real, simulated),
+        skew=_updated_skew(model.skew, real, simulated),
+        correlation=_nearest_correlation(model.correlation + real.correlation - simulated.correlation),
+    )
+
+
+def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) -> CameraModel:
+    """The model with long filters and banding, if the real images have what it cannot express without."""
+    target = fit.structure([tile.dark for tile in fit.tiles])
+    before = fit.structure(fit.dimmed(model, ROUNDS))
+    long = misfit(target, before) > LARGEST_MISFIT
+    banding = visible_banding(target, before)
+    if not long.any() and not banding.any():
+        return model
+    changed = replace(with_filters(model) if long.any() else model, banding=banding)
+    steps, last = np.full(2, FIRST_STEP), np.full(2, np.inf)
+    for iteration in range(ROUNDS + 1, ROUNDS + 1 + STRUCTURE_ROUNDS):
+        images = fit.dimmed(changed, iteration)
+        found = fit.structure(images)
+        steps = np.where(misfit(target, found) > last, np.maximum(steps / 2, SMALLEST_STEP), steps)
+        last = misfit(target, found)
+        filters = updated_filters(changed.filters, target, found, steps) if long.any() else changed.filters
+        changed = replace(
+            _corrected(changed, real, fit.measured(images)),
+            filters=filters,
+            banding=updated_banding(changed.banding, target, found),
+        )
+    after = fit.structure(fit.dimmed(changed, ROUNDS))
+    if long.any() and misfit(target, after).max() > IMPROVEMENT * misfit(target, before).max():
+        return model
+    return changed
+
+
 @dataclass(frozen=True, eq=False)
 class _NoiseFit:
     """What stays the same while images are simulated.
@@ -125,13 +174,22 @@ class _NoiseFit:
 
     def simulated(self, model: CameraModel, iteration: int) -> _MeasuredNoise:
         """Statistics of the tiles as the model dims them."""
+        return self.measured(self.dimmed(model, iteration))
+
+    def structure(self, images: Sequence[np.ndarray]) -> MeasuredStructure:
+        """Structure of one dark image, float32 (H, W, 3), for each tile."""
+        few = few_tiles(self.tiles)
+        return measured_structure([images[index] for index in few], [self.tiles[index] for index in few])
+
+    def dimmed(self, model: CameraModel, iteration: int) -> list[np.ndarray]:
+        """The tiles as the model dims them, float32 (H, W, 3)."""
         images = []
         for index, tile in enumerate(self.tiles):
             key = (self.seed * 1000 + iteration) * 100003 + index
             draw = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=key)
             dark = _model_of_pair(model, tile.pair, self.responses).dim(tile.light.astype(np.uint8), draw)
             images.append(dark.astype(np.float32))
-        return self.measured(images)
+        return images
 
     def measured(self, images: Sequence[np.ndarray]) -> _MeasuredNoise:
         """Statistics of one dark image, float32 (H, W, 3), for each tile."""

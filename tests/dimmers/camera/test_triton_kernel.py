@@ -18,7 +18,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import batches
 from dimmagen.dimmers.dimmer import ImageDimmer
-from tests.cameras import camera
+from tests.cameras import camera, structured
 
 triton = pytest.importorskip("triton")
 
@@ -31,6 +31,9 @@ MODELS = {
     "all parts, wide correlation": camera,
     "white": lambda: camera().switched_off("spatial"),
     "correlated, symmetric": lambda: camera().switched_off("skew", "toe"),
+    "long filters, bands": structured,
+    "long filters": lambda: structured().switched_off("banding"),
+    "bands of near correlation": lambda: camera(banding=structured().banding),
     "one factor": lambda: camera().switched_off("response", "tails"),
 }
 
