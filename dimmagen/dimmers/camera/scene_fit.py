@@ -15,6 +15,8 @@ EXPOSURE, EXPOSURE_PAIRS = 0.45, 1.0  # standard deviation of ln(brightness)
 # Scales of Student's t: of ln of red against blue, and of ln of green; then of ln of the noise's level.
 WARMTH, TINT, BALANCE_PAIRS = 0.055, 0.033, 8.0
 LEVEL, LEVEL_PAIRS = 0.06, 8.0
+_DEGREES = 4.0  # of freedom, as they are drawn
+_ROUNDS = 50
 CAST_PAIRS = 4.0  # for which the prior counts that a camera has no colour cast of its own
 
 
@@ -38,7 +40,7 @@ def exposure_spread(curve: ResponseCurve, log_exposures: np.ndarray) -> float:
         log_exposures: float64 (pairs,), ln of the light factors of the pairs.
     """
     levels = curve.level(curve.log_light(REFERENCE_LEVEL) + log_exposures)
-    return _spread(np.log(np.maximum(levels, 0.5)), EXPOSURE, EXPOSURE_PAIRS)
+    return _spread(np.log(np.maximum(levels, 0.5)), EXPOSURE, EXPOSURE_PAIRS, tails=False)
 
 
 def balance_spread(balances: np.ndarray) -> tuple[float, float]:
@@ -56,7 +58,16 @@ def noise_spread(levels: np.ndarray) -> float:
     return _spread(levels, LEVEL, LEVEL_PAIRS)
 
 
-def _spread(values: np.ndarray, prior: float, weight: float) -> float:
-    """Spread of the values (pairs,), pulled to a prior that counts for `weight` pairs."""
-    squares = weight * prior**2 + ((values - values.mean()) ** 2).sum()
-    return round(float(np.sqrt(squares / (weight + len(values) - 1))), 6)
+def _spread(values: np.ndarray, prior: float, weight: float, tails: bool = True) -> float:
+    """Spread of the values (pairs,), pulled to a prior that counts for `weight` pairs.
+
+    With tails it is the scale of Student's t, by expectation maximisation: a value far from the others counts
+    less (Lange, Little and Taylor, "Robust statistical modeling using the t distribution", 1989).
+    """
+    squares = (values - (np.median(values) if tails else values.mean())) ** 2
+    spread = prior
+    for _ in range(_ROUNDS if tails else 1):
+        shares = (_DEGREES + 1) / (_DEGREES + squares / spread**2) if tails else np.ones_like(squares)
+        total = weight * prior**2 + (shares * squares).sum()
+        spread = float(np.sqrt(total / (weight + len(values) - 1)))
+    return round(spread, 6)
