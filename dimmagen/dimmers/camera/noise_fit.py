@@ -22,6 +22,7 @@ from dimmagen.dimmers.camera.structure_fit import (
     few_tiles,
     measured_structure,
     misfit,
+    quiet_parts,
     updated_banding,
     updated_filters,
     visible_banding,
@@ -31,7 +32,8 @@ from dimmagen.dimmers.camera.tiles import Tile
 from dimmagen.metrics.realism import noise
 
 ROUNDS = 8
-STRUCTURE_ROUNDS = 12  # with noise of their own, after the others
+STRUCTURE_ROUNDS = 14  # with noise of their own, after the others
+LAST_ROUNDS = 3  # of them, in which the filters are those that fitted best, and the rest adapts
 BLOCK = 16  # pixels
 FEWEST_IN_CELL = 24  # pixels of one block near one knot
 FEWEST_IN_BLOCK = 64  # pixels: fewer do not tell a correlation
@@ -131,29 +133,41 @@ def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoi
 
 def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) -> CameraModel:
     """The model with long filters and banding, if the real images have what it cannot express without."""
-    target = fit.structure([tile.dark for tile in fit.tiles])
-    before = fit.structure(fit.dimmed(model, ROUNDS))
+    few = few_tiles(fit.tiles)
+    textures = fit.dimmed(model, ROUNDS, tau=0.0)
+    quiet = quiet_parts([fit.tiles[index] for index in few], [textures[index] for index in few])
+
+    def structure(images: Sequence[np.ndarray]) -> MeasuredStructure:
+        return measured_structure([images[index] for index in few], quiet)
+
+    target = structure([tile.dark for tile in fit.tiles])
+    before = structure(fit.dimmed(model, ROUNDS))
     long = misfit(target, before) > LARGEST_MISFIT
     banding = visible_banding(target, before)
     if not long.any() and not banding.any():
         return model
-    changed = replace(with_filters(model) if long.any() else model, banding=banding)
+    changed = replace(with_filters(model), banding=banding)
     steps, last = np.full(2, FIRST_STEP), np.full(2, np.inf)
+    best, least, better = changed.filters, misfit(target, before), np.zeros(2, np.bool_)
     for iteration in range(ROUNDS + 1, ROUNDS + 1 + STRUCTURE_ROUNDS):
         images = fit.dimmed(changed, iteration)
-        found = fit.structure(images)
-        steps = np.where(misfit(target, found) > last, np.maximum(steps / 2, SMALLEST_STEP), steps)
-        last = misfit(target, found)
-        filters = updated_filters(changed.filters, target, found, steps) if long.any() else changed.filters
+        found = structure(images)
+        now = misfit(target, found)
+        best = np.where((now < least)[:, None, None], changed.filters, best)
+        least = np.minimum(now, least)
+        steps, last = np.where(now > last, np.maximum(steps / 2, SMALLEST_STEP), steps), now
+        filters = updated_filters(changed.filters, target, found, steps)
+        if (
+            iteration >= ROUNDS + STRUCTURE_ROUNDS - LAST_ROUNDS
+        ):  # level and correlation
+            better = long & (least <= IMPROVEMENT * misfit(target, before))
+            filters = np.where(better[:, None, None], best, with_filters(model).filters)
         changed = replace(
             _corrected(changed, real, fit.measured(images)),
             filters=filters,
             banding=updated_banding(changed.banding, target, found),
         )
-    after = fit.structure(fit.dimmed(changed, ROUNDS))
-    if long.any() and misfit(target, after).max() > IMPROVEMENT * misfit(target, before).max():
-        return model
-    return changed
+    return changed if better.any() or banding.any() else model
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,17 +190,12 @@ class _NoiseFit:
         """Statistics of the tiles as the model dims them."""
         return self.measured(self.dimmed(model, iteration))
 
-    def structure(self, images: Sequence[np.ndarray]) -> MeasuredStructure:
-        """Structure of one dark image, float32 (H, W, 3), for each tile."""
-        few = few_tiles(self.tiles)
-        return measured_structure([images[index] for index in few], [self.tiles[index] for index in few])
-
-    def dimmed(self, model: CameraModel, iteration: int) -> list[np.ndarray]:
+    def dimmed(self, model: CameraModel, iteration: int, tau: float = 1.0) -> list[np.ndarray]:
         """The tiles as the model dims them, float32 (H, W, 3)."""
         images = []
         for index, tile in enumerate(self.tiles):
             key = (self.seed * 1000 + iteration) * 100003 + index
-            draw = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=key)
+            draw = Draw(gamma=1.0, tau=tau, exposure=1.0, noise_seed=key)
             dark = _model_of_pair(model, tile.pair, self.responses).dim(tile.light.astype(np.uint8), draw)
             images.append(dark.astype(np.float32))
         return images
