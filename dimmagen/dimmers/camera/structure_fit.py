@@ -122,7 +122,9 @@ def visible_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np
 
 
 def with_filters(model: CameraModel) -> CameraModel:
-    """The same noise with long filters in place of the three taps."""
+    """The same noise with long filters in place of the three taps; unchanged if it has them."""
+    if model.filters.any():
+        return model
     filters = np.zeros((2, 2, RADIUS + 1))
     filters[..., 0], filters[..., 1] = 1.0, model.spatial[:, None]
     return replace(model, filters=unit_taps(filters), spatial=np.zeros(2))
