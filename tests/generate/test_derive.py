@@ -1,7 +1,6 @@
 """Data sets from data sets: they pass verification, keep images and provenance, and refuse what is not
 possible."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -64,72 +63,6 @@ def test_a_subset_has_the_selected_pairs_unchanged_and_verifies(pairs, tmp_path,
     assert made.table["key"].to_pylist() == list(expected)
     origin = made.manifest.settings["derived_from"][0]
     assert origin["root_hash"] == pairs.manifest.root_hash
-
-
-ROW = {
-    "key": "folder-1-v0",
-    "light_key": "folder-1",
-    "source": "folder",
-    "gamma": 1.5,
-    "lightness_after": 0.25,
-    "width": 300,
-    "height": 200,
-}
-
-
-@pytest.mark.parametrize(
-    ("selection", "is_kept"),
-    [
-        (Selection(), True),
-        (Selection(gamma=(1.5, 2.0)), True),
-        (Selection(gamma=(1.0, 1.5)), True),
-        (Selection(gamma=(1.51, 2.0)), False),
-        (Selection(gamma=(1.0, 1.49)), False),
-        (Selection(lightness=(0.25, 0.25)), True),
-        (Selection(lightness=(0.26, 1.0)), False),
-        (Selection(min_side=200), True),
-        (Selection(min_side=201), False),
-        (Selection(sources=("coco", "folder")), True),
-        (Selection(sources=("coco",)), False),
-        (Selection(licence="owner"), True),
-        (Selection(licence="cc0"), False),
-        (Selection(keys=("folder-1",)), True),
-        (Selection(keys=("folder-1-v0", "other")), True),
-        (Selection(keys=("folder-1-v1",)), False),
-        (Selection(without_keys=("folder-1-v1",)), True),
-        (Selection(without_keys=("folder-1-v0",)), False),
-        (Selection(keys=("folder-1-v0",), without_keys=("folder-1",)), False),
-    ],
-)
-def test_a_pair_is_kept_that_meets_every_criterion_and_the_ends_of_a_span_count(selection, is_kept):
-    assert selection.keeps(ROW, {}) is is_kept
-
-
-def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_recorded():
-    row = {**ROW, "source": "moon"}
-    settings = {"source_terms": {"moon": "MIT licence"}}
-    assert Selection(licence="mit").keeps(row, settings)
-    assert not Selection(licence="owner").keeps(row, settings)
-
-
-def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():
-    assert Selection().command() == "dimmagen subset ORIGIN --to out/"
-    names = {"sources": ("a", "b"), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}
-    full = Selection(**names, min_side=64, keys=("y", "x"), without_keys=("z",))
-    assert full.command() == (
-        "dimmagen subset ORIGIN --to out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
-        "--lightness 0.0:0.25 --min-side 64 --keys KEYS --without-keys KEYS"
-    )
-    hashes = [hashlib.sha256(text).hexdigest() for text in (b"x\ny", b"z")]
-    assert full.note() == {**names, "min_side": 64, "keys": hashes[0], "without_keys": hashes[1]}
-    assert Selection().note() == {
-        "sources": (),
-        "licence": "",
-        "gamma": None,
-        "lightness": None,
-        "min_side": 0,
-        "keys": "",
-    }
 
 
 def test_a_list_of_keys_takes_pairs_and_whole_photos(pairs, tmp_path):

@@ -157,9 +157,7 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
         least = np.minimum(now, least)
         steps, last = np.where(now > last, np.maximum(steps / 2, SMALLEST_STEP), steps), now
         filters = updated_filters(changed.filters, target, found, steps)
-        if (
-            iteration >= ROUNDS + STRUCTURE_ROUNDS - LAST_ROUNDS
-        ):  # level and correlation
+        if iteration >= ROUNDS + STRUCTURE_ROUNDS - LAST_ROUNDS:  # level and correlation
             better = long & (least <= IMPROVEMENT * misfit(target, before))
             filters = np.where(better[:, None, None], best, with_filters(model).filters)
         changed = replace(
