@@ -13,7 +13,7 @@ BIN    := $(VENV)/$(BINDIR)
 READY  := $(VENV)/.installed
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: demo test test-faults test-attacks test-readers test-triton test-wheel site image fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
+.PHONY: demo test test-faults test-attacks test-readers test-triton test-onnx test-wheel site image fuzz mutants lint format lock same-bytes profiles bench bench-compare clean
 
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
@@ -41,15 +41,19 @@ test-triton: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[triton]'
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/dimmers/camera/test_triton_kernel.py
 
+# The ONNX export of the networks small and paper, of up to 166 MB, as onnxruntime runs them: two minutes each.
+test-onnx: $(STAMP)
+	DIMMAGEN_ONNX=1 $(BIN)/python -m pytest tests/enhance/test_onnx_model.py
+
 # The package as users get it: a wheel in an environment of its own runs the README's commands. A few minutes.
 test-wheel: $(READY)
 	$(BIN)/python -m pipelines.wheel
 
 # The container image, by docker or podman: make image IMAGE=registry/dimmagen:1 IMAGE_OPTIONS="--build-arg DEVICE=cuda"
 IMAGE   ?= dimmagen:latest
-BUILDER ?= $(firstword $(foreach one,docker podman,$(if $(shell $(one) info >/dev/null 2>&1 && echo there),$(one))))
+BUILDER ?= $(firstword $(foreach one,docker podman buildah,$(if $(shell $(one) info >/dev/null 2>&1 && echo there),$(one))))
 image:
-	@test -n "$(BUILDER)" || { echo "No builder answers: docker or podman, with its service running, is needed" \
+	@test -n "$(BUILDER)" || { echo "No builder answers: docker or podman with its service running, or buildah, is needed" \
 	    "(or BUILDER=another one). docs/container.md says what the image does."; exit 1; }
 	$(BUILDER) build --tag $(IMAGE) $(IMAGE_OPTIONS) .
 
@@ -65,8 +69,7 @@ fuzz: $(STAMP)
 # Some of them: make mutants MUTANTS="dimmagen.generate.plan*"
 mutants: $(STAMP)
 	$(BIN)/python -m pip install --quiet 'mutmut==3.8.1'
-	$(BIN)/mutmut run --max-children 2 $(MUTANTS)
-	$(BIN)/python -m tests.mutation
+	$(BIN)/python -m tests.mutation $(MUTANTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

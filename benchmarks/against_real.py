@@ -29,7 +29,8 @@ from benchmarks.evidence_runs import (
 )
 from dimmagen.core import storage
 from dimmagen.core.environment import environment
-from dimmagen.dimmers.pair_layouts import PairPaths, pairs_of_folder
+from dimmagen.dimmers.pair_layouts import pairs_of_folder
+from dimmagen.dimmers.pair_matching import PairPaths
 from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.enhance.training import TrainConfig
 
@@ -45,11 +46,13 @@ class Way:
         label: as in the table.
         profile: of the dimmer; None trains on the real pairs.
         options: of `dimmagen dim`.
+        variants: of each photo.
     """
 
     label: str
     profile: str | None = None
     options: tuple[str, ...] = ()
+    variants: int = 2
 
 
 WAYS = (Way("real"), Way("camera", "lol3"))
@@ -114,7 +117,8 @@ def make_data(work: Work, ways: list[Way]) -> None:
     make_mixhq(work.data, mixhq, [work.data / "lol" / "high_only", lights], [work.dev15, away])
     for way in ways:
         if way.profile is not None:
-            make_shards(mixhq, work.out / "shards" / way.label, way.profile, None, *way.options)
+            folder = work.out / "shards" / way.label
+            make_shards(mixhq, folder, way.profile, None, *way.options, variants=way.variants)
 
 
 def divided(

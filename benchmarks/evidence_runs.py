@@ -78,18 +78,21 @@ def make_mixhq(data: Path, out: Path, lol: Sequence[Path], test: Sequence[Path])
     dimmagen(*words, *(word for folder in test for word in ("--exclude", str(folder))))
 
 
-def make_shards(mixhq: Path, out: Path, profile: str, model: str | None = None, *more: str) -> None:
+def make_shards(
+    mixhq: Path, out: Path, profile: str, model: str | None = None, *more: str, variants: int = 2
+) -> None:
     """A pair data set of all photos of a MixHQ; once.
 
     Args:
         mixhq, out: folders.
         profile, model: of the dimmer; no model takes the profile's.
         more: options of `dimmagen dim`.
+        variants: of each photo.
     """
     if (out / "manifest.json").exists():
         return
     words = ["dim", "--profile", profile, "--source", str(mixhq), "--shards", str(out), *more]
-    words += ["--variants", "2", "--samples-per-shard", "20"]
+    words += ["--variants", str(variants), "--samples-per-shard", "20"]
     words += ["--model", model] if model else []
     dimmagen(*words, *([] if find_spec("ray") else ["--executor", "serial"]))
 

@@ -65,7 +65,7 @@ def peak_megabytes(*words: object) -> dict[str, float]:
     with started(*words) as run:
         while run.poll() is None:
             roles = {run.pid: "driver"}
-            roles |= {pid: "actor" for pid in descendants(run.pid) if title(pid).startswith("ray::_Actor")}
+            roles |= {pid: "actor" for pid in descendants(run.pid) if title(pid).startswith("ray::Actor")}
             for pid, role in roles.items():
                 try:
                     peaks[role] = max(peaks[role], peak_memory(f"/proc/{pid}/status") / 1e6)

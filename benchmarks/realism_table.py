@@ -8,7 +8,11 @@ import json
 import sys
 from pathlib import Path
 
-_TITLES = {"gamma1": "Gamma 1", "matched": "Gamma matched to each real mean"}
+_TITLES = {
+    "gamma1": "Gamma 1",
+    "drawn": "Gamma 1 and a drawn exposure",
+    "matched": "Gamma matched to each real mean",
+}
 
 
 def table(result: dict, mode: str) -> str:

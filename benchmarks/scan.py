@@ -71,7 +71,7 @@ def _run(photos: Path, executor: Executor, workers: int) -> tuple[float, float, 
 
 def _processor_seconds() -> float:
     """Of this process and its Ray actors so far, by Linux' /proc; Ray's own processes work for both alike."""
-    actors = [pid for pid in descendants(os.getpid()) if title(pid).startswith("ray::_Actor")]
+    actors = [pid for pid in descendants(os.getpid()) if title(pid).startswith("ray::Actor")]
     ticks = 0
     for pid in [os.getpid(), *actors]:
         ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
-from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -23,17 +22,19 @@ from dimmagen.dimmers.real_pairs import (
 )
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
+from dimmagen.generate.execution import Executor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
-from dimmagen.generate.run import Execution, Executor, GenerateProgress, generate_dataset
+from dimmagen.generate.run import GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.labels.index import open_labels
-from dimmagen.sources.light_images import MIXHQ_DEFAULT, is_mixhq, open_light_images
+from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT, is_mixhq
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -229,13 +230,10 @@ def make_dataset(
         UsageError: an argument is out of range, a name is unknown, or `out` holds another run.
         DimmagenError: a photo can no longer be read, or the data set cannot be written.
     """
-    if address and executor == "serial":
-        raise UsageError(
-            '`address` is for `executor="ray"`',
-            "omit one of the two",
-            code="conflict",
-            parameters=("address", "executor"),
-        )
+    # A number of threads is always given here; only GPU workers have them.
+    execution = choose_execution(
+        executor, workers, address, device, threads if device != "cpu" else None, worker_timeout
+    )
     settings = PairSettings(
         variants * (len(ladder) or 1), seed, samples_per_shard, image_format, light_format
     )
@@ -250,8 +248,6 @@ def make_dataset(
         without=tuple(without),
         compat=compat,
     )
-    if workers is None and address is None:
-        workers = processor_count()
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
     base = earlier = None
     if add:
@@ -260,12 +256,11 @@ def make_dataset(
         list(sources),
         exclude=list(exclude),
         selection=selection,
-        execution=ScanExecution("ray" if address else "serial", None, address, rescan),
+        execution=execution.of_index_pass(rescan),
         choose=earlier.new_ones if earlier else None,
     )
     if base and has_nothing_new(lights, base):
         return base.manifest
-    execution = Execution(executor, workers, address, device, threads, worker_timeout=worker_timeout)
     matched = open_labels(labels, lights) if labels else None
     return generate_dataset(
         lights, build_dimmer, str(out), settings, execution, resume, progress, labels=matched, base=base

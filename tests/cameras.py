@@ -4,6 +4,13 @@ import numpy as np
 
 from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
 from dimmagen.dimmers.camera.response import KNOTS
+from dimmagen.dimmers.camera.structure import RADIUS
+
+
+def long_filters() -> np.ndarray:
+    """Filters of noise that is correlated far, farther in chroma and differently along rows and columns."""
+    distance, reach = np.arange(RADIUS + 1), np.array([[[0.6], [0.9]], [[4.0], [2.2]]])
+    return np.exp(-((distance / reach) ** 2) / 2) - 0.1 * (distance == 2)
 
 
 def camera(**changes) -> CameraModel:
@@ -22,3 +29,9 @@ def camera(**changes) -> CameraModel:
         "exposure_spread": 0.0,
     }
     return CameraModel(**{**model, **changes})
+
+
+def structured(**changes) -> CameraModel:
+    """The same camera with long filters, and noise of rows and columns."""
+    structure = {"filters": long_filters(), "banding": np.array([[0.3, 0.1], [0.0, 0.2]])}
+    return camera(**{"spatial": np.zeros(2), **structure, **changes})

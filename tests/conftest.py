@@ -9,6 +9,20 @@ _ROOT = Path(__file__).resolve().parents[1]
 os.environ["DIMMAGEN_CACHE"] = "off"  # what one test has scanned is no verdict for another
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that are marked with `needs` where this system lacks it."""
+    skip_without(*(need for mark in item.iter_markers("needs") for need in mark.args))
+
+
+def skip_without(*needs: str) -> None:
+    """Skip, with the reason, if this system lacks something of :data:`tests.systems.SYSTEM`."""
+    from tests.systems import SYSTEM, is_here
+
+    for need in needs:
+        if not is_here(need):
+            pytest.skip(f"this system has no {SYSTEM[need][0]}, which it needs")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real test images and weights; skips with a message if it is missing.

@@ -27,6 +27,8 @@ def write_inputs(folder: Path) -> None:
         _write_photos(folder / name, (len(name),), 640, 640)
     for name in ("my-phone", "my-camera", "held-out", "LOL/eval15"):
         _write_pairs(folder / name / "low", folder / name / "high", ("desk", "shelf", "door"))
+    for number, names in enumerate((("desk", "shelf"), ("desk-again", "shelf-again"))):
+        _write_pairs(folder / "LOL/our485/low", folder / "LOL/our485/high", names, shot=number)
     lol2 = folder / "LOL-v2/Real_captured"
     _write_pairs(lol2 / "Low", lol2 / "Normal", (f"{number:05}" for number in (1, 2, 3)), ("low", "normal"))
     _write_pairs(folder / "SID/short", folder / "SID/long", ("00001", "00002"), ends=("_00_0.1s", "_00_10s"))
@@ -52,10 +54,11 @@ def _write_pairs(
     names: Iterable[str],
     starts: tuple[str, str] = ("", ""),
     ends: tuple[str, str] = ("", ""),
+    shot: int = 0,
 ) -> None:
     for seed, name in enumerate(names):
         picture = simulated_light(seed, HEIGHT, WIDTH)
-        _save(SimulatedCamera().shoot(picture, seed), dark / f"{starts[0]}{name}{ends[0]}.png")
+        _save(SimulatedCamera().shoot(picture, seed + 100 * shot), dark / f"{starts[0]}{name}{ends[0]}.png")
         _save(picture, light / f"{starts[1]}{name}{ends[1]}.png")
 
 

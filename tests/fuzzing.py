@@ -13,7 +13,6 @@ import io
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -248,6 +247,7 @@ def check(victim: Victim, data: bytes) -> str:
 def run_batch(first: int, count: int, seed: int, note: Path) -> None:
     """Run some mutations in this process, limited in memory and time; prints a line of JSON."""
     import faulthandler
+    import resource
 
     import av
 

@@ -1,124 +1,247 @@
-"""Mutation testing by mutmut: which tests judge a changed module, and what came of it.
+"""Mutation testing: small changes of the code, one at a time, each against the tests that should notice it.
 
-`make mutants` loads this file as a plug-in of pytest, and then runs it for a table by module. mutmut judges a
-change by the tests that call the changed function. Two things it does not know: a fixture that several tests
-share calls functions for all of them, and a test far from a module says little about it and takes long.
+    python -m tests.mutation                                         # all that have no verdict yet
+    python -m tests.mutation --share 0.2 "dimmagen.dimmers*"         # of some of them, a fixed fifth
+    python -m tests.mutation --again "dimmagen.generate.plan*"       # those that survived, once more
+    python -m tests.mutation --list                                  # what survived, and the table
+
+mutmut makes the changes, in the folder `mutants`; `tests/mutation_judge.py` judges them.
 """
 
+import argparse
+import ast
+import fnmatch
 import json
 import os
+import subprocess
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
-from mutmut.state import state
-from mutmut.stats import status_by_exit_code
 
-# By module, else by room: files of tests, or single tests. Left out are tests in other processes, which the
-# change does not reach, and those that take long.
+from tests.mutation_judge import Judge, module_of
+
+# By module: the fastest tests that are about it; of them those judge that call the changed function.
+_DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "tests/dimmers/test_"
 JUDGES = {
-    "dimmagen.generate": (
-        "tests/generate/test_generate_run.py",
-        "tests/generate/test_resume.py",
-        "tests/generate/test_plan.py",
-        "tests/generate/test_preflight.py",
-    ),
-    "dimmagen.generate.derive": ("tests/generate/test_derive.py",),
-    "dimmagen.generate.replay": ("tests/generate/test_replay.py", "tests/cli/test_reproduce.py"),
-    "dimmagen.generate.from_manifest": ("tests/generate/test_replay.py", "tests/cli/test_reproduce.py"),
-    "dimmagen.generate.finalize": (
-        "tests/generate/test_generate_run.py",
-        "tests/generate/test_derive.py",
-        "tests/dataset/",
-    ),
-    "dimmagen.dataset": ("tests/dataset/", "tests/hostile/test_documents.py", "tests/cli/test_peek.py"),
+    "dimmagen.dataset.checking": (f"{_DATASET}verify.py",),
+    "dimmagen.dataset.compare": (f"{_DATASET}compare.py",),
+    "dimmagen.dataset.compare_unordered": (f"{_DATASET}compare.py", f"{_GENERATE}growing.py"),
+    "dimmagen.dataset.generations": (f"{_GENERATE}growing.py", f"{_GENERATE}removing.py"),
     "dimmagen.dataset.manifest": (
-        "tests/dataset/",
-        "tests/hostile/test_documents.py",
-        "tests/generate/test_generate_run.py",
-        "tests/generate/test_derive.py",
-        "tests/cli/test_reproduce.py",
+        f"{_DATASET}manifest.py",
+        f"{_DATASET}verify.py",
+        f"{_GENERATE}tiny_runs.py",
     ),
-    "dimmagen.dataset.statistics": ("tests/dataset/", "tests/generate/test_derive.py"),
-    "dimmagen.dimmers": ("tests/dimmers/",),
-    "dimmagen.dimmers.dimmer": ("tests/dimmers/", "tests/generate/test_generate_run.py"),
-    "dimmagen.dimmers.profile": (
-        "tests/dimmers/",
-        "tests/cli/test_profile_commands.py",
-        "tests/hostile/test_documents.py",
+    "dimmagen.dataset.reader": (
+        f"{_DATASET}reader.py",
+        f"{_DATASET}verify.py",
+        f"{_DATASET}writer.py",
+        f"{_GENERATE}tiny_derived.py",
     ),
+    "dimmagen.dataset.schema": (f"{_DATASET}schema.py", f"{_DATASET}writer.py", f"{_DATASET}verify.py"),
+    "dimmagen.dataset.sheet": (f"{_DATASET}sheet.py", f"{_DATASET}report.py"),
+    "dimmagen.dataset.statistics": (f"{_DATASET}statistics.py",),
+    "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
+    "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
+    "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
+    "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
+    "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
+    "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
+    "dimmagen.generate.growing": (f"{_GENERATE}growing.py",),
+    "dimmagen.generate.light_format": (f"{_GENERATE}light_format.py",),
+    "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
+    "dimmagen.generate.plan": (f"{_GENERATE}plan.py", f"{_GENERATE}tiny_runs.py"),
+    "dimmagen.generate.regrowing": (f"{_GENERATE}growing.py", f"{_GENERATE}removing.py"),
+    "dimmagen.generate.removing": (f"{_GENERATE}removing.py",),
+    "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
+    "dimmagen.generate.reproducing": (f"{_GENERATE}reproducing.py",),
+    "dimmagen.generate.resume": (f"{_GENERATE}resume.py", f"{_GENERATE}tiny_runs.py"),
+    "dimmagen.generate.run": (
+        f"{_GENERATE}pair.py",
+        f"{_GENERATE}tiny_runs.py",
+        f"{_GENERATE}tiny_derived.py::test_the_files_with_labels",
+    ),
+    "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
+    "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.pair_facts": (f"{_DIMMERS}pair_facts.py",),
+    "dimmagen.dimmers.pair_layouts": (f"{_DIMMERS}pair_layouts.py",),
+    "dimmagen.dimmers.pair_lists": (f"{_DIMMERS}pair_layouts.py",),
+    "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_layouts.py",),
+    "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
+    "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
+    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py",),
+    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}profile.py",),
 }
+# Tests in other processes, which the change does not reach, and those that take long.
 LEFT_OUT = (
-    "test_working_directory_time_zone_umask_and_threads_change_nothing",
-    "test_the_locale_changes_nothing[C]",
-    "test_the_locale_changes_nothing[tr_TR.UTF-8]",
-    "test_shards_that_are_made_together_have_the_bytes_of_those_made_alone[3]",
-    "test_shards_that_are_made_together_have_the_bytes_of_those_made_alone[5]",
-    "test_croissant_is_valid_and_its_records_are_the_pairs",
-    "test_data_loader_workers_give_every_pair_once[4]",
+    "test_a_file_of_someone_else_among_the_shards_is_refused_before_anything_is_touched",
     "test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims",
+    "test_a_run_that_adds_variants_and_is_killed_at_any_step_of_its_beginning_keeps_every_shard",
+    "test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_same_bytes",
+    "test_the_page_filters_brightens_and_compares_in_a_browser",
 )
-
-_called_by_fixture: dict = defaultdict(set)
-
-
-def _is_judge(test: str, function: str) -> bool:
-    module = function.partition(".x")[0]
-    judges = JUDGES.get(module) or JUDGES[module.rpartition(".")[0]]
-    return test.startswith(judges)
+MUTANTS, VERDICTS = Path("mutants"), Path("mutants/verdicts.json")
+COLUMNS = ("killed", "survived", "timeout", "no tests", "not judged", "left out")
 
 
-def _is_counting() -> bool:
-    return os.environ.get("MUTANT_UNDER_TEST") == "stats"
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of one expression.
+
+    Attributes:
+        name: mutmut's.
+        before, after: the expression, as source.
+        is_text: nothing that a result depends on; not judged.
+    """
+
+    name: str
+    before: str
+    after: str
+    is_text: bool
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef):
-    if not _is_counting():
-        return (yield)
-    before, called = set(state()._stats), state()._stats
-    called.clear()
-    try:
-        return (yield)
-    finally:
-        _called_by_fixture[fixturedef] = set(called)
-        called |= before
+def all_changes() -> Iterator[Change]:
+    """The changes that are in `mutants`."""
+    for file in sorted((MUTANTS / "dimmagen").rglob("*.py.meta")):
+        tree = ast.parse(file.with_suffix("").read_text())
+        functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        for name in json.loads(file.read_text())["exit_code_by_key"]:
+            changed = functions[name.rpartition(".")[2]]
+            original = functions[changed.name.rpartition("__mutmut_")[0] + "__mutmut_orig"]
+            before, after, around = _difference(original, changed)
+            yield Change(name, _shown(before), _shown(after), _is_text(before, after, around))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown(item):
-    if not _is_counting():
-        return
-    called = state()._stats
-    for definitions in item._fixtureinfo.name2fixturedefs.values():
-        for definition in definitions:
-            called |= _called_by_fixture[definition]
-    test = item.nodeid.removeprefix("mutants/")
-    called &= {function for function in called if _is_judge(test, function)}
+def _difference(old: ast.AST, new: ast.AST, around: tuple = ()) -> tuple[ast.AST, ast.AST, tuple]:
+    """The innermost expressions that differ, and what is around them."""
+    children = zip_longest(ast.iter_child_nodes(old), ast.iter_child_nodes(new))
+    differ = [pair for pair in children if None in pair or ast.dump(pair[0]) != ast.dump(pair[1])]
+    is_inside = type(old) is type(new) and len(differ) == 1 and None not in differ[0]
+    if is_inside and isinstance(differ[0][0], ast.expr | ast.stmt | ast.keyword | ast.arguments):
+        return _difference(*differ[0], (*around, old))
+    return old, new, around
 
 
-def pytest_collection_modifyitems(config, items):
-    """Tests of one file together, whose fixtures are then made once."""
-    items.sort(key=lambda item: item.location[:2])
-    left_out = [item for item in items if item.name in LEFT_OUT]
-    items[:] = [item for item in items if item.name not in LEFT_OUT]
-    config.hook.pytest_deselected(items=left_out)
+def _shown(node: ast.AST) -> str:
+    return ast.unparse(node.args if isinstance(node, ast.FunctionDef) else node)
 
 
-def _table() -> str:
-    """Markdown: a row for each mutated module."""
-    columns = ("killed", "survived", "no tests", "timeout", "not checked")
-    lines = [f"| module | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    total = Counter[str]()
-    for file in sorted(Path("mutants/dimmagen").rglob("*.py.meta")):
-        codes = json.loads(file.read_text())["exit_code_by_key"].values()
-        counts = Counter(status_by_exit_code[code] for code in codes)
-        total += counts
-        module = file.relative_to("mutants").as_posix().removesuffix(".meta")
-        lines.append(f"| {module} | {' | '.join(str(counts[column]) for column in columns)} |")
-    lines.append(f"| all | {' | '.join(str(total[column]) for column in columns)} |")
+def _is_text(before: ast.AST, after: ast.AST, around: tuple) -> bool:
+    """Whether a change is of a sentence, of a text's case, of a message, or of the `strict` of a `zip`."""
+    if any(_is_of_a_message(node) for node in (*around, before)):
+        return True
+    if isinstance(before, ast.Constant) and isinstance(before.value, str) and isinstance(after, ast.Constant):
+        return " " in before.value.strip() or not str(after.value).startswith("XX")
+    if isinstance(before, ast.Call) and isinstance(after, ast.Call) and ast.unparse(before.func) == "zip":
+        return [ast.dump(one) for one in before.args] == [ast.dump(one) for one in after.args]
+    return False
+
+
+def _is_of_a_message(node: ast.AST) -> bool:
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
+    if isinstance(node, ast.Call):
+        name = ast.unparse(node.func)
+        return name.endswith("Error") or name == "Fault" or name.startswith("_LOG.")
+    return isinstance(node, ast.Raise)
+
+
+def table(changes: list[Change], verdicts: dict[str, list]) -> str:
+    """Markdown: a row for each module."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for change in changes:
+        verdict = verdicts.get(change.name, ["not judged"])[0]
+        counts[module_of(change.name)]["left out" if change.is_text else verdict] += 1
+    counts["all"] = sum(counts.values(), Counter())
+    lines = [f"| module | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for module, count in counts.items():
+        shown = module.removeprefix("dimmagen.").replace(".", "/") + ".py" * (module != "all")
+        lines.append(f"| {shown} | {' | '.join(f'{count[column]:,}' for column in COLUMNS)} |")
     return "\n".join(lines)
 
 
+def make_changes() -> None:
+    """Write the package with all changes into the folder `mutants`; files that are as they were stay."""
+    from mutmut import __main__ as mutmut
+
+    mutmut.set_mutant_under_test("mutant_generation")
+    MUTANTS.mkdir(exist_ok=True)
+    mutmut.copy_src_dir()
+    mutmut.copy_also_copy_files()
+    mutmut.create_mutants(1)
+
+
+def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[str, list]) -> list[str]:
+    """Names of the changes to judge, those of one function together."""
+    chosen = []
+    for change in changes:
+        share = int(sha256(change.name.encode()).hexdigest()[:8], 16) / 2**32
+        verdict = verdicts.get(change.name, ["not judged"])[0]
+        is_open = verdict == ("survived" if options.again else "not judged")
+        is_named = any(fnmatch.fnmatch(change.name, pattern) for pattern in options.names or ["*"])
+        if is_named and is_open and share < options.share and not change.is_text:
+            chosen.append(change.name)
+    return sorted(chosen, key=lambda name: name.rpartition("__mutmut_")[0])
+
+
+def judge(names: list[str], verdicts: dict[str, list]) -> None:
+    """Judge changes in this process, whose working directory is `mutants`, and write the verdicts."""
+    files = sorted({test.partition("::")[0] for name in names for test in JUDGES[module_of(name)]})
+    done = 0
+
+    def note(name: str, verdict: str, killer: str, seconds: float) -> None:
+        nonlocal done
+        done += 1
+        verdicts[name] = [verdict, killer, round(seconds, 2)]
+        if done % 20 == 0 or done == len(names) or verdict != "killed":
+            Path(VERDICTS.name).write_text(json.dumps(verdicts, indent=0))
+            print(f"{done}/{len(names)} {verdict} {name}", file=sys.stderr, flush=True)
+
+    options = ["-q", "-s", "-n", "0", "--tb=no", "--rootdir=.", "-m", "not slow and not ray"]
+    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note)])
+
+
+def main() -> None:
+    """Make the changes, judge those that were asked for, and show what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", help="patterns of names of changes")
+    parser.add_argument("--share", type=float, default=1.0, help="share of them")
+    parser.add_argument("--again", action="store_true", help="those that survived, once more")
+    parser.add_argument("--list", action="store_true", help="only show what survived")
+    options = parser.parse_args()
+    verdicts = json.loads(VERDICTS.read_text()) if VERDICTS.exists() else {}
+    if not options.list:
+        make_changes()
+    changes = list(all_changes())
+    if not options.list:
+        names = choose(changes, options, verdicts)
+        folder = str(MUTANTS.absolute())
+        subprocess.run(
+            [sys.executable, "-c", "import tests.mutation; tests.mutation.judge_input()"],
+            input=json.dumps([names, verdicts]),
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": "1"},
+            check=True,
+            text=True,
+        )
+        verdicts = json.loads(VERDICTS.read_text())
+    for change in changes:
+        if verdicts.get(change.name, ["killed"])[0] != "killed":
+            print(f"{verdicts[change.name][0]} {change.name}: {change.before}  ->  {change.after}")
+    print(table(changes, verdicts))
+
+
+def judge_input() -> None:
+    """What the process of :func:`judge` runs; its input is JSON."""
+    judge(*json.loads(sys.stdin.read()))
+
+
 if __name__ == "__main__":
-    print(_table())
+    main()

@@ -15,6 +15,7 @@ MODULES = sorted(
 )
 
 
+@pytest.mark.needs("links")
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_a_module(module, pair_set, tmp_path, monkeypatch):
     """They are run in a folder that holds the finished data sets `out` and `out-again`."""

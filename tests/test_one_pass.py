@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 
 from dimmagen.cli import main
-from dimmagen.core import hashing
+from dimmagen.core import hashing, storage
 from dimmagen.dimmers import profile, real_pairs
 from dimmagen.dimmers.profile import open_profile
 from dimmagen.images import codec
@@ -80,6 +80,23 @@ def test_a_photo_is_read_once_for_its_verdict_and_once_for_its_pairs(photos, tmp
     assert {name: decoded[name] for name in wanted} == wanted
     assert {name: hashed[name] for name in wanted} == wanted
     assert encoded == {(260, 300, 3): 1}  # the light picture of the BMP; dark ones are encoded elsewhere
+
+
+def test_a_later_run_decodes_a_photo_once_because_its_verdict_is_kept(photos, tmp_path, count, monkeypatch):
+    monkeypatch.setenv("DIMMAGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(storage, "_UNSETTLED_NS", 0)  # files may be taken for unchanged at once
+    words = ("dim", "--profile", "linear", "--source", photos, "--executor", "serial")
+    words = (*words, "--light-format", "same", "--shards")
+    command(*words, tmp_path / "first")
+    files = {path.read_bytes(): path.name for path in photos.iterdir()}
+    decoded = count(codec, "decode_rgb8", files.get)
+    command(*words, tmp_path / "later", "--seed", 1)
+    wanted = {
+        "photo00.png": 2,
+        "photo01.jpg": 2,
+        "third.bmp": 1,
+    }  # those kept as they are: also for the sheet
+    assert {name: decoded[name] for name in wanted} == wanted
 
 
 def test_a_verdict_alone_encodes_nothing(photos, count):

@@ -47,6 +47,7 @@ def environment(system: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "DIMMAGEN_TEST_SYSTEM": system}
 
 
+@pytest.mark.needs("links")
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
@@ -248,7 +249,7 @@ def test_records_on_disk_are_read_where_files_have_one_place_only(monkeypatch):
     assert list(kept) == records
 
 
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+@pytest.mark.needs("proc")
 def test_a_checkpoint_that_was_loaded_can_be_replaced(tmp_path):
     """Windows does not replace a file of which a part is mapped into memory."""
     run = RunFolder(tmp_path)
@@ -299,7 +300,7 @@ _GUARDED = {
     ("core/lock.py", "register_at_fork"),
     ("core/disk_list.py", "pread"),
     ("core/memory.py", "resource"),
-    ("core/executors/ray_pool.py", "SIGKILL"),
+    ("core/executors/ray_actor.py", "SIGKILL"),
 }
 
 

@@ -10,21 +10,22 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.execution_options import address_option, worker_timeout_option, workers_option
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, recipe_option, rescan_option
+from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress, Steps
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.processors import processor_count
-from dimmagen.generate.run import Executor
+from dimmagen.generate.execution import Executor
 from dimmagen.sources import SOURCES, mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
-from dimmagen.sources.light_images import MIXHQ_DEFAULT
 from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT
 from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files
@@ -70,27 +71,10 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     show_default="ray with --address, otherwise serial",
     help="Check candidates in threads of this process, or on Ray workers. The output is the same.",
 )
-@click.option(
-    "--workers",
-    type=Integer(1),
-    show_default="one per processor",
-    help="Number of threads, or of Ray workers.",
-)
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    show_default="Ray on this machine, for this run",
-    help="Address of a running Ray cluster to check candidates on.",
-)
-@click.option(
-    "--worker-timeout",
-    type=Number(1),
-    metavar="SECONDS",
-    show_default="never; after 60 s a message",
-    help="Replace a Ray worker that has checked no candidate for this time.",
-)
+@workers_option("threads, or of Ray workers")
+@address_option("check candidates on")
+@worker_timeout_option("checked no candidate")
 @rescan_option
-@recipe_option
 @click.option("--dry-run", is_flag=True, help="Print the verdicts for each source, without writing anything.")
 def build_mixhq(
     sources: tuple[str, ...],

@@ -1,7 +1,6 @@
 """What every command adds to click's: former names of options, and errors that name options."""
 
 import importlib
-import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,13 +9,13 @@ from typing import Any
 
 import click
 
+from dimmagen.cli.home import expand_home
 from dimmagen.cli.output import configure, echo, report
 from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown_variables
+from dimmagen.cli.recipe_option import recipe_option
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.registry import did_you_mean, unknown_name
 
-# `~/x` behind `--option=` or `NAME=`, where no shell expands it.
-_IN_HOME = re.compile(r"((?:--[\w-]+=)?(?:[\w.-]+=)?)(~[\w.-]*[/\\].*)", re.DOTALL)
 _PARAMETER = re.compile(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`")
 _CALL = re.compile(r"`([a-z][a-z_]*)\(([^`]*)\)`")
 # Functions of the library that messages refer to, and the commands for them.
@@ -37,10 +36,20 @@ class Command(EveryCommand):
     Args:
         former_names: present name of each renamed option by its former name. Former names are accepted on
             the command line and in recipes, with a notice on standard error.
+        takes_recipe: whether the options can be in a file; not those of a command that runs recipes.
     """
 
-    def __init__(self, *args: Any, former_names: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        former_names: Mapping[str, str] | None = None,
+        takes_recipe: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        if takes_recipe:  # before the options of every command, which may be in it
+            own = sum(not isinstance(one, OutputOption) for one in self.params)
+            self.params.insert(own, recipe_option())
         self.former_names = dict(former_names or {})
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -103,12 +112,6 @@ def _with_nearest(error: click.BadParameter) -> str:
 def _is_step(context: click.Context) -> bool:
     """Whether this is a step of a recipe, whose command reports the results of all steps."""
     return context.find_root().obj == STEP
-
-
-def expand_home(word: str) -> str:
-    """A word of a command line with the home folder in place of `~`, also behind `--option=` and `NAME=`."""
-    match = _IN_HOME.fullmatch(word)
-    return match[1] + os.path.expanduser(match[2]) if match else word
 
 
 class LazyGroup(EveryCommand, click.Group):

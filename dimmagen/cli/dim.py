@@ -9,25 +9,30 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.dimmer_options import dimmer_options
+from dimmagen.cli.execution_options import (
+    address_option,
+    executor_option,
+    worker_timeout_option,
+    workers_option,
+)
 from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, Number, Range, Rungs, recipe_option, rescan_option
+from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress, Progress, Steps
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
-from dimmagen.core.errors import UsageError
-from dimmagen.core.processors import processor_count
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dimmers.dimmer import BRIGHTNESSES, Brightness
+from dimmagen.generate.execution import Executor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
-from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
+from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.resume import ResumeMode
-from dimmagen.generate.run import Execution, Executor, Plan, generate_dataset, plan_dataset
+from dimmagen.generate.run import Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels
@@ -75,58 +80,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     metavar="DIR|URL",
     help="Folder or URL of the data set to make.",
 )
-@click.option("--variants", default=1, help="Number of dark images per photo; with --ladder, per rung.")
-@click.option("--seed", default=0, help="Random seed for all draws.")
-@click.option(
-    "--gamma",
-    type=Range(positive=True),
-    show_default="the profile's",
-    help="Range from which the brightness factor of each dark image is drawn.",
-)
-@click.option(
-    "--brightness",
-    type=click.Choice(BRIGHTNESSES),
-    default="wide",
-    help="How bright the dark images are: `wide` draws gamma from its range, darker and brighter than the "
-    "camera's own; `as-pairs` keeps it at 1, so that they are as dark as the pairs of the profile.",
-)
-@click.option(
-    "--ladder",
-    type=Rungs(),
-    default=(),
-    help="Fixed brightness factors in place of drawn ones, such as 0.3,1,2: each variant is made once per "
-    "factor, with the same noise.",
-)
-@click.option(
-    "--group-by",
-    type=click.Choice(["clip"]),
-    help="Draw gamma and exposure once per video clip, for all of its frames.",
-)
-@click.option(
-    "--temperature",
-    type=Number(0),
-    show_default="the profile's",
-    help="Scale factor of the noise.",
-)
-@click.option(
-    "--model",
-    metavar="NAME",
-    show_default="the profile's",
-    help="Kind of dimmer model in the profile, such as camera, mdn or deterministic.",
-)
-@click.option(
-    "--without",
-    multiple=True,
-    metavar="PART",
-    help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
-    "correlation, tails, skew, spatial or jpeg. Repeatable.",
-)
-@click.option(
-    "--compat",
-    type=click.Choice(["default", "reference"]),
-    default="default",
-    help="Transform of the mdn model: `reference` follows the code of the paper's authors.",
-)
+@dimmer_options
 @click.option("--samples-per-shard", default=500, help="Maximum number of pairs per shard.")
 @click.option(
     "--image-format",
@@ -142,18 +96,8 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "those of other files. `auto` is `same` if all files are of one format, and `png` otherwise, because "
     "Hugging Face's WebDataset builder and Ray Data need one format.",
 )
-@click.option(
-    "--workers",
-    type=Integer(1),
-    show_default="one per processor or GPU",
-    help="Number of Ray workers.",
-)
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "serial"]),
-    default="ray",
-    help="Use parallel Ray workers, or only this process. The output is the same.",
-)
+@workers_option("Ray workers", "one per processor or GPU")
+@executor_option
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
@@ -166,19 +110,8 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     show_default="the processors, divided among the GPUs",
     help="Threads per GPU worker for reading and encoding.",
 )
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    show_default="Ray on this machine, for this run",
-    help="Address of a running Ray cluster to use.",
-)
-@click.option(
-    "--worker-timeout",
-    type=Number(1),
-    metavar="SECONDS",
-    show_default="never; after 60 s a message",
-    help="Replace a Ray worker that has made no pair for this time.",
-)
+@address_option("use")
+@worker_timeout_option("made no pair")
 @rescan_option
 @click.option(
     "--resume",
@@ -192,23 +125,14 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Add the photos that a finished data set does not have, as new shards; those that are there keep "
     "their bytes. The settings are to be the same.",
 )
-@recipe_option
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(
-    profile: str,
+    build_dimmer: BuildDimmer,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
     labels: str | None,
     out: str,
-    gamma: tuple[float, float] | None,
-    brightness: Brightness,
-    ladder: tuple[float, ...],
-    group_by: str | None,
-    temperature: float | None,
-    model: str | None,
-    without: tuple[str, ...],
-    compat: str,
     workers: int | None,
     executor: Executor,
     device: str,
@@ -232,37 +156,13 @@ def dim(
     interruption. Running the same command again resumes an interrupted run.
     """
     console = Console(stderr=True)
-    if address and executor == "serial":
-        raise UsageError(
-            "--address needs the ray executor", "omit --address or --executor serial", code="conflict"
-        )
-    settings["variants"] *= len(ladder) or 1
-    build_dimmer = dimmer_builder(
-        profile,
-        gamma,
-        ladder,
-        group_by=group_by or "",
-        brightness=brightness,
-        temperature=temperature,
-        model=model,
-        without=without,
-        compat=compat,
-    )
     pair_settings = PairSettings(**settings)
-    processors = processor_count()
-    execution = Execution(
-        executor, workers or (None if address else processors), address, on_cluster_lost=end_lost_run
-    )
-    if device == "cuda":
-        execution = _on_gpus(executor, workers, threads, address)
-    elif threads:
-        raise UsageError("--threads is for GPU workers", "give --workers, or --device cuda", code="conflict")
+    execution = choose_execution(executor, workers, address, device, threads, worker_timeout, end_lost_run)
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
-    execution = replace(execution, worker_timeout=worker_timeout)
     base, earlier = None, None
     if add:
         base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
-    scanning = _scan_execution(execution, rescan)
+    scanning = execution.of_index_pass(rescan)
     lights = _open_lights(console, sources, exclude, selection, scanning, earlier)
     if base and earlier:
         echo_newcomers(earlier, out)
@@ -289,34 +189,6 @@ def dim(
     _print_rejected(lights, manifest.counts.lights_by_source, out)
     made = manifest.counts.pairs - progress.done_before
     return dataset_result(out, manifest, made=made, seconds=progress.seconds)
-
-
-def _on_gpus(executor: Executor, workers: int | None, threads: int | None, address: str | None) -> Execution:
-    """One worker per GPU; the workers of this machine share its processors."""
-    import torch
-
-    here = torch.cuda.device_count()
-    if not here and not address:
-        raise UsageError(
-            "torch sees no GPU here",
-            "omit --device, or install a build of torch for CUDA",
-            code="device",
-            parameter="device",
-        )
-    workers = workers or (None if address else here)
-    sharing = 1 if executor == "serial" else max(1, here)
-    threads = threads or max(1, processor_count() // sharing)
-    return Execution(executor, workers, address, "cuda", threads, end_lost_run)
-
-
-def _scan_execution(execution: Execution, rescan: bool) -> ScanExecution:
-    """Photos are scanned on the cluster where there is one, and otherwise in threads, which need no start."""
-    on_cpus = execution.workers if execution.device == "cpu" else None
-    if execution.address is None:
-        return ScanExecution(workers=on_cpus, rescan=rescan)
-    return ScanExecution(
-        "ray", on_cpus, execution.address, rescan, True, execution.worker_timeout, execution.on_cluster_lost
-    )
 
 
 def _open_lights(

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +9,27 @@ import click
 import numpy as np
 
 from dimmagen.cli.command import command
+from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.network_options import device_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.cli.output import echo
+from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.machine import is_machine_trouble, machine_error
-from dimmagen.core.system_files import is_system_name
+from dimmagen.enhance.batch import Equalise
 from dimmagen.enhance.checkpoints import load_network
-from dimmagen.enhance.enhancer import Enhancer
+from dimmagen.enhance.enhancer import Enhancer, crops_of_header
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.enhance.lightness import LightnessModel, lightness_of_header
 from dimmagen.enhance.onnx_model import export_onnx
+from dimmagen.enhance.photos import level_names, photos_of, read_photo, result_names
 from dimmagen.enhance.training import pick_device
 from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
 
 AUTO = "auto"
+CROP = "crop"
 
 
 class Lightness(Number):
@@ -37,6 +39,15 @@ class Lightness(Number):
 
     def convert(self, value, param, context):
         return AUTO if value == AUTO else super().convert(value, param, context)
+
+
+class Window(click.IntRange):
+    """Pixels, or `crop`."""
+
+    name = "integer|crop"
+
+    def convert(self, value, param, context):
+        return CROP if value == CROP else super().convert(value, param, context)
 
 
 @command(former_names={"--from": "--network"})
@@ -72,6 +83,13 @@ class Lightness(Number):
     help="Write the network as an ONNX model for apps, in place of brightening photos.",
 )
 @memory_option
+@click.option(
+    "--window",
+    type=Window(1),
+    show_default="as large as --memory allows",
+    help="Side in pixels of the overlapping windows in which larger photos are brightened; `crop` is that of "
+    "the network's training crops. Windows scored lower than whole photos in our measurements.",
+)
 @device_option
 @click.option("--bf16", is_flag=True, help="Run the network in bfloat16: faster, with rounding differences.")
 def enhance(
@@ -82,6 +100,7 @@ def enhance(
     out: Path,
     export: tuple[str, Path] | None,
     memory: float,
+    window: int | str | None,
     device: str,
     bf16: bool,
 ) -> dict[str, Any]:
@@ -111,22 +130,23 @@ def enhance(
     if match is not None and wanted:
         raise UsageError("--match and --lightness exclude each other", "omit one of the two", code="conflict")
     if match is not None:
-        wanted = (mean_lightness(_read(match)[0]),)
+        wanted = (mean_lightness(read_photo(match)[0]),)
     levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
-    names = _result_names(_photos_of(photos), out)
+    names = result_names(photos_of(photos), out)
     network, header = load_network(network_path, pick_device(device))
     own = _own_lightness(header, network_path) if AUTO in levels else None
-    enhancer = Enhancer(network, memory, bf16=bf16)
+    side, equalise = _windows(window, header, network_path)
+    enhancer = Enhancer(network, memory, side, equalise, bf16)
     unread, written = [], []
     for photo, name in names.items():
         try:
-            dark, metadata = _read(photo)
+            dark, metadata = read_photo(photo)
         except UsageError as error:
             echo(f"Skipped: {error}", err=True, level=logging.WARNING)
             unread.append(photo)
             continue
         cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
-        for text, level in zip(_texts(levels), _numbers(levels, own, dark), strict=True):
+        for text, level in zip(level_names(levels), _numbers(levels, own, dark), strict=True):
             light = enhancer.enhance(dark, level)
             result = f"{name}.png" if len(levels) == 1 else f"{name}-{text}.png"
             written.append(_write(out / result, light, metadata))
@@ -143,6 +163,26 @@ def enhance(
             images=written,
         )
     return {"images": written}
+
+
+def _windows(
+    window: int | str | None, header: Mapping[str, Any], network: str
+) -> tuple[int | None, Equalise]:
+    """Side of the windows, None for tiles as large as the memory allows, and what equalises them.
+
+    Raises:
+        UsageError: the side is that of crops which the network's file does not name.
+    """
+    if not isinstance(window, str):
+        return window, "image"
+    crops = crops_of_header(header)
+    if crops is None:
+        raise UsageError(
+            f"{network} was trained before networks recorded the side of their crops",
+            "give it in pixels: --window 256",
+            code="missing-argument",
+        )
+    return crops.side, crops.equalise
 
 
 def _own_lightness(header: Mapping[str, Any], network: str) -> LightnessModel | None:
@@ -166,16 +206,11 @@ def _numbers(levels: Sequence[float | str], own: LightnessModel | None, dark: np
             yield level
 
 
-def _texts(levels: Sequence[float | str]) -> list[str]:
-    """The lightnesses as parts of file names, with as many digits as make them different."""
-    numbers = [level for level in levels if not isinstance(level, str)]
-    digits = "" if len({f"{level:.2f}" for level in numbers}) < len(numbers) else ".2f"
-    return [level if isinstance(level, str) else f"{level:{digits}}" for level in levels]
-
-
 def _export(network_path: str, file: Path) -> dict[str, Any]:
     network, header = load_network(network_path)
-    report = export_onnx(network, file, header)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        bar.add_task("ONNX model", total=None, waiting="torch to write and onnxruntime to run it")
+        report = export_onnx(network, file, header)
     sizes = ", ".join(f"{width}x{height}" for width, height in report.sizes)
     echo(
         f"{file}: ONNX, opset {report.opset}, {report.bytes / 1e6:.1f} MB; inputs `dark` (float32, "
@@ -183,91 +218,6 @@ def _export(network_path: str, file: Path) -> dict[str, Any]:
         f"onnxruntime gives the network's result for {sizes}, to within {report.difference:.1g}."
     )
     return {"model": str(file), "opset": report.opset, "difference": report.difference}
-
-
-def _read(path: Path) -> tuple[np.ndarray, codec.Metadata]:
-    """The pixels of an image, uint8 (H, W, 3) RGB, and its metadata."""
-    with _usage_errors(path):
-        data = path.read_bytes()
-        return codec.decode_rgb8(data, color_managed=True)[0], codec.read_metadata(data)
-
-
-def _photos_of(paths: tuple[Path, ...]) -> list[Path]:
-    """The given photos and those in the given folders, without hidden and system files.
-
-    Raises:
-        UsageError: a path is missing, or a folder has no photo.
-    """
-    photos = []
-    for path in paths:
-        if not path.is_dir():
-            if not path.exists():
-                raise UsageError(
-                    f"{path} does not exist", "check the path", code="missing-path", path=str(path)
-                )
-            photos.append(path)
-            continue
-        found = [
-            file
-            for file in sorted(path.iterdir())
-            if file.suffix.lower() in codec.IMAGE_EXTENSIONS
-            and not is_system_name(file.name)
-            and not file.is_dir()
-        ]
-        if not found:
-            raise UsageError(
-                f"{path} has no photo directly in it ({' '.join(codec.IMAGE_EXTENSIONS)})",
-                "give the folder of the photos",
-                code="no-match",
-                path=str(path),
-            )
-        photos += found
-    return photos
-
-
-@contextmanager
-def _usage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except codec.ImageError as error:
-        raise UsageError(
-            f"{path}: {error.reason}",
-            "convert it to an 8-bit RGB image",
-            code="unreadable-image",
-            path=str(path),
-        ) from None
-    except OSError as error:
-        if is_machine_trouble(error) and not isinstance(error, PermissionError):
-            raise machine_error(error, path) from error
-        raise UsageError(
-            f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
-        ) from None
-
-
-def _result_names(photos: list[Path], out: Path) -> dict[Path, str]:
-    """The file name, without extension, of each photo's result.
-
-    Raises:
-        UsageError: a result would replace another one or a photo.
-    """
-    names: dict[Path, str] = {}
-    for photo in photos:
-        if photo.stem in names.values():
-            raise UsageError(
-                f"two photos are named {photo.stem}",
-                "enhance them into two folders, with --out",
-                code="name-taken",
-                name=photo.stem,
-            )
-        if photo.resolve().parent == out.resolve():
-            raise UsageError(
-                f"{photo} is in the folder of the results, {out}",
-                "give another --out",
-                code="no-room",
-                path=str(photo),
-            )
-        names[photo] = photo.stem
-    return names
 
 
 def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from dimmagen.cli.options import (
     json_option,
     names_option,
     pairs_option,
-    recipe_option,
     split_names,
     write_json,
 )
@@ -74,7 +73,6 @@ _FILE = LocalPath(path_type=Path, dir_okay=False)
 )
 @memory_option
 @device_option
-@recipe_option
 def evaluate(
     network_path,
     pairs,

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.darkness import darkness
 from dimmagen.cli.network_summary import is_network, network_summary
 from dimmagen.cli.options import Integer
 from dimmagen.cli.output import echo
@@ -22,6 +21,7 @@ from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import report_page
 from dimmagen.dataset.sheet import choose_rows, pair_views, spread_over_lightness
+from dimmagen.evaluation.darkness import darkness
 from dimmagen.images.sheets import contact_sheet, png_bytes
 
 _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")

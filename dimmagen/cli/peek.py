@@ -13,12 +13,9 @@ from rich.text import Text
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.options import Integer
-from dimmagen.core.errors import UsageError
 from dimmagen.core.text import one_line
-from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.reader import open_pairs
 from dimmagen.images.sheets import with_gain
-
-_MAX_SHOWN = 5
 
 
 @command()
@@ -41,7 +38,7 @@ def peek(dataset: str, key: str, width: int | None) -> dict[str, Any]:
     light image, the dark image, and the dark image with gain.
     """
     pairs = open_pairs(dataset)
-    row = _find(pairs, key)
+    row = pairs.find(key)
     dark, light = pairs.images(row)
     bright, gain = with_gain(dark, light)
     console = Console()
@@ -55,26 +52,6 @@ def peek(dataset: str, key: str, width: int | None) -> dict[str, Any]:
         record.add_row(name.replace("_", " "), one_line(str(value)))
     console.print(record)
     return row
-
-
-def _find(pairs: PairSet, key: str) -> dict:
-    keys = pairs.table["key"].to_pylist()
-    found = [index for index, name in enumerate(keys) if name.startswith(key)]
-    if key in keys:
-        found = [keys.index(key)]
-    if not found:
-        raise UsageError(
-            f"{pairs.out} has no pair {key!r}", f"its first key is {keys[0]}", code="unknown-name", name=key
-        )
-    if len(found) > 1:
-        names = ", ".join(keys[index] for index in found[:_MAX_SHOWN])
-        raise UsageError(
-            f"{len(found)} keys begin with {key!r}",
-            f"give more characters, as in {names} ...",
-            code="unknown-name",
-            name=key,
-        )
-    return pairs.row(found[0])
 
 
 def image_text(pixels: np.ndarray, width: int) -> Text:

@@ -13,6 +13,7 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.dim import dim
+from dimmagen.cli.dimmer_options import with_dimmer
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.options import Integer, Number, json_option, write_json
@@ -20,14 +21,14 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress
 from dimmagen.core.processors import processor_count
-from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
+from dimmagen.generate.execution import Executor
 from dimmagen.generate.light_format import choose_light_format, measure_conversion
-from dimmagen.generate.pair import PairSettings, dimmer_builder
-from dimmagen.generate.run import Executor, check_settings
+from dimmagen.generate.pair import BuildDimmer, PairSettings
+from dimmagen.generate.run import check_settings
 from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.
@@ -73,19 +74,12 @@ class Count(click.ParamType):
     help="Price of storing 10^9 bytes for one month, in any currency; adds the cost of storage.",
 )
 @json_option("the estimate")
+@with_dimmer
 def plan(
-    profile: str,
+    build_dimmer: BuildDimmer,
     sources: tuple[str, ...],
     exclude: tuple[str, ...],
     selection: PhotoSelection,
-    gamma: tuple[float, float] | None,
-    brightness: Brightness,
-    ladder: tuple[float, ...],
-    group_by: str | None,
-    temperature: float | None,
-    model: str | None,
-    without: tuple[str, ...],
-    compat: str,
     workers: int | None,
     executor: Executor,
     pairs: int | None,
@@ -105,20 +99,8 @@ def plan(
     Some pairs are made in memory, measured and discarded. The estimates, with their intervals, are for
     machines like this one under the same load as now.
     """
-    settings["variants"] *= len(ladder) or 1
     pair_settings = PairSettings(**settings)
     check_settings(pair_settings)
-    build_dimmer = dimmer_builder(
-        profile,
-        gamma,
-        ladder,
-        group_by=group_by or "",
-        brightness=brightness,
-        temperature=temperature,
-        model=model,
-        without=without,
-        compat=compat,
-    )
     processors = processor_count()
     with _bar("scanning photos") as (begin, advance):
         refs, photos = sample_light_images(

@@ -21,11 +21,16 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.profile import Profile, open_profile
 from dimmagen.dimmers.real_pairs import RealPair, check_pairs, load_pairs, refuse_unsuitable_pairs
-from dimmagen.evaluation.realism import MODES, Mode, dump, evaluate, pairs_fitted_on
+from dimmagen.evaluation.realism import MODES, Mode, PairResult, dump, evaluate, pairs_fitted_on
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
 from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
+from dimmagen.evaluation.repeats import find_repeats, measure_repeats
 
-_TITLES = {"gamma1": "Dimmed with gamma 1", "matched": "Dimmed with gamma matched to each real mean"}
+_TITLES = {
+    "gamma1": "Dimmed with gamma 1",
+    "drawn": "Dimmed with gamma 1 and a drawn exposure, as `dim` does",
+    "matched": "Dimmed with gamma matched to each real mean",
+}
 _FILE_WIDTH = 200  # columns of the details, where the output is not a terminal
 _PROFILES_ABREAST = 3  # in the small table
 
@@ -40,6 +45,13 @@ _PROFILES_ABREAST = 3  # in the small table
     help=f"Held-out real pairs: {PAIRS_HELP}",
 )
 @names_option
+@click.option(
+    "--repeats",
+    "repeats_path",
+    metavar="DIR|FILE|PATTERN",
+    help="Pairs of the camera among which scenes occur twice, equally dark, under any names: how far the "
+    "camera is from itself, in place of split halves. May be the same as --pairs.",
+)
 @click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")
 @click.option("--seed", default=0, help="Random seed for the draws and the confidence intervals.")
 @json_option("all numbers")
@@ -60,13 +72,14 @@ _PROFILES_ABREAST = 3  # in the small table
 @click.option(
     "--details",
     is_flag=True,
-    help="Also print every measure, at gamma 1 and matched, with 95 % intervals.",
+    help="Also print every measure, at gamma 1, with drawn exposure and matched, with 95 % intervals.",
 )
 @click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of processes.")
 def profile_evaluate(
     profiles: tuple[str, ...],
     pairs_path: str,
     names: str | None,
+    repeats_path: str | None,
     draws: int,
     seed: int,
     json_file: str | None,
@@ -106,17 +119,14 @@ def profile_evaluate(
                 f"Note: {label} was fitted on {', '.join(names_of_pairs)}: its numbers are too good", err=True
             )
 
+    workers = workers or processor_count()
+    repeats = _measured_repeats(repeats_path, workers) if repeats_path else []
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("measuring pairs", total=len(pairs))
         results = evaluate(
-            dimmers,
-            pairs,
-            draws=draws,
-            seed=seed,
-            workers=workers or processor_count(),
-            on_pair=lambda: bar.advance(task),
+            dimmers, pairs, draws=draws, seed=seed, workers=workers, on_pair=lambda: bar.advance(task)
         )
-    summary = summarise(results, seed)
+    summary = summarise(results, seed, repeats)
     verdict = _print_verdict(summary, list(dimmers), len(pairs))
     if details:
         wide = console if console.is_terminal else Console(width=_FILE_WIDTH)
@@ -124,23 +134,36 @@ def profile_evaluate(
             wide.print(_table(summary, mode, list(dimmers)))
 
     settings: dict[str, object] = {"pairs": len(pairs), "draws": draws, "seed": seed}
+    if repeats:
+        settings["scenes shot twice"] = len(repeats)
     if any(fitted_on.values()):
         settings["fitted on"] = "; ".join(
             f"{label}: {', '.join(used)}" for label, used in fitted_on.items() if used
         )
-    numbers = {"verdict": verdict, **as_json(summary, results, dimmers, settings)}
+    numbers = {"verdict": verdict, **as_json(summary, results, dimmers, settings, repeats)}
     if json_file:
         write_json(json_file, numbers)
     if html_path:
         from dimmagen.evaluation.realism_report import html_report  # matplotlib takes a second to import
 
-        atomic_write(html_path, html_report(summary, results, dimmers, pairs, settings).encode())
+        report = html_report(summary, results, dimmers, pairs, settings, repeats)
+        atomic_write(html_path, report.encode())
     if dump_path:
         dump(dimmers, pairs, dump_path, seed)
     for path in (json_file, html_path, dump_path):
         if path:
             console.print(f"Wrote {path}")
     return numbers
+
+
+def _measured_repeats(path: str, workers: int) -> list[PairResult]:
+    """The scenes that were shot twice, which are told, each shot measured against the other."""
+    pairs = load_pairs(path)
+    refuse_unsuitable_pairs(check_pairs(pairs))
+    repeats = find_repeats(pairs)
+    results = measure_repeats(repeats, workers=workers)
+    echo(f"Note: shot twice are {', '.join(one.name for one in repeats)}", err=True)
+    return results
 
 
 def _open(spec: str) -> tuple[Profile, ImageDimmer]:

@@ -9,7 +9,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize
-from dimmagen.cli.options import names_option, pairs_option, recipe_option, split_names
+from dimmagen.cli.options import names_option, pairs_option, split_names
 from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
@@ -52,7 +52,6 @@ from dimmagen.evaluation.profile_check import NOT_CHECKED
     default=KINDS[0],
     help="Default dimmer model of the profile, which holds all of them.",
 )
-@recipe_option
 def fit(
     pairs: str,
     names: str | None,
@@ -87,8 +86,8 @@ def fit(
         echo(f"Note: {problem}", err=True)
     if len(used) == 1:
         echo(
-            "Note: one pair shows one scene. How exposure, white balance and noise differ between scenes is "
-            "not known: every dark image will have those of this pair.",
+            "Note: one pair cannot show how exposure, white balance and noise level differ between scenes. "
+            "Dark images draw them around those of this pair, as they differ for other cameras.",
             err=True,
         )
     console = Console(stderr=True)

@@ -158,8 +158,9 @@ class Progress(rich.progress.Progress):
                 "waiting_for": task.fields.get("waiting") or None,
                 **task.fields.get("details", {}),
             }
-            for name in ("workers", "retries"):
-                text += f", {fields[name]} {name}" if fields.get(name) else ""
+            for name, one in (("workers", "worker"), ("retries", "retry")):
+                if count := fields.get(name):
+                    text += f", {count} {one if count == 1 else name}"
             _LOG.info("%s: %s", task.description, text, extra={"fields": fields, SHOWN: not self.disable})
 
     def _tell_regularly(self) -> None:
@@ -247,15 +248,22 @@ class PairProgress:
 
 
 class TrainingProgress:
-    """A progress bar on a terminal, and one line per validation elsewhere."""
+    """A progress bar on a terminal, and one line per validation and every half minute elsewhere.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where it is shown.
+        waiting_for: what the first iteration waits for.
+        workers: number of processes that train together.
+    """
+
+    def __init__(self, console: Console, waiting_for: str = "the data", workers: int = 1) -> None:
         self._console = console
+        self._workers = {"workers": workers} if workers > 1 else {}
         self._iteration = self._total = 0
         self._loss: float | None = None
         self._psnr = "-"
         self._bar = Progress(console=console, transient=True)
-        self._task = self._bar.add_task("training", total=None, waiting="the data")
+        self._task = self._bar.add_task("training", total=None, waiting=waiting_for, details=self._workers)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -279,7 +287,7 @@ class TrainingProgress:
         if "psnr" in values:
             self._psnr = f"{values['psnr']:.2f} dB"
         more = f"loss {self._loss:.4f}, {self._psnr}"
-        details = {"iteration": self._iteration, **values}
+        details = {**self._workers, "iteration": self._iteration, **values}
         self._bar.update(self._task, advance=1, more=more, details=details, waiting="")
         if "psnr" in values and not self._console.is_terminal:
             text = f"iteration {self._iteration}/{self._total}: loss {self._loss:.4f}, PSNR {self._psnr}"

@@ -10,18 +10,20 @@
       data: ${out}/shards
       out: ${out}/network
 
-Every other key is a command, written as on the command line, with its options by their long names. `--set`
-can
-change an option of a step as well: `--set train.iterations=100`.
+Every other key is a command, written as on the command line, with its options by their long names and its
+arguments by theirs (`dataset` of `export`). `--set` can change an option of a step as well:
+`--set train.iterations=100`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import click
 import yaml
 
 from dimmagen.cli.output import echo
@@ -32,7 +34,10 @@ VARIABLES = "variables"
 _BUNDLED = Path(__file__).parent / "bundled"
 _MAX_BYTES = 2**20
 FORMER_VARIABLES = "places"  # still accepted
-COMMANDS = ("build-mixhq", "profile fit", "dim", "train", "finetune", "evaluate")
+COMMANDS = (
+    *("build-mixhq", "profile fit", "profile evaluate", "dim", "verify", "subset", "merge", "remove"),
+    *("export", "train", "finetune", "evaluate", "enhance"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(null|~|)$
 
 def is_recipe(values: Mapping) -> bool:
     """Whether a YAML file contains steps, rather than the options of one command."""
-    return any(name in (VARIABLES, FORMER_VARIABLES, *COMMANDS) for name in values)
+    has_steps = any(name in COMMANDS and isinstance(value, dict) for name, value in values.items())
+    return has_steps or VARIABLES in values or FORMER_VARIABLES in values
 
 
 def read_yaml(path: Path) -> dict:
@@ -243,15 +249,32 @@ def _filled(value: Any, variables: Mapping[str, str]) -> Any:
     return Template(value).substitute(variables) if isinstance(value, str) else value
 
 
-def command_words(command: str, options: Mapping[str, Any]) -> list[str]:
-    """The words of a step's command line: an option is repeated for a list, and given alone for `true`."""
+def command_words(
+    command: str, options: Mapping[str, Any], parameters: Sequence[click.Parameter] = ()
+) -> list[str]:
+    """The words of a step's command line: an option is repeated for a list, and given alone for `true`.
+
+    Args:
+        command: written as on the command line.
+        options: values of its options and arguments by their names.
+        parameters: of the command, which tell arguments and options of several values from others.
+    """
     words = command.split()
+    arguments = [one.name for one in parameters if isinstance(one, click.Argument)]
+    for name in arguments:
+        words += map(str, _as_list(options.get(name or "")))
+    joined = {name for one in parameters if one.nargs > 1 for name in one.opts}
     for name, value in options.items():
+        if name in arguments:
+            continue
         if isinstance(value, bool):
             words += [f"--{name}"] if value else []
-            continue
-        if value is None:
-            continue
-        for one in value if isinstance(value, list) else [value]:
-            words += [f"--{name}", str(one)]
+        elif f"--{name}" in joined:
+            words += [f"--{name}", *map(str, _as_list(value))]
+        else:
+            words += chain.from_iterable((f"--{name}", str(one)) for one in _as_list(value))
     return words
+
+
+def _as_list(value: Any) -> list:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -19,7 +19,7 @@ class _RunCommand(Command):
             formatter.write_dl([(name, summary(path)) for name, path in bundled_recipes().items()])
 
 
-@command(cls=_RunCommand)
+@command(cls=_RunCommand, takes_recipe=False)
 @click.argument("recipe", type=click.Path(path_type=Path), metavar="NAME|FILE")
 @click.option(
     "--set",
@@ -57,7 +57,9 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
             name=missing[0],
         )
     chosen = {
-        name: command_words(name, options) for name, options in steps.items() if not only or name in only
+        name: command_words(name, options, _context(name.split())[0].command.params)
+        for name, options in steps.items()
+        if not only or name in only
     }
     for name, words in chosen.items():
         chosen[name] = _checked(words)
@@ -75,6 +77,23 @@ def _checked(words: list[str]) -> list[str]:
     Every option must exist and have a valid value, and none may be missing. Whether a file exists is left to
     the step itself, because an earlier step may write it.
     """
+    context, rest = _context(words)
+    if isinstance(context.command, Command):
+        rest = context.command.with_present_names(rest)
+    given, _, _ = context.command.make_parser(context).parse_args(list(rest))
+    for parameter in context.command.get_params(context):
+        is_missing = parameter.name not in given
+        is_missing |= parameter.nargs == -1 and not isinstance(given.get(parameter.name), tuple)
+        if is_missing:
+            if parameter.required:
+                raise click.MissingParameter(ctx=context, param=parameter)
+        elif not (isinstance(parameter.type, click.Path) and parameter.type.exists):
+            parameter.type_cast_value(context, given[parameter.name])
+    return [*words[: len(words) - len(rest)], *rest]
+
+
+def _context(words: list[str]) -> tuple[click.Context, list[str]]:
+    """The context of the command that words begin with, and the words behind its name."""
     from dimmagen.cli import cli
 
     command: click.Command | None = cli
@@ -83,16 +102,7 @@ def _checked(words: list[str]) -> list[str]:
         name, command, rest = command.resolve_command(context, rest)
         if command is not None:
             context = click.Context(command, parent=context, info_name=name)
-    if isinstance(command, Command):
-        rest = command.with_present_names(rest)
-    given, _, _ = context.command.make_parser(context).parse_args(list(rest))
-    for parameter in context.command.get_params(context):
-        if parameter.name not in given:
-            if parameter.required:
-                raise click.MissingParameter(ctx=context, param=parameter)
-        elif not (isinstance(parameter.type, click.Path) and parameter.type.exists):
-            parameter.type_cast_value(context, given[parameter.name])
-    return [*words[: len(words) - len(rest)], *rest]
+    return context, rest
 
 
 def _by_name(changes: tuple[str, ...]) -> dict[str, str]:

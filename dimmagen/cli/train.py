@@ -9,6 +9,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.execution_options import address_option
 from dimmagen.cli.humanize import duration, pluralize
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
@@ -18,7 +19,6 @@ from dimmagen.cli.options import (
     LocalPath,
     Number,
     names_option,
-    recipe_option,
     split_names,
 )
 from dimmagen.cli.output import echo
@@ -26,7 +26,7 @@ from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
-from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, ResumeMode, RunFolder
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, ResumeMode, RunFolder
 from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PHOTOS, VALIDATION_PICTURES, TrainConfig
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.estimate import estimate_training
@@ -152,7 +152,6 @@ _SHARED = [
         default="if-possible",
         help="Whether to continue the run in the folder: `always` requires one, `never` discards it.",
     ),
-    recipe_option,
 ]
 
 
@@ -212,12 +211,7 @@ def shared_options(command: Callable) -> Callable:
     default=1,
     help="Number of Ray Train workers, each on one GPU or processor.",
 )
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    show_default="none; train on this machine",
-    help="Address of a running Ray cluster to use.",
-)
+@address_option("use", "none; train on this machine")
 @shared_options
 def train(
     data, pairs, names, architecture, out, resume, learning_rate, workers, address, dry_run, **options
@@ -267,11 +261,8 @@ def run(
     """Train, print the result and the next commands, and return the result for programs."""
     console = Console(stderr=True)
     if workers > 1 or address is not None:
-        console.print(
-            f"Training with {pluralize(workers, 'worker')}; the progress is in {out / LOG}", highlight=False
-        )
-        with results_alone_on_stdout():
-            run_distributed(config, out, resume, workers, address)
+        with results_alone_on_stdout(), TrainingProgress(console, "the start of Ray", workers) as progress:
+            run_distributed(config, out, resume, workers, address, progress)
     else:
         with TrainingProgress(console) as progress:
             run_training(config, out, resume, progress)

@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -15,7 +15,7 @@ _AHEAD = 4  # results per thread: enough to keep it busy, few enough to hold in 
 
 def ordered_map(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     """`map` with threads: results in the order of the items, a bounded number ahead of the consumer.
 
     Raises:

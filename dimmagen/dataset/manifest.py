@@ -20,6 +20,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.sources import SOURCES
 from dimmagen.sources.light_images import LightImageRef
+from dimmagen.sources.own_outputs import kind_of
 from dimmagen.sources.photo_selection import size_options
 
 SCHEMA_VERSION: Final = 1
@@ -106,11 +107,12 @@ class Manifest(_Strict):
 
         Raises:
             UsageError: there is no such folder.
-            DimmagenError: there is no manifest, or as :meth:`read`.
+            DimmagenError: it is a MixHQ or an export, there is no manifest, or as :meth:`read`.
         """
         if storage.is_local(out) and not storage.is_folder(out):
             what = "is not a folder" if storage.exists(out) else "does not exist"
             raise UsageError(f"{out} {what}", "give the folder of a data set", code="missing-path", path=out)
+        _refuse_other_kinds(out)
         try:
             return cls.read(storage.join(out, MANIFEST))
         except FileNotFoundError:
@@ -407,3 +409,22 @@ def build_manifest(
         files=file_entries,
         root_hash=root_hash([*shard_entries, *file_entries]),
     )
+
+
+def _refuse_other_kinds(out: str) -> None:
+    """Say what a folder is if it is something else that dimmagen has written."""
+    kind = kind_of(storage.list_names(out)) if storage.is_local(out) else ""
+    if kind == "a MixHQ":
+        raise DimmagenError(
+            f"{out} is a MixHQ: light images only, without dark ones",
+            "make a data set of it with `make_dataset()`",
+            code="wrong-format",
+            path=out,
+        )
+    if kind == "an export":
+        raise DimmagenError(
+            f"{out} is an export, not a data set",
+            "give the folder of the data set that it was made from",
+            code="wrong-format",
+            path=out,
+        )

@@ -19,10 +19,10 @@ from dimmagen.core.parquet import read_table
 from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.schema import schema_of
 from dimmagen.images import codec
-from dimmagen.sources.own_outputs import kind_of
 
 Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
+_MAX_SHOWN = 5
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
@@ -56,6 +56,25 @@ class PairSet:
     def rows(self) -> list[dict]:
         """All rows of the table."""
         return self.table.to_pylist()
+
+    def find(self, key: str) -> dict:
+        """The row of the pair with a key, or with the only key that begins with it.
+
+        Raises:
+            UsageError: no key begins with it, or several do.
+        """
+        keys = self.table["key"].to_pylist()
+        found = [index for index, name in enumerate(keys) if name.startswith(key)]
+        if key in keys:
+            found = [keys.index(key)]
+        if not found:
+            todo = f"its first key is {keys[0]}"
+            raise UsageError(f"{self.out} has no pair {key!r}", todo, code="unknown-name", name=key)
+        if len(found) > 1:
+            names = ", ".join(keys[index] for index in found[:_MAX_SHOWN])
+            todo = f"give more characters, as in {names} ..."
+            raise UsageError(f"{len(found)} keys begin with {key!r}", todo, code="unknown-name", name=key)
+        return self.row(found[0])
 
     def data(self, row: Mapping, side: Side) -> bytes:
         """The bytes of one image file, by one range read of its shard.
@@ -137,28 +156,8 @@ def open_pairs(out: str | PathLike[str]) -> PairSet:
         DimmagenError: the data set is not finished, or a parquet file is missing or not that of the manifest.
     """
     out = fspath(out)
-    _refuse_other_kinds(out)
     manifest = Manifest.load(out)
     return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest)))
-
-
-def _refuse_other_kinds(out: str) -> None:
-    """Say what a folder is if it is something else that dimmagen has written."""
-    kind = kind_of(storage.list_names(out)) if storage.is_local(out) else ""
-    if kind == "a MixHQ":
-        raise DimmagenError(
-            f"{out} is a MixHQ: light images only, without dark ones",
-            "make a data set of it with `make_dataset()`",
-            code="wrong-format",
-            path=out,
-        )
-    if kind == "an export":
-        raise DimmagenError(
-            f"{out} is an export, not a data set",
-            "give the folder of the data set that it was made from",
-            code="wrong-format",
-            path=out,
-        )
 
 
 def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:

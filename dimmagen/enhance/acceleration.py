@@ -5,12 +5,13 @@ Each lever is a field of :class:`Acceleration`; `python -m benchmarks.gpu_traini
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
 
+from dimmagen.core.memory import kept_memory
 from dimmagen.core.processors import processor_count
 
 Compile = Literal["auto", "on", "off"]
@@ -35,6 +36,8 @@ class Acceleration:
         benchmark: let cuDNN try its algorithms for each shape that it meets.
         prefetch: batches that are copied to the device ahead of their step; 0 copies each when it is due.
         compile: mode of `torch.compile` for the network and the loss; None does not compile them.
+        keep_memory: let the C library keep the memory of a step for the next one, see
+            :func:`~dimmagen.core.memory.kept_memory`.
     """
 
     channels_last: bool = True
@@ -47,6 +50,11 @@ class Acceleration:
     benchmark: bool = False
     prefetch: int = 0
     compile: str | None = None
+    keep_memory: bool = False
+
+    def memory(self) -> AbstractContextManager[None]:
+        """How memory is kept while a loop runs inside."""
+        return kept_memory() if self.keep_memory else nullcontext()
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
@@ -61,10 +69,10 @@ class Acceleration:
             cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-# Convolutions with the channels last are faster on a processor, and images are decoded beside the step where
-# there is a second processor. All else would change what is computed by a rounding, and with it the bytes of
-# a run, which are promised there.
-ON_PROCESSORS = Acceleration(prefetch=2)
+# Convolutions with the channels last are faster on a processor, images are decoded beside the step where
+# there is a second one, and the memory of a step is kept for the next. All else would change what is computed
+# by a rounding, and with it the bytes of a run, which are promised there.
+ON_PROCESSORS = Acceleration(prefetch=2, keep_memory=True)
 # As benchmarks/gpu.md measured; bf16_norms rounds more, so it has to earn it.
 ON_GPUS = Acceleration(
     channels_last=False,

@@ -97,7 +97,7 @@ class RunFolder:
                 code="no-room",
                 path=str(self.path),
             )
-        begun = [name for name in held if name != LOG or self._log_rows()]
+        begun = [name for name in held if name != LOG or self.log_rows()]
         if existing is None or not begun or resume == "never":
             if resume == "always":
                 raise UsageError(
@@ -189,10 +189,10 @@ class RunFolder:
 
     def begin_log(self, iteration: int) -> None:
         """Keep the log's rows up to an iteration: training writes the following ones again."""
-        kept = [row for row in self._log_rows() if int(row.split(",", 1)[0]) <= iteration]
+        kept = [row for row in self.log_rows() if int(row.split(",", 1)[0]) <= iteration]
         storage.atomic_write(self.path / LOG, "".join([",".join(COLUMNS) + "\n", *kept]).encode())
 
-    def _log_rows(self) -> list[str]:
+    def log_rows(self) -> list[str]:
         """The complete rows of the log, without its header."""
         try:
             lines = storage.read(self.path / LOG).decode(errors="replace").splitlines(keepends=True)

@@ -14,6 +14,8 @@ from dimmagen.core.executors.ray_cluster import connect_ray
 from dimmagen.enhance.checkpoints import ResumeMode
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import DistributedContext
+from dimmagen.enhance.following import log_followed
+from dimmagen.enhance.loop import TrainProgress
 from dimmagen.enhance.training import run_training
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ def run_distributed(
     resume: ResumeMode,
     workers: int,
     address: str | None,
+    progress: TrainProgress,
 ) -> None:
     """Train like :func:`run_training`, in several processes with one GPU each where GPUs are used.
 
@@ -36,6 +39,7 @@ def run_distributed(
         resume: see :func:`run_training`.
         workers: number of processes.
         address: of a running cluster; None starts Ray on this machine and ends it with the run.
+        progress: notified of each iteration, from another thread and up to a second later.
 
     Raises:
         UsageError: this machine has too few GPUs or processors.
@@ -64,7 +68,8 @@ def run_distributed(
             run_config=RunConfig(name="dimmagen", storage_path=scratch),
         )
         try:
-            trainer.fit()
+            with log_followed(out, config.training.iterations, progress):
+                trainer.fit()
         except TrainingFailedError as error:
             raise _worker_error(error) from error
         except SystemExit:  # how Ray Train ends on Ctrl-C

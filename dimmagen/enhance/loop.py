@@ -101,7 +101,11 @@ def train(
     ledger, waiting = Ledger(accelerated.fetch_every, context), Waiting()
     stream = on_device(batches.open(state.iteration), device, accelerated.prefetch, waiting)
     progress.begin(state.iteration, settings.iterations)
-    with closing(stream), Log(run, state.iteration, loggers) if context.first else _NoLog() as log:
+    with (
+        closing(stream),
+        accelerated.memory(),
+        Log(run, state.iteration, loggers) if context.first else _NoLog() as log,
+    ):
         while state.iteration < settings.iterations and not state.out_of_patience:
             batch = next(stream)
             with accelerated.kernels():

@@ -1,7 +1,8 @@
 """The realism suite: compares dimmers on held-out pairs, without training an enhancement network.
 
-Each pair's light image is dimmed with gamma 1 and with gamma matched to the mean of the real dark image, four
-draws each, and compared with the real dark image (`dimmagen.metrics.realism`). docs/realism.md explains the
+Each pair's light image is dimmed with gamma 1, at the profile's usual exposure and at a drawn one, and with
+gamma matched to the mean of the real dark image, four draws each, and compared with the real dark image
+(`dimmagen.metrics.realism`). docs/realism.md explains the
 measures. All results are a function of the dimmers, the pairs and the seed.
 """
 
@@ -9,9 +10,9 @@ import math
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,9 +32,11 @@ from dimmagen.metrics.realism.two_sample import patch_features
 
 PairImages = tuple[str, np.ndarray, np.ndarray]
 """Name of a pair, its dark and its light image: uint8 (H, W, 3)."""
-Mode = Literal["gamma1", "matched"]
-MODES: tuple[Mode, ...] = ("gamma1", "matched")
+Mode = Literal["gamma1", "drawn", "matched"]
+"""Gamma 1 at exposure 1, gamma 1 at a drawn exposure, or gamma matched to the mean of the real dark image."""
+MODES: tuple[Mode, ...] = ("gamma1", "drawn", "matched")
 REAL = "real, split halves"
+AGAIN = "real, shot again"
 PLAIN = "plain linear"
 MAX_SIDE = 1024  # pixels; larger images are measured on their middle
 MAX_PATCHES = 256  # per image in the two-sample test, evenly spread
@@ -60,7 +63,13 @@ class DimmingMethod:
     default: float = math.nan
 
     def darken(
-        self, light: np.ndarray, name: str, mean: float | None, draws: int, seed: int
+        self,
+        light: np.ndarray,
+        name: str,
+        mean: float | None,
+        draws: int,
+        seed: int,
+        exposure_drawn: bool = False,
     ) -> list[tuple[float, np.ndarray]]:
         """Dark images of one light image, with the default strength or matched to a mean level.
 
@@ -70,6 +79,7 @@ class DimmingMethod:
             mean: grey level to match, 0..255; None for gamma 1 (a curve's default parameter).
             draws: number of dark images; a plain curve draws nothing and always gives one.
             seed: of the draws.
+            exposure_drawn: whether the exposure is drawn, as for a data set, where no mean is matched.
 
         Returns:
             (gamma or the curve's parameter, uint8 (H, W, 3) dark image) of each draw.
@@ -81,9 +91,30 @@ class DimmingMethod:
             return [(strength, self.curve(light, strength))]
         images = []
         for index in range(draws):
-            gamma = 1.0 if mean is None else match_gamma(self.dimmer, light, name, index, mean, seed)
-            images.append((gamma, self.dimmer.dim(light, held_draw(self.dimmer, name, index, seed, gamma))))
+            if mean is None and exposure_drawn:
+                draw = replace(self.dimmer.draw(name, index, seed), gamma=1.0)
+            else:
+                gamma = 1.0 if mean is None else match_gamma(self.dimmer, light, name, index, mean, seed)
+                draw = held_draw(self.dimmer, name, index, seed, gamma)
+            images.append((draw.gamma, self.dimmer.dim(light, draw)))
         return images
+
+    def darken_as_drawn(
+        self, light: np.ndarray, name: str, mean: float | None, seed: int
+    ) -> np.ndarray | None:
+        """The first dark image of :meth:`darken` with the white balance and the noise level that `dim` draws.
+
+        Returns:
+            uint8 (H, W, 3); None for a method that draws neither.
+        """
+        dimmer = self.dimmer
+        if dimmer is None:
+            return None
+        balance, level = dimmer.scene_spreads
+        if not (any(balance) or level):
+            return None
+        gamma = 1.0 if mean is None else match_gamma(dimmer, light, name, 0, mean, seed, as_drawn=True)
+        return dimmer.dim(light, held_draw(dimmer, name, 0, seed, gamma, as_drawn=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +123,13 @@ class MethodResult:
 
     Attributes:
         label: of the method.
-        mode: `gamma1` or `matched`.
+        mode: in which the light image was dimmed.
         strengths: gamma of each draw; for a plain curve, its parameter.
         values: for each draw, every pairwise measure by name.
         transfer: float (256,), mean dark level at each light level, of the first draw.
         noise: of the first draw.
         features: float (patches, features) of the real and of the synthetic image, for the two-sample test;
-            first draw.
+            first draw, with the white balance and noise level that `dim` draws.
     """
 
     label: str
@@ -119,7 +150,7 @@ class PairResult:
         counts: int (256,), pixels of the light image at each level.
         transfer: float (256,), mean dark level at each light level, of the real pair.
         noise: of the real dark image.
-        methods: every method in both modes.
+        methods: every method in every mode.
         nll: negative log-likelihood of the real dark image in nats per pixel, by label, for the dimmers
             that have a likelihood.
     """
@@ -143,6 +174,7 @@ def evaluate(
     draws: int = 4,
     seed: int = 0,
     workers: int = 1,
+    modes: tuple[Mode, ...] = MODES,
     on_pair: Callable[[], object] = lambda: None,
 ) -> list[PairResult]:
     """Measure dimmers and floors on held-out pairs.
@@ -154,6 +186,7 @@ def evaluate(
         draws: number of dark images per pair, dimmer and mode.
         seed: of the draws.
         workers: number of processes; the numbers do not depend on it.
+        modes: in which the light images are dimmed.
         on_pair: called when a pair is done.
 
     Returns:
@@ -170,9 +203,9 @@ def evaluate(
             pairs=len(pairs),
         )
     cropped = [measured_part(pair) for pair in pairs]
-    job = PairComparison(compared_methods(dimmers, cropped), draws, seed)
+    job = PairComparison(compared_methods(dimmers, cropped), draws, seed, modes)
     results = []
-    for result in _map(job, cropped, min(workers, len(cropped))):
+    for result in measure_each(job, cropped, min(workers, len(cropped))):
         results.append(result)
         on_pair()
     return results
@@ -207,14 +240,31 @@ def pairs_fitted_on(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
     return [pair.name for pair in pairs if pair.dark_sha256 in used]
 
 
-def held_draw(dimmer: ImageDimmer, name: str, index: int, seed: int, gamma: float) -> Draw:
-    """The draw of an evaluation: the given gamma, exposure 1, and noise keyed by pair and index."""
+def held_draw(
+    dimmer: ImageDimmer, name: str, index: int, seed: int, gamma: float, as_drawn: bool = False
+) -> Draw:
+    """The draw of an evaluation: the given gamma, exposure 1, and noise keyed by pair and index.
+
+    Args:
+        dimmer: that draws.
+        name, index, seed, gamma: of the draw.
+        as_drawn: with the white balance and noise level that `dim` draws, in place of the camera's own.
+    """
+    noise_seed = keyed_random.bits63(seed, name, index, "noise")
+    if as_drawn:
+        return replace(dimmer.draw(name, index, seed), gamma=gamma, exposure=1.0, noise_seed=noise_seed)
     tau = round(float(dimmer.temperature), keyed_random.DECIMALS)
-    return Draw(gamma, tau, exposure=1.0, noise_seed=keyed_random.bits63(seed, name, index, "noise"))
+    return Draw(gamma, tau, exposure=1.0, noise_seed=noise_seed)
 
 
 def match_gamma(
-    dimmer: ImageDimmer, light: np.ndarray, name: str, index: int, mean: float, seed: int
+    dimmer: ImageDimmer,
+    light: np.ndarray,
+    name: str,
+    index: int,
+    mean: float,
+    seed: int,
+    as_drawn: bool = False,
 ) -> float:
     """The gamma whose dark image has a given mean, to 0.2 %, by the secant method on the logarithms.
 
@@ -225,13 +275,13 @@ def match_gamma(
     Args:
         dimmer: to match.
         light: uint8 (H, W, 3).
-        name, index, seed: of the draw.
+        name, index, seed, as_drawn: of the draw, see :func:`held_draw`.
         mean: grey level of the dark image, 0..255.
     """
     small = np.ascontiguousarray(light[::2, ::2])
 
     def error(log_gamma: float) -> float:
-        dark = dimmer.dim(small, held_draw(dimmer, name, index, seed, math.exp(log_gamma)))
+        dark = dimmer.dim(small, held_draw(dimmer, name, index, seed, math.exp(log_gamma), as_drawn))
         return math.log(max(float(dark.mean()), 1e-3) / max(mean, 1e-3))
 
     at, off, slope = 0.0, error(0.0), 1.0
@@ -280,7 +330,7 @@ class PairComparison:
     def __call__(self, pair: PairImages) -> PairResult:
         name, dark, light = pair
         reference = Reference(dark, light)
-        features = _features(dark, light)
+        features = patches_of(dark, light)
         results = [
             self._measure(method, mode, reference, name, light, features)
             for method in self.methods
@@ -305,8 +355,10 @@ class PairComparison:
         features: np.ndarray,
     ) -> MethodResult:
         mean = reference.real.mean if mode == "matched" else None
-        strengths, images = zip(*method.darken(light, name, mean, self.draws, self.seed), strict=True)
+        darkened = method.darken(light, name, mean, self.draws, self.seed, exposure_drawn=mode == "drawn")
+        strengths, images = zip(*darkened, strict=True)
         measured = [Measured(image, reference) for image in images]
+        as_drawn = None if mode == "drawn" else method.darken_as_drawn(light, name, mean, self.seed)
         return MethodResult(
             method.label,
             mode,
@@ -314,19 +366,17 @@ class PairComparison:
             [measure(reference, one) for one in measured],
             measured[0].transfer,
             measured[0].noise,
-            (features, _features(images[0], light)),
+            (features, patches_of(images[0] if as_drawn is None else as_drawn, light)),
         )
 
     def _split_halves(self, dark: np.ndarray, light: np.ndarray) -> list[MethodResult]:
-        """The floor: the odd rows of the real pair measured against its even rows, in both modes."""
+        """The floor: the odd rows of the real pair measured against its even rows, in every mode."""
         (even, odd), (even_light, odd_light) = floors.split_halves(dark), floors.split_halves(light)
         reference = Reference(even, even_light)
         other = Measured(odd, reference)
         values = [measure(reference, other)]
-        features = (_features(even, even_light), _features(odd, odd_light))
-        return [
-            MethodResult(REAL, mode, [], values, other.transfer, other.noise, features) for mode in self.modes
-        ]
+        features = (patches_of(even, even_light), patches_of(odd, odd_light))
+        return floor_results(REAL, self.modes, values, other, features)
 
     def _likelihoods(self, dark: np.ndarray, light: np.ndarray) -> dict[str, float]:
         likelihoods = {}
@@ -338,17 +388,49 @@ class PairComparison:
         return likelihoods
 
 
-def _features(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Features of at most `MAX_PATCHES` patches, float (patches, features)."""
+def floor_results(
+    label: str,
+    modes: Sequence[Mode],
+    values: list[dict[str, float]],
+    other: Measured,
+    features: tuple[np.ndarray, np.ndarray],
+) -> list[MethodResult]:
+    """One real dark image as if a dimmer had made it from the light image of another; the same in every mode.
+
+    Args:
+        label: of the floor.
+        modes: to report it in.
+        values: every measure by name, of each comparison.
+        other: the dark image that takes the place of a synthetic one in the first comparison.
+        features: of the two dark images of the first comparison.
+    """
+    return [MethodResult(label, mode, [], values, other.transfer, other.noise, features) for mode in modes]
+
+
+def patches_of(dark: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Features of at most `MAX_PATCHES` patches for the two-sample test, float (patches, features).
+
+    Args:
+        dark, light: uint8 (H, W, 3), aligned.
+    """
     features = patch_features(dark, light)
     count = min(len(features), MAX_PATCHES)
     return features[np.linspace(0, len(features) - 1, count).astype(np.intp)] if count else features
 
 
-_job: PairComparison | None = None  # of this worker process
+_job: Callable[[Any], PairResult] | None = None  # of this worker process
 
 
-def _map(job: PairComparison, pairs: Sequence[PairImages], workers: int) -> Iterator[PairResult]:
+def measure_each(
+    job: Callable[[Any], PairResult], pairs: Sequence[Any], workers: int
+) -> Iterator[PairResult]:
+    """The results of a job for each pair, in their order, by several processes.
+
+    Args:
+        job: to be pickled; called with one pair.
+        pairs: to be pickled.
+        workers: number of processes.
+    """
     if workers <= 1:
         yield from map(job, pairs)
         return
@@ -357,12 +439,12 @@ def _map(job: PairComparison, pairs: Sequence[PairImages], workers: int) -> Iter
         yield from pool.map(_work, pairs)
 
 
-def _start_worker(job: PairComparison) -> None:
+def _start_worker(job: Callable[[Any], PairResult]) -> None:
     global _job
     _job = job
     use_one_thread()
 
 
-def _work(pair: PairImages) -> PairResult:
+def _work(pair: Any) -> PairResult:
     assert _job is not None
     return _job(pair)

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dimmagen.evaluation.realism import MODES, REAL, Mode, PairResult
+from dimmagen.evaluation.realism import AGAIN, REAL, Mode, PairResult
 from dimmagen.evaluation.realism_summary import per_pair
 from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 
 _PROFILE_COLOURS = ("#d1495b", "#1f77b4", "#2a9d4a", "#e08e0b", "#7b4fa3", "#12a5a5", "#b05c2a", "#c04fa0")
 _PLAIN_STYLES = ("--", ":")
-_MODE_TITLES = {"gamma1": "gamma 1", "matched": "gamma matched to the real mean"}
+_PLOTTED_MODES: dict[Mode, str] = {"gamma1": "gamma 1", "matched": "gamma matched to the real mean"}
 _AXIS_FACTOR = (
     1.3  # length of an axis relative to the real curve, so that an outlier does not squeeze the rest
 )
@@ -33,7 +33,7 @@ _RC: dict[Any, Any] = {
 
 @mpl.rc_context(_RC)
 def transfer_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
-    """Mean dark level at each light level, real and synthetic, in both modes."""
+    """Mean dark level at each light level, real and synthetic, at gamma 1 and at the real mean."""
     counts = np.stack([result.counts for result in results])
     shown = counts.sum(0) > _MIN_PIXELS * counts.sum()
 
@@ -42,13 +42,13 @@ def transfer_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
 
     levels, real = np.flatnonzero(shown), pooled([result.transfer for result in results])
     figure, panels = _panels(2, sharey=True)
-    for panel, mode in zip(panels, MODES, strict=True):
+    for panel, (mode, title) in zip(panels, _PLOTTED_MODES.items(), strict=True):
         for label, style in _synthetic(results, dimmers):
             panel.plot(
                 levels, pooled([r.method(label, mode).transfer for r in results]), label=label, **style
             )
         panel.plot(levels, real, label="real", color="black", lw=2.4, zorder=1)
-        panel.set(title=_MODE_TITLES[mode], xlabel="light illumination, grey level")
+        panel.set(title=title, xlabel="light illumination, grey level")
         panel.set_ylim(0, _AXIS_FACTOR * real.max())
     panels[0].set_ylabel("mean dark illumination, grey level")
     return _svg(figure)
@@ -98,17 +98,27 @@ def residual_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
 
 
 @mpl.rc_context(_RC)
-def pairs_plot(results: Sequence[PairResult], dimmers: Sequence[str], mode: Mode = "gamma1") -> str:
-    """One dot per pair, which shows where a mean hides errors of opposite sign."""
+def pairs_plot(
+    results: Sequence[PairResult],
+    dimmers: Sequence[str],
+    repeats: Sequence[PairResult] = (),
+    mode: Mode = "gamma1",
+) -> str:
+    """One dot per pair, which shows where a mean hides errors of opposite sign.
+
+    Repeats take the place of the split halves.
+    """
     shown = {
         "mean_error": "mean error, grey levels",
         "colour_error": "colour, CIEDE2000",
         "luma_noise": "luma noise, log2 ratio",
         "chroma_noise": "chroma noise, log2 ratio",
     }
-    labels = [REAL, *dimmers]
-    rows = {label: per_pair(results, label, mode) for label in labels}
-    styles = {REAL: {"color": "black"}} | dict(_synthetic(results, dimmers))
+    floor = AGAIN if repeats else REAL
+    labels = [floor, *dimmers]
+    rows = {label: per_pair(results, label, mode) for label in dimmers}
+    rows[floor] = per_pair(repeats or results, floor, mode)
+    styles = {floor: {"color": "black"}} | dict(_synthetic(results, dimmers))
     figure, panels = _panels(len(shown), height=0.9 + 0.32 * len(labels), sharey=True)
     for panel, (name, title) in zip(panels, shown.items(), strict=True):
         for row, label in enumerate(labels):

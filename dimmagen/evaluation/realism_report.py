@@ -11,8 +11,22 @@ from PIL import Image
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation import realism_plots
-from dimmagen.evaluation.realism import MODES, Mode, PairResult, compared_methods, measured_part
-from dimmagen.evaluation.realism_summary import ALL_MEASURES, MeasureEstimate, RealismSummary, best_dimmers
+from dimmagen.evaluation.realism import (
+    AGAIN,
+    MODES,
+    REAL,
+    Mode,
+    PairResult,
+    compared_methods,
+    measured_part,
+)
+from dimmagen.evaluation.realism_summary import (
+    ALL_MEASURES,
+    MeasureEstimate,
+    RealismSummary,
+    best_dimmers,
+    floor_of,
+)
 from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 from dimmagen.images.codec import encode_png
 from dimmagen.images.cropping import center_crop
@@ -30,8 +44,17 @@ _SECTIONS = {
     5: "Noise structure",
     6: "Two-sample test",
     7: "Likelihood",
+    8: "Measures of other papers",
 }
-_MODE_HEADINGS = {"gamma1": "gamma 1", "matched": "gamma matched to each real picture's mean"}
+_MODE_HEADINGS = {
+    "gamma1": "gamma 1",
+    "drawn": "gamma 1 and a drawn exposure, as for a data set",
+    "matched": "gamma matched to each real picture's mean",
+}
+_FLOOR_TEXTS = {
+    REAL: "one real picture's even rows against its odd rows",
+    AGAIN: "a second shot of one scene by the camera against the first",
+}
 _MEANINGS = {
     "mean_error": "Brighter (+) or darker (-) than the real picture; after the bar without the sign.",
     "histogram_distance": "How far the grey levels would have to move, once both are equally bright.",
@@ -50,6 +73,9 @@ _MEANINGS = {
     "lag1_picture": "How neighbouring pixels go together, edges included.",
     "luma_lags": "The same on flat areas: the grain of the noise.",
     "chroma_lags": "The same for the noise of the colours.",
+    "akld": "Of local noise variances (Yue et al. 2020). Not 0 for the camera itself, 0.7 without noise.",
+    "kld": "Of the noise of all channels (Noise Flow, NAFlow); what one of them lacks does not count.",
+    "denoiser_gap": "What a fixed denoiser leaves: + is noise that is easier to remove than the camera's.",
     "auc": "How well a classifier tells patches from real ones: 0.5 is guessing, 1 always right.",
     "nll": "Of the models that know one; lower is better.",
 }
@@ -76,6 +102,7 @@ def html_report(
     dimmers: Mapping[str, ImageDimmer],
     pairs: Sequence[RealPair],
     settings: Mapping[str, object],
+    repeats: Sequence[PairResult] = (),
 ) -> str:
     """The report, as the text of one self-contained HTML file.
 
@@ -84,13 +111,14 @@ def html_report(
         dimmers: label -> dimmer, as evaluated.
         pairs: as evaluated; three of them (darkest, median, brightest) are shown.
         settings: shown under the title; `seed` is required.
+        repeats: from `measure_repeats`, as in the summary.
     """
     labels = list(dimmers)
     plots = [
         ("Transfer curve", realism_plots.transfer_plot(results, labels)),
         ("Noise against intensity", realism_plots.noise_plot(results, labels)),
         ("Residuals on flat areas", realism_plots.residual_plot(results, labels)),
-        ("Every pair, gamma 1", realism_plots.pairs_plot(results, labels)),
+        ("Every pair, gamma 1", realism_plots.pairs_plot(results, labels, repeats)),
     ]
     panels = image_panels(dimmers, pairs, int(str(settings["seed"])))
     described = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in settings.items())
@@ -106,8 +134,8 @@ def html_report(
             *(_panel_html(panel) for panel in panels),
             *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),
             "<h2>All measures</h2><p>Means over pairs with 95 % bootstrap intervals; the best profile of a "
-            "row is bold. In grey the floors: one real picture's even rows against its odd rows, which no "
-            "dimmer can beat, and plain curves without noise, which every dimmer must.</p>",
+            f"row is bold. In grey the floors: {_FLOOR_TEXTS[floor_of(summary)]}, which no dimmer can be "
+            "expected to beat, and plain curves without noise, which every dimmer must.</p>",
             *(_table(summary, mode, labels) for mode in MODES),
             "</html>",
         ]

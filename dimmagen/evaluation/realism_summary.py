@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.evaluation.realism import MODES, Mode, PairResult
+from dimmagen.evaluation.realism import AGAIN, REAL, Mode, PairResult
 from dimmagen.metrics.realism import MEASURES, Measure
 from dimmagen.metrics.realism.two_sample import two_sample_auc
 
@@ -15,7 +15,7 @@ SCHEMA = 1
 RESAMPLES = 2000
 AUC = Measure("auc", 6, "two-sample test", "AUC, 0.5 is ideal", ideal=0.5)
 NLL = Measure("nll", 7, "likelihood of the real picture", "nats a pixel", ideal=-math.inf)
-ALL_MEASURES = (*MEASURES, AUC, NLL)
+ALL_MEASURES = tuple(sorted((*MEASURES, AUC, NLL), key=lambda one: one.item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +52,36 @@ class MeasureEstimate:
 RealismSummary = dict[str, dict[Mode, dict[str, MeasureEstimate]]]
 
 
-def summarise(results: Sequence[PairResult], seed: int = 0) -> RealismSummary:
+def summarise(
+    results: Sequence[PairResult], seed: int = 0, repeats: Sequence[PairResult] = ()
+) -> RealismSummary:
     """Summarise the results of all pairs.
 
     Args:
         results: from :func:`~dimmagen.evaluation.realism.evaluate`.
         seed: of the bootstrap.
+        repeats: from :func:`~dimmagen.evaluation.repeats.measure_repeats`: they take the place of the split
+            halves.
 
     Returns:
         label -> mode -> name of the measure -> estimate, for everything that could be measured. The
-        likelihood of the real dark image does not depend on gamma: it is the same in both modes.
+        likelihood of the real dark image does not depend on gamma: it is the same in every mode.
     """
-    summary: RealismSummary = {}
-    for label in dict.fromkeys(one.label for one in results[0].methods):
-        summary[label] = {}
-        for mode in MODES:
-            rows = per_pair(results, label, mode)
-            summary[label][mode] = {name: _estimate(values, seed) for name, values in rows.items()}
+    if repeats:
+        summary = summarise(results, seed)
+        del summary[REAL]
+        return summary | summarise(repeats, seed)
+    summary = {}
+    for label, mode in dict.fromkeys((one.label, one.mode) for one in results[0].methods):
+        rows = per_pair(results, label, mode)
+        estimates = {name: _estimate(values, seed) for name, values in rows.items()}
+        summary.setdefault(label, {})[mode] = estimates
     return summary
+
+
+def floor_of(summary: RealismSummary) -> str:
+    """The label of the camera itself: scenes that it shot again, or the halves of real images."""
+    return AGAIN if AGAIN in summary else REAL
 
 
 def per_pair(results: Sequence[PairResult], label: str, mode: Mode) -> dict[str, np.ndarray]:
@@ -95,7 +107,11 @@ def best_dimmers(summary: RealismSummary, measure: Measure, mode: Mode, dimmers:
 
 
 def as_json(
-    summary: RealismSummary, results: Sequence[PairResult], dimmers: Mapping[str, ImageDimmer], settings: dict
+    summary: RealismSummary,
+    results: Sequence[PairResult],
+    dimmers: Mapping[str, ImageDimmer],
+    settings: dict,
+    repeats: Sequence[PairResult] = (),
 ) -> dict:
     """Everything that was measured, as JSON values without NaN: the summary, and means over draws by pair."""
     contenders = []
@@ -110,8 +126,8 @@ def as_json(
                 **_finite_means(method.values),
                 **({NLL.name: result.nll[label]} if label in result.nll else {}),
             }
-            for result in results
-            for mode in MODES
+            for result in (repeats if label == AGAIN else results)
+            for mode in modes
             for method in [result.method(label, mode)]
         ]
         contenders.append(

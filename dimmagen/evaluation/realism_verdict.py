@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dimmagen.evaluation.profile_check import ProfileCheck, Quality
-from dimmagen.evaluation.realism import PLAIN, REAL
-from dimmagen.evaluation.realism_summary import AUC, MeasureEstimate, RealismSummary
+from dimmagen.evaluation.realism import PLAIN
+from dimmagen.evaluation.realism_summary import AUC, MeasureEstimate, RealismSummary, floor_of
 
 _NONE = "—"
 
@@ -38,7 +38,7 @@ def checks_of(summary: RealismSummary, dimmers: Iterable[str], pairs: int) -> di
     """
     found = {}
     for label in dimmers:
-        methods = [summary[one]["matched"] for one in (label, PLAIN, REAL)]
+        methods = [summary[one]["matched"] for one in (label, PLAIN, floor_of(summary))]
         if any(name not in method for name in _NEEDED for method in methods):
             continue
         found[label] = ProfileCheck(
@@ -81,7 +81,7 @@ def headline_rows(
         checks: from :func:`checks_of`.
         dimmers: labels, in the order of the cells.
     """
-    labels = [*dimmers, PLAIN, REAL]
+    labels = [*dimmers, PLAIN, floor_of(summary)]
     matched = [summary[label]["matched"] for label in labels]
     shares = [f"{checks[label].share:.0%}" if label in checks else _NONE for label in dimmers]
 

@@ -32,6 +32,8 @@ from dimmagen.sources.light_images import LightImages
 from dimmagen.sources.newcomers import Earlier, refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection, size_options
 
+_MORE_FIRST = ". More variants come before more photos: without `add`, of the photos that are there"
+_MORE_OF_GROWN = " for more variants of all photos: the pairs that are here will have the same pixels there"
 # Settings that a new generation changes; all others must be those of the data set.
 _VARYING = ("lights", "lights_sha256", "light_format", "source_terms", "labels", GENERATIONS, REMOVED)
 
@@ -271,13 +273,15 @@ def refuse_other_settings(base: Manifest, settings: Mapping) -> None:
     """
     old, new = ({k: v for k, v in one.items() if k not in _VARYING} for one in (base.settings, settings))
     differences = changes(Run(old, {}), Run(new, {}))
+    advice = ""
     if old["variants"] < new["variants"]:  # which `changes` allows to grow
         differences.append(f"variants: {old['variants']} → {new['variants']}")
+        advice = _MORE_OF_GROWN if GENERATIONS in base.settings else _MORE_FIRST
     if differences:
         lines = "".join(f"\n    {difference}" for difference in differences)
         raise UsageError(
             f"the data set was made with other settings:{lines}\n"
-            "Give the same ones to add photos to it, or choose another `out` folder",
+            f"Give the same ones to add photos to it, or choose another `out` folder{advice}",
             code="other-settings",
             differences=differences,
         )

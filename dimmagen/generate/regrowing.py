@@ -19,13 +19,14 @@ from dimmagen.dataset.generations import REMOVED, generations_of, shards_of
 from dimmagen.dataset.manifest import Manifest, Run, ShardEntry, census
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
+from dimmagen.generate.execution import Execution
 from dimmagen.generate.finalize import publish_dataset
 from dimmagen.generate.from_manifest import settings_from_manifest
 from dimmagen.generate.growing import light_files
 from dimmagen.generate.pair import BuildDimmer
 from dimmagen.generate.plan import PlannedShard
 from dimmagen.generate.resume import DatasetFolder
-from dimmagen.generate.run import Execution, GenerateProgress, Plan, generate_planned
+from dimmagen.generate.run import GenerateProgress, Plan, generate_planned
 from dimmagen.generate.run_environment import environment_for
 from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
 from dimmagen.sources.labels.index import Labels

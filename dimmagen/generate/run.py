@@ -5,19 +5,20 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, WorkerStatus
-from dimmagen.core.executors.ray_cluster import OnLost, WorkerResources, refuse_other_cluster
+from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
+from dimmagen.generate.execution import Execution
 from dimmagen.generate.finalize import finalize_dataset
 from dimmagen.generate.growing import (
     grown_run,
@@ -46,47 +47,7 @@ from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
 _LOG = logging.getLogger(__name__)
-Executor = Literal["ray", "serial"]
 MAX_VARIANTS, MAX_PAIRS = 100_000, 10**10
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """How the work is executed; none of it changes the output.
-
-    Attributes:
-        executor: `ray` or `serial`.
-        workers: number of Ray actors; None for one per processor of the cluster.
-        address: of a Ray cluster to join; without it Ray runs on this machine for the duration of the run.
-        device: that dims the images: `cpu`, or `cuda` with one GPU per worker.
-        threads: of each GPU worker: number that decode, and number that encode; reserved as processors.
-        worker_timeout: seconds without a pair after which a Ray worker is replaced; None only reports it.
-        on_cluster_lost: called in a thread when the head of the Ray cluster is lost and the run still waits
-            for it; without it the run may wait until Ray itself gives up.
-
-    Raises:
-        UsageError: `RAY_ADDRESS` names a cluster and `address` does not, or `worker_timeout` is given and
-            nothing works in parallel.
-    """
-
-    executor: Executor = "ray"
-    workers: int | None = 1
-    address: str | None = None
-    device: str = "cpu"
-    threads: int = 1
-    on_cluster_lost: OnLost | None = None
-    worker_timeout: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.worker_timeout is not None and self.executor == "serial":
-            raise UsageError(
-                '`worker_timeout` is for `executor="ray"`',
-                "omit one of the two",
-                code="conflict",
-                parameters=("worker_timeout", "executor"),
-            )
-        if self.executor == "ray" and self.address is None:
-            refuse_other_cluster()  # before photos are scanned
 
 
 class GenerateProgress(Protocol):

@@ -7,8 +7,8 @@ in any order and anywhere, and put together in the order of the listing: the can
 
 import json
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, fields
 from functools import partial
 from operator import attrgetter
@@ -19,7 +19,6 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.base import OnStatus
 from dimmagen.core.executors.ray_cluster import OnLost, refuse_other_cluster
 from dimmagen.core.executors.ray_pool import run_ray
-from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.processors import processor_count
 from dimmagen.core.threads import ordered_map, use_one_thread
 from dimmagen.sources import SourceSpec
@@ -90,26 +89,52 @@ class RangeJob:
 
 
 class RangeWorker:
-    """Looks at the files of ranges.
+    """Looks at the files of ranges, one after another.
+
+    Args:
+        settings: of the pass.
+    """
+
+    def __init__(self, settings: ScanSettings) -> None:
+        self._settings = settings
+
+    def __call__(self, job: RangeJob, on_file: Callable[[], None]) -> list[bytes]:
+        """The record of each file: its candidates as JSON, without a line break."""
+        records = []
+        for file in job.files:
+            records.append(_record(self._settings.look_at(file)))
+            on_file()
+        return records
+
+
+def run_in_threads(
+    settings: ScanSettings, threads: int, jobs: Iterable[RangeJob], on_files: Callable[[int], None]
+) -> Generator[tuple[RangeJob, list[bytes]], None, None]:
+    """Look at the files of ranges in the threads of this process; yields (job, records) in order.
+
+    The threads go on with the next range while the last files of one are looked at: none waits at its end.
 
     Args:
         settings: of the pass.
         threads: number of files at a time.
+        jobs: ranges with a file or more each.
+        on_files: called with 1 after each file.
     """
 
-    def __init__(self, settings: ScanSettings, threads: int) -> None:
-        self._settings = settings
-        self._threads = threads
+    def look(file: tuple[RangeJob, SourceFile]) -> tuple[RangeJob, bytes]:
+        job, one = file
+        return job, _record(settings.look_at(one))
 
-    def __call__(self, job: RangeJob, on_file: Callable[[], None]) -> list[bytes]:
-        """The record of each file: its candidates as JSON, without a line break."""
-        look_at = self._settings.look_at
-        look = map if self._threads == 1 else partial(ordered_map, workers=self._threads)
-        records = []
-        for seen in look(look_at, job.files):
-            records.append(_record(seen))
-            on_file()
-        return records
+    files = ((job, one) for job in jobs for one in job.files)
+    made = map(look, files) if threads == 1 else ordered_map(look, files, threads)
+    records: list[bytes] = []
+    with closing(made) if isinstance(made, Generator) else nullcontext():
+        for job, record in made:
+            records.append(record)
+            on_files(1)
+            if len(records) == len(job.files):
+                yield job, records
+                records = []
 
 
 def build_actor_worker(settings: ScanSettings, versions: dict[str, str]) -> RangeWorker:
@@ -137,7 +162,7 @@ def build_actor_worker(settings: ScanSettings, versions: dict[str, str]) -> Rang
             differences=differences,
         )
     use_one_thread()
-    return RangeWorker(settings, threads=1)
+    return RangeWorker(settings)
 
 
 def index_candidates(
@@ -181,8 +206,7 @@ def index_candidates(
 def _execute(one: "_Pass", settings: ScanSettings, execution: ScanExecution) -> Generator[bytes, None, None]:
     """The records of all files in order."""
     if execution.executor == "serial":
-        threads = execution.workers or processor_count()
-        made = run_serial(partial(RangeWorker, settings, threads), one.jobs(), one.on_files)
+        made = run_in_threads(settings, execution.workers or processor_count(), one.jobs(), one.on_files)
     else:
         workers = execution.workers
         if workers is None and execution.address is None:

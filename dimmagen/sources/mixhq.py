@@ -14,44 +14,34 @@ user's choices (:mod:`.photo_selection`) and `samples_per_shard`.
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from itertools import chain, zip_longest
-
-import numpy as np
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
-from dimmagen.core.hugging_face import LAYOUT, layout_file, sample_features
+from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive, remove_stale_lock
 from dimmagen.core.parquet import write_rows
-from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.core.tar import TarWriter, read_at
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import versions
 from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
-from dimmagen.sources.light_images import (
-    MIXHQ_MANIFEST,
-    catalog_parts,
-    load_light_image,
-    none_accepted,
-    read_catalog,
-    read_mixhq_manifest,
-    scanned_ref,
-)
+from dimmagen.sources.light_images import load_light_file, none_accepted, scanned_ref
+from dimmagen.sources.mixhq_card import mixhq_card, mixhq_layout
 from dimmagen.sources.mixhq_generations import (
     base_of,
     drop_unpublished,
-    generations_of,
     is_of_inputs,
     manifest_of,
     next_numbers,
     refuse_other_choices,
 )
+from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
+from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog, read_mixhq_manifest
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, Listing
 from dimmagen.sources.scan_store import KeptRanges
@@ -277,13 +267,13 @@ def _write(
 
 def publish_mixhq(out: str, manifest: Mapping, tallies: dict[str, VerdictCounts]) -> None:
     """Write the layout, the card, and the manifest last."""
-    storage.atomic_write(storage.join(out, LAYOUT), _layout_file())
-    storage.atomic_write(storage.join(out, "README.md"), _card(tallies, manifest).encode())
+    storage.atomic_write(storage.join(out, LAYOUT), mixhq_layout())
+    storage.atomic_write(storage.join(out, "README.md"), mixhq_card(tallies, manifest).encode())
     data = json.dumps(manifest, indent=1).encode() + b"\n"
     storage.atomic_write(storage.join(out, MIXHQ_MANIFEST), data)
 
 
-def _all_rows(out: str, base: Mapping | None, packing: "Packing") -> Iterator[CatalogRow]:
+def _all_rows(out: str, base: Mapping | None, packing: Packing) -> Iterator[CatalogRow]:
     before = read_catalog(out, catalog_parts(base)) if base else iter(())
     return chain(before, packing.rows())
 
@@ -292,118 +282,8 @@ def _others_before(out: str, base: Mapping | None) -> dict[str, dict[str, int]]:
     return _recorded_others(out, base.get("sources", {})) if base else {}
 
 
-def _steps(packing: "Packing") -> set[str]:
+def _steps(packing: Packing) -> set[str]:
     return {step for row in packing.rows() for step in row.transform.split("+")}
-
-
-@dataclass(frozen=True, slots=True)
-class MixHQShard:
-    """A planned shard.
-
-    Attributes:
-        name: path below the folder of the MixHQ.
-        start, stop: range of its light images in canonical order.
-        bytes: its size.
-    """
-
-    name: str
-    start: int
-    stop: int
-    bytes: int
-
-
-class Packing:
-    """Where each accepted light image is stored; takes 16 bytes of memory per candidate.
-
-    Args:
-        candidates: all of them.
-        shards: as they will be written.
-        shard_of: int64 (candidates,), number of the shard of each candidate, or -1.
-        offset: int64 (candidates,), of the light image in its shard.
-    """
-
-    def __init__(
-        self, candidates: Candidates, shards: list[MixHQShard], shard_of: np.ndarray, offset: np.ndarray
-    ) -> None:
-        self.candidates = candidates
-        self.shards = shards
-        self._shard_of = shard_of
-        self._offset = offset
-
-    def rows(self) -> Iterator[CatalogRow]:
-        """The rows of the finished catalog, in the order of the candidates."""
-        packed = zip(self.candidates, self._shard_of, self._offset, strict=True)
-        return (self._packed_row(one.row, int(shard), int(offset)) for one, shard, offset in packed)
-
-    def lights(self, shard: MixHQShard) -> Iterator[Candidate]:
-        """The candidates whose light images one shard holds, in its order."""
-        numbers = self.candidates.order[shard.start : shard.stop]
-        for number, one in zip(numbers, self.candidates.accepted(shard.start, shard.stop), strict=True):
-            row = self._packed_row(one.row, int(self._shard_of[number]), int(self._offset[number]))
-            yield Candidate(row, one.locator)
-
-    def _packed_row(self, row: CatalogRow, shard: int, offset: int) -> CatalogRow:
-        if shard < 0:
-            return row
-        member = f"{row.key}.light.{row.extension}"
-        return replace(row, shard=self.shards[shard].name, member=member, offset=offset)
-
-
-def plan_packing(candidates: Candidates, samples_per_shard: int, first_shard: int = 0) -> Packing:
-    """Decide where each accepted light image will be stored: in equal, gapless shards in canonical order.
-
-    Args:
-        candidates: all of them.
-        samples_per_shard: maximum number of light images per shard.
-        first_shard: number of the first shard.
-    """
-    shard_of, offsets = np.full(len(candidates), -1), np.zeros(len(candidates), np.int64)
-    shards: list[MixHQShard] = []
-    start = 0
-    for size in shard_sizes(len(candidates.order), samples_per_shard):
-        stop, offset = start + size, 0
-        numbers = candidates.order[start:stop]
-        for number, one in zip(numbers, candidates.accepted(start, stop), strict=True):
-            offset += tarfile.BLOCKSIZE + _padded(len(_sidecar(one.row))) + tarfile.BLOCKSIZE
-            shard_of[number], offsets[number] = len(shards), offset
-            offset += _padded(one.row.light_bytes)
-        total = -(-(offset + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
-        name = f"shards/mixhq-{first_shard + len(shards):05d}.tar"
-        shards.append(MixHQShard(name, start, stop, total))
-        start = stop
-    return Packing(candidates, shards, shard_of, offsets)
-
-
-def _padded(size: int) -> int:
-    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-
-
-_SIDECAR = {
-    "key": "string",
-    "source": "string",
-    "name": "string",
-    "frame": "string",
-    "sha256": "string",
-    "transform": "string",
-    "width": "int64",
-    "height": "int64",
-}
-"""The keys of a light image's JSON, the same in every sample, with their types."""
-
-
-def _sidecar(row: CatalogRow) -> bytes:
-    """The JSON of a light image."""
-    values = (
-        row.key,
-        row.source,
-        row.name,
-        row.frame,
-        row.sha256,
-        row.transform,
-        row.light_width,
-        row.light_height,
-    )
-    return json.dumps(dict(zip(_SIDECAR, values, strict=True)), indent=1).encode() + b"\n"
 
 
 def _write_catalog(out: str, packing: Packing, name: str, base: Mapping | None) -> FileRecord:
@@ -440,7 +320,7 @@ def _write_shard(
         tar = TarWriter(file)
         datas = ordered_map(_stored_light, lights, workers)
         for one, data in zip(lights, datas, strict=True):
-            tar.add(f"{one.row.key}.json", _sidecar(one.row))
+            tar.add(f"{one.row.key}.json", sidecar(one.row))
             if tar.add(one.row.member, data) != one.row.offset:
                 raise AssertionError(f"{one.row.member} is not where the catalog says")
             on_light()
@@ -449,8 +329,8 @@ def _write_shard(
 
 
 def _stored_light(one: Candidate) -> bytes:
-    light = load_light_image(scanned_ref(one))
-    if light.sha256 != one.row.light_sha256:
+    data = load_light_file(scanned_ref(one))
+    if one.row.transform != "verbatim" and hashing.sha256(data) != one.row.light_sha256:
         raise DimmagenError(
             f"{one.row.name} of {one.row.source} does not decode to the same pixels as in the index pass",
             "run the command again; if the file has its old size and times, with `rescan=True`",
@@ -458,7 +338,7 @@ def _stored_light(one: Candidate) -> bytes:
             source=one.row.source,
             name=one.row.name,
         )
-    return light.data
+    return data
 
 
 def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> FileRecord | None:
@@ -471,62 +351,3 @@ def _kept_shard(path: str, shard: MixHQShard, lights: Sequence[Candidate]) -> Fi
             if hashing.sha256(read_at(file, one.row.offset, one.row.light_bytes)) != one.row.light_sha256:
                 return None
     return FileRecord(shard.name, size, sha256)
-
-
-def _layout_file() -> bytes:
-    images = ("light.jpg", "light.png", "light.webp")  # the same columns for every MixHQ
-    return layout_file("shards/mixhq-*.tar", sample_features(images, list(_SIDECAR.items())))
-
-
-def _card(tallies: dict[str, VerdictCounts], manifest: Mapping) -> str:
-    inputs = manifest["inputs"]
-    seen = sum(one.seen for one in tallies.values())
-    accepted = sum(one.accepted for one in tallies.values())
-    lines = [
-        "---",
-        "pretty_name: MixHQ",
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        "  - split: train",
-        '    path: "shards/mixhq-*.tar"',
-        "---",
-        "# MixHQ",
-        "",
-        f"{accepted} well-lit photos of {seen} seen, selected by rules version {inputs['rules_version']}.",
-        "`catalog/` has one row for every candidate, with the verdict and its reason. Photos that were not",
-        "changed keep the bytes of their files, with all the metadata in them.",
-        "",
-        "| source | seen | accepted | rejected | terms |",
-        "|---|---:|---:|---|---|",
-    ]
-    for name, one in tallies.items():
-        source = SOURCES[name]
-        rejected = ", ".join(f"{count} {rule}" for rule, count in sorted(one.rejected.items())) or "none"
-        lines.append(f"| {source.title} | {one.seen} | {one.accepted} | {rejected} | {source.terms} |")
-    options = " ".join(
-        f"--source {name}" if SOURCES[name].default_path else f"--source {name}=PATH" for name in tallies
-    )
-    exclude = inputs["exclude"]
-    if exclude["pictures"]:
-        options += " --exclude PATH"
-        lines += ["", f"Scenes of {exclude['pictures']} excluded pictures were left out."]
-    for name in ("resize", "crop", "limit"):
-        options += f" --{name} {inputs[name]}" if name in inputs else ""
-    if inputs["min_lightness"] != rules.MIN_LIGHTNESS:
-        options += f" --min-lightness {inputs['min_lightness']:g}"
-    if inputs.get("follow_links"):
-        options += " --follow-links"
-    options += f" --samples-per-shard {inputs['samples_per_shard']}"
-    lines += ["", "Made by:", "", f"    dimmagen build-mixhq {options}", ""]
-    if "generations" in manifest:
-        lines += [
-            "Photos were added to it (`--add`):",
-            "",
-            "| generation | photos | shards |",
-            "|---:|---:|---:|",
-        ]
-        for number, part in enumerate(generations_of(manifest), 1):
-            lines.append(f"| {number} | {part['samples']} | {part['shards']} |")
-        lines.append("")
-    return "\n".join(lines)

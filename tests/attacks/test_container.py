@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -14,13 +13,8 @@ import yaml
 
 from tests.attacks.commands import COUNT, ROOT
 from tests.attacks.dockerfile import build, is_in_context, stages
-from tests.attacks.test_resources import needs_root
 from tests.dataset_helpers import file_hashes
 
-needs_user = pytest.mark.skipif(
-    not shutil.which("setpriv") or not hasattr(os, "geteuid") or os.geteuid() != 0,
-    reason="only root can become another user, with setpriv",
-)
 # In a mount namespace: a folder that the user can reach, with the parts below it; then all else is read-only.
 _BOX = """
 set -e
@@ -86,8 +80,7 @@ DIM = "dim --profile linear --source sample --samples-per-shard 2 --shards"
 
 
 @pytest.mark.slow
-@needs_root
-@needs_user
+@pytest.mark.needs("links", "mounts", "root", "setpriv")
 def test_the_images_user_works_on_a_read_only_root(tmp_path):
     """And what it makes has the bytes of a run without any of this."""
     packages = Path(sysconfig.get_paths()["purelib"])
@@ -105,8 +98,7 @@ def test_the_images_user_works_on_a_read_only_root(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(COUNT < 84, reason="minutes, gigabytes and a package registry: make test-attacks")
-@needs_root
-@needs_user
+@pytest.mark.needs("links", "mounts", "root", "setpriv")
 def test_the_steps_of_the_dockerfile_make_what_its_user_runs(tmp_path):
     """With this Python in place of the base's."""
     assert all(re.fullmatch(r"python:3\.\d+-slim-\w+", stage.base) for stage in stages({}))

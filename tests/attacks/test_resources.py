@@ -1,9 +1,7 @@
 """Machines that lack something: open files, file sizes, memory, a home, a writable place, a terminal."""
 
 import os
-import resource
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 from tests.attacks.commands import COUNT, DIM, dimmagen, is_clear
 from tests.dataset_helpers import file_hashes, make, write_photos
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="rlimits and namespaces")]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("fork", "limits")]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +39,8 @@ def check(place, code, text):
     [("FSIZE", 4096), ("FSIZE", 200_000), ("NOFILE", 40), ("NOFILE", 24), ("CORE", 0), ("STACK", 2**20)],
 )
 def test_a_limit_of_the_shell(kind, limit, place):
+    import resource
+
     def restrict():
         number = getattr(resource, f"RLIMIT_{kind}")
         resource.setrlimit(number, (limit, limit))
@@ -48,17 +48,7 @@ def test_a_limit_of_the_shell(kind, limit, place):
     check(place, *dimmagen(DIM.replace("OUT", str(place / "out")), place, limit=restrict))
 
 
-def can_make_namespaces():
-    probe = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return shutil.which("unshare") is not None and subprocess.run(probe, capture_output=True).returncode == 0
-
-
-needs_root = pytest.mark.skipif(
-    sys.platform != "linux" or not can_make_namespaces(), reason="needs a mount namespace"
-)
-
-
-@needs_root
+@pytest.mark.needs("mounts")
 @pytest.mark.parametrize("size", ["16k", "64k", "1m"])
 def test_a_small_file_system_that_fills(size, place):
     """The data set does not fit; with room it is made."""
@@ -72,8 +62,7 @@ def test_a_small_file_system_that_fills(size, place):
     check(place, code, text)
 
 
-@needs_root
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
+@pytest.mark.needs("mounts", "setpriv")
 @pytest.mark.parametrize("home", ["", "/nonexistent"])
 def test_a_container_with_a_read_only_root_and_without_a_home(home, place):
     """Nothing can be written but the output, and no capability makes up for it."""
@@ -95,8 +84,7 @@ def test_a_container_with_a_read_only_root_and_without_a_home(home, place):
     assert "numba's cache has no place" in text
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
+@pytest.mark.needs("root", "setpriv")
 def test_a_folder_of_another_user_is_refused_by_name(place):
     (place / "theirs").mkdir(mode=0o755)
     os.chown(place / "theirs", 54321, 54321)
@@ -135,7 +123,7 @@ QUICK = "--validate-every 2 --validation-photos 1"
 is_thorough = pytest.mark.skipif(COUNT < 84, reason="as the tests of the rooms: make test-attacks")
 
 
-@needs_root
+@pytest.mark.needs("mounts", "shm")
 @is_thorough
 @pytest.mark.parametrize(
     ("words", "mount"),

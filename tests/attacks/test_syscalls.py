@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -18,8 +17,7 @@ MOST_CALLS = 30  # of each kind that a run makes on its output
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD"),
-    pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc to build the preload library"),
+    pytest.mark.needs("fork", "preload", "gcc"),
 ]
 
 

@@ -4,7 +4,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dimmagen.cli.command import Command, command, expand_home, in_options, message
+from dimmagen.cli.command import Command, command, in_options, message
+from dimmagen.cli.home import expand_home
 from dimmagen.core.errors import DimmagenError, UsageError
 
 

@@ -161,6 +161,7 @@ def written(bucket, folder):
     return [request.path.rsplit("/", 1)[1] for request in requests if request.operation == "PutObject"]
 
 
+@pytest.mark.needs("fork", "signals")
 def test_a_run_killed_during_an_upload_resumes_to_the_local_bytes(local, bucket, tmp_path):
     from tests.s3_server import hang
 
@@ -181,6 +182,7 @@ def test_a_run_killed_during_an_upload_resumes_to_the_local_bytes(local, bucket,
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
 
 
+@pytest.mark.needs("fork", "signals")
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
@@ -190,6 +192,7 @@ def test_ray_workers_make_the_same_bytes_on_s3(local, bucket, tmp_path):
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
 
 
+@pytest.mark.needs("fork", "signals")
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")

@@ -139,7 +139,7 @@ NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
         (["--samples-per-shard", "0"], "--samples-per-shard is 0"),
         (["--source", "nowhere"], "nowhere"),
         (["--resume", "always"], "no run to resume"),
-        (["--address", "1.2.3.4:5"], "ray executor"),
+        (["--address", "1.2.3.4:5"], "--address is for --executor ray"),
         (["--threads", "2"], "for GPU workers"),
         pytest.param(["--device", "cuda"], "torch sees no GPU", marks=NO_GPU),
     ],

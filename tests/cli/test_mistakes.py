@@ -10,6 +10,7 @@ from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.derive import write_merge
 from tests.dataset_helpers import make, write_photos
+from tests.systems import is_here
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,12 @@ def place(tmp_path_factory):
     (folder / "names").write_text("nobody.png\n")
     (folder / "binary").write_bytes(b"\xff\xfe\n")
     (folder / "folder/manifest.json").mkdir(parents=True)
-    (folder / "pipe").mkdir()
-    os.mkfifo(folder / "pipe/manifest.json")
+    for name in ("mixhq/catalog", "mixhq/shards"):
+        (folder / name).mkdir(parents=True)
+    (folder / "mixhq/manifest.json").write_text("{}")
+    if is_here("fifo"):
+        (folder / "pipe").mkdir()
+        os.mkfifo(folder / "pipe/manifest.json")
     return folder
 
 
@@ -48,8 +53,11 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
         ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
         ("stats set/manifest.json", 2, "set/manifest.json is not a folder"),
+        ("verify mixhq", 1, "mixhq is a MixHQ: light images only, without dark ones"),
         ("verify folder", 1, "folder/manifest.json is not a regular file"),
-        ("verify pipe", 1, "pipe/manifest.json is not a regular file"),
+        pytest.param(
+            "verify pipe", 1, "pipe/manifest.json is not a regular file", marks=pytest.mark.needs("fifo")
+        ),
         ("verify set --source photos", 2, "--source and --profile need --reproduce"),
         ("verify merged --reproduce 100%", 2, "a merged set was made with the settings of several sets"),
         ("subset set --out new --keys no-keys", 2, "--keys no-keys contains no key"),
@@ -188,6 +196,7 @@ def test_two_lightnesses_that_round_alike_are_two_images(network, place, monkeyp
         ("dim --profile linear --source sample --shards x --executor seriall", "Did you mean serial?"),
         ("export out --layout lol-v12 --out x", "did you mean lol-v2 or lol-v1?"),
         ("train --architecture compct --data out --out x", "Did you mean compact?"),
+        ("dim --profile lol3 --shards x --log-format jsn", "Did you mean json?"),
         ("run lol33", "did you mean lol3"),
         ("run lol3 --only trian", "did you mean train"),
         ("run lol3 --set pears=x", "did you mean pairs?"),

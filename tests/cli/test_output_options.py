@@ -219,10 +219,16 @@ def test_a_variable_that_names_no_option_is_told(run, monkeypatch):
     assert "DIMMAGEN_DIM_WORKRES is the name of no option of dimmagen dim: did you mean" in run(DIM)[2]
 
 
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_command_takes_a_recipe_but_the_one_that_runs_them(name):
+    context = LEAVES[name]
+    takes_one = any("--recipe" in param.opts for param in context.command.get_params(context))
+    assert takes_one == (name != "dimmagen run")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_step_of_recipes_takes_a_recipe(name):
-    context = LEAVES[f"dimmagen {name}"]
-    assert any("--recipe" in param.opts for param in context.command.get_params(context))
+def test_every_step_of_a_recipe_is_a_command(name):
+    assert f"dimmagen {name}" in LEAVES
 
 
 @pytest.mark.parametrize("name", LEAVES)

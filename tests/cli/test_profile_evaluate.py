@@ -103,8 +103,32 @@ def test_an_unknown_profile_is_refused_before_any_work(folder):
         run("nowhere", "--pairs", folder / "missing")
 
 
+@pytest.mark.needs("links")
 def test_swapped_pairs_are_refused_by_name(folder, tmp_path):
     (tmp_path / "low").symlink_to(folder / "high")
     (tmp_path / "high").symlink_to(folder / "low")
     with pytest.raises(UsageError, match="pair 0 seems swapped"):
         run("linear", "--pairs", tmp_path)
+
+
+@pytest.mark.needs("links")
+def test_scenes_that_were_shot_twice_are_told_and_are_the_camera_itself(folder, tmp_path):
+    for side in ("low", "high"):
+        (tmp_path / side).mkdir()
+        for index in range(3):
+            (tmp_path / side / f"{index}.png").symlink_to(folder / side / f"{index}.png")
+            again = SimulatedCamera().shoot(simulated_light(index, 96, 128), 10 + index)
+            light = (folder / "high" / f"{index}.png").read_bytes()
+            (tmp_path / side / f"{index}-again.png").write_bytes(
+                encode_png(again) if side == "low" else light
+            )
+    result = run("linear", "--pairs", folder, "--repeats", tmp_path, "--draws", 1, "--details")
+    told = " ".join(result.stderr.split())
+    assert "Note: shot twice are 0 and 0-again, 1 and 1-again, 2 and 2-again" in told
+    assert "real, shot again" in result.stdout
+    assert "split halves" not in result.stdout
+
+
+def test_pairs_without_a_repeat_are_refused(folder):
+    with pytest.raises(UsageError, match="no scene that was shot twice"):
+        run("linear", "--pairs", folder, "--repeats", folder)

@@ -10,7 +10,7 @@ import pytest
 from dimmagen.cli import progress as module
 from dimmagen.cli.console import Console
 from dimmagen.cli.logs import session
-from dimmagen.cli.output import configure
+from dimmagen.cli.output import configure, echo
 from dimmagen.cli.progress import Pace, PairProgress, Progress, TrainingProgress
 from dimmagen.core.executors.base import WorkerStatus
 
@@ -125,16 +125,16 @@ def test_a_line_says_what_a_run_waits_for_and_then_how_far_it_is(clock, lines, c
         clock.now += 10
         progress.pairs(100)
         progress.shard()
-        progress.workers(WorkerStatus(ready=3, lost=1, retries=2))
+        progress.workers(WorkerStatus(ready=3, lost=1, retries=1))
         progress._bar.tell()
     assert lines() == [
         "0/3 shards: waiting for the start of Ray",
         "0/3 shards: waiting for the first pair; kernels are compiled once, 4 workers",
-        "1/3 shards: 101/300 pairs, 10.0 pairs/s, 20 s left, 1 lost, 3 workers, 2 retries",
+        "1/3 shards: 101/300 pairs, 10.0 pairs/s, 20 s left, 1 lost, 3 workers, 1 retry",
     ]
     fields = caplog.records[-1].fields
     assert fields["workers"] == 3
-    assert (fields["lost_workers"], fields["retries"]) == (1, 2)
+    assert (fields["lost_workers"], fields["retries"]) == (1, 1)
     assert (fields["done"], fields["total"], fields["per_second"], fields["seconds_left"]) == (
         101,
         300,
@@ -163,6 +163,17 @@ def test_a_bar_is_alone_on_a_terminal_and_its_lines_are_for_the_log_file(caplog)
     assert caplog.records[-1].is_shown is True
 
 
+def test_a_message_while_there_is_a_bar_has_a_line_of_its_own_above_it():
+    file = io.StringIO()
+    with session(), Progress(console=Console(file=file, force_terminal=True, width=80)) as bar:
+        bar.advance(bar.add_task("checking", total=10))
+        bar.refresh()
+        echo("5 files were left out", err=True)
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue()))
+    assert "5 files were left out" in lines
+    assert any(line.endswith("1/10") for line in lines)
+
+
 def test_a_quiet_command_has_no_bar():
     with session():
         configure(quiet=True)
@@ -180,6 +191,18 @@ def test_training_shows_its_loss(clock, lines):
     assert lines()[0] == "training: waiting for the data"
     assert lines()[-1].startswith("training: 2/100, 0.1/s")
     assert lines()[-1].endswith("loss 0.5000, 20.00 dB")
+
+
+def test_training_on_several_workers_says_how_many_and_what_it_waits_for(lines):
+    with TrainingProgress(quiet_console(), "the start of Ray", 2) as progress:
+        progress._bar.tell()
+        progress.begin(0, 100)
+        progress.iteration({"loss": 0.5})
+        progress._bar.tell()
+    assert lines() == [
+        "training: waiting for the start of Ray, 2 workers",
+        "training: 1/100, loss 0.5000, -, 2 workers",
+    ]
 
 
 def test_the_longest_line_of_a_bar_fits_into_80_columns(clock):

@@ -179,3 +179,30 @@ def test_a_mistyped_recipe_is_told_with_the_nearest_names(run):
     assert code == 2
     assert "did you mean lol3-camera" in error
     assert run("run", "somewhere/else.yaml")[0] == 2
+
+
+def test_the_pairs_of_a_night_are_made_checked_and_exported_by_one_recipe(run, place, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "dim:\n  profile: linear\n  source: sample\n  shards: night\n  executor: serial\n"
+        "verify:\n  dataset: night\n"
+        "export:\n  dataset: night\n  layout: lol-v1\n  out: exported\n"
+    )
+    assert run("run", recipe)[0] == 0
+    assert len(list((place / "exported").rglob("*.png"))) == 10
+
+
+def test_the_arguments_of_a_command_are_in_a_recipe_by_their_names(run, place, tmp_path):
+    (tmp_path / "verify.yaml").write_text("dataset: shards\njson: true\n")
+    (tmp_path / "merge.yaml").write_text("merge:\n  datasets: [shards]\n  out: merged\n")
+    code, out, _ = run("verify", "--recipe", tmp_path / "verify.yaml")
+    assert (code, json.loads(out)["pairs"]) == (0, 5)
+    code, _, err = run("merge", "--recipe", tmp_path / "merge.yaml")
+    assert (code, "a merge needs at least two data sets" in err) == (2, True)
+
+
+def test_an_option_with_the_name_of_a_command_is_an_option(run, place, tmp_path):
+    (tmp_path / "options.yaml").write_text("network: network\nexport: [onyx, model.onnx]\n")
+    assert "'onyx' is not" in run("enhance", "--recipe", tmp_path / "options.yaml")[2]
+    (tmp_path / "recipe.yaml").write_text("enhance:\n  network: network\n  export: [onnx, model.onnx]\n")
+    assert "--export onnx model.onnx" in run("run", tmp_path / "recipe.yaml", "--dry-run")[1]

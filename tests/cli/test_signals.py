@@ -18,7 +18,7 @@ from dimmagen.cli.signals import Stopped, stop_signals
 from dimmagen.core.errors import DimmagenError
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
+pytestmark = pytest.mark.needs("signals")
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +142,7 @@ def test_a_signal_that_is_ignored_stays_ignored():
         signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.needs("fork", "signals")
 def test_a_forked_process_ends_by_the_signal_itself():
     """Readers of torch are ended with SIGTERM; our line is not theirs."""
     with stop_signals(is_whole_process=False):

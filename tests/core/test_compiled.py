@@ -104,7 +104,7 @@ def test_a_user_without_a_name_and_a_home_makes_no_folder_named_tilde(package):
     assert sorted(path.name for path in package.iterdir()) == ["kernels.py", "nobody.py"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.needs("full-device")
 def test_a_full_disk_is_a_message_and_not_an_error(package, tmp_path):
     (package / "full.py").write_text(
         "from numba.core.caching import IndexDataCacheFile\n"

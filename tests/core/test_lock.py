@@ -22,7 +22,7 @@ def shards(tmp_path_factory):
     return folder / "shards"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.needs("fork")
 def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
     """A reader process of a killed training survives for a while, and must not block the next run."""
     with exclusive(str(tmp_path)):

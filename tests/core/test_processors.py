@@ -37,7 +37,7 @@ def test_the_count_of_python_takes_precedence(bare, monkeypatch):
     assert processor_count() == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system restricts no process")
+@pytest.mark.needs("affinity")
 def test_a_restricted_process_counts_its_own_processors():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "

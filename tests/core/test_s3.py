@@ -188,6 +188,7 @@ def test_the_parts_of_a_failed_upload_are_discarded_and_the_old_object_stays(
     assert storage.read(f"{bucket.url}/c") == b"old"
 
 
+@pytest.mark.needs("signals")
 def test_a_process_killed_in_mid_upload_leaves_no_object_and_its_parts_are_discarded(bucket):
     from tests.s3_server import hang
 

@@ -13,14 +13,13 @@ from dimmagen.dataset.compare import (
 )
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
-from tests.dataset_helpers import make, write_photos
+from tests.tiny_set import make_tiny, tiny_lights
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
-    write_photos(folder / "photos", 4)
-    make(folder / "photos", folder / "one")
+    make_tiny(tiny_lights(folder / "photos", 4), folder / "one")
     return folder
 
 
@@ -30,7 +29,7 @@ def test_a_copy_is_equal(folder, tmp_path):
 
 
 def test_another_seed_is_reported_with_the_setting_the_sample_and_the_columns(folder, tmp_path):
-    make(folder / "photos", tmp_path / "other", seed=1)
+    make_tiny(tiny_lights(tmp_path / "photos", 4), tmp_path / "other", seed=1)
     with pytest.raises(AssertionError) as difference:
         assert_same_dataset(folder / "one", tmp_path / "other")
     message = str(difference.value)
@@ -81,17 +80,17 @@ def test_of_many_differences_ten_are_shown_and_the_others_counted(count, folder,
     assert ("more" in message) is (count > 10)
 
 
-def without(index, folder, target):
-    """A data set of all photos except the one of the pair with that index."""
-    photos = shutil.copytree(folder / "photos", target / "photos")
-    (photos / open_pairs(folder / "one").row(index)["name"]).unlink()
-    make(photos, target / "out")
+def without(index, target):
+    """A data set of all light images except the one with that index."""
+    lights = tiny_lights(target / "photos", 4)
+    del lights.listed[index]
+    make_tiny(lights, target / "out")
     return target / "out"
 
 
 @pytest.fixture(scope="module")
-def fewer(folder, tmp_path_factory):
-    return without(-1, folder, tmp_path_factory.mktemp("fewer"))
+def fewer(tmp_path_factory):
+    return without(-1, tmp_path_factory.mktemp("fewer"))
 
 
 def test_manifests_of_different_images_differ_in_settings_counts_and_files(folder, fewer):
@@ -118,7 +117,7 @@ def test_a_setting_or_a_file_of_only_one_manifest_is_a_difference(folder):
 
 
 def test_pairs_are_counted_by_the_first_stage_in_which_they_differ(folder, fewer, tmp_path):
-    make(folder / "photos", tmp_path / "other", seed=1)
+    make_tiny(tiny_lights(tmp_path / "photos", 4), tmp_path / "other", seed=1)
     one, other, less = (open_pairs(out) for out in (folder / "one", tmp_path / "other", fewer))
     assert stages_that_differ(one, one) == {}
     assert stages_that_differ(one, other) == {"draws": 4}
@@ -127,7 +126,7 @@ def test_pairs_are_counted_by_the_first_stage_in_which_they_differ(folder, fewer
 
 def test_a_shard_with_more_samples_is_distinguished_from_one_with_other_samples(folder, fewer, tmp_path):
     """Four images give two shards of two, three images one of three."""
-    others = without(0, folder, tmp_path)
+    others = without(0, tmp_path)
     first, second = (open_pairs(folder / "one").row(index)["key"] for index in (0, 1))
     for out, difference in (
         (fewer, "2 samples here, 3 there"),

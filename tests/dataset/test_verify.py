@@ -13,7 +13,7 @@ from dimmagen.core.errors import DimmagenError, MachineError
 from dimmagen.core.tar import members
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.images import codec
-from tests.dataset_helpers import make, write_photos
+from tests.tiny_set import make_tiny, tiny_lights
 
 SHARD = "shards/train-00001.tar"
 
@@ -21,7 +21,7 @@ SHARD = "shards/train-00001.tar"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
-    make(write_photos(folder / "photos", 4), folder / "out", samples_per_shard=2)
+    make_tiny(tiny_lights(folder / "photos", 4), folder / "out", samples_per_shard=2)
     return folder / "out"
 
 

@@ -100,6 +100,7 @@ def test_an_unknown_name_is_reported_with_the_known_ones(folder):
         load_pairs(folder, ["2", "7"])
 
 
+@pytest.mark.needs("links")
 def test_the_root_of_lol_stands_for_its_training_pairs(folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("lol")
     (root / "our485").symlink_to(folder)

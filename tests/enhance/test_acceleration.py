@@ -146,7 +146,7 @@ def test_a_network_is_compiled_on_request_and_for_long_runs_on_a_gpu():
 
 
 def test_nothing_that_rounds_differently_is_done_on_a_processor():
-    assert replace(acceleration(CPU), prefetch=0) == Acceleration(channels_last=True)
+    assert replace(acceleration(CPU), prefetch=0, keep_memory=False) == Acceleration(channels_last=True)
 
 
 @pytest.mark.parametrize(("processors", "ahead"), [(1, 0), (2, 2)])

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -97,6 +98,26 @@ def test_a_killed_run_resumes_with_the_same_losses_and_the_same_network(run_trai
     assert progress.done == (kill_after - 1) // 3 * 3  # killed before the checkpoint that was due
     for name in (LOG, BEST, CHECKPOINT):
         assert (whole.path / name).read_bytes() == (resumed.path / name).read_bytes(), name
+
+
+def test_the_memory_of_a_step_is_kept_while_a_processor_trains_and_moves_no_byte(run_training, monkeypatch):
+    seen = []
+
+    @contextmanager
+    def kept():
+        seen.append("begin")
+        yield
+        seen.append("end")
+
+    class Watching(Silent):
+        def iteration(self, values):
+            seen.append("iteration")
+
+    _, plain = run_training("plain", accelerated=Acceleration())
+    monkeypatch.setattr("dimmagen.enhance.acceleration.kept_memory", kept)
+    _, folder = run_training("kept", progress=Watching())
+    assert seen == ["begin", *["iteration"] * SETTINGS.iterations, "end"]
+    assert (folder.path / CHECKPOINT).read_bytes() == (plain.path / CHECKPOINT).read_bytes()
 
 
 def test_a_finished_run_is_not_trained_further(run_training):

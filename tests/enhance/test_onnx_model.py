@@ -1,7 +1,9 @@
 """The ONNX model: the network's results for any size, from an image and a lightness alone."""
 
+import os
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,10 @@ def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, 
     runtime = pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
-    report = export_onnx(network, tmp_path / "model.onnx", {"iteration": 3})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        report = export_onnx(network, tmp_path / "model.onnx", {"iteration": 3})
+    assert [one.message for one in told if one.category is FutureWarning] == []
     assert report.bytes == (tmp_path / "model.onnx").stat().st_size
     assert report.difference <= 1e-3
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
@@ -66,6 +71,19 @@ def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, 
         assert light.size == (34, 21)
     stored = {one.key: one.value for one in onnx.load(tmp_path / "model.onnx").metadata_props}
     assert stored["dimmagen"] == '{"iteration": 3}'
+
+
+@pytest.mark.skipif("DIMMAGEN_ONNX" not in os.environ, reason="minutes each; make test-onnx")
+@pytest.mark.parametrize("architecture", ["small", "paper"])
+def test_the_larger_networks_are_exported_and_give_their_results(architecture, tmp_path):
+    torch.manual_seed(0)
+    network = EnhancementNetwork(architecture).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    report = export_onnx(network, tmp_path / "model.onnx")
+    assert report.sizes == onnx_model.CHECKED_SIZES
+    assert report.difference <= 1e-3
 
 
 def test_a_model_that_gives_other_results_is_not_written(network, tmp_path, monkeypatch):

@@ -111,10 +111,43 @@ def test_the_likelihood_is_reported_only_for_models_that_have_one(summary):
     assert "nll" not in summary["noisy"]["gamma1"]
 
 
+class BalancedModel(SimulatedModel):
+    balance_spread = (0.3, 0.1)
+
+    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        dark = super().dim(light, draw) * np.exp(draw.balance)
+        return dark.clip(0, 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_differs_between_scenes_is_drawn_for_the_two_sample_test_alone(results, pairs, mode):
+    """A measure of one image is at the centre of the draws, which no dimmer can know for a scene."""
+    drawn = evaluate({"true": dimmer(BalancedModel())}, pairs[:2], draws=2)
+    shifts = []
+    for before, after in zip(results, drawn, strict=False):
+        one, other = before.method("true", mode), after.method("true", mode)
+        if mode in ("gamma1", "matched"):
+            assert one.values == other.values
+        shifts.append(np.abs(one.features[1] - other.features[1])[:, 4].mean())
+    assert min(shifts) > 0.01
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_every_draw_of_a_pair_is_another_image(results, mode):
     first, second = results[0].method("true", mode).values
     assert first["luma_noise"] != second["luma_noise"]
+
+
+def test_the_exposure_is_drawn_as_for_a_data_set_and_only_where_the_mode_says_so(pairs):
+    varied = dimmer(SimulatedModel(exposure_spread=0.3))
+    results = evaluate({"varied": varied}, pairs[:2], draws=2, seed=5)
+    for pair, result in zip(pairs[:2], results, strict=True):
+        for index in range(2):
+            draw = replace(varied.draw(pair.name, index, seed=5), gamma=1.0)
+            assert draw.exposure != 1.0
+            for mode, used in (("drawn", draw), ("gamma1", replace(draw, exposure=1.0))):
+                error = result.method("varied", mode).values[index]["mean_error"]
+                assert error == pytest.approx(varied.dim(pair.light, used).mean() - pair.dark.mean())
 
 
 def test_the_numbers_do_not_depend_on_the_number_of_workers(dimmers, pairs):
@@ -175,7 +208,7 @@ def test_the_json_holds_every_number_as_a_finite_value(summary, results, dimmers
     assert true["modes"]["gamma1"]["luma_kl"]["mean"] == summary["true"]["gamma1"]["luma_kl"].mean
     assert true["dimmer"]["model"] == "simulated"
     assert true["pairs"][0]["nll"] == -4.0
-    assert len(true["pairs"]) == 2 * len(results)
+    assert len(true["pairs"]) == len(MODES) * len(results)
     assert [c["floor"] for c in content["contenders"]] == [False, False, False, True, True, True]
 
 
@@ -234,6 +267,7 @@ def test_the_numbers_of_the_dumped_images_are_those_of_their_definitions(pairs, 
             assert measured[name] == pytest.approx(value, abs=1e-3), name
 
 
+@pytest.mark.needs("links")
 def test_an_independent_script_finds_the_same_numbers_in_the_dumped_images(shared_data, tmp_path):
     script = shared_data.parent / "tools" / "realism.py"
     if not script.is_file():

@@ -261,6 +261,7 @@ def test_a_damage_is_found_and_named(sets, tmp_path, name):
     assert any(message in fault for fault in faults), faults
 
 
+@pytest.mark.needs("links")
 def test_the_three_commands_of_the_page(labelled, tmp_path, capsys, monkeypatch):
     """docs/dark-coco.md, with these photos."""
     monkeypatch.chdir(tmp_path)

@@ -26,8 +26,6 @@ def pairs(pair_set):
 @pytest.fixture
 def ordered():
     """A folder to export to, on a file system whose listings show the order in which names were added."""
-    if not MEMORY.is_dir():
-        pytest.skip("there is no /dev/shm")
     folder = tempfile.mkdtemp(dir=MEMORY, prefix="export-")
     yield Path(folder) / "to"
     shutil.rmtree(folder)
@@ -42,6 +40,7 @@ def listings(to, layout):
     ]
 
 
+@pytest.mark.needs("shm")
 @pytest.mark.parametrize("layout", ["lol-v1", "lol-v2"])
 @pytest.mark.parametrize("workers", [1, 8])
 def test_all_folders_list_their_files_in_one_order_whatever_the_number_of_workers(
@@ -53,6 +52,7 @@ def test_all_folders_list_their_files_in_one_order_whatever_the_number_of_worker
     assert check_export(LAYOUTS[layout], ordered).notes == []
 
 
+@pytest.mark.needs("shm")
 @pytest.mark.parametrize("step", ["made", "published"])
 def test_the_order_is_the_same_after_a_stop_at_any_moment(pairs, ordered, step, monkeypatch):
     module, name = {"made": (formats, "encode_image"), "published": (formats, "publish")}[step]
@@ -97,6 +97,7 @@ def test_a_published_file_is_linked_while_it_has_more_names_and_then_moved(tmp_p
     assert (tmp_path / "one").samefile(tmp_path / "two")
 
 
+@pytest.mark.needs("shm")
 def test_the_check_tells_folders_that_are_listed_in_different_orders(pairs, ordered):
     export_pairs(pairs, LAYOUTS["lol-v1"], ordered)
     folder = ordered / "our485/high"

@@ -1,17 +1,21 @@
 """Data sets from data sets: they pass verification, keep images and provenance, and refuse what is not
 possible."""
 
+from pathlib import Path
+
 import pytest
 
 from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.dataset.schema import SIDECAR_KEYS
+from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar_keys
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import derive
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.run import Execution
+from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
 
 
@@ -30,7 +34,13 @@ def other(tmp_path_factory):
 
 def records(pairs):
     """What must survive: the whole record and the hashes of the images, by key."""
-    names = [*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256"]
+    names = [
+        *sidecar_keys(PAIR_SCHEMA),
+        "dark_sha256",
+        "dark_pixel_sha256",
+        "light_sha256",
+        "light_pixel_sha256",
+    ]
     return {row["key"]: {name: row[name] for name in names} for row in pairs.rows()}
 
 
@@ -96,18 +106,55 @@ def test_two_subsets_merge_to_the_whole_and_pairs_of_both_are_kept_once(pairs, t
 
 
 def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path):
-    manifest = write_merge([pairs, other], str(tmp_path / "out"))
+    started, made_pairs = [], []
+    manifest = write_merge(
+        [pairs, other], str(tmp_path / "out"), started.append, lambda: made_pairs.append(1)
+    )
+    assert (started, len(made_pairs)) == ([15], 15)
     assert verify_dataset(str(tmp_path / "out")).faults == []
-    made = records(open_pairs(tmp_path / "out"))
+    made_set = open_pairs(tmp_path / "out")
+    made = records(made_set)
     assert len(made) == len(pairs) + len(other) == manifest.counts.pairs
     assert manifest.counts.lights == 6
     suffix = other.manifest.fingerprint[:8]
     for key, record in records(other).items():
         assert made[f"{key}-{suffix}"] == {**record, "key": f"{key}-{suffix}"}
-    assert [origin["root_hash"] for origin in manifest.settings["derived_from"]] == [
-        pairs.manifest.root_hash,
-        other.manifest.root_hash,
-    ]
+    assert manifest.command == "dimmagen merge SET1 SET2 --to out/ --light-format same"
+    assert manifest.environment == pairs.manifest.environment
+    rejected = (Path(one.out, "rejected/candidates.parquet").read_bytes() for one in (made_set, pairs))
+    assert next(rejected) == next(rejected)  # both sets rejected the same photo
+    assert manifest.settings == {
+        "profile": "linear",
+        "model": "linear",
+        "seed": "0 + 7",
+        "image_format": "png",
+        "variants": 2,
+        "samples_per_shard": 3,
+        "derived_from": [
+            {
+                "command": one.manifest.command,
+                "fingerprint": one.manifest.fingerprint,
+                "root_hash": one.manifest.root_hash,
+                "derived_from": [],
+                "settings": one.manifest.settings,
+            }
+            for one in (pairs, other)
+        ],
+    }
+
+
+def test_sets_with_and_without_a_drawn_white_balance_merge_to_one_that_has_it(other, tmp_path):
+    photos = open_light_images([str(write_photos(tmp_path / "photos", 1))])
+    out, build = str(tmp_path / "drawn"), dimmer_builder("lol3")
+    generate_dataset(photos, build, out, PairSettings(), Execution("serial"), "if-possible", None)
+    drawn = open_pairs(out)
+    assert verify_dataset(str(tmp_path / "drawn")).faults == []
+    write_merge([drawn, other], str(tmp_path / "out"))
+    assert verify_dataset(str(tmp_path / "out")).faults == []
+    made = {row["profile"]: row for row in open_pairs(tmp_path / "out").rows()}
+    assert made["lol3"]["balance_red"] == drawn.row(0)["balance_red"] != 1.0
+    assert made["linear"]["balance_red"] == made["linear"]["balance_blue"] == 1.0
+    assert "balance_red" not in other.table.column_names
 
 
 def test_a_merge_that_was_stopped_is_resumed_to_the_same_set(pairs, other, tmp_path, monkeypatch):

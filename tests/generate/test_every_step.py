@@ -48,6 +48,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.needs("fork")
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_killed_at_any_step_it_ends_with_the_bytes_of_an_undisturbed_run(command, place, monkeypatch):
@@ -72,6 +73,7 @@ def test_killed_at_any_step_it_ends_with_the_bytes_of_an_undisturbed_run(command
     assert step > 20
 
 
+@pytest.mark.needs("fork")
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CHANGES)
 def test_killed_at_any_step_a_set_is_the_old_or_the_new_one_and_the_command_finishes_it(

@@ -155,6 +155,7 @@ def test_the_locale_changes_nothing(language, photos, tmp_path):
     assert_same_dataset(tmp_path / "expected", tmp_path / "out")
 
 
+@pytest.mark.needs("links")
 @pytest.mark.parametrize("backwards", [False, True])
 def test_the_order_in_which_folders_and_links_were_made_changes_nothing(backwards, photos, tmp_path):
     """File systems list in the order of creation, backwards, or by a hash: each order is made for real."""

@@ -18,14 +18,12 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.from_manifest import dimmer_from_manifest
 from dimmagen.generate.growing import earlier_photos, has_nothing_new, light_format_of_addition, open_base
 from dimmagen.generate.pair import PairSettings
-from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
 from dimmagen.generate.replay import replayer
+from dimmagen.generate.reproducing import open_reproduction
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
-from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from tests.dataset_helpers import build_dimmer, file_hashes, make, write_photos
@@ -134,19 +132,7 @@ def test_labels_are_added_with_their_photos_and_made_again(tmp_path):
     made = make_dataset("linear", photos, tmp_path / "out", labels=labels, add=True, light_format="png")
     assert made.counts.lights == 4
     assert_same_dataset(tmp_path / "out", tmp_path / "at-once", order=False)
-    original = open_pairs(tmp_path / "out")
-    membership = Membership(original)
-    lights = StagedLightImages(open_light_images(photos, choose=membership.choose), membership)
-    build, again = dimmer_from_manifest(original.manifest.settings), str(tmp_path / "again")
-    regrow(
-        original,
-        membership,
-        lights,
-        build,
-        again,
-        Execution("serial"),
-        labels=open_labels(labels, lights),
-    )
+    again = _reproduced(tmp_path / "out", tmp_path / "photos", tmp_path / "again", labels=labels)
     assert_same_dataset(tmp_path / "out", again)
 
 
@@ -164,12 +150,8 @@ def test_ray_adds_the_bytes_of_the_serial_run(copy, folders, grown):
     assert_same_dataset(copy, grown.with_name("second"))
 
 
-def _reproduced(out, photos, to):
-    original = open_pairs(out)
-    membership = Membership(original)
-    lights = open_light_images([str(photos)], choose=membership.choose)
-    build = dimmer_from_manifest(original.manifest.settings)
-    regrow(original, membership, StagedLightImages(lights, membership), build, str(to), Execution("serial"))
+def _reproduced(out, photos, to, **options):
+    open_reproduction(str(out), [str(photos)], **options).make(str(to), Execution("serial"))
     return to
 
 
@@ -204,6 +186,14 @@ def test_other_settings_are_refused_by_name_and_change_nothing(copy, folders, se
     with pytest.raises(UsageError, match=named):
         add(folders / "more", copy, **settings)
     assert file_hashes(copy) == before
+
+
+def test_more_variants_are_refused_with_what_to_do_instead(copy, grown, folders):
+    with pytest.raises(UsageError, match="More variants come before more photos: without `add`"):
+        add(folders / "more", copy, variants=3)
+    make(folders / "few", copy, **{**SETTINGS, "variants": 3})  # which is what that says
+    with pytest.raises(UsageError, match="another `out` folder for more variants of all photos"):
+        add(folders / "most", grown.with_name("second"), variants=3)
 
 
 def test_without_add_more_photos_are_refused_with_the_way_to_add_them(copy, folders):

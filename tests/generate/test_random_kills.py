@@ -42,6 +42,7 @@ def wait_until_written(out, run):
     return time.monotonic()
 
 
+@pytest.mark.needs("fork", "signals")
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_killed_again_and_again_it_ends_with_the_bytes_of_an_undisturbed_run(command, place, monkeypatch):

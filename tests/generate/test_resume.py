@@ -49,6 +49,7 @@ def run_of(folder, settings):
     return plan_dataset(lights, build_dimmer, PairSettings(**settings)).run
 
 
+@pytest.mark.needs("fork")
 @pytest.mark.parametrize("left", ["finished", "stopped"])
 @pytest.mark.parametrize("resume", ["if-possible", "always", "never"])
 def test_a_run_that_is_killed_just_after_noting_its_settings_takes_no_shard_of_the_other_run(
@@ -72,6 +73,7 @@ def test_a_run_that_is_killed_just_after_noting_its_settings_takes_no_shard_of_t
     assert_same_dataset(folder / "undisturbed", out)
 
 
+@pytest.mark.needs("fork")
 @pytest.mark.parametrize("left", ["finished", "stopped"])
 def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_same_bytes(
     left, folder, tmp_path
@@ -98,6 +100,7 @@ def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_sa
     assert {False, True} == set(noted)
 
 
+@pytest.mark.needs("fork")
 def test_a_run_that_adds_variants_and_is_killed_at_any_step_of_its_beginning_keeps_every_shard(
     folder, tmp_path
 ):

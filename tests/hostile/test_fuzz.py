@@ -16,6 +16,7 @@ COUNT = 2000
 
 
 @pytest.mark.slow
+@pytest.mark.needs("limits", "signals")
 def test_two_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_nothing():
     outcomes = list(fuzzing.fuzz(COUNT))
     assert [outcome.fault for outcome in outcomes if outcome.fault] == []
@@ -26,6 +27,7 @@ def test_two_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_noth
     assert verdicts["accepted"] > COUNT / 10
 
 
+@pytest.mark.needs("limits", "signals")
 @pytest.mark.parametrize(
     ("body", "message"),
     [

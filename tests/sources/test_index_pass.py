@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 import zipfile
 from collections import Counter
@@ -100,24 +101,40 @@ def test_ranges_give_the_candidates_of_one_pass_over_all_files(threads, template
 
 
 def test_the_order_in_which_ranges_end_changes_nothing(template, monkeypatch):
-    def backwards(build_worker, jobs, on_files):
-        worker = build_worker()
+    def backwards(settings, threads, jobs, on_files):
+        worker = index_pass.RangeWorker(settings)
         for job in reversed(list(jobs)):
             yield job, worker(job, lambda: on_files(1))
 
-    monkeypatch.setattr(index_pass, "run_serial", backwards)
+    monkeypatch.setattr(index_pass, "run_in_threads", backwards)
     assert look(template, "sample") == plainly(template, "sample")
 
 
+def test_no_thread_waits_at_the_end_of_a_range(template, monkeypatch):
+    """While the last file of the first range is looked at, the next range has begun."""
+    files = list_candidate_files(parse_specs([str(template)])).files
+    last, is_next_begun = files[15], threading.Event()
+
+    def look_at(settings, file):
+        if file in files[16:]:
+            is_next_begun.set()
+        elif file == last:
+            assert is_next_begun.wait(10)
+        return []
+
+    monkeypatch.setattr(ScanSettings, "look_at", look_at)
+    assert list(index_candidates(files, ScanSettings(), ScanExecution(workers=2, cached=False))) == []
+
+
 def test_files_of_a_lost_worker_are_counted_once(template, monkeypatch):
-    def losing(build_worker, jobs, on_files):
-        worker = build_worker()
+    def losing(settings, threads, jobs, on_files):
+        worker = index_pass.RangeWorker(settings)
         for job in jobs:
             on_files(5)
             on_files(-5)  # lost: another worker begins anew
             yield job, worker(job, lambda: on_files(1))
 
-    monkeypatch.setattr(index_pass, "run_serial", losing)
+    monkeypatch.setattr(index_pass, "run_in_threads", losing)
     counted = []
     look(template, on_file=lambda: counted.append(1))
     assert len(counted) == FILES
@@ -319,7 +336,7 @@ def test_a_cache_that_cannot_be_written_is_told_once(folder, cache, caplog, monk
     assert "DIMMAGEN_CACHE" in told[0]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a home has another variable there")
+@pytest.mark.needs("home")
 @pytest.mark.parametrize("home", ["", "missing"])
 def test_without_a_home_there_is_no_cache_and_no_home_is_made(home, folder, settled, caplog, monkeypatch):
     scan_store._warn_once.cache_clear()
@@ -465,6 +482,7 @@ def test_dim_distrusts_it_as_well(folder, cache, tmp_path, reads, capsys):
         assert reads.total() == count
 
 
+@pytest.mark.needs("fork", "signals")
 @pytest.mark.slow
 def test_a_killed_build_goes_on_where_it_was(template, tmp_path):
     many = tmp_path / "many"

@@ -13,6 +13,7 @@ from PIL import Image
 from skimage import data as photos
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.images import codec
 from dimmagen.images.codec import decode_rgb8, pixel_sha256
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
@@ -225,6 +226,15 @@ def test_nothing_is_written_when_nothing_is_accepted(tmp_path):
     assert not (tmp_path / "mixhq").exists()
 
 
+def test_photos_that_are_packed_as_they_are_were_decoded_once(photo_folder, tmp_path, monkeypatch):
+    candidates = list_candidate_files(parse_specs([str(photo_folder)]))
+    scanned = Candidates(scan(candidates.files))
+    decoded = []
+    monkeypatch.setattr(codec, "decode_rgb8", lambda data, **_: decoded.append(data) or decode_rgb8(data))
+    mixhq.write_mixhq(str(tmp_path / "mixhq"), scanned, mixhq.describe_inputs(candidates, None, 3), 2)
+    assert decoded == [(photo_folder / "gray.png").read_bytes()]  # which becomes RGB
+
+
 def test_an_image_that_changes_while_mixhq_is_built_ends_the_build(tmp_path):
     (tmp_path / "photos").mkdir()
     for index in range(12):
@@ -312,6 +322,7 @@ def sources(clips, tmp_path_factory):
     return folder
 
 
+@pytest.mark.needs("links")
 def test_every_source_gives_the_lights_that_its_rule_and_the_excluded_scenes_leave(sources, tmp_path):
     texts = [f"{name}={sources / name}" for name in ("coco", "clic", "imagenet", "inter4k", "lol")]
     manifest = build(texts, tmp_path / "mixhq", exclude=[str(sources / "excluded")])

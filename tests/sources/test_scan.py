@@ -275,6 +275,7 @@ def test_a_file_that_vanishes_after_it_was_listed_ends_the_scan(mixed_folder):
         list(scan(candidates))
 
 
+@pytest.mark.needs("links")
 def test_an_excluded_image_that_cannot_be_read_ends_the_run(mixed_folder, tmp_path):
     evaluation = tmp_path / "evaluation"
     evaluation.mkdir()

@@ -97,6 +97,7 @@ def linked(tmp_path):
     return root
 
 
+@pytest.mark.needs("links")
 def test_links_that_leave_a_folder_are_told_and_read_only_if_asked_for(linked, caplog):
     names = sorted([*FILES, "inside/d.jpg", "single.jpg", "dangling.jpg", "itself.jpg"])
     entries = {entry.name: entry for entry in list_entries(str(linked))}
@@ -113,6 +114,7 @@ def test_links_that_leave_a_folder_are_told_and_read_only_if_asked_for(linked, c
     )
 
 
+@pytest.mark.needs("links")
 @pytest.mark.parametrize("pattern", ["", "/*", "/**/*.jpg", "/*.jpg"])
 def test_a_broken_link_has_an_entry_by_every_way_of_naming_it(pattern, linked):
     entries = {entry.name: entry for entry in list_entries(f"{linked}{pattern}")}

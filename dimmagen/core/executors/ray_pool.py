@@ -6,24 +6,19 @@ job with its actor until that is scheduled again, which on a full cluster is nev
 replaced by a new one, and its job is assigned to the first idle worker.
 """
 
-import ctypes
 import logging
-import os
-import signal
-import socket
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
+from dimmagen.core.executors.ray_actor import Actor, kill_process
 from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
+from dimmagen.core.executors.ray_tasks import PoolWorker, Task, TaskQueue
 
 _LOG = logging.getLogger(__name__)
 # A job whose workers die more often than this is not failing by chance.
@@ -32,71 +27,6 @@ _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0  # until a warning reports that workers are waiting
 _SILENCE_SECONDS = 60.0  # until a warning reports a worker that makes no pair
 _ONE_CPU = WorkerResources()
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
-@dataclass(slots=True, eq=False)
-class _Task:
-    """An unfinished job: how often its worker was lost, and the number of its pairs that were reported."""
-
-    job: Any
-    deaths: int = 0
-    pairs: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _PoolWorker:
-    """One actor and what it does.
-
-    Attributes:
-        place: name of its node once it is scheduled.
-        node, process: Ray's id of the node, and the process on it.
-        unit: what it makes, for messages.
-        task: that it works on.
-        is_idle: whether it waits for a task.
-        silence: seconds since it last made a pair, began something or ended it, in which this process ran.
-        is_told: whether it was reported as silent since then.
-        is_polled: whether a request for its progress is pending.
-    """
-
-    actor: Any
-    place: str = ""
-    node: str = ""
-    process: int = 0
-    unit: str = "pair"
-    task: _Task | None = None
-    is_idle: bool = False
-    silence: float = 0.0
-    is_told: bool = False
-    is_polled: bool = False
-
-    def move(self) -> None:
-        self.silence, self.is_told = 0.0, False
-
-    def work(self) -> str:
-        """What it works on, for messages."""
-        if self.task is None:
-            return "it has not started yet"
-        return f"it works on {self.task.job.name}, after {self.task.pairs} {self.unit}s of it"
-
-
-class _TaskQueue:
-    """New jobs in order, preceded by those whose worker was lost."""
-
-    def __init__(self, jobs: Iterable) -> None:
-        self._new = map(_Task, jobs)
-        self._waiting: deque[_Task] = deque()
-
-    def waiting(self, limit: int) -> int:
-        """Number of waiting jobs, up to a limit; at most that many are taken from the iterator."""
-        self._waiting.extend(islice(self._new, max(0, limit - len(self._waiting))))
-        return min(limit, len(self._waiting))
-
-    def take(self) -> _Task:
-        return self._waiting.popleft()
-
-    def put_back(self, task: _Task) -> None:
-        self._waiting.appendleft(task)
 
 
 class _LostError(Exception):
@@ -144,7 +74,7 @@ class WorkerPool:
         self._ending: list[Any] = []  # calls that end processes; Ray drops a call whose result nobody holds
         self._ray = ray
         self._build_worker = build_worker
-        self._tasks = _TaskQueue(jobs)
+        self._tasks = TaskQueue(jobs)
         self._on_pairs = on_pairs
         self._workers = workers
         self._on_cluster = on_cluster
@@ -155,9 +85,9 @@ class WorkerPool:
             num_gpus=share.gpus,
             scheduling_strategy="SPREAD",
             concurrency_groups={"status": 1},
-        )(_Actor)
-        self._members: set[_PoolWorker] = set()
-        self._idle: list[_PoolWorker] = []
+        )(Actor)
+        self._members: set[PoolWorker] = set()
+        self._idle: list[PoolWorker] = []
         self._calls: dict[Any, Callable[[Any], None]] = {}  # and the handler of the result of each
         self._finished: list[tuple[Any, Any]] = []
         self._lost_starts = 0
@@ -210,7 +140,7 @@ class WorkerPool:
             self._status = status
             self._on_status(status)
 
-    def _working(self) -> list[_PoolWorker]:
+    def _working(self) -> list[PoolWorker]:
         return [member for member in self._members if member.task]
 
     def _spawn_workers(self) -> None:
@@ -219,7 +149,7 @@ class WorkerPool:
         if len(self._members) >= limit:
             return
         for _ in range(len(self._members), min(limit, len(self._working()) + self._tasks.waiting(limit))):
-            member = _PoolWorker(self._actor_class.remote(), unit=self._unit)
+            member = PoolWorker(self._actor_class.remote(), unit=self._unit)
             self._members.add(member)
             self._calls[member.actor.place.remote()] = partial(self._take_place, member)
 
@@ -230,7 +160,7 @@ class WorkerPool:
             first += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         return first
 
-    def _take_place(self, member: _PoolWorker, call: Any) -> None:
+    def _take_place(self, member: PoolWorker, call: Any) -> None:
         member.move()
         try:
             member.place, member.node, member.process = self._result_of(member, call)
@@ -240,7 +170,7 @@ class WorkerPool:
             start = member.actor.start.remote(self._build_worker)
             self._calls[start] = partial(self._take_start, member)
 
-    def _take_start(self, member: _PoolWorker, call: Any) -> None:
+    def _take_start(self, member: PoolWorker, call: Any) -> None:
         try:
             self._result_of(member, call)
         except _LostError as error:
@@ -250,7 +180,7 @@ class WorkerPool:
             _LOG.debug("a worker on %s (process %d) is ready", member.place, member.process)
             self._rest(member)
 
-    def _rest(self, member: _PoolWorker) -> None:
+    def _rest(self, member: PoolWorker) -> None:
         member.is_idle = True
         self._idle.append(member)
 
@@ -272,7 +202,7 @@ class WorkerPool:
             member.move()
             self._calls[member.actor.run.remote(member.task.job)] = partial(self._take_record, member)
 
-    def _take_record(self, member: _PoolWorker, call: Any) -> None:
+    def _take_record(self, member: PoolWorker, call: Any) -> None:
         task, member.task = member.task, None
         assert task is not None
         try:
@@ -285,7 +215,7 @@ class WorkerPool:
             self._rest(member)
             self._finished.append((task.job, record))
 
-    def _give_back(self, task: _Task, error: _LostError) -> None:
+    def _give_back(self, task: Task, error: _LostError) -> None:
         """Let another worker do the task of a lost one."""
         self._on_pairs(-task.pairs)
         task.pairs = 0
@@ -311,7 +241,7 @@ class WorkerPool:
                 call = member.actor.pairs_made.options(concurrency_group="status").remote()
                 self._calls[call] = partial(self._take_pairs, member, member.task)
 
-    def _take_pairs(self, member: _PoolWorker, task: _Task, call: Any) -> None:
+    def _take_pairs(self, member: PoolWorker, task: Task, call: Any) -> None:
         member.is_polled = False
         try:
             pairs = self._ray.get(call)
@@ -323,7 +253,7 @@ class WorkerPool:
             self._on_pairs(pairs - task.pairs)
             task.pairs = pairs
 
-    def _result_of(self, member: _PoolWorker, call: Any) -> Any:
+    def _result_of(self, member: PoolWorker, call: Any) -> Any:
         """The result of a call. Raises the error of the worker, or _LostError if the actor is lost."""
         try:
             return self._ray.get(call)
@@ -346,7 +276,7 @@ class WorkerPool:
             self._count_lost(member, reason)
             raise _LostError(reason) from error
 
-    def _count_lost(self, member: _PoolWorker, reason: str) -> None:
+    def _count_lost(self, member: PoolWorker, reason: str) -> None:
         self._lost += 1
         ray_metrics.count("lost_workers")
         work = member.task.job.name if member.task else ""
@@ -378,7 +308,7 @@ class WorkerPool:
                     todo,
                 )
 
-    def _replace(self, member: _PoolWorker, reason: str) -> None:
+    def _replace(self, member: PoolWorker, reason: str) -> None:
         """End a worker that no longer answers, and let another one do its task."""
         self._calls = {
             call: handler
@@ -396,12 +326,12 @@ class WorkerPool:
             task, member.task = member.task, None
             self._give_back(task, error)
 
-    def _end_process(self, member: _PoolWorker) -> None:
+    def _end_process(self, member: PoolWorker) -> None:
         """Ray asks a worker to end, which one that is suspended never does; then its place stays occupied."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         there = NodeAffinitySchedulingStrategy(member.node, soft=True)
-        kill = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(_kill)
+        kill = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(kill_process)
         self._ending.append(kill.remote(member.node, member.process))
 
     def _warn_if_waiting(self) -> None:
@@ -425,60 +355,6 @@ def _with_node(error: DimmagenError, node: str) -> DimmagenError:
     error.args = (f"on node {node}: {error}",)
     error.what = f"on node {node}: {error.what}"
     return error
-
-
-class _Actor:
-    """Runs in a Ray worker process; one thread works, another one reports its progress."""
-
-    def __init__(self) -> None:
-        _die_with_parent()
-        self.worker: Any = None
-        self.made = 0
-
-    def place(self) -> tuple[str, str, int]:
-        """Host name and IP address of the node, Ray's id of it, and this process."""
-        import ray
-
-        name = f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
-        return name, ray.get_runtime_context().get_node_id(), os.getpid()
-
-    def start(self, build_worker: Callable) -> None:
-        try:
-            self.worker = build_worker()
-        except DimmagenError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise DimmagenError(
-                f"no worker could be built ({reason})", "check the installation", code="failed"
-            ) from error
-
-    def run(self, job: Any) -> tuple[Any, int]:
-        """The record of the job and the number of its pairs."""
-        self.made = 0
-        return self.worker(job, self._count), self.made
-
-    def _count(self) -> None:
-        self.made += 1
-
-    def pairs_made(self) -> int:
-        """The number of pairs made so far for the current job."""
-        return self.made
-
-
-def _kill(node: str, process: int) -> None:
-    """End a worker process of this node, if this is its node: another one may have a process of that id."""
-    import ray
-
-    if ray.get_runtime_context().get_node_id() == node and hasattr(signal, "SIGKILL"):
-        os.kill(process, signal.SIGKILL)
-
-
-def _die_with_parent() -> None:
-    """End this process with its parent: a busy actor would first finish its job, and could write to a folder
-    that another run is using."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def run_ray(

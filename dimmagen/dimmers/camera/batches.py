@@ -45,6 +45,7 @@ def with_torch(camera: Camera, lights: Tensor, draws: Sequence[Draw]) -> Tensor:
             [camera.kernel_arguments(draw) for draw in draws[first : first + step]],
             lights[first : first + step],
             draws[first : first + step],
+            camera.structure,
         )
         for first in range(0, len(draws), step)
     ]
@@ -56,7 +57,7 @@ _REFUSED: dict[tuple[Any, ...], str] = {}  # why Triton's kernel is not used, by
 
 def _fused(camera: Camera, lights: Tensor, draws: Sequence[Draw], forced: bool) -> "Fused | None":
     """Triton's kernel for a camera and a device; None where it does not run, and is not forced."""
-    kind = str(lights.device), camera.constants()[2]
+    kind = str(lights.device), camera.constants()[2], camera.structure is not None
     if kind in _REFUSED and not forced:
         return None
     try:

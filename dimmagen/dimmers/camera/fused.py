@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera import torch_kernel, triton_kernel, triton_tables
+from dimmagen.dimmers.camera import torch_kernel, triton_kernel, triton_structure, triton_tables
 from dimmagen.dimmers.camera.protocol import Camera
 
 _CHECKED_SIZE = (9, 70)  # more than one program, and odd rows
-_checked: set[tuple[str, bool, bool, int]] = set()
+_STORED_PIXELS = 2**26  # in one call, whose stored normals take 18 bytes a pixel
+_checked: set[tuple[str, bool, bool, bool, bool, int]] = set()
 
 
 class Fused:
@@ -37,6 +38,9 @@ class Fused:
         self.skewed = bool(skew.any())
         numbers = triton_tables.model_numbers(camera.curve, camera.offsets, log_sigma, skew)
         self.numbers = torch.from_numpy(numbers).to(device)
+        structure = camera.structure
+        self.structure = None if structure is None else triton_structure.numbers_of(structure).to(device)
+        self.banded = structure is not None and bool(structure.weights[:, 1:].any())
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     @staticmethod
@@ -55,8 +59,20 @@ class Fused:
         """
         with self._on_device():
             rows = self.rows(camera, draws)
-            arguments = self.luma, self.chroma, self.mix, self.taps, self.spatial, self.skewed
-            return triton_kernel.dim_rows(lights, rows, *arguments, steps)
+            if self.structure is None:
+                return self._dim_rows(lights, rows, steps)
+            most = max(1, _STORED_PIXELS // (lights.shape[2] * lights.shape[3]))
+            parts = zip(lights.split(most), rows.split(most), strict=True)
+            return torch.cat([self._dim_rows(part, own, steps) for part, own in parts])
+
+    def _dim_rows(self, lights: Tensor, rows: Tensor, steps: int) -> Tensor:
+        normals = None
+        if self.structure is not None:
+            height, width = lights.shape[2:]
+            tables = self.luma, self.chroma, self.structure, self.banded
+            normals = triton_structure.structured_normals(rows, height, width, *tables)
+        arguments = self.luma, self.chroma, self.mix, self.taps, self.spatial, self.skewed
+        return triton_kernel.dim_rows(lights, rows, *arguments, steps, normals)
 
     def rows(self, camera: Camera, draws: Sequence[Draw]) -> Tensor:
         """The tables of a batch: int64 (B, 769), see :func:`.triton_kernel.dim_rows`.
@@ -78,7 +94,8 @@ class Fused:
         seeds = np.array([draw.noise_seed for draw in draws], np.int64)
         brightness = np.array([draw.gamma * draw.exposure for draw in draws])
         tau = np.array([draw.tau for draw in draws], np.float64)
-        numbers = triton_tables.draw_numbers(camera.light_shifts(brightness), tau, seeds)
+        balance = np.stack([draw.balance for draw in draws])
+        numbers = triton_tables.draw_numbers(camera.light_shifts(brightness, balance), tau, seeds)
         rows, doubts = triton_tables.make_rows(self.numbers, self._upload(numbers))
         for index in np.flatnonzero(doubts.cpu().numpy().any(axis=1)).tolist():
             rows[index] = self._upload(row_of(camera, draws[index]))
@@ -91,13 +108,15 @@ class Fused:
             ArithmeticError: they differ.
         """
         steps = triton_kernel.strip_rows(lights)
-        variant = str(self.device), self.spatial, self.skewed, steps
+        stored = self.structure is not None
+        variant = str(self.device), self.spatial, self.skewed, stored, self.banded, steps
         if variant in _checked:
             return
         few = list(draws[:2])
         light = torch.arange(len(few) * 3 * _CHECKED_SIZE[0] * _CHECKED_SIZE[1], device=self.device)
         light = ((light * 40503) >> 5 & 0xFF).to(torch.uint8).view(len(few), 3, *_CHECKED_SIZE)
-        expected = torch_kernel.dim_images([camera.kernel_arguments(draw) for draw in few], light, few)
+        arguments = [camera.kernel_arguments(draw) for draw in few]
+        expected = torch_kernel.dim_images(arguments, light, few, camera.structure)
         if not torch.equal(self.dim(camera, light, few, steps), expected):
             raise ArithmeticError("it gives other pixels than torch")
         _checked.add(variant)

@@ -24,16 +24,15 @@ SMALLEST_LEVEL = -64.0  # grey levels below black, likewise
 
 
 @jit()
-def _fill_row(row, width, luma, chroma, key0, key1, words, out):
-    """Luma and chroma normals of columns -1 .. width of one row: out int32 (3, >= width + 4), in 2**-12.
+def fill_row(row, first, pairs, luma, chroma, key0, key1, words, out):
+    """Luma and chroma normals of one row from column 2 `first` - 1 on: out int32 (3, >= 2 pairs), in 2**-12.
 
-    Random words and the lookup of their quantiles are two loops over `words`, uint32 (3, (width + 3) // 2):
-    the compiler can vectorise the first loop, but not the second one.
+    Random words and the lookup of their quantiles are two loops over `words`, uint32 (3, pairs): the compiler
+    can vectorise the first loop, but not the second one.
     """
-    pairs = (width + 3) // 2
     for pair in range(pairs):
         words[0, pair], words[1, pair], words[2, pair], _ = philox4x32(
-            np.uint32(pair), np.uint32(row), np.uint32(0), np.uint32(0), key0, key1
+            np.uint32(pair + first), np.uint32(row), np.uint32(0), np.uint32(0), key0, key1
         )
     mask = np.uint32(0xFFFF)
     half = np.uint32(16)
@@ -71,7 +70,7 @@ def _blur_down(above, here, below, width, taps, out):
 
 
 @jit()
-def _mix(normals, start, width, mix, out):
+def mix_row(normals, start, width, mix, out):
     """Channel noise of a row, int32 (3, >= width), from normals that begin at index `start`; in 2**-12."""
     for channel in range(3):
         m0, m1, m2 = mix[channel, 0], mix[channel, 1], mix[channel, 2]
@@ -112,6 +111,27 @@ def _expose_skewed_row(light, tables, noise, out):
 
 
 @jit()
+def expose_row(light, tables, noise, skewed, out):
+    """One dark row from a light one and the channels' noise, uint8 (W, 3)."""
+    if skewed:
+        _expose_skewed_row(light, tables, noise, out)
+    else:
+        _expose_row(light, tables, noise, out)
+
+
+@jit()
+def interleaved(level, sigma, bend):
+    """Tables (3, 256) as one int32 (3, 256, 4), so that one cache line has all of a light level."""
+    tables = np.zeros((3, 256, 4), np.int32)
+    for channel in range(3):
+        for value in range(256):
+            tables[channel, value, 0] = level[channel, value]
+            tables[channel, value, 1] = sigma[channel, value]
+            tables[channel, value, 2] = bend[channel, value]
+    return tables
+
+
+@jit()
 def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chroma, key0, key1, out):
     """Dim one image.
 
@@ -130,32 +150,25 @@ def dim_image(light, level, sigma, bend, skewed, mix, taps, spatial, luma, chrom
         out: uint8 (H, W, 3), receives the dark image.
     """
     height, width = light.shape[0], light.shape[1]
-    tables = np.zeros((3, 256, 4), np.int32)  # interleaved, so that one cache line has all of a light level
-    for channel in range(3):
-        for value in range(256):
-            tables[channel, value, 0] = level[channel, value]
-            tables[channel, value, 1] = sigma[channel, value]
-            tables[channel, value, 2] = bend[channel, value]
-    words = np.empty((3, (width + 3) // 2), np.uint32)
+    tables = interleaved(level, sigma, bend)
+    pairs = (width + 3) // 2  # columns -1 .. width
+    words = np.empty((3, pairs), np.uint32)
     rows = np.empty((3, 3, width + 4), np.int32)
     blurred = np.empty((3, width + 4), np.int32)
     noise = np.empty((3, width), np.int32)
     if spatial:
         for row in (-1, 0):
-            _fill_row(row, width, luma, chroma, key0, key1, words, rows[row % 3])
+            fill_row(row, 0, pairs, luma, chroma, key0, key1, words, rows[row % 3])
             _blur_across(rows[row % 3], width, taps)
     for y in range(height):
         here = rows[y % 3]
         if spatial:
             above, below = rows[(y + 2) % 3], rows[(y + 1) % 3]
-            _fill_row(y + 1, width, luma, chroma, key0, key1, words, below)
+            fill_row(y + 1, 0, pairs, luma, chroma, key0, key1, words, below)
             _blur_across(below, width, taps)
             _blur_down(above, here, below, width, taps, blurred)
-            _mix(blurred, 0, width, mix, noise)
+            mix_row(blurred, 0, width, mix, noise)
         else:
-            _fill_row(y, width, luma, chroma, key0, key1, words, here)
-            _mix(here, 1, width, mix, noise)  # index 0 is the column to the left of the image
-        if skewed:
-            _expose_skewed_row(light[y], tables, noise, out[y])
-        else:
-            _expose_row(light[y], tables, noise, out[y])
+            fill_row(y, 0, pairs, luma, chroma, key0, key1, words, here)
+            mix_row(here, 1, width, mix, noise)  # index 0 is the column to the left of the image
+        expose_row(light[y], tables, noise, skewed, out[y])

@@ -21,8 +21,9 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.philox import split_key
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
-from dimmagen.dimmers.camera import kernel
+from dimmagen.dimmers.camera import kernel, structure_kernel
 from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
+from dimmagen.dimmers.camera.structure import RADIUS, Structure, structure_of
 from dimmagen.dimmers.jpeg import through_jpeg
 from dimmagen.dimmers.profile import ModelFiles
 from dimmagen.dimmers.stored_model import check_settings, read_tensors
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of this light level
 TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
-PARTS = ("response", "toe", "balance", "intensity", "correlation", "tails", "skew", "spatial", "jpeg")
+PARTS = (
+    *("response", "toe", "balance", "white-balance-spread"),
+    *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
+)
 
 FILE = "camera.safetensors"
 TENSORS = {
@@ -48,6 +52,8 @@ TENSORS = {
 }
 # Parts that the profiles of dimmagen 0.1.0 do not have.
 LATER_TENSORS = ("toe", "skew")
+# Stored if the noise has a long structure, as the setting `structure` says.
+STRUCTURE_TENSORS = {"filters": (2, 2, RADIUS + 1), "banding": (2, 2)}
 # Lowest and highest values of the settings, which are stored in addition to the tensors.
 RANGES = {
     "tail": (0.0, 1e6),
@@ -57,7 +63,13 @@ RANGES = {
     "gamma_low": (1e-6, 1e6),
     "gamma_high": (1e-6, 1e6),
     "tau": (0.0, 1e6),
+    "balance_spread": (0.0, 10.0),
+    "tint_spread": (0.0, 10.0),
+    "noise_spread": (0.0, 10.0),
+    "structure": (False, True),
 }
+# Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
+SPREADS = ("balance_spread", "tint_spread", "noise_spread")
 
 # Rows are orthonormal directions: luma, then two chroma axes.
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
@@ -65,10 +77,12 @@ OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([
 
 def model_files(model: "CameraModel") -> ModelFiles:
     """The camera model as a profile stores it."""
+    structured = bool(model.filters.any() or model.banding.any())
+    shapes = {**TENSORS, **(STRUCTURE_TENSORS if structured else {})}
     tensors = {
-        name: np.reshape(getattr(model, name), shape).astype(np.float32) for name, shape in TENSORS.items()
+        name: np.reshape(getattr(model, name), shape).astype(np.float32) for name, shape in shapes.items()
     }
-    settings = {
+    settings: dict[str, str | int | float | bool] = {
         "tail": model.tail,
         "chroma_tail": model.tails[1],
         "exposure_spread": model.exposure_spread,
@@ -76,7 +90,12 @@ def model_files(model: "CameraModel") -> ModelFiles:
         "gamma_low": model.gamma_range[0],
         "gamma_high": model.gamma_range[1],
         "tau": model.tau,
+        "balance_spread": model.balance_spread[0],
+        "tint_spread": model.balance_spread[1],
+        "noise_spread": model.noise_spread,
     }
+    if structured:
+        settings["structure"] = True
     return ModelFiles(model.kind, {FILE: tensors}, settings)
 
 
@@ -106,6 +125,11 @@ class CameraModel(DimmerModel):
         correlation: float64 (3, 3), between the channels' noise.
         spatial: float64 (2,), side taps of the luma and chroma noise filter [b, 1, b] (both directions);
             0 means white noise.
+        filters: float64 (2, 2, 9), [luma | chroma][along rows | along columns][distance]: half of the
+            symmetric filter of noise that is correlated further, of any scale; zeros where `spatial` is
+            enough, which is 0 otherwise.
+        banding: float64 (2, 2), [luma | chroma][rows | columns]: share of the noise's variance that all
+            pixels of a row or of a column have in common.
         tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
         jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
@@ -113,6 +137,9 @@ class CameraModel(DimmerModel):
         toe: float64 (3,), black offset of each channel in grey levels, see :func:`toe_level`.
         skew: float64 (3, 12), s of the noise z + s (z² - 1) over the dark level, in [-0.5, 0.5]; the skewness
             of the noise is about 6 s.
+        balance_spread: of ln of red against blue, and of ln of green, between scenes: scale of Student's t
+            with four degrees of freedom.
+        noise_spread: the same of ln of the noise's level.
         gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is the measured noise.
         without: those of `PARTS` that are switched off (see :meth:`switched_off`).
     """
@@ -129,6 +156,10 @@ class CameraModel(DimmerModel):
     chroma_tail: float | None = None
     toe: np.ndarray = field(default_factory=lambda: np.zeros(3))
     skew: np.ndarray = field(default_factory=lambda: np.zeros((3, SIGMA_KNOTS)))
+    balance_spread: tuple[float, float] = (0.0, 0.0)
+    noise_spread: float = 0.0
+    filters: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, RADIUS + 1)))
+    banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
     without: tuple[str, ...] = ()
@@ -159,8 +190,12 @@ class CameraModel(DimmerModel):
                 parameter="folder",
             )
         early = "chroma_tail" not in settings
-        check_settings(folder, {"chroma_tail": settings.get("tail"), **settings}, RANGES)
+        settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
+        checked = {"chroma_tail": settings.get("tail"), "structure": False, **settings}
+        check_settings(folder, checked, RANGES)
         shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
+        if checked["structure"]:
+            shapes |= STRUCTURE_TENSORS
         stored = read_tensors(folder / FILE, shapes)
         tensors = {name: array.astype(np.float64) for name, array in stored.items()}
         return cls(
@@ -176,6 +211,10 @@ class CameraModel(DimmerModel):
             chroma_tail=settings.get("chroma_tail"),
             toe=tensors.get("toe", np.zeros(3)),
             skew=tensors.get("skew", np.zeros((3, SIGMA_KNOTS))),
+            balance_spread=(settings["balance_spread"], settings["tint_spread"]),
+            noise_spread=settings["noise_spread"],
+            filters=tensors.get("filters", np.zeros((2, 2, RADIUS + 1))),
+            banding=tensors.get("banding", np.zeros((2, 2))),
             gamma_range=(settings["gamma_low"], settings["gamma_high"]),
             tau=settings["tau"],
         )
@@ -186,15 +225,18 @@ class CameraModel(DimmerModel):
         return {}
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """The switches that change the output."""
-        return {"without": ",".join(self.without)}
+        """The switches that change the output, and whether a white balance is drawn for each image."""
+        drawn = {"white_balance": "drawn"} if any(self.balance_spread) else {}
+        return {"without": ",".join(self.without), **drawn}
 
     def switched_off(self, *parts: str) -> "CameraModel":
         """A copy of the model without some of its parts, for ablations.
 
         `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
-        no colour cast. `intensity`: one noise level per channel. `correlation`: independent channels.
-        `tails`: Gaussian noise. `skew`: symmetric noise. `spatial`: white noise. `jpeg`: no compression.
+        no colour cast of the camera. `white-balance-spread`: no colour cast drawn for each image.
+        `intensity`: one noise level per channel. `correlation`: independent channels. `tails`: Gaussian
+        noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows and columns.
+        `noise-spread`: the same noise level in all images. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -208,7 +250,15 @@ class CameraModel(DimmerModel):
                 parameter="without",
                 name=unknown[0],
             )
-        return replace(self, without=tuple(part for part in PARTS if part in {*self.without, *parts}))
+        without = tuple(part for part in PARTS if part in {*self.without, *parts})
+        # Without a response, dark images are the light one times a factor, whatever the white balance.
+        fixed = not {"white-balance-spread", "response"}.isdisjoint(without)
+        return replace(
+            self,
+            without=without,
+            balance_spread=(0.0, 0.0) if fixed else self.balance_spread,
+            noise_spread=0.0 if "noise-spread" in without else self.noise_spread,
+        )
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """Dim one image: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
@@ -217,8 +267,13 @@ class CameraModel(DimmerModel):
     def expose(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """The dark image before it is stored: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         out = np.empty_like(light)
-        arguments = (*self.kernel_arguments(draw), *split_key(draw.noise_seed), out)
-        kernel.dim_image(np.ascontiguousarray(light), *arguments)
+        arguments, key = self.kernel_arguments(draw), split_key(draw.noise_seed)
+        light = np.ascontiguousarray(light)
+        if self.structure is None:
+            kernel.dim_image(light, *arguments, *key, out)
+        else:
+            parts = self.structure.taps, self.structure.weights
+            structure_kernel.dim_image(light, *arguments[:5], *parts, *arguments[7:], *key, out)
         return out
 
     def develop(self, exposed: np.ndarray) -> np.ndarray:
@@ -268,7 +323,7 @@ class CameraModel(DimmerModel):
         Returns:
             Three int32 (3, 256), in the kernel's units, and whether any factor of z² is not 0.
         """
-        curve = self.dark_levels(draw.gamma * draw.exposure)
+        curve = self.dark_levels(draw.gamma * draw.exposure, draw.balance)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
         largest = np.maximum(kernel.LARGEST_SLOPE - sigma, 0.0) / kernel.LARGEST_NOISE
         bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
@@ -276,11 +331,12 @@ class CameraModel(DimmerModel):
         bends = _fixed(bend, kernel.BEND_BITS)
         return _fixed(level, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS), bends, bool(bends.any())
 
-    def dark_levels(self, brightness: float = 1.0) -> np.ndarray:
+    def dark_levels(self, brightness: float = 1.0, balance: np.ndarray | float = 0.0) -> np.ndarray:
         """Dark level of the response curve, without black offset and noise, by channel and light level.
 
         Args:
             brightness: factor on the dark level of light level 160: gamma times exposure.
+            balance: float64 (3,), ln of the factors on the light of each channel.
 
         Returns:
             float64 (3, 256), grey levels in [0, 255].
@@ -288,14 +344,15 @@ class CameraModel(DimmerModel):
         levels = np.arange(256.0)
         if "response" in self.without:
             return np.tile(levels * min(brightness * float(self._reference) / REFERENCE_LEVEL, 1.0), (3, 1))
-        shifts = self.light_shifts(np.array([brightness]))
+        shifts = self.light_shifts(np.array([brightness]), balance)
         return self.curve.level(self.curve.log_light(levels) + shifts[0, :, None])
 
-    def light_shifts(self, brightness: np.ndarray) -> np.ndarray:
+    def light_shifts(self, brightness: np.ndarray, balance: np.ndarray | float = 0.0) -> np.ndarray:
         """Difference of log light between the light image and the dark one, by channel.
 
         Args:
             brightness: float (N,), as for :meth:`dark_levels`.
+            balance: float64 (N, 3) or broadcast to it, likewise.
 
         Returns:
             float64 (N, 3).
@@ -304,7 +361,7 @@ class CameraModel(DimmerModel):
             brightness * float(self._reference), REFERENCE_LEVEL
         )  # never brighter than the light
         shift = self.curve.log_light(target) - self.curve.log_light(REFERENCE_LEVEL)
-        return shift[:, None] + (np.zeros(3) if "balance" in self.without else self.balance)
+        return shift[:, None] + (np.zeros(3) if "balance" in self.without else self.balance) + balance
 
     def noise_level(self, dark: np.ndarray) -> np.ndarray:
         """Standard deviation of the noise.
@@ -371,6 +428,17 @@ class CameraModel(DimmerModel):
     @property
     def _side_taps(self) -> np.ndarray:
         return np.zeros(2) if "spatial" in self.without else self.spatial
+
+    @cached_property
+    def structure(self) -> Structure | None:
+        """Long filters and banding, as the kernels use them; None without either."""
+        filters = np.zeros_like(self.filters) if "spatial" in self.without else self.filters
+        banding = np.zeros_like(self.banding) if "banding" in self.without else self.banding
+        if not filters.any() and not banding.any():
+            return None
+        near = np.zeros_like(filters)
+        near[..., 0], near[..., 1] = 1.0, self._side_taps[:, None]
+        return structure_of(filters if filters.any() else near, banding)
 
     @cached_property
     def _taps(self) -> np.ndarray:

@@ -56,6 +56,7 @@ def dim_rows(
     spatial: bool,
     skewed: bool,
     steps: int = 0,
+    normals: Tensor | None = None,
 ) -> Tensor:
     """Dim images of one size.
 
@@ -65,6 +66,8 @@ def dim_rows(
         luma, chroma: int16 (65536,), quantiles of the noise; likewise.
         mix, taps, spatial, skewed: as for :func:`.kernel.dim_image`.
         steps: rows of a program's strip; 0 for :func:`strip_rows`.
+        normals: int16 (B, 3, H, W), from :func:`.triton_structure.structured_normals`; by default they are
+            drawn.
 
     Returns:
         uint8 (B, 3, H, W), in the order of `lights` where that has no gaps.
@@ -77,12 +80,13 @@ def dim_rows(
     steps = steps or strip_rows(lights)
     blocks, strips = _column_blocks(width), triton.cdiv(height, steps * WARPS)
     _dim[(count * blocks * strips,)](
-        *(lights, dark, rows, luma, chroma),
+        *(lights, dark, rows, luma, chroma, luma if normals is None else normals),
         *(height, width, blocks, strips),
         *lights.stride(),
         *mix.ravel().tolist(),
         *taps.ravel().tolist(),
-        SPATIAL=spatial,
+        SPATIAL=spatial and normals is None,
+        STORED=normals is not None,
         SKEWED=skewed,
         LANES=LANES,
         STRIPS=WARPS,
@@ -124,6 +128,14 @@ def _normals(seed, block, row, luma, chroma):
     right0, right1, right2 = tl.load(luma + v0), tl.load(chroma + v1), tl.load(chroma + v2)
     left = left0.to(tl.int32), left1.to(tl.int32), left2.to(tl.int32)
     return left[0], left[1], left[2], right0.to(tl.int32), right1.to(tl.int32), right2.to(tl.int32)
+
+
+@triton.jit
+def _stored(at, plane, inside):
+    """Luma and two chroma normals of a column of pixels that were drawn before."""
+    first, second = tl.load(at, mask=inside, other=0), tl.load(at + plane, mask=inside, other=0)
+    third = tl.load(at + 2 * plane, mask=inside, other=0)
+    return first.to(tl.int32), second.to(tl.int32), third.to(tl.int32)
 
 
 @triton.jit
@@ -184,14 +196,14 @@ _TAPS = ("side0", "centre0", "side1", "centre1")
 
 @triton.jit(
     do_not_specialize=(*_SIZES, *_STRIDES, *_MIX, *_TAPS),
-    do_not_specialize_on_alignment=("lights", "darks", "rows", "luma", "chroma"),
+    do_not_specialize_on_alignment=("lights", "darks", "rows", "luma", "chroma", "stored"),
 )
 def _dim(
-    lights, darks, rows, luma, chroma, height, width, blocks, strips,
+    lights, darks, rows, luma, chroma, stored, height, width, blocks, strips,
     of_image, of_channel, of_row, of_column,
     m00, m01, m02, m10, m11, m12, m20, m21, m22, side0, centre0, side1, centre1,
-    SPATIAL: tl.constexpr, SKEWED: tl.constexpr, LANES: tl.constexpr, STRIPS: tl.constexpr,
-    STEPS: tl.constexpr,
+    SPATIAL: tl.constexpr, STORED: tl.constexpr, SKEWED: tl.constexpr, LANES: tl.constexpr,
+    STRIPS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0)
     image, rest = (program // (blocks * strips)).to(tl.int64), program % (blocks * strips)
@@ -215,6 +227,11 @@ def _dim(
             l2, r2 = _filtered(a2, h2, c2, side1, centre1), _filtered(b2, i2, d2, side1, centre1)
             a0, a1, a2, b0, b1, b2 = h0, h1, h2, i0, i1, i2
             h0, h1, h2, i0, i1, i2 = c0, c1, c2, d0, d1, d2
+        elif STORED:
+            own, plane = stored + image * 3 * height * width + y * width + x, height * width
+            left, right = (y < height) & (x >= 0) & (x < width), (y < height) & (x + 1 < width)
+            l0, l1, l2 = _stored(own, plane, left)
+            r0, r1, r2 = _stored(own + 1, plane, right)
         else:
             l0, l1, l2, r0, r1, r2 = _normals(seed, block, y, luma, chroma)
         at = y * of_row + x * of_column

@@ -18,9 +18,9 @@ from dimmagen.dataset.writer import ShardRecord, metadata_name, tar_name
 from dimmagen.generate.estimate.calibration import MEASURED_STAGES, SHARED_STAGE, Calibration, CalibrationPair
 from dimmagen.generate.estimate.load_balancing import LoadBalance, better_samples_per_shard
 from dimmagen.generate.estimate.sample import LightImageTotals
+from dimmagen.generate.execution import Executor
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import count_jobs, shard_name, variants_per_job
-from dimmagen.generate.run import Executor
 
 CONFIDENCE = 0.9
 _RESAMPLED = 2000

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dimmagen.metrics.realism import colour, exposure, noise
+from dimmagen.metrics.realism import colour, denoising, exposure, noise, published
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ MEASURES = (
     Measure("lag1_picture", 5, "luma lag 1, whole picture", "difference"),
     Measure("luma_lags", 5, "luma lags 1 and 2", "difference"),
     Measure("chroma_lags", 5, "chroma lags 1 and 2", "difference"),
+    Measure("akld", 8, "AKLD", "nats"),
+    Measure("kld", 8, "KLD", "nats"),
+    Measure("denoiser_gap", 8, "denoised, PSNR", "dB", signed=True),
 )
 
 
@@ -93,6 +96,10 @@ class Measured:
         self.transfer = exposure.transfer_curve(reference.light, image.mean(2))
         self.smooth = colour.smooth(image)
         self.noise = noise.noise_statistics(image, reference.flat, reference.bins)
+        residual = noise.residual(image)
+        self.variance = published.local_variance(residual)[reference.flat]
+        self.noise_histogram = published.noise_histogram(residual[reference.flat])
+        self.denoised_psnr = denoising.denoised_psnr(image, reference.flat)
 
 
 def measure(reference: Reference, synthetic: Measured) -> dict[str, float]:
@@ -129,6 +136,9 @@ def measure(reference: Reference, synthetic: Measured) -> dict[str, float]:
         "lag1_picture": abs(r.lag1_picture - s.lag1_picture),
         "luma_lags": float(lags[0]),
         "chroma_lags": float(lags[1]),
+        "akld": published.average_kl_divergence(real.variance, synthetic.variance),
+        "kld": published.histogram_divergence(real.noise_histogram, synthetic.noise_histogram),
+        "denoiser_gap": synthetic.denoised_psnr - real.denoised_psnr,
     }
 
 

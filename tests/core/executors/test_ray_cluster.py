@@ -22,7 +22,12 @@ from tests.killing import descendants, wait_for
 
 PROCESSORS = 3  # declared for each node; by default Ray fills half of a node before it uses the next one
 VARIANTS, PHOTOS, SAMPLES = 9, 20, 6
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.needs("proc", "signals"),
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +90,7 @@ def complete(out):
 def signal_actors(nodes, which):
     for node in nodes:
         for process, name in descendants(node.pid).items():
-            if name.startswith("ray::_Actor"):
+            if name.startswith("ray::Actor"):
                 os.kill(process, which)
 
 

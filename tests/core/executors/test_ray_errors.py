@@ -7,7 +7,8 @@ pytest.importorskip("ray")
 from ray.exceptions import RayTaskError
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.executors.ray_pool import WorkerPool, _PoolWorker
+from dimmagen.core.executors.ray_pool import WorkerPool
+from dimmagen.core.executors.ray_tasks import PoolWorker
 from dimmagen.images.codec import ImageError
 
 
@@ -27,7 +28,7 @@ def answer(cause, on_cluster):
     pool = WorkerPool.__new__(WorkerPool)
     pool._ray, pool._on_cluster = RayThatRaises(cause), on_cluster
     with pytest.raises(DimmagenError) as raised:
-        pool._result_of(_PoolWorker(None, "node7"), None)
+        pool._result_of(PoolWorker(None, "node7"), None)
     return raised.value
 
 

@@ -39,6 +39,7 @@ def test_a_suspended_worker_is_replaced_after_the_timeout_and_every_job_is_done(
     assert (statuses[-1]["waiting_for"], statuses[-1]["lost"], statuses[-1]["retries"]) == ("", 1, 1)
 
 
+@pytest.mark.needs("proc", "signals")
 def test_without_a_timeout_it_is_told_and_goes_on_when_the_worker_does(tmp_path):
     options = ["--seconds", "0.3", "--stop-one", "--silence", "1"]
     with open(tmp_path / "log", "wb") as log, open(tmp_path / "out", "wb") as out:

@@ -29,7 +29,7 @@ def test_a_batch_that_is_large_for_torchs_kernel_is_dimmed_in_parts(batch, monke
     monkeypatch.setattr(
         batches.torch_kernel,
         "dim_images",
-        lambda a, part, d: sizes.append(len(part)) or dim_images(a, part, d),
+        lambda a, part, *rest: sizes.append(len(part)) or dim_images(a, part, *rest),
     )
     monkeypatch.setattr(batches, "TORCH_PIXELS", 2 * 6 * 9 + 1)
     assert torch.equal(camera().expose_tensors(lights, draws), whole)

@@ -6,8 +6,8 @@ import torch
 
 from dimmagen.core.philox import philox4x32
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera import torch_kernel
-from tests.cameras import camera
+from dimmagen.dimmers.camera import torch_random
+from tests.cameras import camera, structured
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 WITHOUT = [
@@ -27,7 +27,7 @@ def test_philox_gives_the_same_words_as_in_the_kernel(device):
     words = np.random.default_rng(0).integers(0, 2**32, (200, 4))
     key = (0xFFFFFFFF, 0x7FABCDEF)
     tensors = torch.from_numpy(words).to(device).unbind(1)
-    on_tensors = torch.stack(torch_kernel.philox4x32(*tensors, *key), 1).cpu().numpy()
+    on_tensors = torch.stack(torch_random.philox4x32(*tensors, *key), 1).cpu().numpy()
     kernel = [philox4x32(*map(np.uint32, row), *map(np.uint32, key)) for row in words]
     assert np.array_equal(on_tensors, np.array(kernel, np.int64))
 
@@ -45,4 +45,16 @@ def test_dimming_tensors_gives_the_same_pixels_as_the_kernel(device, size, witho
     tensor = torch.from_numpy(lights).permute(0, 3, 1, 2).to(device)
     dark = model.expose_tensors(tensor, draws).permute(0, 2, 3, 1).cpu().numpy()
     for light, draw, result in zip(lights, draws, dark, strict=True):
+        assert np.array_equal(result, model.expose(light, draw))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("size", [(1, 1), (37, 52), (3, 53)])
+@pytest.mark.parametrize("without", [(), ("spatial",), ("banding", "skew")])
+def test_structured_noise_is_the_same_on_tensors(device, size, without):
+    model = structured().switched_off(*without)
+    lights = np.random.default_rng(1).integers(0, 256, (2, *size, 3), np.uint8)
+    draws = [Draw(gamma=1.2, tau=1.5, exposure=0.8, noise_seed=seed) for seed in (1, 2**63 - 1)]
+    dark = model.expose_tensors(torch.from_numpy(lights).permute(0, 3, 1, 2).to(device), draws)
+    for light, draw, result in zip(lights, draws, dark.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
         assert np.array_equal(result, model.expose(light, draw))

@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import batches
 from dimmagen.dimmers.dimmer import ImageDimmer
-from tests.cameras import camera
+from tests.cameras import camera, structured
 
 triton = pytest.importorskip("triton")
 
@@ -30,6 +31,9 @@ MODELS = {
     "all parts, wide correlation": camera,
     "white": lambda: camera().switched_off("spatial"),
     "correlated, symmetric": lambda: camera().switched_off("skew", "toe"),
+    "long filters, bands": structured,
+    "long filters": lambda: structured().switched_off("banding"),
+    "bands of near correlation": lambda: camera(banding=structured().banding),
     "one factor": lambda: camera().switched_off("response", "tails"),
 }
 
@@ -90,9 +94,10 @@ def _tables(model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of 8 draws as made by Triton, whether they are in doubt, and as made by numpy."""
     from dimmagen.dimmers.camera import fused, triton_tables
 
-    dimmer = ImageDimmer(model, "", "")
+    dimmer = ImageDimmer(replace(model, balance_spread=(0.06, 0.03), noise_spread=0.05), "", "")
     draws = [dimmer.draw(str(number)) for number in range(8)]
-    shifts = model.light_shifts(np.array([draw.gamma * draw.exposure for draw in draws]))
+    balance = np.stack([draw.balance for draw in draws])
+    shifts = model.light_shifts(np.array([draw.gamma * draw.exposure for draw in draws]), balance)
     tau, seeds = np.array([draw.tau for draw in draws]), np.array([draw.noise_seed for draw in draws])
     numbers = torch.from_numpy(triton_tables.draw_numbers(shifts, tau, seeds))
     rows, doubts = triton_tables.make_rows(fused.Fused(model, torch.device("cpu")).numbers, numbers)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dimmagen.cli.darkness import darkness
 from dimmagen.dimmers.profile import open_profile
+from dimmagen.evaluation.darkness import darkness
 
 LOL3 = {"profile": "lol3", "profile_fingerprint": open_profile("lol3").fingerprint}
 

@@ -1,0 +1,108 @@
+"""The photos that are enhanced, and the names of the results."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from dimmagen.core.errors import UsageError
+from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.core.system_files import is_system_name
+from dimmagen.images import codec
+
+
+def read_photo(path: Path) -> tuple[np.ndarray, codec.Metadata]:
+    """The pixels of an image, uint8 (H, W, 3) RGB, and its metadata.
+
+    Raises:
+        UsageError: it cannot be read, or is no image that can be converted to 8-bit RGB.
+    """
+    with _usage_errors(path):
+        data = path.read_bytes()
+        return codec.decode_rgb8(data, color_managed=True)[0], codec.read_metadata(data)
+
+
+def photos_of(paths: Sequence[Path]) -> list[Path]:
+    """The given photos and those in the given folders, without hidden and system files.
+
+    Raises:
+        UsageError: a path is missing, or a folder has no photo.
+    """
+    photos = []
+    for path in paths:
+        if not path.is_dir():
+            if not path.exists():
+                raise UsageError(
+                    f"{path} does not exist", "check the path", code="missing-path", path=str(path)
+                )
+            photos.append(path)
+            continue
+        found = [
+            file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in codec.IMAGE_EXTENSIONS
+            and not is_system_name(file.name)
+            and not file.is_dir()
+        ]
+        if not found:
+            raise UsageError(
+                f"{path} has no photo directly in it ({' '.join(codec.IMAGE_EXTENSIONS)})",
+                "give the folder of the photos",
+                code="no-match",
+                path=str(path),
+            )
+        photos += found
+    return photos
+
+
+@contextmanager
+def _usage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except codec.ImageError as error:
+        raise UsageError(
+            f"{path}: {error.reason}",
+            "convert it to an 8-bit RGB image",
+            code="unreadable-image",
+            path=str(path),
+        ) from None
+    except OSError as error:
+        if is_machine_trouble(error) and not isinstance(error, PermissionError):
+            raise machine_error(error, path) from error
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror})", "check the path", code="missing-path", path=str(path)
+        ) from None
+
+
+def result_names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
+    """The file name, without extension, of each photo's result.
+
+    Raises:
+        UsageError: a result would replace another one or a photo.
+    """
+    names: dict[Path, str] = {}
+    for photo in photos:
+        if photo.stem in names.values():
+            raise UsageError(
+                f"two photos are named {photo.stem}",
+                "enhance them into two folders, with `out`",
+                code="name-taken",
+                name=photo.stem,
+            )
+        if photo.resolve().parent == out.resolve():
+            raise UsageError(
+                f"{photo} is in the folder of the results, {out}",
+                "give another `out`",
+                code="no-room",
+                path=str(photo),
+            )
+        names[photo] = photo.stem
+    return names
+
+
+def level_names(levels: Sequence[float | str]) -> list[str]:
+    """The lightnesses as parts of file names, with as many digits as make them different."""
+    numbers = [level for level in levels if not isinstance(level, str)]
+    digits = "" if len({f"{level:.2f}" for level in numbers}) < len(numbers) else ".2f"
+    return [level if isinstance(level, str) else f"{level:{digits}}" for level in levels]

@@ -1,0 +1,47 @@
+"""Masks as PNG files of the names of the images."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from dimmagen.core import storage
+from dimmagen.dataset.reader import PairSet
+from dimmagen.export.formats import NamedPair, Place, Size
+from dimmagen.export.labels.base import LeftOut, image_faults
+
+
+class MaskFormat:
+    """`masks/<split>/*.png`, with the names of the images."""
+
+    needs: tuple[str, ...] = ("masks",)
+    note = (
+        "`masks/train/*.png` has a mask of the same name for each image. Needs a data set that was\n"
+        "made with `dimmagen dim --labels masks=DIR` ([dark COCO](../dark-coco.md)). Masks keep their\n"
+        "bytes."
+    )
+
+    def write(
+        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
+    ) -> LeftOut:
+        folder = root / "masks" / split
+        folder.mkdir(parents=True, exist_ok=True)
+        storage.remove_unfinished(folder)
+        for one in named:
+            storage.atomic_write(folder / f"{one.name}.png", pairs.labels(one.row))
+        return {}
+
+    def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
+        folder = root / "masks" / split
+        masks = {path.name: path for path in folder.glob("*.png")} if folder.is_dir() else {}
+        listed: dict[str, Size] = {}
+        for name, path in masks.items():
+            try:
+                with Image.open(path, formats=("PNG",)) as image:
+                    image.load()
+                    listed[name] = (image.height, image.width)
+                    if len(image.getbands()) != 1:
+                        yield f"masks/{split}/{name}: is {image.mode}, not of one channel"
+            except Exception as error:  # Pillow raises almost any exception for a damaged file
+                yield f"masks/{split}/{name}: cannot be read ({error})"
+        yield from image_faults(f"masks/{split}", listed, sizes)

@@ -1,0 +1,37 @@
+"""The contact sheet of a data set: which pairs it shows, in which order, and what stands above them."""
+
+import numpy as np
+import pyarrow as pa
+
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.sheet import choose_rows, pair_views
+from dimmagen.images.sheets import contact_sheet, jpeg_bytes
+
+IMAGES, VARIANTS = 5, 3
+ROWS = [
+    {"key": f"photo-{image}-v{variant}", "light_key": f"photo-{image}", "variant": variant}
+    | {"lightness_after": image / 10 + variant / 100}
+    for image in range(IMAGES)
+    for variant in range(VARIANTS)
+]
+
+
+def test_the_choice_of_earlier_versions_stays_and_the_darkest_come_last():
+    chosen = choose_rows([pa.Table.from_pylist(ROWS)], VARIANTS, 3)
+    assert [row["key"] for row in chosen] == ["photo-4-v1", "photo-3-v1", "photo-2-v1"]
+
+
+def test_a_sheet_has_six_pairs_with_their_draws_in_that_order(pair_set):
+    pairs = open_pairs(pair_set)
+    shown = choose_rows([pairs.table], 2, 6)
+    views = [*pair_views(pairs, shown)]
+    row = shown[0]
+    dark, light = pairs.images(row)
+    assert np.array_equal(views[0].dark, dark)
+    assert np.array_equal(views[0].light, light)
+    assert views[0].caption == (
+        f"{row['key']}    gamma {row['gamma']:.2f}    "
+        f"lightness {row['lightness_before']:.3f} to {row['lightness_after']:.3f}"
+    )
+    sheet = jpeg_bytes(contact_sheet(iter(views), width=256))
+    assert (pair_set / "sheet.jpg").read_bytes() == sheet

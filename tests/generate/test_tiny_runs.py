@@ -1,0 +1,242 @@
+"""What a run does beside its images: totals, files beside the shards, additions, and runs that resume."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+
+from dimmagen.core import hashing
+from dimmagen.core.errors import UsageError
+from dimmagen.core.executors.ray_cluster import WorkerResources
+from dimmagen.dataset.card import card, pair_layout_file
+from dimmagen.dataset.croissant import croissant_of
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import open_pairs, pair_tables
+from dimmagen.dataset.sheet import choose_rows, pair_views
+from dimmagen.dataset.statistics import DatasetSummary
+from dimmagen.dataset.verify import verify_dataset
+from dimmagen.generate import run as running
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
+from dimmagen.images.sheets import contact_sheet, jpeg_bytes
+from tests.dataset_helpers import build_dimmer, file_hashes
+from tests.tiny_set import make_tiny, rejected_row, tiny_lights
+
+SERIAL = Execution("serial")
+
+
+class Noted:
+    """A progress that notes what it receives; one of an earlier version, without `workers`."""
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.totals, self.made, self.shards, self.stop_after = [], 0, 0, stop_after
+
+    def begin(self, *totals: int) -> None:
+        self.totals.append(totals)
+
+    def pairs(self, count: int) -> None:
+        self.made += count
+
+    def shard(self) -> None:
+        self.shards += 1
+        if self.shards == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def lights(tmp_path_factory):
+    return tiny_lights(tmp_path_factory.mktemp("lights"), 7)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, lights):
+    """7 light images, 2 variants, 14 pairs in 6 shards."""
+    out = tmp_path_factory.mktemp("finished") / "out"
+    make_tiny(lights, out, variants=2)
+    return out
+
+
+def assert_described(out: Path, extensions: list[str]) -> Manifest:
+    """The files beside the shards are those of its pairs, and the manifest names what it should."""
+    pairs = open_pairs(out)
+    manifest, numbers = pairs.manifest, DatasetSummary()
+    assert verify_dataset(str(out)).faults == []
+    shown = choose_rows(numbers.adding(pair_tables(str(out), manifest)), manifest.settings["variants"], 6)
+    assert (out / "README.md").read_text() == card(manifest, extensions, numbers.result(manifest))
+    sheet = jpeg_bytes(contact_sheet(pair_views(pairs, shown), width=256))
+    assert (out / "sheet.jpg").read_bytes() == sheet
+    assert (out / ".huggingface.yaml").read_bytes() == pair_layout_file(None)
+    for entry in manifest.files:
+        assert hashing.sha256((out / entry.name).read_bytes()) == entry.sha256
+    return manifest
+
+
+def test_the_files_beside_the_shards_describe_the_pairs(finished, lights):
+    manifest = assert_described(finished, ["jpg", "png"])
+    counts = manifest.counts
+    assert (counts.lights, counts.pairs, counts.shards, counts.rejected) == (7, 14, 6, 1)
+    assert counts.lights_by_source == {"folder": 7}
+    assert [entry.name for entry in manifest.files] == ["croissant.json", "rejected/candidates.parquet"]
+    [row] = pq.read_table(finished / "rejected/candidates.parquet").to_pylist()
+    assert {**rejected_row("small.png"), **row} == rejected_row("small.png")
+    assert manifest.command == (
+        "dimmagen dim --profile linear --source folder=FOLDER --shards out/ --variants 2 --seed 0 "
+        "--gamma 0.3:2.0 --temperature 1.0 --model linear --compat default --samples-per-shard 3 "
+        "--image-format png --light-format same"
+    )
+
+
+def test_light_images_that_are_converted_are_described_as_what_they_became(lights, tmp_path):
+    make_tiny(lights, tmp_path / "out", light_format="auto")
+    manifest = assert_described(tmp_path / "out", ["png"])
+    assert manifest.settings["light_format"] == "png"
+    assert manifest.command.endswith("--light-format png")
+
+
+def test_a_run_says_how_much_there_is_what_is_done_and_what_it_makes(lights, finished, tmp_path):
+    noted, plans, out = Noted(), [], str(tmp_path / "out")
+    settings = PairSettings(variants=2, samples_per_shard=3)
+    generate_dataset(lights, build_dimmer, out, settings, SERIAL, progress=noted, on_plan=plans.append)
+    assert (noted.totals, noted.made, noted.shards) == ([(6, 14, 0, 0)], 14, 6)
+    [plan] = plans
+    assert (plan.pairs, len(plan.shards), plan.base, plan.light_format) == (14, 6, None, "same")
+    assert plan.run == Manifest.load(out).run == Manifest.load(str(finished)).run
+    assert file_hashes(tmp_path / "out") == file_hashes(finished)
+
+
+def test_a_stopped_run_counts_its_shards_as_done_and_ends_as_an_undisturbed_one(lights, finished, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        make_tiny(lights, tmp_path / "out", Noted(stop_after=2), variants=2)
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    again = Noted()
+    make_tiny(lights, tmp_path / "out", again, variants=2)
+    (totals,) = again.totals
+    assert totals[:3] == (6, 14, 2)
+    assert (totals[3] + again.made, again.shards) == (14, 4)
+    assert file_hashes(tmp_path / "out") == file_hashes(finished)
+
+
+def test_a_finished_set_that_is_asked_for_again_is_given_back_without_a_word_written(lights, finished):
+    before, noted = {path: path.stat() for path in finished.rglob("*")}, Noted()
+    assert make_tiny(lights, finished, noted, variants=2) == Manifest.load(str(finished))
+    assert (noted.totals, noted.made, noted.shards) == ([(6, 14, 6, 14)], 0, 0)
+    after = {path: path.stat() for path in finished.rglob("*")}
+    assert {path: stat.st_mtime_ns for path, stat in after.items() if path.is_file()} == {
+        path: stat.st_mtime_ns for path, stat in before.items() if path.is_file()
+    }
+
+
+def test_the_mode_of_resuming_counts(lights, tmp_path):
+    with pytest.raises(UsageError, match="holds no run to resume"):
+        generate_dataset(lights, build_dimmer, str(tmp_path / "out"), PairSettings(), SERIAL, "always")
+    make_tiny(lights, tmp_path / "out")
+    generate_dataset(lights, build_dimmer, str(tmp_path / "out"), PairSettings(seed=1), SERIAL, "never")
+    assert Manifest.load(str(tmp_path / "out")).settings["seed"] == 1
+
+
+def test_an_addition_counts_what_was_there_as_done_and_describes_the_whole(lights, tmp_path):
+    first, second = tiny_lights(tmp_path / "a", 4), tiny_lights(tmp_path / "b", 3, first=4)
+    second.rejects[:] = [rejected_row("dark.png"), rejected_row("other.png")]
+    out, settings = str(tmp_path / "out"), PairSettings(variants=2, samples_per_shard=3)
+    generate_dataset(first, build_dimmer, out, settings, SERIAL)
+    base = open_pairs(out)
+    noted = Noted(stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        generate_dataset(second, build_dimmer, out, settings, SERIAL, progress=noted, base=base)
+    assert noted.totals == [(6, 14, 4, 8)]
+    noted = Noted()
+    generate_dataset(second, build_dimmer, out, settings, SERIAL, progress=noted, base=base)
+    (totals,) = noted.totals
+    assert totals == (6, 14, 5, 11)
+    manifest = assert_described(tmp_path / "out", ["jpg", "png"])
+    counts = manifest.counts
+    assert (counts.lights, counts.pairs, counts.shards, counts.rejected) == (7, 14, 6, 3)
+    assert counts.lights_by_source == {"folder": 7}
+    assert [entry.name for entry in manifest.files] == [
+        "rejected/candidates-00001.parquet",
+        "rejected/candidates.parquet",
+    ]
+    assert [entry.name for entry in manifest.shards] == [f"shards/train-{n:05d}.tar" for n in range(6)]
+    assert manifest.shards[:4] == base.manifest.shards
+    assert (tmp_path / "out/croissant.json").read_bytes() == croissant_of(manifest)
+    assert "--source folder=FOLDER --shards" in manifest.command
+    assert manifest.command.endswith("--light-format same")
+
+
+def test_without_a_light_image_there_is_nothing_to_make(tmp_path):
+    none = tiny_lights(tmp_path / "none", 0)
+    with pytest.raises(UsageError, match="tiny has no light image that passes the rules") as caught:
+        plan_dataset(none, build_dimmer, PairSettings())
+    assert caught.value.code == "no-match"
+
+
+def test_a_time_limit_of_workers_is_refused_where_there_are_none():
+    with pytest.raises(UsageError, match="`worker_timeout` is for") as caught:
+        Execution("serial", worker_timeout=5)
+    assert caught.value.code == "conflict"
+    assert caught.value.fields == {"parameters": ("worker_timeout", "executor")}
+    assert Execution("ray", worker_timeout=5).worker_timeout == 5
+    assert Execution("serial").worker_timeout is None
+
+
+def test_a_ray_run_that_would_join_another_cluster_than_it_names_is_refused_at_once(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(UsageError, match="RAY_ADDRESS"):
+        Execution("ray")
+    assert Execution("serial").address is None
+    assert Execution("ray", address="10.0.0.1:6379").address == "10.0.0.1:6379"
+
+
+def received_by_ray(monkeypatch, lights, out, execution):
+    """What the pool of Ray workers is started with, and the function that builds its workers."""
+
+    def run_ray(build_worker, jobs, on_pairs, *rest):
+        received.extend([build_worker, [*jobs], on_pairs, *rest])
+        raise InterruptedError
+
+    received = []
+    monkeypatch.setattr(running, "run_ray", run_ray)
+    progress = Noted()
+    with pytest.raises(InterruptedError):
+        generate_dataset(lights, build_dimmer, str(out), PairSettings(), execution, progress=progress)
+    assert received[2] == progress.pairs
+    received[-1](None)  # of the workers; a progress of an earlier version has no such method
+    return received[0], received[1], received[3:-1]
+
+
+def test_ray_workers_get_everything_that_an_execution_says(monkeypatch, lights, tmp_path):
+    lost = print
+    execution = Execution("ray", 3, "10.0.0.1:6379", "cpu", 4, lost, 60.0)
+    _, jobs, rest = received_by_ray(monkeypatch, lights, tmp_path / "a", execution)
+    assert [job.shards for job in jobs] == [("train-00000",)]
+    assert rest == [3, "10.0.0.1:6379", WorkerResources(), lost, 60.0]
+    of_gpus = Execution("ray", 2, "10.0.0.1:6379", "cuda", 4)
+    _, _, rest = received_by_ray(monkeypatch, lights, tmp_path / "b", of_gpus)
+    assert rest == [2, "10.0.0.1:6379", WorkerResources(4, gpus=1), None, None]
+
+
+def test_a_ray_worker_makes_the_shards_of_its_jobs(monkeypatch, lights, finished, tmp_path):
+    execution = Execution("ray", 1, "10.0.0.1:6379")
+    build_worker, jobs, _ = received_by_ray(monkeypatch, lights, tmp_path / "out", execution)
+    done = []
+    records = build_worker()(jobs[0], lambda: done.append(1))
+    assert [(record.name, record.samples) for record in records] == [("shards/train-00000.tar", 7)]
+    assert len(done) == 7
+    assert (tmp_path / "out/shards/train-00000.tar").is_file()
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_planned(monkeypatch, lights, tmp_path):
+    def find_device(name):
+        raise UsageError(f"no device {name}")
+
+    module = SimpleNamespace(find_device=find_device)  # in place of one that imports torch
+    monkeypatch.setitem(sys.modules, "dimmagen.generate.gpu_worker", module)
+    execution = Execution("serial", device="cuda")
+    with pytest.raises(UsageError, match="no device cuda"):
+        generate_dataset(lights, None, str(tmp_path / "out"), PairSettings(), execution)
+
+
+def test_no_progress_ignores_all_of_it(lights, tmp_path):
+    assert make_tiny(lights, tmp_path / "out", NoProgress()) == make_tiny(lights, tmp_path / "again")

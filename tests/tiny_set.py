@@ -1,0 +1,83 @@
+"""Data sets of images so small that a test may make many of them; no scan and no rule sees these images."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dimmagen.core import hashing
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.run import Execution, GenerateProgress, generate_dataset
+from dimmagen.images import codec
+from dimmagen.sources.light_images import LightImageRef
+from tests.dataset_helpers import build_dimmer
+
+
+@dataclass
+class TinyLights:
+    """Light images of 12x16 pixels or so, in files of a folder; what :class:`.LightImages` asks for."""
+
+    listed: list[LightImageRef]
+    rejects: list[dict] = field(default_factory=list)
+    origin: str = "tiny"
+    others: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def __iter__(self) -> Iterator[LightImageRef]:
+        return iter(self.listed)
+
+    def refs(self, start: int = 0, stop: int | None = None) -> list[LightImageRef]:
+        return self.listed[start:stop]
+
+    def photo_sizes(self) -> Iterator[tuple[int, int]]:
+        return ((ref.width, ref.height) for ref in self.listed)
+
+    def rejected(self) -> Iterator[dict]:
+        return iter(self.rejects)
+
+
+def tiny_lights(folder: Path, count: int, first: int = 0, source: str = "folder") -> TinyLights:
+    """Write light images, PNG and JPEG in turn, and one rejected candidate for them all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    refs = []
+    for number in range(first, first + count):
+        extension = "jpg" if number % 2 else "png"
+        pixels = np.random.default_rng(number).integers(40, 256, (12 + number, 16, 3), np.uint8)
+        data = (codec.encode_jpeg if number % 2 else codec.encode_png)(pixels)
+        path, sha256 = folder / f"{number}.{extension}", hashing.sha256(data)
+        path.write_bytes(data)
+        locator = {"kind": "file", "path": str(path), "sha256": sha256, "stored": False, "frame": ""}
+        key, height = f"{source}-{sha256[:16]}", 12 + number
+        refs.append(
+            LightImageRef(
+                key, source, path.name, sha256, "verbatim", extension, 16, height, json.dumps(locator)
+            )
+        )
+    return TinyLights(refs, [rejected_row("small.png", source)])
+
+
+def rejected_row(name: str, source: str = "folder", frame: str = "", sha256: str = "2" * 64) -> dict:
+    """A candidate that was rejected because of its size."""
+    texts = {"format": "PNG", "mode": "RGB", "rule": "size", "reason": "8x8"}
+    numbers = {"bytes": 100, "width": 8, "height": 8}
+    return {"source": source, "name": name, "frame": frame, "key": "", "sha256": sha256, **texts, **numbers}
+
+
+def make_tiny(
+    lights: TinyLights, out: Path, progress: GenerateProgress | None = None, **settings
+) -> Manifest:
+    """Make a data set of them with the `linear` profile, serially, 3 pairs a shard."""
+    settings = PairSettings(**{"samples_per_shard": 3, **settings})
+    return generate_dataset(lights, build_dimmer, str(out), settings, Execution("serial"), progress=progress)
+
+
+def tiny_set(out: Path, count: int = 4, **settings) -> PairSet:
+    """A finished data set of such images."""
+    make_tiny(tiny_lights(out.with_name(f"{out.name}-lights"), count), out, **settings)
+    return open_pairs(out)
