@@ -65,7 +65,7 @@ same-bytes: $(READY)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzzing --count 50000
 
-# Changes of generate, dataset and dimmers, made one by one, that a test should see: an hour or two; it resumes.
+# Changes of generate, dataset and dimmers, made one by one, that a test should see: hours; run again, it resumes.
 # Some of them: make mutants MUTANTS="dimmagen.generate.plan*"
 mutants: $(STAMP)
 	$(BIN)/python -m pip install --quiet 'mutmut==3.8.1'
