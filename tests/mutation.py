@@ -39,6 +39,7 @@ JUDGES = {
         f"{_GENERATE}tiny_runs.py",
     ),
     "dimmagen.dataset.reader": (
+        f"{_DATASET}reader.py",
         f"{_DATASET}verify.py",
         f"{_DATASET}writer.py",
         f"{_GENERATE}tiny_derived.py",
@@ -49,6 +50,7 @@ JUDGES = {
     "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
     "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
+    "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
     "dimmagen.generate.growing": (f"{_GENERATE}growing.py",),
@@ -58,6 +60,7 @@ JUDGES = {
     "dimmagen.generate.regrowing": (f"{_GENERATE}growing.py", f"{_GENERATE}removing.py"),
     "dimmagen.generate.removing": (f"{_GENERATE}removing.py",),
     "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
+    "dimmagen.generate.reproducing": (f"{_GENERATE}reproducing.py",),
     "dimmagen.generate.resume": (f"{_GENERATE}resume.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.generate.run": (
         f"{_GENERATE}pair.py",
@@ -70,6 +73,7 @@ JUDGES = {
     "dimmagen.dimmers.pair_facts": (f"{_DIMMERS}pair_facts.py",),
     "dimmagen.dimmers.pair_layouts": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.pair_lists": (f"{_DIMMERS}pair_layouts.py",),
+    "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py",),

@@ -9,11 +9,13 @@ from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.dataset.schema import SIDECAR_KEYS
+from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar_keys
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import derive
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.run import Execution
+from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
 
 
@@ -32,7 +34,13 @@ def other(tmp_path_factory):
 
 def records(pairs):
     """What must survive: the whole record and the hashes of the images, by key."""
-    names = [*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256"]
+    names = [
+        *sidecar_keys(PAIR_SCHEMA),
+        "dark_sha256",
+        "dark_pixel_sha256",
+        "light_sha256",
+        "light_pixel_sha256",
+    ]
     return {row["key"]: {name: row[name] for name in names} for row in pairs.rows()}
 
 
@@ -133,6 +141,20 @@ def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path
             for one in (pairs, other)
         ],
     }
+
+
+def test_sets_with_and_without_a_drawn_white_balance_merge_to_one_that_has_it(other, tmp_path):
+    photos = open_light_images([str(write_photos(tmp_path / "photos", 1))])
+    out, build = str(tmp_path / "drawn"), dimmer_builder("lol3")
+    generate_dataset(photos, build, out, PairSettings(), Execution("serial"), "if-possible", None)
+    drawn = open_pairs(out)
+    assert verify_dataset(str(tmp_path / "drawn")).faults == []
+    write_merge([drawn, other], str(tmp_path / "out"))
+    assert verify_dataset(str(tmp_path / "out")).faults == []
+    made = {row["profile"]: row for row in open_pairs(tmp_path / "out").rows()}
+    assert made["lol3"]["balance_red"] == drawn.row(0)["balance_red"] != 1.0
+    assert made["linear"]["balance_red"] == made["linear"]["balance_blue"] == 1.0
+    assert "balance_red" not in other.table.column_names
 
 
 def test_a_merge_that_was_stopped_is_resumed_to_the_same_set(pairs, other, tmp_path, monkeypatch):
