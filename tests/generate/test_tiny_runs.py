@@ -1,6 +1,7 @@
 """What a run does beside its images: totals, files beside the shards, additions, and runs that resume."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,6 +164,14 @@ def test_an_addition_counts_what_was_there_as_done_and_describes_the_whole(light
     assert (tmp_path / "out/croissant.json").read_bytes() == croissant_of(manifest)
     assert "--source folder=FOLDER --shards" in manifest.command
     assert manifest.command.endswith("--light-format same")
+
+
+def test_the_environment_is_that_of_the_model_the_sources_and_what_is_done_to_photos(monkeypatch, tmp_path):
+    lights, noted = tiny_lights(tmp_path / "lights", 2), []
+    lights.listed[0] = replace(lights.listed[0], transform="exif+icc")
+    monkeypatch.setattr(running, "environment_for", lambda *given: noted.append(given) or {})
+    plan_dataset(lights, build_dimmer, PairSettings())
+    assert noted == [("linear", {"folder": 2}, frozenset({"exif", "icc"}))]
 
 
 def test_without_a_light_image_there_is_nothing_to_make(tmp_path):
