@@ -65,6 +65,14 @@ TRAINING_LOOP = blocks((ROOT / "docs/training-loop.md").read_text(), "python")
 REALISM = blocks((ROOT / "docs/realism.md").read_text(), "python")
 
 
+def test_the_python_of_no_page_is_left_out_in_silence():
+    run_here = {"loaders", "api", "growing", "dark-coco", "training-loop", "realism"}
+    elsewhere = {"extending", "training"}  # tests/test_extending.py, tests/enhance/test_onnx_model.py
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md") if blocks(page.read_text(), "python")}
+    assert pages == run_here | elsewhere
+    assert not any(blocks(page.read_text(), "python") for page in ROOT.glob("*.md"))
+
+
 @pytest.mark.parametrize("code", LOADERS, ids=range(len(LOADERS)))
 def test_the_examples_of_the_loaders_page_run(code, pair_set, monkeypatch):
     monkeypatch.chdir(pair_set.parent)

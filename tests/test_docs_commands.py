@@ -19,7 +19,16 @@ from pipelines.wheel import readme_commands
 from tests.documented_inputs import write_inputs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("growing", "tour", "training", "exports", "dark-coco", "pairs", "profiles", "realism", "scale")
+PAGES = (
+    *("automation", "growing", "tour", "training", "exports", "dark-coco", "pairs", "profiles", "realism"),
+    "scale",
+)
+# Pages whose lines need more than a folder, and the test that runs or stands for them.
+ELSEWHERE = {
+    "cluster": "core/executors/test_ray_cluster.py",
+    "extending": "test_extending.py",
+    "storage": "cli/test_commands_on_s3.py",
+}
 GIVEN = {  # what a page takes for granted
     "exports": ["dim --profile linear --source home/Pictures --variants 4 --shards out"],
     "pairs": ["dim --profile linear --source photos --shards shards", "train --data shards --out run"],
@@ -69,6 +78,7 @@ def run(commands: list[str]) -> None:
     for command in commands:
         if any(option in command and find_spec(package) is None for option, package in EXTRAS.items()):
             continue
+        command = command.partition(" > ")[0]  # a file for the result
         words = [os.path.expanduser(word) for word in shlex.split(command, comments=True)]
         if words[0] == "cp":
             for path in Path().glob(words[1]):
@@ -91,6 +101,12 @@ def test_the_commands_of_a_page_run_as_they_are_written(page, place):
     commands = lines(path)
     assert commands
     run([f"dimmagen {given}" for given in GIVEN.get(page, ())] + commands)
+
+
+def test_no_page_is_left_out_in_silence():
+    with_commands = {path.stem for path in (ROOT / "docs").glob("*.md") if lines(path)}
+    assert with_commands == {*PAGES, *ELSEWHERE}
+    assert all((ROOT / "tests" / path).exists() for path in ELSEWHERE.values())
 
 
 README = readme_commands((ROOT / "README.md").read_text(encoding="utf-8"))

@@ -93,10 +93,12 @@ def show(record: logging.LogRecord, nl: bool = True) -> None:
     """Print a log record on standard error, if it is important enough for the present settings."""
     if _settings.quiet and record.levelno < logging.WARNING:
         return
-    if _settings.log_format == "json":
-        click.echo(json_line(record), err=True)
+    is_json = _settings.log_format == "json"
+    text = json_line(record) if is_json else fitting(printable(record.getMessage()), err=True)
+    if hasattr(sys.stderr, "rich_proxied_file"):  # there is a bar, and click would write behind it
+        print(text, file=sys.stderr)
     else:
-        click.echo(fitting(printable(record.getMessage()), err=True), err=True, nl=nl)
+        click.echo(text, err=True, nl=nl or is_json)
 
 
 def json_line(record: logging.LogRecord) -> str:

@@ -7,6 +7,7 @@ ONNX operations, made of the functions of :mod:`dimmagen.enhance.inputs`. The im
 import importlib
 import json
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,16 +114,18 @@ def _converted(network: AppNetwork, onnx: Any, notes: dict[str, Any]) -> bytes:
     any_size = torch.export.Dim.DYNAMIC
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        program = torch.onnx.export(
-            network,
-            example,
-            dynamo=True,
-            input_names=["dark", "lightness"],
-            output_names=["light"],
-            dynamic_shapes={"dark": {2: any_size, 3: any_size}, "lightness": None},
-            opset_version=OPSET,
-            verbose=False,
-        )
+        with warnings.catch_warnings():  # of torch, about torch's own code
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                example,
+                dynamo=True,
+                input_names=["dark", "lightness"],
+                output_names=["light"],
+                dynamic_shapes={"dark": {2: any_size, 3: any_size}, "lightness": None},
+                opset_version=OPSET,
+                verbose=False,
+            )
     except Exception as error:  # the exporter has its own errors in every version
         raise DimmagenError(
             f"torch cannot write the architecture {network.network.architecture_name} as ONNX "

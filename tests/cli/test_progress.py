@@ -10,7 +10,7 @@ import pytest
 from dimmagen.cli import progress as module
 from dimmagen.cli.console import Console
 from dimmagen.cli.logs import session
-from dimmagen.cli.output import configure
+from dimmagen.cli.output import configure, echo
 from dimmagen.cli.progress import Pace, PairProgress, Progress, TrainingProgress
 from dimmagen.core.executors.base import WorkerStatus
 
@@ -161,6 +161,17 @@ def test_a_bar_is_alone_on_a_terminal_and_its_lines_are_for_the_log_file(caplog)
         bar.advance(bar.add_task("checking", total=10))
         bar.tell()
     assert caplog.records[-1].is_shown is True
+
+
+def test_a_message_while_there_is_a_bar_has_a_line_of_its_own_above_it():
+    file = io.StringIO()
+    with session(), Progress(console=Console(file=file, force_terminal=True, width=80)) as bar:
+        bar.advance(bar.add_task("checking", total=10))
+        bar.refresh()
+        echo("5 files were left out", err=True)
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue()))
+    assert "5 files were left out" in lines
+    assert any(line.endswith("1/10") for line in lines)
 
 
 def test_a_quiet_command_has_no_bar():

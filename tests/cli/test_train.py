@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ import torch
 from PIL import Image, ImageCms
 
 from dimmagen import __version__
+from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError
 from dimmagen.enhance import loop
 from dimmagen.enhance.checkpoints import RunFolder, load_tensors
+from dimmagen.enhance.enhancer import Enhancer, TrainingCrops, crops_of_header
 from dimmagen.enhance.lightness import lightness_of_header
+from dimmagen.enhance.onnx_model import OnnxReport
 from dimmagen.enhance.step import Step
 from dimmagen.images.codec import decode_rgb8
 from tests.cli.quick_training import QUICK
@@ -243,6 +247,39 @@ def test_a_network_that_learnt_no_lightness_takes_the_fixed_one_and_says_so(run,
     assert (tmp_path / "auto" / "0.png").read_bytes() == (tmp_path / "fixed" / "0.png").read_bytes()
 
 
+def test_windows_of_the_side_of_the_training_crops(run, place, tmp_path, monkeypatch):
+    made = []
+
+    class Watched(Enhancer):
+        def __init__(self, network, *rest):
+            super().__init__(network, *rest)
+            made.append((self.tile, self.equalise))
+
+    monkeypatch.setattr("dimmagen.cli.enhance.Enhancer", Watched)
+    words = ["enhance", "pairs/low/0.png", *NETWORK, "--out", tmp_path / "out"]
+    assert run(*words, "--window", "crop")[0] == 0
+    assert run(*words, "--window", 64)[0] == 0
+    assert run(*words)[0] == 0
+    assert made[:2] == [(32, "image"), (64, "image")]
+    assert made[2][0] > 64
+
+
+def test_the_crops_of_a_network_that_does_not_name_them_are_asked_for(run, place, tmp_path):
+    saved = load_tensors(place / "network" / "best.safetensors")
+    assert crops_of_header(saved.header) == TrainingCrops(32, "image")
+    header = {name: value for name, value in saved.header.items() if name != "crops"}
+    RunFolder(tmp_path).save("best.safetensors", saved.tensors, header)
+    words = ["enhance", "pairs/low/0.png", "--network", tmp_path, "--out", tmp_path / "out"]
+    code, _, err = run(*words, "--window", "crop")
+    assert code == 2
+    assert "--window 256" in err
+
+
+@pytest.mark.parametrize("crops", [None, {}, {"side": "9"}, {"side": 0, "equalise": "crop"}, {"side": 9}])
+def test_crops_of_another_form_are_unknown(crops):
+    assert crops_of_header({"crops": crops}) is None
+
+
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):
     code, _, err = run("evaluate", *NETWORK, "--pairs", "small", "--json", "small.json")
     assert code == 0
@@ -446,3 +483,18 @@ def test_two_workers_train_one_network(run, place):
     assert code == 0, err
     assert "both is trained: 3 iterations" in out
     assert len((place / "both" / "log.csv").read_text().splitlines()) == 4
+
+
+def test_an_export_that_takes_long_says_what_it_waits_for(monkeypatch, capsys):
+    def export(*_):
+        time.sleep(0.2)
+        return OnnxReport(18, 1000, [(1, 1)], 0.0)
+
+    monkeypatch.setattr("dimmagen.cli.progress.LINE_SECONDS", 0.01)
+    monkeypatch.setattr("dimmagen.cli.enhance.load_network", lambda path: (None, {}))
+    monkeypatch.setattr("dimmagen.cli.enhance.export_onnx", export)
+    with pytest.raises(SystemExit):
+        main(["enhance", *NETWORK, "--export", "onnx", "m.onnx"])
+    out, err = capsys.readouterr()
+    assert "m.onnx: ONNX, opset 18" in out
+    assert "ONNX model: waiting for torch to write and onnxruntime to run it" in err

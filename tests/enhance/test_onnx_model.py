@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,10 @@ def test_onnxruntime_gives_the_result_for_sizes_that_were_not_exported(network, 
     runtime = pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
-    report = export_onnx(network, tmp_path / "model.onnx", {"iteration": 3})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        report = export_onnx(network, tmp_path / "model.onnx", {"iteration": 3})
+    assert [one.message for one in told if one.category is FutureWarning] == []
     assert report.bytes == (tmp_path / "model.onnx").stat().st_size
     assert report.difference <= 1e-3
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])

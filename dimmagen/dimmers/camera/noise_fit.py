@@ -40,9 +40,11 @@ FEWEST_IN_CELL = 24  # pixels of one block near one knot
 FEWEST_IN_BLOCK = 64  # pixels: fewer do not tell a correlation
 FEW_PIXELS = 2000.0  # knots with fewer pixels depend mostly on their neighbours
 SMALLEST_EIGENVALUE = 1e-3
+LEAST_POWER = 0.05  # grey levels squared, of rounding to 8 bits: a pair with less noise tells no level
 SKEW_STEP = 0.15  # of s for each unit of skewness, of which s makes about 6
 SKEW_PULL = 0.01  # of the skew towards 0
-TAILS = (0.0, 30.0, 12.0, 7.0, 5.0)
+TAILS = (0.0, 30.0, 12.0, 7.0, 5.0)  # simulated; those of a camera lie between them
+FEWEST_DEGREES, MOST_DEGREES = 5.0, 100.0  # of freedom; more are a Gaussian
 
 # Of curves over the knots: differences of second and first order.
 _BEND, _TILT = (np.diff(np.eye(SIGMA_KNOTS), order, axis=0) for order in (2, 1))
@@ -88,14 +90,36 @@ def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponse
         )
     spatial = np.where(model.spatial < 0.05, 0.0, model.spatial).round(4)  # cannot be distinguished from 0
     model = _with_structure(replace(model, spatial=spatial), fit, real)
+    kurtoses = [fit.simulated(replace(model, tail=tail, chroma_tail=tail), ROUNDS).kurtosis for tail in TAILS]
+    luma, chroma = (_tail(real.kurtosis[part], [one[part] for one in kurtoses]) for part in range(2))
+    return replace(model, tail=luma, chroma_tail=chroma)
 
-    def distance(candidate: CameraModel, part: int) -> float:
-        return abs(fit.simulated(candidate, ROUNDS).kurtosis[part] - real.kurtosis[part])
 
-    luma = (replace(model, tail=tail, chroma_tail=tail) for tail in TAILS)
-    model = min(luma, key=lambda candidate: distance(candidate, 0))
-    chroma = (replace(model, chroma_tail=tail) for tail in TAILS)
-    return min(chroma, key=lambda candidate: distance(candidate, 1))
+def noise_levels(
+    model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int
+) -> np.ndarray:
+    """How much more noise each pair has than the model: float64 (pairs,), ln of the factor.
+
+    Args:
+        model: fitted to the pairs.
+        tiles, responses, seed: as for :func:`fit_noise`.
+    """
+    levels = []
+    for pair in range(len(responses.log_exposures)):
+        own = [tile for tile in tiles if tile.pair == pair]
+        fit = _NoiseFit(own, responses, [_nearest_knots(model, tile, responses) for tile in own], seed)
+        real, simulated = fit.measured([tile.dark for tile in own]), fit.simulated(model, ROUNDS + 1)
+        step = 0.5 * np.log((real.power + LEAST_POWER) / (simulated.power + LEAST_POWER))
+        count = np.minimum(real.count, simulated.count)
+        levels.append((step * count).sum() / max(count.sum(), 1.0))
+    return np.array(levels)
+
+
+def _tail(real: float, simulated: Sequence[float]) -> float:
+    """Degrees of freedom with the real kurtosis, by interpolation of their reciprocals over `TAILS`."""
+    reciprocals = [1 / tail if tail else 0.0 for tail in TAILS]
+    found = float(np.interp(real, np.maximum.accumulate(simulated), reciprocals))
+    return round(max(1 / found, FEWEST_DEGREES), 1) if found > 1 / MOST_DEGREES else 0.0
 
 
 def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoise) -> CameraModel:

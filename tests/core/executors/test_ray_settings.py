@@ -75,7 +75,9 @@ def test_what_keeps_ray_from_starting_is_one_line_with_the_way_out():
         def init(**options):
             raise Exception("The current node timed out\nduring startup.")
 
-    with pytest.raises(DimmagenError, match=r"be started \(The current node timed out during .*serial"):
+    with pytest.raises(
+        DimmagenError, match=r"be started \(The current node timed out during .*serial.*training `workers=1`"
+    ):
         ray_cluster._init(Ray, 1, None, "")
 
 
