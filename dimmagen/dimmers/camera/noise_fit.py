@@ -22,6 +22,7 @@ from dimmagen.dimmers.camera.structure_fit import (
     few_tiles,
     measured_structure,
     misfit,
+    missing_banding,
     quiet_parts,
     updated_banding,
     updated_filters,
@@ -148,7 +149,7 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
         return model
     changed = replace(with_filters(model), banding=banding)
     steps, last = np.full(2, FIRST_STEP), np.full(2, np.inf)
-    best, least, better = changed.filters, misfit(target, before), np.zeros(2, np.bool_)
+    best, least = changed.filters, misfit(target, before)
     for iteration in range(ROUNDS + 1, ROUNDS + 1 + STRUCTURE_ROUNDS):
         images = fit.dimmed(changed, iteration)
         found = structure(images)
@@ -158,14 +159,15 @@ def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) 
         steps, last = np.where(now > last, np.maximum(steps / 2, SMALLEST_STEP), steps), now
         filters = updated_filters(changed.filters, target, found, steps)
         if iteration >= ROUNDS + STRUCTURE_ROUNDS - LAST_ROUNDS:  # level and correlation
-            better = long & (least <= IMPROVEMENT * misfit(target, before))
-            filters = np.where(better[:, None, None], best, with_filters(model).filters)
+            filters = np.where(long[:, None, None], best, with_filters(model).filters)
         changed = replace(
             _corrected(changed, real, fit.measured(images)),
             filters=filters,
             banding=updated_banding(changed.banding, target, found),
         )
-    return changed if better.any() or banding.any() else model
+    followed = least <= IMPROVEMENT * misfit(target, before)
+    explained = missing_banding(target, found) <= IMPROVEMENT * banding
+    return changed if (followed | ~long).all() and (explained | (banding == 0)).all() else model
 
 
 @dataclass(frozen=True, eq=False)

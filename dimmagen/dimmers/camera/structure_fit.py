@@ -112,10 +112,14 @@ def misfit(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     return np.abs(real.lags - simulated.lags).max((1, 2))
 
 
+def missing_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
+    """Share of the power of rows and columns in real images that the simulated ones lack: float64 (2, 2)."""
+    return np.nanmedian(real.bands - simulated.bands, axis=2)
+
+
 def visible_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     """Banding that the simulated images lack: float64 (2, 2), 0 where it is small or uncertain."""
-    difference = real.bands - simulated.bands
-    share = np.nanmedian(difference, axis=2)
+    difference, share = real.bands - simulated.bands, missing_banding(real, simulated)
     spread = 1.4826 * np.nanmedian(np.abs(difference - share[..., None]), axis=2)
     error = 1.25 * spread / np.sqrt(np.isfinite(difference).sum(2))
     return np.where((share >= SMALLEST_BANDING) & (share >= CERTAINTY * error), share, 0.0)
@@ -147,7 +151,7 @@ def updated_filters(
 
 def updated_banding(banding: np.ndarray, real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     """Banding, where there is any, corrected by the difference of the shares."""
-    step = np.nanmedian(real.bands - simulated.bands, axis=2)
+    step = missing_banding(real, simulated)
     return np.where(banding > 0, np.clip(banding + step, SMALLEST_BANDING, 0.5), 0.0)
 
 
