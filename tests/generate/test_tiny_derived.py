@@ -192,8 +192,8 @@ def test_the_files_with_labels_come_along_and_their_kind_is_recorded(tmp_path):
     for number, name in enumerate(("0.json", "1.json")):
         (tmp_path / "labels" / name).write_text(f'{{"number": {number}}}')
     labels = open_labels(f"json={tmp_path / 'labels'}", lights)
-    settings = PairSettings(samples_per_shard=1)
-    generate_dataset(lights, build_dimmer, str(tmp_path / "a"), settings, Execution("serial"), labels=labels)
+    small = PairSettings(samples_per_shard=1)
+    generate_dataset(lights, build_dimmer, str(tmp_path / "a"), small, Execution("serial"), labels=labels)
     origin = open_pairs(tmp_path / "a")
     recorded = origin.manifest.settings["labels"]
     write_subset(origin, Selection(), str(tmp_path / "b"))
@@ -203,7 +203,8 @@ def test_the_files_with_labels_come_along_and_their_kind_is_recorded(tmp_path):
     for name in "abc":
         made = open_pairs(tmp_path / name)
         layout = (tmp_path / name / ".huggingface.yaml").read_bytes()
-        assert layout == pair_layout_file(made.manifest.settings["labels"]) != pair_layout_file(None)
+        settings = made.manifest.settings
+        assert layout == pair_layout_file(settings) != pair_layout_file({**settings, "labels": None})
         assert verify_dataset(made.out).faults == []
         for row in made.rows():
             assert row["labels_member"] == f"{row['key']}.labels.json"
