@@ -29,7 +29,8 @@ from benchmarks.evidence_runs import (
 )
 from dimmagen.core import storage
 from dimmagen.core.environment import environment
-from dimmagen.dimmers.pair_layouts import PairPaths, pairs_of_folder
+from dimmagen.dimmers.pair_layouts import pairs_of_folder
+from dimmagen.dimmers.pair_matching import PairPaths
 from dimmagen.dimmers.real_pairs import load_pairs
 from dimmagen.enhance.training import TrainConfig
 

@@ -1,7 +1,7 @@
 """One network of somebody else, trained by BasicSR's own loop and scored: a process of its own.
 
-It is a part of :mod:`benchmarks.other_networks`. torchvision, which BasicSR and spandrel import and this training
-never calls, is replaced by a dummy, as its wheel breaks other packages beside a torch for processors.
+It is a part of :mod:`benchmarks.other_networks`. torchvision, which BasicSR and spandrel import and this
+training never calls, is replaced by a dummy: its wheel breaks other packages beside a torch for processors.
 """
 
 import json

@@ -69,7 +69,8 @@ def _tables(name: str, model: CameraModel, device: torch.device) -> tuple[str, b
     from dimmagen.dimmers.camera import fused, triton_tables
 
     draws = draws_of(model, _TABLES)
-    shifts = model.light_shifts(np.array([draw.gamma * draw.exposure for draw in draws]))
+    balance = np.stack([draw.balance for draw in draws])
+    shifts = model.light_shifts(np.array([draw.gamma * draw.exposure for draw in draws]), balance)
     tau, seeds = np.array([draw.tau for draw in draws]), np.array([draw.noise_seed for draw in draws])
     numbers = torch.from_numpy(triton_tables.draw_numbers(shifts, tau, seeds)).to(device)
     rows, doubts = triton_tables.make_rows(fused.fused_for(model, device).numbers, numbers)

@@ -20,7 +20,7 @@ from benchmarks.figures import Figure, Options, main
 from benchmarks.photos import write_tiled
 from benchmarks.processes import peak_megabytes
 from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA
-from dimmagen.sources.light_images import MIXHQ_CATALOG, MIXHQ_MANIFEST, MIXHQ_SCHEMA
+from dimmagen.sources.mixhq_reading import MIXHQ_CATALOG, MIXHQ_MANIFEST, MIXHQ_SCHEMA
 
 SIZES = (1, 6, 12, 24)  # megapixels
 PLANNED, QUICK_PLANNED = 10_000_000, 20_000  # photos

@@ -3,11 +3,12 @@
     python -m benchmarks.other_networks --data ../shared/data --out other-networks \\
         --real ../shared/data/lol/our485 ../shared/data/lol/crops96
 
-Small sizes of two networks, Real-ESRGAN's SRVGGNetCompact and NAFNet, see three kinds of data: `real`, the real
-pairs of the folders of `--real`; `camera`, as many photos dimmed by the profile of 3 of these pairs and written by
-`dimmagen export --layout basicsr-lmdb`; `camera-as-pairs`, the same with `dim --brightness as-pairs`. Reading,
-cropping, training and saving are BasicSR's own (:mod:`benchmarks.basicsr_run`). Each network is scored on real
-pairs whose scenes no kind has: lol/dev15, and the held-out pairs. What is complete is not done again.
+Small sizes of two networks, Real-ESRGAN's SRVGGNetCompact and NAFNet, see three kinds of data: `real`, the
+real pairs of the folders of `--real`; `camera`, as many photos dimmed by the profile of 3 of these pairs and
+exported by `dimmagen export --layout basicsr-lmdb`; `camera-as-pairs`, these with `--brightness as-pairs`.
+Reading, cropping, training and saving are BasicSR's own (:mod:`benchmarks.basicsr_run`). Each network is
+scored on real pairs whose scenes no kind has: lol/dev15, and the held-out pairs. What is complete is not done
+again.
 
 Needs `pip install --no-deps basicsr-fixed==1.4.2 spandrel==0.4.2` and `pip install einops`.
 """

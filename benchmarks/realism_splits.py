@@ -130,7 +130,7 @@ def network_dimmer(profile: str | Path, pairs: Sequence[RealPair]) -> ImageDimme
     """The paper's network of a bundled profile, or fitted to the pairs and kept in a folder."""
     if isinstance(profile, Path) and not profile.exists():
         models = mdn_models(pairs, fit_network(pairs).network)
-        save_profile(profile, models, {"made": "for benchmarks.realism_splits"}, "mdn")
+        save_profile(profile, models, "mdn", {"made": "for benchmarks.realism_splits"})
     return ImageDimmer.from_profile(str(profile), model="mdn")
 
 

@@ -32,8 +32,9 @@ from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.labels.index import open_labels
-from dimmagen.sources.light_images import MIXHQ_DEFAULT, is_mixhq, open_light_images
+from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT, is_mixhq
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection

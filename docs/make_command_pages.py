@@ -12,7 +12,7 @@ import click
 
 from dimmagen.cli import cli
 from dimmagen.cli.completion import TREE, described, known_names
-from dimmagen.dimmers.pair_layouts import rules_table
+from dimmagen.dimmers.pair_matching import rules_table
 from dimmagen.images.pair_names import names_table
 
 PAIRS_PAGE = Path(__file__).parent / "pairs.md"

@@ -20,6 +20,7 @@ from PIL import Image
 import dimmagen
 from dimmagen.core.environment import environment
 from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.images.codec import decode_rgb8
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +34,7 @@ EXACT = (
     "gamma",
     "tau",
     "exposure",
+    *WHITE_BALANCE,
     "noise_seed",
     "width",
     "height",

@@ -27,8 +27,9 @@ def start(*arguments: str, log: Path) -> subprocess.Popen:
 
 
 def _obey_interrupts() -> None:
-    """Restore the default of SIGINT, which a shell ignores for tests in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Restore the defaults of what a shell ignores for tests in the background, and nohup."""
+    for name in ("SIGINT", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: float = 90) -> None:

@@ -37,20 +37,20 @@ JUDGES = {
         f"{_DATASET}manifest.py",
         f"{_DATASET}verify.py",
         f"{_GENERATE}tiny_runs.py",
-        "tests/hostile/test_documents.py",
     ),
     "dimmagen.dataset.reader": (
+        f"{_DATASET}reader.py",
         f"{_DATASET}verify.py",
         f"{_DATASET}writer.py",
         f"{_GENERATE}tiny_derived.py",
-        "tests/hostile/test_documents.py",
     ),
     "dimmagen.dataset.schema": (f"{_DATASET}schema.py", f"{_DATASET}writer.py", f"{_DATASET}verify.py"),
     "dimmagen.dataset.sheet": (f"{_DATASET}sheet.py", f"{_DATASET}report.py"),
     "dimmagen.dataset.statistics": (f"{_DATASET}statistics.py",),
-    "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}growing.py"),
+    "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
-    "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py", f"{_GENERATE}derive.py"),
+    "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
+    "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
     "dimmagen.generate.growing": (f"{_GENERATE}growing.py",),
@@ -60,15 +60,21 @@ JUDGES = {
     "dimmagen.generate.regrowing": (f"{_GENERATE}growing.py", f"{_GENERATE}removing.py"),
     "dimmagen.generate.removing": (f"{_GENERATE}removing.py",),
     "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
+    "dimmagen.generate.reproducing": (f"{_GENERATE}reproducing.py",),
     "dimmagen.generate.resume": (f"{_GENERATE}resume.py", f"{_GENERATE}tiny_runs.py"),
-    "dimmagen.generate.run": (f"{_GENERATE}pair.py", f"{_GENERATE}tiny_runs.py"),
+    "dimmagen.generate.run": (
+        f"{_GENERATE}pair.py",
+        f"{_GENERATE}tiny_runs.py",
+        f"{_GENERATE}tiny_derived.py::test_the_files_with_labels",
+    ),
     "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
     "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
     "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
     "dimmagen.dimmers.pair_facts": (f"{_DIMMERS}pair_facts.py",),
     "dimmagen.dimmers.pair_layouts": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.pair_lists": (f"{_DIMMERS}pair_layouts.py",),
-    "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py", "tests/hostile/test_documents.py"),
+    "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_layouts.py",),
+    "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py",),
     "dimmagen.dimmers.stored_model": (f"{_DIMMERS}profile.py",),
@@ -147,10 +153,10 @@ def _is_of_a_message(node: ast.AST) -> bool:
     return isinstance(node, ast.Raise)
 
 
-def table(verdicts: dict[str, list]) -> str:
+def table(changes: list[Change], verdicts: dict[str, list]) -> str:
     """Markdown: a row for each module."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for change in all_changes():
+    for change in changes:
         verdict = verdicts.get(change.name, ["not judged"])[0]
         counts[module_of(change.name)]["left out" if change.is_text else verdict] += 1
     counts["all"] = sum(counts.values(), Counter())
@@ -172,14 +178,13 @@ def make_changes() -> None:
     mutmut.create_mutants(1)
 
 
-def choose(options: argparse.Namespace, verdicts: dict[str, list]) -> list[str]:
+def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[str, list]) -> list[str]:
     """Names of the changes to judge, those of one function together."""
     chosen = []
-    for change in all_changes():
+    for change in changes:
         share = int(sha256(change.name.encode()).hexdigest()[:8], 16) / 2**32
-        is_open = options.again if change.name in verdicts else not options.again
-        if options.again and change.name in verdicts:
-            is_open = verdicts[change.name][0] == "survived"
+        verdict = verdicts.get(change.name, ["not judged"])[0]
+        is_open = verdict == ("survived" if options.again else "not judged")
         is_named = any(fnmatch.fnmatch(change.name, pattern) for pattern in options.names or ["*"])
         if is_named and is_open and share < options.share and not change.is_text:
             chosen.append(change.name)
@@ -188,7 +193,7 @@ def choose(options: argparse.Namespace, verdicts: dict[str, list]) -> list[str]:
 
 def judge(names: list[str], verdicts: dict[str, list]) -> None:
     """Judge changes in this process, whose working directory is `mutants`, and write the verdicts."""
-    files = sorted({test for name in names for test in JUDGES[module_of(name)]})
+    files = sorted({test.partition("::")[0] for name in names for test in JUDGES[module_of(name)]})
     done = 0
 
     def note(name: str, verdict: str, killer: str, seconds: float) -> None:
@@ -214,7 +219,9 @@ def main() -> None:
     verdicts = json.loads(VERDICTS.read_text()) if VERDICTS.exists() else {}
     if not options.list:
         make_changes()
-        names = choose(options, verdicts)
+    changes = list(all_changes())
+    if not options.list:
+        names = choose(changes, options, verdicts)
         folder = str(MUTANTS.absolute())
         subprocess.run(
             [sys.executable, "-c", "import tests.mutation; tests.mutation.judge_input()"],
@@ -225,10 +232,10 @@ def main() -> None:
             text=True,
         )
         verdicts = json.loads(VERDICTS.read_text())
-    for change in all_changes():
+    for change in changes:
         if verdicts.get(change.name, ["killed"])[0] != "killed":
             print(f"{verdicts[change.name][0]} {change.name}: {change.before}  ->  {change.after}")
-    print(table(verdicts))
+    print(table(changes, verdicts))
 
 
 def judge_input() -> None:

@@ -9,7 +9,6 @@ first, after those that found the last changes of the same function, until one f
 
 import gc
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-LONGEST = 4.0  # seconds of processor time of the tests for one change; those beyond are not run
+LONGEST = 2.0  # seconds of processor time of the tests for one change; those beyond are not run
 _ACTIVE = "MUTANT_UNDER_TEST"
 _FOLDER = Path("one_change").absolute()  # of the tests' temporary files
 
@@ -193,6 +192,8 @@ def module_of(name: str) -> str:
 
 def _limit(seconds: int) -> None:
     """Silence this process, and limit its time, its files and its memory."""
+    import resource
+
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import compare, gpu, gpu_training, run, scaling
+from benchmarks import compare, gpu, gpu_training, other_networks, run, scaling
 from benchmarks.figures import Figure, Options, alternately, line
 from benchmarks.memory import imagined_mixhq
 from dimmagen.enhance.acceleration import Acceleration
@@ -183,3 +183,17 @@ def test_photos_of_a_dependency_stand_in_where_there_is_no_data(tmp_path):
     from benchmarks.photos import sources
 
     assert sources(Options(data=tmp_path / "nowhere")) == ["sample"]
+
+
+def test_networks_of_others_have_one_row_for_each_kind_of_data_over_its_seeds():
+    def result(way, seed, psnr):
+        scores = {"psnr": psnr, "gt_mean": 20.0, "gt_mean_luma": 21.0, "ssim_rgb": 0.5}
+        told = {"network": "NAFNet", "iterations": 9, "pairs": 3, "way": way, "seed": seed}
+        return {**told, "scores": {"dev15": scores, "held-out": scores}}
+
+    text = other_networks.table([result("real", 0, 10.0), result("real", 1, 12.0), result("camera", 0, 9.0)])
+    rows = text.splitlines()[2:]
+    assert [row.split(" | ")[3:6] for row in rows] == [
+        ["camera", "1", "9.00 ± 0.00"],
+        ["real", "2", "11.00 ± 1.41"],
+    ]

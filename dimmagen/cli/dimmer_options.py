@@ -35,7 +35,7 @@ _DIMMER = (
     click.option(
         "--group-by",
         type=click.Choice(["clip"]),
-        help="Draw gamma and exposure once per video clip, for all of its frames.",
+        help="Draw gamma, exposure, white balance and noise level once per video clip, not per frame.",
     ),
     click.option(
         "--temperature",
@@ -54,7 +54,7 @@ _DIMMER = (
         multiple=True,
         metavar="PART",
         help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
-        "correlation, tails, skew, spatial, banding or jpeg. Repeatable.",
+        "correlation, tails, skew, spatial, banding, jpeg, white-balance-spread or noise-spread. Repeatable.",
     ),
     click.option(
         "--compat",

@@ -17,8 +17,9 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.enhance.batch import Equalise
 from dimmagen.enhance.checkpoints import load_network
-from dimmagen.enhance.enhancer import Enhancer
+from dimmagen.enhance.enhancer import Enhancer, crops_of_header
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.enhance.lightness import LightnessModel, lightness_of_header
 from dimmagen.enhance.onnx_model import export_onnx
@@ -28,6 +29,7 @@ from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
 
 AUTO = "auto"
+CROP = "crop"
 
 
 class Lightness(Number):
@@ -37,6 +39,15 @@ class Lightness(Number):
 
     def convert(self, value, param, context):
         return AUTO if value == AUTO else super().convert(value, param, context)
+
+
+class Window(click.IntRange):
+    """Pixels, or `crop`."""
+
+    name = "integer|crop"
+
+    def convert(self, value, param, context):
+        return CROP if value == CROP else super().convert(value, param, context)
 
 
 @command(former_names={"--from": "--network"})
@@ -72,6 +83,13 @@ class Lightness(Number):
     help="Write the network as an ONNX model for apps, in place of brightening photos.",
 )
 @memory_option
+@click.option(
+    "--window",
+    type=Window(1),
+    show_default="as large as --memory allows",
+    help="Side in pixels of the overlapping windows in which larger photos are brightened; `crop` is that of "
+    "the network's training crops. Windows scored lower than whole photos in our measurements.",
+)
 @device_option
 @click.option("--bf16", is_flag=True, help="Run the network in bfloat16: faster, with rounding differences.")
 def enhance(
@@ -82,6 +100,7 @@ def enhance(
     out: Path,
     export: tuple[str, Path] | None,
     memory: float,
+    window: int | str | None,
     device: str,
     bf16: bool,
 ) -> dict[str, Any]:
@@ -116,7 +135,8 @@ def enhance(
     names = result_names(photos_of(photos), out)
     network, header = load_network(network_path, pick_device(device))
     own = _own_lightness(header, network_path) if AUTO in levels else None
-    enhancer = Enhancer(network, memory, bf16=bf16)
+    side, equalise = _windows(window, header, network_path)
+    enhancer = Enhancer(network, memory, side, equalise, bf16)
     unread, written = [], []
     for photo, name in names.items():
         try:
@@ -143,6 +163,26 @@ def enhance(
             images=written,
         )
     return {"images": written}
+
+
+def _windows(
+    window: int | str | None, header: Mapping[str, Any], network: str
+) -> tuple[int | None, Equalise]:
+    """Side of the windows, None for tiles as large as the memory allows, and what equalises them.
+
+    Raises:
+        UsageError: the side is that of crops which the network's file does not name.
+    """
+    if not isinstance(window, str):
+        return window, "image"
+    crops = crops_of_header(header)
+    if crops is None:
+        raise UsageError(
+            f"{network} was trained before networks recorded the side of their crops",
+            "give it in pixels: --window 256",
+            code="missing-argument",
+        )
+    return crops.side, crops.equalise
 
 
 def _own_lightness(header: Mapping[str, Any], network: str) -> LightnessModel | None:

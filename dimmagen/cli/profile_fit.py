@@ -86,8 +86,8 @@ def fit(
         echo(f"Note: {problem}", err=True)
     if len(used) == 1:
         echo(
-            "Note: one pair shows one scene. How exposure, white balance and noise differ between scenes is "
-            "not known: every dark image will have those of this pair.",
+            "Note: one pair cannot show how exposure, white balance and noise level differ between scenes. "
+            "Dark images draw them around those of this pair, as they differ for other cameras.",
             err=True,
         )
     console = Console(stderr=True)

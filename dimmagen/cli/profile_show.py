@@ -74,6 +74,11 @@ def _facts(found: Profile) -> Iterator[tuple[str, str]]:
     yield "gamma", f"{low:g} to {high:g}" + ("" if is_formula(found.name) else "; 1 is as dark as the pairs")
     if model.exposure_spread:
         yield "exposure", f"scenes differ by a factor of {math.exp(model.exposure_spread):.2f}"
+    if any(model.balance_spread):
+        factor = math.exp(model.balance_spread[0])
+        yield "white balance", f"scenes differ by a factor of {factor:.2f} in red and in blue"
+    if model.noise_spread:
+        yield "noise", f"scenes differ by a factor of {math.exp(model.noise_spread):.2f}"
     if notes := found.provenance.get("notes"):
         yield "notes", "; ".join(map(str, notes))
     yield "fingerprint", found.fingerprint[:12]

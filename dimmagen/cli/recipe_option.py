@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from dimmagen.cli.home import expand_home
-from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import did_you_mean
 
@@ -28,6 +27,8 @@ def recipe_option() -> click.Option:
 def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     if path is None:
         return None
+    from dimmagen.cli.recipes import as_recipe, is_recipe, read_yaml  # shell completion waits for no yaml
+
     values = read_yaml(path)
     if is_recipe(values):
         command = context.command_path.removeprefix("dimmagen ")

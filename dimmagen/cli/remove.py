@@ -10,7 +10,7 @@ from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar
 from dimmagen.generate.removing import remove_photos
-from dimmagen.sources.light_images import is_mixhq
+from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from dimmagen.sources.photo_selection import read_names
 

@@ -3,18 +3,26 @@
 The first of them raises :class:`Stopped` where the command is. An exception can be lost there: C libraries
 call Python back and drop what it raises, or report it as an error of their own. So it is also remembered;
 progress raises it again, and the exit code does not depend on how the command ended.
+
+Nor may it be raised anywhere: importing and logging take a lock in one step and give it back in `try` and
+`finally` from the next one on. An exception between the two leaves the lock taken, and every other thread
+that imports or logs waits for it forever. There it is raised a moment later.
 """
 
+import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # those that a system has
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
+_IMPORTING = "<frozen importlib._bootstrap>"
+_LOGGING = (logging.__file__, ("acquire", "handle", "_acquireLock"))
+_LATER_SECONDS = 0.02
 _received: signal.Signals | None = None
 _is_raised = True  # until the command has ended and only its exit code is left
 
@@ -47,15 +55,41 @@ def stop_signals(is_whole_process: bool) -> Iterator[None]:
             os.kill(os.getpid(), number)
             return
         _received = _received or signal.Signals(number)
-        raise_if_stopped()
+        raise_or_wait(0, frame)
 
+    def raise_or_wait(number: int, frame: FrameType | None) -> None:
+        if can_wait and _takes_a_lock(frame):
+            signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+        else:
+            raise_if_stopped()
+
+    can_wait = bool(before) and _set_alarm(raise_or_wait)
     for number in before:
         signal.signal(number, stop)
     try:
         yield
     finally:
+        if can_wait:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if is_whole_process else handler)
+
+
+def _set_alarm(handler: Callable[[int, FrameType | None], None]) -> bool:
+    """Set what the timer of this process calls; False where there is none, or somebody else uses it."""
+    if not hasattr(signal, "SIGALRM") or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
+        return False
+    signal.signal(signal.SIGALRM, handler)
+    return True
+
+
+def _takes_a_lock(frame: FrameType | None) -> bool:
+    """Whether an exception that is raised in a frame may leave a lock of Python's own taken."""
+    if frame is None:
+        return False
+    code = frame.f_code
+    return code.co_filename == _IMPORTING or (code.co_filename == _LOGGING[0] and code.co_name in _LOGGING[1])
 
 
 def received() -> signal.Signals | None:

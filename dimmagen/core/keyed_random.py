@@ -6,6 +6,7 @@ rounded before they are used, so that the recorded value is the value that was u
 """
 
 import hashlib
+import math
 from statistics import NormalDist
 
 DECIMALS = 6
@@ -29,6 +30,17 @@ def uniform_between(low: float, high: float, seed: int, key: str, variant: int, 
 def normal(seed: int, key: str, variant: int, purpose: str) -> float:
     """A standard normal float, rounded to 6 decimals."""
     return round(_NORMAL.inv_cdf(uniform(seed, key, variant, purpose)), DECIMALS)
+
+
+def heavy_tailed(seed: int, key: str, variant: int, purpose: str) -> float:
+    """A float of Student's t with four degrees of freedom, within [-4, 4], rounded to 6 decimals.
+
+    Its quantile function has a closed form (Shaw, "Sampling Student's T distribution", 2006).
+    """
+    at = uniform(seed, key, variant, purpose)
+    root = math.sqrt(4 * at * (1 - at))
+    size = 2 * math.sqrt(math.cos(math.acos(root) / 3) / root - 1)
+    return round(math.copysign(min(size, 4.0), at - 0.5), DECIMALS)
 
 
 def bits63(seed: int, key: str, variant: int, purpose: str) -> int:

@@ -10,7 +10,7 @@ from dimmagen.core.hugging_face import layout, layout_file, sample_features
 from dimmagen.core.text import markdown, one_line
 from dimmagen.dataset.generations import GENERATIONS, generations_of, removals_of
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.schema import PAIR_SCHEMA, SIDECAR_KEYS
+from dimmagen.dataset.schema import schema_of, sidecar_keys
 from dimmagen.dataset.statistics import bars, short
 from dimmagen.sources import terms_of
 
@@ -123,7 +123,7 @@ def card(manifest: Manifest, light_extensions: Iterable[str], numbers: Mapping) 
         for source, count in counts.lights_by_source.items()
     )
     return _TEMPLATE.format(
-        yaml=yaml.safe_dump(_front_matter(settings.get("labels")), sort_keys=False),
+        yaml=yaml.safe_dump(_front_matter(settings), sort_keys=False),
         pairs=counts.pairs,
         lights=counts.lights,
         variants=settings["variants"],
@@ -187,35 +187,38 @@ def _number_row(name: str, summary: Mapping) -> str:
     return f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
-def pair_layout_file(labels: Mapping | None = None) -> bytes:
+def pair_layout_file(settings: Mapping) -> bytes:
     """The content of :data:`~dimmagen.core.hugging_face.LAYOUT`; it says the same as the card's YAML head.
 
     Args:
-        labels: as the settings of the data set record them; None or empty without labels.
+        settings: of the data set.
     """
-    return layout_file(_TARS, _features(labels))
+    return layout_file(_TARS, _features(settings))
 
 
-def _front_matter(labels: Mapping | None) -> dict:
+def _front_matter(settings: Mapping) -> dict:
     """The YAML head."""
     return {
         "license": "other",
         "task_categories": ["image-to-image"],
         "tags": ["low-light", "webdataset"],
-        **layout(_TARS, _features(labels)),
+        **layout(_TARS, _features(settings)),
     }
 
 
-def _features(labels: Mapping | None) -> list[dict]:
-    """The same columns for every data set; those of other file types are empty.
+def _features(settings: Mapping) -> list[dict]:
+    """The same columns for every data set, and the drawn white balance; those of other file types are empty.
 
     None where labels are of any content: `datasets` finds out what they are.
     """
+    labels, schema = settings.get("labels"), schema_of(settings)
     kind = labels["format"] if labels else ""
     if kind == "json":
         return []
     images = [*_IMAGE_COLUMNS, *(["mask.png"] if kind == "masks" else [])]
-    features = sample_features(images, [(key, _dtype(key)) for key in SIDECAR_KEYS])
+    features = sample_features(
+        images, [(key, _dtype(schema.field(key).type)) for key in sidecar_keys(schema)]
+    )
     if kind and kind != "masks":
         after = next(place for place, one in enumerate(features) if one["name"] == "json") + 1
         features.insert(after, _LABELS)
@@ -251,6 +254,5 @@ _LABELS = {
 }
 
 
-def _dtype(key: str) -> str:
-    kind = PAIR_SCHEMA.field(key).type
+def _dtype(kind: pa.DataType) -> str:
     return "float64" if pa.types.is_floating(kind) else "int64" if pa.types.is_integer(kind) else "string"

@@ -15,7 +15,7 @@ from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.schema import PIPELINE_STAGES
 from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
-from dimmagen.sources.light_images import catalog_parts, is_mixhq, read_catalog, read_mixhq_manifest
+from dimmagen.sources.mixhq_reading import catalog_parts, is_mixhq, read_catalog, read_mixhq_manifest
 
 # Settings of a set that say when its photos came, and not what they are.
 _HISTORY = ("lights_sha256", GENERATIONS, REMOVED)

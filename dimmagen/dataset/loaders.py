@@ -10,8 +10,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, Generic, TypedDict, TypeVar, cast, overload
 
 import numpy as np
@@ -21,12 +20,17 @@ from torch.utils.data import Dataset, IterableDataset, default_collate, get_work
 from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
-from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
-from dimmagen.core.machine import machine_trouble
-from dimmagen.core.tar import samples
+from dimmagen.dataset.loader_checks import (
+    refuse_below,
+    refuse_fewer_shards,
+    refuse_mixed,
+    refuse_order_of_draws,
+    refuse_small,
+    worker_count,
+)
 from dimmagen.dataset.manifest import ShardEntry
-from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.shard_samples import shard_samples
 from dimmagen.images import codec
 
 __all__ = ["PairBatch", "PairDataset", "PairLoader", "PairSample", "pair_loader"]
@@ -121,11 +125,11 @@ class PairDataset(Dataset[ItemT]):
     def __init__(
         self, out: str | PathLike[str], *, crop: int | None = None, transform: Transform | None = None
     ) -> None:
-        _refuse_below("crop", crop, 1)
+        refuse_below("crop", crop, 1)
         self.pairs = open_pairs(out)
         self.crop = crop
         self.transform = transform
-        _refuse_small(self.pairs, crop)
+        refuse_small(self.pairs, crop)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -258,31 +262,18 @@ def pair_loader(
         >>> difference.shape
         torch.Size([4, 3, 64, 64])
     """
-    workers = _worker_count(workers, num_workers, persistent_workers)
+    workers = worker_count(workers, num_workers, persistent_workers)
     for name, value, least in (("batch_size", batch_size, 1), ("crop", crop, 1), ("epoch", epoch, 1)):
-        _refuse_below(name, value, least)
-    _refuse_below("buffer", buffer, 0)
-    if epoch is not None and not shuffle:
-        raise UsageError(
-            "`shuffle=False` has no effect with `epoch`, which draws shards at random",
-            "leave one of them out",
-            code="conflict",
-            parameter="shuffle",
-        )
+        refuse_below(name, value, least)
+    refuse_below("buffer", buffer, 0)
+    refuse_order_of_draws(epoch, shuffle)
     pairs = open_pairs(out)
-    _refuse_small(pairs, crop)
+    refuse_small(pairs, crop)
     rank, world_size, _, _ = pytorch_worker_info()
-    if epoch is None and len(pairs.manifest.shards) < world_size:
-        raise UsageError(
-            f"{fspath(out)} has {len(pairs.manifest.shards)} shards for {world_size} ranks",
-            "give `epoch` to resample them, or make the data set with fewer `samples_per_shard`",
-            code="too-small",
-            path=fspath(out),
-            shards=len(pairs.manifest.shards),
-            ranks=world_size,
-        )
+    if epoch is None:
+        refuse_fewer_shards(pairs, world_size)
     if batch_size > 1 and crop is None and transform is None:
-        _refuse_mixed(pairs)
+        refuse_mixed(pairs)
     shards = tuple(pairs.manifest.shards)
     if epoch is None:
         shards = shards[rank::world_size]
@@ -326,59 +317,6 @@ def _with_float32(value: Any) -> Any:
     return value
 
 
-def _worker_count(workers: int, num_workers: int | None, persistent: bool | None) -> int:
-    """The number of worker processes, which has two names.
-
-    Raises:
-        UsageError: the names say different numbers, the number is below 0, or none are to be kept.
-    """
-    if num_workers is not None and workers not in (0, num_workers):
-        raise UsageError(
-            f"`workers={workers}` and `num_workers={num_workers}` are two names of one argument",
-            "give one of them",
-            code="conflict",
-            parameter="num_workers",
-        )
-    count = workers if num_workers is None else num_workers
-    _refuse_below("workers", count, 0)
-    if persistent and not count:
-        raise UsageError(
-            "`persistent_workers` has no effect without worker processes",
-            "give `workers` as well",
-            code="conflict",
-            parameter="persistent_workers",
-        )
-    return count
-
-
-def _refuse_below(name: str, value: int | None, least: int) -> None:
-    """Refuse a number that could only fail or do nothing later; None is accepted."""
-    if value is None:
-        return
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise UsageError(
-            f"`{name}` is {value!r}",
-            f"give a whole number from {least}" + (", or leave it out" if name in ("crop", "epoch") else ""),
-            code="out-of-range",
-            parameter=name,
-            value=value,
-        )
-
-
-def _refuse_mixed(pairs: PairSet) -> None:
-    """Report images that cannot form a batch before training starts."""
-    sizes = pairs.table.select(["width", "height"]).group_by(["width", "height"]).aggregate([]).to_pylist()
-    if len(sizes) > 1:
-        shown = ", ".join(sorted(f"{size['width']}x{size['height']}" for size in sizes)[:3])
-        raise UsageError(
-            f"the pairs of {pairs.out} have {len(sizes)} sizes ({shown}, ...), and a batch has one",
-            "give `crop`, a `transform` that gives all images one size, or `batch_size=1`",
-            code="unsuitable-pairs",
-            parameter="crop",
-            sizes=len(sizes),
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class _PairStream(IterableDataset):
     """The pairs of one rank; see :func:`pair_loader`.
@@ -413,7 +351,7 @@ class _PairStream(IterableDataset):
         else:
             mine = list(self.shards[worker::workers])
             shards = generator.sample(mine, len(mine)) if self.buffer else mine
-        samples = (sample for shard in shards for sample in _read_shard(self.out, shard))
+        samples = (sample for shard in shards for sample in shard_samples(self.out, shard))
         if self.buffer:
             samples = shuffled(self.buffer, initial=self.buffer // 2, rng=generator)(samples)
         for sample in samples:
@@ -422,36 +360,6 @@ class _PairStream(IterableDataset):
     def _decode(self, sample: Mapping) -> Any:
         dark, light = (_image(sample, side) for side in ("dark", "light"))
         return _finish(json.loads(sample["json"]), dark, light, self.crop, self.transform)
-
-
-def _read_shard(out: str, shard: ShardEntry) -> Iterator[dict]:
-    """The samples of one shard.
-
-    They are counted, because a tar that was truncated between two members looks like a shorter one.
-    """
-    count = 0
-    path = storage.join(out, shard.name)
-    with machine_trouble(path), storage.open_binary(path) as file:
-        try:
-            for sample in samples(file, path, codec.MAX_BYTES):
-                count += 1
-                yield sample
-        except UnavailableError:
-            raise  # concerns the storage, not this shard
-        except DimmagenError as error:
-            raise DimmagenError(
-                f"{error.what} (after {count} pairs)",
-                f"run `verify({out})`, and copy the damaged shard again",
-                code="damaged",
-                path=path,
-            ) from error
-    if count != shard.samples:
-        raise DimmagenError(
-            f"{path} holds {count} pairs, the manifest says {shard.samples}",
-            f"run `verify({out})`, and copy the damaged shard again",
-            code="damaged",
-            path=path,
-        )
 
 
 def _image(sample: Mapping, side: str) -> np.ndarray:
@@ -476,19 +384,3 @@ def _finish(
 def _tensor(pixels: np.ndarray) -> torch.Tensor:
     """uint8 (H, W, 3) -> float32 (3, H, W) in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
-
-
-def _refuse_small(pairs: PairSet, crop: int | None) -> None:
-    """Report a crop that does not fit before training starts, not in the middle of an epoch."""
-    if crop is None:
-        return
-    for row in pairs.table.select(["key", "width", "height"]).to_pylist():
-        if min(row["width"], row["height"]) < crop:
-            raise UsageError(
-                f"pair {row['key']} is {row['width']}x{row['height']}, smaller than crops of {crop}",
-                "give a smaller `crop`, or exclude small pairs with `make_subset(min_side=PIXELS)`",
-                code="too-small",
-                parameter="crop",
-                value=crop,
-                key=row["key"],
-            )

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.images.cropping import center_crop
 
 IMAGE_WIDTH = 420
@@ -28,6 +29,7 @@ _SHOWN = (
     "gamma",
     "tau",
     "exposure",
+    *WHITE_BALANCE,
     "lightness_before",
     "lightness_after",
 )
@@ -70,7 +72,7 @@ def _view(pairs: PairSet, row: dict, with_crop: bool) -> dict:
             "light_crop": _data_url(center_crop(light, CROP_SIDE), lossless=True),
         }
     return {
-        **{name: row[name] for name in _SHOWN},
+        **{name: row[name] for name in _SHOWN if name in row},
         "size": f"{row['width']}x{row['height']}",
         "gain": round(float(light.mean()) / max(float(dark.mean()), 0.25), 2),
         "dark": _data_url(dark[::step, ::step], lossless=True),

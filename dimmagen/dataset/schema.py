@@ -1,7 +1,7 @@
 """The record of a pair: the columns of a shard's parquet file, and the keys of a sample's JSON file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -52,6 +52,9 @@ file's bytes, `*_pixel_sha256` that of the decoded RGB pixels, which distinguish
 another image.
 """
 
+WHITE_BALANCE = ("balance_red", "balance_green", "balance_blue")
+"""The columns, after `exposure`, of a set whose dimmer draws a white balance for each image."""
+
 LABEL_SCHEMA = pa.schema(
     [
         pa.field("labels_member", pa.string(), nullable=False),
@@ -62,20 +65,41 @@ LABEL_SCHEMA = pa.schema(
 )
 """The columns that a set with labels has besides: the file `<key>.labels.json` or `<key>.mask.png`."""
 
-LABELLED_SCHEMA = pa.schema([*PAIR_SCHEMA, *LABEL_SCHEMA])
-PAIR_SCHEMAS = (PAIR_SCHEMA, LABELLED_SCHEMA)
+_AFTER_EXPOSURE = PAIR_SCHEMA.names.index("exposure") + 1
+BALANCED_SCHEMA = pa.schema(
+    [
+        *list(PAIR_SCHEMA)[:_AFTER_EXPOSURE],
+        *(pa.field(name, pa.float64(), nullable=False) for name in WHITE_BALANCE),
+        *list(PAIR_SCHEMA)[_AFTER_EXPOSURE:],
+    ]
+)
+PAIR_SCHEMAS = tuple(
+    pa.schema([*schema, *labels])
+    for labels in ((), LABEL_SCHEMA)
+    for schema in (PAIR_SCHEMA, BALANCED_SCHEMA)
+)
 """The schemas that a shard's parquet file can have."""
 
 
 def schema_of(settings: Mapping) -> pa.Schema:
     """The schema of a data set with these settings."""
-    return LABELLED_SCHEMA if settings.get("labels") else PAIR_SCHEMA
+    return _schema(bool(settings.get("white_balance")), bool(settings.get("labels")))
+
+
+def schema_of_rows(rows: Sequence[Mapping]) -> pa.Schema:
+    """The schema of a shard with these rows."""
+    columns = rows[0] if rows else {}
+    return _schema(WHITE_BALANCE[0] in columns, "labels_member" in columns)
+
+
+def _schema(balanced: bool, labelled: bool) -> pa.Schema:
+    return PAIR_SCHEMAS[balanced + 2 * labelled]
 
 
 PIPELINE_STAGES = {
     "source bytes": ("source_sha256",),
     "decoded pixels": ("width", "height", "lightness_before", "light_pixel_sha256"),
-    "draws": ("gamma", "tau", "exposure", "noise_seed"),
+    "draws": ("gamma", "tau", "exposure", *WHITE_BALANCE, "noise_seed"),
     "dark pixels": ("lightness_after", "dark_pixel_sha256"),
     "encoded bytes": ("dark_sha256", "light_sha256"),
 }
@@ -86,24 +110,26 @@ def first_difference(made: Mapping, recorded: Mapping) -> tuple[str, str] | None
     """The first stage in which two rows of one pair differ, with its first such column; None if equal."""
     for stage, columns in PIPELINE_STAGES.items():
         for column in columns:
-            if made[column] != recorded[column]:
+            if made.get(column) != recorded.get(column):
                 return stage, column
     return None
 
 
-SIDECAR_KEYS = PAIR_SCHEMA.names[: PAIR_SCHEMA.names.index("dark_member")]
+def sidecar_keys(schema: pa.Schema) -> list[str]:
+    """The keys of the samples' JSON files in a set with this schema, in order."""
+    return schema.names[: schema.names.index("dark_member")]
 
 
 def sidecar(row: Mapping) -> bytes:
-    """The content of a sample's JSON file, with the same keys and types in every sample.
+    """The content of a sample's JSON file, with the same keys and types in every sample of a set.
 
     Raises:
         KeyError: a value is missing.
         ValueError: a value is NaN or infinite, or does not have the type of the schema.
     """
-    values = {}
-    for name in SIDECAR_KEYS:
-        value, kind = row[name], PAIR_SCHEMA.field(name).type
+    values, schema = {}, schema_of_rows([row])
+    for name in sidecar_keys(schema):
+        value, kind = row[name], schema.field(name).type
         expected = float if pa.types.is_floating(kind) else int if pa.types.is_integer(kind) else str
         if type(value) is not expected:
             raise ValueError(f"{name} must be {expected.__name__}, got {value!r}")

@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-import pyarrow as pa
-
 from dimmagen.core import hashing, storage
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter
-from dimmagen.dataset.schema import LABELLED_SCHEMA, PAIR_SCHEMA, sidecar
+from dimmagen.dataset.schema import schema_of_rows, sidecar
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ def write_pair_shards(
         sizes = [tar.finish() for tar in tars]
     records = []
     for shard, (size, sha256), shard_rows in zip(shards, sizes, rows, strict=True):
-        written = write_rows(storage.join(out, metadata_name(shard)), shard_rows, _schema(shard_rows))
+        written = write_rows(storage.join(out, metadata_name(shard)), shard_rows, schema_of_rows(shard_rows))
         metadata = FileRecord(metadata_name(shard), written.bytes, written.sha256)
         records.append(ShardRecord(tar_name(shard), len(shard_rows), size, sha256, metadata))
     return records
@@ -137,7 +135,3 @@ def add_sample(tar: TarWriter, sample: Sample) -> dict:
     for what, (name, data) in sorted(files.items(), key=lambda file: file[1][0]):
         row[f"{what}_offset"] = tar.add(name, data)
     return row
-
-
-def _schema(rows: Sequence[dict]) -> pa.Schema:
-    return LABELLED_SCHEMA if rows and "labels_member" in rows[0] else PAIR_SCHEMA

@@ -22,19 +22,31 @@ class Draw:
 
     Attributes:
         gamma: brightness factor of the dark image relative to the profile's mean darkness (paper: gamma).
-        tau: scale of the drawn noise (paper: tau; for the camera model, 1.0 is the measured noise).
+        tau: scale of the drawn noise (paper: tau; for the camera model, 1.0 is the measured noise), including
+            the noise level that is drawn for the scene.
         exposure: factor on the mean darkness for the spread between scenes; 1.0 for models without a spread.
         noise_seed: key of the counter-based pixel generator, in [0, 2**63).
+        balance_red, balance_green, balance_blue: factors on the light of each channel, for the white balance
+            of the scene; their product is 1. None for models that draw no white balance.
     """
 
     gamma: float
     tau: float
     exposure: float
     noise_seed: int
+    balance_red: float | None = None
+    balance_green: float | None = None
+    balance_blue: float | None = None
 
     def record(self) -> dict[str, float | int]:
-        """The draws by name, as they are recorded."""
-        return asdict(self)
+        """The draws by name, as they are recorded; without those that the model does not draw."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def balance(self) -> np.ndarray:
+        """ln of the factors on the light of red, green and blue: float64 (3,); zeros where none are drawn."""
+        factors = (self.balance_red, self.balance_green, self.balance_blue)
+        return np.log([1.0 if factor is None else factor for factor in factors])
 
     def of_frame(self, frame: int) -> Self:
         """The draw of a frame of a clip that this is the draw of: all is equal but the noise of the pixels.
@@ -57,6 +69,9 @@ class DimmerModel(Protocol):
         gamma_range: default range of gamma.
         tau: default noise scale (temperature).
         exposure_spread: standard deviation of ln(exposure) between scenes; 0 for models without a spread.
+        balance_spread: of the white balance between scenes: scale of Student's t (4 degrees of freedom) of ln
+            of red against blue, and of ln of green; zeros for models without a spread.
+        noise_spread: the same of ln of the noise's level; 0 for models without a spread.
         parts: names of the parts that :meth:`switched_off` can remove, for ablations.
         on_device: whether :meth:`expose_tensors` runs on any torch device and gives the same bits everywhere.
         develops: whether :meth:`develop` changes anything.
@@ -66,6 +81,8 @@ class DimmerModel(Protocol):
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
     exposure_spread: float = 0.0
+    balance_spread: tuple[float, float] = (0.0, 0.0)
+    noise_spread: float = 0.0
     parts: tuple[str, ...] = ()
     on_device: bool = False
     develops: bool = False

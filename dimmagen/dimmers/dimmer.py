@@ -173,14 +173,32 @@ class ImageDimmer:
             gamma = round(self.ladder[rung], keyed_random.DECIMALS)
         else:
             gamma = keyed_random.uniform_between(*self.gamma_range, seed, scene, repeat, "gamma")
-        spread = self.model.exposure_spread
-        normal = min(2.0, max(-2.0, keyed_random.normal(seed, scene, repeat, "exposure")))
         return Draw(
-            gamma=gamma,
-            tau=round(float(self.temperature), keyed_random.DECIMALS),
-            exposure=round(float(np.exp(spread * normal)), keyed_random.DECIMALS) if spread else 1.0,
+            gamma,
             noise_seed=keyed_random.bits63(seed, key, repeat, "noise"),
+            **self._of_scene(scene, repeat, seed),
         )
+
+    def _of_scene(self, scene: str, repeat: int, seed: int) -> dict[str, float]:
+        """What a draw has in common for all frames of a clip and all rungs of a ladder, but gamma."""
+        names = (seed, scene, repeat)
+        spread = self.model.exposure_spread
+        (warmth, green), level = self.scene_spreads
+        normal = min(2.0, max(-2.0, keyed_random.normal(*names, "exposure")))
+        noise = np.exp(level * keyed_random.heavy_tailed(*names, "noise level")) if level else 1.0
+        drawn = {"exposure": np.exp(spread * normal) if spread else 1.0, "tau": self.temperature * noise}
+        if warmth or green:
+            red = warmth * keyed_random.heavy_tailed(*names, "warmth")
+            tint = green * keyed_random.heavy_tailed(*names, "tint")
+            logs = {"red": red - tint / 2, "green": tint, "blue": -red - tint / 2}
+            drawn |= {f"balance_{channel}": np.exp(log) for channel, log in logs.items()}
+        return {name: round(float(value), keyed_random.DECIMALS) for name, value in drawn.items()}
+
+    @property
+    def scene_spreads(self) -> tuple[tuple[float, float], float]:
+        """The model's `balance_spread` and `noise_spread`; zeros for one of before there were such draws."""
+        balance: tuple[float, float] = getattr(self.model, "balance_spread", (0.0, 0.0))
+        return balance, getattr(self.model, "noise_spread", 0.0)
 
     def dim(self, light: np.ndarray, draw: Draw, frame: int = 0) -> np.ndarray:
         """Dim one image.

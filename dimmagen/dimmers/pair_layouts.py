@@ -8,12 +8,21 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.system_files import is_system_name, is_system_path
+from dimmagen.dimmers.pair_matching import (
+    MATCHING_RULES,
+    PairPaths,
+    listed,
+    matched,
+    named_pairs,
+    without_first,
+    without_last,
+)
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 from dimmagen.images.pair_names import (
     Side,
@@ -25,12 +34,7 @@ from dimmagen.images.pair_names import (
     words,
 )
 
-PairPaths = tuple[Path, Path]
-"""The dark file and the light file."""
-
 _DEPTH = 4  # of folders above the sides: LOL-v2/Real_captured/Train/Low has two
-_MAX_LISTED = 12  # names in a message
-_SID_NAME = re.compile(r"(\d{5})_\d{2}_\d+(\.\d+)?s")
 _FIELD = re.compile(r"\\\{([A-Za-z_][A-Za-z_0-9]*)\\\}")
 ARROW = "->"
 
@@ -46,72 +50,6 @@ class FoundPairs:
 
     files: dict[str, PairPaths]
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class MatchingRule:
-    """How the file names of the two sides belong together.
-
-    Attributes:
-        title: for docs/pairs.md.
-        dark, light: the key of a file, from its path below its side's folder without the extension; None if
-            the rule does not fit the name. Files of equal keys are a pair.
-        many: several dark images may have one light image.
-    """
-
-    title: str
-    dark: Callable[[PurePosixPath], Hashable | None]
-    light: Callable[[PurePosixPath], Hashable | None]
-    many: bool = False
-
-
-def _without_first(path: PurePosixPath) -> Hashable | None:
-    first, *rest = words(path.name) or ("",)
-    return (path.parent, *rest) if side_of_word(first) else None
-
-
-def _without_last(path: PurePosixPath) -> Hashable | None:
-    *rest, last = words(path.name) or ("",)
-    return (path.parent, *rest) if side_of_word(last) else None
-
-
-def _sid_scene(path: PurePosixPath) -> Hashable | None:
-    match = _SID_NAME.fullmatch(path.name)
-    return (path.parent, match[1]) if match else None
-
-
-def _folder(path: PurePosixPath) -> Hashable | None:
-    return path.parent if path.parent.name else None
-
-
-MATCHING_RULES = (
-    MatchingRule("the same name: `low/1.png`, `high/1.png`", lambda path: path, lambda path: path),
-    MatchingRule(
-        "the same name after the side's: `low00001.png`, `normal00001.png`", _without_first, _without_first
-    ),
-    MatchingRule(
-        "the same name before the side's: `desk_low.jpg`, `desk_high.jpg`", _without_last, _without_last
-    ),
-    MatchingRule(
-        "SID's scene: `short/00001_00_0.1s.png`, `short/00001_00_0.04s.png`, `long/00001_00_10s.png`",
-        _sid_scene,
-        _sid_scene,
-        many=True,
-    ),
-    MatchingRule(
-        "SMID's folder of a scene: `short/0001/*.png`, the only image of `long/0001/`",
-        _folder,
-        _folder,
-        many=True,
-    ),
-    MatchingRule(
-        "a folder of dark images, named as the light one: `short/0001/*.png`, `long/0001.png`",
-        _folder,
-        lambda path: path,
-        many=True,
-    ),
-)
-"""All of them are tried; exactly one way of pairing must leave no image alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +90,14 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
     chosen = _for_training(places)
     if not chosen:
         raise UsageError(
-            f"{folder} holds only an evaluation split: {_listed(place.text for place in places)}",
+            f"{folder} holds only an evaluation split: {listed(place.text for place in places)}",
             "give that folder itself to use them",
             code="missing-path",
             path=str(folder),
         )
     if len(chosen) > 1:
         raise UsageError(
-            f"{folder} can be read as several sets of pairs: {_listed(place.text for place in chosen)}",
+            f"{folder} can be read as several sets of pairs: {listed(place.text for place in chosen)}",
             "give the folder that holds one of them, or a CSV file",
             code="ambiguous",
             path=str(folder),
@@ -179,7 +117,7 @@ def _for_training(places: Sequence[_Place]) -> list[_Place]:
 def _note(folder: Path, place: _Place, places: Sequence[_Place]) -> str:
     if len(places) == 1 and folder in (place.dark, place.dark.parent):
         return ""
-    left_out = _listed(other.text for other in places if other is not place)
+    left_out = listed(other.text for other in places if other is not place)
     left = f", the training split, and not those of {left_out}" if left_out else ""
     return f"the pairs are those of {place.text}{left}"
 
@@ -211,47 +149,12 @@ def pairs_of_pattern(pattern: str) -> FoundPairs:
             raise UsageError(
                 f"no image matches {text}", "correct the pattern", code="missing-path", pattern=pattern
             )
-    return FoundPairs(_named(_matched(pattern, sides[0], sides[1], many=True), Path()))
+    return FoundPairs(named_pairs(matched(pattern, sides[0], sides[1], many=True), Path()))
 
 
 def is_pattern(path: str) -> bool:
     """Whether the place of pairs is given as a pattern of :func:`pairs_of_pattern`."""
     return ARROW in path and not os.path.exists(path)
-
-
-def rules_table() -> str:
-    """The rules as a Markdown list, for docs/pairs.md."""
-    return "\n".join(f"- {rule.title}" for rule in MATCHING_RULES)
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key of the natural order, in which 9 comes before 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
-
-
-def name_pairs(files: Sequence[PairPaths], root: Path) -> dict[str, PairPaths]:
-    """Names for pairs: their light file's without extension, if all differ; or else their dark file's.
-
-    Where these are not unique either, it is the dark file's path below `root`.
-    """
-    for name_of in (
-        lambda pair: pair[1].stem,
-        lambda pair: pair[0].stem,
-        lambda pair: _below(pair[0], root).with_suffix("").as_posix(),
-    ):
-        named = {name_of(pair): pair for pair in files}
-        if len(named) == len(files):
-            return named
-    return {str(pair[0]): pair for pair in files}
-
-
-def _below(path: Path, root: Path) -> Path:
-    return path.relative_to(root) if path.is_relative_to(root) else path
-
-
-def _named(files: Iterable[PairPaths], root: Path) -> dict[str, PairPaths]:
-    named = name_pairs(list(files), root)
-    return {name: named[name] for name in sorted(named, key=natural)}
 
 
 def _places(folder: Path, given: Path, depth: int) -> Iterator[_Place]:
@@ -298,7 +201,7 @@ def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
     """The images of a folder that holds both sides with their keys, in every way that its names suggest."""
     images = [path for path in _listing(folder) if _is_image(path) and path.is_file()]
     readings: list[dict[Side, dict[Path, Hashable]]] = []
-    for position, key_of in ((-1, _without_last), (0, _without_first)):
+    for position, key_of in ((-1, without_last), (0, without_first)):
         sides: dict[Side, dict[Path, Hashable]] = {"dark": {}, "light": {}}
         for path in images:
             parts = words(path.stem)
@@ -315,7 +218,7 @@ def _pairs_of_place(place: _Place) -> dict[str, PairPaths]:
     fewest: tuple[int, UsageError] | None = None
     for darks, lights, many in _readings(place):
         try:
-            found = sorted(_matched(place.text, darks, lights, many))
+            found = sorted(matched(place.text, darks, lights, many))
         except UsageError as error:
             alone = error.fields["count"]
             fewest = (alone, error) if fewest is None or alone < fewest[0] else fewest
@@ -332,7 +235,7 @@ def _pairs_of_place(place: _Place) -> dict[str, PairPaths]:
     if not complete:
         assert fewest is not None
         raise fewest[1]
-    return _named(complete[0], place.dark)
+    return named_pairs(complete[0], place.dark)
 
 
 def _readings(place: _Place) -> Iterator[tuple[dict[Path, Hashable], dict[Path, Hashable], bool]]:
@@ -378,36 +281,10 @@ def _images(side: Path) -> dict[Path, PurePosixPath]:
     return found
 
 
-def _matched(
-    where: str, darks: dict[Path, Hashable], lights: dict[Path, Hashable], many: bool = False
-) -> list[PairPaths]:
-    """The pairs of equal keys.
-
-    Raises:
-        UsageError: an image has no partner, or two that would do; `fields["count"]` says how many.
-    """
-    dark_counts, light_counts = Counter(darks.values()), Counter(lights.values())
-    twice = [path for path, key in lights.items() if key is not None and light_counts[key] > 1]
-    twice += [path for path, key in darks.items() if key is not None and dark_counts[key] > 1 and not many]
-    alone = [path for path, key in darks.items() if key is None or key not in light_counts]
-    alone += [path for path, key in lights.items() if key is None or key not in dark_counts]
-    if alone or twice:
-        what = "images without a partner" if alone else "several images for one place in a pair"
-        raise UsageError(
-            f"{where} has {what}: {_listed(sorted((path.name for path in alone or twice), key=natural))}",
-            "name the two images of a pair alike, or list the pairs in a CSV file (docs/pairs.md)",
-            code="unsuitable-pairs",
-            path=where,
-            count=len(alone) + len(twice),
-        )
-    light_of = {key: path for path, key in lights.items()}
-    return [(path, light_of[key]) for path, key in darks.items()]
-
-
 def _nothing_found(folder: Path) -> UsageError:
     inner = [path for path in _listing(folder) if path.is_dir()]
     images = sum(_is_image(path) for path in _listing(folder))
-    found = [f"the folders {_listed(f'{path.name}/' for path in inner)}"] if inner else []
+    found = [f"the folders {listed(f'{path.name}/' for path in inner)}"] if inner else []
     found += [f"{images} images"] if images else []
     return UsageError(
         f"{folder} holds no pairs by its names; it has {' and '.join(found) or 'no images'}",
@@ -442,10 +319,3 @@ def _globbed(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
         match = re.fullmatch(expression, name.replace(os.sep, "/"))
         if match and _is_image(path) and path.is_file() and not is_system_name(path.name):
             yield path, match.groupdict()
-
-
-def _listed(names: Iterable[str]) -> str:
-    """The first names, and the number of the others."""
-    known = list(names)
-    more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
-    return ", ".join(known[:_MAX_LISTED]) + more

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.pair_layouts import PairPaths, name_pairs
+from dimmagen.dimmers.pair_matching import PairPaths, name_pairs
 from dimmagen.images.pair_names import PAIR_NAMES, side_of
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}

@@ -41,7 +41,7 @@ class RealPair:
 
     Attributes:
         name: file name of the light image without its extension, or a longer name where that is not unique
-            (:func:`~dimmagen.dimmers.pair_layouts.name_pairs`).
+            (:func:`~dimmagen.dimmers.pair_matching.name_pairs`).
         dark, light: uint8 (H, W, 3), RGB; of equal size if :func:`check_pairs` finds nothing fatal.
         dark_sha256, light_sha256: of the files' bytes, hex.
         jpeg_quality: of the dark file, 1 to 100; 0 if it is not a JPEG.

@@ -69,9 +69,9 @@ class Acceleration:
             cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-# Convolutions with the channels last are faster on a processor, images are decoded beside the step where there is
-# a second processor, and the memory of a step is not asked for page by page. All else would change what is computed by a rounding, and with it the bytes of
-# a run, which are promised there.
+# Convolutions with the channels last are faster on a processor, images are decoded beside the step where
+# there is a second one, and the memory of a step is kept for the next. All else would change what is computed
+# by a rounding, and with it the bytes of a run, which are promised there.
 ON_PROCESSORS = Acceleration(prefetch=2, keep_memory=True)
 # As benchmarks/gpu.md measured; bf16_norms rounds more, so it has to earn it.
 ON_GPUS = Acceleration(

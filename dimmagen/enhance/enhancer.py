@@ -6,15 +6,16 @@ blended where they overlap, so that no seam shows; with `compact`, tiles give th
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dimmagen.core.errors import UsageError
-from dimmagen.enhance.batch import Equalise
+from dimmagen.enhance.batch import EQUALISE, Equalise
 from dimmagen.enhance.inputs import condition, equalisations, mean_lightness, network_inputs
 from dimmagen.enhance.network import EnhancementNetwork
 
@@ -29,6 +30,29 @@ class TileRange:
 
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCrops:
+    """The crops that a network was trained on.
+
+    Attributes:
+        side: pixels.
+        equalise: whether their histogram was their own, or that of the whole image.
+    """
+
+    side: int
+    equalise: Equalise
+
+
+def crops_of_header(header: Mapping[str, Any]) -> TrainingCrops | None:
+    """What the header of a network says of its crops; None in those of earlier versions."""
+    stored = header.get("crops")
+    if not isinstance(stored, dict) or type(stored.get("side")) is not int:
+        return None
+    if stored["side"] < 1 or stored.get("equalise") not in EQUALISE:
+        return None
+    return TrainingCrops(stored["side"], stored["equalise"])
 
 
 class Enhancer:

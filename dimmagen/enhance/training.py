@@ -103,7 +103,7 @@ class PreparedRun:
         network, loss: on the device.
         data: to train on and to validate on.
         identity: everything that decides the losses, as JSON values.
-        notes: what its files tell of it besides: the data, and what made them, as JSON values.
+        notes: what its files tell of it besides: the data, the crops, and what made them, as JSON values.
     """
 
     network: EnhancementNetwork
@@ -132,6 +132,7 @@ def prepare(config: TrainConfig, context: DistributedContext, device: torch.devi
     lpips = _perceptual(config, context)
     loss = EnhancementLoss(lpips, config.perceptual_weight).to(device)
     notes = {"data": data.origin, "made_by": maker(), "validated_on": data.validated_on}
+    notes["crops"] = {"side": config.crop, "equalise": config.equalise, "condition": config.condition}
     return PreparedRun(network, loss, data, _identity(config, data, lpips, context), notes)
 
 

@@ -99,6 +99,23 @@ class DimmingMethod:
             images.append((draw.gamma, self.dimmer.dim(light, draw)))
         return images
 
+    def darken_as_drawn(
+        self, light: np.ndarray, name: str, mean: float | None, seed: int
+    ) -> np.ndarray | None:
+        """The first dark image of :meth:`darken` with the white balance and the noise level that `dim` draws.
+
+        Returns:
+            uint8 (H, W, 3); None for a method that draws neither.
+        """
+        dimmer = self.dimmer
+        if dimmer is None:
+            return None
+        balance, level = dimmer.scene_spreads
+        if not (any(balance) or level):
+            return None
+        gamma = 1.0 if mean is None else match_gamma(dimmer, light, name, 0, mean, seed, as_drawn=True)
+        return dimmer.dim(light, held_draw(dimmer, name, 0, seed, gamma, as_drawn=True))
+
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
@@ -112,7 +129,7 @@ class MethodResult:
         transfer: float (256,), mean dark level at each light level, of the first draw.
         noise: of the first draw.
         features: float (patches, features) of the real and of the synthetic image, for the two-sample test;
-            first draw.
+            first draw, with the white balance and noise level that `dim` draws.
     """
 
     label: str
@@ -223,14 +240,31 @@ def pairs_fitted_on(profile: Profile, pairs: Sequence[RealPair]) -> list[str]:
     return [pair.name for pair in pairs if pair.dark_sha256 in used]
 
 
-def held_draw(dimmer: ImageDimmer, name: str, index: int, seed: int, gamma: float) -> Draw:
-    """The draw of an evaluation: the given gamma, exposure 1, and noise keyed by pair and index."""
+def held_draw(
+    dimmer: ImageDimmer, name: str, index: int, seed: int, gamma: float, as_drawn: bool = False
+) -> Draw:
+    """The draw of an evaluation: the given gamma, exposure 1, and noise keyed by pair and index.
+
+    Args:
+        dimmer: that draws.
+        name, index, seed, gamma: of the draw.
+        as_drawn: with the white balance and noise level that `dim` draws, in place of the camera's own.
+    """
+    noise_seed = keyed_random.bits63(seed, name, index, "noise")
+    if as_drawn:
+        return replace(dimmer.draw(name, index, seed), gamma=gamma, exposure=1.0, noise_seed=noise_seed)
     tau = round(float(dimmer.temperature), keyed_random.DECIMALS)
-    return Draw(gamma, tau, exposure=1.0, noise_seed=keyed_random.bits63(seed, name, index, "noise"))
+    return Draw(gamma, tau, exposure=1.0, noise_seed=noise_seed)
 
 
 def match_gamma(
-    dimmer: ImageDimmer, light: np.ndarray, name: str, index: int, mean: float, seed: int
+    dimmer: ImageDimmer,
+    light: np.ndarray,
+    name: str,
+    index: int,
+    mean: float,
+    seed: int,
+    as_drawn: bool = False,
 ) -> float:
     """The gamma whose dark image has a given mean, to 0.2 %, by the secant method on the logarithms.
 
@@ -241,13 +275,13 @@ def match_gamma(
     Args:
         dimmer: to match.
         light: uint8 (H, W, 3).
-        name, index, seed: of the draw.
+        name, index, seed, as_drawn: of the draw, see :func:`held_draw`.
         mean: grey level of the dark image, 0..255.
     """
     small = np.ascontiguousarray(light[::2, ::2])
 
     def error(log_gamma: float) -> float:
-        dark = dimmer.dim(small, held_draw(dimmer, name, index, seed, math.exp(log_gamma)))
+        dark = dimmer.dim(small, held_draw(dimmer, name, index, seed, math.exp(log_gamma), as_drawn))
         return math.log(max(float(dark.mean()), 1e-3) / max(mean, 1e-3))
 
     at, off, slope = 0.0, error(0.0), 1.0
@@ -324,6 +358,7 @@ class PairComparison:
         darkened = method.darken(light, name, mean, self.draws, self.seed, exposure_drawn=mode == "drawn")
         strengths, images = zip(*darkened, strict=True)
         measured = [Measured(image, reference) for image in images]
+        as_drawn = None if mode == "drawn" else method.darken_as_drawn(light, name, mean, self.seed)
         return MethodResult(
             method.label,
             mode,
@@ -331,7 +366,7 @@ class PairComparison:
             [measure(reference, one) for one in measured],
             measured[0].transfer,
             measured[0].noise,
-            (features, patches_of(images[0], light)),
+            (features, patches_of(images[0] if as_drawn is None else as_drawn, light)),
         )
 
     def _split_halves(self, dark: np.ndarray, light: np.ndarray) -> list[MethodResult]:

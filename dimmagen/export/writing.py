@@ -84,6 +84,37 @@ def export_pairs(
     progress = progress or ExportProgress()
     _refuse_misleading(out, layout, reader, repository)
     refuse_other_labels(pairs, layout.name, layout.labels)
+    _refuse_no_effect(layout, fit, validation)
+    if reader and fit:
+        reader.check_fit(fit)
+    fit = fit or (reader.fit if reader else None)
+    split, sizes, validation = _choose(pairs, layout, count, validation, fit, reader, workers, progress)
+    plan = {
+        "layout": layout.name,
+        "data_set": pairs.manifest.root_hash,
+        "count": count,
+        "validation": validation,
+        **({"reader": reader.name} if reader and reader.name != layout.name else {}),
+        **({"fit": str(fit)} if fit else {}),
+    }
+    parts = [
+        (name, [_named(layout, name, number, row, sizes) for number, row in enumerate(chosen, 1)])
+        for name, chosen in (("train", split.train), ("val", split.validation), ("test", split.test))
+        if chosen
+    ]
+    with exclusive(str(out)), ThreadPoolExecutor(workers) as pool:
+        if _begin(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
+            return split
+        for name, named in parts:
+            places = layout.splits[name]
+            work = StoreWork(pairs, out, named, places, layout.paired, pool, progress.pair)
+            _write_split(work, name, layout, split)
+        _finish(out, plan, split, pairs.manifest.settings, layout)
+    return split
+
+
+def _refuse_no_effect(layout: Layout, fit: Fit | None, validation: int | None) -> None:
+    """Refuse what a layout cannot do."""
     if fit and layout.labels.needs:
         raise UsageError(
             f"the layout {layout.name} has labels, which do not follow `fit`",
@@ -98,9 +129,24 @@ def export_pairs(
             code="conflict",
             parameter="validation",
         )
-    if reader and fit:
-        reader.check_fit(fit)
-    fit = fit or (reader.fit if reader else None)
+
+
+def _choose(
+    pairs: PairSet,
+    layout: Layout,
+    count: int | None,
+    validation: int | None,
+    fit: Fit | None,
+    reader: Reader | None,
+    workers: int,
+    progress: ExportProgress,
+) -> tuple[Split, dict[str, Size], int]:
+    """The pairs of the splits, the sizes of exported images by key, and the number of validation pairs.
+
+    Args:
+        fit: that of the reader, where none was given.
+        pairs, layout, count, validation, reader, workers, progress: as for :func:`export_pairs`.
+    """
     every = pairs.rows()
     if not any(dark for dark, _ in layout.train):  # light images only
         every = list({row["light_key"]: row for row in reversed(every)}.values())[::-1]
@@ -120,32 +166,18 @@ def export_pairs(
     split.left_out.update(too_small)
     if reader:
         _check_split(reader, split, sizes)
-    plan = {
-        "layout": layout.name,
-        "data_set": pairs.manifest.root_hash,
-        "count": count,
-        "validation": validation,
-        **({"reader": reader.name} if reader and reader.name != layout.name else {}),
-        **({"fit": str(fit)} if fit else {}),
-    }
-    parts = [
-        (name, [_named(layout, name, number, row, sizes) for number, row in enumerate(chosen, 1)])
-        for name, chosen in (("train", split.train), ("val", split.validation), ("test", split.test))
-        if chosen
-    ]
-    with exclusive(str(out)), ThreadPoolExecutor(workers) as pool:
-        if _begin(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
-            return split
-        for name, named in parts:
-            places = layout.splits[name]
-            layout.store.write(StoreWork(pairs, out, named, places, layout.paired, pool, progress.pair))
-            files = {f"{one.name}.{layout.store.extension}": one.size for one in named}
-            layout.listing.write(out, name, places[0], files)
-            missing = layout.labels.write(out, name, places[0], pairs, named, layout.store.extension)
-            for reason, number in missing.items():
-                split.left_out[reason] = split.left_out.get(reason, 0) + number
-        _finish(out, plan, split, pairs.manifest.settings, layout)
-    return split
+    return split, sizes, validation
+
+
+def _write_split(work: StoreWork, name: str, layout: Layout, split: Split) -> None:
+    """Write the images, lists and labels of one split; adds to what was left out."""
+    place, extension = work.places[0], layout.store.extension
+    layout.store.write(work)
+    files = {f"{one.name}.{extension}": one.size for one in work.named}
+    layout.listing.write(work.root, name, place, files)
+    missing = layout.labels.write(work.root, name, place, work.pairs, work.named, extension)
+    for reason, number in missing.items():
+        split.left_out[reason] = split.left_out.get(reason, 0) + number
 
 
 def _named(layout: Layout, split: str, number: int, row: dict, sizes: Mapping[str, Size]) -> NamedPair:

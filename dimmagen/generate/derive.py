@@ -19,7 +19,7 @@ from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet
-from dimmagen.dataset.schema import SIDECAR_KEYS
+from dimmagen.dataset.schema import WHITE_BALANCE, schema_of_rows, sidecar_keys
 from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import finalize_dataset
 from dimmagen.generate.growing import rejected_rows
@@ -37,7 +37,7 @@ from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import terms_of
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
-_KEPT = (*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")
+_KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
 
 Span = tuple[float, float]
 
@@ -118,7 +118,7 @@ class _Picked:
     def sample(self) -> Sample:
         dark, light = self.pairs.data(self.row, "dark"), self.pairs.data(self.row, "light")
         dark_extension, light_extension = self.row["dark_member"].rsplit(".", 1)[1], self.light_extension
-        row = {name: self.row[name] for name in _KEPT}
+        row = {name: self.row[name] for name in (*sidecar_keys(schema_of_rows([self.row])), *_KEPT)}
         if self.light_format not in ("same", light_extension):
             converted = convert_light(self.light_image(light), self.light_format)
             light, light_extension = converted.data, converted.ref.extension
@@ -248,8 +248,9 @@ def write_merge(
     extensions = Counter(one.light_extension for one in picked)
     stored_as = choose_light_format(light_format, extensions)
     on_conversion(_conversion(picked, extensions, stored_as))
-    picked = [replace(one, light_format=stored_as) for one in picked]
     settings = _merged_settings(sets) | ({} if stored_as == "same" else {"light_format": stored_as})
+    neutral = dict.fromkeys(WHITE_BALANCE, 1.0) if settings.get("white_balance") else {}
+    picked = [replace(one, row={**neutral, **one.row}, light_format=stored_as) for one in picked]
     run = Run(settings, _merged_environment(sets))
     names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
     option = f" --light-format {stored_as}" if len(extensions) > 1 else ""
@@ -341,6 +342,7 @@ def _merged_settings(sets: Sequence[PairSet]) -> dict:
         "derived_from": [{**_origin(pairs), "settings": pairs.manifest.settings} for pairs in sets],
         **({"source_terms": terms} if terms else {}),
         **({"labels": labels} if (labels := _label_kind(sets[0])) else {}),
+        **({"white_balance": "drawn"} if any(settings.get("white_balance") for settings in every) else {}),
     }
 
 

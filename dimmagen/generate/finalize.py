@@ -98,7 +98,7 @@ def publish_dataset(
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
     sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))
     storage.atomic_write(storage.join(folder.out, SHEET), sheet)
-    shape = pair_layout_file(run.settings.get("labels"))
+    shape = pair_layout_file(run.settings)
     storage.atomic_write(storage.join(folder.out, LAYOUT), shape)
     text = card(manifest, light_extensions, numbers.result(manifest))
     storage.atomic_write(storage.join(folder.out, CARD), text.encode())

@@ -19,25 +19,23 @@ import numpy as np
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.file_names import portable
-from dimmagen.core.parquet import iter_rows
 from dimmagen.images import codec
 from dimmagen.sources import SOURCES, parse_specs, rules
 from dimmagen.sources.archives import read_entry
 from dimmagen.sources.candidates import Candidates
-from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
+from dimmagen.sources.mixhq_reading import (
+    MIXHQ_DEFAULT,
+    catalog_parts,
+    is_mixhq,
+    read_catalog,
+    read_mixhq_manifest,
+)
 from dimmagen.sources.photo_selection import PhotoSelection, apply_size_steps
 from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row
 from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
-
-_CATALOG = re.compile(r"part-[0-9]{5,}\.parquet")
-MIXHQ_DEFAULT = "mixhq"
-MIXHQ_MANIFEST = "manifest.json"
-MIXHQ_CATALOG = "catalog/part-00000.parquet"
-MIXHQ_SCHEMA = "dimmagen-mixhq-1"
-GROWN_MIXHQ_SCHEMA = "dimmagen-mixhq-2"
-"""Of a MixHQ that has generations: the manifest lists them, each with a catalog of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,28 +217,7 @@ def open_light_images(
     selection = selection or PhotoSelection()
     paths = [os.path.expanduser(source) for source in sources] or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
-        if len(paths) > 1:
-            raise UsageError(
-                "a MixHQ cannot be combined with other sources",
-                "give its path alone",
-                code="conflict",
-                parameter="sources",
-            )
-        if exclude:
-            raise UsageError(
-                "`exclude` is for sources that are scanned",
-                "exclude these scenes when the MixHQ is built",
-                code="conflict",
-                parameter="exclude",
-            )
-        for name in ("resize", "crop", "names"):
-            if getattr(selection, name) is not None:
-                raise UsageError(
-                    f"`{name}` is for sources that are scanned",
-                    "give it when the MixHQ is built",
-                    code="conflict",
-                    parameter=name,
-                )
+        _refuse_choices_of_scans(paths, exclude, selection)
         lights: LightImages = MixHQLightImages(paths[0], selection, choose)
         if not len(lights) and not choose:
             raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
@@ -261,6 +238,32 @@ def open_light_images(
     if not len(lights) and not choose:
         raise none_accepted(map(_row_of, lights.rejected()), f"{len(candidates)} files of {lights.origin}")
     return lights
+
+
+def _refuse_choices_of_scans(paths: Sequence[str], exclude: Sequence[str], selection: PhotoSelection) -> None:
+    """Refuse, beside a MixHQ, other sources and what is chosen when photos are scanned."""
+    if len(paths) > 1:
+        raise UsageError(
+            "a MixHQ cannot be combined with other sources",
+            "give its path alone",
+            code="conflict",
+            parameter="sources",
+        )
+    if exclude:
+        raise UsageError(
+            "`exclude` is for sources that are scanned",
+            "exclude these scenes when the MixHQ is built",
+            code="conflict",
+            parameter="exclude",
+        )
+    for name in ("resize", "crop", "names"):
+        if getattr(selection, name) is not None:
+            raise UsageError(
+                f"`{name}` is for sources that are scanned",
+                "give it when the MixHQ is built",
+                code="conflict",
+                parameter=name,
+            )
 
 
 def none_accepted(rejected: Iterable[CatalogRow], what: str) -> DimmagenError:
@@ -352,67 +355,6 @@ def light_pixels(ref: LightImageRef, data: bytes, frame: str) -> np.ndarray:
     return apply_size_steps(SOURCES[ref.source].light(data, frame), ref.transform.split("+"))
 
 
-def is_mixhq(path: str) -> bool:
-    """Whether a folder is a MixHQ, finished or not."""
-    return "=" not in path and (
-        storage.exists(storage.join(path, MIXHQ_CATALOG))
-        or any(map(_CATALOG.fullmatch, storage.list_names(storage.join(path, "catalog"))))
-    )
-
-
-def read_mixhq_manifest(path: str) -> dict:
-    """The manifest of a finished MixHQ.
-
-    Raises:
-        DimmagenError: there is no manifest, or it is of another kind or version.
-    """
-    try:
-        manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
-    except FileNotFoundError:
-        raise DimmagenError(
-            f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
-            "run the same `build_mixhq()` again to finish it",
-            code="unfinished",
-            path=path,
-        ) from None
-    except ValueError as error:
-        raise DimmagenError(
-            f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again", code="damaged", path=path
-        ) from error
-    schema = manifest.get("schema")
-    is_whole = schema == MIXHQ_SCHEMA or (schema == GROWN_MIXHQ_SCHEMA and _has_generations(manifest))
-    if not is_whole or not isinstance(manifest.get("inputs"), dict):
-        raise DimmagenError(
-            f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
-            "build it again with `build_mixhq()`",
-            code="wrong-format",
-            path=path,
-        )
-    return manifest
-
-
-def _has_generations(manifest: Mapping) -> bool:
-    """Whether an untrusted manifest has generations with catalogs inside the folder of the MixHQ."""
-    generations = manifest.get("generations")
-    if not isinstance(generations, list) or not generations:
-        return False
-    for one in generations:
-        catalog = one.get("catalog") if isinstance(one, dict) else None
-        name = catalog.get("name") if isinstance(catalog, dict) else None
-        if not isinstance(name, str) or not _CATALOG.fullmatch(name.removeprefix("catalog/")):
-            return False
-        if not isinstance(one.get("sources"), dict):
-            return False
-    return True
-
-
-def catalog_parts(manifest: Mapping) -> list[str]:
-    """Names of the catalogs of a MixHQ, from its manifest: one for each generation."""
-    if "generations" not in manifest:
-        return [MIXHQ_CATALOG]
-    return [one["catalog"]["name"] for one in manifest["generations"]]
-
-
 def _default_mixhq() -> str:
     if not is_mixhq(MIXHQ_DEFAULT):
         raise UsageError(
@@ -422,21 +364,6 @@ def _default_mixhq() -> str:
             parameter="sources",
         )
     return MIXHQ_DEFAULT
-
-
-def read_catalog(path: str, parts: Sequence[str] = (MIXHQ_CATALOG,)) -> Iterator[CatalogRow]:
-    """The rows of a MixHQ's catalog, one after another.
-
-    Args:
-        path: of the MixHQ.
-        parts: names of the files, from :func:`catalog_parts`.
-
-    Raises:
-        DimmagenError: the catalog is missing or damaged.
-    """
-    for part in parts:
-        for row in iter_rows(storage.join(path, part), CATALOG_SCHEMA, ADDED_LATER):
-            yield CatalogRow(**row)
 
 
 def _catalogued(path: str, parts: Sequence[str], selection: PhotoSelection) -> Iterator[Candidate]:

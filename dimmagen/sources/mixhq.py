@@ -30,15 +30,7 @@ from dimmagen.images import versions
 from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
-from dimmagen.sources.light_images import (
-    MIXHQ_MANIFEST,
-    catalog_parts,
-    load_light_file,
-    none_accepted,
-    read_catalog,
-    read_mixhq_manifest,
-    scanned_ref,
-)
+from dimmagen.sources.light_images import load_light_file, none_accepted, scanned_ref
 from dimmagen.sources.mixhq_card import mixhq_card, mixhq_layout
 from dimmagen.sources.mixhq_generations import (
     base_of,
@@ -49,6 +41,7 @@ from dimmagen.sources.mixhq_generations import (
     refuse_other_choices,
 )
 from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
+from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog, read_mixhq_manifest
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, Listing
 from dimmagen.sources.scan_store import KeptRanges

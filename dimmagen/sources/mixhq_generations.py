@@ -12,7 +12,7 @@ from typing import Any
 from dimmagen.core import storage
 from dimmagen.core.environment import package_version
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.sources.light_images import (
+from dimmagen.sources.mixhq_reading import (
     GROWN_MIXHQ_SCHEMA,
     MIXHQ_MANIFEST,
     MIXHQ_SCHEMA,

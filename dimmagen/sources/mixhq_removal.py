@@ -15,9 +15,9 @@ from dimmagen.core.lock import exclusive
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter, members, read_at
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
-from dimmagen.sources.light_images import GROWN_MIXHQ_SCHEMA, catalog_parts, read_catalog
 from dimmagen.sources.mixhq import finished_tally, publish_mixhq
 from dimmagen.sources.mixhq_generations import base_of, drop_unpublished, generations_of, next_numbers
+from dimmagen.sources.mixhq_reading import GROWN_MIXHQ_SCHEMA, catalog_parts, read_catalog
 from dimmagen.sources.takedown import Listed, Removed, Takedown, is_done
 
 

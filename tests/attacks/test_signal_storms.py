@@ -67,7 +67,7 @@ def test_a_signal_at_any_moment_ends_it_in_one_way(command, place, monkeypatch):
         to_group = chance.random() < 0.5  # as a terminal and a batch system do; the other is `kill`
         if run.poll() is None:
             (os.killpg if to_group else os.kill)(run.pid, sent)
-        code, text = run.wait(timeout=60), log.read_text()
+        code, text = run.wait(timeout=300), log.read_text()
         what = f"{sent.name}{' to the group' if to_group else ''}, exit {code}: {text}"
         if code == 0:  # it had ended
             if file_hashes(out, ("log.csv",)) != expected:

@@ -111,6 +111,7 @@ def test_swapped_pairs_are_refused_by_name(folder, tmp_path):
         run("linear", "--pairs", tmp_path)
 
 
+@pytest.mark.needs("links")
 def test_scenes_that_were_shot_twice_are_told_and_are_the_camera_itself(folder, tmp_path):
     for side in ("low", "high"):
         (tmp_path / side).mkdir()

@@ -1,10 +1,13 @@
 """Signals in the middle of a command, raised at chosen places."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,33 @@ def test_a_signal_whose_exception_is_swallowed_still_ends_the_command(sent, monk
 
     code, _ = run(monkeypatch, capsys, body)
     assert (code, reached) == (128 + sent, [])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [("<frozen importlib._bootstrap>", "_get_module_lock"), (logging.__file__, "handle")],
+)
+def test_a_signal_between_taking_a_lock_and_its_try_waits_until_the_lock_is_free(
+    filename, name, monkeypatch, capsys
+):
+    """Otherwise threads that import or log wait for it forever, and the command for them."""
+    steps = []
+    text = f"def {name}(kill):\n    steps.append('taken'); kill()\n    steps.append('given back')\n"
+    space = {"steps": steps}
+    exec(compile(text, filename, "exec"), space)
+
+    def body():
+        space[name](lambda: None)
+        space[name](partial(os.kill, os.getpid(), signal.SIGTERM))
+        for _ in range(500):
+            time.sleep(0.02)
+        steps.append("not stopped")
+
+    code, _ = run(monkeypatch, capsys, body)
+    assert code == 128 + signal.SIGTERM
+    assert steps == ["taken", "given back"] * 2
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
 
 def test_a_signal_that_is_swallowed_to_the_end_still_gives_the_code(monkeypatch, capsys):

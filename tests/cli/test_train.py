@@ -15,6 +15,7 @@ from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError
 from dimmagen.enhance import loop
 from dimmagen.enhance.checkpoints import RunFolder, load_tensors
+from dimmagen.enhance.enhancer import Enhancer, TrainingCrops, crops_of_header
 from dimmagen.enhance.lightness import lightness_of_header
 from dimmagen.enhance.onnx_model import OnnxReport
 from dimmagen.enhance.step import Step
@@ -244,6 +245,39 @@ def test_a_network_that_learnt_no_lightness_takes_the_fixed_one_and_says_so(run,
     assert "auto is 0.5 for every photo" in err
     run(*words, "--out", tmp_path / "fixed")
     assert (tmp_path / "auto" / "0.png").read_bytes() == (tmp_path / "fixed" / "0.png").read_bytes()
+
+
+def test_windows_of_the_side_of_the_training_crops(run, place, tmp_path, monkeypatch):
+    made = []
+
+    class Watched(Enhancer):
+        def __init__(self, network, *rest):
+            super().__init__(network, *rest)
+            made.append((self.tile, self.equalise))
+
+    monkeypatch.setattr("dimmagen.cli.enhance.Enhancer", Watched)
+    words = ["enhance", "pairs/low/0.png", *NETWORK, "--out", tmp_path / "out"]
+    assert run(*words, "--window", "crop")[0] == 0
+    assert run(*words, "--window", 64)[0] == 0
+    assert run(*words)[0] == 0
+    assert made[:2] == [(32, "image"), (64, "image")]
+    assert made[2][0] > 64
+
+
+def test_the_crops_of_a_network_that_does_not_name_them_are_asked_for(run, place, tmp_path):
+    saved = load_tensors(place / "network" / "best.safetensors")
+    assert crops_of_header(saved.header) == TrainingCrops(32, "image")
+    header = {name: value for name, value in saved.header.items() if name != "crops"}
+    RunFolder(tmp_path).save("best.safetensors", saved.tensors, header)
+    words = ["enhance", "pairs/low/0.png", "--network", tmp_path, "--out", tmp_path / "out"]
+    code, _, err = run(*words, "--window", "crop")
+    assert code == 2
+    assert "--window 256" in err
+
+
+@pytest.mark.parametrize("crops", [None, {}, {"side": "9"}, {"side": 0, "equalise": "crop"}, {"side": 9}])
+def test_crops_of_another_form_are_unknown(crops):
+    assert crops_of_header({"crops": crops}) is None
 
 
 def test_images_too_small_for_a_metric_are_scored_by_the_others(run):

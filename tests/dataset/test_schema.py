@@ -2,9 +2,16 @@
 
 import pytest
 
-from dimmagen.dataset.schema import PIPELINE_STAGES, first_difference
+from dimmagen.dataset.schema import PIPELINE_STAGES, WHITE_BALANCE, first_difference
 
 ROW = {column: 1 for columns in PIPELINE_STAGES.values() for column in columns}
+
+
+def test_rows_without_a_white_balance_compare_as_those_with_one():
+    plain = {name: value for name, value in ROW.items() if name not in WHITE_BALANCE}
+    assert first_difference(plain, dict(plain)) is None
+    assert first_difference(ROW, {**ROW, "balance_green": 1.1}) == ("draws", "balance_green")
+    assert first_difference(plain, ROW) == ("draws", "balance_red")
 
 
 def test_equal_rows_differ_in_no_stage():

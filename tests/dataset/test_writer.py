@@ -10,7 +10,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.tar import TarWriter
-from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar
+from dimmagen.dataset.schema import PAIR_SCHEMA, schema_of, sidecar
 from dimmagen.dataset.writer import Sample, write_pair_shard
 
 
@@ -65,6 +65,18 @@ def test_offsets_and_sizes_in_the_rows_are_those_of_the_members_data(tmp_path):
         for field, expected in (("dark", given.dark), ("json", sidecar(given.row)), ("light", given.light)):
             offset = row[f"{field}_offset"]
             assert data[offset : offset + row[f"{field}_size"]] == expected
+
+
+def test_a_drawn_white_balance_is_in_the_row_and_in_the_json_file(tmp_path):
+    """A set without one keeps its columns, and with them its bytes."""
+    drawn = {"balance_red": 1.1, "balance_green": 1.0, "balance_blue": 0.91}
+    given = sample("folder-1-v0", **drawn)
+    write_pair_shard(str(tmp_path), "train-00000", [given])
+    [row] = read_rows(str(tmp_path / "metadata/train-00000.parquet"), schema_of({"white_balance": "drawn"}))
+    assert {name: row[name] for name in drawn} == drawn
+    assert {name: json.loads(sidecar(given.row))[name] for name in drawn} == drawn
+    assert not drawn.keys() & json.loads(sidecar(sample("folder-1-v0").row)).keys()
+    assert not drawn.keys() & set(schema_of({}).names)
 
 
 def test_the_record_has_the_size_and_hash_of_both_files(tmp_path):

@@ -56,6 +56,50 @@ def test_ln_exposure_is_normal_and_clamped_at_two_standard_deviations(draws):
     assert stats.kstest(inside, stats.truncnorm(-LIMIT, LIMIT).cdf).pvalue > 0.01
 
 
+class ScatteredModel(LinearModel):
+    balance_spread = (0.06, 0.03)
+    noise_spread = 0.05
+
+
+def test_white_balance_and_noise_level_have_tails_and_leave_the_other_draws_as_they_are():
+    scattered = ImageDimmer(
+        ScatteredModel(exposure_spread=SPREAD, gamma_range=(LOW, HIGH)), "x", "", temperature=2.0
+    )
+    found = [scattered.draw(key) for key in KEYS]
+    balance = np.array([one.balance for one in found])
+    warmth, tint = (balance[:, 0] - balance[:, 2]) / 2, balance[:, 1]
+    level = np.log([one.tau / 2 for one in found])
+    assert np.abs(balance.sum(1)).max() < 1e-5
+    for values, scale in ((warmth, 0.06), (tint, 0.03), (level, 0.05)):
+        inside = values[np.abs(values) < 3.9 * scale] / scale
+        assert np.abs(values).max() < 4.001 * scale
+        shares = stats.t(4).cdf(inside)
+        assert (
+            stats.kstest((shares - stats.t(4).cdf(-3.9)) / (1 - 2 * stats.t(4).cdf(-3.9)), "uniform").pvalue
+            > 0.01
+        )
+    for one, other in itertools.combinations((warmth, tint, level), 2):
+        assert stats.spearmanr(one, other).pvalue > 0.001
+    plain = dimmer().draw(KEYS[0])
+    assert (found[0].gamma, found[0].exposure, found[0].noise_seed) == (
+        plain.gamma,
+        plain.exposure,
+        plain.noise_seed,
+    )
+
+
+def test_a_clip_and_a_ladder_have_one_white_balance_and_noise_level():
+    model = ScatteredModel()
+    clip = ImageDimmer(model, "x", "", group_by="clip")
+    frames = [clip.draw(f"clip-00-{frame}") for frame in ("first", "last")]
+    ladder = ImageDimmer(model, "x", "", ladder=(0.5, 1.0, 2.0))
+    rungs = [ladder.draw("photo", variant) for variant in range(3)]
+    for drawn in (frames, rungs):
+        assert len({(one.tau, one.balance_red, one.balance_green, one.balance_blue) for one in drawn}) == 1
+    assert frames[0].noise_seed != frames[1].noise_seed
+    assert frames[0].of_frame(1).balance_red == frames[0].balance_red
+
+
 def test_a_model_without_a_spread_has_the_same_exposure_in_every_pair():
     plain = ImageDimmer(LinearModel(), "x", "0" * 64)
     assert {plain.draw(key, variant).exposure for key in KEYS[:50] for variant in VARIANTS} == {1.0}

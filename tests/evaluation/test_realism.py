@@ -111,6 +111,27 @@ def test_the_likelihood_is_reported_only_for_models_that_have_one(summary):
     assert "nll" not in summary["noisy"]["gamma1"]
 
 
+class BalancedModel(SimulatedModel):
+    balance_spread = (0.3, 0.1)
+
+    def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
+        dark = super().dim(light, draw) * np.exp(draw.balance)
+        return dark.clip(0, 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_differs_between_scenes_is_drawn_for_the_two_sample_test_alone(results, pairs, mode):
+    """A measure of one image is at the centre of the draws, which no dimmer can know for a scene."""
+    drawn = evaluate({"true": dimmer(BalancedModel())}, pairs[:2], draws=2)
+    shifts = []
+    for before, after in zip(results, drawn, strict=False):
+        one, other = before.method("true", mode), after.method("true", mode)
+        if mode in ("gamma1", "matched"):
+            assert one.values == other.values
+        shifts.append(np.abs(one.features[1] - other.features[1])[:, 4].mean())
+    assert min(shifts) > 0.01
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_every_draw_of_a_pair_is_another_image(results, mode):
     first, second = results[0].method("true", mode).values

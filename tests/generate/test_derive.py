@@ -1,7 +1,6 @@
 """Data sets from data sets: they pass verification, keep images and provenance, and refuse what is not
 possible."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,13 @@ from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.dataset.schema import SIDECAR_KEYS
+from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar_keys
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import derive
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.run import Execution
+from dimmagen.generate.pair import PairSettings, dimmer_builder
+from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
 
 
@@ -33,7 +34,13 @@ def other(tmp_path_factory):
 
 def records(pairs):
     """What must survive: the whole record and the hashes of the images, by key."""
-    names = [*SIDECAR_KEYS, "dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256"]
+    names = [
+        *sidecar_keys(PAIR_SCHEMA),
+        "dark_sha256",
+        "dark_pixel_sha256",
+        "light_sha256",
+        "light_pixel_sha256",
+    ]
     return {row["key"]: {name: row[name] for name in names} for row in pairs.rows()}
 
 
@@ -56,72 +63,6 @@ def test_a_subset_has_the_selected_pairs_unchanged_and_verifies(pairs, tmp_path,
     assert made.table["key"].to_pylist() == list(expected)
     origin = made.manifest.settings["derived_from"][0]
     assert origin["root_hash"] == pairs.manifest.root_hash
-
-
-ROW = {
-    "key": "folder-1-v0",
-    "light_key": "folder-1",
-    "source": "folder",
-    "gamma": 1.5,
-    "lightness_after": 0.25,
-    "width": 300,
-    "height": 200,
-}
-
-
-@pytest.mark.parametrize(
-    ("selection", "is_kept"),
-    [
-        (Selection(), True),
-        (Selection(gamma=(1.5, 2.0)), True),
-        (Selection(gamma=(1.0, 1.5)), True),
-        (Selection(gamma=(1.51, 2.0)), False),
-        (Selection(gamma=(1.0, 1.49)), False),
-        (Selection(lightness=(0.25, 0.25)), True),
-        (Selection(lightness=(0.26, 1.0)), False),
-        (Selection(min_side=200), True),
-        (Selection(min_side=201), False),
-        (Selection(sources=("coco", "folder")), True),
-        (Selection(sources=("coco",)), False),
-        (Selection(licence="owner"), True),
-        (Selection(licence="cc0"), False),
-        (Selection(keys=("folder-1",)), True),
-        (Selection(keys=("folder-1-v0", "other")), True),
-        (Selection(keys=("folder-1-v1",)), False),
-        (Selection(without_keys=("folder-1-v1",)), True),
-        (Selection(without_keys=("folder-1-v0",)), False),
-        (Selection(keys=("folder-1-v0",), without_keys=("folder-1",)), False),
-    ],
-)
-def test_a_pair_is_kept_that_meets_every_criterion_and_the_ends_of_a_span_count(selection, is_kept):
-    assert selection.keeps(ROW, {}) is is_kept
-
-
-def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_recorded():
-    row = {**ROW, "source": "moon"}
-    settings = {"source_terms": {"moon": "MIT licence"}}
-    assert Selection(licence="mit").keeps(row, settings)
-    assert not Selection(licence="owner").keeps(row, settings)
-
-
-def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():
-    assert Selection().command() == "dimmagen subset ORIGIN --to out/"
-    names = {"sources": ("a", "b"), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}
-    full = Selection(**names, min_side=64, keys=("y", "x"), without_keys=("z",))
-    assert full.command() == (
-        "dimmagen subset ORIGIN --to out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
-        "--lightness 0.0:0.25 --min-side 64 --keys KEYS --without-keys KEYS"
-    )
-    hashes = [hashlib.sha256(text).hexdigest() for text in (b"x\ny", b"z")]
-    assert full.note() == {**names, "min_side": 64, "keys": hashes[0], "without_keys": hashes[1]}
-    assert Selection().note() == {
-        "sources": (),
-        "licence": "",
-        "gamma": None,
-        "lightness": None,
-        "min_side": 0,
-        "keys": "",
-    }
 
 
 def test_a_list_of_keys_takes_pairs_and_whole_photos(pairs, tmp_path):
@@ -200,6 +141,20 @@ def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path
             for one in (pairs, other)
         ],
     }
+
+
+def test_sets_with_and_without_a_drawn_white_balance_merge_to_one_that_has_it(other, tmp_path):
+    photos = open_light_images([str(write_photos(tmp_path / "photos", 1))])
+    out, build = str(tmp_path / "drawn"), dimmer_builder("lol3")
+    generate_dataset(photos, build, out, PairSettings(), Execution("serial"), "if-possible", None)
+    drawn = open_pairs(out)
+    assert verify_dataset(str(tmp_path / "drawn")).faults == []
+    write_merge([drawn, other], str(tmp_path / "out"))
+    assert verify_dataset(str(tmp_path / "out")).faults == []
+    made = {row["profile"]: row for row in open_pairs(tmp_path / "out").rows()}
+    assert made["lol3"]["balance_red"] == drawn.row(0)["balance_red"] != 1.0
+    assert made["linear"]["balance_red"] == made["linear"]["balance_blue"] == 1.0
+    assert "balance_red" not in other.table.column_names
 
 
 def test_a_merge_that_was_stopped_is_resumed_to_the_same_set(pairs, other, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Subsets and merges of tiny data sets: which pairs, in which order, with which settings and files."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 
 from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import UsageError
+from dimmagen.dataset.card import pair_layout_file
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.derive import Selection, stored_sample, write_merge, write_subset
@@ -200,6 +202,8 @@ def test_the_files_with_labels_come_along_and_their_kind_is_recorded(tmp_path):
     assert (merged.settings["labels"], recorded["format"]) == (kind, "json")
     for name in "abc":
         made = open_pairs(tmp_path / name)
+        layout = (tmp_path / name / ".huggingface.yaml").read_bytes()
+        assert layout == pair_layout_file(made.manifest.settings["labels"]) != pair_layout_file(None)
         assert verify_dataset(made.out).faults == []
         for row in made.rows():
             assert row["labels_member"] == f"{row['key']}.labels.json"
@@ -300,3 +304,69 @@ def test_an_image_is_that_of_its_origin_bit_by_bit(one, two, tmp_path):
         assert np.array_equal(dark, old_dark)
         assert np.array_equal(light, old_light)
         assert codec.pixel_sha256(light) == row["light_pixel_sha256"]
+
+
+ROW = {
+    "key": "folder-1-v0",
+    "light_key": "folder-1",
+    "source": "folder",
+    "gamma": 1.5,
+    "lightness_after": 0.25,
+    "width": 300,
+    "height": 200,
+}
+
+
+@pytest.mark.parametrize(
+    ("selection", "is_kept"),
+    [
+        (Selection(), True),
+        (Selection(gamma=(1.5, 2.0)), True),
+        (Selection(gamma=(1.0, 1.5)), True),
+        (Selection(gamma=(1.51, 2.0)), False),
+        (Selection(gamma=(1.0, 1.49)), False),
+        (Selection(lightness=(0.25, 0.25)), True),
+        (Selection(lightness=(0.26, 1.0)), False),
+        (Selection(min_side=200), True),
+        (Selection(min_side=201), False),
+        (Selection(sources=("coco", "folder")), True),
+        (Selection(sources=("coco",)), False),
+        (Selection(licence="owner"), True),
+        (Selection(licence="cc0"), False),
+        (Selection(keys=("folder-1",)), True),
+        (Selection(keys=("folder-1-v0", "other")), True),
+        (Selection(keys=("folder-1-v1",)), False),
+        (Selection(without_keys=("folder-1-v1",)), True),
+        (Selection(without_keys=("folder-1-v0",)), False),
+        (Selection(keys=("folder-1-v0",), without_keys=("folder-1",)), False),
+    ],
+)
+def test_a_pair_is_kept_that_meets_every_criterion_and_the_ends_of_a_span_count(selection, is_kept):
+    assert selection.keeps(ROW, {}) is is_kept
+
+
+def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_recorded():
+    row = {**ROW, "source": "moon"}
+    settings = {"source_terms": {"moon": "MIT licence"}}
+    assert Selection(licence="mit").keeps(row, settings)
+    assert not Selection(licence="owner").keeps(row, settings)
+
+
+def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():
+    assert Selection().command() == "dimmagen subset ORIGIN --to out/"
+    names = {"sources": ("a", "b"), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}
+    full = Selection(**names, min_side=64, keys=("y", "x"), without_keys=("z",))
+    assert full.command() == (
+        "dimmagen subset ORIGIN --to out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
+        "--lightness 0.0:0.25 --min-side 64 --keys KEYS --without-keys KEYS"
+    )
+    hashes = [hashlib.sha256(text).hexdigest() for text in (b"x\ny", b"z")]
+    assert full.note() == {**names, "min_side": 64, "keys": hashes[0], "without_keys": hashes[1]}
+    assert Selection().note() == {
+        "sources": (),
+        "licence": "",
+        "gamma": None,
+        "lightness": None,
+        "min_side": 0,
+        "keys": "",
+    }

@@ -1,15 +1,18 @@
 """Pairs of tiny data sets that are made again, and dimmers that are built from what a manifest records."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import replay as replaying
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
@@ -22,6 +25,7 @@ from dimmagen.generate.replay import (
     originals,
     replayer,
 )
+from dimmagen.images import codec
 from tests.tiny_set import make_tiny, tiny_lights
 
 
@@ -75,6 +79,13 @@ def test_of_two_photos_of_one_name_the_recorded_one_is_taken_and_else_the_first(
     assert read(row).data == b"another"
 
 
+@pytest.mark.needs("fifo")
+def test_what_cannot_be_read_beside_the_photos_hides_none_of_them(folder, tmp_path):
+    photos = shutil.copytree(folder / "photos", tmp_path / "photos")
+    os.mkfifo(photos / "00.png")
+    assert set(stages(open_pairs(folder / "out"), photos)) == {""}
+
+
 def test_a_photo_that_is_gone_and_a_source_that_is_unknown_are_named(folder, tmp_path):
     pairs = open_pairs(folder / "out")
     row = next(row for row in pairs.rows() if row["name"] == "0.png")
@@ -97,7 +108,7 @@ def test_the_light_images_of_a_mixhq_are_found_by_their_keys(folder, monkeypatch
     """As a MixHQ's own reader gives them: files that are stored, with their hash."""
     lights = tiny_lights(tmp_path / "stored", 4)
     monkeypatch.setattr(replaying, "is_mixhq", lambda path: path == "mixhq")
-    monkeypatch.setattr(replaying, "MixHQLightImages", lambda path: lights)
+    monkeypatch.setattr(replaying, "MixHQLightImages", {"mixhq": lights}.__getitem__)
     for name in ("out", "jpeg"):
         assert set(stages(open_pairs(folder / name), "mixhq")) == {""}
     jpeg, out = open_pairs(folder / "jpeg"), open_pairs(folder / "out")
@@ -132,6 +143,29 @@ def test_a_light_image_that_is_not_the_recorded_one_is_told_as_such(folder, monk
     )
 
 
+def test_a_decoder_that_fails_and_a_dimmer_that_computes_otherwise_are_told_with_their_stage(
+    folder, monkeypatch
+):
+    pairs = open_pairs(folder / "out")
+    row = pairs.row(0)
+    dim = LinearModel.dim
+    monkeypatch.setattr(LinearModel, "dim", lambda self, light, draw: dim(self, light, draw) ^ np.uint8(1))
+    again = replayer(pairs)(row)
+    assert (again.key, again.stage, again.identical) == (row["key"], "dark pixels", False)
+    assert again.detail.startswith(f"lightness_after: {row['lightness_after']} → ")
+
+    def fail(data):
+        raise codec.ImageError("cannot be decoded", "because")
+
+    again = replayer(pairs)
+    data = originals(pairs)(row)
+    monkeypatch.setattr(replaying, "originals", lambda *_: lambda row: data)
+    monkeypatch.setattr(codec, "decode_rgb8", fail)
+    failed = again(row)
+    assert (failed.key, failed.stage) == (row["key"], "decoded pixels")
+    assert "because" in failed.detail
+
+
 def test_the_row_of_a_pair_is_found_and_the_keys_of_a_light_image_are_named(folder):
     pairs = open_pairs(folder / "out")
     assert find_row(pairs, pairs.row(5)["key"]) == pairs.row(5)
@@ -145,26 +179,40 @@ def test_the_row_of_a_pair_is_found_and_the_keys_of_a_light_image_are_named(fold
 
 def test_a_choice_of_pairs_stays_the_one_of_earlier_versions(folder):
     pairs = open_pairs(folder / "out")
-    keys = [row["key"] for row in pairs.rows()]
+    backwards = replace(pairs, table=pairs.table.take(list(range(len(pairs)))[::-1]))
+    keys = [row["key"] for row in backwards.rows()]
     expected = sorted(keys, key=lambda key: keyed_random.rank(0, key, "replay"))[:3]
-    assert [row["key"] for row in chosen_pairs(pairs, 3)] == sorted(expected, key=keys.index)
+    assert [row["key"] for row in chosen_pairs(backwards, 3)] == sorted(expected, key=keys.index)
 
 
 def test_another_machine_is_described_and_the_same_one_is_not(folder):
     manifest = open_pairs(folder / "out").manifest
     assert environment_note(manifest) == ""
-    other = manifest.model_copy(update={"environment": {**manifest.environment, "machine": "vax"}})
+    other = manifest.model_copy(
+        update={"environment": {**manifest.environment, "machine": "vax", "device": "x"}}
+    )
     lines = environment_note(other).split("\n    ")
     assert lines[0] == "\nThis machine differs from the one that made the data set:"
-    assert [line.partition(" → ")[0] for line in lines[1:]] == ["environment.machine: vax"]
+    assert [line.partition(" → ")[0] for line in lines[1:]] == [
+        "environment.device: x",
+        "environment.machine: vax",
+    ]
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"ladder": (0.5, 2.0)}, {"group_by": "clip"}, {"gamma_range": (0.25, 0.75)}, {"temperature": 0.5}],
+    ("profile", "options"),
+    [
+        ("linear", {"ladder": (0.5, 2.0)}),
+        ("linear", {"group_by": "clip"}),
+        ("linear", {"gamma_range": (0.25, 0.75)}),
+        ("linear", {"temperature": 0.5}),
+        ("lol3", {"model": "mdn"}),
+        ("lol3", {"without": ("tails", "jpeg")}),
+        ("lol3", {"brightness": "as-pairs"}),
+    ],
 )
-def test_a_dimmer_is_built_with_every_setting_that_was_recorded(options):
-    recorded = ImageDimmer.from_profile("linear", **options).settings()
+def test_a_dimmer_is_built_with_every_setting_that_was_recorded(profile, options):
+    recorded = ImageDimmer.from_profile(profile, **options).settings()
     settings = {**json.loads(json.dumps(recorded)), **PairSettings(seed=3).record()}
     assert dimmer_from_manifest(settings)().settings() == recorded
     assert settings_from_manifest(settings) == PairSettings(seed=3)

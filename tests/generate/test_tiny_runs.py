@@ -1,12 +1,16 @@
 """What a run does beside its images: totals, files beside the shards, additions, and runs that resume."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
+from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.dataset.card import card, pair_layout_file
 from dimmagen.dataset.croissant import croissant_of
 from dimmagen.dataset.manifest import Manifest
@@ -14,6 +18,7 @@ from dimmagen.dataset.reader import open_pairs, pair_tables
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.generate import run as running
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
@@ -161,6 +166,14 @@ def test_an_addition_counts_what_was_there_as_done_and_describes_the_whole(light
     assert manifest.command.endswith("--light-format same")
 
 
+def test_the_environment_is_that_of_the_model_the_sources_and_what_is_done_to_photos(monkeypatch, tmp_path):
+    lights, noted = tiny_lights(tmp_path / "lights", 2), []
+    lights.listed[0] = replace(lights.listed[0], transform="exif+icc")
+    monkeypatch.setattr(running, "environment_for", lambda *given: noted.append(given) or {})
+    plan_dataset(lights, build_dimmer, PairSettings())
+    assert noted == [("linear", {"folder": 2}, frozenset({"exif", "icc"}))]
+
+
 def test_without_a_light_image_there_is_nothing_to_make(tmp_path):
     none = tiny_lights(tmp_path / "none", 0)
     with pytest.raises(UsageError, match="tiny has no light image that passes the rules") as caught:
@@ -183,6 +196,55 @@ def test_a_ray_run_that_would_join_another_cluster_than_it_names_is_refused_at_o
         Execution("ray")
     assert Execution("serial").address is None
     assert Execution("ray", address="10.0.0.1:6379").address == "10.0.0.1:6379"
+
+
+def received_by_ray(monkeypatch, lights, out, execution):
+    """What the pool of Ray workers is started with, and the function that builds its workers."""
+
+    def run_ray(build_worker, jobs, on_pairs, *rest):
+        received.extend([build_worker, [*jobs], on_pairs, *rest])
+        raise InterruptedError
+
+    received = []
+    monkeypatch.setattr(running, "run_ray", run_ray)
+    progress = Noted()
+    with pytest.raises(InterruptedError):
+        generate_dataset(lights, build_dimmer, str(out), PairSettings(), execution, progress=progress)
+    assert received[2] == progress.pairs
+    received[-1](None)  # of the workers; a progress of an earlier version has no such method
+    return received[0], received[1], received[3:-1]
+
+
+def test_ray_workers_get_everything_that_an_execution_says(monkeypatch, lights, tmp_path):
+    lost = print
+    execution = Execution("ray", 3, "10.0.0.1:6379", "cpu", 4, lost, 60.0)
+    _, jobs, rest = received_by_ray(monkeypatch, lights, tmp_path / "a", execution)
+    assert [job.shards for job in jobs] == [("train-00000",)]
+    assert rest == [3, "10.0.0.1:6379", WorkerResources(), lost, 60.0]
+    of_gpus = Execution("ray", 2, "10.0.0.1:6379", "cuda", 4)
+    _, _, rest = received_by_ray(monkeypatch, lights, tmp_path / "b", of_gpus)
+    assert rest == [2, "10.0.0.1:6379", WorkerResources(4, gpus=1), None, None]
+
+
+def test_a_ray_worker_makes_the_shards_of_its_jobs(monkeypatch, lights, finished, tmp_path):
+    execution = Execution("ray", 1, "10.0.0.1:6379")
+    build_worker, jobs, _ = received_by_ray(monkeypatch, lights, tmp_path / "out", execution)
+    done = []
+    records = build_worker()(jobs[0], lambda: done.append(1))
+    assert [(record.name, record.samples) for record in records] == [("shards/train-00000.tar", 7)]
+    assert len(done) == 7
+    assert (tmp_path / "out/shards/train-00000.tar").is_file()
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_planned(monkeypatch, lights, tmp_path):
+    def find_device(name):
+        raise UsageError(f"no device {name}")
+
+    module = SimpleNamespace(find_device=find_device)  # in place of one that imports torch
+    monkeypatch.setitem(sys.modules, "dimmagen.generate.gpu_worker", module)
+    execution = Execution("serial", device="cuda")
+    with pytest.raises(UsageError, match="no device cuda"):
+        generate_dataset(lights, None, str(tmp_path / "out"), PairSettings(), execution)
 
 
 def test_no_progress_ignores_all_of_it(lights, tmp_path):

@@ -15,11 +15,11 @@ import pytest
 from dimmagen.cli.recipes import load_recipe, read_yaml
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dataset import loaders
 from dimmagen.dataset.checking import check_pair_shard
 from dimmagen.dataset.manifest import Manifest, root_hash
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.shard_samples import shard_samples
 from dimmagen.dimmers.profile import BUNDLED, open_profile
 from dimmagen.enhance import data
 from dimmagen.enhance.checkpoints import BEST, RunFolder, load_network
@@ -49,7 +49,7 @@ def test_a_compressed_file_in_the_place_of_a_shard_is_not_unpacked(reader, out):
     shard = Manifest.load(str(out)).shards[0]
     (out / shard.name).write_bytes(packed_tar(50_000_000))
     if reader == "loaders":
-        samples = loaders._read_shard(str(out), shard)
+        samples = shard_samples(str(out), shard)
     else:
         samples = data._samples(TrainingShard(str(out / shard.name), shard.samples, frozenset()))
     tracemalloc.start()

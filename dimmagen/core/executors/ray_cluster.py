@@ -146,8 +146,8 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
         if address is None:
             raise DimmagenError(
                 f"Ray could not be started ({reason})",
-                f"check the room in {tempfile.gettempdir()} and in /dev/shm and whether the machine is busy, or "
-                'do without Ray: `executor="serial"`, in training `workers=1`',
+                f"check the room in {tempfile.gettempdir()} and in /dev/shm and whether the machine is busy, "
+                'or do without Ray: `executor="serial"`, in training `workers=1`',
                 code="cluster",
             ) from error
         raise _refusal(address, reason) from error

@@ -1,6 +1,6 @@
 """Fitting the camera model to a few dark/light pairs.
 
-Two steps, a few seconds for three pairs:
+Three steps, a few seconds for three pairs:
 
 1. Response (:mod:`~dimmagen.dimmers.camera.response_fit`): the mean dark level of every light level, on flat
    areas, is explained by one response curve, black offsets and one light factor per pair (and a small factor
@@ -9,16 +9,20 @@ Two steps, a few seconds for three pairs:
    compared with the real ones; noise levels, skews, correlations and tails are adjusted until both show the
    same statistics. Clipping at black, rounding to 8 bits, the texture of the light image and the filter that
    isolates the noise therefore need no formula.
+3. Scenes (:mod:`~dimmagen.dimmers.camera.scene_fit`): how exposure, white balance and noise level differ
+   between scenes.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
-from dimmagen.dimmers.camera.noise_fit import fit_noise
+from dimmagen.dimmers.camera.noise_fit import fit_noise, noise_levels
 from dimmagen.dimmers.camera.response import ResponseCurve
-from dimmagen.dimmers.camera.response_fit import exposure_spread, fit_response
+from dimmagen.dimmers.camera.response_fit import fit_response
+from dimmagen.dimmers.camera.scene_fit import balance_spread, camera_cast, exposure_spread, noise_spread
 from dimmagen.dimmers.camera.tiles import TILES_PER_PAIR, tiles_of
 from dimmagen.dimmers.real_pairs import RealPair
 
@@ -39,8 +43,7 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
     model = CameraModel(
         log_slopes=responses.log_slopes,
         log_exposure=float(responses.log_exposures.mean()),
-        # Shrunk towards 0: the white balance of scenes varies as much.
-        balance=responses.balances.sum(0) / (len(pairs) + 2),
+        balance=camera_cast(responses.balances),
         log_sigma=np.zeros((3, SIGMA_KNOTS)),
         correlation=np.eye(3),
         spatial=np.zeros(2),
@@ -48,8 +51,10 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
         exposure_spread=exposure_spread(ResponseCurve(responses.log_slopes), responses.log_exposures),
         jpeg_quality=_common_quality(pairs),
         toe=responses.toe,
+        balance_spread=balance_spread(responses.balances),
     )
-    return fit_noise(model, tiles, responses, seed)
+    model = fit_noise(model, tiles, responses, seed)
+    return replace(model, noise_spread=noise_spread(noise_levels(model, tiles, responses, seed)))
 
 
 def _common_quality(pairs: Sequence[RealPair]) -> int:

@@ -94,7 +94,8 @@ class Fused:
         seeds = np.array([draw.noise_seed for draw in draws], np.int64)
         brightness = np.array([draw.gamma * draw.exposure for draw in draws])
         tau = np.array([draw.tau for draw in draws], np.float64)
-        numbers = triton_tables.draw_numbers(camera.light_shifts(brightness), tau, seeds)
+        balance = np.stack([draw.balance for draw in draws])
+        numbers = triton_tables.draw_numbers(camera.light_shifts(brightness, balance), tau, seeds)
         rows, doubts = triton_tables.make_rows(self.numbers, self._upload(numbers))
         for index in np.flatnonzero(doubts.cpu().numpy().any(axis=1)).tolist():
             rows[index] = self._upload(row_of(camera, draws[index]))

@@ -35,16 +35,8 @@ REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of t
 TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
 PARTS = (
-    "response",
-    "toe",
-    "balance",
-    "intensity",
-    "correlation",
-    "tails",
-    "skew",
-    "spatial",
-    "banding",
-    "jpeg",
+    *("response", "toe", "balance", "white-balance-spread"),
+    *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
 )
 
 FILE = "camera.safetensors"
@@ -71,8 +63,13 @@ RANGES = {
     "gamma_low": (1e-6, 1e6),
     "gamma_high": (1e-6, 1e6),
     "tau": (0.0, 1e6),
+    "balance_spread": (0.0, 10.0),
+    "tint_spread": (0.0, 10.0),
+    "noise_spread": (0.0, 10.0),
     "structure": (False, True),
 }
+# Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
+SPREADS = ("balance_spread", "tint_spread", "noise_spread")
 
 # Rows are orthonormal directions: luma, then two chroma axes.
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
@@ -93,6 +90,9 @@ def model_files(model: "CameraModel") -> ModelFiles:
         "gamma_low": model.gamma_range[0],
         "gamma_high": model.gamma_range[1],
         "tau": model.tau,
+        "balance_spread": model.balance_spread[0],
+        "tint_spread": model.balance_spread[1],
+        "noise_spread": model.noise_spread,
     }
     if structured:
         settings["structure"] = True
@@ -137,6 +137,9 @@ class CameraModel(DimmerModel):
         toe: float64 (3,), black offset of each channel in grey levels, see :func:`toe_level`.
         skew: float64 (3, 12), s of the noise z + s (z² - 1) over the dark level, in [-0.5, 0.5]; the skewness
             of the noise is about 6 s.
+        balance_spread: of ln of red against blue, and of ln of green, between scenes: scale of Student's t
+            with four degrees of freedom.
+        noise_spread: the same of ln of the noise's level.
         gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is the measured noise.
         without: those of `PARTS` that are switched off (see :meth:`switched_off`).
     """
@@ -153,6 +156,8 @@ class CameraModel(DimmerModel):
     chroma_tail: float | None = None
     toe: np.ndarray = field(default_factory=lambda: np.zeros(3))
     skew: np.ndarray = field(default_factory=lambda: np.zeros((3, SIGMA_KNOTS)))
+    balance_spread: tuple[float, float] = (0.0, 0.0)
+    noise_spread: float = 0.0
     filters: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, RADIUS + 1)))
     banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
     gamma_range: tuple[float, float] = (0.3, 2.0)
@@ -185,6 +190,7 @@ class CameraModel(DimmerModel):
                 parameter="folder",
             )
         early = "chroma_tail" not in settings
+        settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
         checked = {"chroma_tail": settings.get("tail"), "structure": False, **settings}
         check_settings(folder, checked, RANGES)
         shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
@@ -205,6 +211,8 @@ class CameraModel(DimmerModel):
             chroma_tail=settings.get("chroma_tail"),
             toe=tensors.get("toe", np.zeros(3)),
             skew=tensors.get("skew", np.zeros((3, SIGMA_KNOTS))),
+            balance_spread=(settings["balance_spread"], settings["tint_spread"]),
+            noise_spread=settings["noise_spread"],
             filters=tensors.get("filters", np.zeros((2, 2, RADIUS + 1))),
             banding=tensors.get("banding", np.zeros((2, 2))),
             gamma_range=(settings["gamma_low"], settings["gamma_high"]),
@@ -217,16 +225,18 @@ class CameraModel(DimmerModel):
         return {}
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """The switches that change the output."""
-        return {"without": ",".join(self.without)}
+        """The switches that change the output, and whether a white balance is drawn for each image."""
+        drawn = {"white_balance": "drawn"} if any(self.balance_spread) else {}
+        return {"without": ",".join(self.without), **drawn}
 
     def switched_off(self, *parts: str) -> "CameraModel":
         """A copy of the model without some of its parts, for ablations.
 
         `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
-        no colour cast. `intensity`: one noise level per channel. `correlation`: independent channels.
-        `tails`: Gaussian noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows
-        and columns. `jpeg`: no compression.
+        no colour cast of the camera. `white-balance-spread`: no colour cast drawn for each image.
+        `intensity`: one noise level per channel. `correlation`: independent channels. `tails`: Gaussian
+        noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows and columns.
+        `noise-spread`: the same noise level in all images. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -240,7 +250,15 @@ class CameraModel(DimmerModel):
                 parameter="without",
                 name=unknown[0],
             )
-        return replace(self, without=tuple(part for part in PARTS if part in {*self.without, *parts}))
+        without = tuple(part for part in PARTS if part in {*self.without, *parts})
+        # Without a response, dark images are the light one times a factor, whatever the white balance.
+        fixed = not {"white-balance-spread", "response"}.isdisjoint(without)
+        return replace(
+            self,
+            without=without,
+            balance_spread=(0.0, 0.0) if fixed else self.balance_spread,
+            noise_spread=0.0 if "noise-spread" in without else self.noise_spread,
+        )
 
     def dim(self, light: np.ndarray, draw: Draw) -> np.ndarray:
         """Dim one image: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
@@ -305,7 +323,7 @@ class CameraModel(DimmerModel):
         Returns:
             Three int32 (3, 256), in the kernel's units, and whether any factor of z² is not 0.
         """
-        curve = self.dark_levels(draw.gamma * draw.exposure)
+        curve = self.dark_levels(draw.gamma * draw.exposure, draw.balance)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
         largest = np.maximum(kernel.LARGEST_SLOPE - sigma, 0.0) / kernel.LARGEST_NOISE
         bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
@@ -313,11 +331,12 @@ class CameraModel(DimmerModel):
         bends = _fixed(bend, kernel.BEND_BITS)
         return _fixed(level, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS), bends, bool(bends.any())
 
-    def dark_levels(self, brightness: float = 1.0) -> np.ndarray:
+    def dark_levels(self, brightness: float = 1.0, balance: np.ndarray | float = 0.0) -> np.ndarray:
         """Dark level of the response curve, without black offset and noise, by channel and light level.
 
         Args:
             brightness: factor on the dark level of light level 160: gamma times exposure.
+            balance: float64 (3,), ln of the factors on the light of each channel.
 
         Returns:
             float64 (3, 256), grey levels in [0, 255].
@@ -325,14 +344,15 @@ class CameraModel(DimmerModel):
         levels = np.arange(256.0)
         if "response" in self.without:
             return np.tile(levels * min(brightness * float(self._reference) / REFERENCE_LEVEL, 1.0), (3, 1))
-        shifts = self.light_shifts(np.array([brightness]))
+        shifts = self.light_shifts(np.array([brightness]), balance)
         return self.curve.level(self.curve.log_light(levels) + shifts[0, :, None])
 
-    def light_shifts(self, brightness: np.ndarray) -> np.ndarray:
+    def light_shifts(self, brightness: np.ndarray, balance: np.ndarray | float = 0.0) -> np.ndarray:
         """Difference of log light between the light image and the dark one, by channel.
 
         Args:
             brightness: float (N,), as for :meth:`dark_levels`.
+            balance: float64 (N, 3) or broadcast to it, likewise.
 
         Returns:
             float64 (N, 3).
@@ -341,7 +361,7 @@ class CameraModel(DimmerModel):
             brightness * float(self._reference), REFERENCE_LEVEL
         )  # never brighter than the light
         shift = self.curve.log_light(target) - self.curve.log_light(REFERENCE_LEVEL)
-        return shift[:, None] + (np.zeros(3) if "balance" in self.without else self.balance)
+        return shift[:, None] + (np.zeros(3) if "balance" in self.without else self.balance) + balance
 
     def noise_level(self, dark: np.ndarray) -> np.ndarray:
         """Standard deviation of the noise.

@@ -22,6 +22,8 @@ from dimmagen.dimmers.camera.structure_fit import (
     few_tiles,
     measured_structure,
     misfit,
+    missing_banding,
+    quiet_parts,
     updated_banding,
     updated_filters,
     visible_banding,
@@ -31,15 +33,18 @@ from dimmagen.dimmers.camera.tiles import Tile
 from dimmagen.metrics.realism import noise
 
 ROUNDS = 8
-STRUCTURE_ROUNDS = 12  # with noise of their own, after the others
+STRUCTURE_ROUNDS = 14  # with noise of their own, after the others
+LAST_ROUNDS = 3  # of them, in which the filters are those that fitted best, and the rest adapts
 BLOCK = 16  # pixels
 FEWEST_IN_CELL = 24  # pixels of one block near one knot
 FEWEST_IN_BLOCK = 64  # pixels: fewer do not tell a correlation
 FEW_PIXELS = 2000.0  # knots with fewer pixels depend mostly on their neighbours
 SMALLEST_EIGENVALUE = 1e-3
+LEAST_POWER = 0.05  # grey levels squared, of rounding to 8 bits: a pair with less noise tells no level
 SKEW_STEP = 0.15  # of s for each unit of skewness, of which s makes about 6
 SKEW_PULL = 0.01  # of the skew towards 0
-TAILS = (0.0, 30.0, 12.0, 7.0, 5.0)
+TAILS = (0.0, 30.0, 12.0, 7.0, 5.0)  # simulated; those of a camera lie between them
+FEWEST_DEGREES, MOST_DEGREES = 5.0, 100.0  # of freedom; more are a Gaussian
 
 # Of curves over the knots: differences of second and first order.
 _BEND, _TILT = (np.diff(np.eye(SIGMA_KNOTS), order, axis=0) for order in (2, 1))
@@ -85,14 +90,36 @@ def fit_noise(model: CameraModel, tiles: Sequence[Tile], responses: PairResponse
         )
     spatial = np.where(model.spatial < 0.05, 0.0, model.spatial).round(4)  # cannot be distinguished from 0
     model = _with_structure(replace(model, spatial=spatial), fit, real)
+    kurtoses = [fit.simulated(replace(model, tail=tail, chroma_tail=tail), ROUNDS).kurtosis for tail in TAILS]
+    luma, chroma = (_tail(real.kurtosis[part], [one[part] for one in kurtoses]) for part in range(2))
+    return replace(model, tail=luma, chroma_tail=chroma)
 
-    def distance(candidate: CameraModel, part: int) -> float:
-        return abs(fit.simulated(candidate, ROUNDS).kurtosis[part] - real.kurtosis[part])
 
-    luma = (replace(model, tail=tail, chroma_tail=tail) for tail in TAILS)
-    model = min(luma, key=lambda candidate: distance(candidate, 0))
-    chroma = (replace(model, chroma_tail=tail) for tail in TAILS)
-    return min(chroma, key=lambda candidate: distance(candidate, 1))
+def noise_levels(
+    model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, seed: int
+) -> np.ndarray:
+    """How much more noise each pair has than the model: float64 (pairs,), ln of the factor.
+
+    Args:
+        model: fitted to the pairs.
+        tiles, responses, seed: as for :func:`fit_noise`.
+    """
+    levels = []
+    for pair in range(len(responses.log_exposures)):
+        own = [tile for tile in tiles if tile.pair == pair]
+        fit = _NoiseFit(own, responses, [_nearest_knots(model, tile, responses) for tile in own], seed)
+        real, simulated = fit.measured([tile.dark for tile in own]), fit.simulated(model, ROUNDS + 1)
+        step = 0.5 * np.log((real.power + LEAST_POWER) / (simulated.power + LEAST_POWER))
+        count = np.minimum(real.count, simulated.count)
+        levels.append((step * count).sum() / max(count.sum(), 1.0))
+    return np.array(levels)
+
+
+def _tail(real: float, simulated: Sequence[float]) -> float:
+    """Degrees of freedom with the real kurtosis, by interpolation of their reciprocals over `TAILS`."""
+    reciprocals = [1 / tail if tail else 0.0 for tail in TAILS]
+    found = float(np.interp(real, np.maximum.accumulate(simulated), reciprocals))
+    return round(max(1 / found, FEWEST_DEGREES), 1) if found > 1 / MOST_DEGREES else 0.0
 
 
 def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoise) -> CameraModel:
@@ -107,29 +134,40 @@ def _corrected(model: CameraModel, real: _MeasuredNoise, simulated: _MeasuredNoi
 
 def _with_structure(model: CameraModel, fit: "_NoiseFit", real: _MeasuredNoise) -> CameraModel:
     """The model with long filters and banding, if the real images have what it cannot express without."""
-    target = fit.structure([tile.dark for tile in fit.tiles])
-    before = fit.structure(fit.dimmed(model, ROUNDS))
+    few = few_tiles(fit.tiles)
+    textures = fit.dimmed(model, ROUNDS, tau=0.0)
+    quiet = quiet_parts([fit.tiles[index] for index in few], [textures[index] for index in few])
+
+    def structure(images: Sequence[np.ndarray]) -> MeasuredStructure:
+        return measured_structure([images[index] for index in few], quiet)
+
+    target = structure([tile.dark for tile in fit.tiles])
+    before = structure(fit.dimmed(model, ROUNDS))
     long = misfit(target, before) > LARGEST_MISFIT
     banding = visible_banding(target, before)
     if not long.any() and not banding.any():
         return model
-    changed = replace(with_filters(model) if long.any() else model, banding=banding)
+    changed = replace(with_filters(model), banding=banding)
     steps, last = np.full(2, FIRST_STEP), np.full(2, np.inf)
+    best, least = changed.filters, misfit(target, before)
     for iteration in range(ROUNDS + 1, ROUNDS + 1 + STRUCTURE_ROUNDS):
         images = fit.dimmed(changed, iteration)
-        found = fit.structure(images)
-        steps = np.where(misfit(target, found) > last, np.maximum(steps / 2, SMALLEST_STEP), steps)
-        last = misfit(target, found)
-        filters = updated_filters(changed.filters, target, found, steps) if long.any() else changed.filters
+        found = structure(images)
+        now = misfit(target, found)
+        best = np.where((now < least)[:, None, None], changed.filters, best)
+        least = np.minimum(now, least)
+        steps, last = np.where(now > last, np.maximum(steps / 2, SMALLEST_STEP), steps), now
+        filters = updated_filters(changed.filters, target, found, steps)
+        if iteration >= ROUNDS + STRUCTURE_ROUNDS - LAST_ROUNDS:  # level and correlation
+            filters = np.where(long[:, None, None], best, with_filters(model).filters)
         changed = replace(
             _corrected(changed, real, fit.measured(images)),
             filters=filters,
             banding=updated_banding(changed.banding, target, found),
         )
-    after = fit.structure(fit.dimmed(changed, ROUNDS))
-    if long.any() and misfit(target, after).max() > IMPROVEMENT * misfit(target, before).max():
-        return model
-    return changed
+    followed = least <= IMPROVEMENT * misfit(target, before)
+    explained = missing_banding(target, found) <= IMPROVEMENT * banding
+    return changed if (followed | ~long).all() and (explained | (banding == 0)).all() else model
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,17 +190,12 @@ class _NoiseFit:
         """Statistics of the tiles as the model dims them."""
         return self.measured(self.dimmed(model, iteration))
 
-    def structure(self, images: Sequence[np.ndarray]) -> MeasuredStructure:
-        """Structure of one dark image, float32 (H, W, 3), for each tile."""
-        few = few_tiles(self.tiles)
-        return measured_structure([images[index] for index in few], [self.tiles[index] for index in few])
-
-    def dimmed(self, model: CameraModel, iteration: int) -> list[np.ndarray]:
+    def dimmed(self, model: CameraModel, iteration: int, tau: float = 1.0) -> list[np.ndarray]:
         """The tiles as the model dims them, float32 (H, W, 3)."""
         images = []
         for index, tile in enumerate(self.tiles):
             key = (self.seed * 1000 + iteration) * 100003 + index
-            draw = Draw(gamma=1.0, tau=1.0, exposure=1.0, noise_seed=key)
+            draw = Draw(gamma=1.0, tau=tau, exposure=1.0, noise_seed=key)
             dark = _model_of_pair(model, tile.pair, self.responses).dim(tile.light.astype(np.uint8), draw)
             images.append(dark.astype(np.float32))
         return images

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.special import ndtr
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.dimmers.camera.model import REFERENCE_LEVEL, toe_level
+from dimmagen.dimmers.camera.model import toe_level
 from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve
 from dimmagen.dimmers.camera.tiles import Tile
 
@@ -143,11 +143,3 @@ def _clipped_mean(level: np.ndarray) -> np.ndarray:
     ratio = level / ASSUMED_NOISE
     density = np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
     return level * ndtr(ratio) + ASSUMED_NOISE * density
-
-
-def exposure_spread(curve: ResponseCurve, log_exposures: np.ndarray) -> float:
-    """Standard deviation of ln(brightness) between the pairs; 0 for a single pair."""
-    if len(log_exposures) < 2:
-        return 0.0
-    levels = curve.level(curve.log_light(REFERENCE_LEVEL) + log_exposures)
-    return round(float(np.std(np.log(np.maximum(levels, 0.5)), ddof=1)), 6)

@@ -20,6 +20,8 @@ BLOCK = 16  # pixels
 WIDE_SIGMA = 5.0  # pixels, of the blur whose residual shows long correlation
 TILES_PER_PAIR = 2
 FEWEST_IN_BLOCK = 64  # pixels
+SMALL_TEXTURE = 0.2  # of the power of a block
+FEWEST_QUIET = 0.25  # of the blocks, however much texture they have
 LARGEST_MISFIT = 0.04  # of an autocorrelation; those of cameras with white noise differ by up to 0.02
 IMPROVEMENT = 0.7  # of the misfit, without which long filters are not worth their time
 FIRST_STEP = 2.0  # exponent of the ratio of spectra
@@ -52,18 +54,57 @@ def few_tiles(tiles: Sequence[Tile]) -> list[int]:
     return chosen
 
 
-def measured_structure(images: Sequence[np.ndarray], tiles: Sequence[Tile]) -> MeasuredStructure:
+@dataclass(frozen=True, eq=False)
+class QuietParts:
+    """Where the structure of the noise is measured in a tile, and what is there without noise.
+
+    The texture of a scene is correlated far. What the model knows of it is subtracted; blocks where that is
+    much are left out, as the model knows it but roughly.
+
+    Attributes:
+        area: bool (H, W), of the tile's noise.
+        texture: float32 (H, W, 3), the dark image of the model without noise.
+        blocks: bool (H // 16, W // 16) of luma and of chroma, which blocks are measured.
+    """
+
+    area: np.ndarray
+    texture: np.ndarray
+    blocks: tuple[np.ndarray, np.ndarray]
+
+
+def quiet_parts(tiles: Sequence[Tile], textures: Sequence[np.ndarray]) -> list[QuietParts]:
+    """Choose the blocks of all tiles in which noise is more than texture.
+
+    Args:
+        tiles: of all pairs.
+        textures: of each tile, see :class:`QuietParts`.
+    """
+    shares = [_texture_shares(tile, texture) for tile, texture in zip(tiles, textures, strict=True)]
+    largest = []
+    for part in (0, 1):
+        values = np.concatenate([one[part].ravel() for one in shares])
+        values = values[np.isfinite(values)]
+        largest.append(max(SMALL_TEXTURE, np.quantile(values, FEWEST_QUIET) if len(values) else 0.0))
+    return [
+        QuietParts(tile.noise_area, texture, (luma <= largest[0], chroma <= largest[1]))
+        for tile, texture, (luma, chroma) in zip(tiles, textures, shares, strict=True)
+    ]
+
+
+def measured_structure(images: Sequence[np.ndarray], quiet: Sequence[QuietParts]) -> MeasuredStructure:
     """Measure one dark image, float32 (H, W, 3), for each tile."""
-    lags, bands = [], []
-    for image, tile in zip(images, tiles, strict=True):
-        wide = image - gaussian_filter(image, (WIDE_SIGMA, WIDE_SIGMA, 0))
-        lags.append(np.stack([_block_lags(part, tile.noise_area) for part in _luma_and_chroma(wide)]))
+    lags: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    bands: list[list[list[np.ndarray]]] = []
+    for image, where in zip(images, quiet, strict=True):
+        for part, values in enumerate(_luma_and_chroma(_wide_residual(image - where.texture))):
+            lags[part].append(_block_lags(values, where.area, where.blocks[part]))
         parts = _luma_and_chroma(noise.residual(image))
-        bands.append([[_bands(part, tile.noise_area, axis) for axis in (0, 1)] for part in parts])
+        bands.append([[_bands(part, where.area, axis) for axis in (0, 1)] for part in parts])
     joined = [[np.concatenate([one[part][axis] for one in bands]) for axis in (0, 1)] for part in (0, 1)]
     length = max(len(values) for rows in joined for values in rows)
     padded = [[np.pad(v, (0, length - len(v)), constant_values=np.nan) for v in rows] for rows in joined]
-    return MeasuredStructure(np.median(np.concatenate(lags, axis=3), axis=3), np.array(padded))
+    medians = [np.median(np.concatenate(part, axis=2), axis=2) for part in lags]
+    return MeasuredStructure(np.stack(medians), np.array(padded))
 
 
 def misfit(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
@@ -71,17 +112,23 @@ def misfit(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     return np.abs(real.lags - simulated.lags).max((1, 2))
 
 
+def missing_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
+    """Share of the power of rows and columns in real images that the simulated ones lack: float64 (2, 2)."""
+    return np.nanmedian(real.bands - simulated.bands, axis=2)
+
+
 def visible_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     """Banding that the simulated images lack: float64 (2, 2), 0 where it is small or uncertain."""
-    difference = real.bands - simulated.bands
-    share = np.nanmedian(difference, axis=2)
+    difference, share = real.bands - simulated.bands, missing_banding(real, simulated)
     spread = 1.4826 * np.nanmedian(np.abs(difference - share[..., None]), axis=2)
     error = 1.25 * spread / np.sqrt(np.isfinite(difference).sum(2))
     return np.where((share >= SMALLEST_BANDING) & (share >= CERTAINTY * error), share, 0.0)
 
 
 def with_filters(model: CameraModel) -> CameraModel:
-    """The same noise with long filters in place of the three taps."""
+    """The same noise with long filters in place of the three taps; unchanged if it has them."""
+    if model.filters.any():
+        return model
     filters = np.zeros((2, 2, RADIUS + 1))
     filters[..., 0], filters[..., 1] = 1.0, model.spatial[:, None]
     return replace(model, filters=unit_taps(filters), spatial=np.zeros(2))
@@ -104,8 +151,27 @@ def updated_filters(
 
 def updated_banding(banding: np.ndarray, real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     """Banding, where there is any, corrected by the difference of the shares."""
-    step = np.nanmedian(real.bands - simulated.bands, axis=2)
+    step = missing_banding(real, simulated)
     return np.where(banding > 0, np.clip(banding + step, SMALLEST_BANDING, 0.5), 0.0)
+
+
+def _wide_residual(image: np.ndarray) -> np.ndarray:
+    return image - gaussian_filter(image, (WIDE_SIGMA, WIDE_SIGMA, 0))
+
+
+def _texture_shares(tile: Tile, texture: np.ndarray) -> list[np.ndarray]:
+    """Share of the power of the blocks' luma and chroma that is texture; infinite with too few pixels."""
+    few = _block_sums(tile.noise_area.astype(np.float32)) < FEWEST_IN_BLOCK
+    known, dark = (_luma_and_chroma(_wide_residual(image)) for image in (texture, tile.dark))
+    return [
+        np.where(few, np.inf, _power(one, tile.noise_area) / (_power(other, tile.noise_area) + 1e-6))
+        for one, other in zip(known, dark, strict=True)
+    ]
+
+
+def _power(part: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Sums of the squares of (H, W, C) over blocks."""
+    return _block_sums(np.where(area, (part**2).sum(2), 0.0))
 
 
 def _luma_and_chroma(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,11 +185,10 @@ def _block_sums(values: np.ndarray) -> np.ndarray:
     return values[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).sum((1, 3))
 
 
-def _block_lags(part: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """Autocorrelation of (H, W, C) along rows and columns at lags 1 to 8: (2, 8, blocks)."""
+def _block_lags(part: np.ndarray, area: np.ndarray, enough: np.ndarray) -> np.ndarray:
+    """Autocorrelation of (H, W, C) along rows and columns at lags 1 to 8, in some blocks: (2, 8, blocks)."""
     masked = np.where(area[..., None], part, 0.0).astype(np.float32)
     count = _block_sums(area.astype(np.float32))
-    enough = count >= FEWEST_IN_BLOCK
     power = _block_sums((masked**2).sum(2))[enough] / count[enough] + 1e-9
     lags = np.zeros((2, RADIUS, int(enough.sum())))
     for axis in (0, 1):

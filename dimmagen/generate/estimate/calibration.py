@@ -24,7 +24,7 @@ from dimmagen.core.memory import peak_memory
 from dimmagen.core.parquet import write_rows
 from dimmagen.core.tar import TarWriter
 from dimmagen.core.threads import use_one_thread
-from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.schema import schema_of_rows
 from dimmagen.dataset.writer import add_sample
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings, make_pair, prepare_light
@@ -141,7 +141,7 @@ def calibrate(
 def _metadata_size(rows: Sequence[dict]) -> int:
     with tempfile.TemporaryDirectory(prefix="dimmagen-") as folder:
         path = os.path.join(folder, "rows.parquet")
-        write_rows(path, rows, PAIR_SCHEMA)
+        write_rows(path, rows, schema_of_rows(rows))
         return os.path.getsize(path)
 
 

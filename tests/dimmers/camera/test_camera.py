@@ -12,10 +12,12 @@ from scipy.ndimage import gaussian_filter
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.philox import philox4x32, split_key
 from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.camera import scene_fit
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import CameraModel, model_files, noise_quantiles
 from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.structure import response, unit_taps
+from dimmagen.dimmers.camera.structure_fit import with_filters
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.profile import open_profile, save_profile
@@ -248,7 +250,7 @@ def test_fit_finds_the_noise_of_a_known_camera():
     dark = np.tile([5.0, 10.0, 20.0, 40.0], (3, 1))
     assert np.allclose(fitted.noise_level(dark), truth.noise_level(dark), rtol=0.12)
     assert np.allclose(fitted.correlation, truth.correlation, atol=0.06)
-    assert fitted.tail in (5.0, 7.0, 12.0)
+    assert 5.0 <= fitted.tail <= 10.0
     assert not fitted.spatial.any()
 
 
@@ -262,8 +264,14 @@ def test_fit_finds_the_skew_of_the_noise():
 
 def test_fit_finds_the_tails_of_luma_and_chroma():
     fitted = fit_camera(pairs_of(camera(tail=5.0, chroma_tail=0.0)))
-    assert fitted.tail in (5.0, 7.0)
-    assert fitted.chroma_tail in (0.0, 30.0)
+    assert 5.0 <= fitted.tail <= 7.0
+    assert fitted.chroma_tail == 0.0 or fitted.chroma_tail > 25.0
+
+
+def test_fit_finds_tails_between_those_that_it_simulates():
+    fitted = fit_camera(pairs_of(camera(tail=9.0, chroma_tail=18.0)))
+    assert fitted.tail == pytest.approx(9.0, abs=1.2)
+    assert fitted.chroma_tail == pytest.approx(18.0, abs=4.0)
 
 
 def test_fit_finds_the_black_offsets_where_the_pairs_show_them():
@@ -311,8 +319,11 @@ def test_a_part_of_the_scene_that_moved_does_not_decide_the_noise():
 
 
 def test_fit_finds_spatially_correlated_noise():
-    fitted = fit_camera(pairs_of(camera(spatial=np.array([0.3, 0.5]))))
-    assert np.allclose(fitted.spatial, [0.3, 0.5], atol=0.1)
+    truth = camera(spatial=np.array([0.3, 0.5]))
+    fitted = fit_camera(pairs_of(truth))
+    # By three taps, or by long filters where these come nearer.
+    power = [response(with_filters(model).filters) ** 2 for model in (truth, fitted)]
+    assert np.abs(power[1] - power[0]).max() < 0.5
 
 
 def test_noise_with_long_filters_has_their_autocorrelation_and_the_level_of_the_model():
@@ -358,13 +369,59 @@ def test_fit_finds_noise_that_is_correlated_far_and_noise_of_columns():
 def test_fit_finds_a_colour_cast_and_shrinks_it():
     cast = np.array([0.2, 0.0, -0.2])
     fitted = fit_camera(pairs_of(camera(balance=cast)))
-    assert np.allclose(fitted.balance, cast * 3 / 5, atol=0.06)
+    assert np.allclose(fitted.balance, cast * 3 / 7, atol=0.06)
 
 
-def test_the_exposure_spread_is_that_between_the_pairs():
+def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras():
+    """Three scenes that differ in exposure, white balance and noise, and one, which tells nothing of that."""
     exposures = (0.5, 1.0, 2.0)
     fitted = fit_camera(pairs_of(camera(), exposures))
-    assert abs(fitted.exposure_spread - np.std(np.log(exposures), ddof=1)) < 0.1
+    squares = np.var(np.log(exposures)) * 3
+    expected = np.sqrt((scene_fit.EXPOSURE**2 + squares) / 3)
+    assert fitted.exposure_spread == pytest.approx(expected, abs=0.05)
+    alone = fit_camera(pairs_of(camera(), (1.0,)))
+    assert alone.exposure_spread == scene_fit.EXPOSURE
+    assert alone.balance_spread == (scene_fit.WARMTH, scene_fit.TINT)
+    assert alone.noise_spread == scene_fit.LEVEL
+    scenes = [
+        pairs_of(camera(balance=np.array([cast, 0.0, -cast]), log_sigma=camera().log_sigma + level))[index]
+        for index, (cast, level) in enumerate(((-0.4, -0.4), (0.0, 0.0), (0.4, 0.4)))
+    ]
+    differing = fit_camera(scenes)
+    assert differing.balance_spread[0] > 2 * fitted.balance_spread[0]
+    assert differing.balance_spread[1] < 1.5 * fitted.balance_spread[1]
+    assert differing.noise_spread > 1.5 * fitted.noise_spread
+
+
+def test_a_drawn_white_balance_changes_the_light_and_not_the_black():
+    """It is a factor on the light of a channel, so the response curve applies to it."""
+    model = camera()
+    drawn = replace(draw(tau=0.0), balance_red=np.exp(0.2), balance_green=1.0, balance_blue=np.exp(-0.2))
+    casted = replace(model, balance=np.array([0.2, 0.0, -0.2]))
+    for light in (light_image(0), np.full((8, 8, 3), 120, np.uint8)):
+        assert np.array_equal(model.dim(light, drawn), casted.dim(light, draw(tau=0.0)))
+    black = np.zeros((8, 8, 3), np.uint8)
+    assert np.array_equal(model.dim(black, drawn), model.dim(black, draw(tau=0.0)))
+
+
+@pytest.mark.parametrize("off", ["white-balance-spread", "noise-spread"])
+def test_spreads_that_are_switched_off_are_not_drawn(off):
+    model = camera(balance_spread=(0.1, 0.05), noise_spread=0.1)
+    drawn = [ImageDimmer(one, "x", "").draw("photo") for one in (model, model.switched_off(off))]
+    assert model.switched_off(off).settings()["without"] == off
+    changed = {name for name, value in drawn[0].record().items() if drawn[1].record().get(name) != value}
+    balance = {"balance_red", "balance_green", "balance_blue"}
+    assert changed == (balance if off == "white-balance-spread" else {"tau"})
+
+
+def test_a_profile_of_before_draws_what_it_drew_and_one_with_spreads_is_loaded_whole(tmp_path):
+    model = camera(balance_spread=(0.06, 0.03), noise_spread=0.05)
+    saved = save_profile(tmp_path / "new", [model_files(model)], "camera", {}).model("camera")
+    assert (saved.balance_spread, saved.noise_spread) == (model.balance_spread, model.noise_spread)
+    first = open_profile("lol3@1").model("camera")
+    assert (first.balance_spread, first.noise_spread) == ((0.0, 0.0), 0.0)
+    drawn = ImageDimmer(first, "lol3", "").draw("photo")
+    assert (drawn.tau, list(drawn.record())) == (1.0, ["gamma", "tau", "exposure", "noise_seed"])
 
 
 def test_the_same_pairs_and_seed_give_the_same_model():

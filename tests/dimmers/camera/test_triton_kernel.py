@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,9 +94,10 @@ def _tables(model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of 8 draws as made by Triton, whether they are in doubt, and as made by numpy."""
     from dimmagen.dimmers.camera import fused, triton_tables
 
-    dimmer = ImageDimmer(model, "", "")
+    dimmer = ImageDimmer(replace(model, balance_spread=(0.06, 0.03), noise_spread=0.05), "", "")
     draws = [dimmer.draw(str(number)) for number in range(8)]
-    shifts = model.light_shifts(np.array([draw.gamma * draw.exposure for draw in draws]))
+    balance = np.stack([draw.balance for draw in draws])
+    shifts = model.light_shifts(np.array([draw.gamma * draw.exposure for draw in draws]), balance)
     tau, seeds = np.array([draw.tau for draw in draws]), np.array([draw.noise_seed for draw in draws])
     numbers = torch.from_numpy(triton_tables.draw_numbers(shifts, tau, seeds))
     rows, doubts = triton_tables.make_rows(fused.Fused(model, torch.device("cpu")).numbers, numbers)

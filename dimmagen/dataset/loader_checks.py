@@ -1,0 +1,100 @@
+"""What the loaders refuse before training starts, in place of an error in the middle of an epoch."""
+
+from numbers import Integral
+
+from dimmagen.core.errors import UsageError
+from dimmagen.dataset.reader import PairSet
+
+
+def worker_count(workers: int, num_workers: int | None, persistent: bool | None) -> int:
+    """The number of worker processes, which has two names.
+
+    Raises:
+        UsageError: the names say different numbers, the number is below 0, or none are to be kept.
+    """
+    if num_workers is not None and workers not in (0, num_workers):
+        raise UsageError(
+            f"`workers={workers}` and `num_workers={num_workers}` are two names of one argument",
+            "give one of them",
+            code="conflict",
+            parameter="num_workers",
+        )
+    count = workers if num_workers is None else num_workers
+    refuse_below("workers", count, 0)
+    if persistent and not count:
+        raise UsageError(
+            "`persistent_workers` has no effect without worker processes",
+            "give `workers` as well",
+            code="conflict",
+            parameter="persistent_workers",
+        )
+    return count
+
+
+def refuse_below(name: str, value: int | None, least: int) -> None:
+    """Refuse a number that could only fail or do nothing later; None is accepted."""
+    if value is None:
+        return
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise UsageError(
+            f"`{name}` is {value!r}",
+            f"give a whole number from {least}" + (", or leave it out" if name in ("crop", "epoch") else ""),
+            code="out-of-range",
+            parameter=name,
+            value=value,
+        )
+
+
+def refuse_mixed(pairs: PairSet) -> None:
+    """Report images that cannot form a batch before training starts."""
+    sizes = pairs.table.select(["width", "height"]).group_by(["width", "height"]).aggregate([]).to_pylist()
+    if len(sizes) > 1:
+        shown = ", ".join(sorted(f"{size['width']}x{size['height']}" for size in sizes)[:3])
+        raise UsageError(
+            f"the pairs of {pairs.out} have {len(sizes)} sizes ({shown}, ...), and a batch has one",
+            "give `crop`, a `transform` that gives all images one size, or `batch_size=1`",
+            code="unsuitable-pairs",
+            parameter="crop",
+            sizes=len(sizes),
+        )
+
+
+def refuse_small(pairs: PairSet, crop: int | None) -> None:
+    """Report a crop that does not fit before training starts, not in the middle of an epoch."""
+    if crop is None:
+        return
+    for row in pairs.table.select(["key", "width", "height"]).to_pylist():
+        if min(row["width"], row["height"]) < crop:
+            raise UsageError(
+                f"pair {row['key']} is {row['width']}x{row['height']}, smaller than crops of {crop}",
+                "give a smaller `crop`, or exclude small pairs with `make_subset(min_side=PIXELS)`",
+                code="too-small",
+                parameter="crop",
+                value=crop,
+                key=row["key"],
+            )
+
+
+def refuse_order_of_draws(epoch: int | None, shuffle: bool) -> None:
+    """Refuse to keep the order of shards that are drawn at random."""
+    if epoch is not None and not shuffle:
+        raise UsageError(
+            "`shuffle=False` has no effect with `epoch`, which draws shards at random",
+            "leave one of them out",
+            code="conflict",
+            parameter="shuffle",
+        )
+
+
+def refuse_fewer_shards(pairs: PairSet, ranks: int) -> None:
+    """Refuse an exact pass in which a rank would have no shard."""
+    count = len(pairs.manifest.shards)
+    if count < ranks:
+        raise UsageError(
+            f"{pairs.out} has {count} shards for {ranks} ranks",
+            "give `epoch` to resample them, or make the data set with fewer `samples_per_shard`",
+            code="too-small",
+            path=pairs.out,
+            shards=count,
+            ranks=ranks,
+        )

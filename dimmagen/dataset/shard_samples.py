@@ -1,0 +1,40 @@
+"""The samples of a shard one after the other, as far as the shard is whole."""
+
+from collections.abc import Iterator
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, UnavailableError
+from dimmagen.core.machine import machine_trouble
+from dimmagen.core.tar import samples
+from dimmagen.dataset.manifest import ShardEntry
+from dimmagen.images import codec
+
+
+def shard_samples(out: str, shard: ShardEntry) -> Iterator[dict]:
+    """The samples of one shard.
+
+    They are counted, because a tar that was truncated between two members looks like a shorter one.
+    """
+    count = 0
+    path = storage.join(out, shard.name)
+    with machine_trouble(path), storage.open_binary(path) as file:
+        try:
+            for sample in samples(file, path, codec.MAX_BYTES):
+                count += 1
+                yield sample
+        except UnavailableError:
+            raise  # concerns the storage, not this shard
+        except DimmagenError as error:
+            raise DimmagenError(
+                f"{error.what} (after {count} pairs)",
+                f"run `verify({out})`, and copy the damaged shard again",
+                code="damaged",
+                path=path,
+            ) from error
+    if count != shard.samples:
+        raise DimmagenError(
+            f"{path} holds {count} pairs, the manifest says {shard.samples}",
+            f"run `verify({out})`, and copy the damaged shard again",
+            code="damaged",
+            path=path,
+        )

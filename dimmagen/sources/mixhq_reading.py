@@ -1,0 +1,93 @@
+"""A finished MixHQ as its readers need it: the manifest and the rows of its catalogs, both untrusted."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.parquet import iter_rows
+from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
+
+_CATALOG = re.compile(r"part-[0-9]{5,}\.parquet")
+MIXHQ_DEFAULT = "mixhq"
+MIXHQ_MANIFEST = "manifest.json"
+MIXHQ_CATALOG = "catalog/part-00000.parquet"
+MIXHQ_SCHEMA = "dimmagen-mixhq-1"
+GROWN_MIXHQ_SCHEMA = "dimmagen-mixhq-2"
+"""Of a MixHQ that has generations: the manifest lists them, each with a catalog of its own."""
+
+
+def is_mixhq(path: str) -> bool:
+    """Whether a folder is a MixHQ, finished or not."""
+    return "=" not in path and (
+        storage.exists(storage.join(path, MIXHQ_CATALOG))
+        or any(map(_CATALOG.fullmatch, storage.list_names(storage.join(path, "catalog"))))
+    )
+
+
+def read_mixhq_manifest(path: str) -> dict:
+    """The manifest of a finished MixHQ.
+
+    Raises:
+        DimmagenError: there is no manifest, or it is of another kind or version.
+    """
+    try:
+        manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
+    except FileNotFoundError:
+        raise DimmagenError(
+            f"{path} has no {MIXHQ_MANIFEST}: it is not finished",
+            "run the same `build_mixhq()` again to finish it",
+            code="unfinished",
+            path=path,
+        ) from None
+    except ValueError as error:
+        raise DimmagenError(
+            f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again", code="damaged", path=path
+        ) from error
+    schema = manifest.get("schema")
+    is_whole = schema == MIXHQ_SCHEMA or (schema == GROWN_MIXHQ_SCHEMA and _has_generations(manifest))
+    if not is_whole or not isinstance(manifest.get("inputs"), dict):
+        raise DimmagenError(
+            f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",
+            "build it again with `build_mixhq()`",
+            code="wrong-format",
+            path=path,
+        )
+    return manifest
+
+
+def _has_generations(manifest: Mapping) -> bool:
+    """Whether an untrusted manifest has generations with catalogs inside the folder of the MixHQ."""
+    generations = manifest.get("generations")
+    if not isinstance(generations, list) or not generations:
+        return False
+    for one in generations:
+        catalog = one.get("catalog") if isinstance(one, dict) else None
+        name = catalog.get("name") if isinstance(catalog, dict) else None
+        if not isinstance(name, str) or not _CATALOG.fullmatch(name.removeprefix("catalog/")):
+            return False
+        if not isinstance(one.get("sources"), dict):
+            return False
+    return True
+
+
+def catalog_parts(manifest: Mapping) -> list[str]:
+    """Names of the catalogs of a MixHQ, from its manifest: one for each generation."""
+    if "generations" not in manifest:
+        return [MIXHQ_CATALOG]
+    return [one["catalog"]["name"] for one in manifest["generations"]]
+
+
+def read_catalog(path: str, parts: Sequence[str] = (MIXHQ_CATALOG,)) -> Iterator[CatalogRow]:
+    """The rows of a MixHQ's catalog, one after another.
+
+    Args:
+        path: of the MixHQ.
+        parts: names of the files, from :func:`catalog_parts`.
+
+    Raises:
+        DimmagenError: the catalog is missing or damaged.
+    """
+    for part in parts:
+        for row in iter_rows(storage.join(path, part), CATALOG_SCHEMA, ADDED_LATER):
+            yield CatalogRow(**row)
