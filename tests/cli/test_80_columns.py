@@ -52,8 +52,6 @@ COMMANDS = {
     "export shards --layout lol-v1 --out lol --validation 1": 0,
     "export shards --layout retinexformer --out retinexformer --validation 1": 0,
     "export --check lol-v1 lol": 0,
-    "merge shards made --out both": 0,
-    "reproduce shards --source photos --out again --executor serial": 0,
     "remove made --list no-such-list": 2,
     "subset shards --out other --source no-such-source": 2,
     "run my-camera --set pears=x": 2,
