@@ -4,8 +4,9 @@
         --against-real ../shared/data/lol/our485
 
 One network, one number of iterations, on two kinds of data: `real` trains on the real pairs of the folders
-of `--against-real`, `camera` on MixHQ dimmed by the profile of 3 pairs (LOL's 2, 5 and 6). Both are scored
-on real pairs whose scenes neither of them saw: lol/dev15, and the held-out pairs of those folders (LOL
+of `--against-real`, `camera` on MixHQ dimmed by the profile of 3 pairs (LOL's 2, 5 and 6), `camera-undrawn`
+without the white balance and the noise level that are drawn for each image. All are scored on real pairs
+whose scenes none of them saw: lol/dev15, and the held-out pairs of those folders (LOL
 numbers its pairs by scene: those from 57 to 74 by default). What is complete is not done again.
 """
 
@@ -55,7 +56,11 @@ class Way:
     variants: int = 2
 
 
-WAYS = (Way("real"), Way("camera", "lol3"))
+WAYS = (
+    Way("real"),
+    Way("camera", "lol3"),
+    Way("camera-undrawn", "lol3", ("--without", "white-balance-spread", "--without", "noise-spread")),
+)
 
 
 @dataclass(frozen=True, slots=True)
