@@ -96,7 +96,7 @@ def show(record: logging.LogRecord, nl: bool = True) -> None:
     is_json = _settings.log_format == "json"
     text = json_line(record) if is_json else fitting(printable(record.getMessage()), err=True)
     if hasattr(sys.stderr, "rich_proxied_file"):  # there is a bar, and click would write behind it
-        print(text, file=sys.stderr)
+        sys.stderr.write(f"{text}\n")
     else:
         click.echo(text, err=True, nl=nl or is_json)
 

@@ -114,7 +114,7 @@ def _gpu_count(address: str | None) -> int:
     if not here and not address:
         raise UsageError(
             "torch sees no GPU here",
-            "omit `device`, or install a build of torch for CUDA",
+            'use `device="cpu"`, or install a build of torch for CUDA',
             code="device",
             parameter="device",
         )

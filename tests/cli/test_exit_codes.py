@@ -58,6 +58,8 @@ def test_a_signal_during_a_json_command_is_a_json_error(name, monkeypatch, capsy
     if os.name == "nt" and name == "SIGTERM":
         pytest.skip("Windows ends a process at once")
     number = getattr(signal, name)
+    default = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+    signal.signal(number, default)  # a shell lets its background processes ignore SIGINT
     stats = cli.get_command(None, "stats")
     monkeypatch.setattr(stats, "callback", lambda dataset: signal.raise_signal(number))
     with pytest.raises(SystemExit) as exit_:

@@ -129,7 +129,7 @@ def test_what_differs_between_scenes_is_drawn_for_the_two_sample_test_alone(resu
         if mode in ("gamma1", "matched"):
             assert one.values == other.values
         shifts.append(np.abs(one.features[1] - other.features[1])[:, 4].mean())
-    assert min(shifts) > 0.01
+    assert min(shifts) > 0.001  # of a share of the channels; without draws it is 0
 
 
 @pytest.mark.parametrize("mode", MODES)
