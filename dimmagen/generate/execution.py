@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dimmagen.core.errors import UsageError
-from dimmagen.core.executors.ray_cluster import OnLost, refuse_other_cluster
+from dimmagen.core.executors.ray_cluster import OnLost, refuse_cluster_options
 from dimmagen.core.processors import processor_count
 from dimmagen.sources.index_pass import ScanExecution
 
@@ -39,16 +39,7 @@ class Execution:
     worker_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("address", "worker_timeout"):
-            if getattr(self, name) is not None and self.executor == "serial":
-                raise UsageError(
-                    f'`{name}` is for `executor="ray"`',
-                    "omit one of the two",
-                    code="conflict",
-                    parameters=(name, "executor"),
-                )
-        if self.executor == "ray" and self.address is None:
-            refuse_other_cluster()  # before photos are scanned
+        refuse_cluster_options(self.executor, self.address, self.worker_timeout)  # before photos are scanned
 
     def of_index_pass(self, rescan: bool = False) -> ScanExecution:
         """How photos are scanned for this run: on its cluster if it has one, and otherwise in threads, which

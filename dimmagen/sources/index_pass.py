@@ -15,9 +15,9 @@ from operator import attrgetter
 from typing import Literal
 
 from dimmagen.core.disk_list import DiskList
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError
 from dimmagen.core.executors.base import OnStatus
-from dimmagen.core.executors.ray_cluster import OnLost, refuse_other_cluster
+from dimmagen.core.executors.ray_cluster import OnLost, refuse_cluster_options
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.processors import processor_count
 from dimmagen.core.threads import ordered_map, use_one_thread
@@ -61,16 +61,7 @@ class ScanExecution:
     on_status: OnStatus = lambda status: None
 
     def __post_init__(self) -> None:
-        for name in ("address", "worker_timeout"):
-            if getattr(self, name) is not None and self.executor == "serial":
-                raise UsageError(
-                    f'`{name}` is for `executor="ray"`',
-                    "omit one of the two",
-                    code="conflict",
-                    parameters=(name, "executor"),
-                )
-        if self.executor == "ray" and self.address is None:
-            refuse_other_cluster()
+        refuse_cluster_options(self.executor, self.address, self.worker_timeout)
 
 
 @dataclass(frozen=True, slots=True)

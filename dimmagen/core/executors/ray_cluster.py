@@ -88,6 +88,28 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
             ended.set()
 
 
+def refuse_cluster_options(executor: str, address: str | None, worker_timeout: float | None) -> None:
+    """Refuse what is for Ray in a run without it, and a Ray of this machine where a cluster is named.
+
+    Args:
+        executor: `ray` or `serial`.
+        address, worker_timeout: as the user gave them, or None.
+
+    Raises:
+        UsageError: one is given with `serial`, or `RAY_ADDRESS` names a cluster and `address` does not.
+    """
+    for name, value in (("address", address), ("worker_timeout", worker_timeout)):
+        if value is not None and executor == "serial":
+            raise UsageError(
+                f'`{name}` is for `executor="ray"`',
+                "omit one of the two",
+                code="conflict",
+                parameters=(name, "executor"),
+            )
+    if executor == "ray" and address is None:
+        refuse_other_cluster()
+
+
 def refuse_other_cluster() -> None:
     """Refuse to start a Ray on this machine where the environment names a cluster.
 
