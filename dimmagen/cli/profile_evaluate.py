@@ -21,7 +21,8 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.profile import Profile, open_profile
 from dimmagen.dimmers.real_pairs import RealPair, check_pairs, load_pairs, refuse_unsuitable_pairs
-from dimmagen.evaluation.realism import MODES, Mode, PairResult, dump, evaluate, pairs_fitted_on
+from dimmagen.evaluation.realism import dump, evaluate, pairs_fitted_on
+from dimmagen.evaluation.realism_results import MODES, Mode, PairResult
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
 from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats

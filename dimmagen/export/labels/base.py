@@ -46,6 +46,13 @@ class LabelFormat(Protocol):
         ...
 
 
+def label_folder(folder: Path) -> Path:
+    """A folder for labels, made if need be, without the temporary files of a killed run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage.remove_unfinished(folder)
+    return folder
+
+
 def categories_of(pairs: PairSet) -> list[dict[str, Any]]:
     """The categories of a data set's labels, by their number."""
     return sorted(pairs.manifest.settings["labels"]["categories"], key=lambda one: one["id"])

@@ -12,7 +12,7 @@ from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import PairSet
 from dimmagen.export.formats import NamedPair, Place, Size
-from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults
+from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults, label_folder
 
 _EDGE = 1.0  # pixels by which a box may exceed its image: tools round
 
@@ -35,8 +35,7 @@ class CocoFormat:
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
     ) -> LeftOut:
         path = root / self._file(split)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        storage.remove_unfinished(path.parent)
+        label_folder(path.parent)
         annotations, number = DiskList(), 0
         labels = pairs.manifest.settings["labels"]
         with storage.atomic_writer(path) as file:

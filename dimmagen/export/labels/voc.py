@@ -10,7 +10,7 @@ from typing import Any
 from dimmagen.core import storage
 from dimmagen.dataset.reader import PairSet
 from dimmagen.export.formats import NamedPair, Place, Size
-from dimmagen.export.labels.base import BOXES, LeftOut, documents
+from dimmagen.export.labels.base import BOXES, LeftOut, documents, label_folder
 
 
 class VocFormat:
@@ -28,8 +28,7 @@ class VocFormat:
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
     ) -> LeftOut:
         for folder in ("Annotations", "ImageSets/Main"):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-            storage.remove_unfinished(root / folder)
+            label_folder(root / folder)
         for one, document in documents(pairs, named):
             data = ElementTree.tostring(_voc_document(f"{one.name}.{extension}", document), encoding="utf-8")
             storage.atomic_write(root / f"Annotations/{one.name}.xml", data + b"\n")

@@ -9,7 +9,7 @@ import yaml
 from dimmagen.core import storage
 from dimmagen.dataset.reader import PairSet
 from dimmagen.export.formats import NamedPair, Place, Size
-from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents
+from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, label_folder
 
 
 class YoloFormat:
@@ -31,9 +31,7 @@ class YoloFormat:
     def write(
         self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
     ) -> LeftOut:
-        folder = root / "labels" / split
-        folder.mkdir(parents=True, exist_ok=True)
-        storage.remove_unfinished(folder)
+        folder = label_folder(root / "labels" / split)
         numbers, names, shape = _yolo_classes(pairs)
         crowds = 0
         for one, document in documents(pairs, named):
@@ -57,7 +55,7 @@ class YoloFormat:
         if names != set(range(len(names))):
             yield "data.yaml: its classes are not numbered from 0 without gaps"
         folder = root / "labels" / split
-        files = {path.stem: path for path in folder.glob("*.txt")} if folder.is_dir() else {}
+        files = {path.stem: path for path in folder.glob("*.txt")}
         stems = {Path(name).stem for name in sizes}
         if not files:
             yield f"labels/{split}: no label files"
