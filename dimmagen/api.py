@@ -12,13 +12,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
 from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.dimmers.profile import Profile, new_profile_folder
-from dimmagen.dimmers.real_pairs import (
-    check_pairs,
-    load_pairs,
-    refuse_mismatched_pairs,
-    refuse_unsuitable_pairs,
-    split_held_out,
-)
+from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.execution import Executor, choose_execution
@@ -316,9 +310,7 @@ def fit_profile(
     """
     folder = new_profile_folder(out)
     found, _ = split_held_out(load_pairs(str(pairs), names), hold_out)
-    problems = check_pairs(found)
-    refuse_unsuitable_pairs(problems)
-    refuse_mismatched_pairs(problems, keep)
+    problems = check_pairs_for_fit(found, keep)
     return fit_and_check(found, seed).save(folder, model, problems)
 
 

@@ -239,6 +239,38 @@ def replayer(
     return lambda row: replay_pair(pairs, row, dimmer, original_of)
 
 
+def replay_some(
+    pairs: PairSet,
+    count: int,
+    sources: Sequence[str] = (),
+    profile: str | None = None,
+    on_start: Callable[[int], None] = lambda pairs: None,
+    on_pair: Callable[[], None] = lambda: None,
+) -> list[Replay]:
+    """Make a fixed choice of pairs across a data set again.
+
+    Args:
+        pairs, sources, profile: as for :func:`replayer`.
+        count: maximum number of pairs.
+        on_start: called with the number of pairs.
+        on_pair: called after each pair.
+
+    Returns:
+        One result per pair, in tar order.
+
+    Raises:
+        UsageError, DimmagenError: as :func:`replayer` and :func:`replay_pair`.
+    """
+    rows = chosen_pairs(pairs, count)
+    replay = replayer(pairs, sources, profile)
+    on_start(len(rows))
+    results = []
+    for row in rows:
+        results.append(replay(row))
+        on_pair()
+    return results
+
+
 def find_row(pairs: PairSet, key: str) -> dict:
     """The row of a pair.
 
