@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
+from dimmagen.core.executors.base import Executor
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
@@ -15,7 +16,7 @@ from dimmagen.dimmers.profile import Profile, new_profile_folder
 from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
-from dimmagen.generate.execution import Executor, choose_execution
+from dimmagen.generate.execution import choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder

@@ -19,7 +19,7 @@ from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress, Steps
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
-from dimmagen.generate.execution import Executor
+from dimmagen.core.executors.base import Executor
 from dimmagen.sources import SOURCES
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.mixhq import SAMPLES_PER_SHARD, finished_tally

@@ -19,12 +19,12 @@ from dimmagen.cli.options import Integer, Number, json_option, write_json
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress
+from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.from_sample import estimate_run
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
-from dimmagen.generate.execution import Executor
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.generate.run import check_settings
 from dimmagen.sources.photo_selection import PhotoSelection

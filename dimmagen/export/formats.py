@@ -50,8 +50,8 @@ class NamedPair:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreWork:
-    """The images of one split that a store writes into an export.
+class SplitWork:
+    """One split of an export that is to be written.
 
     Attributes:
         pairs: the data set.
@@ -82,7 +82,7 @@ class Store(Protocol):
 
     extension: str
 
-    def write(self, work: StoreWork) -> None:
+    def write(self, work: SplitWork) -> None:
         """Write one split; files that exist already are kept."""
         ...
 
@@ -109,7 +109,7 @@ class FileStore:
     def __init__(self, extension: str) -> None:
         self.extension = extension
 
-    def write(self, work: StoreWork) -> None:
+    def write(self, work: SplitWork) -> None:
         groups: dict[str, list[NamedPair]] = {}  # the variants of each light image
         for one in work.named:
             groups.setdefault(one.row["light_key"], []).append(one)
@@ -129,7 +129,7 @@ class FileStore:
             side.publish()
 
     def _make_variants(
-        self, work: StoreWork, sides: list["_SideFiles"], needed: list[set[str]], variants: list[NamedPair]
+        self, work: SplitWork, sides: list["_SideFiles"], needed: list[set[str]], variants: list[NamedPair]
     ) -> None:
         """Make the files of one light image and its dark images in the stage, unless they are there."""
         for one in variants:
@@ -201,14 +201,14 @@ class LmdbStore:
 
     extension = "png"
 
-    def write(self, work: StoreWork) -> None:
+    def write(self, work: SplitWork) -> None:
         max_bytes = sum(one.size[0] * one.size[1] * 4 + 2**16 for one in work.named)
         sides: tuple[tuple[Side, str], ...] = (("dark", work.places[0][0]), ("light", work.places[0][1]))
         for side, folder in sides:
             if not (work.root / folder).exists():
                 write_lmdb(work.root / folder, self._entries(work, side), max_bytes)
 
-    def _entries(self, work: StoreWork, side: Side) -> Iterator[tuple[str, bytes, Size]]:
+    def _entries(self, work: SplitWork, side: Side) -> Iterator[tuple[str, bytes, Size]]:
         """The entries in order of their keys, encoded in parallel."""
         for start in range(0, len(work.named), _AHEAD):
             part = work.named[start : start + _AHEAD]

@@ -271,21 +271,6 @@ def replay_some(
     return results
 
 
-def find_row(pairs: PairSet, key: str) -> dict:
-    """The row of a pair.
-
-    Raises:
-        UsageError: there is no such pair; if the key is that of a light image, the message names its pairs.
-    """
-    rows = pairs.rows()
-    for row in rows:
-        if row["key"] == key:
-            return row
-    of_light = [row["key"] for row in rows if row["light_key"] == key]
-    todo = f"give one of {', '.join(of_light)}" if of_light else f"its keys have the form {rows[0]['key']}"
-    raise UsageError(f"{pairs.out} holds no pair {key}", todo, code="unknown-name", kind="pair", name=key)
-
-
 def environment_note(manifest: Manifest) -> str:
     """The differences between this machine and the one that made a data set, for messages; may be empty."""
     here = Run(manifest.settings, environment_like(manifest.environment))

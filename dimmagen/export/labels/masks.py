@@ -1,13 +1,12 @@
 """Masks as PNG files of the names of the images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
 
 from dimmagen.core import storage
-from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
+from dimmagen.export.formats import Place, Size, SplitWork
 from dimmagen.export.labels.base import LeftOut, image_faults, label_folder
 
 
@@ -21,12 +20,10 @@ class MaskFormat:
         "bytes."
     )
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
-        folder = label_folder(root / "masks" / split)
-        for one in named:
-            storage.atomic_write(folder / f"{one.name}.png", pairs.labels(one.row))
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
+        folder = label_folder(work.root / "masks" / split)
+        for one in work.named:
+            storage.atomic_write(folder / f"{one.name}.png", work.pairs.labels(one.row))
         return {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import yaml
 
 from dimmagen.core import storage
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
+from dimmagen.export.formats import Place, Size, SplitWork
 from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, label_folder
 
 
@@ -28,13 +28,11 @@ class YoloFormat:
         "which YOLO has no line, are left out and counted."
     )
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
-        folder = label_folder(root / "labels" / split)
-        numbers, names, shape = _yolo_classes(pairs)
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
+        folder = label_folder(work.root / "labels" / split)
+        numbers, names, shape = _yolo_classes(work.pairs)
         crowds = 0
-        for one, document in documents(pairs, named):
+        for one, document in documents(work):
             objects = [annotation for annotation in document["annotations"] if not annotation["iscrowd"]]
             crowds += len(document["annotations"]) - len(objects)
             lines = [_yolo_line(annotation, numbers, document) for annotation in objects]
@@ -42,7 +40,7 @@ class YoloFormat:
         content = {"train": "images/train", "val": "images/val", "names": names}
         if shape:
             content["kpt_shape"] = shape
-        storage.atomic_write(root / "data.yaml", yaml.safe_dump(content, sort_keys=False).encode())
+        storage.atomic_write(work.root / "data.yaml", yaml.safe_dump(content, sort_keys=False).encode())
         return {"crowds, which YOLO has no line for": crowds} if crowds else {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import RunEstimate
 from dimmagen.generate.estimate.sample import LightImageTotals
-from dimmagen.generate.execution import Executor
 from dimmagen.generate.light_format import LightConversion, choose_light_format, measure_conversion
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.sources.light_images import LightImageRef
