@@ -42,7 +42,7 @@ class Count(click.ParamType):
 
     name = "integer"
 
-    def convert(self, value, param, context) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
         try:
             number = float(value)
         except ValueError:

@@ -19,7 +19,7 @@ from dimmagen.dataset.verify import verify_dataset
 class _Percent(click.ParamType):
     name = "PERCENT"
 
-    def convert(self, value, param, context) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
         try:
             share = float(str(value).removesuffix("%"))
         except ValueError:
