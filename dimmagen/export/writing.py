@@ -16,13 +16,13 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, SplitWork
 from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
 from dimmagen.export.readers import Reader
 from dimmagen.export.sizes import Fit, Size
 from dimmagen.export.split import Split, find_scenes, split_pairs
+from dimmagen.export.stores import NamedPair, SplitWork
 from dimmagen.sources import terms_of
 
 DONE, BEGUN = "export.json", ".export-begun.json"

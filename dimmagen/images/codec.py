@@ -34,7 +34,7 @@ MAX_PIXELS = 120_000_000
 _MAX_MODERN_PIXELS = 50_000_000
 _MODERN_FORMATS = ("WEBP", "AVIF", "HEIF")
 MAX_BYTES = 512 * 2**20
-JPEG_QUALITY = 95  # of light images that are stored as JPEG
+JPEG_QUALITY = 95  # of light images and exports that are stored as JPEG
 
 # Only these readers of Pillow are used: its rarer ones are not meant for untrusted files. MPO files of phones
 # are opened as JPEG. HEIF is opened beside them, where its package is installed.

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import Place, Size, SplitWork
 from dimmagen.export.labels.base import LabelFormat, LeftOut
 from dimmagen.export.labels.coco import CocoFormat
 from dimmagen.export.labels.masks import MaskFormat
 from dimmagen.export.labels.voc import VocFormat
 from dimmagen.export.labels.yolo import YoloFormat
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class NoLabels:

@@ -10,8 +10,10 @@ from typing import Any
 from dimmagen.core import storage
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import UsageError
-from dimmagen.export.formats import NamedPair, Place, Size, SplitWork
 from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import NamedPair, SplitWork
 
 _EDGE = 1.0  # pixels by which a box may exceed its image: tools round
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from PIL import Image
 
 from dimmagen.core import storage
-from dimmagen.export.formats import Place, Size, SplitWork
 from dimmagen.export.labels.base import LeftOut, image_faults, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class MaskFormat:

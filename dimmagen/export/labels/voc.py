@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dimmagen.core import storage
-from dimmagen.export.formats import Place, Size, SplitWork
 from dimmagen.export.labels.base import BOXES, LeftOut, documents, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class VocFormat:

@@ -8,8 +8,10 @@ import yaml
 
 from dimmagen.core import storage
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import Place, Size, SplitWork
 from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class YoloFormat:
