@@ -19,7 +19,7 @@ from dimmagen.dataset.verify import verify_dataset
 class _Percent(click.ParamType):
     name = "PERCENT"
 
-    def convert(self, value, param, context) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
         try:
             share = float(str(value).removesuffix("%"))
         except ValueError:
@@ -94,15 +94,19 @@ def _reproduce(
     """Make a share of the pairs again; returns their number."""
     # Imported when used: a plain verify does not wait for the dimmer models.
     from dimmagen.dataset.reader import open_pairs
-    from dimmagen.generate.replay import chosen_pairs, environment_note, replayer
+    from dimmagen.generate.replay import environment_note, replay_some
 
     pairs = open_pairs(dataset)
-    rows = chosen_pairs(pairs, math.ceil(len(pairs) * percent / 100))
-    replay = replayer(pairs, sources, profile)
-    results = []
     with Progress(console=console, transient=True) as bar:
-        for row in bar.track(rows, description="replaying pairs"):
-            results.append(replay(row))
+        task = bar.add_task("replaying pairs", total=None)
+        results = replay_some(
+            pairs,
+            math.ceil(len(pairs) * percent / 100),
+            sources,
+            profile,
+            on_start=lambda count: bar.update(task, total=count),
+            on_pair=lambda: bar.advance(task),
+        )
     different = [result for result in results if not result.identical]
     if different:
         lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in different]
@@ -115,5 +119,5 @@ def _reproduce(
             path=dataset,
             faults=lines,
         )
-    echo(f"{len(rows)} of {len(pairs)} pairs were made again and are identical.")
-    return len(rows)
+    echo(f"{len(results)} of {len(pairs)} pairs were made again and are identical.")
+    return len(results)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnavailableError
@@ -98,7 +99,7 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     return ShardCheck([row["key"] for row in rows], faults)
 
 
-def _read_members(file, name: str) -> tuple[list[Member], list[Fault]]:
+def _read_members(file: BinaryIO, name: str) -> tuple[list[Member], list[Fault]]:
     found: list[Member] = []
     try:
         for member in members(file, name):
@@ -138,7 +139,7 @@ def _compare_members(name: str, rows: list[dict], found: list[Member]) -> Iterat
         yield Fault(name, f"holds {extra.name!r}, which no row names")
 
 
-def _check_sample(file, name: str, row: dict, present: dict[str, Member]) -> Iterator[Fault]:
+def _check_sample(file: BinaryIO, name: str, row: dict, present: dict[str, Member]) -> Iterator[Fault]:
     """Check the bytes, the pixels and the sidecar of one sample."""
     where = f"sample {row['key']}"
     for side in ("dark", "light"):
