@@ -11,6 +11,8 @@ from dimmagen.core.executors.base import Executor
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
+from dimmagen.dataset.verify_mixhq import MixHQVerification
+from dimmagen.dataset.verify_mixhq import verify_mixhq as check_mixhq
 from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.dimmers.profile import Profile, new_profile_folder
 from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
@@ -313,6 +315,18 @@ def fit_profile(
     found, _ = split_held_out(load_pairs(str(pairs), names), hold_out)
     problems = check_pairs_for_fit(found, keep)
     return fit_and_check(found, seed).save(folder, model, problems)
+
+
+def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
+    """Check every file, hash, count, sidecar and light image of a MixHQ against its catalog.
+
+    Returns:
+        What was found; `faults` is empty when the MixHQ is intact.
+
+    Raises:
+        DimmagenError: the folder does not hold a finished MixHQ.
+    """
+    return check_mixhq(str(mixhq))
 
 
 def verify(dataset: str | Path) -> Verification:
