@@ -3,14 +3,16 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.manifest import Manifest, Run, census, changes, command_line, fingerprint
 from dimmagen.sources.light_images import LightImageRef
+from tests.tiny_set import tiny_set
 
 SETTINGS = {
     "profile": "lol3",
@@ -92,6 +94,7 @@ def test_changes_name_what_differs_wherever_it_is_and_let_variants_grow():
     lines = changes(old, new)
     assert [line.split(":")[0] for line in lines] == names
     assert lines[1].endswith("1 → 9")
+    assert (lines[0], lines[2]) == ("come: not set → [0]", "gone: 0 → not set")
     assert [line.split(":")[0] for line in changes(new, old)] == [*names, "variants"]
     assert changes(old, old) == []
 
@@ -136,11 +139,17 @@ def test_the_command_names_the_sizes_in_the_order_in_which_they_are_done():
     assert "--source sample --resize 512 --crop 256 --shards out/" in command
 
 
-def test_the_file_is_indented_json_with_its_version_first_and_a_last_line_end(pair_set):
-    data = (pair_set / "manifest.json").read_bytes()
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """The folder of a data set."""
+    return Path(tiny_set(tmp_path_factory.mktemp("made") / "out", 1).out)
+
+
+def test_the_file_is_indented_json_with_its_version_first_and_a_last_line_end(made):
+    data = (made / "manifest.json").read_bytes()
     assert data.startswith(b'{\n "schema_version": 1,\n "fingerprint": "')
     assert data.endswith(b"\n}\n")
-    assert data == Manifest.load(str(pair_set)).dump()
+    assert data == Manifest.load(str(made)).dump()
     assert data == json.dumps(json.loads(data), indent=1).encode() + b"\n"
 
 
@@ -159,8 +168,21 @@ def test_a_folder_of_another_kind_is_refused_with_what_it_is(marks, said, tmp_pa
     assert (refusal.value.code, refusal.value.fields["path"]) == ("wrong-format", str(tmp_path))
 
 
-def test_a_manifest_of_a_url_is_read_without_a_listing(pair_set, monkeypatch):
-    data = (pair_set / "manifest.json").read_bytes()
+def test_a_manifest_of_a_url_is_read_without_a_listing(made, monkeypatch):
+    data = (made / "manifest.json").read_bytes()
     fsspec.filesystem("memory").pipe_file("/of-a-url/manifest.json", data)
     monkeypatch.setattr(storage, "list_names", None)
     assert Manifest.load("memory://of-a-url").dump() == data
+
+
+def test_a_manifest_is_found_by_its_folder_or_its_own_path(made, tmp_path):
+    manifest = Manifest.load(str(made))
+    assert Manifest.find(str(made)) == Manifest.find(str(made / "manifest.json")) == manifest
+    path = str(tmp_path / "manifest.json")
+    with pytest.raises(UsageError, match="there is no manifest at") as refusal:
+        Manifest.find(path)
+    assert refusal.value.fields == {"path": path}
+    with pytest.raises(UsageError, match=r"manifest\.json is not a folder: give the folder"):
+        Manifest.load(str(made / "manifest.json"))
+    with pytest.raises(UsageError, match=r"manifest\.json does not exist: give the folder"):
+        Manifest.load(path)

@@ -87,7 +87,7 @@ def test_a_changed_byte_is_an_error_that_names_the_pair_and_the_shard(side, tiny
 def test_a_missing_shard_is_an_error_with_its_path(tiny, tmp_path):
     moved = replace(tiny, out=str(tmp_path))
     path = storage.join(str(tmp_path), "shards/train-00000.tar")
-    with pytest.raises(DimmagenError, match="train-00000.tar is missing") as error:
+    with pytest.raises(DimmagenError, match=r"train-00000\.tar is missing") as error:
         moved.images(moved.row(0))
     assert (error.value.code, error.value.fields) == ("missing-path", {"path": path})
 
@@ -195,10 +195,10 @@ def test_the_rows_are_those_that_the_manifest_names(tiny, tmp_path):
     whole = path.read_bytes()
     for other in (whole + b"\0", whole[:-5] + b"?" + whole[-4:]):
         path.write_bytes(other)
-        with pytest.raises(DimmagenError, match="00001.parquet is not the file that the manifest names"):
+        with pytest.raises(DimmagenError, match=r"00001\.parquet is not the file that the manifest names"):
             open_pairs(out)
     path.unlink()
-    with pytest.raises(DimmagenError, match="00001.parquet is missing"):
+    with pytest.raises(DimmagenError, match=r"00001\.parquet is missing"):
         open_pairs(out)
     with pytest.raises(UsageError, match="does not exist"):
         open_pairs(out / "elsewhere")
