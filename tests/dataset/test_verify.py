@@ -10,7 +10,11 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, MachineError
+from dimmagen.core.lock import STATE
+from dimmagen.core.parquet import read_table
 from dimmagen.core.tar import members
+from dimmagen.dataset.manifest import FileEntry, ShardEntry, fingerprint, root_hash
+from dimmagen.dataset.schema import schema_of
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.images import codec
 from tests.tiny_set import make_tiny, tiny_lights
@@ -170,3 +174,130 @@ def test_a_full_memory_is_no_fault_of_a_data_set(finished, monkeypatch):
     monkeypatch.setattr(codec, "_array", lambda image: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MachineError, match=r"train-00000\.tar: Cannot allocate memory"):
         verify_dataset(str(finished))
+
+
+def test_the_pairs_are_counted_before_and_while_they_are_checked(finished):
+    begun, checked = [], []
+    verify_dataset(str(finished), begun.append, checked.append)
+    assert (begun, checked) == ([4], [2, 2])
+
+
+def test_an_unknown_file_is_the_only_fault_that_it_makes(out):
+    for name in ("extra.txt", "rejected/x.csv"):
+        (out / name).write_bytes(b"")
+    lines = [f"{name}: does not belong to the data set" for name in ("extra.txt", "rejected/x.csv")]
+    assert verify_dataset(str(out)).unfinished == []
+    assert faults(out).split("\n") == lines
+
+
+def forge_manifest(out, change):
+    """Change a manifest and its own hashes, which then fit."""
+
+    def forge(manifest):
+        change(manifest)
+        manifest["fingerprint"] = fingerprint(manifest["settings"], manifest["environment"])
+        shards = map(ShardEntry.model_validate, manifest["shards"])
+        manifest["root_hash"] = root_hash([*shards, *map(FileEntry.model_validate, manifest["files"])])
+
+    rewrite_manifest(out, forge)
+
+
+NUMBERED = "manifest.json: its shards are not numbered from 0 without gaps"
+TWICE = "manifest.json: it names a shard twice"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda m: m["counts"].update(shards=3), ["manifest.json: counts 3 shards, names 2"]),
+        (
+            lambda m: m["counts"].update(pairs=5),
+            ["manifest.json: counts 5 pairs, its shards hold a different number"],
+        ),
+        (lambda m: m["shards"].reverse(), [NUMBERED]),
+        (lambda m: (m["settings"].update(removed=[]), m["shards"].reverse()), []),
+        (
+            lambda m: (m["settings"].update(removed=[]), m["shards"].__setitem__(1, m["shards"][0])),
+            [TWICE],
+        ),
+    ],
+)
+def test_counts_and_numbers_that_do_not_fit_are_reported(change, expected, out):
+    forge_manifest(out, change)
+    found = [line for line in faults(out).split("\n") if line.startswith("manifest.json")]
+    assert found == expected
+
+
+def test_a_key_of_two_shards_is_reported_once_with_the_second(out):
+    shutil.copy(out / "shards/train-00000.tar", out / SHARD)
+    shutil.copy(out / "metadata/train-00000.parquet", out / "metadata/train-00001.parquet")
+    first = json.loads((out / "manifest.json").read_text())["shards"][0]
+
+    def repeat(manifest):
+        names = {"name": SHARD, "metadata": {**first["metadata"], "name": "metadata/train-00001.parquet"}}
+        manifest["shards"][1] = {**first, **names}
+
+    forge_manifest(out, repeat)
+    keys = read_table(str(out / first["metadata"]["name"]), schema_of({}))["key"].to_pylist()
+    expected = [f"{SHARD}: sample {key}: its key occurs twice in the data set" for key in keys]
+    assert faults(out).split("\n") == expected
+
+
+@pytest.mark.parametrize("names", [(), ("lock",), ("lock", ".run.json.0123abcd.7.tmp")])
+def test_a_run_that_was_stopped_before_it_wrote_anything_is_no_fault(names, out):
+    (out / STATE).mkdir()
+    for name in names:
+        (out / STATE / name).write_bytes(b"")
+    found = verify_dataset(str(out))
+    assert (found.unfinished, found.faults) == ([STATE], [])
+
+
+ADDED = (
+    ".croissant.json.0123abcd.7.tmp",
+    "metadata/train-00002.parquet",
+    "rejected/candidates-00002.parquet",
+    "shards/.train-00003.tar.0123abcd.7.tmp",
+    "shards/train-00002.tar",
+)
+
+
+def begin(out, changed, **note):
+    (out / STATE).mkdir()
+    manifest = json.loads((out / "manifest.json").read_text())
+    values = {"settings": {**manifest["settings"], **changed}, "environment": manifest["environment"]}
+    (out / STATE / "run.json").write_text(json.dumps({**values, **note}))
+    for name in (*ADDED, "shards/other.tar", "extra.txt", "rejected/train-00002.parquet"):
+        (out / name).write_bytes(b"")
+
+
+def test_what_a_stopped_addition_has_written_is_no_fault_but_what_it_would_not_write_is(out):
+    begin(out, {"seed": 7}, adds=True)
+    found = verify_dataset(str(out))
+    assert sorted(found.unfinished) == sorted([STATE, *ADDED])
+    unknown = ["extra.txt", "rejected/train-00002.parquet", "shards/other.tar"]
+    assert [fault.where for fault in found.faults] == unknown
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({"seed": 7}, {}),
+        ({"seed": 7}, {"adds": False}),
+        ({"seed": 7}, {"adds": 1}),
+        ({}, {"adds": True}),
+        ({}, {"adds": True, "settings": 3}),
+        ({"seed": float("nan")}, {"adds": True}),
+    ],
+)
+def test_the_state_of_another_run_does_not_belong_to_the_data_set(settings, note, out):
+    begin(out, settings, **note)
+    found = verify_dataset(str(out))
+    assert found.unfinished == []
+    assert {STATE, *ADDED} < {fault.where for fault in found.faults}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": {}}', "\xff"])
+def test_a_damaged_note_of_a_run_is_no_addition(text, out):
+    begin(out, {})
+    (out / STATE / "run.json").write_text(text)
+    assert verify_dataset(str(out)).unfinished == []
