@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -205,7 +206,14 @@ def judge(names: list[str], verdicts: dict[str, list]) -> None:
             print(f"{done}/{len(names)} {verdict} {name}", file=sys.stderr, flush=True)
 
     options = ["-q", "-s", "-n", "0", "--tb=no", "--rootdir=.", "-m", "not slow and not ray"]
-    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note)])
+    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note, _make_a_set)])
+
+
+def _make_a_set() -> None:
+    from tests.tiny_set import tiny_set
+
+    with tempfile.TemporaryDirectory() as folder:
+        tiny_set(Path(folder) / "out")
 
 
 def main() -> None:
