@@ -195,13 +195,25 @@ def test_the_rows_are_those_that_the_manifest_names(tiny, tmp_path):
     whole = path.read_bytes()
     for other in (whole + b"\0", whole[:-5] + b"?" + whole[-4:]):
         path.write_bytes(other)
-        with pytest.raises(DimmagenError, match=r"00001\.parquet is not the file that the manifest names"):
+        with pytest.raises(DimmagenError, match=r"00001\.parquet is not the .* names: run `verify\("):
             open_pairs(out)
     path.unlink()
     with pytest.raises(DimmagenError, match=r"00001\.parquet is missing"):
         open_pairs(out)
     with pytest.raises(UsageError, match="does not exist"):
         open_pairs(out / "elsewhere")
+
+
+def test_more_rows_than_the_shard_has_samples_are_refused(labelled):
+    [entry] = labelled.manifest.shards
+    for samples in (2, 1):
+        shards = [entry.model_copy(update={"samples": samples})]
+        manifest = labelled.manifest.model_copy(update={"shards": shards})
+        if samples == 2:
+            assert len(next(pair_tables(labelled.out, manifest))) == 2
+        else:
+            with pytest.raises(DimmagenError, match="2 rows"):
+                next(pair_tables(labelled.out, manifest))
 
 
 @pytest.mark.parametrize("key", ["a--b", "A-1", "a.b", "-a", "a-", "a\n", "\na"])
