@@ -35,7 +35,7 @@ def test_a_pair_is_found_by_its_key_or_by_the_only_one_that_begins_so(pairs):
         pairs.find("coco-aa")
     with pytest.raises(UsageError, match=r"6 keys begin with 'coco-b'.*coco-b3-v1, coco-b4-v1 \.\.\."):
         pairs.find("coco-b")
-    with pytest.raises(UsageError, match=r"has no pair 'clic'.*its first key is coco-aa-v1"):
+    with pytest.raises(UsageError, match=r"has no pair 'clic'.*its first key is coco-aa-v1$"):
         pairs.find("clic")
 
 

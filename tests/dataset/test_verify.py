@@ -1,10 +1,12 @@
 """Verification detects damage to a finished data set and reports where it is."""
 
 import errno
+import io
 import json
 import os
 import shutil
 import tarfile
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +15,13 @@ from dimmagen.core.errors import DimmagenError, MachineError
 from dimmagen.core.lock import STATE
 from dimmagen.core.parquet import read_table
 from dimmagen.core.tar import members
+from dimmagen.dataset.checking import Fault, check_pair_shard
 from dimmagen.dataset.manifest import FileEntry, ShardEntry, fingerprint, root_hash
 from dimmagen.dataset.schema import schema_of
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dataset.writer import write_pair_shard
 from dimmagen.images import codec
+from tests.dataset.test_writer import sample
 from tests.tiny_set import make_tiny, tiny_lights
 
 SHARD = "shards/train-00001.tar"
@@ -301,3 +306,58 @@ def test_a_damaged_note_of_a_run_is_no_addition(text, out):
     begin(out, {})
     (out / STATE / "run.json").write_text(text)
     assert verify_dataset(str(out)).unfinished == []
+
+
+@pytest.mark.parametrize("dark_image", [b"", b"no image"])
+def test_of_a_sample_without_a_dark_image_the_rest_is_checked(dark_image, out):
+    with tarfile.open(out / SHARD) as tar:
+        files = {entry.name: tar.extractfile(entry).read() for entry in tar.getmembers()}
+    dark, json_file, light, *_ = files
+    contents = {dark: dark_image} if dark_image else {}
+    contents |= {name: files[name][:-1] + b"?" for name in (json_file, light)}
+    with tarfile.open(out / SHARD, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    found, sample = faults(out), f"{SHARD}: sample {dark.split('.')[0]}"
+    assert f"{sample}: {dark} is not at byte {tarfile.BLOCKSIZE}\n" in found
+    assert (f"{sample}: {dark} cannot be decoded (" in found) == bool(dark_image)
+    assert f"{sample}: the bytes of {light} are not those of its row\n" in found
+    assert f"{sample}: the JSON file is not a JSON object" in found
+
+
+def test_changed_labels_are_reported(tmp_path):
+    given = replace(sample("folder-1-v0"), labels=b"{}", labels_extension="labels.json")
+    record = write_pair_shard(str(tmp_path), "train-00000", [given])
+    before = check_pair_shard(str(tmp_path), record).faults
+    assert [fault.what.split(" (")[0] for fault in before[-1:]] == [
+        "sample folder-1-v0: folder-1-v0.light.jpg cannot be decoded"
+    ]
+    name = replace_member(tmp_path / record.name, 2, b"{")
+    after = check_pair_shard(str(tmp_path), record).faults
+    what = f"sample folder-1-v0: the bytes of {name} are not those of its row"
+    assert after == [
+        Fault(record.name, "does not have the SHA-256 of the manifest"),
+        *before,
+        Fault(record.name, what),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "differs"),
+    [
+        (b'"variant": 0', b'"variant": 1', "variant"),
+        (b'"width": 16', b'"width":  7', "width"),
+        (b'"variant": 0', b'"variant":0 ', "its keys or number formats"),
+        (b'"profile": "linear",\n "model": "linear"', b'"model": "nearly"', "model"),
+    ],
+)
+def test_a_sidecar_with_other_values_is_reported_with_their_keys(old, new, differs, out):
+    with open(out / SHARD, "rb") as file:
+        member = list(members(file, SHARD))[1]
+        file.seek(member.offset)
+        text = file.read(member.size)
+    assert text.count(old) == 1
+    replace_member(out / SHARD, 1, text.replace(old, new))
+    assert faults(out).endswith(f": the JSON differs from its row in {differs}")
