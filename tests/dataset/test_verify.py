@@ -16,7 +16,7 @@ from dimmagen.core.lock import STATE
 from dimmagen.core.parquet import read_table
 from dimmagen.core.tar import members
 from dimmagen.dataset.checking import Fault, check_pair_shard
-from dimmagen.dataset.manifest import FileEntry, ShardEntry, fingerprint, root_hash
+from dimmagen.dataset.manifest import FileEntry, Manifest, ShardEntry, fingerprint, root_hash
 from dimmagen.dataset.schema import schema_of
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dataset.writer import write_pair_shard
@@ -183,7 +183,8 @@ def test_a_full_memory_is_no_fault_of_a_data_set(finished, monkeypatch):
 
 def test_the_pairs_are_counted_before_and_while_they_are_checked(finished):
     begun, checked = [], []
-    verify_dataset(str(finished), begun.append, checked.append)
+    found = verify_dataset(str(finished), begun.append, checked.append)
+    assert found.manifest == Manifest.load(str(finished))
     assert (begun, checked) == ([4], [2, 2])
 
 
