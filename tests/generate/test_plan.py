@@ -113,3 +113,5 @@ def test_the_jobs_come_in_the_plans_order_with_the_labels_of_their_light_images(
     assert (plain.labels, plain.labels_extension, plain.labels_by_key()) == ((), "", {})
     refs = tuple(SimpleNamespace(key=key) for key in "ab")
     assert ShardJob(refs, ("train-00000",), (0,), (b"0", b"1")).labels_by_key() == {"a": b"0", "b": b"1"}
+    with pytest.raises(ValueError, match="longer"):
+        ShardJob(refs, ("train-00000",), (0,), (b"0", b"1", b"2")).labels_by_key()

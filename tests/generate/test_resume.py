@@ -262,11 +262,13 @@ def test_other_settings_are_refused_with_what_can_be_done(changed, discards, way
     differences = changes(run, other_run(run, **changed))
     assert (error.code, error.fields) == ("other-settings", {"path": str(out), "differences": differences})
     lines = "".join(f"    {line}\n" for line in differences)
-    assert (
-        f"holds 2 complete shards of a run with other settings:\n{lines}Choose one of {ways}:" in error.what
+    add = "    add to them:   give `add=True`, once they are finished\n" if ways == "four" else ""
+    assert error.what == (
+        f"{out} holds 2 complete shards of a run with other settings:\n{lines}Choose one of {ways}:\n{add}"
+        "    keep them:     use the settings that they were made with\n"
+        "    keep both:     choose another `out` folder\n"
+        f"    discard them:  {last}"
     )
-    assert ("add to them:" in error.what) == (ways == "four")
-    assert error.what.endswith(f"    discard them:  {last}")
 
 
 def test_a_run_that_was_begun_keeps_its_shards_and_nothing_else(out):
@@ -286,7 +288,9 @@ def test_a_run_that_was_begun_keeps_its_shards_and_nothing_else(out):
     assert not state.is_growing()
     assert state.finished(run) is None
     assert state.complete_shards(other_run(run, seed=2), "never") == {}
-    assert "holds 1 complete shards" in refused(state.complete_shards, other_run(run, seed=2), "always").what
+    error = refused(state.complete_shards, other_run(run, seed=2), "always")
+    assert "holds 1 complete shards" in error.what
+    assert error.what.endswith('discard them:  add `resume="never"`')
 
 
 @pytest.mark.parametrize(
