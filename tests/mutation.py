@@ -91,6 +91,7 @@ LEFT_OUT = (
     "test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_same_bytes",
     "test_the_page_filters_brightens_and_compares_in_a_browser",
 )
+LONGEST, LONGEST_AGAIN = 2.0, 12.0  # seconds of processor time of the tests for one change
 MUTANTS, VERDICTS = Path("mutants"), Path("mutants/verdicts.json")
 COLUMNS = ("killed", "survived", "timeout", "no tests", "not judged", "left out")
 
@@ -195,7 +196,7 @@ def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[st
     return sorted(chosen, key=lambda name: name.rpartition("__mutmut_")[0])
 
 
-def judge(names: list[str], verdicts: dict[str, list]) -> None:
+def judge(names: list[str], verdicts: dict[str, list], longest: float) -> None:
     """Judge changes in this process, whose working directory is `mutants`, and write the verdicts."""
     files = sorted({test.partition("::")[0] for name in names for test in JUDGES[module_of(name)]})
     done = 0
@@ -209,7 +210,7 @@ def judge(names: list[str], verdicts: dict[str, list]) -> None:
             print(f"{done}/{len(names)} {verdict} {name}", file=sys.stderr, flush=True)
 
     options = ["-q", "-s", "-n", "0", "--tb=no", "--rootdir=.", "-m", "not slow and not ray"]
-    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note, _make_a_set)])
+    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note, _make_a_set, longest)])
 
 
 def _make_a_set() -> None:
@@ -236,7 +237,7 @@ def main() -> None:
         folder = str(MUTANTS.absolute())
         subprocess.run(
             [sys.executable, "-c", "import tests.mutation; tests.mutation.judge_input()"],
-            input=json.dumps([names, verdicts]),
+            input=json.dumps([names, verdicts, LONGEST_AGAIN if options.again else LONGEST]),
             cwd=folder,
             env={**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": "1"},
             check=True,

@@ -100,10 +100,8 @@ def with_settings(pairs, **changes):
 
 
 def test_the_settings_record_each_generation_and_the_whole(parts, first, grown):
-    manifest, version = (
-        Manifest.load(str(grown)),
-        Manifest.load(str(first)).environment["versions"]["dimmagen"],
-    )
+    manifest, before = Manifest.load(str(grown)), Manifest.load(str(first))
+    version = before.environment["versions"]["dimmagen"]
     hashes = [census(one).sha256 for one in parts]
     assert manifest.settings["generations"] == [
         {
