@@ -246,6 +246,18 @@ def test_intact_shards_of_a_finished_set_are_complete(out):
         (out / name).write_bytes(whole)
 
 
+def test_a_run_that_was_killed_after_its_note_keeps_the_shards_of_the_manifest(out):
+    state, manifest = DatasetFolder(str(out)), Manifest.load(str(out))
+    run = other_run(manifest.run, variants=2)  # which may grow
+    (out / STATE).mkdir()
+    note = {"settings": run.settings, "environment": run.environment}
+    (out / STATE / "run.json").write_text(json.dumps(note))
+    records = {Path(entry.name).stem: entry.shard_record() for entry in manifest.shards}
+    assert state.complete_shards(run, "if-possible") == records
+    (out / STATE / "run.json").write_text(json.dumps({**note, "settings": {**run.settings, "seed": 1}}))
+    assert state.complete_shards(other_run(run, seed=1), "if-possible") == {}
+
+
 @pytest.mark.parametrize(
     ("changed", "discards", "ways", "last"),
     [
