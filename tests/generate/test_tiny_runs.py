@@ -296,3 +296,32 @@ def test_a_serial_run_tells_of_its_one_worker_and_looks_for_no_device(monkeypatc
     watched = Watched()
     make_tiny(lights, tmp_path / "out", watched)
     assert watched.statuses == [WorkerStatus("the worker to load"), WorkerStatus(ready=1)]
+
+
+def test_a_worker_is_built_with_the_device_and_the_threads_of_the_execution(monkeypatch, lights, tmp_path):
+    execution = Execution("ray", 1, "10.0.0.1:6379", "cuda", 5)
+    build_worker, _, _ = received_by_ray(monkeypatch, lights, tmp_path / "out", execution)
+    settings = PairSettings(light_format="same")
+    assert build_worker.args[-1].args == (build_dimmer, str(tmp_path / "out"), settings, "cuda", 5)
+
+
+@pytest.mark.parametrize(("executor", "workers", "at_once"), [("serial", 9, 2), ("ray", 1, 2), ("ray", 2, 1)])
+def test_a_job_makes_as_many_variants_as_keep_the_workers_busy(
+    executor, workers, at_once, monkeypatch, lights, tmp_path
+):
+    def run(build_worker, jobs, *rest):
+        sizes.update(len(job.shards) for job in jobs)
+        raise InterruptedError
+
+    sizes, settings = set(), PairSettings(variants=3, samples_per_shard=1)
+    monkeypatch.setattr(running, f"run_{executor}", run)
+    execution = Execution(executor, workers, None if executor == "serial" else "10.0.0.1:6379")
+    with pytest.raises(InterruptedError):
+        generate_dataset(lights, build_dimmer, str(tmp_path / "out"), settings, execution)
+    assert max(sizes) == at_once
+
+
+def test_a_set_at_a_url_has_the_manifest_of_one_in_a_folder(lights, finished):
+    settings = PairSettings(variants=2, samples_per_shard=3)
+    made = generate_dataset(lights, build_dimmer, "memory://tiny-runs/out", settings, SERIAL)
+    assert made == Manifest.load(str(finished)) == Manifest.load("memory://tiny-runs/out")
