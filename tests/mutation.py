@@ -81,7 +81,7 @@ JUDGES = {
     "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py",),
-    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}profile.py",),
+    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
 }
 # Tests in other processes, which the change does not reach, and those that take long.
 LEFT_OUT = (

@@ -12,7 +12,7 @@ from scipy import stats
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.keyed_random import bits63
-from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
 
@@ -233,6 +233,24 @@ def test_one_image_is_dimmed_or_a_frame_of_a_clip_and_nothing_else():
     for wrong in (light.astype(np.int8), light[:, :, 0], light[None], light[:, :, :2]):
         with pytest.raises(UsageError, match=r"`light` is"):
             seen.dim(wrong, draw)
+
+
+class Echo(DimmerModel):
+    def dim(self, light, draw):
+        return light, draw
+
+
+def test_a_frame_of_a_model_without_frames_is_an_image_of_its_own_draw():
+    light, draw = np.zeros((2, 1, 3), np.uint8), Draw(1.0, 1.0, 1.0, 0)
+    assert ImageDimmer(Echo(), "x", "").dim(light, draw, 3) == (light, draw.of_frame(3))
+
+
+def test_what_is_not_given_is_the_first_variant_of_the_first_seed_and_what_the_model_says():
+    assert dimmer().draw("photo") == dimmer().draw("photo", variant=0, seed=0)
+    model = LinearModel(gamma_range=(0.5, 1.5))
+    plain = {"profile": "x", "profile_fingerprint": "1", "model": "linear"}
+    settings = {**plain, "gamma_range": [0.5, 1.5], "temperature": 1.0, **model.settings()}
+    assert ImageDimmer(model, "x", "1").settings() == settings
 
 
 def test_the_same_dimmer_with_other_gammas_keeps_all_but_its_ladder():

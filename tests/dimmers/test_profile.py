@@ -286,6 +286,24 @@ def test_a_failed_save_leaves_no_files_and_keeps_the_old_profile(saved, monkeypa
     assert [place.name for place in saved.folder.parent.iterdir()] == ["phone"]
 
 
+def test_a_profile_is_saved_in_a_hidden_folder_beside_its_place(tmp_path, monkeypatch):
+    save_file, places = profiles.save_file, set()
+    monkeypatch.setattr(
+        profiles, "save_file", lambda *given: places.add(given[1].parent) or save_file(*given)
+    )
+    save_profile(tmp_path / "phone", models(), "mdn", {})
+    [place] = places
+    assert (place.parent, place.name[:7], place.suffix) == (tmp_path, ".phone.", ".tmp")
+    assert not place.exists()
+
+
+def test_a_users_profile_has_the_name_that_it_is_asked_for_by():
+    saved = save_profile(user_profiles_folder() / "phone", models(), "mdn", {})
+    saved.folder.rename(saved.folder.parent / "other")
+    assert open_profile("other").name == "other"
+    assert open_profile(saved.folder.parent / "other").name == "phone"
+
+
 def test_bundled_profiles_open_record_their_pairs_and_stay_small():
     names = [place.parent.name for place in BUNDLED.glob("*/profile.json")]
     assert "lol3" in names
@@ -324,8 +342,17 @@ def test_a_version_is_found_by_the_fingerprint_that_a_data_set_recorded():
 
 def test_a_worker_builds_the_version_that_was_asked_for():
     first = open_profile("lol3@1").fingerprint
-    build = pickle.loads(pickle.dumps(DimmerBuilder("lol3", first)))
-    assert (build().name, build().fingerprint) == ("lol3", first)
+    here = DimmerBuilder("lol3", first)
+    for build in (here, pickle.loads(pickle.dumps(here))):
+        assert (build().name, build().fingerprint) == ("lol3", first)
+
+
+def test_a_builder_refuses_at_once_and_is_pickled_without_its_dimmer(saved):
+    with pytest.raises(UsageError, match="temperature"):
+        DimmerBuilder("linear", temperature=-1.0)
+    build = DimmerBuilder(str(saved.folder))
+    assert sum(array.nbytes for array in models()[0].files["mdn.safetensors"].values()) > 10_000
+    assert len(pickle.dumps(build)) < 1000
 
 
 def test_every_bundled_profile_has_its_first_version_which_is_not_listed():

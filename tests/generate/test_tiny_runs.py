@@ -293,8 +293,10 @@ class Watched(Noted):
 
 def test_a_serial_run_tells_of_its_one_worker_and_looks_for_no_device(monkeypatch, lights, tmp_path):
     monkeypatch.setitem(sys.modules, "dimmagen.generate.gpu_worker", None)  # which imports torch
-    watched = Watched()
-    make_tiny(lights, tmp_path / "out", watched)
+    counted, watched = [], Watched()
+    monkeypatch.setattr(running.ray_metrics, "count", lambda *given: counted.append(given))
+    manifest = make_tiny(lights, tmp_path / "out", watched)
+    assert [one for one in counted if one[0] == "bytes"] == [("bytes", one.bytes) for one in manifest.shards]
     assert watched.statuses == [WorkerStatus("the worker to load"), WorkerStatus(ready=1)]
 
 
