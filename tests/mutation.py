@@ -54,11 +54,8 @@ JUDGES = {
     "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
-    "dimmagen.generate.growing": (
-        f"{_GENERATE}tiny_growing.py",
-        f"{_GENERATE}growing.py::test_the_light_format",
-    ),
-    "dimmagen.generate.light_format": (f"{_GENERATE}light_format.py",),
+    "dimmagen.generate.growing": (f"{_GENERATE}tiny_growing.py",),
+    "dimmagen.generate.light_format": (f"{_GENERATE}tiny_formats.py",),
     "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
     "dimmagen.generate.plan": (f"{_GENERATE}plan.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.generate.regrowing": (f"{_GENERATE}tiny_growing.py",),

@@ -31,6 +31,7 @@ from dimmagen.generate.growing import (
     grown_run,
     has_nothing_new,
     light_files,
+    light_format_of_addition,
     light_sizes,
     next_rejected,
     next_shard,
@@ -604,3 +605,27 @@ def test_a_duplicate_that_the_set_rejected_is_chosen_as_that(first, parts, tmp_p
     assert (one.row.accepted, one.row.rule) == (False, "duplicate")
     assert one.row.reason == f"has the same bytes as {ref.name}"
     assert membership.generation_of_rejected(one.row.to_dict()) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded", "before", "new", "chosen"),
+    [
+        ("auto", "same", ["jpg"], ["jpg"], "same"),
+        ("auto", "same", ["png"], ["jpg"], "png"),
+        ("auto", "same", ["jpg"], ["png"], None),
+        ("jpg", "same", ["jpg"], ["png"], "jpg"),
+        ("same", "same", ["jpg"], ["png"], "same"),
+        ("auto", "same", ["jpg", "png"], ["png"], "same"),
+        ("png", "same", ["jpg", "png"], ["png"], None),
+        ("auto", "png", ["png"], ["jpg"], "png"),
+        ("auto", "jpg", ["jpg"], ["png"], "jpg"),
+        ("same", "png", ["png"], ["jpg"], None),
+        ("auto", "same", ["jpg"], [], "same"),
+    ],
+)
+def test_the_light_format_keeps_the_bytes_of_what_is_there(asked, recorded, before, new, chosen):
+    if chosen is None:
+        with pytest.raises(UsageError, match="those that are there would change"):
+            light_format_of_addition(asked, recorded, before, new)
+    else:
+        assert light_format_of_addition(asked, recorded, before, new) == chosen
