@@ -61,7 +61,7 @@ JUDGES = {
     "dimmagen.generate.regrowing": (f"{_GENERATE}tiny_growing.py",),
     "dimmagen.generate.removing": (f"{_GENERATE}tiny_growing.py",),
     "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
-    "dimmagen.generate.reproducing": (f"{_GENERATE}reproducing.py",),
+    "dimmagen.generate.reproducing": (f"{_GENERATE}tiny_reproducing.py",),
     "dimmagen.generate.resume": (f"{_GENERATE}resume.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.generate.run": (
         f"{_GENERATE}pair.py",
