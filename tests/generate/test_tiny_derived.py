@@ -239,6 +239,9 @@ def test_a_subset_keeps_order_files_and_settings_and_says_what_it_is_of(one, tmp
         sample, new = (stored_sample(pairs, pairs.row(find(pairs, row["key"]))) for pairs in (one, made))
         assert replace(new, row={}) == replace(sample, row={})
         assert new.row == sample.row
+        old = one.row(find(one, row["key"]))
+        same = [name for name in row if name != "shard" and not name.endswith("_offset")]
+        assert {name: row[name] for name in same} == {name: old[name] for name in same}
     settings = made.manifest.settings
     assert settings == {
         **one.manifest.settings,
@@ -422,3 +425,11 @@ def test_a_subset_at_a_url_has_the_manifest_of_one_in_a_folder(one, tmp_path):
     made = write_subset(one, Selection(), "memory://tiny-derived/out")
     assert made == write_subset(one, Selection(), str(tmp_path / "out"))
     assert open_pairs("memory://tiny-derived/out").rows() == open_pairs(tmp_path / "out").rows()
+
+
+def test_pairs_are_chosen_by_the_terms_that_their_set_recorded(one, tmp_path):
+    column = one.table.column_names.index("source")
+    table = one.table.set_column(column, "source", [["moon"] * 3 + ["folder"] * 5])
+    pairs = replace(with_manifest(one, settings={"source_terms": {"moon": "MIT licence"}}), table=table)
+    made = write_subset(pairs, Selection(licence="mit"), str(tmp_path / "out"))
+    assert (made.counts.pairs, list(made.counts.lights_by_source)) == (3, ["moon"])
