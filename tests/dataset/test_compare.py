@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -42,12 +42,30 @@ def test_a_copy_is_equal(folder, tmp_path):
 
 def test_another_seed_is_reported_with_the_setting_the_sample_and_the_columns(folder, tmp_path):
     make_tiny(tiny_lights(tmp_path / "photos", 4), tmp_path / "other", seed=1)
+    (tmp_path / "other/extra").write_text("")
     with pytest.raises(AssertionError) as difference:
         assert_same_dataset(folder / "one", tmp_path / "other")
     message = str(difference.value)
+    assert "extra is only in" in message
     assert "settings.seed is 0 here and 1 there" in message
-    assert "shards/train-00000.tar differs: sample folder-" in message
-    assert "gamma" in message
+    key = open_pairs(folder / "one").row(0)["key"]
+    assert f"shards/train-00000.tar differs: sample {key}, first in its draws: seed, gamma, " in message
+
+
+def test_a_pair_of_another_name_is_reported_as_such(folder, tmp_path):
+    lights = tiny_lights(tmp_path / "photos", 4)
+    lights.listed[0] = replace(lights.listed[0], name="other.png")
+    make_tiny(lights, tmp_path / "other")
+    lines = dataset_differences(str(folder / "one"), str(tmp_path / "other"))
+    key = lights.listed[0].key
+    assert [line for line in lines if "names" in line] == [
+        f"shards/train-00000.tar differs: sample {key}-v0, first in its names: name, json_size"
+    ]
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(folder, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        dataset_differences(str(folder / "one"), str(tmp_path / "gone"))
 
 
 def test_a_changed_image_is_reported_with_its_member(folder, tmp_path):
@@ -88,7 +106,7 @@ def test_of_many_differences_ten_are_shown_and_the_others_counted(count, folder,
         assert_same_dataset(folder / "one", other)
     message = str(difference.value)
     assert [f"extra{index:02d}" in message for index in range(count)] == [True] * 10 + [False] * (count - 10)
-    assert (f"{count - 10} more" in message) is (count > 10)
+    assert (f"... and {count - 10} more" in message) is (count > 10)
     assert ("more" in message) is (count > 10)
 
 
@@ -186,6 +204,7 @@ def test_when_photos_came_and_how_they_were_sharded_does_not_count_without_order
         ({"settings": {"group_by": "clip"}}, "settings.group_by is None here and 'clip' there"),
         ({"environment": {"machine": "vax"}}, "environment.machine is "),
         ({"environment": {"generations": 1}}, "environment.generations is None here and 1 there"),
+        ({"environment": {"labels": {"sha256": 1}}}, "environment.labels is None here and {'sha256': 1}"),
         ({"counts": {"lights": 9}}, "counts.lights is 4 here and 9 there"),
         ({"counts": {"pairs": 9}}, "counts.pairs is 4 here and 9 there"),
         ({"counts": {"rejected": 9}}, "counts.rejected is 1 here and 9 there"),
@@ -271,6 +290,10 @@ class Catalog:
         rejected = {**names, "name": "x.jpg", "accepted": False, "shard": "none", **changed}
         self.rows.append(CatalogRow(**rejected))
 
+    def read(self, inputs):
+        assert inputs == self.inputs
+        return iter(self.rows)
+
 
 @pytest.fixture
 def mixhqs(monkeypatch, tmp_path):
@@ -285,7 +308,7 @@ def mixhqs(monkeypatch, tmp_path):
     monkeypatch.setattr(compare_unordered, "is_mixhq", found.__contains__)
     monkeypatch.setattr(compare_unordered, "read_mixhq_manifest", lambda path: {"inputs": found[path].inputs})
     monkeypatch.setattr(compare_unordered, "catalog_parts", lambda manifest: [manifest["inputs"]])
-    monkeypatch.setattr(compare_unordered, "read_catalog", lambda path, parts: iter(found[path].rows))
+    monkeypatch.setattr(compare_unordered, "read_catalog", lambda path, parts: found[path].read(*parts))
     return make
 
 

@@ -378,26 +378,26 @@ def test_a_set_that_was_made_at_once_has_one_generation(first, parts):
     assert generations_of(manifest) == [one]
     assert removals_of(manifest) == []
     labelled = with_settings(open_pairs(first), labels={"sha256": "5" * 64}).manifest
-    labelled = labelled.model_copy(update={"environment": {"versions": 3}})
-    [found] = generations_of(labelled)
-    assert (found.labels_sha256, found.version) == ("5" * 64, "")
+    for environment in ({"versions": 3}, {"versions": {}}, {}):
+        [found] = generations_of(labelled.model_copy(update={"environment": environment}))
+        assert (found.labels_sha256, found.version) == ("5" * 64, "")
 
 
 @pytest.mark.parametrize(
-    ("changes", "name"),
+    ("changes", "name", "fault"),
     [
-        ({"generations": 3}, "generations"),
-        ({"generations": [{}]}, "generations"),
-        ({"generations": None, "lights": None}, "generations"),
-        ({"generations": None, "lights": "4"}, "generations"),
-        ({"removed": 3}, "removed"),
-        ({"removed": [{}]}, "removed"),
+        ({"generations": 3}, "generations", "'int' object is not iterable"),
+        ({"generations": [{}]}, "generations", "Field required"),
+        ({"generations": None, "lights": None}, "generations", "'lights'"),
+        ({"generations": None, "lights": "4"}, "generations", "Input should be a valid integer"),
+        ({"removed": 3}, "removed", "'int' object is not iterable"),
+        ({"removed": [{}]}, "removed", "Field required"),
     ],
 )
-def test_settings_of_a_stranger_that_are_no_generations_are_refused_by_name(changes, name, grown):
+def test_settings_of_a_stranger_that_are_no_generations_are_refused_by_name(changes, name, fault, grown):
     manifest = with_settings(open_pairs(grown), **changes).manifest
     error = refused({"generations": generations_of, "removed": removals_of}[name], manifest)
-    assert error.what.startswith(f"the manifest's settings cannot be used: {name}: ")
+    assert error.what == f"the manifest's settings cannot be used: {name}: {fault}"
     assert (error.code, error.fields) == ("damaged", {"name": name})
 
 
