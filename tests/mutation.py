@@ -58,7 +58,7 @@ JUDGES = {
     "dimmagen.generate.light_format": (f"{_GENERATE}tiny_formats.py",),
     "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
     "dimmagen.generate.plan": (f"{_GENERATE}plan.py", f"{_GENERATE}tiny_runs.py"),
-    "dimmagen.generate.regrowing": (f"{_GENERATE}tiny_growing.py",),
+    "dimmagen.generate.regrowing": (f"{_GENERATE}tiny_growing.py", f"{_GENERATE}tiny_reproducing.py"),
     "dimmagen.generate.removing": (f"{_GENERATE}tiny_growing.py",),
     "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
     "dimmagen.generate.reproducing": (f"{_GENERATE}tiny_reproducing.py",),

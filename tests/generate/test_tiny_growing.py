@@ -1,9 +1,11 @@
 """Data sets of tiny images that grow and shrink: what their manifests record, and what is made again."""
 
+import json
 import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +25,7 @@ from dimmagen.dataset.manifest import Manifest, Run, census
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.verify import verify_dataset
-from dimmagen.generate import growing
+from dimmagen.generate import growing, regrowing
 from dimmagen.generate.finalize import SHEET_PAIRS, SHEET_WIDTH
 from dimmagen.generate.growing import (
     begin_addition,
@@ -48,10 +50,12 @@ from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate
 from dimmagen.sources.takedown import Removed, hash_of_photo
 from tests.dataset_helpers import build_dimmer, file_hashes
+from tests.generate.test_tiny_runs import assert_described
 from tests.tiny_set import TinyLights, make_tiny, rejected_row, tiny_lights
 
 SERIAL, SETTINGS = Execution("serial"), PairSettings(variants=2, samples_per_shard=3)
@@ -513,6 +517,7 @@ def test_light_images_are_sorted_by_their_generation(grown, all_lights, parts):
     assert (staged.origin, staged.others) == (all_lights.origin, all_lights.others)
     assert [membership.generation_of_rejected(row) for row in all_lights.rejects] == [1, 0, 0]
     assert [membership.generation_of(ref) for ref in all_lights] == [1, 1, 1, 0, 0, 0, 0]
+    assert StagedLightImages(parts[0], membership).sizes == [4, 0]
 
 
 def again(grown, lights, out, build=build_dimmer, **options) -> Manifest:
@@ -582,7 +587,10 @@ def test_candidates_are_chosen_as_the_set_has_them(grown, parts):
     photo = {"source": "folder", "key": ref.key, "sha256": ref.sha256}
     known = {name: b[name] for name in ("source", "name", "frame", "sha256", "rule")}
     accepted = candidate(**photo, name=ref.name, accepted=True)
-    assert list(membership.choose([accepted])) == [accepted]
+    another = candidate(source="coco", key=parts[1].listed[0].key, name="4.png", accepted=True)
+    assert list(membership.choose([accepted, another])) == [accepted, another]
+    alone = candidate(**photo, name=ref.name, rule="duplicate")
+    assert list(membership.choose([alone])) == [alone]
     assert list(membership.choose([candidate(**{**photo, "key": "folder-0"}, name="x", accepted=True)])) == []
     assert [one.row.name for one in membership.choose([candidate(**known)])] == ["b.png"]
     assert list(membership.choose([candidate(**{**known, "rule": "other"})])) == []
@@ -629,3 +637,76 @@ def test_the_light_format_keeps_the_bytes_of_what_is_there(asked, recorded, befo
             light_format_of_addition(asked, recorded, before, new)
     else:
         assert light_format_of_addition(asked, recorded, before, new) == chosen
+
+
+def test_with_nothing_new_a_set_at_a_url_is_left_as_it_is(first):
+    memory = fsspec.filesystem("memory")
+    memory.put(str(first), "/tiny-growing", recursive=True)
+    before = sorted(memory.find("/tiny-growing"))
+    assert has_nothing_new(TinyLights([]), open_base("memory://tiny-growing"))
+    assert sorted(memory.find("/tiny-growing")) == before
+
+
+def test_a_set_of_three_generations_is_made_again(tmp_path):
+    lights, out = tiny_lights(tmp_path / "lights", 4), tmp_path / "out"
+    parts = [replace(lights, listed=lights.listed[start:stop]) for start, stop in ((2, 4), (0, 1), (1, 2))]
+    for part in parts[1:]:
+        part.rejects[:] = []
+    make_tiny(parts[0], out)
+    for part in parts[1:]:
+        settings = PairSettings(samples_per_shard=3)
+        generate_dataset(part, build_dimmer, str(out), settings, SERIAL, base=open_base(str(out)))
+    again(out, lights, tmp_path / "again")
+    assert file_hashes(tmp_path / "again") == file_hashes(out)
+
+
+def test_the_environment_of_a_set_that_is_made_again_is_that_of_its_model_sources_and_steps(
+    grown, all_lights, monkeypatch, tmp_path
+):
+    def note(*given):
+        noted.append(given)
+        raise InterruptedError
+
+    noted, pairs = [], with_settings(open_pairs(grown), removed=[])  # so that no hash of photos is compared
+    monkeypatch.setattr(regrowing, "environment_for", note)
+    lights = replace(all_lights, listed=[replace(ref, transform="exif") for ref in all_lights])
+    membership = Membership(pairs)
+    staged = StagedLightImages(lights, membership)
+    with pytest.raises(InterruptedError):
+        regrow(pairs, membership, staged, build_dimmer, str(tmp_path / "out"), SERIAL)
+    assert noted == [("linear", {"coco": 3, "folder": 4}, frozenset({"exif"}))]
+
+
+def test_a_labelled_set_is_made_again_with_its_labels(tmp_path):
+    lights, out = tiny_lights(tmp_path / "lights", 3), tmp_path / "out"
+    (tmp_path / "labels").mkdir()
+    for number in range(3):
+        (tmp_path / "labels" / f"{number}.json").write_text(f'{{"number": {number}}}')
+    spec, settings = f"json={tmp_path / 'labels'}", PairSettings(samples_per_shard=3)
+    for part in (replace(lights, listed=lights.listed[1:]), TinyLights(lights.listed[:1])):
+        base, labels = open_base(str(out)), open_labels(spec, part)
+        generate_dataset(part, build_dimmer, str(out), settings, SERIAL, base=base, labels=labels)
+    staged = StagedLightImages(lights, Membership(open_pairs(out)))
+    again(out, lights, tmp_path / "again", labels=open_labels(spec, staged))
+    assert file_hashes(tmp_path / "again") == file_hashes(out)
+    rows, pairs = open_pairs(out).rows(), open_pairs(out)
+    assert [json.loads(pairs.labels(row))["number"] for row in rows] == [int(row["name"][0]) for row in rows]
+
+
+def test_photos_of_several_shards_and_file_types_are_taken_out_at_once(copy):
+    assert remove_photos(str(copy), ["1.jpg", "3.jpg", "5.jpg"]) == Removed(3, 6, 6, 0, ())
+    first_one, second_one = assert_described(copy, ["png"]).settings["generations"]
+    assert (first_one["lights"], first_one["by_source"]) == (2, {"folder": 2})
+    assert (second_one["lights"], second_one["by_source"]) == (2, {"coco": 2})
+
+
+def test_every_file_of_rejected_candidates_that_names_a_photo_is_written_anew(copy):
+    assert remove_photos(str(copy), [f"folder-{'b' * 16}", "d.png"]) == Removed(2, 0, 0, 2, ())
+    manifest = Manifest.load(str(copy))
+    assert rejected_files(manifest) == [
+        "rejected/candidates-00002.parquet",
+        "rejected/candidates-00003.parquet",
+    ]
+    names = [one["rejected"] for one in manifest.settings["generations"]]
+    rows = [[row["name"] for row in pq.read_table(copy / name).to_pylist()] for name in names]
+    assert rows == [["c.png"], []]
