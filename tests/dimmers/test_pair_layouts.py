@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.pair_matching import listed
+from dimmagen.dimmers.pair_matching import MATCHING_RULES, listed, matched, natural, rules_table
 from dimmagen.dimmers.real_pairs import load_pairs, split_held_out
 from dimmagen.images.pair_names import DARK_NAMES, LIGHT_NAMES, side_of, words
 
@@ -507,3 +507,53 @@ def test_of_many_names_twelve_are_listed_and_the_others_counted(count, end, tmp_
     for ask in (lambda: load_pairs(tmp_path, ["x"]), lambda: split_held_out(pairs, ["x"])):
         with pytest.raises(UsageError, match=f" {end}$|it has 0$|are 0$"):
             ask()
+
+
+@pytest.mark.parametrize("names", ["ab_1", "1_ab"])
+def test_only_the_word_of_a_side_may_differ_in_the_names_of_a_pair(names, tmp_path):
+    first, second = (names.replace("ab", letter) for letter in "ab")
+    make(tmp_path, {1: (f"low/{first}.png", f"high/{second}.png")})
+    assert f"without a partner: {first}.png, {second}.png" in refused(tmp_path).what
+
+
+A, B, C, D = map(Path, "abcd")
+
+
+@pytest.mark.parametrize(
+    ("darks", "lights", "many", "said", "count"),
+    [
+        ({A: 1, B: 1}, {C: 1}, False, "several images for one place in a pair: a, b", 2),
+        ({A: 1}, {B: 1, C: 1}, False, "several images for one place in a pair: b, c", 2),
+        ({A: 1}, {B: 1, C: 1}, True, "several images for one place in a pair: b, c", 2),
+        ({A: 1, B: 1}, {C: 1, D: 1}, False, "several images for one place in a pair: a, b, c, d", 4),
+        ({A: None}, {B: None}, False, "images without a partner: a, b", 2),
+        ({A: 1, B: None}, {C: 1, D: 2}, True, "images without a partner: b, d", 2),
+        ({A: 1, B: 1}, {C: 1, D: None}, False, "images without a partner: d", 3),
+    ],
+)
+def test_images_that_are_no_pairs_by_their_keys_are_counted(darks, lights, many, said, count):
+    with pytest.raises(UsageError) as caught:
+        matched("here", darks, lights, many)
+    assert caught.value.what == f"here has {said}"
+    assert caught.value.fields == {"path": "here", "count": count}
+
+
+def test_several_dark_images_have_one_light_only_where_that_is_said():
+    assert matched("here", {A: 1, B: 1, C: 2}, {D: 1, Path("e"): 2}, many=True) == [
+        (A, D),
+        (B, D),
+        (C, Path("e")),
+    ]
+    with pytest.raises(UsageError, match="several images"):
+        matched("here", {A: 1, B: 1}, {C: 1})
+
+
+def test_in_the_natural_order_words_come_before_numbers_and_numbers_by_their_value():
+    names = ["b", "a10", "10", "9", "a9", "0", "a"]
+    assert sorted(names, key=natural) == ["a", "a9", "a10", "b", "0", "9", "10"]
+
+
+def test_the_table_of_rules_has_a_line_for_each():
+    lines = rules_table().split("\n")
+    assert lines == [f"- {rule.title}" for rule in MATCHING_RULES]
+    assert lines[0] == "- the same name: `low/1.png`, `high/1.png`"
