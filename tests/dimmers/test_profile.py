@@ -79,6 +79,8 @@ def test_a_model_of_a_profile_is_selected_by_its_kind(saved):
 
 def test_only_the_mdn_supports_reference_compat(saved):
     assert ImageDimmer.from_profile(saved.folder, compat="reference").settings()["compat"] == "reference"
+    other = save_profile(saved.folder.parent / "other", models(), "deterministic", {})
+    assert (other.model().kind, other.model(compat="reference").kind) == ("deterministic", "mdn")
     for name, model in ((saved.folder, "deterministic"), ("linear", "linear")):
         with pytest.raises(UsageError, match="no reference behaviour"):
             ImageDimmer.from_profile(name, model=model, compat="reference")

@@ -11,6 +11,7 @@ from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate import reproducing
+from dimmagen.generate.growing import open_base
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.regrowing import StagedLightImages
 from dimmagen.generate.reproducing import Difference, difference_from, folder_of, open_reproduction
@@ -106,8 +107,27 @@ def test_labels_are_matched_with_the_light_images(lights, scanned, tmp_path):
     generate_dataset(lights, build_dimmer, str(out), settings, SERIAL, labels=labels)
     error = refused(open_reproduction, str(out), [])
     assert (error.code, error.fields) == ("missing-argument", {"parameter": "labels"})
+    assert error.what == f"the data set of {out} has labels"
     open_reproduction(str(out), [], labels=spec).make(str(tmp_path / "again"), SERIAL)
     assert file_hashes(tmp_path / "again") == file_hashes(out)
+
+
+def test_labels_of_a_set_that_grew_are_matched_with_all_its_light_images(lights, scanned, tmp_path):
+    (tmp_path / "labels").mkdir()
+    for number in range(4):
+        (tmp_path / "labels" / f"{number}.json").write_text(f"[{number}]")
+    spec, out, settings = f"json={tmp_path / 'labels'}", tmp_path / "out", PairSettings(samples_per_shard=3)
+    for part in (replace(lights, listed=lights.listed[1:]), TinyLights(lights.listed[:1])):
+        base, labels = open_base(str(out)), open_labels(spec, part)
+        generate_dataset(part, build_dimmer, str(out), settings, SERIAL, base=base, labels=labels)
+    open_reproduction(str(out), [], labels=spec).make(str(tmp_path / "again"), SERIAL)
+    assert file_hashes(tmp_path / "again") == file_hashes(out)
+
+
+def test_the_profile_is_looked_for_where_it_is_said_to_be(made, scanned, monkeypatch):
+    monkeypatch.setattr(reproducing, "dimmer_from_manifest", lambda *given: given)
+    again = open_reproduction(str(made), [], profile="elsewhere")
+    assert again.build_dimmer == (again.manifest.settings, "elsewhere")
 
 
 def test_a_derived_set_is_refused(made, scanned, tmp_path):
@@ -145,11 +165,13 @@ def test_a_set_that_grew_is_made_again_with_the_help_of_its_parquet_files(grown,
     assert (error.code, error.fields) == ("missing-path", {"path": str(tmp_path / "alone")})
 
 
-def test_the_folder_of_a_manifest_is_the_one_that_it_is_in(made, monkeypatch):
+def test_the_folder_of_a_manifest_is_the_one_that_it_is_in(made, monkeypatch, tmp_path):
     assert folder_of(str(made)) == str(made)
     assert folder_of(f"{made}/manifest.json") == f"{made}/"
     monkeypatch.chdir(made)
     assert folder_of("manifest.json") == "."
+    (tmp_path / "my-manifest.json").mkdir()
+    assert folder_of(str(tmp_path / "my-manifest.json")) == str(tmp_path / "my-manifest.json")
 
 
 def test_a_difference_has_the_files_and_where_rows_can_be_read_the_stages(made, lights, tmp_path):
