@@ -115,7 +115,7 @@ def test_labels_are_matched_with_the_light_images(lights, scanned, tmp_path):
 def test_labels_of_a_set_that_grew_are_matched_with_all_its_light_images(lights, scanned, tmp_path):
     (tmp_path / "labels").mkdir()
     for number in range(4):
-        (tmp_path / "labels" / f"{number}.json").write_text(f"[{number}]")
+        (tmp_path / "labels" / f"{number}.json").write_text(f'{{"number": {number}}}')
     spec, out, settings = f"json={tmp_path / 'labels'}", tmp_path / "out", PairSettings(samples_per_shard=3)
     for part in (replace(lights, listed=lights.listed[1:]), TinyLights(lights.listed[:1])):
         base, labels = open_base(str(out)), open_labels(spec, part)
