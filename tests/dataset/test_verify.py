@@ -68,7 +68,8 @@ def test_a_tar_truncated_at_any_member_boundary_is_reported_with_the_first_lost_
         found_faults = faults(out)
         assert f"{SHARD}: has {end} bytes, the manifest says {len(whole)}" in found_faults
         if number < len(found):
-            assert f"ends before {found[number].name}" in found_faults
+            missing = len(found) - number
+            assert f"ends before {found[number].name} ({missing} members are missing)" in found_faults
             assert f"sample {found[number].name.split('.')[0]}" in found_faults
 
 
@@ -159,7 +160,7 @@ def test_a_link_in_a_tar_is_reported_and_not_followed(out):
         link = tarfile.TarInfo("folder-1-v0.dark.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-    assert "is not a plain file" in faults(out)
+    assert f"\n{SHARD}: the member 'folder-1-v0.dark.png' is not a plain file" in faults(out)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
@@ -328,21 +329,39 @@ def test_of_a_sample_without_a_dark_image_the_rest_is_checked(dark_image, out):
     assert f"{sample}: the JSON file is not a JSON object" in found
 
 
-def test_changed_labels_are_reported(tmp_path):
-    given = replace(sample("folder-1-v0"), labels=b"{}", labels_extension="labels.json")
-    record = write_pair_shard(str(tmp_path), "train-00000", [given])
-    before = check_pair_shard(str(tmp_path), record).faults
-    assert [fault.what.split(" (")[0] for fault in before[-1:]] == [
-        "sample folder-1-v0: folder-1-v0.light.jpg cannot be decoded"
+@pytest.mark.parametrize(("extension", "number"), [("labels.json", 2), ("mask.png", 3)])
+def test_changed_labels_are_reported(extension, number, tmp_path):
+    given = [
+        replace(sample(f"folder-{one}-v0"), labels=b"{%d}" % one, labels_extension=extension)
+        for one in (1, 2)
     ]
-    name = replace_member(tmp_path / record.name, 2, b"{")
+    record = write_pair_shard(str(tmp_path), "train-00000", given)
+    before = check_pair_shard(str(tmp_path), record).faults
+    names = [f"folder-{one}-v0.{side}" for one in (1, 2) for side in ("dark.png", "light.jpg")]
+    assert [fault.what.split(" (")[0].split(": ")[1] for fault in before] == [
+        said
+        for name in names
+        for said in (f"the bytes of {name} are not those of its row", f"{name} cannot be decoded")
+    ]
+    name = replace_member(tmp_path / record.name, 4 + number, b"{")
     after = check_pair_shard(str(tmp_path), record).faults
-    what = f"sample folder-1-v0: the bytes of {name} are not those of its row"
+    what = f"sample folder-2-v0: the bytes of {name} are not those of its row"
     assert after == [
         Fault(record.name, "does not have the SHA-256 of the manifest"),
         *before,
         Fault(record.name, what),
     ]
+
+
+def test_rows_beyond_those_of_the_record_are_not_read(tmp_path):
+    record = write_pair_shard(str(tmp_path), "train-00000", [sample("folder-1-v0"), sample("folder-2-v0")])
+    check = check_pair_shard(str(tmp_path), replace(record, samples=1))
+    path = tmp_path / record.metadata.name
+    assert check.keys == []
+    assert check.faults == [Fault(record.metadata.name, f"{path} has 2 rows, the manifest says 1")]
+    fewer = check_pair_shard(str(tmp_path), replace(record, samples=3))
+    assert fewer.faults[0] == Fault(record.metadata.name, "has 2 rows, the manifest says 3")
+    assert fewer.keys == ["folder-1-v0", "folder-2-v0"]
 
 
 @pytest.mark.parametrize(
