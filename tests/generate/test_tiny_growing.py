@@ -483,7 +483,9 @@ def test_a_second_removal_is_recorded_behind_the_first(copy):
     before = file_hashes(copy)
     assert remove_photos(str(copy), ["0.png"]) == Removed(0, 0, 0, 0, ("0.png",))
     assert file_hashes(copy) == before
-    assert refused(remove_photos, str(copy), ["0.png", "x"]).code == "unknown-name"
+    error = refused(remove_photos, str(copy), ["0.png", "x", "coco-"])
+    assert (error.code, error.fields["path"]) == ("unknown-name", str(copy))
+    assert error.fields["names"] == ["0.png", "coco-", "x"]
     assert remove_photos(str(copy), ["x"], ignore_unknown=True) == Removed(0, 0, 0, 0, ("x",))
     assert remove_photos(str(copy), ["d.png"]) == Removed(1, 0, 0, 1, ())
     first_one, second_one = Manifest.load(str(copy)).settings["removed"]
@@ -710,3 +712,33 @@ def test_every_file_of_rejected_candidates_that_names_a_photo_is_written_anew(co
     names = [one["rejected"] for one in manifest.settings["generations"]]
     rows = [[row["name"] for row in pq.read_table(copy / name).to_pylist()] for name in names]
     assert rows == [["c.png"], []]
+
+
+def test_photos_are_taken_out_of_a_set_at_a_url(copy):
+    fsspec.filesystem("memory").put(str(copy), "/tiny-shrinking", recursive=True)
+    for out in ("memory://tiny-shrinking", str(copy)):
+        assert remove_photos(out, ["0.png"]) == Removed(1, 2, 2, 0, ())
+    assert Manifest.load("memory://tiny-shrinking") == Manifest.load(str(copy))
+
+
+def test_what_a_stopped_addition_left_goes_before_a_photo_does(copy):
+    base = open_base(str(copy))
+    run = Run({**base.manifest.settings, "lights": 8}, base.manifest.environment)
+    DatasetFolder(str(copy)).begin_addition(base.manifest, run, {})
+    (copy / "shards/train-00006.tar").write_bytes(b"of the addition")
+    remove_photos(str(copy), ["0.png"])
+    assert verify_dataset(str(copy)).faults == []
+    assert not (copy / STATE).exists()
+
+
+class OneByOne(TinyLights):
+    """Light images of which a slice costs as much as it has."""
+
+    def refs(self, start=0, stop=None):
+        assert stop == start + 1
+        return super().refs(start, stop)
+
+
+def test_light_images_by_generation_are_looked_up_one_by_one(grown, all_lights):
+    staged = StagedLightImages(OneByOne(all_lights.listed), Membership(open_pairs(grown)))
+    assert [*staged] == staged.refs() == [*all_lights.listed[3:], *all_lights.listed[:3]]
