@@ -18,6 +18,9 @@ STAMP  := $(VENV)/.installed-dev
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
 
+# One thread for each of the processes, which are more than the processors; and they share their compiled modules.
+test: export OMP_NUM_THREADS := 1
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def made_lpips(tmp_path_factory) -> Path:
     from tests.made_weights import write_lpips_weights
 
     return write_lpips_weights(tmp_path_factory.mktemp("lpips"))
+
+
+@pytest.fixture(scope="module")
+def short_fits():
+    """Networks of profiles are fitted in 40 steps; the 2,000 of a whole fit take half a minute."""
+    from dimmagen.dimmers.mdn.fit import fit_network
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_network, "__defaults__", (0, lambda done: None, 40))
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_ray():
+    """A Ray of this machine with three processors for the runs of a module, in place of one for each run."""
+    from dimmagen.core.executors import ray_cluster, ray_pool
+
+    with ray_cluster.connect_ray(3, None) as ray, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_pool, "connect_ray", lambda *_: nullcontext(ray))
+        yield
 
 
 @pytest.fixture(scope="session")

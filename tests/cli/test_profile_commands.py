@@ -10,7 +10,6 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from dimmagen.cli import main
-from dimmagen.dimmers.mdn import fit
 from dimmagen.dimmers.profile import open_profile
 
 
@@ -93,8 +92,7 @@ def test_a_failed_import_leaves_no_profile(run, published_dimmer, tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, monkeypatch, tmp_path):
-    monkeypatch.setattr(fit.fit_network, "__defaults__", (0, lambda done: None, 40))
+def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, short_fits, tmp_path):
     code, out, err = run("fit", "--pairs", phone, "--out", "my-phone")
     assert code == 0
     assert "Note: pair 2 is shifted by +2.0" in err
@@ -124,10 +122,7 @@ def test_a_fit_names_shifted_pairs_and_makes_a_profile_that_dims(run, phone, mon
     assert open_profile(tmp_path / "again").models == found.models
 
 
-def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(
-    run, phone, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(fit.fit_network, "__defaults__", (0, lambda done: None, 40))
+def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(run, phone, short_fits, tmp_path):
     assert run("fit", "--pairs", phone, "--out", "my-phone")[0] == 0
     before = open_profile("my-phone").fingerprint
     code, out, _ = run("fit", "--pairs", phone, "--out", "my-phone")
