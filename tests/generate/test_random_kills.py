@@ -32,7 +32,7 @@ IGNORED = ("log.csv",)
 def place(tmp_path_factory):
     """A folder with photos and a data set of them; nothing in its path that an export rejects."""
     folder = tmp_path_factory.mktemp("killed")
-    make(write_photos(folder / "photos", 16), folder / "shards", variants=2)
+    make(write_photos(folder / "photos", 8), folder / "shards", variants=2)
     return folder
 
 

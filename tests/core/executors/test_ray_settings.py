@@ -108,15 +108,14 @@ import os, subprocess, sys
 import ray  # has read the settings before
 from dimmagen.core.executors.ray_cluster import connect_ray
 before = dict(os.environ)
-for _ in range(2):
+for turn in range(2):
     with connect_ray(1, None) as ray:
         address = ray.get_runtime_context().gcs_address
         print(ray.get(ray.remote(lambda: 42).remote()), "RAY_AUTH_TOKEN" in os.environ)
+        if turn:
+            stranger = [sys.executable, "-c", {_CLIENT!r}, address]
+            print("stranger:", subprocess.run(stranger, capture_output=True, text=True).stdout)
 assert dict(os.environ) == before | {{"RAY_CLIENT_MODE": "0"}} or dict(os.environ) == before
-with connect_ray(1, None) as ray:
-    address = ray.get_runtime_context().gcs_address
-    client = subprocess.run([sys.executable, "-c", {_CLIENT!r}, address], capture_output=True, text=True)
-    print("stranger:", client.stdout)
 """
 
 
