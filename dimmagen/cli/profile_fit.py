@@ -1,7 +1,5 @@
 """`dimmagen profile fit`: fit a profile to a few dark/light pairs."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,17 +11,9 @@ from dimmagen.cli.options import names_option, pairs_option, split_names
 from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
-from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.fit import KINDS, is_fit_of
-from dimmagen.dimmers.profile import PICTURE, new_profile_folder, open_profile
-from dimmagen.dimmers.real_pairs import (
-    RealPair,
-    check_pairs,
-    load_pairs,
-    refuse_mismatched_pairs,
-    refuse_unsuitable_pairs,
-    split_held_out,
-)
+from dimmagen.dimmers.fit import KINDS, refuse_other_fit
+from dimmagen.dimmers.profile import PICTURE, new_profile_folder
+from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.evaluation.profile_check import NOT_CHECKED
 
@@ -76,12 +66,10 @@ def fit(
     folder = new_profile_folder(out, may_exist=True)
     used, _ = split_held_out(load_pairs(pairs, split_names(names)), split_names(hold_out) or ())
     if folder.exists():
-        _refuse_other(folder, used, seed, model)
+        refuse_other_fit(folder, used, seed, model)
         echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
         return {"profile": str(folder), "pairs": len(used), "fitted": False}
-    problems = check_pairs(used)
-    refuse_unsuitable_pairs(problems)
-    refuse_mismatched_pairs(problems, split_names(keep) or ())
+    problems = check_pairs_for_fit(used, split_names(keep) or ())
     for problem in problems:
         echo(f"Note: {problem}", err=True)
     if len(used) == 1:
@@ -120,19 +108,3 @@ def fit(
         "verdict": result.check.verdict if result.check else NOT_CHECKED,
         "check": result.check.model_dump() if result.check else None,
     }
-
-
-def _refuse_other(folder: Path, pairs: Sequence[RealPair], seed: int, model: str) -> None:
-    """Raise a UsageError unless the folder holds a profile that was fitted to the same pairs."""
-    advice = "choose another --out, or remove it first"
-    if not (folder / "profile.json").is_file():
-        raise UsageError(
-            f"{folder} exists already, and is not a profile", advice, code="no-room", path=str(folder)
-        )
-    if not is_fit_of(open_profile(folder.resolve()), pairs, seed, model):
-        raise UsageError(
-            f"{folder} exists already, and is not a fit of these pairs with this seed and model",
-            advice,
-            code="other-settings",
-            path=str(folder),
-        )

@@ -214,7 +214,17 @@ def shared_options(command: Callable) -> Callable:
 @address_option("use", "none; train on this machine")
 @shared_options
 def train(
-    data, pairs, names, architecture, out, resume, learning_rate, workers, address, dry_run, **options
+    data: str | None,
+    pairs: str | None,
+    names: str | None,
+    architecture: str,
+    out: Path,
+    resume: ResumeMode,
+    learning_rate: float | None,
+    workers: int,
+    address: str | None,
+    dry_run: bool,
+    **options: Any,
 ) -> dict[str, Any]:
     """Train the enhancement network on dark/light pairs.
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dimmagen.evaluation.realism import AGAIN, REAL, Mode, PairResult
+from dimmagen.evaluation.realism_results import AGAIN, REAL, Mode, PairResult
 from dimmagen.evaluation.realism_summary import per_pair
 from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 

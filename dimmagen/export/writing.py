@@ -16,13 +16,13 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, StoreWork
 from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
 from dimmagen.export.readers import Reader
 from dimmagen.export.sizes import Fit, Size
 from dimmagen.export.split import Split, find_scenes, split_pairs
+from dimmagen.export.stores import NamedPair, SplitWork
 from dimmagen.sources import terms_of
 
 DONE, BEGUN = "export.json", ".export-begun.json"
@@ -107,7 +107,7 @@ def export_pairs(
             return split
         for name, named in parts:
             places = layout.splits[name]
-            work = StoreWork(pairs, out, named, places, layout.paired, pool, progress.pair)
+            work = SplitWork(pairs, out, named, places, layout.paired, pool, progress.pair)
             _write_split(work, name, layout, split)
         _finish(out, plan, split, pairs.manifest.settings, layout)
     return split
@@ -169,13 +169,13 @@ def _choose(
     return split, sizes, validation
 
 
-def _write_split(work: StoreWork, name: str, layout: Layout, split: Split) -> None:
+def _write_split(work: SplitWork, name: str, layout: Layout, split: Split) -> None:
     """Write the images, lists and labels of one split; adds to what was left out."""
     place, extension = work.places[0], layout.store.extension
     layout.store.write(work)
     files = {f"{one.name}.{extension}": one.size for one in work.named}
     layout.listing.write(work.root, name, place, files)
-    missing = layout.labels.write(work.root, name, place, work.pairs, work.named, extension)
+    missing = layout.labels.write(work, name, extension)
     for reason, number in missing.items():
         split.left_out[reason] = split.left_out.get(reason, 0) + number
 

@@ -21,6 +21,15 @@ def test_the_choice_of_earlier_versions_stays_and_the_darkest_come_last():
     assert [row["key"] for row in chosen] == ["photo-4-v1", "photo-3-v1", "photo-2-v1"]
 
 
+def test_every_light_image_is_shown_before_any_is_repeated_in_any_order_of_the_data_set():
+    parts = [pa.Table.from_pylist(ROWS[:4]), pa.Table.from_pylist(ROWS[4:])]
+    chosen = choose_rows(parts, VARIANTS, IMAGES)
+    assert {row["light_key"] for row in chosen} == {f"photo-{image}" for image in range(IMAGES)}
+    assert len({row["variant"] for row in chosen}) > 1
+    assert choose_rows([pa.Table.from_pylist(ROWS[::-1])], VARIANTS, IMAGES) == chosen
+    assert len(choose_rows(parts, VARIANTS, 100)) == IMAGES * VARIANTS
+
+
 def test_a_sheet_has_six_pairs_with_their_draws_in_that_order(pair_set):
     pairs = open_pairs(pair_set)
     shown = choose_rows([pairs.table], 2, 6)

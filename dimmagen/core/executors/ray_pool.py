@@ -107,7 +107,7 @@ class WorkerPool:
             self._monitor.end()
             if self._lost or self._monitor.lost_nodes:
                 _LOG.warning(
-                    "lost in this run: %d workers, %d nodes; others have done their work.",
+                    "lost in this run: workers: %d, nodes: %d; others have done their work.",
                     self._lost,
                     self._monitor.lost_nodes,
                 )
