@@ -99,7 +99,9 @@ def test_without_shared_memory_ray_keeps_its_store_in_its_folder(tmp_path, monke
 
 
 _CLIENT = """
-import ray, sys
+import os, sys
+os.environ["RAY_NUM_REDIS_GET_RETRIES"] = "2"  # it asks once a second, by default for 20 seconds
+import ray
 ray.init(address=sys.argv[1], logging_level="ERROR")
 print(ray.get(ray.remote(lambda: "it ran").remote()))
 """
