@@ -24,7 +24,7 @@ PROCESSES ?= 3
 test: export OMP_NUM_THREADS := 1
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 # Runs of every command that are killed, 200 times at random and at each step of their writing; disks that fail; and
 # each way in which a run loses its Ray.

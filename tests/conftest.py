@@ -10,6 +10,26 @@ _ROOT = Path(__file__).resolve().parents[1]
 os.environ["DIMMAGEN_CACHE"] = "off"  # what one test has scanned is no verdict for another
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put modules with slow tests first, so that no process is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Give a module to one process, which makes its fixtures once; an `xdist_group` remains its own."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByModule(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return super()._split_scope(nodeid).partition("::")[0]
+
+    return ByModule(config, log)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests that are marked with `needs` where this system lacks it."""
     skip_without(*(need for mark in item.iter_markers("needs") for need in mark.args))

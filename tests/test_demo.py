@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipelines import demo
 
-pytestmark = pytest.mark.xdist_group("demo")  # it is made once
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from dimmagen.cli import cli
 from pipelines.wheel import readme_commands
 from tests.documented_inputs import write_inputs
 
-pytestmark = pytest.mark.xdist_group("docs")  # the inputs are made once
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     *("automation", "growing", "tour", "training", "exports", "dark-coco", "pairs", "profiles", "realism"),
