@@ -40,7 +40,7 @@ def phone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs") / "phone"
     random = np.random.default_rng(0)
     for index in range(3):
-        texture = gaussian_filter(random.normal(size=(112, 144, 3)), (4, 4, 0.5))
+        texture = gaussian_filter(random.normal(size=(160, 192, 3)), (4, 4, 0.5))
         light = np.clip((texture - texture.min()) / np.ptp(texture) * 300 - 20, 0, 255).astype(np.uint8)
         dark = light * np.array([0.20, 0.15, 0.12]) * (1 + 0.2 * index)
         dark = np.clip(np.rint(dark + random.normal(0, 1, light.shape)), 0, 255).astype(np.uint8)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from dimmagen.dataset.compare import assert_same_dataset
+from tests.core.executors.ray_nodes import QUICK_CHECKS
 from tests.dataset_helpers import make, write_photos
 from tests.killing import descendants, kill, start, thorough, wait_for
 
@@ -62,7 +63,10 @@ def test_a_serial_run_that_is_killed_again_and_again(photos, undisturbed, tmp_pa
 @pytest.mark.parametrize(
     "victim", ["driver", pytest.param("an actor", marks=thorough), "all actors", "the Ray node"]
 )
-def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path):
+def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path, monkeypatch):
+    if victim == "the Ray node":
+        for name, value in QUICK_CHECKS.items():
+            monkeypatch.setenv(f"RAY_{name}", str(value))
     out, log = tmp_path / "out", tmp_path / "log"
     run = start(*arguments(photos, out, "ray"), log=log)
     done = random.Random(victim).randint(1, 20)
