@@ -1,7 +1,7 @@
 """Every `dimmagen` line of a page's shell blocks runs as it is written, one after another, in one folder.
 
-What the lines read is made small; settings that only cost time (the number of iterations, Ray's start) have
-short defaults here. Options that a line names stand as they are.
+What the lines read is made small; what only costs time (the number of iterations, Ray's start, the steps of a
+fit) is short here. Options that a line names stand as they are.
 """
 
 import os
@@ -18,6 +18,7 @@ from dimmagen.cli import cli
 from pipelines.wheel import readme_commands
 from tests.documented_inputs import write_inputs
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     *("automation", "growing", "tour", "training", "exports", "dark-coco", "pairs", "profiles", "realism"),
@@ -53,7 +54,7 @@ def lines(page: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
+def inputs(tmp_path_factory, short_fits):
     """Everything that the pages name, with the profile of the pairs that most of them name.
 
     Fitting that profile again finds that it is there.

@@ -20,7 +20,7 @@ from tests.generate.test_generate_run import StopAfter
 MAX_PHOTOS = 7
 # A run takes a tenth of a second: few examples, the same ones every time.
 few = settings(
-    max_examples=8,
+    max_examples=5,
     derandomize=True,
     phases=[Phase.generate],
     deadline=None,
