@@ -243,7 +243,7 @@ def main() -> None:
         )
         verdicts = json.loads(VERDICTS.read_text())
     for change in changes:
-        if verdicts.get(change.name, ["killed"])[0] != "killed":
+        if verdicts.get(change.name, ["killed"])[0] != "killed" and not change.is_text:
             print(f"{verdicts[change.name][0]} {change.name}: {change.before}  ->  {change.after}")
     print(table(changes, verdicts))
 

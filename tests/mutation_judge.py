@@ -157,6 +157,7 @@ class Judge:
         if child == 0:
             try:
                 os.close(read_end)
+                os.chdir(_FOLDER)  # where a change that leaves out the folder of a file may write it
                 _limit(int(3 + 3 * seconds))
                 killer = self._first_failure(session, name, items)
                 os.write(write_end, killer.encode())
