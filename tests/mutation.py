@@ -46,11 +46,13 @@ JUDGES = {
         f"{_GENERATE}tiny_derived.py",
     ),
     "dimmagen.dataset.schema": (f"{_DATASET}schema.py", f"{_DATASET}writer.py", f"{_DATASET}verify.py"),
+    "dimmagen.dataset.shard_samples": (f"{_DATASET}shard_samples.py",),
     "dimmagen.dataset.sheet": (f"{_DATASET}sheet.py", f"{_DATASET}report.py"),
     "dimmagen.dataset.statistics": (f"{_DATASET}statistics.py",),
     "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
     "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
+    "dimmagen.generate.estimate.load_balancing": ("tests/generate/estimate/test_load_balancing.py",),
     "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
@@ -58,6 +60,7 @@ JUDGES = {
     "dimmagen.generate.light_format": (f"{_GENERATE}tiny_formats.py",),
     "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
     "dimmagen.generate.plan": (f"{_GENERATE}plan.py", f"{_GENERATE}tiny_runs.py"),
+    "dimmagen.generate.preflight": (f"{_GENERATE}preflight.py",),
     "dimmagen.generate.regrowing": (f"{_GENERATE}tiny_growing.py", f"{_GENERATE}tiny_reproducing.py"),
     "dimmagen.generate.removing": (f"{_GENERATE}tiny_growing.py",),
     "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
@@ -68,6 +71,8 @@ JUDGES = {
         f"{_GENERATE}tiny_runs.py",
         f"{_GENERATE}tiny_derived.py::test_the_files_with_labels",
     ),
+    "dimmagen.generate.run_environment": (f"{_GENERATE}run_environment.py",),
+    "dimmagen.generate.worker": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
     "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
     "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
@@ -243,7 +248,7 @@ def main() -> None:
         )
         verdicts = json.loads(VERDICTS.read_text())
     for change in changes:
-        if verdicts.get(change.name, ["killed"])[0] != "killed":
+        if verdicts.get(change.name, ["killed"])[0] != "killed" and not change.is_text:
             print(f"{verdicts[change.name][0]} {change.name}: {change.before}  ->  {change.after}")
     print(table(changes, verdicts))
 

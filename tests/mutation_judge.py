@@ -86,7 +86,8 @@ class Judge:
         gc.freeze()  # or else each process copies all that its collector looks at
         failed = self._judge(session, "", session.items, 600)
         if failed[0] != "survived":
-            raise SystemExit(f"the tests fail in a fork, without any change: {failed}")
+            print(f"fails when it is run again, without any change: {failed[1]}", file=sys.stderr)
+            raise SystemExit(1)
         for name in self.changes:
             items, seconds = self._items(session, name)
             verdict, killer, seconds = (
@@ -156,6 +157,7 @@ class Judge:
         if child == 0:
             try:
                 os.close(read_end)
+                os.chdir(_FOLDER)  # where a change that leaves out the folder of a file may write it
                 _limit(int(3 + 3 * seconds))
                 killer = self._first_failure(session, name, items)
                 os.write(write_end, killer.encode())

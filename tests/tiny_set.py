@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -81,3 +82,8 @@ def tiny_set(out: Path, count: int = 4, **settings) -> PairSet:
     """A finished data set of such images."""
     make_tiny(tiny_lights(out.with_name(f"{out.name}-lights"), count), out, **settings)
     return open_pairs(out)
+
+
+def memory_url() -> str:
+    """The URL of a folder in this process's memory that is not there yet."""
+    return f"memory://{uuid4().hex}"

@@ -391,6 +391,8 @@ def test_an_addition_leaves_the_set_as_it_is_and_keeps_its_own_shards(out):
     assert state.complete_shards(base.run, "always").keys() == {"train-00000", "train-00001"}
     assert state.finished(base.run) == base
     assert state.is_growing()
+    (out / "manifest.json").unlink()
+    assert not state.is_growing(), "there is nothing that grows"
 
 
 def test_an_addition_that_is_dropped_leaves_no_trace(out):

@@ -24,7 +24,7 @@ from dimmagen.images import codec
 from dimmagen.sources.labels.index import open_labels
 from tests.dataset_helpers import build_dimmer
 from tests.generate.test_tiny_runs import assert_described
-from tests.tiny_set import make_tiny, rejected_row, tiny_lights
+from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
 
 
 @pytest.fixture(scope="module")
@@ -422,9 +422,10 @@ def test_another_subset_is_refused_where_one_is_with_how_to_discard_it(one, tmp_
 
 
 def test_a_subset_at_a_url_has_the_manifest_of_one_in_a_folder(one, tmp_path):
-    made = write_subset(one, Selection(), "memory://tiny-derived/out")
+    url = memory_url()
+    made = write_subset(one, Selection(), url)
     assert made == write_subset(one, Selection(), str(tmp_path / "out"))
-    assert open_pairs("memory://tiny-derived/out").rows() == open_pairs(tmp_path / "out").rows()
+    assert open_pairs(url).rows() == open_pairs(tmp_path / "out").rows()
 
 
 def test_pairs_are_chosen_by_the_terms_that_their_set_recorded(one, tmp_path):

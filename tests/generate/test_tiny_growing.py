@@ -56,7 +56,7 @@ from dimmagen.sources.scan import Candidate
 from dimmagen.sources.takedown import Removed, hash_of_photo
 from tests.dataset_helpers import build_dimmer, file_hashes
 from tests.generate.test_tiny_runs import assert_described
-from tests.tiny_set import TinyLights, make_tiny, rejected_row, tiny_lights
+from tests.tiny_set import TinyLights, make_tiny, memory_url, rejected_row, tiny_lights
 
 SERIAL, SETTINGS = Execution("serial"), PairSettings(variants=2, samples_per_shard=3)
 
@@ -642,11 +642,11 @@ def test_the_light_format_keeps_the_bytes_of_what_is_there(asked, recorded, befo
 
 
 def test_with_nothing_new_a_set_at_a_url_is_left_as_it_is(first):
-    memory = fsspec.filesystem("memory")
-    memory.put(str(first), "/tiny-growing", recursive=True)
-    before = sorted(memory.find("/tiny-growing"))
-    assert has_nothing_new(TinyLights([]), open_base("memory://tiny-growing"))
-    assert sorted(memory.find("/tiny-growing")) == before
+    memory, url = fsspec.filesystem("memory"), memory_url()
+    memory.put(str(first), url, recursive=True)
+    before = sorted(memory.find(url))
+    assert has_nothing_new(TinyLights([]), open_base(url))
+    assert sorted(memory.find(url)) == before
 
 
 def test_a_set_of_three_generations_is_made_again(tmp_path):
@@ -715,10 +715,11 @@ def test_every_file_of_rejected_candidates_that_names_a_photo_is_written_anew(co
 
 
 def test_photos_are_taken_out_of_a_set_at_a_url(copy):
-    fsspec.filesystem("memory").put(str(copy), "/tiny-shrinking", recursive=True)
-    for out in ("memory://tiny-shrinking", str(copy)):
+    url = memory_url()
+    fsspec.filesystem("memory").put(str(copy), url, recursive=True)
+    for out in (url, str(copy)):
         assert remove_photos(out, ["0.png"]) == Removed(1, 2, 2, 0, ())
-    assert Manifest.load("memory://tiny-shrinking") == Manifest.load(str(copy))
+    assert Manifest.load(url) == Manifest.load(str(copy))
 
 
 def test_what_a_stopped_addition_left_goes_before_a_photo_does(copy):

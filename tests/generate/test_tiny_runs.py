@@ -25,7 +25,7 @@ from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from tests.dataset_helpers import build_dimmer, file_hashes
-from tests.tiny_set import make_tiny, rejected_row, tiny_lights
+from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
 
 SERIAL = Execution("serial")
 
@@ -325,5 +325,6 @@ def test_a_job_makes_as_many_variants_as_keep_the_workers_busy(
 
 def test_a_set_at_a_url_has_the_manifest_of_one_in_a_folder(lights, finished):
     settings = PairSettings(variants=2, samples_per_shard=3)
-    made = generate_dataset(lights, build_dimmer, "memory://tiny-runs/out", settings, SERIAL)
-    assert made == Manifest.load(str(finished)) == Manifest.load("memory://tiny-runs/out")
+    url = memory_url()
+    made = generate_dataset(lights, build_dimmer, url, settings, SERIAL)
+    assert made == Manifest.load(str(finished)) == Manifest.load(url)
