@@ -14,6 +14,7 @@ from dimmagen.dimmers.real_pairs import (
     RealPair,
     check_pairs,
     load_pairs,
+    refuse_mismatched_pairs,
     refuse_unsuitable_pairs,
     shift_between,
     split_held_out,
@@ -204,3 +205,41 @@ def test_shifts_of_a_cameras_pairs_are_measured_to_a_tenth_of_a_pixel(origin, re
         assert error < 0.5
         rolled = shift_between(np.roll(original.dark, (3, -2), (0, 1)), original.light)
         assert rolled[:2] == (pytest.approx(rows + 3, abs=0.1), pytest.approx(columns - 2, abs=0.1))
+
+
+def test_a_pair_that_is_there_twice_is_refused_and_never_to_be_held_out(folder):
+    """A fit is checked on pairs that another fit did not see: with a copy of one it did."""
+    for side in ("low", "high"):
+        (folder / side / "copy.png").write_bytes((folder / side / "9.png").read_bytes())
+    Image.fromarray(darkened(scene(3), 4)).save(folder / "low" / "10.png")
+    Image.fromarray(scene(3)).save(folder / "high" / "10.png")
+    findings = check_pairs(load_pairs(folder, ["9", "10", "copy"]))
+    assert [(one.name, one.problem, one.fatal) for one in findings] == [("copy", "repeated", False)]
+    with pytest.raises(UsageError, match=r"copy has the two files of pair 9: .*remove the copies, or accept"):
+        refuse_mismatched_pairs(findings)
+    refuse_mismatched_pairs(findings, ["copy"])
+    assert [one.name for one in load_pairs(folder, ["9", "9"])] == ["9"]
+
+
+def test_one_dark_image_of_two_scenes_or_one_scene_twice_is_no_repetition(folder):
+    (folder / "low" / "9.png").write_bytes((folder / "low" / "2.png").read_bytes())
+    Image.fromarray(darkened(scene(), 5)).save(folder / "low" / "10.png")
+    found = [one.problem for one in check_pairs(load_pairs(folder, ["2", "10"]))]
+    assert found == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_black_image_has_nothing_in_common_with_its_light_one():
+    light = scene()
+    assert problems(pair("cap", np.zeros_like(light), light)) == [
+        ("cap", "unrelated", False),
+        ("cap", "saturated", False),
+    ]
+    with pytest.raises(UsageError, match="no structure in common"):
+        refuse_mismatched_pairs(check_pairs([pair("cap", np.zeros_like(light), light)]))
+
+
+def test_images_in_which_noise_cannot_be_measured_are_refused():
+    light, dark = scene(), darkened(scene())
+    assert problems(pair("strip", dark[:31], light[:31])) == [("strip", "small", True)]
+    assert problems(pair("crop", dark[:32, :32], light[:32, :32])) == []
