@@ -34,6 +34,7 @@ MIN_SIDE = 32  # pixels; noise is measured in blocks of 16, of which there have 
 SATURATED_SHARE = 0.25  # of the light image at full scale, where the colour is lost
 BLACK_SHARE = 0.5  # of the dark image that is exactly black
 _MAX_LISTED = 12  # names in a message
+_MAX_WARNINGS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +194,23 @@ def refuse_mismatched_pairs(findings: Sequence[PairProblem], keep: Sequence[str]
             code="unsuitable-pairs",
             names=names.split(","),
         )
+
+
+def accept_pairs(pairs: Sequence[RealPair]) -> None:
+    """Refuse unsuitable pairs, and warn of those whose images probably do not belong together.
+
+    A score or a training run of such a pair says nothing, but a benchmark has the pairs that it has.
+
+    Raises:
+        UsageError: as :func:`refuse_unsuitable_pairs`.
+    """
+    findings = check_pairs(pairs)
+    refuse_unsuitable_pairs(findings)
+    wrong = [finding for finding in findings if finding.mismatched]
+    for finding in wrong[:_MAX_WARNINGS]:
+        _LOG.warning("%s", finding)
+    if len(wrong) > _MAX_WARNINGS:
+        _LOG.warning("%d more pairs do not fit together", len(wrong) - _MAX_WARNINGS)
 
 
 def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:

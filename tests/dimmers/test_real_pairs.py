@@ -12,6 +12,7 @@ from simulated_camera import SimulatedCamera
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import (
     RealPair,
+    accept_pairs,
     check_pairs,
     load_pairs,
     refuse_mismatched_pairs,
@@ -243,3 +244,15 @@ def test_images_in_which_noise_cannot_be_measured_are_refused():
     light, dark = scene(), darkened(scene())
     assert problems(pair("strip", dark[:31], light[:31])) == [("strip", "small", True)]
     assert problems(pair("crop", dark[:32, :32], light[:32, :32])) == []
+
+
+def test_a_score_or_a_training_run_of_images_that_are_no_pair_is_warned_of(caplog):
+    """Evaluation data are as they are, but a wrong pair in them is said by name."""
+    wrong = [pair(f"w{number}", darkened(scene(number + 10)), scene(number)) for number in range(7)]
+    accept_pairs([pair("right", darkened(scene()), scene()), *wrong])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said[0].startswith("pair w0 has no structure in common")
+    assert len(said) == 6
+    assert said[-1] == "2 more pairs do not fit together"
+    with pytest.raises(UsageError, match="pair x is twice the same picture"):
+        accept_pairs([pair("x", scene(), scene())])
