@@ -26,6 +26,7 @@ class TinyLights:
     rejects: list[dict] = field(default_factory=list)
     origin: str = "tiny"
     others: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    excluded: Mapping[str, int | str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.listed)

@@ -14,6 +14,7 @@ from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import (
     PairProblem,
     RealPair,
+    accept_pairs,
     check_pairs,
     load_pairs,
     refuse_mismatched_pairs,
@@ -303,3 +304,53 @@ def test_a_dark_picture_that_cannot_be_decoded_is_named(folder):
 def test_a_pattern_is_read_as_one(folder):
     found = load_pairs(f"{folder}/low/{{a}}.png -> {folder}/high/{{a}}.png")
     assert [one.name for one in found] == ["2", "9", "10"]
+
+
+def test_a_pair_that_is_there_twice_is_refused_and_never_to_be_held_out(folder):
+    """A fit is checked on pairs that another fit did not see: with a copy of one it did."""
+    for side in ("low", "high"):
+        (folder / side / "copy.png").write_bytes((folder / side / "9.png").read_bytes())
+    Image.fromarray(darkened(scene(3), 4)).save(folder / "low" / "10.png")
+    Image.fromarray(scene(3)).save(folder / "high" / "10.png")
+    findings = check_pairs(load_pairs(folder, ["9", "10", "copy"]))
+    assert [(one.name, one.problem, one.fatal) for one in findings] == [("copy", "repeated", False)]
+    with pytest.raises(UsageError, match=r"copy has the two files of pair 9: .*remove the copies, or accept"):
+        refuse_mismatched_pairs(findings)
+    refuse_mismatched_pairs(findings, ["copy"])
+    assert [one.name for one in load_pairs(folder, ["9", "9"])] == ["9"]
+
+
+def test_one_dark_image_of_two_scenes_or_one_scene_twice_is_no_repetition(folder):
+    (folder / "low" / "9.png").write_bytes((folder / "low" / "2.png").read_bytes())
+    Image.fromarray(darkened(scene(), 5)).save(folder / "low" / "10.png")
+    found = [one.problem for one in check_pairs(load_pairs(folder, ["2", "10"]))]
+    assert found == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_black_image_has_nothing_in_common_with_its_light_one():
+    light = scene()
+    assert problems(pair("cap", np.zeros_like(light), light)) == [
+        ("cap", "unrelated", False),
+        ("cap", "saturated", False),
+    ]
+    with pytest.raises(UsageError, match="no structure in common"):
+        refuse_mismatched_pairs(check_pairs([pair("cap", np.zeros_like(light), light)]))
+
+
+def test_images_in_which_noise_cannot_be_measured_are_refused():
+    light, dark = scene(), darkened(scene())
+    assert problems(pair("strip", dark[:31], light[:31])) == [("strip", "small", True)]
+    assert problems(pair("crop", dark[:32, :32], light[:32, :32])) == []
+
+
+def test_a_score_or_a_training_run_of_images_that_are_no_pair_is_warned_of(caplog):
+    """Evaluation data are as they are, but a wrong pair in them is said by name."""
+    wrong = [pair(f"w{number}", darkened(scene(number + 10)), scene(number)) for number in range(7)]
+    accept_pairs([pair("right", darkened(scene()), scene()), *wrong])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said[0].startswith("pair w0 has no structure in common")
+    assert len(said) == 6
+    assert said[-1] == "2 more pairs do not fit together"
+    with pytest.raises(UsageError, match="pair x is twice the same picture"):
+        accept_pairs([pair("x", scene(), scene())])
