@@ -46,7 +46,6 @@ IMAGE_EXTENSIONS = (
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 # Steps of a transform: the image is stored as PNG. Named where the version of a library of its own decides.
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
-_EXIF_ORIENTATION = 0x0112
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
 _TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0

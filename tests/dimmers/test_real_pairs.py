@@ -211,11 +211,11 @@ def test_shifts_of_a_cameras_pairs_are_measured_to_a_tenth_of_a_pixel(origin, re
 
 
 def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
-    small, large = scene()[:8, :10], scene()[:9, :10]
+    small, large = scene()[:40, :50], scene()[:41, :50]
     cropped, turned = pair("a", small, large), pair("b", small, small // 2)
     swapped = f"seems swapped: dark has mean {small.mean():.0f}, light {(small // 2).mean():.0f}"
     assert check_pairs([cropped, turned, pair("c", small, small)]) == [
-        PairProblem("a", "size", "differs in size: dark 10x8, light 10x9", True),
+        PairProblem("a", "size", "differs in size: dark 50x40, light 50x41", True),
         PairProblem("b", "swapped", swapped, True),
         PairProblem("c", "identical", "is twice the same picture", True),
     ]
@@ -259,7 +259,7 @@ def said(shift, problem):
     ],
 )
 def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, level, is_told):
-    light, dark = np.full((100, 4, 3), 200, np.uint8), np.full((100, 4, 3), 20, np.uint8)
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
     light[:white], dark[:black] = level, 0
     text = f"is saturated: {white}% of the light picture white, {black}% of the dark one black"
     expected = [PairProblem("a", "saturated", text, False)]
@@ -267,7 +267,7 @@ def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, lev
 
 
 def test_one_channel_at_full_scale_is_no_white_and_one_at_zero_no_black():
-    light, dark = np.full((100, 4, 3), 200, np.uint8), np.full((100, 4, 3), 20, np.uint8)
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
     light[..., 0], dark[..., 0] = 255, 0
     assert check_pairs([pair("a", dark, light)]) == []
 
