@@ -47,9 +47,9 @@ LONG = re.compile(r"dimmagen run ")
 
 
 def lines(page: Path) -> list[str]:
-    """The `dimmagen` lines of the shell blocks of a page, continued lines joined."""
+    """The `dimmagen` lines of the shell blocks of a page, continued lines joined, `a && b` as two."""
     found = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    joined = "".join(found).replace("\\\n", " ").splitlines()
+    joined = "".join(found).replace("\\\n", " ").replace(" && ", "\n").splitlines()
     return [line for line in joined if line.startswith(("dimmagen ", "cp ")) and not LONG.match(line)]
 
 
