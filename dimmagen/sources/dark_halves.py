@@ -31,7 +31,7 @@ def dark_halves(names: Iterable[str]) -> dict[str, str]:
 
 
 def _side_and_key(name: str) -> tuple[Side, _Key] | None:
-    """The side that a path names, and the path without its words for sides; None for no side, and for both."""
+    """The side that a path names, and the path without its words for sides; None for none and for both."""
     folder, base = posixpath.split(name)
     parts = [*map(_part, folder.lower().split("/")), _side_of_file(base.lower().rpartition(".")[0])]
     sides = {side for side, _ in parts if side}
