@@ -20,6 +20,7 @@ from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif
 from dimmagen.images.excess import excess_of
 from dimmagen.images.pillow_warnings import ignored_warnings
+from dimmagen.images.unfinished import unfinished
 
 MAX_PIXELS = 120_000_000
 # Pillow decodes WebP with 16 bytes per pixel, AVIF and HEIF with as many at most, other formats with 4: all
@@ -215,6 +216,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     if reason := excess_of(data):
         raise ImageError("too-large", reason)
+    if reason := unfinished(data):
+        raise ImageError("unreadable", reason)
     try:
         with ignored_warnings(), _opened(data) as image:
             yield image
