@@ -82,7 +82,7 @@ JUDGES = {
     "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
-    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py",),
+    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py", f"{_DIMMERS}pair_layouts.py"),
     "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
 }
 # Tests in other processes, which the change does not reach, and those that take long.
