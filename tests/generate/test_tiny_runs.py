@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import run as running
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
+from dimmagen.generate.worker import PairShardWorker
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from tests.dataset_helpers import build_dimmer, file_hashes
 from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
@@ -328,3 +330,19 @@ def test_a_set_at_a_url_has_the_manifest_of_one_in_a_folder(lights, finished):
     url = memory_url()
     made = generate_dataset(lights, build_dimmer, url, settings, SERIAL)
     assert made == Manifest.load(str(finished)) == Manifest.load(url)
+
+
+def test_a_worker_with_a_device_dims_on_it_with_as_many_threads_as_it_is_given(monkeypatch, tmp_path):
+    class OnDevice:
+        def __init__(self, *given):
+            received.append(given)
+
+        samples = "made on the device"
+
+    received = []
+    monkeypatch.setitem(sys.modules, "dimmagen.generate.gpu_worker", SimpleNamespace(GpuDimmer=OnDevice))
+    build = partial(PairShardWorker, lambda: "dimmer", str(tmp_path), "settings")
+    assert build("cuda", 3)._samples == build(device="cuda")._samples == "made on the device"
+    assert received == [("dimmer", "settings", "cuda", threads) for threads in (3, 1)]
+    assert callable(build()._samples)
+    assert len(received) == 2
