@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tarfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.base import WorkerStatus
 from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.dataset.card import card, pair_layout_file
@@ -21,8 +22,10 @@ from dimmagen.dataset.reader import open_pairs, pair_tables
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run as running
 from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.plan import ShardJob
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
@@ -346,3 +349,21 @@ def test_a_worker_with_a_device_dims_on_it_with_as_many_threads_as_it_is_given(m
     assert received == [("dimmer", "settings", "cuda", threads) for threads in (3, 1)]
     assert callable(build()._samples)
     assert len(received) == 2
+
+
+def test_a_worker_names_the_pair_that_failed_and_adds_the_labels_of_its_light_image(
+    lights, monkeypatch, tmp_path
+):
+    ref, shards, settings = lights.listed[0], ("train-00000", "train-00001"), PairSettings(variants=5)
+    job = ShardJob((ref,), shards, (4, 3), (b"[]",), "labels.json")
+    work = PairShardWorker(build_dimmer, str(tmp_path), settings)
+    gone = replace(ref, locator=ref.locator.replace("0.png", "gone.png"))
+    with pytest.raises(DimmagenError, match=rf"pair {ref.key}-v4 .*gone\.png"):
+        work(replace(job, refs=(gone,)))
+    with monkeypatch.context() as patched, pytest.raises(DimmagenError, match=f"pair {ref.key}-v4 .*Broken"):
+        patched.setattr(ImageDimmer, "dim", lambda *_: (_ for _ in ()).throw(BrokenPipeError))
+        work(job)
+    work(job)
+    for shard, variant in zip(shards, job.variants, strict=True):
+        with tarfile.open(tmp_path / f"shards/{shard}.tar") as tar:
+            assert tar.extractfile(f"{ref.key}-v{variant}.labels.json").read() == b"[]"
