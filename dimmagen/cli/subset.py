@@ -58,7 +58,9 @@ from dimmagen.generate.derive import Selection, write_subset
     help="Leave out pairs whose key, or the key of their photo, is in this file, such as the one that "
     "`dimmagen leaks --keys` writes.",
 )
-def subset(dataset: str, out: str, keys, without_keys, **criteria) -> dict[str, Any]:
+def subset(
+    dataset: str, out: str, keys: TextIO | None, without_keys: TextIO | None, **criteria: Any
+) -> dict[str, Any]:
     """Write the pairs of the data set DATASET that meet all criteria as a new data set with a manifest.
 
     \b
@@ -76,7 +78,8 @@ def subset(dataset: str, out: str, keys, without_keys, **criteria) -> dict[str, 
 
 def _keys(file: TextIO, option: str) -> tuple[str, ...]:
     try:
-        listed = tuple(line.strip() for line in file if line.strip())
+        lines = (line.removeprefix("\ufeff").strip() for line in file)  # an editor's mark of UTF-8
+        listed = tuple(filter(None, lines))
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{option} {file.name} is not a text file ({error.reason})",

@@ -8,6 +8,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import iter_rows
 from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
 
+_EXCLUDED = ("pictures", "sha256", "bits")
 _CATALOG = re.compile(r"part-[0-9]{5,}\.parquet")
 MIXHQ_DEFAULT = "mixhq"
 MIXHQ_MANIFEST = "manifest.json"
@@ -23,6 +24,17 @@ def is_mixhq(path: str) -> bool:
         storage.exists(storage.join(path, MIXHQ_CATALOG))
         or any(map(_CATALOG.fullmatch, storage.list_names(storage.join(path, "catalog"))))
     )
+
+
+def has_mixhq_manifest(path: str) -> bool:
+    """Whether the manifest of a folder is that of a MixHQ, of which other files may be missing."""
+    if not storage.is_folder(path):
+        return False
+    try:
+        manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
+    except (FileNotFoundError, ValueError, DimmagenError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("schema") in (MIXHQ_SCHEMA, GROWN_MIXHQ_SCHEMA)
 
 
 def read_mixhq_manifest(path: str) -> dict:
@@ -69,6 +81,14 @@ def _has_generations(manifest: Mapping) -> bool:
         if not isinstance(one.get("sources"), dict):
             return False
     return True
+
+
+def excluded_scenes(manifest: Mapping) -> dict[str, int | str]:
+    """What identifies the scenes that were excluded from a MixHQ, from its manifest; empty for none."""
+    excluded = manifest["inputs"].get("exclude")
+    if not isinstance(excluded, dict) or not excluded.get("pictures"):
+        return {}
+    return {name: excluded[name] for name in _EXCLUDED if isinstance(excluded.get(name), int | str)}
 
 
 def catalog_parts(manifest: Mapping) -> list[str]:

@@ -48,3 +48,12 @@ def test_a_sheet_has_six_pairs_with_their_draws_in_that_order(pair_set):
     )
     sheet = jpeg_bytes(contact_sheet(iter(views), width=256))
     assert (pair_set / "sheet.jpg").read_bytes() == sheet
+
+
+def test_every_light_image_is_shown_before_any_is_repeated_in_any_order_of_the_data_set():
+    parts = [pa.Table.from_pylist(ROWS[:4]), pa.Table.from_pylist(ROWS[4:])]
+    chosen = choose_rows(parts, VARIANTS, IMAGES)
+    assert {row["light_key"] for row in chosen} == {f"photo-{image}" for image in range(IMAGES)}
+    assert len({row["variant"] for row in chosen}) > 1
+    assert choose_rows([pa.Table.from_pylist(ROWS[::-1])], VARIANTS, IMAGES) == chosen
+    assert len(choose_rows(parts, VARIANTS, 100)) == IMAGES * VARIANTS

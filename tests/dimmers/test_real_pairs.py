@@ -14,6 +14,7 @@ from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import (
     PairProblem,
     RealPair,
+    accept_pairs,
     check_pairs,
     load_pairs,
     refuse_mismatched_pairs,
@@ -210,11 +211,11 @@ def test_shifts_of_a_cameras_pairs_are_measured_to_a_tenth_of_a_pixel(origin, re
 
 
 def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
-    small, large = scene()[:8, :10], scene()[:9, :10]
+    small, large = scene()[:40, :50], scene()[:41, :50]
     cropped, turned = pair("a", small, large), pair("b", small, small // 2)
     swapped = f"seems swapped: dark has mean {small.mean():.0f}, light {(small // 2).mean():.0f}"
     assert check_pairs([cropped, turned, pair("c", small, small)]) == [
-        PairProblem("a", "size", "differs in size: dark 10x8, light 10x9", True),
+        PairProblem("a", "size", "differs in size: dark 50x40, light 50x41", True),
         PairProblem("b", "swapped", swapped, True),
         PairProblem("c", "identical", "is twice the same picture", True),
     ]
@@ -258,7 +259,7 @@ def said(shift, problem):
     ],
 )
 def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, level, is_told):
-    light, dark = np.full((100, 4, 3), 200, np.uint8), np.full((100, 4, 3), 20, np.uint8)
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
     light[:white], dark[:black] = level, 0
     text = f"is saturated: {white}% of the light picture white, {black}% of the dark one black"
     expected = [PairProblem("a", "saturated", text, False)]
@@ -266,7 +267,7 @@ def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, lev
 
 
 def test_one_channel_at_full_scale_is_no_white_and_one_at_zero_no_black():
-    light, dark = np.full((100, 4, 3), 200, np.uint8), np.full((100, 4, 3), 20, np.uint8)
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
     light[..., 0], dark[..., 0] = 255, 0
     assert check_pairs([pair("a", dark, light)]) == []
 
@@ -303,3 +304,53 @@ def test_a_dark_picture_that_cannot_be_decoded_is_named(folder):
 def test_a_pattern_is_read_as_one(folder):
     found = load_pairs(f"{folder}/low/{{a}}.png -> {folder}/high/{{a}}.png")
     assert [one.name for one in found] == ["2", "9", "10"]
+
+
+def test_a_pair_that_is_there_twice_is_refused_and_never_to_be_held_out(folder):
+    """A fit is checked on pairs that another fit did not see: with a copy of one it did."""
+    for side in ("low", "high"):
+        (folder / side / "copy.png").write_bytes((folder / side / "9.png").read_bytes())
+    Image.fromarray(darkened(scene(3), 4)).save(folder / "low" / "10.png")
+    Image.fromarray(scene(3)).save(folder / "high" / "10.png")
+    findings = check_pairs(load_pairs(folder, ["9", "10", "copy"]))
+    assert [(one.name, one.problem, one.fatal) for one in findings] == [("copy", "repeated", False)]
+    with pytest.raises(UsageError, match=r"copy has the two files of pair 9: .*remove the copies, or accept"):
+        refuse_mismatched_pairs(findings)
+    refuse_mismatched_pairs(findings, ["copy"])
+    assert [one.name for one in load_pairs(folder, ["9", "9"])] == ["9"]
+
+
+def test_one_dark_image_of_two_scenes_or_one_scene_twice_is_no_repetition(folder):
+    (folder / "low" / "9.png").write_bytes((folder / "low" / "2.png").read_bytes())
+    Image.fromarray(darkened(scene(), 5)).save(folder / "low" / "10.png")
+    found = [one.problem for one in check_pairs(load_pairs(folder, ["2", "10"]))]
+    assert found == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_black_image_has_nothing_in_common_with_its_light_one():
+    light = scene()
+    assert problems(pair("cap", np.zeros_like(light), light)) == [
+        ("cap", "unrelated", False),
+        ("cap", "saturated", False),
+    ]
+    with pytest.raises(UsageError, match="no structure in common"):
+        refuse_mismatched_pairs(check_pairs([pair("cap", np.zeros_like(light), light)]))
+
+
+def test_images_in_which_noise_cannot_be_measured_are_refused():
+    light, dark = scene(), darkened(scene())
+    assert problems(pair("strip", dark[:31], light[:31])) == [("strip", "small", True)]
+    assert problems(pair("crop", dark[:32, :32], light[:32, :32])) == []
+
+
+def test_a_score_or_a_training_run_of_images_that_are_no_pair_is_warned_of(caplog):
+    """Evaluation data are as they are, but a wrong pair in them is said by name."""
+    wrong = [pair(f"w{number}", darkened(scene(number + 10)), scene(number)) for number in range(7)]
+    accept_pairs([pair("right", darkened(scene()), scene()), *wrong])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said[0].startswith("pair w0 has no structure in common")
+    assert len(said) == 6
+    assert said[-1] == "2 more pairs do not fit together"
+    with pytest.raises(UsageError, match="pair x is twice the same picture"):
+        accept_pairs([pair("x", scene(), scene())])

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen import make_dataset
+from dimmagen import build_mixhq, make_dataset
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
@@ -32,10 +32,10 @@ from tests.labelled_photos import write_labelled_photos
 SETTINGS = {"samples_per_shard": 3, "variants": 2}
 
 
-def add(photos, out, execution=None, light_format="auto", **settings):
+def add(photos, out, execution=None, light_format="auto", exclude=(), **settings):
     """Add the photos of a folder to a data set; None if none of its candidates is new."""
     base = open_base(str(out))
-    lights = open_light_images([str(photos)], choose=earlier_photos(base).new_ones)
+    lights = open_light_images([str(photos)], exclude=exclude, choose=earlier_photos(base).new_ones)
     if has_nothing_new(lights, base):
         return None
     settings = PairSettings(**{**SETTINGS, "light_format": light_format, **settings})
@@ -153,6 +153,28 @@ def test_ray_adds_the_bytes_of_the_serial_run(copy, folders, grown):
 def _reproduced(out, photos, to, **options):
     open_reproduction(str(out), [str(photos)], **options).make(str(to), Execution("serial"))
     return to
+
+
+def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all(folders, tmp_path):
+    """Also where none of the first photos shows such a scene, and with a MixHQ in place of the photos."""
+    split = tmp_path / "split"
+    split.mkdir()
+    shutil.copy(folders / "more/photo08.png", split)
+    make_dataset("linear", [folders / "few"], tmp_path / "out", exclude=[split], executor="serial")
+    with pytest.raises(UsageError, match=r"exclude\.pictures: 1 → not set"):
+        make_dataset("linear", [folders / "more"], tmp_path / "out", add=True, executor="serial")
+    build_mixhq([folders / "more"], tmp_path / "all")
+    with pytest.raises(UsageError, match=r"exclude\.pictures: 1 → not set"):
+        make_dataset("linear", [tmp_path / "all"], tmp_path / "out", add=True, executor="serial")
+    build_mixhq([folders / "more"], tmp_path / "mixhq", exclude=[split])
+    make_dataset("linear", [tmp_path / "mixhq"], tmp_path / "out", add=True, executor="serial")
+    assert "photo08.png" not in {row["name"] for row in open_pairs(tmp_path / "out").rows()}
+    assert "--exclude EXCLUDE" in Manifest.load(str(tmp_path / "out")).command
+    make_dataset("linear", [folders / "few"], tmp_path / "plain", executor="serial")
+    with pytest.raises(UsageError, match=r"exclude\.pictures: not set → 1"):
+        make_dataset(
+            "linear", [folders / "more"], tmp_path / "plain", exclude=[split], add=True, executor="serial"
+        )
 
 
 def test_all_generations_are_made_again_from_the_photos_to_the_same_bytes(grown, folders, tmp_path):

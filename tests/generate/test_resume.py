@@ -23,10 +23,9 @@ from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import plan_dataset
-from dimmagen.sources.light_images import open_light_images
-from tests.dataset_helpers import build_dimmer, file_hashes, make, write_photos
+from tests.dataset_helpers import build_dimmer, file_hashes, make
 from tests.killing import KILLED, is_killed, killed_at
-from tests.tiny_set import tiny_set
+from tests.tiny_set import make_tiny, tiny_lights, tiny_set
 
 OLD, NEW = ({"seed": seed, "samples_per_shard": 1} for seed in (7, 0))
 
@@ -41,20 +40,22 @@ class StopAfterOneShard:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Two photos, the old run's data set (finished, and stopped after one shard) and the new run's data
-    set."""
+def lights(tmp_path_factory):
+    return tiny_lights(tmp_path_factory.mktemp("lights"), 2)
+
+
+@pytest.fixture(scope="module")
+def folder(lights, tmp_path_factory):
+    """The old run's data set (finished, and stopped after one shard) and the new run's data set."""
     folder = tmp_path_factory.mktemp("resumed")
-    photos = write_photos(folder / "photos", 2)
-    make(photos, folder / "finished", **OLD)
+    make_tiny(lights, folder / "finished", **OLD)
     with pytest.raises(KeyboardInterrupt):
-        make(photos, folder / "stopped", progress=StopAfterOneShard(), **OLD)
-    make(photos, folder / "undisturbed", **NEW)
+        make_tiny(lights, folder / "stopped", progress=StopAfterOneShard(), **OLD)
+    make_tiny(lights, folder / "undisturbed", **NEW)
     return folder
 
 
-def run_of(folder, settings):
-    lights = open_light_images([str(folder / "photos")])
+def run_of(lights, settings):
     return plan_dataset(lights, build_dimmer, PairSettings(**settings)).run
 
 
@@ -62,7 +63,7 @@ def run_of(folder, settings):
 @pytest.mark.parametrize("left", ["finished", "stopped"])
 @pytest.mark.parametrize("resume", ["if-possible", "always", "never"])
 def test_a_run_that_is_killed_just_after_noting_its_settings_takes_no_shard_of_the_other_run(
-    left, resume, folder, tmp_path
+    left, resume, lights, folder, tmp_path
 ):
     out = shutil.copytree(folder / left, tmp_path / "out")
     atomic_write = storage.atomic_write
@@ -73,21 +74,21 @@ def test_a_run_that_is_killed_just_after_noting_its_settings_takes_no_shard_of_t
 
     def work():
         storage.atomic_write = write_and_end
-        make(folder / "photos", out, resume="never", **NEW)
+        make_tiny(lights, out, resume="never", **NEW)
 
     assert is_killed(work)
-    assert DatasetFolder(str(out)).is_begun(run_of(folder, NEW))
+    assert DatasetFolder(str(out)).is_begun(run_of(lights, NEW))
     assert list((out / "shards").iterdir()), "the other run's shards are still there"
-    make(folder / "photos", out, resume=resume, **NEW)
+    make_tiny(lights, out, resume=resume, **NEW)
     assert_same_dataset(folder / "undisturbed", out)
 
 
 @pytest.mark.needs("fork")
 @pytest.mark.parametrize("left", ["finished", "stopped"])
 def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_same_bytes(
-    left, folder, tmp_path
+    left, lights, folder, tmp_path
 ):
-    old, new = run_of(folder, OLD), run_of(folder, NEW)
+    old, new = run_of(lights, OLD), run_of(lights, NEW)
     shards = {path.stem for path in (folder / left / "shards").iterdir()}
     noted = []
     for step in itertools.count(1):
@@ -103,7 +104,7 @@ def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_sa
             assert state.complete_shards(old, "if-possible").keys() == shards
             with pytest.raises(UsageError, match="seed"):
                 state.complete_shards(new, "if-possible")
-        make(folder / "photos", out, resume="if-possible" if noted[-1] else "never", **NEW)
+        make_tiny(lights, out, resume="if-possible" if noted[-1] else "never", **NEW)
         assert_same_dataset(folder / "undisturbed", out)
     assert noted == sorted(noted), "once the settings are noted they stay"
     assert {False, True} == set(noted)
@@ -111,11 +112,11 @@ def test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_sa
 
 @pytest.mark.needs("fork")
 def test_a_run_that_adds_variants_and_is_killed_at_any_step_of_its_beginning_keeps_every_shard(
-    folder, tmp_path
+    lights, folder, tmp_path
 ):
     grown = {**OLD, "variants": 2}
-    new = run_of(folder, grown)
-    make(folder / "photos", tmp_path / "whole", **grown)
+    new = run_of(lights, grown)
+    make_tiny(lights, tmp_path / "whole", **grown)
     for step in itertools.count(1):
         out = shutil.copytree(folder / "finished", tmp_path / str(step))
         state = DatasetFolder(str(out))
@@ -123,14 +124,14 @@ def test_a_run_that_adds_variants_and_is_killed_at_any_step_of_its_beginning_kee
         if not killed_at(step, lambda: state.begin(new, complete)):  # noqa: B023 - called before it changes
             break
         assert state.complete_shards(new, "if-possible") == complete
-        make(folder / "photos", out, resume="always", **grown)
+        make_tiny(lights, out, resume="always", **grown)
         assert_same_dataset(tmp_path / "whole", out)
     assert len(complete) == 2
     assert step > 20
 
 
 @pytest.mark.parametrize("lost", ["settings", "environment"])
-def test_a_note_of_a_run_that_lacks_a_half_is_refused_and_left_as_it_is(lost, folder, tmp_path):
+def test_a_note_of_a_run_that_lacks_a_half_is_refused_and_left_as_it_is(lost, lights, folder, tmp_path):
     out = shutil.copytree(folder / "stopped", tmp_path / "out")
     path = out / ".dimmagen/run.json"
     note = json.loads(path.read_text())
@@ -139,7 +140,7 @@ def test_a_note_of_a_run_that_lacks_a_half_is_refused_and_left_as_it_is(lost, fo
         path.write_text(json.dumps(broken))
         for resume in ("if-possible", "always", "never"):
             with pytest.raises(DimmagenError, match=r"run\.json"):
-                make(folder / "photos", out, resume=resume, **OLD)
+                make_tiny(lights, out, resume=resume, **OLD)
         assert json.loads(path.read_text()) == broken
         assert len(list((out / "shards").iterdir())) == 1
 

@@ -24,7 +24,6 @@ from dimmagen.generate.replay import (
     Replay,
     chosen_pairs,
     environment_note,
-    find_row,
     originals,
     replayer,
 )
@@ -167,17 +166,6 @@ def test_a_decoder_that_fails_and_a_dimmer_that_computes_otherwise_are_told_with
     failed = again(row)
     assert (failed.key, failed.stage) == (row["key"], "decoded pixels")
     assert "because" in failed.detail
-
-
-def test_the_row_of_a_pair_is_found_and_the_keys_of_a_light_image_are_named(folder):
-    pairs = open_pairs(folder / "out")
-    assert find_row(pairs, pairs.row(5)["key"]) == pairs.row(5)
-    light_key = pairs.row(0)["light_key"]
-    with pytest.raises(UsageError, match=f"give one of {light_key}-v0, {light_key}-v1$") as caught:
-        find_row(pairs, light_key)
-    assert (caught.value.code, caught.value.fields) == ("unknown-name", {"kind": "pair", "name": light_key})
-    with pytest.raises(UsageError, match=f"holds no pair x: its keys have the form {pairs.row(0)['key']}$"):
-        find_row(pairs, "x")
 
 
 def test_a_choice_of_pairs_stays_the_one_of_earlier_versions(folder):
