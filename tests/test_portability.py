@@ -305,6 +305,8 @@ _GUARDED = {
     ("core/disk_list.py", "pread"),
     ("core/memory.py", "resource"),
     ("core/executors/ray_actor.py", "SIGKILL"),
+    ("core/executors/ray_signals.py", "register_at_fork"),
+    ("core/executors/ray_signals.py", "setsid"),
 }
 
 

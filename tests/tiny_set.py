@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class TinyLights:
     rejects: list[dict] = field(default_factory=list)
     origin: str = "tiny"
     others: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    excluded: Mapping[str, int | str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.listed)
@@ -86,3 +88,8 @@ def tiny_set(out: Path, count: int = 4, **settings) -> PairSet:
     """A finished data set of such images."""
     make_tiny(tiny_lights(out.with_name(f"{out.name}-lights"), count), out, **settings)
     return open_pairs(out)
+
+
+def memory_url() -> str:
+    """The URL of a folder in this process's memory that is not there yet."""
+    return f"memory://{uuid4().hex}"

@@ -59,9 +59,9 @@ class _ExportCommand(Command):
 @click.option(
     "--fit",
     metavar="SIZE",
-    show_default="what the reader needs, otherwise whole pictures",
-    help="Cut the middle out of both pictures of a pair: WxH, such as 600x400, or multiple:N, the largest "
-    "part whose sides are multiples of N. Smaller pictures are left out.",
+    show_default="what the reader needs, otherwise whole images",
+    help="Cut the middle out of both images of a pair: WxH, such as 600x400, or multiple:N, the largest "
+    "part whose sides are multiples of N. Smaller images are left out.",
 )
 @threads_option
 @click.option(

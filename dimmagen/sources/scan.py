@@ -222,7 +222,7 @@ def _examine(
             if not verdict.accepted:
                 examined = _refused(examined, verdict)
         if examined.pixels is not None and scenes is not None:
-            distance = scenes.distance(examined.pixels)
+            distance = _scene_distance(scenes, examined)
             if distance <= SAME_SCENE_BITS:
                 verdict = rejected("excluded-scene", f"is {distance} bits from an excluded picture")
                 examined = _refused(examined, verdict)
@@ -242,11 +242,19 @@ def _sized(examined: Examined, selection: PhotoSelection) -> Examined:
     if not steps:
         return examined
     done = [] if examined.transform == "verbatim" else [examined.transform]
-    return replace(examined, pixels=pixels, transform="+".join([*done, *steps]), extension="png")
+    whole = examined.pixels if examined.whole is None else examined.whole
+    return replace(examined, pixels=pixels, transform="+".join([*done, *steps]), extension="png", whole=whole)
+
+
+def _scene_distance(scenes: Scenes, examined: Examined) -> int:
+    """To the nearest excluded image, by all of the photo: the part of it that is kept has another hash."""
+    assert examined.pixels is not None
+    distance = scenes.distance(examined.pixels)
+    return distance if examined.whole is None else min(distance, scenes.distance(examined.whole))
 
 
 def _refused(examined: Examined, verdict: Verdict) -> Examined:
-    return replace(examined, verdict=verdict, pixels=None, transform="", extension="")
+    return replace(examined, verdict=verdict, pixels=None, transform="", extension="", whole=None)
 
 
 def candidate_name(entry: Entry) -> str:

@@ -22,6 +22,7 @@ def place(tmp_path_factory):
     make(photos, folder / "other", seed=1)
     write_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
     (folder / "no-keys").write_text("\n\n")
+    (folder / "marked-keys").write_bytes(b"\xef\xbb\xbfnokey\r\n")  # as editors of Windows save it
     (folder / "names").write_text("nobody.png\n")
     (folder / "binary").write_bytes(b"\xff\xfe\n")
     (folder / "folder/manifest.json").mkdir(parents=True)
@@ -63,6 +64,7 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("verify set --source photos", 2, "--source and --profile need --reproduce"),
         ("verify merged --reproduce 100%", 2, "a merged set was made with the settings of several sets"),
         ("subset set --out new --keys no-keys", 2, "--keys no-keys contains no key"),
+        ("subset set --out new --keys marked-keys", 2, "such as nokey:"),
         ("subset set --out new --keys binary", 2, "--keys binary is not a text file"),
         ("subset set --out new --min-side -1", 2, "-1"),
         ("remove set --list binary", 2, "binary is not a text file in UTF-8"),

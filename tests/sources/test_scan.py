@@ -141,6 +141,27 @@ def test_lol_accepts_only_light_images_and_opens_no_dark_image(tmp_path):
     assert [row.rule for row in rows_of(f"lol={root / 'our485' / 'low'}")] == ["lol-dark"]
 
 
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("VE-LOL/VE-LOL-L-Cap-Normal_train/normal00001.png", ""),
+        ("VE-LOL/VE-LOL-L-Cap-Low_train/low00001.png", "lol-dark"),
+        ("VE-LOL/VE-LOL-L-Cap-Normal_test/normal00690.png", "lol-evaluation"),
+        ("UHD-LL/training_set/input/1.JPG", "lol-dark"),
+        ("UHD-LL/testing_set/gt/1.JPG", "lol-evaluation"),
+        ("FiveK/INPUT_IMAGES/a0001.jpg", "lol-dark"),
+        ("FiveK/expertC_gt/a0001.jpg", ""),
+        ("low-light sets/Low_Light_LOL/our485/high/2.png", ""),  # the innermost name counts
+        ("my_low_light_set/lights/2.png", ""),  # of the folder that was given, whole names
+        ("low/2.png", "lol-dark"),
+        ("eval15/2.png", "lol-evaluation"),
+        ("photos/devices/2.png", ""),
+    ],
+)
+def test_lol_knows_the_sides_and_splits_of_its_relatives_by_the_words_of_their_folders(path, rule):
+    assert sources.SOURCES["lol"].judge_name(path).rule == rule
+
+
 def test_the_sample_source_has_natural_photos_of_different_scenes():
     rows = rows_of("sample")
     assert [row.name for row in rows] == [
