@@ -28,7 +28,8 @@ from dimmagen.dimmers.fit import mdn_models
 from dimmagen.dimmers.mdn.fit import fit_network
 from dimmagen.dimmers.profile import save_profile
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
-from dimmagen.evaluation.realism import AGAIN, REAL, Mode, evaluate
+from dimmagen.evaluation.realism import evaluate
+from dimmagen.evaluation.realism_results import AGAIN, REAL, Mode
 from dimmagen.evaluation.realism_summary import MeasureEstimate, summarise
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats
 from dimmagen.metrics.realism.noise import flat_area, residual

@@ -8,7 +8,15 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dimmagen.api import build_mixhq, fit_profile, make_dataset, make_subset, remove_photos, verify
+    from dimmagen.api import (
+        build_mixhq,
+        fit_profile,
+        make_dataset,
+        make_subset,
+        remove_photos,
+        verify,
+        verify_mixhq,
+    )
     from dimmagen.core.errors import DimmagenError, UsageError
     from dimmagen.dataset.compare import assert_same_dataset
     from dimmagen.dataset.loaders import PairBatch, PairDataset, PairSample, pair_loader
@@ -36,6 +44,7 @@ __all__ = [
     "pair_loader",
     "remove_photos",
     "verify",
+    "verify_mixhq",
 ]
 
 # Imported when first used: `import dimmagen` stays light, without torch.
@@ -47,6 +56,7 @@ _MODULES = {
         "make_subset",
         "remove_photos",
         "verify",
+        "verify_mixhq",
     ),
     "dimmagen.core.errors": ("DimmagenError", "UsageError"),
     "dimmagen.dataset.compare": ("assert_same_dataset",),

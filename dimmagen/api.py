@@ -8,43 +8,34 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
 
-from dimmagen.core.processors import processor_count
+from dimmagen.core.executors.base import Executor
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
+from dimmagen.dataset.verify_mixhq import MixHQVerification
+from dimmagen.dataset.verify_mixhq import verify_mixhq as check_mixhq
 from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.dimmers.profile import Profile, new_profile_folder
-from dimmagen.dimmers.real_pairs import (
-    check_pairs,
-    load_pairs,
-    refuse_mismatched_pairs,
-    refuse_unsuitable_pairs,
-    split_held_out,
-)
+from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
-from dimmagen.generate.execution import Executor, choose_execution
+from dimmagen.generate.execution import choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import GenerateProgress, generate_dataset
-from dimmagen.sources import mixhq, parse_specs
-from dimmagen.sources.candidates import Candidates
-from dimmagen.sources.index_pass import ScanExecution, index_candidates
+from dimmagen.sources import mixhq
+from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
-from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.sources.mixhq_building import open_build
 from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT, is_mixhq
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
-from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.rules import MIN_LIGHTNESS
-from dimmagen.sources.scan import list_candidate_files
-from dimmagen.sources.scan_keys import ScanSettings
-from dimmagen.sources.scene_hash import Scenes
 from dimmagen.sources.takedown import Removed
-from dimmagen.sources.verdict_counts import VerdictCounts, tally
+from dimmagen.sources.verdict_counts import VerdictCounts
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One path or name, or several."""
@@ -105,39 +96,27 @@ def build_mixhq(
         >>> build_mixhq(["sample"], dry_run=True)["sample"].accepted
         5
     """
-    out, threads = str(out), _threads(executor, workers)
     execution = ScanExecution(executor, workers, address, rescan, worker_timeout=worker_timeout)
-    selection = _selection(follow_links, min_lightness, resize, crop, limit, names)
-    listing = list_candidate_files(parse_specs(_texts(sources)), selection.names, selection.follow_links)
-    scenes = Scenes.from_paths(_texts(exclude)) if exclude else None
-    inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
-    if add:
-        refuse_limit(selection)
-    finished = mixhq.finished_verdict_counts(out, inputs, add) if add or not dry_run else None
-    if finished is not None:
-        return finished
-    base = base_of(out) if add else None
-    earlier = earlier_photos(out, base) if base else None
-    kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
-    settings = ScanSettings(scenes, selection, stored=not dry_run)
-    seen = index_candidates(listing.files, settings, execution, kept)
-    scanned = Candidates(earlier.new_ones(seen) if earlier else seen, selection.limit)
-    counts = tally((one.row for one in scanned), listing.others)
-    if base and not len(scanned):
-        mixhq.forget_kept_ranges(out)
-    elif not dry_run:
-        mixhq.write_mixhq(out, scanned, inputs, threads, others=listing.others, base=base)
-    return counts
+    build = open_build(
+        str(out),
+        _texts(sources),
+        exclude=_texts(exclude),
+        selection=_selection(follow_links, min_lightness, resize, crop, limit, names),
+        samples_per_shard=samples_per_shard,
+        add=add,
+        dry_run=dry_run,
+    )
+    if build.finished is not None:
+        return build.finished
+    candidates = build.check(execution)
+    if not build.has_nothing_new(candidates) and not dry_run:
+        build.write(candidates, execution)
+    return build.counts(candidates)
 
 
 def _texts(paths: Paths) -> list[str]:
     """Paths as text; a single one is not a sequence of letters."""
     return [fspath(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
-
-
-def _threads(executor: Executor, workers: int | None) -> int:
-    """The number of threads that write light images, which is done by this process alone."""
-    return workers if workers and executor == "serial" else processor_count()
 
 
 def _selection(
@@ -346,10 +325,20 @@ def fit_profile(
     folder = new_profile_folder(out)
     chosen = None if names is None else _texts(names)
     found, _ = split_held_out(load_pairs(str(pairs), chosen), _texts(hold_out))
-    problems = check_pairs(found)
-    refuse_unsuitable_pairs(problems)
-    refuse_mismatched_pairs(problems, _texts(keep))
+    problems = check_pairs_for_fit(found, _texts(keep))
     return fit_and_check(found, seed).save(folder, model, problems)
+
+
+def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
+    """Check every file, hash, count, sidecar and light image of a MixHQ against its catalog.
+
+    Returns:
+        What was found; `faults` is empty when the MixHQ is intact.
+
+    Raises:
+        DimmagenError: the folder does not hold a finished MixHQ.
+    """
+    return check_mixhq(str(mixhq))
 
 
 def verify(dataset: str | Path) -> Verification:

@@ -7,9 +7,10 @@ python docs/make_export_pages.py
 
 from pathlib import Path
 
-from dimmagen.export.formats import FILE_LIST, JPEG, LMDB, META_INFO, PAIR_LIST
 from dimmagen.export.layouts import LAYOUTS, Layout
+from dimmagen.export.listings import FILE_LIST, META_INFO, PAIR_LIST
 from dimmagen.export.readers import READERS, Pairing, Reader, Trial, readers_of, shown_sizes
+from dimmagen.export.stores import JPEG, LMDB
 
 DOCS = Path(__file__).parent
 _NOTES = (

@@ -104,8 +104,7 @@ def test_another_runs_folder_is_refused_without_naming_options(photos, tmp_path)
     assert "--" not in str(error.value)
 
 
-def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch):
-    monkeypatch.setattr("dimmagen.dimmers.mdn.fit.fit_network.__defaults__", (0, lambda done: None, 40))
+def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch, short_fits):
     monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "profiles"))
     generator = np.random.Generator(np.random.PCG64(5))
     for side in ("low", "high"):

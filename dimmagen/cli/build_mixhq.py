@@ -1,6 +1,6 @@
 """`dimmagen build-mixhq`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,19 +19,14 @@ from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress, Steps
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
-from dimmagen.core.processors import processor_count
-from dimmagen.generate.execution import Executor
-from dimmagen.sources import SOURCES, mixhq, parse_specs
-from dimmagen.sources.candidates import Candidates
-from dimmagen.sources.index_pass import ScanExecution, index_candidates
-from dimmagen.sources.mixhq_generations import base_of, earlier_photos
+from dimmagen.core.executors.base import Executor
+from dimmagen.sources import SOURCES
+from dimmagen.sources.index_pass import ScanExecution
+from dimmagen.sources.mixhq import SAMPLES_PER_SHARD, finished_tally
+from dimmagen.sources.mixhq_building import open_build
 from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT
-from dimmagen.sources.newcomers import refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scan import list_candidate_files
-from dimmagen.sources.scan_keys import ScanSettings
-from dimmagen.sources.scene_hash import Scenes
-from dimmagen.sources.verdict_counts import VerdictCounts, tally
+from dimmagen.sources.verdict_counts import VerdictCounts
 
 
 @command("build-mixhq")
@@ -55,7 +50,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
 @click.option(
     "--samples-per-shard",
     type=Integer(1),
-    default=mixhq.SAMPLES_PER_SHARD,
+    default=SAMPLES_PER_SHARD,
     help="Maximum number of light images per shard.",
 )
 @photo_selection_options
@@ -101,58 +96,59 @@ def build_mixhq(
     Every candidate gets a verdict and a reason in the catalog. Accepted photos keep their original bytes, or
     are stored losslessly where a rule changes them. After an interruption the same command resumes.
     """
-    console = Console()
-    if add:
-        refuse_limit(selection)
     executor = executor or ("ray" if address else "serial")
     execution = ScanExecution(
         executor, workers, address, rescan, worker_timeout=worker_timeout, on_cluster_lost=end_lost_run
     )
-    listing = list_candidate_files(parse_specs(sources), selection.names, selection.follow_links)
-    scenes = Scenes.from_paths(exclude) if exclude else None
-    inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)
-    if add or not dry_run:
-        finished = mixhq.finished_verdict_counts(out, inputs, add)
-        if finished is not None:
-            console.print(_verdict_table(finished))
-            print_reasons(finished)
-            echo(f"{out} is complete: it was made from files of the same names and sizes.")
-            return _result(out, finished)
-    base = base_of(out) if add else None
-    earlier = earlier_photos(out, base) if base else None
-    kept = None if dry_run else mixhq.open_kept_ranges(out, rescan)
-    settings = ScanSettings(scenes, selection, stored=not dry_run)
-    with _progress_bar("checking candidates", len(listing.files)) as advance, results_alone_on_stdout():
-        execution = replace(execution, on_status=advance.workers)
-        scanned = index_candidates(listing.files, settings, execution, kept, advance)
-        candidates = Candidates(earlier.new_ones(scanned) if earlier else scanned, selection.limit)
-    if base and earlier:
-        echo_newcomers(earlier, out)
-        if not len(candidates):
-            mixhq.forget_kept_ranges(out)
+    build = open_build(
+        out,
+        sources,
+        exclude=exclude,
+        selection=selection,
+        samples_per_shard=samples_per_shard,
+        add=add,
+        dry_run=dry_run,
+    )
+    if build.finished is not None:
+        _print_counts(build.finished)
+        echo(f"{out} is complete: it was made from files of the same names and sizes.")
+        return _result(out, build.finished)
+    with _progress_bar("checking candidates", len(build.listing.files)) as advance, results_alone_on_stdout():
+        candidates = build.check(replace(execution, on_status=advance.workers), advance)
+    if build.base and build.earlier:
+        echo_newcomers(build.earlier, out)
+        if build.has_nothing_new(candidates):
             echo(f"Nothing is new: {out} is as it was.")
-            return _result(out, mixhq.finished_tally(out, base))
-    tallies = tally((candidate.row for candidate in candidates), listing.others)
-    console.print(_verdict_table(tallies))
-    print_reasons(tallies)
+            return _result(out, finished_tally(out, build.base))
+    counts = build.counts(candidates)
+    _print_counts(counts)
     if dry_run:
         echo("Nothing was written.")
-        return _result(out, tallies, written=False)
-    with _progress_bar("writing light images", sum(one.accepted for one in tallies.values())) as advance:
-        threads = workers if workers and executor == "serial" else processor_count()
-        manifest = mixhq.write_mixhq(out, candidates, inputs, threads, advance, listing.others, base)
-    if base:
+        return _result(out, counts, written=False)
+    with _progress_bar("writing light images", sum(one.accepted for one in counts.values())) as advance:
+        manifest = build.write(candidates, execution, advance)
+    size = sum(shard["bytes"] for shard in manifest["shards"])
+    _print_summary(out, manifest, size, adds=build.base is not None)
+    return _result(out, counts, shards=len(manifest["shards"]), bytes=size)
+
+
+def _print_counts(counts: dict[str, VerdictCounts]) -> None:
+    Console().print(_verdict_table(counts))
+    print_reasons(counts)
+
+
+def _print_summary(out: str, manifest: Mapping[str, Any], size: int, adds: bool) -> None:
+    """What is in a finished MixHQ of `size` bytes, and the next command."""
+    if adds:
         new = manifest["generations"][-1]
         added = f"{pluralize(new['samples'], 'light image')} in {pluralize(new['shards'], 'new shard')}"
         echo(f"Added to {out}: {added}; the other shards keep their bytes.")
-    size, shards = sum(shard["bytes"] for shard in manifest["shards"]), len(manifest["shards"])
     echo(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
-        f"{pluralize(shards, 'shard')}, {size / 2**20:.1f} MiB."
+        f"{pluralize(len(manifest['shards']), 'shard')}, {size / 2**20:.1f} MiB.\n"
+        f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).\n"
+        f"Next: dimmagen dim --profile lol3 --source {out} --shards out/"
     )
-    echo(f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).")
-    echo(f"Next: dimmagen dim --profile lol3 --source {out} --shards out/")
-    return _result(out, tallies, shards=shards, bytes=size)
 
 
 @contextmanager
@@ -162,23 +158,23 @@ def _progress_bar(what: str, total: int) -> Iterator[Steps]:
         yield Steps(progress, progress.add_task(what, total=total))
 
 
-def _result(out: str, tallies: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:
-    accepted = sum(one.accepted for one in tallies.values())
-    sources = {name: one.to_dict() for name, one in tallies.items()}
+def _result(out: str, counts: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:
+    accepted = sum(one.accepted for one in counts.values())
+    sources = {name: one.to_dict() for name, one in counts.items()}
     return {"mixhq": out, "light_images": accepted, "sources": sources, "written": True, **more}
 
 
-def _verdict_table(tallies: dict[str, VerdictCounts]) -> Table:
+def _verdict_table(counts: dict[str, VerdictCounts]) -> Table:
     table = Table(title="Verdicts", title_justify="left")
     table.add_column("source")
     for column in ("seen", "accepted", "rejected"):
         table.add_column(column, justify="right")
     table.add_column("rejected by")
-    for name, one in tallies.items():
+    for name, one in counts.items():
         reasons = ", ".join(f"{rule} {count}" for rule, count in one.rejected.most_common())
         table.add_row(name, str(one.seen), str(one.accepted), str(one.rejected.total()), reasons)
     table.add_section()
-    everything = tallies.values()
+    everything = counts.values()
     seen, accepted = sum(one.seen for one in everything), sum(one.accepted for one in everything)
     table.add_row("all", str(seen), str(accepted), str(seen - accepted), "")
     return table

@@ -26,8 +26,9 @@ from dimmagen.cli.progress import PairProgress, Progress, Steps
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
+from dimmagen.core.executors.base import Executor
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.generate.execution import Executor, choose_execution
+from dimmagen.generate.execution import choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings

@@ -37,7 +37,7 @@ class Lightness(Number):
 
     name = "float|auto"
 
-    def convert(self, value, param, context):
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         return AUTO if value == AUTO else super().convert(value, param, context)
 
 
@@ -46,7 +46,7 @@ class Window(click.IntRange):
 
     name = "integer|crop"
 
-    def convert(self, value, param, context):
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         return CROP if value == CROP else super().convert(value, param, context)
 
 
@@ -137,7 +137,8 @@ def enhance(
     own = _own_lightness(header, network_path) if AUTO in levels else None
     side, equalise = _windows(window, header, network_path)
     enhancer = Enhancer(network, memory, side, equalise, bf16)
-    unread, written = [], []
+    unread: list[Path] = []
+    written: list[dict[str, Any]] = []
     for photo, name in names.items():
         try:
             dark, metadata = read_photo(photo)
@@ -145,14 +146,8 @@ def enhance(
             echo(f"Skipped: {error}", err=True, level=logging.WARNING)
             unread.append(photo)
             continue
-        cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
-        for text, level in zip(level_names(levels), _numbers(levels, own, dark), strict=True):
-            light = enhancer.enhance(dark, level)
-            result = f"{name}.png" if len(levels) == 1 else f"{name}-{text}.png"
-            written.append(_write(out / result, light, metadata))
-            cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
-        if len(levels) > 1:
-            _write(out / f"{name}-ladder.png", image_grid([cells]))
+        asked = dict(zip(level_names(levels), _numbers(levels, own, dark), strict=True))
+        written += _brighten(enhancer, dark, metadata, asked, out / name)
     if unread:
         raise DimmagenError(
             f"{len(unread)} of {pluralize(len(names), 'photo')} could not be read: "
@@ -163,6 +158,30 @@ def enhance(
             images=written,
         )
     return {"images": written}
+
+
+def _brighten(
+    enhancer: Enhancer, dark: np.ndarray, metadata: codec.Metadata, asked: Mapping[str, float], path: Path
+) -> list[dict[str, Any]]:
+    """Write one photo at each lightness that is asked for, by its name in file names, and a sheet of several.
+
+    Args:
+        enhancer: of the network.
+        dark: uint8 (H, W, 3) RGB.
+        metadata: of the photo.
+        asked: mean lightness in [0, 1] by its name.
+        path: of the results, without what follows the name of the photo.
+    """
+    written = []
+    cells = [(f"dark, {mean_lightness(dark):.2f}", dark)]
+    for text, level in asked.items():
+        light = enhancer.enhance(dark, level)
+        result = f"{path.name}.png" if len(asked) == 1 else f"{path.name}-{text}.png"
+        written.append(_write(path.with_name(result), light, metadata))
+        cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
+    if len(asked) > 1:
+        _write(path.with_name(f"{path.name}-ladder.png"), image_grid([cells]))
+    return written
 
 
 def _windows(

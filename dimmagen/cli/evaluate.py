@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.table import Table
 
 from dimmagen.cli.command import command, in_options
@@ -74,17 +75,17 @@ _FILE = LocalPath(path_type=Path, dir_okay=False)
 @memory_option
 @device_option
 def evaluate(
-    network_path,
-    pairs,
-    names,
-    metrics,
-    lpips_weights,
-    niqe_model,
-    lightness,
-    json_file,
-    sheet_path,
-    memory,
-    device,
+    network_path: str,
+    pairs: str,
+    names: str | None,
+    metrics: str | None,
+    lpips_weights: str | None,
+    niqe_model: str | None,
+    lightness: float,
+    json_file: str | None,
+    sheet_path: Path | None,
+    memory: float,
+    device: str,
 ) -> dict[str, Any]:
     """Score a trained network on real pairs, with and without GT-mean, at two lightnesses.
 
@@ -157,7 +158,7 @@ def _cell(metric: str, value: float) -> str:
     return f"{value:.{METRICS[metric].digits}f}"
 
 
-def _sheet(scored: list[Scored]):
+def _sheet(scored: list[Scored]) -> np.ndarray:
     return image_grid(
         [
             [

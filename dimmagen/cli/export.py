@@ -1,5 +1,7 @@
 """`dimmagen export`: a data set in the folder layout that another enhancement model reads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import pluralize, shorten
 from dimmagen.cli.options import Integer, threads_option
 from dimmagen.cli.output import echo
-from dimmagen.cli.progress import Progress as Bar
+from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.reader import open_pairs
@@ -18,6 +20,7 @@ from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, Layout
 from dimmagen.export.readers import READERS, Reader, find_preset, find_root, layout_lines, readers_of
 from dimmagen.export.sizes import parse_fit
+from dimmagen.export.split import Split
 from dimmagen.export.writing import ExportProgress, export_pairs
 
 
@@ -56,9 +59,9 @@ class _ExportCommand(Command):
 @click.option(
     "--fit",
     metavar="SIZE",
-    show_default="what the reader needs, otherwise whole pictures",
-    help="Cut the middle out of both pictures of a pair: WxH, such as 600x400, or multiple:N, the largest "
-    "part whose sides are multiples of N. Smaller pictures are left out.",
+    show_default="what the reader needs, otherwise whole images",
+    help="Cut the middle out of both images of a pair: WxH, such as 600x400, or multiple:N, the largest "
+    "part whose sides are multiples of N. Smaller images are left out.",
 )
 @threads_option
 @click.option(
@@ -106,16 +109,7 @@ def export(
     layout, reader = find_preset(layout_name)
     root, repository = find_root(reader, out)
     size = parse_fit(fit) if fit is not None else None
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True) as bar:
-        comparing = bar.add_task("comparing scenes", visible=False)
-        writing = bar.add_task("writing pairs", visible=False)
-
-        def begin(photos: int, pairs: int) -> None:
-            bar.update(comparing, total=photos, visible=photos > 0)
-            bar.update(writing, total=pairs, visible=True)
-
-        progress = ExportProgress(begin, lambda: bar.advance(comparing), lambda: bar.advance(writing))
+    with _progress_bars() as progress:
         split = export_pairs(
             open_pairs(dataset),
             layout,
@@ -129,12 +123,7 @@ def export(
             progress=progress,
         )
     lines = reader.option_lines(root, repository) if reader else layout_lines(layout, root)
-    tests = f", {len(split.test)} test" if split.test else ""
-    echo(f"{root}: {len(split.train)} training, {len(split.validation)} validation{tests} pairs")
-    for reason, number in split.left_out.items():
-        echo(f"Left out: {number} ({reason})")
-    if reader and 0 < reader.epoch < len(split.train):
-        echo(f"{reader.title} reads {reader.epoch} of the training pairs in every epoch.")
+    _print_counts(split, root, reader)
     _print_lines(layout, reader, repository, lines)
     echo(f"Next: dimmagen export --check {layout_name} {out}")
     return {
@@ -145,6 +134,29 @@ def export(
         "left_out": split.left_out,
         "option_lines": lines,
     }
+
+
+@contextmanager
+def _progress_bars() -> Iterator[ExportProgress]:
+    """A bar for the scenes that are compared, if any are, and one for the pairs."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        comparing = bar.add_task("comparing scenes", visible=False)
+        writing = bar.add_task("writing pairs", visible=False)
+
+        def begin(photos: int, pairs: int) -> None:
+            bar.update(comparing, total=photos, visible=photos > 0)
+            bar.update(writing, total=pairs, visible=True)
+
+        yield ExportProgress(begin, lambda: bar.advance(comparing), lambda: bar.advance(writing))
+
+
+def _print_counts(split: Split, root: Path, reader: Reader | None) -> None:
+    tests = f", {len(split.test)} test" if split.test else ""
+    echo(f"{root}: {len(split.train)} training, {len(split.validation)} validation{tests} pairs")
+    for reason, number in split.left_out.items():
+        echo(f"Left out: {number} ({reason})")
+    if reader and 0 < reader.epoch < len(split.train):
+        echo(f"{reader.title} reads {reader.epoch} of the training pairs in every epoch.")
 
 
 def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None, lines: list[str]) -> None:

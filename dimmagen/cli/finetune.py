@@ -1,5 +1,6 @@
 """`dimmagen finetune`: fine-tune a trained network on the camera's real pairs."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,7 +8,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.options import Integer, names_option, pairs_option, split_names
 from dimmagen.cli.train import make_config, run, say_what_it_takes, shared_options
-from dimmagen.enhance.checkpoints import load_network
+from dimmagen.enhance.checkpoints import ResumeMode, load_network
 from dimmagen.enhance.network import ARCHITECTURES
 
 
@@ -22,7 +23,16 @@ from dimmagen.enhance.network import ARCHITECTURES
 @names_option
 @click.option("--iterations", type=Integer(1), default=2000, help="Number of training iterations.")
 @shared_options
-def finetune(network, pairs, names, out, resume, learning_rate, dry_run, **options) -> dict[str, Any]:
+def finetune(
+    network: str,
+    pairs: str,
+    names: str | None,
+    out: Path,
+    resume: ResumeMode,
+    learning_rate: float | None,
+    dry_run: bool,
+    **options: Any,
+) -> dict[str, Any]:
     """Fine-tune a trained network on real pairs, preferably those that its profile was fitted to.
 
     \b

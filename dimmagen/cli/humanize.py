@@ -44,6 +44,6 @@ def shorten(lines: Sequence[str], limit: int = 20) -> list[str]:
     return [*lines[:limit], f"... and {more} more"] if more > 0 else list(lines)
 
 
-def pluralize(number: int, noun: str) -> str:
-    """A count with its noun: `1 pair`, `2 pairs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def pluralize(number: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: `1 pair`, `2 pairs`; with the plural where that is not the noun and an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -26,7 +26,7 @@ class Number(click.FloatRange):
 
     name = "float"
 
-    def convert(self, value, param, context) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
         number = super().convert(value, param, context)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, context)
@@ -45,7 +45,9 @@ class Range(click.ParamType):
     def __init__(self, positive: bool = False) -> None:
         self.positive = positive
 
-    def convert(self, value, param, context) -> tuple[float, float]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[float, float]:
         if isinstance(value, tuple):
             return value
         try:
@@ -62,7 +64,9 @@ class Rungs(click.ParamType):
 
     name = "A,B,C"
 
-    def convert(self, value, param, context) -> tuple[float, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[float, ...]:
         if isinstance(value, tuple):
             return value
         try:
@@ -77,7 +81,7 @@ class Rungs(click.ParamType):
 class LocalPath(click.Path):
     """A path that is not a URL: click's own would take `s3://bucket/run` for a path below a folder `s3:`."""
 
-    def convert(self, value, param, context):
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         if not storage.is_local(str(value)):
             self.fail(f"{value} is a URL; give a local or mounted path", param, context)
         return super().convert(value, param, context)

@@ -1,10 +1,9 @@
 """`dimmagen plan`: what a `dimmagen dim` run would take, before it is started."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -20,13 +19,12 @@ from dimmagen.cli.options import Integer, Number, json_option, write_json
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import Progress
+from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
-from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
+from dimmagen.generate.estimate.from_sample import estimate_run
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
-from dimmagen.generate.execution import Executor
-from dimmagen.generate.light_format import choose_light_format, measure_conversion
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.generate.run import check_settings
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -44,7 +42,7 @@ class Count(click.ParamType):
 
     name = "integer"
 
-    def convert(self, value, param, context) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
         try:
             number = float(value)
         except ValueError:
@@ -101,24 +99,23 @@ def plan(
     """
     pair_settings = PairSettings(**settings)
     check_settings(pair_settings)
-    processors = processor_count()
     with _bar("scanning photos") as (begin, advance):
         refs, photos = sample_light_images(
-            sources, exclude, processors, pair_settings.seed, begin, advance, selection
+            sources, exclude, processor_count(), pair_settings.seed, begin, advance, selection
         )
-    counts = Counter(ref.extension for ref in refs)
-    light_format = choose_light_format(pair_settings.light_format, counts)
-    conversion = measure_conversion(refs, counts, light_format)
-    pair_settings = replace(pair_settings, light_format=light_format)
-    chosen = choose(refs, pair_settings.variants, calibration_pairs, pair_settings.seed)
     with _bar("making pairs to measure") as (begin, advance):
-        begin(len(chosen))
-        measured = calibrate(chosen, build_dimmer, pair_settings, advance)
-    if pairs is not None:
-        photos = photos.scaled_to(-(-pairs // pair_settings.variants))
-    workers = 1 if executor == "serial" else workers or processors
-    estimate = RunEstimate(photos, pair_settings, executor, workers, measured)
-    conversion = conversion.scaled_to(photos.count)
+        estimate, conversion = estimate_run(
+            refs,
+            photos,
+            build_dimmer,
+            pair_settings,
+            executor,
+            workers,
+            pairs=pairs,
+            calibration_pairs=calibration_pairs,
+            on_start=begin,
+            on_pair=advance,
+        )
     cost = estimate.cost(price_per_core_hour, price_per_gb_month)
     figures = estimate.to_dict() | {
         "light_images": asdict(conversion),

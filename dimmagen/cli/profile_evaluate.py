@@ -21,7 +21,8 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.profile import Profile, open_profile
 from dimmagen.dimmers.real_pairs import RealPair, check_pairs, load_pairs, refuse_unsuitable_pairs
-from dimmagen.evaluation.realism import MODES, Mode, PairResult, dump, evaluate, pairs_fitted_on
+from dimmagen.evaluation.realism import dump, evaluate, pairs_fitted_on
+from dimmagen.evaluation.realism_results import MODES, Mode, PairResult
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, RealismSummary, as_json, best_dimmers, summarise
 from dimmagen.evaluation.realism_verdict import checks_of, headline, headline_rows
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats
@@ -109,16 +110,9 @@ def profile_evaluate(
     refuse_unsuitable_pairs(problems)
     for problem in problems:
         echo(f"Note: {problem}", err=True)
-    for label, (profile, _) in opened.items():
-        for difference in _other_kind(profile, pairs):
-            echo(f"Note: these pairs {difference}: {label} was fitted to pairs of another kind", err=True)
     fitted_on = {label: pairs_fitted_on(profile, pairs) for label, (profile, _) in opened.items()}
-    for label, names_of_pairs in fitted_on.items():
-        if names_of_pairs:
-            echo(
-                f"Note: {label} was fitted on {', '.join(names_of_pairs)}: its numbers are too good", err=True
-            )
-
+    for label, (profile, _) in opened.items():
+        _print_notes(label, profile, pairs, fitted_on[label])
     workers = workers or processor_count()
     repeats = _measured_repeats(repeats_path, workers) if repeats_path else []
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -156,8 +150,16 @@ def profile_evaluate(
     return numbers
 
 
+def _print_notes(label: str, profile: Profile, pairs: Sequence[RealPair], fitted_on: list[str]) -> None:
+    """What makes the numbers of a profile look worse or better than they are."""
+    for difference in _other_kind(profile, pairs):
+        echo(f"Note: these pairs {difference}: {label} was fitted to pairs of another kind", err=True)
+    if fitted_on:
+        echo(f"Note: {label} was fitted on {', '.join(fitted_on)}: its numbers are too good", err=True)
+
+
 def _measured_repeats(path: str, workers: int) -> list[PairResult]:
-    """The scenes that were shot twice, which are told, each shot measured against the other."""
+    """The scenes that were shot twice, which are printed, each shot measured against the other."""
     pairs = load_pairs(path)
     refuse_unsuitable_pairs(check_pairs(pairs))
     repeats = find_repeats(pairs)

@@ -1,7 +1,6 @@
 """`dimmagen profile fit`: fit a profile to a few dark/light pairs."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,17 +12,9 @@ from dimmagen.cli.options import names_option, pairs_option, split_names
 from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
-from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.fit import KINDS, is_fit_of
-from dimmagen.dimmers.profile import PICTURE, new_profile_folder, open_profile
-from dimmagen.dimmers.real_pairs import (
-    RealPair,
-    check_pairs,
-    load_pairs,
-    refuse_mismatched_pairs,
-    refuse_unsuitable_pairs,
-    split_held_out,
-)
+from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
+from dimmagen.dimmers.profile import PICTURE, new_profile_folder
+from dimmagen.dimmers.real_pairs import PairProblem, check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.evaluation.profile_check import NOT_CHECKED
 
@@ -76,20 +67,11 @@ def fit(
     folder = new_profile_folder(out, may_exist=True)
     used, _ = split_held_out(load_pairs(pairs, split_names(names)), split_names(hold_out) or ())
     if folder.exists():
-        _refuse_other(folder, used, seed, model)
+        refuse_other_fit(folder, used, seed, model)
         echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
         return {"profile": str(folder), "pairs": len(used), "fitted": False}
-    problems = check_pairs(used)
-    refuse_unsuitable_pairs(problems)
-    refuse_mismatched_pairs(problems, split_names(keep) or ())
-    for problem in problems:
-        echo(f"Note: {problem}", err=True)
-    if len(used) == 1:
-        echo(
-            "Note: one pair cannot show how exposure, white balance and noise level differ between scenes. "
-            "Dark images draw them around those of this pair, as they differ for other cameras.",
-            err=True,
-        )
+    problems = check_pairs_for_fit(used, split_names(keep) or ())
+    _print_notes(problems, len(used))
     console = Console(stderr=True)
     with Progress(console=console) as progress:
         task = progress.add_task("Fitting", total=1.0, unit="%")
@@ -100,13 +82,7 @@ def fit(
     echo(f"Fitted {saved.name} to {pluralize(len(used), 'pair')}.\n")
     echo("\n".join(check_lines(result.check)))
     if model != KINDS[0] or settings().verbose:
-        which = "" if model == KINDS[0] else f" The default of this profile is {model}."
-        fitted = result.fitted
-        echo(
-            f"\nThe verdict is on the camera model.{which}\n"
-            f"The network has {fitted.held_out_nats:.2f} nats per pixel on {fitted.held_out}\n"
-            "(negative log-likelihood; lower is better)."
-        )
+        _print_likelihood(result.fitted, model)
     echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {PICTURE}.")
     echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
     return {
@@ -122,17 +98,23 @@ def fit(
     }
 
 
-def _refuse_other(folder: Path, pairs: Sequence[RealPair], seed: int, model: str) -> None:
-    """Raise a UsageError unless the folder holds a profile that was fitted to the same pairs."""
-    advice = "choose another --out, or remove it first"
-    if not (folder / "profile.json").is_file():
-        raise UsageError(
-            f"{folder} exists already, and is not a profile", advice, code="no-room", path=str(folder)
+def _print_notes(problems: Sequence[PairProblem], pairs: int) -> None:
+    """What makes a fit to these pairs worse than it could be."""
+    for problem in problems:
+        echo(f"Note: {problem}", err=True)
+    if pairs == 1:
+        echo(
+            "Note: one pair cannot show how exposure, white balance and noise level differ between scenes. "
+            "Dark images draw them around those of this pair, as they differ for other cameras.",
+            err=True,
         )
-    if not is_fit_of(open_profile(folder.resolve()), pairs, seed, model):
-        raise UsageError(
-            f"{folder} exists already, and is not a fit of these pairs with this seed and model",
-            advice,
-            code="other-settings",
-            path=str(folder),
-        )
+
+
+def _print_likelihood(fitted: FittedProfile, model: str) -> None:
+    """How well the network of the mdn model describes pixels that it was not fitted to."""
+    which = "" if model == KINDS[0] else f" The default of this profile is {model}."
+    echo(
+        f"\nThe verdict is on the camera model.{which}\n"
+        f"The network has {fitted.held_out_nats:.2f} nats per pixel on {fitted.held_out}\n"
+        "(negative log-likelihood; lower is better)."
+    )

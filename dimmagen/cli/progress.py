@@ -65,7 +65,8 @@ class Pace:
         if self.total is None:
             return ""
         if unit == "%":
-            parts = [f"{100 * self.done / self.total if self.total else 100:.0f} %"]
+            share = self.done / self.total if self.total else 1.0
+            parts = [f"{100 * share:.0f} %"]
         else:
             parts = [f"{self.done:.0f}/{self.total:.0f}{f' {unit}' if unit else ''}"]
             if self.per_second:
@@ -158,9 +159,9 @@ class Progress(rich.progress.Progress):
                 "waiting_for": task.fields.get("waiting") or None,
                 **task.fields.get("details", {}),
             }
-            for name, one in (("workers", "worker"), ("retries", "retry")):
-                if count := fields.get(name):
-                    text += f", {count} {one if count == 1 else name}"
+            for plural, noun in (("workers", "worker"), ("retries", "retry")):
+                if count := fields.get(plural):
+                    text += f", {pluralize(count, noun, plural)}"
             _LOG.info("%s: %s", task.description, text, extra={"fields": fields, SHOWN: not self.disable})
 
     def _tell_regularly(self) -> None:

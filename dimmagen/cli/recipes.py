@@ -182,6 +182,27 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
         values = {VARIABLES if name == FORMER_VARIABLES else name: value for name, value in values.items()}
     variables = values.get(VARIABLES) or {}
     steps = {name: options for name, options in values.items() if name != VARIABLES}
+    _refuse_other_shapes(path, variables, steps)
+    variables, steps = _changed(path, variables, steps, changes)
+    try:
+        return Recipe(path, {name: _filled(options, variables) for name, options in steps.items()})
+    except KeyError as error:
+        raise UsageError(
+            f"{path}: there is no variable {error}",
+            f"{did_you_mean(error.args[0], variables)}define it under {VARIABLES}",
+            code="unknown-name",
+            name=error.args[0],
+        ) from None
+    except ValueError:
+        raise UsageError(
+            f"{path}: a $ begins a variable, as in ${{out}}",
+            "write $$ for the character itself",
+            code="wrong-format",
+        ) from None
+
+
+def _refuse_other_shapes(path: Path, variables: object, steps: Mapping[str, Any]) -> None:
+    """Refuse unknown commands, and variables or steps that are not names with values."""
     unknown = [str(name) for name in steps if name not in COMMANDS]
     if unknown:
         raise UsageError(
@@ -197,7 +218,13 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
             code="wrong-format",
             path=str(path),
         )
-    filled = dict(variables)
+
+
+def _changed(
+    path: Path, variables: Mapping[str, Any], steps: Mapping[str, dict], changes: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, dict]]:
+    """The variables and steps of a recipe after the changes; see :func:`load_recipe`."""
+    filled, changed = dict(variables), dict(steps)
     for name, value in changes.items():
         step, _, option = name.rpartition(".")
         if name in variables:
@@ -214,22 +241,8 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
                 name=step,
             )
         else:
-            steps[step] = {**steps[step], option: _parsed(name, value)}
-    try:
-        return Recipe(path, {name: _filled(options, filled) for name, options in steps.items()})
-    except KeyError as error:
-        raise UsageError(
-            f"{path}: there is no variable {error}",
-            f"{did_you_mean(error.args[0], filled)}define it under {VARIABLES}",
-            code="unknown-name",
-            name=error.args[0],
-        ) from None
-    except ValueError:
-        raise UsageError(
-            f"{path}: a $ begins a variable, as in ${{out}}",
-            "write $$ for the character itself",
-            code="wrong-format",
-        ) from None
+            changed[step] = {**changed[step], option: _parsed(name, value)}
+    return filled, changed
 
 
 def _parsed(name: str, value: str) -> Any:

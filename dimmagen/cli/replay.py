@@ -9,7 +9,7 @@ from dimmagen.cli.options import profile_option, source_option
 from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.replay import environment_note, find_row, replayer
+from dimmagen.generate.replay import environment_note, replayer
 
 
 @command(former_names={"--from": "--data"})
@@ -30,21 +30,22 @@ def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None
     Example:
       dimmagen replay sample-596aa1e7cb875eb7-v0 --data out/
 
-    The result is that the pair is identical, or the first stage that differs: source bytes, decoded pixels,
-    draws, dark pixels or encoded bytes. The exit code is 1 if one differs.
+    KEY is the key of a pair, or its beginning. The result is that the pair is identical, or the first stage
+    that differs: source bytes, decoded pixels, draws, dark pixels or encoded bytes. The exit code is 1 if one
+    differs.
     """
     pairs = open_pairs(dataset)
-    row = find_row(pairs, key)
+    row = pairs.find(key)
     result = replayer(pairs, sources, profile)(row)
     if not result.identical:
         note = environment_note(pairs.manifest)
         raise DimmagenError(
-            f"{key} differs first in its {result.stage} ({result.detail}){note}",
+            f"{row['key']} differs first in its {result.stage} ({result.detail}){note}",
             code="other-environment" if note else "failed",
             stage=result.stage,
-            key=key,
+            key=row["key"],
         )
-    echo(f"{key} is identical to that of {dataset}: source, pixels, draws and bytes.")
+    echo(f"{row['key']} is identical to that of {dataset}: source, pixels, draws and bytes.")
     if not sources and row["transform"] != "verbatim":
         echo("This started from the light image in the shard; give --source to start from the photo.")
-    return {"key": key, "dataset": dataset, "identical": True}
+    return {"key": row["key"], "dataset": dataset, "identical": True}

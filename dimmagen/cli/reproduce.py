@@ -15,8 +15,9 @@ from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
-from dimmagen.generate.execution import Execution, Executor
+from dimmagen.generate.execution import Execution
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.reproducing import Difference, difference_from, open_reproduction
 from dimmagen.sources.photo_selection import PhotoSelection

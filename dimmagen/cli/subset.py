@@ -58,7 +58,9 @@ from dimmagen.generate.derive import Selection, write_subset
     help="Leave out pairs whose key, or the key of their photo, is in this file, such as the one that "
     "`dimmagen leaks --keys` writes.",
 )
-def subset(dataset: str, out: str, keys, without_keys, **criteria) -> dict[str, Any]:
+def subset(
+    dataset: str, out: str, keys: TextIO | None, without_keys: TextIO | None, **criteria: Any
+) -> dict[str, Any]:
     """Write the pairs of the data set DATASET that meet all criteria as a new data set with a manifest.
 
     \b

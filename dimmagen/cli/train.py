@@ -72,17 +72,20 @@ _SHARED = [
     click.option("--perceptual-weight", type=Number(0), default=0.1, help="Weight of the LPIPS loss."),
     lpips_weights_option,
     click.option(
-        "--validate-every", type=Integer(1), default=100, help="Iterations between two validations."
+        "--validate-every", type=Integer(1), default=100, help="Number of iterations between two validations."
     ),
     click.option(
-        "--checkpoint-every", type=Integer(1), default=100, help="Iterations between two checkpoints."
+        "--checkpoint-every",
+        type=Integer(1),
+        default=100,
+        help="Number of iterations between two checkpoints.",
     ),
     click.option(
         "--patience",
         type=Integer(0),
         default=0,
         show_default="0, no early stopping",
-        help="Validations without a new best network after which training stops.",
+        help="Number of validations without a new best network after which training stops.",
     ),
     click.option(
         "--average",
@@ -108,15 +111,15 @@ _SHARED = [
         "--equalise",
         type=click.Choice(EQUALISE),
         show_default=_INPUTS_OF,
-        help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
-        "image, as in `enhance`.",
+        help="Part of an image whose histogram is equalised for the network's input: the crop, or all of it, "
+        "as in `enhance`.",
     ),
     click.option(
         "--condition",
         type=click.Choice(CONDITION_OF),
         show_default=_INPUTS_OF,
-        help="Whose change of lightness the network is told: that of the crop, or that of the whole "
-        "image, as in `enhance`.",
+        help="Part of an image whose change of lightness is the network's condition: the crop, or all of it, "
+        "as in `enhance`.",
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
@@ -214,7 +217,17 @@ def shared_options(command: Callable) -> Callable:
 @address_option("use", "none; train on this machine")
 @shared_options
 def train(
-    data, pairs, names, architecture, out, resume, learning_rate, workers, address, dry_run, **options
+    data: str | None,
+    pairs: str | None,
+    names: str | None,
+    architecture: str,
+    out: Path,
+    resume: ResumeMode,
+    learning_rate: float | None,
+    workers: int,
+    address: str | None,
+    dry_run: bool,
+    **options: Any,
 ) -> dict[str, Any]:
     """Train the enhancement network on dark/light pairs.
 

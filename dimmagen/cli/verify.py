@@ -1,6 +1,7 @@
-"""`dimmagen verify`: check a data set against its manifest."""
+"""`dimmagen verify`: check a data set against its manifest, or a MixHQ against its catalog."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,13 +14,16 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.checking import Fault
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dataset.verify_mixhq import verify_mixhq
+from dimmagen.sources.mixhq_reading import has_mixhq_manifest, is_mixhq
 
 
 class _Percent(click.ParamType):
     name = "PERCENT"
 
-    def convert(self, value, param, context) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
         try:
             share = float(str(value).removesuffix("%"))
         except ValueError:
@@ -42,11 +46,12 @@ class _Percent(click.ParamType):
 def verify(
     dataset: str, percent: float | None, sources: tuple[str, ...], profile: str | None
 ) -> dict[str, Any]:
-    """Check every file, hash, count, sidecar and image of the data set in DATASET.
+    """Check every file, hash, count, sidecar and image of the data set or MixHQ in DATASET.
 
     \b
     Examples:
       dimmagen verify out/
+      dimmagen verify mixhq/
       dimmagen verify out/ --reproduce 1% --source photos/
 
     With --reproduce it also makes some pairs again (see `dimmagen replay`): from the light images in the
@@ -58,6 +63,10 @@ def verify(
             "--source and --profile need --reproduce", "add --reproduce 100%, or omit them", code="conflict"
         )
     console = Console(stderr=True)
+    if is_mixhq(dataset) or has_mixhq_manifest(dataset):
+        if percent is not None:
+            raise UsageError("--reproduce is for a data set of pairs", "omit it for a MixHQ", code="conflict")
+        return _verify_mixhq(console, dataset)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("checking pairs", total=None)
         result = verify_dataset(
@@ -66,26 +75,52 @@ def verify(
             on_shard=lambda pairs: bar.advance(task, pairs),
         )
     counts = result.manifest.counts
-    if result.faults:
-        echo("\n".join(shorten([str(fault) for fault in result.faults])))
-        raise DimmagenError(
-            f"{dataset} has {pluralize(len(result.faults), 'fault')}",
-            "run its `dimmagen dim` command again, which replaces damaged shards, or copy the data set again",
-            code="damaged",
-            path=dataset,
-            faults=[str(fault) for fault in result.faults],
-        )
+    _refuse_faults(dataset, result.faults, "dim")
     echo(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
         f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
     )
-    if result.unfinished:
-        echo(
-            f"An addition or a removal was stopped here ({pluralize(len(result.unfinished), 'file')} that no "
-            "manifest names): run its command again to finish it."
-        )
+    _tell_unfinished(result.unfinished)
     made_again = _reproduce(console, dataset, percent, sources, profile) if percent is not None else 0
     return dataset_result(dataset, result.manifest, made_again=made_again)
+
+
+def _verify_mixhq(console: Console, mixhq: str) -> dict[str, Any]:
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("checking light images", total=None)
+        result = verify_mixhq(
+            mixhq,
+            on_start=lambda images: bar.update(task, total=images),
+            on_shard=lambda images: bar.advance(task, images),
+        )
+    _refuse_faults(mixhq, result.faults, "build-mixhq")
+    echo(
+        f"{mixhq} is sound: {pluralize(result.light_images, 'light image')} in "
+        f"{pluralize(result.shards, 'shard')}; every hash, sidecar and image matches the catalog."
+    )
+    _tell_unfinished(result.unfinished)
+    return {"mixhq": mixhq, "light_images": result.light_images, "shards": result.shards}
+
+
+def _refuse_faults(path: str, faults: Sequence[Fault], command: str) -> None:
+    if not faults:
+        return
+    echo("\n".join(shorten([str(fault) for fault in faults])))
+    raise DimmagenError(
+        f"{path} has {pluralize(len(faults), 'fault')}",
+        f"run its `dimmagen {command}` command again, which replaces damaged shards, or copy it again",
+        code="damaged",
+        path=path,
+        faults=[str(fault) for fault in faults],
+    )
+
+
+def _tell_unfinished(names: Sequence[str]) -> None:
+    if names:
+        echo(
+            f"An addition or a removal was stopped here ({pluralize(len(names), 'file')} that no "
+            "manifest names): run its command again to finish it."
+        )
 
 
 def _reproduce(
@@ -94,15 +129,19 @@ def _reproduce(
     """Make a share of the pairs again; returns their number."""
     # Imported when used: a plain verify does not wait for the dimmer models.
     from dimmagen.dataset.reader import open_pairs
-    from dimmagen.generate.replay import chosen_pairs, environment_note, replayer
+    from dimmagen.generate.replay import environment_note, replay_some
 
     pairs = open_pairs(dataset)
-    rows = chosen_pairs(pairs, math.ceil(len(pairs) * percent / 100))
-    replay = replayer(pairs, sources, profile)
-    results = []
     with Progress(console=console, transient=True) as bar:
-        for row in bar.track(rows, description="replaying pairs"):
-            results.append(replay(row))
+        task = bar.add_task("replaying pairs", total=None)
+        results = replay_some(
+            pairs,
+            math.ceil(len(pairs) * percent / 100),
+            sources,
+            profile,
+            on_start=lambda count: bar.update(task, total=count),
+            on_pair=lambda: bar.advance(task),
+        )
     different = [result for result in results if not result.identical]
     if different:
         lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in different]
@@ -115,5 +154,5 @@ def _reproduce(
             path=dataset,
             faults=lines,
         )
-    echo(f"{len(rows)} of {len(pairs)} pairs were made again and are identical.")
-    return len(rows)
+    echo(f"{len(results)} of {len(pairs)} pairs were made again and are identical.")
+    return len(results)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnavailableError
@@ -87,7 +88,7 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     try:
         path = storage.join(out, record.name)
         with machine_trouble(path), storage.open_binary(path) as file:
-            found, broken = _read_members(file, record.name)
+            found, broken = read_members(file, record.name)
             faults += broken
             faults += _compare_members(record.name, rows, found)
             present = {member.name: member for member in found}
@@ -98,7 +99,16 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     return ShardCheck([row["key"] for row in rows], faults)
 
 
-def _read_members(file, name: str) -> tuple[list[Member], list[Fault]]:
+def read_members(file: BinaryIO, name: str) -> tuple[list[Member], list[Fault]]:
+    """The members of a tar up to the first that is damaged, and what is wrong with that one.
+
+    Args:
+        file: the shard.
+        name: of the shard in its data set.
+
+    Raises:
+        UnavailableError: the storage does not answer.
+    """
     found: list[Member] = []
     try:
         for member in members(file, name):
@@ -138,7 +148,7 @@ def _compare_members(name: str, rows: list[dict], found: list[Member]) -> Iterat
         yield Fault(name, f"holds {extra.name!r}, which no row names")
 
 
-def _check_sample(file, name: str, row: dict, present: dict[str, Member]) -> Iterator[Fault]:
+def _check_sample(file: BinaryIO, name: str, row: dict, present: dict[str, Member]) -> Iterator[Fault]:
     """Check the bytes, the pixels and the sidecar of one sample."""
     where = f"sample {row['key']}"
     for side in ("dark", "light"):

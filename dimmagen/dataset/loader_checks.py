@@ -32,7 +32,16 @@ def worker_count(workers: int, num_workers: int | None, persistent: bool | None)
 
 
 def refuse_below(name: str, value: int | None, least: int) -> None:
-    """Refuse a number that could only fail or do nothing later; None is accepted."""
+    """Refuse a number that could only fail or do nothing later; None is accepted.
+
+    Args:
+        name: of the argument.
+        value: of it.
+        least: that it may be.
+
+    Raises:
+        UsageError: it is smaller, or not a whole number.
+    """
     if value is None:
         return
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
@@ -46,7 +55,11 @@ def refuse_below(name: str, value: int | None, least: int) -> None:
 
 
 def refuse_mixed(pairs: PairSet) -> None:
-    """Report images that cannot form a batch before training starts."""
+    """Refuse images that cannot form a batch.
+
+    Raises:
+        UsageError: the pairs have several sizes.
+    """
     sizes = pairs.table.select(["width", "height"]).group_by(["width", "height"]).aggregate([]).to_pylist()
     if len(sizes) > 1:
         shown = ", ".join(sorted(f"{size['width']}x{size['height']}" for size in sizes)[:3])
@@ -60,7 +73,11 @@ def refuse_mixed(pairs: PairSet) -> None:
 
 
 def refuse_small(pairs: PairSet, crop: int | None) -> None:
-    """Report a crop that does not fit before training starts, not in the middle of an epoch."""
+    """Refuse a crop, in pixels, that does not fit into every pair; None is none.
+
+    Raises:
+        UsageError: naming the first pair that is smaller.
+    """
     if crop is None:
         return
     for row in pairs.table.select(["key", "width", "height"]).to_pylist():
@@ -76,7 +93,11 @@ def refuse_small(pairs: PairSet, crop: int | None) -> None:
 
 
 def refuse_order_of_draws(epoch: int | None, shuffle: bool) -> None:
-    """Refuse to keep the order of shards that are drawn at random."""
+    """Refuse to keep the order of shards that are drawn at random.
+
+    Raises:
+        UsageError: both `epoch` and `shuffle=False` are given.
+    """
     if epoch is not None and not shuffle:
         raise UsageError(
             "`shuffle=False` has no effect with `epoch`, which draws shards at random",
@@ -87,7 +108,11 @@ def refuse_order_of_draws(epoch: int | None, shuffle: bool) -> None:
 
 
 def refuse_fewer_shards(pairs: PairSet, ranks: int) -> None:
-    """Refuse an exact pass in which a rank would have no shard."""
+    """Refuse a pass over all pairs in which one of some ranks would have no shard.
+
+    Raises:
+        UsageError: there are more ranks than shards.
+    """
     count = len(pairs.manifest.shards)
     if count < ranks:
         raise UsageError(

@@ -73,27 +73,26 @@ BALANCED_SCHEMA = pa.schema(
         *list(PAIR_SCHEMA)[_AFTER_EXPOSURE:],
     ]
 )
-PAIR_SCHEMAS = tuple(
-    pa.schema([*schema, *labels])
-    for labels in ((), LABEL_SCHEMA)
-    for schema in (PAIR_SCHEMA, BALANCED_SCHEMA)
-)
+_SCHEMAS = {
+    (is_balanced, is_labelled): pa.schema(
+        [*(BALANCED_SCHEMA if is_balanced else PAIR_SCHEMA), *(LABEL_SCHEMA if is_labelled else ())]
+    )
+    for is_labelled in (False, True)
+    for is_balanced in (False, True)
+}
+PAIR_SCHEMAS = tuple(_SCHEMAS.values())
 """The schemas that a shard's parquet file can have."""
 
 
 def schema_of(settings: Mapping) -> pa.Schema:
     """The schema of a data set with these settings."""
-    return _schema(bool(settings.get("white_balance")), bool(settings.get("labels")))
+    return _SCHEMAS[bool(settings.get("white_balance")), bool(settings.get("labels"))]
 
 
 def schema_of_rows(rows: Sequence[Mapping]) -> pa.Schema:
     """The schema of a shard with these rows."""
     columns = rows[0] if rows else {}
-    return _schema(WHITE_BALANCE[0] in columns, "labels_member" in columns)
-
-
-def _schema(balanced: bool, labelled: bool) -> pa.Schema:
-    return PAIR_SCHEMAS[balanced + 2 * labelled]
+    return _SCHEMAS[WHITE_BALANCE[0] in columns, "labels_member" in columns]
 
 
 PIPELINE_STAGES = {

@@ -14,9 +14,20 @@ def shard_samples(out: str, shard: ShardEntry) -> Iterator[dict]:
     """The samples of one shard.
 
     They are counted, because a tar that was truncated between two members looks like a shorter one.
+
+    Args:
+        out: folder or fsspec URL of the data set.
+        shard: of its manifest.
+
+    Yields:
+        The bytes of each file of a sample by its extension, such as `dark.png`, and the key as `__key__`.
+
+    Raises:
+        UnavailableError: the storage cannot be reached.
+        DimmagenError: the shard is damaged, or has more or fewer samples than the manifest says.
     """
     count = 0
-    path = storage.join(out, shard.name)
+    path, todo = storage.join(out, shard.name), f"run `verify({out})`, and copy the damaged shard again"
     with machine_trouble(path), storage.open_binary(path) as file:
         try:
             for sample in samples(file, path, codec.MAX_BYTES):
@@ -27,14 +38,14 @@ def shard_samples(out: str, shard: ShardEntry) -> Iterator[dict]:
         except DimmagenError as error:
             raise DimmagenError(
                 f"{error.what} (after {count} pairs)",
-                f"run `verify({out})`, and copy the damaged shard again",
+                todo,
                 code="damaged",
                 path=path,
             ) from error
     if count != shard.samples:
         raise DimmagenError(
             f"{path} holds {count} pairs, the manifest says {shard.samples}",
-            f"run `verify({out})`, and copy the damaged shard again",
+            todo,
             code="damaged",
             path=path,
         )

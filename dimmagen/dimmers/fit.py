@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
+from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.camera import model
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import CameraModel
@@ -13,7 +15,7 @@ from dimmagen.dimmers.mdn.illumination import fit_illumination
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.mdn.network import MixtureDensityNetwork
 from dimmagen.dimmers.pair_facts import KEY, PairFacts
-from dimmagen.dimmers.profile import ModelFiles, Profile
+from dimmagen.dimmers.profile import ModelFiles, Profile, open_profile
 from dimmagen.dimmers.real_pairs import RealPair
 
 KINDS = ("camera", "mdn", "deterministic")
@@ -84,6 +86,31 @@ def is_fit_of(profile: Profile, pairs: Sequence[RealPair], seed: int, model: str
     return profile.default_model == model and all(
         profile.provenance.get(name) == value for name, value in origin.items()
     )
+
+
+def refuse_other_fit(folder: Path, pairs: Sequence[RealPair], seed: int, model: str) -> None:
+    """Refuse an existing folder unless it holds a profile that was fitted to exactly these pairs.
+
+    Args:
+        folder: exists.
+        pairs, seed, model: as for :func:`is_fit_of`.
+
+    Raises:
+        UsageError: it holds something else.
+        DimmagenError: the profile in it is damaged.
+    """
+    advice = "choose another `out`, or remove it first"
+    if not (folder / "profile.json").is_file():
+        raise UsageError(
+            f"{folder} exists already, and is not a profile", advice, code="no-room", path=str(folder)
+        )
+    if not is_fit_of(open_profile(folder.resolve()), pairs, seed, model):
+        raise UsageError(
+            f"{folder} exists already, and is not a fit of these pairs with this seed and model",
+            advice,
+            code="other-settings",
+            path=str(folder),
+        )
 
 
 def _input(pairs: Sequence[RealPair], seed: int) -> dict:

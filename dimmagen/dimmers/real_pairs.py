@@ -196,6 +196,25 @@ def refuse_mismatched_pairs(findings: Sequence[PairProblem], keep: Sequence[str]
         )
 
 
+def check_pairs_for_fit(pairs: Sequence[RealPair], keep: Sequence[str] = ()) -> list[PairProblem]:
+    """Check pairs to which a profile is to be fitted.
+
+    Args:
+        pairs: to check.
+        keep: names of pairs to accept although their images do not seem to belong together.
+
+    Returns:
+        The problems in spite of which they can be used.
+
+    Raises:
+        UsageError: naming every pair that cannot be used.
+    """
+    problems = check_pairs(pairs)
+    refuse_unsuitable_pairs(problems)
+    refuse_mismatched_pairs(problems, keep)
+    return problems
+
+
 def accept_pairs(pairs: Sequence[RealPair]) -> None:
     """Refuse unsuitable pairs, and warn of those whose images probably do not belong together.
 

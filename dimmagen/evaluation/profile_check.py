@@ -18,15 +18,9 @@ from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile
 from dimmagen.dimmers.real_pairs import RealPair
-from dimmagen.evaluation.realism import (
-    PLAIN,
-    REAL,
-    PairComparison,
-    PairImages,
-    PairResult,
-    compared_methods,
-    measured_part,
-)
+from dimmagen.evaluation.dimming_methods import PLAIN, PairImages, compared_methods
+from dimmagen.evaluation.pair_comparison import PairComparison, measured_part
+from dimmagen.evaluation.realism_results import REAL, PairResult
 
 KEY = "check"  # in the provenance of a profile
 FITTED = "this profile"

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.camera.model import CameraModel
+from dimmagen.evaluation.dimming_methods import PLAIN, DimmingMethod
 from dimmagen.evaluation.profile_check import FITTED, NOT_CHECKED, HeldOutPair, ProfileCheck
-from dimmagen.evaluation.realism import PLAIN, DimmingMethod
 from dimmagen.images.cropping import center_crop
 from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dimmagen.evaluation.realism import AGAIN, REAL, Mode, PairResult
+from dimmagen.evaluation.realism_results import AGAIN, REAL, Mode, PairResult
 from dimmagen.evaluation.realism_summary import per_pair
 from dimmagen.metrics.realism.noise import LARGEST_RESIDUAL, NoiseStatistics
 
@@ -106,7 +106,11 @@ def pairs_plot(
 ) -> str:
     """One dot per pair, which shows where a mean hides errors of opposite sign.
 
-    Repeats take the place of the split halves.
+    Args:
+        results: of the pairs.
+        dimmers: labels of the methods to show.
+        repeats: of scenes that were shot twice, which take the place of the split halves.
+        mode: in which the light images were dimmed.
     """
     shown = {
         "mean_error": "mean error, grey levels",

@@ -11,15 +11,9 @@ from PIL import Image
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation import realism_plots
-from dimmagen.evaluation.realism import (
-    AGAIN,
-    MODES,
-    REAL,
-    Mode,
-    PairResult,
-    compared_methods,
-    measured_part,
-)
+from dimmagen.evaluation.dimming_methods import compared_methods
+from dimmagen.evaluation.pair_comparison import measured_part
+from dimmagen.evaluation.realism_results import AGAIN, MODES, REAL, Mode, PairResult
 from dimmagen.evaluation.realism_summary import (
     ALL_MEASURES,
     MeasureEstimate,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.evaluation.realism import AGAIN, REAL, Mode, PairResult
+from dimmagen.evaluation.realism_results import AGAIN, REAL, Mode, PairResult
 from dimmagen.metrics.realism import MEASURES, Measure
 from dimmagen.metrics.realism.two_sample import two_sample_auc
 

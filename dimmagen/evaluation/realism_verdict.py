@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dimmagen.evaluation.dimming_methods import PLAIN
 from dimmagen.evaluation.profile_check import ProfileCheck, Quality
-from dimmagen.evaluation.realism import PLAIN
 from dimmagen.evaluation.realism_summary import AUC, MeasureEstimate, RealismSummary, floor_of
 
 _NONE = "—"

@@ -12,16 +12,8 @@ from PIL import Image
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import MIN_SIDE_TO_ALIGN, SHIFT_TOLERANCE, RealPair, shift_between
-from dimmagen.evaluation.realism import (
-    AGAIN,
-    MODES,
-    Mode,
-    PairResult,
-    floor_results,
-    measure_each,
-    measured_part,
-    patches_of,
-)
+from dimmagen.evaluation.pair_comparison import measure_each, measured_part, patches_of
+from dimmagen.evaluation.realism_results import AGAIN, MODES, Mode, PairResult, floor_results
 from dimmagen.metrics.realism.measures import Measured, Reference, measure
 
 # Of 15 scenes of LOL that were shot again, the means differ by at most 2 %, and the correlation of the dark

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
-from dimmagen.export.formats import Entries, Place, image_files
 from dimmagen.export.layouts import Layout
+from dimmagen.export.listings import Place, image_files
 from dimmagen.export.readers import Pairing, Reader, readers_of
 from dimmagen.export.sizes import Size, SizeRule
+from dimmagen.export.stores import Entries
 from dimmagen.export.writing import refuse_misleading
 from dimmagen.images import codec
 

@@ -7,19 +7,9 @@ about its folders, and all of them find theirs (hard links, not copies).
 from dataclasses import dataclass
 
 from dimmagen.core.registry import Registry
-from dimmagen.export.formats import (
-    FILE_LIST,
-    JPEG,
-    LMDB,
-    META_INFO,
-    NO_LISTING,
-    PAIR_LIST,
-    PNG,
-    Listing,
-    Place,
-    Store,
-)
 from dimmagen.export.labels import COCO, MASKS, NO_LABELS, VOC, YOLO, LabelFormat
+from dimmagen.export.listings import FILE_LIST, META_INFO, NO_LISTING, PAIR_LIST, Listing, Place
+from dimmagen.export.stores import JPEG, LMDB, PNG, Store
 
 
 @dataclass(frozen=True, slots=True)

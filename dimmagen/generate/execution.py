@@ -1,14 +1,12 @@
 """How a run is executed: in this process or by Ray workers, on processors or GPUs; no byte depends on it."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.executors.base import Executor
 from dimmagen.core.executors.ray_cluster import OnLost, refuse_cluster_options
 from dimmagen.core.processors import processor_count
 from dimmagen.sources.index_pass import ScanExecution
-
-Executor = Literal["ray", "serial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,7 @@ class Execution:
         refuse_cluster_options(self.executor, self.address, self.worker_timeout)  # before photos are scanned
 
     def of_index_pass(self, rescan: bool = False) -> ScanExecution:
-        """How photos are scanned for this run: on its cluster if it has one, and otherwise in threads, which
-        need no start.
+        """How photos are scanned for this run: on its cluster, or in threads, which need no start.
 
         Args:
             rescan: read every photo again, whatever was kept of earlier runs.

@@ -239,19 +239,36 @@ def replayer(
     return lambda row: replay_pair(pairs, row, dimmer, original_of)
 
 
-def find_row(pairs: PairSet, key: str) -> dict:
-    """The row of a pair.
+def replay_some(
+    pairs: PairSet,
+    count: int,
+    sources: Sequence[str] = (),
+    profile: str | None = None,
+    on_start: Callable[[int], None] = lambda pairs: None,
+    on_pair: Callable[[], None] = lambda: None,
+) -> list[Replay]:
+    """Make a fixed choice of pairs across a data set again.
+
+    Args:
+        pairs, sources, profile: as for :func:`replayer`.
+        count: maximum number of pairs.
+        on_start: called with the number of pairs.
+        on_pair: called after each pair.
+
+    Returns:
+        One result per pair, in tar order.
 
     Raises:
-        UsageError: there is no such pair; if the key is that of a light image, the message names its pairs.
+        UsageError, DimmagenError: as :func:`replayer` and :func:`replay_pair`.
     """
-    rows = pairs.rows()
+    rows = chosen_pairs(pairs, count)
+    replay = replayer(pairs, sources, profile)
+    on_start(len(rows))
+    results = []
     for row in rows:
-        if row["key"] == key:
-            return row
-    of_light = [row["key"] for row in rows if row["light_key"] == key]
-    todo = f"give one of {', '.join(of_light)}" if of_light else f"its keys have the form {rows[0]['key']}"
-    raise UsageError(f"{pairs.out} holds no pair {key}", todo, code="unknown-name", kind="pair", name=key)
+        results.append(replay(row))
+        on_pair()
+    return results
 
 
 def environment_note(manifest: Manifest) -> str:

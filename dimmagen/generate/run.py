@@ -272,7 +272,7 @@ def generate_planned(
 def _begin_progress(progress: GenerateProgress, plan: Plan, complete: Mapping[str, ShardRecord]) -> None:
     """The totals of the whole data set; what it has before an addition is done."""
     _LOG.debug(
-        "fingerprint %s: %d pairs in %d shards, %d of which are complete",
+        "fingerprint %s: pairs: %d, shards: %d, of which complete: %d",
         plan.run.fingerprint,
         plan.pairs,
         len(plan.shards),

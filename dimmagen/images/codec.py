@@ -1,4 +1,4 @@
-"""Untrusted image files to 8-bit RGB arrays, and arrays to PNG files with the same bytes on every machine.
+"""Untrusted image files to 8-bit RGB arrays, and arrays to image files (PNG: :mod:`.png`).
 
 The rules for what is converted and what is rejected are documented in docs/sources-and-rules.md.
 """
@@ -6,11 +6,9 @@ The rules for what is converted and what is rejected are documented in docs/sour
 import hashlib
 import io
 import re
-import struct
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
@@ -19,8 +17,17 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif
 from dimmagen.images.excess import excess_of
+from dimmagen.images.facts import ImageError, ImageFacts, Metadata
+from dimmagen.images.orientation import EXIF_TAG, UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.pillow_warnings import ignored_warnings
+from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
 from dimmagen.images.unfinished import unfinished
+
+__all__ = [
+    "FORMATS", "IMAGE_EXTENSIONS", "JPEG_QUALITY", "MAX_BYTES", "MAX_PIXELS", "ImageError", "ImageFacts",
+    "Metadata", "decode_rgb8", "encode_jpeg", "encode_mask_png", "encode_png", "encode_webp", "lightness",
+    "pixel_sha256", "read_facts", "read_metadata", "read_orientation", "resize",
+]  # fmt: skip
 
 MAX_PIXELS = 120_000_000
 # Pillow decodes WebP with 16 bytes per pixel, AVIF and HEIF with as many at most, other formats with 4: all
@@ -28,7 +35,7 @@ MAX_PIXELS = 120_000_000
 _MAX_MODERN_PIXELS = 50_000_000
 _MODERN_FORMATS = ("WEBP", "AVIF", "HEIF")
 MAX_BYTES = 512 * 2**20
-JPEG_QUALITY = 95  # of light images that are stored as JPEG
+JPEG_QUALITY = 95  # of light images and exports that are stored as JPEG
 
 # Only these readers of Pillow are used: its rarer ones are not meant for untrusted files. MPO files of phones
 # are opened as JPEG. HEIF is opened beside them, where its package is installed.
@@ -40,100 +47,12 @@ IMAGE_EXTENSIONS = (
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 # Steps of a transform: the image is stored as PNG. Named where the version of a library of its own decides.
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
-_EXIF_ORIENTATION = 0x0112
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
 _TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
-# How to make an image upright, by EXIF orientation: whether to transpose, then the steps of rows and columns.
-_UPRIGHT = {
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
-# The same as degrees clockwise, and whether it is mirrored left to right after that (CIPA DC-008, 4.6.4).
-_TURNS = {
-    1: (0, False),
-    2: (0, True),
-    3: (180, False),
-    4: (180, True),
-    5: (90, True),
-    6: (90, False),
-    7: (270, True),
-    8: (270, False),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What belongs to the pixels of an image and is not in them.
-
-    Attributes:
-        icc_profile: the colour space of the RGB values as an ICC profile; empty if the image names none.
-        exif: a TIFF structure as in PNG's eXIf chunk, without an orientation; empty if there is none.
-    """
-
-    icc_profile: bytes = b""
-    exif: bytes = b""
-
-
-HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
-
-
-class ImageError(DimmagenError):
-    """An image that cannot be converted to 8-bit RGB.
-
-    Attributes:
-        rule: short name of the rule that rejects it: `unreadable`, `format`, `too-large`, `animated`,
-            `palette`, `transparent`, `mode`, `hdr` or `color-space`.
-        reason: one sentence for the catalog.
-    """
-
-    code = "unreadable-image"
-
-    def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(reason)
-        self.rule = rule
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """Properties of an image file before its conversion to 8-bit RGB.
-
-    Attributes:
-        width, height: of the upright image, in pixels.
-        format: the name of the format in Pillow, such as `JPEG`.
-        mode: the mode in Pillow as stored, followed by `;16` for 16-bit samples.
-        transform: `verbatim`, or the names of the conversions, joined by `+`.
-        extension: of the light image as stored: `jpg`, `png` or `webp`.
-        rotation: degrees clockwise by which the stored pixels are turned to be upright: 0, 90, 180 or 270.
-        mirrored: whether they are mirrored left to right, after that.
-        pixel_aspect: width of a stored pixel divided by its height.
-        transfer, range, matrix: of a clip, as it names them (PyAV's names; the range is `limited` or
-            `full`); empty if it does not, and for photos.
-        icc_profile: description of the ICC profile; empty for none.
-    """
-
-    width: int
-    height: int
-    format: str
-    mode: str
-    transform: str
-    extension: str
-    rotation: int = 0
-    mirrored: bool = False
-    pixel_aspect: float = 1.0
-    transfer: str = ""
-    range: str = ""
-    matrix: str = ""
-    icc_profile: str = ""
+_HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
 
 
 def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray, ImageFacts]:
@@ -161,14 +80,12 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
         if color_managed:
             _refuse_color(data, profile)
         image.load()
-        orientation = _orientation(image)
+        orientation = orientation_of(image)
         rgb, colour_steps = _to_rgb(image, profile)
         pixels = _array(rgb)
     del image, rgb  # frees their memory before the rotated copy is made
-    if orientation:
-        is_transposed, down, across = orientation
-        upright = pixels.swapaxes(0, 1) if is_transposed else pixels
-        pixels = np.ascontiguousarray(upright[::down, ::across])
+    if orientation != UPRIGHT:
+        pixels = np.ascontiguousarray(orientation.apply(pixels))
     steps = [
         *(["exif"] if facts.rotation or facts.mirrored else []),
         *(["16bit"] if "16" in facts.mode else []),
@@ -190,23 +107,19 @@ def read_facts(data: bytes) -> ImageFacts:
     with _open_image(data) as image:
         facts = _facts(image, data)
         _refuse_color(data, _icc_profile(image))
-        orientation = _orientation(image)
-        if orientation and orientation[0] and image.format != "TIFF":  # whose size Pillow turns itself
+        if orientation_of(image).is_transposed and image.format != "TIFF":  # whose size Pillow turns itself
             facts = replace(facts, width=facts.height, height=facts.width)
         return facts
 
 
-def read_orientation(data: bytes) -> tuple[bool, int, int] | None:
-    """How an image file is made upright: whether to transpose, then the steps of rows and columns.
-
-    Returns:
-        None if it is stored upright.
+def read_orientation(data: bytes) -> Orientation:
+    """How an image file is made upright.
 
     Raises:
         ImageError: the file is not an image.
     """
     with _open_image(data) as image:
-        return _orientation(image)
+        return orientation_of(image)
 
 
 @contextmanager
@@ -231,7 +144,7 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         kinds = ", ".join((*FORMATS, "HEIF"))
         raise ImageError("unreadable", f"is no picture of a known kind ({kinds})") from error
     except ModuleNotFoundError as error:
-        raise ImageError("format", HEIF_REASON) from error
+        raise ImageError("format", _HEIF_REASON) from error
     except Image.DecompressionBombError as error:
         raise ImageError("too-large", f"more than {MAX_PIXELS} pixels") from error
     # Pillow raises almost any exception for a damaged file: struct.error, SyntaxError, KeyError ...
@@ -270,18 +183,6 @@ def _refuse_color(data: bytes, profile: bytes) -> None:
         raise ImageError(*refusal)
 
 
-def _orientation(image: Image.Image) -> tuple[bool, int, int] | None:
-    """How to make the image upright (see :data:`_UPRIGHT`); None if it is upright."""
-    return _UPRIGHT.get(_exif_orientation(image))
-
-
-def _exif_orientation(image: Image.Image) -> int:
-    """1 to 8; 1 where there is none."""
-    # The getexif of PNG images would decode the whole image to search for a chunk after it.
-    value = Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1)
-    return value if value in _TURNS else 1
-
-
 def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     width, height = image.size
     file_format = image.format or ""
@@ -300,7 +201,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     mode = image.mode
     if "16" not in mode and _is_sixteen_bit_png(data):
         mode += ";16"
-    rotation, mirrored = _TURNS[_exif_orientation(image)]
+    rotation, mirrored = turn_of(image)
     return ImageFacts(
         width,
         height,
@@ -364,7 +265,7 @@ def _in_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
 
 def _is_sixteen_bit_png(data: bytes) -> bool:
     """Whether the header declares 16 bits: Pillow reads 16-bit colour as 8-bit RGB without reporting it."""
-    return data.startswith(_PNG_SIGNATURE) and data[24:25] == b"\x10"
+    return data.startswith(PNG_SIGNATURE) and data[24:25] == b"\x10"
 
 
 def _one_line(error: Exception) -> str:
@@ -390,78 +291,9 @@ def read_metadata(data: bytes) -> Metadata:
         if profile and (color.needs_conversion(profile, "RGB") or color.profile_space(profile) != "RGB"):
             profile = color.srgb_profile()
         exif = Image.Image.getexif(image)
-        exif.pop(_EXIF_ORIENTATION, None)
+        exif.pop(EXIF_TAG, None)
         is_copied = len(exif) > 0 and image.format != "TIFF"
         return Metadata(profile, exif.tobytes().removeprefix(b"Exif\0\0") if is_copied else b"")
-
-
-def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
-    """Encode a PNG file whose bytes depend only on the pixels and the metadata.
-
-    Row filter "up", one IDAT chunk, Huffman codes only (:mod:`dimmagen.images.png_deflate`): about 2 ms for
-    512x512, and smaller than the default of Pillow on noisy dark images.
-
-    Args:
-        pixels: uint8 (H, W, 3) RGB.
-        metadata: written beside the pixels; None for none.
-    """
-    from dimmagen.images.png_deflate import compress  # numba: slow to import, not needed for decoding
-
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
-        raise ValueError(f"encode_png takes uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
-    height, width, _ = pixels.shape
-    rows = pixels.reshape(height, width * 3)
-    filtered = np.empty((height, 1 + width * 3), np.uint8)
-    filtered[:, 0] = 2  # the filter type "up"
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    compressed = compress(filtered)
-    del filtered  # a large image must not be in memory more often than needed
-    return _png_file(header, _metadata_chunks(metadata) if metadata else (), compressed)
-
-
-def encode_mask_png(mask: np.ndarray, palette: bytes = b"") -> bytes:
-    """Encode a mask as a PNG file whose bytes depend only on the arguments.
-
-    Args:
-        mask: uint8 or uint16 (H, W), not empty.
-        palette: RGB bytes of the colours of its values, for uint8; empty for a gray image.
-    """
-    from dimmagen.images.png_deflate import compress
-
-    if mask.dtype not in (np.uint8, np.uint16) or mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"encode_mask_png takes uint8 or uint16 (H, W), got {mask.dtype} {mask.shape}")
-    height, width = mask.shape
-    rows = mask.astype(mask.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
-    filtered = np.zeros((height, 1 + rows.shape[1]), np.uint8)  # the filter type "none"
-    filtered[:, 1:] = rows
-    kind = 3 if palette else 0
-    header = struct.pack(">IIBBBBB", width, height, 8 * mask.itemsize, kind, 0, 0, 0)
-    return _png_file(header, [_chunk(b"PLTE", palette)] if palette else (), compress(filtered))
-
-
-def _png_file(header: bytes, beside: Iterable[bytes], compressed: Sequence[bytes | memoryview]) -> bytes:
-    """A PNG file from the content of its header, chunks before its data, and its data."""
-    from dimmagen.images.png_deflate import checksums
-
-    check = zlib.crc32(b"IDAT")
-    for part in compressed:
-        check = checksums.crc32(part, check)
-    size = struct.pack(">I", sum(map(len, compressed)))
-    data = (size, b"IDAT", *compressed, struct.pack(">I", check))  # as _chunk, without a copy
-    return b"".join((_PNG_SIGNATURE, _chunk(b"IHDR", header), *beside, *data, _chunk(b"IEND", b"")))
-
-
-def _metadata_chunks(metadata: Metadata) -> Iterator[bytes]:
-    if metadata.icc_profile:  # a name, the method of compression 0, the profile (PNG, 11.3.2.3)
-        yield _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc_profile))
-    if metadata.exif:
-        yield _chunk(b"eXIf", metadata.exif)
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:

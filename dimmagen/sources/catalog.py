@@ -73,7 +73,7 @@ class CatalogRow:
         width, height: of the candidate, upright, pixels; 0 if unknown.
         format, mode: Pillow's names; for a clip `video` and the pixel format.
         rotation, mirrored, pixel_aspect, transfer, range, matrix, icc_profile: how it is shown, see
-            :class:`~dimmagen.images.codec.ImageFacts`.
+            :class:`~dimmagen.images.facts.ImageFacts`.
         white_border: see :func:`.rules.white_border`; null if the rule does not need it.
         scene_distance: to the nearest excluded image, in bits; null if no image is excluded.
         accepted, rule, reason: the verdict; rule and reason are empty if accepted.

@@ -12,11 +12,10 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, fields
 from functools import partial
 from operator import attrgetter
-from typing import Literal
 
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.executors.base import OnStatus
+from dimmagen.core.executors.base import Executor, OnStatus
 from dimmagen.core.executors.ray_cluster import OnLost, refuse_cluster_options
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.processors import processor_count
@@ -51,7 +50,7 @@ class ScanExecution:
         UsageError: `address` is given without `ray`, or `RAY_ADDRESS` names a cluster and `address` does not.
     """
 
-    executor: Literal["serial", "ray"] = "serial"
+    executor: Executor = "serial"
     workers: int | None = None
     address: str | None = None
     rescan: bool = False

@@ -58,6 +58,8 @@ def base_of(out: str) -> dict | None:
         generations_of(manifest)
         for shard in manifest["shards"]:
             _number(shard["name"])
+        if not all(type(one["samples"]) is int for one in (manifest, *manifest["shards"])):
+            raise TypeError("`samples` is no number")
     except (KeyError, TypeError) as error:
         raise DimmagenError(
             f"{out}/{MIXHQ_MANIFEST} is damaged ({type(error).__name__}: {error})",

@@ -26,6 +26,17 @@ def is_mixhq(path: str) -> bool:
     )
 
 
+def has_mixhq_manifest(path: str) -> bool:
+    """Whether the manifest of a folder is that of a MixHQ, of which other files may be missing."""
+    if not storage.is_folder(path):
+        return False
+    try:
+        manifest = storage.read_json(storage.join(path, MIXHQ_MANIFEST))
+    except (FileNotFoundError, ValueError, DimmagenError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("schema") in (MIXHQ_SCHEMA, GROWN_MIXHQ_SCHEMA)
+
+
 def read_mixhq_manifest(path: str) -> dict:
     """The manifest of a finished MixHQ.
 

@@ -1,5 +1,4 @@
-"""Recognising what dimmagen itself has written: dark images and copies of light ones are no photos to start
-from."""
+"""Recognising what dimmagen itself has written: its images are no photos to start from."""
 
 import os
 import re
@@ -15,10 +14,10 @@ _SHARD_MEMBER = re.compile(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?(-v[0-9]+)?\.(
 
 
 def kind_of(names: Collection[str]) -> str:
-    """What a folder is, by the names directly in it: `a data set`, `a MixHQ`, `an export`, `an unfinished
-    run`.
+    """What a folder is, by the names directly in it.
 
-    Empty for a folder that is not dimmagen's.
+    Returns:
+        `a data set`, `a MixHQ`, `an export` or `an unfinished run`; empty for any other folder.
     """
     if "export.json" in names or ".export-begun.json" in names:
         return "an export"
@@ -47,8 +46,7 @@ def own_folders(paths: Iterable[str]) -> dict[str, str]:
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Whether a relative POSIX path is a folder, or lies in it; everything lies in the root, the empty
-    string."""
+    """Whether a relative POSIX path is a folder, or lies in it; all lie in the root, which is empty."""
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
@@ -58,8 +56,7 @@ def is_own_shard(members: Iterable[str]) -> bool:
 
 
 def kind_of_place(path: str) -> tuple[str, str]:
-    """What a local folder or file is or lies in: (folder, what it is); both empty where it is not
-    dimmagen's."""
+    """What a local folder or file is or lies in: (folder, what it is); empty where it is not dimmagen's."""
     path = os.path.abspath(path)
     inner = ""
     while True:

@@ -54,7 +54,7 @@ class Frame:
         time: when it is shown, in units of the stream's time base; -1 if unknown.
         pixel_format: of the stream, such as `yuv420p`.
         rotation, mirrored, pixel_aspect, transfer, range, matrix: see
-            :class:`~dimmagen.images.codec.ImageFacts`.
+            :class:`~dimmagen.images.facts.ImageFacts`.
     """
 
     pixels: np.ndarray

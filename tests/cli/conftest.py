@@ -1,5 +1,8 @@
 """A small trained network, and a way to run commands beside it."""
 
+import shutil
+import sys
+
 import numpy as np
 import pytest
 from skimage import data
@@ -10,9 +13,9 @@ from tests.cli.quick_training import QUICK
 from tests.dataset_helpers import make, write_photos
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with `shards` of 5 photos, 3 `pairs`, and a `network`."""
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The folder that :func:`place` copies."""
     folder = tmp_path_factory.mktemp("training")
     make(write_photos(folder / "photos", 5), folder / "shards", samples_per_shard=2)
     for side, divisor in (("low", 9), ("high", 1)):
@@ -31,6 +34,12 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def place(trained, tmp_path_factory):
+    """A folder with `shards` of 5 photos, 3 `pairs`, a `small` pair, and a `network`."""
+    return shutil.copytree(trained, tmp_path_factory.mktemp("place") / "training")
+
+
 @pytest.fixture
 def run(capfd, monkeypatch, place):
     """Runs a command line in that folder; returns exit code, output and messages."""
@@ -44,3 +53,21 @@ def run(capfd, monkeypatch, place):
         return exit_.value.code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def refused(run, place, monkeypatch):
+    """Runs a command line that has to fail and to change no file in that folder; returns its messages."""
+    for absent in ("lpips", "torch.utils.tensorboard", "wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, absent, None)
+
+    def refused(*words):
+        shutil.rmtree(place / "new", ignore_errors=True)  # what an earlier case began
+        before = {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}
+        code, _, err = run(*words)
+        assert code in (1, 2)
+        assert {file: file.read_bytes() for file in before} == before
+        assert not (place / "new" / "best.safetensors").exists()
+        return err
+
+    return refused

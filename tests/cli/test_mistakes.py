@@ -29,7 +29,7 @@ def place(tmp_path_factory):
     (folder / "folder/manifest.json").mkdir(parents=True)
     for name in ("mixhq/catalog", "mixhq/shards"):
         (folder / name).mkdir(parents=True)
-    (folder / "mixhq/manifest.json").write_text("{}")
+    (folder / "mixhq/manifest.json").write_text('{"schema": "dimmagen-mixhq-1"}')
     if is_here("fifo"):
         (folder / "pipe").mkdir()
         os.mkfifo(folder / "pipe/manifest.json")
@@ -55,7 +55,9 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
         ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
         ("stats set/manifest.json", 2, "set/manifest.json is not a folder"),
-        ("verify mixhq", 1, "mixhq is a MixHQ: light images only, without dark ones"),
+        ("verify mixhq --reproduce 1%", 2, "--reproduce is for a data set of pairs"),
+        ("verify mixhq", 1, "mixhq is not a MixHQ of this version"),
+        ("stats mixhq", 1, "mixhq is a MixHQ: light images only, without dark ones"),
         ("verify folder", 1, "folder/manifest.json is not a regular file"),
         pytest.param(
             "verify pipe", 1, "pipe/manifest.json is not a regular file", marks=pytest.mark.needs("fifo")

@@ -1,4 +1,4 @@
-"""The page of `inspect --html`, in a real browser, and the choice of pairs on a contact sheet."""
+"""The page of `inspect --html`, in a real browser."""
 
 import base64
 import io
@@ -8,7 +8,6 @@ import shutil
 import subprocess
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -111,19 +110,3 @@ def test_the_page_has_no_external_references_and_runs_no_script_from_names(pair_
     assert text.count("</script>") == 2
     assert "<b>" not in text
     assert not re.search(r"""(src|href)=["']?(http|//)""", text)
-
-
-def test_the_sheet_shows_every_light_image_before_any_is_repeated_in_any_order_of_the_data_set():
-    images, variants = 5, 3
-    rows = [
-        {"key": f"folder-{image}-v{variant}", "light_key": f"folder-{image}", "variant": variant}
-        | {"lightness_after": image / 10 + variant / 100}
-        for image in range(images)
-        for variant in range(variants)
-    ]
-    parts = [pa.Table.from_pylist(rows[:4]), pa.Table.from_pylist(rows[4:])]
-    chosen = choose_rows(parts, variants, images)
-    assert {row["light_key"] for row in chosen} == {f"folder-{image}" for image in range(images)}
-    assert len({row["variant"] for row in chosen}) > 1
-    assert choose_rows([pa.Table.from_pylist(rows[::-1])], variants, images) == chosen
-    assert len(choose_rows(parts, variants, 100)) == images * variants

@@ -10,7 +10,9 @@ from scipy.ndimage import shift as moved
 from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import (
+    PairProblem,
     RealPair,
     accept_pairs,
     check_pairs,
@@ -206,6 +208,102 @@ def test_shifts_of_a_cameras_pairs_are_measured_to_a_tenth_of_a_pixel(origin, re
         assert error < 0.5
         rolled = shift_between(np.roll(original.dark, (3, -2), (0, 1)), original.light)
         assert rolled[:2] == (pytest.approx(rows + 3, abs=0.1), pytest.approx(columns - 2, abs=0.1))
+
+
+def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
+    small, large = scene()[:40, :50], scene()[:41, :50]
+    cropped, turned = pair("a", small, large), pair("b", small, small // 2)
+    swapped = f"seems swapped: dark has mean {small.mean():.0f}, light {(small // 2).mean():.0f}"
+    assert check_pairs([cropped, turned, pair("c", small, small)]) == [
+        PairProblem("a", "size", "differs in size: dark 50x40, light 50x41", True),
+        PairProblem("b", "swapped", swapped, True),
+        PairProblem("c", "identical", "is twice the same picture", True),
+    ]
+    assert [one.problem for one in check_pairs([pair("d", small, small[::-1])])] == ["swapped"]
+
+
+@pytest.mark.parametrize(
+    ("shift", "found"),
+    [
+        ((0.5, -0.5, 0.75), []),
+        ((0.0, 0.0, 0.76), [("unrelated", True)]),
+        ((9.0, 9.0, 0.76), [("unrelated", True)]),
+        ((0.51, 0.0, 0.75), [("shifted", False)]),
+        ((0.0, -2.0, 0.0), [("shifted", False)]),
+        ((0.0, -2.01, 0.0), [("shifted", True)]),
+    ],
+)
+@pytest.mark.parametrize("side", [127, 128])
+def test_pairs_with_another_structure_or_shift_are_told_from_128_pixels_on(side, shift, found, monkeypatch):
+    monkeypatch.setattr(real_pairs, "shift_between", lambda dark, light: shift)
+    light = np.full((side, 130, 3), 200, np.uint8)
+    expected = [PairProblem("a", problem, said(shift, problem), False, wrong) for problem, wrong in found]
+    assert check_pairs([pair("a", light // 8, light)]) == (expected if side == 128 else [])
+
+
+def said(shift, problem):
+    rows, columns, _ = shift
+    return {
+        "unrelated": "has no structure in common: two scenes, or nothing in the picture",
+        "shifted": f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance 0.5)",
+    }[problem]
+
+
+@pytest.mark.parametrize(
+    ("white", "black", "level", "is_told"),
+    [
+        (25, 50, 250, False),
+        (26, 0, 250, True),
+        (26, 0, 249, False),
+        (0, 51, 0, True),
+    ],
+)
+def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, level, is_told):
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
+    light[:white], dark[:black] = level, 0
+    text = f"is saturated: {white}% of the light picture white, {black}% of the dark one black"
+    expected = [PairProblem("a", "saturated", text, False)]
+    assert check_pairs([pair("a", dark, light)]) == (expected if is_told else [])
+
+
+def test_one_channel_at_full_scale_is_no_white_and_one_at_zero_no_black():
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
+    light[..., 0], dark[..., 0] = 255, 0
+    assert check_pairs([pair("a", dark, light)]) == []
+
+
+def test_pairs_that_are_probably_none_are_refused_with_how_to_go_on():
+    findings = [PairProblem(name, "shifted", "is off", False, name != "b") for name in "abca"]
+    with pytest.raises(UsageError) as caught:
+        refuse_mismatched_pairs(findings)
+    assert caught.value.what == "pair a is off; pair c is off; pair a is off"
+    assert caught.value.todo == 'leave them out with `hold_out="a,c"`, or accept them with `keep="a,c"`'
+    assert caught.value.fields == {"names": ["a", "c"]}
+    with pytest.raises(UsageError, match="pair c is off: "):
+        refuse_mismatched_pairs(findings, ["a", "b"])
+    refuse_mismatched_pairs(findings, ["a", "c"])
+
+
+def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(folder, monkeypatch):
+    noted = []
+    monkeypatch.setattr(real_pairs, "decode_rgb8", lambda data, **given: noted.append(given) or (data, None))
+    exif = Image.Exif()
+    exif[271], exif[272] = "NIKON", "D2X"
+    Image.fromarray(darkened(scene())).save(folder / "low/2.png", exif=exif)
+    assert [one.camera for one in load_pairs(str(folder), ["2", "9"])] == ["NIKON D2X", ""]
+    assert noted == [{"color_managed": True}] * 4
+
+
+def test_a_dark_picture_that_cannot_be_decoded_is_named(folder):
+    (folder / "low/2.png").write_bytes(b"no picture")
+    with pytest.raises(DimmagenError, match=r"low.2\.png cannot be decoded") as caught:
+        load_pairs(folder, ["2"])
+    assert caught.value.fields == {"path": str(folder / "low/2.png")}
+
+
+def test_a_pattern_is_read_as_one(folder):
+    found = load_pairs(f"{folder}/low/{{a}}.png -> {folder}/high/{{a}}.png")
+    assert [one.name for one in found] == ["2", "9", "10"]
 
 
 def test_a_pair_that_is_there_twice_is_refused_and_never_to_be_held_out(folder):

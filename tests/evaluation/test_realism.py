@@ -17,8 +17,10 @@ from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
-from dimmagen.evaluation.realism import MODES, REAL, dump, evaluate, match_gamma
+from dimmagen.evaluation.dimming_methods import match_gamma
+from dimmagen.evaluation.realism import dump, evaluate
 from dimmagen.evaluation.realism_report import html_report
+from dimmagen.evaluation.realism_results import MODES, REAL
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, as_json, best_dimmers, summarise
 from dimmagen.metrics.realism import Reference, measure
 from dimmagen.metrics.realism.measures import Measured

@@ -10,8 +10,9 @@ from simulated_camera import SimulatedCamera, simulated_light
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
-from dimmagen.evaluation.realism import AGAIN, MODES, REAL, evaluate
+from dimmagen.evaluation.realism import evaluate
 from dimmagen.evaluation.realism_report import html_report
+from dimmagen.evaluation.realism_results import AGAIN, MODES, REAL
 from dimmagen.evaluation.realism_summary import as_json, floor_of, summarise
 from dimmagen.evaluation.realism_verdict import checks_of, headline_rows
 from dimmagen.evaluation.repeats import find_repeats, measure_repeats

@@ -18,7 +18,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.growing import earlier_photos, has_nothing_new, light_format_of_addition, open_base
+from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.replay import replayer
 from dimmagen.generate.reproducing import open_reproduction
@@ -257,30 +257,6 @@ def test_another_machine_is_recorded_with_the_generations_that_it_did_not_make(c
     generations = made.settings["generations"]
     assert [one["version"] for one in generations] == ["0.1.0", "0.1.1"]
     assert (generations[0]["environment"], "environment" in generations[1]) == (first, False)
-
-
-@pytest.mark.parametrize(
-    ("asked", "recorded", "before", "new", "chosen"),
-    [
-        ("auto", "same", ["jpg"], ["jpg"], "same"),
-        ("auto", "same", ["png"], ["jpg"], "png"),
-        ("auto", "same", ["jpg"], ["png"], None),
-        ("jpg", "same", ["jpg"], ["png"], "jpg"),
-        ("same", "same", ["jpg"], ["png"], "same"),
-        ("auto", "same", ["jpg", "png"], ["png"], "same"),
-        ("png", "same", ["jpg", "png"], ["png"], None),
-        ("auto", "png", ["png"], ["jpg"], "png"),
-        ("auto", "jpg", ["jpg"], ["png"], "jpg"),
-        ("same", "png", ["png"], ["jpg"], None),
-        ("auto", "same", ["jpg"], [], "same"),
-    ],
-)
-def test_the_light_format_keeps_the_bytes_of_what_is_there(asked, recorded, before, new, chosen):
-    if chosen is None:
-        with pytest.raises(UsageError, match="those that are there would change"):
-            light_format_of_addition(asked, recorded, before, new)
-    else:
-        assert light_format_of_addition(asked, recorded, before, new) == chosen
 
 
 def test_a_set_that_has_changed_since_it_was_read_is_refused(copy, folders, grown, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from dimmagen.images import codec, excess
+from dimmagen.images import codec, excess, png
 from dimmagen.images.codec import ImageError, decode_rgb8
 from dimmagen.images.excess import excess_of
 from dimmagen.sources import SOURCES
@@ -73,7 +73,7 @@ def test_a_large_image_is_copied_in_bands_without_a_seam(monkeypatch):
 def with_chunk(kind, content):
     """A valid PNG with an additional chunk after its header."""
     data = codec.encode_png(np.zeros((300, 300, 3), np.uint8))
-    return data[:33] + codec._chunk(kind, content) + data[33:]
+    return data[:33] + png.chunk(kind, content) + data[33:]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_more_data_than_the_image_has_is_not_unpacked(tmp_path):
     packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(bytes(1_000_000)) for _ in range(400)) + packer.flush()
     valid = codec.encode_png(np.zeros((300, 300, 3), np.uint8))
-    (tmp_path / "bomb").write_bytes(valid[:33] + codec._chunk(b"IDAT", rows) + valid[-12:])
+    (tmp_path / "bomb").write_bytes(valid[:33] + png.chunk(b"IDAT", rows) + valid[-12:])
     result, memory = decoded(tmp_path / "bomb")
     assert result in ("verbatim 300 300 3", "unreadable")
     assert memory < 200_000_000
@@ -170,7 +170,7 @@ def many_scans():
 
 
 def chunk(kind):
-    return codec._chunk(kind, b"")
+    return png.chunk(kind, b"")
 
 
 BOMBS = {

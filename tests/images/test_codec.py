@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 from skimage import data as photos
 
-from dimmagen.images import codec, png_deflate
+from dimmagen.images import codec, png, png_deflate
 from dimmagen.images.codec import ImageError, decode_rgb8, encode_png
 
 
@@ -167,7 +167,7 @@ def test_a_file_cut_or_damaged_anywhere_is_refused_and_never_crashes(photo, file
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked():
     def claim(width, height):
         header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-        return codec._PNG_SIGNATURE + codec._chunk(b"IHDR", header) + codec._chunk(b"IDAT", b"x")
+        return png.PNG_SIGNATURE + png.chunk(b"IHDR", header) + png.chunk(b"IDAT", b"x")
 
     for width, height in ((11_000, 11_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)):
         with pytest.raises(ImageError) as refused:
@@ -211,10 +211,10 @@ def test_encode_png_accepts_only_8_bit_rgb(photo):
 
 
 def test_the_pixel_hash_is_the_same_for_every_file_format_and_memory_layout(photo):
-    png, _ = decode_rgb8(encode_png(photo))
+    from_png, _ = decode_rgb8(encode_png(photo))
     bmp, _ = decode_rgb8(file_of(Image.fromarray(photo), "BMP"))
     reversed_twice = photo[::-1].copy()[::-1]
-    assert codec.pixel_sha256(png) == codec.pixel_sha256(bmp) == codec.pixel_sha256(reversed_twice)
+    assert codec.pixel_sha256(from_png) == codec.pixel_sha256(bmp) == codec.pixel_sha256(reversed_twice)
     assert codec.pixel_sha256(photo) != codec.pixel_sha256(photo[::-1])
 
 

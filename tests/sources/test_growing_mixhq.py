@@ -68,6 +68,17 @@ def test_nothing_new_and_other_orders_change_nothing(grown, folders):
     assert file_hashes(grown) == before
 
 
+def test_a_dry_run_with_nothing_new_leaves_what_a_stopped_addition_kept(copy, tmp_path):
+    some = write_photos(tmp_path / "some", 3)
+    kept = copy / ".dimmagen" / "scan" / "range"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"kept")
+    build_mixhq([str(some)], copy, add=True, dry_run=True, **SIZES)
+    assert kept.read_bytes() == b"kept"
+    build_mixhq([str(some)], copy, add=True, **SIZES)
+    assert not kept.exists()
+
+
 def test_without_add_other_photos_are_refused_with_the_way_to_add_them(grown, folders):
     with pytest.raises(UsageError, match="give `add=True`"):
         build_mixhq([str(folders / "more"), "sample"], grown, **SIZES)

@@ -6,10 +6,12 @@ transferred: no pixels enter the object store of Ray.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 Job = TypeVar("Job", contravariant=True)
 Record = TypeVar("Record", covariant=True)
+Executor = Literal["ray", "serial"]
+"""Which executor runs the jobs: Ray workers, or this process."""
 
 
 class Worker(Protocol[Job, Record]):

@@ -162,7 +162,8 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
         _check_answers(address)
         options["address"] = address
     try:
-        ray.init(**options)
+        with ray_signals.separate_sessions():
+            ray.init(**options)
     except Exception as error:  # Ray raises it by this name too, where its processes do not come up
         reason = " ".join(str(error).split()) or type(error).__name__
         if address is None:

@@ -2,10 +2,13 @@
 
 import ctypes
 import importlib
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from threading import Event, Thread
 from typing import Any
 
@@ -16,6 +19,7 @@ _NAMES = ("SIGTERM", "SIGBREAK")  # those that Ray takes
 _IS_INSTALLED = "_ZN3ray6RayLog36is_failure_signal_handler_installed_E"
 
 Handlers = dict[int, Any]
+_starts_sessions: set[int] = set()  # identifiers of the threads whose child processes leave the process group
 
 
 def handlers() -> Handlers:
@@ -72,6 +76,37 @@ def connect_with(before: Handlers, connect: Callable[[], None], ended: Event) ->
         flag.value = False  # otherwise Ray would set the default of the system when it is left
     if failures:
         raise failures[0]
+
+
+@contextmanager
+def separate_sessions() -> Iterator[None]:
+    """Let the processes that Ray starts in this thread begin sessions of their own.
+
+    A terminal or a batch system that ends a command sends its signal to the whole process group. Ray's
+    processes would end before the run has left them, and Ray's library would then end this process itself.
+    They still end with it: the kernel kills them. Only Linux does, so elsewhere they stay in the group.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    _watch_forks()
+    thread = threading.get_ident()
+    _starts_sessions.add(thread)
+    try:
+        yield
+    finally:
+        _starts_sessions.discard(thread)
+
+
+@cache
+def _watch_forks() -> None:
+    """Python calls it in each child that is to run Python code before its program, as those of Ray do."""
+    os.register_at_fork(after_in_child=_begin_session)
+
+
+def _begin_session() -> None:
+    if threading.get_ident() in _starts_sessions:
+        os.setsid()
 
 
 def _installed_flag() -> ctypes.c_bool:

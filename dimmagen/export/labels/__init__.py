@@ -1,16 +1,18 @@
 """Labels of an export in the formats of detectors: written beside the dark images, checked as readers do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
 from dimmagen.export.labels.base import LabelFormat, LeftOut
 from dimmagen.export.labels.coco import CocoFormat
 from dimmagen.export.labels.masks import MaskFormat
 from dimmagen.export.labels.voc import VocFormat
 from dimmagen.export.labels.yolo import YoloFormat
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class NoLabels:
@@ -19,9 +21,7 @@ class NoLabels:
     needs: tuple[str, ...] = ()
     note = ""
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
         return {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """What all formats of labels share: the protocol, the data set's labels, and the images that labels name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from dimmagen.core import storage
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import NamedPair, SplitWork
 
 BOXES: tuple[str, ...] = ("coco", "yolo", "voc")
 """The formats of labels in a data set that have boxes."""
@@ -26,24 +28,33 @@ class LabelFormat(Protocol):
     needs: tuple[str, ...]
     note: str
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
         """Write the labels of one split.
+
+        Args:
+            work: the split.
+            split: its name: `train`, `val` or `test`.
+            extension: of the files of the dark images, without the dot.
+        """
+        ...
+
+    def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
+        """What a reader would stumble over.
 
         Args:
             root: of the export.
             split: `train` or `val`.
             place: its folder of dark images, and an empty name.
-            pairs: the data set.
-            named: the pairs of the split.
-            extension: of the dark images.
+            sizes: (height, width) of its dark images by file name.
         """
         ...
 
-    def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        """What a reader would stumble over, given the sizes of the split's images by file name."""
-        ...
+
+def label_folder(folder: Path) -> Path:
+    """A folder for labels, made if need be, without the temporary files of a killed run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage.remove_unfinished(folder)
+    return folder
 
 
 def categories_of(pairs: PairSet) -> list[dict[str, Any]]:
@@ -51,9 +62,9 @@ def categories_of(pairs: PairSet) -> list[dict[str, Any]]:
     return sorted(pairs.manifest.settings["labels"]["categories"], key=lambda one: one["id"])
 
 
-def documents(pairs: PairSet, named: Sequence[NamedPair]) -> Iterator[tuple[NamedPair, dict[str, Any]]]:
-    """Each pair with its labels as the data set has them."""
-    return ((one, storage.parse_json(pairs.labels(one.row))) for one in named)
+def documents(work: SplitWork) -> Iterator[tuple[NamedPair, dict[str, Any]]]:
+    """Each pair of a split with its labels as the data set has them."""
+    return ((one, storage.parse_json(work.pairs.labels(one.row))) for one in work.named)
 
 
 def image_faults(name: str, listed: Mapping[str, Size], sizes: Mapping[str, Size]) -> Iterator[str]:

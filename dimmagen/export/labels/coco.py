@@ -3,16 +3,17 @@
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import UsageError
-from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
-from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults
+from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import NamedPair, SplitWork
 
 _EDGE = 1.0  # pixels by which a box may exceed its image: tools round
 
@@ -31,19 +32,16 @@ class CocoFormat:
         "with torchvision's `CocoDetection`."
     )
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
-        path = root / self._file(split)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        storage.remove_unfinished(path.parent)
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
+        path = work.root / self._file(split)
+        label_folder(path.parent)
         annotations, number = DiskList(), 0
-        labels = pairs.manifest.settings["labels"]
+        labels = work.pairs.manifest.settings["labels"]
         with storage.atomic_writer(path) as file:
             head: dict[str, Any] = {"info": {"description": "dark images made with dimmagen"}}
-            head |= {"licenses": labels.get("licenses", []), "categories": categories_of(pairs)}
+            head |= {"licenses": labels.get("licenses", []), "categories": categories_of(work.pairs)}
             file.write(json.dumps(head).encode()[:-1] + b', "images": [')
-            for index, (one, document) in enumerate(documents(pairs, named), 1):
+            for index, (one, document) in enumerate(documents(work), 1):
                 image = self._image(index, one, document, extension)
                 file.write((b",\n" if index > 1 else b"\n") + json.dumps(image).encode())
                 for annotation in document["annotations"]:
@@ -120,7 +118,8 @@ def _annotation_fault(coco: Any, one: Mapping[str, Any], image: Mapping[str, Any
         if one.get("segmentation"):
             mask = coco.annToMask(one)
             if mask.shape != (image["height"], image["width"]):
-                return f"its mask is of {mask.shape}"
+                height, width = mask.shape
+                return f"its mask is of {width}x{height}, its image of {image['width']}x{image['height']}"
     except Exception as error:  # pycocotools raises what it stumbles over
         return f"pycocotools cannot read it ({type(error).__name__}: {error})"
     return ""
@@ -151,5 +150,5 @@ def _torchvision_faults(root: Path, place: Place, name: str, count: int) -> Iter
             if len(samples) != count:
                 yield f"{name}: torchvision finds {len(samples)} images, not {count}"
             samples[0]
-    except Exception as error:
+    except Exception as error:  # torchvision raises what it stumbles over
         yield f"{name}: torchvision cannot read it ({type(error).__name__}: {error})"

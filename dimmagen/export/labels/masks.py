@@ -1,14 +1,15 @@
 """Masks as PNG files of the names of the images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
 
 from dimmagen.core import storage
-from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
-from dimmagen.export.labels.base import LeftOut, image_faults
+from dimmagen.export.labels.base import LeftOut, image_faults, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class MaskFormat:
@@ -21,21 +22,17 @@ class MaskFormat:
         "bytes."
     )
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
-        folder = root / "masks" / split
-        folder.mkdir(parents=True, exist_ok=True)
-        storage.remove_unfinished(folder)
-        for one in named:
-            storage.atomic_write(folder / f"{one.name}.png", pairs.labels(one.row))
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
+        folder = label_folder(work.root / "masks" / split)
+        for one in work.named:
+            storage.atomic_write(folder / f"{one.name}.png", work.pairs.labels(one.row))
         return {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         folder = root / "masks" / split
-        masks = {path.name: path for path in folder.glob("*.png")} if folder.is_dir() else {}
         listed: dict[str, Size] = {}
-        for name, path in masks.items():
+        for path in folder.glob("*.png"):
+            name = path.name
             try:
                 with Image.open(path, formats=("PNG",)) as image:
                     image.load()

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dimmagen.core import storage
-from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
-from dimmagen.export.labels.base import BOXES, LeftOut, documents
+from dimmagen.export.labels.base import BOXES, LeftOut, documents, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class VocFormat:
@@ -24,17 +25,14 @@ class VocFormat:
         "crowds are `difficult`."
     )
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
         for folder in ("Annotations", "ImageSets/Main"):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-            storage.remove_unfinished(root / folder)
-        for one, document in documents(pairs, named):
+            label_folder(work.root / folder)
+        for one, document in documents(work):
             data = ElementTree.tostring(_voc_document(f"{one.name}.{extension}", document), encoding="utf-8")
-            storage.atomic_write(root / f"Annotations/{one.name}.xml", data + b"\n")
-        names = "".join(f"{one.name}\n" for one in named)
-        storage.atomic_write(root / self._list(split), names.encode())
+            storage.atomic_write(work.root / f"Annotations/{one.name}.xml", data + b"\n")
+        names = "".join(f"{one.name}\n" for one in work.named)
+        storage.atomic_write(work.root / self._list(split), names.encode())
         return {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:

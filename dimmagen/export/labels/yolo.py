@@ -8,8 +8,10 @@ import yaml
 
 from dimmagen.core import storage
 from dimmagen.dataset.reader import PairSet
-from dimmagen.export.formats import NamedPair, Place, Size
-from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents
+from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, label_folder
+from dimmagen.export.listings import Place
+from dimmagen.export.sizes import Size
+from dimmagen.export.stores import SplitWork
 
 
 class YoloFormat:
@@ -28,15 +30,11 @@ class YoloFormat:
         "which YOLO has no line, are left out and counted."
     )
 
-    def write(
-        self, root: Path, split: str, place: Place, pairs: PairSet, named: Sequence[NamedPair], extension: str
-    ) -> LeftOut:
-        folder = root / "labels" / split
-        folder.mkdir(parents=True, exist_ok=True)
-        storage.remove_unfinished(folder)
-        numbers, names, shape = _yolo_classes(pairs)
+    def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
+        folder = label_folder(work.root / "labels" / split)
+        numbers, names, shape = _yolo_classes(work.pairs)
         crowds = 0
-        for one, document in documents(pairs, named):
+        for one, document in documents(work):
             objects = [annotation for annotation in document["annotations"] if not annotation["iscrowd"]]
             crowds += len(document["annotations"]) - len(objects)
             lines = [_yolo_line(annotation, numbers, document) for annotation in objects]
@@ -44,7 +42,7 @@ class YoloFormat:
         content = {"train": "images/train", "val": "images/val", "names": names}
         if shape:
             content["kpt_shape"] = shape
-        storage.atomic_write(root / "data.yaml", yaml.safe_dump(content, sort_keys=False).encode())
+        storage.atomic_write(work.root / "data.yaml", yaml.safe_dump(content, sort_keys=False).encode())
         return {"crowds, which YOLO has no line for": crowds} if crowds else {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
@@ -57,7 +55,7 @@ class YoloFormat:
         if names != set(range(len(names))):
             yield "data.yaml: its classes are not numbered from 0 without gaps"
         folder = root / "labels" / split
-        files = {path.stem: path for path in folder.glob("*.txt")} if folder.is_dir() else {}
+        files = {path.stem: path for path in folder.glob("*.txt")}
         stems = {Path(name).stem for name in sizes}
         if not files:
             yield f"labels/{split}: no label files"

@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 
+from dimmagen.core.executors.base import Executor
 from dimmagen.core.hashing import FileRecord
 from dimmagen.dataset.croissant import croissant
 from dimmagen.dataset.manifest import Run, build_manifest
@@ -18,7 +19,6 @@ from dimmagen.dataset.writer import ShardRecord, metadata_name, tar_name
 from dimmagen.generate.estimate.calibration import MEASURED_STAGES, SHARED_STAGE, Calibration, CalibrationPair
 from dimmagen.generate.estimate.load_balancing import LoadBalance, better_samples_per_shard
 from dimmagen.generate.estimate.sample import LightImageTotals
-from dimmagen.generate.execution import Executor
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import count_jobs, shard_name, variants_per_job
 

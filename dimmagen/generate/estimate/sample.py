@@ -56,9 +56,9 @@ def sample_light_images(
     """Scan the candidates of some sources, or a sample of them.
 
     Args:
-        sources, exclude, workers, on_start, on_file, selection: as for :func:`open_light_images`.
+        sources, exclude, on_start, on_file, selection: as for :func:`open_light_images`.
+        workers: number of threads.
         seed: random seed for the sample.
-        min_lightness, follow_links: as for :func:`open_light_images`.
 
     Returns:
         The accepted light images, of a sample if there are more than `MAX_SAMPLED` candidates outside a

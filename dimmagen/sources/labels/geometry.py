@@ -7,13 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from dimmagen.images import codec
+from dimmagen.images.orientation import UPRIGHT, Orientation
 from dimmagen.sources.labels import rle
 from dimmagen.sources.labels.annotations import Annotation
 from dimmagen.sources.photo_selection import resized_size
 
 _EDGE = 1.0  # pixels by which a box may exceed its image before it is cut: tools round
-_UPRIGHT = (False, 1, 1)
 _SIZE_STEP = re.compile(r"(reduce|short|crop)([0-9]+)")
 
 
@@ -32,19 +31,19 @@ class Move:
 
     Attributes:
         width, height: of the image that the labels are for, pixels.
-        upright: whether to transpose, then the steps of rows and columns, as in :mod:`dimmagen.images.codec`.
+        upright: how that image is made upright.
         steps: what follows; none where the size stays.
     """
 
     width: int
     height: int
-    upright: tuple[bool, int, int] = _UPRIGHT
+    upright: Orientation = UPRIGHT
     steps: tuple[Step, ...] = ()
 
     @property
     def stays(self) -> bool:
         """Whether every pixel stays where it is."""
-        return self.upright == _UPRIGHT and not self.steps
+        return self.upright == UPRIGHT and not self.steps
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,7 +60,7 @@ class Move:
 
     @property
     def _turned_size(self) -> tuple[int, int]:
-        return (self.height, self.width) if self.upright[0] else (self.width, self.height)
+        return (self.height, self.width) if self.upright.is_transposed else (self.width, self.height)
 
     def _with_sizes(self) -> Iterator[tuple[tuple[int, int], Step]]:
         """Each step with the size before it."""
@@ -84,8 +83,7 @@ class Move:
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """A mask (height, width, ...) in the light image, by the nearest pixel."""
-        is_transposed, down, across = self.upright
-        turned = (mask.swapaxes(0, 1) if is_transposed else mask)[::down, ::across]
+        turned = self.upright.apply(mask)
         for step in self.steps:
             rows = _nearest(turned.shape[0], step.scaled[1])[step.offset[1] :][: step.size[1]]
             columns = _nearest(turned.shape[1], step.scaled[0])[step.offset[0] :][: step.size[0]]
@@ -102,7 +100,7 @@ class Move:
         steps = (
             Step(*(tuple(step[name]) for name in ("scaled", "offset", "size"))) for step in record["steps"]
         )
-        return cls(record["width"], record["height"], tuple(record["upright"]), tuple(steps))
+        return cls(record["width"], record["height"], Orientation(*record["upright"]), tuple(steps))
 
 
 class MoveError(ValueError):
@@ -114,7 +112,7 @@ def move_for(
     photo_size: tuple[int, int],
     light_size: tuple[int, int],
     transform: str,
-    orientation: Callable[[], tuple[bool, int, int]],
+    orientation: Callable[[], Orientation],
 ) -> Move:
     """The move of the labels of one image.
 
@@ -130,7 +128,7 @@ def move_for(
         MoveError: the sizes do not fit, or a step is unknown.
     """
     width, height = label_size or photo_size
-    upright = _UPRIGHT
+    upright = UPRIGHT
     if (width, height) != photo_size:
         if "exif" not in transform.split("+") or (height, width) != photo_size:
             raise MoveError(
@@ -251,8 +249,3 @@ def _moved_keypoints(points: Sequence[float], move: Move) -> list[float]:
 def _nearest(length: int, scaled: int) -> np.ndarray:
     """Indices of the nearest of `length` pixels for each of `scaled` ones."""
     return np.minimum(((np.arange(scaled) + 0.5) * length / scaled).astype(np.int64), length - 1)
-
-
-def upright_of(data: bytes) -> tuple[bool, int, int]:
-    """How an image file is turned upright; for :func:`move_for`."""
-    return codec.read_orientation(data) or _UPRIGHT

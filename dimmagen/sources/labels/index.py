@@ -12,11 +12,13 @@ from dimmagen.core import hashing
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.registry import unknown_name
+from dimmagen.images.codec import read_orientation
+from dimmagen.images.orientation import Orientation
 from dimmagen.sources.archives import read_entry
 from dimmagen.sources.labels.annotations import Annotation, ImageLabels, broken
 from dimmagen.sources.labels.coco import CocoLabels
 from dimmagen.sources.labels.files import JsonLabels
-from dimmagen.sources.labels.geometry import Move, MoveError, move_for, moved, upright_of
+from dimmagen.sources.labels.geometry import Move, MoveError, move_for, moved
 from dimmagen.sources.labels.masks import MaskLabels, moved_mask
 from dimmagen.sources.labels.voc import VocLabels
 from dimmagen.sources.labels.yolo import YoloLabels
@@ -248,11 +250,11 @@ def _cannot_move(ref: LightImageRef, why: str) -> DimmagenError:
     )
 
 
-def _orientation(ref: LightImageRef) -> tuple[bool, int, int]:
+def _orientation(ref: LightImageRef) -> Orientation:
     locator = json.loads(ref.locator)
     if locator["stored"]:
         raise MoveError("its labels are for the photo as it is stored, and a MixHQ has only the upright one")
-    return upright_of(read_entry(locator))
+    return read_orientation(read_entry(locator))
 
 
 def _in_pixels(one: Annotation, size: tuple[int, int]) -> Annotation:

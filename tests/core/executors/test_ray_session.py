@@ -11,6 +11,7 @@ import pytest
 
 from dimmagen.core.executors.ray_cluster import connect_ray
 from dimmagen.core.executors.ray_folder import session_folder
+from tests.killing import descendants
 
 
 @pytest.mark.ray
@@ -100,3 +101,21 @@ def test_a_handler_of_sigterm_has_every_signal_while_ray_connects_and_is_left(tm
     run.wait()
     assert said.startswith("begins\nis there\nhas left "), said
     assert 0 < int(said.split()[-1]) <= sent
+
+
+@pytest.mark.needs("fork", "proc")
+@pytest.mark.ray
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux ends processes of other sessions with this one"
+)
+def test_the_processes_of_ray_are_out_of_reach_of_a_signal_to_the_group_of_the_run():
+    with connect_ray(1, None):
+        of_ray = descendants(os.getpid())
+        assert any("raylet" in command for command in of_ray.values())
+        assert all(os.getsid(pid) != os.getsid(0) for pid in of_ray)
+    ours = subprocess.Popen(["sleep", "60"], preexec_fn=lambda: None)
+    try:
+        assert os.getsid(ours.pid) == os.getsid(0)
+    finally:
+        ours.kill()
+        ours.wait()

@@ -31,7 +31,7 @@ def test_a_suspended_worker_is_replaced_after_the_timeout_and_every_job_is_done(
     assert "it works on train-0000" in told[0]
     lost = [line for line in run.stderr.splitlines() if "was lost; another one makes train-0000" in line]
     assert len(lost) == 1, run.stderr
-    assert "lost in this run: 1 workers, 0 nodes" in run.stderr
+    assert "lost in this run: workers: 1, nodes: 0" in run.stderr
     statuses = result["statuses"]
     assert statuses[0]["waiting_for"] == "the start of Ray"
     assert "the workers to load" in [status["waiting_for"] for status in statuses]

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from dimmagen.images.orientation import Orientation
 from dimmagen.sources.clic import reduce_and_crop
 from dimmagen.sources.labels import rle
 from dimmagen.sources.labels.annotations import annotation
 from dimmagen.sources.labels.geometry import Move, MoveError, move_for, moved
 
 SIDE = 512
-ORIENTATIONS = {  # EXIF orientation -> how codec turns it upright, and Pillow's name of the same
-    3: ((False, -1, -1), Image.Transpose.ROTATE_180),
-    6: ((True, 1, -1), Image.Transpose.ROTATE_270),
-    8: ((True, -1, 1), Image.Transpose.ROTATE_90),
-    5: ((True, 1, 1), Image.Transpose.TRANSPOSE),
-    2: ((False, 1, -1), Image.Transpose.FLIP_LEFT_RIGHT),
+ORIENTATIONS = {  # EXIF orientation -> how dimmagen turns it upright, and Pillow's name of the same
+    3: (Orientation(False, -1, -1), Image.Transpose.ROTATE_180),
+    6: (Orientation(True, 1, -1), Image.Transpose.ROTATE_270),
+    8: (Orientation(True, -1, 1), Image.Transpose.ROTATE_90),
+    5: (Orientation(True, 1, 1), Image.Transpose.TRANSPOSE),
+    2: (Orientation(False, 1, -1), Image.Transpose.FLIP_LEFT_RIGHT),
 }
 
 
