@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ JUDGES = {
     "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
-    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py",),
+    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py", f"{_DIMMERS}pair_layouts.py"),
     "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
 }
 # Tests in other processes, which the change does not reach, and those that take long.
@@ -181,6 +182,9 @@ def make_changes() -> None:
 
     mutmut.set_mutant_under_test("mutant_generation")
     MUTANTS.mkdir(exist_ok=True)
+    for path in tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]:
+        if not (MUTANTS / f"{path}.meta").exists():  # listed since, and copied as it is before
+            (MUTANTS / path).unlink(missing_ok=True)
     mutmut.copy_src_dir()
     mutmut.copy_also_copy_files()
     mutmut.create_mutants(1)
@@ -235,8 +239,8 @@ def main() -> None:
     if not options.list:
         make_changes()
     changes = list(all_changes())
-    if not options.list:
-        names = choose(changes, options, verdicts)
+    names = [] if options.list else choose(changes, options, verdicts)
+    if names:
         folder = str(MUTANTS.absolute())
         subprocess.run(
             [sys.executable, "-c", "import tests.mutation; tests.mutation.judge_input()"],

@@ -5,7 +5,7 @@ Accepted are the folders of :mod:`dimmagen.dimmers.pair_layouts` and the lists o
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
 from dimmagen.dimmers.pair_lists import pairs_of_list
+from dimmagen.dimmers.pair_matching import listed
 from dimmagen.images.camera_name import camera_name
 from dimmagen.images.codec import ImageError, decode_rgb8
 
@@ -33,7 +34,6 @@ MIN_SIDE_TO_ALIGN = 128  # pixels; smaller images have too little structure to d
 MIN_SIDE = 32  # pixels; noise is measured in blocks of 16, of which there have to be several
 SATURATED_SHARE = 0.25  # of the light image at full scale, where the colour is lost
 BLACK_SHARE = 0.5  # of the dark image that is exactly black
-_MAX_LISTED = 12  # names in a message
 _MAX_WARNINGS = 5
 
 
@@ -108,7 +108,7 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Rea
         if missing:
             raise UnknownNameError(
                 f"{path} has no pair named {', '.join(missing)}",
-                f"{did_you_mean(missing[0], files)}it has {_listed(files)}",
+                f"{did_you_mean(missing[0], files)}it has {listed(files)}",
                 kind="pair",
                 name=missing[0],
             )
@@ -134,7 +134,7 @@ def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[lis
     if unknown:
         raise UnknownNameError(
             f"there is no pair named {', '.join(unknown)} to hold out",
-            f"{did_you_mean(unknown[0], known)}the pairs are {_listed(known)}",
+            f"{did_you_mean(unknown[0], known)}the pairs are {listed(known)}",
             kind="pair",
             name=unknown[0],
         )
@@ -218,12 +218,13 @@ def check_pairs_for_fit(pairs: Sequence[RealPair], keep: Sequence[str] = ()) -> 
 def accept_pairs(pairs: Sequence[RealPair]) -> None:
     """Refuse unsuitable pairs, and warn of those whose images probably do not belong together.
 
-    A score or a training run of such a pair says nothing, but a benchmark has the pairs that it has.
+    A score or a training run of such a pair says nothing, but a benchmark has the pairs that it has. Sides
+    below MIN_SIDE are no problem here, where no noise is measured.
 
     Raises:
         UsageError: as :func:`refuse_unsuitable_pairs`.
     """
-    findings = check_pairs(pairs)
+    findings = [finding for finding in check_pairs(pairs) if finding.problem != "small"]
     refuse_unsuitable_pairs(findings)
     wrong = [finding for finding in findings if finding.mismatched]
     for finding in wrong[:_MAX_WARNINGS]:
@@ -265,14 +266,14 @@ def _check(pair: RealPair) -> list[PairProblem]:
     if dark.shape != light.shape:
         sizes = f"{dark.shape[1]}x{dark.shape[0]}, light {light.shape[1]}x{light.shape[0]}"
         return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}", fatal=True)]
-    if min(dark.shape[:2]) < MIN_SIDE:
-        text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
-        return [PairProblem(pair.name, "small", text, fatal=True)]
     if np.array_equal(dark, light):
         return [PairProblem(pair.name, "identical", "is twice the same picture", fatal=True)]
     if dark.mean() >= light.mean():
         means = f"mean {dark.mean():.0f}, light {light.mean():.0f}"
         return [PairProblem(pair.name, "swapped", f"seems swapped: dark has {means}", fatal=True)]
+    if min(dark.shape[:2]) < MIN_SIDE:
+        text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
+        return [PairProblem(pair.name, "small", text, fatal=True)]
 
     findings = []
     if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:
@@ -302,13 +303,6 @@ def _find(path: str | Path) -> FoundPairs:
             f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)
         )
     return pairs_of_folder(place)
-
-
-def _listed(names: Iterable[str]) -> str:
-    """The first names, and the number of the others."""
-    known = list(names)
-    more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
-    return ", ".join(known[:_MAX_LISTED]) + more
 
 
 def _read_pair(name: str, dark: Path, light: Path) -> RealPair:

@@ -1,10 +1,12 @@
 """The samples of a shard come one after the other, and a shard that was cut is told as such."""
 
+import errno
 import tarfile
 
 import pytest
 
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError, MachineError
 from dimmagen.dataset.shard_samples import shard_samples
 from tests.tiny_set import tiny_set
 
@@ -33,8 +35,8 @@ def test_a_shard_that_is_cut_between_or_inside_members_is_told_with_what_came_be
     with open(path, "rb") as file:
         whole = file.read()
     for end, said in (
-        (second, f"{path} holds 1 pairs, the manifest says 2"),
-        (last + 600, "(after 1 pairs)"),
+        (second, f"{path} holds 1 pair, the manifest says 2"),
+        (last + 600, "(after 1 pair)"),
     ):
         with open(path, "wb") as file:
             file.write(whole[:end])
@@ -43,6 +45,7 @@ def test_a_shard_that_is_cut_between_or_inside_members_is_told_with_what_came_be
         with pytest.raises(DimmagenError) as caught:
             next(found)
         assert said in caught.value.what
+        assert caught.value.what.startswith(path)
         assert caught.value.todo == f"run `verify({pairs.out})`, and copy the damaged shard again"
         assert (caught.value.code, caught.value.fields) == ("damaged", {"path": path})
 
@@ -53,3 +56,13 @@ def test_a_shard_with_more_samples_than_the_manifest_says_is_told_after_them(pai
     assert [next(found)["__key__"], next(found)["__key__"]] == [row["key"] for row in pairs.rows()]
     with pytest.raises(DimmagenError, match="holds 2 pairs, the manifest says 1"):
         next(found)
+
+
+def test_trouble_of_the_machine_is_no_damage(pairs, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    [shard] = pairs.manifest.shards
+    monkeypatch.setattr(storage, "open_binary", fail)
+    with pytest.raises(MachineError, match=rf"{shard.name}: Input/output error"):
+        next(shard_samples(pairs.out, shard))

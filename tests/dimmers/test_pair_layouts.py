@@ -477,6 +477,8 @@ def test_a_backslash_of_a_name_that_exists_is_kept(tmp_path):
         ("name,id,low,high\n", "line 1 has the columns name, id, low, high", 1),
         ("\nlow/1.png\n", "line 2 has 1 columns and no header", 2),
         ("low,high\na/1.png\n", "line 2 has 1 columns", 2),
+        ("high,low\na/1.png\n", "line 2 has 1 columns", 2),
+        ("low,high,name\na/1.png,b/1.png\n", "line 2 has 2 columns", 2),
     ],
 )
 def test_a_refused_list_is_told_with_its_path_and_line(text, said, line, tmp_path):
@@ -557,3 +559,32 @@ def test_the_table_of_rules_has_a_line_for_each():
     lines = rules_table().split("\n")
     assert lines == [f"- {rule.title}" for rule in MATCHING_RULES]
     assert lines[0] == "- the same name: `low/1.png`, `high/1.png`"
+
+
+def test_a_file_of_a_list_that_is_missing_is_told_with_its_line(tmp_path):
+    make(tmp_path, {1: ("low/1.png", "high/1.png")})
+    (tmp_path / "pairs.csv").write_text("low,high\nlow/1.png,high/9.png\n")
+    error = refused(tmp_path / "pairs.csv")
+    assert error.what == f"{tmp_path / 'pairs.csv'} line 2: there is no file {tmp_path / 'high/9.png'}"
+    assert error.fields == {"path": str(tmp_path / "high/9.png"), "line": 2}
+
+
+def test_a_cell_beyond_any_path_is_no_csv(tmp_path):
+    (tmp_path / "pairs.csv").write_text(f"low,{'x' * 140_000}\n")
+    error = refused(tmp_path / "pairs.csv")
+    assert error.what.startswith(f"{tmp_path / 'pairs.csv'} is not a CSV file (field larger than")
+
+
+def test_the_separator_that_a_spreadsheet_notes_is_the_only_one(tmp_path):
+    make(tmp_path, {1: ("a.png", "b.png,c.png")})
+    (tmp_path / "pairs.csv").write_text("sep=;\na.png;b.png,c.png\n")
+    assert values(load_pairs(tmp_path / "pairs.csv")) == {"b.png,c": (1, 101)}
+
+
+def test_dark_files_that_differ_in_their_type_alone_name_their_pairs_with_it(tmp_path):
+    make(tmp_path, {1: ("x/1.png", "l/1.png"), 2: ("x/1.bmp", "k/1.png")})
+    (tmp_path / "pairs.csv").write_text("x/1.png,l/1.png\nx/1.bmp,k/1.png\n")
+    assert list(values(load_pairs(tmp_path / "pairs.csv"))) == [
+        str(tmp_path / "x/1.png"),
+        str(tmp_path / "x/1.bmp"),
+    ]

@@ -40,6 +40,19 @@ def test_a_file_that_is_larger_than_its_tensors_and_any_header_is_not_read(exces
     assert (caught.value.code, caught.value.fields) == ("damaged", {"path": str(path)})
 
 
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ({"a": (3, 2), "b": (1,)}, r"a\.safetensors: a is float32 \(2, 3\), not float32 \(3, 2\)"),
+        ({"a": (2, 3), "c": (1,)}, r"a\.safetensors has missing or unexpected tensors: b, c"),
+    ],
+)
+def test_other_tensors_are_refused_with_their_file(shapes, said, path):
+    with pytest.raises(DimmagenError, match=said) as caught:
+        read_tensors(path, shapes)
+    assert caught.value.fields == {"path": str(path)}
+
+
 def test_trouble_of_the_machine_is_told_as_such_with_the_file(path, monkeypatch):
     def fail(path):
         raise OSError(errno.EIO, "Input/output error")

@@ -22,7 +22,7 @@ class Plugins:
 
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch):
-    registries = {"dimmer": Plugins("tube"), "source": Plugins("moon", "sun")}
+    registries = {"dimmer": Plugins("tube"), "source": Plugins("moon", "sun", "red moon")}
     monkeypatch.setattr(run_environment, "_REGISTRIES", registries)
 
 
@@ -48,6 +48,7 @@ def test_steps_and_plug_ins_are_part_of_it():
     assert list(found["plugins"]) == list(expected)
     assert environment_like(found) == found
     assert environment_for("moon", ["tube"]) == environment()  # of the other registry
+    assert environment_for("x", ["red moon"])["plugins"] == {"source red moon": "dimmagen-red moon 1.2"}
 
 
 def test_of_a_recorded_environment_only_what_can_be_looked_up_here_counts():

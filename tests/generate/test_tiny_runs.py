@@ -2,7 +2,9 @@
 
 import json
 import sys
+import tarfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.base import WorkerStatus
 from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.dataset.card import card, pair_layout_file
@@ -20,9 +22,12 @@ from dimmagen.dataset.reader import open_pairs, pair_tables
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run as running
 from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.plan import ShardJob
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
+from dimmagen.generate.worker import PairShardWorker
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from tests.dataset_helpers import build_dimmer, file_hashes
 from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
@@ -328,3 +333,37 @@ def test_a_set_at_a_url_has_the_manifest_of_one_in_a_folder(lights, finished):
     url = memory_url()
     made = generate_dataset(lights, build_dimmer, url, settings, SERIAL)
     assert made == Manifest.load(str(finished)) == Manifest.load(url)
+
+
+def test_a_worker_with_a_device_dims_on_it_with_as_many_threads_as_it_is_given(monkeypatch, tmp_path):
+    class OnDevice:
+        def __init__(self, *given):
+            received.append(given)
+
+        samples = "made on the device"
+
+    received = []
+    monkeypatch.setitem(sys.modules, "dimmagen.generate.gpu_worker", SimpleNamespace(GpuDimmer=OnDevice))
+    build = partial(PairShardWorker, lambda: "dimmer", str(tmp_path), "settings")
+    assert build("cuda", 3)._samples == build(device="cuda")._samples == "made on the device"
+    assert received == [("dimmer", "settings", "cuda", threads) for threads in (3, 1)]
+    assert callable(build()._samples)
+    assert len(received) == 2
+
+
+def test_a_worker_names_the_pair_that_failed_and_adds_the_labels_of_its_light_image(
+    lights, monkeypatch, tmp_path
+):
+    ref, shards, settings = lights.listed[0], ("train-00000", "train-00001"), PairSettings(variants=5)
+    job = ShardJob((ref,), shards, (4, 3), (b"[]",), "labels.json")
+    work = PairShardWorker(build_dimmer, str(tmp_path), settings)
+    gone = replace(ref, locator=ref.locator.replace("0.png", "gone.png"))
+    with pytest.raises(DimmagenError, match=rf"pair {ref.key}-v4 .*gone\.png"):
+        work(replace(job, refs=(gone,)))
+    work(job)
+    for shard, variant in zip(shards, job.variants, strict=True):
+        with tarfile.open(tmp_path / f"shards/{shard}.tar") as tar:
+            assert tar.extractfile(f"{ref.key}-v{variant}.labels.json").read() == b"[]"
+    monkeypatch.setattr(ImageDimmer, "dim", lambda *_: None.pixels)
+    with pytest.raises(DimmagenError, match=f"pair {ref.key}-v4 .*AttributeError"):
+        work(job)
