@@ -10,7 +10,6 @@ from rich.table import Table
 
 from dimmagen.cli.command import command, in_options
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option, network_option
 from dimmagen.cli.options import (
     LocalPath,
@@ -24,6 +23,7 @@ from dimmagen.cli.options import (
 from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.dimmers.real_pairs import accept_pairs, load_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer

@@ -9,12 +9,13 @@ import click
 
 from dimmagen.cli.command import Command, command
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize, shorten
+from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import Integer, threads_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, Layout

@@ -7,11 +7,11 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import names_option, pairs_option, split_names
 from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
+from dimmagen.core.text import pluralize
 from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
 from dimmagen.dimmers.profile import PICTURE, new_profile_folder
 from dimmagen.dimmers.real_pairs import PairProblem, check_pairs_for_fit, load_pairs, split_held_out
@@ -68,7 +68,7 @@ def fit(
     used, _ = split_held_out(load_pairs(pairs, split_names(names)), split_names(hold_out) or ())
     if folder.exists():
         refuse_other_fit(folder, used, seed, model)
-        echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
+        echo(f"{folder} exists already and was fitted to these pairs ({len(used)}).")
         return {"profile": str(folder), "pairs": len(used), "fitted": False}
     problems = check_pairs_for_fit(used, split_names(keep) or ())
     _print_notes(problems, len(used))

@@ -10,7 +10,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option
-from dimmagen.cli.humanize import duration, pluralize
+from dimmagen.cli.humanize import duration
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
 from dimmagen.cli.options import (
@@ -24,6 +24,7 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, ResumeMode, RunFolder
@@ -283,7 +284,7 @@ def run(
     on = f" on {outcome['validated_on']}" if "validated_on" in outcome else ""
     early = " (stopped early)" if outcome["iteration"] < config.training.iterations else ""
     echo(
-        f"{out} is trained: {outcome['iteration']} iterations{early}, best PSNR "
+        f"{out} is trained: {pluralize(outcome['iteration'], 'iteration')}{early}, best PSNR "
         f"{outcome['best_psnr']:.2f} dB{on} at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
         f"      dimmagen enhance PHOTO --network {out}"

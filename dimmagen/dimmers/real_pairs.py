@@ -218,12 +218,13 @@ def check_pairs_for_fit(pairs: Sequence[RealPair], keep: Sequence[str] = ()) -> 
 def accept_pairs(pairs: Sequence[RealPair]) -> None:
     """Refuse unsuitable pairs, and warn of those whose images probably do not belong together.
 
-    A score or a training run of such a pair says nothing, but a benchmark has the pairs that it has.
+    A score or a training run of such a pair says nothing, but a benchmark has the pairs that it has. Sides
+    below MIN_SIDE are no problem here, where no noise is measured.
 
     Raises:
         UsageError: as :func:`refuse_unsuitable_pairs`.
     """
-    findings = check_pairs(pairs)
+    findings = [finding for finding in check_pairs(pairs) if finding.problem != "small"]
     refuse_unsuitable_pairs(findings)
     wrong = [finding for finding in findings if finding.mismatched]
     for finding in wrong[:_MAX_WARNINGS]:
@@ -265,14 +266,14 @@ def _check(pair: RealPair) -> list[PairProblem]:
     if dark.shape != light.shape:
         sizes = f"{dark.shape[1]}x{dark.shape[0]}, light {light.shape[1]}x{light.shape[0]}"
         return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}", fatal=True)]
-    if min(dark.shape[:2]) < MIN_SIDE:
-        text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
-        return [PairProblem(pair.name, "small", text, fatal=True)]
     if np.array_equal(dark, light):
         return [PairProblem(pair.name, "identical", "is twice the same picture", fatal=True)]
     if dark.mean() >= light.mean():
         means = f"mean {dark.mean():.0f}, light {light.mean():.0f}"
         return [PairProblem(pair.name, "swapped", f"seems swapped: dark has {means}", fatal=True)]
+    if min(dark.shape[:2]) < MIN_SIDE:
+        text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
+        return [PairProblem(pair.name, "small", text, fatal=True)]
 
     findings = []
     if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:

@@ -21,6 +21,7 @@ from dimmagen.images.facts import ImageError, ImageFacts, Metadata
 from dimmagen.images.orientation import EXIF_TAG, UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
+from dimmagen.images.unfinished import unfinished
 
 __all__ = [
     "FORMATS", "IMAGE_EXTENSIONS", "JPEG_QUALITY", "MAX_BYTES", "MAX_PIXELS", "ImageError", "ImageFacts",
@@ -128,6 +129,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     if reason := excess_of(data):
         raise ImageError("too-large", reason)
+    if reason := unfinished(data):
+        raise ImageError("unreadable", reason)
     try:
         with ignored_warnings(), _opened(data) as image:
             yield image

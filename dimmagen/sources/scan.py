@@ -1,7 +1,7 @@
 """The index pass: every candidate of every source is read once, measured, and accepted or rejected."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from dimmagen.sources import SourceSpec, rules
 from dimmagen.sources.archives import DamagedArchiveError, Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.dark_halves import dark_halves
 from dimmagen.sources.other_formats import ending_of, other_format
 from dimmagen.sources.photo_selection import ListedFiles, PhotoSelection
 from dimmagen.sources.rules import Verdict, rejected
@@ -137,9 +138,42 @@ def scan(
     """
     first_with_key: dict[str, str] = {}
     look = partial(look_at, scenes, selection or PhotoSelection(), stored)
+    candidates = list(candidates)
+    halves = halves_of(candidates)
     for seen in ordered_map(look, candidates, workers):
-        yield from without_duplicates(seen, first_with_key)
+        yield from without_duplicates(without_dark_halves(seen, halves), first_with_key)
         on_file()
+
+
+def halves_of(files: Iterable[tuple[SourceSpec, Entry]]) -> dict[str, dict[str, str]]:
+    """The dark halves of pairs among the images of each source, see :func:`.dark_halves`.
+
+    Args:
+        files: of the whole listing.
+    """
+    by_source: dict[str, list[str]] = {}
+    for spec, entry in files:
+        if spec.source.frames == ("",):
+            by_source.setdefault(spec.name, []).append(candidate_name(entry))
+    return {source: dark_halves(names) for source, names in by_source.items()}
+
+
+def without_dark_halves(seen: list[Candidate], halves: Mapping[str, Mapping[str, str]]) -> list[Candidate]:
+    """The candidates of one file; an accepted one that is the dark image of a pair by its name is rejected.
+
+    Args:
+        seen: of the file.
+        halves: from :func:`halves_of`.
+    """
+    return [_refused_half(one, halves) for one in seen]
+
+
+def _refused_half(one: Candidate, halves: Mapping[str, Mapping[str, str]]) -> Candidate:
+    light = halves.get(one.row.source, {}).get(one.row.name) if one.row.accepted else None
+    if light is None:
+        return one
+    verdict = rejected("dark-half", f"is the dark image of a pair by its name: {light} is there")
+    return replace(one, row=rejected_row(one.row, verdict))
 
 
 def without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:

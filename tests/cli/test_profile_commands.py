@@ -143,7 +143,7 @@ def test_the_same_fit_is_not_made_again_and_another_does_not_take_its_place(run,
     before = open_profile("my-phone").fingerprint
     code, out, _ = run("fit", "--pairs", phone, "--out", "my-phone")
     assert code == 0
-    assert "exists already and was fitted to these 3 pairs" in out
+    assert "exists already and was fitted to these pairs (3)" in out
     for other in (["--names", "0,1"], ["--seed", 1], ["--model", "mdn"]):
         code, _, err = run("fit", "--pairs", phone, "--out", "my-phone", *other)
         assert code == 2

@@ -35,8 +35,8 @@ def test_a_shard_that_is_cut_between_or_inside_members_is_told_with_what_came_be
     with open(path, "rb") as file:
         whole = file.read()
     for end, said in (
-        (second, f"{path} holds 1 pairs, the manifest says 2"),
-        (last + 600, "(after 1 pairs)"),
+        (second, f"{path} holds 1 pair, the manifest says 2"),
+        (last + 600, "(after 1 pair)"),
     ):
         with open(path, "wb") as file:
             file.write(whole[:end])

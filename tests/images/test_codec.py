@@ -282,3 +282,25 @@ def test_the_header_gives_the_size_of_the_upright_image_in_every_format(photo, f
     assert facts.height == photo.shape[1]
     assert facts.rotation == 90
     assert facts.transform.startswith("exif")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {"quality": 90})]
+)
+def test_a_file_whose_end_was_never_written_is_no_picture(file_format, options):
+    """The decoders take the zeros for pixels: the lower half was gray or smeared, without an error."""
+    preview = Image.Exif()
+    preview[0x927C] = file_of(
+        Image.fromarray(photos.coffee()[:40, :40]), "JPEG"
+    )  # a JPEG inside, with its end
+    data = file_of(Image.fromarray(photos.coffee()), file_format, exif=preview, **options)
+    assert decode_rgb8(data)[0].shape == photos.coffee().shape
+    lowest = {"JPEG": 600, "WEBP": len(preview.tobytes()) + 700}[file_format]  # WebP's EXIF data are last
+    for written in (len(data) // 2, len(data) - lowest):
+        with pytest.raises(ImageError, match="ends in zeros: only its beginning was written") as refused:
+            decode_rgb8(data[:written] + bytes(len(data) - written))
+        assert refused.value.rule == "unreadable"
+    preview[0xEA1C] = bytes(2060)  # as Windows leaves room
+    decode_rgb8(file_of(Image.fromarray(photos.coffee()), file_format, exif=preview, **options))
+    padded = decode_rgb8(data + bytes(4096))[0]  # as cameras fill their blocks
+    np.testing.assert_array_equal(padded, decode_rgb8(data)[0])
