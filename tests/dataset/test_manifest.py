@@ -10,7 +10,7 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dataset.manifest import Manifest, Run, census, changes, command_line, fingerprint
+from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run, census, changes, command_line, fingerprint
 from dimmagen.sources.light_images import LightImageRef
 from tests.tiny_set import tiny_set
 
@@ -65,6 +65,7 @@ def test_a_setting_that_is_no_finite_number_has_no_fingerprint(value):
         ({"compat": "reference"}, "--compat default", "--compat reference"),
         ({"ladder": [0.5, 2.0], "variants": 6}, "2 --seed 5 --gamma 0.3:2.0", "3 --seed 5 --ladder 0.5,2.0"),
         ({"profile": "my phone"}, "--profile lol3", "--profile 'my phone'"),
+        ({EXCLUDE: "1"}, "--shards", "--exclude EXCLUDE --shards"),
         ({"labels": {"format": "yolo"}}, "--image-format png", "--image-format png --labels yolo=LABELS"),
     ],
 )

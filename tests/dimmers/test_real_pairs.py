@@ -354,3 +354,40 @@ def test_a_score_or_a_training_run_of_images_that_are_no_pair_is_warned_of(caplo
     assert said[-1] == "2 more pairs do not fit together"
     with pytest.raises(UsageError, match="pair x is twice the same picture"):
         accept_pairs([pair("x", scene(), scene())])
+
+
+@pytest.mark.parametrize(("height", "width", "is_told"), [(32, 32, False), (31, 33, True), (33, 31, True)])
+def test_a_pair_with_a_side_below_32_pixels_is_too_small(height, width, is_told):
+    light = scene()[:height, :width]
+    text = f"is too small: {width}x{height}, with sides below 32"
+    assert [(one.detail, one.fatal) for one in check_pairs([pair("a", light // 8, light)])] == [
+        (text, True)
+    ] * is_told
+
+
+def test_pictures_of_one_colour_have_no_shift_and_nothing_in_common():
+    flat = np.full((40, 50, 3), 200, np.uint8)
+    for dark, light in ((flat // 8, scene()[:40, :50]), (scene()[:40, :50] // 8, flat)):
+        assert shift_between(dark, light) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_five_pairs_that_do_not_fit_are_warned_of_and_the_others_counted(count, monkeypatch, caplog):
+    findings = [PairProblem(str(number), "shifted", "is off", False, True) for number in range(count)]
+    monkeypatch.setattr(real_pairs, "check_pairs", lambda pairs: [*findings, *pairs])
+    with caplog.at_level("WARNING", "dimmagen"):
+        real_pairs.accept_pairs([PairProblem("x", "saturated", "is white", False)])
+    more = [f"{count - 5} more pairs do not fit together"] if count > 5 else []
+    assert caplog.messages == [f"pair {number} is off" for number in range(5)] + more
+    with pytest.raises(UsageError, match="pair x is twice"):
+        real_pairs.accept_pairs([PairProblem("x", "identical", "is twice", True)])
+
+
+def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypatch):
+    monkeypatch.setattr(real_pairs, "check_pairs", list)
+    other, wrong = (PairProblem(name, "shifted", "is off", False, name == "b") for name in "ab")
+    assert real_pairs.check_pairs_for_fit((other, wrong), ["b"]) == [other, wrong]
+    with pytest.raises(UsageError, match="pair b is off"):
+        real_pairs.check_pairs_for_fit((other, wrong))
+    with pytest.raises(UsageError, match="pair c is twice"):
+        real_pairs.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])

@@ -21,7 +21,7 @@ from dimmagen.dataset.generations import (
     removals_of,
     shards_of,
 )
-from dimmagen.dataset.manifest import Manifest, Run, census
+from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run, census
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.verify import verify_dataset
@@ -203,6 +203,12 @@ def test_an_addition_is_checked_before_a_photo_is_read(grown, tmp_path):
         assert (error.code, error.fields) == ("conflict", {"parameters": ("resume", "add")})
     error = refused(begin, grown, None, "if-possible", replace(SETTINGS, seed=3))
     assert error.fields == {"differences": ["seed: 0 → 3"]}
+
+
+def test_the_exclusion_of_the_set_is_not_compared_before_its_scenes_are_read(grown, monkeypatch):
+    base = with_settings(open_pairs(grown), **{EXCLUDE: "5" * 64})
+    monkeypatch.setattr(growing, "open_base", lambda out: base)
+    assert begin(grown)[0] == base
 
 
 def test_with_nothing_new_a_stopped_addition_is_dropped(copy):

@@ -302,3 +302,16 @@ def test_a_photo_that_became_another_light_image_is_replayed_from_its_own_bytes(
         pairs = open_pairs(tmp_path / name)
         assert pairs.row(0)["transform"] == ("crop8" if name == "same" else "crop8+jpeg")
         assert stages(pairs, tmp_path / "photos") == [""]
+
+
+def test_a_share_of_the_pairs_is_replayed_with_the_photos_and_the_profile_that_are_given(folder, monkeypatch):
+    def again(*given):
+        assert given == (pairs, ["photos"], "profile")
+        return lambda row: row["key"]
+
+    pairs, begun, done = open_pairs(folder / "out"), [], []
+    monkeypatch.setattr(replaying, "replayer", again)
+    told = {"on_start": begun.append, "on_pair": lambda: done.append(1)}
+    found = replaying.replay_some(pairs, 3, ["photos"], "profile", **told)
+    assert found == [row["key"] for row in chosen_pairs(pairs, 3)]
+    assert (begun, len(done)) == ([3], 3)

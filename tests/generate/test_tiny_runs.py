@@ -367,3 +367,10 @@ def test_a_worker_names_the_pair_that_failed_and_adds_the_labels_of_its_light_im
     monkeypatch.setattr(ImageDimmer, "dim", lambda *_: None.pixels)
     with pytest.raises(DimmagenError, match=f"pair {ref.key}-v4 .*AttributeError"):
         work(job)
+
+
+def test_the_excluded_scenes_are_a_setting_of_the_run(lights):
+    excluded = {"pictures": 2, "sha256": "1" * 64}
+    plan = plan_dataset(replace(lights, excluded=excluded), build_dimmer, PairSettings())
+    assert plan.run.settings["exclude"] == excluded
+    assert "exclude" not in plan_dataset(lights, build_dimmer, PairSettings()).run.settings
