@@ -16,7 +16,7 @@ from dimmagen.dimmers.camera.tiles import Tile
 
 FINE, COARSE = 0.7, (1.4, 2.8)  # pixels: of the blur under fine, and of those around coarse texture
 TEXTURED = 0.3  # of the pixels: those with most texture of luma
-LARGEST_SHARE = 0.65  # a larger one is not worth a filter: chosen on other splits, see docs/camera-model.md
+LARGEST_SHARE = 0.5  # a larger one is not worth a filter: docs/camera-model.md
 _DARKEST, _BRIGHTEST = 3, 250  # grey levels of the light image, beyond which it is clipped
 _SMOOTH = 4.0  # pixels, over which texture is looked for
 _FEWEST = 1000  # pixels of a tile
