@@ -2,8 +2,8 @@
 
 What changes colour from one pixel to the next in a light image is partly the noise of that image, and what
 JPEG made of it; another shot of the scene has none of that. A part is therefore taken away before the
-response: light - (1 - share) · chroma(light - blur(light)), with a blur by the 5x5 binomial, and chroma as the
-difference of a channel from the mean of the three. Integers only: the same bits on every device.
+response: light - (1 - share) · chroma(light - blur(light)), with a blur by the 5x5 binomial, and chroma as
+the difference of a channel from the mean of the three. Integers only: the same bits on every device.
 """
 
 from typing import TYPE_CHECKING
