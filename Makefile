@@ -18,13 +18,20 @@ STAMP  := $(VENV)/.installed-dev
 demo: $(READY)
 	$(BIN)/python -m pipelines.demo
 
+# Three processes for two processors: tests that wait, for Ray, a server or a disk, leave them to the others. Each
+# process has one thread, and they share their compiled modules. With more processors: make test PROCESSES=8
+PROCESSES ?= 3
+test: export OMP_NUM_THREADS := 1
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
-# Runs of every command that are killed, 200 times at random and at each step of their writing; disks that fail.
+# Runs of every command that are killed, 200 times at random and at each step of their writing; disks that fail; and
+# each way in which a run loses its Ray.
 test-faults: $(STAMP)
 	DIMMAGEN_KILLS=200 $(BIN)/python -m pytest tests/generate/test_random_kills.py \
-	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py
+	    tests/generate/test_every_step.py tests/generate/test_kills.py tests/generate/test_faults.py \
+	    tests/core/executors/test_ray_cluster.py
 
 # Random signals over runs and resumes, system calls that fail, limits, disks that fill, other users and locales: 84 of
 # each; `make test` does three. Half an hour on an idle machine.

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Collection, Sequence
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
 
@@ -36,18 +37,21 @@ from dimmagen.sources.rules import MIN_LIGHTNESS
 from dimmagen.sources.takedown import Removed
 from dimmagen.sources.verdict_counts import VerdictCounts
 
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+"""One path or name, or several."""
+
 
 def build_mixhq(
-    sources: Sequence[str],
+    sources: Paths,
     out: str | Path = MIXHQ_DEFAULT,
     *,
-    exclude: Sequence[str] = (),
+    exclude: Paths = (),
     follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     resize: int | None = None,
     crop: int | None = None,
     limit: int | None = None,
-    names: Sequence[str] | None = None,
+    names: Paths | None = None,
     samples_per_shard: int = mixhq.SAMPLES_PER_SHARD,
     add: bool = False,
     executor: Executor = "serial",
@@ -95,8 +99,8 @@ def build_mixhq(
     execution = ScanExecution(executor, workers, address, rescan, worker_timeout=worker_timeout)
     build = open_build(
         str(out),
-        list(sources),
-        exclude=list(exclude),
+        _texts(sources),
+        exclude=_texts(exclude),
         selection=_selection(follow_links, min_lightness, resize, crop, limit, names),
         samples_per_shard=samples_per_shard,
         add=add,
@@ -110,16 +114,21 @@ def build_mixhq(
     return build.counts(candidates)
 
 
+def _texts(paths: Paths) -> list[str]:
+    """Paths as text; a single one is not a sequence of letters."""
+    return [fspath(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
+
+
 def _selection(
     follow_links: bool,
     min_lightness: float,
     resize: int | None,
     crop: int | None,
     limit: int | None,
-    names: Sequence[str] | None,
+    names: Paths | None,
     image_format: str = "png",
 ) -> PhotoSelection:
-    listed = None if names is None else frozenset(names)
+    listed = None if names is None else frozenset(_texts(names))
     return PhotoSelection(
         min_lightness, resize, crop, limit, listed, follow_links, MAX_SIDES.get(image_format)
     )
@@ -127,16 +136,16 @@ def _selection(
 
 def make_dataset(
     profile: str | Path,
-    sources: Sequence[str] = (),
+    sources: Paths = (),
     out: str | Path = "out",
     *,
-    exclude: Sequence[str] = (),
+    exclude: Paths = (),
     follow_links: bool = False,
     min_lightness: float = MIN_LIGHTNESS,
     resize: int | None = None,
     crop: int | None = None,
     limit: int | None = None,
-    names: Sequence[str] | None = None,
+    names: Paths | None = None,
     labels: str | None = None,
     variants: int = 1,
     seed: int = 0,
@@ -232,8 +241,8 @@ def make_dataset(
     if add:
         base, earlier = begin_addition(str(out), selection, resume, build_dimmer, settings)
     lights = open_light_images(
-        list(sources),
-        exclude=list(exclude),
+        _texts(sources),
+        exclude=_texts(exclude),
         selection=selection,
         execution=execution.of_index_pass(rescan),
         choose=earlier.new_ones if earlier else None,
@@ -262,7 +271,9 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
     return write_subset(open_pairs(str(dataset)), Selection(**selection), str(out))
 
 
-def remove_photos(dataset: str | Path, names: Collection[str], *, ignore_unknown: bool = False) -> Removed:
+def remove_photos(
+    dataset: str | Path, names: str | Collection[str], *, ignore_unknown: bool = False
+) -> Removed:
     """Take photos out of a data set or a MixHQ; only the shards that hold them are written anew.
 
     Args:
@@ -279,16 +290,16 @@ def remove_photos(dataset: str | Path, names: Collection[str], *, ignore_unknown
         DimmagenError: the data set is damaged, or cannot be written.
     """
     remove = remove_from_mixhq if is_mixhq(str(dataset)) else remove_from_dataset
-    return remove(str(dataset), names, ignore_unknown)
+    return remove(str(dataset), [names] if isinstance(names, str) else names, ignore_unknown)
 
 
 def fit_profile(
     pairs: str | Path,
     out: str | Path,
     *,
-    names: Sequence[str] | None = None,
-    hold_out: Sequence[str] = (),
-    keep: Sequence[str] = (),
+    names: Paths | None = None,
+    hold_out: Paths = (),
+    keep: Paths = (),
     seed: int = 0,
     model: str = "camera",
 ) -> Profile:
@@ -312,8 +323,9 @@ def fit_profile(
         UsageError: the pairs are unsuitable or missing, or `out` exists.
     """
     folder = new_profile_folder(out)
-    found, _ = split_held_out(load_pairs(str(pairs), names), hold_out)
-    problems = check_pairs_for_fit(found, keep)
+    chosen = None if names is None else _texts(names)
+    found, _ = split_held_out(load_pairs(str(pairs), chosen), _texts(hold_out))
+    problems = check_pairs_for_fit(found, _texts(keep))
     return fit_and_check(found, seed).save(folder, model, problems)
 
 

@@ -1,12 +1,33 @@
 """Fixtures shared by all tests."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 _ROOT = Path(__file__).resolve().parents[1]
 os.environ["DIMMAGEN_CACHE"] = "off"  # what one test has scanned is no verdict for another
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put modules with slow tests first, so that no process is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Give a module to one process, which makes its fixtures once; an `xdist_group` remains its own."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByModule(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return super()._split_scope(nodeid).partition("::")[0]
+
+    return ByModule(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -58,6 +79,26 @@ def made_lpips(tmp_path_factory) -> Path:
     from tests.made_weights import write_lpips_weights
 
     return write_lpips_weights(tmp_path_factory.mktemp("lpips"))
+
+
+@pytest.fixture(scope="module")
+def short_fits():
+    """Networks of profiles are fitted in 40 steps; the 2,000 of a whole fit take half a minute."""
+    from dimmagen.dimmers.mdn.fit import fit_network
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_network, "__defaults__", (0, lambda done: None, 40))
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_ray():
+    """A Ray of this machine with three processors for the runs of a module, in place of one for each run."""
+    from dimmagen.core.executors import ray_cluster, ray_pool
+
+    with ray_cluster.connect_ray(3, None) as ray, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_pool, "connect_ray", lambda *_: nullcontext(ray))
+        yield
 
 
 @pytest.fixture(scope="session")

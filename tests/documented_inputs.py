@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from PIL import Image
@@ -13,6 +14,8 @@ from tests.made_weights import write_published_dimmer
 from tests.simulated_camera import SimulatedCamera, simulated_light
 
 HEIGHT, WIDTH = 256, 288  # the smallest photos that are accepted, and a little
+PAIR = 160, 192  # height and width of pairs, which are fitted and trained on
+_light = cache(simulated_light)
 
 
 def write_inputs(folder: Path) -> None:
@@ -37,7 +40,7 @@ def write_inputs(folder: Path) -> None:
             (f"my-phone/low/{name}.png", f"my-phone/high/{name}.png") for name in ("desk", "shelf", "door")
         ]
         csv.writer(stream).writerows([("dark", "light"), *rows])
-    _save(simulated_light(1, HEIGHT, WIDTH) // 8, folder / "night.jpg")
+    _save(_light(1, HEIGHT, WIDTH) // 8, folder / "night.jpg")
     write_published_dimmer(folder / "dimmers/3shot")
     _write_sources_of_mixhq(folder)
     _write_labelled(folder)
@@ -45,7 +48,7 @@ def write_inputs(folder: Path) -> None:
 
 def _write_photos(folder: Path, seeds: Iterable[int], height: int = HEIGHT, width: int = WIDTH) -> None:
     for seed in seeds:
-        _save(simulated_light(seed, height, width), folder / f"{seed}.png")
+        _save(_light(seed, height, width), folder / f"{seed}.png")
 
 
 def _write_pairs(
@@ -57,7 +60,7 @@ def _write_pairs(
     shot: int = 0,
 ) -> None:
     for seed, name in enumerate(names):
-        picture = simulated_light(seed, HEIGHT, WIDTH)
+        picture = _light(seed, *PAIR)
         _save(SimulatedCamera().shoot(picture, seed + 100 * shot), dark / f"{starts[0]}{name}{ends[0]}.png")
         _save(picture, light / f"{starts[1]}{name}{ends[1]}.png")
 

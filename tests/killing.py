@@ -9,6 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+THOROUGH = int(os.environ.get("DIMMAGEN_KILLS", "0")) >= 200  # `make test-faults`
+# A case beside which `make test` has one that is nearly the same.
+thorough = pytest.mark.skipif(not THOROUGH, reason="one case of several: make test-faults")
 # The commands change local folders only through these functions of os.
 STEPS = ("fsync", "replace", "remove", "unlink", "rmdir", "mkdir", "link", "open")
 KILLED = 77

@@ -15,6 +15,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,8 +33,8 @@ _DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "
 JUDGES = {
     "dimmagen.dataset.checking": (f"{_DATASET}verify.py",),
     "dimmagen.dataset.compare": (f"{_DATASET}compare.py",),
-    "dimmagen.dataset.compare_unordered": (f"{_DATASET}compare.py", f"{_GENERATE}growing.py"),
-    "dimmagen.dataset.generations": (f"{_GENERATE}growing.py", f"{_GENERATE}removing.py"),
+    "dimmagen.dataset.compare_unordered": (f"{_DATASET}compare.py",),
+    "dimmagen.dataset.generations": (f"{_GENERATE}tiny_growing.py",),
     "dimmagen.dataset.manifest": (
         f"{_DATASET}manifest.py",
         f"{_DATASET}verify.py",
@@ -45,28 +47,33 @@ JUDGES = {
         f"{_GENERATE}tiny_derived.py",
     ),
     "dimmagen.dataset.schema": (f"{_DATASET}schema.py", f"{_DATASET}writer.py", f"{_DATASET}verify.py"),
+    "dimmagen.dataset.shard_samples": (f"{_DATASET}shard_samples.py",),
     "dimmagen.dataset.sheet": (f"{_DATASET}sheet.py", f"{_DATASET}report.py"),
     "dimmagen.dataset.statistics": (f"{_DATASET}statistics.py",),
     "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
     "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
+    "dimmagen.generate.estimate.load_balancing": ("tests/generate/estimate/test_load_balancing.py",),
     "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
-    "dimmagen.generate.growing": (f"{_GENERATE}growing.py",),
-    "dimmagen.generate.light_format": (f"{_GENERATE}light_format.py",),
+    "dimmagen.generate.growing": (f"{_GENERATE}tiny_growing.py",),
+    "dimmagen.generate.light_format": (f"{_GENERATE}tiny_formats.py",),
     "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
     "dimmagen.generate.plan": (f"{_GENERATE}plan.py", f"{_GENERATE}tiny_runs.py"),
-    "dimmagen.generate.regrowing": (f"{_GENERATE}growing.py", f"{_GENERATE}removing.py"),
-    "dimmagen.generate.removing": (f"{_GENERATE}removing.py",),
+    "dimmagen.generate.preflight": (f"{_GENERATE}preflight.py",),
+    "dimmagen.generate.regrowing": (f"{_GENERATE}tiny_growing.py", f"{_GENERATE}tiny_reproducing.py"),
+    "dimmagen.generate.removing": (f"{_GENERATE}tiny_growing.py",),
     "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
-    "dimmagen.generate.reproducing": (f"{_GENERATE}reproducing.py",),
+    "dimmagen.generate.reproducing": (f"{_GENERATE}tiny_reproducing.py",),
     "dimmagen.generate.resume": (f"{_GENERATE}resume.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.generate.run": (
         f"{_GENERATE}pair.py",
         f"{_GENERATE}tiny_runs.py",
         f"{_GENERATE}tiny_derived.py::test_the_files_with_labels",
     ),
+    "dimmagen.generate.run_environment": (f"{_GENERATE}run_environment.py",),
+    "dimmagen.generate.worker": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
     "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
     "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
@@ -76,8 +83,8 @@ JUDGES = {
     "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
-    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py",),
-    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}profile.py",),
+    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py", f"{_DIMMERS}pair_layouts.py"),
+    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
 }
 # Tests in other processes, which the change does not reach, and those that take long.
 LEFT_OUT = (
@@ -87,7 +94,9 @@ LEFT_OUT = (
     "test_a_run_that_is_killed_while_it_discards_another_one_is_resumed_to_the_same_bytes",
     "test_the_page_filters_brightens_and_compares_in_a_browser",
 )
+LONGEST, LONGEST_AGAIN = 2.0, 6.0  # seconds of processor time of the tests for one change
 MUTANTS, VERDICTS = Path("mutants"), Path("mutants/verdicts.json")
+_INSIDE = ast.expr | ast.stmt | ast.keyword | ast.arguments | ast.comprehension
 COLUMNS = ("killed", "survived", "timeout", "no tests", "not judged", "left out")
 
 
@@ -124,7 +133,7 @@ def _difference(old: ast.AST, new: ast.AST, around: tuple = ()) -> tuple[ast.AST
     children = zip_longest(ast.iter_child_nodes(old), ast.iter_child_nodes(new))
     differ = [pair for pair in children if None in pair or ast.dump(pair[0]) != ast.dump(pair[1])]
     is_inside = type(old) is type(new) and len(differ) == 1 and None not in differ[0]
-    if is_inside and isinstance(differ[0][0], ast.expr | ast.stmt | ast.keyword | ast.arguments):
+    if is_inside and isinstance(differ[0][0], _INSIDE):
         return _difference(*differ[0], (*around, old))
     return old, new, around
 
@@ -173,6 +182,9 @@ def make_changes() -> None:
 
     mutmut.set_mutant_under_test("mutant_generation")
     MUTANTS.mkdir(exist_ok=True)
+    for path in tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]:
+        if not (MUTANTS / f"{path}.meta").exists():  # listed since, and copied as it is before
+            (MUTANTS / path).unlink(missing_ok=True)
     mutmut.copy_src_dir()
     mutmut.copy_also_copy_files()
     mutmut.create_mutants(1)
@@ -184,14 +196,14 @@ def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[st
     for change in changes:
         share = int(sha256(change.name.encode()).hexdigest()[:8], 16) / 2**32
         verdict = verdicts.get(change.name, ["not judged"])[0]
-        is_open = verdict == ("survived" if options.again else "not judged")
+        is_open = verdict in (("survived", "no tests") if options.again else ("not judged",))
         is_named = any(fnmatch.fnmatch(change.name, pattern) for pattern in options.names or ["*"])
         if is_named and is_open and share < options.share and not change.is_text:
             chosen.append(change.name)
     return sorted(chosen, key=lambda name: name.rpartition("__mutmut_")[0])
 
 
-def judge(names: list[str], verdicts: dict[str, list]) -> None:
+def judge(names: list[str], verdicts: dict[str, list], longest: float) -> None:
     """Judge changes in this process, whose working directory is `mutants`, and write the verdicts."""
     files = sorted({test.partition("::")[0] for name in names for test in JUDGES[module_of(name)]})
     done = 0
@@ -205,7 +217,14 @@ def judge(names: list[str], verdicts: dict[str, list]) -> None:
             print(f"{done}/{len(names)} {verdict} {name}", file=sys.stderr, flush=True)
 
     options = ["-q", "-s", "-n", "0", "--tb=no", "--rootdir=.", "-m", "not slow and not ray"]
-    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note)])
+    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note, _make_a_set, longest)])
+
+
+def _make_a_set() -> None:
+    from tests.tiny_set import tiny_set
+
+    with tempfile.TemporaryDirectory() as folder:
+        tiny_set(Path(folder) / "out")
 
 
 def main() -> None:
@@ -220,12 +239,12 @@ def main() -> None:
     if not options.list:
         make_changes()
     changes = list(all_changes())
-    if not options.list:
-        names = choose(changes, options, verdicts)
+    names = [] if options.list else choose(changes, options, verdicts)
+    if names:
         folder = str(MUTANTS.absolute())
         subprocess.run(
             [sys.executable, "-c", "import tests.mutation; tests.mutation.judge_input()"],
-            input=json.dumps([names, verdicts]),
+            input=json.dumps([names, verdicts, LONGEST_AGAIN if options.again else LONGEST]),
             cwd=folder,
             env={**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": "1"},
             check=True,
@@ -233,7 +252,7 @@ def main() -> None:
         )
         verdicts = json.loads(VERDICTS.read_text())
     for change in changes:
-        if verdicts.get(change.name, ["killed"])[0] != "killed":
+        if verdicts.get(change.name, ["killed"])[0] != "killed" and not change.is_text:
             print(f"{verdicts[change.name][0]} {change.name}: {change.before}  ->  {change.after}")
     print(table(changes, verdicts))
 

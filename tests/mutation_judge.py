@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pytest
 
-LONGEST = 2.0  # seconds of processor time of the tests for one change; those beyond are not run
 _ACTIVE = "MUTANT_UNDER_TEST"
 _FOLDER = Path("one_change").absolute()  # of the tests' temporary files
 
@@ -34,6 +33,9 @@ class Judge:
         judges: the files of tests that judge a module, by its name.
         left_out: names of tests that are not run.
         on_verdict: called with a name, the verdict, the test that failed, and seconds of processor time.
+        warm_up: called before the first test, which is not to be charged with imports and compiled kernels:
+            a fixture that seems to take long is not made anew for a change.
+        longest: seconds of processor time of the tests for one change; those beyond are not run.
     """
 
     def __init__(
@@ -42,8 +44,11 @@ class Judge:
         judges: dict[str, tuple[str, ...]],
         left_out: Iterable[str],
         on_verdict: Callable[[str, str, str, float], None],
+        warm_up: Callable[[], object],
+        longest: float,
     ) -> None:
         self.changes, self.judges, self.left_out, self.on_verdict = changes, judges, left_out, on_verdict
+        self.warm_up, self.longest = warm_up, longest
         self.calls: dict[str, set[str]] = {}  # functions by test
         self.seconds: dict[str, float] = {}  # of a test, without fixtures of modules and sessions
         self.killers: dict[str, list[str]] = defaultdict(list)  # tests by function
@@ -81,7 +86,8 @@ class Judge:
         gc.freeze()  # or else each process copies all that its collector looks at
         failed = self._judge(session, "", session.items, 600)
         if failed[0] != "survived":
-            raise SystemExit(f"the tests fail in a fork, without any change: {failed}")
+            print(f"fails when it is run again, without any change: {failed[1]}", file=sys.stderr)
+            raise SystemExit(1)
         for name in self.changes:
             items, seconds = self._items(session, name)
             verdict, killer, seconds = (
@@ -95,6 +101,7 @@ class Judge:
     def _survey(self, session) -> None:
         """Run every test once. Those that fail on the unchanged code judge nothing."""
         os.environ[_ACTIVE] = "stats"
+        self.warm_up()
         for item, following in zip_longest(session.items, session.items[1:]):
             failed, start = session.testsfailed, time.process_time()
             in_fixtures = sum(self.fixture_seconds.values())
@@ -119,7 +126,7 @@ class Judge:
         total, chosen, made = 0.0, [], set()
         for item in sorted(costs, key=lambda item: (item.nodeid not in latest, costs[item])):
             total += self._cost(item, function, made)
-            if chosen and total > LONGEST:
+            if chosen and total > self.longest:
                 break
             chosen.append(item)
             made.update(_fixtures(item))
@@ -150,6 +157,7 @@ class Judge:
         if child == 0:
             try:
                 os.close(read_end)
+                os.chdir(_FOLDER)  # where a change that leaves out the folder of a file may write it
                 _limit(int(3 + 3 * seconds))
                 killer = self._first_failure(session, name, items)
                 os.write(write_end, killer.encode())

@@ -36,6 +36,32 @@ def test_a_data_set_made_through_a_mixhq_verifies_and_equals_that_of_the_photos(
     assert subset.counts.pairs == 1
 
 
+def test_one_path_or_name_is_not_taken_for_a_list_of_letters(photos, tmp_path):
+    from pathlib import Path
+
+    split = Path(photos).parent / "split"
+    split.mkdir()
+    (split / "same.png").write_bytes((Path(photos) / "photo00.png").read_bytes())
+    options = {"exclude": split, "names": ["photo00.png", "photo01.jpg", "photo02.png"]}
+    made = dimmagen.make_dataset("linear", Path(photos), tmp_path / "a", **options)
+    assert made == dimmagen.make_dataset("linear", photos, tmp_path / "b", **options)
+    assert dimmagen.remove_photos(tmp_path / "a", "photo01.jpg").photos == 1
+    assert [pair["key"] for pair in dimmagen.PairDataset(tmp_path / "a")] != []
+    counts = dimmagen.build_mixhq(photos, tmp_path / "mixhq", names="photo02.png", exclude=str(split))
+    assert counts["folder"].accepted == 1
+
+
+def test_a_pair_is_named_by_all_letters_of_its_name(tmp_path):
+    """`hold_out="12"` was the pairs 1 and 2."""
+    for side, level in (("low", 20), ("high", 120)):
+        (tmp_path / side).mkdir()
+        for name in ("1", "2", "3"):
+            Image.new("RGB", (64, 64), (level, level, level)).save(tmp_path / side / f"{name}.png")
+    for argument in ("names", "hold_out"):
+        with pytest.raises(dimmagen.UsageError, match=r"\b12\b"):
+            dimmagen.fit_profile(tmp_path, tmp_path / "profile", **{argument: "12"})
+
+
 def test_it_makes_the_data_set_of_the_command(photos, tmp_path):
     from dimmagen.cli import main
 
@@ -78,8 +104,7 @@ def test_another_runs_folder_is_refused_without_naming_options(photos, tmp_path)
     assert "--" not in str(error.value)
 
 
-def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch):
-    monkeypatch.setattr("dimmagen.dimmers.mdn.fit.fit_network.__defaults__", (0, lambda done: None, 40))
+def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch, short_fits):
     monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "profiles"))
     generator = np.random.Generator(np.random.PCG64(5))
     for side in ("low", "high"):

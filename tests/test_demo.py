@@ -8,6 +8,8 @@ from PIL import Image
 
 from pipelines import demo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -1,7 +1,7 @@
 """Every `dimmagen` line of a page's shell blocks runs as it is written, one after another, in one folder.
 
-What the lines read is made small; settings that only cost time (the number of iterations, Ray's start) have
-short defaults here. Options that a line names stand as they are.
+What the lines read is made small; what only costs time (the number of iterations, Ray's start, the steps of a
+fit) is short here. Options that a line names stand as they are.
 """
 
 import os
@@ -18,6 +18,7 @@ from dimmagen.cli import cli
 from pipelines.wheel import readme_commands
 from tests.documented_inputs import write_inputs
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     *("automation", "growing", "tour", "training", "exports", "dark-coco", "pairs", "profiles", "realism"),
@@ -46,14 +47,14 @@ LONG = re.compile(r"dimmagen run ")
 
 
 def lines(page: Path) -> list[str]:
-    """The `dimmagen` lines of the shell blocks of a page, continued lines joined."""
+    """The `dimmagen` lines of the shell blocks of a page, continued lines joined, `a && b` as two."""
     found = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    joined = "".join(found).replace("\\\n", " ").splitlines()
+    joined = "".join(found).replace("\\\n", " ").replace(" && ", "\n").splitlines()
     return [line for line in joined if line.startswith(("dimmagen ", "cp ")) and not LONG.match(line)]
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
+def inputs(tmp_path_factory, short_fits):
     """Everything that the pages name, with the profile of the pairs that most of them name.
 
     Fitting that profile again finds that it is there.

@@ -14,6 +14,12 @@ import pytest
 from PIL import Image
 
 import dimmagen
+from dimmagen.cli import main
+from dimmagen.dimmers.base import DIMMERS
+from dimmagen.enhance.network import ARCHITECTURES
+from dimmagen.export.layouts import LAYOUTS
+from dimmagen.metrics.base import METRICS
+from dimmagen.sources import SOURCES
 from tests.dataset_helpers import make, write_photos
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs/extending.md").read_text(encoding="utf-8")
@@ -23,6 +29,7 @@ EXAMPLES = {
         r"^```python\n# (dimmagen\.\w+): ([\w-]+) = example:(\w+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE
     )
 }
+REGISTRIES = (SOURCES, DIMMERS, LAYOUTS, ARCHITECTURES, METRICS)
 
 
 @pytest.fixture
@@ -54,7 +61,28 @@ def install(tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch, capfd):
+    """Runs a command here, with the package that is installed by then, as a new process would find it."""
+    loaded = [dict(registry._loaded) for registry in REGISTRIES]
+
+    def run_command(*words: object) -> subprocess.CompletedProcess:
+        monkeypatch.delitem(sys.modules, "example", raising=False)
+        importlib.invalidate_caches()
+        for registry, before in zip(REGISTRIES, loaded, strict=True):
+            monkeypatch.setattr(registry, "_entry_points", None)
+            monkeypatch.setattr(registry, "_loaded", dict(before))
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return subprocess.CompletedProcess(words, ended.value.code or 0, *capfd.readouterr())
+
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return run_command
+
+
+@pytest.fixture
+def run_process(tmp_path):
+    """Runs a command in a new process, whose path has the folder of the package."""
+
     def run_command(*words: object) -> subprocess.CompletedProcess:
         path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "dimmagen", *map(str, words)]
@@ -72,9 +100,9 @@ def test_every_kind_has_an_example_of_at_most_30_lines():
         assert len(code.splitlines()) <= 30, group
 
 
-def test_a_source_of_a_package_selects_and_states_its_terms(place, install, run):
+def test_a_source_of_a_package_selects_and_states_its_terms(place, install, run, run_process):
     install("dimmagen.sources")
-    done = run("build-mixhq", "--source", "square=photos/", "--out", "mixhq")
+    done = run_process("build-mixhq", "--source", "square=photos/", "--out", "mixhq")
     assert done.returncode == 0, done.stderr
     assert "square-only" in done.stdout
     card = Path("mixhq/README.md").read_text()
@@ -85,7 +113,7 @@ def test_a_source_of_a_package_selects_and_states_its_terms(place, install, run)
     assert manifest["environment"]["plugins"] == {"source square": "dimmagen-example 1.0"}
     assert manifest["settings"]["source_terms"] == {"square": "CC BY 4.0, by their photographers"}
     assert "CC BY 4.0" in Path("out/README.md").read_text()
-    assert dimmagen.verify("out").faults == []  # this process does not have the package
+    assert dimmagen.verify("out").faults == []
 
 
 def test_another_version_of_a_plugin_is_another_fingerprint(place, install, run):
@@ -122,7 +150,7 @@ def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_p
     assert "did you mean two-folders?" in done.stderr
 
 
-def test_a_network_of_a_package_trains(place, install, run):
+def test_a_network_of_a_package_trains(place, install, run_process):
     install("dimmagen.networks")
     make("photos", Path("out"), variants=2)
     words = [
@@ -136,14 +164,14 @@ def test_a_network_of_a_package_trains(place, install, run):
         "--iterations",
         2,
     ]
-    done = run(*words, "--perceptual", "none", "--crop", 32, "--validation-photos", 1)
+    done = run_process(*words, "--perceptual", "none", "--crop", 32, "--validation-photos", 1)
     assert done.returncode == 0, done.stderr
-    done = run("enhance", "photos/photo00.png", "--network", "run", "--out", "bright")
+    done = run_process("enhance", "photos/photo00.png", "--network", "run", "--out", "bright")
     assert done.returncode == 0, done.stderr
     assert Path("bright/photo00.png").exists()
 
 
-def test_a_metric_of_a_package_is_scored_and_listed(place, install, run):
+def test_a_metric_of_a_package_is_scored_and_listed(place, install, run, run_process):
     install("dimmagen.metrics")
     for side in ("low", "high"):
         Path("pairs", side).mkdir(parents=True)
@@ -157,7 +185,7 @@ def test_a_metric_of_a_package_is_scored_and_listed(place, install, run):
     assert done.returncode == 0, done.stderr
     assert "MAE" in done.stdout
     assert json.loads(Path("scores.json").read_text())["mean"]["truth"]["mae"] > 0
-    assert "mae" in run("evaluate", "--help").stdout
+    assert "mae" in run_process("evaluate", "--help").stdout
 
 
 @pytest.mark.parametrize(

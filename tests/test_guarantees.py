@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,15 @@ def test_a_promise_names_its_test(promise):
     assert re.search(r"`tests/[\w/]+\.py::test_\w+`", promise)
 
 
+@cache
+def functions(file: str) -> set[str]:
+    tree = ast.parse((ROOT / file).read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
 @pytest.mark.parametrize(("file", "name"), NAMED)
 def test_a_named_test_exists(file, name):
-    tree = ast.parse((ROOT / file).read_text())
-    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert name in functions(file)
 
 
 def test_no_test_is_named_in_another_form():

@@ -49,9 +49,13 @@ def environment(system: str) -> dict[str, str]:
 
 @pytest.mark.needs("links")
 @pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.xdist_group("ray")
-@pytest.mark.parametrize(("system", "executor"), [("macos", "ray"), ("windows", "serial")])
+@pytest.mark.parametrize(
+    ("system", "executor"),
+    [
+        pytest.param("macos", "ray", marks=[pytest.mark.ray, pytest.mark.xdist_group("ray")]),
+        ("windows", "serial"),
+    ],
+)
 def test_every_command_works(system, executor, photos, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
@@ -301,6 +305,8 @@ _GUARDED = {
     ("core/disk_list.py", "pread"),
     ("core/memory.py", "resource"),
     ("core/executors/ray_actor.py", "SIGKILL"),
+    ("core/executors/ray_signals.py", "register_at_fork"),
+    ("core/executors/ray_signals.py", "setsid"),
 }
 
 

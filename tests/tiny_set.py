@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from dimmagen.core import hashing
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, GenerateProgress, generate_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import LightImageRef
@@ -25,6 +27,7 @@ class TinyLights:
     rejects: list[dict] = field(default_factory=list)
     origin: str = "tiny"
     others: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    excluded: Mapping[str, int | str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.listed)
@@ -70,14 +73,23 @@ def rejected_row(name: str, source: str = "folder", frame: str = "", sha256: str
 
 
 def make_tiny(
-    lights: TinyLights, out: Path, progress: GenerateProgress | None = None, **settings
+    lights: TinyLights,
+    out: Path,
+    progress: GenerateProgress | None = None,
+    resume: ResumeMode = "if-possible",
+    **settings,
 ) -> Manifest:
     """Make a data set of them with the `linear` profile, serially, 3 pairs a shard."""
     settings = PairSettings(**{"samples_per_shard": 3, **settings})
-    return generate_dataset(lights, build_dimmer, str(out), settings, Execution("serial"), progress=progress)
+    return generate_dataset(lights, build_dimmer, str(out), settings, Execution("serial"), resume, progress)
 
 
 def tiny_set(out: Path, count: int = 4, **settings) -> PairSet:
     """A finished data set of such images."""
     make_tiny(tiny_lights(out.with_name(f"{out.name}-lights"), count), out, **settings)
     return open_pairs(out)
+
+
+def memory_url() -> str:
+    """The URL of a folder in this process's memory that is not there yet."""
+    return f"memory://{uuid4().hex}"

@@ -11,7 +11,6 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option, worker_timeout_option, workers_option
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
@@ -20,6 +19,7 @@ from dimmagen.cli.progress import Progress, Steps
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.executors.base import Executor
+from dimmagen.core.text import pluralize
 from dimmagen.sources import SOURCES
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.mixhq import SAMPLES_PER_SHARD, finished_tally

@@ -27,6 +27,7 @@ _COMMANDS = {
     "verify": "verify",
 }
 
+_PATHS = ("DIR", "FILE", "PATH", "URL")  # in the metavar of an option
 STEP = "step"  # object of the context of a step of a recipe
 
 
@@ -57,6 +58,8 @@ class Command(EveryCommand):
         flags = [one for one in self.get_params(ctx) if isinstance(one, OutputOption) and one.name == "json"]
         if flags and "--json" in args and not ctx.resilient_parsing:
             configure(as_json=True)  # for errors in what stands before it
+        if not ctx.resilient_parsing:
+            self._refuse_empty_paths(ctx, args)
         try:
             rest = super().parse_args(ctx, args)
         except click.BadParameter as error:
@@ -67,6 +70,29 @@ class Command(EveryCommand):
         if not ctx.resilient_parsing:
             tell_unknown_variables(ctx)
         return rest
+
+    def _refuse_empty_paths(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse an empty path, as a variable that is not set leaves it: it would be the working directory.
+
+        Raises:
+            click.UsageError: naming the option.
+        """
+        options = {
+            name: one
+            for one in self.get_params(ctx)
+            if isinstance(one, click.Option) and not one.is_flag
+            for name in one.opts
+        }
+        for before, word in zip(["", *args], args, strict=False):
+            name = "" if word else before
+            if word.startswith("--") and word.endswith("="):
+                name = word[:-1]
+            elif word:
+                continue
+            is_path = name not in options or any(kind in (options[name].metavar or "") for kind in _PATHS)
+            if is_path and name != "--source":  # which says more itself
+                what = name if name in options else "an argument"
+                raise click.UsageError(f"{what} is empty: give a path; . is this folder", ctx)
 
     def with_present_names(self, args: list[str]) -> list[str]:
         """Words of a command line, with the present names of its options and the home folder in place of

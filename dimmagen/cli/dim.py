@@ -16,7 +16,6 @@ from dimmagen.cli.execution_options import (
     worker_timeout_option,
     workers_option,
 )
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, rescan_option
@@ -27,6 +26,7 @@ from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.executors.base import Executor
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.generate.execution import choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new

@@ -10,13 +10,14 @@ import numpy as np
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize, shorten
+from dimmagen.cli.humanize import shorten
 from dimmagen.cli.network_options import device_option, memory_option, network_option
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.enhance.batch import Equalise
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer, crops_of_header

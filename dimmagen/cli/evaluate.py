@@ -10,7 +10,6 @@ from rich.table import Table
 
 from dimmagen.cli.command import command, in_options
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option, network_option
 from dimmagen.cli.options import (
     LocalPath,
@@ -24,7 +23,8 @@ from dimmagen.cli.options import (
 from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.real_pairs import check_pairs, load_pairs, refuse_unsuitable_pairs
+from dimmagen.core.text import pluralize
+from dimmagen.dimmers.real_pairs import accept_pairs, load_pairs
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS
@@ -108,7 +108,7 @@ def evaluate(
             )
     network, _ = load_network(network_path, pick_device(device))
     loaded = load_pairs(pairs, split_names(names))
-    refuse_unsuitable_pairs(check_pairs(loaded))
+    accept_pairs(loaded)
     requested = split_names(metrics)
     chosen, failures = load_metrics(requested, MetricFiles(lpips_weights, niqe_model))
     unsuitable = unsuitable_metrics(chosen, loaded)

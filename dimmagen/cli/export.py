@@ -9,12 +9,13 @@ import click
 
 from dimmagen.cli.command import Command, command
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize, shorten
+from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import Integer, threads_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, Layout
@@ -59,9 +60,9 @@ class _ExportCommand(Command):
 @click.option(
     "--fit",
     metavar="SIZE",
-    show_default="what the reader needs, otherwise whole pictures",
-    help="Cut the middle out of both pictures of a pair: WxH, such as 600x400, or multiple:N, the largest "
-    "part whose sides are multiples of N. Smaller pictures are left out.",
+    show_default="what the reader needs, otherwise whole images",
+    help="Cut the middle out of both images of a pair: WxH, such as 600x400, or multiple:N, the largest "
+    "part whose sides are multiples of N. Smaller images are left out.",
 )
 @threads_option
 @click.option(

@@ -42,8 +42,3 @@ def shorten(lines: Sequence[str], limit: int = 20) -> list[str]:
     """The first lines of a list, followed by the number of the others."""
     more = len(lines) - limit
     return [*lines[:limit], f"... and {more} more"] if more > 0 else list(lines)
-
-
-def pluralize(number: int, noun: str, plural: str = "") -> str:
-    """A count with its noun: `1 pair`, `2 pairs`; with the plural where that is not the noun and an s."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -16,7 +16,7 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.text import one_line
+from dimmagen.core.text import one_line, pluralize
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import report_page
@@ -86,12 +86,12 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
     if sheet is not None:
         chosen = choose_rows([pairs.table], variants, count or 8)
         storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
-        echo(f"{sheet}: {len(chosen)} pairs, light | dark | dark with gain")
+        echo(f"{sheet}: {pluralize(len(chosen), 'pair')}, light | dark | dark with gain")
     if page is not None:
         chosen = spread_over_lightness(choose_rows([pairs.table], variants, count or 48))
         facts = {"darkness": compared} if compared else {}
         storage.atomic_write(page.absolute(), report_page(pairs, chosen, facts).encode())
-        echo(f"{page}: {len(chosen)} pairs; open it in a browser")
+        echo(f"{page}: {pluralize(len(chosen), 'pair')}; open it in a browser")
     return dataset_result(
         dataset,
         pairs.manifest,
@@ -104,7 +104,8 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
 def _summary(manifest: Manifest, dataset: str, compared: str) -> Table:
     counts, settings = manifest.counts, manifest.settings
     table = Table(title=one_line(dataset), title_justify="left", show_header=False)
-    table.add_row("pairs", f"{counts.pairs}: {counts.lights} photos x {settings['variants']} variants")
+    photos, variants = pluralize(counts.lights, "photo"), pluralize(settings["variants"], "variant")
+    table.add_row("pairs", f"{counts.pairs}: {photos} x {variants}")
     table.add_row("shards", f"{counts.shards}, {sum(s.bytes for s in manifest.shards) / 1e6:.1f} MB")
     sources = ", ".join(f"{name} {count}" for name, count in counts.lights_by_source.items())
     table.add_row("sources", one_line(sources))

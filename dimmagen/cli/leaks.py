@@ -15,6 +15,7 @@ from dimmagen.cli.progress import Progress
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.leaks import find_leaks
 from dimmagen.dataset.reader import open_pairs
 
@@ -64,7 +65,7 @@ def leaks(
         ]
         echo("\n".join(shorten(lines)))
         raise DimmagenError(
-            f"{len(found)} photos of {dataset} show scenes of {' '.join(evaluation)}",
+            f"{pluralize(len(found), 'photo')} of {dataset} with scenes of {' '.join(evaluation)}",
             "make the data set again with --exclude, or leave them out by "
             f"{first}dimmagen subset {dataset} --out DIR --without-keys {file}",
             code="failed",

@@ -1,19 +1,20 @@
 """`dimmagen profile fit`: fit a profile to a few dark/light pairs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.options import names_option, pairs_option, split_names
 from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
-from dimmagen.dimmers.fit import KINDS, refuse_other_fit
+from dimmagen.core.text import pluralize
+from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
 from dimmagen.dimmers.profile import PICTURE, new_profile_folder
-from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
+from dimmagen.dimmers.real_pairs import PairProblem, check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.evaluation.profile_check import NOT_CHECKED
 
@@ -67,17 +68,10 @@ def fit(
     used, _ = split_held_out(load_pairs(pairs, split_names(names)), split_names(hold_out) or ())
     if folder.exists():
         refuse_other_fit(folder, used, seed, model)
-        echo(f"{folder} exists already and was fitted to these {len(used)} pairs.")
+        echo(f"{folder} exists already and was fitted to these pairs ({len(used)}).")
         return {"profile": str(folder), "pairs": len(used), "fitted": False}
     problems = check_pairs_for_fit(used, split_names(keep) or ())
-    for problem in problems:
-        echo(f"Note: {problem}", err=True)
-    if len(used) == 1:
-        echo(
-            "Note: one pair cannot show how exposure, white balance and noise level differ between scenes. "
-            "Dark images draw them around those of this pair, as they differ for other cameras.",
-            err=True,
-        )
+    _print_notes(problems, len(used))
     console = Console(stderr=True)
     with Progress(console=console) as progress:
         task = progress.add_task("Fitting", total=1.0, unit="%")
@@ -88,13 +82,7 @@ def fit(
     echo(f"Fitted {saved.name} to {pluralize(len(used), 'pair')}.\n")
     echo("\n".join(check_lines(result.check)))
     if model != KINDS[0] or settings().verbose:
-        which = "" if model == KINDS[0] else f" The default of this profile is {model}."
-        fitted = result.fitted
-        echo(
-            f"\nThe verdict is on the camera model.{which}\n"
-            f"The network has {fitted.held_out_nats:.2f} nats per pixel on {fitted.held_out}\n"
-            "(negative log-likelihood; lower is better)."
-        )
+        _print_likelihood(result.fitted, model)
     echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {PICTURE}.")
     echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
     return {
@@ -108,3 +96,25 @@ def fit(
         "verdict": result.check.verdict if result.check else NOT_CHECKED,
         "check": result.check.model_dump() if result.check else None,
     }
+
+
+def _print_notes(problems: Sequence[PairProblem], pairs: int) -> None:
+    """What makes a fit to these pairs worse than it could be."""
+    for problem in problems:
+        echo(f"Note: {problem}", err=True)
+    if pairs == 1:
+        echo(
+            "Note: one pair cannot show how exposure, white balance and noise level differ between scenes. "
+            "Dark images draw them around those of this pair, as they differ for other cameras.",
+            err=True,
+        )
+
+
+def _print_likelihood(fitted: FittedProfile, model: str) -> None:
+    """How well the network of the mdn model describes pixels that it was not fitted to."""
+    which = "" if model == KINDS[0] else f" The default of this profile is {model}."
+    echo(
+        f"\nThe verdict is on the camera model.{which}\n"
+        f"The network has {fitted.held_out_nats:.2f} nats per pixel on {fitted.held_out}\n"
+        "(negative log-likelihood; lower is better)."
+    )

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.core.text import pluralize
 from dimmagen.dimmers.profile import open_profile, profile_names
 
 
@@ -35,4 +36,4 @@ def _origin(provenance: dict) -> str:
     names = [pair["name"] for pair in provenance.get("pairs", [])]
     if not names:
         return provenance.get("made", "")
-    return f"{len(names)} pairs: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+    return f"{pluralize(len(names), 'pair')}: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"

@@ -11,7 +11,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.output import echo
 from dimmagen.cli.profile_view import WIDTH, check_lines, curve_lines
-from dimmagen.core.text import one_line
+from dimmagen.core.text import one_line, pluralize
 from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.profile import PICTURE, Profile, is_formula, open_profile
 from dimmagen.evaluation.profile_check import ProfileCheck
@@ -93,4 +93,4 @@ def _origin(provenance: dict) -> str:
     if not names:
         return str(provenance.get("made", ""))
     more = " ..." if len(names) > _MOST_NAMES else ""
-    return f"fitted to {len(names)} pairs: {', '.join(names[:_MOST_NAMES])}{more}"
+    return f"fitted to {pluralize(len(names), 'pair')}: {', '.join(names[:_MOST_NAMES])}{more}"

@@ -18,11 +18,12 @@ from rich.table import Column
 from rich.text import Text
 
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import duration, pluralize
+from dimmagen.cli.humanize import duration
 from dimmagen.cli.output import SHOWN, echo, settings
 from dimmagen.cli.signals import raise_if_stopped
 from dimmagen.core import storage
 from dimmagen.core.executors.base import WorkerStatus
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
 
 LINE_SECONDS = 30.0

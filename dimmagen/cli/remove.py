@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from dimmagen.cli.command import command
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar
+from dimmagen.core.text import pluralize
 from dimmagen.generate.removing import remove_photos
 from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.mixhq_removal import remove_from_mixhq

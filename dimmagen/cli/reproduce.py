@@ -7,7 +7,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import executor_option, workers_option
-from dimmagen.cli.humanize import pluralize, shorten
+from dimmagen.cli.humanize import shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import profile_option
 from dimmagen.cli.output import echo
@@ -17,6 +17,7 @@ from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
+from dimmagen.core.text import pluralize
 from dimmagen.generate.execution import Execution
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.reproducing import Difference, difference_from, open_reproduction
@@ -86,7 +87,7 @@ def reproduce(
     if difference.files:
         note = environment_note(original.manifest)
         raise DimmagenError(
-            f"{out} differs from {manifest_path} in {len(difference.files)} files:"
+            f"{out} differs from {manifest_path} in {pluralize(len(difference.files), 'file')}:"
             f"{_listed(difference)}{note}",
             code="other-environment" if note else "failed",
             files=difference.files,

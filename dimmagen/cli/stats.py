@@ -7,6 +7,7 @@ from rich.table import Column, Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import pair_tables
 from dimmagen.dataset.statistics import DatasetSummary, bars, short
@@ -26,7 +27,8 @@ def stats(dataset: str) -> dict[str, Any]:
         pass
     numbers = summary.result(manifest)
     console = Console()
-    console.print(f"{numbers['pairs']} pairs of {numbers['photos']} photos, {numbers['bytes'] / 1e6:.1f} MB")
+    pairs, photos = pluralize(numbers["pairs"], "pair"), pluralize(numbers["photos"], "photo")
+    console.print(f"{pairs} of {photos}, {numbers['bytes'] / 1e6:.1f} MB")
     counts = Table("by", "", "pairs", title_justify="left")
     for column, values in numbers["counts"].items():
         for name, count in values.items():

@@ -78,7 +78,8 @@ def subset(
 
 def _keys(file: TextIO, option: str) -> tuple[str, ...]:
     try:
-        listed = tuple(line.strip() for line in file if line.strip())
+        lines = (line.removeprefix("\ufeff").strip() for line in file)  # an editor's mark of UTF-8
+        listed = tuple(filter(None, lines))
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{option} {file.name} is not a text file ({error.reason})",

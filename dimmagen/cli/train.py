@@ -10,7 +10,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option
-from dimmagen.cli.humanize import duration, pluralize
+from dimmagen.cli.humanize import duration
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
 from dimmagen.cli.options import (
@@ -24,6 +24,7 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, ResumeMode, RunFolder
@@ -72,17 +73,20 @@ _SHARED = [
     click.option("--perceptual-weight", type=Number(0), default=0.1, help="Weight of the LPIPS loss."),
     lpips_weights_option,
     click.option(
-        "--validate-every", type=Integer(1), default=100, help="Iterations between two validations."
+        "--validate-every", type=Integer(1), default=100, help="Number of iterations between two validations."
     ),
     click.option(
-        "--checkpoint-every", type=Integer(1), default=100, help="Iterations between two checkpoints."
+        "--checkpoint-every",
+        type=Integer(1),
+        default=100,
+        help="Number of iterations between two checkpoints.",
     ),
     click.option(
         "--patience",
         type=Integer(0),
         default=0,
         show_default="0, no early stopping",
-        help="Validations without a new best network after which training stops.",
+        help="Number of validations without a new best network after which training stops.",
     ),
     click.option(
         "--average",
@@ -108,15 +112,15 @@ _SHARED = [
         "--equalise",
         type=click.Choice(EQUALISE),
         show_default=_INPUTS_OF,
-        help="Whose histogram is equalised for the network's input: that of the crop, or that of the whole "
-        "image, as in `enhance`.",
+        help="Part of an image whose histogram is equalised for the network's input: the crop, or all of it, "
+        "as in `enhance`.",
     ),
     click.option(
         "--condition",
         type=click.Choice(CONDITION_OF),
         show_default=_INPUTS_OF,
-        help="Whose change of lightness the network is told: that of the crop, or that of the whole "
-        "image, as in `enhance`.",
+        help="Part of an image whose change of lightness is the network's condition: the crop, or all of it, "
+        "as in `enhance`.",
     ),
     click.option("--seed", default=0, help="Random seed for all draws."),
     device_option,
@@ -280,7 +284,7 @@ def run(
     on = f" on {outcome['validated_on']}" if "validated_on" in outcome else ""
     early = " (stopped early)" if outcome["iteration"] < config.training.iterations else ""
     echo(
-        f"{out} is trained: {outcome['iteration']} iterations{early}, best PSNR "
+        f"{out} is trained: {pluralize(outcome['iteration'], 'iteration')}{early}, best PSNR "
         f"{outcome['best_psnr']:.2f} dB{on} at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
         f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
         f"      dimmagen enhance PHOTO --network {out}"

@@ -1,7 +1,7 @@
 """Why candidates were rejected, as the commands print it."""
 
-from dimmagen.cli.humanize import pluralize
 from dimmagen.cli.output import echo
+from dimmagen.core.text import pluralize
 from dimmagen.sources.light_images import PAPER_SIZE_RULES, hint_without_name
 from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.scan import shown_counts

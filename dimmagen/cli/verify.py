@@ -8,12 +8,13 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.humanize import pluralize, shorten
+from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import profile_option, source_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import Fault
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dataset.verify_mixhq import verify_mixhq

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.core.text import pluralize
 
 GROUP_ROWS = 65_536
 _MAX_ROW_BYTES = 2**16  # of one row, on average
@@ -138,7 +139,7 @@ def _refuse_excess(path: str, metadata: pq.FileMetaData, max_rows: int) -> None:
     rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
     size = sum(group.total_byte_size for group in groups)
     if rows > max_rows:
-        what = f"has {rows} rows, the manifest says {max_rows}"
+        what = f"has {pluralize(rows, 'row')}, the manifest says {max_rows}"
     elif size > max_rows * _MAX_ROW_BYTES + _MAX_ROW_BYTES:
         what = f"has {size} bytes for {max_rows} rows"
     else:

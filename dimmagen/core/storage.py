@@ -236,8 +236,12 @@ def is_local(path: str | os.PathLike) -> bool:
 
 
 def join(root: str | os.PathLike, *parts: str) -> str:
-    """A path below a folder or an fsspec URL; the parts are joined with slashes, also on Windows."""
-    return "/".join([os.fspath(root).rstrip("/"), *parts])
+    """A path below a folder or an fsspec URL; the parts are joined with slashes, also on Windows.
+
+    An empty path is the working directory, as everywhere, and not the root of the file system.
+    """
+    folder = os.fspath(root)
+    return "/".join([folder.rstrip("/"), *parts] if folder else parts)
 
 
 def last_part(path: str) -> str:

@@ -1,5 +1,6 @@
 """Errors of the folder for temporary files, which no path in a command names."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,9 +23,11 @@ def temporary_folder_errors() -> Iterator[None]:
             where = f"at {tempfile.gettempdir()} "
         except OSError:  # none of the places that Python tries can be written to
             where = ""
+        is_full = error.errno not in (errno.EMFILE, errno.ENFILE)
+        room = "free some space there, or set TMPDIR to a folder with room"
         raise DimmagenError(
             f"a temporary file {where}could not be written: {error.strerror or error}",
-            "free some space there, or set TMPDIR to a folder with room",
+            room if is_full else "raise the limit (ulimit -n), or close other programs",
             code="disk",
             path=os.environ.get("TMPDIR", ""),
         ) from error

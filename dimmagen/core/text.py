@@ -1,4 +1,4 @@
-"""Text of strangers where people see it: names, paths and settings that were not written for a terminal."""
+"""Text for people: counts with their nouns, and names, paths and settings of strangers made safe to show."""
 
 import html
 import re
@@ -32,6 +32,11 @@ def one_line(text: str) -> str:
 def markdown(text: str) -> str:
     """Text of anyone as one line of Markdown that says just that: no HTML, link, table cell or code."""
     return _MARKDOWN.sub(r"\\\g<0>", html.escape(one_line(text), quote=False))
+
+
+def pluralize(number: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: `1 pair`, `2 pairs`; with the plural where that is not the noun and an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _escaped(character: str) -> str:

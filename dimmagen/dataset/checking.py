@@ -11,6 +11,7 @@ from dimmagen.core.hashing import FileRecord
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.tar import Member, members, read_at
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.schema import PAIR_SCHEMAS, sidecar
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.images import codec
@@ -82,9 +83,8 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     except DimmagenError as error:
         return ShardCheck([], [*faults, Fault(record.metadata.name, error.what)])
     if len(rows) != record.samples:
-        faults.append(
-            Fault(record.metadata.name, f"has {len(rows)} rows, the manifest says {record.samples}")
-        )
+        found_rows = pluralize(len(rows), "row")
+        faults.append(Fault(record.metadata.name, f"has {found_rows}, the manifest says {record.samples}"))
     try:
         path = storage.join(out, record.name)
         with machine_trouble(path), storage.open_binary(path) as file:

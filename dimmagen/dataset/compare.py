@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.parquet import read_rows
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.compare_unordered import unordered_differences
 from dimmagen.dataset.manifest import MANIFEST, Manifest
@@ -133,5 +134,5 @@ def _first_difference(a: str, b: str, shard: str) -> str:
             if hashing.sha256(data_a) != hashing.sha256(data_b):
                 return f"sample {row_a['key']}: the bytes of {member.name}"
     if len(rows_a) != len(rows_b):
-        return f"{len(rows_a)} samples here, {len(rows_b)} there"
+        return f"{pluralize(len(rows_a), 'sample')} here, {len(rows_b)} there"
     return "outside the data of its samples"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dimmagen.dataset.reader import PairSet
 from dimmagen.images import codec
-from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, cuts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ def find_leaks(
 ) -> list[Leak]:
     """Compare every light image with the evaluation images, by perceptual hash.
 
-    The hash is robust to another size, file type or brightness and to slight cropping; mirrored or strongly
-    cropped copies are not found.
+    The hash is robust to another size, file type or brightness and to slight cropping. Light images that
+    were reduced or cropped (`--crop`, CLIC) are also compared with the evaluation images cut in the same way.
+    Mirrored copies, and those that somebody else has cropped strongly, are not found.
 
     Args:
         pairs: a finished data set.
@@ -51,8 +52,8 @@ def find_leaks(
         UsageError: a path does not exist or holds no image.
         DimmagenError: an image cannot be decoded.
     """
-    scenes = Scenes.from_paths(evaluation)
     images = list({row["light_key"]: row for row in reversed(pairs.rows())}.values())
+    scenes = Scenes.from_paths(evaluation, cuts_of(row["transform"] for row in images))
     on_start(len(images))
 
     def distance(row: dict) -> int:

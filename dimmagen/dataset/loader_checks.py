@@ -3,6 +3,7 @@
 from numbers import Integral
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import PairSet
 
 
@@ -116,7 +117,7 @@ def refuse_fewer_shards(pairs: PairSet, ranks: int) -> None:
     count = len(pairs.manifest.shards)
     if count < ranks:
         raise UsageError(
-            f"{pairs.out} has {count} shards for {ranks} ranks",
+            f"{pairs.out} has {pluralize(count, 'shard')} for {pluralize(ranks, 'rank')}",
             "give `epoch` to resample them, or make the data set with fewer `samples_per_shard`",
             code="too-small",
             path=pairs.out,

@@ -28,6 +28,7 @@ MANIFEST = "manifest.json"
 
 # Settings that may differ between two runs in one folder: more variants only append shards.
 GROWING = ("variants",)
+EXCLUDE = "exclude"  # the setting that names the excluded scenes, if there are any
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -339,6 +340,7 @@ def command_line(
     for source in sources:
         needs_path = source not in SOURCES or not SOURCES[source].default_path
         words += ["--source", f"{source}={source.upper()}" if needs_path else source]
+    words += ["--exclude", EXCLUDE.upper()] if EXCLUDE in settings else []
     for name in ("resize", "crop"):
         words += [f"--{name}", sizes[name]] if sizes and name in sizes else []
     variants = settings["variants"] // (len(ladder) or 1)

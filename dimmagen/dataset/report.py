@@ -13,6 +13,7 @@ from importlib import resources
 import numpy as np
 from PIL import Image
 
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.images.cropping import center_crop
@@ -91,8 +92,9 @@ def _data_url(pixels: np.ndarray, lossless: bool) -> str:
 def _facts(pairs: PairSet, more: Mapping[str, str]) -> str:
     manifest = pairs.manifest
     counts, sources = manifest.counts, Counter(pairs.table["source"].to_pylist())
+    photos, shards = pluralize(counts.lights, "photo"), pluralize(counts.shards, "shard")
     facts = {
-        "pairs": f"{counts.pairs} of {counts.lights} photos, in {counts.shards} shards",
+        "pairs": f"{counts.pairs} of {photos}, in {shards}",
         "by source": ", ".join(f"{source} {number}" for source, number in sorted(sources.items())),
         "rejected candidates": str(counts.rejected),
         **more,

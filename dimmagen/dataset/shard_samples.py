@@ -6,6 +6,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.tar import samples
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.images import codec
 
@@ -37,14 +38,14 @@ def shard_samples(out: str, shard: ShardEntry) -> Iterator[dict]:
             raise  # concerns the storage, not this shard
         except DimmagenError as error:
             raise DimmagenError(
-                f"{error.what} (after {count} pairs)",
+                f"{error.what} (after {pluralize(count, 'pair')})",
                 todo,
                 code="damaged",
                 path=path,
             ) from error
     if count != shard.samples:
         raise DimmagenError(
-            f"{path} holds {count} pairs, the manifest says {shard.samples}",
+            f"{path} holds {pluralize(count, 'pair')}, the manifest says {shard.samples}",
             todo,
             code="damaged",
             path=path,

@@ -85,7 +85,7 @@ def _table(path: Path) -> tuple[list[Row], _Columns]:
     readings = {}
     for delimiter in delimiters:
         rows = _rows(path, text, delimiter)
-        if columns := _columns(path, rows):
+        if columns := _columns(rows):
             readings[delimiter] = (rows, columns)
     if len(readings) > 1:
         raise UsageError(
@@ -110,7 +110,7 @@ def _rows(path: Path, text: str, delimiter: str) -> list[Row]:
     return [(number, row) for number, row in rows if any(row)]
 
 
-def _columns(path: Path, rows: list[Row]) -> _Columns | None:
+def _columns(rows: list[Row]) -> _Columns | None:
     """The columns by the header or, without one, of a list of two columns; None if there is neither."""
     if not rows:
         return None

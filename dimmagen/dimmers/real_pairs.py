@@ -5,7 +5,7 @@ Accepted are the folders of :mod:`dimmagen.dimmers.pair_layouts` and the lists o
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
 from dimmagen.dimmers.pair_lists import pairs_of_list
+from dimmagen.dimmers.pair_matching import listed
 from dimmagen.images.camera_name import camera_name
 from dimmagen.images.codec import ImageError, decode_rgb8
 
@@ -30,9 +31,10 @@ MAX_SHIFT = 2.0  # pixels; beyond it the noise of a fit is that of edges which d
 # mirrored and turned images the best has 0.84.
 MAX_STRUCTURE_ERROR = 0.75
 MIN_SIDE_TO_ALIGN = 128  # pixels; smaller images have too little structure to distinguish a shift from noise
+MIN_SIDE = 32  # pixels; noise is measured in blocks of 16, of which there have to be several
 SATURATED_SHARE = 0.25  # of the light image at full scale, where the colour is lost
 BLACK_SHARE = 0.5  # of the dark image that is exactly black
-_MAX_LISTED = 12  # names in a message
+_MAX_WARNINGS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,11 +65,11 @@ class PairProblem:
 
     Attributes:
         name: of the pair.
-        problem: `size`, `identical`, `swapped`, `shifted`, `unrelated` or `saturated`.
+        problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `unrelated` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
-        mismatched: whether the two images are probably not a pair: a profile is fitted to it only on
-            request. Other problems are reported and recorded.
+        mismatched: whether the two images are probably not a pair, or one that is there already: a profile is
+            fitted to it only on request. Other problems are reported and recorded.
     """
 
     name: str
@@ -106,7 +108,7 @@ def load_pairs(path: str | Path, names: Sequence[str] | None = None) -> list[Rea
         if missing:
             raise UnknownNameError(
                 f"{path} has no pair named {', '.join(missing)}",
-                f"{did_you_mean(missing[0], files)}it has {_listed(files)}",
+                f"{did_you_mean(missing[0], files)}it has {listed(files)}",
                 kind="pair",
                 name=missing[0],
             )
@@ -132,7 +134,7 @@ def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[lis
     if unknown:
         raise UnknownNameError(
             f"there is no pair named {', '.join(unknown)} to hold out",
-            f"{did_you_mean(unknown[0], known)}the pairs are {_listed(known)}",
+            f"{did_you_mean(unknown[0], known)}the pairs are {listed(known)}",
             kind="pair",
             name=unknown[0],
         )
@@ -145,11 +147,21 @@ def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[lis
 def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
     """Find pairs that do not fit together, and name them.
 
-    Fatal problems are different sizes, identical images, and swapped images (the dark one is brighter). Other
-    problems are a shift of more than SHIFT_TOLERANCE pixels, no common structure (both for images of at least
-    MIN_SIDE_TO_ALIGN), and images so saturated or black that little can be learned from them.
+    Fatal problems are different sizes, sides below MIN_SIDE, identical images, and swapped images (the dark
+    one is brighter). Other problems are the two files of an earlier pair under another name, a shift of more
+    than SHIFT_TOLERANCE pixels, no common structure (both for images of at least MIN_SIDE_TO_ALIGN), and
+    images so saturated or black that little can be learned from them.
     """
-    return [finding for pair in pairs for finding in _check(pair)]
+    first: dict[tuple[str, str], str] = {}
+    findings = []
+    for pair in pairs:
+        findings += _check(pair)
+        files = (pair.dark_sha256, pair.light_sha256)
+        if all(files) and files in first:
+            text = f"has the two files of pair {first[files]}: it would count twice, and be checked on itself"
+            findings.append(PairProblem(pair.name, "repeated", text, fatal=False, mismatched=True))
+        first.setdefault(files, pair.name)
+    return findings
 
 
 def refuse_unsuitable_pairs(findings: Sequence[PairProblem]) -> None:
@@ -173,9 +185,12 @@ def refuse_mismatched_pairs(findings: Sequence[PairProblem], keep: Sequence[str]
     wrong = [finding for finding in findings if finding.mismatched and finding.name not in keep]
     if wrong:
         names = ",".join(dict.fromkeys(finding.name for finding in wrong))
+        todo = f'leave them out with `hold_out="{names}"`'
+        if any(finding.problem == "repeated" for finding in wrong):  # held out, it would be checked on itself
+            todo = "remove the copies"
         raise UsageError(
             "; ".join(map(str, wrong)),
-            f'leave them out with `hold_out="{names}"`, or accept them with `keep="{names}"`',
+            f'{todo}, or accept them with `keep="{names}"`',
             code="unsuitable-pairs",
             names=names.split(","),
         )
@@ -200,6 +215,24 @@ def check_pairs_for_fit(pairs: Sequence[RealPair], keep: Sequence[str] = ()) -> 
     return problems
 
 
+def accept_pairs(pairs: Sequence[RealPair]) -> None:
+    """Refuse unsuitable pairs, and warn of those whose images probably do not belong together.
+
+    A score or a training run of such a pair says nothing, but a benchmark has the pairs that it has. Sides
+    below MIN_SIDE are no problem here, where no noise is measured.
+
+    Raises:
+        UsageError: as :func:`refuse_unsuitable_pairs`.
+    """
+    findings = [finding for finding in check_pairs(pairs) if finding.problem != "small"]
+    refuse_unsuitable_pairs(findings)
+    wrong = [finding for finding in findings if finding.mismatched]
+    for finding in wrong[:_MAX_WARNINGS]:
+        _LOG.warning("%s", finding)
+    if len(wrong) > _MAX_WARNINGS:
+        _LOG.warning("%d more pairs do not fit together", len(wrong) - _MAX_WARNINGS)
+
+
 def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:
     """Sub-pixel shift of the dark image relative to the light one.
 
@@ -213,9 +246,10 @@ def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, fl
         (rows, columns, error): the content of `dark` is shifted by that many pixels down and to the right;
         the error is 0 for equal structure and close to 1 for no common structure.
     """
-    shift, error, _ = phase_cross_correlation(
-        _structure(dark), _structure(light), upsample_factor=20, normalization=None
-    )
+    structures = _structure(dark), _structure(light)
+    if not all(map(np.any, structures)):  # an image of one colour
+        return 0.0, 0.0, 1.0
+    shift, error, _ = phase_cross_correlation(*structures, upsample_factor=20, normalization=None)
     return float(shift[0]), float(shift[1]), float(error)
 
 
@@ -237,6 +271,9 @@ def _check(pair: RealPair) -> list[PairProblem]:
     if dark.mean() >= light.mean():
         means = f"mean {dark.mean():.0f}, light {light.mean():.0f}"
         return [PairProblem(pair.name, "swapped", f"seems swapped: dark has {means}", fatal=True)]
+    if min(dark.shape[:2]) < MIN_SIDE:
+        text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
+        return [PairProblem(pair.name, "small", text, fatal=True)]
 
     findings = []
     if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:
@@ -266,13 +303,6 @@ def _find(path: str | Path) -> FoundPairs:
             f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)
         )
     return pairs_of_folder(place)
-
-
-def _listed(names: Iterable[str]) -> str:
-    """The first names, and the number of the others."""
-    known = list(names)
-    more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
-    return ", ".join(known[:_MAX_LISTED]) + more
 
 
 def _read_pair(name: str, dark: Path, light: Path) -> RealPair:

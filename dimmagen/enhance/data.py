@@ -20,6 +20,7 @@ from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.core.tar import samples
+from dimmagen.core.text import pluralize
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.batch import Batch, Crops, Example, make_batch
 from dimmagen.enhance.inputs import equalisation
@@ -110,7 +111,8 @@ class ShardBatches:
         readers = max(1, self.loaders) * self.world_size
         if len(self.shards) < readers:
             raise UsageError(
-                f"{len(self.shards)} shards with pairs for training are too few for {readers} readers",
+                f"{pluralize(len(self.shards), 'shard')} with pairs for training: too few for "
+                f"{pluralize(readers, 'reader')}",
                 "use fewer `loaders` or `workers`, or make the data set with fewer samples per shard",
                 code="out-of-range",
                 parameter="loaders",
@@ -266,7 +268,7 @@ def _samples(shard: TrainingShard) -> Iterator[dict]:
         ) from error
     if count != shard.samples:
         raise DimmagenError(
-            f"{shard.url} holds {count} pairs, its manifest says {shard.samples}",
+            f"{shard.url} holds {pluralize(count, 'pair')}, its manifest says {shard.samples}",
             _CHECK_DATA_SET,
             code="damaged",
             path=shard.url,

@@ -11,6 +11,7 @@ import torch
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.ray_cluster import connect_ray
+from dimmagen.core.text import pluralize
 from dimmagen.enhance.checkpoints import ResumeMode
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import DistributedContext
@@ -51,7 +52,7 @@ def run_distributed(
         if missing := _missing(workers, use_gpu):
             if address is None:
                 raise UsageError(
-                    f"{workers} workers {missing}",
+                    f"{pluralize(workers, 'worker')} {missing}",
                     'give fewer `workers`, or `device="cpu"`',
                     code="out-of-range",
                     parameter="workers",

@@ -12,9 +12,8 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import (
     RealPair,
-    check_pairs,
+    accept_pairs,
     load_pairs,
-    refuse_unsuitable_pairs,
     split_held_out,
 )
 from dimmagen.enhance.batch import Crops
@@ -143,7 +142,7 @@ def _validation(
 def fitting_pairs(path: str, names: Sequence[str] | None = None) -> list[RealPair]:
     """Real pairs whose images fit together; raises as :func:`~dimmagen.dimmers.real_pairs.load_pairs`."""
     pairs = load_pairs(path, names)
-    refuse_unsuitable_pairs(check_pairs(pairs))
+    accept_pairs(pairs)
     return pairs
 
 

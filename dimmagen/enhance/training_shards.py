@@ -8,6 +8,7 @@ import numpy as np
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import pair_tables, read_member
 from dimmagen.dimmers.real_pairs import RealPair
@@ -91,8 +92,8 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
     images = {row["light_key"] for row in fitting}
     if validation_photos >= len(images):
         raise UsageError(
-            f"{path} has {len(images)} light images: {validation_photos} for validation leave none "
-            "to train on",
+            f"{path} has {pluralize(len(images), 'light image')}: {validation_photos} for validation leave "
+            "none to train on",
             "give fewer `validation_photos`, or a folder of real pairs to `validate`",
             code="out-of-range",
             parameter="validation_photos",

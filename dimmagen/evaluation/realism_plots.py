@@ -106,7 +106,11 @@ def pairs_plot(
 ) -> str:
     """One dot per pair, which shows where a mean hides errors of opposite sign.
 
-    Repeats take the place of the split halves.
+    Args:
+        results: of the pairs.
+        dimmers: labels of the methods to show.
+        repeats: of scenes that were shot twice, which take the place of the split halves.
+        mode: in which the light images were dimmed.
     """
     shown = {
         "mean_error": "mean error, grey levels",

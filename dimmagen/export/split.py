@@ -13,6 +13,7 @@ import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import PairSet
 from dimmagen.images import codec
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, scene_hash
@@ -61,8 +62,8 @@ def split_pairs(
     if [len(keys) for keys in chosen] != [validation, test] or not train:
         tests = f", {test} test pairs" if test else ""
         raise UsageError(
-            f"{len(in_order)} light images are too few for {validation} validation pairs{tests} and training "
-            "pairs of other scenes",
+            f"{pluralize(len(in_order), 'light image')}: too few for "
+            f"{pluralize(validation, 'validation pair')}{tests} and training pairs of other scenes",
             "give a smaller `validation`",
             code="too-small",
             light_images=len(in_order),

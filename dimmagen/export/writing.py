@@ -4,28 +4,24 @@ Every file appears complete or not at all, and `export.json` is written last: it
 export is complete. A stopped export is resumed when the same command is run again.
 """
 
-import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.lock import STATE, exclusive
+from dimmagen.core.lock import exclusive
 from dimmagen.dataset.reader import PairSet
 from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
 from dimmagen.export.readers import Reader
+from dimmagen.export.record import DONE, begin_export, finish_export
 from dimmagen.export.sizes import Fit, Size
 from dimmagen.export.split import Split, find_scenes, split_pairs
 from dimmagen.export.stores import NamedPair, SplitWork
-from dimmagen.sources import terms_of
 
-DONE, BEGUN = "export.json", ".export-begun.json"
 _REPLACED_WORDS = ("low", "high", "normal")
 
 
@@ -103,13 +99,13 @@ def export_pairs(
         if chosen
     ]
     with exclusive(str(out)), ThreadPoolExecutor(workers) as pool:
-        if _begin(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
+        if begin_export(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
             return split
         for name, named in parts:
             places = layout.splits[name]
             work = SplitWork(pairs, out, named, places, layout.paired, pool, progress.pair)
             _write_split(work, name, layout, split)
-        _finish(out, plan, split, pairs.manifest.settings, layout)
+        finish_export(out, plan, split, pairs.manifest.settings, layout)
     return split
 
 
@@ -287,86 +283,3 @@ def _claims(layout: Layout, splits: Sequence[str]) -> list[str]:
         paths += [folder for place in places for folder in place if folder]
         paths += filter(None, [layout.listing.file(split, places[0])])
     return paths
-
-
-def _begin(out: Path, plan: dict, claims: Sequence[str] | None) -> bool:
-    """Record the plan; True if exactly this export is already complete.
-
-    Args:
-        out: root of the export.
-        plan: what decides its files.
-        claims: paths that must not exist, where `out` may hold files of others; None if it may not.
-    """
-    storage.remove_unfinished(out)
-    done = out / DONE
-    for note in (done, out / BEGUN):
-        if note.is_file():
-            before = _plan_of(note)
-            if before != plan:
-                raise UsageError(
-                    f"{out} holds another export ({before})",
-                    "choose another `out`",
-                    code="other-settings",
-                    path=str(out),
-                )
-            break
-    else:
-        _refuse_occupied(out, claims)
-        storage.atomic_write(out / BEGUN, json.dumps({"plan": plan}).encode())
-    if done.is_file():
-        (out / BEGUN).unlink(missing_ok=True)  # a run was killed between the two
-        return True
-    return False
-
-
-def _refuse_occupied(out: Path, claims: Sequence[str] | None) -> None:
-    if claims is None:
-        if out.is_dir() and any(path.name != STATE for path in out.iterdir()):
-            raise UsageError(
-                f"{out} is not empty, and is not an export",
-                "choose a new or an empty folder for `out`, or the repository of the reader in `layout`",
-                code="no-room",
-                path=str(out),
-            )
-        return
-    for claim in claims:
-        there = out / claim
-        if there.is_file() or (there.is_dir() and any(there.iterdir())):
-            raise UsageError(
-                f"{there} exists already, and nothing in a repository is overwritten",
-                "move it away, or choose a new folder for `out`",
-                code="no-room",
-                path=str(there),
-            )
-
-
-def _plan_of(note: Path) -> dict | None:
-    """The plan in a note of an export; None if the note is damaged."""
-    try:
-        return storage.read_json(note).get("plan")
-    except ValueError:
-        return None
-
-
-def _finish(out: Path, plan: dict, split: Split, settings: Mapping, layout: Layout) -> None:
-    """Publish `export.json`: the origin of every pair, and the terms of the sources."""
-    shutil.rmtree(out / STAGE, ignore_errors=True)
-    parts = (("train", split.train), ("validation", split.validation), ("test", split.test))
-    entries = [
-        {
-            "split": name,
-            "file": layout.names.format(split=name if name != "validation" else "val", number=number),
-            **{field: row[field] for field in ("key", "source", "name")},
-        }
-        for name, rows in parts
-        for number, row in enumerate(rows, 1)
-    ]
-    sources = sorted({entry["source"] for entry in entries})
-    note = {
-        "plan": plan,
-        "terms": {source: terms_of(source, settings) for source in sources},
-        "left_out": split.left_out,
-        "pairs": entries,
-    }
-    storage.atomic_write(out / DONE, json.dumps(note, indent=1).encode() + b"\n")
-    (out / BEGUN).unlink(missing_ok=True)

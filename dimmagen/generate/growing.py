@@ -21,7 +21,7 @@ from dimmagen.dataset.generations import (
     joined_sha256,
     removals_of,
 )
-from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
+from dimmagen.dataset.manifest import EXCLUDE, MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.generate.light_format import AskedLightFormat, LightFormat, choose_light_format
 from dimmagen.generate.pair import BuildDimmer, PairSettings
@@ -75,7 +75,9 @@ def begin_addition(
     base = open_base(out)
     if base is None:
         return None, None
-    refuse_other_settings(base.manifest, {**build_dimmer().settings(), **settings.record()})
+    known = {EXCLUDE: base.manifest.settings[EXCLUDE]} if EXCLUDE in base.manifest.settings else {}
+    # The scenes that are excluded now are compared by `grown_run`: they are not read yet.
+    refuse_other_settings(base.manifest, {**build_dimmer().settings(), **settings.record(), **known})
     return base, earlier_photos(base)
 
 

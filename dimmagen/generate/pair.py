@@ -89,14 +89,28 @@ def pair_key(light_key: str, variant: int) -> str:
 
 
 def prepare_light(light: LightImage, settings: PairSettings) -> LightImage:
-    """A light image as the data set stores it, from which its dark images are made."""
+    """A light image as the data set stores it, from which its dark images are made.
+
+    Raises:
+        ValueError: the light format of the settings is `auto`, which the plan replaces.
+    """
     if settings.light_format == "auto":
         raise ValueError("the light format is chosen by the plan")
     return convert_light(light, settings.light_format)
 
 
 def make_pair(light: LightImage, dimmer: ImageDimmer, variant: int, settings: PairSettings) -> Sample:
-    """One pair, from the light image to the bytes and the metadata row that are written: a pure function."""
+    """One pair, from the light image to the bytes and the metadata row that are written: a pure function.
+
+    Args:
+        light: from :func:`prepare_light`.
+        dimmer: that makes the dark image.
+        variant: number of the dark image among those of its light image, from 0.
+        settings: of the data set.
+
+    Raises:
+        ValueError: the dimmer returned an image of another size.
+    """
     draw = dimmer.draw(light.ref.key, variant, settings.seed)
     return finish_pair(light, dimmer.dim(light.pixels, draw), draw, dimmer, variant, settings)
 
@@ -111,6 +125,9 @@ def finish_pair(
         dark: uint8 (height, width, 3), of the light image's size.
         draw: that the dark image was made with.
         dimmer, variant, settings: as for :func:`make_pair`.
+
+    Raises:
+        ValueError: the dark image has another size.
     """
     ref = light.ref
     height, width, _ = light.pixels.shape
@@ -158,7 +175,13 @@ def add_labels(sample: Sample, labels: Mapping[str, bytes], extension: str) -> S
 
 @contextmanager
 def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
-    """Any error inside the block becomes one that names the pair and its light image, and says what to do."""
+    """Any error inside the block becomes one that names the pair and its light image, and says what to do.
+
+    Raises:
+        UnavailableError: raised in the block, as it is.
+        MachineError: the machine is in trouble, such as a full disk.
+        DimmagenError: in place of any other error, with its code if it has one.
+    """
     try:
         yield
     except UnavailableError:

@@ -15,7 +15,7 @@ from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
-from dimmagen.dataset.manifest import LightImageCensus, Manifest, Run, census, command_line
+from dimmagen.dataset.manifest import EXCLUDE, LightImageCensus, Manifest, Run, census, command_line
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.execution import Execution
@@ -132,6 +132,7 @@ def plan_dataset(
         **settings.record(),
         "lights": photos.count,
         "lights_sha256": photos.sha256,
+        **({EXCLUDE: dict(lights.excluded)} if lights.excluded else {}),
         **recorded_terms(photos.by_source),
         **({"labels": labels.settings} if labels else {}),
     }

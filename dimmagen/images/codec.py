@@ -21,6 +21,7 @@ from dimmagen.images.facts import ImageError, ImageFacts, Metadata
 from dimmagen.images.orientation import EXIF_TAG, UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
+from dimmagen.images.unfinished import unfinished
 
 __all__ = [
     "FORMATS", "IMAGE_EXTENSIONS", "JPEG_QUALITY", "MAX_BYTES", "MAX_PIXELS", "ImageError", "ImageFacts",
@@ -46,6 +47,9 @@ IMAGE_EXTENSIONS = (
 _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 # Steps of a transform: the image is stored as PNG. Named where the version of a library of its own decides.
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
+_EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
+_INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
+_TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
 _HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
@@ -83,7 +87,7 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
     if orientation != UPRIGHT:
         pixels = np.ascontiguousarray(orientation.apply(pixels))
     steps = [
-        *(["exif"] if orientation != UPRIGHT else []),
+        *(["exif"] if facts.rotation or facts.mirrored else []),
         *(["16bit"] if "16" in facts.mode else []),
         *colour_steps,
         *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
@@ -103,7 +107,7 @@ def read_facts(data: bytes) -> ImageFacts:
     with _open_image(data) as image:
         facts = _facts(image, data)
         _refuse_color(data, _icc_profile(image))
-        if orientation_of(image).is_transposed:
+        if orientation_of(image).is_transposed and image.format != "TIFF":  # whose size Pillow turns itself
             facts = replace(facts, width=facts.height, height=facts.width)
         return facts
 
@@ -125,6 +129,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
         raise ImageError("too-large", f"{len(data)} bytes are more than {MAX_BYTES}")
     if reason := excess_of(data):
         raise ImageError("too-large", reason)
+    if reason := unfinished(data):
+        raise ImageError("unreadable", reason)
     try:
         with ignored_warnings(), _opened(data) as image:
             yield image
@@ -153,7 +159,23 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _icc_profile(image: Image.Image) -> bytes:
-    return image.info.get("icc_profile") or b""
+    return image.info.get("icc_profile") or (color.adobe_rgb_profile() if _is_adobe_rgb(image) else b"")
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Whether the EXIF data name Adobe RGB as cameras do: DCF's optional space (CIPA DC-008, 4.6.6)."""
+    if image.format not in ("JPEG", "MPO"):
+        return False
+    try:
+        exif = Image.Image.getexif(image)
+        space = exif.get_ifd(_EXIF_IFD).get(_EXIF_COLOR_SPACE)
+        index = exif.get_ifd(_INTEROPERABILITY_IFD).get(_INTEROPERABILITY_INDEX, "")
+    except Exception as error:  # Pillow raises almost any for damaged tags, and the pixels may be whole
+        if is_machine_trouble(error):
+            raise
+        return False
+    name = index.decode("ascii", "replace") if isinstance(index, bytes) else str(index)
+    return space == _ADOBE_RGB or (space == _UNCALIBRATED and name.rstrip("\0 ") == "R03")
 
 
 def _refuse_color(data: bytes, profile: bytes) -> None:
@@ -231,7 +253,9 @@ def _in_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
         return image.convert("RGB"), "opaque"
     if image.mode.startswith("I;16"):
         high_byte = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(high_byte), "gray"
+        # Pillow inverts where 0 is white, but for 16 bits.
+        is_negative = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _MIN_IS_WHITE
+        return Image.fromarray(255 - high_byte if is_negative else high_byte), "gray"
     if image.mode == "RGB":
         return image, ""
     if image.mode in ("L", "CMYK"):

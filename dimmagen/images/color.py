@@ -7,6 +7,7 @@ colorimetric, with black point compensation.
 
 import io
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -23,6 +24,17 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Code points of ITU-T H.273, tables 2 and 3.
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
+# PNG, third edition, 11.3.2: the exponent of encoding, and x and y of white, red, green, blue, times 100,000.
+_SRGB_GAMMA, _SAME_GAMMA = 45455, 5000
+_SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_SAME_CHROMATICITY = 1500
+# Columns: XYZ of the primaries of Adobe RGB (1998), adapted to D50; its gamma is 563 / 256.
+_ADOBE_PRIMARIES = (
+    (0.60974, 0.31111, 0.01947),
+    (0.20528, 0.62567, 0.06087),
+    (0.14919, 0.06322, 0.74457),
+)
+_ADOBE_GAMMA, _D50 = 563, (0.9642, 1.0, 0.8249)
 
 
 def profile_space(profile: bytes) -> str:
@@ -119,7 +131,8 @@ def srgb_profile() -> bytes:
 def unsupported_color(data: bytes, profile: bytes) -> tuple[str, str] | None:
     """The rule and the reason that reject an image whose colours cannot be converted to sRGB; None otherwise.
 
-    These are images with an HDR transfer function, and wide-gamut images that say so by code points alone.
+    These are images with an HDR transfer function, and images of another colour space that say so by code
+    points or numbers alone.
 
     Args:
         data: bytes of the image file.
@@ -131,7 +144,55 @@ def unsupported_color(data: bytes, profile: bytes) -> tuple[str, str] | None:
     if primaries in _WIDE_PRIMARIES and not profile:
         name = _WIDE_PRIMARIES[primaries]
         return "color-space", f"has colours of {name} and no ICC profile: convert it to sRGB first"
+    if not profile and data.startswith(_PNG_SIGNATURE) and (what := _not_srgb_by_numbers(_png_chunks(data))):
+        return "color-space", f"has {what} and no ICC profile: convert it to sRGB first"
     return None
+
+
+def _not_srgb_by_numbers(chunks: Mapping[bytes, bytes]) -> str:
+    """What the chunks `gAMA` and `cHRM` of a PNG say that is not sRGB; empty if it is, or nonsense."""
+    if b"sRGB" in chunks or b"cICP" in chunks:  # which take precedence
+        return ""
+    gamma, numbers = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
+    exponent = int.from_bytes(gamma, "big") if len(gamma) == 4 else 0
+    if 0 < exponent <= 10 * _SRGB_GAMMA and abs(exponent - _SRGB_GAMMA) > _SAME_GAMMA:
+        return f"a gamma of {exponent / 100000:g} (gAMA)"
+    if len(numbers) == 32:
+        found = struct.unpack(">8I", numbers)
+        off = max(abs(one - other) for one, other in zip(found, _SRGB_CHROMATICITIES, strict=True))
+        if off > _SAME_CHROMATICITY and all(0 < one < 100000 for one in found):
+            return "other primaries than sRGB's (cHRM)"
+    return ""
+
+
+@lru_cache(1)
+def adobe_rgb_profile() -> bytes:
+    """A profile of Adobe RGB (1998), for photos that name it in their EXIF data alone (ICC.1:2010)."""
+
+    def fixed(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    name = b"Adobe RGB, by EXIF\0"
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, _ADOBE_GAMMA) + bytes(2)
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78 + 3),
+        b"wtpt": b"XYZ \0\0\0\0" + fixed(*_D50),
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+    }
+    for tag, primary in zip((b"rXYZ", b"gXYZ", b"bXYZ"), _ADOBE_PRIMARIES, strict=True):
+        tags[tag] = b"XYZ \0\0\0\0" + fixed(*primary)
+    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for tag, content in tags.items():
+        table += tag + struct.pack(">II", start + len(body), len(content))
+        body += content
+    header = struct.pack(">I4sI4s4s4s", start + len(body), b"", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    return (
+        header
+        + struct.pack(">6H4s28s", 2000, 1, 1, 0, 0, 0, b"acsp", b"")
+        + fixed(*_D50)
+        + bytes(48)
+        + (table + body)
+    )
 
 
 def _code_points(data: bytes, profile: bytes) -> tuple[int, int]:
@@ -162,12 +223,18 @@ def _of_profile(profile: bytes) -> tuple[int, int]:
 
 def _of_png(data: bytes) -> tuple[int, int]:
     """From the chunk `cICP` (PNG, third edition, 11.3.2.6), which precedes the pixels."""
-    place = len(_PNG_SIGNATURE)
+    content = _png_chunks(data).get(b"cICP", b"")
+    return (content[0], content[1]) if len(content) == 4 else (2, 2)
+
+
+def _png_chunks(data: bytes) -> dict[bytes, bytes]:
+    """The chunks before the pixels of a PNG file that name its colours in at most 32 bytes."""
+    place, chunks = len(_PNG_SIGNATURE), {}
     while place + 12 <= len(data):
         size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
         if kind == b"IDAT":
             break
-        if kind == b"cICP" and size == 4:
-            return data[place + 8], data[place + 9]
+        if kind in (b"cICP", b"sRGB", b"gAMA", b"cHRM") and size <= 32:
+            chunks[kind] = data[place + 8 : place + 8 + size]
         place += 12 + size
-    return 2, 2
+    return chunks

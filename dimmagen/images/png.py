@@ -20,6 +20,9 @@ def encode_png(pixels: np.ndarray, metadata: Metadata | None = None) -> bytes:
     Args:
         pixels: uint8 (H, W, 3) RGB.
         metadata: written beside the pixels; None for none.
+
+    Raises:
+        ValueError: the pixels have another type or shape, or there are none.
     """
     from dimmagen.images.png_deflate import compress  # numba: slow to import, not needed for decoding
 
@@ -43,6 +46,9 @@ def encode_mask_png(mask: np.ndarray, palette: bytes = b"") -> bytes:
     Args:
         mask: uint8 or uint16 (H, W), not empty.
         palette: RGB bytes of the colours of its values, for uint8; empty for a gray image.
+
+    Raises:
+        ValueError: the mask has another type or shape, or is empty.
     """
     from dimmagen.images.png_deflate import compress
 

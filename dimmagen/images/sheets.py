@@ -105,12 +105,14 @@ def _thumbnail(pixels: np.ndarray, width: int) -> Image.Image:
 
 
 def png_bytes(sheet: Image.Image) -> bytes:
+    """The PNG file of a sheet; its bytes depend on the version of zlib in Pillow."""
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def jpeg_bytes(sheet: Image.Image) -> bytes:
+    """The JPEG file of a sheet, of quality 85; its bytes depend on the version of libjpeg in Pillow."""
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -132,10 +132,13 @@ def _members(path: str) -> Iterator[Entry]:
         is_zip = zipfile.is_zipfile(file)
         file.seek(0)
         start = file.read(512)
-    if is_zip or start.startswith(b"PK\3\4"):
+    if start.startswith(b"PK\3\4"):
         return _zip_entries(path)
+    # A zip is recognised by its end as well, which may be that of a zip among the last members of a tar.
     if start[257:262] == b"ustar" or path.endswith(".tar"):
         return _tar_entries(path)
+    if is_zip:
+        return _zip_entries(path)
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
         raise UsageError(
             f"{path} is a compressed tar file, which does not allow random access",

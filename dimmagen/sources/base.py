@@ -20,6 +20,8 @@ class Examined:
         white_border: see :func:`dimmagen.sources.rules.white_border`; None if it was not measured.
         pixels: uint8 (H, W, 3) light image; None if rejected.
         transform, extension: of the light image; empty if rejected.
+        whole: uint8 (H', W', 3) upright image of which `pixels` are a reduced or cropped part, by which its
+            scene is recognised; None if `pixels` are all of it.
     """
 
     frame: str
@@ -29,6 +31,7 @@ class Examined:
     pixels: np.ndarray | None = None
     transform: str = ""
     extension: str = ""
+    whole: np.ndarray | None = None
 
 
 class Source(Protocol):
@@ -123,9 +126,10 @@ class StillSource:
         verdict = self.rule(Facts(facts.width, facts.height, white))
         if not verdict.accepted:
             return [Examined("", verdict, facts, white)]
-        pixels, step = self.reduce(pixels)
+        light, step = self.reduce(pixels)
         transform, extension = _with_step(facts, step)
-        return [Examined("", verdict, facts, white, pixels, transform, extension)]
+        whole = pixels if step else None
+        return [Examined("", verdict, facts, white, light, transform, extension, whole)]
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
         return self.reduce(codec.decode_rgb8(data, color_managed=True)[0])[0]

@@ -9,6 +9,8 @@ from dimmagen.sources.base import StillSource
 
 
 class Clic(StillSource):
+    """Reduces what it accepts to 512x512."""
+
     name = "clic"
     title = "CLIC"
     terms = "Unsplash licence (see the CLIC challenge's own page)"

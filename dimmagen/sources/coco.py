@@ -5,6 +5,8 @@ from dimmagen.sources.base import StillSource
 
 
 class Coco(StillSource):
+    """Keeps what it accepts as it is."""
+
     name = "coco"
     title = "COCO 2017 unlabeled"
     terms = "Flickr photos under the Creative Commons licences named in COCO's annotations"

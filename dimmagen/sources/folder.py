@@ -5,6 +5,8 @@ from dimmagen.sources.base import StillSource
 
 
 class Folder(StillSource):
+    """Keeps what it accepts as it is."""
+
     name = "folder"
     title = "your own photos"
     terms = "as their owner says"

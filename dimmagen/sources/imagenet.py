@@ -7,6 +7,8 @@ from dimmagen.sources.base import StillSource
 
 
 class Imagenet(StillSource):
+    """Measures the white border of each photo, by which the rule finds objects on a white background."""
+
     name = "imagenet"
     title = "ImageNet-1K validation and test"
     terms = "ImageNet's terms of access: non-commercial research and education; the photos are their owners'"

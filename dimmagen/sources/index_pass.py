@@ -23,7 +23,7 @@ from dimmagen.core.threads import ordered_map, use_one_thread
 from dimmagen.sources import SourceSpec
 from dimmagen.sources.archives import Entry
 from dimmagen.sources.catalog import CatalogRow
-from dimmagen.sources.scan import Candidate, without_duplicates
+from dimmagen.sources.scan import Candidate, halves_of, without_dark_halves, without_duplicates
 from dimmagen.sources.scan_keys import FileKeys, ScanSettings, range_name, scan_versions
 from dimmagen.sources.scan_store import KeptRanges, VerdictCache, cache_folder
 
@@ -182,9 +182,11 @@ def index_candidates(
     with closing(VerdictCache(folder)) if folder else _NoCache() as cache:
         one = _Pass(files, settings, execution.rescan, kept, cache, _FileCount(on_file))
         first_with_key: dict[str, str] = {}
+        halves = halves_of(files)
         with closing(_execute(one, settings, execution)) as records:
             for record in records:
-                yield from without_duplicates(_candidates(record), first_with_key)
+                seen = without_dark_halves(_candidates(record), halves)
+                yield from without_duplicates(seen, first_with_key)
         if one.known:
             _log.info(
                 "%d of %d files were scanned before and have not changed since; `--rescan` reads them again",

@@ -35,6 +35,8 @@ def _decoder() -> ModuleType:
 
 
 class Inter4k:
+    """Gives two candidates for each clip, its first and its last frame."""
+
     name = "inter4k"
     title = "Inter4K"
     terms = "Inter4K data set: CC BY-NC 4.0"

@@ -28,6 +28,7 @@ from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.mixhq_reading import (
     MIXHQ_DEFAULT,
     catalog_parts,
+    excluded_scenes,
     is_mixhq,
     read_catalog,
     read_mixhq_manifest,
@@ -108,10 +109,12 @@ class LightImages(Protocol):
         origin: as named by the user: a path, or `coco=PATH clic=PATH`.
         others: number of files that are no candidates, by source and ending of their names; none of a MixHQ,
             whose own manifest has them.
+        excluded: what identifies the excluded scenes (:meth:`.Scenes.describe`); empty for none.
     """
 
     origin: str
     others: Mapping[str, Mapping[str, int]]
+    excluded: Mapping[str, int | str]
 
     def __len__(self) -> int: ...
 
@@ -140,6 +143,7 @@ class _CandidateLightImages:
     def __init__(self, origin: str, judged: Candidates, to_ref: Callable[[Candidate], LightImageRef]) -> None:
         self.origin = origin
         self.others: Mapping[str, Mapping[str, int]] = {}
+        self.excluded: Mapping[str, int | str] = {}
         self._judged = judged
         self._to_ref = to_ref
 
@@ -168,9 +172,11 @@ class ScannedLightImages(_CandidateLightImages):
         seen: Iterable[Candidate],
         limit: int | None = None,
         others: Mapping[str, Mapping[str, int]] | None = None,
+        excluded: Mapping[str, int | str] | None = None,
     ) -> None:
         super().__init__(origin, Candidates(seen, limit), scanned_ref)
         self.others = others or {}
+        self.excluded = excluded or {}
 
 
 class MixHQLightImages(_CandidateLightImages):
@@ -180,11 +186,13 @@ class MixHQLightImages(_CandidateLightImages):
         self, path: str, selection: PhotoSelection | None = None, choose: Choose | None = None
     ) -> None:
         selection = selection or PhotoSelection()
-        parts = catalog_parts(read_mixhq_manifest(path))
+        manifest = read_mixhq_manifest(path)
+        parts = catalog_parts(manifest)
         root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
         seen = _catalogued(path, parts, selection)
         candidates = Candidates(choose(seen) if choose else seen, selection.limit)
         super().__init__(path, candidates, lambda one: _packed_ref(one.row, root))
+        self.excluded = excluded_scenes(manifest)
 
 
 def open_light_images(
@@ -234,7 +242,13 @@ def open_light_images(
         on_file=on_file,
     )
     origin = " ".join(map(str, specs))
-    lights = ScannedLightImages(origin, choose(seen) if choose else seen, selection.limit, listing.others)
+    lights = ScannedLightImages(
+        origin,
+        choose(seen) if choose else seen,
+        selection.limit,
+        listing.others,
+        scenes.describe() if scenes else None,
+    )
     if not len(lights) and not choose:
         raise none_accepted(map(_row_of, lights.rejected()), f"{len(candidates)} files of {lights.origin}")
     return lights
@@ -260,6 +274,16 @@ def _refuse_choices_of_scans(paths: Sequence[str], exclude: Sequence[str], selec
         if getattr(selection, name) is not None:
             raise UsageError(
                 f"`{name}` is for sources that are scanned",
+                "give it when the MixHQ is built",
+                code="conflict",
+                parameter=name,
+            )
+    made_by = read_mixhq_manifest(paths[0])["inputs"]
+    for name, usual in (("min_lightness", rules.MIN_LIGHTNESS), ("follow_links", False)):
+        given, there = getattr(selection, name), made_by.get(name, usual)
+        if given not in (usual, there):
+            raise UsageError(
+                f"`{name}={given}` is for sources that are scanned: {paths[0]} was made with {there}",
                 "give it when the MixHQ is built",
                 code="conflict",
                 parameter=name,

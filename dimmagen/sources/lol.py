@@ -3,13 +3,12 @@ split."""
 
 import re
 
-from dimmagen.images.pair_names import DARK_NAMES
+from dimmagen.images.pair_names import DARK_NAMES, EVALUATION_NAMES, is_evaluation, side_of
 from dimmagen.sources import rules
 from dimmagen.sources.base import StillSource
 
-_DARK_FOLDERS = DARK_NAMES | {"low_light", "low-light"}
-_EVALUATION_FOLDERS = {"eval15", "eval", "test", "val", "validation"}
 _DARK_NAME = re.compile(r"(^|[_.-])(low|dark|input|short|lq)$|^(low|dark|lq)[_-]?[0-9]+$")
+_ROOT_NAMES = DARK_NAMES | {"low_light", "low-light"}  # of the folder that was given: whole names alone
 
 
 class Lol(StillSource):
@@ -20,10 +19,12 @@ class Lol(StillSource):
     terms = "LOL data set: free for research"
 
     def judge_name(self, name: str) -> rules.Verdict:
-        *folders, file = name.lower().split("/")
-        if _DARK_FOLDERS & {*folders}:
+        root, *path = name.lower().split("/")
+        folders, file = path[:-1], path[-1]
+        sides = [found[0] for found in map(side_of, folders) if found]
+        if sides[-1:] == ["dark"] or (not sides and root in _ROOT_NAMES):
             return rules.rejected("lol-dark", "lies in a folder of dark pictures")
-        if _EVALUATION_FOLDERS & {*folders}:
+        if any(map(is_evaluation, folders)) or root in EVALUATION_NAMES | {"eval15"}:
             return rules.rejected("lol-evaluation", "belongs to LOL's evaluation split")
         if _DARK_NAME.search(file.rsplit(".", 1)[0]):
             return rules.rejected("lol-dark", "is named as a dark picture")

@@ -8,6 +8,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import iter_rows
 from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
 
+_EXCLUDED = ("pictures", "sha256", "bits")
 _CATALOG = re.compile(r"part-[0-9]{5,}\.parquet")
 MIXHQ_DEFAULT = "mixhq"
 MIXHQ_MANIFEST = "manifest.json"
@@ -80,6 +81,14 @@ def _has_generations(manifest: Mapping) -> bool:
         if not isinstance(one.get("sources"), dict):
             return False
     return True
+
+
+def excluded_scenes(manifest: Mapping) -> dict[str, int | str]:
+    """What identifies the scenes that were excluded from a MixHQ, from its manifest; empty for none."""
+    excluded = manifest["inputs"].get("exclude")
+    if not isinstance(excluded, dict) or not excluded.get("pictures"):
+        return {}
+    return {name: excluded[name] for name in _EXCLUDED if isinstance(excluded.get(name), int | str)}
 
 
 def catalog_parts(manifest: Mapping) -> list[str]:

@@ -12,6 +12,8 @@ PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "
 
 
 class SamplePhotos(StillSource):
+    """Needs no path: the photos are where scikit-image is installed."""
+
     name = "sample"
     title = "scikit-image's sample photos"
     terms = "public domain or CC0, see skimage.data; motorcycle: Middlebury stereo data set, 2014"

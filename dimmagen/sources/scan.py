@@ -1,7 +1,7 @@
 """The index pass: every candidate of every source is read once, measured, and accepted or rejected."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from dimmagen.sources import SourceSpec, rules
 from dimmagen.sources.archives import DamagedArchiveError, Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.dark_halves import dark_halves
 from dimmagen.sources.other_formats import ending_of, other_format
 from dimmagen.sources.photo_selection import ListedFiles, PhotoSelection
 from dimmagen.sources.rules import Verdict, rejected
@@ -137,9 +138,42 @@ def scan(
     """
     first_with_key: dict[str, str] = {}
     look = partial(look_at, scenes, selection or PhotoSelection(), stored)
+    candidates = list(candidates)
+    halves = halves_of(candidates)
     for seen in ordered_map(look, candidates, workers):
-        yield from without_duplicates(seen, first_with_key)
+        yield from without_duplicates(without_dark_halves(seen, halves), first_with_key)
         on_file()
+
+
+def halves_of(files: Iterable[tuple[SourceSpec, Entry]]) -> dict[str, dict[str, str]]:
+    """The dark halves of pairs among the images of each source, see :func:`.dark_halves`.
+
+    Args:
+        files: of the whole listing.
+    """
+    by_source: dict[str, list[str]] = {}
+    for spec, entry in files:
+        if spec.source.frames == ("",):
+            by_source.setdefault(spec.name, []).append(candidate_name(entry))
+    return {source: dark_halves(names) for source, names in by_source.items()}
+
+
+def without_dark_halves(seen: list[Candidate], halves: Mapping[str, Mapping[str, str]]) -> list[Candidate]:
+    """The candidates of one file; an accepted one that is the dark image of a pair by its name is rejected.
+
+    Args:
+        seen: of the file.
+        halves: from :func:`halves_of`.
+    """
+    return [_refused_half(one, halves) for one in seen]
+
+
+def _refused_half(one: Candidate, halves: Mapping[str, Mapping[str, str]]) -> Candidate:
+    light = halves.get(one.row.source, {}).get(one.row.name) if one.row.accepted else None
+    if light is None:
+        return one
+    verdict = rejected("dark-half", f"is the dark image of a pair by its name: {light} is there")
+    return replace(one, row=rejected_row(one.row, verdict))
 
 
 def without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
@@ -222,7 +256,7 @@ def _examine(
             if not verdict.accepted:
                 examined = _refused(examined, verdict)
         if examined.pixels is not None and scenes is not None:
-            distance = scenes.distance(examined.pixels)
+            distance = _scene_distance(scenes, examined)
             if distance <= SAME_SCENE_BITS:
                 verdict = rejected("excluded-scene", f"is {distance} bits from an excluded picture")
                 examined = _refused(examined, verdict)
@@ -242,11 +276,19 @@ def _sized(examined: Examined, selection: PhotoSelection) -> Examined:
     if not steps:
         return examined
     done = [] if examined.transform == "verbatim" else [examined.transform]
-    return replace(examined, pixels=pixels, transform="+".join([*done, *steps]), extension="png")
+    whole = examined.pixels if examined.whole is None else examined.whole
+    return replace(examined, pixels=pixels, transform="+".join([*done, *steps]), extension="png", whole=whole)
+
+
+def _scene_distance(scenes: Scenes, examined: Examined) -> int:
+    """To the nearest excluded image, by all of the photo: the part of it that is kept has another hash."""
+    assert examined.pixels is not None
+    distance = scenes.distance(examined.pixels)
+    return distance if examined.whole is None else min(distance, scenes.distance(examined.whole))
 
 
 def _refused(examined: Examined, verdict: Verdict) -> Examined:
-    return replace(examined, verdict=verdict, pixels=None, transform="", extension="")
+    return replace(examined, verdict=verdict, pixels=None, transform="", extension="", whole=None)
 
 
 def candidate_name(entry: Entry) -> str:

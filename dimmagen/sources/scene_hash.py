@@ -1,6 +1,7 @@
 """Excluded scenes: images of an evaluation split, recognised by perceptual hash."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import imagehash
 import numpy as np
@@ -11,9 +12,12 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import machine_trouble
 from dimmagen.images import codec
 from dimmagen.sources.archives import Entry, list_entries, read_entry
+from dimmagen.sources.clic import reduce_and_crop
+from dimmagen.sources.photo_selection import apply_size_steps
 
 SAME_SCENE_BITS = 80  # of 256; docs/sources-and-rules.md has the measured distances
 _HASH_SIDE = 16
+_CUT = re.compile(r"(reduce|short|crop)([0-9]+)")  # steps of a transform
 
 
 def scene_hash(pixels: np.ndarray) -> np.ndarray:
@@ -28,13 +32,40 @@ def scene_hash(pixels: np.ndarray) -> np.ndarray:
     return imagehash.phash(Image.fromarray(pixels), hash_size=_HASH_SIDE).hash.ravel()
 
 
-def _hash_of(path: str, entry: Entry) -> np.ndarray:
-    """The hash of an image that is to be excluded."""
+def cuts_of(transforms: Iterable[str]) -> list[tuple[str, ...]]:
+    """The different ways in which light images were reduced and cropped, by the names of their transforms.
+
+    Example:
+        >>> cuts_of(["verbatim", "exif+short512+crop256", "reduce512", "short512+crop256"])
+        [('reduce512',), ('short512', 'crop256')]
+    """
+    cuts = {tuple(filter(_CUT.fullmatch, transform.split("+"))) for transform in transforms}
+    return sorted(cuts - {()})
+
+
+def _cut(pixels: np.ndarray, steps: tuple[str, ...]) -> np.ndarray | None:
+    """An image after the steps of :func:`cuts_of`; None if it is too small for them."""
+    for step in steps:
+        side = int(_CUT.fullmatch(step)[2])  # type: ignore[index]
+        if min(pixels.shape[:2]) < side:
+            return None
+        pixels = (
+            reduce_and_crop(pixels, side)[0]
+            if step.startswith("reduce")
+            else apply_size_steps(pixels, [step])
+        )
+    return pixels
+
+
+def _hashes_of(path: str, entry: Entry, cuts: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
+    """The hashes of an image that is to be excluded: of all of it, and of its parts."""
     reason = entry.refusal
     if not reason:
         try:
             with machine_trouble(f"{path}: {entry.name}"):
-                return scene_hash(_decode(entry))
+                pixels = _decode(entry)
+                parts = [pixels, *(_cut(pixels, steps) for steps in cuts)]
+                return [scene_hash(part) for part in parts if part is not None]
         except codec.ImageError as error:
             reason = error.reason
     raise DimmagenError(
@@ -57,11 +88,12 @@ class Scenes:
         self.hashes = hashes
 
     @classmethod
-    def from_paths(cls, paths: Sequence[str]) -> "Scenes":
+    def from_paths(cls, paths: Sequence[str], cuts: Sequence[tuple[str, ...]] = ()) -> "Scenes":
         """Hash every image below the paths, also behind links that lead out of them.
 
         Args:
             paths: see :func:`~dimmagen.sources.archives.list_entries`.
+            cuts: of :func:`cuts_of`: each image is also recognised by its part after these steps.
 
         Raises:
             UsageError: a path is missing, or has no image.
@@ -78,7 +110,8 @@ class Scenes:
                     code="no-match",
                     path=path,
                 )
-            hashes.extend(_hash_of(path, entry) for entry in entries)
+            for entry in entries:
+                hashes.extend(_hashes_of(path, entry, cuts))
         return cls(np.array(hashes))
 
     def describe(self) -> dict[str, int | str]:

@@ -72,8 +72,9 @@ class Box:
         assert "Traceback" not in text
         return text
 
-    def dimmagen(self, words: str) -> str:
-        return self.run("python3", "-m", "dimmagen", *words.split())
+    def dimmagen(self, *commands: str) -> str:
+        """One after another, with one /tmp: what the first has compiled serves the others."""
+        return self.run("sh", "-ec", "\n".join(f"python3 -m dimmagen {words}" for words in commands))
 
 
 DIM = "dim --profile linear --source sample --samples-per-shard 2 --shards"
@@ -87,10 +88,13 @@ def test_the_images_user_works_on_a_read_only_root(tmp_path):
     box = Box(tmp_path, Path(sys.base_prefix), {"project": ROOT, "packages": packages})
     touched = box.run("sh", "-c", "id -u; touch /usr/x /mnt/project/x /mnt/x 2>/dev/null || echo refused")
     assert touched.split() == [str(box.user), "refused"]
-    assert f"Python {platform.python_version()} " in box.dimmagen("--version")
-    box.dimmagen("build-mixhq --source sample --out mixhq")
-    box.dimmagen(f"{DIM} serial --executor serial")
-    box.dimmagen(f"{DIM} ray --executor ray --workers 2")
+    text = box.dimmagen(
+        "--version",
+        "build-mixhq --source sample --out mixhq",
+        f"{DIM} serial --executor serial",
+        f"{DIM} ray --executor ray --workers 2",
+    )
+    assert f"Python {platform.python_version()} " in text
     words = [*DIM.split(), str(tmp_path / "here"), "--executor", "serial"]
     subprocess.run([sys.executable, "-m", "dimmagen", *words], check=True, cwd=ROOT)
     assert file_hashes(box.out / "serial") == file_hashes(box.out / "ray") == file_hashes(tmp_path / "here")
@@ -109,10 +113,13 @@ def test_the_steps_of_the_dockerfile_make_what_its_user_runs(tmp_path):
     build(stages({"PREFIX": str(tmp_path / "prefix")})[0], tmp_path / "src", tmp_path / "bin")
     (packages,) = (tmp_path / "prefix").glob("lib/python*/site-packages")
     box = Box(tmp_path, base, {"packages": packages})
-    assert "dimmagen, version" in box.dimmagen("--version")
-    box.dimmagen("build-mixhq --source sample --out mixhq")
-    box.dimmagen(f"{DIM} out --executor ray --workers 2")
-    box.dimmagen("verify out")
+    text = box.dimmagen(
+        "--version",
+        "build-mixhq --source sample --out mixhq",
+        f"{DIM} out --executor ray --workers 2",
+        "verify out",
+    )
+    assert "dimmagen, version" in text
 
 
 def test_the_build_gets_what_it_copies_and_nothing_else():

@@ -11,6 +11,7 @@ from tests.attacks.commands import COUNT, DIM, dimmagen, is_clear
 from tests.dataset_helpers import file_hashes, make, write_photos
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("fork", "limits")]
+is_thorough = pytest.mark.skipif(COUNT < 84, reason="as other tests that stay: make test-attacks")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,10 @@ def check(place, code, text):
 
 @pytest.mark.parametrize(
     ("kind", "limit"),
-    [("FSIZE", 4096), ("FSIZE", 200_000), ("NOFILE", 40), ("NOFILE", 24), ("CORE", 0), ("STACK", 2**20)],
+    [
+        *(("FSIZE", 4096), ("FSIZE", 200_000), ("NOFILE", 40), ("STACK", 2**20)),
+        *(pytest.param(*limit, marks=is_thorough) for limit in (("NOFILE", 24), ("CORE", 0))),
+    ],
 )
 def test_a_limit_of_the_shell(kind, limit, place):
     import resource
@@ -49,7 +53,7 @@ def test_a_limit_of_the_shell(kind, limit, place):
 
 
 @pytest.mark.needs("mounts")
-@pytest.mark.parametrize("size", ["16k", "64k", "1m"])
+@pytest.mark.parametrize("size", ["16k", pytest.param("64k", marks=is_thorough), "1m"])
 def test_a_small_file_system_that_fills(size, place):
     """The data set does not fit; with room it is made."""
     (place / "out").mkdir()
@@ -63,7 +67,7 @@ def test_a_small_file_system_that_fills(size, place):
 
 
 @pytest.mark.needs("mounts", "setpriv")
-@pytest.mark.parametrize("home", ["", "/nonexistent"])
+@pytest.mark.parametrize("home", ["", pytest.param("/nonexistent", marks=is_thorough)])
 def test_a_container_with_a_read_only_root_and_without_a_home(home, place):
     """Nothing can be written but the output, and no capability makes up for it."""
     (place / "out").mkdir()
@@ -95,8 +99,10 @@ def test_a_folder_of_another_user_is_refused_by_name(place):
     assert "Permission denied" in text
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "tr_TR.UTF-8"])
-@pytest.mark.parametrize("order", ["forwards", "backwards"])
+@pytest.mark.parametrize(
+    ("locale", "order"),
+    [("C", "backwards"), ("POSIX", "forwards"), ("C.UTF-8", "forwards"), ("tr_TR.UTF-8", "backwards")],
+)
 def test_files_made_in_another_order_under_another_locale(locale, order, place, tmp_path):
     """A file system lists a folder by the order in which it was filled, or by hashes of the names."""
     names = sorted((place / "photos").iterdir(), reverse=order == "backwards")
@@ -120,7 +126,6 @@ def test_without_a_terminal_and_a_home_nothing_but_lines_is_printed(place):
 
 TRAIN = "train --data whole --out run --iterations 2 --perceptual none --crop 32 --loaders 2"
 QUICK = "--validate-every 2 --validation-photos 1"
-is_thorough = pytest.mark.skipif(COUNT < 84, reason="as the tests of the rooms: make test-attacks")
 
 
 @pytest.mark.needs("mounts", "shm")

@@ -32,7 +32,7 @@ _SET_UP_SECONDS = 1.5
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stopped")
-    make(write_photos(folder / "photos", 16), folder / "shards", variants=2)
+    make(write_photos(folder / "photos", 8), folder / "shards", variants=2)
     return folder
 
 

@@ -231,3 +231,11 @@ def test_a_mixhq_is_limited_and_gives_the_same_pairs_as_its_photos(run, photos):
     code, _, error = run("dim", "--profile", "linear", "--source", "mixhq", "--shards", "x", "--crop", "64")
     assert code == 2
     assert "--crop is for sources that are scanned" in error
+    words = ["--profile", "linear", "--source", "mixhq", "--executor", "serial", "--dry-run", "--shards", "x"]
+    for choice in (["--min-lightness", "0.4"], ["--follow-links"]):  # they had no effect
+        code, _, error = run("dim", *words, *choice)
+        assert code == 2
+        assert "is for sources that are scanned: mixhq was made with" in error
+    assert run("build-mixhq", "--source", photos, "--out", "bright", "--min-lightness", "0.3")[0] == 0
+    words[words.index("mixhq")] = "bright"
+    assert run("dim", *words, "--min-lightness", "0.3")[0] == 0

@@ -1,6 +1,7 @@
 """Mistakes of users: each gives one sentence, and exit code 2 for usage or 1 for failure."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -22,6 +23,7 @@ def place(tmp_path_factory):
     make(photos, folder / "other", seed=1)
     write_merge([open_pairs(str(folder / name)) for name in ("set", "other")], str(folder / "merged"))
     (folder / "no-keys").write_text("\n\n")
+    (folder / "marked-keys").write_bytes(b"\xef\xbb\xbfnokey\r\n")  # as editors of Windows save it
     (folder / "names").write_text("nobody.png\n")
     (folder / "binary").write_bytes(b"\xff\xfe\n")
     (folder / "folder/manifest.json").mkdir(parents=True)
@@ -63,6 +65,7 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("verify set --source photos", 2, "--source and --profile need --reproduce"),
         ("verify merged --reproduce 100%", 2, "a merged set was made with the settings of several sets"),
         ("subset set --out new --keys no-keys", 2, "--keys no-keys contains no key"),
+        ("subset set --out new --keys marked-keys", 2, "such as nokey:"),
         ("subset set --out new --keys binary", 2, "--keys binary is not a text file"),
         ("subset set --out new --min-side -1", 2, "-1"),
         ("remove set --list binary", 2, "binary is not a text file in UTF-8"),
@@ -95,6 +98,43 @@ def test_a_mistake_is_reported(words, code, message, place, monkeypatch, capsys)
     assert " ".join(message.split()) in output
     assert ended.value.code == code
     assert not (place / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["dim", "--profile", "linear", "--source", "photos", "--shards", ""], "--shards is empty"),
+        (["dim", "--profile", "linear", "--source", "photos", "--shards="], "--shards is empty"),
+        (
+            ["dim", "--profile", "linear", "--source", "photos", "--exclude", "", "--shards", "x"],
+            "--exclude is",
+        ),
+        (["build-mixhq", "--source", "photos", "--out", ""], "--out is empty"),
+        (["export", "set", "--layout", "lol-v1", "--out", ""], "--out is empty"),
+        (["merge", "set", "", "--out", "new"], "an argument is empty"),
+        (["train", "--data", "set", "--out", ""], "--out is empty"),
+        (["remove", "", "--list", "names"], "an argument is empty"),
+    ],
+)
+def test_an_empty_path_is_refused_and_neither_the_folder_nor_the_root(
+    words, what, place, monkeypatch, capsys
+):
+    """As a variable that is not set gives it: `build-mixhq` wrote to the root of the file system."""
+    monkeypatch.chdir(place)
+    before = sorted(place.iterdir())
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert what in " ".join(capsys.readouterr().err.split())
+    assert sorted(place.iterdir()) == before
+
+
+def test_an_option_that_is_no_path_may_be_empty(place, monkeypatch):
+    monkeypatch.chdir(place)
+    with pytest.raises(SystemExit) as ended:
+        main(["subset", "set", "--licence", "", "--min-side", "1", "--out", "new"])
+    assert ended.value.code == 0
+    shutil.rmtree(place / "new")
 
 
 def test_an_address_that_leads_nowhere_is_an_error_without_a_traceback(place):

@@ -42,13 +42,15 @@ def test_integers_are_sliced_like_a_list(values, start, stop):
     assert numbers[:].tolist() == values
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_full_folder_for_temporary_files_is_named_with_what_to_do(number, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "todo"), [(errno.ENOSPC, "TMPDIR"), (errno.EROFS, "TMPDIR"), (errno.EMFILE, r"ulimit -n")]
+)
+def test_a_full_folder_for_temporary_files_is_named_with_what_to_do(number, todo, tmp_path, monkeypatch):
     class Full(io.BytesIO):
         def write(self, data):
             raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(disk_list.tempfile, "TemporaryFile", lambda **options: Full())
-    with pytest.raises(DimmagenError, match=rf"{tmp_path}.*{os.strerror(number)}.*TMPDIR"):
+    with pytest.raises(DimmagenError, match=rf"{tmp_path}.*{os.strerror(number)}.*{todo}"):
         DiskList().append(b"record")

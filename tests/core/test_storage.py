@@ -126,3 +126,10 @@ def test_a_disk_that_fails_is_not_an_absent_file(number, tmp_path, monkeypatch):
         with pytest.raises(OSError, match=os.strerror(number)):
             ask(tmp_path / "manifest.json")
     assert not storage.exists(tmp_path / "other.json")
+
+
+def test_an_empty_path_is_the_working_directory_and_not_the_root():
+    assert storage.join("", "shards", "a.tar") == "shards/a.tar"
+    assert storage.join("/", "a") == "/a"
+    assert storage.join("out/", "a") == "out/a"
+    assert storage.join("s3://bucket/out", "a") == "s3://bucket/out/a"

@@ -1,19 +1,31 @@
 """assert_same_dataset accepts equal data sets and reports the first differences of others."""
 
+import json
 import shutil
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
 from dimmagen import assert_same_dataset
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.hashing import sha256
+from dimmagen.dataset import compare_unordered
 from dimmagen.dataset.compare import (
     changed_files,
     dataset_differences,
     manifest_differences,
     stages_that_differ,
 )
-from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.compare_unordered import unordered_differences
+from dimmagen.dataset.manifest import Manifest, fingerprint
 from dimmagen.dataset.reader import open_pairs
-from tests.tiny_set import make_tiny, tiny_lights
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.labels.index import open_labels
+from tests.dataset_helpers import build_dimmer
+from tests.tiny_set import make_tiny, rejected_row, tiny_lights
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +42,30 @@ def test_a_copy_is_equal(folder, tmp_path):
 
 def test_another_seed_is_reported_with_the_setting_the_sample_and_the_columns(folder, tmp_path):
     make_tiny(tiny_lights(tmp_path / "photos", 4), tmp_path / "other", seed=1)
+    (tmp_path / "other/extra").write_text("")
     with pytest.raises(AssertionError) as difference:
         assert_same_dataset(folder / "one", tmp_path / "other")
     message = str(difference.value)
+    assert "extra is only in" in message
     assert "settings.seed is 0 here and 1 there" in message
-    assert "shards/train-00000.tar differs: sample folder-" in message
-    assert "gamma" in message
+    key = open_pairs(folder / "one").row(0)["key"]
+    assert f"shards/train-00000.tar differs: sample {key}, first in its draws: seed, gamma, " in message
+
+
+def test_a_pair_of_another_name_is_reported_as_such(folder, tmp_path):
+    lights = tiny_lights(tmp_path / "photos", 4)
+    lights.listed[0] = replace(lights.listed[0], name="other.png")
+    make_tiny(lights, tmp_path / "other")
+    lines = dataset_differences(str(folder / "one"), str(tmp_path / "other"))
+    key = lights.listed[0].key
+    assert [line for line in lines if "names" in line] == [
+        f"shards/train-00000.tar differs: sample {key}-v0, first in its names: name, json_size"
+    ]
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(folder, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        dataset_differences(str(folder / "one"), str(tmp_path / "gone"))
 
 
 def test_a_changed_image_is_reported_with_its_member(folder, tmp_path):
@@ -76,7 +106,7 @@ def test_of_many_differences_ten_are_shown_and_the_others_counted(count, folder,
         assert_same_dataset(folder / "one", other)
     message = str(difference.value)
     assert [f"extra{index:02d}" in message for index in range(count)] == [True] * 10 + [False] * (count - 10)
-    assert (f"{count - 10} more" in message) is (count > 10)
+    assert (f"... and {count - 10} more" in message) is (count > 10)
     assert ("more" in message) is (count > 10)
 
 
@@ -142,3 +172,179 @@ def test_a_difference_outside_the_samples_is_reported_as_such(folder, tmp_path):
         tar.write(bytes(512))
     (line,) = dataset_differences(str(folder / "one"), str(other))
     assert "outside the data of its samples" in line
+
+
+def compared(one, other, **changes) -> list[str]:
+    """What differs between the contents of two sets, once one of them has another manifest."""
+    if changes:
+        path = other / "manifest.json"
+        content = json.loads(path.read_text())
+        for part, values in changes.items():
+            content[part].update(values)
+        content["fingerprint"] = fingerprint(content["settings"], content["environment"])
+        path.write_text(json.dumps(content))
+    return unordered_differences(str(one), str(other))
+
+
+@pytest.fixture
+def other(folder, tmp_path):
+    return shutil.copytree(folder / "one", tmp_path / "other")
+
+
+def test_when_photos_came_and_how_they_were_sharded_does_not_count_without_order(folder, other):
+    history = {"lights_sha256": "0" * 64, "generations": [], "removed": []}
+    assert compared(folder / "one", other, settings=history, counts={"shards": 9}) == []
+    assert_same_dataset(folder / "one", other, order=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"settings": {"seed": 7}}, "settings.seed is 0 here and 7 there"),
+        ({"settings": {"group_by": "clip"}}, "settings.group_by is None here and 'clip' there"),
+        ({"environment": {"machine": "vax"}}, "environment.machine is "),
+        ({"environment": {"generations": 1}}, "environment.generations is None here and 1 there"),
+        ({"environment": {"labels": {"sha256": 1}}}, "environment.labels is None here and {'sha256': 1}"),
+        ({"counts": {"lights": 9}}, "counts.lights is 4 here and 9 there"),
+        ({"counts": {"pairs": 9}}, "counts.pairs is 4 here and 9 there"),
+        ({"counts": {"rejected": 9}}, "counts.rejected is 1 here and 9 there"),
+        ({"counts": {"lights_by_source": {}}}, "counts.lights_by_source is {'folder': 4} here and {} there"),
+    ],
+)
+def test_settings_environment_and_counts_count_without_order(changes, line, folder, other):
+    [found] = compared(folder / "one", other, **changes)
+    assert found.startswith(line)
+    [turned] = unordered_differences(str(other), str(folder / "one"))
+    assert turned.split(" is ")[0] == line.split(" is ")[0]
+
+
+def test_pairs_and_candidates_of_one_set_alone_are_named(folder, fewer):
+    one, key = folder / "one", open_pairs(folder / "one").row(3)["key"]
+    for left, right in ((one, fewer), (fewer, one)):
+        lines = unordered_differences(str(left), str(right))
+        assert [line for line in lines if line.startswith("pair ")] == [f"pair {key} is only in {one}"]
+    assert "settings.lights is 4 here and 3 there" in unordered_differences(str(one), str(fewer))
+
+
+def test_a_pair_that_differs_is_named_with_its_columns_those_of_the_earliest_stage_first(folder, tmp_path):
+    lights = tiny_lights(tmp_path / "photos", 4)
+    make_tiny(lights, tmp_path / "out", seed=1)
+    lines = unordered_differences(str(folder / "one"), str(tmp_path / "out"))
+    rows = open_pairs(folder / "one").rows()
+    others = {row["key"]: row for row in open_pairs(tmp_path / "out").rows()}
+    expected = ["settings.seed is 0 here and 1 there"]
+    for row in rows:
+        new = others[row["key"]]
+        order = ("gamma", "noise_seed", "lightness_after", "dark_pixel_sha256", "dark_sha256")
+        rest = ("seed", "dark_size", "json_size")
+        names = [name for name in (*order, *rest) if row[name] != new[name]]
+        expected.append(f"pair {row['key']} differs in {', '.join(names)}")
+    assert lines == expected
+
+
+def test_candidates_that_were_rejected_count_by_what_they_are(folder, tmp_path):
+    lights = tiny_lights(tmp_path / "photos", 4)
+    changed, more = {**lights.rejects[0], "reason": "9x9"}, rejected_row("x.png", frame="last")
+    lights.rejects[:] = [changed, more]
+    make_tiny(lights, tmp_path / "out")
+    one, two = str(folder / "one"), str(tmp_path / "out")
+    assert unordered_differences(one, two) == [
+        "counts.rejected is 1 here and 2 there",
+        f"candidate folder=x.png last{more['sha256']} is only in {two}",
+        f"candidate folder=small.png {changed['sha256']} differs in reason",
+    ]
+    assert unordered_differences(two, one)[1].endswith(f"is only in {two}")
+
+
+@pytest.mark.parametrize("side", ["dark", "light"])
+def test_a_damaged_image_of_either_set_is_a_difference_without_order(side, folder, other):
+    row = open_pairs(other).row(2)
+    with open(other / row["shard"], "r+b") as file:
+        file.seek(row[f"{side}_offset"])
+        file.write(b"?")
+    line = f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row"
+    assert unordered_differences(str(folder / "one"), str(other)) == [line]
+    assert unordered_differences(str(other), str(folder / "one")) == [line]
+
+
+class Catalog:
+    """What a reader of MixHQs finds: a manifest's inputs, and rows whose light images lie in one file."""
+
+    def __init__(self, folder, inputs, **changed):
+        names = {field.name: "" for field in fields(CatalogRow)}
+        data = [b"first", b"second"]
+        folder.mkdir()
+        (folder / "a.tar").write_bytes(b"".join(data))
+        self.inputs, self.rows, offset = inputs, [], 0
+        for number, one in enumerate(data):
+            light = {"shard": "a.tar", "member": f"{number}.png", "offset": offset, "light_bytes": len(one)}
+            values = {
+                **names,
+                **light,
+                "light_sha256": sha256(one),
+                "name": f"{number}.jpg",
+                "accepted": True,
+            }
+            self.rows.append(CatalogRow(**values))
+            offset += len(one)
+        rejected = {**names, "name": "x.jpg", "accepted": False, "shard": "none", **changed}
+        self.rows.append(CatalogRow(**rejected))
+
+    def read(self, inputs):
+        assert inputs == self.inputs
+        return iter(self.rows)
+
+
+@pytest.fixture
+def mixhqs(monkeypatch, tmp_path):
+    """Names of MixHQs by what they hold."""
+    found = {}
+
+    def make(inputs, **changed):
+        path = str(tmp_path / str(len(found)))
+        found[path] = Catalog(Path(path), inputs, **changed)
+        return path
+
+    monkeypatch.setattr(compare_unordered, "is_mixhq", found.__contains__)
+    monkeypatch.setattr(compare_unordered, "read_mixhq_manifest", lambda path: {"inputs": found[path].inputs})
+    monkeypatch.setattr(compare_unordered, "catalog_parts", lambda manifest: [manifest["inputs"]])
+    monkeypatch.setattr(compare_unordered, "read_catalog", lambda path, parts: found[path].read(*parts))
+    return make
+
+
+def test_two_mixhqs_are_compared_by_their_inputs_rows_and_light_images(mixhqs, folder):
+    one, same = mixhqs({"sources": {"a": 1}, "rule": 2}), mixhqs({"sources": {}, "rule": 2})
+    assert unordered_differences(one, same) == []
+    other = mixhqs({"rule": 3, "more": 0}, reason="dark", offset=7)
+    lines = ["inputs.more is None here and 0 there", "inputs.rule is 2 here and 3 there"]
+    assert unordered_differences(one, other) == [*lines, "candidate =x.jpg  differs in reason"]
+    another = mixhqs({"rule": 2}, name="y.jpg")
+    alone = [f"candidate =x.jpg  is only in {one}", f"candidate =y.jpg  is only in {another}"]
+    assert unordered_differences(one, another) == alone
+    (Path(same) / "a.tar").write_bytes(b"firstsecone")
+    line = f"{same}/a.tar: 1.png is not what the catalog says"
+    assert unordered_differences(one, same) == unordered_differences(same, one) == [line]
+    with pytest.raises(DimmagenError):  # a MixHQ is nothing that a data set is compared with
+        unordered_differences(str(folder / "one"), one)
+
+
+def test_of_labels_the_kind_and_the_files_count_and_not_the_hash_of_them_all(tmp_path):
+    lights = tiny_lights(tmp_path / "lights", 2)
+    (tmp_path / "labels").mkdir()
+    for number in range(2):
+        (tmp_path / "labels" / f"{number}.json").write_text(f'{{"number": {number}}}')
+    labels, settings = open_labels(f"json={tmp_path / 'labels'}", lights), PairSettings(samples_per_shard=2)
+    one, two = tmp_path / "one", tmp_path / "two"
+    generate_dataset(lights, build_dimmer, str(one), settings, Execution("serial"), labels=labels)
+    shutil.copytree(one, two)
+    kind = Manifest.load(str(one)).settings["labels"]
+    assert compared(one, two, settings={"labels": {**kind, "sha256": "0" * 64}}) == []
+    [line] = compared(one, two, settings={"labels": {**kind, "categories": ["cat"]}})
+    assert line.startswith("settings.labels is {'format': 'json', ")
+    assert "sha256" not in line
+    row = open_pairs(two).row(1)
+    with open(two / row["shard"], "r+b") as file:
+        file.seek(row["labels_offset"])
+        file.write(b"?")
+    [_, line] = unordered_differences(str(one), str(two))
+    assert f"the bytes of {row['labels_member']} are not" in line

@@ -8,6 +8,11 @@ from skimage import data
 from dimmagen.cli import main
 from dimmagen.dataset.leaks import find_leaks
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.sources.light_images import open_light_images
+from dimmagen.sources.photo_selection import PhotoSelection
+from tests.dataset_helpers import build_dimmer
 
 
 @pytest.fixture
@@ -41,6 +46,20 @@ def test_every_scene_of_the_data_set_is_a_leak_and_other_scenes_are_not(tmp_path
     pairs = open_pairs(tmp_path / "out")
     assert find_leaks(pairs, [str(tmp_path / "evaluated")]) == []
     assert len(find_leaks(pairs, [str(tmp_path / "trained")])) == 4
+
+
+@pytest.mark.parametrize(("source", "choices"), [("clic", {}), ("folder", {"resize": 300, "crop": 128})])
+def test_scenes_of_which_only_the_middle_was_kept_are_leaks(tmp_path, source, choices):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(2):
+        Image.fromarray(simulated_light(seed, 520, 700)).save(photos / f"{seed}.png")
+    lights = open_light_images([f"{source}={photos}"], selection=PhotoSelection(**choices))
+    settings = PairSettings(samples_per_shard=3)
+    generate_dataset(lights, build_dimmer, str(tmp_path / "out"), settings, Execution("serial"))
+    (photos / "1.png").unlink()
+    leaks = find_leaks(open_pairs(tmp_path / "out"), [str(photos)])
+    assert [(leak.name, leak.bits) for leak in leaks] == [("0.png", 0)]
 
 
 def test_real_lol_scenes_are_leaks_and_other_scenes_are_not(shared_data, tmp_path):

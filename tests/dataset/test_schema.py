@@ -2,7 +2,15 @@
 
 import pytest
 
-from dimmagen.dataset.schema import PIPELINE_STAGES, WHITE_BALANCE, first_difference
+from dimmagen.dataset.schema import (
+    LABEL_SCHEMA,
+    PAIR_SCHEMA,
+    PIPELINE_STAGES,
+    WHITE_BALANCE,
+    first_difference,
+    schema_of,
+    schema_of_rows,
+)
 
 ROW = {column: 1 for columns in PIPELINE_STAGES.values() for column in columns}
 
@@ -34,3 +42,14 @@ def test_equal_rows_differ_in_no_stage():
 def test_the_first_stage_that_differs_is_reported_whatever_follows_from_it(changed, difference):
     other = {**ROW, **dict.fromkeys(changed, 2)}
     assert first_difference(other, ROW) == first_difference(ROW, other) == difference
+
+
+@pytest.mark.parametrize("labels", [{}, {"labels": {"format": "yolo"}}])
+@pytest.mark.parametrize("balance", [{}, {"white_balance": "drawn"}])
+def test_a_white_balance_and_labels_add_their_columns(labels, balance):
+    place = PAIR_SCHEMA.names.index("exposure") + 1
+    names = PAIR_SCHEMA.names[:place] + [*WHITE_BALANCE] * bool(balance) + PAIR_SCHEMA.names[place:]
+    names += LABEL_SCHEMA.names * bool(labels)
+    assert schema_of({**labels, **balance}).names == names
+    assert schema_of_rows([dict.fromkeys(names)]).names == names
+    assert schema_of_rows([]) == schema_of({"labels": {}, "white_balance": ""}) == PAIR_SCHEMA

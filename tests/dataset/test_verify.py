@@ -1,18 +1,27 @@
 """Verification detects damage to a finished data set and reports where it is."""
 
 import errno
+import io
 import json
 import os
 import shutil
 import tarfile
+from dataclasses import replace
 
 import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, MachineError
+from dimmagen.core.lock import STATE
+from dimmagen.core.parquet import read_table
 from dimmagen.core.tar import members
+from dimmagen.dataset.checking import Fault, check_pair_shard
+from dimmagen.dataset.manifest import FileEntry, Manifest, ShardEntry, fingerprint, root_hash
+from dimmagen.dataset.schema import schema_of
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dataset.writer import write_pair_shard
 from dimmagen.images import codec
+from tests.dataset.test_writer import sample
 from tests.tiny_set import make_tiny, tiny_lights
 
 SHARD = "shards/train-00001.tar"
@@ -59,7 +68,8 @@ def test_a_tar_truncated_at_any_member_boundary_is_reported_with_the_first_lost_
         found_faults = faults(out)
         assert f"{SHARD}: has {end} bytes, the manifest says {len(whole)}" in found_faults
         if number < len(found):
-            assert f"ends before {found[number].name}" in found_faults
+            missing = len(found) - number
+            assert f"ends before {found[number].name} ({missing} members are missing)" in found_faults
             assert f"sample {found[number].name.split('.')[0]}" in found_faults
 
 
@@ -150,7 +160,7 @@ def test_a_link_in_a_tar_is_reported_and_not_followed(out):
         link = tarfile.TarInfo("folder-1-v0.dark.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-    assert "is not a plain file" in faults(out)
+    assert f"\n{SHARD}: the member 'folder-1-v0.dark.png' is not a plain file" in faults(out)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
@@ -170,3 +180,204 @@ def test_a_full_memory_is_no_fault_of_a_data_set(finished, monkeypatch):
     monkeypatch.setattr(codec, "_array", lambda image: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MachineError, match=r"train-00000\.tar: Cannot allocate memory"):
         verify_dataset(str(finished))
+
+
+def test_the_pairs_are_counted_before_and_while_they_are_checked(finished):
+    begun, checked = [], []
+    found = verify_dataset(str(finished), begun.append, checked.append)
+    assert found.manifest == Manifest.load(str(finished))
+    assert (begun, checked) == ([4], [2, 2])
+
+
+def test_an_unknown_file_is_the_only_fault_that_it_makes(out):
+    for name in ("extra.txt", "rejected/x.csv"):
+        (out / name).write_bytes(b"")
+    lines = [f"{name}: does not belong to the data set" for name in ("extra.txt", "rejected/x.csv")]
+    assert verify_dataset(str(out)).unfinished == []
+    assert faults(out).split("\n") == lines
+
+
+def forge_manifest(out, change):
+    """Change a manifest and its own hashes, which then fit."""
+
+    def forge(manifest):
+        change(manifest)
+        manifest["fingerprint"] = fingerprint(manifest["settings"], manifest["environment"])
+        shards = map(ShardEntry.model_validate, manifest["shards"])
+        manifest["root_hash"] = root_hash([*shards, *map(FileEntry.model_validate, manifest["files"])])
+
+    rewrite_manifest(out, forge)
+
+
+NUMBERED = "manifest.json: its shards are not numbered from 0 without gaps"
+TWICE = "manifest.json: it names a shard twice"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda m: m["counts"].update(shards=3), ["manifest.json: counts 3 shards, names 2"]),
+        (
+            lambda m: m["counts"].update(pairs=5),
+            ["manifest.json: counts 5 pairs, its shards hold a different number"],
+        ),
+        (lambda m: m["shards"].reverse(), [NUMBERED]),
+        (lambda m: (m["settings"].update(removed=[]), m["shards"].reverse()), []),
+        (
+            lambda m: (m["settings"].update(removed=[]), m["shards"].__setitem__(1, m["shards"][0])),
+            [TWICE],
+        ),
+    ],
+)
+def test_counts_and_numbers_that_do_not_fit_are_reported(change, expected, out):
+    forge_manifest(out, change)
+    found = [line for line in faults(out).split("\n") if line.startswith("manifest.json")]
+    assert found == expected
+
+
+def test_a_key_of_two_shards_is_reported_once_with_the_second(out):
+    shutil.copy(out / "shards/train-00000.tar", out / SHARD)
+    shutil.copy(out / "metadata/train-00000.parquet", out / "metadata/train-00001.parquet")
+    first = json.loads((out / "manifest.json").read_text())["shards"][0]
+
+    def repeat(manifest):
+        names = {"name": SHARD, "metadata": {**first["metadata"], "name": "metadata/train-00001.parquet"}}
+        manifest["shards"][1] = {**first, **names}
+
+    forge_manifest(out, repeat)
+    keys = read_table(str(out / first["metadata"]["name"]), schema_of({}))["key"].to_pylist()
+    expected = [f"{SHARD}: sample {key}: its key occurs twice in the data set" for key in keys]
+    assert faults(out).split("\n") == expected
+
+
+@pytest.mark.parametrize("names", [(), ("lock",), ("lock", ".run.json.0123abcd.7.tmp")])
+def test_a_run_that_was_stopped_before_it_wrote_anything_is_no_fault(names, out):
+    (out / STATE).mkdir()
+    for name in names:
+        (out / STATE / name).write_bytes(b"")
+    found = verify_dataset(str(out))
+    assert (found.unfinished, found.faults) == ([STATE], [])
+
+
+ADDED = (
+    ".croissant.json.0123abcd.7.tmp",
+    "metadata/train-00002.parquet",
+    "rejected/candidates-00002.parquet",
+    "shards/.train-00003.tar.0123abcd.7.tmp",
+    "shards/train-00002.tar",
+)
+
+
+def begin(out, changed, **note):
+    (out / STATE).mkdir()
+    manifest = json.loads((out / "manifest.json").read_text())
+    values = {"settings": {**manifest["settings"], **changed}, "environment": manifest["environment"]}
+    (out / STATE / "run.json").write_text(json.dumps({**values, **note}))
+    for name in (*ADDED, "shards/other.tar", "extra.txt", "rejected/train-00002.parquet"):
+        (out / name).write_bytes(b"")
+
+
+def test_what_a_stopped_addition_has_written_is_no_fault_but_what_it_would_not_write_is(out):
+    begin(out, {"seed": 7}, adds=True)
+    found = verify_dataset(str(out))
+    assert sorted(found.unfinished) == sorted([STATE, *ADDED])
+    unknown = ["extra.txt", "rejected/train-00002.parquet", "shards/other.tar"]
+    assert [fault.where for fault in found.faults] == unknown
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({"seed": 7}, {}),
+        ({"seed": 7}, {"adds": False}),
+        ({"seed": 7}, {"adds": 1}),
+        ({}, {"adds": True}),
+        ({}, {"adds": True, "settings": 3}),
+        ({"seed": float("nan")}, {"adds": True}),
+    ],
+)
+def test_the_state_of_another_run_does_not_belong_to_the_data_set(settings, note, out):
+    begin(out, settings, **note)
+    found = verify_dataset(str(out))
+    assert found.unfinished == []
+    assert {STATE, *ADDED} < {fault.where for fault in found.faults}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": {}}', "\xff"])
+def test_a_damaged_note_of_a_run_is_no_addition(text, out):
+    begin(out, {})
+    (out / STATE / "run.json").write_text(text)
+    assert verify_dataset(str(out)).unfinished == []
+
+
+@pytest.mark.parametrize("dark_image", [b"", b"no image"])
+def test_of_a_sample_without_a_dark_image_the_rest_is_checked(dark_image, out):
+    with tarfile.open(out / SHARD) as tar:
+        files = {entry.name: tar.extractfile(entry).read() for entry in tar.getmembers()}
+    dark, json_file, light, *_ = files
+    contents = {dark: dark_image} if dark_image else {}
+    contents |= {name: files[name][:-1] + b"?" for name in (json_file, light)}
+    with tarfile.open(out / SHARD, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    found, sample = faults(out), f"{SHARD}: sample {dark.split('.')[0]}"
+    assert f"{sample}: {dark} is not at byte {tarfile.BLOCKSIZE}\n" in found
+    assert (f"{sample}: {dark} cannot be decoded (" in found) == bool(dark_image)
+    assert f"{sample}: the bytes of {light} are not those of its row\n" in found
+    assert f"{sample}: the JSON file is not a JSON object" in found
+
+
+@pytest.mark.parametrize(("extension", "number"), [("labels.json", 2), ("mask.png", 3)])
+def test_changed_labels_are_reported(extension, number, tmp_path):
+    given = [
+        replace(sample(f"folder-{one}-v0"), labels=b"{%d}" % one, labels_extension=extension)
+        for one in (1, 2)
+    ]
+    record = write_pair_shard(str(tmp_path), "train-00000", given)
+    before = check_pair_shard(str(tmp_path), record).faults
+    names = [f"folder-{one}-v0.{side}" for one in (1, 2) for side in ("dark.png", "light.jpg")]
+    assert [fault.what.split(" (")[0].split(": ")[1] for fault in before] == [
+        said
+        for name in names
+        for said in (f"the bytes of {name} are not those of its row", f"{name} cannot be decoded")
+    ]
+    name = replace_member(tmp_path / record.name, 4 + number, b"{")
+    after = check_pair_shard(str(tmp_path), record).faults
+    what = f"sample folder-2-v0: the bytes of {name} are not those of its row"
+    assert after == [
+        Fault(record.name, "does not have the SHA-256 of the manifest"),
+        *before,
+        Fault(record.name, what),
+    ]
+
+
+def test_rows_beyond_those_of_the_record_are_not_read(tmp_path):
+    record = write_pair_shard(str(tmp_path), "train-00000", [sample("folder-1-v0"), sample("folder-2-v0")])
+    check = check_pair_shard(str(tmp_path), replace(record, samples=1))
+    path = tmp_path / record.metadata.name
+    assert check.keys == []
+    assert check.faults == [Fault(record.metadata.name, f"{path} has 2 rows, the manifest says 1")]
+    fewer = check_pair_shard(str(tmp_path), replace(record, samples=3))
+    assert fewer.faults[0] == Fault(record.metadata.name, "has 2 rows, the manifest says 3")
+    assert fewer.keys == ["folder-1-v0", "folder-2-v0"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "differs"),
+    [
+        (b'"variant": 0', b'"variant": 1', "variant"),
+        (b'"width": 16', b'"width":  7', "width"),
+        (b'"variant": 0', b'"variant":0 ', "its keys or number formats"),
+        (b'"profile": "linear",\n "model": "linear"', b'"model": "nearly"', "model"),
+    ],
+)
+def test_a_sidecar_with_other_values_is_reported_with_their_keys(old, new, differs, out):
+    with open(out / SHARD, "rb") as file:
+        member = list(members(file, SHARD))[1]
+        file.seek(member.offset)
+        text = file.read(member.size)
+    assert text.count(old) == 1
+    replace_member(out / SHARD, 1, text.replace(old, new))
+    assert faults(out).endswith(f": the JSON differs from its row in {differs}")

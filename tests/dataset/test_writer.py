@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,9 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.tar import TarWriter
+from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.schema import PAIR_SCHEMA, schema_of, sidecar
-from dimmagen.dataset.writer import Sample, write_pair_shard
+from dimmagen.dataset.writer import Sample, write_pair_shard, write_pair_shards
 
 
 def sample(key: str, **changes) -> Sample:
@@ -86,6 +88,50 @@ def test_the_record_has_the_size_and_hash_of_both_files(tmp_path):
         (record.metadata.name, record.metadata.bytes, record.metadata.sha256),
     ):
         assert (size, sha256) == storage.size_and_sha256(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("extension", "order"),
+    [
+        ("labels.json", ["dark.png", "json", "labels.json", "light.jpg"]),
+        ("mask.png", ["dark.png", "json", "light.jpg", "mask.png"]),
+    ],
+)
+def test_labels_lie_where_their_name_sorts_and_the_row_says_where(extension, order, tmp_path):
+    given = [
+        replace(sample(f"folder-{number}-v0"), labels=b"labels %d" % number, labels_extension=extension)
+        for number in (1, 2)
+    ]
+    record = write_pair_shard(str(tmp_path), "train-00000", given)
+    rows = read_rows(str(tmp_path / record.metadata.name), schema_of({"labels": {"format": "x"}}))
+    data = (tmp_path / record.name).read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        assert tar.getnames() == [f"{row['key']}.{ending}" for row in rows for ending in order]
+    for row, one in zip(rows, given, strict=True):
+        assert row["labels_member"] == f"{row['key']}.{extension}"
+        assert row["labels_sha256"] == hashing.sha256(one.labels)
+        for side, expected in (("dark", one.dark), ("light", one.light), ("labels", one.labels)):
+            offset = row[f"{side}_offset"]
+            assert data[offset : offset + row[f"{side}_size"]] == expected
+
+
+def test_several_shards_are_written_side_by_side_as_each_alone(tmp_path):
+    samples = [sample(f"folder-{number}-v0") for number in range(3)]
+    names = ["train-00004", "train-00002"]
+    together = write_pair_shards(
+        str(tmp_path / "a"), names, [(1, samples[0]), (0, samples[1]), (1, samples[2])]
+    )
+    alone = [
+        write_pair_shard(str(tmp_path / "b"), name, chosen)
+        for name, chosen in zip(names, (samples[1:2], samples[::2]), strict=True)
+    ]
+    assert together == alone
+    assert [(one.name, one.samples, one.metadata.name) for one in together] == [
+        ("shards/train-00004.tar", 1, "metadata/train-00004.parquet"),
+        ("shards/train-00002.tar", 2, "metadata/train-00002.parquet"),
+    ]
+    assert together[0].to_dict()["metadata"]["sha256"] == together[0].metadata.sha256
+    assert ShardEntry.model_validate(together[1].to_dict()).shard_record() == together[1]
 
 
 def test_no_file_is_published_when_a_sample_fails(tmp_path):

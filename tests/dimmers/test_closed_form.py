@@ -112,6 +112,14 @@ def test_every_pixel_agrees_with_the_formula_and_its_drawn_constants(kind, draw)
     assert (dark != expected).mean() < 1e-3  # rounding at the boundary between two levels
 
 
+def test_the_levels_of_srgb_are_linear_light_as_the_standard_defines_it():
+    levels = closed_form._linear_levels()
+    code = [number / 255 for number in range(256)]
+    expected = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in code]
+    assert levels.dtype == np.float32
+    assert levels == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [

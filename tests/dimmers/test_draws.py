@@ -4,12 +4,15 @@ Draws are functions of names, so the statistics are the same in every run.
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from dimmagen.dimmers.base import Draw
+from dimmagen.core.errors import UsageError
+from dimmagen.core.keyed_random import bits63
+from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
 
@@ -148,3 +151,110 @@ def test_another_temperature_or_range_changes_no_other_draw():
 def test_a_name_has_the_draws_that_it_had_in_every_version(names, drawn):
     """They are recorded in the data sets that there are: another draw for a name is another data set."""
     assert dimmer().draw(*names) == drawn
+
+
+NOISE, OF_NEXT = 4567833454460499271, 3290737782484957854
+BALANCE, OF_NEXT_BALANCE = (1.012857, 0.994448, 0.992818), (1.009774, 1.039369, 0.95281)
+
+
+def test_the_rungs_of_a_ladder_and_its_repetitions_have_the_draws_that_they_always_had():
+    ladder = ImageDimmer(ScatteredModel(), "x", "", ladder=(0.12345678, 2, 1.0)).draw
+    first = [Draw(gamma, 1.061631, 1.0, NOISE, *BALANCE) for gamma in (0.123457, 2.0, 1.0)]
+    again = [Draw(gamma, 1.02816, 1.0, OF_NEXT, *OF_NEXT_BALANCE) for gamma in (0.123457, 2.0, 1.0)]
+    assert [ladder("photo", variant, 5) for variant in range(6)] == first + again
+
+
+def test_the_frames_of_a_clip_have_the_draws_that_they_always_had():
+    model = ScatteredModel(exposure_spread=SPREAD, gamma_range=(LOW, HIGH))
+    clip = ImageDimmer(model, "x", "", group_by="clip", temperature=2.0).draw
+    for name in ("photo-first", "photo-last", "photo"):
+        drawn = Draw(0.789091, 2.05632, 0.730928, clip(name, 1, 5).noise_seed, *OF_NEXT_BALANCE)
+        assert clip(name, 1, 5) == drawn
+    assert clip("photo", 1, 5).noise_seed == OF_NEXT
+    assert clip("photo-1", 1, 5).gamma != 0.789091
+    assert len({dimmer().draw(name).gamma for name in ("photo-first", "photo-last", "photo")}) == 3
+
+
+class OnlyRed(LinearModel):
+    balance_spread = (0.06, 0.0)
+
+
+class OnlyGreen(LinearModel):
+    balance_spread = (0.0, 0.03)
+
+
+def test_a_white_balance_may_vary_along_one_axis_alone():
+    red, green = (ImageDimmer(model(), "x", "").draw("photo").balance for model in (OnlyRed, OnlyGreen))
+    assert red == pytest.approx([-red[2], 0.0, red[2]], abs=1e-6)
+    assert green == pytest.approx([-green[1] / 2, green[1], -green[1] / 2], abs=2e-6)
+    assert abs(red[2]) > 1e-3 < abs(green[1])
+
+
+def test_a_frame_of_a_clip_has_a_noise_seed_of_its_own_and_all_else_of_the_draw():
+    draw = Draw(0.5, 1.0, 1.5, 7, 1.1, 1.0, 0.9)
+    assert draw.of_frame(0) == draw
+    seeds = [bits63(7, "frame", frame, "noise") for frame in (1, 2)]
+    assert [draw.of_frame(frame) for frame in (1, 2)] == [replace(draw, noise_seed=seed) for seed in seeds]
+    plain = Draw(0.5, 1.0, 1.5, 7)
+    assert plain.record() == {"gamma": 0.5, "tau": 1.0, "exposure": 1.5, "noise_seed": 7}
+    assert plain.balance.tolist() == [0.0, 0.0, 0.0]
+    assert draw.balance == pytest.approx(np.log([1.1, 1.0, 0.9]))
+
+
+class FromBefore(LinearModel):
+    """A model of a package that was written when there were no such draws."""
+
+    def __getattribute__(self, name):
+        if name in ("balance_spread", "noise_spread"):
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+
+def test_a_model_of_before_there_was_a_white_balance_draws_none():
+    old = ImageDimmer(FromBefore(exposure_spread=SPREAD, gamma_range=(LOW, HIGH)), "x", "")
+    assert old.scene_spreads == ((0.0, 0.0), 0.0)
+    assert old.draw("photo") == dimmer().draw("photo")
+
+
+class Seen(LinearModel):
+    """Gives back what it was asked for."""
+
+    def dim(self, light, draw):
+        return ("image", light, draw)
+
+    def dim_frame(self, light, draw, frame):
+        return ("frame", light, draw, frame)
+
+
+def test_one_image_is_dimmed_or_a_frame_of_a_clip_and_nothing_else():
+    seen, light, draw = ImageDimmer(Seen(), "x", ""), np.zeros((2, 1, 3), np.uint8), Draw(1.0, 1.0, 1.0, 0)
+    assert seen.dim(light, draw) == ("image", light, draw)
+    assert seen.dim(light, draw, 3) == ("frame", light, draw, 3)
+    for wrong in (light.astype(np.int8), light[:, :, 0], light[None], light[:, :, :2]):
+        with pytest.raises(UsageError, match=r"`light` is"):
+            seen.dim(wrong, draw)
+
+
+class Echo(DimmerModel):
+    def dim(self, light, draw):
+        return light, draw
+
+
+def test_a_frame_of_a_model_without_frames_is_an_image_of_its_own_draw():
+    light, draw = np.zeros((2, 1, 3), np.uint8), Draw(1.0, 1.0, 1.0, 0)
+    assert ImageDimmer(Echo(), "x", "").dim(light, draw, 3) == (light, draw.of_frame(3))
+
+
+def test_what_is_not_given_is_the_first_variant_of_the_first_seed_and_what_the_model_says():
+    assert dimmer().draw("photo") == dimmer().draw("photo", variant=0, seed=0)
+    model = LinearModel(gamma_range=(0.5, 1.5))
+    plain = {"profile": "x", "profile_fingerprint": "1", "model": "linear"}
+    settings = {**plain, "gamma_range": [0.5, 1.5], "temperature": 1.0, **model.settings()}
+    assert ImageDimmer(model, "x", "1").settings() == settings
+
+
+def test_the_same_dimmer_with_other_gammas_keeps_all_but_its_ladder():
+    base = dimmer(ladder=(0.5, 1.0), temperature=0.25, group_by="clip")
+    changed = base.with_gammas(0.1, 0.2)
+    expected = ImageDimmer(base.model, "x", "0" * 64, (0.1, 0.2), 0.25, (), "clip")
+    assert vars(changed) == vars(expected)

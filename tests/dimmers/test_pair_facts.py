@@ -26,7 +26,31 @@ def test_the_facts_are_brightness_sizes_files_and_cameras():
     assert facts.sizes == [(60, 40), (80, 40)]
     assert facts.cameras == ["A"]
     assert facts.files == "mixed"
-    assert PairFacts.of([made_pair(quality=90)]).files == "jpeg"
+    assert PairFacts.of([made_pair(quality=1)]).files == "jpeg"
+
+
+def test_sizes_and_cameras_are_listed_by_their_frequency_the_first_eight():
+    pairs = [made_pair(width=40 + number % 10, camera=f"{number % 10}") for number in range(19)]
+    facts = PairFacts.of([*pairs, made_pair(width=45, camera="5")])
+    expected = [5, 0, 1, 2, 3, 4, 6, 7]
+    assert facts.cameras == [str(number) for number in expected]
+    assert facts.sizes == [(40 + number, 40) for number in expected]
+
+
+@pytest.mark.parametrize(("width", "differs"), [(30, False), (29, True), (120, False), (121, True)])
+def test_pictures_of_half_to_twice_the_pixels_are_of_one_kind(width, differs):
+    facts, other = PairFacts.of([made_pair()]), PairFacts.of([made_pair(width=width)])
+    said = [f"have {width}x40 pixels, the profile's have 60x40"]
+    assert facts.differences(other) == said * differs
+
+
+def test_several_sizes_and_cameras_are_told_as_such():
+    facts = PairFacts.of([made_pair(camera="A"), made_pair(camera="B")])
+    other = PairFacts.of([made_pair(width=200, camera="C"), made_pair(width=300, camera="D")])
+    assert facts.differences(other) == [
+        "have 200x40 and others pixels, the profile's have 60x40",
+        "are of C, D, the profile's of A, B",
+    ]
 
 
 def test_of_many_pairs_quantiles_of_the_brightness_are_kept():

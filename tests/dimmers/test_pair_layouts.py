@@ -1,5 +1,6 @@
 """Pairs are found in the folders, lists and patterns that people have them in, and never guessed."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from PIL import Image
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.real_pairs import load_pairs
+from dimmagen.dimmers.pair_matching import MATCHING_RULES, listed, matched, natural, rules_table
+from dimmagen.dimmers.real_pairs import load_pairs, split_held_out
 from dimmagen.images.pair_names import DARK_NAMES, LIGHT_NAMES, side_of, words
 
 # Data sets as their archives unpack: the folder that is given, the dark and the light file of each pair by a
@@ -207,7 +209,7 @@ def test_names_that_pair_in_two_ways_are_refused(tmp_path):
 def test_a_stray_image_between_pairs_in_one_folder_is_refused(tmp_path):
     make(tmp_path, {1: ("a_low.png", "a_high.png")})
     write(tmp_path / "b.png", 3)
-    with pytest.raises(UsageError, match=r"without a partner: b\.png"):
+    with pytest.raises(UsageError, match=rf"^{re.escape(str(tmp_path))} has .* without a partner: b\.png"):
         load_pairs(tmp_path)
 
 
@@ -352,7 +354,10 @@ def test_a_field_may_be_a_folder_and_stand_twice(tmp_path, monkeypatch):
         ("low/*.png -> high/*.png", "does not say which files belong together"),
         ("low/{a}.png -> high/{b}.png", "does not say which files belong together"),
         ("low/{a}.jpg -> high/{a}.png", r"no image matches low/\{a\}\.jpg"),
-        ("low/{a}.png -> high/{a}.png", r"without a partner: 3\.png"),
+        (
+            "low/{a}.png -> high/{a}.png",
+            r"^low/\{a\}\.png -> high.* without a partner: 3\.png",
+        ),
     ],
 )
 def test_a_pattern_that_does_not_pair_is_refused(pattern, said, tmp_path, monkeypatch):
@@ -369,3 +374,217 @@ def test_the_home_folder_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "mine/pairs.csv").write_text("~/mine/low/1.png,~/mine/high/1.png\n")
     assert values(load_pairs("~/mine")) == values(load_pairs("~/mine/pairs.csv")) == {"1": (1, 101)}
+
+
+def refused(path) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        load_pairs(path)
+    return caught.value
+
+
+def test_a_single_place_further_inside_is_told_down_to_the_fourth_folder(tmp_path, caplog):
+    make(tmp_path, {1: ("a/b/c/d/low/1.png", "a/b/c/d/high/1.png")})
+    with caplog.at_level("INFO", "dimmagen"):
+        assert values(load_pairs(tmp_path)) == {"1": (1, 101)}
+    place = tmp_path / "a/b/c/d/{low,high}"
+    assert caplog.messages == [f"Note: the pairs are those of {place}"]
+    (tmp_path / "a").rename(tmp_path / "more")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "more").rename(tmp_path / "a/more")
+    assert "holds no pairs by its names; it has the folders a/" in refused(tmp_path).what
+
+
+def test_a_folder_of_one_side_is_not_searched_for_pairs_of_its_own(tmp_path):
+    files = [f"{side}_{split}/1_{word}.png" for side in ("low", "high") for split in ("train", "test")
+             for word in ("low", "high")]  # fmt: skip
+    for file in files:
+        write(tmp_path / file, 1)
+    assert list(values(load_pairs(tmp_path))) == ["1_high", "1_low"]
+
+
+def test_pairs_side_by_side_are_images_whose_names_are_alike(tmp_path):
+    make(tmp_path, {1: ("tap_low.png", "tap_high.png")})
+    for name in ("desk_low.txt", "desk_high.txt"):
+        (tmp_path / name).write_text("no image")
+    assert values(load_pairs(tmp_path)) == {"tap_high": (1, 101)}
+    write(tmp_path / "tap_low.jpg", 2)
+    assert "several images for one place in a pair: tap_low.jpg, tap_low.png" in refused(tmp_path).what
+    write(tmp_path / "other/desk_low.png", 1)
+    write(tmp_path / "other/tap_high.png", 1)
+    assert refused(tmp_path / "other").what.endswith("holds no pairs by its names; it has 2 images")
+    (tmp_path / "empty").mkdir()
+    assert refused(tmp_path / "empty").what.endswith("holds no pairs by its names; it has no images")
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([], "holds no images"),
+        (["1.ARW", "2.arw", "LICENSE"], "holds no images, but 2 .arw, 1 LICENSE"),
+        (["a.arw", "b.arw", "c.dng", "d.dng", "e.dng", "f.nef", "g.cr2"], ", but 3 .dng, 2 .arw, 1 .nef"),
+    ],
+)
+def test_a_side_without_images_is_told_with_what_it_has(others, said, tmp_path):
+    write(tmp_path / "high/1.png", 1)
+    (tmp_path / "low").mkdir()
+    for name in others:
+        (tmp_path / "low" / name).write_text("raw")
+    assert refused(tmp_path).what.endswith(said)
+
+
+@pytest.mark.needs("home")
+def test_only_the_first_arrow_divides_a_pattern(tmp_path, monkeypatch):
+    make(tmp_path, {1: ("low/1.png", "b->c/1.png")})
+    monkeypatch.chdir(tmp_path)
+    assert values(load_pairs("low/{a}.png -> b->c/{a}.png")) == {"1": (1, 101)}
+
+
+def test_pairs_of_a_pattern_whose_files_are_named_alike_have_their_paths_as_names(tmp_path, monkeypatch):
+    make(tmp_path, {1: ("s1/d/1.png", "s1/l/1.png"), 2: ("s2/d/1.png", "s2/l/1.png")})
+    monkeypatch.chdir(tmp_path)
+    assert values(load_pairs("{s}/d/1.png -> {s}/l/1.png")) == {"s1/d/1": (1, 101), "s2/d/1": (2, 102)}
+
+
+def test_pairs_of_a_list_elsewhere_have_the_paths_of_their_files_as_names(tmp_path):
+    make(tmp_path, {1: ("s1/1.png", "l1/1.png"), 2: ("s2/1.png", "l2/1.png")})
+    (tmp_path / "lists").mkdir()
+    text = "".join(f"{tmp_path}/s{number}/1.png,{tmp_path}/l{number}/1.png\n" for number in (1, 2))
+    (tmp_path / "lists/pairs.csv").write_text(text)
+    names = [(tmp_path / f"s{number}/1").as_posix() for number in (1, 2)]
+    assert list(values(load_pairs(tmp_path / "lists/pairs.csv"))) == names
+
+
+def test_a_quoted_cell_may_stand_behind_a_space(tmp_path):
+    make(tmp_path, {1: ("low/1.png", "c, d/1.png")})
+    (tmp_path / "pairs.csv").write_text('low/1.png, "c, d/1.png"\n')
+    assert values(load_pairs(tmp_path / "pairs.csv")) == {"1": (1, 101)}
+
+
+@pytest.mark.needs("home")
+def test_a_backslash_of_a_name_that_exists_is_kept(tmp_path):
+    make(tmp_path, {1: ("low\\1.png", "high\\1.png")})
+    make(tmp_path, {2: ("low/1.png", "high/1.png")})
+    (tmp_path / "pairs.csv").write_text("low\\1.png,high\\1.png\n")
+    assert list(values(load_pairs(tmp_path / "pairs.csv")).values()) == [(1, 101)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line"),
+    [
+        ("x,y\n", "line 1 has the columns x, y", 1),
+        ("a;b;c,d\n", "line 1 has the columns a, b, c,d", 1),
+        ("a;b,c,d\n", "line 1 has the columns a;b, c, d", 1),
+        ("name,id,low,high\n", "line 1 has the columns name, id, low, high", 1),
+        ("\nlow/1.png\n", "line 2 has 1 columns and no header", 2),
+        ("low,high\na/1.png\n", "line 2 has 1 columns", 2),
+        ("high,low\na/1.png\n", "line 2 has 1 columns", 2),
+        ("low,high,name\na/1.png,b/1.png\n", "line 2 has 2 columns", 2),
+    ],
+)
+def test_a_refused_list_is_told_with_its_path_and_line(text, said, line, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text(text)
+    error = refused(path)
+    assert error.what == f"{path} {said}"
+    assert "(low and high, low and normal, input and target" in error.todo
+    assert (error.code, error.fields) == ("wrong-format", {"path": str(path), "line": line})
+
+
+def test_a_list_in_another_encoding_has_no_line(tmp_path):
+    (tmp_path / "pairs.csv").write_bytes(b"low,h\xffgh\n")
+    error = refused(tmp_path / "pairs.csv")
+    assert "is not UTF-8 text" in error.what
+    assert error.fields == {"path": str(tmp_path / "pairs.csv")}
+
+
+@pytest.mark.parametrize(
+    ("count", "end"), [(1, "0"), (12, "10, 11"), (13, "10, 11 and 1 more"), (20, "11 and 8 more")]
+)
+def test_of_many_names_twelve_are_listed_and_the_others_counted(count, end, tmp_path):
+    names = [str(number) for number in range(count)]
+    assert listed(iter(names)).endswith(end)
+    assert listed(names).count(",") == min(count, 12) - 1
+    make(tmp_path, {number: (f"low/{number}.png", f"high/{number}.png") for number in range(count)})
+    pairs = load_pairs(tmp_path)
+    for ask in (lambda: load_pairs(tmp_path, ["x"]), lambda: split_held_out(pairs, ["x"])):
+        with pytest.raises(UsageError, match=f" {end}$|it has 0$|are 0$"):
+            ask()
+
+
+@pytest.mark.parametrize("names", ["ab_1", "1_ab"])
+def test_only_the_word_of_a_side_may_differ_in_the_names_of_a_pair(names, tmp_path):
+    first, second = (names.replace("ab", letter) for letter in "ab")
+    make(tmp_path, {1: (f"low/{first}.png", f"high/{second}.png")})
+    assert f"without a partner: {first}.png, {second}.png" in refused(tmp_path).what
+
+
+A, B, C, D = map(Path, "abcd")
+
+
+@pytest.mark.parametrize(
+    ("darks", "lights", "many", "said", "count"),
+    [
+        ({A: 1, B: 1}, {C: 1}, False, "several images for one place in a pair: a, b", 2),
+        ({A: 1}, {B: 1, C: 1}, False, "several images for one place in a pair: b, c", 2),
+        ({A: 1}, {B: 1, C: 1}, True, "several images for one place in a pair: b, c", 2),
+        ({A: 1, B: 1}, {C: 1, D: 1}, False, "several images for one place in a pair: a, b, c, d", 4),
+        ({A: None}, {B: None}, False, "images without a partner: a, b", 2),
+        ({A: 1, B: None}, {C: 1, D: 2}, True, "images without a partner: b, d", 2),
+        ({A: 1, B: 1}, {C: 1, D: None}, False, "images without a partner: d", 3),
+    ],
+)
+def test_images_that_are_no_pairs_by_their_keys_are_counted(darks, lights, many, said, count):
+    with pytest.raises(UsageError) as caught:
+        matched("here", darks, lights, many)
+    assert caught.value.what == f"here has {said}"
+    assert caught.value.fields == {"path": "here", "count": count}
+
+
+def test_several_dark_images_have_one_light_only_where_that_is_said():
+    assert matched("here", {A: 1, B: 1, C: 2}, {D: 1, Path("e"): 2}, many=True) == [
+        (A, D),
+        (B, D),
+        (C, Path("e")),
+    ]
+    with pytest.raises(UsageError, match="several images"):
+        matched("here", {A: 1, B: 1}, {C: 1})
+
+
+def test_in_the_natural_order_words_come_before_numbers_and_numbers_by_their_value():
+    names = ["b", "a10", "10", "9", "a9", "0", "a"]
+    assert sorted(names, key=natural) == ["a", "a9", "a10", "b", "0", "9", "10"]
+
+
+def test_the_table_of_rules_has_a_line_for_each():
+    lines = rules_table().split("\n")
+    assert lines == [f"- {rule.title}" for rule in MATCHING_RULES]
+    assert lines[0] == "- the same name: `low/1.png`, `high/1.png`"
+
+
+def test_a_file_of_a_list_that_is_missing_is_told_with_its_line(tmp_path):
+    make(tmp_path, {1: ("low/1.png", "high/1.png")})
+    (tmp_path / "pairs.csv").write_text("low,high\nlow/1.png,high/9.png\n")
+    error = refused(tmp_path / "pairs.csv")
+    assert error.what == f"{tmp_path / 'pairs.csv'} line 2: there is no file {tmp_path / 'high/9.png'}"
+    assert error.fields == {"path": str(tmp_path / "high/9.png"), "line": 2}
+
+
+def test_a_cell_beyond_any_path_is_no_csv(tmp_path):
+    (tmp_path / "pairs.csv").write_text(f"low,{'x' * 140_000}\n")
+    error = refused(tmp_path / "pairs.csv")
+    assert error.what.startswith(f"{tmp_path / 'pairs.csv'} is not a CSV file (field larger than")
+
+
+def test_the_separator_that_a_spreadsheet_notes_is_the_only_one(tmp_path):
+    make(tmp_path, {1: ("a.png", "b.png,c.png")})
+    (tmp_path / "pairs.csv").write_text("sep=;\na.png;b.png,c.png\n")
+    assert values(load_pairs(tmp_path / "pairs.csv")) == {"b.png,c": (1, 101)}
+
+
+def test_dark_files_that_differ_in_their_type_alone_name_their_pairs_with_it(tmp_path):
+    make(tmp_path, {1: ("x/1.png", "l/1.png"), 2: ("x/1.bmp", "k/1.png")})
+    (tmp_path / "pairs.csv").write_text("x/1.png,l/1.png\nx/1.bmp,k/1.png\n")
+    assert list(values(load_pairs(tmp_path / "pairs.csv"))) == [
+        str(tmp_path / "x/1.png"),
+        str(tmp_path / "x/1.bmp"),
+    ]

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from skimage import data
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.base import Draw
+from dimmagen.dimmers import profile as profiles
+from dimmagen.dimmers.base import DIMMERS, Draw
 from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.profile import (
     BUNDLED,
     fingerprint_of,
+    formulas,
+    is_formula,
     new_profile_folder,
     open_profile,
     portable_name,
@@ -24,6 +28,7 @@ from dimmagen.dimmers.profile import (
     save_profile,
     user_profiles_folder,
 )
+from dimmagen.dimmers.profile_folders import saved_profile_names
 from dimmagen.images.codec import pixel_sha256
 
 
@@ -74,6 +79,8 @@ def test_a_model_of_a_profile_is_selected_by_its_kind(saved):
 
 def test_only_the_mdn_supports_reference_compat(saved):
     assert ImageDimmer.from_profile(saved.folder, compat="reference").settings()["compat"] == "reference"
+    other = save_profile(saved.folder.parent / "other", models(), "deterministic", {})
+    assert (other.model().kind, other.model(compat="reference").kind) == ("deterministic", "mdn")
     for name, model in ((saved.folder, "deterministic"), ("linear", "linear")):
         with pytest.raises(UsageError, match="no reference behaviour"):
             ImageDimmer.from_profile(name, model=model, compat="reference")
@@ -281,6 +288,24 @@ def test_a_failed_save_leaves_no_files_and_keeps_the_old_profile(saved, monkeypa
     assert [place.name for place in saved.folder.parent.iterdir()] == ["phone"]
 
 
+def test_a_profile_is_saved_in_a_hidden_folder_beside_its_place(tmp_path, monkeypatch):
+    save_file, places = profiles.save_file, set()
+    monkeypatch.setattr(
+        profiles, "save_file", lambda *given: places.add(given[1].parent) or save_file(*given)
+    )
+    save_profile(tmp_path / "phone", models(), "mdn", {})
+    [place] = places
+    assert (place.parent, place.name[:7], place.suffix) == (tmp_path, ".phone.", ".tmp")
+    assert not place.exists()
+
+
+def test_a_users_profile_has_the_name_that_it_is_asked_for_by():
+    saved = save_profile(user_profiles_folder() / "phone", models(), "mdn", {})
+    saved.folder.rename(saved.folder.parent / "other")
+    assert open_profile("other").name == "other"
+    assert open_profile(saved.folder.parent / "other").name == "phone"
+
+
 def test_bundled_profiles_open_record_their_pairs_and_stay_small():
     names = [place.parent.name for place in BUNDLED.glob("*/profile.json")]
     assert "lol3" in names
@@ -319,8 +344,17 @@ def test_a_version_is_found_by_the_fingerprint_that_a_data_set_recorded():
 
 def test_a_worker_builds_the_version_that_was_asked_for():
     first = open_profile("lol3@1").fingerprint
-    build = pickle.loads(pickle.dumps(DimmerBuilder("lol3", first)))
-    assert (build().name, build().fingerprint) == ("lol3", first)
+    here = DimmerBuilder("lol3", first)
+    for build in (here, pickle.loads(pickle.dumps(here))):
+        assert (build().name, build().fingerprint) == ("lol3", first)
+
+
+def test_a_builder_refuses_at_once_and_is_pickled_without_its_dimmer(saved):
+    with pytest.raises(UsageError, match="temperature"):
+        DimmerBuilder("linear", temperature=-1.0)
+    build = DimmerBuilder(str(saved.folder))
+    assert sum(array.nbytes for array in models()[0].files["mdn.safetensors"].values()) > 10_000
+    assert len(pickle.dumps(build)) < 1000
 
 
 def test_every_bundled_profile_has_its_first_version_which_is_not_listed():
@@ -372,3 +406,192 @@ def test_without_a_home_folder_profiles_are_found_and_a_new_one_needs_a_place(mo
     assert open_profile("lol3").name == "lol3"
     with pytest.raises(UsageError, match=r"no home folder.*DIMMAGEN_PROFILES"):
         new_profile_folder("mine")
+
+
+def fields_of(error, kind, match):
+    with pytest.raises(kind, match=match) as caught:
+        error()
+    return caught.value.code, caught.value.fields
+
+
+def test_a_saved_profile_is_json_beside_its_tensors_that_everyone_may_read(saved):
+    content = json.loads((saved.folder / "profile.json").read_text())
+    assert (saved.folder / "profile.json").read_text() == json.dumps(content, indent=1) + "\n"
+    assert list(content) == ["schema", "name", "fingerprint", "default_model", "models", "provenance"]
+    assert (content["schema"], content["name"], content["default_model"]) == (2, "phone", "mdn")
+    assert content["models"] == saved.models
+    for model in models():
+        entry = content["models"][model.kind]
+        assert entry["settings"] == model.settings
+        files = {name: hashing.sha256((saved.folder / name).read_bytes()) for name in sorted(model.files)}
+        assert list(entry["files"].items()) == list(files.items())
+    names = {path.name for path in saved.folder.iterdir()}
+    assert names == {"profile.json", *(name for model in models() for name in model.files)}
+    if os.name == "posix":
+        assert saved.folder.stat().st_mode & 0o777 == 0o755
+        assert {path.stat().st_mode & 0o777 for path in saved.folder.glob("*.safetensors")} == {0o644}
+
+
+def test_tensors_are_saved_by_value_however_they_lie_in_memory(saved, tmp_path):
+    turned = models()
+    for model in turned:
+        for tensors in model.files.values():
+            tensors.update({name: np.asfortranarray(array) for name, array in tensors.items()})
+    assert save_profile(tmp_path / "turned", turned, "mdn", {}).fingerprint == saved.fingerprint
+
+
+def test_a_profile_is_replaced_only_where_that_is_asked_for(saved):
+    with pytest.raises(OSError, match=r"not empty|exists|denied"):
+        save_profile(saved.folder, models(seed=1), "mdn", {})
+    assert open_profile(saved.folder) == saved
+    (saved.folder / "profile.png").write_bytes(b"old")
+    replaced = save_profile(saved.folder, models(seed=1), "mdn", {}, replace=True)
+    assert replaced.fingerprint != saved.fingerprint
+    assert not (saved.folder / "profile.png").exists()
+    new = save_profile(saved.folder.parent / "a/b/new", models(), "mdn", {}, replace=True)
+    assert (new.name, new.folder.parent.parent.name) == ("new", "a")
+    assert [path.name for path in new.folder.parent.iterdir()] == ["new"]
+
+
+def test_a_formula_is_a_profile_without_a_folder():
+    formula = open_profile("linear")
+    settings = DIMMERS["linear"].parameters()
+    assert (formula.name, formula.folder, formula.default_model) == ("linear", None, "linear")
+    assert formula.models == {"linear": {"files": {}, "settings": settings}}
+    assert formula.provenance == {"made": "closed form"}
+    assert formula.fingerprint == fingerprint_of("linear", formula.models)
+    assert ImageDimmer.from_profile("linear").fingerprint == formula.fingerprint
+    assert [name for name in profile_names() if is_formula(name)] == ["linear", "gamma", "lid"] == formulas()
+    assert not is_formula("camera")
+
+
+def test_a_fingerprint_is_the_hash_of_sorted_json():
+    text = '{"default_model":"b","models":{"a":{"files":{},"settings":{"x":1,"y":2}}}}'
+    entries = {"a": {"settings": {"y": 2, "x": 1}, "files": {}}}
+    assert fingerprint_of("b", entries) == hashing.sha256(text.encode())
+
+
+def test_a_bundled_profile_goes_before_a_users_one_and_a_name_before_a_folder(saved, monkeypatch, tmp_path):
+    mine = save_profile(user_profiles_folder() / "lol3", models(), "mdn", {})
+    assert open_profile("lol3").folder == BUNDLED / "lol3"
+    assert open_profile(mine.folder).fingerprint == mine.fingerprint
+    phone = save_profile(user_profiles_folder() / "phone", models(seed=1), "mdn", {})
+    monkeypatch.chdir(tmp_path)
+    assert open_profile("phone") == open_profile("phone", "0" * 64) == phone
+    assert open_profile("./phone").fingerprint == saved.fingerprint
+    assert (portable_name("phone"), portable_name("./phone")) == ("phone", str(saved.folder))
+    assert sorted(profile_names()[:-3]) == profile_names()[:-3]
+
+
+def test_a_hidden_folder_and_one_without_a_profile_are_no_names(monkeypatch, tmp_path):
+    folder = user_profiles_folder()
+    for name in (".phone.1.tmp", "phone@1", "phone"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "profile.json").write_text("{}")
+    (folder / "empty").mkdir()
+    assert [name for name in saved_profile_names() if not (BUNDLED / name).is_dir()] == ["phone"]
+    with pytest.raises(UsageError, match=r"there is no profile '\.phone\.1\.tmp'"):
+        open_profile(".phone.1.tmp")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"DIMMAGEN_PROFILES": "/p", "XDG_DATA_HOME": "/x", "HOME": "/h"}, "/p"),
+        ({"DIMMAGEN_PROFILES": "", "XDG_DATA_HOME": "/x", "HOME": "/h"}, "/x/dimmagen/profiles"),
+        ({"XDG_DATA_HOME": "", "HOME": "/h"}, "/h/.local/share/dimmagen/profiles"),
+        ({"HOME": "/h"}, "/h/.local/share/dimmagen/profiles"),
+    ],
+)
+@pytest.mark.needs("home")
+def test_the_folder_of_the_users_profiles_is_the_one_that_was_named_or_in_the_data_folder(
+    variables, expected, monkeypatch
+):
+    for name in ("DIMMAGEN_PROFILES", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert user_profiles_folder() == Path(expected)
+
+
+def test_a_new_profile_goes_where_its_name_or_path_says(saved, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert new_profile_folder("mine") == user_profiles_folder() / "mine"
+    assert new_profile_folder("./mine") == Path("mine")
+    assert new_profile_folder("a/linear") == Path("a/linear")
+    assert new_profile_folder(saved.folder, may_exist=True) == saved.folder
+    taken = fields_of(lambda: new_profile_folder(saved.folder), UsageError, "exists already")
+    assert taken == ("name-taken", {"path": str(saved.folder)})
+    ours = fields_of(lambda: new_profile_folder("lol3", may_exist=True), UsageError, "ships with dimmagen")
+    assert ours == ("name-taken", {"name": "lol3"})
+
+
+def without(name):
+    return lambda content: content.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (without("schema"), "damaged", r"\('schema' is missing\): fit or import it again"),
+        (without("fingerprint"), "damaged", r"'fingerprint' is missing"),
+        (lambda content: content["models"]["mdn"].pop("settings"), "damaged", r"'settings' is missing"),
+        (lambda content: content["models"]["mdn"].update(settings=3), "damaged", r"profile\.json is damaged"),
+        (lambda content: content.update(models=[]), "damaged", r"profile\.json is damaged"),
+        (lambda content: content.update(schema=0), "wrong-format", r"\(schema 0\): fit or import it again"),
+        (lambda content: content.update(default_model="camera"), "wrong-format", r"another version"),
+        (
+            lambda content: content["models"].update(other={**content["models"]["mdn"]}),
+            "wrong-format",
+            "other",
+        ),
+        (lambda content: content.update(default_model="deterministic"), "damaged", r"was changed after"),
+    ],
+)
+def test_a_profile_json_that_is_not_whole_is_refused_with_its_path(change, code, said, saved):
+    path = saved.folder / "profile.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    found = fields_of(lambda: open_profile(saved.folder), DimmagenError, said)
+    assert found == (code, {"path": str(path if code == "damaged" else saved.folder)})
+
+
+def test_a_profile_of_the_first_schema_without_a_name_and_a_provenance_is_read(saved):
+    def strip(content):
+        content.update(schema=1)
+        del content["name"], content["provenance"]
+
+    rewritten(saved.folder, strip)
+    found = open_profile(saved.folder.rename(saved.folder.parent / "a phone"))
+    assert (found.name, found.provenance, found.fingerprint) == ("a phone", {}, saved.fingerprint)
+
+
+def test_a_file_of_a_model_that_is_missing_or_larger_than_any_is_refused(saved, monkeypatch):
+    path = saved.folder / "illumination.safetensors"
+    size = path.stat().st_size
+    monkeypatch.setattr(profiles, "_MAX_FILE", max(file.stat().st_size for file in saved.folder.iterdir()))
+    assert open_profile(saved.folder) == saved
+    monkeypatch.setattr(profiles, "_MAX_FILE", size - 1)
+    too_large = fields_of(lambda: open_profile(saved.folder), DimmagenError, "not what was saved: fit or")
+    assert too_large[0] == "damaged"
+    monkeypatch.undo()
+    path.unlink()
+    missing = fields_of(lambda: open_profile(saved.folder), DimmagenError, "is missing or not what was saved")
+    assert missing == ("damaged", {"path": str(path)})
+
+
+def test_a_builder_builds_one_dimmer_and_another_process_its_own(saved, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    options = {"model": "deterministic", "temperature": 0.25, "ladder": (0.5, 1.0)}
+    build = DimmerBuilder("phone", **options)
+    assert build() is build()
+    monkeypatch.chdir("/")
+    again = pickle.loads(pickle.dumps(build))
+    assert again() is again() is not build()
+    assert (
+        again().settings()
+        == build().settings()
+        == ImageDimmer.from_profile(saved.folder, **options).settings()
+    )
+    assert build().settings()["ladder"] == [0.5, 1.0]

@@ -10,10 +10,14 @@ from scipy.ndimage import shift as moved
 from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import (
+    PairProblem,
     RealPair,
+    accept_pairs,
     check_pairs,
     load_pairs,
+    refuse_mismatched_pairs,
     refuse_unsuitable_pairs,
     shift_between,
     split_held_out,
@@ -204,3 +208,186 @@ def test_shifts_of_a_cameras_pairs_are_measured_to_a_tenth_of_a_pixel(origin, re
         assert error < 0.5
         rolled = shift_between(np.roll(original.dark, (3, -2), (0, 1)), original.light)
         assert rolled[:2] == (pytest.approx(rows + 3, abs=0.1), pytest.approx(columns - 2, abs=0.1))
+
+
+def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
+    small, large = scene()[:40, :50], scene()[:41, :50]
+    cropped, turned = pair("a", small, large), pair("b", small, small // 2)
+    swapped = f"seems swapped: dark has mean {small.mean():.0f}, light {(small // 2).mean():.0f}"
+    assert check_pairs([cropped, turned, pair("c", small, small)]) == [
+        PairProblem("a", "size", "differs in size: dark 50x40, light 50x41", True),
+        PairProblem("b", "swapped", swapped, True),
+        PairProblem("c", "identical", "is twice the same picture", True),
+    ]
+    assert [one.problem for one in check_pairs([pair("d", small, small[::-1])])] == ["swapped"]
+
+
+@pytest.mark.parametrize(
+    ("shift", "found"),
+    [
+        ((0.5, -0.5, 0.75), []),
+        ((0.0, 0.0, 0.76), [("unrelated", True)]),
+        ((9.0, 9.0, 0.76), [("unrelated", True)]),
+        ((0.51, 0.0, 0.75), [("shifted", False)]),
+        ((0.0, -2.0, 0.0), [("shifted", False)]),
+        ((0.0, -2.01, 0.0), [("shifted", True)]),
+    ],
+)
+@pytest.mark.parametrize("side", [127, 128])
+def test_pairs_with_another_structure_or_shift_are_told_from_128_pixels_on(side, shift, found, monkeypatch):
+    monkeypatch.setattr(real_pairs, "shift_between", lambda dark, light: shift)
+    light = np.full((side, 130, 3), 200, np.uint8)
+    expected = [PairProblem("a", problem, said(shift, problem), False, wrong) for problem, wrong in found]
+    assert check_pairs([pair("a", light // 8, light)]) == (expected if side == 128 else [])
+
+
+def said(shift, problem):
+    rows, columns, _ = shift
+    return {
+        "unrelated": "has no structure in common: two scenes, or nothing in the picture",
+        "shifted": f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance 0.5)",
+    }[problem]
+
+
+@pytest.mark.parametrize(
+    ("white", "black", "level", "is_told"),
+    [
+        (25, 50, 250, False),
+        (26, 0, 250, True),
+        (26, 0, 249, False),
+        (0, 51, 0, True),
+    ],
+)
+def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, level, is_told):
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
+    light[:white], dark[:black] = level, 0
+    text = f"is saturated: {white}% of the light picture white, {black}% of the dark one black"
+    expected = [PairProblem("a", "saturated", text, False)]
+    assert check_pairs([pair("a", dark, light)]) == (expected if is_told else [])
+
+
+def test_one_channel_at_full_scale_is_no_white_and_one_at_zero_no_black():
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
+    light[..., 0], dark[..., 0] = 255, 0
+    assert check_pairs([pair("a", dark, light)]) == []
+
+
+def test_pairs_that_are_probably_none_are_refused_with_how_to_go_on():
+    findings = [PairProblem(name, "shifted", "is off", False, name != "b") for name in "abca"]
+    with pytest.raises(UsageError) as caught:
+        refuse_mismatched_pairs(findings)
+    assert caught.value.what == "pair a is off; pair c is off; pair a is off"
+    assert caught.value.todo == 'leave them out with `hold_out="a,c"`, or accept them with `keep="a,c"`'
+    assert caught.value.fields == {"names": ["a", "c"]}
+    with pytest.raises(UsageError, match="pair c is off: "):
+        refuse_mismatched_pairs(findings, ["a", "b"])
+    refuse_mismatched_pairs(findings, ["a", "c"])
+
+
+def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(folder, monkeypatch):
+    noted = []
+    monkeypatch.setattr(real_pairs, "decode_rgb8", lambda data, **given: noted.append(given) or (data, None))
+    exif = Image.Exif()
+    exif[271], exif[272] = "NIKON", "D2X"
+    Image.fromarray(darkened(scene())).save(folder / "low/2.png", exif=exif)
+    assert [one.camera for one in load_pairs(str(folder), ["2", "9"])] == ["NIKON D2X", ""]
+    assert noted == [{"color_managed": True}] * 4
+
+
+def test_a_dark_picture_that_cannot_be_decoded_is_named(folder):
+    (folder / "low/2.png").write_bytes(b"no picture")
+    with pytest.raises(DimmagenError, match=r"low.2\.png cannot be decoded") as caught:
+        load_pairs(folder, ["2"])
+    assert caught.value.fields == {"path": str(folder / "low/2.png")}
+
+
+def test_a_pattern_is_read_as_one(folder):
+    found = load_pairs(f"{folder}/low/{{a}}.png -> {folder}/high/{{a}}.png")
+    assert [one.name for one in found] == ["2", "9", "10"]
+
+
+def test_a_pair_that_is_there_twice_is_refused_and_never_to_be_held_out(folder):
+    """A fit is checked on pairs that another fit did not see: with a copy of one it did."""
+    for side in ("low", "high"):
+        (folder / side / "copy.png").write_bytes((folder / side / "9.png").read_bytes())
+    Image.fromarray(darkened(scene(3), 4)).save(folder / "low" / "10.png")
+    Image.fromarray(scene(3)).save(folder / "high" / "10.png")
+    findings = check_pairs(load_pairs(folder, ["9", "10", "copy"]))
+    assert [(one.name, one.problem, one.fatal) for one in findings] == [("copy", "repeated", False)]
+    with pytest.raises(UsageError, match=r"copy has the two files of pair 9: .*remove the copies, or accept"):
+        refuse_mismatched_pairs(findings)
+    refuse_mismatched_pairs(findings, ["copy"])
+    assert [one.name for one in load_pairs(folder, ["9", "9"])] == ["9"]
+
+
+def test_one_dark_image_of_two_scenes_or_one_scene_twice_is_no_repetition(folder):
+    (folder / "low" / "9.png").write_bytes((folder / "low" / "2.png").read_bytes())
+    Image.fromarray(darkened(scene(), 5)).save(folder / "low" / "10.png")
+    found = [one.problem for one in check_pairs(load_pairs(folder, ["2", "10"]))]
+    assert found == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_black_image_has_nothing_in_common_with_its_light_one():
+    light = scene()
+    assert problems(pair("cap", np.zeros_like(light), light)) == [
+        ("cap", "unrelated", False),
+        ("cap", "saturated", False),
+    ]
+    with pytest.raises(UsageError, match="no structure in common"):
+        refuse_mismatched_pairs(check_pairs([pair("cap", np.zeros_like(light), light)]))
+
+
+def test_images_in_which_noise_cannot_be_measured_are_refused():
+    light, dark = scene(), darkened(scene())
+    assert problems(pair("strip", dark[:31], light[:31])) == [("strip", "small", True)]
+    assert problems(pair("crop", dark[:32, :32], light[:32, :32])) == []
+
+
+def test_a_score_or_a_training_run_of_images_that_are_no_pair_is_warned_of(caplog):
+    """Evaluation data are as they are, but a wrong pair in them is said by name."""
+    wrong = [pair(f"w{number}", darkened(scene(number + 10)), scene(number)) for number in range(7)]
+    accept_pairs([pair("right", darkened(scene()), scene()), *wrong])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said[0].startswith("pair w0 has no structure in common")
+    assert len(said) == 6
+    assert said[-1] == "2 more pairs do not fit together"
+    with pytest.raises(UsageError, match="pair x is twice the same picture"):
+        accept_pairs([pair("x", scene(), scene())])
+
+
+@pytest.mark.parametrize(("height", "width", "is_told"), [(32, 32, False), (31, 33, True), (33, 31, True)])
+def test_a_pair_with_a_side_below_32_pixels_is_too_small(height, width, is_told):
+    light = scene()[:height, :width]
+    text = f"is too small: {width}x{height}, with sides below 32"
+    assert [(one.detail, one.fatal) for one in check_pairs([pair("a", light // 8, light)])] == [
+        (text, True)
+    ] * is_told
+
+
+def test_pictures_of_one_colour_have_no_shift_and_nothing_in_common():
+    flat = np.full((40, 50, 3), 200, np.uint8)
+    for dark, light in ((flat // 8, scene()[:40, :50]), (scene()[:40, :50] // 8, flat)):
+        assert shift_between(dark, light) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_five_pairs_that_do_not_fit_are_warned_of_and_the_others_counted(count, monkeypatch, caplog):
+    findings = [PairProblem(str(number), "shifted", "is off", False, True) for number in range(count)]
+    monkeypatch.setattr(real_pairs, "check_pairs", lambda pairs: [*findings, *pairs])
+    with caplog.at_level("WARNING", "dimmagen"):
+        real_pairs.accept_pairs([PairProblem("x", "saturated", "is white", False)])
+    more = [f"{count - 5} more pairs do not fit together"] if count > 5 else []
+    assert caplog.messages == [f"pair {number} is off" for number in range(5)] + more
+    with pytest.raises(UsageError, match="pair x is twice"):
+        real_pairs.accept_pairs([PairProblem("x", "identical", "is twice", True)])
+
+
+def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypatch):
+    monkeypatch.setattr(real_pairs, "check_pairs", list)
+    other, wrong = (PairProblem(name, "shifted", "is off", False, name == "b") for name in "ab")
+    assert real_pairs.check_pairs_for_fit((other, wrong), ["b"]) == [other, wrong]
+    with pytest.raises(UsageError, match="pair b is off"):
+        real_pairs.check_pairs_for_fit((other, wrong))
+    with pytest.raises(UsageError, match="pair c is twice"):
+        real_pairs.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])

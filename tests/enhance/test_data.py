@@ -177,7 +177,7 @@ def test_a_shard_truncated_at_a_member_boundary_is_an_error(dataset, tmp_path, s
         for member in whole.getmembers()[:3]:
             cut.addfile(member, whole.extractfile(member))
     batches = ShardBatches([replace(shards[0], url=str(short))], CROPS, batch=1, loaders=loaders)
-    with pytest.raises(DimmagenError, match=r"short\.tar holds 1 pairs, its manifest says 3"):
+    with pytest.raises(DimmagenError, match=r"short\.tar holds 1 pair, its manifest says 3"):
         keys_of(batches, 0, 5)
 
 

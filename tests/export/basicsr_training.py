@@ -1,8 +1,9 @@
 """Train PyPI's basicsr-fixed on an export and print the validation PSNR before and after, as JSON.
 
-Run as a program: `basicsr_training.py ROOT lmdb|disk ITERATIONS`. It has its own process because torchvision,
-which BasicSR imports but this training never calls, is replaced by a dummy: its wheel cannot be imported
-with a CPU-only torch, and then breaks other packages that look for it, so it is not installed.
+Run as a program: `basicsr_training.py ITERATIONS ROOT lmdb|disk [ROOT lmdb|disk ...]`; [before, after] for
+each. It has its own process because torchvision, which BasicSR imports but this training never calls, is
+replaced by a dummy: its wheel cannot be imported with a CPU-only torch, and then breaks other packages that
+look for it, so it is not installed.
 """
 
 import json
@@ -78,5 +79,6 @@ def train(root: str, backend: str, iterations: int) -> tuple[float, float]:
 
 if __name__ == "__main__":
     sys.modules.update({f"torchvision{name}": MagicMock(__version__="0.0") for name in TORCHVISION})
-    before, after = train(sys.argv[1], sys.argv[2], int(sys.argv[3]))
-    print(json.dumps({"before": before, "after": after}))
+    iterations, *exports = sys.argv[1:]
+    pairs = zip(exports[::2], exports[1::2], strict=True)
+    print(json.dumps([train(root, backend, int(iterations)) for root, backend in pairs]))

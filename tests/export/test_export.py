@@ -12,7 +12,7 @@ from dimmagen.cli import main
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.export import formats
+from dimmagen.export import stores
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.split import find_scenes, split_pairs
@@ -134,13 +134,13 @@ def stopped_after(calls, function):
 def test_an_export_stopped_anywhere_resumes_to_the_same_files(pairs, to, layout, monkeypatch):
     whole = to.with_name("whole")
     export_pairs(pairs, LAYOUTS[layout], whole)
-    image = formats.encode_image
+    image = stores.encode_image
     for stop in (0, 3, 5):
-        monkeypatch.setattr(formats, "encode_image", stopped_after(stop, image))
+        monkeypatch.setattr(stores, "encode_image", stopped_after(stop, image))
         with pytest.raises(KeyboardInterrupt):
             export_pairs(pairs, LAYOUTS[layout], to)
         assert not (to / "export.json").exists()
-    monkeypatch.setattr(formats, "encode_image", image)
+    monkeypatch.setattr(stores, "encode_image", image)
     export_pairs(pairs, LAYOUTS[layout], to)
     assert files(to).keys() == files(whole).keys()
     for name, path in files(whole).items():
@@ -151,8 +151,11 @@ def test_an_export_stopped_anywhere_resumes_to_the_same_files(pairs, to, layout,
 
 def test_an_export_into_another_exports_folder_is_refused(pairs, to):
     export_pairs(pairs, LAYOUTS["lol-v1"], to)
-    with pytest.raises(UsageError, match="holds another export"):
+    with pytest.raises(UsageError, match=r"holds another export \(count: None → 2\)"):
         export_pairs(pairs, LAYOUTS["lol-v1"], to, count=2)
+    (to / "export.json").write_text('{"plan": [1]}')
+    with pytest.raises(UsageError, match="its note is damaged"):
+        export_pairs(pairs, LAYOUTS["lol-v1"], to)
     foreign = to.with_name("foreign")
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("mine")

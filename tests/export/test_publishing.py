@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.export import formats, publishing
+from dimmagen.export import publishing, stores
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.publishing import begin_folder, publish
@@ -55,7 +55,7 @@ def test_all_folders_list_their_files_in_one_order_whatever_the_number_of_worker
 @pytest.mark.needs("shm")
 @pytest.mark.parametrize("step", ["made", "published"])
 def test_the_order_is_the_same_after_a_stop_at_any_moment(pairs, ordered, step, monkeypatch):
-    module, name = {"made": (formats, "encode_image"), "published": (formats, "publish")}[step]
+    module, name = {"made": (stores, "encode_image"), "published": (stores, "publish")}[step]
     whole = getattr(module, name)
     for stop in (0, 1, 5, 2):
         left = iter(range(stop))

@@ -1,9 +1,9 @@
-"""Commands that are killed at every single step of their writing.
+"""Commands that are killed at the steps of their writing, each of which takes two runs.
 
-`make test-faults` also kills the resumed run, at a step drawn from a seed.
+`make test` kills at every third step; `make test-faults` at each, and also the resumed run, at a step drawn
+from a seed.
 """
 
-import os
 import random
 import shutil
 
@@ -16,7 +16,7 @@ from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import plan
 from dimmagen.sources.light_images import load_light_image, open_light_images
 from tests.dataset_helpers import file_hashes, make, write_photos
-from tests.killing import killed_at
+from tests.killing import THOROUGH, killed_at
 
 COMMANDS = {
     "dim": "dim --profile linear --source photos --shards OUT --executor serial --variants 2 "
@@ -33,7 +33,7 @@ CHANGES = {
     "build-mixhq-add": "build-mixhq --source folder=more --out OUT --samples-per-shard 2 --add",
     "remove-mixhq": "remove OUT --list list.txt",
 }
-TWICE = int(os.environ.get("DIMMAGEN_KILLS", "0")) >= 200
+STRIDE = 1 if THOROUGH else 3
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,11 @@ def test_killed_at_any_step_it_ends_with_the_bytes_of_an_undisturbed_run(command
         out = place / f"{command}-{step}"
         if not killed_at(step, lambda: run(out)):  # noqa: B023 - called before out changes
             break
-        if TWICE:
+        if THOROUGH:
             killed_at(chance.randint(1, 100), lambda: run(out))  # noqa: B023
         run(out)
         assert file_hashes(out) == file_hashes(whole), step
-        step += 1
+        step += STRIDE
     assert step > 20
 
 
@@ -96,12 +96,12 @@ def test_killed_at_any_step_a_set_is_the_old_or_the_new_one_and_the_command_fini
             break
         assert (out / "manifest.json").read_bytes() in manifests, step
         _read(out, step)
-        if TWICE:
+        if THOROUGH:
             killed_at(chance.randint(1, 100), lambda: run(out))  # noqa: B023
             _read(out, step)
         run(out)
         assert file_hashes(out) == file_hashes(whole), step
-        step += 1 if TWICE else 3
+        step += STRIDE
     assert step > 20
 
 

@@ -60,3 +60,18 @@ def test_photos_are_scanned_in_threads_or_on_the_cluster_of_the_run():
     )
     on_gpus = choose_execution("ray", 2, device="cuda").of_index_pass()
     assert on_gpus.workers is None  # not the number of GPUs
+
+
+def test_each_gpu_has_at_least_one_thread_and_whole_ones(monkeypatch):
+    for processors, threads in ((17, 8), (1, 1)):
+        monkeypatch.setattr(execution, "processor_count", lambda count=processors: count)
+        found = choose_execution("ray", device="cuda").threads
+        assert (found, type(found)) == (threads, int)
+
+
+def test_a_lost_cluster_and_photos_that_are_to_be_read_again_are_told_to_the_index_pass():
+    there = choose_execution("ray", 3, "head:6379", on_cluster_lost=print)
+    assert there.on_cluster_lost is print
+    assert there.of_index_pass(rescan=True).on_cluster_lost is print
+    for one in (there, choose_execution("ray", 3)):
+        assert [one.of_index_pass().rescan, one.of_index_pass(rescan=True).rescan] == [False, True]

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+from functools import partial
 
 import pytest
 
@@ -10,6 +11,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.compare import assert_same_dataset
 from tests.dataset_helpers import make, write_photos
+from tests.tiny_set import make_tiny, tiny_lights
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +55,20 @@ def open_on_full_disk(path, mode):
     return open(path, mode) if mode == "rb" else io.BufferedRandom(_FullDisk(path, mode))
 
 
-def check_and_resume(photos, out, undisturbed, monkeypatch):
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Tiny light images, and the set that an undisturbed run makes of them."""
+    folder = tmp_path_factory.mktemp("tiny")
+    lights = tiny_lights(folder / "lights", 6)
+    make_tiny(lights, folder / "out", samples_per_shard=2)
+    return lights, folder / "out"
+
+
+def check_and_resume(make_again, out, undisturbed, monkeypatch):
     monkeypatch.undo()
     assert not (out / "manifest.json").exists()
     assert list(out.rglob("*.tmp")) == []
-    make(photos, out, samples_per_shard=2)
+    make_again()
     assert_same_dataset(undisturbed, out)
 
 
@@ -65,21 +76,23 @@ def check_and_resume(photos, out, undisturbed, monkeypatch):
 # three shards, rejected, croissant, card, manifest.
 @pytest.mark.parametrize("call", range(1, 15))
 @pytest.mark.parametrize("function", ["fsync", "replace"])
-def test_a_sync_or_a_rename_that_fails(function, call, photos, undisturbed, tmp_path, monkeypatch):
-    out = tmp_path / "out"
+def test_a_sync_or_a_rename_that_fails(function, call, tiny, tmp_path, monkeypatch):
+    (lights, undisturbed), out = tiny, tmp_path / "out"
+    run = partial(make_tiny, lights, out, samples_per_shard=2)
     monkeypatch.setattr(os, function, failing_at(call, errno.EIO, getattr(os, function)))
     with pytest.raises(DimmagenError, match=f"could not be written: {os.strerror(errno.EIO)}") as error:
-        make(photos, out, samples_per_shard=2)
+        run()
     assert str(out) in str(error.value)
-    check_and_resume(photos, out, undisturbed, monkeypatch)
+    check_and_resume(run, out, undisturbed, monkeypatch)
 
 
 @pytest.mark.parametrize("room", [0, 100, 5_000, 200_000, 700_000, 900_000])
 def test_a_disk_that_fills_up(room, photos, undisturbed, tmp_path, monkeypatch):
     out = tmp_path / "out"
+    run = partial(make, photos, out, samples_per_shard=2)
     _FullDisk.room = room
     monkeypatch.setattr(storage, "open", open_on_full_disk, raising=False)
     with pytest.raises(DimmagenError, match="the disk is full") as error:
-        make(photos, out, samples_per_shard=2)
+        run()
     assert str(out) in str(error.value)
-    check_and_resume(photos, out, undisturbed, monkeypatch)
+    check_and_resume(run, out, undisturbed, monkeypatch)

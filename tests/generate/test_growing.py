@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen import make_dataset
+from dimmagen import build_mixhq, make_dataset
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
@@ -18,7 +18,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.growing import earlier_photos, has_nothing_new, light_format_of_addition, open_base
+from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.replay import replayer
 from dimmagen.generate.reproducing import open_reproduction
@@ -32,10 +32,10 @@ from tests.labelled_photos import write_labelled_photos
 SETTINGS = {"samples_per_shard": 3, "variants": 2}
 
 
-def add(photos, out, execution=None, light_format="auto", **settings):
+def add(photos, out, execution=None, light_format="auto", exclude=(), **settings):
     """Add the photos of a folder to a data set; None if none of its candidates is new."""
     base = open_base(str(out))
-    lights = open_light_images([str(photos)], choose=earlier_photos(base).new_ones)
+    lights = open_light_images([str(photos)], exclude=exclude, choose=earlier_photos(base).new_ones)
     if has_nothing_new(lights, base):
         return None
     settings = PairSettings(**{**SETTINGS, "light_format": light_format, **settings})
@@ -155,6 +155,28 @@ def _reproduced(out, photos, to, **options):
     return to
 
 
+def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all(folders, tmp_path):
+    """Also where none of the first photos shows such a scene, and with a MixHQ in place of the photos."""
+    split = tmp_path / "split"
+    split.mkdir()
+    shutil.copy(folders / "more/photo08.png", split)
+    make_dataset("linear", [folders / "few"], tmp_path / "out", exclude=[split], executor="serial")
+    with pytest.raises(UsageError, match=r"exclude\.pictures: 1 → not set"):
+        make_dataset("linear", [folders / "more"], tmp_path / "out", add=True, executor="serial")
+    build_mixhq([folders / "more"], tmp_path / "all")
+    with pytest.raises(UsageError, match=r"exclude\.pictures: 1 → not set"):
+        make_dataset("linear", [tmp_path / "all"], tmp_path / "out", add=True, executor="serial")
+    build_mixhq([folders / "more"], tmp_path / "mixhq", exclude=[split])
+    make_dataset("linear", [tmp_path / "mixhq"], tmp_path / "out", add=True, executor="serial")
+    assert "photo08.png" not in {row["name"] for row in open_pairs(tmp_path / "out").rows()}
+    assert "--exclude EXCLUDE" in Manifest.load(str(tmp_path / "out")).command
+    make_dataset("linear", [folders / "few"], tmp_path / "plain", executor="serial")
+    with pytest.raises(UsageError, match=r"exclude\.pictures: not set → 1"):
+        make_dataset(
+            "linear", [folders / "more"], tmp_path / "plain", exclude=[split], add=True, executor="serial"
+        )
+
+
 def test_all_generations_are_made_again_from_the_photos_to_the_same_bytes(grown, folders, tmp_path):
     _reproduced(grown, folders / "most", tmp_path / "again")
     assert_same_dataset(grown, tmp_path / "again")
@@ -235,30 +257,6 @@ def test_another_machine_is_recorded_with_the_generations_that_it_did_not_make(c
     generations = made.settings["generations"]
     assert [one["version"] for one in generations] == ["0.1.0", "0.1.1"]
     assert (generations[0]["environment"], "environment" in generations[1]) == (first, False)
-
-
-@pytest.mark.parametrize(
-    ("asked", "recorded", "before", "new", "chosen"),
-    [
-        ("auto", "same", ["jpg"], ["jpg"], "same"),
-        ("auto", "same", ["png"], ["jpg"], "png"),
-        ("auto", "same", ["jpg"], ["png"], None),
-        ("jpg", "same", ["jpg"], ["png"], "jpg"),
-        ("same", "same", ["jpg"], ["png"], "same"),
-        ("auto", "same", ["jpg", "png"], ["png"], "same"),
-        ("png", "same", ["jpg", "png"], ["png"], None),
-        ("auto", "png", ["png"], ["jpg"], "png"),
-        ("auto", "jpg", ["jpg"], ["png"], "jpg"),
-        ("same", "png", ["png"], ["jpg"], None),
-        ("auto", "same", ["jpg"], [], "same"),
-    ],
-)
-def test_the_light_format_keeps_the_bytes_of_what_is_there(asked, recorded, before, new, chosen):
-    if chosen is None:
-        with pytest.raises(UsageError, match="those that are there would change"):
-            light_format_of_addition(asked, recorded, before, new)
-    else:
-        assert light_format_of_addition(asked, recorded, before, new) == chosen
 
 
 def test_a_set_that_has_changed_since_it_was_read_is_refused(copy, folders, grown, monkeypatch):

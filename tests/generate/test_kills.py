@@ -8,8 +8,9 @@ import time
 import pytest
 
 from dimmagen.dataset.compare import assert_same_dataset
+from tests.core.executors.ray_nodes import QUICK_CHECKS
 from tests.dataset_helpers import make, write_photos
-from tests.killing import descendants, kill, start, wait_for
+from tests.killing import descendants, kill, start, thorough, wait_for
 
 VARIANTS, PHOTOS = 6, 20
 
@@ -40,6 +41,7 @@ def complete(out):
 
 @pytest.mark.needs("fork", "signals")
 @pytest.mark.slow
+@thorough  # test_random_kills.py kills one at any moment
 def test_a_serial_run_that_is_killed_again_and_again(photos, undisturbed, tmp_path):
     out, log = tmp_path / "out", tmp_path / "log"
     chance = random.Random(20231009)
@@ -59,8 +61,13 @@ def test_a_serial_run_that_is_killed_again_and_again(photos, undisturbed, tmp_pa
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-@pytest.mark.parametrize("victim", ["driver", "an actor", "all actors", "the Ray node"])
-def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path):
+@pytest.mark.parametrize(
+    "victim", ["driver", pytest.param("an actor", marks=thorough), "all actors", "the Ray node"]
+)
+def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path, monkeypatch):
+    if victim == "the Ray node":
+        for name, value in QUICK_CHECKS.items():
+            monkeypatch.setenv(f"RAY_{name}", str(value))
     out, log = tmp_path / "out", tmp_path / "log"
     run = start(*arguments(photos, out, "ray"), log=log)
     done = random.Random(victim).randint(1, 20)
@@ -83,7 +90,9 @@ def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path):
 
 @pytest.mark.needs("fork", "signals")
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name", ["SIGINT", *(pytest.param(name, marks=thorough) for name in ("SIGTERM", "SIGHUP"))]
+)
 def test_a_signal_ends_with_its_code_says_how_to_go_on_and_keeps_complete_shards(
     name, photos, undisturbed, tmp_path
 ):

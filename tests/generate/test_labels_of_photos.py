@@ -137,8 +137,9 @@ def test_a_set_without_labels_has_the_columns_and_the_images_that_it_had(labelle
 
 
 @pytest.mark.ray
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("kind", ["coco", "masks"])
-def test_ray_writes_the_labels_of_the_serial_run(labelled, sets, tmp_path, kind):
+def test_ray_writes_the_labels_of_the_serial_run(one_ray, labelled, sets, tmp_path, kind):
     make(labelled, tmp_path / "ray", kind, variants=2, executor="ray", workers=2)
     assert_same_dataset(sets / kind, tmp_path / "ray")
 

@@ -15,7 +15,7 @@ from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.light_format import choose_light_format, measure_conversion
+from dimmagen.generate.light_format import measure_conversion
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import plan_dataset
 from dimmagen.images import codec
@@ -50,25 +50,6 @@ def light_files(out):
         with tarfile.open(shard) as tar:
             names += [name for name in tar.getnames() if ".light." in name]
     return {name.rsplit(".", 1)[1] for name in names}
-
-
-@pytest.mark.parametrize(
-    ("asked", "extensions", "chosen"),
-    [
-        ("auto", ["jpg"], "same"),
-        ("auto", ["png"], "same"),
-        ("auto", ["webp"], "same"),
-        ("auto", ["jpg", "png"], "png"),
-        ("auto", ["jpg", "webp"], "png"),
-        ("same", ["jpg", "png"], "same"),
-        ("png", ["png"], "same"),
-        ("png", ["jpg"], "png"),
-        ("jpg", ["jpg"], "same"),
-        ("jpg", ["jpg", "png"], "jpg"),
-    ],
-)
-def test_nothing_is_converted_without_need(asked, extensions, chosen):
-    assert choose_light_format(asked, extensions) == chosen
 
 
 def test_light_images_of_several_formats_become_png_with_the_same_pixels(folder):

@@ -38,3 +38,17 @@ def test_another_class_of_machine_is_refused_with_both_values(part, tmp_path):
     with pytest.raises(DimmagenError, match=rf"environment\.{part}: .* → ") as refusal:
         build_after_preflight(run, str(tmp_path), lambda: "worker")
     assert refusal.value.code == "other-environment"
+
+
+def test_all_that_differs_is_told_line_by_line(tmp_path):
+    run = Run(SETTINGS, {**environment(), "machine": "m68k", "more": "1"})
+    DatasetFolder(str(tmp_path)).begin(run, {})
+    with pytest.raises(DimmagenError) as refusal:
+        build_after_preflight(run, str(tmp_path), lambda: "worker")
+    lines = [f"environment.machine: m68k → {environment()['machine']}", "environment.more: 1 → not set"]
+    assert refusal.value.fields == {"differences": lines}
+    said = "this machine differs from the one that began the run, so its shards may differ:"
+    assert refusal.value.what == (
+        f"{said}\n    {lines[0]}\n    {lines[1]}\n"
+        "Install the same versions on every node, and run on one kind of processor"
+    )

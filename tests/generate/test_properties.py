@@ -1,6 +1,7 @@
 """What holds for any number of photos, shard size, variants and workers, and a stop at any moment."""
 
 import shutil
+from functools import cache
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,12 +14,12 @@ from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset, plan_dataset
-from dimmagen.sources.light_images import open_light_images
-from tests.dataset_helpers import build_dimmer, make, write_photos
+from tests.dataset_helpers import build_dimmer
 from tests.generate.test_generate_run import StopAfter
+from tests.tiny_set import TinyLights, make_tiny, tiny_lights
 
 MAX_PHOTOS = 7
-# A run takes a tenth of a second: few examples, the same ones every time.
+# A run takes some hundredths of a second: few examples, the same ones every time.
 few = settings(
     max_examples=8,
     derandomize=True,
@@ -30,10 +31,10 @@ photos_, shard_size, variants_ = st.integers(1, MAX_PHOTOS), st.integers(1, 8), 
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """`folders[n]` holds the first n photos."""
+def lights(tmp_path_factory):
+    """`lights(n)` are the first n photos, tiny ones; with another source they have other keys."""
     root = tmp_path_factory.mktemp("photos")
-    return {count: write_photos(root / str(count), count) for count in range(1, MAX_PHOTOS + 1)}
+    return cache(lambda count, source="folder": tiny_lights(root / f"{source}{count}", count, source=source))
 
 
 @pytest.fixture
@@ -66,14 +67,12 @@ def member_bytes(out):
 
 @few
 @given(photos_, shard_size, variants_)
-def test_what_is_planned_is_present_and_hashed_in_equal_gapless_shards(
-    folders, fresh, photos, size, variants
-):
+def test_what_is_planned_is_present_and_hashed_in_equal_gapless_shards(lights, fresh, photos, size, variants):
     out = fresh("out")
-    lights = open_light_images([str(folders[photos])])
-    plan = plan_dataset(lights, build_dimmer, PairSettings(variants=variants, samples_per_shard=size))
-    make(folders[photos], out, variants=variants, samples_per_shard=size)
-    planned = [f"{ref.key}-v{one.variant}" for one in plan.shards for ref in lights.refs(one.start, one.stop)]
+    listed = lights(photos)
+    plan = plan_dataset(listed, build_dimmer, PairSettings(variants=variants, samples_per_shard=size))
+    make_tiny(listed, out, variants=variants, samples_per_shard=size)
+    planned = [f"{ref.key}-v{one.variant}" for one in plan.shards for ref in listed.refs(one.start, one.stop)]
     manifest = Manifest.load(str(out))
     assert len(planned) == photos * variants == manifest.counts.pairs
     assert [f"shards/{one.shard}.tar" for one in plan.shards] == [shard.name for shard in manifest.shards]
@@ -88,13 +87,13 @@ def test_what_is_planned_is_present_and_hashed_in_equal_gapless_shards(
 
 @few
 @given(photos_, shard_size, variants_, st.data())
-def test_a_stop_at_any_shard_and_a_resume_change_nothing(folders, fresh, photos, size, variants, data):
+def test_a_stop_at_any_shard_and_a_resume_change_nothing(lights, fresh, photos, size, variants, data):
     whole, stopped = fresh("whole"), fresh("stopped")
-    shards = len(make(folders[photos], whole, variants=variants, samples_per_shard=size).shards)
+    shards = len(make_tiny(lights(photos), whole, variants=variants, samples_per_shard=size).shards)
     for after in data.draw(st.lists(st.integers(1, shards), min_size=1, max_size=3), "stops"):
         try:
-            make(
-                folders[photos],
+            make_tiny(
+                lights(photos),
                 stopped,
                 variants=variants,
                 samples_per_shard=size,
@@ -102,28 +101,28 @@ def test_a_stop_at_any_shard_and_a_resume_change_nothing(folders, fresh, photos,
             )
         except KeyboardInterrupt:
             assert not (stopped / "manifest.json").exists()
-    make(folders[photos], stopped, variants=variants, samples_per_shard=size)
+    make_tiny(lights(photos), stopped, variants=variants, samples_per_shard=size)
     assert_same_dataset(whole, stopped)
 
 
 @few
 @given(photos_, shard_size, variants_, st.integers(1, 2))
-def test_more_variants_keep_every_shard_that_was_there(folders, fresh, photos, size, variants, more):
+def test_more_variants_keep_every_shard_that_was_there(lights, fresh, photos, size, variants, more):
     out = fresh("out")
-    make(folders[photos], out, variants=variants, samples_per_shard=size)
+    make_tiny(lights(photos), out, variants=variants, samples_per_shard=size)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (out / "shards").iterdir()}
-    make(folders[photos], out, variants=variants + more, samples_per_shard=size)
+    make_tiny(lights(photos), out, variants=variants + more, samples_per_shard=size)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 
 
 @few
 @given(photos_, photos_, photos_, shard_size, variants_)
 def test_more_photos_and_another_source_keep_the_bytes_of_every_pair(
-    folders, fresh, photos, more, others, size, variants
+    lights, fresh, photos, more, others, size, variants
 ):
     small, large = fresh("small"), fresh("large")
-    make(folders[photos], small, variants=variants, samples_per_shard=size)
-    both = open_light_images([f"folder={folders[max(photos, more)]}", f"lol={folders[others]}"])
+    make_tiny(lights(photos), small, variants=variants, samples_per_shard=size)
+    both = TinyLights([*lights(max(photos, more)).listed, *lights(others, "lol").listed])
     grown = PairSettings(variants=variants, samples_per_shard=size + 1)
     generate_dataset(both, build_dimmer, str(large), grown, Execution("serial"))
     before, after = member_bytes(small), member_bytes(large)

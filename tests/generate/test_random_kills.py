@@ -23,7 +23,7 @@ COMMANDS = {
     "train": "train --data shards --out OUT --iterations 12 --perceptual none --crop 32 --validate-every 2 "
     "--checkpoint-every 1 --validation-photos 2",
 }
-KILLS = int(os.environ.get("DIMMAGEN_KILLS", "16")) // len(COMMANDS)
+KILLS = int(os.environ.get("DIMMAGEN_KILLS", "8")) // len(COMMANDS)
 # The log of a training run has times in it; its results are the checkpoint and the network.
 IGNORED = ("log.csv",)
 
@@ -32,7 +32,7 @@ IGNORED = ("log.csv",)
 def place(tmp_path_factory):
     """A folder with photos and a data set of them; nothing in its path that an export rejects."""
     folder = tmp_path_factory.mktemp("killed")
-    make(write_photos(folder / "photos", 16), folder / "shards", variants=2)
+    make(write_photos(folder / "photos", 8), folder / "shards", variants=2)
     return folder
 
 

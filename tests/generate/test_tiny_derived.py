@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,14 +13,18 @@ from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.card import pair_layout_file
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dimmers.closed_form import LinearModel
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.derive import Selection, stored_sample, write_merge, write_subset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
 from dimmagen.sources.labels.index import open_labels
 from tests.dataset_helpers import build_dimmer
-from tests.tiny_set import make_tiny, rejected_row, tiny_lights
+from tests.generate.test_tiny_runs import assert_described
+from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,8 @@ def test_a_merge_has_all_pairs_in_an_order_by_their_keys_and_joins_what_it_is_ma
     assert manifest.counts.lights_by_source == {"coco": 3, "folder": 4}
     settings = {name: manifest.settings[name] for name in ("seed", "variants", "samples_per_shard")}
     assert settings == {"seed": "0 + 7", "variants": 2, "samples_per_shard": 5}
+    assert manifest.settings.keys() == {*settings, "profile", "model", "image_format", "derived_from"}
+    assert manifest.environment == one.manifest.environment
     other_way = write_merge([two, one], str(tmp_path / "turned")).settings
     assert {name: other_way[name] for name in settings} == settings | {"seed": "7 + 0"}
 
@@ -232,6 +239,9 @@ def test_a_subset_keeps_order_files_and_settings_and_says_what_it_is_of(one, tmp
         sample, new = (stored_sample(pairs, pairs.row(find(pairs, row["key"]))) for pairs in (one, made))
         assert replace(new, row={}) == replace(sample, row={})
         assert new.row == sample.row
+        old = one.row(find(one, row["key"]))
+        same = [name for name in row if name != "shard" and not name.endswith("_offset")]
+        assert {name: row[name] for name in same} == {name: old[name] for name in same}
     settings = made.manifest.settings
     assert settings == {
         **one.manifest.settings,
@@ -371,3 +381,56 @@ def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_th
         "min_side": 0,
         "keys": "",
     }
+
+
+class Balanced(LinearModel):
+    """A model that draws a white balance and says so."""
+
+    balance_spread = (0.06, 0.03)
+
+    def settings(self):
+        return super().settings() | {"white_balance": "drawn"}
+
+
+def test_pairs_of_a_set_without_a_white_balance_are_merged_as_balanced_ones(one, tmp_path):
+    lights, settings = tiny_lights(tmp_path / "lights", 2, first=6), PairSettings(samples_per_shard=3)
+    build = partial(ImageDimmer, Balanced(), "balanced", "1" * 64)
+    generate_dataset(lights, build, str(tmp_path / "balanced"), settings, Execution("serial"))
+    balanced = open_pairs(tmp_path / "balanced")
+    for number, sets in enumerate(([one, balanced], [balanced, one])):
+        manifest = write_merge(sets, str(tmp_path / str(number)))
+        assert manifest.settings["white_balance"] == "drawn"
+        made = {row["key"]: row for row in open_pairs(tmp_path / str(number)).rows()}
+        assert {made[row["key"]][name] for row in one.rows() for name in WHITE_BALANCE} == {1.0}
+        for row in balanced.rows():
+            assert [made[row["key"]][name] for name in WHITE_BALANCE] == [row[name] for name in WHITE_BALANCE]
+        assert verify_dataset(str(tmp_path / str(number))).faults == []
+
+
+def test_the_card_of_a_derived_set_has_the_file_types_of_its_light_images(one, two, tmp_path):
+    write_subset(one, Selection(), str(tmp_path / "same"))
+    assert_described(tmp_path / "same", ["jpg", "png"])
+    write_merge([one, two], str(tmp_path / "png"), light_format="png")
+    assert_described(tmp_path / "png", ["png"])
+
+
+def test_another_subset_is_refused_where_one_is_with_how_to_discard_it(one, tmp_path):
+    out = str(tmp_path / "out")
+    write_subset(one, Selection(), out)
+    with pytest.raises(UsageError, match=r"(?s)subset\.min_side: 0 → 8.*discard them:  remove the folder$"):
+        write_subset(one, Selection(min_side=8), out)
+
+
+def test_a_subset_at_a_url_has_the_manifest_of_one_in_a_folder(one, tmp_path):
+    url = memory_url()
+    made = write_subset(one, Selection(), url)
+    assert made == write_subset(one, Selection(), str(tmp_path / "out"))
+    assert open_pairs(url).rows() == open_pairs(tmp_path / "out").rows()
+
+
+def test_pairs_are_chosen_by_the_terms_that_their_set_recorded(one, tmp_path):
+    column = one.table.column_names.index("source")
+    table = one.table.set_column(column, "source", [["moon"] * 3 + ["folder"] * 5])
+    pairs = replace(with_manifest(one, settings={"source_terms": {"moon": "MIT licence"}}), table=table)
+    made = write_subset(pairs, Selection(licence="mit"), str(tmp_path / "out"))
+    assert (made.counts.pairs, list(made.counts.lights_by_source)) == (3, ["moon"])

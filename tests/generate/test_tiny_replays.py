@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.dimmers.profile import open_profile
+from dimmagen.generate import from_manifest
 from dimmagen.generate import replay as replaying
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import PairSettings
@@ -231,3 +234,84 @@ def test_a_subset_of_a_set_is_replayed_as_the_set_is(folder):
     pairs = open_pairs(folder / "out")
     part = replace(pairs, table=pairs.table.slice(3, 2))
     assert stages(part) == ["", ""]
+
+
+def test_the_version_of_a_profile_is_the_recorded_one():
+    first = open_profile("lol3@1").fingerprint
+    recorded = ImageDimmer.from_profile(open_profile("lol3", first)).settings()
+    settings = {**json.loads(json.dumps(recorded)), **PairSettings().record()}
+    assert recorded["profile"] == "lol3"
+    assert recorded["profile_fingerprint"] == first
+    assert dimmer_from_manifest(settings)().settings() == recorded
+
+
+def test_the_recorded_behaviour_of_a_model_is_asked_for(folder, monkeypatch):
+    def build(*_, **options):
+        asked.append(options["compat"])
+        return lambda: SimpleNamespace(settings=dict)
+
+    asked, settings = [], open_pairs(folder / "out").manifest.settings
+    monkeypatch.setattr(from_manifest, "DimmerBuilder", build)
+    for recorded in ({}, {"compat": "reference"}):
+        dimmer_from_manifest({**settings, **recorded})
+    assert asked == ["default", "reference"]
+
+
+def test_a_replayer_looks_for_the_profile_and_the_photos_where_it_is_told(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(replaying, "dimmer_from_manifest", lambda *given: asked.append(given) or dict)
+    monkeypatch.setattr(replaying, "originals", lambda *given: asked.append(given))
+    pairs = open_pairs(folder / "out")
+    replayer(pairs, ["a"], "profile")
+    assert asked == [(pairs.manifest.settings, "profile"), (pairs, ["a"])]
+
+
+@pytest.mark.needs("links")
+def test_photos_are_found_behind_links(folder, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/linked").symlink_to(folder / "photos", target_is_directory=True)
+    row = open_pairs(folder / "out").row(0)
+    read = originals(open_pairs(folder / "out"), [str(tmp_path / "photos")])
+    assert (
+        read({**row, "name": f"linked/{row['name']}"}).data == (folder / "photos" / row["name"]).read_bytes()
+    )
+
+
+@pytest.mark.parametrize(("ending", "frame"), [("", ""), ("-first", "first"), ("-last", "last")])
+def test_a_light_image_is_made_from_the_frame_that_its_key_names(ending, frame, folder, monkeypatch):
+    def pixels(ref, data, frame):
+        noted.append((ref.transform, data, frame))
+        raise codec.ImageError("cannot be decoded", "because")
+
+    noted, pairs, data = [], open_pairs(folder / "out"), b"a clip"
+    monkeypatch.setattr(replaying, "light_pixels", pixels)
+    clip = {"source_sha256": hashing.sha256(data), "light_key": f"folder-{hashing.sha256(data)[:16]}{ending}"}
+    row = {**pairs.row(0), **clip, "transform": "frame-x0.3"}
+    dimmer = dimmer_from_manifest(pairs.manifest.settings)()
+    original = replaying.Original(data, is_light=False)
+    assert replaying.replay_pair(pairs, row, dimmer, lambda row: original).stage == "decoded pixels"
+    assert noted == [("frame-x0.3", data, frame)]
+
+
+def test_a_photo_that_became_another_light_image_is_replayed_from_its_own_bytes(tmp_path):
+    lights = tiny_lights(tmp_path / "photos", 1)
+    [ref] = lights.listed
+    lights.listed[:] = [replace(ref, transform="crop8", height=8, width=8)]
+    for name, options in {"same": {}, "jpeg": {"light_format": "jpg"}}.items():
+        make_tiny(lights, tmp_path / name, **options)
+        pairs = open_pairs(tmp_path / name)
+        assert pairs.row(0)["transform"] == ("crop8" if name == "same" else "crop8+jpeg")
+        assert stages(pairs, tmp_path / "photos") == [""]
+
+
+def test_a_share_of_the_pairs_is_replayed_with_the_photos_and_the_profile_that_are_given(folder, monkeypatch):
+    def again(*given):
+        assert given == (pairs, ["photos"], "profile")
+        return lambda row: row["key"]
+
+    pairs, begun, done = open_pairs(folder / "out"), [], []
+    monkeypatch.setattr(replaying, "replayer", again)
+    told = {"on_start": begun.append, "on_pair": lambda: done.append(1)}
+    found = replaying.replay_some(pairs, 3, ["photos"], "profile", **told)
+    assert found == [row["key"] for row in chosen_pairs(pairs, 3)]
+    assert (begun, len(done)) == ([3], 3)

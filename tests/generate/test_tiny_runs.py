@@ -1,7 +1,10 @@
 """What a run does beside its images: totals, files beside the shards, additions, and runs that resume."""
 
+import json
 import sys
+import tarfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.executors.base import WorkerStatus
 from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.dataset.card import card, pair_layout_file
 from dimmagen.dataset.croissant import croissant_of
@@ -18,12 +22,15 @@ from dimmagen.dataset.reader import open_pairs, pair_tables
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run as running
 from dimmagen.generate.pair import PairSettings
+from dimmagen.generate.plan import ShardJob
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
+from dimmagen.generate.worker import PairShardWorker
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from tests.dataset_helpers import build_dimmer, file_hashes
-from tests.tiny_set import make_tiny, rejected_row, tiny_lights
+from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
 
 SERIAL = Execution("serial")
 
@@ -249,3 +256,121 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_planned(monkeypat
 
 def test_no_progress_ignores_all_of_it(lights, tmp_path):
     assert make_tiny(lights, tmp_path / "out", NoProgress()) == make_tiny(lights, tmp_path / "again")
+
+
+def stored(lights, number, transform):
+    """A light image that is stored as it is, as those of a MixHQ are; its transform is told and not done."""
+    ref = lights.listed[number]
+    locator = json.dumps({**json.loads(ref.locator), "stored": True})
+    lights.listed[number] = replace(ref, transform=transform, locator=locator)
+
+
+def test_the_command_has_the_sizes_of_the_light_images_also_of_those_that_were_there(tmp_path):
+    first, second = tiny_lights(tmp_path / "a", 2), tiny_lights(tmp_path / "b", 2, first=2)
+    stored(first, 0, "exif+short512")
+    stored(second, 1, "crop256")
+    assert "folder=FOLDER --resize 512 --shards" in make_tiny(first, tmp_path / "out").command
+    base = open_pairs(tmp_path / "out")
+    settings = PairSettings(samples_per_shard=3)
+    made = generate_dataset(second, build_dimmer, str(tmp_path / "out"), settings, SERIAL, base=base)
+    assert "folder=FOLDER --resize 512 --crop 256 --shards" in made.command
+
+
+def test_an_addition_to_converted_light_images_converts_those_that_are_new(tmp_path):
+    first, second = tiny_lights(tmp_path / "a", 2), tiny_lights(tmp_path / "b", 2, first=2)
+    out = tmp_path / "out"
+    make_tiny(first, out, light_format="jpg")
+    settings, base = PairSettings(samples_per_shard=3, light_format="auto"), open_pairs(out)
+    generate_dataset(second, build_dimmer, str(out), settings, SERIAL, base=base)
+    manifest = assert_described(out, ["jpg"])
+    assert manifest.settings["light_format"] == "jpg"
+    assert manifest.command.endswith("--light-format jpg")
+
+
+class Watched(Noted):
+    def __init__(self):
+        super().__init__()
+        self.statuses = []
+
+    def workers(self, status):
+        self.statuses.append(status)
+
+
+def test_a_serial_run_tells_of_its_one_worker_and_looks_for_no_device(monkeypatch, lights, tmp_path):
+    monkeypatch.setitem(sys.modules, "dimmagen.generate.gpu_worker", None)  # which imports torch
+    counted, watched = [], Watched()
+    monkeypatch.setattr(running.ray_metrics, "count", lambda *given: counted.append(given))
+    manifest = make_tiny(lights, tmp_path / "out", watched)
+    assert [one for one in counted if one[0] == "bytes"] == [("bytes", one.bytes) for one in manifest.shards]
+    assert watched.statuses == [WorkerStatus("the worker to load"), WorkerStatus(ready=1)]
+
+
+def test_a_worker_is_built_with_the_device_and_the_threads_of_the_execution(monkeypatch, lights, tmp_path):
+    execution = Execution("ray", 1, "10.0.0.1:6379", "cuda", 5)
+    build_worker, _, _ = received_by_ray(monkeypatch, lights, tmp_path / "out", execution)
+    settings = PairSettings(light_format="same")
+    assert build_worker.args[-1].args == (build_dimmer, str(tmp_path / "out"), settings, "cuda", 5)
+
+
+@pytest.mark.parametrize(("executor", "workers", "at_once"), [("serial", 9, 2), ("ray", 1, 2), ("ray", 2, 1)])
+def test_a_job_makes_as_many_variants_as_keep_the_workers_busy(
+    executor, workers, at_once, monkeypatch, lights, tmp_path
+):
+    def run(build_worker, jobs, *rest):
+        sizes.update(len(job.shards) for job in jobs)
+        raise InterruptedError
+
+    sizes, settings = set(), PairSettings(variants=3, samples_per_shard=1)
+    monkeypatch.setattr(running, f"run_{executor}", run)
+    execution = Execution(executor, workers, None if executor == "serial" else "10.0.0.1:6379")
+    with pytest.raises(InterruptedError):
+        generate_dataset(lights, build_dimmer, str(tmp_path / "out"), settings, execution)
+    assert max(sizes) == at_once
+
+
+def test_a_set_at_a_url_has_the_manifest_of_one_in_a_folder(lights, finished):
+    settings = PairSettings(variants=2, samples_per_shard=3)
+    url = memory_url()
+    made = generate_dataset(lights, build_dimmer, url, settings, SERIAL)
+    assert made == Manifest.load(str(finished)) == Manifest.load(url)
+
+
+def test_a_worker_with_a_device_dims_on_it_with_as_many_threads_as_it_is_given(monkeypatch, tmp_path):
+    class OnDevice:
+        def __init__(self, *given):
+            received.append(given)
+
+        samples = "made on the device"
+
+    received = []
+    monkeypatch.setitem(sys.modules, "dimmagen.generate.gpu_worker", SimpleNamespace(GpuDimmer=OnDevice))
+    build = partial(PairShardWorker, lambda: "dimmer", str(tmp_path), "settings")
+    assert build("cuda", 3)._samples == build(device="cuda")._samples == "made on the device"
+    assert received == [("dimmer", "settings", "cuda", threads) for threads in (3, 1)]
+    assert callable(build()._samples)
+    assert len(received) == 2
+
+
+def test_a_worker_names_the_pair_that_failed_and_adds_the_labels_of_its_light_image(
+    lights, monkeypatch, tmp_path
+):
+    ref, shards, settings = lights.listed[0], ("train-00000", "train-00001"), PairSettings(variants=5)
+    job = ShardJob((ref,), shards, (4, 3), (b"[]",), "labels.json")
+    work = PairShardWorker(build_dimmer, str(tmp_path), settings)
+    gone = replace(ref, locator=ref.locator.replace("0.png", "gone.png"))
+    with pytest.raises(DimmagenError, match=rf"pair {ref.key}-v4 .*gone\.png"):
+        work(replace(job, refs=(gone,)))
+    work(job)
+    for shard, variant in zip(shards, job.variants, strict=True):
+        with tarfile.open(tmp_path / f"shards/{shard}.tar") as tar:
+            assert tar.extractfile(f"{ref.key}-v{variant}.labels.json").read() == b"[]"
+    monkeypatch.setattr(ImageDimmer, "dim", lambda *_: None.pixels)
+    with pytest.raises(DimmagenError, match=f"pair {ref.key}-v4 .*AttributeError"):
+        work(job)
+
+
+def test_the_excluded_scenes_are_a_setting_of_the_run(lights):
+    excluded = {"pictures": 2, "sha256": "1" * 64}
+    plan = plan_dataset(replace(lights, excluded=excluded), build_dimmer, PairSettings())
+    assert plan.run.settings["exclude"] == excluded
+    assert "exclude" not in plan_dataset(lights, build_dimmer, PairSettings()).run.settings

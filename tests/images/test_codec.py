@@ -240,3 +240,67 @@ def test_metadata_are_kept_and_the_orientation_that_was_applied_is_not(photo, fi
 def test_the_tags_of_tiff_are_left_out(photo):
     assert codec.read_metadata(file_of(Image.fromarray(photo), "TIFF")) == codec.Metadata()
     assert codec.encode_png(photo, codec.Metadata()) == codec.encode_png(photo)
+
+
+def gray_tiff(pixels, photometric):
+    """An uncompressed TIFF file of gray pixels, uint8 or uint16 (H, W), as TIFF 6.0 defines it."""
+    height, width = pixels.shape
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    bits, length = 8 * pixels.itemsize, len(data)
+    shorts = {258: bits, 259: 1, 262: photometric, 277: 1}
+    tags = {256: width, 257: height, **shorts, 273: 8, 278: height, 279: length}
+    entries = b"".join(
+        struct.pack(
+            "<HHIHH" if tag in shorts else "<HHII",
+            tag,
+            3 if tag in shorts else 4,
+            1,
+            value,
+            *([0] * (tag in shorts)),
+        )
+        for tag, value in sorted(tags.items())
+    )
+    return b"II*\0" + struct.pack("<I", 8 + length) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(("depth", "high"), [(np.uint8, 1), (np.uint16, 257)])
+def test_a_gray_tiff_in_which_0_is_white_is_no_negative(photo, depth, high):
+    gray = photo[..., 0]
+    for photometric, stored in ((1, gray), (0, 255 - gray)):
+        pixels, _ = decode_rgb8(gray_tiff(stored.astype(depth) * depth(high), photometric))
+        np.testing.assert_array_equal(pixels, np.repeat(gray[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_the_header_gives_the_size_of_the_upright_image_in_every_format(photo, file_format):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = file_of(Image.fromarray(photo), file_format, exif=exif)
+    pixels, facts = decode_rgb8(data)
+    header = codec.read_facts(data)
+    assert (header.height, header.width) == (facts.height, facts.width) == pixels.shape[:2]
+    assert facts.height == photo.shape[1]
+    assert facts.rotation == 90
+    assert facts.transform.startswith("exif")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {"quality": 90})]
+)
+def test_a_file_whose_end_was_never_written_is_no_picture(file_format, options):
+    """The decoders take the zeros for pixels: the lower half was gray or smeared, without an error."""
+    preview = Image.Exif()
+    preview[0x927C] = file_of(
+        Image.fromarray(photos.coffee()[:40, :40]), "JPEG"
+    )  # a JPEG inside, with its end
+    data = file_of(Image.fromarray(photos.coffee()), file_format, exif=preview, **options)
+    assert decode_rgb8(data)[0].shape == photos.coffee().shape
+    lowest = {"JPEG": 600, "WEBP": len(preview.tobytes()) + 700}[file_format]  # WebP's EXIF data are last
+    for written in (len(data) // 2, len(data) - lowest):
+        with pytest.raises(ImageError, match="ends in zeros: only its beginning was written") as refused:
+            decode_rgb8(data[:written] + bytes(len(data) - written))
+        assert refused.value.rule == "unreadable"
+    preview[0xEA1C] = bytes(2060)  # as Windows leaves room
+    decode_rgb8(file_of(Image.fromarray(photos.coffee()), file_format, exif=preview, **options))
+    padded = decode_rgb8(data + bytes(4096))[0]  # as cameras fill their blocks
+    np.testing.assert_array_equal(padded, decode_rgb8(data)[0])

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -154,3 +155,77 @@ def test_what_cannot_be_converted_is_rejected_by_name(data, rule, words):
 
 def test_srgb_by_code_points_is_accepted():
     assert codec.decode_rgb8(png_with_cicp(1, 13), color_managed=True)[1].transform == "verbatim"
+
+
+def with_chunks(data, **chunks):
+    """A PNG file with more chunks behind its header."""
+    more = b"".join(
+        struct.pack(">I", len(content))
+        + name.encode()
+        + content
+        + struct.pack(">I", zlib.crc32(name.encode() + content))
+        for name, content in chunks.items()
+    )
+    return data[:33] + more + data[33:]
+
+
+SRGB_NUMBERS = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+ADOBE_NUMBERS = struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reason"),
+    [
+        ({"gAMA": struct.pack(">I", 100000)}, "a gamma of 1 "),
+        ({"gAMA": struct.pack(">I", 55556), "cHRM": SRGB_NUMBERS}, "a gamma of 0.55556 "),
+        ({"gAMA": struct.pack(">I", 45455), "cHRM": ADOBE_NUMBERS}, "other primaries than sRGB's"),
+        ({"cHRM": ADOBE_NUMBERS}, "other primaries than sRGB's"),
+    ],
+)
+def test_a_png_whose_numbers_are_not_those_of_srgb_is_refused_by_name(chunks, reason):
+    data = with_chunks(file_of(photos.coffee()[:64, :64], file_format="PNG"), **chunks)
+    for read in (partial(codec.decode_rgb8, color_managed=True), codec.read_facts):
+        with pytest.raises(ImageError, match=reason) as refused:
+            read(data)
+        assert refused.value.rule == "color-space"
+    assert codec.decode_rgb8(data)[0].shape == (64, 64, 3)  # what dimmagen stores is sRGB
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        {"gAMA": struct.pack(">I", 45455), "cHRM": SRGB_NUMBERS},  # as ImageMagick writes it
+        {"gAMA": struct.pack(">I", 50000)},  # "0.5" of old writers
+        {"sRGB": b"\0", "gAMA": struct.pack(">I", 100000)},  # sRGB takes precedence
+        {"cICP": bytes([1, 13, 0, 1]), "gAMA": struct.pack(">I", 100000)},
+        {"gAMA": bytes(4), "cHRM": bytes(32)},  # nonsense
+    ],
+)
+def test_a_png_whose_numbers_say_srgb_or_nothing_keeps_its_bytes(chunks):
+    data = with_chunks(file_of(photos.coffee()[:64, :64], file_format="PNG"), **chunks)
+    assert codec.decode_rgb8(data, color_managed=True)[1].transform == "verbatim"
+
+
+def jpeg_of_camera(photo, space, index):
+    exif = Image.Exif()
+    exif[0x8769] = {0xA001: space, **({0xA005: {1: index, 2: b"0100"}} if index else {})}
+    return file_of(photo, file_format="JPEG", quality=95, exif=exif)
+
+
+@pytest.mark.parametrize(("space", "index"), [(0xFFFF, "R03"), (2, "")])
+def test_a_camera_that_names_adobe_rgb_in_its_exif_data_alone_is_believed(space, index):
+    photo = photos.coffee()[100:228, 200:392]
+    data = jpeg_of_camera(photo, space, index)
+    stored = np.asarray(Image.open(io.BytesIO(data)))
+    pixels, facts = codec.decode_rgb8(data, color_managed=True)
+    assert (facts.transform, facts.icc_profile) == ("icc", "Adobe RGB, by EXIF")
+    expected = in_srgb(stored, ADOBE_RGB)
+    bright = expected.min(axis=-1) > 8
+    np.testing.assert_allclose(pixels[bright], expected[bright], atol=1.5)
+    assert codec.read_metadata(data).icc_profile == color.srgb_profile()
+
+
+@pytest.mark.parametrize(("space", "index"), [(1, "R98"), (1, "R03"), (0xFFFF, ""), (0xFFFF, "R98")])
+def test_other_exif_data_say_srgb(space, index):
+    data = jpeg_of_camera(photos.coffee()[:64, :64], space, index)
+    assert codec.decode_rgb8(data, color_managed=True)[1].transform == "verbatim"

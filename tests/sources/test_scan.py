@@ -13,7 +13,10 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, MachineError, UsageError
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, parse_specs
+from dimmagen.sources.index_pass import ScanExecution, index_candidates
+from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files, scan
+from dimmagen.sources.scan_keys import ScanSettings
 from dimmagen.sources.scene_hash import Scenes
 
 
@@ -139,6 +142,50 @@ def test_lol_accepts_only_light_images_and_opens_no_dark_image(tmp_path):
     assert rows["our485/low/1.png"].sha256 == ""
     assert [row.accepted for row in rows_of(f"lol={root / 'our485' / 'high'}")] == [True]
     assert [row.rule for row in rows_of(f"lol={root / 'our485' / 'low'}")] == ["lol-dark"]
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("VE-LOL/VE-LOL-L-Cap-Normal_train/normal00001.png", ""),
+        ("VE-LOL/VE-LOL-L-Cap-Low_train/low00001.png", "lol-dark"),
+        ("VE-LOL/VE-LOL-L-Cap-Normal_test/normal00690.png", "lol-evaluation"),
+        ("UHD-LL/training_set/input/1.JPG", "lol-dark"),
+        ("UHD-LL/testing_set/gt/1.JPG", "lol-evaluation"),
+        ("FiveK/INPUT_IMAGES/a0001.jpg", "lol-dark"),
+        ("FiveK/expertC_gt/a0001.jpg", ""),
+        ("low-light sets/Low_Light_LOL/our485/high/2.png", ""),  # the innermost name counts
+        ("my_low_light_set/lights/2.png", ""),  # of the folder that was given, whole names
+        ("low/2.png", "lol-dark"),
+        ("eval15/2.png", "lol-evaluation"),
+        ("photos/devices/2.png", ""),
+    ],
+)
+def test_lol_knows_the_sides_and_splits_of_its_relatives_by_the_words_of_their_folders(path, rule):
+    assert sources.SOURCES["lol"].judge_name(path).rule == rule
+
+
+def test_the_dark_half_of_a_pair_is_no_light_image_of_any_source(tmp_path):
+    """However bright it is: a third of the dark images of some cameras pass the least lightness."""
+    names = [
+        *("Low/low1.png", "Normal/normal1.png", "camera/short/2.jpg", "camera/long/2.png", "desk_dark.png"),
+        *("desk_light.png", "night/owl.png", "low/alone.png", "high/other.png", "lamp-low.png"),
+    ]
+    for number, name in enumerate(names):
+        save(tmp_path / "p" / name, enlarged(photos.coffee()[:, : 300 + number], 300, 260))
+    save(tmp_path / "p" / "zz-copy.png", np.asarray(Image.open(tmp_path / "p/desk_dark.png")))
+    rows = {row.name: row for row in rows_of(f"folder={tmp_path / 'p'}")}
+    dark = {"Low/low1.png", "camera/short/2.jpg", "desk_dark.png"}
+    assert {name for name, row in rows.items() if row.rule == "dark-half"} == dark
+    assert rows["Low/low1.png"].reason.endswith("by its name: Normal/normal1.png is there")
+    assert {name for name, row in rows.items() if row.accepted} == {*names, "zz-copy.png"} - dark
+    passed = index_candidates(
+        list_candidate_files(parse_specs([f"folder={tmp_path / 'p'}"])).files,
+        ScanSettings(None, PhotoSelection(), stored=True),
+        ScanExecution(workers=1, cached=False),
+    )
+    assert [one.row for one in passed] == list(rows.values())
+    assert rows_of(f"folder={tmp_path / 'p/Low'}")[0].accepted  # alone, a name says little
 
 
 def test_the_sample_source_has_natural_photos_of_different_scenes():

@@ -9,6 +9,7 @@ from skimage import data as photos
 from dimmagen.core.errors import UsageError
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources import parse_specs
+from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, scene_hash
 
@@ -83,3 +84,27 @@ def test_an_evaluation_split_without_images_is_an_error(tmp_path):
         Scenes.from_paths([str(tmp_path)])
     with pytest.raises(UsageError, match="there is no folder"):
         Scenes.from_paths([str(tmp_path / "missing")])
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("folder", {"crop": 128}),
+        ("folder", {"resize": 256, "crop": 256}),
+        ("clic", {}),
+        ("clic", {"crop": 256}),
+    ],
+)
+def test_the_middle_of_an_excluded_photo_is_left_out_as_well(tmp_path, source, options):
+    """A hash of the middle is as far from that of the photo as any other scene's: 100 bits and more."""
+    for folder in ("photos", "split"):
+        (tmp_path / folder).mkdir()
+    wide = simulated_light(3, 540, 960)
+    Image.fromarray(wide).save(tmp_path / "photos" / "same.png")
+    Image.fromarray(simulated_light(4, 540, 960)).save(tmp_path / "photos" / "other.png")
+    Image.fromarray(wide).resize((640, 360)).save(tmp_path / "split" / "evaluation.jpg")
+    scenes = Scenes.from_paths([str(tmp_path / "split")])
+    files = list_candidate_files(parse_specs([f"{source}={tmp_path / 'photos'}"])).files
+    other, same = (one.row for one in scan(files, scenes, selection=PhotoSelection(**options)))
+    assert (other.accepted, same.rule) == (True, "excluded-scene")
+    assert same.scene_distance <= 20

@@ -371,3 +371,25 @@ def test_a_shard_that_was_copied_away_is_refused_as_well(outputs, tmp_path):
     shutil.copy(tmp_path / "out/shards/train-00000.tar", tmp_path / "alone.tar")
     with pytest.raises(UsageError, match="is a shard of a data set"):
         list_entries(str(tmp_path / "alone.tar"))
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT])
+def test_a_tar_that_ends_with_a_zip_is_read_as_a_tar(tmp_path, format):
+    """The end of a zip was found in it, and only the photos of that zip were read."""
+    with zipfile.ZipFile(tmp_path / "inner.zip", "w") as archive:
+        archive.writestr("inside.jpg", b"inside")
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    with tarfile.open(tmp_path / "photos.tar", "w", format=format) as archive:
+        for name in ("photo.jpg", "inner.zip"):
+            archive.add(tmp_path / name, name)
+    found = list_entries(str(tmp_path / "photos.tar"))
+    assert [entry.name for entry in found] == ["inner.zip", "photo.jpg"]
+    assert read_entry(found[1].locator) == b"a photo"
+
+
+def test_a_zip_behind_a_program_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "plain.zip", "w") as archive:
+        archive.writestr("photo.jpg", b"a photo")
+    (tmp_path / "photos.exe").write_bytes(b"MZ" + bytes(998) + (tmp_path / "plain.zip").read_bytes())
+    (found,) = list_entries(str(tmp_path / "photos.exe"))
+    assert read_entry(found.locator) == b"a photo"

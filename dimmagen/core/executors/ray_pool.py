@@ -18,6 +18,7 @@ from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
 from dimmagen.core.executors.ray_actor import Actor, kill_process
 from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
+from dimmagen.core.executors.ray_silence import SilenceWatch
 from dimmagen.core.executors.ray_tasks import PoolWorker, Task, TaskQueue
 
 _LOG = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ _LOG = logging.getLogger(__name__)
 MAX_DEATHS_PER_JOB = 3
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0  # until a warning reports that workers are waiting
-_SILENCE_SECONDS = 60.0  # until a warning reports a worker that makes no pair
 _ONE_CPU = WorkerResources()
 
 
@@ -66,11 +66,10 @@ class WorkerPool:
         unit: str = "pair",
     ) -> None:
         self._unit = unit
-        self._timeout = timeout
         self._lost = self._retries = 0
         self._on_status = on_status
         self._status = WorkerStatus()
-        self._looked = time.monotonic()
+        self._silence = SilenceWatch(unit, timeout)
         self._ending: list[Any] = []  # calls that end processes; Ray drops a call whose result nobody holds
         self._ray = ray
         self._build_worker = build_worker
@@ -124,7 +123,8 @@ class WorkerPool:
                 self._monitor.look()
                 self._request_progress()
                 self._warn_if_waiting()
-                self._look_for_silence()
+                for member, reason in self._silence.look(self._members):
+                    self._replace(member, reason)
                 next_poll = time.monotonic() + _POLL_SECONDS
             finished, self._finished = self._finished, []
             yield from finished
@@ -286,27 +286,6 @@ class WorkerPool:
             f"; another one makes {work}" if work else "",
             reason,
         )
-
-    def _look_for_silence(self) -> None:
-        """Report workers that make no pair, and replace those that make none for the timeout."""
-        before, self._looked = self._looked, time.monotonic()
-        passed = min(self._looked - before, 4 * _POLL_SECONDS)  # this process may have been suspended
-        for member in [one for one in self._members if one.place and not one.is_idle]:
-            member.silence += passed
-            if self._timeout is not None and member.silence > self._timeout:
-                self._replace(member, f"no {self._unit} for {member.silence:.0f} s")
-            elif member.silence > _SILENCE_SECONDS and not member.is_told:
-                member.is_told = True
-                todo = "" if self._timeout else "; with a worker timeout it would be replaced"
-                _LOG.warning(
-                    "the worker on %s (process %d) has made no %s for %.0f s: %s%s",
-                    member.place,
-                    member.process,
-                    self._unit,
-                    member.silence,
-                    member.work(),
-                    todo,
-                )
 
     def _replace(self, member: PoolWorker, reason: str) -> None:
         """End a worker that no longer answers, and let another one do its task."""

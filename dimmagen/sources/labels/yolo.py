@@ -89,7 +89,8 @@ class YoloLabels:
             base = posixpath.basename(entry.name)
             if base == "classes.txt":
                 lines = self._files.text(entry.name, entry).splitlines()
-                return dict(enumerate(line.strip() for line in lines if line.strip())), ()
+                # An empty line is a class without a name: those after it keep their numbers.
+                return {number: line.strip() for number, line in enumerate(lines) if line.strip()}, ()
             if base in ("data.yaml", "dataset.yaml", "data.yml"):
                 return self._from_yaml(entry.name, self._files.text(entry.name, entry))
         return {}, ()

@@ -15,7 +15,7 @@ from tests.killing import descendants, kill, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 # A lost node is detected within a second.
-_QUICK = {
+QUICK_CHECKS = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 200,
     "health_check_timeout_ms": 1000,
@@ -55,7 +55,7 @@ class RayNodes:
             place = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # socket paths must be short
             self._places.append(place)
             command += ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={place}"]
-            command += ["--system-config", json.dumps(_QUICK)]
+            command += ["--system-config", json.dumps(QUICK_CHECKS)]
         else:
             command += ["--address", self.address]
         with open(self._log(len(self.nodes)), "wb") as log:

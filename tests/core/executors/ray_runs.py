@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from dimmagen.cli import main
-from dimmagen.core.executors import ray_cluster, ray_pool
+from dimmagen.core.executors import ray_cluster, ray_pool, ray_silence
 from dimmagen.core.executors.base import WorkerStatus
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.generate import run, run_environment
@@ -52,7 +52,7 @@ def naps() -> None:
     parser.add_argument("--until-nodes", type=int, default=1_000, help="nodes have worked: no more jobs")
     parser.add_argument("--until-actors", type=int, default=1_000, help="actors have worked: no more jobs")
     options = parser.parse_args()
-    ray_pool._PATIENCE_SECONDS, ray_pool._SILENCE_SECONDS = 0.0, options.silence
+    ray_pool._PATIENCE_SECONDS, ray_silence.SILENCE_SECONDS = 0.0, options.silence
     logging.basicConfig(format="%(message)s")
     records: list[dict] = []
 

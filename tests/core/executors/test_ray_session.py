@@ -103,6 +103,7 @@ def test_a_handler_of_sigterm_has_every_signal_while_ray_connects_and_is_left(tm
     assert 0 < int(said.split()[-1]) <= sent
 
 
+@pytest.mark.needs("fork", "proc")
 @pytest.mark.ray
 @pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux ends processes of other sessions with this one"

@@ -28,6 +28,7 @@ def test_rounds_and_idle_workers_are_those_of_a_simulated_schedule(shards, worke
 
 @given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 12), st.integers(1, 300))
 @example(photos=151, variants=1, workers=5, requested=2)
+@example(photos=50, variants=4, workers=3, requested=3)  # several variants a job
 def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants, workers, requested):
     def idle_share(shards):
         return LoadBalance(count_jobs(shards, variants, workers), workers).idle_share

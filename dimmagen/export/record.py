@@ -1,0 +1,119 @@
+"""The note of an export: its plan while it is written, and the origin of every pair when it is complete."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dimmagen.core import storage
+from dimmagen.core.errors import UsageError
+from dimmagen.core.lock import STATE
+from dimmagen.export.layouts import Layout
+from dimmagen.export.publishing import STAGE
+from dimmagen.export.split import Split
+from dimmagen.sources import terms_of
+
+DONE, BEGUN = "export.json", ".export-begun.json"
+
+
+def begin_export(out: Path, plan: dict, claims: Sequence[str] | None) -> bool:
+    """Record the plan; True if exactly this export is already complete.
+
+    Args:
+        out: root of the export.
+        plan: what decides its files.
+        claims: paths that must not exist, where `out` may hold files of others; None if it may not.
+
+    Raises:
+        UsageError: `out` holds another export, or something else.
+    """
+    storage.remove_unfinished(out)
+    done = out / DONE
+    for note in (done, out / BEGUN):
+        if note.is_file():
+            before = _plan_of(note)
+            if before != plan:
+                raise UsageError(
+                    f"{out} holds another export ({_differences(before, plan)})",
+                    "choose another `out`",
+                    code="other-settings",
+                    path=str(out),
+                )
+            break
+    else:
+        _refuse_occupied(out, claims)
+        storage.atomic_write(out / BEGUN, json.dumps({"plan": plan}).encode())
+    if done.is_file():
+        (out / BEGUN).unlink(missing_ok=True)  # a run was killed between the two
+        return True
+    return False
+
+
+def _differences(before: Mapping | None, plan: Mapping) -> str:
+    """What the plan of an export has in another way than this one; None is a note that is damaged."""
+    if before is None:
+        return "its note is damaged"
+    names = [name for name in {**plan, **before} if before.get(name) != plan.get(name)]
+    return ", ".join(f"{name}: {before.get(name)} → {plan.get(name)}" for name in names)
+
+
+def _refuse_occupied(out: Path, claims: Sequence[str] | None) -> None:
+    if claims is None:
+        if out.is_dir() and any(path.name != STATE for path in out.iterdir()):
+            raise UsageError(
+                f"{out} is not empty, and is not an export",
+                "choose a new or an empty folder for `out`, or the repository of the reader in `layout`",
+                code="no-room",
+                path=str(out),
+            )
+        return
+    for claim in claims:
+        there = out / claim
+        if there.is_file() or (there.is_dir() and any(there.iterdir())):
+            raise UsageError(
+                f"{there} exists already, and nothing in a repository is overwritten",
+                "move it away, or choose a new folder for `out`",
+                code="no-room",
+                path=str(there),
+            )
+
+
+def _plan_of(note: Path) -> dict | None:
+    """The plan in a note of an export; None if the note is damaged."""
+    try:
+        plan = storage.read_json(note)["plan"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return plan if isinstance(plan, dict) else None
+
+
+def finish_export(out: Path, plan: dict, split: Split, settings: Mapping, layout: Layout) -> None:
+    """Publish `export.json`: the plan, the origin of every pair, and the terms of the sources.
+
+    Args:
+        out: root of the export.
+        plan: as for :func:`begin_export`.
+        split: the pairs, and what was left out.
+        settings: of the data set.
+        layout: of the export, which names the files.
+    """
+    shutil.rmtree(out / STAGE, ignore_errors=True)
+    parts = (("train", split.train), ("validation", split.validation), ("test", split.test))
+    entries = [
+        {
+            "split": name,
+            "file": layout.names.format(split=name if name != "validation" else "val", number=number),
+            **{field: row[field] for field in ("key", "source", "name")},
+        }
+        for name, rows in parts
+        for number, row in enumerate(rows, 1)
+    ]
+    sources = sorted({entry["source"] for entry in entries})
+    note = {
+        "plan": plan,
+        "terms": {source: terms_of(source, settings) for source in sources},
+        "left_out": split.left_out,
+        "pairs": entries,
+    }
+    storage.atomic_write(out / DONE, json.dumps(note, indent=1).encode() + b"\n")
+    (out / BEGUN).unlink(missing_ok=True)

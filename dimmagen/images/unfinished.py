@@ -1,0 +1,52 @@
+"""Files of which only the beginning was written: an interrupted download or a full disk leaves zeros behind.
+
+Decoders of JPEG and WebP take zeros for image data, and give a picture whose lower part is made up, without
+an error. Other formats have checksums, or hold as many bytes as they have pixels.
+"""
+
+import struct
+
+_ZEROS = bytes(512)  # a sector of a disk; compressed image data never have as many in a row at their end
+
+
+def unfinished(data: bytes) -> str:
+    """Why a file is not the whole picture; empty if nothing says so.
+
+    Args:
+        data: bytes of an image file.
+
+    Returns:
+        The end of a sentence that begins with the file's name.
+    """
+    if data.startswith(b"\xff\xd8"):
+        is_cut = data.endswith(_ZEROS) and data.find(b"\xff\xd9", _first_scan(data)) < 0
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        is_cut = _webp_pixels(data).endswith(_ZEROS)
+    else:
+        is_cut = False
+    return "ends in zeros: only its beginning was written" if is_cut else ""
+
+
+def _first_scan(data: bytes) -> int:
+    """Where the pixels of a JPEG begin: an EXIF preview before it has an end of its own."""
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
+        kind = data[place + 1]
+        if kind == 0xFF:
+            place += 1
+        elif kind == 0x01 or 0xD0 <= kind <= 0xD8:
+            place += 2
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return place
+
+
+def _webp_pixels(data: bytes) -> bytes:
+    """The chunk of a WebP file that holds the pixels; EXIF data behind it may end in zeros."""
+    place = 12
+    while place + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, place)
+        if kind in (b"VP8 ", b"VP8L"):
+            return data[place + 8 : place + 8 + size]
+        place += 8 + size + size % 2
+    return b""
