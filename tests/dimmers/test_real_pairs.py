@@ -383,6 +383,13 @@ def test_five_pairs_that_do_not_fit_are_warned_of_and_the_others_counted(count, 
         real_pairs.accept_pairs([PairProblem("x", "identical", "is twice", True)])
 
 
+def test_small_pairs_are_no_problem_where_no_noise_is_measured():
+    light = scene()[:20, :20]
+    small = pair("a", light // 8, light)
+    assert [(one.problem, one.fatal) for one in check_pairs([small])] == [("small", True)]
+    real_pairs.accept_pairs([small])
+
+
 def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypatch):
     monkeypatch.setattr(real_pairs, "check_pairs", list)
     other, wrong = (PairProblem(name, "shifted", "is off", False, name == "b") for name in "ab")
