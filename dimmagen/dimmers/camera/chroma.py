@@ -81,7 +81,15 @@ def suppress_fine_chroma(light: np.ndarray, share: float) -> np.ndarray:
 
 
 def suppress_fine_chroma_of_tensors(lights: "Tensor", share: float) -> "Tensor":
-    """:func:`suppress_fine_chroma` for a batch on any device, with the same bits: uint8 (B, 3, H, W) -> the same shape."""
+    """:func:`suppress_fine_chroma` for a batch on any device, with the same bits.
+
+    Args:
+        lights: uint8 (B, 3, H, W), RGB.
+        share: of the fine chroma that stays, in [0, 1].
+
+    Returns:
+        uint8 (B, 3, H, W).
+    """
     import torch
 
     strength = strength_of(share)
