@@ -99,8 +99,8 @@ def _check_files(out: str, manifest: Mapping) -> tuple[list[str], list[Fault]]:
 def _check_catalogs(out: str, manifest: Mapping) -> list[Fault]:
     """Compare each catalog with its record, and read it whole."""
     faults: list[Fault] = []
-    for one in generations_of(manifest):
-        record = _file_record(one["catalog"])
+    for name, one in zip(catalog_parts(manifest), generations_of(manifest), strict=True):
+        record = _file_record({**one["catalog"], "name": name})
         faults += check_file(out, record)
         try:
             rows = sum(1 for _ in read_catalog(out, [record.name]))
@@ -120,7 +120,7 @@ def _check_counts(out: str, manifest: Mapping) -> Iterator[Fault]:
     if sum(one["samples"] for one in manifest["shards"]) != manifest["samples"]:
         yield Fault(MIXHQ_MANIFEST, "its shards hold another number of light images than it counts")
     found = {name: one.to_dict() for name, one in finished_tally(out, manifest).items()}
-    if found != manifest["sources"]:
+    if found != manifest.get("sources"):
         yield Fault(MIXHQ_MANIFEST, "its counts by source are not those of the catalog")
     shards = {one["name"] for one in manifest["shards"]}
     for row in read_catalog(out, catalog_parts(manifest)):

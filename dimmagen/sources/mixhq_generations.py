@@ -55,7 +55,9 @@ def base_of(out: str) -> dict | None:
         return None
     manifest = read_mixhq_manifest(out)
     try:
-        generations_of(manifest)
+        for one in generations_of(manifest):
+            if not isinstance(one["catalog"], dict):
+                raise TypeError("`catalog` is no record of a file")
         for shard in manifest["shards"]:
             _number(shard["name"])
         if not all(type(one["samples"]) is int for one in (manifest, *manifest["shards"])):

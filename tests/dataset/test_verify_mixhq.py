@@ -106,6 +106,7 @@ def test_what_a_stopped_addition_left_is_unfinished_and_no_fault(mixhq):
     ("change", "fault"),
     [
         (lambda one: one["sources"]["folder"].update(accepted=5), "its counts by source are not those"),
+        (lambda one: one.pop("sources"), "its counts by source are not those"),
         (lambda one: one.update(samples=5), "its shards hold another number of light images"),
         (lambda one: one["catalog"].update(rows=7), f"{CATALOG}: rows: 5, the manifest says 7"),
         (
@@ -152,6 +153,21 @@ def test_the_command_takes_it(mixhq, capsys):
         main(["verify", str(mixhq), "--json"])
     assert ended.value.code == 0
     assert json.loads(capsys.readouterr().out) == {"mixhq": str(mixhq), "light_images": 4, "shards": 2}
+
+
+def test_a_manifest_that_names_a_catalog_elsewhere(mixhq):
+    change_manifest(mixhq, lambda one: one["catalog"].update(name="../photos/photo00.png"))
+    assert faults(mixhq) == ""  # of a MixHQ that has not grown, no other file is read
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("catalog", "x"), ("shards", [{}]), ("shards", "x"), ("samples", "4"), ("samples", None)],
+)
+def test_a_manifest_with_something_else_in_a_place(name, value, mixhq):
+    change_manifest(mixhq, lambda one: one.update({name: value}))
+    with pytest.raises(DimmagenError, match=r"manifest\.json is damaged"):
+        verify_mixhq(mixhq)
 
 
 @pytest.mark.parametrize("text", ["[]", '{"schema": "dimmagen-mixhq-1"}'])
