@@ -150,7 +150,7 @@ def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_p
     assert "did you mean two-folders?" in done.stderr
 
 
-def test_a_network_of_a_package_trains(place, install, run):
+def test_a_network_of_a_package_trains(place, install, run_process):
     install("dimmagen.networks")
     make("photos", Path("out"), variants=2)
     words = [
@@ -164,9 +164,9 @@ def test_a_network_of_a_package_trains(place, install, run):
         "--iterations",
         2,
     ]
-    done = run(*words, "--perceptual", "none", "--crop", 32, "--validation-photos", 1)
+    done = run_process(*words, "--perceptual", "none", "--crop", 32, "--validation-photos", 1)
     assert done.returncode == 0, done.stderr
-    done = run("enhance", "photos/photo00.png", "--network", "run", "--out", "bright")
+    done = run_process("enhance", "photos/photo00.png", "--network", "run", "--out", "bright")
     assert done.returncode == 0, done.stderr
     assert Path("bright/photo00.png").exists()
 

@@ -278,10 +278,12 @@ def _refuse_choices_of_scans(paths: Sequence[str], exclude: Sequence[str], selec
                 code="conflict",
                 parameter=name,
             )
-    made_by = read_mixhq_manifest(paths[0])["inputs"]
     for name, usual in (("min_lightness", rules.MIN_LIGHTNESS), ("follow_links", False)):
-        given, there = getattr(selection, name), made_by.get(name, usual)
-        if given not in (usual, there):
+        given = getattr(selection, name)
+        if given == usual:
+            continue
+        there = read_mixhq_manifest(paths[0])["inputs"].get(name, usual)
+        if given != there:
             raise UsageError(
                 f"`{name}={given}` is for sources that are scanned: {paths[0]} was made with {there}",
                 "give it when the MixHQ is built",

@@ -41,6 +41,7 @@ def complete(out):
 
 @pytest.mark.needs("fork", "signals")
 @pytest.mark.slow
+@thorough  # test_random_kills.py kills one at any moment
 def test_a_serial_run_that_is_killed_again_and_again(photos, undisturbed, tmp_path):
     out, log = tmp_path / "out", tmp_path / "log"
     chance = random.Random(20231009)

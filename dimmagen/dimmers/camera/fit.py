@@ -1,6 +1,7 @@
 """Fitting the camera model to a few dark/light pairs.
 
-Three steps, a few seconds for three pairs:
+Three steps, a few seconds for three pairs; where the dark images lack much of the light ones' fine chroma
+(:mod:`~dimmagen.dimmers.camera.chroma_fit`), it is taken from these first, and the response fitted again:
 
 1. Response (:mod:`~dimmagen.dimmers.camera.response_fit`): the mean dark level of every light level, on flat
    areas, is explained by one response curve, black offsets and one light factor per pair (and a small factor
@@ -18,12 +19,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from dimmagen.dimmers.camera.chroma import calmed
+from dimmagen.dimmers.camera.chroma_fit import fine_chroma
 from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
 from dimmagen.dimmers.camera.noise_fit import fit_noise, noise_levels
 from dimmagen.dimmers.camera.response import ResponseCurve
-from dimmagen.dimmers.camera.response_fit import fit_response
+from dimmagen.dimmers.camera.response_fit import PairResponses, fit_response
 from dimmagen.dimmers.camera.scene_fit import balance_spread, camera_cast, exposure_spread, noise_spread
-from dimmagen.dimmers.camera.tiles import TILES_PER_PAIR, tiles_of
+from dimmagen.dimmers.camera.tiles import TILES_PER_PAIR, Tile, tiles_of
 from dimmagen.dimmers.real_pairs import RealPair
 
 
@@ -38,6 +41,21 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
     Raises:
         DimmagenError: the pairs contain too little signal for a fit (black or blank images).
     """
+    tiles, responses, model = _fit_signal(pairs, tiles_per_pair)
+    share = fine_chroma(model, tiles, responses)
+    if share < 1.0:
+        calm = [replace(pair, light=calmed(pair.light, share)) for pair in pairs]
+        tiles, responses, model = _fit_signal(calm, tiles_per_pair)
+    model = fit_noise(model, tiles, responses, seed)
+    return replace(
+        model, noise_spread=noise_spread(noise_levels(model, tiles, responses, seed)), fine_chroma=share
+    )
+
+
+def _fit_signal(
+    pairs: Sequence[RealPair], tiles_per_pair: int
+) -> tuple[list[Tile], PairResponses, CameraModel]:
+    """What is fitted to, how each pair responded, and the model without noise."""
     tiles = [tile for index, pair in enumerate(pairs) for tile in tiles_of(index, pair, tiles_per_pair)]
     responses = fit_response(tiles, len(pairs))
     model = CameraModel(
@@ -53,8 +71,7 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
         toe=responses.toe,
         balance_spread=balance_spread(responses.balances),
     )
-    model = fit_noise(model, tiles, responses, seed)
-    return replace(model, noise_spread=noise_spread(noise_levels(model, tiles, responses, seed)))
+    return tiles, responses, model
 
 
 def _common_quality(pairs: Sequence[RealPair]) -> int:

@@ -22,6 +22,7 @@ from dimmagen.core.philox import split_key
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel, structure_kernel
+from dimmagen.dimmers.camera.chroma import calmed
 from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
 from dimmagen.dimmers.camera.structure import RADIUS, Structure, structure_of
 from dimmagen.dimmers.jpeg import through_jpeg
@@ -35,7 +36,7 @@ REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of t
 TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
 PARTS = (
-    *("response", "toe", "balance", "white-balance-spread"),
+    *("response", "toe", "balance", "white-balance-spread", "fine-chroma"),
     *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
 )
 
@@ -67,6 +68,7 @@ RANGES = {
     "tint_spread": (0.0, 10.0),
     "noise_spread": (0.0, 10.0),
     "structure": (False, True),
+    "fine_chroma": (0.0, 1.0),
 }
 # Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
 SPREADS = ("balance_spread", "tint_spread", "noise_spread")
@@ -96,6 +98,8 @@ def model_files(model: "CameraModel") -> ModelFiles:
     }
     if structured:
         settings["structure"] = True
+    if model.fine_chroma < 1.0:
+        settings["fine_chroma"] = model.fine_chroma
     return ModelFiles(model.kind, {FILE: tensors}, settings)
 
 
@@ -130,6 +134,8 @@ class CameraModel(DimmerModel):
             enough, which is 0 otherwise.
         banding: float64 (2, 2), [luma | chroma][rows | columns]: share of the noise's variance that all
             pixels of a row or of a column have in common.
+        fine_chroma: share of the light image's fine chroma that its dark image shows, see
+            :mod:`dimmagen.dimmers.camera.chroma`; 1 is all of it.
         tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
         jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
@@ -160,6 +166,7 @@ class CameraModel(DimmerModel):
     noise_spread: float = 0.0
     filters: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, RADIUS + 1)))
     banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
+    fine_chroma: float = 1.0
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
     without: tuple[str, ...] = ()
@@ -191,7 +198,7 @@ class CameraModel(DimmerModel):
             )
         early = "chroma_tail" not in settings
         settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
-        checked = {"chroma_tail": settings.get("tail"), "structure": False, **settings}
+        checked = {"chroma_tail": settings.get("tail"), "structure": False, "fine_chroma": 1.0, **settings}
         check_settings(folder, checked, RANGES)
         shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
         if checked["structure"]:
@@ -215,6 +222,7 @@ class CameraModel(DimmerModel):
             noise_spread=settings["noise_spread"],
             filters=tensors.get("filters", np.zeros((2, 2, RADIUS + 1))),
             banding=tensors.get("banding", np.zeros((2, 2))),
+            fine_chroma=checked["fine_chroma"],
             gamma_range=(settings["gamma_low"], settings["gamma_high"]),
             tau=settings["tau"],
         )
@@ -234,9 +242,10 @@ class CameraModel(DimmerModel):
 
         `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
         no colour cast of the camera. `white-balance-spread`: no colour cast drawn for each image.
-        `intensity`: one noise level per channel. `correlation`: independent channels. `tails`: Gaussian
-        noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows and columns.
-        `noise-spread`: the same noise level in all images. `jpeg`: no compression.
+        `fine-chroma`: all fine chroma of the light image, its noise too. `intensity`: one noise level per
+        channel. `correlation`: independent channels. `tails`: Gaussian noise. `skew`: symmetric noise.
+        `spatial`: white noise. `banding`: no noise of rows and columns. `noise-spread`: the same noise level
+        in all images. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -268,7 +277,7 @@ class CameraModel(DimmerModel):
         """The dark image before it is stored: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         out = np.empty_like(light)
         arguments, key = self.kernel_arguments(draw), split_key(draw.noise_seed)
-        light = np.ascontiguousarray(light)
+        light = np.ascontiguousarray(calmed(light, self.chroma_share))
         if self.structure is None:
             kernel.dim_image(light, *arguments, *key, out)
         else:
@@ -307,6 +316,11 @@ class CameraModel(DimmerModel):
     def compression(self) -> int:
         """JPEG quality of the stored dark image; 0 for no compression."""
         return 0 if "jpeg" in self.without else self.jpeg_quality
+
+    @property
+    def chroma_share(self) -> float:
+        """Share of the light image's fine chroma that is dimmed; 1 where the part is switched off."""
+        return 1.0 if "fine-chroma" in self.without else self.fine_chroma
 
     def kernel_arguments(self, draw: Draw) -> tuple:
         """The arguments `level` to `chroma` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""

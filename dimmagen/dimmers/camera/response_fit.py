@@ -3,12 +3,12 @@
 The mean dark level of every light level, on flat areas, is explained by robust least squares.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 from scipy.sparse import coo_array
 from scipy.special import ndtr
 
@@ -21,6 +21,8 @@ SMOOTHING = 1.5  # pixels: reduces the noise before mean levels are measured
 ASSUMED_NOISE = 1.2  # grey levels: only to predict by how much clipping at black raises the mean
 SMOOTHNESS = 30.0  # of the response curve, chosen by cross-validation over Table 4's five splits
 DISPLAY_GAMMA = 2.2
+EVALUATIONS, MORE_EVALUATIONS = 60, 20  # of the residuals: at first, and each time that they helped
+HELPED = 0.99  # of the cost or less: more evaluations were worth it
 TOE_PULL = 3.0  # of the black offsets towards 0, in residuals of a grey level: dark areas must show them
 
 
@@ -111,10 +113,25 @@ def fit_response(tiles: Sequence[Tile], pairs: int) -> PairResponses:
 
     slopes, exposures = np.full(KNOTS, np.log(DISPLAY_GAMMA)), np.full(pairs, -3.0)
     start = np.concatenate([slopes, exposures, np.zeros(2 * pairs + 3)])
-    solution = least_squares(
-        residuals, start, loss="soft_l1", max_nfev=60, jac_sparsity=_sparsity(levels, pairs), tr_solver="lsmr"
-    )
-    return unpack(solution.x)
+    return unpack(_minimised(residuals, start, _sparsity(levels, pairs)))
+
+
+def _minimised(
+    residuals: Callable[[np.ndarray], np.ndarray], start: np.ndarray, sparsity: coo_array
+) -> np.ndarray:
+    """The unknowns with the least robust cost; the search goes on for as long as it gets on."""
+
+    def search(begin: np.ndarray, evaluations: int) -> OptimizeResult:
+        options = {"jac_sparsity": sparsity, "tr_solver": "lsmr", "max_nfev": evaluations}
+        return least_squares(residuals, begin, loss="soft_l1", **options)
+
+    found = search(start, EVALUATIONS)
+    while found.status == 0:  # it was stopped before it was at a minimum
+        further = search(found.x, MORE_EVALUATIONS)
+        if further.cost > HELPED * found.cost:
+            break
+        found = further
+    return np.asarray(found.x)
 
 
 def _sparsity(levels: _Levels, pairs: int) -> coo_array:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.dimmers.camera import scene_fit
+from dimmagen.dimmers.camera import response_fit, scene_fit
 from dimmagen.dimmers.camera.fit import fit_camera
+from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.structure import response, unit_taps
 from dimmagen.dimmers.camera.structure_fit import with_filters
+from dimmagen.dimmers.camera.tiles import tiles_of
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
 from tests.dimmers.camera.simulated_pairs import SIZE, camera, draw, light_image, pairs_of
@@ -23,6 +25,17 @@ def test_fit_finds_the_curve_of_a_known_camera():
         error = fitted.dark_levels(gamma)[:, 20:250] - truth.dark_levels(gamma * 0.98 ** (1 / 3))[:, 20:250]
         assert np.abs(error).max() < 2.5
         assert np.abs(error).mean() < 0.7
+
+
+def test_the_fit_of_the_curve_goes_on_for_as_long_as_it_gets_on(monkeypatch):
+    """Eight pairs of LOL were stopped far from the minimum: levels 60 to 140 had one dark level."""
+    truth, pairs = camera(), pairs_of(camera())
+    tiles = [tile for index, pair in enumerate(pairs) for tile in tiles_of(index, pair)]
+    monkeypatch.setattr(response_fit, "EVALUATIONS", 2)
+    found = response_fit.fit_response(tiles, len(pairs))
+    curve = ResponseCurve(found.log_slopes)
+    levels = curve.level(curve.log_light(np.arange(20.0, 250.0)) + found.log_exposures[1])
+    assert np.abs(levels - truth.dark_levels()[1, 20:250]).max() < 2.5
 
 
 def test_fit_finds_the_noise_of_a_known_camera():
