@@ -10,7 +10,7 @@ from torch import Tensor
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import torch_kernel
-from dimmagen.dimmers.camera.chroma import calmed_tensors
+from dimmagen.dimmers.camera.chroma import suppress_fine_chroma_of_tensors
 from dimmagen.dimmers.camera.protocol import Camera
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ def dim_batch(camera: Camera, lights: Tensor, draws: Sequence[Draw], kernel: str
             parameter="kernel",
             name=kernel,
         )
-    lights = _calmed(lights, camera.chroma_share)
+    lights = _filtered(lights, camera.chroma_share)
     fused = None
     if lights.numel() and (kernel == "triton" or (kernel == "auto" and lights.is_cuda)):
         fused = _fused(camera, lights, draws, forced=kernel == "triton")
     return fused.dim(camera, lights, draws) if fused else with_torch(camera, lights, draws)
 
 
-def _calmed(lights: Tensor, share: float) -> Tensor:
+def _filtered(lights: Tensor, share: float) -> Tensor:
     """The light images with a share of their fine chroma, in parts: in between, a pixel takes 100 bytes."""
     if share == 1.0 or not lights.numel():
         return lights
     step = max(1, TORCH_PIXELS // (lights.shape[2] * lights.shape[3]))
-    return torch.cat([calmed_tensors(part, share) for part in lights.split(step)])
+    return torch.cat([suppress_fine_chroma_of_tensors(part, share) for part in lights.split(step)])
 
 
 def with_torch(camera: Camera, lights: Tensor, draws: Sequence[Draw]) -> Tensor:

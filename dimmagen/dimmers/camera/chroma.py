@@ -27,7 +27,7 @@ def strength_of(share: float) -> int:
 
 
 @jit()
-def _calm(light, strength, out):
+def _suppress(light, strength, out):
     """Take chroma from an image: light and out uint8 (H, 3 W), contiguous; strength int32, in 2**-10 thirds.
 
     The loops over a row are those that the compiler can vectorise.
@@ -61,7 +61,7 @@ def _calm(light, strength, out):
                 out[y, i + part] = min(max(level, np.int32(0)), np.int32(255))
 
 
-def calmed(light: np.ndarray, share: float) -> np.ndarray:
+def suppress_fine_chroma(light: np.ndarray, share: float) -> np.ndarray:
     """The light image with a share of its fine chroma.
 
     Args:
@@ -76,12 +76,20 @@ def calmed(light: np.ndarray, share: float) -> np.ndarray:
         return light
     rows = np.ascontiguousarray(light).reshape(len(light), -1)
     out = np.empty_like(rows)
-    _calm(rows, np.int32(strength), out)
+    _suppress(rows, np.int32(strength), out)
     return out.reshape(light.shape)
 
 
-def calmed_tensors(lights: "Tensor", share: float) -> "Tensor":
-    """:func:`calmed` for a batch on any device, with the same bits: uint8 (B, 3, H, W) -> the same shape."""
+def suppress_fine_chroma_of_tensors(lights: "Tensor", share: float) -> "Tensor":
+    """:func:`suppress_fine_chroma` for a batch on any device, with the same bits.
+
+    Args:
+        lights: uint8 (B, 3, H, W), RGB.
+        share: of the fine chroma that stays, in [0, 1].
+
+    Returns:
+        uint8 (B, 3, H, W).
+    """
     import torch
 
     strength = strength_of(share)
@@ -97,5 +105,5 @@ def calmed_tensors(lights: "Tensor", share: float) -> "Tensor":
     blurred = torch.stack([tap * wide[..., at : at + width] for at, tap in enumerate(TAPS)]).sum(0)
     fine = (levels << BLUR_BITS) - blurred.int()
     taken = strength * (3 * fine - fine.sum(1, keepdim=True, dtype=torch.int32))
-    calm = ((levels << _BITS) + (1 << (_BITS - 1)) - taken) >> _BITS
-    return calm.clamp_(0, 255).to(torch.uint8)
+    filtered = ((levels << _BITS) + (1 << (_BITS - 1)) - taken) >> _BITS
+    return filtered.clamp_(0, 255).to(torch.uint8)

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dimmagen.dimmers.camera.chroma import calmed
+from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
 from dimmagen.dimmers.camera.chroma_fit import fine_chroma
 from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
 from dimmagen.dimmers.camera.noise_fit import fit_noise, noise_levels
@@ -44,8 +44,8 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
     tiles, responses, model = _fit_signal(pairs, tiles_per_pair)
     share = fine_chroma(model, tiles, responses)
     if share < 1.0:
-        calm = [replace(pair, light=calmed(pair.light, share)) for pair in pairs]
-        tiles, responses, model = _fit_signal(calm, tiles_per_pair)
+        filtered = [replace(pair, light=suppress_fine_chroma(pair.light, share)) for pair in pairs]
+        tiles, responses, model = _fit_signal(filtered, tiles_per_pair)
     model = fit_noise(model, tiles, responses, seed)
     return replace(
         model, noise_spread=noise_spread(noise_levels(model, tiles, responses, seed)), fine_chroma=share

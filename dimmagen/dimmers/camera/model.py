@@ -22,7 +22,7 @@ from dimmagen.core.philox import split_key
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel, structure_kernel
-from dimmagen.dimmers.camera.chroma import calmed
+from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
 from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
 from dimmagen.dimmers.camera.structure import RADIUS, Structure, structure_of
 from dimmagen.dimmers.jpeg import through_jpeg
@@ -277,7 +277,7 @@ class CameraModel(DimmerModel):
         """The dark image before it is stored: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         out = np.empty_like(light)
         arguments, key = self.kernel_arguments(draw), split_key(draw.noise_seed)
-        light = np.ascontiguousarray(calmed(light, self.chroma_share))
+        light = np.ascontiguousarray(suppress_fine_chroma(light, self.chroma_share))
         if self.structure is None:
             kernel.dim_image(light, *arguments, *key, out)
         else:

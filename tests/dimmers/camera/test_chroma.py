@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import convolve1d
 
-from dimmagen.dimmers.camera.chroma import calmed, calmed_tensors
+from dimmagen.dimmers.camera.chroma import suppress_fine_chroma, suppress_fine_chroma_of_tensors
 from dimmagen.dimmers.camera.chroma_fit import fine_chroma
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.response_fit import fit_response
@@ -23,23 +23,23 @@ TAPS = np.array([1, 4, 6, 4, 1]) / 16
 @pytest.mark.parametrize("share", [0.0, 0.35])
 def test_a_share_of_the_fine_chroma_stays_on_every_device(size, share):
     lights = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
-    found = [calmed(light, share) for light in lights]
-    for light, calm in zip(lights, found, strict=True):
+    found = [suppress_fine_chroma(light, share) for light in lights]
+    for light, filtered in zip(lights, found, strict=True):
         level = light.astype(float)
         blurred = convolve1d(convolve1d(level, TAPS, 0, mode="nearest"), TAPS, 1, mode="nearest")
         fine = level - blurred
         wanted = level - (1 - share) * (fine - fine.mean(2, keepdims=True))
-        assert np.abs(calm - wanted.clip(0, 255)).max() < 0.8  # of rounding to a level, and of the share
-    tensors = calmed_tensors(torch.from_numpy(lights).permute(0, 3, 1, 2), share)
+        assert np.abs(filtered - wanted.clip(0, 255)).max() < 0.8  # of rounding to a level, and of the share
+    tensors = suppress_fine_chroma_of_tensors(torch.from_numpy(lights).permute(0, 3, 1, 2), share)
     assert np.array_equal(tensors.permute(0, 2, 3, 1).numpy(), np.stack(found))
 
 
 def test_grey_images_and_slow_changes_of_colour_stay_as_they_are():
     grey = np.random.default_rng(0).integers(0, 256, (40, 50, 1), np.uint8).repeat(3, axis=2)
     slope = np.linspace([40, 90, 200], [90, 90, 100], 60)[None].repeat(40, axis=0).astype(np.uint8)
-    assert np.array_equal(calmed(grey, 0.0), grey)
-    assert np.abs(calmed(slope, 0.0)[:, 2:-2].astype(int) - slope[:, 2:-2]).max() <= 1
-    assert calmed(slope, 1.0) is slope
+    assert np.array_equal(suppress_fine_chroma(grey, 0.0), grey)
+    assert np.abs(suppress_fine_chroma(slope, 0.0)[:, 2:-2].astype(int) - slope[:, 2:-2]).max() <= 1
+    assert suppress_fine_chroma(slope, 1.0) is slope
 
 
 def with_noisy_lights(pairs: list[RealPair]) -> list[RealPair]:
