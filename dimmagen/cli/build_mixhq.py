@@ -145,7 +145,7 @@ def _print_summary(out: str, manifest: Mapping[str, Any], size: int, adds: bool)
         echo(f"Added to {out}: {added}; the other shards keep their bytes.")
     echo(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
-        f"{pluralize(len(manifest['shards']), 'shard')}, {size / 2**20:.1f} MiB.\n"
+        f"{pluralize(len(manifest['shards']), 'shard')}, {size / 1e6:.1f} MB.\n"
         f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).\n"
         f"Next: dimmagen dim --profile lol3 --source {out} --shards out/"
     )

@@ -60,6 +60,7 @@ class Command(EveryCommand):
             configure(as_json=True)  # for errors in what stands before it
         if not ctx.resilient_parsing:
             self._refuse_empty_paths(ctx, args)
+        words = list(args)  # the parser empties `args`
         try:
             rest = super().parse_args(ctx, args)
         except click.BadParameter as error:
@@ -68,6 +69,7 @@ class Command(EveryCommand):
                 raise
             raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
         if not ctx.resilient_parsing:
+            self._refuse_repeated_paths(ctx, words)
             tell_unknown_variables(ctx)
         return rest
 
@@ -89,10 +91,22 @@ class Command(EveryCommand):
                 name = word[:-1]
             elif word:
                 continue
-            is_path = name not in options or any(kind in (options[name].metavar or "") for kind in _PATHS)
+            is_path = name not in options or _takes_path(options[name])
             if is_path and name != "--source":  # which says more itself
                 what = name if name in options else "an argument"
                 raise click.UsageError(f"{what} is empty: give a path; . is this folder", ctx)
+
+    def _refuse_repeated_paths(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse a second path for an option that takes one: click would drop the first and say nothing.
+
+        Raises:
+            click.UsageError: naming the option.
+        """
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for one in given:
+            takes_one = isinstance(one, click.Option) and not one.is_flag and not one.multiple
+            if takes_one and _takes_path(one) and given.count(one) > 1:
+                raise click.UsageError(f"{one.opts[0]} is given {given.count(one)} times: it takes one", ctx)
 
     def with_present_names(self, args: list[str]) -> list[str]:
         """Words of a command line, with the present names of its options and the home folder in place of
@@ -124,6 +138,10 @@ class Command(EveryCommand):
                 error.command_message = in_options(str(error), self)  # type: ignore[attr-defined]
                 error.command = self  # type: ignore[attr-defined]
             raise
+
+
+def _takes_path(option: click.Parameter) -> bool:
+    return any(kind in (option.metavar or "") for kind in _PATHS)
 
 
 def _with_nearest(error: click.BadParameter) -> str:

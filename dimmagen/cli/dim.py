@@ -291,7 +291,7 @@ def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None
     made = f"{new} made now, {progress.pairs_per_second:.1f} pairs/s" if new else "all existed already"
     echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
-        f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.0f} MB ({made}).\n"
+        f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.1f} MB ({made}).\n"
         f"Next: dimmagen verify {out}\n"
         f"      dimmagen inspect {out} --sheet sheet.png"
     )

@@ -20,25 +20,26 @@ from dimmagen.images.sheets import with_gain
 
 @command()
 @click.argument("dataset")
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option(
     "--width",
     type=Integer(10),
     show_default="as wide as fits",
     help="Width of each image in characters.",
 )
-def peek(dataset: str, key: str, width: int | None) -> dict[str, Any]:
+def peek(dataset: str, key: str | None, width: int | None) -> dict[str, Any]:
     """Show a pair of the data set in DATASET and everything recorded about it.
 
     \b
-    Example:
+    Examples:
+      dimmagen peek out/
       dimmagen peek out/ sample-596aa1e7cb875eb7-v0
 
-    KEY is the key of the pair, or the beginning of it if no other key begins with that. The images are the
-    light image, the dark image, and the dark image with gain.
+    KEY is the key of the pair, or the beginning of it if no other key begins with that; without it, the first
+    pair is shown. The images are the light image, the dark image, and the dark image with gain.
     """
     pairs = open_pairs(dataset)
-    row = pairs.find(key)
+    row = pairs.row(0) if key is None else pairs.find(key)
     dark, light = pairs.images(row)
     bright, gain = with_gain(dark, light)
     console = Console()

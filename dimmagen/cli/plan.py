@@ -59,6 +59,13 @@ class Count(click.ParamType):
     show_default="those of the given photos",
     help="Number of pairs to estimate for, such as 100e6, as if there were photos enough.",
 )
+@click.option(
+    "--shards",
+    "--out",
+    "out",
+    metavar="DIR|URL",
+    help="As for `dimmagen dim`, whose command can be repeated with `plan`; nothing is written there.",
+)
 @photo_selection_options
 @click.option("--calibration-pairs", type=Integer(1), default=24, help="Number of pairs to make and measure.")
 @click.option(
@@ -80,6 +87,7 @@ def plan(
     selection: PhotoSelection,
     workers: int | None,
     executor: Executor,
+    out: str | None,  # not used: nothing is written
     pairs: int | None,
     calibration_pairs: int,
     price_per_core_hour: float | None,
@@ -189,7 +197,8 @@ def _rows(estimate: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[st
     memory = f"{size(estimate.worker_bytes * workers)} in all, {estimate.bytes_per_pixel:.0f} bytes per pixel"
     yield "memory per worker", size(estimate.worker_bytes), memory
     yield "written per second", size(estimate.bytes_per_second), "required of the disk or network"
-    requests = (f"{count:,} {name}" for name, count in estimate.requests.items())
+    kinds = estimate.requests.items()
+    requests = (f"{count:,} {name if count != 1 else name.removesuffix('s')}" for name, count in kinds)
     yield "on an object store", "", ", ".join(requests)
     for name, price in cost.items():
         yield f"cost: {name.replace('_', ' ')}", money(price), "at the given prices"

@@ -9,9 +9,15 @@ from dimmagen.sources.verdict_counts import VerdictCounts
 
 
 def print_reasons(tallies: dict[str, VerdictCounts]) -> None:
-    """The first candidates that each rule rejected, with the reasons, and the numbers of all other files."""
+    """The first candidates that each rule rejected, with the reasons, and the numbers of all other files.
+
+    Not those over `--limit`, of which only the number says something.
+    """
     for source, one in tallies.items():
         for rule, count in one.rejected.most_common():
+            if rule == "limit":
+                echo(f"over the limit: {pluralize(count, 'candidate')} of {source}")
+                continue
             examples = one.examples[rule]
             for name, reason in examples:
                 echo(f"rejected by {rule}: {source} {name!r}: {reason}")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.sources import SOURCES
 from dimmagen.sources.light_images import LightImageRef
@@ -220,7 +221,7 @@ class Run:
 
 def changes(old: Run, new: Run) -> list[str]:
     """`name: old → new` for each setting that differs between two runs, unless it may grow and does."""
-    before, after = (_flat({**run.settings, "environment": run.environment}) for run in (old, new))
+    before, after = (_flat(_in_words({**run.settings, "environment": run.environment})) for run in (old, new))
     lines = []
     for name in sorted(before.keys() | after.keys()):
         one, other = before.get(name, "not set"), after.get(name, "not set")
@@ -228,6 +229,14 @@ def changes(old: Run, new: Run) -> list[str]:
         if one != other and not grows:
             lines.append(f"{name}: {_shown(one)} → {_shown(other)}")
     return lines
+
+
+def _in_words(settings: Mapping) -> dict:
+    """Settings with one text in place of what identifies the excluded scenes."""
+    if not isinstance(excluded := settings.get(EXCLUDE), Mapping):
+        return dict(settings)
+    pictures, digest = pluralize(excluded["pictures"], "picture"), excluded["sha256"][:8]
+    return {**settings, EXCLUDE: f"{pictures} (SHA-256 {digest}, {excluded['bits']} bits)"}
 
 
 def _shown(value: object) -> str:

@@ -15,6 +15,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.parquet import iter_rows, write_rows
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.generations import REMOVED, generations_of, shards_of
 from dimmagen.dataset.manifest import Manifest, Run, ShardEntry, census
 from dimmagen.dataset.reader import PairSet
@@ -192,7 +193,7 @@ def _planned(entries: Sequence[ShardEntry], start: int, size: int) -> Iterator[P
 def _refuse_other_photos(manifest: Manifest, lights: StagedLightImages) -> None:
     generations = generations_of(manifest)
     wrong = [
-        f"generation {number}: {one.lights} photos → {size}"
+        f"generation {number}: {pluralize(one.lights, 'photo')} → {size}"
         for number, (one, size) in enumerate(zip(generations, lights.sizes, strict=True), 1)
         if one.lights != size
     ]

@@ -70,7 +70,7 @@ class SourceSpec:
             if not SOURCES[text].default_path:
                 raise UsageError(
                     f"the source {text} needs a path",
-                    f"write {text}=PATH",
+                    f"write {text}=PATH{_folder_of_that_name(text)}",
                     code="missing-argument",
                     name=text,
                 )
@@ -94,6 +94,15 @@ class SourceSpec:
                 path=text,
             )
         return cls("folder", os.path.expanduser(text))
+
+
+def _folder_of_that_name(name: str) -> str:
+    """What to write where a folder or file has the name of a source."""
+    return (
+        f", as in {name}={name}; ./{name} takes its photos by the rules of a folder"
+        if storage.exists(name)
+        else ""
+    )
 
 
 def terms_of(source: str, settings: Mapping = {}) -> str:

@@ -27,6 +27,13 @@ def test_a_pair_is_found_by_the_beginning_of_its_key(pair_set, capsys, monkeypat
     assert f"2 keys begin with '{unique}'" in shown.err
 
 
+def test_without_a_key_the_first_pair_is_shown(pair_set, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    code, shown = peek(capsys, pair_set)
+    assert code == 0
+    assert open_pairs(pair_set).row(0)["dark_pixel_sha256"] in shown.out
+
+
 def test_an_unknown_key_is_reported(pair_set, capsys):
     code, shown = peek(capsys, pair_set, "coco-0")
     assert code == 2

@@ -19,7 +19,8 @@ def plan(capsys, monkeypatch, tmp_path, photos):
     monkeypatch.chdir(tmp_path)
 
     def plan(*more):
-        arguments = ["plan", "--profile", "linear", "--source", photos, "--calibration-pairs", 2, *more]
+        profile = [] if "--profile" in more else ["--profile", "linear"]
+        arguments = ["plan", *profile, "--source", photos, "--calibration-pairs", 2, *more]
         with pytest.raises(SystemExit) as exit_:
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
@@ -36,6 +37,15 @@ def test_an_estimate_for_people_says_what_it_is_and_writes_nothing(plan, tmp_pat
         assert message in out
     assert "With --samples-per-shard 1, workers are idle for less than 5%" in out
     assert "cost:" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_of_dim_can_be_planned_with_its_shards_and_nothing_is_written(plan, tmp_path):
+    code, out, _ = plan("--shards", tmp_path / "out")
+    assert code == 0
+    assert "4 photos x 1" in out
+    assert "1 delete" in out
+    assert "1 deletes" not in out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,7 +98,6 @@ def test_the_serial_executor_is_one_worker_and_a_file_takes_the_figures(plan, tm
         (["--model", "no-such"], "no model 'no-such'"),
         (["--source", "nowhere"], "nowhere"),
         (["--json", "no/such/folder.json"], "--json"),
-        (["--shards", "out"], "--shards"),
     ],
 )
 def test_a_mistake_is_reported_with_exit_code_two_and_nothing_is_written(options, message, plan, tmp_path):

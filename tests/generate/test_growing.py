@@ -161,17 +161,17 @@ def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all
     split.mkdir()
     shutil.copy(folders / "more/photo08.png", split)
     make_dataset("linear", [folders / "few"], tmp_path / "out", exclude=[split], executor="serial")
-    with pytest.raises(UsageError, match=r"exclude\.pictures: 1 → not set"):
+    with pytest.raises(UsageError, match=r"exclude: 1 picture \(SHA-256 \w{8}, \d+ bits\) → not set"):
         make_dataset("linear", [folders / "more"], tmp_path / "out", add=True, executor="serial")
     build_mixhq([folders / "more"], tmp_path / "all")
-    with pytest.raises(UsageError, match=r"exclude\.pictures: 1 → not set"):
+    with pytest.raises(UsageError, match=r"exclude: 1 picture \(SHA-256 \w{8}, \d+ bits\) → not set"):
         make_dataset("linear", [tmp_path / "all"], tmp_path / "out", add=True, executor="serial")
     build_mixhq([folders / "more"], tmp_path / "mixhq", exclude=[split])
     make_dataset("linear", [tmp_path / "mixhq"], tmp_path / "out", add=True, executor="serial")
     assert "photo08.png" not in {row["name"] for row in open_pairs(tmp_path / "out").rows()}
     assert "--exclude EXCLUDE" in Manifest.load(str(tmp_path / "out")).command
     make_dataset("linear", [folders / "few"], tmp_path / "plain", executor="serial")
-    with pytest.raises(UsageError, match=r"exclude\.pictures: not set → 1"):
+    with pytest.raises(UsageError, match=r"exclude: not set → 1 picture"):
         make_dataset(
             "linear", [folders / "more"], tmp_path / "plain", exclude=[split], add=True, executor="serial"
         )
@@ -183,7 +183,7 @@ def test_all_generations_are_made_again_from_the_photos_to_the_same_bytes(grown,
 
 
 def test_photos_that_are_not_those_of_a_grown_set_are_refused(grown, folders, tmp_path):
-    with pytest.raises(UsageError, match=r"generation 3: 1 photos → 0"):
+    with pytest.raises(UsageError, match=r"generation 3: 1 photo → 0"):
         _reproduced(grown, folders / "more", tmp_path / "again")
 
 

@@ -240,6 +240,17 @@ def test_a_wrong_source_is_refused_with_advice(text, message):
         list_candidate_files(parse_specs([text]))
 
 
+def test_a_folder_that_has_the_name_of_a_source_is_told_how_to_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coco").mkdir()
+    with pytest.raises(
+        UsageError, match=r"as in coco=coco; ./coco takes its photos by the rules of a folder"
+    ):
+        parse_specs(["coco"])
+    with pytest.raises(UsageError, match=r"write clic=PATH$"):
+        parse_specs(["clic"])
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "readme.txt").write_text("")
     with pytest.raises(UsageError, match=r"holds no image or clip.*names end in \.jpg"):
