@@ -69,7 +69,7 @@ class Command(EveryCommand):
                 raise
             raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
         if not ctx.resilient_parsing:
-            self._refuse_repeated_paths(ctx, words)
+            self._tell_repeated_paths(ctx, words)
             tell_unknown_variables(ctx)
         return rest
 
@@ -96,17 +96,14 @@ class Command(EveryCommand):
                 what = name if name in options else "an argument"
                 raise click.UsageError(f"{what} is empty: give a path; . is this folder", ctx)
 
-    def _refuse_repeated_paths(self, ctx: click.Context, args: list[str]) -> None:
-        """Refuse a second path for an option that takes one: click would drop the first and say nothing.
-
-        Raises:
-            click.UsageError: naming the option.
-        """
+    def _tell_repeated_paths(self, ctx: click.Context, args: list[str]) -> None:
+        """Say that only the last of several paths counts for an option that takes one."""
         _, _, given = self.make_parser(ctx).parse_args(list(args))
-        for one in given:
+        for one in dict.fromkeys(given):
             takes_one = isinstance(one, click.Option) and not one.is_flag and not one.multiple
             if takes_one and _takes_path(one) and given.count(one) > 1:
-                raise click.UsageError(f"{one.opts[0]} is given {given.count(one)} times: it takes one", ctx)
+                name = one.opts[0]
+                echo(f"Note: {name} is given {given.count(one)} times: only the last one counts.", err=True)
 
     def with_present_names(self, args: list[str]) -> list[str]:
         """Words of a command line, with the present names of its options and the home folder in place of
