@@ -1,15 +1,16 @@
 """Files of which only the beginning was written: an interrupted download or a full disk leaves zeros behind.
 
-Decoders of JPEG and WebP take zeros for image data, and give a picture whose lower part is made up, without
-an error. Most other formats have checksums, or hold as many bytes as they have pixels; AVIF and HEIC, whose
-decoders do the same, are not looked at.
+Decoders of JPEG, WebP, AVIF and HEIC take zeros for image data, and give a picture whose lower part is made
+up, without an error. Other formats have checksums, or hold as many bytes as they have pixels.
 """
 
 import struct
 
 _ZEROS = bytes(512)  # a sector of a disk
-# WebP's encoder writes zeros for a lower part of one colour: at most a byte for 1500 pixels where it was tried.
+# WebP's encoder writes zeros for a lower part of one colour: at most one for 1500 pixels when it was tried.
 _WEBP_PIXELS_PER_ZERO = 256
+_MAX_BOXES = 1024  # a photo has three or four
+_EXIF_ZEROS = bytes(2**16)  # AVIF and HEIC may have EXIF data at their end, which may end in fewer
 
 
 def unfinished(data: bytes) -> str:
@@ -26,6 +27,8 @@ def unfinished(data: bytes) -> str:
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         coded = _webp_pixels(data)
         is_cut = coded.endswith(bytes(max(len(_ZEROS), _webp_area(coded) // _WEBP_PIXELS_PER_ZERO)))
+    elif data[4:8] == b"ftyp":
+        is_cut = data.endswith(_EXIF_ZEROS) and _last_box(data) == b"mdat"
     else:
         is_cut = False
     return "ends in zeros: only its beginning was written" if is_cut else ""
@@ -63,3 +66,18 @@ def _webp_area(coded: bytes) -> int:
         return width * height
     sides = int.from_bytes(coded[1:5], "little")
     return ((sides & 0x3FFF) + 1) * ((sides >> 14 & 0x3FFF) + 1)
+
+
+def _last_box(data: bytes) -> bytes:
+    """The kind of the last box of an AVIF or HEIC file (ISO/IEC 14496-12, 4.2)."""
+    place, kind = 0, b""
+    for _ in range(_MAX_BOXES):
+        if place + 8 > len(data):
+            break
+        size, kind = struct.unpack_from(">I4s", data, place)
+        if size == 1:
+            size = int.from_bytes(data[place + 8 : place + 16], "big")
+        if size < 8:  # 0: it reaches to the end
+            break
+        place += size
+    return kind
