@@ -109,10 +109,11 @@ def test_a_handler_of_sigterm_has_every_signal_while_ray_connects_and_is_left(tm
     sys.platform != "linux", reason="only Linux ends processes of other sessions with this one"
 )
 def test_the_processes_of_ray_are_out_of_reach_of_a_signal_to_the_group_of_the_run():
+    before = descendants(os.getpid())  # of other tests in this process
     with connect_ray(1, None):
-        of_ray = descendants(os.getpid())
-        assert any("raylet" in command for command in of_ray.values())
-        assert all(os.getsid(pid) != os.getsid(0) for pid in of_ray)
+        of_ray = {pid: name for pid, name in descendants(os.getpid()).items() if pid not in before}
+        assert any("raylet" in name for name in of_ray.values())
+        assert [name for pid, name in of_ray.items() if os.getsid(pid) == os.getsid(0)] == []
     ours = subprocess.Popen(["sleep", "60"], preexec_fn=lambda: None)
     try:
         assert os.getsid(ours.pid) == os.getsid(0)
