@@ -172,7 +172,8 @@ def _words(command: str, inputs: Path) -> list[str]:
 
 
 def _environment(tree: Path, folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(tree), "DIMMAGEN_PROFILES": str(folder / "profiles")}
+    ours = {"PYTHONPATH": str(tree), "DIMMAGEN_PROFILES": str(folder / "profiles")}
+    return {**os.environ, **ours, "GIT_DIR": os.devnull}  # a network records no commit: the two have others
 
 
 def _output(words: list[str], tree: Path, folder: Path) -> str:

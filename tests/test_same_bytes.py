@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from dimmagen.enhance import provenance
 from pipelines import same_bytes
 from pipelines.same_bytes import ROOT, NotTheSameError, differences, make_sets
 
@@ -47,6 +48,12 @@ def test_a_file_that_is_new_or_missing_is_named_and_lmdbs_lock_is_not_compared(b
     lines = [*differences(base, copy)]
     assert lines[:2] == ["linear/croissant.json is missing now", "linear/extra.txt is new"]
     assert not any("lock.mdb" in line for line in lines)
+
+
+def test_the_commit_that_a_network_records_is_no_difference(tmp_path, monkeypatch):
+    for name, value in same_bytes._environment(ROOT, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert provenance._of_repository(ROOT) == ""
 
 
 def test_code_that_writes_other_bytes_is_found(base, tmp_path):

@@ -65,7 +65,7 @@ def leaks(
         ]
         echo("\n".join(shorten(lines)))
         raise DimmagenError(
-            f"{pluralize(len(found), 'photo')} of {dataset} with scenes of {' '.join(evaluation)}",
+            f"scenes of {' '.join(evaluation)} are in {pluralize(len(found), 'photo')} of {dataset}",
             "make the data set again with --exclude, or leave them out by "
             f"{first}dimmagen subset {dataset} --out DIR --without-keys {file}",
             code="failed",

@@ -76,7 +76,11 @@ def verify(
             on_shard=lambda pairs: bar.advance(task, pairs),
         )
     counts = result.manifest.counts
-    _refuse_faults(dataset, result.faults, "dim")
+    _refuse_faults(
+        dataset,
+        result.faults,
+        "run its `dimmagen dim` command again, which replaces damaged shards, or copy the data set again",
+    )
     echo(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
         f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
@@ -94,7 +98,8 @@ def _verify_mixhq(console: Console, mixhq: str) -> dict[str, Any]:
             on_start=lambda images: bar.update(task, total=images),
             on_shard=lambda images: bar.advance(task, images),
         )
-    _refuse_faults(mixhq, result.faults, "build-mixhq")
+    # A build goes by the manifest of what is finished, and reads no light image again.
+    _refuse_faults(mixhq, result.faults, "copy it again, or build it again into another folder")
     echo(
         f"{mixhq} is sound: {pluralize(result.light_images, 'light image')} in "
         f"{pluralize(result.shards, 'shard')}; every hash, sidecar and image matches the catalog."
@@ -103,13 +108,13 @@ def _verify_mixhq(console: Console, mixhq: str) -> dict[str, Any]:
     return {"mixhq": mixhq, "light_images": result.light_images, "shards": result.shards}
 
 
-def _refuse_faults(path: str, faults: Sequence[Fault], command: str) -> None:
+def _refuse_faults(path: str, faults: Sequence[Fault], todo: str) -> None:
     if not faults:
         return
     echo("\n".join(shorten([str(fault) for fault in faults])))
     raise DimmagenError(
         f"{path} has {pluralize(len(faults), 'fault')}",
-        f"run its `dimmagen {command}` command again, which replaces damaged shards, or copy it again",
+        todo,
         code="damaged",
         path=path,
         faults=[str(fault) for fault in faults],

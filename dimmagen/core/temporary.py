@@ -23,11 +23,11 @@ def temporary_folder_errors() -> Iterator[None]:
             where = f"at {tempfile.gettempdir()} "
         except OSError:  # none of the places that Python tries can be written to
             where = ""
-        is_full = error.errno not in (errno.EMFILE, errno.ENFILE)
+        has_too_many_files = error.errno in (errno.EMFILE, errno.ENFILE)
         room = "free some space there, or set TMPDIR to a folder with room"
         raise DimmagenError(
             f"a temporary file {where}could not be written: {error.strerror or error}",
-            room if is_full else "raise the limit (ulimit -n), or close other programs",
+            "raise the limit (ulimit -n), or close other programs" if has_too_many_files else room,
             code="disk",
             path=os.environ.get("TMPDIR", ""),
         ) from error

@@ -194,7 +194,7 @@ def _check_light_image(
     try:
         pixels, _ = codec.decode_rgb8(data)
     except codec.ImageError as error:
-        yield Fault(name, f"{where}: cannot be decoded ({error.what})")
+        yield Fault(name, f"{where}: {error.what}")
         return
     height, width, _ = pixels.shape
     if (width, height) != (row.light_width, row.light_height):

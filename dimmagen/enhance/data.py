@@ -111,7 +111,7 @@ class ShardBatches:
         readers = max(1, self.loaders) * self.world_size
         if len(self.shards) < readers:
             raise UsageError(
-                f"{pluralize(len(self.shards), 'shard')} with pairs for training: too few for "
+                f"there are too few shards with pairs for training ({len(self.shards)}) for "
                 f"{pluralize(readers, 'reader')}",
                 "use fewer `loaders` or `workers`, or make the data set with fewer samples per shard",
                 code="out-of-range",

@@ -62,7 +62,7 @@ def split_pairs(
     if [len(keys) for keys in chosen] != [validation, test] or not train:
         tests = f", {test} test pairs" if test else ""
         raise UsageError(
-            f"{pluralize(len(in_order), 'light image')}: too few for "
+            f"there are too few light images ({len(in_order)}) for "
             f"{pluralize(validation, 'validation pair')}{tests} and training pairs of other scenes",
             "give a smaller `validation`",
             code="too-small",

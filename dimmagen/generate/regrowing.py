@@ -68,14 +68,15 @@ class Membership:
     def choose(self, seen: Iterable[Candidate]) -> Iterator[Candidate]:
         """The candidates of the data set, with the verdicts that they had in it.
 
-        Of equal files it has the one that came first to it, and a scan of all takes the first by name.
+        Of equal files it has the one that came first to it, and a scan of all takes the first by name. It
+        has the dark half of a pair if that came before the light one.
         """
         first: dict[str, CatalogRow] = {}
         for one in seen:
-            row = one.row
+            row = one.alone or one.row
             if (row.accepted or row.rule == "duplicate") and row.key in self._names:
                 if row.accepted:
-                    first[row.key] = row
+                    first.setdefault(row.key, row)
                 if row.name == self._names[row.key]:
                     yield replace(one, row=replace(first.get(row.key, row), name=row.name))
                     continue

@@ -25,7 +25,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 # PNG, third edition, 11.3.2: the exponent of encoding, and x and y of white, red, green, blue, times 100,000.
-_SRGB_GAMMA, _SAME_GAMMA = 45455, 5000
+# Frames of BT.709 clips have 50994 by FFmpeg, and are taken for sRGB as the clips are.
+_SRGB_GAMMA, _SAME_GAMMA = 45455, 6000
 _SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 _SAME_CHROMATICITY = 1500
 # Columns: XYZ of the primaries of Adobe RGB (1998), adapted to D50; its gamma is 563 / 256.

@@ -40,6 +40,9 @@ LIGHT_NAMES = frozenset(name for row in PAIR_NAMES for name in row.light)
 EVALUATION_NAMES = frozenset(("dev", "eval", "evaluation", "test", "testing", "val", "valid", "validation"))
 TRAINING_NAMES = frozenset(("train", "training", "our"))  # LOL's is our485
 
+# Beside these words, `low` and `high` say nothing of light.
+_OTHER_MEASURES = frozenset(("res", "resolution", "angle", "poly"))
+
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _COMPOUND = re.compile(r"(low|normal)[\W_]?(?=light)|(ground)[\W_]?(?=truth)|(expert)[\W_]?(?=c\b)")
 
@@ -63,12 +66,12 @@ def side_of(name: str) -> tuple[Side, tuple[str, ...]] | None:
     """The side that a folder's or column's name says, and its other words; None unless one word says it.
 
     Example:
-        >>> side_of("Low_train"), side_of("photos")
-        (('dark', ('train',)), None)
+        >>> side_of("Low_train"), side_of("photos"), side_of("low-res")
+        (('dark', ('train',)), None, None)
     """
     parts = words(name)
     found = [(side, index) for index, word in enumerate(parts) if (side := side_of_word(word))]
-    if len(found) != 1:
+    if len(found) != 1 or _OTHER_MEASURES & {*parts}:
         return None
     side, index = found[0]
     return side, parts[:index] + parts[index + 1 :]

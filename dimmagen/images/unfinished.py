@@ -1,12 +1,16 @@
 """Files of which only the beginning was written: an interrupted download or a full disk leaves zeros behind.
 
-Decoders of JPEG and WebP take zeros for image data, and give a picture whose lower part is made up, without
-an error. Other formats have checksums, or hold as many bytes as they have pixels.
+Decoders of JPEG, WebP, AVIF and HEIC take zeros for image data, and give a picture whose lower part is made
+up, without an error. Other formats have checksums, or hold as many bytes as they have pixels.
 """
 
 import struct
 
-_ZEROS = bytes(512)  # a sector of a disk; compressed image data never have as many in a row at their end
+_ZEROS = bytes(512)  # a sector of a disk
+# WebP's encoder writes zeros for a lower part of one colour: at most one for 1500 pixels when it was tried.
+_WEBP_PIXELS_PER_ZERO = 256
+_MAX_BOXES = 1024  # a photo has three or four
+_EXIF_ZEROS = bytes(2**16)  # AVIF and HEIC may have EXIF data at their end, which may end in fewer
 
 
 def unfinished(data: bytes) -> str:
@@ -21,7 +25,10 @@ def unfinished(data: bytes) -> str:
     if data.startswith(b"\xff\xd8"):
         is_cut = data.endswith(_ZEROS) and data.find(b"\xff\xd9", _first_scan(data)) < 0
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        is_cut = _webp_pixels(data).endswith(_ZEROS)
+        coded = _webp_pixels(data)
+        is_cut = coded.endswith(bytes(max(len(_ZEROS), _webp_area(coded) // _WEBP_PIXELS_PER_ZERO)))
+    elif data[4:8] == b"ftyp":
+        is_cut = data.endswith(_EXIF_ZEROS) and _last_box(data) == b"mdat"
     else:
         is_cut = False
     return "ends in zeros: only its beginning was written" if is_cut else ""
@@ -50,3 +57,27 @@ def _webp_pixels(data: bytes) -> bytes:
             return data[place + 8 : place + 8 + size]
         place += 8 + size + size % 2
     return b""
+
+
+def _webp_area(coded: bytes) -> int:
+    """Number of pixels by the frame header (RFC 9649, 2.5 and 2.6; RFC 6386, 9.1), 2**28 at most."""
+    if coded[3:6] == b"\x9d\x01\x2a":
+        width, height = (int.from_bytes(coded[place : place + 2], "little") & 0x3FFF for place in (6, 8))
+        return width * height
+    sides = int.from_bytes(coded[1:5], "little")
+    return ((sides & 0x3FFF) + 1) * ((sides >> 14 & 0x3FFF) + 1)
+
+
+def _last_box(data: bytes) -> bytes:
+    """The kind of the last box of an AVIF or HEIC file (ISO/IEC 14496-12, 4.2)."""
+    place, kind = 0, b""
+    for _ in range(_MAX_BOXES):
+        if place + 8 > len(data):
+            break
+        size, kind = struct.unpack_from(">I4s", data, place)
+        if size == 1:
+            size = int.from_bytes(data[place + 8 : place + 16], "big")
+        if size < 8:  # 0: it reaches to the end
+            break
+        place += size
+    return kind

@@ -41,7 +41,7 @@ from dimmagen.sources.mixhq_generations import (
     refuse_other_choices,
 )
 from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
-from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog, read_mixhq_manifest
+from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, Listing
 from dimmagen.sources.scan_store import KeptRanges
@@ -100,6 +100,7 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
 
     Raises:
         UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is changed.
+        DimmagenError: it has lost a shard, and has grown or is to grow: another one is made again.
     """
     if storage.exists(out) and not storage.is_folder(out):
         raise UsageError(f"`out={out}` is a file", "choose a folder", code="no-room", path=out)
@@ -113,9 +114,9 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
             code="no-room",
             path=out,
         )
-    if MIXHQ_MANIFEST not in names:
+    manifest = base_of(out)
+    if manifest is None:
         return None  # a run that was stopped; write_mixhq compares the catalogs
-    manifest = read_mixhq_manifest(out)
     if not is_of_inputs(manifest, inputs):
         if adds:
             refuse_other_choices(out, manifest, inputs)
@@ -132,9 +133,27 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
             path=out,
             changed=changed,
         )
+    if lost := _lost_shards(out, manifest):
+        if adds or "generations" in manifest:
+            raise DimmagenError(
+                f"{out} is not whole: {lost[0]} is missing or cut off",
+                "copy it again, or build it again into another `out`",
+                code="damaged",
+                path=out,
+                shards=lost,
+            )
+        return None  # what is whole is kept
     KeptRanges(storage.join(out, STATE, _RANGES)).discard()  # of a run that was killed after its manifest
     remove_stale_lock(out)
     return finished_tally(out, manifest)
+
+
+def _lost_shards(out: str, manifest: Mapping) -> list[str]:
+    """Names of the shards of a manifest that are not there, or have another size."""
+    folder = storage.join(out, "shards")
+    found = storage.find_files(folder) if storage.is_folder(folder) else []
+    sizes = {f"shards/{name}": size for name, size, _ in found}
+    return [one["name"] for one in manifest["shards"] if sizes.get(one["name"]) != one.get("bytes")]
 
 
 def finished_tally(out: str, manifest: Mapping) -> dict[str, VerdictCounts]:

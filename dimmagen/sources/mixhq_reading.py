@@ -56,8 +56,9 @@ def read_mixhq_manifest(path: str) -> dict:
         raise DimmagenError(
             f"{path}/{MIXHQ_MANIFEST} is not JSON ({error})", "build it again", code="damaged", path=path
         ) from error
-    schema = manifest.get("schema")
-    is_whole = schema == MIXHQ_SCHEMA or (schema == GROWN_MIXHQ_SCHEMA and _has_generations(manifest))
+    is_grown = "generations" in manifest
+    of_version = manifest.get("schema") == (GROWN_MIXHQ_SCHEMA if is_grown else MIXHQ_SCHEMA)
+    is_whole = of_version and (not is_grown or _has_generations(manifest))
     if not is_whole or not isinstance(manifest.get("inputs"), dict):
         raise DimmagenError(
             f"{path} is not a MixHQ of this version ({MIXHQ_SCHEMA})",

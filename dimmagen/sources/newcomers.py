@@ -63,7 +63,7 @@ class Earlier:
             if self._removed and hash_of_photo(_photo(row)) in self._removed:
                 self.taken_out += 1
                 continue
-            is_photo = row.accepted or row.rule == "duplicate"
+            is_photo = row.accepted or one.alone is not None or row.rule == "duplicate"
             if is_photo and row.key in self._names:
                 if row.name == self._names[row.key]:
                     self.known += 1

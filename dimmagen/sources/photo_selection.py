@@ -19,7 +19,7 @@ from dimmagen.images.cropping import center_crop
 from dimmagen.sources import rules
 from dimmagen.sources.rules import ACCEPTED, Verdict, rejected
 
-_SIZE_STEP = re.compile(r"(short|crop)([0-9]+)")
+_SIZE_STEP = re.compile(r"(short|crop)([1-9][0-9]{0,8})")
 _MAX_NAMES = 3  # of missing files in a message
 
 

@@ -1,7 +1,7 @@
 """The index pass: every candidate of every source is read once, measured, and accepted or rejected."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,10 +25,18 @@ from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A candidate's catalog row, and the locator that reads its light image again."""
+    """A candidate of an index pass or of a catalog.
+
+    Attributes:
+        row: of the catalog.
+        locator: reads its light image again.
+        alone: its accepted row, where the index pass rejects it because of another file that is there; None
+            otherwise. It is not stored.
+    """
 
     row: CatalogRow
     locator: dict[str, Any]
+    alone: CatalogRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +153,17 @@ def scan(
         on_file()
 
 
-def halves_of(files: Iterable[tuple[SourceSpec, Entry]]) -> dict[str, dict[str, str]]:
+def halves_of(files: Sequence[tuple[SourceSpec, Entry]]) -> dict[str, dict[str, str]]:
     """The dark halves of pairs among the images of each source, see :func:`.dark_halves`.
 
     Args:
         files: of the whole listing.
     """
-    by_source: dict[str, list[str]] = {}
-    for spec, entry in files:
-        if spec.source.frames == ("",):
-            by_source.setdefault(spec.name, []).append(candidate_name(entry))
-    return {source: dark_halves(names) for source, names in by_source.items()}
+    sources = {spec.name for spec, _ in files if spec.source.frames == ("",)}
+    return {
+        source: dark_halves(candidate_name(entry) for spec, entry in files if spec.name == source)
+        for source in sources
+    }
 
 
 def without_dark_halves(seen: list[Candidate], halves: Mapping[str, Mapping[str, str]]) -> list[Candidate]:
@@ -173,7 +181,7 @@ def _refused_half(one: Candidate, halves: Mapping[str, Mapping[str, str]]) -> Ca
     if light is None:
         return one
     verdict = rejected("dark-half", f"is the dark image of a pair by its name: {light} is there")
-    return replace(one, row=rejected_row(one.row, verdict))
+    return replace(one, row=rejected_row(one.row, verdict), alone=one.row)
 
 
 def without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) -> Iterator[Candidate]:
@@ -187,7 +195,7 @@ def without_duplicates(seen: list[Candidate], first_with_key: dict[str, str]) ->
         row = one.row
         if row.accepted and row.key in first_with_key:
             verdict = rejected("duplicate", f"has the same bytes as {first_with_key[row.key]}")
-            one = replace(one, row=rejected_row(row, verdict))
+            one = replace(one, row=rejected_row(row, verdict), alone=row)
         elif row.accepted:
             first_with_key[row.key] = row.name
         yield one

@@ -17,7 +17,7 @@ from dimmagen.sources.photo_selection import apply_size_steps
 
 SAME_SCENE_BITS = 80  # of 256; docs/sources-and-rules.md has the measured distances
 _HASH_SIDE = 16
-_CUT = re.compile(r"(reduce|short|crop)([0-9]+)")  # steps of a transform
+_CUT = re.compile(r"(reduce|short|crop)([1-9][0-9]{0,8})")  # steps of a transform, which may be anybody's
 
 
 def scene_hash(pixels: np.ndarray) -> np.ndarray:

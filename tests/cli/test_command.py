@@ -10,7 +10,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 
 
 @command("shake", former_names={"--to": "--out"})
-@click.option("--out", "folder")
+@click.option("--out", "folder", metavar="DIR")
 @click.option("--dry-run", is_flag=True)
 @click.argument("dataset")
 def shake(folder: str | None, dry_run: bool, dataset: str) -> None:
@@ -23,6 +23,12 @@ def test_a_former_name_is_accepted_with_a_notice():
         assert result.exit_code == 0
         assert result.stdout == "set into there\n"
         assert result.stderr == "Note: --to is now --out; the former name will be removed.\n"
+
+
+def test_a_path_that_is_given_twice_is_not_dropped_in_silence():
+    result = CliRunner().invoke(shake, ["set", "--out", "here", "--out=there"])
+    assert result.stdout == "set into there\n"
+    assert result.stderr == "Note: --out is given 2 times: only the last one counts.\n"
 
 
 def test_nothing_is_renamed_after_two_dashes():

@@ -19,8 +19,7 @@ def plan(capsys, monkeypatch, tmp_path, photos):
     monkeypatch.chdir(tmp_path)
 
     def plan(*more):
-        profile = [] if "--profile" in more else ["--profile", "linear"]
-        arguments = ["plan", *profile, "--source", photos, "--calibration-pairs", 2, *more]
+        arguments = ["plan", "--profile", "linear", "--source", photos, "--calibration-pairs", 2, *more]
         with pytest.raises(SystemExit) as exit_:
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()

@@ -12,6 +12,7 @@ from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
+from dimmagen.sources.scene_hash import cuts_of
 from tests.dataset_helpers import build_dimmer
 
 
@@ -60,6 +61,11 @@ def test_scenes_of_which_only_the_middle_was_kept_are_leaks(tmp_path, source, ch
     (photos / "1.png").unlink()
     leaks = find_leaks(open_pairs(tmp_path / "out"), [str(photos)])
     assert [(leak.name, leak.bits) for leak in leaks] == [("0.png", 0)]
+
+
+def test_parts_that_nobody_could_have_kept_are_no_parts():
+    number = "9" * 5000
+    assert cuts_of(["short0", "reduce0+crop00", f"crop{number}", "short5+crop0"]) == [("short5",)]
 
 
 def test_real_lol_scenes_are_leaks_and_other_scenes_are_not(shared_data, tmp_path):

@@ -77,7 +77,7 @@ def test_a_light_image_that_is_not_that_of_the_catalog_in_a_shard_that_is_that_o
     name = write_shard_again(mixhq, lambda data: bytes([data[0], data[1] ^ 1, *data[2:]]))
     key = name.partition(".")[0]
     assert faults(mixhq).startswith(f"{SHARD}: light image {key}: its bytes are not those of its row\n")
-    assert f"{SHARD}: light image {key}: cannot be decoded" in faults(mixhq)
+    assert f"{SHARD}: light image {key}: is no picture of a known kind" in faults(mixhq)
 
 
 def test_a_light_image_of_another_size(mixhq):
@@ -145,7 +145,9 @@ def test_a_catalog_that_is_missing(mixhq, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["verify", str(mixhq)])
     assert ended.value.code == 1
-    assert f"{CATALOG}: is missing" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert f"{CATALOG}: is missing" in told.out
+    assert "build it again into another folder" in " ".join(told.err.split())
 
 
 def test_the_command_takes_it(mixhq, capsys):

@@ -113,7 +113,7 @@ def test_count_gives_exactly_that_many_training_pairs_or_an_error(pairs, to):
     assert split.left_out["beyond --count"] > 0
     with pytest.raises(UsageError, match="`count=485` is more than the"):
         export_pairs(pairs, LAYOUTS["lol-v1"], to.with_name("more"), count=485)
-    with pytest.raises(UsageError, match="too few for 50 validation pairs"):
+    with pytest.raises(UsageError, match=r"there are too few light images \(\d+\) for 50 validation pairs"):
         export_pairs(pairs, LAYOUTS["lol-v1"], to.with_name("more"), validation=50)
     assert not to.with_name("more").exists()
 

@@ -18,7 +18,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing
 from dimmagen.generate.derive import Selection, write_merge, write_subset
-from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base
+from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base, rejected_rows
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.replay import replayer
 from dimmagen.generate.reproducing import open_reproduction
@@ -119,6 +119,21 @@ def test_of_equal_photos_the_earlier_one_stays_where_one_that_is_made_at_once_ta
     assert (row["name"], row["reason"]) == ("a-first-by-name.png", "has the same bytes as photo00.png")
     again = _reproduced(copy, more, tmp_path / "again")
     assert file_hashes(again) == file_hashes(copy)
+
+
+def test_a_photo_of_the_set_stays_in_it_when_the_light_image_of_its_pair_comes(folders, tmp_path):
+    """A set that is made at once has the light one alone, and by its name the other is the dark one."""
+    photos = write_photos(tmp_path / "photos", 1)
+    for side, number in (("low", 2), ("high", 4)):
+        (photos / side).mkdir()
+        shutil.copy(folders / f"more/photo{number:02d}.png", photos / side / "desk.png")
+        make_dataset("linear", [photos], tmp_path / "out", add=side == "high", executor="serial")
+    names = ["high/desk.png", "low/desk.png", "photo00.png"]
+    assert sorted(row["name"] for row in open_pairs(tmp_path / "out").rows()) == names
+    rejected = rejected_rows(str(tmp_path / "out"), Manifest.load(str(tmp_path / "out")))
+    assert not {row["name"] for row in rejected} & {*names}
+    again = _reproduced(tmp_path / "out", photos, tmp_path / "again")
+    assert_same_dataset(tmp_path / "out", again)
 
 
 def test_labels_are_added_with_their_photos_and_made_again(tmp_path):

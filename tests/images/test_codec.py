@@ -295,7 +295,7 @@ def test_a_file_whose_end_was_never_written_is_no_picture(file_format, options):
     )  # a JPEG inside, with its end
     data = file_of(Image.fromarray(photos.coffee()), file_format, exif=preview, **options)
     assert decode_rgb8(data)[0].shape == photos.coffee().shape
-    lowest = {"JPEG": 600, "WEBP": len(preview.tobytes()) + 700}[file_format]  # WebP's EXIF data are last
+    lowest = {"JPEG": 600, "WEBP": len(preview.tobytes()) + 1200}[file_format]  # WebP's EXIF data are last
     for written in (len(data) // 2, len(data) - lowest):
         with pytest.raises(ImageError, match="ends in zeros: only its beginning was written") as refused:
             decode_rgb8(data[:written] + bytes(len(data) - written))
@@ -304,3 +304,21 @@ def test_a_file_whose_end_was_never_written_is_no_picture(file_format, options):
     decode_rgb8(file_of(Image.fromarray(photos.coffee()), file_format, exif=preview, **options))
     padded = decode_rgb8(data + bytes(4096))[0]  # as cameras fill their blocks
     np.testing.assert_array_equal(padded, decode_rgb8(data)[0])
+
+
+def test_an_avif_file_whose_end_was_never_written_is_no_picture():
+    noise = np.random.default_rng(0).integers(0, 256, (256, 384, 3), np.uint8)
+    data = file_of(Image.fromarray(noise), "AVIF", quality=90, speed=10)
+    assert decode_rgb8(data + struct.pack(">I4s", 2**17, b"free") + bytes(2**17 - 8))[0].shape == noise.shape
+    with pytest.raises(ImageError, match="ends in zeros: only its beginning was written"):
+        decode_rgb8(data[: len(data) - 70_000] + bytes(70_000))
+
+
+def test_a_webp_photo_with_a_white_lower_edge_is_whole_although_its_file_ends_in_zeros():
+    photo = np.asarray(Image.fromarray(photos.coffee()).resize((1600, 1067)))
+    noise = np.random.default_rng(0).normal(0, 8, photo.shape)
+    photo = np.clip(photo + noise, 0, 255).astype(np.uint8)
+    photo[-300:] = 255
+    data = file_of(Image.fromarray(photo), "WEBP", quality=50)
+    assert data.endswith(bytes(800))
+    assert (decode_rgb8(data)[0][-200:] > 250).all()

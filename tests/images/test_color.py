@@ -196,6 +196,7 @@ def test_a_png_whose_numbers_are_not_those_of_srgb_is_refused_by_name(chunks, re
     [
         {"gAMA": struct.pack(">I", 45455), "cHRM": SRGB_NUMBERS},  # as ImageMagick writes it
         {"gAMA": struct.pack(">I", 50000)},  # "0.5" of old writers
+        {"gAMA": struct.pack(">I", 50994), "cHRM": SRGB_NUMBERS},  # a frame of a BT.709 clip, by FFmpeg 5
         {"sRGB": b"\0", "gAMA": struct.pack(">I", 100000)},  # sRGB takes precedence
         {"cICP": bytes([1, 13, 0, 1]), "gAMA": struct.pack(">I", 100000)},
         {"gAMA": bytes(4), "cHRM": bytes(32)},  # nonsense

@@ -142,10 +142,11 @@ def test_unknown_names_and_all_names_are_refused(copy, grown):
     assert file_hashes(copy) == file_hashes(grown)
 
 
+@pytest.mark.parametrize("schema", ["dimmagen-mixhq-1", "dimmagen-mixhq-2"])
 @pytest.mark.parametrize("generations", [[], 3, [{}], [{"catalog": {"name": "../x"}, "sources": {}}]])
-def test_a_manifest_with_wrong_generations_is_refused(copy, generations):
+def test_a_manifest_with_wrong_generations_is_refused(copy, generations, schema):
     manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["generations"] = generations
+    manifest |= {"generations": generations, "schema": schema}
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DimmagenError, match="is not a MixHQ of this version"):
         open_light_images([str(copy)])

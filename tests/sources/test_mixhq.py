@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 
 import fsspec
@@ -186,6 +187,23 @@ def test_a_finished_mixhq_of_the_same_inputs_is_left_alone(texts, tmp_path):
     before = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
     assert build(texts, tmp_path / "mixhq") is None
     assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_shard_that_a_finished_mixhq_has_lost_is_made_again(is_cut, finished, texts, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "mixhq")
+    if is_cut:
+        os.truncate(out / "shards/mixhq-00001.tar", 512)
+    else:
+        (out / "shards/mixhq-00001.tar").unlink()
+    with pytest.raises(DimmagenError, match=r"mixhq is not whole: shards/mixhq-00001\.tar is missing or cut"):
+        mixhq.finished_verdict_counts(str(out), read_inputs(out), adds=True)
+    assert build(texts, out) is not None
+    assert file_hashes(out) == file_hashes(finished)
+
+
+def read_inputs(out):
+    return json.loads((out / "manifest.json").read_text())["inputs"]
 
 
 def test_other_inputs_for_a_finished_folder_are_refused_by_name(finished, texts, photo_folder, tmp_path):

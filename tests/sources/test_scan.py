@@ -170,6 +170,7 @@ def test_the_dark_half_of_a_pair_is_no_light_image_of_any_source(tmp_path):
     names = [
         *("Low/low1.png", "Normal/normal1.png", "camera/short/2.jpg", "camera/long/2.png", "desk_dark.png"),
         *("desk_light.png", "night/owl.png", "low/alone.png", "high/other.png", "lamp-low.png"),
+        *("low-res/cup.png", "high-res/cup.png"),
     ]
     for number, name in enumerate(names):
         save(tmp_path / "p" / name, enlarged(photos.coffee()[:, : 300 + number], 300, 260))

@@ -23,7 +23,7 @@ _FEWEST = 1000  # pixels of a tile
 
 
 def fine_chroma(model: CameraModel, tiles: Sequence[Tile], responses: PairResponses) -> float:
-    """The share of the light images' fine chroma that the dark images show; 1 where it is nearly all of it.
+    """The share of the light images' fine chroma that the dark images show; 1 above `LARGEST_SHARE`.
 
     Args:
         model: with its response.

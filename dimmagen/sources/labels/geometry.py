@@ -13,7 +13,7 @@ from dimmagen.sources.labels.annotations import Annotation
 from dimmagen.sources.photo_selection import resized_size
 
 _EDGE = 1.0  # pixels by which a box may exceed its image before it is cut: tools round
-_SIZE_STEP = re.compile(r"(reduce|short|crop)([0-9]+)")
+_SIZE_STEP = re.compile(r"(reduce|short|crop)([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
