@@ -5,8 +5,8 @@
     python -m tests.mutation --again "dimmagen.generate.plan*"       # those that survived, once more
     python -m tests.mutation --list                                  # what survived, and the table
 
-mutmut makes the changes, in the folder `mutants`; `tests/mutation_judge.py` judges them, those of compiled kernels in
-a process of their own, where these are interpreted.
+mutmut makes the changes, in the folder `mutants`; `tests/mutation_judge.py` judges them, those of compiled
+kernels in a process of their own, where these are interpreted.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from tests.mutation_judge import Judge, module_of
 
 # By module: the fastest tests that are about it; of them those judge that call the changed function.
 _DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "tests/dimmers/test_"
+_CAMERA, _MDN = "tests/dimmers/camera/test_", "tests/dimmers/mdn/test_"
 JUDGES = {
     "dimmagen.dataset.card": (f"{_DATASET}card.py",),
     "dimmagen.dataset.checking": (f"{_DATASET}verify.py",),
@@ -90,8 +91,32 @@ JUDGES = {
     "dimmagen.generate.run_environment": (f"{_GENERATE}run_environment.py",),
     "dimmagen.generate.worker": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.camera.batches": (f"{_CAMERA}batches.py",),
+    "dimmagen.dimmers.camera.chroma_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.model": (f"{_CAMERA}model.py", f"{_CAMERA}batches.py"),
+    "dimmagen.dimmers.camera.noise_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.response": (f"{_CAMERA}model.py",),
+    "dimmagen.dimmers.camera.response_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.scene_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.structure": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.structure_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.tiles": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.torch_kernel": (f"{_CAMERA}torch_kernel.py",),
+    "dimmagen.dimmers.camera.torch_random": (f"{_CAMERA}torch_kernel.py",),
+    "dimmagen.dimmers.camera.torch_structure": (f"{_CAMERA}torch_kernel.py",),
     "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
+    "dimmagen.dimmers.contract": (f"{_DIMMERS}contract.py",),
     "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.fit": (f"{_DIMMERS}fit.py",),
+    "dimmagen.dimmers.jpeg": (f"{_DIMMERS}jpeg.py",),
+    "dimmagen.dimmers.mdn.fit": (f"{_MDN}definitions.py",),
+    "dimmagen.dimmers.mdn.illumination": (f"{_MDN}definitions.py", f"{_MDN}illumination.py"),
+    "dimmagen.dimmers.mdn.kinds": (f"{_DIMMERS}fit.py",),
+    "dimmagen.dimmers.mdn.model": (f"{_MDN}definitions.py", f"{_DIMMERS}fit.py"),
+    "dimmagen.dimmers.mdn.network": (f"{_MDN}definitions.py",),
+    "dimmagen.dimmers.mdn.published": (f"{_MDN}published.py",),
+    "dimmagen.dimmers.mdn.reference": (f"{_MDN}definitions.py", f"{_DIMMERS}fit.py"),
     "dimmagen.dimmers.pair_facts": (f"{_DIMMERS}pair_facts.py",),
     "dimmagen.dimmers.pair_layouts": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.pair_lists": (f"{_DIMMERS}pair_layouts.py",),
@@ -100,18 +125,16 @@ JUDGES = {
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py", f"{_DIMMERS}pair_layouts.py"),
     "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.torch_dimmer": (f"{_DIMMERS}torch_dimmer.py",),
 }
+_PLAINLY = "test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 # Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
 KERNELS = {
-    "dimmagen.dimmers.camera.chroma": ("tests/dimmers/camera/test_chroma.py::test_a_share",),
-    "dimmagen.dimmers.camera.kernel": (
-        "tests/dimmers/camera/test_camera.py::test_the_kernel_gives",
-        "tests/dimmers/camera/test_torch_kernel.py::test_dimming_tensors",
+    "dimmagen.dimmers.camera.chroma": (
+        f"{_CAMERA}chroma.py::test_a_share_of_the_fine_chroma_stays_on_every_device",
     ),
-    "dimmagen.dimmers.camera.structure_kernel": (
-        "tests/dimmers/camera/test_camera.py::test_the_kernel_gives",
-        "tests/dimmers/camera/test_torch_kernel.py::test_structured",
-    ),
+    "dimmagen.dimmers.camera.kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
+    "dimmagen.dimmers.camera.structure_kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
     "dimmagen.dimmers.noise": (f"{_DIMMERS}noise.py",),
 }
 JUDGES |= KERNELS
