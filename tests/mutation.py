@@ -135,7 +135,7 @@ KERNELS = {
     ),
     "dimmagen.dimmers.camera.kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
     "dimmagen.dimmers.camera.structure_kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
-    "dimmagen.dimmers.noise": (f"{_DIMMERS}noise.py",),
+    "dimmagen.dimmers.noise": (f"{_DIMMERS}noise.py::test_the_words",),
 }
 JUDGES |= KERNELS
 # Tests in other processes, which the change does not reach, and those that take long.
@@ -258,8 +258,7 @@ def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[st
 
 def judge(names: list[str], verdicts: dict[str, list], longest: float) -> None:
     """Judge changes in this process, whose working directory is `mutants`, and write the verdicts."""
-    files = {test for name in names for test in JUDGES[module_of(name)]}
-    files = sorted(test for test in files if test.partition("::")[0] not in files - {test})
+    files = sorted({test.partition("::")[0] for name in names for test in JUDGES[module_of(name)]})
     for module in KERNELS if "NUMBA_DISABLE_JIT" in os.environ else ():
         importlib.import_module(module).np = InterpretedNumpy()
     done = 0

@@ -55,11 +55,11 @@ def test_every_tar_and_parquet_file_has_its_size_and_hash(document):
         assert one["name"] == one["contentUrl"] == one["@id"]
         kind = "x-tar" if one["name"].endswith(".tar") else "x-parquet"
         assert one["encodingFormat"] == f"application/{kind}"
-    assert together.pop("description") == "A row a pair, in the order of the shards."
     assert together == {
         "@type": "cr:FileSet",
         "@id": "metadata",
         "name": "metadata",
+        "description": "A row a pair, in the order of the shards.",
         "encodingFormat": "application/x-parquet",
         "includes": "metadata/*.parquet",
     }

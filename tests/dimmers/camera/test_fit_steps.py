@@ -731,3 +731,176 @@ def test_slopes_are_those_of_textured_pixels_that_are_not_clipped():
     assert list(chroma_fit._slopes(model, [a_tile(1, (30, 30))], responses)) == []  # fewer than 1000 pixels
     grey = replace(tile, light=np.full_like(light, 90.0))
     assert list(chroma_fit._slopes(model, [grey], responses)) == []  # without texture
+
+
+# --- the search for noise -----------------------------------------------------------------------------
+
+
+def test_the_noise_is_corrected_in_eight_rounds_and_its_tails_are_found_afterwards(monkeypatch):
+    """With images whose lags are those of the model's filter, and whose kurtosis is that of its tails."""
+    kurtosis = {0.0: 3.0, 30.0: 3.2, 12.0: 3.6, 7.0: 4.5, 5.0: 6.0}
+    rounds, real_lags = [], np.array([0.3, 0.04])
+
+    class Fit:
+        def __init__(self, tiles, responses, knots, seed):
+            self.given = tiles, responses, knots, seed
+
+        def measured(self, images):
+            assert images == ["dark"]
+            return replace(a_measured(4.0), lags=real_lags, kurtosis=np.array([4.5, 3.6]))
+
+        def simulated(self, model, iteration):
+            rounds.append((iteration, model.tail, model.chroma_tail))
+            power = np.exp(2 * model.log_sigma[0, 0])
+            tails = np.array([kurtosis[model.tail], kurtosis[model.tails[1]]])
+            return replace(a_measured(power), lags=model.spatial, kurtosis=tails)
+
+    monkeypatch.setattr(noise_fit, "_NoiseFit", Fit)
+    monkeypatch.setattr(noise_fit, "_nearest_knots", lambda model, tile, responses: "knots")
+    monkeypatch.setattr(
+        noise_fit, "_with_structure", lambda model, fit, real: replace(model, tau=fit.given[3])
+    )
+    start = camera(
+        log_sigma=np.zeros((3, 12)), correlation=np.eye(3), spatial=np.zeros(2), tail=0.0, chroma_tail=None
+    )
+    found = noise_fit.fit_noise(start, [SimpleNamespace(dark="dark")], responses_of(), 7)
+    assert found.spatial.tolist() == [round(0.3 * (1 - 0.5**8), 4), 0.0]  # a small one is none
+    assert found.log_sigma == pytest.approx(np.log(2), abs=1e-3)
+    assert (found.tail, found.chroma_tail, found.tau) == (7.0, 12.0, 7)
+    assert rounds == [(number, 0.0, None) for number in range(8)] + [(8, one, one) for one in noise_fit.TAILS]
+
+
+def lags_of(filters: np.ndarray) -> np.ndarray:
+    """Autocorrelation at lags 1 to 8 of noise with these half filters (2, 2, 9)."""
+    taps = unit_taps(filters)
+    whole = np.concatenate([taps[..., :0:-1], taps], axis=-1)
+    return np.stack([(whole[..., lag:] * whole[..., :-lag]).sum(-1) for lag in range(1, 9)], axis=-1)
+
+
+class StructuredImages:
+    """In place of the fit: the image of a model is the model, and the dark image is that of the truth."""
+
+    def __init__(self, truth, monkeypatch, follows: bool = True):
+        self.tiles = [SimpleNamespace(pair=0, dark=truth)] * 3
+        self.rounds, self.follows = [], follows
+        monkeypatch.setattr(noise_fit, "quiet_parts", self.quiet_parts)
+        monkeypatch.setattr(noise_fit, "measured_structure", self.structure)
+
+    def dimmed(self, model, iteration, tau=1.0):
+        self.rounds.append((iteration, tau))
+        return [model] * 3
+
+    def measured(self, images):
+        return a_measured()
+
+    def quiet_parts(self, tiles, textures):
+        self.textures = textures
+        return [len(tiles)]
+
+    def structure(self, images, quiet):
+        assert (len(images), quiet) == (2, [2])  # of a pair's three tiles
+        model = images[0] if self.follows or images[0] is self.tiles[0].dark else camera()
+        bands = np.tile(model.banding[..., None], (1, 1, 9))
+        return MeasuredStructure(lags_of(structure_fit.with_filters(model).filters), bands)
+
+
+STRUCTURE_ROUNDS = [(8, 0.0), (8, 1.0)] + [(number, 1.0) for number in range(9, 23)]
+
+
+def test_noise_without_a_long_structure_stays_as_it_is(monkeypatch):
+    model = camera()
+    images = StructuredImages(replace(model, banding=np.full((2, 2), 0.003)), monkeypatch)
+    assert noise_fit._with_structure(model, images, a_measured()) is model
+    assert images.rounds == STRUCTURE_ROUNDS[:2]
+    assert images.textures == [model, model]
+
+
+def test_long_filters_are_found_for_the_part_that_needs_them(monkeypatch):
+    model, filters = camera(), structure_fit.with_filters(camera()).filters.copy()
+    filters[1] = unit_taps(long_filters())[1]
+    images = StructuredImages(camera(filters=filters, spatial=np.zeros(2)), monkeypatch)
+    found = noise_fit._with_structure(model, images, a_measured())
+    assert images.rounds == STRUCTURE_ROUNDS
+    assert found.filters[0] == pytest.approx(filters[0])
+    assert np.abs(lags_of(found.filters)[1] - lags_of(filters)[1]).max() < 0.06
+    assert np.abs(lags_of(filters)[1] - lags_of(structure_fit.with_filters(model).filters)[1]).max() > 0.4
+    assert not found.spatial.any()
+    assert not found.banding.any()
+
+
+def test_banding_is_found_where_there_is_some(monkeypatch):
+    banding = np.array([[0.0, 0.05], [0.2, 0.001]])
+    images = StructuredImages(camera(banding=banding), monkeypatch)
+    found = noise_fit._with_structure(camera(), images, a_measured())
+    assert found.banding == pytest.approx(np.array([[0.0, 0.05], [0.2, 0.0]]))
+    assert found.filters == pytest.approx(structure_fit.with_filters(camera()).filters)
+
+
+@pytest.mark.parametrize("part", ["filters", "banding"])
+def test_a_structure_that_the_images_do_not_follow_is_none(part, monkeypatch):
+    changes = {"filters": long_filters(), "banding": np.full((2, 2), 0.1)}
+    images = StructuredImages(camera(**{part: changes[part]}), monkeypatch, follows=False)
+    model = camera()
+    assert noise_fit._with_structure(model, images, a_measured()) is model
+    assert images.rounds == STRUCTURE_ROUNDS
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_a_fit_takes_fine_chroma_from_the_light_first_and_then_fits_the_response_again(share, monkeypatch):
+    """With steps that are only noted."""
+    calls, responses = [], responses_of()
+    pairs = [
+        RealPair(
+            str(n),
+            np.full((8, 8, 3), n + 9, np.uint8),
+            a_tile(seed=n).light[:8, :8].astype(np.uint8),
+            "",
+            "",
+            80 + n,
+        )
+        for n in range(2)
+    ]
+
+    def fit_response(tiles, count):
+        calls.append(("response", [tile.light for tile in tiles], count))
+        return responses
+
+    def fit_noise(model, tiles, given, seed):
+        calls.append(("noise", model, given, seed))
+        return replace(model, tau=2.0)
+
+    monkeypatch.setattr(fit, "fit_response", fit_response)
+    monkeypatch.setattr(fit, "fine_chroma", lambda *_: share)
+    monkeypatch.setattr(fit, "fit_noise", fit_noise)
+    monkeypatch.setattr(
+        fit, "noise_levels", lambda model, tiles, given, seed: np.array([model.tau, seed, 0.5])
+    )
+    found = fit.fit_camera(pairs, 3)
+    lights = [pair.light for pair in pairs]
+    if share < 1:
+        lights = [fit.suppress_fine_chroma(light, share) for light in lights]
+        assert not np.array_equal(lights[0], pairs[0].light)
+    assert [name for name, *_ in calls] == ["response", *["response"] * (share < 1), "noise"]
+    _, used, count = calls[-2]
+    assert count == 2
+    assert all(np.array_equal(one, other) for one, other in zip(used, lights, strict=True))
+    model, given, seed = calls[-1][1:]
+    assert (given, seed) == (responses, 3)
+    assert (model.log_exposure, model.tail, model.jpeg_quality) == (-1.5, 0.0, 81)
+    assert np.array_equal(model.log_slopes, responses.log_slopes)
+    assert np.array_equal(model.toe, responses.toe)
+    assert np.array_equal(model.balance, scene_fit.camera_cast(responses.balances))
+    assert (model.log_sigma.tolist(), model.spatial.tolist()) == (np.zeros((3, 12)).tolist(), [0.0, 0.0])
+    assert np.array_equal(model.correlation, np.eye(3))
+    assert model.balance_spread == scene_fit.balance_spread(responses.balances)
+    curve = ResponseCurve(responses.log_slopes)
+    assert model.exposure_spread == scene_fit.exposure_spread(curve, responses.log_exposures)
+    assert found.noise_spread == scene_fit.noise_spread(np.array([2.0, 3, 0.5]))
+    assert (found.fine_chroma, found.tau) == (share, 2.0)
+    asked = []
+    monkeypatch.setattr(fit, "tiles_of", lambda index, pair, most: asked.append((index, most)) or [])
+    fit.fit_camera(pairs, tiles_per_pair=4)
+    assert set(asked) == {(0, 4), (1, 4)}
+    assert calls[-1][3] == 0
+    fit.fit_camera(pairs)
+    assert set(asked[-2:]) == {(0, fit.TILES_PER_PAIR), (1, fit.TILES_PER_PAIR)}
