@@ -1,7 +1,8 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
@@ -29,7 +30,7 @@ from dimmagen.core.executors.base import Executor
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.generate.execution import choose_execution
-from dimmagen.generate.growing import begin_addition, has_nothing_new
+from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.resume import ResumeMode
@@ -164,7 +165,8 @@ def dim(
     if add:
         base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
     scanning = execution.of_index_pass(rescan)
-    lights = _open_lights(console, sources, exclude, selection, scanning, earlier)
+    check_excluded = partial(refuse_other_scenes, base)
+    lights = _open_lights(console, sources, exclude, selection, scanning, earlier, check_excluded)
     if base and earlier:
         echo_newcomers(earlier, out)
         if has_nothing_new(lights, base):
@@ -199,6 +201,7 @@ def _open_lights(
     selection: PhotoSelection,
     scanning: ScanExecution,
     earlier: Earlier | None,
+    check_excluded: Callable[[Mapping[str, int | str]], None],
 ) -> LightImages:
     with Progress(console=console, transient=True) as bar, results_alone_on_stdout():
         task = bar.add_task("scanning photos", total=None)
@@ -210,6 +213,7 @@ def _open_lights(
             on_start=lambda files: bar.update(task, total=files),
             on_file=lambda: bar.advance(task),
             choose=earlier.new_ones if earlier else None,
+            check_excluded=check_excluded,
         )
     note = "" if sources else " (the default, because no --source is given)"
     new = "new " if earlier else ""

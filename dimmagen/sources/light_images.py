@@ -204,6 +204,7 @@ def open_light_images(
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
     choose: Choose | None = None,
+    check_excluded: Callable[[Mapping[str, int | str]], None] = lambda excluded: None,
 ) -> LightImages:
     """The light images of some sources.
 
@@ -217,6 +218,8 @@ def open_light_images(
         on_start: called with the number of files before the index pass.
         on_file: called after each file of the index pass.
         choose: which of the judged candidates count; with it, there may be no light image.
+        check_excluded: called before the index pass with what identifies the excluded scenes, see
+            :class:`LightImages`; what it raises ends the run before any photo is read.
 
     Raises:
         UsageError: a source or a path is unknown, or a path has no image.
@@ -226,6 +229,7 @@ def open_light_images(
     paths = [os.path.expanduser(source) for source in sources] or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
         _refuse_choices_of_scans(paths, exclude, selection)
+        check_excluded(excluded_scenes(read_mixhq_manifest(paths[0])))
         lights: LightImages = MixHQLightImages(paths[0], selection, choose)
         if not len(lights) and not choose:
             raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
@@ -234,6 +238,7 @@ def open_light_images(
     listing = list_candidate_files(specs, selection.names, selection.follow_links)
     candidates = listing.files
     scenes = Scenes.from_paths(exclude) if exclude else None
+    check_excluded(scenes.describe() if scenes else {})
     on_start(len(candidates))
     seen = index_candidates(
         candidates,
