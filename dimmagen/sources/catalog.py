@@ -1,6 +1,7 @@
 """The catalog: one row for every candidate, accepted or rejected."""
 
 from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -117,6 +118,9 @@ class CatalogRow:
         """The row by names of the columns."""
         return asdict(self)
 
+
+values_of = attrgetter(*(field.name for field in fields(CatalogRow)))
+"""The values of a row in the order of its fields: `CatalogRow(*values_of(row)) == row`."""
 
 ADDED_LATER: dict[str, Any] = {
     field.name: field.default

@@ -10,9 +10,8 @@ import logging
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError
@@ -23,7 +22,7 @@ from dimmagen.core.processors import processor_count
 from dimmagen.core.threads import ordered_map, use_one_thread
 from dimmagen.sources import SourceSpec
 from dimmagen.sources.archives import Entry
-from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.catalog import CatalogRow, values_of
 from dimmagen.sources.dark_halves import DarkHalves
 from dimmagen.sources.scan import Candidate, halves_of, see_halves, without_dark_halves, without_duplicates
 from dimmagen.sources.scan_keys import FileKeys, ScanSettings, range_name, scan_versions
@@ -32,7 +31,6 @@ from dimmagen.sources.scan_store import KeptRanges, VerdictCache, cache_folder
 _log = logging.getLogger(__name__)
 _RANGES = 256  # wanted in a pass, so that workers end together and little is lost with one
 _RANGE_FILES = (16, 256)  # least and most
-_values = attrgetter(*(field.name for field in fields(CatalogRow)))
 SourceFile = tuple[SourceSpec, Entry]
 
 
@@ -341,7 +339,7 @@ class _Pass:
 
 
 def _record(seen: Sequence[Candidate]) -> bytes:
-    values = [[*_values(one.row), b64encode(one.thumbnail).decode(), one.locator] for one in seen]
+    values = [[*values_of(one.row), b64encode(one.thumbnail).decode(), one.locator] for one in seen]
     return json.dumps(values, separators=(",", ":")).encode()
 
 
