@@ -22,7 +22,7 @@ from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import PairProgress, Progress, Steps
+from dimmagen.cli.progress import PairProgress, steps_bar
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
@@ -203,15 +203,14 @@ def _open_lights(
     earlier: Earlier | None,
     check_excluded: Callable[[Mapping[str, int | str]], None],
 ) -> LightImages:
-    with Progress(console=console, transient=True) as bar, results_alone_on_stdout():
-        task = bar.add_task("scanning photos", total=None)
+    with steps_bar("scanning photos") as steps, results_alone_on_stdout():
         lights = open_light_images(
             sources,
             exclude=exclude,
             selection=selection,
-            execution=replace(scanning, on_status=Steps(bar, task).workers),
-            on_start=lambda files: bar.update(task, total=files),
-            on_file=lambda: bar.advance(task),
+            execution=replace(scanning, on_status=steps.workers),
+            on_start=steps.begin,
+            on_file=steps,
             choose=earlier.new_ones if earlier else None,
             check_excluded=check_excluded,
         )

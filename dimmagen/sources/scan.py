@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -346,12 +346,7 @@ def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: i
         height=facts.height if facts else 0,
         format=facts.format if facts else "",
         mode=facts.mode if facts else "",
-        rotation=facts.rotation if facts else 0,
-        mirrored=facts.mirrored if facts else False,
-        pixel_aspect=facts.pixel_aspect if facts else 1.0,
-        transfer=facts.transfer if facts else "",
-        range=facts.range if facts else "",
-        matrix=facts.matrix if facts else "",
+        **(asdict(facts.shown) if facts else {}),
         icc_profile=facts.icc_profile if facts else "",
         white_border=examined.white_border,
         scene_distance=distance,
