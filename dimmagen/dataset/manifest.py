@@ -6,7 +6,6 @@ depends on time, host, folder or number of workers: equal data sets have equal m
 
 import hashlib
 import json
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -19,7 +18,6 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.sources import SOURCES
 from dimmagen.sources.light_images import LightImageRef
 from dimmagen.sources.own_outputs import kind_of
 from dimmagen.sources.photo_selection import size_options
@@ -324,61 +322,6 @@ def root_hash(entries: Iterable[FileEntry]) -> str:
         if isinstance(entry, ShardEntry):
             digest.update(f"{entry.metadata.sha256}  {entry.metadata.name}\n".encode())
     return digest.hexdigest()
-
-
-def command_line(
-    settings: Mapping,
-    sources: Iterable[str],
-    extensions: Sequence[str] = (),
-    sizes: Mapping[str, int] | None = None,
-) -> str:
-    """The command that makes this data set on any machine: all settings, with placeholders for paths.
-
-    Folders, workers and the executor are omitted because they do not change the output, and so is the light
-    format where it converts nothing: that is what the command does anyway.
-
-    Args:
-        settings: of the run.
-        sources: names.
-        extensions: file types of the light images before they are converted.
-        sizes: values of `--resize` and `--crop`, if they were given.
-    """
-    low, high = settings["gamma_range"]
-    ladder = settings.get("ladder", [])
-    words = ["dimmagen", "dim", "--profile", settings["profile"]]
-    for source in sources:
-        needs_path = source not in SOURCES or not SOURCES[source].default_path
-        words += ["--source", f"{source}={source.upper()}" if needs_path else source]
-    words += ["--exclude", EXCLUDE.upper()] if EXCLUDE in settings else []
-    for name in ("resize", "crop"):
-        words += [f"--{name}", sizes[name]] if sizes and name in sizes else []
-    variants = settings["variants"] // (len(ladder) or 1)
-    words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
-    if "brightness" in settings:
-        words += ["--brightness", settings["brightness"]]
-    else:
-        words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
-    words += ["--group-by", settings["group_by"]] if "group_by" in settings else []
-    words += [
-        "--temperature",
-        settings["temperature"],
-        "--model",
-        settings["model"],
-    ]
-    for part in filter(None, settings.get("without", "").split(",")):
-        words += ["--without", part]
-    words += ["--compat", settings.get("compat", "default")]
-    words += [
-        "--samples-per-shard",
-        settings["samples_per_shard"],
-        "--image-format",
-        settings["image_format"],
-    ]
-    light_format = settings.get("light_format", "same" if len(extensions) > 1 else "")
-    words += ["--light-format", light_format] if light_format else []
-    if labels := settings.get("labels"):
-        words += ["--labels", f"{labels['format']}=LABELS"]
-    return shlex.join(str(word) for word in words)
 
 
 def build_manifest(
