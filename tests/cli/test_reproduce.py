@@ -56,6 +56,21 @@ def test_one_pair_is_identical(run, folder, key):
     assert run("replay", key, "--data", folder / "out", "--source", folder / "photos") == (code, output)
 
 
+def test_a_data_set_is_given_first_or_by_its_option_alike_to_replay_and_peek(run, folder, key):
+    out = folder / "out"
+    for command in ("replay", "peek"):
+        first = run(command, out, key)
+        assert first[0] == 0
+        assert run(command, key, "--data", out) == run(command, "--data", out, key) == first
+        code, output = run(command, out, key, "--data", out)
+        assert (code, "given twice" in output) == (2, True)
+        code, output = run(command)
+        assert (code, "DATASET is missing" in output) == (2, True)
+    assert run("peek", "--data", out) == run("peek", out)
+    code, output = run("replay", "--data", out)
+    assert (code, "KEY is missing" in output) == (2, True)
+
+
 def test_a_pair_that_differs_is_reported_by_its_stage_with_exit_code_one(run, folder, key, other_dimmer):
     code, output = run("replay", key, "--data", folder / "out")
     assert code == 1
