@@ -219,21 +219,30 @@ class Run:
 
 def changes(old: Run, new: Run) -> list[str]:
     """`name: old → new` for each setting that differs between two runs, unless it may grow and does."""
-    before, after = (_flat(_in_words({**run.settings, "environment": run.environment})) for run in (old, new))
-    lines = []
-    for name in sorted(before.keys() | after.keys()):
-        one, other = before.get(name, "not set"), after.get(name, "not set")
-        grows = name in GROWING and isinstance(one, int) and isinstance(other, int) and other > one
-        if one != other and not grows:
-            lines.append(f"{name}: {_shown(one)} → {_shown(other)}")
-    return lines
+    before, after = ({**run.settings, "environment": run.environment} for run in (old, new))
+    for name in GROWING:
+        one, other = before.get(name), after.get(name)
+        if isinstance(one, int) and isinstance(other, int) and other > one:
+            del before[name], after[name]
+    return changed_values(before, after)
+
+
+def changed_values(before: Mapping, after: Mapping) -> list[str]:
+    """`name: old → new` for each value that differs, sorted; a value in an inner mapping is `outer.inner`."""
+    old, new = (_flat(_in_words(values)) for values in (before, after))
+    return [
+        f"{name}: {_shown(old.get(name, 'not set'))} → {_shown(new.get(name, 'not set'))}"
+        for name in sorted(old.keys() | new.keys())
+        if name not in old or name not in new or old[name] != new[name]
+    ]
 
 
 def _in_words(settings: Mapping) -> dict:
     """Settings with one text in place of what identifies the excluded scenes."""
-    if not isinstance(excluded := settings.get(EXCLUDE), Mapping):
+    excluded = settings.get(EXCLUDE)
+    if not isinstance(excluded, Mapping) or not {"pictures", "sha256", "bits"} <= excluded.keys():
         return dict(settings)
-    pictures, digest = pluralize(excluded["pictures"], "picture"), excluded["sha256"][:8]
+    pictures, digest = pluralize(excluded["pictures"], "picture"), str(excluded["sha256"])[:8]
     return {**settings, EXCLUDE: f"{pictures} (SHA-256 {digest}, {excluded['bits']} bits)"}
 
 
@@ -241,7 +250,7 @@ def _shown(value: object) -> str:
     """A value for a message; of a list of records, their number."""
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
         return f"{len(value)} with SHA-256 {hashlib.sha256(_canonical(value)).hexdigest()[:8]}"
-    return str(value)
+    return str(value) or "empty"
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict:

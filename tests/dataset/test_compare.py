@@ -47,7 +47,7 @@ def test_another_seed_is_reported_with_the_setting_the_sample_and_the_columns(fo
         assert_same_dataset(folder / "one", tmp_path / "other")
     message = str(difference.value)
     assert "extra is only in" in message
-    assert "settings.seed is 0 here and 1 there" in message
+    assert "settings.seed: 0 → 1" in message
     key = open_pairs(folder / "one").row(0)["key"]
     assert f"shards/train-00000.tar differs: sample {key}, first in its draws: seed, gamma, " in message
 
@@ -126,8 +126,8 @@ def fewer(tmp_path_factory):
 def test_manifests_of_different_images_differ_in_settings_counts_and_files(folder, fewer):
     one, other = (Manifest.load(str(out)) for out in (folder / "one", fewer))
     lines = manifest_differences(one, other)
-    assert "settings.lights is 4 here and 3 there" in lines
-    assert "counts.pairs is 4 here and 3 there" in lines
+    assert "settings.lights: 4 → 3" in lines
+    assert "counts.pairs: 4 → 3" in lines
     changed = changed_files(one, other)
     assert f"{len(changed)} files differ, the first is {changed[0]}" in lines
     assert manifest_differences(one, one) == changed_files(one, one) == []
@@ -139,11 +139,24 @@ def test_a_setting_or_a_file_of_only_one_manifest_is_a_difference(folder):
     more = one.model_copy(update={"settings": settings, "shards": one.shards[:-1], "files": one.files[:-1]})
     missing = [one.shards[-1].name, one.shards[-1].metadata.name, one.files[-1].name]
     for left, right, line in (
-        (one, more, "settings.group_by is None here and 'clip' there"),
-        (more, one, "settings.group_by is 'clip' here and None there"),
+        (one, more, "settings.group_by: not set → clip"),
+        (more, one, "settings.group_by: clip → not set"),
     ):
         assert manifest_differences(left, right)[0] == line
         assert set(changed_files(left, right)) == set(missing)
+
+
+def test_no_difference_of_manifests_is_written_as_python_writes_mappings(folder):
+    one = Manifest.load(str(folder / "one"))
+    excluded = {"pictures": 15, "sha256": "57" * 32, "bits": 80}
+    settings = {**one.settings, "exclude": excluded, "without": ""}
+    environment = {**one.environment, "versions": {**one.environment["versions"], "littlecms": "2.19"}}
+    other = one.model_copy(update={"settings": settings, "environment": environment})
+    assert manifest_differences(one, other) == [
+        "settings.exclude: not set → 15 pictures (SHA-256 57575757, 80 bits)",
+        "settings.without: not set → empty",
+        "environment.versions.littlecms: not set → 2.19",
+    ]
 
 
 def test_pairs_are_counted_by_the_first_stage_in_which_they_differ(folder, fewer, tmp_path):
@@ -232,7 +245,7 @@ def test_a_pair_that_differs_is_named_with_its_columns_those_of_the_earliest_sta
     lines = unordered_differences(str(folder / "one"), str(tmp_path / "out"))
     rows = open_pairs(folder / "one").rows()
     others = {row["key"]: row for row in open_pairs(tmp_path / "out").rows()}
-    expected = ["settings.seed is 0 here and 1 there"]
+    expected = ["settings.seed: 0 → 1"]
     for row in rows:
         new = others[row["key"]]
         order = ("gamma", "noise_seed", "lightness_after", "dark_pixel_sha256", "dark_sha256")
