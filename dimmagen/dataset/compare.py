@@ -71,8 +71,7 @@ def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
     """
     lines = []
     for part in ("settings", "environment", "counts"):
-        changed = changed_values(one.model_dump()[part], other.model_dump()[part])
-        lines += [f"{part}.{line}" for line in changed]
+        lines += changed_values(one.model_dump()[part], other.model_dump()[part], part)
     if names := changed_files(one, other):
         lines.append(f"{len(names)} files differ, the first is {names[0]}")
     return lines

@@ -227,9 +227,14 @@ def changes(old: Run, new: Run) -> list[str]:
     return changed_values(before, after)
 
 
-def changed_values(before: Mapping, after: Mapping) -> list[str]:
-    """`name: old → new` for each value that differs, sorted; a value in an inner mapping is `outer.inner`."""
-    old, new = (_flat(_in_words(values)) for values in (before, after))
+def changed_values(before: Mapping, after: Mapping, part: str = "") -> list[str]:
+    """`name: old → new` for each value that differs, sorted; a value in an inner mapping is `outer.inner`.
+
+    Args:
+        before, after: of a manifest.
+        part: of the manifest in which they are, which comes before the names.
+    """
+    old, new = (_flat(_in_words(values), part and f"{part}.") for values in (before, after))
     return [
         f"{name}: {_shown(old.get(name, 'not set'))} → {_shown(new.get(name, 'not set'))}"
         for name in sorted(old.keys() | new.keys())
@@ -256,7 +261,8 @@ def _shown(value: object) -> str:
 def _flat(values: Mapping, prefix: str = "") -> dict:
     flat: dict = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        is_nested = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{prefix}{name}.") if is_nested else {f"{prefix}{name}": value}
     return flat
 
 
