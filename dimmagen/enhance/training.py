@@ -23,6 +23,7 @@ from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.provenance import maker
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
+from dimmagen.enhance.training_shards import VALIDATION_PHOTOS
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
 
 __all__ = ["TrainConfig", "pick_device", "run_training"]
@@ -200,6 +201,8 @@ def _identity(
         del settings[name]
     settings |= settings.pop("training")
     del settings["checkpoint_every"]
+    if config.validation_photos is None:  # a run of a version with a fixed number goes on
+        settings["validation_photos"] = data.kept_back or VALIDATION_PHOTOS
     settings["perceptual"] = "none" if lpips is None else "vgg"
     settings |= {"data_sha256": data.sha256, "workers": context.size, "start_sha256": ""}
     settings["validate_sha256"] = pairs_sha256(data.validation) if config.validate else ""
