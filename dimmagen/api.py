@@ -276,7 +276,7 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
 def remove_photos(
     dataset: str | Path, names: str | Collection[str], *, ignore_unknown: bool = False
 ) -> Removed:
-    """Take photos out of a data set or a MixHQ; only the shards that hold them are written anew.
+    """Take photos out of a data set or a MixHQ; only the shards that hold them are rewritten.
 
     Args:
         dataset: folder or fsspec URL.

@@ -122,7 +122,7 @@ def _check_files(out: str, manifest: Manifest, unfinished: Collection[str] = ())
             Fault(MANIFEST, f"counts {manifest.counts.pairs} pairs, its shards hold a different number")
         )
     names = [entry.name for entry in manifest.shards]
-    if REMOVED in manifest.settings:  # shards that were written anew have later numbers
+    if REMOVED in manifest.settings:  # shards that were rewritten have later numbers
         if len({*names}) < len(names):
             faults.append(Fault(MANIFEST, "it names a shard twice"))
     elif names != [f"shards/train-{index:05d}.tar" for index in range(len(names))]:

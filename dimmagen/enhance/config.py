@@ -39,7 +39,7 @@ class TrainConfig:
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
         equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
             that of the whole `image`, as in enhancing; None as is best for the architecture.
-        condition: whether the change of lightness that the network is told is that of the `crop`, or that of
+        condition: whether the change of lightness that the network gets is that of the `crop`, or that of
             the whole `image`, as in enhancing; None as is best for the architecture.
         perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are at hand.
         perceptual_weight: of LPIPS in the loss.

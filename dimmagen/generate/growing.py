@@ -120,7 +120,7 @@ def refuse_discarding(resume: ResumeMode) -> None:
     if resume != "if-possible":
         raise UsageError(
             f'`resume="{resume}"` does not go with `add`',
-            "omit one of the two: an addition that was stopped goes on anyway",
+            "omit one of the two: an addition that was stopped is resumed anyway",
             code="conflict",
             parameters=("resume", "add"),
         )
