@@ -125,7 +125,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "--add",
     is_flag=True,
     help="Add the photos that a finished data set does not have, as new shards; those that are there keep "
-    "their bytes. The settings are to be the same.",
+    "their bytes. The settings must be the same.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(

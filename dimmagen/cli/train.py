@@ -68,7 +68,7 @@ _SHARED = [
         type=click.Choice(["auto", "vgg", "none"]),
         default="auto",
         help="Network of the LPIPS loss; `none` omits this loss and is much faster without a GPU, `auto` "
-        "takes vgg where LPIPS weights are at hand.",
+        "takes vgg where LPIPS weights are available.",
     ),
     click.option("--perceptual-weight", type=Number(0), default=0.1, help="Weight of the LPIPS loss."),
     lpips_weights_option,

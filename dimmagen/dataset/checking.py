@@ -48,6 +48,19 @@ class ShardCheck:
     faults: list[Fault]
 
 
+def files_of(out: str, folders: Iterable[str]) -> set[str]:
+    """Names of the files in the folder of a data set, and in some folders of it, `shards/...`.
+
+    Args:
+        out: folder or fsspec URL.
+        folders: names of these folders.
+    """
+    present = {*storage.list_names(out)} - {*folders}
+    for folder in folders:
+        present |= {f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))}
+    return present
+
+
 def check_file(out: str, record: FileRecord) -> Iterator[Fault]:
     """Compare a file's size and SHA-256 with its record.
 

@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dimmagen.core import storage
 from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.core.hashing import FileRecord
@@ -19,7 +18,7 @@ from dimmagen.core.lock import STATE
 from dimmagen.core.processors import processor_count
 from dimmagen.core.tar import Member, read_at
 from dimmagen.dataset.card import CARD
-from dimmagen.dataset.checking import Fault, check_file, check_image, check_size, check_tar
+from dimmagen.dataset.checking import Fault, check_file, check_image, check_size, check_tar, files_of
 from dimmagen.sources.catalog import CatalogRow, values_of
 from dimmagen.sources.mixhq import with_recorded_others
 from dimmagen.sources.mixhq_generations import base_of, generations_of
@@ -88,9 +87,7 @@ def verify_mixhq(
 def _check_files(out: str, manifest: Mapping) -> tuple[list[str], list[Fault]]:
     """The files of a stopped addition, and what is missing or unexpected; shards are looked at later."""
     named = {*catalog_parts(manifest), *(one["name"] for one in manifest["shards"])}
-    present = {name for name in storage.list_names(out) if name not in _FOLDERS}
-    for folder in _FOLDERS:
-        present |= {f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))}
+    present = files_of(out, _FOLDERS)
     others = sorted(present - named - {MIXHQ_MANIFEST, CARD, LAYOUT})
     unfinished = [name for name in others if _UNPUBLISHED.fullmatch(name)]
     faults = [Fault(name, "does not belong to the MixHQ") for name in others if name not in unfinished]

@@ -41,7 +41,7 @@ class TrainConfig:
             that of the whole `image`, as in enhancing; None as is best for the architecture.
         condition: whether the change of lightness that the network gets is that of the `crop`, or that of
             the whole `image`, as in enhancing; None as is best for the architecture.
-        perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are at hand.
+        perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are available.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
         loaders: number of processes that read; it decides the order of the data.

@@ -145,7 +145,7 @@ def _settled(config: TrainConfig) -> TrainConfig:
 
 
 def _perceptual(config: TrainConfig, context: DistributedContext) -> LPIPS | None:
-    """LPIPS with VGG, or None; `auto` takes it where its weights are at hand, and says which it is."""
+    """LPIPS with VGG, or None; `auto` takes it where its weights are available, and says which it is."""
     if config.perceptual == "none":
         return None
     if config.perceptual == "vgg" or config.lpips_weights is not None:
@@ -156,7 +156,7 @@ def _perceptual(config: TrainConfig, context: DistributedContext) -> LPIPS | Non
         try:
             lpips = load_lpips("vgg")
         except UsageError:
-            reason = "the weights of LPIPS are not at hand"
+            reason = "the weights of LPIPS are not available"
     if context.first:
         found = f"LPIPS with VGG16 and a weight of {config.perceptual_weight}"
         _LOG.info("perceptual loss: %s", found if lpips is not None else f"none, as {reason}")
