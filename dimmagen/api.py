@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_h
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.execution import choose_execution
-from dimmagen.generate.growing import begin_addition, has_nothing_new
+from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
@@ -246,6 +247,7 @@ def make_dataset(
         selection=selection,
         execution=execution.of_index_pass(rescan),
         choose=earlier.new_ones if earlier else None,
+        check_excluded=partial(refuse_other_scenes, base),
     )
     if base and has_nothing_new(lights, base):
         return base.manifest
@@ -274,7 +276,7 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
 def remove_photos(
     dataset: str | Path, names: str | Collection[str], *, ignore_unknown: bool = False
 ) -> Removed:
-    """Take photos out of a data set or a MixHQ; only the shards that hold them are written anew.
+    """Take photos out of a data set or a MixHQ; only the shards that hold them are rewritten.
 
     Args:
         dataset: folder or fsspec URL.

@@ -323,7 +323,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
         return decode_rgb8(data, color_managed=True)[0]
     except ImageError as error:
         raise DimmagenError(
-            f"{path} cannot be decoded: {error.reason}",
+            f"{path}: {error.reason}",
             "replace it",
             code="unreadable-image",
             path=str(path),

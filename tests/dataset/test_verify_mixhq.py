@@ -13,7 +13,9 @@ from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.hashing import sha256
 from dimmagen.core.tar import TarWriter, members, read_at
+from dimmagen.dataset import verify_mixhq as verify
 from dimmagen.images import codec
+from dimmagen.sources import mixhq_reading
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from tests.dataset_helpers import write_photos
 
@@ -76,8 +78,10 @@ def test_a_shard_whose_bytes_changed(mixhq):
 def test_a_light_image_that_is_not_that_of_the_catalog_in_a_shard_that_is_that_of_the_manifest(mixhq):
     name = write_shard_again(mixhq, lambda data: bytes([data[0], data[1] ^ 1, *data[2:]]))
     key = name.partition(".")[0]
-    assert faults(mixhq).startswith(f"{SHARD}: light image {key}: its bytes are not those of its row\n")
-    assert f"{SHARD}: light image {key}: is no picture of a known kind" in faults(mixhq)
+    assert faults(mixhq).startswith(
+        f"{SHARD}: light image {key}: the bytes of {name} are not those of its row\n"
+    )
+    assert f"{SHARD}: light image {key}: {name}: is no picture of a known kind" in faults(mixhq)
 
 
 def test_a_light_image_of_another_size(mixhq):
@@ -135,8 +139,20 @@ def test_a_catalog_that_says_something_else(mixhq):
     width = one["light_width"]
     assert found == [
         f"{where}the JSON differs from its row",
-        f"{where}is {width - 1}x{one['light_height']}, not {width}x{one['light_height']}",
+        f"{where}{one['member']} is {width - 1}x{one['light_height']}, not {width}x{one['light_height']}",
     ]
+
+
+def test_each_catalog_is_read_once(mixhq, monkeypatch):
+    read = []
+
+    def noted(out, parts):
+        read.extend(parts)
+        return mixhq_reading.read_catalog(out, parts)
+
+    monkeypatch.setattr(verify, "read_catalog", noted)
+    assert faults(mixhq) == ""
+    assert read == [CATALOG]
 
 
 def test_a_catalog_that_is_missing(mixhq, capsys):

@@ -140,7 +140,7 @@ def test_a_folder_without_pairs_is_refused_with_the_expected_layout(tmp_path):
 def test_a_truncated_image_is_reported_with_its_name(folder):
     file = folder / "high" / "2.png"
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(DimmagenError, match=r"2\.png cannot be decoded"):
+    with pytest.raises(DimmagenError, match=r"2\.png: "):
         load_pairs(folder)
 
 
@@ -296,7 +296,7 @@ def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(fo
 
 def test_a_dark_picture_that_cannot_be_decoded_is_named(folder):
     (folder / "low/2.png").write_bytes(b"no picture")
-    with pytest.raises(DimmagenError, match=r"low.2\.png cannot be decoded") as caught:
+    with pytest.raises(DimmagenError, match=r"low.2\.png: ") as caught:
         load_pairs(folder, ["2"])
     assert caught.value.fields == {"path": str(folder / "low/2.png")}
 
