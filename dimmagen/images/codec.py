@@ -17,10 +17,13 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif
 from dimmagen.images.excess import excess_of
+from dimmagen.images.exif import exif_block, without_orientation
 from dimmagen.images.facts import ImageError, ImageFacts, Metadata
-from dimmagen.images.orientation import EXIF_TAG, UPRIGHT, Orientation, orientation_of, turn_of
+from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
+from dimmagen.images.other_kinds import other_kind, raw_preview
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
+from dimmagen.images.png_metadata import metadata_first
 from dimmagen.images.unfinished import unfinished
 
 __all__ = [
@@ -49,7 +52,7 @@ _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
-_TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 258, 262, 0
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
 _HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
@@ -141,8 +144,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
             raise ImageError(
                 "format", "is an AVIF picture, which this build of Pillow cannot read"
             ) from error
-        kinds = ", ".join((*FORMATS, "HEIF"))
-        raise ImageError("unreadable", f"is no picture of a known kind ({kinds})") from error
+        unknown = f"is no picture of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
+        raise ImageError("unreadable", other_kind(data) or unknown) from error
     except ModuleNotFoundError as error:
         raise ImageError("format", _HEIF_REASON) from error
     except Image.DecompressionBombError as error:
@@ -155,7 +158,9 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
 
 
 def _opened(data: bytes) -> Image.Image:
-    return heif.open_heif(data) if heif.is_heif(data) else Image.open(io.BytesIO(data), formats=FORMATS)
+    if heif.is_heif(data):
+        return heif.open_heif(data)
+    return Image.open(io.BytesIO(metadata_first(data)), formats=FORMATS)
 
 
 def _icc_profile(image: Image.Image) -> bytes:
@@ -189,6 +194,8 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     largest = _MAX_MODERN_PIXELS if file_format in _MODERN_FORMATS else MAX_PIXELS
     if width * height > largest:
         raise ImageError("too-large", f"{width}x{height} is more than {largest} pixels")
+    if reason := raw_preview(getattr(image, "tag_v2", None)):
+        raise ImageError("format", reason)
     # The MPO file of a phone holds a preview or a second view after the photo: the first image is the photo.
     # HEIF says which of its images is the photo.
     if file_format in ("TIFF", "GIF"):  # counting would read the whole file
@@ -199,7 +206,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     if count:
         raise ImageError("animated", f"holds {count}")
     mode = image.mode
-    if "16" not in mode and _is_sixteen_bit_png(data):
+    if "16" not in mode and (_is_sixteen_bit_png(data) or _is_sixteen_bit_tiff(image)):
         mode += ";16"
     rotation, mirrored = turn_of(image)
     return ImageFacts(
@@ -268,6 +275,12 @@ def _is_sixteen_bit_png(data: bytes) -> bool:
     return data.startswith(PNG_SIGNATURE) and data[24:25] == b"\x10"
 
 
+def _is_sixteen_bit_tiff(image: Image.Image) -> bool:
+    """The same of TIFF, by its tag BitsPerSample."""
+    bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, ())
+    return 16 in (bits if isinstance(bits, tuple) else (bits,))
+
+
 def _one_line(error: Exception) -> str:
     """An error as a reason for the catalog: without memory addresses, to be the same for the same file."""
     text = " ".join(_ADDRESS.sub("", str(error)).split())
@@ -290,10 +303,8 @@ def read_metadata(data: bytes) -> Metadata:
         profile = _icc_profile(image)
         if profile and (color.needs_conversion(profile, "RGB") or color.profile_space(profile) != "RGB"):
             profile = color.srgb_profile()
-        exif = Image.Image.getexif(image)
-        exif.pop(EXIF_TAG, None)
-        is_copied = len(exif) > 0 and image.format != "TIFF"
-        return Metadata(profile, exif.tobytes().removeprefix(b"Exif\0\0") if is_copied else b"")
+        exif = b"" if image.format == "TIFF" else without_orientation(exif_block(image))
+        return Metadata(profile, exif)
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
