@@ -147,15 +147,15 @@ def pairs_of_pattern(pattern: str) -> FoundPairs:
             pattern=pattern,
         )
     order = sorted(light_fields)
-    lights, darks = (
-        {path: tuple(found[name] for name in order) for path, found in _globbed(text)}
-        for text in (light_pattern, dark_pattern)
-    )
-    darks = {
-        path: key for path, key in darks.items() if path not in lights
-    }  # {scene}/*.jpg -> all/{scene}.jpg
-    for text, found in ((dark_pattern, darks), (light_pattern, lights)):
-        if not found:
+
+    def keyed(text: str) -> dict[Path, Hashable]:
+        return {path: tuple(found[name] for name in order) for path, found in _globbed(text)}
+
+    lights = keyed(light_pattern)
+    # `{scene}/*.jpg -> all/{scene}.jpg` has the light images on both sides.
+    darks = {path: key for path, key in keyed(dark_pattern).items() if path not in lights}
+    for text, images in ((dark_pattern, darks), (light_pattern, lights)):
+        if not images:
             raise UsageError(
                 f"no image matches {text}", "correct the pattern", code="missing-path", pattern=pattern
             )
