@@ -115,8 +115,10 @@ def _run_or_stop(arguments: list[str] | None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Print to nowhere where a standard stream is closed (`>&-`, a service, `pythonw`): Python has None there,
-    and the next file that is opened would take its number, and what a library prints."""
+    """Print to nowhere where a standard stream is closed (`>&-`, a service, `pythonw`).
+
+    Python has None there, and the next file that is opened would get its number, and what a library prints.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115

@@ -80,7 +80,7 @@ def _usage_errors(path: Path) -> Iterator[None]:
 def result_names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
     """The file name, without extension, of each photo's result: the photo's.
 
-    Photos that differ in their type alone (`a.jpg` and `a.heic` of a phone) keep it in the names: `a.jpg.png`.
+    Photos that differ in their type alone (`a.jpg` and `a.heic`) keep it in the names: `a.jpg.png`.
 
     Raises:
         UsageError: a result would replace another one or a photo.
