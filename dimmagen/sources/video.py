@@ -80,7 +80,7 @@ def first_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated, too large, HDR or of other primaries, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large, HDR or wide, or has no frame.
     """
     with _clip(data), _opened(data) as container:
         stream = _shown_stream(container)
@@ -100,7 +100,7 @@ def last_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated, too large, HDR or of other primaries, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large, HDR or wide, or has no frame.
     """
     with _clip(data):
         frame = _decode_tail(data) or _decode_all(data)
