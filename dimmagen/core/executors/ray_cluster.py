@@ -30,6 +30,7 @@ _SHARED_MEMORY = "/dev/shm"
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 # What decides whether a Ray wants a token, and which.
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_own_runs: set[int] = set()  # those that have started or joined a Ray, and will leave it
 _shutdown: Thread | None = None  # the thread that shuts Ray down
 
 
@@ -49,6 +50,9 @@ class WorkerResources:
 def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console output.
 
+    A process that has connected Ray itself (`ray.init()`, or inside a Ray task) keeps that connection: it is
+    used, and left as it is.
+
     A Ray that is started here belongs to this block: it only obeys whoever has its token, which is drawn for
     the block and written nowhere. Its ports are open to the network, and it would run any code otherwise.
 
@@ -57,10 +61,14 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
         address: address of a running cluster; without it, Ray is started on this machine for the block.
 
     Raises:
-        UsageError: there is no such cluster, it cannot be joined, or `RAY_ADDRESS` names one and `address`
-            does not.
-        DimmagenError: Ray cannot be started here.
+        UsageError: there is no such cluster, it cannot be joined, `RAY_ADDRESS` names one and `address` does
+            not, or this process has connected another one.
+        DimmagenError: Ray cannot be started here, or another run of this process has started it.
     """
+    if (connected := _connected()) is not None:
+        _refuse_another(connected, address)
+        yield connected
+        return
     if address is None:
         refuse_other_cluster()
     with session_folder() if address is None else nullcontext("") as folder:
@@ -75,17 +83,54 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
                     _require_own_token()
                 import ray
 
-                if not ray.is_initialized():  # otherwise it is the user's own, and is refused
-                    ours = ray
-                    _reread_token_settings()
+                ours = ray
+                _own_runs.add(id(ended))
+                _reread_token_settings()
                 ray_signals.connect_with(before, partial(_init, ray, processors, address, folder), ended)
             yield ray
         finally:
             if ours is not None:
                 _leave(ours)
+                _own_runs.discard(id(ended))
                 _reread_token_settings()
                 ray_signals.restore(before)
             ended.set()
+
+
+def is_own() -> bool:
+    """Whether the Ray of this process is that of a run, which leaves it at its end, and not the user's."""
+    return bool(_own_runs)
+
+
+def _connected() -> Any:
+    """The `ray` module if this process has connected it; None otherwise."""
+    ray = sys.modules.get("ray")
+    return ray if ray is not None and ray.is_initialized() else None
+
+
+def _refuse_another(ray: Any, address: str | None) -> None:
+    """Refuse a connection that is not the user's to share, and one to another cluster than is asked for."""
+    if is_own():
+        raise DimmagenError(
+            "another run of this process has started Ray, and will end it",
+            "let the runs follow one another, or connect Ray first (`ray.init()`) for both, or use "
+            '`executor="serial"`',
+            code="cluster",
+        )
+    head = ray.get_runtime_context().gcs_address
+    if address is None or address in ("auto", head) or address.startswith("ray://"):
+        return
+    host, _, port = address.rpartition(":")
+    with suppress(OSError):
+        if f"{socket.gethostbyname(host)}:{port}" == head:
+            return
+    raise UsageError(
+        f"this process has connected the Ray cluster at {head}, and `address` is {address}",
+        "omit `address` to work there, or call `ray.shutdown()` first",
+        code="conflict",
+        parameter="address",
+        value=address,
+    )
 
 
 def refuse_cluster_options(executor: str, address: str | None, worker_timeout: float | None) -> None:
@@ -114,10 +159,11 @@ def refuse_other_cluster() -> None:
     """Refuse to start a Ray on this machine where the environment names a cluster.
 
     Raises:
-        UsageError: `RAY_ADDRESS` is set to something else than `local`.
+        UsageError: `RAY_ADDRESS` is set to something else than `local`, and this process has not connected
+            a Ray.
     """
     named = os.environ.get("RAY_ADDRESS", "")
-    if named not in ("", "local"):
+    if named not in ("", "local") and _connected() is None:
         raise UsageError(
             f"RAY_ADDRESS is {named}, and no `address` is given",
             f'give `address="{named}"` to use that cluster; to work on this machine, unset RAY_ADDRESS, or '
