@@ -19,6 +19,7 @@ from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors import ray_signals
+from dimmagen.core.executors.ray_connected import connected_ray, own_runs, refuse_another
 from dimmagen.core.executors.ray_folder import session_folder
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ _SHARED_MEMORY = "/dev/shm"
 _STORE_BYTES = 80 * 2**20  # records only; Ray's default takes a third of the memory
 # What decides whether a Ray wants a token, and which.
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-_own_runs: set[int] = set()  # those that have started or joined a Ray, and will leave it
 _shutdown: Thread | None = None  # the thread that shuts Ray down
 
 
@@ -65,8 +65,8 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
             not, or this process has connected another one.
         DimmagenError: Ray cannot be started here, or another run of this process has started it.
     """
-    if (connected := _connected()) is not None:
-        _refuse_another(connected, address)
+    if (connected := connected_ray()) is not None:
+        refuse_another(connected, address)
         yield connected
         return
     if address is None:
@@ -84,53 +84,17 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
                 import ray
 
                 ours = ray
-                _own_runs.add(id(ended))
+                own_runs.add(id(ended))
                 _reread_token_settings()
                 ray_signals.connect_with(before, partial(_init, ray, processors, address, folder), ended)
             yield ray
         finally:
             if ours is not None:
                 _leave(ours)
-                _own_runs.discard(id(ended))
+                own_runs.discard(id(ended))
                 _reread_token_settings()
                 ray_signals.restore(before)
             ended.set()
-
-
-def is_own() -> bool:
-    """Whether the Ray of this process is that of a run, which leaves it at its end, and not the user's."""
-    return bool(_own_runs)
-
-
-def _connected() -> Any:
-    """The `ray` module if this process has connected it; None otherwise."""
-    ray = sys.modules.get("ray")
-    return ray if ray is not None and ray.is_initialized() else None
-
-
-def _refuse_another(ray: Any, address: str | None) -> None:
-    """Refuse a connection that is not the user's to share, and one to another cluster than is asked for."""
-    if is_own():
-        raise DimmagenError(
-            "another run of this process has started Ray, and will end it",
-            "let the runs follow one another, or connect Ray first (`ray.init()`) for both, or use "
-            '`executor="serial"`',
-            code="cluster",
-        )
-    head = ray.get_runtime_context().gcs_address
-    if address is None or address in ("auto", head) or address.startswith("ray://"):
-        return
-    host, _, port = address.rpartition(":")
-    with suppress(OSError):
-        if f"{socket.gethostbyname(host)}:{port}" == head:
-            return
-    raise UsageError(
-        f"this process has connected the Ray cluster at {head}, and `address` is {address}",
-        "omit `address` to work there, or call `ray.shutdown()` first",
-        code="conflict",
-        parameter="address",
-        value=address,
-    )
 
 
 def refuse_cluster_options(executor: str, address: str | None, worker_timeout: float | None) -> None:
@@ -163,7 +127,7 @@ def refuse_other_cluster() -> None:
             a Ray.
     """
     named = os.environ.get("RAY_ADDRESS", "")
-    if named not in ("", "local") and _connected() is None:
+    if named not in ("", "local") and connected_ray() is None:
         raise UsageError(
             f"RAY_ADDRESS is {named}, and no `address` is given",
             f'give `address="{named}"` to use that cluster; to work on this machine, unset RAY_ADDRESS, or '
@@ -281,7 +245,7 @@ def is_leaving() -> bool:
     return _shutdown is not None and _shutdown.is_alive()
 
 
-def was_connected() -> bool:
+def wasconnected_ray() -> bool:
     """Whether this process has connected Ray, and left it, at least once."""
     return _shutdown is not None
 

@@ -18,13 +18,8 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
 from dimmagen.core.executors.ray_actor import Actor, kill_process
-from dimmagen.core.executors.ray_cluster import (
-    ClusterMonitor,
-    OnLost,
-    WorkerResources,
-    connect_ray,
-    is_own,
-)
+from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
+from dimmagen.core.executors.ray_connected import is_own
 from dimmagen.core.executors.ray_silence import SilenceWatch
 from dimmagen.core.executors.ray_tasks import PoolWorker, Task, TaskQueue
 

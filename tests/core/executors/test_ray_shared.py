@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.core.executors import ray_cluster
+from dimmagen.core.executors import ray_connected
 from dimmagen.core.executors.ray_cluster import connect_ray, refuse_cluster_options
 from dimmagen.core.executors.ray_pool import run_ray
 
@@ -30,7 +30,7 @@ def test_a_ray_that_the_user_has_connected_is_used_and_left(monkeypatch):
     with connect_ray(1, None) as ray, monkeypatch.context() as changed:
         with pytest.raises(DimmagenError, match="another run of this process"), connect_ray(1, None):
             pass
-        changed.setattr(ray_cluster, "_own_runs", set())  # as if the user had connected it
+        changed.setattr(ray_connected, "own_runs", set())  # as if the user had connected it
         changed.setenv("RAY_ADDRESS", "10.0.0.1:6379")  # as in a job of a cluster
         refuse_cluster_options("ray", None, None)
         address = ray.get_runtime_context().gcs_address
@@ -38,7 +38,7 @@ def test_a_ray_that_the_user_has_connected_is_used_and_left(monkeypatch):
         assert sorted(made) == ["made a", "made b"]
         assert ray.is_initialized()
         with (
-            pytest.raises(UsageError, match="has connected the Ray cluster at"),
+            pytest.raises(UsageError, match="has connected the Ray at"),
             connect_ray(1, "10.0.0.1:1"),
         ):
             pass
