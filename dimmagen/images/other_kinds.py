@@ -3,8 +3,7 @@
 _EMPTY = "is empty: it has 0 bytes"
 _LFS = "is a pointer of Git LFS in the place of a file: fetch the files with `git lfs pull`"
 _PAGE = "is a web page or the message of a server: its download failed"
-_RAW = "is a RAW file: develop it to PNG, TIFF or JPEG first"
-_PREVIEW = "begins with a small preview, as RAW files do: develop it to PNG, TIFF or JPEG first"
+RAW_FILE = "is a RAW file: develop it to PNG, TIFF or JPEG first"
 _CLIP = "is a clip: the source inter4k takes its first and last frame"
 _BY_BEGINNING = (
     (b"version https://git-lfs", _LFS),
@@ -15,13 +14,13 @@ _BY_BEGINNING = (
     (b"8BPS", "is a Photoshop file: convert it to PNG or JPEG first"),
     (b"v/1\x01", "is an OpenEXR file: convert it to PNG or JPEG first"),
     (b"#?RADIANCE", "is a Radiance HDR file: convert it to PNG or JPEG first"),
-    (b"FUJIFILMCCD-RAW", _RAW),
-    (b"IIRO", _RAW),
-    (b"IIRS", _RAW),
-    (b"IIU\0", _RAW),
-    (b"II\x1a\0\0\0HEAPCCDR", _RAW),
-    (b"FOVb", _RAW),
-    (b"\0MRM", _RAW),
+    (b"FUJIFILMCCD-RAW", RAW_FILE),
+    (b"IIRO", RAW_FILE),
+    (b"IIRS", RAW_FILE),
+    (b"IIU\0", RAW_FILE),
+    (b"II\x1a\0\0\0HEAPCCDR", RAW_FILE),
+    (b"FOVb", RAW_FILE),
+    (b"\0MRM", RAW_FILE),
     (b"%PDF", "is a PDF file: convert it to PNG or JPEG first"),
     (b"PK\x03\x04", "is a zip file: give it as a source by its own name"),
     (b"\x1f\x8b", "is a file packed with gzip: unpack it first"),
@@ -30,7 +29,6 @@ _BY_BEGINNING = (
 )
 _CLIP_BRANDS = (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5")
 _BEGINNING_BYTES = 512
-_DNG_VERSION, _NEW_SUBFILE_TYPE, _IS_REDUCED = 50706, 254, 1
 
 
 def other_kind(data: bytes) -> str:
@@ -48,7 +46,7 @@ def other_kind(data: bytes) -> str:
     if not any(beginning):
         return "begins with zeros only: its content was never written"
     if beginning[4:8] == b"ftyp":
-        return _RAW if beginning[8:12] == b"crx " else _CLIP if beginning[8:12] in _CLIP_BRANDS else ""
+        return RAW_FILE if beginning[8:12] == b"crx " else _CLIP if beginning[8:12] in _CLIP_BRANDS else ""
     for start, reason in _BY_BEGINNING:
         if beginning.startswith(start):
             return reason
@@ -56,22 +54,3 @@ def other_kind(data: bytes) -> str:
     if b"<svg" in text:
         return "is an SVG drawing: convert it to PNG first"
     return _PAGE if text.startswith((b"<!doctype html", b"<html", b"<?xml", b'{"')) else ""
-
-
-def raw_preview(tags: object) -> str:
-    """Why the first picture of a TIFF file is not the photo; empty if it may be.
-
-    RAW files (DNG, NEF, ARW ...) are TIFF files that begin with a small preview.
-
-    Args:
-        tags: of the first directory, as Pillow gives them; anything else says nothing.
-
-    Returns:
-        The end of a sentence that begins with the file's name.
-    """
-    if not hasattr(tags, "get"):
-        return ""
-    if tags.get(_DNG_VERSION) is not None:
-        return _RAW
-    kind = tags.get(_NEW_SUBFILE_TYPE, 0)
-    return _PREVIEW if isinstance(kind, int) and kind & _IS_REDUCED else ""

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from skimage import data as photos
 
 from dimmagen.images import codec
@@ -60,3 +61,29 @@ def test_a_tiff_of_16_bit_colour_is_recorded_as_such():
     pixels, facts = codec.decode_rgb8(file.getvalue())
     assert (facts.mode, facts.transform) == ("RGB;16", "16bit+lossless")
     np.testing.assert_array_equal(pixels, PHOTO)
+
+
+def planes_of_16_bits(compression):
+    file = io.BytesIO()
+    planes = np.ascontiguousarray(np.moveaxis(PHOTO.astype(np.uint16) * 257, 2, 0))
+    tifffile.imwrite(file, planes, photometric="rgb", planarconfig="separate", compression=compression)
+    return file.getvalue()
+
+
+def test_a_tiff_of_16_bit_planes_is_read_right_or_refused():
+    """Pillow takes the low bytes for pixels where the planes are not compressed."""
+    np.testing.assert_array_equal(codec.decode_rgb8(planes_of_16_bits("zlib"))[0], PHOTO)
+    with pytest.raises(codec.ImageError, match="channels apart"):
+        codec.decode_rgb8(planes_of_16_bits(None))
+
+
+@pytest.mark.parametrize("hidden", [1, 257 * int(PHOTO[0, 0, 0])])
+def test_16_bit_gray_with_a_transparent_value_is_not_clipped(hidden):
+    gray = PHOTO[..., 0]
+    file = io.BytesIO()
+    Image.fromarray(gray.astype(np.uint16) * 257).save(file, "PNG", transparency=hidden)
+    if hidden == 1:
+        np.testing.assert_array_equal(codec.decode_rgb8(file.getvalue())[0], np.dstack([gray] * 3))
+    else:
+        with pytest.raises(codec.ImageError, match="transparent"):
+            codec.decode_rgb8(file.getvalue())
