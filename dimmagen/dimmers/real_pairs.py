@@ -265,7 +265,8 @@ def _check(pair: RealPair) -> list[PairProblem]:
     dark, light = pair.dark, pair.light
     if dark.shape != light.shape:
         sizes = f"{dark.shape[1]}x{dark.shape[0]}, light {light.shape[1]}x{light.shape[0]}"
-        return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}", fatal=True)]
+        on_side = "; one of them lies on its side" if dark.shape[:2] == light.shape[1::-1] else ""
+        return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}{on_side}", fatal=True)]
     if np.array_equal(dark, light):
         return [PairProblem(pair.name, "identical", "is twice the same picture", fatal=True)]
     if dark.mean() >= light.mean():

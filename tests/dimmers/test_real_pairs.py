@@ -398,3 +398,11 @@ def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypa
         real_pairs.check_pairs_for_fit((other, wrong))
     with pytest.raises(UsageError, match="pair c is twice"):
         real_pairs.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])
+
+
+@pytest.mark.parametrize(("shape", "said"), [((48, 64, 3), "on its side"), ((48, 65, 3), "light 65x48")])
+def test_a_pair_of_which_one_lies_on_its_side_is_told_as_such(shape, said):
+    dark, light = np.zeros((64, 48, 3), np.uint8), np.full(shape, 200, np.uint8)
+    [problem] = check_pairs([RealPair("a", dark, light, "", "")])
+    assert problem.fatal
+    assert problem.detail.endswith(said)
