@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,17 +42,25 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def install(tmp_path):
+def uninstall(tmp_path):
+    """Removes the package that `install` has installed."""
+
+    def removed() -> None:
+        for info in (tmp_path / "site").glob("*.dist-info"):
+            shutil.rmtree(info)
+
+    return removed
+
+
+@pytest.fixture
+def install(tmp_path, uninstall):
     """Installs an example of the page as a package, into a separate folder on the path of subprocesses."""
 
     def installed(group: str, version: str = "1.0") -> None:
         name, attribute, code = EXAMPLES[group]
         site = tmp_path / "site"
         info = site / f"dimmagen_example-{version}.dist-info"
-        for old in site.glob("*.dist-info"):
-            for file in old.iterdir():
-                file.unlink()
-            old.rmdir()
+        uninstall()
         info.mkdir(parents=True)
         (site / "example.py").write_text(code, encoding="utf-8")
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dimmagen-example\nVersion: {version}\n")
@@ -116,7 +125,7 @@ def test_a_source_of_a_package_selects_and_states_its_terms(place, install, run,
     assert dimmagen.verify("out").faults == []
 
 
-def test_another_version_of_a_plugin_is_another_fingerprint(place, install, run):
+def test_another_version_of_a_plugin_is_another_fingerprint(place, install, uninstall, run):
     fingerprints = set()
     for version in ("1.0", "1.1"):
         install("dimmagen.dimmers", version)
@@ -136,6 +145,13 @@ def test_another_version_of_a_plugin_is_another_fingerprint(place, install, run)
     )
     assert done.returncode == 2
     assert "plugins.dimmer dusk: dimmagen-example 1.0 → dimmagen-example 1.2" in done.stderr
+    uninstall()
+    assert run("verify", "out-1.0").returncode == 0
+    photos = ("--source", "photos/", "--out", "again")
+    for words in (("verify", "out-1.0", "--reproduce", "100%"), ("reproduce", "out-1.0", *photos)):
+        done = run(*words)
+        assert done.returncode == 2
+        assert "the dimmer dusk of the package dimmagen-example 1.0, which is not installed" in done.stderr
 
 
 def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_path_factory):
@@ -150,7 +166,7 @@ def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_p
     assert "did you mean two-folders?" in done.stderr
 
 
-def test_a_network_of_a_package_trains(place, install, run_process):
+def test_a_network_of_a_package_trains(place, install, uninstall, run, run_process):
     install("dimmagen.networks")
     make("photos", Path("out"), variants=2)
     words = [
@@ -169,6 +185,10 @@ def test_a_network_of_a_package_trains(place, install, run_process):
     done = run_process("enhance", "photos/photo00.png", "--network", "run", "--out", "bright")
     assert done.returncode == 0, done.stderr
     assert Path("bright/photo00.png").exists()
+    uninstall()
+    done = run("enhance", "photos/photo00.png", "--network", "run", "--out", "other")
+    assert done.returncode == 1
+    assert "the architecture 'two-convolutions', which is not installed here" in done.stderr
 
 
 def test_a_metric_of_a_package_is_scored_and_listed(place, install, run, run_process):

@@ -114,7 +114,7 @@ class ImageDimmer:
             model: one of the profile's kinds of dimmer model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
-            without: parts of the model to switch off, for ablations; of the built-in models, `camera` has some.
+            without: parts of the model to switch off, for ablations; `camera` has some.
             ladder, group_by, brightness: as for the class.
 
         Raises:
