@@ -3,6 +3,7 @@
 project = "dimmagen"
 extensions = ["myst_parser"]
 root_doc = "README"
+highlight_language = "text"  # of blocks that name none: what commands print
 html_theme = "furo"
 html_title = "dimmagen"
 html_theme_options = {"light_css_variables": {"code-font-size": "75%"}}
