@@ -22,7 +22,7 @@ from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
 from dimmagen.generate.run import GenerateProgress, generate_dataset, plan_dataset
 from dimmagen.generate.run_environment import refuse_missing_plugins
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import Labels, open_labels
+from dimmagen.sources.labels.index import Labels, open_labels, parse_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 
@@ -108,6 +108,8 @@ def open_reproduction(
     manifest = Manifest.find(path)
     _refuse_derived(manifest, path)
     _require_labels(manifest, path, labels)
+    if labels:
+        parse_labels(labels)
     refuse_missing_plugins(manifest.environment, path, "dimmer", "source")
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
