@@ -28,7 +28,7 @@ from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import open_labels
+from dimmagen.sources.labels.index import open_labels, parse_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.mixhq_building import open_build
 from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT, is_mixhq
@@ -147,7 +147,7 @@ def make_dataset(
     crop: int | None = None,
     limit: int | None = None,
     names: Paths | None = None,
-    labels: str | None = None,
+    labels: str | PathLike[str] | None = None,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -156,7 +156,7 @@ def make_dataset(
     brightness: Brightness = "wide",
     temperature: float | None = None,
     model: str | None = None,
-    without: Sequence[str] = (),
+    without: Paths = (),
     compat: Literal["default", "reference"] = "default",
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
@@ -219,6 +219,9 @@ def make_dataset(
         UsageError: an argument is out of range, a name is unknown, or `out` holds another run.
         DimmagenError: a photo can no longer be read, or the data set cannot be written.
     """
+    if labels is not None:
+        labels = fspath(labels)
+        parse_labels(labels)  # before photos are scanned
     # A number of threads is always given here; only GPU workers have them.
     execution = choose_execution(
         executor, workers, address, device, threads if device != "cpu" else None, worker_timeout
@@ -234,7 +237,7 @@ def make_dataset(
         brightness=brightness,
         temperature=temperature,
         model=model,
-        without=tuple(without),
+        without=tuple(_texts(without)),
         compat=compat,
     )
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)

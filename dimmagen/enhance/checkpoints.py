@@ -288,7 +288,16 @@ def load_network(
             path=str(path),
         )
     saved = load_tensors(path, _bytes_of_network)
-    network = EnhancementNetwork(saved.header.get("model", ""))
+    name = saved.header.get("model", "")
+    if name not in ARCHITECTURES:
+        raise DimmagenError(
+            f"{path} is a network of the architecture {name!r}, which is not installed here",
+            "install the package that provides it",
+            code="unknown-name",
+            kind="architecture",
+            name=name,
+        )
+    network = EnhancementNetwork(name)
     restore(network, saved.tensors, path)
     return network.to(device).eval(), saved.header
 

@@ -282,6 +282,11 @@ def test_pairs_that_are_probably_none_are_refused_with_how_to_go_on():
     with pytest.raises(UsageError, match="pair c is off: "):
         refuse_mismatched_pairs(findings, ["a", "b"])
     refuse_mismatched_pairs(findings, ["a", "c"])
+    copy = PairProblem("d", "repeated", "has two files of pair a", fatal=False, mismatched=True)
+    with pytest.raises(UsageError) as caught:
+        refuse_mismatched_pairs([*findings, copy])
+    todo = 'remove the copies, leave the others out with `hold_out="a,c"`, or accept them with `keep="a,c,d"`'
+    assert caught.value.todo == todo
 
 
 def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(folder, monkeypatch):
