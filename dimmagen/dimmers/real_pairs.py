@@ -298,7 +298,7 @@ def _check(pair: RealPair) -> list[PairProblem]:
 def _find(path: str | Path) -> FoundPairs:
     if is_pattern(str(path)):
         return pairs_of_pattern(str(path))
-    place = Path(path).expanduser()
+    place = storage.only_local(path).expanduser()
     if place.is_file():
         return FoundPairs(pairs_of_list(place))
     if not place.is_dir():

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.camera import response_fit, scene_fit
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.structure import response, unit_taps
 from dimmagen.dimmers.camera.structure_fit import with_filters
 from dimmagen.dimmers.camera.tiles import tiles_of
+from dimmagen.dimmers.fit import fit_models
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
 from tests.dimmers.camera.simulated_pairs import SIZE, camera, draw, light_image, pairs_of
@@ -195,3 +196,9 @@ def test_black_pairs_are_refused():
     light = light_image(0)
     with pytest.raises(DimmagenError, match="too few grey levels"):
         fit_camera([RealPair("1", np.zeros_like(light), light, "", "")])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**36])
+def test_a_seed_that_no_fit_can_use_is_refused_before_the_fit(seed):
+    with pytest.raises(UsageError, match="give a number from 0 to 2"):
+        fit_models([], seed)
