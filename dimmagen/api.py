@@ -51,7 +51,8 @@ _KINDS: dict[str, kinds.Kind] = {
     **dict.fromkeys(("limit", "resize", "crop"), optional(kinds.whole)),
     "workers": optional(kinds.positive),
     **dict.fromkeys(("temperature", "worker_timeout"), optional(kinds.number)),
-    **dict.fromkeys(("model", "address", "labels"), optional(kinds.word)),
+    **dict.fromkeys(("model", "address"), optional(kinds.word)),
+    "labels": optional(kinds.path),
     "threads": kinds.positive,
     "min_lightness": kinds.share,
     "gamma": optional(kinds.span),
@@ -251,7 +252,7 @@ def make_dataset(
         DimmagenError: a photo can no longer be read, or the data set cannot be written.
     """
     if labels is not None:
-        labels = fspath(labels)
+        labels = str(labels)
         parse_labels(labels)  # before photos are scanned
     # A number of threads is always given here; only GPU workers have them.
     execution = choose_execution(
