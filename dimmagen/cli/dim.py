@@ -37,7 +37,7 @@ from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import LabelCounts, open_labels
+from dimmagen.sources.labels.index import LabelCounts, open_labels, parse_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -159,6 +159,8 @@ def dim(
     """
     console = Console(stderr=True)
     pair_settings = PairSettings(**settings)
+    if labels:
+        parse_labels(labels)  # before photos are scanned
     execution = choose_execution(executor, workers, address, device, threads, worker_timeout, end_lost_run)
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     base, earlier = None, None

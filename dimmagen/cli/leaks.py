@@ -49,7 +49,7 @@ def leaks(
             pairs, evaluation, workers or processor_count(), on_start=steps.begin, on_photo=steps
         )
     if keys_file:
-        storage.atomic_write(keys_file, "".join(f"{leak.light_key}\n" for leak in found).encode())
+        storage.write_result(keys_file, "".join(f"{leak.light_key}\n" for leak in found).encode())
     if found:
         file = keys_file or "FILE"
         first = "" if keys_file else f"dimmagen leaks {dataset} {' '.join(evaluation)} --keys {file} and "

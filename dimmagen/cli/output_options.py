@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -35,7 +34,7 @@ def output_options(with_json: bool = True) -> list[click.Parameter]:
     options: list[click.Parameter] = [
         OutputOption(
             "--log-file",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=click.Path(dir_okay=False),
             metavar="FILE",
             act=logs.open_log,
             help="Append every message to this file as well, with the time.",

@@ -80,8 +80,8 @@ def generations_of(manifest: Manifest) -> list[Generation]:
     settings = manifest.settings
     if "derived_from" in settings:
         raise UsageError(
-            "a subset or a merge is made from data sets, so nothing is added to it",
-            "add to the data sets that it was made from, and make it again",
+            "a subset or a merge is made from data sets, so nothing is added to it or taken out of it",
+            "change the data sets that it was made from, and make it again",
             code="usage",
         )
     try:

@@ -211,11 +211,15 @@ class FormulaDimmer(DimmerModel, Protocol):
 
     @classmethod
     def parameters(cls) -> dict[str, Any]:
-        model: Any = cls()
-        return {field.name: getattr(model, field.name) for field in fields(model)}
+        return _constants(cls())
 
     def settings(self) -> dict[str, Any]:
-        return self.parameters()
+        return _constants(self)
+
+
+def _constants(model: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name."""
+    return {field.name: getattr(model, field.name) for field in fields(model)}
 
 
 # Fitted kinds first, then formulas, in the order in which profiles are listed.

@@ -103,6 +103,14 @@ class TrainConfig:
                 parameter="crop",
                 value=self.crop,
             )
+        if not -(2**63) <= self.seed < 2**64:
+            raise UsageError(
+                f"`seed` is {self.seed}",
+                "give a number from 0 to 2^63 - 1",
+                code="out-of-range",
+                parameter="seed",
+                value=self.seed,
+            )
         self._refuse_conflicts()
 
     def _refuse_conflicts(self) -> None:

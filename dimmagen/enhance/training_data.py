@@ -101,7 +101,7 @@ def _of_data_set(
         config.loaders,
         context.rank,
         context.size,
-        int(config.cache_gb * 1e9),
+        int(min(config.cache_gb, 1e9) * 1e9),
     )
     if mixed:
         real = RealPairs(mixed, crops, batch=1)

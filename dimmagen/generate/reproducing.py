@@ -22,8 +22,9 @@ from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
 from dimmagen.generate.run import GenerateProgress, generate_dataset, plan_dataset
+from dimmagen.generate.run_environment import refuse_missing_plugins
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import Labels, open_labels
+from dimmagen.sources.labels.index import Labels, open_labels, parse_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -114,13 +115,16 @@ def open_reproduction(
         workers: threads of the index pass; default one per processor.
 
     Raises:
-        UsageError: the data set is a subset or a merge, its labels are not given, or as
-            :func:`.open_light_images`.
+        UsageError: the data set is a subset or a merge, its labels are not given, the package of its dimmer
+            or of a source is not installed, or as :func:`.open_light_images`.
         DimmagenError: the manifest is damaged, or as :func:`.open_light_images`.
     """
     manifest = Manifest.find(path)
     _refuse_derived(manifest, path)
     _require_labels(manifest, path, labels)
+    if labels:
+        parse_labels(labels)
+    refuse_missing_plugins(manifest.environment, path, "dimmer", "source")
     chosen = _chosen(manifest, path, selection or PhotoSelection(), bool(sources) and is_mixhq(sources[0]))
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)

@@ -5,6 +5,7 @@ one scene, and the dark image must be the darker one.
 """
 
 import posixpath
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -48,7 +49,7 @@ def dark_halves(names: Iterable[str]) -> dict[str, str]:
 
 def _side_and_key(name: str) -> tuple[Side, _Key] | None:
     """The side that a path names, and the path without its words for sides; None for none and for both."""
-    folder, base = posixpath.split(name)
+    folder, base = posixpath.split(unicodedata.normalize("NFC", name))
     parts = [*map(_part, folder.lower().split("/")), _side_of_file(base.lower().rpartition(".")[0])]
     sides = {side for side, _ in parts if side}
     return (sides.pop(), tuple(rest for _, rest in parts)) if len(sides) == 1 else None

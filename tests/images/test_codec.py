@@ -176,7 +176,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked():
 
 
 def test_text_under_the_name_of_an_image_is_refused():
-    with pytest.raises(ImageError, match="is no picture of a known kind"):
+    with pytest.raises(ImageError, match="is a web page"):
         decode_rgb8(b"<html>not found</html>")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange, Colorspace, ColorTrc
+from av.stream import Disposition
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import Image
 
 from dimmagen.api import build_mixhq
@@ -276,3 +277,29 @@ def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(cl
         build_mixhq([f"inter4k={clips}"], dry_run=True)
     assert raised.value.code == "missing-package"
     assert build_mixhq(["sample"], dry_run=True)["sample"].accepted == 5
+
+
+def test_a_cover_picture_before_the_film_is_no_frame_of_it():
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        cover = output.add_stream("mjpeg", rate=RATE, options={})
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        film = output.add_stream("libx264", rate=RATE, options={})
+        film.width, film.height, film.pix_fmt = 160, 96, "yuv420p"
+        film.disposition = Disposition.default
+        for stream, count, level in ((cover, 1, 255), (film, 4, 20)):
+            for index in range(count):
+                shape = (stream.height, stream.width, 3)
+                frame = av.VideoFrame.from_ndarray(np.full(shape, level + 4 * index, np.uint8), "rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, RATE)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    data = file.getvalue()
+    assert index_of(video.first_frame(data)) == 0
+    assert index_of(video.last_frame(data)) == 3
+
+
+@pytest.mark.parametrize("primaries", [ColorPrimaries.BT2020, ColorPrimaries.SMPTE432])
+def test_clips_of_wide_primaries_are_rejected_by_name(primaries):
+    examined = SOURCES["inter4k"].examine(make_quarters(color_primaries=primaries.value))
+    assert [one.verdict.rule for one in examined] == ["color-space", "color-space"]
