@@ -132,9 +132,8 @@ def finish_pair(
     ref = light.ref
     height, width, _ = light.pixels.shape
     if dark.shape != light.pixels.shape or dark.dtype != np.uint8:
-        raise ValueError(
-            f"the dimmer {dimmer.model.kind} returned {dark.dtype} {dark.shape}, not uint8 {light.pixels.shape}"
-        )
+        returned, wanted = f"{dark.dtype} {dark.shape}", f"uint8 {light.pixels.shape}"
+        raise ValueError(f"the dimmer {dimmer.model.kind} returned {returned}, not {wanted}")
     dark_file = IMAGE_FORMATS[settings.image_format](dark)
     row = {
         "key": pair_key(ref.key, variant),
