@@ -136,3 +136,58 @@ def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch, short_fits):
     )
     with pytest.raises(dimmagen.UsageError, match="exists already"):
         dimmagen.fit_profile(tmp_path / "pairs", "mine")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variants": "2"}, "`variants` is '2': give a whole number"),
+        ({"variants": 2.0}, "`variants` is 2.0: give a whole number"),
+        ({"seed": True}, "`seed` is True"),
+        ({"limit": float("nan")}, "`limit` is nan"),
+        ({"min_lightness": float("nan")}, "`min_lightness` is nan: give a number from 0 to 1"),
+        ({"gamma": (2, 1)}, "give the lowest and the highest value"),
+        ({"gamma": 0.5}, "give a list of numbers"),
+        ({"ladder": [1, 1]}, "give each number once"),
+        ({"ladder": "1,2"}, "give a list of numbers"),
+        ({"executor": "rai"}, "there is no executor 'rai': did you mean ray?"),
+        ({"resume": False}, "there is no resume 'False': known are if-possible, always, never"),
+        ({"group_by": "clips"}, "there is no group by 'clips': did you mean clip?"),
+        ({"workers": 0}, "give a whole number from 1"),
+        ({"follow_links": "no"}, "`follow_links` is 'no': give True or False"),
+        ({"progress": print}, "give an object with the methods begin, pairs, shard, workers"),
+        ({"names": [1]}, "`names` is 1: give a text or a path"),
+        ({"sources": None}, "`sources` is None"),
+        ({"out": None}, "`out` is None: give a path"),
+        ({"out": ""}, "`out` is empty"),
+        ({"out": b"new"}, "`out` is b'new'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_name(options, message, photos, tmp_path, monkeypatch):
+    """`None` was a folder of that name, an unknown word was passed over, and NaN accepted every photo."""
+    monkeypatch.chdir(tmp_path)
+    given = {"profile": "linear", "sources": photos, "out": "new", **options}
+    with pytest.raises(dimmagen.UsageError) as refused:
+        dimmagen.make_dataset(**given)
+    assert message in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpy_and_any_list_are_those_of_python(photos, tmp_path):
+    plain = {"variants": 2, "seed": 3, "samples_per_shard": 2, "gamma": (0.5, 1.5), "names": ["photo00.png"]}
+    of_numpy = {
+        "variants": np.int64(2),
+        "seed": np.uint8(3),
+        "samples_per_shard": np.int32(2),
+        "gamma": np.array([0.5, 1.5]),
+        "names": np.array(["photo00.png"]),
+    }
+    for out, given in (("a", plain), ("b", of_numpy)):
+        dimmagen.make_dataset("linear", photos, tmp_path / out, **given)
+    dimmagen.assert_same_dataset(tmp_path / "a", tmp_path / "b")
+    key = dimmagen.PairDataset(tmp_path / "a").row(0)["key"]
+    assert (
+        dimmagen.make_subset(tmp_path / "a", tmp_path / "c", keys=key, min_side=np.int64(1)).counts.pairs == 1
+    )
+    with pytest.raises(dimmagen.UsageError, match="`gamma` is 1: give a list of numbers"):
+        dimmagen.make_subset(tmp_path / "a", tmp_path / "d", gamma=1)

@@ -9,7 +9,7 @@ from dimmagen.core.parquet import read_rows
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.compare_unordered import unordered_differences
-from dimmagen.dataset.manifest import MANIFEST, Manifest
+from dimmagen.dataset.manifest import MANIFEST, Manifest, changed_values
 from dimmagen.dataset.reader import PairSet, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
 
@@ -64,16 +64,14 @@ def dataset_differences(a: str, b: str) -> list[str]:
 
 
 def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
-    """One line for each setting, count or part of the environment that differs, and one for the files.
+    """A line `settings.seed: 0 → 3` for each setting, count or part of the environment that differs, with the
+    values of one and the other; and one for the files.
 
     Empty if both manifests are of the same data set.
     """
     lines = []
     for part in ("settings", "environment", "counts"):
-        left, right = one.model_dump()[part], other.model_dump()[part]
-        for name in sorted(left.keys() | right.keys()):
-            if left.get(name) != right.get(name):
-                lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
+        lines += changed_values(one.model_dump()[part], other.model_dump()[part], part)
     if names := changed_files(one, other):
         lines.append(f"{len(names)} files differ, the first is {names[0]}")
     return lines

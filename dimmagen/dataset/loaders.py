@@ -144,14 +144,20 @@ class PairDataset(Dataset[ItemT]):
 
 
 class PairLoader(wds.WebLoader, Generic[BatchT]):
-    """webdataset's loader, with the type of its batches; made by :func:`pair_loader`."""
+    """webdataset's loader, with the type of its batches; made by :func:`pair_loader`.
+
+    Attributes:
+        size: number of batches of this rank.
+    """
+
+    size: int = 0
 
     def __iter__(self) -> Iterator[BatchT]:
         return cast(Iterator[BatchT], super().__iter__())
 
     def __len__(self) -> int:
         """Number of batches of this rank."""
-        return int(self.size)
+        return self.size
 
 
 @overload
@@ -290,9 +296,8 @@ def pair_loader(
         drop_last=drop_last,
         collate_fn=_collate,
     )
-    if epoch is not None:
-        return loader.with_epoch(nbatches=epoch).with_length(epoch, silent=True)
-    return loader.with_length(_batch_count(shards, workers, batch_size, drop_last), silent=True)
+    loader.size = epoch or _batch_count(shards, workers, batch_size, drop_last)
+    return loader if epoch is None else loader.with_epoch(nbatches=epoch)
 
 
 def _batch_count(shards: Sequence[ShardEntry], workers: int, batch_size: int, drop_last: bool) -> int:

@@ -144,7 +144,7 @@ def open_profile(name_or_path: str | Path, fingerprint: str | None = None) -> Pr
                 earlier = [_read(version, text) for version in sorted(BUNDLED.glob(f"{text}{VERSION_MARK}*"))]
                 return next((one for one in earlier if one.fingerprint == fingerprint), current)
             return current
-    path = Path(name_or_path)
+    path = storage.only_local(name_or_path)
     if os.path.isdir(path):
         return _read(path, None)
     raise unknown_name("profile", text, [*profile_names(), "or the folder of a profile"])
@@ -185,8 +185,8 @@ def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> 
             code="name-taken",
             name=text,
         )
-    folder = user_profiles_folder() / text if is_name(text) else Path(text)
-    if folder.parts[0] == "~":
+    folder = user_profiles_folder() / text if is_name(text) else storage.only_local(text)
+    if folder.parts[:1] == ("~",):
         raise UsageError(
             "there is no home folder for your profiles",
             "set DIMMAGEN_PROFILES to a folder for them, or give a path",

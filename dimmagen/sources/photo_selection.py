@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,19 @@ class PhotoSelection:
         chosen = {name: getattr(self, name) for name in ("resize", "crop", "limit")}
         given = {name: value for name, value in chosen.items() if value is not None}
         return {**given, **({"follow_links": True} if self.follow_links else {})}
+
+    def choices(self) -> dict[str, Any]:
+        """Those that are not the default and decide which photos a data set has, as its manifest names them.
+
+        A list of names is `True`: the manifest does not have it.
+        """
+        chosen = {
+            "min_lightness": None if self.min_lightness == rules.MIN_LIGHTNESS else self.min_lightness,
+            "follow_links": self.follow_links or None,
+            "limit": self.limit,
+            "names": self.names is not None or None,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
 
     def apply_size(self, pixels: np.ndarray) -> tuple[np.ndarray, list[str], Verdict]:
         """Resize and crop a light image.
