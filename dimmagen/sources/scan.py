@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dimmagen.core import hashing, storage
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, fault_of
 from dimmagen.core.file_names import portable
-from dimmagen.core.machine import machine_trouble
+from dimmagen.core.machine import is_machine_trouble, machine_trouble
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, rules
@@ -276,7 +276,7 @@ def _examine(
         ]
     sha256 = hashing.sha256(data)
     seen = []
-    for examined in source.examine(data):
+    for examined in _examined(spec, entry, data):
         distance, small = None, b""
         if examined.pixels is not None:
             small = thumbnail(candidate_name(entry), _all_of(examined))
@@ -295,6 +295,21 @@ def _examine(
             row = _with_light(row, examined, data, stored)
         seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}, thumbnail=small))
     return seen
+
+
+def _examined(spec: SourceSpec, entry: Entry, data: bytes) -> list[Examined]:
+    try:
+        return spec.source.examine(data)
+    except Exception as error:
+        if isinstance(error, DimmagenError) or is_machine_trouble(error):
+            raise
+        raise DimmagenError(
+            f"the source {spec.name} fails on {candidate_name(entry)!r} in {spec.path} ({fault_of(error)})",
+            "mend that code, or leave the file out",
+            code="failed",
+            source=spec.name,
+            name=candidate_name(entry),
+        ) from error
 
 
 def _sized(examined: Examined, selection: PhotoSelection) -> Examined:

@@ -378,6 +378,17 @@ def test_a_full_memory_while_decoding_ends_the_scan_with_the_name(mixed_folder, 
         rows_of(f"folder={mixed_folder}")
 
 
+def test_a_source_that_fails_ends_the_scan_with_the_file_and_the_line_of_its_code(mixed_folder, monkeypatch):
+    def failing(facts):
+        raise KeyError("a rule that was never tried")
+
+    monkeypatch.setattr(sources.rules, "folder", failing)
+    said = r"the source folder fails on 'a\.png' in .*mixed \(KeyError: 'a rule .*', at .*test_scan\.py:\d+\)"
+    with pytest.raises(DimmagenError, match=said) as caught:
+        rows_of(f"folder={mixed_folder}")
+    assert caught.value.fields == {"source": "folder", "name": "a.png"}
+
+
 def test_a_file_that_vanishes_after_it_was_listed_ends_the_scan(mixed_folder):
     candidates = list_candidate_files(parse_specs([f"folder={mixed_folder}"])).files
     (mixed_folder / "b.png").unlink()
