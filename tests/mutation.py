@@ -34,6 +34,7 @@ from tests.mutation_judge import Judge, module_of
 # By module: the fastest tests that are about it; of them those judge that call the changed function.
 _DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "tests/dimmers/test_"
 _CAMERA, _MDN = "tests/dimmers/camera/test_", "tests/dimmers/mdn/test_"
+_PLAINLY = "test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 JUDGES = {
     "dimmagen.dataset.card": (f"{_DATASET}card.py",),
     "dimmagen.dataset.checking": (f"{_DATASET}verify.py",),
@@ -94,7 +95,11 @@ JUDGES = {
     "dimmagen.dimmers.camera.batches": (f"{_CAMERA}batches.py",),
     "dimmagen.dimmers.camera.chroma_fit": (f"{_CAMERA}fit_steps.py",),
     "dimmagen.dimmers.camera.fit": (f"{_CAMERA}fit_steps.py",),
-    "dimmagen.dimmers.camera.model": (f"{_CAMERA}model.py", f"{_CAMERA}batches.py"),
+    "dimmagen.dimmers.camera.model": (
+        f"{_CAMERA}model.py",
+        f"{_CAMERA}batches.py",
+        f"{_CAMERA}camera.py::{_PLAINLY}",
+    ),
     "dimmagen.dimmers.camera.noise_fit": (f"{_CAMERA}fit_steps.py",),
     "dimmagen.dimmers.camera.response": (f"{_CAMERA}model.py",),
     "dimmagen.dimmers.camera.response_fit": (f"{_CAMERA}fit_steps.py",),
@@ -127,7 +132,6 @@ JUDGES = {
     "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
     "dimmagen.dimmers.torch_dimmer": (f"{_DIMMERS}torch_dimmer.py",),
 }
-_PLAINLY = "test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 # Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
 KERNELS = {
     "dimmagen.dimmers.camera.chroma": (

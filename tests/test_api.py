@@ -191,3 +191,47 @@ def test_numbers_of_numpy_and_any_list_are_those_of_python(photos, tmp_path):
     )
     with pytest.raises(dimmagen.UsageError, match="`gamma` is 1: give a list of numbers"):
         dimmagen.make_subset(tmp_path / "a", tmp_path / "d", gamma=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gamma": (2, 1)}, "give the lowest and the highest value"),
+        ({"seed": 1.5}, "`seed` is 1.5: give a whole number"),
+        ({"brightness": None}, "there is no brightness 'None'"),
+        ({"clips": "no"}, "`clips` is 'no': give True or False"),
+        ({"p": "1"}, "`p` is '1': give a number"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused_by_the_transform(options, message):
+    with pytest.raises(dimmagen.UsageError) as refused:
+        dimmagen.LowLight("lol3", **options)
+    assert message in str(refused.value)
+
+
+def test_draws_are_of_whole_numbers_and_of_whole_keys():
+    low_light = dimmagen.LowLight("linear", seed=np.int64(3))
+    assert low_light.draw("a", np.int64(1)) == dimmagen.LowLight("linear", seed=3).draw("a", 1)
+    for variant in (-1, 1.5, "0"):
+        with pytest.raises(dimmagen.UsageError, match="`variant` is"):
+            low_light.draw("a", variant)
+    dimmer = dimmagen.Dimmer.from_profile("linear")
+    assert dimmer.draws("abc") == dimmer.draws(["abc"])
+    with pytest.raises(dimmagen.UsageError, match="`keys` is 1"):
+        dimmer.draws([1])
+    with pytest.raises(dimmagen.UsageError, match="`light` is of the type ndarray: give a tensor"):
+        dimmer(np.zeros((1, 3, 8, 8), np.float32))
+
+
+def test_loaders_take_numbers_of_numpy_and_refuse_what_is_no_switch(pair_set):
+    loader = dimmagen.pair_loader(pair_set, batch_size=np.int64(4), crop=np.int32(64), shuffle=0)
+    assert next(iter(loader))["dark"].shape == (4, 3, 64, 64)
+    for options, message in (
+        ({"batch_size": None}, "`batch_size` is None: give a whole number from 1"),
+        ({"shuffle": "no"}, "`shuffle` is 'no': give True or False"),
+        ({"out": b"x"}, "`out` is b'x': give a path"),
+    ):
+        with pytest.raises(dimmagen.UsageError, match=message):
+            dimmagen.pair_loader(**{"out": pair_set, "batch_size": 4, **options})
+    with pytest.raises(dimmagen.UsageError, match="there is no folder absent"):
+        dimmagen.assert_same_dataset("absent", pair_set)

@@ -65,6 +65,20 @@ def whole(name: str, value: Any) -> int:
     return int(value)
 
 
+def from_zero(name: str, value: Any) -> int:
+    """A whole number from 0."""
+    number = whole(name, value)
+    if number < 0:
+        raise _refusal(name, value, "give a whole number from 0")
+    return number
+
+
+def plain(name: str, value: Any) -> Any:
+    """A whole number of numpy as one of Python, and anything else as it is, for checks that follow."""
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    return int(value) if is_whole else value
+
+
 def positive(name: str, value: Any) -> int:
     """A whole number from 1."""
     number = whole(name, value)
@@ -96,6 +110,11 @@ def span(name: str, value: Any) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
+def number_or_span(name: str, value: Any) -> float | tuple[float, float]:
+    """A number, or two of them, the smaller one first."""
+    return number(name, value) if isinstance(value, Real) else span(name, value)
+
+
 def numbers(name: str, value: Any) -> tuple[float, ...]:
     """Several numbers, of any iterable but a text."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
@@ -112,8 +131,8 @@ def distinct(name: str, value: Any) -> tuple[float, ...]:
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False, also of numpy; a text such as `no` would be true."""
-    if value is True or value is False or type(value).__name__ in ("bool", "bool_"):
+    """True or False, also of numpy, or 1 or 0; a text such as `no` would be true."""
+    if type(value).__name__ in ("bool", "bool_") or (isinstance(value, Integral) and value in (0, 1)):
         return bool(value)
     raise _refusal(name, value, "give True or False")
 

@@ -4,7 +4,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from dimmagen.core import arguments as kinds
 from dimmagen.core import hashing, storage
+from dimmagen.core.errors import UsageError
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
@@ -29,11 +31,16 @@ def assert_same_dataset(a: str | Path, b: str | Path, *, order: bool = True) -> 
         AssertionError: they differ; the message names each file, and for a shard the first sample that
             differs and the first stage that does: source bytes, decoded pixels, draws, dark pixels or encoded
             bytes.
+        UsageError: there is no such folder.
 
     Example:
         >>> from dimmagen import assert_same_dataset
         >>> assert_same_dataset("out", "out-again")  # raises nothing: they are equal
     """
+    a, b = kinds.path("a", a), kinds.path("b", b)
+    for place in (a, b):
+        if storage.is_local(place) and not storage.is_folder(place):
+            raise UsageError(f"there is no folder {place}", "check the path", code="missing-path", path=place)
     differences = dataset_differences(str(a), str(b)) if order else unordered_differences(str(a), str(b))
     if differences:
         shown = differences[:_MAX_SHOWN]

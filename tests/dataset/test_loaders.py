@@ -311,6 +311,12 @@ def test_the_pairs_of_a_shard_are_shuffled_within_the_buffer(one_shard, buffer, 
     assert max(index - place for order in found for place, index in enumerate(order)) in places_early
 
 
+def test_shards_are_shuffled_where_the_buffer_holds_one_pair(tiny):
+    torch.manual_seed(0)
+    loader = dimmagen.pair_loader(tiny.out, batch_size=1, buffer=1)
+    assert len({tuple(keys_of(loader)) for _ in range(6)}) > 3
+
+
 def test_a_resampled_pass_draws_shards_with_replacement(tiny):
     torch.manual_seed(0)
     loader = dimmagen.pair_loader(tiny.out, batch_size=1, epoch=4)

@@ -178,6 +178,7 @@ def test_histograms_are_as_high_as_their_counts_between_the_least_and_the_larges
     bars = re.findall(
         r'x="(\d+)" y="([\d.]+)" width="9" height="([\d.]+)"><title>(\d+)<', plots["gamma (pairs)"]
     )
+    assert plots["gamma (pairs)"].count("</rect><rect") == 23
     shown = {0: ("20.0", "90.0", "2"), 8: ("65.0", "45.0", "1"), 23: ("65.0", "45.0", "1")}
     assert bars == [(str(20 + 10 * n), *shown.get(n, ("110.0", "0.0", "0"))) for n in range(24)]
     ends = re.findall(r'<text x="(\d+)" y="126".*?>(.*?)</text>', plots["gamma (pairs)"])
@@ -193,6 +194,7 @@ def test_the_scatter_plot_has_a_dot_for_each_pair_of_few_and_for_some_of_many():
 
     pairs = pairs_with([0.5, 1.0, 2.0])
     assert dots(pairs) == [("20.0", "65.0"), ("100.0", "65.0"), ("260.0", "65.0")]
+    assert report_page(pairs, []).count('r="2"/><circle') == 2
     pairs.table = pairs.table.set_column(2, "lightness_after", [[0.1, 0.2, 0.3]])
     assert dots(pairs) == [("20.0", "110.0"), ("100.0", "65.0"), ("260.0", "20.0")]
     assert [len(dots(pairs_with([1.0] * count))) for count in (2000, 2001)] == [2000, 1001]

@@ -2,6 +2,7 @@
 
 import itertools
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -105,6 +106,38 @@ def vars_of(draw):
 
 def test_a_model_that_keeps_its_promises_passes():
     check_dimmer(Kept())
+
+
+class Noting(Kept):
+    """Notes what it is asked for; its parts change its settings."""
+
+    gamma_range, parts = (1.25, 1.25), ("noise", "level")
+    asked: ClassVar[list] = []
+    switched: ClassVar[list] = []
+
+    def __init__(self, without=()):
+        self.without = without
+
+    def dim(self, light, draw):
+        self.asked.append((light.shape, light.dtype, draw.gamma, draw.tau))
+        return super().dim(light, draw)
+
+    def switched_off(self, *parts):
+        self.switched.append(parts)
+        return Noting(parts)
+
+    def settings(self):
+        return {"without": list(self.without)}
+
+
+def test_models_are_tried_with_images_of_many_sizes_with_each_part_and_at_both_ends_of_gamma():
+    check_dimmer(Noting())
+    assert {dtype for _, dtype, *_ in Noting.asked} == {np.dtype(np.uint8)}
+    shapes = [shape for shape, *_ in Noting.asked]
+    large, small = [(37, 51, 3)] * 4, [(1, 1, 3), (1, 9, 3), (9, 1, 3)]
+    assert shapes == [*large, *small, *[(64, 64, 3)] * 2, *[(48, 48, 3)] * 3]
+    assert Noting.asked[7][2:] == Noting.asked[8][2:] == (1.25, 0.0)
+    assert Noting.switched == [("noise",), ("level",)]
 
 
 @pytest.mark.parametrize(

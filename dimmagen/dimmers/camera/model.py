@@ -339,7 +339,7 @@ class CameraModel(DimmerModel):
         """
         curve = self.dark_levels(draw.gamma * draw.exposure, draw.balance)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
-        largest = np.maximum(kernel.LARGEST_SLOPE - sigma, 0.0) / kernel.LARGEST_NOISE
+        largest = (kernel.LARGEST_SLOPE - sigma) / kernel.LARGEST_NOISE
         bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
         level = self._with_toe(curve) - bend  # z² - 1 has the mean 0
         bends = _fixed(bend, kernel.BEND_BITS)

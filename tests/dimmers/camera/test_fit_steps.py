@@ -1,6 +1,7 @@
 """The steps of the fit of a camera, each by its definition on a few numbers."""
 
 import itertools
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -31,6 +32,12 @@ from dimmagen.metrics.realism import noise
 from tests.cameras import camera, long_filters
 
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _seeded(monkeypatch):
+    """A test's numbers do not depend on the tests before it."""
+    monkeypatch.setattr(sys.modules[__name__], "RANDOM", np.random.default_rng(0))
 
 
 def a_tile(pair: int = 0, size=(40, 52), area=None, seed: int = 0) -> Tile:
@@ -73,6 +80,9 @@ def test_tiles_of_a_large_pair_are_spread_over_it(monkeypatch):
     assert tiles_of(0, pair, 15)[0].light.shape == (24, 40, 3)
     assert corners(3) == [(0, 0), (8, 16), (16, 32)]
     assert corners(2) == [(0, 0), (16, 32)]
+    assert corners(4) == [(0, 0), (8, 0), (8, 32), (16, 32)]
+    cut = RealPair("x", image[:23], image[:23], "", "")
+    assert [tile.light.shape for tile in tiles_of(0, cut, 2)] == [(8, 8, 3)] * 2
     assert {tile.light.shape for tile in tiles_of(0, pair, 14)} == {(8, 8, 3)}
     low = RealPair("x", image[:4], image[:4], "", "")
     assert [tile.light.shape for tile in tiles_of(0, low, 1)] == [(4, 8, 3)]
@@ -154,7 +164,7 @@ def levels_of(pairs: int):
     """Mean levels of a known camera, and its responses."""
     toe = np.array([2.0, 0.0, -1.0])
     exposures, red = np.linspace(-1.5, -2.5, pairs), np.linspace(0.05, -0.05, pairs)
-    balances = np.stack([red, -red, np.zeros(pairs)], 1)
+    balances = np.stack([red, -0.5 * red, -0.5 * red], 1)
     curve = ResponseCurve(np.full(14, np.log(2.0)))
     pair, channel, light = (axis.ravel() for axis in np.mgrid[:pairs, :3, 5:250:7])
     level = curve.level(curve.log_light(light) + exposures[pair] + balances[pair, channel])
@@ -169,14 +179,16 @@ def minimised(monkeypatch):
     """What the search is given for two pairs of known responses; it finds what it begins with."""
     asked = SimpleNamespace()
     asked.levels, asked.truth = levels_of(2)
-    monkeypatch.setattr(response_fit, "_level_means", lambda tiles, pairs: asked.levels)
+    monkeypatch.setattr(
+        response_fit, "_level_means", lambda *given: asked.levels if given == (["tile"], 2) else None
+    )
 
     def search(residuals, start, sparsity):
         asked.residuals, asked.start, asked.sparsity = residuals, start, sparsity
         return start
 
     monkeypatch.setattr(response_fit, "_minimised", search)
-    asked.found = response_fit.fit_response([], 2)
+    asked.found = response_fit.fit_response(["tile"], 2)
     return asked
 
 
@@ -233,13 +245,14 @@ def test_a_search_that_was_stopped_goes_on_while_the_cost_falls(monkeypatch):
     costs, asked = iter([100.0, 90.0, 80.0, 79.5, 1.0]), []
 
     def least_squares(residuals, begin, **options):
-        asked.append((residuals, begin, options["max_nfev"], options["jac_sparsity"], options["loss"]))
+        assert (options["tr_solver"], options["loss"]) == ("lsmr", "soft_l1")
+        asked.append((residuals, begin, options["max_nfev"], options["jac_sparsity"]))
         return SimpleNamespace(x=begin + 1, status=0, cost=next(costs))
 
     monkeypatch.setattr(response_fit, "least_squares", least_squares)
     found = response_fit._minimised(len, np.array([0.0]), "pattern")
     assert found.tolist() == [3.0]  # the last one helped by less than 1 %
-    assert asked == [(len, number, 60 if number == 0 else 20, "pattern", "soft_l1") for number in range(4)]
+    assert asked == [(len, number, 60 if number == 0 else 20, "pattern") for number in range(4)]
     monkeypatch.setattr(
         response_fit, "least_squares", lambda *_, **__: SimpleNamespace(x=[5.0], status=1, cost=1.0)
     )
@@ -313,9 +326,9 @@ def test_the_nearest_correlation_is_valid_and_that_of_a_valid_one_is_itself():
 
 
 def test_blocks_are_numbered_row_by_row():
-    numbers = noise_fit._block_numbers(33, 40)
-    assert numbers.shape == (33, 40)
-    assert (numbers[15, 15], numbers[15, 16], numbers[16, 15], numbers[32, 39]) == (0, 1, 3, 8)
+    numbers = noise_fit._block_numbers(33, 33)
+    assert numbers.shape == (33, 33)
+    assert (numbers[15, 15], numbers[15, 16], numbers[16, 15], numbers[32, 32]) == (0, 1, 3, 8)
 
 
 def test_cells_are_the_pixels_of_a_block_near_a_knot():
@@ -337,6 +350,8 @@ def test_cells_are_the_pixels_of_a_block_near_a_knot():
 
 def test_statistics_of_a_block_are_those_of_its_pixels_in_the_area():
     area = RANDOM.random((20, 36)) < 0.6
+    area[16:, 30:], area[:16, 16:32] = False, False  # nothing of the last block
+    area[:8, 16:24] = True  # 64 pixels of the second one
     residual = RANDOM.normal(0, 3, (20, 36, 3))
     residual[..., 1] += residual[..., 0]
     blocks = noise_fit._block_numbers(20, 36)
@@ -367,13 +382,12 @@ def test_statistics_of_a_block_are_those_of_its_pixels_in_the_area():
 
 
 def test_a_knot_has_the_median_of_its_cells_by_their_pixels():
-    cells = np.array(
-        [[0, 3, 1.0, 0.1, 30], [0, 3, 2.0, 0.3, 40], [0, 3, 5.0, 0.2, 30], [2, 11, 7.0, -1.0, 24]]
-    )
-    power, skewness, count = noise_fit._by_knot(cells)
-    assert (power.shape, power[0, 3], power[2, 11], power.sum()) == ((3, 12), 2.0, 7.0, 9.0)
+    own = [[0, 3, 1.0, 0.1, 30], [0, 3, 2.0, 0.3, 40], [0, 3, 5.0, 0.2, 30]]
+    others = [[0, 11, 9.0, 0.5, 50], [2, 3, 8.0, 0.6, 50], [2, 11, 7.0, -1.0, 24]]
+    power, skewness, count = noise_fit._by_knot(np.array([*own, *others]))
+    assert (power.shape, power[0, 3], power[2, 11], power.sum()) == ((3, 12), 2.0, 7.0, 26.0)
     assert (skewness[0, 3], skewness[2, 11]) == (0.2, -1.0)
-    assert (count[0, 3], count[2, 11], count.sum()) == (100, 24, 124)
+    assert (count[0, 3], count[2, 11], count.sum()) == (100, 24, 224)
 
 
 def a_measured(power=1.0, skewness=0.0, count=1e9, correlation=None) -> _MeasuredNoise:
@@ -393,6 +407,8 @@ def test_corrections_of_well_known_curves_are_the_whole_step_and_of_unknown_ones
     far = noise_fit._corrected(model, a_measured(4.0, 40.0), simulated)
     assert (far.skew == 0.5).all()
     assert (noise_fit._corrected(model, a_measured(4.0, -40.0), simulated).skew == -0.5).all()
+    unknown = noise_fit._corrected(model, a_measured(0.0, count=0.0), a_measured(0.0, count=0.0))
+    assert unknown.log_sigma == pytest.approx(0)
 
 
 def test_curves_where_there_are_few_pixels_are_as_the_penalty_wants_them():
@@ -412,7 +428,8 @@ def test_curves_where_there_are_few_pixels_are_as_the_penalty_wants_them():
 
 def responses_of(pairs: int = 2) -> PairResponses:
     balances = np.linspace([0.1, -0.05, -0.05], [-0.1, 0.05, 0.05], pairs)
-    return PairResponses(camera().log_slopes, np.linspace(-1.0, -2.0, pairs), balances, np.zeros(3))
+    toe = np.array([1.0, -0.5, 2.0])
+    return PairResponses(camera().log_slopes, np.linspace(-1.0, -2.0, pairs), balances, toe)
 
 
 def test_a_pixel_belongs_to_the_knot_nearest_to_its_dark_level():
@@ -481,18 +498,19 @@ def test_banding_is_at_most_nine_tenths_of_the_variance_and_weights_sum_to_one()
     for banding, shares in (
         ([0.2, 0.1], [0.7, 0.2, 0.1]),
         ([0.8, 0.8], [0.1, 0.45, 0.45]),
-        ([5.0, 0.0], [0.1, 0.9, 0.0]),
+        ([5.0, 0.9], [0.1, 0.45, 0.45]),
         ([-1.0, 0.0], [1.0, 0.0, 0.0]),
     ):
-        found = structure_of(long_filters(), np.array([banding, [0.0, 0.0]]))
+        found = structure_of(long_filters(), np.array([banding, [0.05, 0.55]]))
         assert (found.weights[0] / 2**14) ** 2 == pytest.approx(shares, abs=1e-3)
-        assert found.weights[1].tolist() == [2**14, 0, 0]
+        assert (found.weights[1] / 2**14) ** 2 == pytest.approx([0.4, 0.05, 0.55], abs=1e-3)
         assert found.taps / 2**13 == pytest.approx(unit_taps(long_filters()), abs=1e-4)
         assert (found.taps.dtype, found.weights.dtype) == (np.int32, np.int32)
 
 
 def test_taps_have_unit_power_and_none_are_white():
     taps = unit_taps(3 * long_filters())
+    assert unit_taps(0.01 * long_filters()) == pytest.approx(taps)
     whole = np.concatenate([taps[..., :0:-1], taps], axis=-1)
     assert (whole**2).sum(-1) == pytest.approx(1)
     assert taps / taps[..., :1] == pytest.approx(long_filters() / long_filters()[..., :1])
@@ -576,7 +594,10 @@ def test_the_common_power_of_rows_and_columns_is_that_of_blocks_that_are_not_nei
 
 
 def of_bands(values, lags=0.0) -> MeasuredStructure:
-    return MeasuredStructure(np.broadcast_to(lags, (2, 2, 8)), np.broadcast_to(values, (2, 2, len(values))))
+    values = np.asarray(values)
+    return MeasuredStructure(
+        np.broadcast_to(lags, (2, 2, 8)), np.broadcast_to(values, (2, 2, values.shape[-1]))
+    )
 
 
 def test_misfit_and_banding_are_differences_and_small_or_uncertain_banding_is_none():
@@ -586,21 +607,20 @@ def test_misfit_and_banding_are_differences_and_small_or_uncertain_banding_is_no
     lags[0, 1, 3], lags[1, 0, 0] = -0.5, 0.25
     assert structure_fit.misfit(of_bands([0.0], lags), of_bands([0.0])).tolist() == [0.5, 0.25]
     assert structure_fit.missing_banding(real, simulated) == pytest.approx(np.full((2, 2), 0.1))
-    many = np.tile([0.009, 0.011], 50)
-    for scale, shown in ((1.0, 0.01), (0.3, 0.0), (0.41, 0.0041)):
-        assert structure_fit.visible_banding(of_bands(scale * many), of_bands([0.0])) == pytest.approx(
-            np.full((2, 2), shown)
-        )
-    for spread, shown in ((0.0035, 0.01), (0.0037, 0.0)):  # three standard errors are 2.78 times the spread
-        uncertain = of_bands(0.01 + spread * np.array([-1, 1, -1, 1]))
-        found = structure_fit.visible_banding(uncertain, of_bands([0.0] * 4))
+    many, none = 0.02 + np.tile([0.009, 0.011], 50), of_bands([0.02])
+    for scale, shown in ((0.0, 0.01), (-0.007, 0.0), (-0.0059, 0.0041)):
+        found = structure_fit.visible_banding(of_bands(scale + many), none)
         assert found == pytest.approx(np.full((2, 2), shown))
+    bands = 0.01 + np.array([0.0035, 0.0037, 0.0, 0.0])[:, None] * [-1, 1, -1, 1]
+    uncertain = of_bands(bands.reshape(2, 2, 4))  # three standard errors are 2.78 times the deviation
+    found = structure_fit.visible_banding(uncertain, of_bands([0.0] * 4))
+    assert found == pytest.approx(np.array([[0.01, 0.0], [0.01, 0.01]]))
 
 
 def test_long_filters_in_place_of_the_near_ones_make_the_same_noise():
     model = camera()
     longer = structure_fit.with_filters(model)
-    assert not longer.spatial.any()
+    assert longer.spatial.tolist() == [0.0, 0.0]
     taps = np.zeros((2, 2, 9))
     taps[..., 0], taps[..., 1] = 1.0, [[0.2], [0.5]]
     assert longer.filters == pytest.approx(unit_taps(taps))
@@ -644,6 +664,14 @@ def test_blocks_are_quiet_in_which_texture_is_a_small_part():
     )
     [loud] = structure_fit.quiet_parts([tile], [tile.dark])  # a quarter of the blocks, however loud
     assert loud.blocks[0].any()
+    luma = np.repeat(tile.dark.mean(2, keepdims=True), 3, axis=2)
+    amount = np.kron(np.linspace(0.6, 1.2, 16).reshape(4, 4), np.ones((16, 16)))[..., None]
+    for part, of_part in ((0, luma), (1, tile.dark - luma)):
+        [parts] = structure_fit.quiet_parts([tile], [(amount * of_part).astype(np.float32)])
+        assert parts.blocks[part].sum() == 4
+        assert parts.blocks[1 - part].sum() > 12
+    [parts] = structure_fit.quiet_parts([replace(tile, noise_area=np.zeros((64, 64), bool))], [texture])
+    assert not parts.blocks[0].any()
     few = np.zeros((64, 64), bool)
     few[:8, :8], few[:7, 16:25] = True, True  # 64 pixels of a block, and 63
     [parts] = structure_fit.quiet_parts([replace(tile, noise_area=few)], [texture * 0])
@@ -652,14 +680,15 @@ def test_blocks_are_quiet_in_which_texture_is_a_small_part():
 
 def test_the_structure_of_images_is_the_median_over_blocks_and_the_bands_of_all():
     tiles = [a_tile(0, (48, 64)), a_tile(1, (32, 96), seed=1)]
-    textures = [np.zeros_like(tile.dark) for tile in tiles]
+    textures = [(tile.light / 40).astype(np.float32) for tile in tiles]
     quiet = structure_fit.quiet_parts(tiles, textures)
     images = [tile.dark for tile in tiles]
     found = structure_fit.measured_structure(images, quiet)
     for part in (0, 1):
         lags, bands = [], ([], [])
         for image, where in zip(images, quiet, strict=True):
-            wide = image - gaussian_filter(image, (5.0, 5.0, 0))
+            noisy = image - where.texture
+            wide = noisy - gaussian_filter(noisy, (5.0, 5.0, 0))
             near = noise.residual(image)
             luma, near_luma = wide.mean(2, keepdims=True), near.mean(2, keepdims=True)
             values, narrow = (wide - luma, near - near_luma) if part else (luma, near_luma)
@@ -696,6 +725,7 @@ def test_what_is_expected_of_a_pair_is_the_response_to_its_light():
     [
         ([(0.2, 1.0), (0.3, 1.0), (0.9, 1.0)], 0.3),
         ([(0.2, 0.5)], 0.4),
+        ([(0.12345, 1.0)], 0.123),
         ([(0.5, 1.0)], 0.5),
         ([(0.51, 1.0)], 1.0),
         ([(0.03, 0.01)], 0.3),
@@ -704,19 +734,21 @@ def test_what_is_expected_of_a_pair_is_the_response_to_its_light():
     ],
 )
 def test_the_share_is_the_median_slope_of_chroma_on_that_of_luma(slopes, share, monkeypatch):
-    monkeypatch.setattr(chroma_fit, "_slopes", lambda *_: iter(slopes))
-    assert chroma_fit.fine_chroma(camera(), [], responses_of()) == share
+    given = camera(), [], responses_of()
+    monkeypatch.setattr(
+        chroma_fit, "_slopes", lambda *asked: iter(slopes if asked == given else [(9.0, 9.0)])
+    )
+    assert chroma_fit.fine_chroma(*given) == share
 
 
 def test_slopes_are_those_of_textured_pixels_that_are_not_clipped():
     model, responses, light = camera(), responses_of(), a_tile(size=(96, 96)).light
-    light[:40, :40] = 255.0
-    light[50:70, :30] = 3.0
+    light[:40, :40] = RANDOM.choice([120, 180, 250], (40, 40, 3))
+    light[50:70, :30] = RANDOM.choice([3, 40, 90], (20, 30, 3))
     expected = chroma_fit._expected(model, a_tile(1), responses)  # of the type that a tile has
     tile = replace(a_tile(1, (96, 96)), light=light)
     expected = chroma_fit._expected(model, tile, responses)
-    luma = expected.mean(2, keepdims=True)
-    dark = 0.8 * luma + 0.3 * (expected - luma)
+    dark = (expected @ OPPONENT.T * [0.8, 0.3, 0.2]) @ OPPONENT  # of luma and of two chroma axes
     dark[:40, :40] = 255 * RANDOM.random((40, 40, 3))
     dark[50:70, :30] = 255 * RANDOM.random((20, 30, 3))
     [(chroma, coarse)] = chroma_fit._slopes(model, [replace(tile, dark=dark)], responses)
@@ -736,37 +768,54 @@ def test_slopes_are_those_of_textured_pixels_that_are_not_clipped():
 # --- the search for noise -----------------------------------------------------------------------------
 
 
-def test_the_noise_is_corrected_in_eight_rounds_and_its_tails_are_found_afterwards(monkeypatch):
+@pytest.mark.parametrize(
+    ("real_lags", "spatial"),
+    [
+        ([0.3, 0.04], [round(0.3 * (1 - 0.5**8), 4), 0.0]),  # a small one is none
+        ([1.7, -0.5], [1.0, 0.0]),
+    ],
+)
+def test_the_noise_is_corrected_in_eight_rounds_and_its_tails_are_found_afterwards(
+    real_lags, spatial, monkeypatch
+):
     """With images whose lags are those of the model's filter, and whose kurtosis is that of its tails."""
     kurtosis = {0.0: 3.0, 30.0: 3.2, 12.0: 3.6, 7.0: 4.5, 5.0: 6.0}
-    rounds, real_lags = [], np.array([0.3, 0.04])
+    rounds, filters = [], []
+    real = replace(a_measured(4.0), lags=np.array(real_lags), kurtosis=np.array([4.5, 3.6]))
+    tiles, responses = [SimpleNamespace(dark="dark")], responses_of()
 
     class Fit:
-        def __init__(self, tiles, responses, knots, seed):
-            self.given = tiles, responses, knots, seed
+        def __init__(self, *given):
+            assert given == (tiles, responses, ["knots"], 7)
 
         def measured(self, images):
             assert images == ["dark"]
-            return replace(a_measured(4.0), lags=real_lags, kurtosis=np.array([4.5, 3.6]))
+            return real
 
         def simulated(self, model, iteration):
             rounds.append((iteration, model.tail, model.chroma_tail))
+            filters.append(model.spatial[0])
             power = np.exp(2 * model.log_sigma[0, 0])
             tails = np.array([kurtosis[model.tail], kurtosis[model.tails[1]]])
             return replace(a_measured(power), lags=model.spatial, kurtosis=tails)
 
-    monkeypatch.setattr(noise_fit, "_NoiseFit", Fit)
-    monkeypatch.setattr(noise_fit, "_nearest_knots", lambda model, tile, responses: "knots")
-    monkeypatch.setattr(
-        noise_fit, "_with_structure", lambda model, fit, real: replace(model, tau=fit.given[3])
-    )
+    def with_structure(model, fit, measured):
+        assert (type(fit), measured is real) == (Fit, True)
+        return replace(model, tau=3.0)
+
     start = camera(
         log_sigma=np.zeros((3, 12)), correlation=np.eye(3), spatial=np.zeros(2), tail=0.0, chroma_tail=None
     )
-    found = noise_fit.fit_noise(start, [SimpleNamespace(dark="dark")], responses_of(), 7)
-    assert found.spatial.tolist() == [round(0.3 * (1 - 0.5**8), 4), 0.0]  # a small one is none
+    monkeypatch.setattr(noise_fit, "_NoiseFit", Fit)
+    monkeypatch.setattr(
+        noise_fit, "_nearest_knots", lambda *given: "knots" * (given == (start, tiles[0], responses))
+    )
+    monkeypatch.setattr(noise_fit, "_with_structure", with_structure)
+    found = noise_fit.fit_noise(start, tiles, responses, 7)
+    assert found.spatial.tolist() == spatial
+    assert filters[1] == pytest.approx(0.5 * real_lags[0])
     assert found.log_sigma == pytest.approx(np.log(2), abs=1e-3)
-    assert (found.tail, found.chroma_tail, found.tau) == (7.0, 12.0, 7)
+    assert (found.tail, found.chroma_tail, found.tau) == (7.0, 12.0, 3.0)
     assert rounds == [(number, 0.0, None) for number in range(8)] + [(8, one, one) for one in noise_fit.TAILS]
 
 
@@ -791,6 +840,7 @@ class StructuredImages:
         return [model] * 3
 
     def measured(self, images):
+        assert len(images) == 3
         return a_measured()
 
     def quiet_parts(self, tiles, textures):
@@ -800,7 +850,8 @@ class StructuredImages:
     def structure(self, images, quiet):
         assert (len(images), quiet) == (2, [2])  # of a pair's three tiles
         model = images[0] if self.follows or images[0] is self.tiles[0].dark else camera()
-        bands = np.tile(model.banding[..., None], (1, 1, 9))
+        shown = 1.0 if images[0] is self.tiles[0].dark else 0.8  # of the banding of a model
+        bands = np.tile(shown * model.banding[..., None], (1, 1, 9))
         return MeasuredStructure(lags_of(structure_fit.with_filters(model).filters), bands)
 
 
@@ -832,8 +883,33 @@ def test_banding_is_found_where_there_is_some(monkeypatch):
     banding = np.array([[0.0, 0.05], [0.2, 0.001]])
     images = StructuredImages(camera(banding=banding), monkeypatch)
     found = noise_fit._with_structure(camera(), images, a_measured())
-    assert found.banding == pytest.approx(np.array([[0.0, 0.05], [0.2, 0.0]]))
+    assert found.banding == pytest.approx(np.array([[0.0, 0.05], [0.2, 0.0]]) / 0.8, rel=1e-3)
     assert found.filters == pytest.approx(structure_fit.with_filters(camera()).filters)
+
+
+@pytest.mark.parametrize(("least", "is_followed"), [(0.36, False), (0.34, True)])
+def test_the_step_is_halved_when_the_misfit_grows_and_the_best_filters_are_those_of_the_end(
+    least, is_followed, monkeypatch
+):
+    """With misfits of luma that are made up; that of chroma is 0."""
+    grown = [0.45, 0.47, 0.46, 0.48, 0.49, least, *[0.5] * 8]
+    steps, model, real = [], camera(), a_measured()
+    misfits = iter([0.5, 0.5, *grown, 0.5])
+    monkeypatch.setattr(noise_fit, "misfit", lambda *_: np.array([next(misfits), 0.0]))
+
+    def updated_filters(filters, target, found, step):
+        steps.append(step.tolist())
+        return np.full((2, 2, 9), float(len(steps)))
+
+    monkeypatch.setattr(noise_fit, "updated_filters", updated_filters)
+    found = noise_fit._with_structure(model, StructuredImages(model, monkeypatch), real)
+    assert [luma for luma, _ in steps] == [2.0, 1.0, 1.0, 0.5, 0.5, 0.5, *[0.5] * 8]
+    assert {chroma for _, chroma in steps} == {2.0}
+    if is_followed:
+        assert (found.filters[0] == 5.0).all()  # those that the sixth simulation had
+        assert np.array_equal(found.filters[1], structure_fit.with_filters(model).filters[1])
+    else:
+        assert found is model
 
 
 @pytest.mark.parametrize("part", ["filters", "banding"])
@@ -867,11 +943,24 @@ def test_a_fit_takes_fine_chroma_from_the_light_first_and_then_fits_the_response
 
     def fit_noise(model, tiles, given, seed):
         calls.append(("noise", model, given, seed))
+        assert [tile.light.tolist() for tile in tiles] == [light.tolist() for light in calls[-2][1]]
         return replace(model, tau=2.0)
 
     monkeypatch.setattr(fit, "fit_response", fit_response)
-    monkeypatch.setattr(fit, "fine_chroma", lambda *_: share)
+
+    def fine_chroma(model, tiles, given):
+        assert (model.toe is given.toe, given is responses) == (True, True)
+        assert [tile.light.tolist() for tile in tiles] == [pair.light.tolist() for pair in pairs]
+        return share
+
+    def noise_levels(model, tiles, given, seed):
+        assert given is responses
+        assert [tile.light.tolist() for tile in tiles] == [light.tolist() for light in calls[-2][1]]
+        return np.array([model.tau, seed, 0.5])
+
+    monkeypatch.setattr(fit, "fine_chroma", fine_chroma)
     monkeypatch.setattr(fit, "fit_noise", fit_noise)
+    monkeypatch.setattr(fit, "noise_levels", noise_levels)
     monkeypatch.setattr(
         fit, "noise_levels", lambda model, tiles, given, seed: np.array([model.tau, seed, 0.5])
     )
@@ -897,10 +986,10 @@ def test_a_fit_takes_fine_chroma_from_the_light_first_and_then_fits_the_response
     assert model.exposure_spread == scene_fit.exposure_spread(curve, responses.log_exposures)
     assert found.noise_spread == scene_fit.noise_spread(np.array([2.0, 3, 0.5]))
     assert (found.fine_chroma, found.tau) == (share, 2.0)
-    asked = []
-    monkeypatch.setattr(fit, "tiles_of", lambda index, pair, most: asked.append((index, most)) or [])
+    asked, tiles_of_pair = [], fit.tiles_of
+    monkeypatch.setattr(fit, "tiles_of", lambda *given: asked.append(given[::2]) or tiles_of_pair(*given))
+    monkeypatch.setattr(fit, "fine_chroma", lambda *_: 1.0)
     fit.fit_camera(pairs, tiles_per_pair=4)
-    assert set(asked) == {(0, 4), (1, 4)}
-    assert calls[-1][3] == 0
     fit.fit_camera(pairs)
-    assert set(asked[-2:]) == {(0, fit.TILES_PER_PAIR), (1, fit.TILES_PER_PAIR)}
+    assert asked == [(0, 4), (1, 4), (0, fit.TILES_PER_PAIR), (1, fit.TILES_PER_PAIR)]
+    assert calls[-1][3] == 0

@@ -74,6 +74,7 @@ def test_dark_levels_are_those_of_the_response_with_both_white_balances(brightne
     assert off == pytest.approx(dark_levels_of(without, brightness, drawn))
     several = model.light_shifts(np.array([0.4, brightness]), np.stack([drawn, drawn]))
     assert several.shape == (2, 3)
+    assert np.array_equal(model.light_shifts(np.array([1.0])), model.light_shifts(np.array([1.0]), 0.0))
     assert several[1] == pytest.approx(model.light_shifts(np.array([brightness]), drawn)[0])
     assert np.array_equal(model.dark_levels(), model.dark_levels(1.0, 0.0))
 
@@ -108,6 +109,7 @@ def test_tables_have_level_noise_and_bend_of_each_light_level():
     assert model.switched_off("skew").tables(drawn)[3] is False
     assert model.switched_off("skew").tables(drawn)[0] / 2**20 == pytest.approx(level + bend, abs=1e-5)
     assert model.switched_off("toe").tables(drawn)[0] / 2**20 == pytest.approx(dark - bend, abs=1e-5)
+    assert model.switched_off("toe").offsets.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_noise_is_limited_so_that_sums_fit_32_bits():
