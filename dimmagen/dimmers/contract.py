@@ -56,9 +56,10 @@ def check_dimmer(model: DimmerModel) -> None:
     )
     for part in model.parts:
         try:
-            model.switched_off(part)
+            without = model.switched_off(part)
         except UsageError as error:
             raise AssertionError(f"the part {part} cannot be switched off: {error}") from error
+        _check(without.settings() != settings, f"without {part} the settings are the same")
     _check_draws(model)
 
 
