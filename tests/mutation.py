@@ -107,7 +107,7 @@ JUDGES = {
     "dimmagen.dimmers.camera.structure": (f"{_CAMERA}fit_steps.py",),
     "dimmagen.dimmers.camera.structure_fit": (f"{_CAMERA}fit_steps.py",),
     "dimmagen.dimmers.camera.tiles": (f"{_CAMERA}fit_steps.py",),
-    "dimmagen.dimmers.camera.torch_kernel": (f"{_CAMERA}torch_kernel.py",),
+    "dimmagen.dimmers.camera.torch_kernel": (f"{_CAMERA}torch_kernel.py", f"{_CAMERA}batches.py"),
     "dimmagen.dimmers.camera.torch_random": (f"{_CAMERA}torch_kernel.py",),
     "dimmagen.dimmers.camera.torch_structure": (f"{_CAMERA}torch_kernel.py",),
     "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),

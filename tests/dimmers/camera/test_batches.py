@@ -11,6 +11,7 @@ import dimmagen
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import batches
+from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.dimmer import ImageDimmer
 from tests.cameras import camera, structured
 
@@ -35,6 +36,17 @@ def test_a_batch_that_is_large_for_torchs_kernel_is_dimmed_in_parts(batch, monke
     monkeypatch.setattr(batches, "TORCH_PIXELS", 2 * 6 * 9 + 1)
     assert torch.equal(camera().expose_tensors(lights, draws), whole)
     assert sizes == [2, 1]
+    monkeypatch.setattr(batches, "TORCH_PIXELS", 1)
+    assert torch.equal(camera().expose_tensors(lights, draws), whole)
+    assert sizes == [2, 1, 1, 1, 1]
+
+
+def test_a_batch_of_a_camera_with_structured_noise_is_that_of_its_images(batch):
+    lights, draws = batch
+    dark = structured().expose_tensors(lights, draws)
+    for light, one, drawn in zip(lights, dark, draws, strict=True):
+        expected = structured().expose(light.permute(1, 2, 0).numpy(), drawn)
+        assert np.array_equal(one.permute(1, 2, 0).numpy(), expected)
 
 
 def test_without_triton_its_kernel_is_refused_by_name_and_the_others_are_not(batch, monkeypatch):
@@ -76,11 +88,13 @@ class FakeFused:
         return lights.shape[3] <= 9
 
     def check(self, camera, lights, draws):
+        assert (type(camera), type(lights), len(draws)) == (CameraModel, torch.Tensor, 3)
         self.checked += 1
         if self.fault:
             raise self.fault
 
     def dim(self, camera, lights, draws):
+        assert (type(camera), len(draws)) == (CameraModel, 3)
         return torch.full_like(lights, 7)
 
 
@@ -90,7 +104,11 @@ def fused(monkeypatch):
     monkeypatch.setattr(batches, "_REFUSED", {})
 
     def install(made):
-        module = SimpleNamespace(Fused=FakeFused, fused_for=lambda camera, device: made)
+        def fused_for(camera, device):
+            assert (type(camera), device) == (CameraModel, torch.device("cpu"))
+            return made
+
+        module = SimpleNamespace(Fused=FakeFused, fused_for=fused_for)
         monkeypatch.setitem(sys.modules, "dimmagen.dimmers.camera.fused", module)
         return made
 
@@ -154,6 +172,7 @@ def test_triton_that_is_missing_is_no_warning_and_one_that_is_broken_is(batch, f
     monkeypatch.setitem(sys.modules, "dimmagen.dimmers.camera.fused", Broken())
     assert batches._fused(camera(), *batch, forced=False) is None
     assert "Triton fails (no driver)" in caplog.text
+    assert list(batches._REFUSED) == [("cpu", True, False)]
     with pytest.raises(UsageError, match="no driver") as refused:
         camera().expose_tensors(*batch, "triton")
     assert refused.value.code == "device"

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from dimmagen.dimmers import noise
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.mdn import fit, illumination
+from dimmagen.dimmers.mdn.definition import dim_plainly
 from dimmagen.dimmers.mdn.fit import NetworkFit, fit_network
 from dimmagen.dimmers.mdn.illumination import fill, fit_illumination, light_levels, repair_published, smooth
 from dimmagen.dimmers.mdn.model import DeterministicModel, MdnFiles, MdnModel
@@ -24,6 +25,7 @@ from dimmagen.dimmers.mdn.network import (
     sample,
 )
 from dimmagen.dimmers.mdn.reference import ReferenceModel
+from dimmagen.dimmers.profile import save_profile
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import retinex
 
@@ -215,6 +217,9 @@ def test_a_fit_is_checked_every_so_many_steps_and_at_the_end_and_keeps_the_best(
         assert not np.array_equal(tensor, checked[2][name])
     assert found.network.sigma_floor == 0.01
     assert found.held_out == "the lowest eighth of each picture"
+    monkeypatch.undo()
+    many = [a_pair(n, (4, 4)) for n in range(8)]
+    assert fit_network(many, 5, steps=1).held_out == fit._hold_out(many, 5)[2]
     assert NetworkFit(found.network, [(1, 5.0, 0.1), (2, 4.0, 0.2)], "").nats == 4.0
 
 
@@ -315,7 +320,7 @@ def test_the_temperature_is_the_noise_of_flat_pixels_as_a_share_of_the_deviation
         + 40 * (random.random((90, 120)) < 0.05) * (np.arange(90) > 60)[:, None]
     )
     light = np.stack([light.clip(0, 255)] * 3, 2).astype(np.uint8)
-    dark = (0.2 * light + random.normal(0, 2, light.shape)).clip(0, 255).astype(np.uint8)
+    dark = (0.2 * light + random.normal(0, 1, light.shape)).clip(0, 255).astype(np.uint8)
     pair, std = RealPair("", dark, light, "", ""), np.linspace(0.03, 0.09, 256)
     assert illumination._temperature([pair], std) == pytest.approx(temperature_of(pair, std), abs=2e-4)
     assert illumination._temperature([a_pair()], std) == 0.1  # no range has 500 flat pixels
@@ -360,6 +365,39 @@ def test_darkness_and_its_deviation_follow_the_draw(kind):
     assert np.array_equal(repaired.mean, repair_published(files.mean))
     assert np.array_equal(repaired.std, repair_published(files.std))
     assert not np.array_equal(repaired.mean, model.mean)
+
+
+def test_images_are_dimmed_as_defined_however_they_lie_in_memory():
+    light = np.random.default_rng(0).integers(0, 256, (11, 13, 3)).astype(np.uint8)
+    light[0, 0], light[0, 1] = 0, 255
+    drawn = Draw(1.3, 0.8, 0.9, 2**50 + 3)
+    model = MdnModel(files_of())
+    found = model.dim(light, drawn)
+    assert (found.dtype, found.shape) == (np.uint8, light.shape)
+    assert (found != dim_plainly(model, light, drawn)).mean() < 0.02
+    assert np.array_equal(model.dim(np.asfortranarray(light), drawn), found)
+
+
+def test_without_noise_an_image_has_the_mean_colour_and_the_mean_darkness():
+    light = np.random.default_rng(0).integers(0, 256, (11, 13, 3)).astype(np.uint8)
+    light[0, 0] = 0
+    model, drawn = DeterministicModel(files_of()), Draw(1.3, 0.8, 0.9, 5)
+    found = model.dim(light, drawn)
+    colour, lit = retinex.split(light.reshape(-1, 3) / 255)
+    dark = model.phi(drawn)[0][light_levels(light).ravel()].clip(0, 1)[:, None] * lit
+    means, _, weights = mixtures_of(a_network(), np.column_stack([colour, lit, dark]))
+    mean = (means * weights).sum(2).clip(0)
+    total = mean.sum(1, keepdims=True)
+    expected = 3 * dark * np.where(total > 0, mean / np.maximum(total, 1e-30), colour) * 255
+    assert found.dtype == np.uint8
+    assert np.abs(found.reshape(-1, 3) - expected.clip(0, 255)).max() < 0.52
+    assert np.array_equal(model.dim(np.asfortranarray(light), drawn), found)
+
+
+def test_published_statistics_are_stored_as_such(tmp_path):
+    profile = save_profile(tmp_path / "mine", files_of(published=True).models(), "mdn", {})
+    for kind in ("mdn", "deterministic"):
+        assert np.array_equal(profile.model(kind).mean, repair_published(files_of().mean))
 
 
 def test_the_reference_is_the_authors_transform_pixel_by_pixel(monkeypatch):
