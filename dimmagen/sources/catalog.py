@@ -1,6 +1,6 @@
 """The catalog: one row for every candidate, accepted or rejected."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -115,9 +115,10 @@ class CatalogRow:
 
     def to_dict(self) -> dict:
         """The row by names of the columns."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _COLUMNS}  # `asdict` takes ten times as long
 
 
+_COLUMNS = tuple(field.name for field in fields(CatalogRow))
 ADDED_LATER: dict[str, Any] = {
     field.name: field.default
     for field in fields(CatalogRow)
