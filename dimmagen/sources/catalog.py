@@ -118,10 +118,11 @@ class CatalogRow:
 
     def to_dict(self) -> dict:
         """The row by names of the columns."""
-        return asdict(self)
+        return dict(zip(_COLUMNS, values_of(self), strict=True))  # `asdict` takes ten times as long
 
 
-values_of = attrgetter(*(field.name for field in fields(CatalogRow)))
+_COLUMNS = tuple(field.name for field in fields(CatalogRow))
+values_of = attrgetter(*_COLUMNS)
 """The values of a row in the order of its fields: `CatalogRow(*values_of(row)) == row`."""
 
 ADDED_LATER: dict[str, Any] = {**asdict(Presentation()), "icc_profile": ""}
