@@ -78,7 +78,7 @@ def _facts(found: Profile) -> Iterator[tuple[str, str]]:
         factor = math.exp(model.balance_spread[0])
         yield (
             "white balance",
-            f"images differ by a factor of {factor:.2f} in red and in blue, more than scenes",
+            f"images differ by a factor of {factor:.2f} in red and blue, more than scenes",
         )
     if model.noise_spread:
         yield "noise", f"scenes differ by a factor of {math.exp(model.noise_spread):.2f}"
