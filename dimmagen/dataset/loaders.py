@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, IterableDataset, default_collate, get_work
 from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
+from dimmagen.core import arguments as kinds
 from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
@@ -85,6 +86,14 @@ _RECORD = (
 )
 
 
+_KINDS: dict[str, kinds.Kind] = {
+    "out": kinds.path,
+    **dict.fromkeys(("batch_size", "crop", "workers", "num_workers", "epoch", "buffer"), kinds.plain),
+    **dict.fromkeys(("pin_memory", "shuffle", "drop_last"), kinds.flag),
+    "persistent_workers": kinds.optional(kinds.flag),
+}
+
+
 class PairDataset(Dataset[ItemT]):
     """The pairs of a data set by index, read from the shards by offset: nothing is unpacked.
 
@@ -125,6 +134,7 @@ class PairDataset(Dataset[ItemT]):
     def __init__(
         self, out: str | PathLike[str], *, crop: int | None = None, transform: Transform | None = None
     ) -> None:
+        out, crop = kinds.path("out", out), kinds.plain("crop", crop)
         refuse_below("crop", crop, 1)
         self.pairs = open_pairs(out)
         self.crop = crop
@@ -214,6 +224,7 @@ def pair_loader(
 ) -> PairLoader[Any]: ...
 
 
+@kinds.converted(_KINDS)
 def pair_loader(
     out: str | PathLike[str],
     *,

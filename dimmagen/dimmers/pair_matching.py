@@ -43,6 +43,10 @@ def without_last(path: PurePosixPath) -> Hashable | None:
     return (path.parent, *rest) if side_of_word(last) else None
 
 
+def _whole_name(path: PurePosixPath) -> Hashable | None:
+    return (path.parent, *words(path.name))
+
+
 def _sid_scene(path: PurePosixPath) -> Hashable | None:
     match = _SID_NAME.fullmatch(path.name)
     return (path.parent, match[1]) if match else None
@@ -59,6 +63,16 @@ MATCHING_RULES = (
     ),
     MatchingRule(
         "the same name before the side's: `desk_low.jpg`, `desk_high.jpg`", without_last, without_last
+    ),
+    MatchingRule(
+        "the light image's name and the dark side's: `low/desk_low.jpg`, `high/desk.jpg`",
+        without_last,
+        _whole_name,
+    ),
+    MatchingRule(
+        "the dark image's name and the light side's: `input/desk.jpg`, `gt/desk_gt.jpg`",
+        _whole_name,
+        without_last,
     ),
     MatchingRule(
         "SID's scene: `short/00001_00_0.1s.png`, `short/00001_00_0.04s.png`, `long/00001_00_10s.png`",

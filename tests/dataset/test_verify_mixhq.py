@@ -15,6 +15,7 @@ from dimmagen.core.hashing import sha256
 from dimmagen.core.tar import TarWriter, members, read_at
 from dimmagen.dataset import verify_mixhq as verifying
 from dimmagen.images import codec
+from dimmagen.sources import mixhq_reading
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from tests.dataset_helpers import write_photos
 
@@ -82,18 +83,6 @@ def test_a_folder_without_a_manifest_is_refused_by_its_name(tmp_path):
     assert error.value.fields["path"] == str(tmp_path / "empty")
 
 
-def test_the_rows_of_as_many_shards_are_held_as_fit(monkeypatch):
-    monkeypatch.setattr(verifying, "_ROWS_AT_ONCE", 5)
-    for samples, batches in (
-        ([], []),
-        ([9], [[9]]),
-        ([2, 3, 1], [[2, 3], [1]]),
-        ([2, 4, 1, 9, 9], [[2], [4, 1], [9], [9]]),
-    ):
-        found = verifying._batches([{"samples": count} for count in samples])
-        assert [[one["samples"] for one in batch] for batch in found] == batches
-
-
 def test_members_in_another_order_and_members_that_cannot_be_read(mixhq):
     with open(mixhq / SHARD, "rb") as file:
         found = [(one.name, read_at(file, one.offset, one.size)) for one in members(file, SHARD)]
@@ -131,8 +120,10 @@ def test_a_shard_whose_bytes_changed(mixhq):
 def test_a_light_image_that_is_not_that_of_the_catalog_in_a_shard_that_is_that_of_the_manifest(mixhq):
     name = write_shard_again(mixhq, lambda data: bytes([data[0], data[1] ^ 1, *data[2:]]))
     key = name.partition(".")[0]
-    assert faults(mixhq).startswith(f"{SHARD}: light image {key}: its bytes are not those of its row\n")
-    assert f"{SHARD}: light image {key}: is no picture of a known kind" in faults(mixhq)
+    assert faults(mixhq).startswith(
+        f"{SHARD}: light image {key}: the bytes of {name} are not those of its row\n"
+    )
+    assert f"{SHARD}: light image {key}: {name}: is no picture of a known kind" in faults(mixhq)
 
 
 def test_a_light_image_of_another_size(mixhq):
@@ -190,8 +181,20 @@ def test_a_catalog_that_says_something_else(mixhq):
     width = one["light_width"]
     assert found == [
         f"{where}the JSON differs from its row",
-        f"{where}is {width - 1}x{one['light_height']}, not {width}x{one['light_height']}",
+        f"{where}{one['member']} is {width - 1}x{one['light_height']}, not {width}x{one['light_height']}",
     ]
+
+
+def test_each_catalog_is_read_once(mixhq, monkeypatch):
+    read = []
+
+    def noted(out, parts):
+        read.extend(parts)
+        return mixhq_reading.read_catalog(out, parts)
+
+    monkeypatch.setattr(verifying, "read_catalog", noted)
+    assert faults(mixhq) == ""
+    assert read == [CATALOG]
 
 
 def test_a_catalog_that_is_missing(mixhq, capsys):

@@ -143,7 +143,7 @@ class CameraModel(DimmerModel):
         toe: float64 (3,), black offset of each channel in grey levels, see :func:`toe_level`.
         skew: float64 (3, 12), s of the noise z + s (z² - 1) over the dark level, in [-0.5, 0.5]; the skewness
             of the noise is about 6 s.
-        balance_spread: of ln of red against blue, and of ln of green, between scenes: scale of Student's t
+        balance_spread: of ln of red against blue, and of ln of green, as it is drawn: scale of Student's t
             with four degrees of freedom.
         noise_spread: the same of ln of the noise's level.
         gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is the measured noise.
