@@ -139,6 +139,8 @@ class Noting(Kept):
 
 
 def test_models_are_tried_with_images_of_many_sizes_with_each_part_and_at_both_ends_of_gamma():
+    Noting.asked.clear()
+    Noting.switched.clear()
     check_dimmer(Noting())
     assert {dtype for _, dtype, *_ in Noting.asked} == {np.dtype(np.uint8)}
     shapes = [shape for shape, *_ in Noting.asked]
