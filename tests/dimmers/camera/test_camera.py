@@ -51,6 +51,19 @@ def test_noise_of_rows_or_of_columns_alone_is_that_of_a_plain_implementation(pla
     assert not np.array_equal(dark, model.switched_off("banding").expose(light, draw(tau=1.5)))
 
 
+@pytest.mark.parametrize("without", [(), ("skew",)])
+def test_filters_with_gaps_and_white_light_are_those_of_a_plain_implementation(without):
+    filters = cameras.long_filters()
+    filters[..., 1::2] = 0
+    model, light = (
+        cameras.structured(filters=filters).switched_off(*without),
+        np.full((3, 5, 3), 255, np.uint8),
+    )
+    for one in (draw(), draw(gamma=100.0)):
+        assert np.array_equal(model.expose(light, one), plainly_exposed(model, light, one))
+    assert (model.expose(light, draw(gamma=100.0)) == 255).any()
+
+
 def plainly_exposed(model: CameraModel, light: np.ndarray, one: Draw) -> np.ndarray:
     """The arithmetic of the kernel on whole images, in 64-bit integers."""
     level, sigma, bend, _, mix, taps, spatial, luma, chroma = model.kernel_arguments(one)

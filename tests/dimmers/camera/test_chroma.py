@@ -32,6 +32,18 @@ def test_a_share_of_the_fine_chroma_stays_on_every_device(size, share):
         assert np.abs(filtered - wanted.clip(0, 255)).max() < 0.8  # of rounding to a level, and of the share
     tensors = suppress_fine_chroma_of_tensors(torch.from_numpy(lights).permute(0, 3, 1, 2), share)
     assert np.array_equal(tensors.permute(0, 2, 3, 1).numpy(), np.stack(found))
+    assert tensors.dtype == torch.uint8
+
+
+def test_an_empty_image_stays_empty():
+    empty = np.zeros((0, 5, 3), np.uint8)
+    assert suppress_fine_chroma(empty, 0.3) is empty
+    assert suppress_fine_chroma_of_tensors(torch.zeros((2, 3, 0, 5), dtype=torch.uint8), 0.3).shape == (
+        2,
+        3,
+        0,
+        5,
+    )
 
 
 def test_grey_images_and_slow_changes_of_colour_stay_as_they_are():
