@@ -135,7 +135,8 @@ JUDGES = {
 # Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
 KERNELS = {
     "dimmagen.dimmers.camera.chroma": (
-        f"{_CAMERA}chroma.py::test_a_share_of_the_fine_chroma_stays_on_every_device",
+        f"{_CAMERA}chroma.py::test_a_share",
+        f"{_CAMERA}chroma.py::test_an_empty",
     ),
     "dimmagen.dimmers.camera.kernel": (
         f"{_CAMERA}camera.py::{_PLAINLY}",
