@@ -48,7 +48,7 @@ def exclusive(out: str) -> Iterator[None]:
         return
     out = place
     # A folder that holds nothing but the state of a run was made by it.
-    is_new = not os.path.exists(out) or (os.path.isdir(out) and os.listdir(out) == [STATE])
+    is_new = not os.path.exists(out) or (os.path.isdir(out) and storage.list_names(out) == [STATE])
     state = os.path.join(out, STATE)
     try:
         descriptor = _lock(state)

@@ -31,8 +31,10 @@ class MaskFormat:
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         folder = root / "masks" / split
         listed: dict[str, Size] = {}
-        for path in folder.glob("*.png"):
-            name = path.name
+        for name in storage.list_names(folder):
+            path = folder / name
+            if path.suffix != ".png":
+                continue
             try:
                 with Image.open(path, formats=("PNG",)) as image:
                     image.load()
