@@ -94,7 +94,7 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
         with open(temporary, "w+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno(), path.parent)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -134,21 +134,28 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-        _warn_unsynced(folder)
+        _sync(descriptor, folder, "folders")
     finally:
         os.close(descriptor)
 
 
+def _sync(descriptor: int, folder: Path, what: str = "files") -> None:
+    """Have a file or a folder on disk. A network disk may not know how: SMB, a Windows drive in WSL, FUSE."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        _warn_unsynced(folder, what)
+
+
 @cache
-def _warn_unsynced(folder: Path) -> None:
-    """Once per folder: a network disk (SMB, a Windows drive in WSL) may not know how to sync a folder."""
+def _warn_unsynced(folder: Path, what: str) -> None:
+    """Once per folder."""
     _log.warning(
-        "the file system of %s cannot sync folders: after a power failure its newest files may be missing",
+        "the file system of %s cannot sync %s: after a power failure its newest files may be missing",
         folder,
+        what,
     )
 
 
