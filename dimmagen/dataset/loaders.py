@@ -25,6 +25,7 @@ from dimmagen.dataset.loader_checks import (
     refuse_fewer_shards,
     refuse_mixed,
     refuse_order_of_draws,
+    refuse_other_rank,
     refuse_small,
     worker_count,
 )
@@ -144,9 +145,16 @@ class PairDataset(Dataset[ItemT]):
 
 
 class PairLoader(wds.WebLoader, Generic[BatchT]):
-    """webdataset's loader, with the type of its batches; made by :func:`pair_loader`."""
+    """webdataset's loader, with the type of its batches; made by :func:`pair_loader`.
+
+    Attributes:
+        made_for: rank and number of the processes that train together, as they were when it was made.
+    """
+
+    made_for: tuple[int, int] = (0, 1)
 
     def __iter__(self) -> Iterator[BatchT]:
+        refuse_other_rank(self.made_for, pytorch_worker_info()[:2])
         return cast(Iterator[BatchT], super().__iter__())
 
     def __len__(self) -> int:
@@ -251,7 +259,8 @@ def pair_loader(
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
-        UsageError: there are fewer shards than ranks in an exact pass, an image is smaller than `crop`,
+        UsageError: there are fewer shards than ranks in an exact pass, the process group is made after the
+            loader (when it is read), an image is smaller than `crop`,
             images have several sizes and neither `crop` nor `transform` is given, or an argument is out of
             its range.
 
@@ -290,6 +299,7 @@ def pair_loader(
         drop_last=drop_last,
         collate_fn=_collate,
     )
+    loader.made_for = rank, world_size
     if epoch is not None:
         return loader.with_epoch(nbatches=epoch).with_length(epoch, silent=True)
     return loader.with_length(_batch_count(shards, workers, batch_size, drop_last), silent=True)
