@@ -30,8 +30,8 @@ def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]
     except lmdb.Error as error:
         raise DimmagenError(
             f"{folder} could not be written: {error}",
-            "LMDB maps its file into memory, which some network disks and limits (ulimit -v) refuse: export to "
-            "a disk of this machine with room, or choose a layout of files",
+            "LMDB maps its file into memory, which some network disks and limits (ulimit -v) refuse: export "
+            "to a disk of this machine with room, or choose a layout of files",
             code="disk",
             path=str(folder),
         ) from error
