@@ -177,7 +177,7 @@ def test_labels_that_another_system_wrote_name_the_same_photos(labelled, tmp_pat
     (tmp_path / "coco.json").write_text(json.dumps(content))
     lights = open_light_images([str(tmp_path / "photos")])
     found = open_labels(f"coco={tmp_path}/coco.json", lights)
-    assert (found.without, found.unused) == (0, 0)
+    assert (found.counts.without, found.counts.unused) == (0, 0)
 
 
 def test_clic_photos_have_their_boxes_and_masks_where_their_pixels_are(tmp_path):
