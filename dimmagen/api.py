@@ -4,10 +4,13 @@
 """
 
 from collections.abc import Collection, Sequence
-from os import PathLike, fspath
+from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from dimmagen.core import arguments as kinds
+from dimmagen.core.arguments import converted, optional
 from dimmagen.core.executors.base import Executor
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -20,14 +23,14 @@ from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_h
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.execution import choose_execution
-from dimmagen.generate.growing import begin_addition, has_nothing_new
+from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import open_labels
+from dimmagen.sources.labels.index import open_labels, parse_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.mixhq_building import open_build
 from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT, is_mixhq
@@ -40,7 +43,41 @@ from dimmagen.sources.verdict_counts import VerdictCounts
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One path or name, or several."""
 
+# What each argument is, by its name, wherever it occurs; `labels` begins with the name of a format.
+_KINDS: dict[str, kinds.Kind] = {
+    **dict.fromkeys(("out", "profile", "dataset", "mixhq", "pairs"), kinds.path),
+    **dict.fromkeys(("follow_links", "add", "rescan", "dry_run", "ignore_unknown"), kinds.flag),
+    **dict.fromkeys(("variants", "seed", "samples_per_shard"), kinds.whole),
+    **dict.fromkeys(("limit", "resize", "crop"), optional(kinds.whole)),
+    "workers": optional(kinds.positive),
+    **dict.fromkeys(("temperature", "worker_timeout"), optional(kinds.number)),
+    **dict.fromkeys(("model", "address"), optional(kinds.word)),
+    "labels": optional(kinds.path),
+    "threads": kinds.positive,
+    "min_lightness": kinds.share,
+    "gamma": optional(kinds.span),
+    "ladder": kinds.distinct,
+    "executor": kinds.one_of(("serial", "ray")),
+    "device": kinds.one_of(("cpu", "cuda")),
+    "resume": kinds.one_of(("if-possible", "always", "never")),
+    "group_by": kinds.one_of(("", "clip")),
+    **dict.fromkeys(("image_format", "light_format", "brightness", "compat"), kinds.word),
+    "progress": optional(kinds.methods(("begin", "pairs", "shard", "workers"))),
+}
+# The same for the criteria of a subset.
+_SELECTION: dict[str, kinds.Kind] = {
+    **dict.fromkeys(("sources", "keys", "without_keys"), lambda name, value: (*kinds.texts(name, value),)),
+    "licence": kinds.word,
+    **dict.fromkeys(("gamma", "lightness"), optional(kinds.span)),
+    "min_side": kinds.whole,
+}
 
+
+def _as_it_is(name: str, value: object) -> object:
+    return value
+
+
+@converted(_KINDS)
 def build_mixhq(
     sources: Paths,
     out: str | Path = MIXHQ_DEFAULT,
@@ -99,8 +136,8 @@ def build_mixhq(
     execution = ScanExecution(executor, workers, address, rescan, worker_timeout=worker_timeout)
     build = open_build(
         str(out),
-        _texts(sources),
-        exclude=_texts(exclude),
+        kinds.texts("sources", sources),
+        exclude=kinds.texts("exclude", exclude),
         selection=_selection(follow_links, min_lightness, resize, crop, limit, names),
         samples_per_shard=samples_per_shard,
         add=add,
@@ -114,11 +151,6 @@ def build_mixhq(
     return build.counts(candidates)
 
 
-def _texts(paths: Paths) -> list[str]:
-    """Paths as text; a single one is not a sequence of letters."""
-    return [fspath(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
-
-
 def _selection(
     follow_links: bool,
     min_lightness: float,
@@ -128,12 +160,13 @@ def _selection(
     names: Paths | None,
     image_format: str = "png",
 ) -> PhotoSelection:
-    listed = None if names is None else frozenset(_texts(names))
+    listed = None if names is None else frozenset(kinds.texts("names", names))
     return PhotoSelection(
         min_lightness, resize, crop, limit, listed, follow_links, MAX_SIDES.get(image_format)
     )
 
 
+@converted(_KINDS)
 def make_dataset(
     profile: str | Path,
     sources: Paths = (),
@@ -146,7 +179,7 @@ def make_dataset(
     crop: int | None = None,
     limit: int | None = None,
     names: Paths | None = None,
-    labels: str | None = None,
+    labels: str | PathLike[str] | None = None,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -155,7 +188,7 @@ def make_dataset(
     brightness: Brightness = "wide",
     temperature: float | None = None,
     model: str | None = None,
-    without: Sequence[str] = (),
+    without: Paths = (),
     compat: Literal["default", "reference"] = "default",
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
@@ -218,6 +251,9 @@ def make_dataset(
         UsageError: an argument is out of range, a name is unknown, or `out` holds another run.
         DimmagenError: a photo can no longer be read, or the data set cannot be written.
     """
+    if labels is not None:
+        labels = str(labels)
+        parse_labels(labels)  # before photos are scanned
     # A number of threads is always given here; only GPU workers have them.
     execution = choose_execution(
         executor, workers, address, device, threads if device != "cpu" else None, worker_timeout
@@ -233,7 +269,7 @@ def make_dataset(
         brightness=brightness,
         temperature=temperature,
         model=model,
-        without=tuple(without),
+        without=tuple(kinds.texts("without", without)),
         compat=compat,
     )
     selection = _selection(follow_links, min_lightness, resize, crop, limit, names, image_format)
@@ -241,11 +277,12 @@ def make_dataset(
     if add:
         base, earlier = begin_addition(str(out), selection, resume, build_dimmer, settings)
     lights = open_light_images(
-        _texts(sources),
-        exclude=_texts(exclude),
+        kinds.texts("sources", sources),
+        exclude=kinds.texts("exclude", exclude),
         selection=selection,
         execution=execution.of_index_pass(rescan),
         choose=earlier.new_ones if earlier else None,
+        check_excluded=partial(refuse_other_scenes, base),
     )
     if base and has_nothing_new(lights, base):
         return base.manifest
@@ -255,6 +292,7 @@ def make_dataset(
     )
 
 
+@converted(_KINDS)
 def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
     """Write the pairs of a data set that a selection keeps, as a data set.
 
@@ -262,19 +300,21 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
         dataset: folder or fsspec URL.
         out: folder or fsspec URL of the new data set.
         selection: fields of :class:`dimmagen.generate.derive.Selection`: `sources`, `licence`, `gamma`,
-            `lightness`, `min_side`, `keys`.
+            `lightness`, `min_side`, `keys`, `without_keys`.
 
     Raises:
         UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
-    return write_subset(open_pairs(str(dataset)), Selection(**selection), str(out))
+    chosen = {name: _SELECTION.get(name, _as_it_is)(name, value) for name, value in selection.items()}
+    return write_subset(open_pairs(str(dataset)), Selection(**chosen), str(out))
 
 
+@converted(_KINDS)
 def remove_photos(
     dataset: str | Path, names: str | Collection[str], *, ignore_unknown: bool = False
 ) -> Removed:
-    """Take photos out of a data set or a MixHQ; only the shards that hold them are written anew.
+    """Take photos out of a data set or a MixHQ; only the shards that hold them are rewritten.
 
     Args:
         dataset: folder or fsspec URL.
@@ -290,9 +330,10 @@ def remove_photos(
         DimmagenError: the data set is damaged, or cannot be written.
     """
     remove = remove_from_mixhq if is_mixhq(str(dataset)) else remove_from_dataset
-    return remove(str(dataset), [names] if isinstance(names, str) else names, ignore_unknown)
+    return remove(str(dataset), kinds.texts("names", names), ignore_unknown)
 
 
+@converted(_KINDS)
 def fit_profile(
     pairs: str | Path,
     out: str | Path,
@@ -323,12 +364,13 @@ def fit_profile(
         UsageError: the pairs are unsuitable or missing, or `out` exists.
     """
     folder = new_profile_folder(out)
-    chosen = None if names is None else _texts(names)
-    found, _ = split_held_out(load_pairs(str(pairs), chosen), _texts(hold_out))
-    problems = check_pairs_for_fit(found, _texts(keep))
+    chosen = None if names is None else kinds.texts("names", names)
+    found, _ = split_held_out(load_pairs(str(pairs), chosen), kinds.texts("hold_out", hold_out))
+    problems = check_pairs_for_fit(found, kinds.texts("keep", keep))
     return fit_and_check(found, seed).save(folder, model, problems)
 
 
+@converted(_KINDS)
 def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
     """Check every file, hash, count, sidecar and light image of a MixHQ against its catalog.
 
@@ -341,6 +383,7 @@ def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
     return check_mixhq(str(mixhq))
 
 
+@converted(_KINDS)
 def verify(dataset: str | Path) -> Verification:
     """Check every file, hash, count, sidecar and image of a data set against its manifest.
 

@@ -51,6 +51,18 @@ def test_one_path_or_name_is_not_taken_for_a_list_of_letters(photos, tmp_path):
     assert counts["folder"].accepted == 1
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [("here", "give FORMAT=PATH"), ("mask=here", "did you mean masks"), ("masks=here", "no labels at here")],
+)
+def test_labels_that_cannot_be_read_are_refused_before_photos_are_looked_at(labels, said, tmp_path):
+    from pathlib import Path
+
+    for given in (labels, Path(labels)):
+        with pytest.raises(dimmagen.UsageError, match=said):
+            dimmagen.make_dataset("linear", "nowhere", tmp_path / "out", labels=given)
+
+
 def test_a_pair_is_named_by_all_letters_of_its_name(tmp_path):
     """`hold_out="12"` was the pairs 1 and 2."""
     for side, level in (("low", 20), ("high", 120)):
@@ -124,3 +136,102 @@ def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch, short_fits):
     )
     with pytest.raises(dimmagen.UsageError, match="exists already"):
         dimmagen.fit_profile(tmp_path / "pairs", "mine")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variants": "2"}, "`variants` is '2': give a whole number"),
+        ({"variants": 2.0}, "`variants` is 2.0: give a whole number"),
+        ({"seed": True}, "`seed` is True"),
+        ({"limit": float("nan")}, "`limit` is nan"),
+        ({"min_lightness": float("nan")}, "`min_lightness` is nan: give a number from 0 to 1"),
+        ({"gamma": (2, 1)}, "give the lowest and the highest value"),
+        ({"gamma": 0.5}, "give a list of numbers"),
+        ({"ladder": [1, 1]}, "give each number once"),
+        ({"ladder": "1,2"}, "give a list of numbers"),
+        ({"executor": "rai"}, "there is no executor 'rai': did you mean ray?"),
+        ({"resume": False}, "there is no resume 'False': known are if-possible, always, never"),
+        ({"group_by": "clips"}, "there is no group by 'clips': did you mean clip?"),
+        ({"workers": 0}, "give a whole number from 1"),
+        ({"follow_links": "no"}, "`follow_links` is 'no': give True or False"),
+        ({"progress": print}, "give an object with the methods begin, pairs, shard, workers"),
+        ({"names": [1]}, "`names` is 1: give a text or a path"),
+        ({"sources": None}, "`sources` is None"),
+        ({"out": None}, "`out` is None: give a path"),
+        ({"out": ""}, "`out` is empty"),
+        ({"out": b"new"}, "`out` is b'new'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_name(options, message, photos, tmp_path, monkeypatch):
+    """`None` was a folder of that name, an unknown word was passed over, and NaN accepted every photo."""
+    monkeypatch.chdir(tmp_path)
+    given = {"profile": "linear", "sources": photos, "out": "new", **options}
+    with pytest.raises(dimmagen.UsageError) as refused:
+        dimmagen.make_dataset(**given)
+    assert message in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpy_and_any_list_are_those_of_python(photos, tmp_path):
+    plain = {"variants": 2, "seed": 3, "samples_per_shard": 2, "gamma": (0.5, 1.5), "names": ["photo00.png"]}
+    of_numpy = {
+        "variants": np.int64(2),
+        "seed": np.uint8(3),
+        "samples_per_shard": np.int32(2),
+        "gamma": np.array([0.5, 1.5]),
+        "names": np.array(["photo00.png"]),
+    }
+    for out, given in (("a", plain), ("b", of_numpy)):
+        dimmagen.make_dataset("linear", photos, tmp_path / out, **given)
+    dimmagen.assert_same_dataset(tmp_path / "a", tmp_path / "b")
+    key = dimmagen.PairDataset(tmp_path / "a").row(0)["key"]
+    assert (
+        dimmagen.make_subset(tmp_path / "a", tmp_path / "c", keys=key, min_side=np.int64(1)).counts.pairs == 1
+    )
+    with pytest.raises(dimmagen.UsageError, match="`gamma` is 1: give a list of numbers"):
+        dimmagen.make_subset(tmp_path / "a", tmp_path / "d", gamma=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gamma": (2, 1)}, "give the lowest and the highest value"),
+        ({"seed": 1.5}, "`seed` is 1.5: give a whole number"),
+        ({"brightness": None}, "there is no brightness 'None'"),
+        ({"clips": "no"}, "`clips` is 'no': give True or False"),
+        ({"p": "1"}, "`p` is '1': give a number"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused_by_the_transform(options, message):
+    with pytest.raises(dimmagen.UsageError) as refused:
+        dimmagen.LowLight("lol3", **options)
+    assert message in str(refused.value)
+
+
+def test_draws_are_of_whole_numbers_and_of_whole_keys():
+    low_light = dimmagen.LowLight("linear", seed=np.int64(3))
+    assert low_light.draw("a", np.int64(1)) == dimmagen.LowLight("linear", seed=3).draw("a", 1)
+    for variant in (-1, 1.5, "0"):
+        with pytest.raises(dimmagen.UsageError, match="`variant` is"):
+            low_light.draw("a", variant)
+    dimmer = dimmagen.Dimmer.from_profile("linear")
+    assert dimmer.draws("abc") == dimmer.draws(["abc"])
+    with pytest.raises(dimmagen.UsageError, match="`keys` is 1"):
+        dimmer.draws([1])
+    with pytest.raises(dimmagen.UsageError, match="`light` is of the type ndarray: give a tensor"):
+        dimmer(np.zeros((1, 3, 8, 8), np.float32))
+
+
+def test_loaders_take_numbers_of_numpy_and_refuse_what_is_no_switch(pair_set):
+    loader = dimmagen.pair_loader(pair_set, batch_size=np.int64(4), crop=np.int32(64), shuffle=0)
+    assert next(iter(loader))["dark"].shape == (4, 3, 64, 64)
+    for options, message in (
+        ({"batch_size": None}, "`batch_size` is None: give a whole number from 1"),
+        ({"shuffle": "no"}, "`shuffle` is 'no': give True or False"),
+        ({"out": b"x"}, "`out` is b'x': give a path"),
+    ):
+        with pytest.raises(dimmagen.UsageError, match=message):
+            dimmagen.pair_loader(**{"out": pair_set, "batch_size": 4, **options})
+    with pytest.raises(dimmagen.UsageError, match="there is no folder absent"):
+        dimmagen.assert_same_dataset("absent", pair_set)

@@ -52,7 +52,7 @@ class Window(click.IntRange):
 
 
 @command(former_names={"--from": "--network"})
-@click.argument("photos", nargs=-1, type=click.Path(path_type=Path), metavar="IMAGE|DIR...")
+@click.argument("photos", nargs=-1, type=LocalPath(path_type=Path), metavar="IMAGE|DIR...")
 @network_option
 @click.option(
     "--lightness",
@@ -66,7 +66,7 @@ class Window(click.IntRange):
 @click.option(
     "--match",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="Image whose mean lightness the results should have, in place of --lightness.",
 )
 @click.option(

@@ -10,7 +10,7 @@ import click
 from dimmagen.cli.command import Command, command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
-from dimmagen.cli.options import Integer, threads_option
+from dimmagen.cli.options import Integer, LocalPath, threads_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -46,7 +46,7 @@ class _ExportCommand(Command):
 @click.option(
     "--out",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="Folder to write, or the reader's repository, in which the export is put where it is expected; an "
     "interrupted export is resumed.",
 )

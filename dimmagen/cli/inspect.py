@@ -11,7 +11,7 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.network_summary import is_network, network_summary
-from dimmagen.cli.options import Integer
+from dimmagen.cli.options import Integer, LocalPath
 from dimmagen.cli.output import echo
 from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
@@ -32,14 +32,14 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 @click.option(
     "--sheet",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="Write a contact sheet to this PNG file.",
 )
 @click.option(
     "--html",
     "page",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="Write an interactive page for a browser to this HTML file.",
 )
 @click.option(
@@ -62,8 +62,8 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
     with a gain slider, filters, plots, a slider between the light and the dark image, and parts of some pairs
     at 100 %, from dark to bright ones, to compare the noise.
 
-    Of a trained network (the folder of a training run, or its best.safetensors) it is said on which data set
-    and by which version and commit it was trained.
+    Of a trained network (the folder of a training run, or its best.safetensors) the result says on which
+    data set and by which version and commit it was trained.
     """
     if is_network(dataset):
         if sheet is not None or page is not None or count is not None:
@@ -85,12 +85,12 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
     console.print(_draws(rows))
     if sheet is not None:
         chosen = choose_rows([pairs.table], variants, count or 8)
-        storage.atomic_write(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
+        storage.write_result(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
         echo(f"{sheet}: {pluralize(len(chosen), 'pair')}, light | dark | dark with gain")
     if page is not None:
         chosen = spread_over_lightness(choose_rows([pairs.table], variants, count or 48))
         facts = {"darkness": compared} if compared else {}
-        storage.atomic_write(page.absolute(), report_page(pairs, chosen, facts).encode())
+        storage.write_result(page.absolute(), report_page(pairs, chosen, facts).encode())
         echo(f"{page}: {pluralize(len(chosen), 'pair')}; open it in a browser")
     return dataset_result(
         dataset,

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from dimmagen.cli import output
 from dimmagen.cli.output import SHOWN, json_line, settings, show
@@ -78,20 +77,27 @@ def messages_on_stderr() -> Iterator[None]:
         yield
 
 
-def open_log(path: Path) -> None:
+def open_log(path: str) -> None:
     """Append all messages to a file as well, until the command ends.
 
     Raises:
         UsageError: the file cannot be opened.
     """
+    from dimmagen.core import storage  # --help waits for no fsspec
+
+    place = storage.local_path(path)
+    if place is None:
+        raise UsageError(
+            f"{path} is a URL", "give --log-file a local or mounted path", code="usage", path=path
+        )
     try:
-        handler = _ToFile(path, encoding="utf-8", errors="backslashreplace")
+        handler = _ToFile(place, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written ({error.strerror})",
             "check --log-file",
             code="missing-path",
-            path=str(path),
+            path=path,
         ) from error
     _PACKAGE.addHandler(handler)
     _PACKAGE.setLevel(min(logging.INFO, _PACKAGE.getEffectiveLevel()))

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,19 @@ from dimmagen.cli.output import configure
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 
+_LARGEST = 10**15  # of counts
+
 
 class Integer(click.IntRange):
     """An integer in a range, shown in the help as INTEGER."""
 
     name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        number = super().convert(value, param, context)
+        if number > _LARGEST:  # libraries take 64 bits
+            self.fail(f"{str(value)[:40]!r} is too large", param, context)
+        return number
 
 
 class Number(click.FloatRange):
@@ -79,12 +88,17 @@ class Rungs(click.ParamType):
 
 
 class LocalPath(click.Path):
-    """A path that is not a URL: click's own would take `s3://bucket/run` for a path below a folder `s3:`."""
+    """A path that is not a URL: click's own would take `s3://bucket/run` for a path below a folder `s3:`.
+
+    A URL with the protocol `file` becomes the path that it names.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        if not storage.is_local(str(value)):
+        text = os.fspath(value)
+        place = storage.local_path(text)
+        if place is None:
             self.fail(f"{value} is a URL; give a local or mounted path", param, context)
-        return super().convert(value, param, context)
+        return super().convert(place if storage.is_url(text) else value, param, context)
 
 
 def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
@@ -126,7 +140,7 @@ def write_json(path: str, result: Mapping[str, Any], *, make_folder: bool = True
     try:
         if not make_folder and not Path(path).absolute().parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        storage.atomic_write(path, json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+        storage.write_result(path, json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written ({error.strerror})", "check --json", code="missing-path", path=path
@@ -136,6 +150,48 @@ def write_json(path: str, result: Mapping[str, Any], *, make_folder: bool = True
 def split_names(names: str | None) -> tuple[str, ...] | None:
     """`2, 5,6` is ("2", "5", "6"); nothing is None."""
     return tuple(name.strip() for name in names.split(",")) if names else None
+
+
+def pair_of_dataset(needs_key: bool) -> Callable:
+    """`DATASET KEY`, for a command that reads one pair; the data set may be given by `--data` instead.
+
+    The command's function receives `dataset` and `key`.
+
+    Args:
+        needs_key: whether there has to be a key; otherwise `key` may be None.
+    """
+
+    def add(function: Callable) -> Callable:
+        @wraps(function)
+        def with_pair(*args, dataset, key, data, **kwargs):
+            if data is not None and dataset is not None and key is not None:
+                raise UsageError(
+                    f"the data set is given twice: {dataset} and --data {data}", "omit one", code="conflict"
+                )
+            if data is not None:
+                dataset, key = data, key if dataset is None else dataset
+            if dataset is None or (needs_key and key is None):
+                missing = "DATASET" if dataset is None else "KEY"
+                form = "DATASET KEY" if needs_key else "DATASET"
+                raise UsageError(f"{missing} is missing", f"give {form}", code="missing-argument")
+            return function(*args, dataset=dataset, key=key, **kwargs)
+
+        with_pair = click.option(
+            "--data",
+            metavar="DATASET",
+            help="Folder or URL of the data set, in place of the argument DATASET.",
+        )(with_pair)
+        with_pair = click.argument("key", required=False, metavar="KEY" if needs_key else "[KEY]")(with_pair)
+        return click.argument("dataset", required=False, metavar="DATASET")(with_pair)
+
+    return add
+
+
+def _not_empty(_: click.Context, option: click.Parameter, names: str | None) -> str | None:
+    """Refuse names of which there are none, as a variable that is not set leaves them: all would be taken."""
+    if names is not None and not names.strip():
+        raise click.BadParameter("it is empty: give names, or omit it for all pairs", param=option)
+    return names
 
 
 source_option = click.option(
@@ -177,6 +233,7 @@ pairs_option = click.option(
 names_option = click.option(
     "--names",
     metavar="NAME,...",
+    callback=_not_empty,
     show_default="all pairs",
     help="Use only these pairs, by file name without extension, such as 2,5,6.",
 )

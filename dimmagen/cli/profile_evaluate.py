@@ -10,13 +10,21 @@ from rich.text import Text
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.options import PAIRS_HELP, Integer, json_option, names_option, split_names, write_json
+from dimmagen.cli.options import (
+    PAIRS_HELP,
+    Integer,
+    LocalPath,
+    json_option,
+    names_option,
+    split_names,
+    write_json,
+)
 from dimmagen.cli.output import echo
 from dimmagen.cli.profile_view import WIDTH, wrapped
-from dimmagen.cli.progress import Progress
+from dimmagen.cli.progress import steps_bar
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
-from dimmagen.core.storage import atomic_write, last_part
+from dimmagen.core.storage import last_part, write_result
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.pair_facts import PairFacts
 from dimmagen.dimmers.profile import Profile, open_profile
@@ -54,20 +62,22 @@ _PROFILES_ABREAST = 3  # in the small table
     "camera is from itself, in place of split halves. May be the same as --pairs.",
 )
 @click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")
-@click.option("--seed", default=0, help="Random seed for the draws and the confidence intervals.")
+@click.option(
+    "--seed", type=Integer(0), default=0, help="Random seed for the draws and the confidence intervals."
+)
 @json_option("all numbers")
 @click.option(
     "--html",
     "html_path",
     metavar="FILE",
-    type=click.Path(),
+    type=LocalPath(dir_okay=False),
     help="Write tables, plots and images to this HTML file.",
 )
 @click.option(
     "--dump",
     "dump_path",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Write the dark images (gamma 1) to this folder, one subfolder per profile.",
 )
 @click.option(
@@ -115,11 +125,8 @@ def profile_evaluate(
         _print_notes(label, profile, pairs, fitted_on[label])
     workers = workers or processor_count()
     repeats = _measured_repeats(repeats_path, workers) if repeats_path else []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("measuring pairs", total=len(pairs))
-        results = evaluate(
-            dimmers, pairs, draws=draws, seed=seed, workers=workers, on_pair=lambda: bar.advance(task)
-        )
+    with steps_bar("measuring pairs", len(pairs)) as steps:
+        results = evaluate(dimmers, pairs, draws=draws, seed=seed, workers=workers, on_pair=steps)
     summary = summarise(results, seed, repeats)
     verdict = _print_verdict(summary, list(dimmers), len(pairs))
     if details:
@@ -141,7 +148,7 @@ def profile_evaluate(
         from dimmagen.evaluation.realism_report import html_report  # matplotlib takes a second to import
 
         report = html_report(summary, results, dimmers, pairs, settings, repeats)
-        atomic_write(html_path, report.encode())
+        write_result(html_path, report.encode())
     if dump_path:
         dump(dimmers, pairs, dump_path, seed)
     for path in (json_file, html_path, dump_path):

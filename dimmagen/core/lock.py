@@ -15,6 +15,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it writes
 _LOCK = "lock"
 _ATTEMPTS = 20
+_OF_A_SET = ("manifest.json", "shards", "metadata", "catalog")
 # What a file system without locks says, in several words (Lustre without `-o flock`, some NFS).
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def exclusive(out: str) -> Iterator[None]:
 
     Raises:
         DimmagenError: another run is writing to the folder.
-        UsageError: the folder cannot be created or written to.
+        UsageError: the folder cannot be created or written to, or would be a part of a data set.
     """
     if (place := storage.local_path(out)) is None:
         yield
@@ -51,6 +52,8 @@ def exclusive(out: str) -> Iterator[None]:
     out = place
     # A folder that holds nothing but the state of a run was made by it.
     is_new = not os.path.exists(out) or (os.path.isdir(out) and storage.list_names(out) == [STATE])
+    if is_new:
+        _refuse_inside_a_set(out)
     state = os.path.join(out, STATE)
     try:
         descriptor = _lock(state)
@@ -80,6 +83,21 @@ def exclusive(out: str) -> Iterator[None]:
             os.close(descriptor)
             if not removed:
                 _remove(state, folders)
+
+
+def _refuse_inside_a_set(out: str) -> None:
+    """Refuse a new folder inside a data set or a MixHQ, whose `verify` would find a file of someone else."""
+    folder = os.path.dirname(os.path.realpath(out))
+    while (parent := os.path.dirname(folder)) != folder:
+        there = {name for name in _OF_A_SET if os.path.exists(os.path.join(folder, name))}
+        if {"manifest.json", "shards"} <= there and there & {"metadata", "catalog"}:
+            raise UsageError(
+                f"{out} would be inside the data set or MixHQ {folder}",
+                "choose another `out` folder",
+                code="no-room",
+                path=out,
+            )
+        folder = parent
 
 
 def _remove(state: str, folders: Iterable[str]) -> bool:

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 
-from dimmagen.core import s3
+from dimmagen.core import remote, s3
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.system_files import is_left_by_system
@@ -38,6 +38,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
 _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 # Linux opens a file anew by its descriptor; macOS' /dev/fd would go on reading where it was written last.
 _DESCRIPTORS = "/proc/self/fd"
+_STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
 # How a system says that there is nothing at a path: a missing part, a file as a folder, a link to itself.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 _UNSETTLED_NS = 2 * 10**9  # the coarsest clock of a file system (FAT) ticks every two seconds
@@ -56,11 +57,14 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     processes on two hosts may have the same pid.
 
     Raises:
-        DimmagenError: the disk is full, or the path cannot be written.
+        DimmagenError: the disk is full, the path cannot be written, or there is a pipe, a device or another
+            thing in its place that a file must not replace (root would replace `/dev/null`).
     """
     local = local_path(path)
+    if local is not None and _is_no_file(local):
+        raise _no_regular_file(path)
     try:
-        with _local_writer(Path(local)) if local else _remote_writer(*_open_filesystem(path)) as file:
+        with _local_writer(Path(local)) if local else _remote_writer(path) as file:
             yield file
     except OSError as error:
         if error.errno in _DISK_FULL:
@@ -78,10 +82,13 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 code="refused",
                 path=error.filename,
             ) from error
+        is_too_long = error.errno == errno.ENAMETOOLONG
         raise DimmagenError(
             f"{path} could not be written: {error.strerror or error}",
-            "check the disk and run the same command again; what is complete stays valid",
-            code="disk",
+            "give a shorter name"
+            if is_too_long
+            else "check the disk and run the same command again; what is complete stays valid",
+            code="invalid-name" if is_too_long else "disk",
             path=os.fspath(path),
         ) from error
 
@@ -104,13 +111,14 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _remote_writer(filesystem: Any, place: str) -> Iterator[BinaryIO]:
+def _remote_writer(url: str | os.PathLike) -> Iterator[BinaryIO]:
     with _readable_temporary() as (spool, path):
         yield spool
         spool.flush()
-        if not isinstance(filesystem, s3.S3):
-            filesystem.makedirs(filesystem._parent(place), exist_ok=True)
-        filesystem.put_file(path, place)
+        with _remote(url) as (filesystem, place):
+            if not isinstance(filesystem, s3.S3):
+                filesystem.makedirs(filesystem._parent(place), exist_ok=True)
+            filesystem.put_file(path, place)
 
 
 @contextmanager
@@ -165,6 +173,51 @@ def atomic_write(path: str | os.PathLike, data: bytes) -> None:
         file.write(data)
 
 
+def write_result(path: str | os.PathLike, data: bytes) -> None:
+    """Write a whole file that a user has named; into a pipe or a device, such as `/dev/stdout`, go the bytes.
+
+    Raises:
+        DimmagenError: as for :func:`atomic_writer`.
+    """
+    place = local_path(path)
+    if place is None or not _is_stream(place):
+        return atomic_write(path, data)
+    try:
+        with open(place, "wb", buffering=0) as stream:
+            left = memoryview(data)
+            while left:
+                left = left[stream.write(left) :]
+    except OSError as error:
+        raise DimmagenError(
+            f"{path} could not be written: {error.strerror or error}",
+            "name a file, or another pipe",
+            code="disk",
+            path=os.fspath(path),
+        ) from error
+
+
+def _is_stream(place: str) -> bool:
+    """Whether a local path stands for what takes bytes as they come: a pipe, a device, a descriptor."""
+    mode = _mode(place) or 0
+    is_descriptor = place in _STANDARD_STREAMS or place.startswith(("/dev/fd/", f"{_DESCRIPTORS}/"))
+    return is_descriptor or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _is_no_file(place: str) -> bool:
+    """Whether there is something at a local path that is no regular file."""
+    mode = _mode(place)
+    return (mode is not None and not stat.S_ISREG(mode)) or place in _STANDARD_STREAMS
+
+
+def _no_regular_file(path: str | os.PathLike) -> DimmagenError:
+    return DimmagenError(
+        f"{path} is not a regular file",
+        "check what is in its place",
+        code="missing-path",
+        path=os.fspath(path),
+    )
+
+
 def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     """Remove what a killed run left in one folder: temporary files, or incomplete uploads.
 
@@ -173,8 +226,8 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     """
     place = local_path(folder)
     if place is None:
-        filesystem, place = _open_filesystem(folder)
-        return filesystem.abort_uploads(place) if isinstance(filesystem, s3.S3) else []
+        with _remote(folder) as (filesystem, place):
+            return filesystem.abort_uploads(place) if isinstance(filesystem, s3.S3) else []
     names = [name for name in list_names(place) if is_unfinished(name)]
     for name in names:
         os.unlink(os.path.join(place, name))
@@ -206,6 +259,21 @@ def local_path(path: str | os.PathLike) -> str | None:
     return os.path.abspath(os.path.expanduser(text))
 
 
+def only_local(path: str | os.PathLike) -> Path:
+    """A path as it is, or that of a URL with the protocol `file`.
+
+    Raises:
+        UsageError: it is another URL, which would otherwise be taken for a path below a folder `s3:`.
+    """
+    text = os.fspath(path)
+    if not is_url(text):
+        return Path(text)
+    place = local_path(text)
+    if place is None:
+        raise UsageError(f"{text} is a URL", "give a local or mounted path", code="usage", path=text)
+    return Path(place)
+
+
 def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
     """The file system of an fsspec URL, and the path within it.
 
@@ -233,6 +301,13 @@ def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
         ) from None
 
 
+@contextmanager
+def _remote(path: str | os.PathLike) -> Iterator[tuple[Any, str]]:
+    """:func:`_open_filesystem` for a block in which its errors are translated."""
+    with remote.explained(path):
+        yield _open_filesystem(path)
+
+
 def is_url(path: str) -> bool:
     """Whether a path is an fsspec URL: it begins with a protocol, or with several that are joined by `::`."""
     return bool(_URL.match(path))
@@ -249,6 +324,8 @@ def join(root: str | os.PathLike, *parts: str) -> str:
     An empty path is the working directory, as everywhere, and not the root of the file system.
     """
     folder = os.fspath(root)
+    if _URL.fullmatch(folder):  # `memory://`, the root of that file system
+        return folder + "/".join(parts)
     return "/".join([folder.rstrip("/"), *parts] if folder else parts)
 
 
@@ -261,24 +338,25 @@ def exists(path: str | os.PathLike) -> bool:
     """Whether there is anything; a local disk that fails is an error, not an absence."""
     if (place := local_path(path)) is not None:
         return _mode(place) is not None
-    filesystem, place = _open_filesystem(path)
-    return filesystem.exists(place)
+    with _remote(path) as (filesystem, place):
+        is_s3 = isinstance(filesystem, s3.S3)
+        return filesystem.exists(place) if is_s3 else remote.exists(filesystem, place)
 
 
 def is_folder(path: str | os.PathLike) -> bool:
     """Whether there is a folder; errors as for :func:`exists`."""
     if (place := local_path(path)) is not None:
         return stat.S_ISDIR(_mode(place) or 0)
-    filesystem, place = _open_filesystem(path)
-    return filesystem.isdir(place)
+    with _remote(path) as (filesystem, place):
+        return filesystem.isdir(place)
 
 
 def is_file(path: str | os.PathLike) -> bool:
     """Whether there is a regular file; errors as for :func:`exists`."""
     if (place := local_path(path)) is not None:
         return stat.S_ISREG(_mode(place) or 0)
-    filesystem, place = _open_filesystem(path)
-    return filesystem.isfile(place)
+    with _remote(path) as (filesystem, place):
+        return filesystem.isfile(place)
 
 
 def _mode(place: str) -> int | None:
@@ -303,8 +381,8 @@ def list_names(folder: str | os.PathLike) -> list[str]:
     if (place := local_path(folder)) is not None:
         names = os.listdir(place)
     else:
-        filesystem, place = _open_filesystem(folder)
-        names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False)]
+        with _remote(folder) as (filesystem, place):
+            names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False)]
     return sorted(name for name in names if not is_left_by_system(name))
 
 
@@ -315,20 +393,24 @@ def find_files(folder: str) -> list[tuple[str, int, str]]:
     Raises:
         OSError: a folder cannot be listed.
     """
-    filesystem, place = _open_filesystem(folder)
-    found: dict[str, tuple[int, str]] = {}
-    if isinstance(filesystem, s3.S3):
-        found = filesystem.find(place)
-    else:  # fsspec's own `find` leaves out what cannot be listed
-        folders = [place]
-        while folders:
-            listed = folders.pop()
-            for entry in filesystem.ls(listed, detail=True):
-                if entry["type"] == "directory" and entry["name"].rstrip("/") != listed.rstrip("/"):
-                    folders.append(entry["name"])
-                elif entry["type"] == "file":
-                    found[entry["name"]] = entry["size"] or 0, _remote_stamp(entry)
+    with _remote(folder) as (filesystem, place):
+        is_s3 = isinstance(filesystem, s3.S3)
+        found = filesystem.find(place) if is_s3 else _found_below(filesystem, place)
     return [(posixpath.relpath(name, place), size, stamp) for name, (size, stamp) in found.items()]
+
+
+def _found_below(filesystem: Any, place: str) -> dict[str, tuple[int, str]]:
+    """Size and stamp of every file; fsspec's own `find` leaves out what cannot be listed."""
+    found: dict[str, tuple[int, str]] = {}
+    folders = [place]
+    while folders:
+        listed = folders.pop()
+        for entry in filesystem.ls(listed, detail=True):
+            if entry["type"] == "directory" and entry["name"].rstrip("/") != listed.rstrip("/"):
+                folders.append(entry["name"])
+            elif entry["type"] == "file":
+                found[entry["name"]] = entry["size"] or 0, _remote_stamp(entry)
+    return found
 
 
 def stamp(path: str | os.PathLike) -> str:
@@ -343,8 +425,9 @@ def stamp(path: str | os.PathLike) -> str:
     """
     if (place := local_path(path)) is not None:
         return stamp_of(os.stat(place))
-    filesystem, place = _open_filesystem(path)
-    return filesystem.etag(place) if isinstance(filesystem, s3.S3) else _remote_stamp(filesystem.info(place))
+    with _remote(path) as (filesystem, place):
+        is_s3 = isinstance(filesystem, s3.S3)
+        return filesystem.etag(place) if is_s3 else _remote_stamp(filesystem.info(place))
 
 
 def stamp_of(facts: os.stat_result) -> str:
@@ -370,15 +453,10 @@ def read(path: str | os.PathLike) -> bytes:
         DimmagenError: a local path is a folder, a pipe or a device.
     """
     if (place := local_path(path)) is None:
-        filesystem, place = _open_filesystem(path)
-        return filesystem.cat_file(place)
+        with _remote(path) as (filesystem, place):
+            return filesystem.cat_file(place)
     if exists(place) and not is_file(place):
-        raise DimmagenError(
-            f"{path} is not a regular file",
-            "check what is in its place",
-            code="missing-path",
-            path=os.fspath(path),
-        )
+        raise _no_regular_file(path)
     with machine_trouble(path), open(place, "rb") as file:
         return file.read()
 
@@ -393,8 +471,10 @@ def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
         with machine_trouble(path), open(place, "rb") as file:
             file.seek(offset)
             return file.read(size)
-    filesystem, place = _open_filesystem(path)
-    return filesystem.cat_file(place, start=offset, end=offset + size)
+    with _remote(path) as (filesystem, place):
+        if isinstance(filesystem, s3.S3):
+            return filesystem.cat_file(place, start=offset, end=offset + size)
+        return remote.read_range(filesystem, place, offset, offset + size)
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
@@ -428,7 +508,9 @@ def open_binary(path: str | os.PathLike) -> BinaryIO:
     if (place := local_path(path)) is not None:
         return open(place, "rb")
     filesystem, place = _open_filesystem(path)
-    return cast(BinaryIO, filesystem.open(place, "rb"))
+    if isinstance(filesystem, s3.S3):
+        return filesystem.open(place, "rb")
+    return remote.open_reader(filesystem, place, os.fspath(path))
 
 
 def remove(path: str | os.PathLike) -> None:
@@ -447,11 +529,11 @@ def remove(path: str | os.PathLike) -> None:
                 if not os.listdir(place) or list_names(place):
                     raise
             return
-        filesystem, place = _open_filesystem(path)
-        if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
-            filesystem.rmdir(place)
-        else:
-            filesystem.rm_file(place)
+        with _remote(path) as (filesystem, place):
+            if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
+                filesystem.rmdir(place)
+            else:
+                filesystem.rm_file(place)
 
 
 def size_and_sha256(path: str | os.PathLike) -> tuple[int, str]:

@@ -4,13 +4,15 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from dimmagen.core import arguments as kinds
 from dimmagen.core import hashing, storage
+from dimmagen.core.errors import UsageError
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.system_files import is_left_by_system
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.compare_unordered import unordered_differences
-from dimmagen.dataset.manifest import MANIFEST, Manifest
+from dimmagen.dataset.manifest import MANIFEST, Manifest, changed_values
 from dimmagen.dataset.reader import PairSet, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
 
@@ -30,11 +32,16 @@ def assert_same_dataset(a: str | Path, b: str | Path, *, order: bool = True) -> 
         AssertionError: they differ; the message names each file, and for a shard the first sample that
             differs and the first stage that does: source bytes, decoded pixels, draws, dark pixels or encoded
             bytes.
+        UsageError: there is no such folder.
 
     Example:
         >>> from dimmagen import assert_same_dataset
         >>> assert_same_dataset("out", "out-again")  # raises nothing: they are equal
     """
+    a, b = kinds.path("a", a), kinds.path("b", b)
+    for place in (a, b):
+        if storage.is_local(place) and not storage.is_folder(place):
+            raise UsageError(f"there is no folder {place}", "check the path", code="missing-path", path=place)
     differences = dataset_differences(str(a), str(b)) if order else unordered_differences(str(a), str(b))
     if differences:
         shown = differences[:_MAX_SHOWN]
@@ -65,16 +72,14 @@ def dataset_differences(a: str, b: str) -> list[str]:
 
 
 def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
-    """One line for each setting, count or part of the environment that differs, and one for the files.
+    """A line `settings.seed: 0 → 3` for each setting, count or part of the environment that differs, with the
+    values of one and the other; and one for the files.
 
     Empty if both manifests are of the same data set.
     """
     lines = []
     for part in ("settings", "environment", "counts"):
-        left, right = one.model_dump()[part], other.model_dump()[part]
-        for name in sorted(left.keys() | right.keys()):
-            if left.get(name) != right.get(name):
-                lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
+        lines += changed_values(one.model_dump()[part], other.model_dump()[part], part)
     if names := changed_files(one, other):
         lines.append(f"{len(names)} files differ, the first is {names[0]}")
     return lines

@@ -57,7 +57,7 @@ class Removal(BaseModel):
         list_sha256: of the list that named the photos, which is not kept.
         photos: what is remembered of them, see :func:`dimmagen.sources.takedown.hash_of_photo`.
         pairs: number of their pairs.
-        shards: number of the shards that were written anew or dropped.
+        shards: number of the shards that were rewritten or dropped.
         generations: number of generations that there were.
     """
 
@@ -80,8 +80,8 @@ def generations_of(manifest: Manifest) -> list[Generation]:
     settings = manifest.settings
     if "derived_from" in settings:
         raise UsageError(
-            "a subset or a merge is made from data sets, so nothing is added to it",
-            "add to the data sets that it was made from, and make it again",
+            "a subset or a merge is made from data sets, so nothing is added to it or taken out of it",
+            "change the data sets that it was made from, and make it again",
             code="usage",
         )
     try:

@@ -33,7 +33,7 @@ def worker_count(workers: int, num_workers: int | None, persistent: bool | None)
 
 
 def refuse_below(name: str, value: int | None, least: int) -> None:
-    """Refuse a number that could only fail or do nothing later; None is accepted.
+    """Refuse a number that could only fail or do nothing later; None is accepted where it can be left out.
 
     Args:
         name: of the argument.
@@ -43,12 +43,13 @@ def refuse_below(name: str, value: int | None, least: int) -> None:
     Raises:
         UsageError: it is smaller, or not a whole number.
     """
-    if value is None:
+    can_be_left_out = name in ("crop", "epoch")
+    if value is None and can_be_left_out:
         return
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if value is None or not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise UsageError(
             f"`{name}` is {value!r}",
-            f"give a whole number from {least}" + (", or leave it out" if name in ("crop", "epoch") else ""),
+            f"give a whole number from {least}" + (", or leave it out" if can_be_left_out else ""),
             code="out-of-range",
             parameter=name,
             value=value,

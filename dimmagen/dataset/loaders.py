@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, IterableDataset, default_collate, get_work
 from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
+from dimmagen.core import arguments as kinds
 from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
@@ -86,6 +87,14 @@ _RECORD = (
 )
 
 
+_KINDS: dict[str, kinds.Kind] = {
+    "out": kinds.path,
+    **dict.fromkeys(("batch_size", "crop", "workers", "num_workers", "epoch", "buffer"), kinds.plain),
+    **dict.fromkeys(("pin_memory", "shuffle", "drop_last"), kinds.flag),
+    "persistent_workers": kinds.optional(kinds.flag),
+}
+
+
 class PairDataset(Dataset[ItemT]):
     """The pairs of a data set by index, read from the shards by offset: nothing is unpacked.
 
@@ -126,6 +135,7 @@ class PairDataset(Dataset[ItemT]):
     def __init__(
         self, out: str | PathLike[str], *, crop: int | None = None, transform: Transform | None = None
     ) -> None:
+        out, crop = kinds.path("out", out), kinds.plain("crop", crop)
         refuse_below("crop", crop, 1)
         self.pairs = open_pairs(out)
         self.crop = crop
@@ -149,9 +159,11 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
 
     Attributes:
         made_for: rank and number of the processes that train together, as they were when it was made.
+        size: number of batches of this rank.
     """
 
     made_for: tuple[int, int] = (0, 1)
+    size: int = 0
 
     def __iter__(self) -> Iterator[BatchT]:
         refuse_other_rank(self.made_for, pytorch_worker_info()[:2])
@@ -159,7 +171,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
 
     def __len__(self) -> int:
         """Number of batches of this rank."""
-        return int(self.size)
+        return self.size
 
 
 @overload
@@ -216,6 +228,7 @@ def pair_loader(
 ) -> PairLoader[Any]: ...
 
 
+@kinds.converted(_KINDS)
 def pair_loader(
     out: str | PathLike[str],
     *,
@@ -300,9 +313,8 @@ def pair_loader(
         collate_fn=_collate,
     )
     loader.made_for = rank, world_size
-    if epoch is not None:
-        return loader.with_epoch(nbatches=epoch).with_length(epoch, silent=True)
-    return loader.with_length(_batch_count(shards, workers, batch_size, drop_last), silent=True)
+    loader.size = epoch or _batch_count(shards, workers, batch_size, drop_last)
+    return loader if epoch is None else loader.with_epoch(nbatches=epoch)
 
 
 def _batch_count(shards: Sequence[ShardEntry], workers: int, batch_size: int, drop_last: bool) -> int:

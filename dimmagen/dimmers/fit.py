@@ -53,7 +53,18 @@ def fit_models(
         pairs: checked pairs of one camera.
         seed: random seed; the same seed gives the same profile.
         progress: called with the current stage and the completed fraction of all work, in [0, 1].
+
+    Raises:
+        UsageError: the seed is out of its range.
     """
+    if not 0 <= seed < 2**36:  # from which the 64 bits of the noise's seeds are made
+        raise UsageError(
+            f"`seed` is {seed}",
+            "give a number from 0 to 2^36 - 1",
+            code="out-of-range",
+            parameter="seed",
+            value=seed,
+        )
     began = time.perf_counter()
     progress("Camera model", 0.0)
     camera_model = fit_camera(pairs, seed)

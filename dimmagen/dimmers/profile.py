@@ -144,7 +144,7 @@ def open_profile(name_or_path: str | Path, fingerprint: str | None = None) -> Pr
                 earlier = [_read(version, text) for version in sorted(BUNDLED.glob(f"{text}{VERSION_MARK}*"))]
                 return next((one for one in earlier if one.fingerprint == fingerprint), current)
             return current
-    path = Path(name_or_path)
+    path = storage.only_local(name_or_path)
     if os.path.isdir(path):
         return _read(path, None)
     raise unknown_name("profile", text, [*profile_names(), "or the folder of a profile"])
@@ -185,8 +185,8 @@ def new_profile_folder(name_or_path: str | Path, *, may_exist: bool = False) -> 
             code="name-taken",
             name=text,
         )
-    folder = user_profiles_folder() / text if is_name(text) else Path(text)
-    if folder.parts[0] == "~":
+    folder = user_profiles_folder() / text if is_name(text) else storage.only_local(text)
+    if folder.parts[:1] == ("~",):
         raise UsageError(
             "there is no home folder for your profiles",
             "set DIMMAGEN_PROFILES to a folder for them, or give a path",
@@ -280,7 +280,7 @@ def _read(folder: Path, name: str | None) -> Profile:
     try:
         content = storage.read_json(file_path)
         default_model, models = content["default_model"], content["models"]
-        known = all(kind in DIMMERS for kind in models) and default_model in models
+        unknown = [str(kind) for kind in models if kind not in DIMMERS]
         files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}
         _ = [entry["settings"].items() for entry in models.values()]
         schema, stored = content["schema"], content["fingerprint"]
@@ -300,10 +300,17 @@ def _read(folder: Path, name: str | None) -> Profile:
         raise DimmagenError(
             f"{file_path} is damaged ({error})", todo, code="damaged", path=str(file_path)
         ) from None
-    if schema not in READABLE_SCHEMAS or not known:
+    if schema not in READABLE_SCHEMAS or default_model not in models:
         raise DimmagenError(
             f"{folder} was made by another version of dimmagen (schema {schema})",
             todo,
+            code="wrong-format",
+            path=str(folder),
+        )
+    if unknown:
+        raise DimmagenError(
+            f"{folder} has a model of the kind {unknown[0]}, which is not installed here",
+            "install the package that provides this kind of dimmer, or a later version of dimmagen",
             code="wrong-format",
             path=str(folder),
         )

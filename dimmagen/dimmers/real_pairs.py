@@ -184,15 +184,17 @@ def refuse_mismatched_pairs(findings: Sequence[PairProblem], keep: Sequence[str]
     """
     wrong = [finding for finding in findings if finding.mismatched and finding.name not in keep]
     if wrong:
-        names = ",".join(dict.fromkeys(finding.name for finding in wrong))
-        todo = f'leave them out with `hold_out="{names}"`'
-        if any(finding.problem == "repeated" for finding in wrong):  # held out, it would be checked on itself
-            todo = "remove the copies"
+        names = list(dict.fromkeys(finding.name for finding in wrong))
+        copies = {finding.name for finding in wrong if finding.problem == "repeated"}
+        others = ",".join(name for name in names if name not in copies)
+        todo = ["remove the copies"] if copies else []  # held out, a copy would be checked on itself
+        if others:
+            todo.append(f'leave {"the others" if copies else "them"} out with `hold_out="{others}"`')
         raise UsageError(
             "; ".join(map(str, wrong)),
-            f'{todo}, or accept them with `keep="{names}"`',
+            f'{", ".join(todo)}, or accept them with `keep="{",".join(names)}"`',
             code="unsuitable-pairs",
-            names=names.split(","),
+            names=names,
         )
 
 
@@ -296,7 +298,7 @@ def _check(pair: RealPair) -> list[PairProblem]:
 def _find(path: str | Path) -> FoundPairs:
     if is_pattern(str(path)):
         return pairs_of_pattern(str(path))
-    place = Path(path).expanduser()
+    place = storage.only_local(path).expanduser()
     if place.is_file():
         return FoundPairs(pairs_of_list(place))
     if not place.is_dir():
@@ -324,7 +326,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
         return decode_rgb8(data, color_managed=True)[0]
     except ImageError as error:
         raise DimmagenError(
-            f"{path} cannot be decoded: {error.reason}",
+            f"{path}: {error.reason}",
             "replace it",
             code="unreadable-image",
             path=str(path),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dimmagen.core import arguments as kinds
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers import dimmer
 from dimmagen.dimmers.base import Draw
@@ -52,13 +53,14 @@ class Dimmer(nn.Module):
         """The draws of light images, as in a data set.
 
         Args:
-            keys: of the images: `light_key` in a data set.
+            keys: of the images: `light_key` in a data set; a text is one key.
             variant, seed: as for :meth:`.ImageDimmer.draw`.
 
         Returns:
             One draw per key.
         """
-        return [self.offline.draw(key, variant, seed) for key in keys]
+        variant, seed = kinds.from_zero("variant", variant), kinds.whole("seed", seed)
+        return [self.offline.draw(key, variant, seed) for key in kinds.texts("keys", keys)]
 
     def forward(self, light: Tensor, draws: Sequence[Draw] | None = None) -> Tensor:
         """Dim a batch.
@@ -78,6 +80,13 @@ class Dimmer(nn.Module):
                 not finite, the number of draws is not the number of images, or the kernel that is asked for
                 does not run here.
         """
+        if not isinstance(light, Tensor):
+            raise UsageError(
+                f"`light` is of the type {type(light).__name__}",
+                "give a tensor (B, 3, H, W) in [0, 1]",
+                code="usage",
+                parameter="light",
+            )
         if light.ndim != 4 or light.shape[1] != 3:
             raise UsageError(
                 f"`light` has the shape {tuple(light.shape)}",

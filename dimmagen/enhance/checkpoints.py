@@ -23,6 +23,7 @@ from torch import Tensor
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.dataset.manifest import MANIFEST
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 
 SCHEMA = "dimmagen-brightener-1"
@@ -31,7 +32,7 @@ COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of l
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
 LOGGERS = "loggers.json"  # which runs of Weights & Biases or MLflow continue this one
 PICTURES = "validation"  # folder
-MADE_BY = "made_by"  # what is told of a run but does not make it another one
+MADE_BY = "made_by"  # what is recorded of a run but does not make it another one
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
 # What runs were before their run.json named it.
@@ -89,6 +90,13 @@ class RunFolder:
                 or, with `always`, no run.
         """
         existing = self.settings()
+        if existing is None and (self.path / MANIFEST).exists():
+            raise UsageError(
+                f"{self.path} holds a data set or a MixHQ ({MANIFEST})",
+                "choose another `out`",
+                code="no-room",
+                path=str(self.path),
+            )
         held = [name for name in (LOG, CHECKPOINT, BEST) if (self.path / name).exists()]
         if existing is None and held:
             raise UsageError(
@@ -278,7 +286,7 @@ def load_network(
         UsageError: there is no such run, or it has no network yet.
         DimmagenError: the file is damaged, or its weights do not fit the architecture that it names.
     """
-    path = Path(path)
+    path = storage.only_local(path)
     path = path / BEST if path.is_dir() else path
     if not path.is_file():
         raise UsageError(
@@ -288,7 +296,16 @@ def load_network(
             path=str(path),
         )
     saved = load_tensors(path, _bytes_of_network)
-    network = EnhancementNetwork(saved.header.get("model", ""))
+    name = saved.header.get("model", "")
+    if name not in ARCHITECTURES:
+        raise DimmagenError(
+            f"{path} is a network of the architecture {name!r}, which is not installed here",
+            "install the package that provides it",
+            code="unknown-name",
+            kind="architecture",
+            name=name,
+        )
+    network = EnhancementNetwork(name)
     restore(network, saved.tensors, path)
     return network.to(device).eval(), saved.header
 

@@ -1,13 +1,16 @@
 """Methods measured against the real dark image of one pair, and many pairs in several processes."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dimmagen.core.errors import DimmagenError
 from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation.dimming_methods import DimmingMethod, PairImages
@@ -126,13 +129,25 @@ def measure_each(
         job: to be pickled; called with one pair.
         pairs: to be pickled.
         workers: number of processes.
+
+    Raises:
+        DimmagenError: a process was killed, most likely because the memory ran out.
     """
+    most = 61 if os.name == "nt" else len(pairs)  # Windows can wait for no more
+    workers = min(workers, len(pairs), most)
     if workers <= 1:
         yield from map(job, pairs)
         return
     context = multiprocessing.get_context("spawn")  # numba and torch do not survive a fork
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(job,)) as pool:
-        yield from pool.map(_work, pairs)
+        try:
+            yield from pool.map(_work, pairs)
+        except BrokenProcessPool as error:
+            raise DimmagenError(
+                "a process that measures pairs was killed, or could not load what it needs",
+                "check whether the memory ran out, and give fewer `workers`",
+                code="worker-lost",
+            ) from error
 
 
 def _start_worker(job: Callable[[Any], PairResult]) -> None:

@@ -73,7 +73,7 @@ class LightConversion:
     Attributes:
         light_format: from :func:`choose_light_format`.
         counts: number of light images by file type, before.
-        converted: number of them that are stored anew.
+        converted: number of them that are stored in another form.
         bytes_before, bytes_after: of all those, estimated from `measured` of them; 0 without.
         measured: number that was converted for the estimate.
     """
@@ -119,7 +119,9 @@ def measure_conversion(
     Raises:
         DimmagenError: a light image can no longer be read.
     """
-    if light_format == "same":
+    converted = sum(count for extension, count in counts.items() if extension != light_format)
+    # A set that stores PNG may grow by photos that all are PNG already.
+    if light_format == "same" or not converted:
         return LightConversion(light_format, counts, 0)
     other = (ref for ref in lights if ref.extension != light_format)
     drawn = heapq.nsmallest(_MEASURED, other, key=lambda ref: keyed_random.rank(0, ref.key, "light format"))
@@ -128,7 +130,6 @@ def measure_conversion(
         light = load(ref)
         before += len(light.data)
         after += len(convert_light(light, light_format).data)
-    converted = sum(count for extension, count in counts.items() if extension != light_format)
     share = converted / len(drawn)
     return LightConversion(
         light_format, counts, converted, round(before * share), round(after * share), len(drawn)

@@ -18,7 +18,7 @@ from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import color, heif, tiff
 from dimmagen.images.excess import excess_of
 from dimmagen.images.exif import exif_block, without_orientation
-from dimmagen.images.facts import ImageError, ImageFacts, Metadata
+from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
 from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.other_kinds import other_kind
 from dimmagen.images.pillow_warnings import ignored_warnings
@@ -90,7 +90,7 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
     if orientation != UPRIGHT:
         pixels = np.ascontiguousarray(orientation.apply(pixels))
     steps = [
-        *(["exif"] if facts.rotation or facts.mirrored else []),
+        *(["exif"] if facts.shown.rotation or facts.shown.mirrored else []),
         *(["16bit"] if "16" in facts.mode else []),
         *colour_steps,
         *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
@@ -220,8 +220,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
         mode,
         "",
         "",
-        rotation,
-        mirrored,
+        Presentation(rotation, mirrored),
         icc_profile=color.profile_description(_icc_profile(image)),
     )
 

@@ -41,7 +41,7 @@ class Removed:
     Attributes:
         photos: number of photos, by their contents.
         samples: number of pairs, or of light images of a MixHQ, that were taken out.
-        shards: number of shards that were written anew or dropped.
+        shards: number of shards that were rewritten or dropped.
         rejected: number of rejected candidates that are named no more.
         unknown: what the list names and is not there.
     """

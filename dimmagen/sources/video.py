@@ -16,6 +16,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
+from dimmagen.images.facts import UPRIGHT, Presentation
 
 # Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
@@ -58,19 +59,13 @@ class Frame:
         pixels: uint8 (H, W, 3) RGB, upright and with square pixels.
         time: when it is shown, in units of the stream's time base; -1 if unknown.
         pixel_format: of the stream, such as `yuv420p`.
-        rotation, mirrored, pixel_aspect, transfer, range, matrix: see
-            :class:`~dimmagen.images.facts.ImageFacts`.
+        shown: how the stored pixels were turned into these.
     """
 
     pixels: np.ndarray
     time: int
     pixel_format: str
-    rotation: int = 0
-    mirrored: bool = False
-    pixel_aspect: float = 1.0
-    transfer: str = ""
-    range: str = ""
-    matrix: str = ""
+    shown: Presentation = UPRIGHT
 
 
 def first_frame(data: bytes) -> Frame:
@@ -208,11 +203,13 @@ def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
         _upright(rgb.to_ndarray(), *turn),
         _time(frame),
         frame.format.name,
-        *_ROTATIONS[turn],
-        round(pixel_aspect, 6),
-        _named(ColorTrc, frame.color_trc),
-        _RANGES.get(int(frame.color_range), ""),
-        _named(Colorspace, frame.colorspace),
+        Presentation(
+            *_ROTATIONS[turn],
+            round(pixel_aspect, 6),
+            _named(ColorTrc, frame.color_trc),
+            _RANGES.get(int(frame.color_range), ""),
+            _named(Colorspace, frame.colorspace),
+        ),
     )
 
 

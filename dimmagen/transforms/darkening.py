@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dimmagen.core import arguments as kinds
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.dimmer import Brightness
@@ -14,6 +15,20 @@ from dimmagen.transforms.draws import Curriculum, Gamma, Level, LowLightDraw, Pr
 if TYPE_CHECKING:
     from torch import Tensor
 
+# What each argument is, by its name; the levels and the profiles are checked where they are used.
+_KINDS: dict[str, kinds.Kind] = {
+    "profile": kinds.texts,
+    "weights": kinds.optional(kinds.numbers),
+    "gamma": kinds.optional(kinds.number_or_span),
+    "brightness": kinds.one_of(("wide", "as-pairs")),
+    "temperature": kinds.optional(kinds.number),
+    "model": kinds.optional(kinds.word),
+    "without": kinds.texts,
+    "p": kinds.number,
+    "seed": kinds.whole,
+    "key_from": kinds.word,
+    **dict.fromkeys(("clips", "pairs", "return_draw"), kinds.flag),
+}
 STAYS_LIGHT = LowLightDraw("", None)
 AnyDraw = LowLightDraw | Mapping[str, Any]
 
@@ -27,6 +42,7 @@ class Darkening:
         settings: the arguments by name.
     """
 
+    @kinds.converted(_KINDS)
     def __init__(
         self,
         profile: str | Path | Sequence[str | Path] = "lol3",
@@ -114,7 +130,11 @@ class Darkening:
         Args:
             key: of the light image: `light_key` in a data set.
             variant: number of the dark image among those of the light image, from 0.
+
+        Raises:
+            UsageError: the key is no text, or the variant no whole number from 0.
         """
+        key, variant = kinds.word("key", key), kinds.from_zero("variant", variant)
         if self.p < 1 and keyed_random.uniform(self.seed, key, variant, "apply") >= self.p:
             return STAYS_LIGHT
         return self.draw_if_applied(key, variant)

@@ -136,3 +136,34 @@ def test_an_empty_path_is_the_working_directory_and_not_the_root():
     assert storage.join("/", "a") == "/a"
     assert storage.join("out/", "a") == "out/a"
     assert storage.join("s3://bucket/out", "a") == "s3://bucket/out/a"
+
+
+@pytest.mark.needs("fifo")
+def test_what_is_no_file_is_never_replaced_by_one(tmp_path):
+    """As root, a result that is written to /dev/null would take the device's place."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(DimmagenError, match="is not a regular file"):
+            storage.atomic_write(path, b"data")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
+@pytest.mark.needs("fifo")
+def test_a_result_goes_through_a_pipe_and_a_device_that_the_user_names(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for path in (pipe, os.devnull):
+        storage.write_result(path, b"data")
+    assert os.read(reader, 10) == b"data"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_a_name_that_is_too_long_is_not_the_fault_of_the_disk(tmp_path):
+    with pytest.raises(DimmagenError, match="give a shorter name"):
+        storage.atomic_write(tmp_path / ("a" * 300), b"data")

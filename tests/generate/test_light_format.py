@@ -273,3 +273,17 @@ def test_a_subset_of_a_converted_set_can_be_made_again(folder, tmp_path):
     write_subset(open_pairs(folder / "out-auto"), Selection(gamma=(0.1, 3)), str(tmp_path / "out"))
     assert light_files(tmp_path / "out") == {"png"}
     assert stages(tmp_path / "out", folder / "photos") == {""}
+
+
+def test_photos_of_one_format_are_added_to_a_set_that_converts(folder, tmp_path, capsys):
+    words = ["dim", "--profile", "linear", "--executor", "serial", "--source", str(folder / "photos")]
+    out = ["--shards", str(tmp_path / "out")]
+    (tmp_path / "more").mkdir()
+    pixels = codec.decode_rgb8((folder / "png" / "photo00.png").read_bytes())[0]
+    (tmp_path / "more" / "new.png").write_bytes(codec.encode_png(np.ascontiguousarray(pixels[::-1])))
+    for added in ([], ["--source", str(tmp_path / "more"), "--add"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, *added, *out])
+        assert ended.value.code == 0
+    assert "5 pairs of 5 photos" in capsys.readouterr().out
+    assert light_files(tmp_path / "out") == {"png"}

@@ -83,6 +83,8 @@ def test_what_is_not_converted_costs_nothing():
     assert conversion.is_mixed
     assert not LightConversion("same", {"png": 3}, 0).is_mixed
     assert not LightConversion("png", counts, 2).is_mixed
+    grown = measure_conversion([], {"png": 3}, "png")  # a set of PNG that grows by photos that are PNG
+    assert grown == LightConversion("png", {"png": 3}, 0, 0, 0, 0)
 
 
 def test_the_cost_is_estimated_from_eight_light_images_by_their_keys(tmp_path):

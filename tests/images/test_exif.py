@@ -27,7 +27,7 @@ def file_of(file_format, exif):
 def test_damaged_exif_data_are_no_reason_to_reject_a_photo(file_format, exif):
     data = file_of(file_format, exif)
     assert codec.decode_rgb8(data)[1].transform == "verbatim"
-    assert codec.read_facts(data).rotation == 0
+    assert codec.read_facts(data).shown.rotation == 0
     assert codec.read_metadata(data) == codec.Metadata()
 
 
@@ -44,7 +44,7 @@ def test_tags_against_the_standard_keep_their_bytes(file_format, entry):
     data = file_of(file_format, block_of((0x0112, 3, 1, b"\6\0"), entry))
     metadata = codec.read_metadata(data)
     assert metadata.exif[: len(block_of(entry))] == block_of(entry)
-    assert codec.decode_rgb8(data)[1].rotation == 90
+    assert codec.decode_rgb8(data)[1].shown.rotation == 90
 
 
 def test_the_preview_in_the_exif_data_is_not_linked_to():

@@ -49,8 +49,8 @@ def test_an_orientation_behind_the_pixels_counts(kind):
     pixels, facts = codec.decode_rgb8(late)
     with Image.open(io.BytesIO(late)) as image:
         np.testing.assert_array_equal(pixels, np.array(ImageOps.exif_transpose(image)))
-    assert (facts.width, facts.height, facts.rotation, facts.transform) == (120, 200, 90, "exif")
-    assert codec.read_facts(late).rotation == 90
+    assert (facts.width, facts.height, facts.shown.rotation, facts.transform) == (120, 200, 90, "exif")
+    assert codec.read_facts(late).shown.rotation == 90
     assert codec.read_orientation(late) == codec.read_orientation(early)
     assert codec.read_metadata(late) == codec.read_metadata(early)
 

@@ -110,22 +110,22 @@ def test_a_clip_is_turned_and_mirrored_as_a_player_does(matrix, size, shown, tur
     data = with_display_matrix(make_quarters(), *matrix)
     for frame in (video.first_frame(data), video.last_frame(data)):
         assert (frame.pixels.shape[1::-1], colors_of_quarters(frame.pixels)) == (size, shown)
-        assert (frame.rotation, frame.mirrored) == turn
+        assert (frame.shown.rotation, frame.shown.mirrored) == turn
 
 
 def test_pixels_that_are_not_square_are_made_square():
     data = make_quarters(sample_aspect_ratio=Fraction(3, 2))
     frame = video.last_frame(data)
     assert (frame.pixels.shape, colors_of_quarters(frame.pixels)) == ((96, 240, 3), "red green blue white")
-    assert frame.pixel_aspect == 1.5
+    assert frame.shown.pixel_aspect == 1.5
 
 
 def test_what_a_clip_names_is_in_the_facts():
     tags = {"color_range": ColorRange.JPEG, "color_trc": ColorTrc.BT709.value, "colorspace": 5}
     examined = SOURCES["inter4k"].examine(make_quarters(**tags))
-    facts = examined[0].facts
+    facts = examined[0].facts.shown
     assert (facts.transfer, facts.range, facts.matrix) == ("bt709", "full", "itu601")
-    plain = SOURCES["inter4k"].examine(make_quarters())[0].facts
+    plain = SOURCES["inter4k"].examine(make_quarters())[0].facts.shown
     assert (plain.transfer, plain.matrix) == ("", "")
 
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.camera import response_fit, scene_fit
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.structure import response, unit_taps
 from dimmagen.dimmers.camera.structure_fit import with_filters
 from dimmagen.dimmers.camera.tiles import tiles_of
+from dimmagen.dimmers.fit import fit_models
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
 from tests.dimmers.camera.simulated_pairs import SIZE, camera, draw, light_image, pairs_of
@@ -151,15 +152,19 @@ def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras():
     assert fitted.exposure_spread == pytest.approx(expected, abs=0.05)
     alone = fit_camera(pairs_of(camera(), (1.0,)))
     assert alone.exposure_spread == scene_fit.EXPOSURE
-    assert alone.balance_spread == (scene_fit.WARMTH, scene_fit.TINT)
+    between = scene_fit.WARMTH, scene_fit.TINT
+    added = scene_fit.ADDED_WARMTH, scene_fit.ADDED_TINT
+    assert alone.balance_spread == pytest.approx(np.hypot(between, added), abs=1e-6)
+    assert np.allclose(alone.balance_spread, 2 * np.array(between), rtol=0.05)  # as it was chosen
     assert alone.noise_spread == scene_fit.LEVEL
     scenes = [
         pairs_of(camera(balance=np.array([cast, 0.0, -cast]), log_sigma=camera().log_sigma + level))[index]
         for index, (cast, level) in enumerate(((-0.4, -0.4), (0.0, 0.0), (0.4, 0.4)))
     ]
     differing = fit_camera(scenes)
-    assert differing.balance_spread[0] > 2 * fitted.balance_spread[0]
-    assert differing.balance_spread[1] < 1.5 * fitted.balance_spread[1]
+    shown = np.sqrt(np.square([differing.balance_spread, fitted.balance_spread]) - np.square(added))
+    assert shown[0, 0] > 2 * shown[1, 0]
+    assert shown[0, 1] < 1.5 * shown[1, 1]
     assert differing.noise_spread > 1.5 * fitted.noise_spread
 
 
@@ -191,3 +196,9 @@ def test_black_pairs_are_refused():
     light = light_image(0)
     with pytest.raises(DimmagenError, match="too few grey levels"):
         fit_camera([RealPair("1", np.zeros_like(light), light, "", "")])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**36])
+def test_a_seed_that_no_fit_can_use_is_refused_before_the_fit(seed):
+    with pytest.raises(UsageError, match="give a number from 0 to 2"):
+        fit_models([], seed)

@@ -1,0 +1,186 @@
+"""Places behind fsspec URLs other than S3: their errors in words, and ranges where a server knows none."""
+
+import errno
+import io
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, BinaryIO, cast
+
+from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError
+
+_REFUSED = (401, 403)
+_NO_WRITING = (405, 501)
+_ABSENT = (404, 410, None)  # fsspec says of any other status as well that there is no file
+_HTTP = {"http", "https"}
+_BLOCK = 4 * 2**20
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def explained(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what a file system raises inside the block into an error that names the path.
+
+    Each library has its own errors, of which few are an OSError. None of them says anything of the bytes that
+    are stored there.
+
+    Raises:
+        FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError: as they are.
+        RefusedError: access is refused, or the place cannot be written to.
+        UnavailableError: anything else.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if _status(error.__cause__) in _ABSENT:
+            raise
+        raise _explanation(cast(Exception, error.__cause__), os.fspath(path)) from error
+    except (DimmagenError, FileExistsError, IsADirectoryError, NotADirectoryError):
+        raise
+    except Exception as error:
+        raise _explanation(error, os.fspath(path)) from error
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status of an error; None if there was no answer."""
+    return getattr(error, "status", None) or getattr(error, "status_code", None)
+
+
+def _explanation(error: Exception, path: str) -> DimmagenError:
+    status = _status(error)
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, NotImplementedError) or status in _NO_WRITING:
+        return RefusedError(f"{path} cannot be written to", "give a local path or an s3:// URL", path=path)
+    if isinstance(error, PermissionError) or status in _REFUSED:
+        return RefusedError(
+            f"{path} refuses access ({reason})", "check the URL and its permissions", path=path
+        )
+    todo = "check the URL and the network, then run the same command again; what is complete stays valid"
+    return UnavailableError(f"{path} cannot be reached ({reason})", todo, path=path)
+
+
+def exists(filesystem: Any, place: str) -> bool:
+    """Whether there is anything; errors are to be translated by :func:`explained`."""
+    if not _is_http(filesystem):
+        return bool(filesystem.exists(place))
+    try:
+        filesystem.info(place)
+    except FileNotFoundError as error:
+        if _status(error.__cause__) in _ABSENT:
+            return False
+        raise
+    return True
+
+
+def read_range(filesystem: Any, place: str, start: int, end: int) -> bytes:
+    """The bytes [`start`, `end`) of a file, cut at its end, also from a server that sends the whole file."""
+    if start >= end:
+        return b""
+    data: bytes = filesystem.cat_file(place, start=start, end=end)
+    # What came is the whole file if it is more than was asked for, or ends where the file does.
+    if len(data) > end - start or (start > 0 and 0 < len(data) == filesystem.size(place)):
+        _tell_of_whole_files(place.split("/")[2] if "://" in place else place)
+        return data[start:end]
+    return data
+
+
+@cache
+def _tell_of_whole_files(server: str) -> None:
+    _log.warning(
+        "%s sends whole files where a part is asked for, which takes long: copy the data first", server
+    )
+
+
+def open_reader(filesystem: Any, place: str, path: str) -> BinaryIO:
+    """A file for reading at random positions, with errors as of :func:`explained`."""
+    with explained(path):
+        if not _is_http(filesystem):
+            return cast(BinaryIO, io.BufferedReader(_Explained(filesystem.open(place, "rb"), path), _BLOCK))
+        size = filesystem.size(place)
+        if size is None:  # a server that does not say
+            return io.BytesIO(filesystem.cat_file(place))
+    return cast(BinaryIO, io.BufferedReader(_Ranges(filesystem, place, path, size), _BLOCK))
+
+
+def _is_http(filesystem: Any) -> bool:
+    protocols = filesystem.protocol
+    return bool(_HTTP & ({protocols} if isinstance(protocols, str) else {*protocols}))
+
+
+class _Explained(io.RawIOBase):
+    """An open file of another library, with errors as of :func:`explained`."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file = file
+        self._path = path
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with explained(self._path):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        with explained(self._path):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Ranges(io.RawIOBase):
+    """A file as an unbuffered stream: each read is one request, or one for all where there are no ranges."""
+
+    def __init__(self, filesystem: Any, place: str, path: str, size: int) -> None:
+        self._filesystem = filesystem
+        self._place = place
+        self._path = path
+        self._size = size
+        self._position = 0
+        self._whole: bytes | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        start, end = self._position, min(self._position + len(buffer), self._size)
+        if end <= start:
+            return 0
+        data = self._range(start, end)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _range(self, start: int, end: int) -> bytes:
+        if self._whole is None:
+            with explained(self._path):
+                data: bytes = self._filesystem.cat_file(self._place, start=start, end=end)
+            if len(data) <= end - start:
+                return data
+            self._whole = data
+        return self._whole[start:end]

@@ -1,0 +1,80 @@
+"""A server of files that knows no ranges, as Python's own, and answers some paths with errors."""
+
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from dimmagen.core import storage
+from dimmagen.core.errors import RefusedError, UnavailableError
+
+pytest.importorskip("aiohttp", reason="no aiohttp: pip install aiohttp")
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self._answer(super().do_HEAD)
+
+    def do_GET(self):
+        self._answer(super().do_GET)
+
+    def _answer(self, send):
+        status = self.path.strip("/").split("/")[0]
+        self.send_error(int(status)) if status.isdigit() else send()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "set").mkdir()
+    (folder / "set" / "a.bin").write_bytes(bytes(range(200)))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder))) as http:
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def test_a_part_is_that_part_also_where_the_whole_file_is_sent(server):
+    path = storage.join(server, "set", "a.bin")
+    assert storage.read_range(path, 20, 5) == bytes(range(20, 25))
+    assert storage.read_range(path, 150, 199) == bytes(range(150, 200))
+    with storage.open_binary(path) as file:
+        file.seek(190)
+        assert file.read(20) == bytes(range(190, 200))
+        file.seek(0)
+        assert file.read(3) == bytes(range(3))
+    assert storage.size_and_sha256(path)[0] == 200
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, UnavailableError), (403, RefusedError)])
+def test_an_answer_that_is_no_file_names_the_path_and_is_no_absence(server, status, kind):
+    path = f"{server}/{status}/a.bin"
+    for ask in (storage.read, storage.open_binary, storage.size_and_sha256, storage.exists):
+        with pytest.raises(kind, match=f"{status}/a.bin"):
+            ask(path)
+
+
+def test_what_is_not_there_is_not_there(server):
+    assert not storage.exists(f"{server}/set/b.bin")
+    with pytest.raises(FileNotFoundError):
+        storage.read(f"{server}/set/b.bin")
+
+
+def test_a_place_that_cannot_be_written_to_is_one_sentence(server):
+    with pytest.raises(RefusedError, match=r"new\.bin cannot be written to: give a local path"):
+        storage.atomic_write(f"{server}/set/new.bin", b"data")
+
+
+def test_the_root_of_a_file_system_is_no_local_folder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    storage.atomic_write(storage.join("memory://", "of-a-test", "a.bin"), b"data")
+    assert list(tmp_path.iterdir()) == []
+    assert storage.read("memory://of-a-test/a.bin") == b"data"
+    storage.remove("memory://of-a-test/a.bin")
+    storage.remove("memory://of-a-test")
