@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dimmagen import check_dimmer
+from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import DimmerModel
 
 
@@ -95,6 +96,13 @@ class Unswitched(Kept):
         return self
 
 
+class Stuck(Kept):
+    parts = ("noise",)
+
+    def switched_off(self, *parts):
+        raise UsageError("it has none", "", code="usage")
+
+
 class WithoutNoise(Kept):
     def dim(self, light, draw):
         return (0.3 * light).astype(np.uint8)
@@ -131,6 +139,8 @@ class Noting(Kept):
 
 
 def test_models_are_tried_with_images_of_many_sizes_with_each_part_and_at_both_ends_of_gamma():
+    Noting.asked.clear()
+    Noting.switched.clear()
     check_dimmer(Noting())
     assert {dtype for _, dtype, *_ in Noting.asked} == {np.dtype(np.uint8)}
     shapes = [shape for shape, *_ in Noting.asked]
@@ -155,6 +165,7 @@ def test_models_are_tried_with_images_of_many_sizes_with_each_part_and_at_both_e
         (FromZero, r"gamma_range is \(0.0, 1.0\)"),
         (OfTuples, "JSON does not preserve the settings"),
         (Unswitched, "without noise the settings are the same"),
+        (Stuck, "the part noise cannot be switched off: it has none"),
         (WithoutNoise, "variants of one image are the same dark image"),
     ],
 )

@@ -141,3 +141,10 @@ def test_a_folder_with_something_else_is_refused(saved, tmp_path):
     with pytest.raises(UsageError, match="is not a profile") as error:
         refuse_other_fit(tmp_path / "photos", PAIRS, 7, "camera")
     assert (error.value.code, error.value.fields) == ("no-room", {"path": str(tmp_path / "photos")})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**36])
+def test_a_seed_is_in_its_range(seed, fitted):
+    with pytest.raises(UsageError, match=f"`seed` is {seed}") as error:
+        fit_models(PAIRS, seed)
+    assert (error.value.code, error.value.fields["parameter"]) == ("out-of-range", "seed")
