@@ -114,11 +114,12 @@ def _files(out: str) -> set[str]:
     def refuse(error: OSError) -> None:
         raise error
 
-    walked = os.walk(out, onerror=refuse)
-    found = {
-        (Path(folder) / name).relative_to(out).as_posix() for folder, _, names in walked for name in names
-    }
-    return {name for name in found if not any(map(is_left_by_system, name.split("/")))}
+    found = set()
+    for folder, folders, names in os.walk(out, onerror=refuse):
+        folders[:] = [name for name in folders if not is_left_by_system(name)]  # `lost+found` is root's
+        own = (name for name in names if not is_left_by_system(name))
+        found |= {(Path(folder) / name).relative_to(out).as_posix() for name in own}
+    return found
 
 
 def _content(out: str, name: str) -> tuple[int, str]:

@@ -4,6 +4,7 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.system_files import is_left_by_system, is_system_name
+from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.profile import BUNDLED, open_profile
 from tests.tiny_set import make_tiny, tiny_lights
@@ -69,3 +70,15 @@ def test_a_profile_that_was_looked_at_is_safe(tmp_path):
         (folder / file.name).write_bytes(file.read_bytes())
     leave(folder)
     assert open_profile(folder).fingerprint == open_profile("lol3").fingerprint
+
+
+def test_sets_are_equal_whatever_a_system_left_among_their_files(tmp_path):
+    lights = tiny_lights(tmp_path / "photos", 2)
+    for name in ("one", "other"):
+        make_tiny(lights, tmp_path / name)
+    leave(tmp_path / "other")
+    leave(tmp_path / "other/shards")
+    assert_same_dataset(tmp_path / "one", tmp_path / "other")
+    (tmp_path / "other/shards/mine").touch()
+    with pytest.raises(AssertionError, match="mine"):
+        assert_same_dataset(tmp_path / "one", tmp_path / "other")
