@@ -138,7 +138,10 @@ KERNELS = {
         f"{_CAMERA}chroma.py::test_a_share_of_the_fine_chroma_stays_on_every_device",
     ),
     "dimmagen.dimmers.camera.kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
-    "dimmagen.dimmers.camera.structure_kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
+    "dimmagen.dimmers.camera.structure_kernel": (
+        f"{_CAMERA}camera.py::{_PLAINLY}",
+        f"{_CAMERA}camera.py::test_noise_of_rows_or_of_columns_alone",
+    ),
     "dimmagen.dimmers.noise": (f"{_DIMMERS}noise.py::test_the_words",),
 }
 JUDGES |= KERNELS

@@ -1,5 +1,6 @@
 """What a fit of all models makes of its parts, and whether a profile is that of some pairs."""
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,7 +34,7 @@ PAIRS = [pair(1), pair(2)]
 def fitted(monkeypatch):
     """The fit of the pairs with models that are not searched for, what was asked for, and the progress."""
     asked, told = SimpleNamespace(camera=camera(), network=MixtureDensityNetwork(0.02)), []
-    clock = iter((10.0, 14.5))
+    clock = itertools.count(10.0, 4.5)
 
     def network_fit(pairs, seed, progress):
         asked.of_network = pairs, seed
@@ -148,3 +149,9 @@ def test_a_seed_is_in_its_range(seed, fitted):
     with pytest.raises(UsageError, match=f"`seed` is {seed}") as error:
         fit_models(PAIRS, seed)
     assert (error.value.code, error.value.fields["parameter"]) == ("out-of-range", "seed")
+
+
+def test_the_least_and_the_largest_seed_are_taken(fitted):
+    for seed in (0, 2**36 - 1):
+        assert fit_models(PAIRS, seed).provenance["seed"] == seed
+    assert fit_models(PAIRS).provenance["seed"] == 0

@@ -149,3 +149,11 @@ def test_the_kernel_is_named_to_a_model_where_it_was_chosen():
         online.offline = SimpleNamespace(model=Noting(), draw=lambda *given: given)
         online(light, ["draw"])
     assert asked == [(["draw"], {}), (["draw"], {"kernel": "torch"})]
+
+
+@pytest.mark.parametrize(("name", "value"), [("variant", -1), ("seed", "x"), ("keys", 5)])
+def test_what_is_no_variant_seed_or_keys_is_refused_by_its_name(name, value):
+    online = dimmagen.Dimmer.from_profile("linear")
+    with pytest.raises(UsageError, match=f"`{name}`") as error:
+        online.draws(**{"keys": ["a"], name: value})
+    assert error.value.fields["parameter"] == name

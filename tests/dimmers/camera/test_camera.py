@@ -41,6 +41,16 @@ def test_the_kernel_gives_the_pixels_of_a_plain_implementation(without, made):
     assert np.array_equal(model.expose(light, draw(tau=1.5)), plainly_exposed(model, light, draw(tau=1.5)))
 
 
+@pytest.mark.parametrize("place", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_noise_of_rows_or_of_columns_alone_is_that_of_a_plain_implementation(place):
+    banding = np.zeros((2, 2))
+    banding[place] = 0.4
+    model, light = cameras.structured(banding=banding), np.full((3, 5, 3), 200, np.uint8)
+    dark = model.expose(light, draw(tau=1.5))
+    assert np.array_equal(dark, plainly_exposed(model, light, draw(tau=1.5)))
+    assert not np.array_equal(dark, model.switched_off("banding").expose(light, draw(tau=1.5)))
+
+
 def plainly_exposed(model: CameraModel, light: np.ndarray, one: Draw) -> np.ndarray:
     """The arithmetic of the kernel on whole images, in 64-bit integers."""
     level, sigma, bend, _, mix, taps, spatial, luma, chroma = model.kernel_arguments(one)
