@@ -17,6 +17,7 @@ from dimmagen.core.system_files import is_system_name, is_system_path
 from dimmagen.dimmers.pair_matching import (
     MATCHING_RULES,
     PairPaths,
+    composed,
     listed,
     matched,
     named_pairs,
@@ -206,7 +207,7 @@ def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
         for path in images:
             parts = words(path.stem)
             if parts and (side := side_of_word(parts[position])):
-                sides[side][path] = key_of(PurePosixPath(path.stem))
+                sides[side][path] = key_of(composed(path.stem))
         if {*sides["dark"].values()} & {*sides["light"].values()}:
             alone = [path for path in images if path not in sides["dark"] and path not in sides["light"]]
             readings.append({"dark": sides["dark"] | dict.fromkeys(alone), "light": sides["light"]})
@@ -265,7 +266,7 @@ def _images(side: Path) -> dict[Path, PurePosixPath]:
         if is_system_path(below) or not path.is_file():
             continue
         if _is_image(path):
-            found[path] = PurePosixPath(below).with_suffix("")
+            found[path] = composed(below).with_suffix("")
         else:
             others[path.suffix.lower() or path.name] += 1
     if not found:

@@ -1,6 +1,7 @@
 """Which dark and light images belong together by their names, and the names of the pairs."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class MatchingRule:
     dark: Callable[[PurePosixPath], Hashable | None]
     light: Callable[[PurePosixPath], Hashable | None]
     many: bool = False
+
+
+def composed(name: str | PurePosixPath) -> PurePosixPath:
+    """A name with composed letters: macOS stores an é as two characters, and other systems as one."""
+    return PurePosixPath(unicodedata.normalize("NFC", str(name)))
 
 
 def without_first(path: PurePosixPath) -> Hashable | None:

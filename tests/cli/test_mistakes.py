@@ -209,6 +209,11 @@ PHOTO = "photos/photo00.png"
         (TRAIN.replace("new", "set/run") + " --validation-photos 1", "would be inside the data set"),
         (TRAIN.replace("new", "set") + " --validation-photos 1", "set holds a data set or a MixHQ"),
         (f"enhance {PHOTO} --network s3://b/run --out new", "s3://b/run is a URL"),
+        (f"enhance {PHOTO} --network run/checkpoint.safetensors --out new", "is the state of a training run"),
+        (
+            "evaluate --network run --pairs photos --json x --sheet ./x",
+            "--json and --sheet are the same file",
+        ),
         ("train --data absent --out new", "absent does not exist"),
         (f"enhance {PHOTO} --network run --out new --device foo", "the device 'foo' is unknown"),
         (f"enhance {PHOTO} --network run --out new --memory -1", "-1.0 is not in the range"),

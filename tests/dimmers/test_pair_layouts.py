@@ -588,3 +588,10 @@ def test_dark_files_that_differ_in_their_type_alone_name_their_pairs_with_it(tmp
         str(tmp_path / "x/1.png"),
         str(tmp_path / "x/1.bmp"),
     ]
+
+
+@pytest.mark.parametrize("files", [("low/{}.png", "high/{}.png"), ("{}_low.png", "{}_high.png")])
+def test_letters_that_macos_stores_as_two_characters_are_those_of_other_systems(files, tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    make(tmp_path, {1: (files[0].format(decomposed), files[1].format(composed))})
+    assert list(values(load_pairs(tmp_path)).values()) == [(1, 101)]
