@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -22,14 +23,14 @@ from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_h
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.execution import choose_execution
-from dimmagen.generate.growing import begin_addition, has_nothing_new
+from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import GenerateProgress, generate_dataset
 from dimmagen.sources import mixhq
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import open_labels
+from dimmagen.sources.labels.index import open_labels, parse_labels
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.mixhq_building import open_build
 from dimmagen.sources.mixhq_reading import MIXHQ_DEFAULT, is_mixhq
@@ -50,7 +51,8 @@ _KINDS: dict[str, kinds.Kind] = {
     **dict.fromkeys(("limit", "resize", "crop"), optional(kinds.whole)),
     "workers": optional(kinds.positive),
     **dict.fromkeys(("temperature", "worker_timeout"), optional(kinds.number)),
-    **dict.fromkeys(("model", "address", "labels"), optional(kinds.word)),
+    **dict.fromkeys(("model", "address"), optional(kinds.word)),
+    "labels": optional(kinds.path),
     "threads": kinds.positive,
     "min_lightness": kinds.share,
     "gamma": optional(kinds.span),
@@ -177,7 +179,7 @@ def make_dataset(
     crop: int | None = None,
     limit: int | None = None,
     names: Paths | None = None,
-    labels: str | None = None,
+    labels: str | PathLike[str] | None = None,
     variants: int = 1,
     seed: int = 0,
     gamma: tuple[float, float] | None = None,
@@ -186,7 +188,7 @@ def make_dataset(
     brightness: Brightness = "wide",
     temperature: float | None = None,
     model: str | None = None,
-    without: Sequence[str] = (),
+    without: Paths = (),
     compat: Literal["default", "reference"] = "default",
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
@@ -249,6 +251,9 @@ def make_dataset(
         UsageError: an argument is out of range, a name is unknown, or `out` holds another run.
         DimmagenError: a photo can no longer be read, or the data set cannot be written.
     """
+    if labels is not None:
+        labels = str(labels)
+        parse_labels(labels)  # before photos are scanned
     # A number of threads is always given here; only GPU workers have them.
     execution = choose_execution(
         executor, workers, address, device, threads if device != "cpu" else None, worker_timeout
@@ -277,6 +282,7 @@ def make_dataset(
         selection=selection,
         execution=execution.of_index_pass(rescan),
         choose=earlier.new_ones if earlier else None,
+        check_excluded=partial(refuse_other_scenes, base),
     )
     if base and has_nothing_new(lights, base):
         return base.manifest
@@ -308,7 +314,7 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
 def remove_photos(
     dataset: str | Path, names: str | Collection[str], *, ignore_unknown: bool = False
 ) -> Removed:
-    """Take photos out of a data set or a MixHQ; only the shards that hold them are written anew.
+    """Take photos out of a data set or a MixHQ; only the shards that hold them are rewritten.
 
     Args:
         dataset: folder or fsspec URL.

@@ -112,15 +112,22 @@ def tried(trial: Trial) -> list[str]:
 
 def reader_table() -> str:
     """The table of all readers for docs/exports.md."""
-    steps = "starts | pairs right | trains | validates | run"
-    rows = [f"| code base | `--layout` | layout | commit read | needs | {steps} |", "|---" * 10 + "|"]
+    rows = ["| code base | `--layout` | layout | needs | went through | what ran |", "|---" * 6 + "|"]
     for reader in READERS.values():
-        trial = reader.trial
-        results = [trial.starts, trial.pairs, trial.trains, trial.validates]
-        when = f"{trial.when}: {trial.what}" if trial.starts else "no"
-        cells = [reader.title, reader.name, reader.layout, reader.commit, shown_sizes(reader), *results, when]
-        rows.append(f"| {' | '.join(cell or '-' for cell in cells)} |")
+        layout = f"[{reader.layout}](exports/{reader.layout}.md)"
+        needs, trial = shown_sizes(reader), reader.trial
+        cells = [reader.title, f"`{reader.name}`", layout, needs, went_through(trial), trial.what or "-"]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def went_through(trial: Trial) -> str:
+    """How far the code base came, in a word or two."""
+    if trial.starts != "yes":
+        return trial.starts or "not run"
+    if trial.trains != "yes":
+        return "batches"
+    return "training, validation" if trial.validates == "yes" else "training"
 
 
 def layout_table() -> str:

@@ -5,12 +5,14 @@
     python -m tests.mutation --again "dimmagen.generate.plan*"       # those that survived, once more
     python -m tests.mutation --list                                  # what survived, and the table
 
-mutmut makes the changes, in the folder `mutants`; `tests/mutation_judge.py` judges them.
+mutmut makes the changes, in the folder `mutants`; `tests/mutation_judge.py` judges them, those of compiled
+kernels in a process of their own, where these are interpreted.
 """
 
 import argparse
 import ast
 import fnmatch
+import importlib
 import json
 import os
 import subprocess
@@ -26,15 +28,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation_decorated import InterpretedNumpy, change_decorated_functions
 from tests.mutation_judge import Judge, module_of
 
 # By module: the fastest tests that are about it; of them those judge that call the changed function.
 _DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "tests/dimmers/test_"
+_CAMERA, _MDN = "tests/dimmers/camera/test_", "tests/dimmers/mdn/test_"
+_PLAINLY = "test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 JUDGES = {
+    "dimmagen.dataset.card": (f"{_DATASET}card.py",),
     "dimmagen.dataset.checking": (f"{_DATASET}verify.py",),
     "dimmagen.dataset.compare": (f"{_DATASET}compare.py",),
     "dimmagen.dataset.compare_unordered": (f"{_DATASET}compare.py",),
+    "dimmagen.dataset.croissant": (f"{_DATASET}croissant.py",),
     "dimmagen.dataset.generations": (f"{_GENERATE}tiny_growing.py",),
+    "dimmagen.dataset.leaks": (f"{_DATASET}leaks.py",),
+    "dimmagen.dataset.loader_checks": (f"{_DATASET}loaders.py",),
+    "dimmagen.dataset.loaders": (f"{_DATASET}loaders.py",),
     "dimmagen.dataset.manifest": (
         f"{_DATASET}manifest.py",
         f"{_DATASET}verify.py",
@@ -46,17 +56,24 @@ JUDGES = {
         f"{_DATASET}writer.py",
         f"{_GENERATE}tiny_derived.py",
     ),
+    "dimmagen.dataset.report": (f"{_DATASET}report.py",),
     "dimmagen.dataset.schema": (f"{_DATASET}schema.py", f"{_DATASET}writer.py", f"{_DATASET}verify.py"),
     "dimmagen.dataset.shard_samples": (f"{_DATASET}shard_samples.py",),
     "dimmagen.dataset.sheet": (f"{_DATASET}sheet.py", f"{_DATASET}report.py"),
     "dimmagen.dataset.statistics": (f"{_DATASET}statistics.py",),
     "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
+    "dimmagen.dataset.verify_mixhq": (f"{_DATASET}verify_mixhq.py",),
     "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
     "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
+    "dimmagen.generate.estimate.calibration": ("tests/generate/estimate/test_tiny_estimate.py",),
+    "dimmagen.generate.estimate.estimate": ("tests/generate/estimate/test_tiny_estimate.py",),
+    "dimmagen.generate.estimate.from_sample": ("tests/generate/estimate/test_tiny_estimate.py",),
+    "dimmagen.generate.estimate.sample": ("tests/generate/estimate/test_tiny_estimate.py",),
     "dimmagen.generate.estimate.load_balancing": ("tests/generate/estimate/test_load_balancing.py",),
     "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
+    "dimmagen.generate.gpu_worker": (f"{_GENERATE}gpu_worker.py",),
     "dimmagen.generate.growing": (f"{_GENERATE}tiny_growing.py",),
     "dimmagen.generate.light_format": (f"{_GENERATE}tiny_formats.py",),
     "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
@@ -75,8 +92,36 @@ JUDGES = {
     "dimmagen.generate.run_environment": (f"{_GENERATE}run_environment.py",),
     "dimmagen.generate.worker": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.camera.batches": (f"{_CAMERA}batches.py",),
+    "dimmagen.dimmers.camera.chroma_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.model": (
+        f"{_CAMERA}model.py",
+        f"{_CAMERA}batches.py",
+        f"{_CAMERA}camera.py::{_PLAINLY}",
+    ),
+    "dimmagen.dimmers.camera.noise_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.response": (f"{_CAMERA}model.py",),
+    "dimmagen.dimmers.camera.response_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.scene_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.structure": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.structure_fit": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.tiles": (f"{_CAMERA}fit_steps.py",),
+    "dimmagen.dimmers.camera.torch_kernel": (f"{_CAMERA}torch_kernel.py", f"{_CAMERA}batches.py"),
+    "dimmagen.dimmers.camera.torch_random": (f"{_CAMERA}torch_kernel.py",),
+    "dimmagen.dimmers.camera.torch_structure": (f"{_CAMERA}torch_kernel.py",),
     "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
+    "dimmagen.dimmers.contract": (f"{_DIMMERS}contract.py",),
     "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.fit": (f"{_DIMMERS}fit.py",),
+    "dimmagen.dimmers.jpeg": (f"{_DIMMERS}jpeg.py",),
+    "dimmagen.dimmers.mdn.fit": (f"{_MDN}definitions.py",),
+    "dimmagen.dimmers.mdn.illumination": (f"{_MDN}definitions.py", f"{_MDN}illumination.py"),
+    "dimmagen.dimmers.mdn.kinds": (f"{_DIMMERS}fit.py",),
+    "dimmagen.dimmers.mdn.model": (f"{_MDN}definitions.py", f"{_DIMMERS}fit.py"),
+    "dimmagen.dimmers.mdn.network": (f"{_MDN}definitions.py",),
+    "dimmagen.dimmers.mdn.published": (f"{_MDN}published.py",),
+    "dimmagen.dimmers.mdn.reference": (f"{_MDN}definitions.py", f"{_DIMMERS}fit.py"),
     "dimmagen.dimmers.pair_facts": (f"{_DIMMERS}pair_facts.py",),
     "dimmagen.dimmers.pair_layouts": (f"{_DIMMERS}pair_layouts.py",),
     "dimmagen.dimmers.pair_lists": (f"{_DIMMERS}pair_layouts.py",),
@@ -85,7 +130,18 @@ JUDGES = {
     "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
     "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py", f"{_DIMMERS}pair_layouts.py"),
     "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.torch_dimmer": (f"{_DIMMERS}torch_dimmer.py",),
 }
+# Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
+KERNELS = {
+    "dimmagen.dimmers.camera.chroma": (
+        f"{_CAMERA}chroma.py::test_a_share_of_the_fine_chroma_stays_on_every_device",
+    ),
+    "dimmagen.dimmers.camera.kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
+    "dimmagen.dimmers.camera.structure_kernel": (f"{_CAMERA}camera.py::{_PLAINLY}",),
+    "dimmagen.dimmers.noise": (f"{_DIMMERS}noise.py::test_the_words",),
+}
+JUDGES |= KERNELS
 # Tests in other processes, which the change does not reach, and those that take long.
 LEFT_OUT = (
     "test_a_file_of_someone_else_among_the_shards_is_refused_before_anything_is_touched",
@@ -181,6 +237,7 @@ def make_changes() -> None:
     from mutmut import __main__ as mutmut
 
     mutmut.set_mutant_under_test("mutant_generation")
+    change_decorated_functions()
     MUTANTS.mkdir(exist_ok=True)
     for path in tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]:
         if not (MUTANTS / f"{path}.meta").exists():  # listed since, and copied as it is before
@@ -206,6 +263,8 @@ def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[st
 def judge(names: list[str], verdicts: dict[str, list], longest: float) -> None:
     """Judge changes in this process, whose working directory is `mutants`, and write the verdicts."""
     files = sorted({test.partition("::")[0] for name in names for test in JUDGES[module_of(name)]})
+    for module in KERNELS if "NUMBA_DISABLE_JIT" in os.environ else ():
+        importlib.import_module(module).np = InterpretedNumpy()
     done = 0
 
     def note(name: str, verdict: str, killer: str, seconds: float) -> None:
@@ -240,13 +299,16 @@ def main() -> None:
         make_changes()
     changes = list(all_changes())
     names = [] if options.list else choose(changes, options, verdicts)
-    if names:
-        folder = str(MUTANTS.absolute())
+    folder = str(MUTANTS.absolute())
+    for settings in ({}, {"NUMBA_DISABLE_JIT": "1"}):
+        some = [name for name in names if (module_of(name) in KERNELS) == bool(settings)]
+        if not some:
+            continue
         subprocess.run(
             [sys.executable, "-c", "import tests.mutation; tests.mutation.judge_input()"],
-            input=json.dumps([names, verdicts, LONGEST_AGAIN if options.again else LONGEST]),
+            input=json.dumps([some, verdicts, LONGEST_AGAIN if options.again else LONGEST]),
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": "1", **settings},
             check=True,
             text=True,
         )

@@ -30,7 +30,7 @@ class Judge:
 
     Args:
         changes: names, those of one function together.
-        judges: the files of tests that judge a module, by its name.
+        judges: the beginnings of the names of the tests that judge a module, by its name.
         left_out: names of tests that are not run.
         on_verdict: called with a name, the verdict, the test that failed, and seconds of processor time.
         warm_up: called before the first test, which is not to be charged with imports and compiled kernels:
@@ -57,7 +57,12 @@ class Judge:
         self.made: dict = {}  # results of fixtures of modules and sessions
 
     def pytest_collection_modifyitems(self, config, items):
-        left_out = [item for item in items if getattr(item, "originalname", item.name) in self.left_out]
+        judges = tuple({test for name in self.changes for test in self.judges[module_of(name)]})
+        left_out = [
+            item
+            for item in items
+            if getattr(item, "originalname", item.name) in self.left_out or not item.nodeid.startswith(judges)
+        ]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 

@@ -51,6 +51,18 @@ def test_one_path_or_name_is_not_taken_for_a_list_of_letters(photos, tmp_path):
     assert counts["folder"].accepted == 1
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [("here", "give FORMAT=PATH"), ("mask=here", "did you mean masks"), ("masks=here", "no labels at here")],
+)
+def test_labels_that_cannot_be_read_are_refused_before_photos_are_looked_at(labels, said, tmp_path):
+    from pathlib import Path
+
+    for given in (labels, Path(labels)):
+        with pytest.raises(dimmagen.UsageError, match=said):
+            dimmagen.make_dataset("linear", "nowhere", tmp_path / "out", labels=given)
+
+
 def test_a_pair_is_named_by_all_letters_of_its_name(tmp_path):
     """`hold_out="12"` was the pairs 1 and 2."""
     for side, level in (("low", 20), ("high", 120)):

@@ -5,31 +5,37 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 import dimmagen
 from dimmagen.cli import main
+from dimmagen.cli.version import PLUGIN_GROUPS
 from dimmagen.dimmers.base import DIMMERS
+from dimmagen.dimmers.profile import open_profile
 from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.metrics.base import METRICS
 from dimmagen.sources import SOURCES
+from dimmagen.sources.archive_formats import ARCHIVES
 from tests.dataset_helpers import make, write_photos
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs/extending.md").read_text(encoding="utf-8")
 EXAMPLES = {
-    group: (name, attribute, code)
+    name: (group, attribute, code)
     for group, name, attribute, code in re.findall(
         r"^```python\n# (dimmagen\.\w+): ([\w-]+) = example:(\w+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE
     )
 }
-REGISTRIES = (SOURCES, DIMMERS, LAYOUTS, ARCHITECTURES, METRICS)
+REGISTRIES = (SOURCES, ARCHIVES, DIMMERS, LAYOUTS, ARCHITECTURES, METRICS)
 
 
 @pytest.fixture
@@ -41,17 +47,25 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def install(tmp_path):
+def uninstall(tmp_path):
+    """Removes the package that `install` has installed."""
+
+    def removed() -> None:
+        for info in (tmp_path / "site").glob("*.dist-info"):
+            shutil.rmtree(info)
+
+    return removed
+
+
+@pytest.fixture
+def install(tmp_path, uninstall):
     """Installs an example of the page as a package, into a separate folder on the path of subprocesses."""
 
-    def installed(group: str, version: str = "1.0") -> None:
-        name, attribute, code = EXAMPLES[group]
+    def installed(name: str, version: str = "1.0") -> None:
+        group, attribute, code = EXAMPLES[name]
         site = tmp_path / "site"
         info = site / f"dimmagen_example-{version}.dist-info"
-        for old in site.glob("*.dist-info"):
-            for file in old.iterdir():
-                file.unlink()
-            old.rmdir()
+        uninstall()
         info.mkdir(parents=True)
         (site / "example.py").write_text(code, encoding="utf-8")
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dimmagen-example\nVersion: {version}\n")
@@ -93,15 +107,13 @@ def run_process(tmp_path):
 
 
 def test_every_kind_has_an_example_of_at_most_30_lines():
-    assert EXAMPLES.keys() == {
-        f"dimmagen.{kind}" for kind in ("sources", "dimmers", "layouts", "networks", "metrics")
-    }
-    for group, (_, _, code) in EXAMPLES.items():
-        assert len(code.splitlines()) <= 30, group
+    assert {group for group, _, _ in EXAMPLES.values()} == set(PLUGIN_GROUPS)
+    for name, (_, _, code) in EXAMPLES.items():
+        assert len(code.splitlines()) <= 30, name
 
 
 def test_a_source_of_a_package_selects_and_states_its_terms(place, install, run, run_process):
-    install("dimmagen.sources")
+    install("square")
     done = run_process("build-mixhq", "--source", "square=photos/", "--out", "mixhq")
     assert done.returncode == 0, done.stderr
     assert "square-only" in done.stdout
@@ -116,10 +128,10 @@ def test_a_source_of_a_package_selects_and_states_its_terms(place, install, run,
     assert dimmagen.verify("out").faults == []
 
 
-def test_another_version_of_a_plugin_is_another_fingerprint(place, install, run):
+def test_another_version_of_a_plugin_is_another_fingerprint(place, install, uninstall, run):
     fingerprints = set()
     for version in ("1.0", "1.1"):
-        install("dimmagen.dimmers", version)
+        install("dusk", version)
         out = f"out-{version}"
         words = ["dim", "--profile", "dusk", "--source", "photos/", "--executor", "serial", "--shards", out]
         done = run(*words)
@@ -130,16 +142,58 @@ def test_another_version_of_a_plugin_is_another_fingerprint(place, install, run)
         fingerprints.add(manifest["fingerprint"])
         assert run("verify", out, "--reproduce", "100%").returncode == 0
     assert len(fingerprints) == 2
-    install("dimmagen.dimmers", "1.2")
+    install("dusk", "1.2")
     done = run(
         "dim", "--profile", "dusk", "--source", "photos/", "--executor", "serial", "--shards", "out-1.0"
     )
     assert done.returncode == 2
     assert "plugins.dimmer dusk: dimmagen-example 1.0 → dimmagen-example 1.2" in done.stderr
+    uninstall()
+    assert run("verify", "out-1.0").returncode == 0
+    photos = ("--source", "photos/", "--out", "again")
+    for words in (("verify", "out-1.0", "--reproduce", "100%"), ("reproduce", "out-1.0", *photos)):
+        done = run(*words)
+        assert done.returncode == 2
+        assert "the dimmer dusk of the package dimmagen-example 1.0, which is not installed" in done.stderr
+
+
+def test_an_archive_format_of_a_package_is_a_source_alone_and_in_a_folder(place, install, run):
+    install("parquet")
+    names = sorted(map(str, Path("photos").glob("photo*")))[:3]
+    images = [{"bytes": Path(name).read_bytes(), "path": Path(name).name} for name in names]
+    Path("hub").mkdir()
+    pq.write_table(pa.table({"image": images, "label": [0, 1, 2]}), "hub/train.parquet", row_group_size=2)
+    words = ["dim", "--profile", "linear", "--executor", "serial"]
+    done = run(*words, "--source", "hub/train.parquet", "--shards", "out")
+    assert done.returncode == 0, done.stderr
+    assert run(*words, "--source", "hub", "--shards", "out-folder").returncode == 0
+    tables = [
+        pq.read_table(f"{out}/metadata/train-00000.parquet").to_pydict() for out in ("out", "out-folder")
+    ]
+    places = ("00000-00000", "00000-00001", "00001-00000")  # row groups of two
+    expected = [f"{place}-{Path(name).name}" for place, name in zip(places, names, strict=True)]
+    assert sorted(tables[0]["name"]) == expected
+    assert tables[1]["name"] == [f"train.parquet/{name}" for name in tables[0]["name"]]
+    assert tables[0]["dark_sha256"] == tables[1]["dark_sha256"]
+    done = run("verify", "out", "--reproduce", "100%", "--source", "hub/train.parquet")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_measured_dimmer_of_a_package_is_saved_as_a_profile(place, install, run, tmp_path, monkeypatch):
+    install("bulb")
+    monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "profiles"))
+    assert run("profile", "list").returncode == 0  # the process sees the package from here on
+    importlib.import_module("example").save("kitchen", np.array([0.1, 0.08, 0.05]))
+    dimmagen.check_dimmer(open_profile("kitchen").model())
+    assert "measured under a bulb" in run("profile", "show", "kitchen").stdout
+    words = ["dim", "--profile", "kitchen", "--source", "photos/", "--executor", "serial", "--shards", "out"]
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert run("verify", "out", "--reproduce", "100%").returncode == 0
 
 
 def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_path_factory):
-    install("dimmagen.layouts")
+    install("two-folders")
     make("photos", Path("out"))
     done = run("export", "out", "--layout", "two-folders", "--out", "export")
     assert done.returncode == 0, done.stderr
@@ -150,8 +204,8 @@ def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_p
     assert "did you mean two-folders?" in done.stderr
 
 
-def test_a_network_of_a_package_trains(place, install, run_process):
-    install("dimmagen.networks")
+def test_a_network_of_a_package_trains(place, install, uninstall, run, run_process):
+    install("two-convolutions")
     make("photos", Path("out"), variants=2)
     words = [
         "train",
@@ -169,10 +223,14 @@ def test_a_network_of_a_package_trains(place, install, run_process):
     done = run_process("enhance", "photos/photo00.png", "--network", "run", "--out", "bright")
     assert done.returncode == 0, done.stderr
     assert Path("bright/photo00.png").exists()
+    uninstall()
+    done = run("enhance", "photos/photo00.png", "--network", "run", "--out", "other")
+    assert done.returncode == 1
+    assert "the architecture 'two-convolutions', which is not installed here" in done.stderr
 
 
 def test_a_metric_of_a_package_is_scored_and_listed(place, install, run, run_process):
-    install("dimmagen.metrics")
+    install("mae")
     for side in ("low", "high"):
         Path("pairs", side).mkdir(parents=True)
         pixels = np.asarray(Image.open("photos/photo00.png"), np.uint8) // (6 if side == "low" else 1)
@@ -188,11 +246,9 @@ def test_a_metric_of_a_package_is_scored_and_listed(place, install, run, run_pro
     assert "mae" in run_process("evaluate", "--help").stdout
 
 
-@pytest.mark.parametrize(
-    ("group", "check"), [("dimmagen.sources", "check_source"), ("dimmagen.dimmers", "check_dimmer")]
-)
-def test_the_examples_keep_their_contracts(group, check, tmp_path, monkeypatch):
-    _, attribute, code = EXAMPLES[group]
+@pytest.mark.parametrize(("name", "check"), [("square", "check_source"), ("dusk", "check_dimmer")])
+def test_the_examples_keep_their_contracts(name, check, tmp_path, monkeypatch):
+    _, attribute, code = EXAMPLES[name]
     (tmp_path / "example.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "example", raising=False)
@@ -205,7 +261,7 @@ def test_the_project_file_of_the_page_makes_a_package_that_pip_installs(tmp_path
     folder, site = tmp_path / "project", tmp_path / "site"
     folder.mkdir()
     (folder / "pyproject.toml").write_text(project, encoding="utf-8")
-    (folder / "example.py").write_text(EXAMPLES["dimmagen.sources"][2], encoding="utf-8")
+    (folder / "example.py").write_text(EXAMPLES["square"][2], encoding="utf-8")
     pip = [
         sys.executable,
         "-m",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -28,6 +29,7 @@ class TinyLights:
     origin: str = "tiny"
     others: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     excluded: Mapping[str, int | str] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.listed)

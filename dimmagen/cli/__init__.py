@@ -1,6 +1,7 @@
 """The command line: one module per command; commands parse, call the library and print, and hold no logic."""
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -76,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: words of the command; without them those of the process, which then ends with the command.
     """
+    _open_closed_streams()
     _replace_unencodable()
     with stop_signals(is_whole_process=arguments is None), messages_on_stderr():
         code = _run_or_stop(arguments)
@@ -112,6 +114,16 @@ def _run_or_stop(arguments: list[str] | None) -> int:
     return code
 
 
+def _open_closed_streams() -> None:
+    """Print to nowhere where a standard stream is closed (`>&-`, a service, `pythonw`).
+
+    Python has None there, and the next file that is opened would get its number, and what a library prints.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def _replace_unencodable() -> None:
     """Print `?` for characters that the output's encoding lacks, such as arrows in a file on Windows."""
     for stream in (sys.stdout, sys.stderr):
@@ -145,5 +157,6 @@ def _report_machine(what: str, todo: str) -> int:
 
 def _report(text: str, fields: Mapping[str, Any], exit_code: int, heading: str = "Error: ") -> int:
     if received() is None:  # otherwise a library has made the error of what the signal raised
-        report_error(text, fields, exit_code, heading)
+        with suppress(OSError):  # with `--json` on a full disk, after the text on standard error
+            report_error(text, fields, exit_code, heading)
     return exit_code

@@ -1,7 +1,6 @@
 """`dimmagen build-mixhq`."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import Progress, Steps
+from dimmagen.cli.progress import steps_bar
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.executors.base import Executor
@@ -113,7 +112,7 @@ def build_mixhq(
         _print_counts(build.finished)
         echo(f"{out} is complete: it was made from files of the same names and sizes.")
         return _result(out, build.finished)
-    with _progress_bar("checking candidates", len(build.listing.files)) as advance, results_alone_on_stdout():
+    with steps_bar("checking candidates", len(build.listing.files)) as advance, results_alone_on_stdout():
         candidates = build.check(replace(execution, on_status=advance.workers), advance)
     if build.base and build.earlier:
         echo_newcomers(build.earlier, out)
@@ -125,7 +124,7 @@ def build_mixhq(
     if dry_run:
         echo("Nothing was written.")
         return _result(out, counts, written=False)
-    with _progress_bar("writing light images", sum(one.accepted for one in counts.values())) as advance:
+    with steps_bar("writing light images", sum(one.accepted for one in counts.values())) as advance:
         manifest = build.write(candidates, execution, advance)
     size = sum(shard["bytes"] for shard in manifest["shards"])
     _print_summary(out, manifest, size, adds=build.base is not None)
@@ -149,13 +148,6 @@ def _print_summary(out: str, manifest: Mapping[str, Any], size: int, adds: bool)
         f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).\n"
         f"Next: dimmagen dim --profile lol3 --source {out} --shards out/"
     )
-
-
-@contextmanager
-def _progress_bar(what: str, total: int) -> Iterator[Steps]:
-    """Show a progress bar on a terminal and lines elsewhere; yields a function to call after each step."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        yield Steps(progress, progress.add_task(what, total=total))
 
 
 def _result(out: str, counts: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:

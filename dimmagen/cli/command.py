@@ -79,11 +79,11 @@ class Command(EveryCommand):
         Raises:
             click.UsageError: naming the option.
         """
+        known = {name: one for one in self.get_params(ctx) for name in (*one.opts, *one.secondary_opts)}
         options = {
             name: one
-            for one in self.get_params(ctx)
-            if isinstance(one, click.Option) and not one.is_flag
-            for name in one.opts
+            for name, one in known.items()
+            if name.startswith("-") and isinstance(one, click.Option) and not one.is_flag
         }
         for before, word in zip(["", *args], args, strict=False):
             name = "" if word else before
@@ -91,6 +91,8 @@ class Command(EveryCommand):
                 name = word[:-1]
             elif word:
                 continue
+            if name.startswith("-") and name not in known:
+                continue  # there is no such option: the parser says so
             is_path = name not in options or _takes_path(options[name])
             if is_path and name != "--source":  # which says more itself
                 what = name if name in options else "an argument"

@@ -1,7 +1,8 @@
 """`dimmagen dim`: photos in, dark/light pairs out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import PairProgress, Progress, Steps
+from dimmagen.cli.progress import PairProgress, steps_bar
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
@@ -29,14 +30,14 @@ from dimmagen.core.executors.base import Executor
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.generate.execution import choose_execution
-from dimmagen.generate.growing import begin_addition, has_nothing_new
+from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Plan, generate_dataset, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import LabelCounts, open_labels
+from dimmagen.sources.labels.index import LabelCounts, open_labels, parse_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
 from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -124,7 +125,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "--add",
     is_flag=True,
     help="Add the photos that a finished data set does not have, as new shards; those that are there keep "
-    "their bytes. The settings are to be the same.",
+    "their bytes. The settings must be the same.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
 def dim(
@@ -158,13 +159,16 @@ def dim(
     """
     console = Console(stderr=True)
     pair_settings = PairSettings(**settings)
+    if labels:
+        parse_labels(labels)  # before photos are scanned
     execution = choose_execution(executor, workers, address, device, threads, worker_timeout, end_lost_run)
     selection = replace(selection, max_side=MAX_SIDES.get(pair_settings.image_format))
     base, earlier = None, None
     if add:
         base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
     scanning = execution.of_index_pass(rescan)
-    lights = _open_lights(console, sources, exclude, selection, scanning, earlier)
+    check_excluded = partial(refuse_other_scenes, base)
+    lights = _open_lights(console, sources, exclude, selection, scanning, earlier, check_excluded)
     if base and earlier:
         echo_newcomers(earlier, out)
         if has_nothing_new(lights, base):
@@ -199,17 +203,18 @@ def _open_lights(
     selection: PhotoSelection,
     scanning: ScanExecution,
     earlier: Earlier | None,
+    check_excluded: Callable[[Mapping[str, int | str]], None],
 ) -> LightImages:
-    with Progress(console=console, transient=True) as bar, results_alone_on_stdout():
-        task = bar.add_task("scanning photos", total=None)
+    with steps_bar("scanning photos") as steps, results_alone_on_stdout():
         lights = open_light_images(
             sources,
             exclude=exclude,
             selection=selection,
-            execution=replace(scanning, on_status=Steps(bar, task).workers),
-            on_start=lambda files: bar.update(task, total=files),
-            on_file=lambda: bar.advance(task),
+            execution=replace(scanning, on_status=steps.workers),
+            on_start=steps.begin,
+            on_file=steps,
             choose=earlier.new_ones if earlier else None,
+            check_excluded=check_excluded,
         )
     note = "" if sources else " (the default, because no --source is given)"
     new = "new " if earlier else ""

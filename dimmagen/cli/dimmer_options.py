@@ -53,9 +53,9 @@ _DIMMER = (
         "--without",
         multiple=True,
         metavar="PART",
-        help="Part of the camera model to leave out, for ablations: response, toe, balance, intensity, "
-        "correlation, tails, skew, spatial, banding, jpeg, white-balance-spread, fine-chroma or "
-        "noise-spread. Repeatable.",
+        help="Part of the dimmer model to leave out, for ablations. Those of camera are response, toe, "
+        "balance, intensity, correlation, tails, skew, spatial, banding, jpeg, white-balance-spread, "
+        "fine-chroma and noise-spread. Repeatable.",
     ),
     click.option(
         "--compat",

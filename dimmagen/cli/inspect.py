@@ -62,8 +62,8 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
     with a gain slider, filters, plots, a slider between the light and the dark image, and parts of some pairs
     at 100 %, from dark to bright ones, to compare the noise.
 
-    Of a trained network (the folder of a training run, or its best.safetensors) it is said on which data set
-    and by which version and commit it was trained.
+    Of a trained network (the folder of a training run, or its best.safetensors) the result says on which
+    data set and by which version and commit it was trained.
     """
     if is_network(dataset):
         if sheet is not None or page is not None or count is not None:

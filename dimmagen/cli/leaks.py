@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from dimmagen.cli.command import command
-from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import LocalPath, threads_option
 from dimmagen.cli.output import echo
-from dimmagen.cli.progress import Progress
+from dimmagen.cli.progress import steps_bar
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
@@ -45,15 +44,9 @@ def leaks(
     found.
     """
     pairs = open_pairs(dataset)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("comparing photos", total=None)
+    with steps_bar("comparing photos") as steps:
         found = find_leaks(
-            pairs,
-            evaluation,
-            workers or processor_count(),
-            on_start=lambda photos: bar.update(task, total=photos),
-            on_photo=lambda: bar.advance(task),
+            pairs, evaluation, workers or processor_count(), on_start=steps.begin, on_photo=steps
         )
     if keys_file:
         storage.write_result(keys_file, "".join(f"{leak.light_key}\n" for leak in found).encode())

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,41 @@ def write_json(path: str, result: Mapping[str, Any], *, make_folder: bool = True
 def split_names(names: str | None) -> tuple[str, ...] | None:
     """`2, 5,6` is ("2", "5", "6"); nothing is None."""
     return tuple(name.strip() for name in names.split(",")) if names else None
+
+
+def pair_of_dataset(needs_key: bool) -> Callable:
+    """`DATASET KEY`, for a command that reads one pair; the data set may be given by `--data` instead.
+
+    The command's function receives `dataset` and `key`.
+
+    Args:
+        needs_key: whether there has to be a key; otherwise `key` may be None.
+    """
+
+    def add(function: Callable) -> Callable:
+        @wraps(function)
+        def with_pair(*args, dataset, key, data, **kwargs):
+            if data is not None and dataset is not None and key is not None:
+                raise UsageError(
+                    f"the data set is given twice: {dataset} and --data {data}", "omit one", code="conflict"
+                )
+            if data is not None:
+                dataset, key = data, key if dataset is None else dataset
+            if dataset is None or (needs_key and key is None):
+                missing = "DATASET" if dataset is None else "KEY"
+                form = "DATASET KEY" if needs_key else "DATASET"
+                raise UsageError(f"{missing} is missing", f"give {form}", code="missing-argument")
+            return function(*args, dataset=dataset, key=key, **kwargs)
+
+        with_pair = click.option(
+            "--data",
+            metavar="DATASET",
+            help="Folder or URL of the data set, in place of the argument DATASET.",
+        )(with_pair)
+        with_pair = click.argument("key", required=False, metavar="KEY" if needs_key else "[KEY]")(with_pair)
+        return click.argument("dataset", required=False, metavar="DATASET")(with_pair)
+
+    return add
 
 
 def _not_empty(_: click.Context, option: click.Parameter, names: str | None) -> str | None:

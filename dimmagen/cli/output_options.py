@@ -1,6 +1,5 @@
 """The options that every command has: how it prints and logs, and each option by an environment variable."""
 
-import difflib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +8,7 @@ import click
 
 from dimmagen.cli import logs
 from dimmagen.cli.output import configure, echo
+from dimmagen.core.registry import nearest
 
 PREFIX = "DIMMAGEN"
 """What the names of environment variables for options begin with."""
@@ -145,6 +145,7 @@ def tell_unknown_variables(context: click.Context) -> None:
     }
     for name in sorted(set(os.environ) - known):
         if context.auto_envvar_prefix and name.startswith(prefix):
-            near = difflib.get_close_matches(name, known, 1)
-            advice = f"did you mean {near[0]}?" if near else "see --help"
+            # By what follows the prefix, which they all share.
+            near = nearest(name.removeprefix(prefix), [one.removeprefix(prefix) for one in known])
+            advice = f"did you mean {prefix}{near[0]}?" if near else "see --help"
             echo(f"Note: {name} is the name of no option of {context.command_path}: {advice}", err=True)

@@ -12,15 +12,14 @@ from rich.text import Text
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
-from dimmagen.cli.options import Integer
+from dimmagen.cli.options import Integer, pair_of_dataset
 from dimmagen.core.text import one_line
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.images.sheets import with_gain
 
 
 @command()
-@click.argument("dataset")
-@click.argument("key", required=False)
+@pair_of_dataset(needs_key=False)
 @click.option(
     "--width",
     type=Integer(10),
@@ -34,6 +33,7 @@ def peek(dataset: str, key: str | None, width: int | None) -> dict[str, Any]:
     Examples:
       dimmagen peek out/
       dimmagen peek out/ sample-596aa1e7cb875eb7-v0
+      dimmagen peek sample-596aa1e7cb875eb7-v0 --data out/
 
     KEY is the key of the pair, or the beginning of it if no other key begins with that; without it, the first
     pair is shown. The images are the light image, the dark image, and the dark image with gain.

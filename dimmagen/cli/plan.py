@@ -1,8 +1,7 @@
 """`dimmagen plan`: what a `dimmagen dim` run would take, before it is started."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +17,7 @@ from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.options import Integer, Number, json_option, write_json
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
-from dimmagen.cli.progress import Progress
+from dimmagen.cli.progress import steps_bar
 from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
@@ -107,11 +106,11 @@ def plan(
     """
     pair_settings = PairSettings(**settings)
     check_settings(pair_settings)
-    with _bar("scanning photos") as (begin, advance):
+    with steps_bar("scanning photos") as steps:
         refs, photos = sample_light_images(
-            sources, exclude, processor_count(), pair_settings.seed, begin, advance, selection
+            sources, exclude, processor_count(), pair_settings.seed, steps.begin, steps, selection
         )
-    with _bar("making pairs to measure") as (begin, advance):
+    with steps_bar("making pairs to measure") as steps:
         estimate, conversion = estimate_run(
             refs,
             photos,
@@ -121,8 +120,8 @@ def plan(
             workers,
             pairs=pairs,
             calibration_pairs=calibration_pairs,
-            on_start=begin,
-            on_pair=advance,
+            on_start=steps.begin,
+            on_pair=steps,
         )
     cost = estimate.cost(price_per_core_hour, price_per_gb_month)
     figures = estimate.to_dict() | {
@@ -138,19 +137,6 @@ def plan(
 
 
 plan.params = [option for option in dim.params if option.name in _SHARED] + plan.params
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[], None]]]:
-    """Show a progress bar on a terminal and nothing elsewhere.
-
-    Yields:
-        A function to call with the total, and a function to call after each step.
-    """
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda total: bar.update(task, total=total), lambda: bar.advance(task)
 
 
 def _print(estimate: RunEstimate, cost: dict[str, Interval]) -> None:

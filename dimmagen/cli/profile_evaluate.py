@@ -21,7 +21,7 @@ from dimmagen.cli.options import (
 )
 from dimmagen.cli.output import echo
 from dimmagen.cli.profile_view import WIDTH, wrapped
-from dimmagen.cli.progress import Progress
+from dimmagen.cli.progress import steps_bar
 from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.storage import last_part, write_result
@@ -125,11 +125,8 @@ def profile_evaluate(
         _print_notes(label, profile, pairs, fitted_on[label])
     workers = workers or processor_count()
     repeats = _measured_repeats(repeats_path, workers) if repeats_path else []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("measuring pairs", total=len(pairs))
-        results = evaluate(
-            dimmers, pairs, draws=draws, seed=seed, workers=workers, on_pair=lambda: bar.advance(task)
-        )
+    with steps_bar("measuring pairs", len(pairs)) as steps:
+        results = evaluate(dimmers, pairs, draws=draws, seed=seed, workers=workers, on_pair=steps)
     summary = summarise(results, seed, repeats)
     verdict = _print_verdict(summary, list(dimmers), len(pairs))
     if details:

@@ -76,7 +76,10 @@ def _facts(found: Profile) -> Iterator[tuple[str, str]]:
         yield "exposure", f"scenes differ by a factor of {math.exp(model.exposure_spread):.2f}"
     if any(model.balance_spread):
         factor = math.exp(model.balance_spread[0])
-        yield "white balance", f"scenes differ by a factor of {factor:.2f} in red and in blue"
+        yield (
+            "white balance",
+            f"images differ by a factor of {factor:.2f} in red and blue, more than scenes",
+        )
     if model.noise_spread:
         yield "noise", f"scenes differ by a factor of {math.exp(model.noise_spread):.2f}"
     if notes := found.provenance.get("notes"):

@@ -7,7 +7,8 @@ first step is in no rate.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -178,17 +179,33 @@ class Progress(rich.progress.Progress):
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """One task of a bar: called after each step."""
+    """One task of a bar: called after each step, or after several."""
 
     bar: Progress
     task: TaskID
 
-    def __call__(self) -> None:
-        self.bar.advance(self.task)
+    def begin(self, total: int) -> None:
+        """Say how many steps there are."""
+        self.bar.update(self.task, total=total)
+
+    def __call__(self, count: int = 1) -> None:
+        self.bar.advance(self.task, count)
 
     def workers(self, status: WorkerStatus) -> None:
         """Show what the workers do."""
         self.bar.show_workers(self.task, status)
+
+
+@contextmanager
+def steps_bar(what: str, total: int | None = None) -> Iterator[Steps]:
+    """Show a progress bar on a terminal and lines elsewhere, and nothing of them at the end.
+
+    Args:
+        what: is done, such as "scanning photos".
+        total: number of steps; None until :meth:`Steps.begin` says it.
+    """
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        yield Steps(bar, bar.add_task(what, total=total))
 
 
 class PairProgress:

@@ -16,8 +16,8 @@ arguments by theirs (`dataset` of `export`). `--set` can change an option of a s
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from string import Template
@@ -27,6 +27,7 @@ import click
 import yaml
 
 from dimmagen.cli.output import echo
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import did_you_mean, unknown_name
 
@@ -38,6 +39,8 @@ COMMANDS = (
     *("build-mixhq", "profile fit", "profile evaluate", "dim", "verify", "subset", "merge", "remove"),
     *("export", "train", "finetune", "evaluate", "enhance"),
 )
+_READ = ("source", "exclude", "pairs", "data")  # options whose paths are there before
+_PATTERN = re.compile(r"[*?\[{>]")  # of file names, or DARK -> LIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,35 @@ class Recipe:
     Attributes:
         path: of the YAML file.
         steps: options by command, in order, with the values of the variables filled in.
+        inputs: variables that are paths which no step writes, each with its value and the steps that read it.
     """
 
     path: Path
     steps: dict[str, dict[str, Any]]
+    inputs: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
+
+    def refuse_missing_inputs(self, steps: Collection[str]) -> None:
+        """Refuse, before the first step runs, variables that are paths of nothing.
+
+        Args:
+            steps: that are going to run.
+
+        Raises:
+            UsageError: naming all of them, with what is to be typed.
+        """
+        missing = {
+            name: value
+            for name, (value, readers) in self.inputs.items()
+            if readers & {*steps} and _is_missing(value)
+        }
+        if missing:
+            values = ", ".join(f"{value} ({name})" for name, value in missing.items())
+            raise UsageError(
+                f"{self.path} reads what does not exist: {values}",
+                f"say where yours are: {' '.join(f'--set {name}=PATH' for name in missing)}",
+                code="missing-path",
+                variables=[*missing],
+            )
 
 
 class _Loader(yaml.SafeLoader):
@@ -185,7 +213,7 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
     _refuse_other_shapes(path, variables, steps)
     variables, steps = _changed(path, variables, steps, changes)
     try:
-        return Recipe(path, {name: _filled(options, variables) for name, options in steps.items()})
+        filled = {name: _filled(options, variables) for name, options in steps.items()}
     except KeyError as error:
         raise UsageError(
             f"{path}: there is no variable {error}",
@@ -199,6 +227,35 @@ def as_recipe(path: Path, values: dict, changes: Mapping[str, str]) -> Recipe:
             "write $$ for the character itself",
             code="wrong-format",
         ) from None
+    return Recipe(path, filled, _inputs(variables, steps))
+
+
+def _inputs(variables: Mapping[str, Any], steps: Mapping[str, dict]) -> dict[str, tuple[str, set[str]]]:
+    """The variables that stand for paths which steps read and none writes; see :class:`Recipe`."""
+    uses: dict[str, list[tuple[str, bool]]] = {}
+    for step, options in steps.items():
+        for option, value in options.items():
+            for text in filter(_is_text, _as_list(value)):
+                for name in Template(text).get_identifiers():
+                    is_read = option in _READ and text.rpartition("=")[2] in (f"${{{name}}}", f"${name}")
+                    uses.setdefault(name, []).append((step, is_read))
+    return {
+        name: (variables[name], {step for step, _ in used})
+        for name, used in uses.items()
+        if all(is_read for _, is_read in used) and _is_text(variables[name])
+    }
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_missing(path: str) -> bool:
+    """Whether a path is one of this machine, not a pattern or the name of a source, and leads to nothing."""
+    from dimmagen.sources import SOURCES  # which every other command would wait for
+
+    is_other = storage.is_url(path) or _PATTERN.search(path) or path.partition("=")[0] in SOURCES
+    return not is_other and not Path(path).expanduser().exists()
 
 
 def _refuse_other_shapes(path: Path, variables: object, steps: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ def remove(dataset: str, names: str, ignore_unknown: bool) -> dict[str, Any]:
     Example:
       dimmagen remove out/ --list takedown.txt
 
-    Only the shards that hold them are written anew, under new names. Everything with the same bytes as a
+    Only the shards that hold them are rewritten, under new names. Everything with the same bytes as a
     photo of the list goes too, and does not come back with --add. The manifest has the numbers and hashes,
     not the list. Repeat it with the MixHQ and with every data set of the same photos.
     """

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import click
-
 from dimmagen.cli.command import command
-from dimmagen.cli.options import profile_option, source_option
+from dimmagen.cli.options import pair_of_dataset, profile_option, source_option
 from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.reader import open_pairs
@@ -13,22 +11,16 @@ from dimmagen.generate.replay import environment_note, replayer
 
 
 @command(former_names={"--from": "--data"})
-@click.argument("key")
-@click.option(
-    "--data",
-    "dataset",
-    required=True,
-    metavar="DATASET",
-    help="Folder or URL of the data set that contains the pair.",
-)
+@pair_of_dataset(needs_key=True)
 @source_option
 @profile_option
-def replay(key: str, dataset: str, sources: tuple[str, ...], profile: str | None) -> dict[str, Any]:
-    """Make the pair KEY again from the manifest and its source, and compare it.
+def replay(dataset: str, key: str, sources: tuple[str, ...], profile: str | None) -> dict[str, Any]:
+    """Make a pair of the data set in DATASET again from its manifest and source, and compare it.
 
     \b
-    Example:
-      dimmagen replay sample-596aa1e7cb875eb7-v0 --data out/
+    Examples:
+      dimmagen replay out/ sample-596aa1e7cb875eb7-v0
+      dimmagen replay sample-596aa1e7cb875eb7-v0 --data out/ --source photos/
 
     KEY is the key of a pair, or its beginning. The result is that the pair is identical, or the first stage
     that differs: source bytes, decoded pixels, draws, dark pixels or encoded bytes. The exit code is 1 if one

@@ -67,8 +67,9 @@ def reproduce(
     Example:
       dimmagen reproduce out/manifest.json --source sample --out again/
 
-    MANIFEST is a manifest.json file, or the folder of one. The settings and the profile are those of the
-    manifest. The exit code is 1 if a file differs.
+    MANIFEST is a manifest.json file, or the folder of one. The settings, the profile and the choices among
+    photos (--limit, --min-lightness, --resize, --crop, --follow-links) are those of the manifest; where it
+    names a --list or --exclude, give the same files. The exit code is 1 if a file differs.
     """
     workers = workers or processor_count()
     original = open_reproduction(

@@ -47,7 +47,8 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
     """
     from dimmagen.cli import cli
 
-    steps = load_recipe(recipe, _by_name(changes)).steps
+    loaded = load_recipe(recipe, _by_name(changes))
+    steps = loaded.steps
     missing = [name for name in only if name not in steps]
     if missing:
         raise UsageError(
@@ -63,6 +64,8 @@ def run(recipe: Path, changes: tuple[str, ...], only: tuple[str, ...], dry_run: 
     }
     for name, words in chosen.items():
         chosen[name] = _checked(words)
+    if not dry_run:
+        loaded.refuse_missing_inputs(chosen)
     results = []
     for words in chosen.values():
         echo(f"dimmagen {shlex.join(words)}", bold=True)

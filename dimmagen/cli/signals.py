@@ -85,7 +85,12 @@ def _set_alarm(handler: Callable[[int, FrameType | None], None]) -> bool:
 
 
 def _takes_a_lock(frame: FrameType | None) -> bool:
-    """Whether an exception that is raised in a frame may leave a lock of Python's own taken."""
+    """Whether an exception that is raised in a frame may leave a lock of Python's own taken.
+
+    A signal may come while an earlier one is handled: the exception would leave that handler, too.
+    """
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
     if frame is None:
         return False
     code = frame.f_code

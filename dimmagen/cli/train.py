@@ -28,7 +28,7 @@ from dimmagen.core.text import pluralize
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, ResumeMode, RunFolder
-from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PHOTOS, VALIDATION_PICTURES, TrainConfig
+from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PICTURES, TrainConfig
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.estimate import estimate_training
 from dimmagen.enhance.loggers import LOGGERS
@@ -68,7 +68,7 @@ _SHARED = [
         type=click.Choice(["auto", "vgg", "none"]),
         default="auto",
         help="Network of the LPIPS loss; `none` omits this loss and is much faster without a GPU, `auto` "
-        "takes vgg where LPIPS weights are at hand.",
+        "takes vgg where LPIPS weights are available.",
     ),
     click.option("--perceptual-weight", type=Number(0), default=0.1, help="Weight of the LPIPS loss."),
     lpips_weights_option,
@@ -192,7 +192,7 @@ def shared_options(command: Callable) -> Callable:
 @click.option(
     "--validation-photos",
     type=Integer(0),
-    default=VALIDATION_PHOTOS,
+    show_default="16, or a quarter of fewer than 64",
     help="Number of photos of --data to select the best network on, if there is no --validate; they are not "
     "trained on.",
 )

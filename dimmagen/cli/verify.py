@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from dimmagen.cli.command import command
-from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import profile_option, source_option
 from dimmagen.cli.output import echo
-from dimmagen.cli.progress import Progress
+from dimmagen.cli.progress import steps_bar
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.text import pluralize
@@ -63,18 +62,12 @@ def verify(
         raise UsageError(
             "--source and --profile need --reproduce", "add --reproduce 100%, or omit them", code="conflict"
         )
-    console = Console(stderr=True)
     if is_mixhq(dataset) or has_mixhq_manifest(dataset):
         if percent is not None:
             raise UsageError("--reproduce is for a data set of pairs", "omit it for a MixHQ", code="conflict")
-        return _verify_mixhq(console, dataset)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("checking pairs", total=None)
-        result = verify_dataset(
-            dataset,
-            on_start=lambda pairs: bar.update(task, total=pairs),
-            on_shard=lambda pairs: bar.advance(task, pairs),
-        )
+        return _verify_mixhq(dataset)
+    with steps_bar("checking pairs") as steps:
+        result = verify_dataset(dataset, on_start=steps.begin, on_shard=steps)
     counts = result.manifest.counts
     _refuse_faults(
         dataset,
@@ -86,18 +79,13 @@ def verify(
         f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
     )
     _tell_unfinished(result.unfinished)
-    made_again = _reproduce(console, dataset, percent, sources, profile) if percent is not None else 0
+    made_again = _reproduce(dataset, percent, sources, profile) if percent is not None else 0
     return dataset_result(dataset, result.manifest, made_again=made_again)
 
 
-def _verify_mixhq(console: Console, mixhq: str) -> dict[str, Any]:
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("checking light images", total=None)
-        result = verify_mixhq(
-            mixhq,
-            on_start=lambda images: bar.update(task, total=images),
-            on_shard=lambda images: bar.advance(task, images),
-        )
+def _verify_mixhq(mixhq: str) -> dict[str, Any]:
+    with steps_bar("checking light images") as steps:
+        result = verify_mixhq(mixhq, on_start=steps.begin, on_shard=steps)
     # A build goes by the manifest of what is finished, and reads no light image again.
     _refuse_faults(mixhq, result.faults, "copy it again, or build it again into another folder")
     echo(
@@ -129,25 +117,16 @@ def _tell_unfinished(names: Sequence[str]) -> None:
         )
 
 
-def _reproduce(
-    console: Console, dataset: str, percent: float, sources: tuple[str, ...], profile: str | None
-) -> int:
+def _reproduce(dataset: str, percent: float, sources: tuple[str, ...], profile: str | None) -> int:
     """Make a share of the pairs again; returns their number."""
     # Imported when used: a plain verify does not wait for the dimmer models.
     from dimmagen.dataset.reader import open_pairs
     from dimmagen.generate.replay import environment_note, replay_some
 
     pairs = open_pairs(dataset)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("replaying pairs", total=None)
-        results = replay_some(
-            pairs,
-            math.ceil(len(pairs) * percent / 100),
-            sources,
-            profile,
-            on_start=lambda count: bar.update(task, total=count),
-            on_pair=lambda: bar.advance(task),
-        )
+    count = math.ceil(len(pairs) * percent / 100)
+    with steps_bar("replaying pairs") as steps:
+        results = replay_some(pairs, count, sources, profile, on_start=steps.begin, on_pair=steps)
     different = [result for result in results if not result.identical]
     if different:
         lines = [f"{result.key}: its {result.stage} differ ({result.detail})" for result in different]

@@ -10,7 +10,8 @@ import click
 from dimmagen import __version__
 from dimmagen.cli.output import echo, report
 
-PLUGIN_GROUPS = tuple(f"dimmagen.{kind}" for kind in ("sources", "dimmers", "layouts", "networks", "metrics"))
+_KINDS = ("sources", "archives", "dimmers", "layouts", "networks", "metrics")
+PLUGIN_GROUPS = tuple(f"dimmagen.{kind}" for kind in _KINDS)
 
 
 def version_lines() -> Iterator[str]:

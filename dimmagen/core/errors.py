@@ -10,6 +10,7 @@ For programs, an error has a `code` that stays the same when the wording changes
 values.
 """
 
+import traceback
 from typing import Any
 
 CODES = {
@@ -80,6 +81,17 @@ class DimmagenError(Exception):
     def __reduce__(self) -> tuple:
         """Errors travel between processes; subclasses may take other arguments than the message."""
         return _restore, (type(self), self.args, self.__dict__)
+
+
+def fault_of(error: BaseException) -> str:
+    """An error that nobody foresaw, in one line: its type, its text and where it was raised.
+
+    Args:
+        error: that was caught.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f", at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
 def _restore(kind: type[DimmagenError], args: tuple, state: dict) -> DimmagenError:

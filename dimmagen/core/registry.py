@@ -1,4 +1,4 @@
-"""Registries: the extension points for sources, dimmers, export layouts, networks and metrics.
+"""Registries: the extension points for sources, archives, dimmers, export layouts, networks and metrics.
 
 A registry maps names to objects. Built-in objects are given as `module:attribute` and imported on
 first use; an installed package adds objects through entry points of the registry's group; a script adds one

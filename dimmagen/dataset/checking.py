@@ -1,9 +1,11 @@
 """Checking one shard: its files against their record, every sample against its row, every image."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+import numpy as np
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnavailableError
@@ -46,6 +48,19 @@ class ShardCheck:
     faults: list[Fault]
 
 
+def files_of(out: str, folders: Iterable[str]) -> set[str]:
+    """Names of the files in the folder of a data set, and in some folders of it, `shards/...`.
+
+    Args:
+        out: folder or fsspec URL.
+        folders: names of these folders.
+    """
+    present = {*storage.list_names(out)} - {*folders}
+    for folder in folders:
+        present |= {f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))}
+    return present
+
+
 def check_file(out: str, record: FileRecord) -> Iterator[Fault]:
     """Compare a file's size and SHA-256 with its record.
 
@@ -85,18 +100,61 @@ def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
     if len(rows) != record.samples:
         found_rows = pluralize(len(rows), "row")
         faults.append(Fault(record.metadata.name, f"has {found_rows}, the manifest says {record.samples}"))
+
+    def check_samples(file: BinaryIO, found: list[Member], is_whole: bool) -> Iterator[Fault]:
+        yield from _compare_members(record.name, rows, found)
+        present = {member.name: member for member in found}
+        for row in rows:
+            yield from _check_sample(file, record.name, row, present)
+
+    return ShardCheck([row["key"] for row in rows], [*faults, *check_tar(out, record.name, check_samples)])
+
+
+def check_tar(
+    out: str, name: str, check: Callable[[BinaryIO, list[Member], bool], Iterable[Fault]]
+) -> list[Fault]:
+    """Check what a tar holds; one that is missing is left to :func:`check_file`.
+
+    Args:
+        out: folder or fsspec URL of the data set.
+        name: of the tar in it.
+        check: given the tar, its members up to the first that is damaged, and whether none is.
+
+    Raises:
+        UnavailableError: the storage does not answer.
+    """
+    path = storage.join(out, name)
     try:
-        path = storage.join(out, record.name)
         with machine_trouble(path), storage.open_binary(path) as file:
-            found, broken = read_members(file, record.name)
-            faults += broken
-            faults += _compare_members(record.name, rows, found)
-            present = {member.name: member for member in found}
-            for row in rows:
-                faults += _check_sample(file, record.name, row, present)
+            found, broken = read_members(file, name)
+            return [*broken, *check(file, found, not broken)]
     except FileNotFoundError:
-        pass  # reported by check_file
-    return ShardCheck([row["key"] for row in rows], faults)
+        return []
+
+
+def check_image(data: bytes, member: str, sha256: str) -> tuple[list[str], np.ndarray | None]:
+    """Check the bytes of an image file, and that it can be decoded.
+
+    Args:
+        data: of the file.
+        member: its name in the tar.
+        sha256: that its row says.
+
+    Returns:
+        What is wrong, beginning with the name; and the pixels, uint8 (H, W, 3), or None.
+    """
+    wrong = [] if hashing.sha256(data) == sha256 else [f"the bytes of {member} are not those of its row"]
+    try:
+        return wrong, codec.decode_rgb8(data)[0]
+    except codec.ImageError as error:
+        return [*wrong, f"{member}: {error.reason}"], None
+
+
+def check_size(pixels: np.ndarray, member: str, width: int, height: int) -> list[str]:
+    """What is wrong with the size of a decoded image; arguments as for :func:`check_image`."""
+    rows, columns, _ = pixels.shape
+    is_right = (columns, rows) == (width, height)
+    return [] if is_right else [f"{member} is {columns}x{rows}, not {width}x{height}"]
 
 
 def read_members(file: BinaryIO, name: str) -> tuple[list[Member], list[Fault]]:
@@ -156,20 +214,12 @@ def _check_sample(file: BinaryIO, name: str, row: dict, present: dict[str, Membe
         if member is None:
             continue  # reported by _compare_members
         data = read_at(file, member.offset, member.size)
-        if hashing.sha256(data) != row[f"{side}_sha256"]:
-            yield Fault(name, f"{where}: the bytes of {member.name} are not those of its row")
-        try:
-            pixels, _ = codec.decode_rgb8(data)
-        except codec.ImageError as error:
-            yield Fault(name, f"{where}: {member.name} cannot be decoded ({error.what})")
-            continue
-        height, width, _ = pixels.shape
-        if (width, height) != (row["width"], row["height"]):
-            yield Fault(
-                name, f"{where}: {member.name} is {width}x{height}, not {row['width']}x{row['height']}"
-            )
-        if codec.pixel_sha256(pixels) != row[f"{side}_pixel_sha256"]:
-            yield Fault(name, f"{where}: the pixels of {member.name} are not those of its row")
+        wrong, pixels = check_image(data, member.name, row[f"{side}_sha256"])
+        if pixels is not None:
+            wrong += check_size(pixels, member.name, row["width"], row["height"])
+            if codec.pixel_sha256(pixels) != row[f"{side}_pixel_sha256"]:
+                wrong.append(f"the pixels of {member.name} are not those of its row")
+        yield from (Fault(name, f"{where}: {what}") for what in wrong)
     labels = present.get(row.get("labels_member", ""))
     if labels and hashing.sha256(read_at(file, labels.offset, labels.size)) != row["labels_sha256"]:
         yield Fault(name, f"{where}: the bytes of {labels.name} are not those of its row")

@@ -8,10 +8,11 @@ from dimmagen.core import arguments as kinds
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.parquet import read_rows
+from dimmagen.core.system_files import is_left_by_system
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.compare_unordered import unordered_differences
-from dimmagen.dataset.manifest import MANIFEST, Manifest
+from dimmagen.dataset.manifest import MANIFEST, Manifest, changed_values
 from dimmagen.dataset.reader import PairSet, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
 
@@ -71,16 +72,14 @@ def dataset_differences(a: str, b: str) -> list[str]:
 
 
 def manifest_differences(one: Manifest, other: Manifest) -> list[str]:
-    """One line for each setting, count or part of the environment that differs, and one for the files.
+    """A line `settings.seed: 0 → 3` for each setting, count or part of the environment that differs, with the
+    values of one and the other; and one for the files.
 
     Empty if both manifests are of the same data set.
     """
     lines = []
     for part in ("settings", "environment", "counts"):
-        left, right = one.model_dump()[part], other.model_dump()[part]
-        for name in sorted(left.keys() | right.keys()):
-            if left.get(name) != right.get(name):
-                lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
+        lines += changed_values(one.model_dump()[part], other.model_dump()[part], part)
     if names := changed_files(one, other):
         lines.append(f"{len(names)} files differ, the first is {names[0]}")
     return lines
@@ -110,15 +109,16 @@ def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
 
 
 def _files(out: str) -> set[str]:
-    """Relative POSIX paths of all files; OSError if a folder cannot be listed."""
+    """Relative POSIX paths of all files but those of systems; OSError if a folder cannot be listed."""
 
     def refuse(error: OSError) -> None:
         raise error
 
     walked = os.walk(out, onerror=refuse)
-    return {
+    found = {
         (Path(folder) / name).relative_to(out).as_posix() for folder, _, names in walked for name in names
     }
+    return {name for name in found if not any(map(is_left_by_system, name.split("/")))}
 
 
 def _content(out: str, name: str) -> tuple[int, str]:

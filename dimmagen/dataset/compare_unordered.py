@@ -11,7 +11,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import iter_rows
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
-from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.manifest import Manifest, changed_values
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.schema import PIPELINE_STAGES
 from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
@@ -44,10 +44,7 @@ def unordered_differences(a: str, b: str) -> list[str]:
 def _manifest_differences(one: Manifest, other: Manifest) -> list[str]:
     lines = []
     for part in ("settings", "environment", "counts"):
-        left, right = _compared(one, part), _compared(other, part)
-        for name in sorted(left.keys() | right.keys()):
-            if left.get(name) != right.get(name):
-                lines.append(f"{part}.{name} is {left.get(name)!r} here and {right.get(name)!r} there")
+        lines += changed_values(_compared(one, part), _compared(other, part), part)
     return lines
 
 
@@ -123,11 +120,7 @@ def _mixhq_differences(a: str, b: str) -> list[str]:
         lines += _damage(lights, partial(_read_light, path))
     (one, rows), (other, others) = found
     left, right = ({**manifest["inputs"], "sources": {}} for manifest in (one, other))
-    lines += [
-        f"inputs.{name} is {left.get(name)!r} here and {right.get(name)!r} there"
-        for name in sorted(left.keys() | right.keys())
-        if left.get(name) != right.get(name)
-    ]
+    lines += changed_values(left, right, "inputs")
     return lines + _row_differences(a, b, rows, others)
 
 

@@ -57,7 +57,7 @@ class Removal(BaseModel):
         list_sha256: of the list that named the photos, which is not kept.
         photos: what is remembered of them, see :func:`dimmagen.sources.takedown.hash_of_photo`.
         pairs: number of their pairs.
-        shards: number of the shards that were written anew or dropped.
+        shards: number of the shards that were rewritten or dropped.
         generations: number of generations that there were.
     """
 

@@ -6,7 +6,6 @@ depends on time, host, folder or number of workers: equal data sets have equal m
 
 import hashlib
 import json
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -19,7 +18,6 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.sources import SOURCES
 from dimmagen.sources.light_images import LightImageRef
 from dimmagen.sources.own_outputs import kind_of
 from dimmagen.sources.photo_selection import size_options
@@ -221,21 +219,35 @@ class Run:
 
 def changes(old: Run, new: Run) -> list[str]:
     """`name: old → new` for each setting that differs between two runs, unless it may grow and does."""
-    before, after = (_flat(_in_words({**run.settings, "environment": run.environment})) for run in (old, new))
-    lines = []
-    for name in sorted(before.keys() | after.keys()):
-        one, other = before.get(name, "not set"), after.get(name, "not set")
-        grows = name in GROWING and isinstance(one, int) and isinstance(other, int) and other > one
-        if one != other and not grows:
-            lines.append(f"{name}: {_shown(one)} → {_shown(other)}")
-    return lines
+    before, after = ({**run.settings, "environment": run.environment} for run in (old, new))
+    for name in GROWING:
+        one, other = before.get(name), after.get(name)
+        if isinstance(one, int) and isinstance(other, int) and other > one:
+            del before[name], after[name]
+    return changed_values(before, after)
+
+
+def changed_values(before: Mapping, after: Mapping, part: str = "") -> list[str]:
+    """`name: old → new` for each value that differs, sorted; a value in an inner mapping is `outer.inner`.
+
+    Args:
+        before, after: of a manifest.
+        part: of the manifest in which they are, which comes before the names.
+    """
+    old, new = (_flat(_in_words(values), part and f"{part}.") for values in (before, after))
+    return [
+        f"{name}: {_shown(old.get(name, 'not set'))} → {_shown(new.get(name, 'not set'))}"
+        for name in sorted(old.keys() | new.keys())
+        if name not in old or name not in new or old[name] != new[name]
+    ]
 
 
 def _in_words(settings: Mapping) -> dict:
     """Settings with one text in place of what identifies the excluded scenes."""
-    if not isinstance(excluded := settings.get(EXCLUDE), Mapping):
+    excluded = settings.get(EXCLUDE)
+    if not isinstance(excluded, Mapping) or not {"pictures", "sha256", "bits"} <= excluded.keys():
         return dict(settings)
-    pictures, digest = pluralize(excluded["pictures"], "picture"), excluded["sha256"][:8]
+    pictures, digest = pluralize(excluded["pictures"], "picture"), str(excluded["sha256"])[:8]
     return {**settings, EXCLUDE: f"{pictures} (SHA-256 {digest}, {excluded['bits']} bits)"}
 
 
@@ -243,13 +255,14 @@ def _shown(value: object) -> str:
     """A value for a message; of a list of records, their number."""
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
         return f"{len(value)} with SHA-256 {hashlib.sha256(_canonical(value)).hexdigest()[:8]}"
-    return str(value)
+    return str(value) or "empty"
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict:
     flat: dict = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        is_nested = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{prefix}{name}.") if is_nested else {f"{prefix}{name}": value}
     return flat
 
 
@@ -324,61 +337,6 @@ def root_hash(entries: Iterable[FileEntry]) -> str:
         if isinstance(entry, ShardEntry):
             digest.update(f"{entry.metadata.sha256}  {entry.metadata.name}\n".encode())
     return digest.hexdigest()
-
-
-def command_line(
-    settings: Mapping,
-    sources: Iterable[str],
-    extensions: Sequence[str] = (),
-    sizes: Mapping[str, int] | None = None,
-) -> str:
-    """The command that makes this data set on any machine: all settings, with placeholders for paths.
-
-    Folders, workers and the executor are omitted because they do not change the output, and so is the light
-    format where it converts nothing: that is what the command does anyway.
-
-    Args:
-        settings: of the run.
-        sources: names.
-        extensions: file types of the light images before they are converted.
-        sizes: values of `--resize` and `--crop`, if they were given.
-    """
-    low, high = settings["gamma_range"]
-    ladder = settings.get("ladder", [])
-    words = ["dimmagen", "dim", "--profile", settings["profile"]]
-    for source in sources:
-        needs_path = source not in SOURCES or not SOURCES[source].default_path
-        words += ["--source", f"{source}={source.upper()}" if needs_path else source]
-    words += ["--exclude", EXCLUDE.upper()] if EXCLUDE in settings else []
-    for name in ("resize", "crop"):
-        words += [f"--{name}", sizes[name]] if sizes and name in sizes else []
-    variants = settings["variants"] // (len(ladder) or 1)
-    words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
-    if "brightness" in settings:
-        words += ["--brightness", settings["brightness"]]
-    else:
-        words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
-    words += ["--group-by", settings["group_by"]] if "group_by" in settings else []
-    words += [
-        "--temperature",
-        settings["temperature"],
-        "--model",
-        settings["model"],
-    ]
-    for part in filter(None, settings.get("without", "").split(",")):
-        words += ["--without", part]
-    words += ["--compat", settings.get("compat", "default")]
-    words += [
-        "--samples-per-shard",
-        settings["samples_per_shard"],
-        "--image-format",
-        settings["image_format"],
-    ]
-    light_format = settings.get("light_format", "same" if len(extensions) > 1 else "")
-    words += ["--light-format", light_format] if light_format else []
-    if labels := settings.get("labels"):
-        words += ["--labels", f"{labels['format']}=LABELS"]
-    return shlex.join(str(word) for word in words)
 
 
 def build_manifest(

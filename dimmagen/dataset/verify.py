@@ -10,7 +10,7 @@ from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.card import CARD, SHEET
-from dimmagen.dataset.checking import Fault, check_file, check_pair_shard
+from dimmagen.dataset.checking import Fault, check_file, check_pair_shard, files_of
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import REMOVED
 from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
@@ -89,11 +89,8 @@ def _unfinished(out: str, manifest: Manifest) -> list[str]:
         return []
     if begun.get("adds") is not True or is_published:
         return []
-    named = _named(manifest)
-    found = [STATE, *storage.list_names(out)]
-    for folder in _FOLDERS:
-        found += [f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))]
-    return [name for name in dict.fromkeys(found) if name not in named and _ADDED.fullmatch(name)]
+    found = sorted(files_of(out, _FOLDERS) - _named(manifest) - {STATE})
+    return [STATE, *filter(_ADDED.fullmatch, found)]
 
 
 def _named(manifest: Manifest) -> set[str]:
@@ -104,10 +101,7 @@ def _named(manifest: Manifest) -> set[str]:
 def _check_files(out: str, manifest: Manifest, unfinished: Collection[str] = ()) -> list[Fault]:
     """Check that no file is missing or unexpected, and that the counts are consistent."""
     expected = {*unfinished, MANIFEST, CARD, LAYOUT, SHEET, CROISSANT} | _named(manifest)
-    present = {name for name in storage.list_names(out) if name not in _FOLDERS}
-    for folder in _FOLDERS:
-        present |= {f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))}
-
+    present = files_of(out, _FOLDERS)
     faults = [Fault(name, "does not belong to the data set") for name in sorted(present - expected)]
     if CARD not in present:
         faults.append(Fault(CARD, "is missing"))
@@ -122,7 +116,7 @@ def _check_files(out: str, manifest: Manifest, unfinished: Collection[str] = ())
             Fault(MANIFEST, f"counts {manifest.counts.pairs} pairs, its shards hold a different number")
         )
     names = [entry.name for entry in manifest.shards]
-    if REMOVED in manifest.settings:  # shards that were written anew have later numbers
+    if REMOVED in manifest.settings:  # shards that were rewritten have later numbers
         if len({*names}) < len(names):
             faults.append(Fault(MANIFEST, "it names a shard twice"))
     elif names != [f"shards/train-{index:05d}.tar" for index in range(len(names))]:

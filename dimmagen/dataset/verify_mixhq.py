@@ -1,30 +1,31 @@
 """Verifying a finished MixHQ against its manifest and its catalogs; no file in it is trusted."""
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
-from dimmagen.core import hashing, storage
+import numpy as np
+
+from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE
-from dimmagen.core.machine import machine_trouble
 from dimmagen.core.processors import processor_count
 from dimmagen.core.tar import Member, read_at
 from dimmagen.dataset.card import CARD
-from dimmagen.dataset.checking import Fault, check_file, read_members
-from dimmagen.images import codec
-from dimmagen.sources.catalog import CatalogRow
-from dimmagen.sources.mixhq import finished_tally
+from dimmagen.dataset.checking import Fault, check_file, check_image, check_size, check_tar, files_of
+from dimmagen.sources.catalog import CatalogRow, values_of
+from dimmagen.sources.mixhq import with_recorded_others
 from dimmagen.sources.mixhq_generations import base_of, generations_of
 from dimmagen.sources.mixhq_packing import sidecar
 from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog, read_mixhq_manifest
+from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
-_ROWS_AT_ONCE = 100_000  # of the catalog that are held, some 100 MB
 _FOLDERS = ("shards", "catalog")
 # What an addition or a removal writes before it is published, temporary files among them.
 _UNPUBLISHED = re.compile(
@@ -68,26 +69,25 @@ def verify_mixhq(
     manifest = base_of(out) or read_mixhq_manifest(out)
     on_start(manifest["samples"])
     unfinished, faults = _check_files(out, manifest)
-    broken = _check_catalogs(out, manifest)
+    lights = _LightRows(one["name"] for one in manifest["shards"])
+    counts, broken = _check_catalogs(out, manifest, lights)
     faults += broken
     if not broken:  # otherwise it does not say what the shards should hold
-        faults += _check_counts(out, manifest)
+        faults += _check_counts(out, manifest, counts)
+        faults += lights.faults
+        lights.sort()
         with ThreadPoolExecutor(processor_count()) as pool:
-            for some in _batches(manifest["shards"]):
-                rows = _rows_by_shard(out, manifest, {one["name"] for one in some})
-                checks = pool.map(partial(_check_shard, out), some, [rows[one["name"]] for one in some])
-                for one, found in zip(some, checks, strict=True):
-                    faults += found
-                    on_shard(one["samples"])
+            checks = pool.map(partial(_check_shard, out, lights), manifest["shards"])
+            for one, found in zip(manifest["shards"], checks, strict=True):
+                faults += found
+                on_shard(one["samples"])
     return MixHQVerification(manifest["samples"], len(manifest["shards"]), faults, unfinished)
 
 
 def _check_files(out: str, manifest: Mapping) -> tuple[list[str], list[Fault]]:
     """The files of a stopped addition, and what is missing or unexpected; shards are looked at later."""
     named = {*catalog_parts(manifest), *(one["name"] for one in manifest["shards"])}
-    present = {name for name in storage.list_names(out) if name not in _FOLDERS}
-    for folder in _FOLDERS:
-        present |= {f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))}
+    present = files_of(out, _FOLDERS)
     others = sorted(present - named - {MIXHQ_MANIFEST, CARD, LAYOUT})
     unfinished = [name for name in others if _UNPUBLISHED.fullmatch(name)]
     faults = [Fault(name, "does not belong to the MixHQ") for name in others if name not in unfinished]
@@ -96,81 +96,100 @@ def _check_files(out: str, manifest: Mapping) -> tuple[list[str], list[Fault]]:
     return unfinished, faults
 
 
-def _check_catalogs(out: str, manifest: Mapping) -> list[Fault]:
-    """Compare each catalog with its record, and read it whole."""
-    faults: list[Fault] = []
-    for name, one in zip(catalog_parts(manifest), generations_of(manifest), strict=True):
-        record = _file_record({**one["catalog"], "name": name})
-        faults += check_file(out, record)
-        try:
-            rows = sum(1 for _ in read_catalog(out, [record.name]))
-        except UnavailableError:
-            raise
-        except DimmagenError as error:
-            faults.append(Fault(record.name, error.what))
+class _LightRows:
+    """The rows of the light images by shard, kept on disk; a light image takes 4 bytes of memory.
+
+    Args:
+        shards: names of those that the manifest has.
+
+    Attributes:
+        faults: of rows that name another shard.
+    """
+
+    def __init__(self, shards: Iterable[str]) -> None:
+        self.faults: list[Fault] = []
+        self._numbers = {name: number for number, name in enumerate(dict.fromkeys(shards))}
+        self._records = DiskList()
+        self._shards = DiskIntegers()
+        self._order, self._starts = np.empty(0, np.uint32), np.empty(0, np.int64)
+
+    def add(self, row: CatalogRow) -> None:
+        """Take a row of the catalog."""
+        if not row.accepted:
+            return
+        if row.shard in self._numbers:
+            self._records.append(json.dumps(values_of(row), separators=(",", ":")).encode())
+            self._shards.append(self._numbers[row.shard])
         else:
-            if rows != one["catalog"].get("rows"):
-                said = one["catalog"].get("rows")
-                faults.append(Fault(record.name, f"rows: {rows}, the manifest says {said}"))
-    return faults
+            what = f"light image {row.key}: the manifest does not name its shard"
+            self.faults.append(Fault(row.shard, what))
+
+    def sort(self) -> None:
+        """To be called once, after all were added."""
+        shards = self._shards[:]
+        self._order = np.argsort(shards, kind="stable").astype(np.uint32)
+        self._starts = np.cumsum([0, *np.bincount(shards.astype(np.int64), minlength=len(self._numbers))])
+
+    def of(self, shard: str) -> list[CatalogRow]:
+        """The rows of a shard, in the order of its light images."""
+        number = self._numbers[shard]
+        places = self._order[self._starts[number] : self._starts[number + 1]].tolist()
+        rows = [CatalogRow(*json.loads(self._records[place])) for place in places]
+        return sorted(rows, key=lambda row: row.offset)
 
 
-def _check_counts(out: str, manifest: Mapping) -> Iterator[Fault]:
-    """Compare the counts of the manifest with each other and with the catalogs."""
+def _check_catalogs(
+    out: str, manifest: Mapping, lights: _LightRows
+) -> tuple[dict[str, VerdictCounts], list[Fault]]:
+    """Compare each catalog with its record, and read it whole, once; its rows are added to `lights`."""
+    faults: list[Fault] = []
+
+    def all_rows() -> Iterator[CatalogRow]:
+        for name, one in zip(catalog_parts(manifest), generations_of(manifest), strict=True):
+            record, count = _file_record({**one["catalog"], "name": name}), 0
+            faults.extend(check_file(out, record))
+            try:
+                for row in read_catalog(out, [name]):
+                    count += 1
+                    lights.add(row)
+                    yield row
+            except UnavailableError:
+                raise
+            except DimmagenError as error:
+                faults.append(Fault(name, error.what))
+            else:
+                if count != (said := one["catalog"].get("rows")):
+                    faults.append(Fault(name, f"rows: {count}, the manifest says {said}"))
+
+    return tally(all_rows()), faults
+
+
+def _check_counts(out: str, manifest: Mapping, counts: Mapping[str, VerdictCounts]) -> Iterator[Fault]:
+    """Compare the counts of the manifest with each other and with those of the catalogs."""
     if sum(one["samples"] for one in manifest["shards"]) != manifest["samples"]:
         yield Fault(MIXHQ_MANIFEST, "its shards hold another number of light images than it counts")
-    found = {name: one.to_dict() for name, one in finished_tally(out, manifest).items()}
+    found = {name: one.to_dict() for name, one in with_recorded_others(out, manifest, counts).items()}
     if found != manifest.get("sources"):
         yield Fault(MIXHQ_MANIFEST, "its counts by source are not those of the catalog")
-    shards = {one["name"] for one in manifest["shards"]}
-    for row in read_catalog(out, catalog_parts(manifest)):
-        if row.accepted and row.shard not in shards:
-            yield Fault(row.shard, f"light image {row.key}: the manifest does not name its shard")
 
 
-def _batches(shards: Sequence[Mapping]) -> Iterator[list[Mapping]]:
-    """Shards whose rows are held at once."""
-    batch: list[Mapping] = []
-    for one in shards:
-        if batch and sum(other["samples"] for other in batch) + one["samples"] > _ROWS_AT_ONCE:
-            yield batch
-            batch = []
-        batch.append(one)
-    if batch:
-        yield batch
-
-
-def _rows_by_shard(out: str, manifest: Mapping, names: set[str]) -> dict[str, list[CatalogRow]]:
-    """The rows of some shards, in the order of the light images."""
-    rows: dict[str, list[CatalogRow]] = {name: [] for name in names}
-    for row in read_catalog(out, catalog_parts(manifest)):
-        if row.accepted and row.shard in names:
-            rows[row.shard].append(row)
-    for some in rows.values():
-        some.sort(key=lambda row: row.offset)
-    return rows
-
-
-def _check_shard(out: str, record: Mapping, rows: Sequence[CatalogRow]) -> list[Fault]:
+def _check_shard(out: str, lights: _LightRows, record: Mapping) -> list[Fault]:
     """Check the file, the members and every light image of one shard."""
-    name = record["name"]
+    name, rows = record["name"], lights.of(record["name"])
     faults = list(check_file(out, _file_record(record)))
     if len(rows) != record["samples"]:
         faults.append(Fault(name, f"rows in the catalog: {len(rows)}, the manifest says {record['samples']}"))
-    path = storage.join(out, name)
-    try:
-        with machine_trouble(path), storage.open_binary(path) as file:
-            found, broken = read_members(file, name)
-            faults += broken
-            expected = [member for row in rows for member in (f"{row.key}.json", row.member)]
-            if not broken and [member.name for member in found] != expected:
-                faults.append(Fault(name, "its members are not those of the catalog"))
-            present = {member.name: member for member in found}
-            for row in rows:
-                faults += _check_light_image(file, name, row, present)
-    except FileNotFoundError:
-        pass  # reported by check_file
-    return faults
+
+    def check_light_images(file: BinaryIO, found: list[Member], is_whole: bool) -> Iterator[Fault]:
+        expected = [member for row in rows for member in (f"{row.key}.json", row.member)]
+        if is_whole and [member.name for member in found] != expected:
+            yield Fault(name, "its members are not those of the catalog")
+        present = {member.name: member for member in found}
+        for row in rows:
+            for what in _check_light_image(file, row, present):
+                yield Fault(name, f"light image {row.key}: {what}")
+
+    return faults + check_tar(out, name, check_light_images)
 
 
 def _file_record(record: Mapping) -> FileRecord:
@@ -178,24 +197,15 @@ def _file_record(record: Mapping) -> FileRecord:
     return FileRecord(record["name"], record.get("bytes", -1), record.get("sha256", ""))
 
 
-def _check_light_image(
-    file: BinaryIO, name: str, row: CatalogRow, present: Mapping[str, Member]
-) -> Iterator[Fault]:
-    where = f"light image {row.key}"
+def _check_light_image(file: BinaryIO, row: CatalogRow, present: Mapping[str, Member]) -> Iterator[str]:
+    """What is wrong with a light image."""
     described = present.get(f"{row.key}.json")
     if described and read_at(file, described.offset, described.size) != sidecar(row):
-        yield Fault(name, f"{where}: the JSON differs from its row")
+        yield "the JSON differs from its row"
     if present.get(row.member) != Member(row.member, row.offset, row.light_bytes):
-        yield Fault(name, f"{where}: {row.member} is not at byte {row.offset}")
+        yield f"{row.member} is not at byte {row.offset}"
         return
-    data = read_at(file, row.offset, row.light_bytes)
-    if hashing.sha256(data) != row.light_sha256:
-        yield Fault(name, f"{where}: its bytes are not those of its row")
-    try:
-        pixels, _ = codec.decode_rgb8(data)
-    except codec.ImageError as error:
-        yield Fault(name, f"{where}: {error.what}")
-        return
-    height, width, _ = pixels.shape
-    if (width, height) != (row.light_width, row.light_height):
-        yield Fault(name, f"{where}: is {width}x{height}, not {row.light_width}x{row.light_height}")
+    wrong, pixels = check_image(read_at(file, row.offset, row.light_bytes), row.member, row.light_sha256)
+    yield from wrong
+    if pixels is not None:
+        yield from check_size(pixels, row.member, row.light_width, row.light_height)

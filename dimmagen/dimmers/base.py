@@ -69,8 +69,8 @@ class DimmerModel(Protocol):
         gamma_range: default range of gamma.
         tau: default noise scale (temperature).
         exposure_spread: standard deviation of ln(exposure) between scenes; 0 for models without a spread.
-        balance_spread: of the white balance between scenes: scale of Student's t (4 degrees of freedom) of ln
-            of red against blue, and of ln of green; zeros for models without a spread.
+        balance_spread: of the white balance that is drawn: scale of Student's t (4 degrees of freedom) of
+            ln of red against blue, and of ln of green; zeros for models without a spread.
         noise_spread: the same of ln of the noise's level; 0 for models without a spread.
         parts: names of the parts that :meth:`switched_off` can remove, for ablations.
         on_device: whether :meth:`expose_tensors` runs on any torch device and gives the same bits everywhere.
@@ -211,11 +211,15 @@ class FormulaDimmer(DimmerModel, Protocol):
 
     @classmethod
     def parameters(cls) -> dict[str, Any]:
-        model: Any = cls()
-        return {field.name: getattr(model, field.name) for field in fields(model)}
+        return _constants(cls())
 
     def settings(self) -> dict[str, Any]:
-        return self.parameters()
+        return _constants(self)
+
+
+def _constants(model: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name."""
+    return {field.name: getattr(model, field.name) for field in fields(model)}
 
 
 # Fitted kinds first, then formulas, in the order in which profiles are listed.

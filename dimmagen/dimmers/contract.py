@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 
+from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.dimmer import ImageDimmer
 
@@ -54,7 +55,10 @@ def check_dimmer(model: DimmerModel) -> None:
         f"JSON does not preserve the settings {settings}",
     )
     for part in model.parts:
-        without = model.switched_off(part)
+        try:
+            without = model.switched_off(part)
+        except UsageError as error:
+            raise AssertionError(f"the part {part} cannot be switched off: {error}") from error
         _check(without.settings() != settings, f"without {part} the settings are the same")
     _check_draws(model)
 

@@ -42,6 +42,7 @@ class ImageDimmer:
             noise.
         brightness: `wide` draws gamma from its range; `as-pairs` keeps it at 1, so that dark images are as
             dark as those of the pairs that the model was fitted to, and vary in exposure as those do.
+        without: parts of the model that are switched off in it, to be recorded.
 
     Raises:
         UsageError: a gamma is not in [1e-6, 1e6], or the temperature not in [0, 1e6]; or `as-pairs` is asked
@@ -58,6 +59,7 @@ class ImageDimmer:
         ladder: Sequence[float] = (),
         group_by: str = "",
         brightness: Brightness = "wide",
+        without: Sequence[str] = (),
     ) -> None:
         self.model = model
         self.name = name
@@ -65,6 +67,7 @@ class ImageDimmer:
         self.ladder = tuple(float(gamma) for gamma in ladder)
         self.group_by = group_by
         self.brightness = brightness
+        self.without = tuple(sorted({*without}))
         self.gamma_range = gamma_range or model.gamma_range
         if brightness != "wide":
             self.gamma_range = _gammas_of(brightness, gamma_range, self.ladder)
@@ -111,7 +114,7 @@ class ImageDimmer:
             model: one of the profile's kinds of dimmer model, such as `mdn`; default the profile's choice.
             compat: `default`, or `reference` for the paper authors' transform with their MDN.
             gamma_range, temperature: default the model's.
-            without: parts of the model to switch off, for ablations; only `camera` has parts.
+            without: parts of the model to switch off, for ablations; `camera` has some.
             ladder, group_by, brightness: as for the class.
 
         Raises:
@@ -137,16 +140,18 @@ class ImageDimmer:
                 parameter="brightness",
                 value=brightness,
             )
-        settings = (gamma_range, temperature, ladder, group_by, brightness)
+        settings = (gamma_range, temperature, ladder, group_by, brightness, without)
         return cls(dimmer_model, profile.name, profile.fingerprint, *settings)
 
     def settings(self) -> dict:
         """The settings that determine the output; part of the fingerprint and the manifest."""
+        of_model = self.model.settings()
         # Options that are not used are absent, so that data sets without them keep their fingerprint.
         optional = {
             "ladder": list(self.ladder),
             "group_by": self.group_by,
             "brightness": "" if self.brightness == "wide" else self.brightness,
+            "without": "" if "without" in of_model else ",".join(self.without),
         }
         return {
             "profile": self.name,
@@ -154,7 +159,7 @@ class ImageDimmer:
             "model": self.model.kind,
             "gamma_range": list(self.gamma_range),
             "temperature": self.temperature,
-            **self.model.settings(),
+            **of_model,
             **{name: value for name, value in optional.items() if value},
         }
 
@@ -230,7 +235,13 @@ class ImageDimmer:
             UsageError: as for the class.
         """
         return ImageDimmer(
-            self.model, self.name, self.fingerprint, (low, high), self.temperature, (), self.group_by
+            self.model,
+            self.name,
+            self.fingerprint,
+            (low, high),
+            self.temperature,
+            group_by=self.group_by,
+            without=self.without,
         )
 
 

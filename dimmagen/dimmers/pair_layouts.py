@@ -7,17 +7,18 @@ found.
 import glob
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.system_files import is_system_name, is_system_path
 from dimmagen.dimmers.pair_matching import (
     MATCHING_RULES,
     PairPaths,
-    composed,
     listed,
     matched,
     named_pairs,
@@ -38,6 +39,9 @@ from dimmagen.images.pair_names import (
 _DEPTH = 4  # of folders above the sides: LOL-v2/Real_captured/Train/Low has two
 _FIELD = re.compile(r"\\\{([A-Za-z_][A-Za-z_0-9]*)\\\}")
 ARROW = "->"
+
+_Form = Callable[[str], str]
+"""What is compared of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +147,19 @@ def pairs_of_pattern(pattern: str) -> FoundPairs:
             pattern=pattern,
         )
     order = sorted(light_fields)
-    sides: list[dict[Path, Hashable]] = []
-    for text in (dark_pattern, light_pattern):
-        sides.append({path: tuple(found[name] for name in order) for path, found in _globbed(text)})
-        if not sides[-1]:
+
+    def keyed(text: str) -> dict[Path, Hashable]:
+        return {path: tuple(found[name] for name in order) for path, found in _globbed(text)}
+
+    lights = keyed(light_pattern)
+    # `{scene}/*.jpg -> all/{scene}.jpg` has the light images on both sides.
+    darks = {path: key for path, key in keyed(dark_pattern).items() if path not in lights}
+    for text, images in ((dark_pattern, darks), (light_pattern, lights)):
+        if not images:
             raise UsageError(
                 f"no image matches {text}", "correct the pattern", code="missing-path", pattern=pattern
             )
-    return FoundPairs(named_pairs(matched(pattern, sides[0], sides[1], many=True), Path()))
+    return FoundPairs(named_pairs(matched(pattern, darks, lights, many=True), Path()))
 
 
 def is_pattern(path: str) -> bool:
@@ -186,12 +195,29 @@ def _listing(folder: Path) -> list[Path]:
             (path for path in folder.iterdir() if not is_system_name(path.name)), key=lambda p: p.name
         )
     except PermissionError as error:
-        raise UsageError(
-            f"{folder} cannot be read ({error.strerror})",
-            "correct its permissions, or give a folder inside it",
-            code="missing-path",
-            path=str(folder),
-        ) from None
+        _cannot_list(error)
+
+
+def _cannot_list(error: OSError) -> NoReturn:
+    raise UsageError(
+        f"{error.filename} cannot be read ({error.strerror})",
+        "correct its permissions, or give a folder inside it",
+        code="missing-path",
+        path=str(error.filename),
+    ) from None
+
+
+def _files(side: Path) -> Iterator[Path]:
+    """All files below a folder, also behind links to folders; each folder once."""
+    visited = set()
+    for folder, folders, files in os.walk(side, onerror=_cannot_list, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders.sort()
+        yield from (Path(folder, name) for name in files)
 
 
 def _is_image(path: Path) -> bool:
@@ -207,7 +233,7 @@ def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
         for path in images:
             parts = words(path.stem)
             if parts and (side := side_of_word(parts[position])):
-                sides[side][path] = key_of(composed(path.stem))
+                sides[side][path] = key_of(PurePosixPath(path.stem))
         if {*sides["dark"].values()} & {*sides["light"].values()}:
             alone = [path for path in images if path not in sides["dark"] and path not in sides["light"]]
             readings.append({"dark": sides["dark"] | dict.fromkeys(alone), "light": sides["light"]})
@@ -215,17 +241,9 @@ def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
 
 
 def _pairs_of_place(place: _Place) -> dict[str, PairPaths]:
-    complete: list[list[PairPaths]] = []
-    fewest: tuple[int, UsageError] | None = None
-    for darks, lights, many in _readings(place):
-        try:
-            found = sorted(matched(place.text, darks, lights, many))
-        except UsageError as error:
-            alone = error.fields["count"]
-            fewest = (alone, error) if fewest is None or alone < fewest[0] else fewest
-            continue
-        if found not in complete:
-            complete.append(found)
+    complete, fewest = _complete(place, lambda name: name)
+    if not complete:  # names from two systems
+        complete, _ = _complete(place, lambda name: unicodedata.normalize("NFC", name).casefold())
     if len(complete) > 1:
         raise UsageError(
             f"the images of {place.text} can be paired by their names in several ways",
@@ -235,17 +253,38 @@ def _pairs_of_place(place: _Place) -> dict[str, PairPaths]:
         )
     if not complete:
         assert fewest is not None
-        raise fewest[1]
+        raise fewest
     return named_pairs(complete[0], place.dark)
 
 
-def _readings(place: _Place) -> Iterator[tuple[dict[Path, Hashable], dict[Path, Hashable], bool]]:
+def _complete(place: _Place, form: _Form) -> tuple[list[list[PairPaths]], UsageError | None]:
+    """Every way of pairing that leaves no image alone, and the error of the best one that does."""
+    complete: list[list[PairPaths]] = []
+    fewest: UsageError | None = None
+    for darks, lights, many in _readings(place, form):
+        try:
+            found = sorted(matched(place.text, darks, lights, many))
+        except UsageError as error:
+            if fewest is None or error.fields["count"] < fewest.fields["count"]:
+                fewest = error
+            continue
+        if found not in complete:
+            complete.append(found)
+    return complete, fewest
+
+
+def _readings(
+    place: _Place, form: _Form
+) -> Iterator[tuple[dict[Path, Hashable], dict[Path, Hashable], bool]]:
     """The keys of dark and light images, and whether darks may share a light, by every rule that may fit."""
     if place.dark == place.light:
         for sides in _side_by_side(place.dark):
             yield sides["dark"], sides["light"], False
         return
-    darks, lights = _images(place.dark), _images(place.light)
+    darks, lights = (
+        {path: PurePosixPath(form(str(below))) for path, below in _images(side).items()}
+        for side in (place.dark, place.light)
+    )
     for rule in MATCHING_RULES:
         yield (
             {path: rule.dark(below) for path, below in darks.items()},
@@ -261,12 +300,12 @@ def _images(side: Path) -> dict[Path, PurePosixPath]:
         UsageError: there are none.
     """
     found, others = {}, Counter[str]()
-    for path in sorted(side.rglob("*")):
+    for path in sorted(_files(side)):
         below = path.relative_to(side).as_posix()
         if is_system_path(below) or not path.is_file():
             continue
         if _is_image(path):
-            found[path] = composed(below).with_suffix("")
+            found[path] = PurePosixPath(below).with_suffix("")
         else:
             others[path.suffix.lower() or path.name] += 1
     if not found:
@@ -314,7 +353,7 @@ def _globbed(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
         return f"(?P<{name}>[^/]+?)"
 
     expression = _FIELD.sub(group, re.escape(text)).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-    wildcards = re.sub(r"\{[A-Za-z_][A-Za-z_0-9]*\}", "*", text)
+    wildcards = re.sub(r"\{[A-Za-z_][A-Za-z_0-9]*\}", "*", text).replace("[", "[[]")
     for name in sorted(glob.glob(wildcards)):
         path = Path(name)
         match = re.fullmatch(expression, name.replace(os.sep, "/"))

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +147,9 @@ def _file(listing: Path, cell: str, number: int) -> Path:
     image = listing.parent / os.path.expanduser(cell)
     if not image.is_file() and "\\" in cell:  # written on Windows
         image = listing.parent / cell.replace("\\", "/")
+    if not image.is_file():  # accents that another system wrote in another way
+        forms = (listing.parent / unicodedata.normalize(form, cell) for form in ("NFC", "NFD"))
+        image = next((path for path in forms if path.is_file()), image)
     if not image.is_file():
         raise UsageError(
             f"{listing} line {number}: there is no file {image}",

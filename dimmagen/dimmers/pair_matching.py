@@ -1,7 +1,6 @@
 """Which dark and light images belong together by their names, and the names of the pairs."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,11 +33,6 @@ class MatchingRule:
     many: bool = False
 
 
-def composed(name: str | PurePosixPath) -> PurePosixPath:
-    """A name with composed letters: macOS stores an é as two characters, and other systems as one."""
-    return PurePosixPath(unicodedata.normalize("NFC", str(name)))
-
-
 def without_first(path: PurePosixPath) -> Hashable | None:
     first, *rest = words(path.name) or ("",)
     return (path.parent, *rest) if side_of_word(first) else None
@@ -47,6 +41,10 @@ def without_first(path: PurePosixPath) -> Hashable | None:
 def without_last(path: PurePosixPath) -> Hashable | None:
     *rest, last = words(path.name) or ("",)
     return (path.parent, *rest) if side_of_word(last) else None
+
+
+def _whole_name(path: PurePosixPath) -> Hashable | None:
+    return (path.parent, *words(path.name))
 
 
 def _sid_scene(path: PurePosixPath) -> Hashable | None:
@@ -65,6 +63,16 @@ MATCHING_RULES = (
     ),
     MatchingRule(
         "the same name before the side's: `desk_low.jpg`, `desk_high.jpg`", without_last, without_last
+    ),
+    MatchingRule(
+        "the light image's name and the dark side's: `low/desk_low.jpg`, `high/desk.jpg`",
+        without_last,
+        _whole_name,
+    ),
+    MatchingRule(
+        "the dark image's name and the light side's: `input/desk.jpg`, `gt/desk_gt.jpg`",
+        _whole_name,
+        without_last,
     ),
     MatchingRule(
         "SID's scene: `short/00001_00_0.1s.png`, `short/00001_00_0.04s.png`, `long/00001_00_10s.png`",

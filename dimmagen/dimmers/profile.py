@@ -280,7 +280,7 @@ def _read(folder: Path, name: str | None) -> Profile:
     try:
         content = storage.read_json(file_path)
         default_model, models = content["default_model"], content["models"]
-        known = all(kind in DIMMERS for kind in models) and default_model in models
+        unknown = [str(kind) for kind in models if kind not in DIMMERS]
         files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}
         _ = [entry["settings"].items() for entry in models.values()]
         schema, stored = content["schema"], content["fingerprint"]
@@ -300,10 +300,17 @@ def _read(folder: Path, name: str | None) -> Profile:
         raise DimmagenError(
             f"{file_path} is damaged ({error})", todo, code="damaged", path=str(file_path)
         ) from None
-    if schema not in READABLE_SCHEMAS or not known:
+    if schema not in READABLE_SCHEMAS or default_model not in models:
         raise DimmagenError(
             f"{folder} was made by another version of dimmagen (schema {schema})",
             todo,
+            code="wrong-format",
+            path=str(folder),
+        )
+    if unknown:
+        raise DimmagenError(
+            f"{folder} has a model of the kind {unknown[0]}, which is not installed here",
+            "install the package that provides this kind of dimmer, or a later version of dimmagen",
             code="wrong-format",
             path=str(folder),
         )
@@ -334,7 +341,7 @@ def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
 
     The picture is no file of a model: it is not read, so what it holds does not matter.
     """
-    named = set(files) | {file.name for file in folder.iterdir()} - {"profile.json", PICTURE}
+    named = set(files) | {*storage.list_names(folder)} - {"profile.json", PICTURE}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
     if odd:
         raise DimmagenError(

@@ -184,15 +184,17 @@ def refuse_mismatched_pairs(findings: Sequence[PairProblem], keep: Sequence[str]
     """
     wrong = [finding for finding in findings if finding.mismatched and finding.name not in keep]
     if wrong:
-        names = ",".join(dict.fromkeys(finding.name for finding in wrong))
-        todo = f'leave them out with `hold_out="{names}"`'
-        if any(finding.problem == "repeated" for finding in wrong):  # held out, it would be checked on itself
-            todo = "remove the copies"
+        names = list(dict.fromkeys(finding.name for finding in wrong))
+        copies = {finding.name for finding in wrong if finding.problem == "repeated"}
+        others = ",".join(name for name in names if name not in copies)
+        todo = ["remove the copies"] if copies else []  # held out, a copy would be checked on itself
+        if others:
+            todo.append(f'leave {"the others" if copies else "them"} out with `hold_out="{others}"`')
         raise UsageError(
             "; ".join(map(str, wrong)),
-            f'{todo}, or accept them with `keep="{names}"`',
+            f'{", ".join(todo)}, or accept them with `keep="{",".join(names)}"`',
             code="unsuitable-pairs",
-            names=names.split(","),
+            names=names,
         )
 
 
@@ -265,7 +267,8 @@ def _check(pair: RealPair) -> list[PairProblem]:
     dark, light = pair.dark, pair.light
     if dark.shape != light.shape:
         sizes = f"{dark.shape[1]}x{dark.shape[0]}, light {light.shape[1]}x{light.shape[0]}"
-        return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}", fatal=True)]
+        on_side = "; one of them lies on its side" if dark.shape[:2] == light.shape[1::-1] else ""
+        return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}{on_side}", fatal=True)]
     if np.array_equal(dark, light):
         return [PairProblem(pair.name, "identical", "is twice the same picture", fatal=True)]
     if dark.mean() >= light.mean():
@@ -323,7 +326,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
         return decode_rgb8(data, color_managed=True)[0]
     except ImageError as error:
         raise DimmagenError(
-            f"{path} cannot be decoded: {error.reason}",
+            f"{path}: {error.reason}",
             "replace it",
             code="unreadable-image",
             path=str(path),

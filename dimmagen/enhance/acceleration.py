@@ -129,7 +129,7 @@ def compiled(function: Callable[..., Any], mode: str | None) -> Callable[..., An
             raise
         except Exception as error:  # of torch's compiler, of Triton or of a compiler for C
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            _LOG.warning("torch.compile fails here, so training goes on without it: %s", reason[0][:200])
+            _LOG.warning("torch.compile fails here, so training continues without it: %s", reason[0][:200])
             attempt = None
             return function(*arguments)
         proved = True

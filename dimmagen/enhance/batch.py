@@ -110,7 +110,7 @@ class Crops:
         flip: mirror half of the crops left to right.
         seed: of the draws, which depend on (seed, key, epoch) alone.
         equalise: whether the histogram that is equalised is that of the crop or that of the whole dark image.
-        condition: whether the change of lightness that the network is told is that of the crop or that of the
+        condition: whether the change of lightness that the network gets is that of the crop or that of the
             whole image, which a crop does not show.
     """
 

@@ -32,7 +32,7 @@ COLUMNS = ("iteration", "loss", "mse", "lpips", "learning_rate", "psnr")  # of l
 RUN, LOG, CHECKPOINT, BEST = "run.json", "log.csv", "checkpoint.safetensors", "best.safetensors"
 LOGGERS = "loggers.json"  # which runs of Weights & Biases or MLflow continue this one
 PICTURES = "validation"  # folder
-MADE_BY = "made_by"  # what is told of a run but does not make it another one
+MADE_BY = "made_by"  # what is recorded of a run but does not make it another one
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
 # What runs were before their run.json named it.
@@ -303,7 +303,16 @@ def load_network(
             path=str(path),
         )
     saved = load_tensors(path, _bytes_of_network)
-    network = EnhancementNetwork(saved.header.get("model", ""))
+    name = saved.header.get("model", "")
+    if name not in ARCHITECTURES:
+        raise DimmagenError(
+            f"{path} is a network of the architecture {name!r}, which is not installed here",
+            "install the package that provides it",
+            code="unknown-name",
+            kind="architecture",
+            name=name,
+        )
+    network = EnhancementNetwork(name)
     restore(network, saved.tensors, path)
     return network.to(device).eval(), saved.header
 

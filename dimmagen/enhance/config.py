@@ -11,7 +11,6 @@ from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.metrics.lpips import SMALLEST_SIDE
 
-VALIDATION_PHOTOS = 16
 CACHE_GB = 1.0
 MIX_SHARE = 0.1
 VALIDATION_PICTURES = 4
@@ -34,15 +33,15 @@ class TrainConfig:
         hold_out: names of pairs that are not trained on but, without `validate`, validated on.
         validate: folder or CSV of real pairs to validate on. With None, some light images of the data set are
             kept back for validation; without a data set, the training pairs themselves are used.
-        validation_photos: how many light images are kept back.
+        validation_photos: how many light images are kept back; None for 16, or a quarter of fewer than 64.
         network: run or network file to start from; None starts from random weights.
         architecture: name in the registry (`compact`, `small`, `paper`); that of `network` if it is given.
         crop, batch, flip, seed: of the training examples; the batch size is that of one worker.
         equalise: whether the histogram that is equalised for the network's input is that of the `crop`, or
             that of the whole `image`, as in enhancing; None as is best for the architecture.
-        condition: whether the change of lightness that the network is told is that of the `crop`, or that of
+        condition: whether the change of lightness that the network gets is that of the `crop`, or that of
             the whole `image`, as in enhancing; None as is best for the architecture.
-        perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are at hand.
+        perceptual: `vgg`, `none`, or `auto`: VGG where the weights of LPIPS are available.
         perceptual_weight: of LPIPS in the loss.
         training: settings of the loop.
         loaders: number of processes that read; it decides the order of the data.
@@ -64,7 +63,7 @@ class TrainConfig:
     names: tuple[str, ...] | None = None
     hold_out: tuple[str, ...] = ()
     validate: str | None = None
-    validation_photos: int = VALIDATION_PHOTOS
+    validation_photos: int | None = None
     network: str | None = None
     architecture: str = "compact"
     crop: int = 256

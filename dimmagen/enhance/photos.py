@@ -1,5 +1,6 @@
 """The photos that are enhanced, and the names of the results."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,9 +62,10 @@ def _usage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except codec.ImageError as error:
+        damaged = error.rule == "unreadable"
         raise UsageError(
             f"{path}: {error.reason}",
-            "convert it to an 8-bit RGB image",
+            "leave it out, or get the file again" if damaged else "convert it to an 8-bit RGB image",
             code="unreadable-image",
             path=str(path),
         ) from None
@@ -76,19 +78,23 @@ def _usage_errors(path: Path) -> Iterator[None]:
 
 
 def result_names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
-    """The file name, without extension, of each photo's result.
+    """The file name, without extension, of each photo's result: the photo's.
+
+    Photos that differ in their type alone (`a.jpg` and `a.heic`) keep it in the names: `a.jpg.png`.
 
     Raises:
         UsageError: a result would replace another one or a photo.
     """
+    stems = Counter(photo.stem for photo in photos)
     names: dict[Path, str] = {}
     for photo in photos:
-        if photo.stem in names.values():
+        name = photo.stem if stems[photo.stem] == 1 else photo.name
+        if name in names.values():
             raise UsageError(
-                f"two photos are named {photo.stem}",
+                f"two photos are named {name}",
                 "enhance them into two folders, with `out`",
                 code="name-taken",
-                name=photo.stem,
+                name=name,
             )
         if photo.resolve().parent == out.resolve():
             raise UsageError(
@@ -97,7 +103,7 @@ def result_names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
                 code="no-room",
                 path=str(photo),
             )
-        names[photo] = photo.stem
+        names[photo] = name
     return names
 
 

@@ -23,6 +23,7 @@ from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.provenance import maker
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
+from dimmagen.enhance.training_shards import VALIDATION_PHOTOS
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips
 
 __all__ = ["TrainConfig", "pick_device", "run_training"]
@@ -144,7 +145,7 @@ def _settled(config: TrainConfig) -> TrainConfig:
 
 
 def _perceptual(config: TrainConfig, context: DistributedContext) -> LPIPS | None:
-    """LPIPS with VGG, or None; `auto` takes it where its weights are at hand, and says which it is."""
+    """LPIPS with VGG, or None; `auto` takes it where its weights are available, and says which it is."""
     if config.perceptual == "none":
         return None
     if config.perceptual == "vgg" or config.lpips_weights is not None:
@@ -155,7 +156,7 @@ def _perceptual(config: TrainConfig, context: DistributedContext) -> LPIPS | Non
         try:
             lpips = load_lpips("vgg")
         except UsageError:
-            reason = "the weights of LPIPS are not at hand"
+            reason = "the weights of LPIPS are not available"
     if context.first:
         found = f"LPIPS with VGG16 and a weight of {config.perceptual_weight}"
         _LOG.info("perceptual loss: %s", found if lpips is not None else f"none, as {reason}")
@@ -200,6 +201,8 @@ def _identity(
         del settings[name]
     settings |= settings.pop("training")
     del settings["checkpoint_every"]
+    if config.validation_photos is None:  # a run of a version with a fixed number goes on
+        settings["validation_photos"] = data.kept_back or VALIDATION_PHOTOS
     settings["perceptual"] = "none" if lpips is None else "vgg"
     settings |= {"data_sha256": data.sha256, "workers": context.size, "start_sha256": ""}
     settings["validate_sha256"] = pairs_sha256(data.validation) if config.validate else ""

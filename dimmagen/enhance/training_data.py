@@ -39,6 +39,7 @@ class TrainingData:
         mix_sha256: of the real pairs that are mixed in; empty without them.
         origin: which data set or pairs they are, as JSON values.
         lightness_examples: some dark images that are trained on, with the means of their light images.
+        kept_back: number of photos of the data set that are validated on.
     """
 
     batches: Batches
@@ -48,6 +49,7 @@ class TrainingData:
     mix_sha256: str
     origin: dict[str, Any]
     lightness_examples: Callable[[], Iterable[tuple[np.ndarray, float]]]
+    kept_back: int = 0
 
 
 def open_training_data(config: TrainConfig, context: DistributedContext) -> TrainingData:
@@ -120,6 +122,7 @@ def _of_data_set(
         pairs_sha256(mixed) if mixed else "",
         origin,
         opened.lightness_examples,
+        len(opened.validation),
     )
 
 

@@ -16,6 +16,7 @@ from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
 
 LIGHTNESS_IMAGES = 128  # dark images that a network's own lightness is learnt from
+VALIDATION_PHOTOS = 16  # or a quarter of fewer than 64, so that most are trained on
 VALIDATION_SIDE = 512  # pixels: validation should take a small part of the time
 
 
@@ -62,7 +63,17 @@ class OpenShards:
             yield codec.decode_rgb8(data)[0], row["lightness_before"]
 
 
-def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
+def usual_validation_photos(photos: int) -> int:
+    """How many light images of a data set are kept back for validation, unless a number is given.
+
+    Example:
+        >>> [usual_validation_photos(photos) for photos in (1, 5, 40, 64, 15000)]
+        [1, 1, 10, 16, 16]
+    """
+    return max(1, min(VALIDATION_PHOTOS, photos // 4))
+
+
+def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShards:
     """Open a finished pair data set for training.
 
     Some light images, with all their variants, are kept for validation: those that a hash of their key puts
@@ -70,7 +81,7 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
 
     Args:
         path: folder or fsspec URL.
-        validation_photos: how many light images are kept back.
+        validation_photos: how many light images are kept back; None for :func:`usual_validation_photos`.
         side: of the crops, pixels; smaller images are left out, and counted.
 
     Raises:
@@ -90,6 +101,8 @@ def open_shards(path: str, validation_photos: int, side: int) -> OpenShards:
             crop=side,
         )
     images = {row["light_key"] for row in fitting}
+    if validation_photos is None:
+        validation_photos = usual_validation_photos(len(images))
     if validation_photos >= len(images):
         raise UsageError(
             f"{path} has {pluralize(len(images), 'light image')}: {validation_photos} for validation leave "

@@ -16,7 +16,7 @@ from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.inputs import FIXED_LIGHTNESS, mean_lightness
 from dimmagen.metrics import image
-from dimmagen.metrics.base import METRICS, MetricFiles, Score
+from dimmagen.metrics.base import METRICS, DarkScore, MetricFiles
 
 PROTOCOL = "dimmagen-1"
 
@@ -66,7 +66,7 @@ class Scored:
 
 def load_metrics(
     names: Sequence[str] | None, files: MetricFiles
-) -> tuple[dict[str, Score], dict[str, DimmagenError]]:
+) -> tuple[dict[str, DarkScore], dict[str, DimmagenError]]:
     """Load metrics, in the registry's order.
 
     Args:
@@ -83,12 +83,12 @@ def load_metrics(
     for name in names or ():
         if name not in METRICS:
             raise METRICS.unknown(name)
-    loaded: dict[str, Score] = {}
+    loaded: dict[str, DarkScore] = {}
     failures: dict[str, DimmagenError] = {}
     for name in METRICS:
         if names is None or name in names:
             try:
-                loaded[name] = METRICS[name].load(files)
+                loaded[name] = METRICS[name].scorer(files)
             except UnavailableError:
                 raise
             except DimmagenError as error:
@@ -121,7 +121,7 @@ def unsuitable_metrics(names: Iterable[str], pairs: Sequence[RealPair]) -> dict[
 def score(
     enhancer: Enhancer,
     pairs: Sequence[RealPair],
-    chosen: Mapping[str, Score],
+    chosen: Mapping[str, DarkScore],
     fixed_lightness: float = FIXED_LIGHTNESS,
 ) -> Iterator[Scored]:
     """Enhance and score pairs, one by one.
@@ -143,7 +143,9 @@ def score(
             output = outputs[setting.lightness]
             if setting.gt_mean:
                 output = image.scaled_to_mean(output, pair.light)
-            scores[setting.name] = {name: metric(output, pair.light) for name, metric in chosen.items()}
+            scores[setting.name] = {
+                name: metric(output, pair.light, pair.dark) for name, metric in chosen.items()
+            }
         output = outputs["truth"]
         yield Scored(pair.name, pair.dark, output, pair.light, requested, mean_lightness(output), scores)
 

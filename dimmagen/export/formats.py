@@ -1,9 +1,11 @@
-"""Stores and listings under one name, for layouts in other packages."""
+"""Stores, listings and formats of labels under one name, for layouts in other packages."""
 
+from dimmagen.export.labels import COCO, MASKS, NO_LABELS, VOC, YOLO, LabelFormat
+from dimmagen.export.labels.masks import MaskFormat
 from dimmagen.export.listings import FILE_LIST, META_INFO, NO_LISTING, PAIR_LIST, Listing, PairList, Place
 from dimmagen.export.stores import JPEG, LMDB, PNG, Store
 
 __all__ = [
-    "FILE_LIST", "JPEG", "LMDB", "META_INFO", "NO_LISTING", "PAIR_LIST", "PNG",
-    "Listing", "PairList", "Place", "Store",
+    "COCO", "FILE_LIST", "JPEG", "LMDB", "MASKS", "META_INFO", "NO_LABELS", "NO_LISTING", "PAIR_LIST", "PNG",
+    "VOC", "YOLO", "LabelFormat", "Listing", "MaskFormat", "PairList", "Place", "Store",
 ]  # fmt: skip

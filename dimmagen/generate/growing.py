@@ -75,10 +75,25 @@ def begin_addition(
     base = open_base(out)
     if base is None:
         return None, None
+    # The scenes that are excluded now are not read yet, see `refuse_other_scenes`.
     known = {EXCLUDE: base.manifest.settings[EXCLUDE]} if EXCLUDE in base.manifest.settings else {}
-    # The scenes that are excluded now are compared by `grown_run`: they are not read yet.
     refuse_other_settings(base.manifest, {**build_dimmer().settings(), **settings.record(), **known})
     return base, earlier_photos(base)
+
+
+def refuse_other_scenes(base: PairSet | None, excluded: Mapping[str, int | str]) -> None:
+    """Refuse, before photos are scanned, to exclude other scenes than the data set to which they are added.
+
+    Args:
+        base: the data set; None where photos are not added to one, and any scenes may be excluded.
+        excluded: of the new photos, see :class:`~dimmagen.sources.light_images.LightImages`.
+
+    Raises:
+        UsageError: naming both.
+    """
+    if base:
+        kept = {name: value for name, value in base.manifest.settings.items() if name != EXCLUDE}
+        refuse_other_settings(base.manifest, {**kept, **({EXCLUDE: dict(excluded)} if excluded else {})})
 
 
 def earlier_photos(base: PairSet) -> Earlier:
@@ -105,7 +120,7 @@ def refuse_discarding(resume: ResumeMode) -> None:
     if resume != "if-possible":
         raise UsageError(
             f'`resume="{resume}"` does not go with `add`',
-            "omit one of the two: an addition that was stopped goes on anyway",
+            "omit one of the two: an addition that was stopped is resumed anyway",
             code="conflict",
             parameters=("resume", "add"),
         )

@@ -73,7 +73,7 @@ class LightConversion:
     Attributes:
         light_format: from :func:`choose_light_format`.
         counts: number of light images by file type, before.
-        converted: number of them that are stored anew.
+        converted: number of them that are stored in another form.
         bytes_before, bytes_after: of all those, estimated from `measured` of them; 0 without.
         measured: number that was converted for the estimate.
     """

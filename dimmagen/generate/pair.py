@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError, fault_of
 from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.base import Draw
@@ -109,7 +109,7 @@ def make_pair(light: LightImage, dimmer: ImageDimmer, variant: int, settings: Pa
         settings: of the data set.
 
     Raises:
-        ValueError: the dimmer returned an image of another size.
+        ValueError: the dimmer returned an image of another size or type.
     """
     draw = dimmer.draw(light.ref.key, variant, settings.seed)
     return finish_pair(light, dimmer.dim(light.pixels, draw), draw, dimmer, variant, settings)
@@ -127,12 +127,13 @@ def finish_pair(
         dimmer, variant, settings: as for :func:`make_pair`.
 
     Raises:
-        ValueError: the dark image has another size.
+        ValueError: the dark image has another size or type.
     """
     ref = light.ref
     height, width, _ = light.pixels.shape
-    if dark.shape != light.pixels.shape:
-        raise ValueError(f"the dimmer returned shape {dark.shape} for {light.pixels.shape}")
+    if dark.shape != light.pixels.shape or dark.dtype != np.uint8:
+        returned, wanted = f"{dark.dtype} {dark.shape}", f"uint8 {light.pixels.shape}"
+        raise ValueError(f"the dimmer {dimmer.model.kind} returned {returned}, not {wanted}")
     dark_file = IMAGE_FORMATS[settings.image_format](dark)
     row = {
         "key": pair_key(ref.key, variant),
@@ -190,13 +191,12 @@ def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
         if is_machine_trouble(error):
             what = f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r}"
             raise machine_error(error, what) from error
-        reason = " ".join(str(error).split())
-        if not isinstance(error, DimmagenError):
-            reason = f"{type(error).__name__}: {reason}"
+        is_foreseen = isinstance(error, (DimmagenError, OSError))
+        reason = " ".join(str(error).split()) if isinstance(error, DimmagenError) else fault_of(error)
+        todo = "restore the source to its state at the start of the run" if is_foreseen else "mend that code"
         named = DimmagenError(
             f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
-            "restore the source to its state at the start of the run, then run the same command again; "
-            "complete shards stay valid",
+            f"{todo}, then run the same command again; complete shards stay valid",
             code="failed",
             key=pair_key(ref.key, variant),
             source=ref.source,

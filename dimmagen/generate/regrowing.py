@@ -106,7 +106,8 @@ class StagedLightImages:
     """
 
     def __init__(self, lights: LightImages, membership: Membership) -> None:
-        self.origin, self.others, self.excluded = lights.origin, lights.others, lights.excluded
+        self.origin, self.others = lights.origin, lights.others
+        self.excluded, self.choices = lights.excluded, lights.choices
         self._lights = lights
         numbers = np.fromiter(map(membership.generation_of, lights), np.int64, len(lights))
         self._order = np.argsort(numbers, kind="stable")

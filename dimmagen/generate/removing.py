@@ -1,4 +1,4 @@
-"""Taking photos out of a data set: only the shards that hold them are written anew.
+"""Taking photos out of a data set: only the shards that hold them are rewritten.
 
 The new shards have numbers of their own, so the data set is what it was until the manifest that names them is
 in its place; then the old ones are removed. A shard is never changed: hard links to it in other folders, and
@@ -56,7 +56,7 @@ def remove_photos(
         out: folder or fsspec URL of the data set.
         lines: keys of light images or pairs, or names of photos; see :class:`.Takedown`.
         ignore_unknown: pass over what is not there.
-        on_start: called once with the number of pairs in the shards that are written anew.
+        on_start: called once with the number of pairs in the shards that are rewritten.
         on_pair: called after each of these pairs.
 
     Raises:

@@ -18,7 +18,7 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.light_format import without_conversion
 from dimmagen.generate.pair import make_pair, prepare_light
-from dimmagen.generate.run_environment import environment_like
+from dimmagen.generate.run_environment import environment_like, refuse_missing_plugins
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, parse_specs
@@ -232,8 +232,10 @@ def replayer(
         profile: folder of its profile, where the recorded name does not find it.
 
     Raises:
+        UsageError: the package of its dimmer is not installed.
         UsageError, DimmagenError: as :func:`dimmer_from_manifest` and :func:`originals`.
     """
+    refuse_missing_plugins(pairs.manifest.environment, pairs.out, "dimmer")
     dimmer = dimmer_from_manifest(pairs.manifest.settings, profile)()
     original_of = originals(pairs, sources)
     return lambda row: replay_pair(pairs, row, dimmer, original_of)

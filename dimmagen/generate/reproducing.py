@@ -4,26 +4,32 @@ The settings and the profile are those of the manifest. Of a data set that grew,
 which photo came when (:mod:`.regrowing`).
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.command_line import choices_of
 from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import GENERATIONS
-from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, changes
+from dimmagen.dataset.manifest import EXCLUDE, MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.execution import Execution
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
 from dimmagen.generate.run import GenerateProgress, generate_dataset, plan_dataset
+from dimmagen.generate.run_environment import refuse_missing_plugins
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.labels.index import Labels, open_labels
+from dimmagen.sources.labels.index import Labels, open_labels, parse_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
+from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.photo_selection import PhotoSelection
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,19 @@ class Reproduction:
         if other := changes(self.manifest.run, Run(planned.settings, self.manifest.environment)):
             raise UsageError(
                 f"{self.lights.origin} is not what {self.path} was made from ({', '.join(other)})",
-                "give the same photos, `sources` in the same order, and `exclude`, `min_lightness`, "
-                "`resize`, `crop`, `limit`, `names` and `follow_links` as they were used then",
+                f"give the same photos and `sources` in the same order{self._missing_choices()}",
                 code="other-settings",
                 changes=other,
             )
+
+    def _missing_choices(self) -> str:
+        """What else has to be given, as far as the manifest says it."""
+        if self.lights.excluded != self.manifest.settings.get(EXCLUDE, {}):
+            return ", with the same `exclude`"
+        if choices_of(self.manifest.command):
+            return ""
+        choices = "`min_lightness`, `resize`, `crop`, `limit`, `names` and `follow_links`"
+        return f", with {choices} as they were used then, if its command does not name them"
 
 
 def open_reproduction(
@@ -94,26 +108,31 @@ def open_reproduction(
 
     Args:
         path: of a manifest, or of its folder; local or fsspec URL.
-        sources, exclude, selection: as for :func:`.open_light_images`, as they were then.
+        sources, exclude: as for :func:`.open_light_images`, as they were then.
+        selection: of the photos; what has its default is as the manifest records it, where it does.
         labels: as for :func:`.open_labels`, if the data set has labels.
         profile: folder of its profile, where the recorded name does not find it.
         workers: threads of the index pass; default one per processor.
 
     Raises:
-        UsageError: the data set is a subset or a merge, its labels are not given, or as
-            :func:`.open_light_images`.
+        UsageError: the data set is a subset or a merge, its labels are not given, the package of its dimmer
+            or of a source is not installed, or as :func:`.open_light_images`.
         DimmagenError: the manifest is damaged, or as :func:`.open_light_images`.
     """
     manifest = Manifest.find(path)
     _refuse_derived(manifest, path)
     _require_labels(manifest, path, labels)
+    if labels:
+        parse_labels(labels)
+    refuse_missing_plugins(manifest.environment, path, "dimmer", "source")
+    chosen = _chosen(manifest, path, selection or PhotoSelection(), bool(sources) and is_mixhq(sources[0]))
     build_dimmer = dimmer_from_manifest(manifest.settings, profile)
     settings = settings_from_manifest(manifest.settings)
     membership = _membership(manifest, path)
     lights = open_light_images(
         sources,
         exclude=exclude,
-        selection=replace(selection or PhotoSelection(), max_side=MAX_SIDES.get(settings.image_format)),
+        selection=replace(chosen, max_side=MAX_SIDES.get(settings.image_format)),
         execution=ScanExecution(workers=workers, cached=False),  # nothing is taken for granted
         choose=membership.choose if membership else None,
     )
@@ -121,6 +140,42 @@ def open_reproduction(
         lights = StagedLightImages(lights, membership)
     matched = open_labels(labels, lights) if labels else None  # in the order of the light images
     return Reproduction(path, manifest, build_dimmer, settings, lights, matched, membership)
+
+
+def _chosen(manifest: Manifest, path: str, asked: PhotoSelection, is_packed: bool) -> PhotoSelection:
+    """The choices among photos: those that were asked for, and all others as the manifest records them.
+
+    Raises:
+        UsageError: another value is asked for than the one that is recorded, or a list of photos is missing,
+            which a manifest does not hold.
+    """
+    recorded = choices_of(manifest.command)
+    is_known = is_packed or GENERATIONS in manifest.settings  # whose parquet files name the photos
+    if recorded.pop("names", False) and asked.names is None and not is_known:
+        raise UsageError(
+            f"the data set of {path} was made from the photos of a list",
+            "give the same one by `names`",
+            code="missing-argument",
+            parameter="names",
+        )
+    if is_packed:  # a MixHQ was made with all others
+        recorded = {name: value for name, value in recorded.items() if name == "limit"}
+    usual = PhotoSelection()
+    for name, value in recorded.items():
+        given = getattr(asked, name)
+        if given not in (getattr(usual, name), value):
+            raise UsageError(
+                f"the data set of {path} was made with `{name}={value}`, not {given}",
+                f"omit `{name}`: the manifest records it",
+                code="other-settings",
+                parameter=name,
+                value=given,
+            )
+    if recorded:
+        words = ((name.replace("_", " "), value) for name, value in recorded.items())
+        shown = ", ".join(name if value is True else f"{name} {value}" for name, value in words)
+        _LOG.info("Note: photos are chosen as the manifest records it: %s", shown)
+    return replace(asked, **recorded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -15,7 +15,8 @@ from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
-from dimmagen.dataset.manifest import EXCLUDE, LightImageCensus, Manifest, Run, census, command_line
+from dimmagen.dataset.command_line import choices_of, command_line, joined_choices
+from dimmagen.dataset.manifest import EXCLUDE, LightImageCensus, Manifest, Run, census
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.execution import Execution
@@ -341,16 +342,22 @@ def _publish(
 ) -> Manifest:
     rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
     if plan.base:
-        return _publish_addition(folder, plan, plan.base, rejected, shards)
+        choices = joined_choices(choices_of(plan.base.manifest.command), lights.choices)
+        return _publish_addition(folder, plan, plan.base, rejected, shards, choices)
     command = command_line(
-        plan.run.settings, plan.photos.by_source, plan.photos.extensions, plan.photos.sizes
+        plan.run.settings, plan.photos.by_source, plan.photos.extensions, plan.photos.sizes, lights.choices
     )
     extensions = plan.photos.extensions if plan.light_format == "same" else [plan.light_format]
     return finalize_dataset(folder, plan.run, command, plan.photos.by_source, extensions, rejected, shards)
 
 
 def _publish_addition(
-    folder: DatasetFolder, plan: Plan, base: PairSet, rejected: Iterable[dict], shards: Sequence[ShardRecord]
+    folder: DatasetFolder,
+    plan: Plan,
+    base: PairSet,
+    rejected: Iterable[dict],
+    shards: Sequence[ShardRecord],
+    choices: Mapping[str, Any],
 ) -> Manifest:
     sources = sorted({*base.manifest.counts.lights_by_source, *plan.photos.by_source})
     extensions = sorted({*light_files(base), *plan.photos.extensions})
@@ -358,7 +365,7 @@ def _publish_addition(
     return finalize_dataset(
         folder,
         plan.run,
-        command_line(plan.run.settings, sources, extensions, sizes),
+        command_line(plan.run.settings, sources, extensions, sizes, choices),
         plan.photos.by_source,
         extensions if plan.light_format == "same" else [plan.light_format],
         rejected,

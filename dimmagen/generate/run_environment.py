@@ -7,6 +7,7 @@ package's name and version, so that runs with different versions of a plug-in ha
 from collections.abc import Iterable, Mapping
 
 from dimmagen.core.environment import environment
+from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import Registry
 from dimmagen.dimmers.base import DIMMERS
 from dimmagen.images.versions import is_step_library, step_library_version, step_versions
@@ -45,6 +46,29 @@ def environment_like(recorded: Mapping) -> dict:
         sorted(plugins) if isinstance(plugins, Mapping) else [],
         {name: step_library_version(name) for name in steps},
     )
+
+
+def refuse_missing_plugins(recorded: Mapping, origin: str, *kinds: str) -> None:
+    """Refuse to make pairs again without the packages of the plug-ins that they were made with.
+
+    Args:
+        recorded: environment of a manifest; untrusted, it may hold anything.
+        origin: the data set or its manifest, for the message.
+        kinds: `dimmer`, `source` or both: plug-ins of other kinds are not needed.
+
+    Raises:
+        UsageError: naming the first that is not installed here.
+    """
+    plugins = recorded.get("plugins")
+    for one, package in sorted(plugins.items()) if isinstance(plugins, Mapping) else []:
+        kind, _, name = one.partition(" ")
+        if kind in kinds and name not in _REGISTRIES[kind]:
+            raise UsageError(
+                f"{origin} was made with the {one} of the package {package}, which is not installed here",
+                "install that version of it",
+                code="missing-package",
+                package=package,
+            )
 
 
 def _extended(names: Iterable[str], added: Mapping[str, str]) -> dict:

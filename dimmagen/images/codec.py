@@ -15,12 +15,15 @@ from PIL import Image, UnidentifiedImageError, features
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
-from dimmagen.images import color, heif
+from dimmagen.images import color, heif, tiff
 from dimmagen.images.excess import excess_of
-from dimmagen.images.facts import ImageError, ImageFacts, Metadata
-from dimmagen.images.orientation import EXIF_TAG, UPRIGHT, Orientation, orientation_of, turn_of
+from dimmagen.images.exif import exif_block, without_orientation
+from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
+from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
+from dimmagen.images.other_kinds import other_kind
 from dimmagen.images.pillow_warnings import ignored_warnings
 from dimmagen.images.png import PNG_SIGNATURE, encode_mask_png, encode_png
+from dimmagen.images.png_metadata import metadata_first
 from dimmagen.images.unfinished import unfinished
 
 __all__ = [
@@ -49,7 +52,7 @@ _KEPT_EXTENSION = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _STORED_AGAIN = {"AVIF": "avif", "HEIF": "heif"}
 _EXIF_IFD, _EXIF_COLOR_SPACE, _UNCALIBRATED, _ADOBE_RGB = 0x8769, 0xA001, 0xFFFF, 2
 _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0xA005, 1
-_TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
+_TRANSPARENT = "some pixels are transparent: what is behind them is unknown"
 _ADDRESS = re.compile(r"<[^>]* at 0x[0-9a-f]+>")
 _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in memory twice
 _HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
@@ -87,7 +90,7 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
     if orientation != UPRIGHT:
         pixels = np.ascontiguousarray(orientation.apply(pixels))
     steps = [
-        *(["exif"] if facts.rotation or facts.mirrored else []),
+        *(["exif"] if facts.shown.rotation or facts.shown.mirrored else []),
         *(["16bit"] if "16" in facts.mode else []),
         *colour_steps,
         *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
@@ -141,8 +144,8 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
             raise ImageError(
                 "format", "is an AVIF picture, which this build of Pillow cannot read"
             ) from error
-        kinds = ", ".join((*FORMATS, "HEIF"))
-        raise ImageError("unreadable", f"is no picture of a known kind ({kinds})") from error
+        unknown = f"is no picture of a known kind ({', '.join((*FORMATS, 'HEIF'))})"
+        raise ImageError("unreadable", other_kind(data) or unknown) from error
     except ModuleNotFoundError as error:
         raise ImageError("format", _HEIF_REASON) from error
     except Image.DecompressionBombError as error:
@@ -155,7 +158,9 @@ def _open_image(data: bytes) -> Iterator[Image.Image]:
 
 
 def _opened(data: bytes) -> Image.Image:
-    return heif.open_heif(data) if heif.is_heif(data) else Image.open(io.BytesIO(data), formats=FORMATS)
+    if heif.is_heif(data):
+        return heif.open_heif(data)
+    return Image.open(io.BytesIO(metadata_first(data)), formats=FORMATS)
 
 
 def _icc_profile(image: Image.Image) -> bytes:
@@ -189,6 +194,12 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     largest = _MAX_MODERN_PIXELS if file_format in _MODERN_FORMATS else MAX_PIXELS
     if width * height > largest:
         raise ImageError("too-large", f"{width}x{height} is more than {largest} pixels")
+    if reason := tiff.raw_preview(tiff.tags_of(image)):
+        raise ImageError("format", reason)
+    if tiff.is_misread(tiff.tags_of(image)):
+        raise ImageError(
+            "mode", "is an uncompressed TIFF of 16 bits with its channels apart: save it interleaved"
+        )
     # The MPO file of a phone holds a preview or a second view after the photo: the first image is the photo.
     # HEIF says which of its images is the photo.
     if file_format in ("TIFF", "GIF"):  # counting would read the whole file
@@ -199,7 +210,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
     if count:
         raise ImageError("animated", f"holds {count}")
     mode = image.mode
-    if "16" not in mode and _is_sixteen_bit_png(data):
+    if "16" not in mode and (_is_sixteen_bit_png(data) or tiff.is_sixteen_bit(tiff.tags_of(image))):
         mode += ";16"
     rotation, mirrored = turn_of(image)
     return ImageFacts(
@@ -209,8 +220,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
         mode,
         "",
         "",
-        rotation,
-        mirrored,
+        Presentation(rotation, mirrored),
         icc_profile=color.profile_description(_icc_profile(image)),
     )
 
@@ -246,21 +256,27 @@ def _in_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
     """The image in one of the modes RGB, L and CMYK, and the name of the conversion to RGB from there."""
     if image.mode == "P":
         raise ImageError("palette", "a palette of at most 256 colours is not a photo")
+    if image.mode.startswith("I;16"):
+        return _high_bytes(image), "gray"
     if image.mode in ("RGBA", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
-            raise ImageError("transparent", "some pixels are transparent: what is behind them is unknown")
+            raise ImageError("transparent", _TRANSPARENT)
         return image.convert("RGB"), "opaque"
-    if image.mode.startswith("I;16"):
-        high_byte = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        # Pillow inverts where 0 is white, but for 16 bits.
-        is_negative = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _MIN_IS_WHITE
-        return Image.fromarray(255 - high_byte if is_negative else high_byte), "gray"
     if image.mode == "RGB":
         return image, ""
     if image.mode in ("L", "CMYK"):
         return image, "gray" if image.mode == "L" else "cmyk"
     raise ImageError("mode", f"pictures of Pillow's mode {image.mode} are not photos in 8 or 16 bits")
+
+
+def _high_bytes(image: Image.Image) -> Image.Image:
+    """8-bit gray of 16-bit gray, which Pillow would clip."""
+    samples = np.asarray(image)
+    if np.any(samples == image.info.get("transparency", -1)):
+        raise ImageError("transparent", _TRANSPARENT)
+    high_byte = (samples.astype(np.uint16) >> 8).astype(np.uint8)
+    return Image.fromarray(255 - high_byte if tiff.is_white_zero(tiff.tags_of(image)) else high_byte)
 
 
 def _is_sixteen_bit_png(data: bytes) -> bool:
@@ -290,10 +306,8 @@ def read_metadata(data: bytes) -> Metadata:
         profile = _icc_profile(image)
         if profile and (color.needs_conversion(profile, "RGB") or color.profile_space(profile) != "RGB"):
             profile = color.srgb_profile()
-        exif = Image.Image.getexif(image)
-        exif.pop(EXIF_TAG, None)
-        is_copied = len(exif) > 0 and image.format != "TIFF"
-        return Metadata(profile, exif.tobytes().removeprefix(b"Exif\0\0") if is_copied else b"")
+        exif = b"" if image.format == "TIFF" else without_orientation(exif_block(image))
+        return Metadata(profile, exif)
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -23,6 +23,29 @@ class ImageError(DimmagenError):
 
 
 @dataclass(frozen=True, slots=True)
+class Presentation:
+    """How the stored pixels of a photo or clip are to be shown.
+
+    Attributes:
+        rotation: degrees clockwise by which they are turned to be upright: 0, 90, 180 or 270.
+        mirrored: whether they are mirrored left to right, after that.
+        pixel_aspect: width of a stored pixel divided by its height.
+        transfer, range, matrix: of a clip, as it names them (PyAV's names; the range is `limited` or
+            `full`); empty if it does not, and for photos.
+    """
+
+    rotation: int = 0
+    mirrored: bool = False
+    pixel_aspect: float = 1.0
+    transfer: str = ""
+    range: str = ""
+    matrix: str = ""
+
+
+UPRIGHT = Presentation()
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFacts:
     """Properties of an image file before its conversion to 8-bit RGB.
 
@@ -32,11 +55,7 @@ class ImageFacts:
         mode: the mode in Pillow as stored, followed by `;16` for 16-bit samples.
         transform: `verbatim`, or the names of the conversions, joined by `+`.
         extension: of the light image as stored: `jpg`, `png` or `webp`.
-        rotation: degrees clockwise by which the stored pixels are turned to be upright: 0, 90, 180 or 270.
-        mirrored: whether they are mirrored left to right, after that.
-        pixel_aspect: width of a stored pixel divided by its height.
-        transfer, range, matrix: of a clip, as it names them (PyAV's names; the range is `limited` or
-            `full`); empty if it does not, and for photos.
+        shown: how the stored pixels are to be shown.
         icc_profile: description of the ICC profile; empty for none.
     """
 
@@ -46,12 +65,7 @@ class ImageFacts:
     mode: str
     transform: str
     extension: str
-    rotation: int = 0
-    mirrored: bool = False
-    pixel_aspect: float = 1.0
-    transfer: str = ""
-    range: str = ""
-    matrix: str = ""
+    shown: Presentation = UPRIGHT
     icc_profile: str = ""
 
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from dimmagen.core.machine import is_machine_trouble
+
 EXIF_TAG = 0x0112
 
 
@@ -62,6 +64,11 @@ def turn_of(image: Image.Image) -> tuple[int, bool]:
 
 def _tag_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none."""
-    # The getexif of PNG images would decode the whole image to search for a chunk after it.
-    value = Image.Image.getexif(image).get(EXIF_TAG, 1)
+    try:
+        # The getexif of PNG images would decode the whole image to search for a chunk after it.
+        value = Image.Image.getexif(image).get(EXIF_TAG, 1)
+    except Exception as error:  # Pillow raises almost any for damaged tags, and the pixels may be whole
+        if is_machine_trouble(error):
+            raise
+        return 1
     return value if value in _TURNS else 1

@@ -4,6 +4,7 @@ One table for everything that reads pairs: folders, file names, headers of lists
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,7 +55,8 @@ def words(name: str) -> tuple[str, ...]:
         >>> words("VE-LOL-Low_train"), words("Low-Light")
         (('ve', 'lol', 'low', 'train'), ('lowlight',))
     """
-    return tuple(_WORD.findall(_COMPOUND.sub(lambda match: next(filter(None, match.groups())), name.lower())))
+    composed = unicodedata.normalize("NFC", name).lower()  # macOS and others write accents in different ways
+    return tuple(_WORD.findall(_COMPOUND.sub(lambda match: next(filter(None, match.groups())), composed)))
 
 
 def side_of_word(word: str) -> Side | None:
@@ -63,18 +65,17 @@ def side_of_word(word: str) -> Side | None:
 
 
 def side_of(name: str) -> tuple[Side, tuple[str, ...]] | None:
-    """The side that a folder's or column's name says, and its other words; None unless one word says it.
+    """The side that a folder's or column's name says, and its other words; None if it says none or both.
 
     Example:
-        >>> side_of("Low_train"), side_of("photos"), side_of("low-res")
-        (('dark', ('train',)), None, None)
+        >>> side_of("Low_train"), side_of("expertC_gt"), side_of("photos"), side_of("low-res")
+        (('dark', ('train',)), ('light', ()), None, None)
     """
     parts = words(name)
-    found = [(side, index) for index, word in enumerate(parts) if (side := side_of_word(word))]
+    found = {side for word in parts if (side := side_of_word(word))}
     if len(found) != 1 or _OTHER_MEASURES & {*parts}:
         return None
-    side, index = found[0]
-    return side, parts[:index] + parts[index + 1 :]
+    return found.pop(), tuple(word for word in parts if not side_of_word(word))
 
 
 def is_evaluation(name: str) -> bool:

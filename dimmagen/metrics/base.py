@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from dimmagen.core.registry import Registry
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 """(output, truth), both uint8 (H, W, 3) RGB of equal size -> the score; NaN where it is not defined."""
+DarkScore = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+"""The same of (output, truth, dark), where `dark` is the image that was enhanced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +36,38 @@ class ImageMetric:
         load: returns the scoring function; called once per run, before any image is scored.
         digits: number of decimals in tables.
         min_side: minimum length of the shorter side of an image, in pixels.
+        takes_dark: whether the scoring function also takes the dark image.
     """
 
     title: str
-    load: Callable[[MetricFiles], Score]
+    load: Callable[[MetricFiles], Score | DarkScore]
     digits: int = 2
     min_side: int = 1
+    takes_dark: bool = False
 
     @classmethod
-    def of(cls, title: str, score: Score, digits: int = 2, min_side: int = 1) -> "ImageMetric":
+    def of(
+        cls,
+        title: str,
+        score: Score | DarkScore,
+        digits: int = 2,
+        min_side: int = 1,
+        takes_dark: bool = False,
+    ) -> "ImageMetric":
         """A metric that needs no files; arguments as the attributes."""
-        return cls(title, lambda files: score, digits, min_side)
+        return cls(title, lambda files: score, digits, min_side, takes_dark)
+
+    def scorer(self, files: MetricFiles) -> DarkScore:
+        """The scoring function as one of three images, also if it does not take the dark one.
+
+        Raises:
+            DimmagenError: a file that it needs is missing or damaged.
+        """
+        function = self.load(files)
+        if self.takes_dark:
+            return cast(DarkScore, function)
+        score = cast(Score, function)
+        return lambda output, truth, dark: score(output, truth)
 
 
 # Their order is that of the rows of tables and of the keys in JSON.

@@ -25,6 +25,7 @@ from dimmagen.core.file_names import native, portable
 from dimmagen.core.lock import STATE
 from dimmagen.core.machine import is_machine_trouble, machine_error, machine_trouble
 from dimmagen.core.system_files import is_system_name, is_system_path
+from dimmagen.sources.archive_formats import ARCHIVES, format_of
 from dimmagen.sources.own_outputs import is_inside, is_own_shard, kind_of, kind_of_place, own_folders
 
 _AES = 99  # the member is encrypted; what it was compressed by is in an extra field
@@ -63,10 +64,12 @@ class Entry:
 
 
 def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
-    """All files of a folder (with its sub-folders), a glob, a zip or an uncompressed tar, sorted by name.
+    """All files of a folder (with its sub-folders), a glob, a zip, an uncompressed tar or an archive of
+    another format (:mod:`.archive_formats`), sorted by name.
 
     Left out are hidden and system files and folders at any depth (:mod:`dimmagen.core.system_files`), and,
-    with a warning, what dimmagen itself has written among the photos. A tar inside a tar is read as a folder.
+    with a warning, what dimmagen itself has written among the photos. A tar inside a tar is read as a folder,
+    and so is an archive of another format in a folder.
     Every folder is listed once, under its own name if it has one below the path, otherwise under that of the
     first link to it.
 
@@ -85,6 +88,8 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
         _refuse_own(path, *kind_of_place(path))
     if storage.is_folder(path):
         entries = list(_folder_entries(path, follow_links))
+    elif storage.is_file(path) and (found := format_of(path)):
+        entries = list(_format_entries(storage.local_path(path) or path, found))
     elif storage.is_file(path):
         entries = list(_archive_entries(path))
         if is_own_shard(entry.name for entry in entries):
@@ -102,7 +107,21 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
         for entry in entries
         if not is_system_path(entry.name) and not any(is_inside(entry.name, folder) for folder in own)
     ]
-    return sorted(kept, key=lambda entry: entry.name)
+    return sorted(_unpacked(kept), key=lambda entry: entry.name)
+
+
+def _unpacked(entries: list[Entry]) -> Iterator[Entry]:
+    """The entries, with the images of each archive of another format in its place."""
+    if not ARCHIVES:
+        yield from entries
+        return
+    for entry in entries:
+        found = format_of(entry.name) if entry.locator["kind"] == "file" and not entry.refusal else ""
+        if not found:
+            yield entry
+            continue
+        for member in _format_entries(native(entry.locator["path"]), found):
+            yield replace(member, name=f"{entry.name}/{member.name}")
 
 
 def _refuse_own(path: str, folder: str, kind: str) -> None:
@@ -331,6 +350,26 @@ def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -
             start = _next_tar(file, archive.offset, end)
 
 
+def _format_entries(path: str, name: str) -> Iterator[Entry]:
+    """The images of an archive of another format, with the stamp of its file and of the package."""
+    plugin = ARCHIVES.plugin(name)
+    stamp = f"{storage.stamp(path)} {plugin.distribution} {plugin.version}" if plugin else ""
+    locator = {"kind": "format", "format": name, "path": portable(path)}
+    try:
+        with machine_trouble(path):
+            for member, size, place in ARCHIVES[name].members(path):
+                yield Entry(member, size, {**locator, "place": place}, stamp=stamp)
+    except DimmagenError:
+        raise
+    except Exception as error:  # the package has its own errors
+        raise DimmagenError(
+            f"{path} cannot be read as {name} ({type(error).__name__}: {error})",
+            "it may be damaged: fetch it again",
+            code="archive",
+            path=path,
+        ) from error
+
+
 def _next_tar(file: BinaryIO, start: int, end: int) -> int:
     """Where the next block that is not zeros begins; `end` where there is none."""
     file.seek(start)
@@ -368,6 +407,8 @@ def read_entry(locator: dict[str, Any]) -> bytes:
             return _read_range(path, 0, None)
         if locator["kind"] == "range":
             return _read_range(path, locator["offset"], locator["size"])
+        if locator["kind"] == "format":
+            return _read_format(path, locator)
         return _read_zip_member(locator)
     except (OSError, MemoryError) as error:
         if is_machine_trouble(error):
@@ -376,6 +417,20 @@ def read_entry(locator: dict[str, Any]) -> bytes:
             f"{path} cannot be read ({getattr(error, 'strerror', None) or error})",
             "check the source",
             code="source-changed",
+            path=path,
+        ) from error
+
+
+def _read_format(path: str, locator: dict[str, Any]) -> bytes:
+    archive = ARCHIVES[locator["format"]]
+    try:
+        return bytes(archive.read(path, locator["place"]))
+    except Exception as error:  # the package has its own errors
+        if isinstance(error, (DimmagenError, OSError, MemoryError)):
+            raise
+        raise DamagedArchiveError(
+            f"{path} is damaged at {locator['place']} ({type(error).__name__}: {error})",
+            "fetch the archive again",
             path=path,
         ) from error
 

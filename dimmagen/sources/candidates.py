@@ -3,20 +3,18 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
-from operator import attrgetter
 
 import numpy as np
 
 from dimmagen.core import keyed_random
 from dimmagen.core.disk_list import DiskIntegers, DiskList
-from dimmagen.sources.catalog import CatalogRow
+from dimmagen.sources.catalog import CatalogRow, values_of
 from dimmagen.sources.rules import rejected
 from dimmagen.sources.scan import Candidate, rejected_row
 
 _BATCH = 4096  # numbers that are read from disk together
-_values = attrgetter(*(field.name for field in fields(CatalogRow)))
 
 
 class Candidates:
@@ -44,7 +42,7 @@ class Candidates:
         accepted, ranks = DiskIntegers(), DiskIntegers()
         for number, one in enumerate(candidates):
             row = one.row
-            self._records.append(json.dumps([*_values(row), one.locator], separators=(",", ":")).encode())
+            self._records.append(json.dumps([*values_of(row), one.locator], separators=(",", ":")).encode())
             if row.accepted:
                 accepted.append(number)
                 ranks.append(int.from_bytes(keyed_random.rank(0, row.key, "order"), "big"))

@@ -7,11 +7,11 @@ in any order and anywhere, and put together in the order of the listing: the can
 
 import json
 import logging
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError
@@ -22,15 +22,15 @@ from dimmagen.core.processors import processor_count
 from dimmagen.core.threads import ordered_map, use_one_thread
 from dimmagen.sources import SourceSpec
 from dimmagen.sources.archives import Entry
-from dimmagen.sources.catalog import CatalogRow
-from dimmagen.sources.scan import Candidate, halves_of, without_dark_halves, without_duplicates
+from dimmagen.sources.catalog import CatalogRow, values_of
+from dimmagen.sources.dark_halves import DarkHalves
+from dimmagen.sources.scan import Candidate, halves_of, see_halves, without_dark_halves, without_duplicates
 from dimmagen.sources.scan_keys import FileKeys, ScanSettings, range_name, scan_versions
 from dimmagen.sources.scan_store import KeptRanges, VerdictCache, cache_folder
 
 _log = logging.getLogger(__name__)
 _RANGES = 256  # wanted in a pass, so that workers end together and little is lost with one
 _RANGE_FILES = (16, 256)  # least and most
-_values = attrgetter(*(field.name for field in fields(CatalogRow)))
 SourceFile = tuple[SourceSpec, Entry]
 
 
@@ -184,7 +184,7 @@ def index_candidates(
         first_with_key: dict[str, str] = {}
         halves = halves_of(files)
         with closing(_execute(one, settings, execution)) as records:
-            for record in records:
+            for record in _with_halves_decided(records, halves):
                 seen = without_dark_halves(_candidates(record), halves)
                 yield from without_duplicates(seen, first_with_key)
         if one.known:
@@ -193,6 +193,18 @@ def index_candidates(
                 one.known,
                 len(files),
             )
+
+
+def _with_halves_decided(records: Iterable[bytes], halves: DarkHalves) -> Iterable[bytes]:
+    """The records; all of them first where a later file decides what an earlier one is."""
+    if not halves:
+        return records
+    kept = DiskList()
+    for record in records:
+        kept.append(record)
+        see_halves(_candidates(record), halves)
+    halves.decide()
+    return kept
 
 
 def _execute(one: "_Pass", settings: ScanSettings, execution: ScanExecution) -> Generator[bytes, None, None]:
@@ -327,8 +339,12 @@ class _Pass:
 
 
 def _record(seen: Sequence[Candidate]) -> bytes:
-    return json.dumps([[*_values(one.row), one.locator] for one in seen], separators=(",", ":")).encode()
+    values = [[*values_of(one.row), b64encode(one.thumbnail).decode(), one.locator] for one in seen]
+    return json.dumps(values, separators=(",", ":")).encode()
 
 
 def _candidates(record: bytes) -> list[Candidate]:
-    return [Candidate(CatalogRow(*values), locator) for *values, locator in json.loads(record)]
+    return [
+        Candidate(CatalogRow(*values), locator, thumbnail=b64decode(small))
+        for *values, small, locator in json.loads(record)
+    ]

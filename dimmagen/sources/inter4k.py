@@ -68,20 +68,7 @@ class Inter4k:
 
 def _facts(frame: "video.Frame") -> codec.ImageFacts:
     height, width, _ = frame.pixels.shape
-    return codec.ImageFacts(
-        width,
-        height,
-        "video",
-        frame.pixel_format,
-        "frame-x0.3",
-        "png",
-        frame.rotation,
-        frame.mirrored,
-        frame.pixel_aspect,
-        frame.transfer,
-        frame.range,
-        frame.matrix,
-    )
+    return codec.ImageFacts(width, height, "video", frame.pixel_format, "frame-x0.3", "png", frame.shown)
 
 
 def _examine_frame(name: str, frame: "video.Frame") -> Examined:

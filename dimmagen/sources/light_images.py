@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from dimmagen.sources.mixhq_reading import (
     is_mixhq,
     read_catalog,
     read_mixhq_manifest,
+    recorded_choices,
 )
 from dimmagen.sources.photo_selection import PhotoSelection, apply_size_steps
 from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row
@@ -110,11 +111,13 @@ class LightImages(Protocol):
         others: number of files that are no candidates, by source and ending of their names; none of a MixHQ,
             whose own manifest has them.
         excluded: what identifies the excluded scenes (:meth:`.Scenes.describe`); empty for none.
+        choices: by which the photos were chosen (:meth:`.PhotoSelection.choices`).
     """
 
     origin: str
     others: Mapping[str, Mapping[str, int]]
     excluded: Mapping[str, int | str]
+    choices: Mapping[str, Any]
 
     def __len__(self) -> int: ...
 
@@ -144,6 +147,7 @@ class _CandidateLightImages:
         self.origin = origin
         self.others: Mapping[str, Mapping[str, int]] = {}
         self.excluded: Mapping[str, int | str] = {}
+        self.choices: Mapping[str, Any] = {}
         self._judged = judged
         self._to_ref = to_ref
 
@@ -173,10 +177,12 @@ class ScannedLightImages(_CandidateLightImages):
         limit: int | None = None,
         others: Mapping[str, Mapping[str, int]] | None = None,
         excluded: Mapping[str, int | str] | None = None,
+        choices: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(origin, Candidates(seen, limit), scanned_ref)
         self.others = others or {}
         self.excluded = excluded or {}
+        self.choices = choices or {}
 
 
 class MixHQLightImages(_CandidateLightImages):
@@ -193,6 +199,10 @@ class MixHQLightImages(_CandidateLightImages):
         candidates = Candidates(choose(seen) if choose else seen, selection.limit)
         super().__init__(path, candidates, lambda one: _packed_ref(one.row, root))
         self.excluded = excluded_scenes(manifest)
+        own, asked = recorded_choices(manifest), selection.choices()
+        self.choices = {**own, **asked}
+        if "limit" in own and "limit" in asked:
+            self.choices["limit"] = min(own["limit"], asked["limit"])
 
 
 def open_light_images(
@@ -204,6 +214,7 @@ def open_light_images(
     on_start: Callable[[int], None] = lambda files: None,
     on_file: Callable[[], None] = lambda: None,
     choose: Choose | None = None,
+    check_excluded: Callable[[Mapping[str, int | str]], None] = lambda excluded: None,
 ) -> LightImages:
     """The light images of some sources.
 
@@ -217,6 +228,8 @@ def open_light_images(
         on_start: called with the number of files before the index pass.
         on_file: called after each file of the index pass.
         choose: which of the judged candidates count; with it, there may be no light image.
+        check_excluded: called before the index pass with what identifies the excluded scenes, see
+            :class:`LightImages`; what it raises ends the run before any photo is read.
 
     Raises:
         UsageError: a source or a path is unknown, or a path has no image.
@@ -226,6 +239,7 @@ def open_light_images(
     paths = [os.path.expanduser(source) for source in sources] or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
         _refuse_choices_of_scans(paths, exclude, selection)
+        check_excluded(excluded_scenes(read_mixhq_manifest(paths[0])))
         lights: LightImages = MixHQLightImages(paths[0], selection, choose)
         if not len(lights) and not choose:
             raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
@@ -234,6 +248,7 @@ def open_light_images(
     listing = list_candidate_files(specs, selection.names, selection.follow_links)
     candidates = listing.files
     scenes = Scenes.from_paths(exclude) if exclude else None
+    check_excluded(scenes.describe() if scenes else {})
     on_start(len(candidates))
     seen = index_candidates(
         candidates,
@@ -248,6 +263,7 @@ def open_light_images(
         selection.limit,
         listing.others,
         scenes.describe() if scenes else None,
+        selection.choices(),
     )
     if not len(lights) and not choose:
         raise none_accepted(map(_row_of, lights.rejected()), f"{len(candidates)} files of {lights.origin}")

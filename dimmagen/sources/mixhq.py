@@ -14,8 +14,9 @@ user's choices (:mod:`.photo_selection`) and `samples_per_shard`.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, zip_longest
 
 from dimmagen.core import hashing, storage
@@ -163,9 +164,24 @@ def finished_tally(out: str, manifest: Mapping) -> dict[str, VerdictCounts]:
         out: folder or fsspec URL.
         manifest: its manifest, untrusted.
     """
-    return tally(
-        read_catalog(out, catalog_parts(manifest)), _recorded_others(out, manifest.get("sources", {}))
-    )
+    return with_recorded_others(out, manifest, tally(read_catalog(out, catalog_parts(manifest))))
+
+
+def with_recorded_others(
+    out: str, manifest: Mapping, counts: Mapping[str, VerdictCounts]
+) -> dict[str, VerdictCounts]:
+    """The verdicts on the rows of a catalog with the files that were no candidates, as the manifest has them.
+
+    Args:
+        out, manifest: as for :func:`finished_tally`.
+        counts: by source.
+    """
+    others = _recorded_others(out, manifest.get("sources", {}))
+    return {
+        name: replace(counts.get(name, VerdictCounts()), others=Counter(others.get(name, {})))
+        for name in SOURCES
+        if name in counts or name in others
+    }
 
 
 def _recorded_others(out: str, recorded: object) -> dict[str, dict[str, int]]:

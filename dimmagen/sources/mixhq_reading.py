@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import iter_rows
 from dimmagen.sources.catalog import ADDED_LATER, CATALOG_SCHEMA, CatalogRow
+from dimmagen.sources.rules import MIN_LIGHTNESS
 
 _EXCLUDED = ("pictures", "sha256", "bits")
 _CATALOG = re.compile(r"part-[0-9]{5,}\.parquet")
@@ -90,6 +92,20 @@ def excluded_scenes(manifest: Mapping) -> dict[str, int | str]:
     if not isinstance(excluded, dict) or not excluded.get("pictures"):
         return {}
     return {name: excluded[name] for name in _EXCLUDED if isinstance(excluded.get(name), int | str)}
+
+
+def recorded_choices(manifest: Mapping) -> dict[str, Any]:
+    """By which choices the photos of a MixHQ were chosen, see :meth:`.PhotoSelection.choices`."""
+    inputs = manifest["inputs"]
+    chosen: dict[str, Any] = {}
+    lightness = inputs.get("min_lightness", MIN_LIGHTNESS)
+    if type(lightness) in (int, float) and lightness != MIN_LIGHTNESS:
+        chosen["min_lightness"] = lightness
+    if inputs.get("follow_links") is True:
+        chosen["follow_links"] = True
+    if type(inputs.get("limit")) is int:
+        chosen["limit"] = inputs["limit"]
+    return chosen
 
 
 def catalog_parts(manifest: Mapping) -> list[str]:

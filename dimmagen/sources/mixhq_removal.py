@@ -1,4 +1,4 @@
-"""Taking photos out of a MixHQ: only the shards and the catalogs that name them are written anew.
+"""Taking photos out of a MixHQ: only the shards and the catalogs that name them are rewritten.
 
 As in a data set, what is new has numbers of its own and counts when the manifest is published; then the old
 files are removed.
@@ -138,7 +138,7 @@ def _write_shard(out: str, old: str, new: str, keys: Collection[str]) -> tuple[F
 def _write_catalogs(
     out: str, base: Mapping, photos: Collection[str], places: Mapping[str, tuple[str, int]]
 ) -> list[dict]:
-    """The generations of what is left; those catalogs are written anew in which something changes."""
+    """The generations of what is left; those catalogs in which something changes are rewritten."""
     number, _ = next_numbers(base)
     generations = []
     for one in generations_of(base):

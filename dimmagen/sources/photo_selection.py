@@ -8,18 +8,21 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.file_names import portable
+from dimmagen.core.file_names import common_form, portable
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
 from dimmagen.sources import rules
 from dimmagen.sources.rules import ACCEPTED, Verdict, rejected
 
-_SIZE_STEP = re.compile(r"(short|crop)([1-9][0-9]{0,8})")
+SIZE_STEP = re.compile(r"(reduce|short|crop)([1-9][0-9]{0,8})")
+"""A step of a transform, which may be anybody's, that changes the size: CLIC's `reduce`, or one of a user."""
+_CHOSEN_STEP = re.compile(r"(short|crop)([1-9][0-9]{0,8})")
 _MAX_NAMES = 3  # of missing files in a message
 
 
@@ -66,6 +69,19 @@ class PhotoSelection:
         given = {name: value for name, value in chosen.items() if value is not None}
         return {**given, **({"follow_links": True} if self.follow_links else {})}
 
+    def choices(self) -> dict[str, Any]:
+        """Those that are not the default and decide which photos a data set has, as its manifest names them.
+
+        A list of names is `True`: the manifest does not have it.
+        """
+        chosen = {
+            "min_lightness": None if self.min_lightness == rules.MIN_LIGHTNESS else self.min_lightness,
+            "follow_links": self.follow_links or None,
+            "limit": self.limit,
+            "names": self.names is not None or None,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
     def apply_size(self, pixels: np.ndarray) -> tuple[np.ndarray, list[str], Verdict]:
         """Resize and crop a light image.
 
@@ -107,7 +123,7 @@ def apply_size_steps(pixels: np.ndarray, steps: Sequence[str]) -> np.ndarray:
         pixels: uint8 (H, W, 3).
         steps: such as `["exif", "short512", "crop256"]`.
     """
-    for match in filter(None, map(_SIZE_STEP.fullmatch, steps)):
+    for match in filter(None, map(_CHOSEN_STEP.fullmatch, steps)):
         side = int(match[2])
         if match[1] == "crop":
             pixels = center_crop(pixels, side)
@@ -120,7 +136,7 @@ def apply_size_steps(pixels: np.ndarray, steps: Sequence[str]) -> np.ndarray:
 def size_options(steps: Sequence[str]) -> dict[str, int]:
     """The values of `resize` and `crop` that lead to the steps of a transform."""
     names = {"short": "resize", "crop": "crop"}
-    return {names[match[1]]: int(match[2]) for match in filter(None, map(_SIZE_STEP.fullmatch, steps))}
+    return {names[match[1]]: int(match[2]) for match in filter(None, map(_CHOSEN_STEP.fullmatch, steps))}
 
 
 def resized_size(height: int, width: int, short: int) -> tuple[int, int]:
@@ -162,6 +178,7 @@ class ListedFiles:
     def __init__(self, names: frozenset[str]) -> None:
         self._by_name = {posixpath.normpath(name.replace(os.sep, "/")): name for name in names}
         self._by_path = {os.path.abspath(name): name for name in names}
+        self._by_form = {common_form(key): name for key, name in (self._by_path | self._by_name).items()}
         self._missing = set(names)
 
     def test_of(self, path: str) -> Callable[[str], bool]:
@@ -173,9 +190,10 @@ class ListedFiles:
         root = None if storage.is_url(path) else portable(os.path.abspath(path))
 
         def is_listed(name: str) -> bool:
-            listed = self._by_name.get(name)
-            if listed is None and root is not None:
-                listed = self._by_path.get(os.path.join(root, *name.split("/")))
+            path = "" if root is None else os.path.join(root, *name.split("/"))
+            listed = self._by_name.get(name) or self._by_path.get(path)
+            if listed is None:  # a list that was written on another system
+                listed = self._by_form.get(common_form(name)) or self._by_form.get(common_form(path))
             if listed is None:
                 return False
             self._missing.discard(listed)

@@ -1,22 +1,24 @@
 """The index pass: every candidate of every source is read once, measured, and accepted or rejected."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from dimmagen.core import hashing, storage
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, fault_of
 from dimmagen.core.file_names import portable
-from dimmagen.core.machine import machine_trouble
+from dimmagen.core.machine import is_machine_trouble, machine_trouble
 from dimmagen.core.threads import ordered_map
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, rules
 from dimmagen.sources.archives import DamagedArchiveError, Entry, list_entries, read_entry
 from dimmagen.sources.base import Examined
 from dimmagen.sources.catalog import CatalogRow
-from dimmagen.sources.dark_halves import dark_halves
+from dimmagen.sources.dark_halves import DarkHalves, thumbnail
 from dimmagen.sources.other_formats import ending_of, other_format
 from dimmagen.sources.photo_selection import ListedFiles, PhotoSelection
 from dimmagen.sources.rules import Verdict, rejected
@@ -32,11 +34,13 @@ class Candidate:
         locator: reads its light image again.
         alone: its accepted row, where the index pass rejects it because of another file that is there; None
             otherwise. It is not stored.
+        thumbnail: see :func:`.dark_halves.thumbnail`; it is not stored.
     """
 
     row: CatalogRow
     locator: dict[str, Any]
     alone: CatalogRow | None = None
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,36 +152,53 @@ def scan(
     look = partial(look_at, scenes, selection or PhotoSelection(), stored)
     candidates = list(candidates)
     halves = halves_of(candidates)
-    for seen in ordered_map(look, candidates, workers):
+    looked: Iterable[list[Candidate]] = _counted(ordered_map(look, candidates, workers), on_file)
+    if halves:
+        looked = list(looked)
+        for seen in looked:
+            see_halves(seen, halves)
+        halves.decide()
+    for seen in looked:
         yield from without_duplicates(without_dark_halves(seen, halves), first_with_key)
+
+
+def _counted(looked: Iterable[list[Candidate]], on_file: Callable[[], None]) -> Iterator[list[Candidate]]:
+    for seen in looked:
+        yield seen
         on_file()
 
 
-def halves_of(files: Sequence[tuple[SourceSpec, Entry]]) -> dict[str, dict[str, str]]:
-    """The dark halves of pairs among the images of each source, see :func:`.dark_halves`.
+def halves_of(files: Sequence[tuple[SourceSpec, Entry]]) -> DarkHalves:
+    """The dark halves of pairs among the images of each source, by their names.
 
     Args:
         files: of the whole listing.
     """
-    sources = {spec.name for spec, _ in files if spec.source.frames == ("",)}
-    return {
-        source: dark_halves(candidate_name(entry) for spec, entry in files if spec.name == source)
-        for source in sources
-    }
+    names: dict[str, list[str]] = {}
+    for spec, entry in files:
+        if spec.source.frames == ("",):
+            names.setdefault(spec.name, []).append(candidate_name(entry))
+    return DarkHalves(names)
 
 
-def without_dark_halves(seen: list[Candidate], halves: Mapping[str, Mapping[str, str]]) -> list[Candidate]:
-    """The candidates of one file; an accepted one that is the dark image of a pair by its name is rejected.
+def see_halves(seen: Sequence[Candidate], halves: DarkHalves) -> None:
+    """Show the candidates of one file to what decides about the halves."""
+    for one in seen:
+        halves.see(one.row.source, one.row.name, one.thumbnail)
+
+
+def without_dark_halves(seen: list[Candidate], halves: DarkHalves) -> list[Candidate]:
+    """The candidates of one file; an accepted one that is the dark half of a pair is rejected.
 
     Args:
         seen: of the file.
-        halves: from :func:`halves_of`.
+        halves: after their decision.
     """
     return [_refused_half(one, halves) for one in seen]
 
 
-def _refused_half(one: Candidate, halves: Mapping[str, Mapping[str, str]]) -> Candidate:
-    light = halves.get(one.row.source, {}).get(one.row.name) if one.row.accepted else None
+def _refused_half(one: Candidate, halves: DarkHalves) -> Candidate:
+    light = halves.light_of(one.row.source, one.row.name) if one.row.accepted else None
     if light is None:
         return one
     verdict = rejected("dark-half", f"is the dark image of a pair by its name: {light} is there")
@@ -255,9 +276,10 @@ def _examine(
         ]
     sha256 = hashing.sha256(data)
     seen = []
-    for examined in source.examine(data):
-        distance = None
+    for examined in _examined(spec, entry, data):
+        distance, small = None, b""
         if examined.pixels is not None:
+            small = thumbnail(candidate_name(entry), _all_of(examined))
             examined = _sized(examined, selection)
         if examined.pixels is not None:
             verdict = rules.lightness(codec.lightness(examined.pixels), selection.min_lightness)
@@ -271,8 +293,23 @@ def _examine(
         row = _row(spec.name, entry, sha256, examined, distance)
         if examined.pixels is not None:
             row = _with_light(row, examined, data, stored)
-        seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}))
+        seen.append(Candidate(row, {**entry.locator, "frame": examined.frame}, thumbnail=small))
     return seen
+
+
+def _examined(spec: SourceSpec, entry: Entry, data: bytes) -> list[Examined]:
+    try:
+        return spec.source.examine(data)
+    except Exception as error:
+        if isinstance(error, DimmagenError) or is_machine_trouble(error):
+            raise
+        raise DimmagenError(
+            f"the source {spec.name} fails on {candidate_name(entry)!r} in {spec.path} ({fault_of(error)})",
+            "mend that code, or leave the file out",
+            code="failed",
+            source=spec.name,
+            name=candidate_name(entry),
+        ) from error
 
 
 def _sized(examined: Examined, selection: PhotoSelection) -> Examined:
@@ -284,8 +321,14 @@ def _sized(examined: Examined, selection: PhotoSelection) -> Examined:
     if not steps:
         return examined
     done = [] if examined.transform == "verbatim" else [examined.transform]
-    whole = examined.pixels if examined.whole is None else examined.whole
-    return replace(examined, pixels=pixels, transform="+".join([*done, *steps]), extension="png", whole=whole)
+    transform = "+".join([*done, *steps])
+    return replace(examined, pixels=pixels, transform=transform, extension="png", whole=_all_of(examined))
+
+
+def _all_of(examined: Examined) -> np.ndarray:
+    """The upright image of which the light image may be a part."""
+    assert examined.pixels is not None
+    return examined.pixels if examined.whole is None else examined.whole
 
 
 def _scene_distance(scenes: Scenes, examined: Examined) -> int:
@@ -318,12 +361,7 @@ def _row(source: str, entry: Entry, sha256: str, examined: Examined, distance: i
         height=facts.height if facts else 0,
         format=facts.format if facts else "",
         mode=facts.mode if facts else "",
-        rotation=facts.rotation if facts else 0,
-        mirrored=facts.mirrored if facts else False,
-        pixel_aspect=facts.pixel_aspect if facts else 1.0,
-        transfer=facts.transfer if facts else "",
-        range=facts.range if facts else "",
-        matrix=facts.matrix if facts else "",
+        **(asdict(facts.shown) if facts else {}),
         icc_profile=facts.icc_profile if facts else "",
         white_border=examined.white_border,
         scene_distance=distance,

@@ -1,6 +1,5 @@
 """Excluded scenes: images of an evaluation split, recognised by perceptual hash."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 import imagehash
@@ -13,11 +12,10 @@ from dimmagen.core.machine import machine_trouble
 from dimmagen.images import codec
 from dimmagen.sources.archives import Entry, list_entries, read_entry
 from dimmagen.sources.clic import reduce_and_crop
-from dimmagen.sources.photo_selection import apply_size_steps
+from dimmagen.sources.photo_selection import SIZE_STEP, apply_size_steps
 
 SAME_SCENE_BITS = 80  # of 256; docs/sources-and-rules.md has the measured distances
 _HASH_SIDE = 16
-_CUT = re.compile(r"(reduce|short|crop)([1-9][0-9]{0,8})")  # steps of a transform, which may be anybody's
 
 
 def scene_hash(pixels: np.ndarray) -> np.ndarray:
@@ -39,14 +37,14 @@ def cuts_of(transforms: Iterable[str]) -> list[tuple[str, ...]]:
         >>> cuts_of(["verbatim", "exif+short512+crop256", "reduce512", "short512+crop256"])
         [('reduce512',), ('short512', 'crop256')]
     """
-    cuts = {tuple(filter(_CUT.fullmatch, transform.split("+"))) for transform in transforms}
+    cuts = {tuple(filter(SIZE_STEP.fullmatch, transform.split("+"))) for transform in transforms}
     return sorted(cuts - {()})
 
 
 def _cut(pixels: np.ndarray, steps: tuple[str, ...]) -> np.ndarray | None:
     """An image after the steps of :func:`cuts_of`; None if it is too small for them."""
     for step in steps:
-        side = int(_CUT.fullmatch(step)[2])  # type: ignore[index]
+        side = int(SIZE_STEP.fullmatch(step)[2])  # type: ignore[index]
         if min(pixels.shape[:2]) < side:
             return None
         pixels = (

@@ -11,11 +11,12 @@ import av
 import numpy as np
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
-from av.video.reformatter import ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
 from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
+from dimmagen.images.facts import UPRIGHT, Presentation
 
 # Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
@@ -42,6 +43,11 @@ _ROTATIONS = {
     (True, False, True): (270, False),
     (True, True, True): (270, True),
 }
+_WIDE = {
+    ColorPrimaries.BT2020.value: "BT.2020",
+    ColorPrimaries.SMPTE431.value: "DCI-P3",
+    ColorPrimaries.SMPTE432.value: "Display P3",
+}
 _HDR = {ColorTrc.SMPTE2084.value: "PQ", ColorTrc.ARIB_STD_B67.value: "HLG"}
 
 
@@ -53,19 +59,13 @@ class Frame:
         pixels: uint8 (H, W, 3) RGB, upright and with square pixels.
         time: when it is shown, in units of the stream's time base; -1 if unknown.
         pixel_format: of the stream, such as `yuv420p`.
-        rotation, mirrored, pixel_aspect, transfer, range, matrix: see
-            :class:`~dimmagen.images.facts.ImageFacts`.
+        shown: how the stored pixels were turned into these.
     """
 
     pixels: np.ndarray
     time: int
     pixel_format: str
-    rotation: int = 0
-    mirrored: bool = False
-    pixel_aspect: float = 1.0
-    transfer: str = ""
-    range: str = ""
-    matrix: str = ""
+    shown: Presentation = UPRIGHT
 
 
 def first_frame(data: bytes) -> Frame:
@@ -75,13 +75,14 @@ def first_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated, too large or HDR, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large, HDR or wide, or has no frame.
     """
     with _clip(data), _opened(data) as container:
-        frame = next(container.decode(video=0), None)
+        stream = _shown_stream(container)
+        frame = next(_frames(container, stream), None)
         if frame is None:
             raise ImageError("unreadable", "the clip has no frame")
-        return _as_shown(frame, _pixel_aspect(container.streams.video[0]))
+        return _as_shown(frame, _pixel_aspect(stream))
 
 
 def last_frame(data: bytes) -> Frame:
@@ -94,7 +95,7 @@ def last_frame(data: bytes) -> Frame:
         data: bytes of a clip.
 
     Raises:
-        ImageError: the file is not a clip, is truncated, too large or HDR, or has no frame.
+        ImageError: the file is not a clip, is truncated, too large, HDR or wide, or has no frame.
     """
     with _clip(data):
         frame = _decode_tail(data) or _decode_all(data)
@@ -126,13 +127,23 @@ def _opened(data: bytes) -> av.container.InputContainer:
     if not container.streams.video:
         container.close()
         raise ImageError("unreadable", "the clip has no video stream")
-    stream = container.streams.video[0]
+    stream = _shown_stream(container)
     width = max(1, round(stream.width * _pixel_aspect(stream)))
     if width * stream.height > codec.MAX_PIXELS:
         container.close()
         size = f"{width}x{stream.height}"
         raise ImageError("too-large", f"{size} is more than {codec.MAX_PIXELS} pixels")
     return container
+
+
+def _shown_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The stream that a player shows: a cover picture may come before it."""
+    best = container.streams.best("video")
+    return best if isinstance(best, av.VideoStream) else container.streams.video[0]
+
+
+def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    return (frame for frame in container.decode(stream) if isinstance(frame, av.VideoFrame))
 
 
 def _time(frame: av.VideoFrame) -> int:
@@ -147,7 +158,7 @@ def _pixel_aspect(stream: av.VideoStream) -> float:
 def _decode_tail(data: bytes) -> Frame | None:
     """The last frame shown, by a seek to the last second; None if that is not possible."""
     with _opened(data) as container:
-        stream = container.streams.video[0]
+        stream = _shown_stream(container)
         if not stream.duration or not stream.time_base:
             return None
         tail = (stream.start_time or 0) + stream.duration - int(_TAIL_SECONDS / stream.time_base)
@@ -164,8 +175,9 @@ def _decode_all(data: bytes) -> Frame | None:
 
 
 def _latest(container: av.container.InputContainer) -> Frame | None:
-    frame = max(container.decode(video=0), key=_time, default=None)
-    return None if frame is None else _as_shown(frame, _pixel_aspect(container.streams.video[0]))
+    stream = _shown_stream(container)
+    frame = max(_frames(container, stream), key=_time, default=None)
+    return None if frame is None else _as_shown(frame, _pixel_aspect(stream))
 
 
 def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
@@ -175,6 +187,8 @@ def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
     """
     if transfer := _HDR.get(int(frame.color_trc)):
         raise ImageError("hdr", f"has the transfer function {transfer}; convert it to SDR first")
+    if primaries := _WIDE.get(int(frame.color_primaries)):
+        raise ImageError("color-space", f"has colours of {primaries}; convert it to BT.709 first")
     guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
     rgb = frame.reformat(
         width=max(1, round(frame.width * pixel_aspect)),
@@ -189,11 +203,13 @@ def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:
         _upright(rgb.to_ndarray(), *turn),
         _time(frame),
         frame.format.name,
-        *_ROTATIONS[turn],
-        round(pixel_aspect, 6),
-        _named(ColorTrc, frame.color_trc),
-        _RANGES.get(int(frame.color_range), ""),
-        _named(Colorspace, frame.colorspace),
+        Presentation(
+            *_ROTATIONS[turn],
+            round(pixel_aspect, 6),
+            _named(ColorTrc, frame.color_trc),
+            _RANGES.get(int(frame.color_range), ""),
+            _named(Colorspace, frame.colorspace),
+        ),
     )
 
 

@@ -219,7 +219,9 @@ def test_sizes_and_a_limit_are_reproduced_and_the_command_names_the_sizes(run, p
     assert run("reproduce", "out", *words, "--out", "again", *choices)[0] == 0
     assert_same_dataset("out", "again")
     assert run("verify", "out", "--reproduce", "100%", "--source", photos)[0] == 0
-    assert run("reproduce", "out", *words, "--out", "other")[0] == 2
+    assert run("reproduce", "out", *words, "--out", "other")[0] == 0  # as the manifest records them
+    assert_same_dataset("out", "other")
+    assert run("reproduce", "out", *words, "--out", "third", "--limit", "1")[0] == 2
 
 
 def test_a_mixhq_is_limited_and_gives_the_same_pairs_as_its_photos(run, photos):

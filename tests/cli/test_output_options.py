@@ -216,7 +216,11 @@ def test_output_is_set_by_the_environment_for_all_commands(run, monkeypatch):
 
 def test_a_variable_that_names_no_option_is_told(run, monkeypatch):
     monkeypatch.setenv("DIMMAGEN_DIM_WORKRES", "8")
-    assert "DIMMAGEN_DIM_WORKRES is the name of no option of dimmagen dim: did you mean" in run(DIM)[2]
+    monkeypatch.setenv("DIMMAGEN_DIM_NOSUCH", "8")
+    told = " ".join(run(DIM)[2].split())
+    no_option = "is the name of no option of dimmagen dim"
+    assert f"DIMMAGEN_DIM_WORKRES {no_option}: did you mean DIMMAGEN_DIM_WORKERS?" in told
+    assert f"DIMMAGEN_DIM_NOSUCH {no_option}: see --help" in told
 
 
 @pytest.mark.parametrize("name", LEAVES)

@@ -56,6 +56,21 @@ def test_one_pair_is_identical(run, folder, key):
     assert run("replay", key, "--data", folder / "out", "--source", folder / "photos") == (code, output)
 
 
+def test_a_data_set_is_given_first_or_by_its_option_alike_to_replay_and_peek(run, folder, key):
+    out = folder / "out"
+    for command in ("replay", "peek"):
+        first = run(command, out, key)
+        assert first[0] == 0
+        assert run(command, key, "--data", out) == run(command, "--data", out, key) == first
+        code, output = run(command, out, key, "--data", out)
+        assert (code, "given twice" in output) == (2, True)
+        code, output = run(command)
+        assert (code, "DATASET is missing" in output) == (2, True)
+    assert run("peek", "--data", out) == run("peek", out)
+    code, output = run("replay", "--data", out)
+    assert (code, "KEY is missing" in output) == (2, True)
+
+
 def test_a_pair_that_differs_is_reported_by_its_stage_with_exit_code_one(run, folder, key, other_dimmer):
     code, output = run("replay", key, "--data", folder / "out")
     assert code == 1
@@ -142,6 +157,26 @@ def test_other_photos_are_refused_before_anything_is_made(run, folder, tmp_path)
     assert code == 2
     assert "lights: 4 → 3" in output
     assert not (tmp_path / "out").exists()
+
+
+def test_the_choices_among_photos_are_those_of_the_manifest(run, folder, tmp_path):
+    """Only the list of photos has to be given again."""
+    (tmp_path / "list.txt").write_text("photo00.png\nphoto01.jpg\nphoto02.png\n")
+    source = ["--source", folder / "photos", "--executor", "serial"]
+    chosen = ["--limit", 2, "--min-lightness", 0.01, "--crop", 256, "--list", "list.txt", "--follow-links"]
+    code, output = run("dim", "--profile", "linear", *source, "--shards", "few", *chosen)
+    assert code == 0, output
+    code, output = run("reproduce", "few", *source, "--out", "again")
+    assert code == 2
+    assert "was made from the photos of a list" in output
+    assert "give the same one by --list" in output
+    code, output = run("reproduce", "few", *source, "--out", "again", "--list", "list.txt")
+    assert "min lightness 0.01, limit 2, follow links" in output.replace("\n", " ")
+    assert (code, "again is identical" in output) == (0, True)
+    code, output = run("reproduce", "few", *source, "--out", "other", "--list", "list.txt", "--limit", 1)
+    assert code == 2
+    assert "was made with --limit 2, not 1" in output
+    assert "omit --limit" in output
 
 
 def test_a_subset_is_refused_because_it_is_made_from_a_data_set(run, folder, tmp_path):

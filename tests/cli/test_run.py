@@ -7,7 +7,8 @@ import pytest
 from dimmagen.cli import cli
 from dimmagen.cli.recipes import bundled_recipes, command_words, load_recipe
 
-RECIPES = bundled_recipes().values()
+RECIPES_BY_NAME = bundled_recipes()
+RECIPES = RECIPES_BY_NAME.values()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
@@ -84,6 +85,22 @@ def test_a_wrong_change_is_reported_before_the_first_step(run, place, tmp_path, 
     assert code == 2
     assert message in err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_recipe_reads_has_to_be_there_before_its_first_step(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    code, out, err = run("run", "my-camera")
+    assert (code, out) == (2, "")
+    told = " ".join(err.split())
+    assert "my-camera reads what does not exist: pairs (pairs), photos (photos)" in told
+    assert "say where yours are: --set pairs=PATH --set photos=PATH" in told
+    err = " ".join(run("run", "my-camera", "--set", "pairs=mine", "--set", "photos=none")[2].split())
+    assert "reads what does not exist: none (photos): say where yours are: --set photos=PATH" in err
+    for photos in ("sample", "s3://bucket/photos", "photos/*.jpg", "coco=photos"):
+        assert load_recipe(RECIPES_BY_NAME["my-camera"], {"photos": photos}).inputs["photos"][0] == photos
+        load_recipe(RECIPES_BY_NAME["my-camera"], {"photos": photos}).refuse_missing_inputs(["dim"])
+    assert load_recipe(RECIPES_BY_NAME["lol3"]).inputs.keys() == {"pairs", "test", "mixhq"}
 
 
 def test_values_of_a_recipe_are_strings_and_not_numbers_of_other_bases(run, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dimmagen.cli import cli, main
+from dimmagen.cli import cli, main, signals
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.signals import Stopped, stop_signals
 from dimmagen.core.errors import DimmagenError
@@ -72,16 +72,33 @@ def test_a_signal_whose_exception_is_swallowed_still_ends_the_command(sent, monk
     assert (code, reached) == (128 + sent, [])
 
 
+SLOW_TIMER = """
+def set_slowly(which, seconds):
+    set_timer(which, seconds)
+    if seconds and first:
+        first.clear()
+        signal.raise_signal(signal.SIGALRM)
+"""
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
+@pytest.mark.parametrize("is_slow", [False, True], ids=["at-once", "slowly"])
 @pytest.mark.parametrize(
     ("filename", "name"),
     [("<frozen importlib._bootstrap>", "_get_module_lock"), (logging.__file__, "handle")],
 )
 def test_a_signal_between_taking_a_lock_and_its_try_waits_until_the_lock_is_free(
-    filename, name, monkeypatch, capsys
+    filename, name, is_slow, monkeypatch, capsys
 ):
-    """Otherwise threads that import or log wait for it forever, and the command for them."""
+    """Otherwise threads that import or log wait for it forever, and the command for them.
+
+    On a busy machine the time to wait is over before the handler that set the timer has returned.
+    """
     steps = []
+    if is_slow:
+        slowly = {"set_timer": signal.setitimer, "signal": signal, "first": [True]}
+        exec(compile(SLOW_TIMER, signals.__file__, "exec"), slowly)  # as if the handler itself did it
+        monkeypatch.setattr(signal, "setitimer", slowly["set_slowly"])
     text = f"def {name}(kill):\n    steps.append('taken'); kill()\n    steps.append('given back')\n"
     space = {"steps": steps}
     exec(compile(text, filename, "exec"), space)

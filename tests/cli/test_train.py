@@ -144,7 +144,7 @@ def test_as_typed_it_trains_without_weights_of_lpips_and_says_so(run, place, mon
     words = ["train", "--data", "shards", "--out", "typed", "--iterations", 1, "--validation-photos", 1]
     code, out, err = run(*words, "--crop", 32)
     assert code == 0, err
-    assert "perceptual loss: none, as the weights of LPIPS are not at hand" in out + err
+    assert "perceptual loss: none, as the weights of LPIPS are not available" in out + err
     assert "dB on 1 photo kept back from training" in out
     assert json.loads((place / "typed" / "run.json").read_text())["perceptual"] == "none"
 

@@ -13,6 +13,7 @@ from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.metrics.base import METRICS
 from dimmagen.sources import SOURCES
+from dimmagen.sources.archive_formats import ARCHIVES
 
 
 def printed() -> list[str]:
@@ -49,5 +50,5 @@ def test_an_installed_plug_in_has_a_line_with_its_package_and_version(tmp_path, 
 
 
 def test_plug_ins_of_every_registry_are_listed():
-    registries = (SOURCES, DIMMERS, LAYOUTS, ARCHITECTURES, METRICS)
+    registries = (SOURCES, ARCHIVES, DIMMERS, LAYOUTS, ARCHITECTURES, METRICS)
     assert tuple(registry.group for registry in registries) == PLUGIN_GROUPS

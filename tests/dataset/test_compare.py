@@ -18,7 +18,7 @@ from dimmagen.dataset.compare import (
     stages_that_differ,
 )
 from dimmagen.dataset.compare_unordered import unordered_differences
-from dimmagen.dataset.manifest import Manifest, fingerprint
+from dimmagen.dataset.manifest import Manifest, changed_values, fingerprint
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset
@@ -47,7 +47,7 @@ def test_another_seed_is_reported_with_the_setting_the_sample_and_the_columns(fo
         assert_same_dataset(folder / "one", tmp_path / "other")
     message = str(difference.value)
     assert "extra is only in" in message
-    assert "settings.seed is 0 here and 1 there" in message
+    assert "settings.seed: 0 → 1" in message
     key = open_pairs(folder / "one").row(0)["key"]
     assert f"shards/train-00000.tar differs: sample {key}, first in its draws: seed, gamma, " in message
 
@@ -126,8 +126,8 @@ def fewer(tmp_path_factory):
 def test_manifests_of_different_images_differ_in_settings_counts_and_files(folder, fewer):
     one, other = (Manifest.load(str(out)) for out in (folder / "one", fewer))
     lines = manifest_differences(one, other)
-    assert "settings.lights is 4 here and 3 there" in lines
-    assert "counts.pairs is 4 here and 3 there" in lines
+    assert "settings.lights: 4 → 3" in lines
+    assert "counts.pairs: 4 → 3" in lines
     changed = changed_files(one, other)
     assert f"{len(changed)} files differ, the first is {changed[0]}" in lines
     assert manifest_differences(one, one) == changed_files(one, one) == []
@@ -139,11 +139,28 @@ def test_a_setting_or_a_file_of_only_one_manifest_is_a_difference(folder):
     more = one.model_copy(update={"settings": settings, "shards": one.shards[:-1], "files": one.files[:-1]})
     missing = [one.shards[-1].name, one.shards[-1].metadata.name, one.files[-1].name]
     for left, right, line in (
-        (one, more, "settings.group_by is None here and 'clip' there"),
-        (more, one, "settings.group_by is 'clip' here and None there"),
+        (one, more, "settings.group_by: not set → clip"),
+        (more, one, "settings.group_by: clip → not set"),
     ):
         assert manifest_differences(left, right)[0] == line
         assert set(changed_files(left, right)) == set(missing)
+
+
+def test_a_mapping_without_values_is_not_one_that_is_absent():
+    assert changed_values({"labels": {}}, {}, "settings") == ["settings.labels: {} → not set"]
+
+
+def test_no_difference_of_manifests_is_written_as_python_writes_mappings(folder):
+    one = Manifest.load(str(folder / "one"))
+    excluded = {"pictures": 15, "sha256": "57" * 32, "bits": 80}
+    settings = {**one.settings, "exclude": excluded, "without": ""}
+    environment = {**one.environment, "versions": {**one.environment["versions"], "littlecms": "2.19"}}
+    other = one.model_copy(update={"settings": settings, "environment": environment})
+    assert manifest_differences(one, other) == [
+        "settings.exclude: not set → 15 pictures (SHA-256 57575757, 80 bits)",
+        "settings.without: not set → empty",
+        "environment.versions.littlecms: not set → 2.19",
+    ]
 
 
 def test_pairs_are_counted_by_the_first_stage_in_which_they_differ(folder, fewer, tmp_path):
@@ -200,22 +217,22 @@ def test_when_photos_came_and_how_they_were_sharded_does_not_count_without_order
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"settings": {"seed": 7}}, "settings.seed is 0 here and 7 there"),
-        ({"settings": {"group_by": "clip"}}, "settings.group_by is None here and 'clip' there"),
-        ({"environment": {"machine": "vax"}}, "environment.machine is "),
-        ({"environment": {"generations": 1}}, "environment.generations is None here and 1 there"),
-        ({"environment": {"labels": {"sha256": 1}}}, "environment.labels is None here and {'sha256': 1}"),
-        ({"counts": {"lights": 9}}, "counts.lights is 4 here and 9 there"),
-        ({"counts": {"pairs": 9}}, "counts.pairs is 4 here and 9 there"),
-        ({"counts": {"rejected": 9}}, "counts.rejected is 1 here and 9 there"),
-        ({"counts": {"lights_by_source": {}}}, "counts.lights_by_source is {'folder': 4} here and {} there"),
+        ({"settings": {"seed": 7}}, "settings.seed: 0 → 7"),
+        ({"settings": {"group_by": "clip"}}, "settings.group_by: not set → clip"),
+        ({"environment": {"machine": "vax"}}, "environment.machine: "),
+        ({"environment": {"generations": 1}}, "environment.generations: not set → 1"),
+        ({"environment": {"labels": {"sha256": 1}}}, "environment.labels.sha256: not set → 1"),
+        ({"counts": {"lights": 9}}, "counts.lights: 4 → 9"),
+        ({"counts": {"pairs": 9}}, "counts.pairs: 4 → 9"),
+        ({"counts": {"rejected": 9}}, "counts.rejected: 1 → 9"),
+        ({"counts": {"lights_by_source": {"folder": 3}}}, "counts.lights_by_source.folder: 4 → 3"),
     ],
 )
 def test_settings_environment_and_counts_count_without_order(changes, line, folder, other):
     [found] = compared(folder / "one", other, **changes)
     assert found.startswith(line)
     [turned] = unordered_differences(str(other), str(folder / "one"))
-    assert turned.split(" is ")[0] == line.split(" is ")[0]
+    assert turned.split(": ")[0] == line.split(": ")[0]
 
 
 def test_pairs_and_candidates_of_one_set_alone_are_named(folder, fewer):
@@ -223,7 +240,7 @@ def test_pairs_and_candidates_of_one_set_alone_are_named(folder, fewer):
     for left, right in ((one, fewer), (fewer, one)):
         lines = unordered_differences(str(left), str(right))
         assert [line for line in lines if line.startswith("pair ")] == [f"pair {key} is only in {one}"]
-    assert "settings.lights is 4 here and 3 there" in unordered_differences(str(one), str(fewer))
+    assert "settings.lights: 4 → 3" in unordered_differences(str(one), str(fewer))
 
 
 def test_a_pair_that_differs_is_named_with_its_columns_those_of_the_earliest_stage_first(folder, tmp_path):
@@ -232,7 +249,7 @@ def test_a_pair_that_differs_is_named_with_its_columns_those_of_the_earliest_sta
     lines = unordered_differences(str(folder / "one"), str(tmp_path / "out"))
     rows = open_pairs(folder / "one").rows()
     others = {row["key"]: row for row in open_pairs(tmp_path / "out").rows()}
-    expected = ["settings.seed is 0 here and 1 there"]
+    expected = ["settings.seed: 0 → 1"]
     for row in rows:
         new = others[row["key"]]
         order = ("gamma", "noise_seed", "lightness_after", "dark_pixel_sha256", "dark_sha256")
@@ -249,7 +266,7 @@ def test_candidates_that_were_rejected_count_by_what_they_are(folder, tmp_path):
     make_tiny(lights, tmp_path / "out")
     one, two = str(folder / "one"), str(tmp_path / "out")
     assert unordered_differences(one, two) == [
-        "counts.rejected is 1 here and 2 there",
+        "counts.rejected: 1 → 2",
         f"candidate folder=x.png last{more['sha256']} is only in {two}",
         f"candidate folder=small.png {changed['sha256']} differs in reason",
     ]
@@ -316,7 +333,7 @@ def test_two_mixhqs_are_compared_by_their_inputs_rows_and_light_images(mixhqs, f
     one, same = mixhqs({"sources": {"a": 1}, "rule": 2}), mixhqs({"sources": {}, "rule": 2})
     assert unordered_differences(one, same) == []
     other = mixhqs({"rule": 3, "more": 0}, reason="dark", offset=7)
-    lines = ["inputs.more is None here and 0 there", "inputs.rule is 2 here and 3 there"]
+    lines = ["inputs.more: not set → 0", "inputs.rule: 2 → 3"]
     assert unordered_differences(one, other) == [*lines, "candidate =x.jpg  differs in reason"]
     another = mixhqs({"rule": 2}, name="y.jpg")
     alone = [f"candidate =x.jpg  is only in {one}", f"candidate =y.jpg  is only in {another}"]
@@ -340,8 +357,7 @@ def test_of_labels_the_kind_and_the_files_count_and_not_the_hash_of_them_all(tmp
     kind = Manifest.load(str(one)).settings["labels"]
     assert compared(one, two, settings={"labels": {**kind, "sha256": "0" * 64}}) == []
     [line] = compared(one, two, settings={"labels": {**kind, "categories": ["cat"]}})
-    assert line.startswith("settings.labels is {'format': 'json', ")
-    assert "sha256" not in line
+    assert line == "settings.labels.categories: [] → ['cat']"
     row = open_pairs(two).row(1)
     with open(two / row["shard"], "r+b") as file:
         file.seek(row["labels_offset"])

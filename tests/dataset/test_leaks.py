@@ -1,18 +1,23 @@
 """The leak check finds changed copies of light images, and nothing in other images."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from PIL import Image
 from simulated_camera import simulated_light
 from skimage import data
 
 from dimmagen.cli import main
-from dimmagen.dataset.leaks import find_leaks
+from dimmagen.dataset import leaks as leaks_module
+from dimmagen.dataset.leaks import Leak, find_leaks
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
-from dimmagen.sources.scene_hash import cuts_of
+from dimmagen.sources.scene_hash import SAME_SCENE_BITS, cuts_of
 from tests.dataset_helpers import build_dimmer
 
 
@@ -61,6 +66,37 @@ def test_scenes_of_which_only_the_middle_was_kept_are_leaks(tmp_path, source, ch
     (photos / "1.png").unlink()
     leaks = find_leaks(open_pairs(tmp_path / "out"), [str(photos)])
     assert [(leak.name, leak.bits) for leak in leaks] == [("0.png", 0)]
+
+
+def test_every_light_image_is_compared_once_and_those_as_near_as_one_scene_are_told(monkeypatch):
+    """With a distance that is the grey level of the image; `b` has two variants."""
+    levels = {"a": SAME_SCENE_BITS, "b": 3, "c": SAME_SCENE_BITS + 1, "d": 3}
+    rows = [
+        {
+            "light_key": key,
+            "source": f"of {key}",
+            "name": f"{key}{number}.jpg",
+            "transform": f"short{number}",
+        }
+        for number, key in enumerate("abcdb")
+    ]
+    data = {key: codec.encode_png(np.full((2, 2, 3), level, np.uint8)) for key, level in levels.items()}
+    pairs = SimpleNamespace(
+        rows=lambda: list(rows), data=lambda row, side: {"light": data}[side][row["light_key"]]
+    )
+    asked, noted = [], []
+    scenes = SimpleNamespace(distance=lambda pixels: int(pixels[0, 0, 0]))
+    monkeypatch.setattr(
+        leaks_module, "Scenes", SimpleNamespace(from_paths=lambda *given: asked.append(given) or scenes)
+    )
+    found = find_leaks(pairs, ["lol"], on_start=noted.append, on_photo=lambda: noted.append("photo"))
+    assert found == [
+        Leak("b", "of b", "b1.jpg", 3),
+        Leak("d", "of d", "d3.jpg", 3),
+        Leak("a", "of a", "a0.jpg", SAME_SCENE_BITS),
+    ]
+    assert noted == [4, *["photo"] * 4]
+    assert asked == [(["lol"], cuts_of(f"short{number}" for number in range(4)))]
 
 
 def test_parts_that_nobody_could_have_kept_are_no_parts():

@@ -1,6 +1,7 @@
 """Loaders give the images of the shards, each pair once, with any number of workers."""
 
 import pickle
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -10,8 +11,26 @@ from torch.utils.data import DataLoader
 
 import dimmagen
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset import loaders
 from dimmagen.dataset.reader import open_pairs
 from tests.dataset_helpers import copy_set
+from tests.tiny_set import tiny_set
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """4 pairs in 4 shards, of 12x16 and of 13x16 pixels."""
+    return tiny_set(tmp_path_factory.mktemp("tiny") / "out", 2, variants=2, samples_per_shard=1)
+
+
+@pytest.fixture(scope="module")
+def one_shard(tmp_path_factory):
+    """24 pairs in one shard."""
+    return tiny_set(tmp_path_factory.mktemp("one_shard") / "out", 24, samples_per_shard=24)
+
+
+def stream_of(loader):
+    return loader.pipeline[0].dataset
 
 
 def keys_of(batches) -> list[str]:
@@ -151,12 +170,12 @@ def test_crops_that_do_not_fit_are_reported_before_the_first_batch(pair_set):
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_the_length_is_the_number_of_batches_of_an_exact_pass(pair_set, workers, drop_last):
     loader = dimmagen.pair_loader(
-        pair_set, batch_size=2, crop=16, num_workers=workers, drop_last=drop_last, persistent_workers=None
+        pair_set, batch_size=5, crop=16, num_workers=workers, drop_last=drop_last, persistent_workers=None
     )
     batches = list(loader)
     assert len(loader) == len(batches)
     if drop_last:
-        assert {len(batch["key"]) for batch in batches} == {2}
+        assert {len(batch["key"]) for batch in batches} == {5}
 
 
 def test_the_length_of_a_resampled_pass_is_the_epoch(pair_set):
@@ -232,3 +251,102 @@ def test_what_is_not_a_data_set_says_what_it_is(tmp_path):
         for loader in (dimmagen.PairDataset, lambda out: dimmagen.pair_loader(out, batch_size=2)):
             with pytest.raises(DimmagenError, match=said):
                 loader(tmp_path / name)
+
+
+@pytest.mark.parametrize("epoch", [None, 2])
+def test_a_loader_that_was_made_before_the_process_group_is_refused(epoch, pair_set, monkeypatch):
+    """As Lightning and `spawn` allow: every rank would read the same pairs."""
+    loader = dimmagen.pair_loader(pair_set, batch_size=1, epoch=epoch)
+    pairs = len(list(loader))
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="made as rank 0 of 1, and is read by rank 0 of 2"):
+        iter(loader)
+    made = dimmagen.pair_loader(pair_set, batch_size=1, epoch=epoch)
+    assert len(list(made)) == len(made)
+    monkeypatch.setenv("WORLD_SIZE", "1")  # the group has ended
+    assert len(list(loader)) == pairs
+
+
+def test_what_just_fits_is_not_refused(tiny, tmp_path, monkeypatch):
+    assert dimmagen.PairDataset(tiny.out, crop=12)[0]["dark"].shape == (3, 12, 12)
+    assert dimmagen.PairDataset(tiny.out, crop=1)[0]["light"].shape == (3, 1, 1)
+    with pytest.raises(UsageError, match="have 2 sizes"):
+        dimmagen.pair_loader(tiny.out, batch_size=2)
+    one_size = tiny_set(tmp_path / "out", 1, variants=2)
+    [batch] = dimmagen.pair_loader(one_size.out, batch_size=2)
+    assert batch["dark"].shape == (2, 3, 12, 16)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "3")
+    assert len(dimmagen.pair_loader(tiny.out, batch_size=2, crop=12)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "workers", "pinned", "kept"),
+    [
+        ({}, 0, False, False),
+        ({"workers": 1}, 1, False, True),
+        ({"num_workers": 3, "pin_memory": True}, 3, True, True),
+        ({"workers": 2, "persistent_workers": False}, 2, False, False),
+        ({"workers": 9}, 4, False, True),
+    ],
+)
+def test_processes_and_memory_are_those_that_were_asked_for(tiny, options, workers, pinned, kept):
+    [loader] = dimmagen.pair_loader(tiny.out, batch_size=2, crop=12, **options).pipeline
+    assert (loader.num_workers, loader.pin_memory, loader.persistent_workers) == (workers, pinned, kept)
+
+
+def test_crops_are_at_every_position_up_to_the_edge(tiny):
+    light = tiny.images(tiny.row(0))[1]
+    crops = dimmagen.PairDataset(tiny.out, crop=12)
+    torch.manual_seed(0)
+    drawn = {(crops[0]["light"] * 255).round().byte().numpy().tobytes() for _ in range(60)}
+    assert drawn == {light[:, left : left + 12].transpose(2, 0, 1).tobytes() for left in range(5)}
+
+
+def test_workers_share_the_shards(tiny, monkeypatch):
+    stream, keys = stream_of(dimmagen.pair_loader(tiny.out, batch_size=1)), []
+    for worker in range(3):
+        monkeypatch.setattr(loaders, "get_worker_info", lambda: SimpleNamespace(id=worker, num_workers=3))  # noqa: B023
+        keys.append([pair["key"] for pair in stream])
+    assert [len(own) for own in keys] == [2, 1, 1]
+    assert sorted(keys[0] + keys[1] + keys[2]) == sorted(tiny.table["key"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("buffer", "orders", "places_early"), [(0, 1, {0}), (2, 4, {1}), (24, 4, range(5, 24))]
+)
+def test_the_pairs_of_a_shard_are_shuffled_within_the_buffer(one_shard, buffer, orders, places_early):
+    keys = one_shard.table["key"].to_pylist()
+    torch.manual_seed(0)
+    loader = dimmagen.pair_loader(one_shard.out, batch_size=1, buffer=buffer)
+    found = [tuple(map(keys.index, keys_of(loader))) for _ in range(4)]
+    assert {tuple(sorted(order)) for order in found} == {tuple(range(24))}
+    assert len(set(found)) == orders
+    assert max(index - place for order in found for place, index in enumerate(order)) in places_early
+
+
+def test_shards_are_shuffled_where_the_buffer_holds_one_pair(tiny):
+    torch.manual_seed(0)
+    loader = dimmagen.pair_loader(tiny.out, batch_size=1, buffer=1)
+    assert len({tuple(keys_of(loader)) for _ in range(6)}) > 3
+
+
+def test_a_resampled_pass_draws_shards_with_replacement(tiny):
+    torch.manual_seed(0)
+    loader = dimmagen.pair_loader(tiny.out, batch_size=1, epoch=4)
+    assert {len(set(keys_of(loader))) for _ in range(9)} > {4}
+
+
+def test_numbers_are_float32_where_a_program_computes_in_float64(tiny):
+    torch.set_default_dtype(torch.float64)
+    try:
+        batch = next(iter(dimmagen.pair_loader(tiny.out, batch_size=2, crop=12)))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert batch["dark"].dtype == batch["gamma"].dtype == torch.float32
+
+
+def test_a_loader_can_be_pickled_and_has_its_length(tiny):
+    loader = pickle.loads(pickle.dumps(dimmagen.pair_loader(tiny.out, batch_size=3, crop=12)))
+    assert len(loader) == len(list(loader)) == 2

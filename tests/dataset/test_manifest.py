@@ -10,7 +10,8 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run, census, changes, command_line, fingerprint
+from dimmagen.dataset.command_line import choices_of, command_line, joined_choices
+from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run, census, changes, fingerprint
 from dimmagen.sources.light_images import LightImageRef
 from tests.tiny_set import tiny_set
 
@@ -138,6 +139,28 @@ def test_a_census_has_the_steps_that_are_done_when_photos_are_read_and_all_sizes
 def test_the_command_names_the_sizes_in_the_order_in_which_they_are_done():
     command = command_line(SETTINGS, ["sample"], sizes={"crop": 256, "resize": 512})
     assert "--source sample --resize 512 --crop 256 --shards out/" in command
+
+
+def test_the_command_names_the_choices_among_photos_and_they_are_read_from_it_again():
+    choices = {"limit": 5, "min_lightness": 0.0123456789, "names": True, "follow_links": True}
+    command = command_line(SETTINGS, ["sample"], sizes={"crop": 256}, choices=choices)
+    options = "--crop 256 --min-lightness 0.0123456789 --limit 5 --list LIST --follow-links"
+    assert f"--source sample {options} --shards out/" in command
+    assert choices_of(command) == {**choices, "crop": 256}
+    assert choices_of(command_line(SETTINGS, ["sample"])) == {}
+
+
+def test_of_a_set_that_grew_a_list_is_named_where_all_photos_are_of_one():
+    assert joined_choices({"names": True, "crop": 9}, {"min_lightness": 0.1}) == {
+        "crop": 9,
+        "min_lightness": 0.1,
+    }
+    assert joined_choices({"names": True}, {"names": True}) == {"names": True}
+
+
+@pytest.mark.parametrize("command", ["dim --limit", "dim --limit many", "dim 'quoted", ""])
+def test_a_command_that_somebody_changed_names_no_choice(command):
+    assert choices_of(command) == {}
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -16,6 +18,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import CROP_SIDE, CROPS, report_page
 from dimmagen.dataset.sheet import choose_rows, spread_over_lightness
 from dimmagen.images.cropping import center_crop
+from tests.dataset.test_card import manifest
 
 # Simulates a user and records what the page shows; the result is read from the page's title.
 DRIVER = """<script>
@@ -109,4 +112,139 @@ def test_the_page_has_no_external_references_and_runs_no_script_from_names(pair_
     text = report_page(pairs, [row])
     assert text.count("</script>") == 2
     assert "<b>" not in text
+    [shown] = json.loads(re.findall('<script type="application/json" id="pairs">(.*?)</script>', text)[0])
+    assert (shown["name"], shown["source"]) == (row["name"], row["source"])
     assert not re.search(r"""(src|href)=["']?(http|//)""", text)
+
+
+class Pairs(SimpleNamespace):
+    """What the page asks a data set for; here all pairs have the same images, or one that a row says."""
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def images(self, row):
+        return row["images"]
+
+
+def pairs_with(gammas, lightness=0.25, sources=("folder",), profiles=("night",), **of_manifest) -> Pairs:
+    count = len(gammas)
+    table = {
+        "gamma": gammas,
+        "lightness_before": [0.5 + number / 10 for number in range(count)],
+        "lightness_after": [lightness] * count,
+        "source": [sources[number % len(sources)] for number in range(count)],
+        "profile": [profiles[number % len(profiles)] for number in range(count)],
+    }
+    return Pairs(table=pa.table(table), manifest=manifest(**of_manifest))
+
+
+def test_the_top_of_the_page_says_what_the_set_is_and_escapes_the_words_of_others():
+    pairs = pairs_with([1.0] * 3, sources=("raise", "clic"), profiles=("night", "<b>"), command="dim 'a' > b")
+    text = report_page(pairs, [], {"brightness": "as <dark>"})
+    assert text.count("3 dark/light pairs of profile &lt;b&gt;, night") == 2  # its title and its heading
+    assert (
+        "<dl>"
+        + "".join(
+            f"<dt>{name}</dt><dd>{value}</dd>"
+            for name, value in {
+                "pairs": "14 of 7 photos, in 2 shards",
+                "by source": "clic 1, raise 2",
+                "rejected candidates": "1",
+                "brightness": "as &lt;dark&gt;",
+                "command": "dim &#x27;a&#x27; &gt; b",
+                "root hash": "e" * 64,
+            }.items()
+        )
+        + "</dl>"
+        in text
+    )
+    assert "<dt>root hash</dt>" in report_page(pairs, [])
+
+
+def plots_of(pairs) -> dict[str, str]:
+    """The marks of each plot, by its title."""
+    plots = re.findall(
+        r'aria-label="(.*?)"><text x="20" y="14">(.*?)</text>(.*?)</svg>', report_page(pairs, [])
+    )
+    assert [label for label, _, _ in plots] == [title for _, title, _ in plots]
+    return {title: marks for _, title, marks in plots}
+
+
+def test_histograms_are_as_high_as_their_counts_between_the_least_and_the_largest():
+    plots = plots_of(pairs_with([0.5, 0.5, 1.0, 2.0]))
+    titles = ["gamma (pairs)", "lightness before (pairs)", "lightness after (pairs)"]
+    assert list(plots) == [*titles, "lightness after (-0.25 to 0.75) over gamma"]
+    bars = re.findall(
+        r'x="(\d+)" y="([\d.]+)" width="9" height="([\d.]+)"><title>(\d+)<', plots["gamma (pairs)"]
+    )
+    assert plots["gamma (pairs)"].count("</rect><rect") == 23
+    shown = {0: ("20.0", "90.0", "2"), 8: ("65.0", "45.0", "1"), 23: ("65.0", "45.0", "1")}
+    assert bars == [(str(20 + 10 * n), *shown.get(n, ("110.0", "0.0", "0"))) for n in range(24)]
+    ends = re.findall(r'<text x="(\d+)" y="126".*?>(.*?)</text>', plots["gamma (pairs)"])
+    assert ends == [("20", "0.50"), ("260", "2.00")]
+    assert '<text x="20" y="126">0.50</text>' in plots["lightness before (pairs)"]
+    assert plots["lightness after (pairs)"].count("<title>4<") == 1
+
+
+def test_the_scatter_plot_has_a_dot_for_each_pair_of_few_and_for_some_of_many():
+    def dots(pairs):
+        [marks] = [marks for title, marks in plots_of(pairs).items() if "over gamma" in title]
+        return re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="2"/>', marks)
+
+    pairs = pairs_with([0.5, 1.0, 2.0])
+    assert dots(pairs) == [("20.0", "65.0"), ("100.0", "65.0"), ("260.0", "65.0")]
+    assert report_page(pairs, []).count('r="2"/><circle') == 2
+    pairs.table = pairs.table.set_column(2, "lightness_after", [[0.1, 0.2, 0.3]])
+    assert dots(pairs) == [("20.0", "110.0"), ("100.0", "65.0"), ("260.0", "20.0")]
+    assert [len(dots(pairs_with([1.0] * count))) for count in (2000, 2001)] == [2000, 1001]
+
+
+def shown_of(row: dict) -> dict:
+    text = report_page(pairs_with([1.0]), [{"width": 9, "height": 7, **row}])
+    return json.loads(re.findall('<script type="application/json" id="pairs">(.*?)</script>', text)[0])[0]
+
+
+def decoded(url: str) -> tuple[np.ndarray, bool]:
+    """The pixels of a WebP file in a data URL, and whether it is a lossless one."""
+    head, _, data = url.partition(",")
+    assert head == "data:image/webp;base64"
+    content = base64.b64decode(data)
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")), content[12:16] == b"VP8L"
+
+
+@pytest.mark.parametrize(("width", "step"), [(420, 1), (421, 2), (841, 3)])
+def test_images_are_every_nth_pixel_and_the_dark_ones_are_exact(width, step):
+    dark = np.random.default_rng(0).integers(0, 30, (9, width, 3), np.uint8)
+    light = np.full((9, width, 3), 200, np.uint8)
+    light[:, : width // 2] = 90
+    one = shown_of({"images": (dark, light)})
+    pixels, lossless = decoded(one["dark"])
+    assert lossless
+    assert np.array_equal(pixels, dark[::step, ::step])
+    pixels, lossless = decoded(one["light"])
+    assert not lossless
+    assert pixels.shape == light[::step, ::step].shape
+    assert np.abs(pixels.astype(int) - light[::step, ::step])[:, 10 : width // 3 // step].max() < 4
+    for side, image in (("dark_crop", dark), ("light_crop", light)):
+        pixels, lossless = decoded(one[side])
+        assert lossless
+        assert np.array_equal(pixels, center_crop(image, CROP_SIDE))
+
+
+def test_a_pair_is_shown_with_its_record_and_the_gain_between_its_images():
+    images = np.full((2, 2, 3), 15, np.uint8), np.full((2, 2, 3), 200, np.uint8)
+    record = {
+        name: name for name in ("key", "source", "name", "variant", "gamma", "tau", "exposure", "balance_red")
+    }
+    record |= {"lightness_before": 0.5, "lightness_after": 0.1}
+    one = shown_of({"images": images, "seed": 3, **record})
+    assert one["size"] == "9x7"
+    assert one["gain"] == 13.33
+    pictures = {"dark", "light", "dark_crop", "light_crop"}
+    assert {name: value for name, value in one.items() if name not in pictures} == {
+        **record,
+        "size": "9x7",
+        "gain": 13.33,
+    }
+    assert shown_of({"images": (images[0] * 0, images[1])})["gain"] == 800.0

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from dimmagen.core import storage
@@ -80,8 +81,20 @@ def test_a_changed_member_is_reported_with_its_name(number, field, out):
     assert field in name
     assert f"{SHARD}: does not have the SHA-256 of the manifest" in found_faults
     assert f"sample {name.split('.')[0]}" in found_faults
-    expected = "the JSON differs from its row in key" if field == "json" else f"{name} cannot be decoded"
+    expected = (
+        "the JSON differs from its row in key"
+        if field == "json"
+        else f"{name}: is no picture of a known kind"
+    )
     assert expected in found_faults
+
+
+def test_an_image_that_cannot_be_decoded_is_said_to_be_so_once(out):
+    broken = bytearray(codec.encode_png(np.zeros((9, 7, 3), np.uint8)))
+    broken[-20] ^= 255
+    name = replace_member(out / SHARD, 0, bytes(broken))
+    assert f"{name}: cannot be decoded: " in faults(out)
+    assert faults(out).count("decoded") == 1
 
 
 @pytest.mark.parametrize("data", [b"{", b"[3]", b"[0]", b"3", b"\xff"])
@@ -324,7 +337,7 @@ def test_of_a_sample_without_a_dark_image_the_rest_is_checked(dark_image, out):
             tar.addfile(entry, io.BytesIO(data))
     found, sample = faults(out), f"{SHARD}: sample {dark.split('.')[0]}"
     assert f"{sample}: {dark} is not at byte {tarfile.BLOCKSIZE}\n" in found
-    assert (f"{sample}: {dark} cannot be decoded (" in found) == bool(dark_image)
+    assert (f"{sample}: {dark}: is no picture of a known kind (" in found) == bool(dark_image)
     assert f"{sample}: the bytes of {light} are not those of its row\n" in found
     assert f"{sample}: the JSON file is not a JSON object" in found
 
@@ -338,10 +351,13 @@ def test_changed_labels_are_reported(extension, number, tmp_path):
     record = write_pair_shard(str(tmp_path), "train-00000", given)
     before = check_pair_shard(str(tmp_path), record).faults
     names = [f"folder-{one}-v0.{side}" for one in (1, 2) for side in ("dark.png", "light.jpg")]
-    assert [fault.what.split(" (")[0].split(": ")[1] for fault in before] == [
+    assert [fault.what.split(" (")[0].partition(": ")[2] for fault in before] == [
         said
         for name in names
-        for said in (f"the bytes of {name} are not those of its row", f"{name} cannot be decoded")
+        for said in (
+            f"the bytes of {name} are not those of its row",
+            f"{name}: is no picture of a known kind",
+        )
     ]
     name = replace_member(tmp_path / record.name, 4 + number, b"{")
     after = check_pair_shard(str(tmp_path), record).faults

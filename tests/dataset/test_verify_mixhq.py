@@ -13,7 +13,9 @@ from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.hashing import sha256
 from dimmagen.core.tar import TarWriter, members, read_at
+from dimmagen.dataset import verify_mixhq as verifying
 from dimmagen.images import codec
+from dimmagen.sources import mixhq_reading
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from tests.dataset_helpers import write_photos
 
@@ -62,8 +64,50 @@ def test_an_intact_mixhq_has_no_faults_before_and_after_it_grows_and_shrinks(mix
     assert (faults(mixhq), verify_mixhq(mixhq).light_images, verify_mixhq(mixhq).shards) == ("", 4, 2)
     build_mixhq([str(write_photos(tmp_path / "more", 7))], mixhq, samples_per_shard=2, add=True)
     assert (faults(mixhq), verify_mixhq(mixhq).light_images, verify_mixhq(mixhq).shards) == ("", 7, 4)
+    damaged = shutil.copytree(mixhq, tmp_path / "damaged")
+    change_manifest(damaged, lambda manifest: manifest["shards"].pop())
+    assert "the manifest does not name its shard" in faults(damaged)
     remove_from_mixhq(str(mixhq), ["photo05.jpg"])
     assert (faults(mixhq), verify_mixhq(mixhq).light_images) == ("", 6)
+
+
+def test_the_progress_is_that_of_the_light_images(mixhq):
+    noted = []
+    verifying.verify_mixhq(str(mixhq), noted.append, lambda images: noted.append(("shard", images)))
+    assert noted == [4, ("shard", 2), ("shard", 2)]
+
+
+def test_a_folder_without_a_manifest_is_refused_by_its_name(tmp_path):
+    with pytest.raises(DimmagenError, match="empty") as error:
+        verify_mixhq(tmp_path / "empty")
+    assert error.value.fields["path"] == str(tmp_path / "empty")
+
+
+def test_members_in_another_order_and_members_that_cannot_be_read(mixhq):
+    with open(mixhq / SHARD, "rb") as file:
+        found = [(one.name, read_at(file, one.offset, one.size)) for one in members(file, SHARD)]
+    with open(mixhq / SHARD, "wb") as file:
+        tar = TarWriter(file)
+        for name, data in [*found[2:], *found[:2]]:
+            tar.add(name, data)
+        size, digest = tar.finish()
+    change_manifest(mixhq, lambda manifest: manifest["shards"][1].update(bytes=size, sha256=digest))
+    assert faults(mixhq).startswith(f"{SHARD}: its members are not those of the catalog\n")
+    (mixhq / SHARD).write_bytes(b"no tar" * 1000)
+    assert "its members are not those" not in faults(mixhq)
+
+
+def test_a_manifest_that_does_not_say_what_a_file_has(mixhq):
+    def forget(manifest):
+        del manifest["shards"][0]["bytes"], manifest["catalog"]["sha256"]
+
+    change_manifest(mixhq, forget)
+    assert faults(mixhq).startswith(f"{CATALOG}: does not have the SHA-256 of the manifest")
+    change_manifest(
+        mixhq, lambda manifest: manifest["catalog"].update(sha256=sha256((mixhq / CATALOG).read_bytes()))
+    )
+    size = (mixhq / "shards/mixhq-00000.tar").stat().st_size
+    assert f"shards/mixhq-00000.tar: has {size} bytes, the manifest says -1" in faults(mixhq)
 
 
 def test_a_shard_whose_bytes_changed(mixhq):
@@ -76,8 +120,10 @@ def test_a_shard_whose_bytes_changed(mixhq):
 def test_a_light_image_that_is_not_that_of_the_catalog_in_a_shard_that_is_that_of_the_manifest(mixhq):
     name = write_shard_again(mixhq, lambda data: bytes([data[0], data[1] ^ 1, *data[2:]]))
     key = name.partition(".")[0]
-    assert faults(mixhq).startswith(f"{SHARD}: light image {key}: its bytes are not those of its row\n")
-    assert f"{SHARD}: light image {key}: is no picture of a known kind" in faults(mixhq)
+    assert faults(mixhq).startswith(
+        f"{SHARD}: light image {key}: the bytes of {name} are not those of its row\n"
+    )
+    assert f"{SHARD}: light image {key}: {name}: is no picture of a known kind" in faults(mixhq)
 
 
 def test_a_light_image_of_another_size(mixhq):
@@ -135,8 +181,20 @@ def test_a_catalog_that_says_something_else(mixhq):
     width = one["light_width"]
     assert found == [
         f"{where}the JSON differs from its row",
-        f"{where}is {width - 1}x{one['light_height']}, not {width}x{one['light_height']}",
+        f"{where}{one['member']} is {width - 1}x{one['light_height']}, not {width}x{one['light_height']}",
     ]
+
+
+def test_each_catalog_is_read_once(mixhq, monkeypatch):
+    read = []
+
+    def noted(out, parts):
+        read.extend(parts)
+        return mixhq_reading.read_catalog(out, parts)
+
+    monkeypatch.setattr(verifying, "read_catalog", noted)
+    assert faults(mixhq) == ""
+    assert read == [CATALOG]
 
 
 def test_a_catalog_that_is_missing(mixhq, capsys):

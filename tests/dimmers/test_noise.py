@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dimmagen.core.philox import philox4x32, split_key
 from dimmagen.dimmers.noise import NORMAL_QUANTILES, normals, words
 
 
@@ -32,3 +33,15 @@ def test_the_noise_consists_of_the_quantiles_of_the_words():
     assert np.array_equal(normals(0, 50, 5, 3), NORMAL_QUANTILES[words(0, 50, 5, 3)])
     assert np.all(np.diff(NORMAL_QUANTILES) > 0)
     assert NORMAL_QUANTILES[0] == -NORMAL_QUANTILES[-1]
+
+
+def test_the_words_of_a_pixel_are_the_halves_of_its_block_of_philox():
+    for first, key, block in ((0, 5, 0), (2**32 - 2, 2**62 + 7, 3)):
+        found = words(first, 4, key, block)
+        assert found.dtype == np.uint16
+        for pixel, eight in enumerate(found):
+            counters = ((first + pixel) % 2**32, block, 0, 0)
+            four = [int(word) for word in philox4x32(*map(np.uint32, counters), *split_key(key))]
+            assert eight.tolist() == [half for word in four for half in (word & 0xFFFF, word >> 16)]
+        assert np.array_equal(normals(first, 4, key, block), NORMAL_QUANTILES[found])
+        assert normals(first, 4, key, block).dtype == np.float32

@@ -590,8 +590,60 @@ def test_dark_files_that_differ_in_their_type_alone_name_their_pairs_with_it(tmp
     ]
 
 
-@pytest.mark.parametrize("files", [("low/{}.png", "high/{}.png"), ("{}_low.png", "{}_high.png")])
-def test_letters_that_macos_stores_as_two_characters_are_those_of_other_systems(files, tmp_path):
-    composed, decomposed = "caf\u00e9", "cafe\u0301"
-    make(tmp_path, {1: (files[0].format(decomposed), files[1].format(composed))})
-    assert list(values(load_pairs(tmp_path)).values()) == [(1, 101)]
+@pytest.mark.parametrize(
+    ("dark", "light", "name"),
+    [
+        ("IMG_1.PNG", "img_1.png", "img_1"),
+        ("e\u0301te\u0301.png", "\u00e9t\u00e9.png", "\u00e9t\u00e9"),  # as macOS and others write été
+        ("Tag/1.png", "TAG/1.png", "1"),
+        ("e\u0301_low.png", "\u00e9_high.png", "\u00e9_high"),
+        ("desk_low.png", "desk.png", "desk"),
+        ("desk.png", "desk_gt.png", "desk_gt"),
+    ],
+)
+def test_names_that_two_systems_write_differently_are_equal(dark, light, name, tmp_path):
+    make(tmp_path, {1: (f"low/{dark}", f"high/{light}")})
+    assert values(load_pairs(tmp_path)) == {name: (1, 101)}
+
+
+def test_names_that_differ_in_case_alone_are_paired_by_their_case(tmp_path):
+    make(tmp_path, {1: ("low/a.png", "high/a.png"), 2: ("low/A.png", "high/A.png")})
+    assert values(load_pairs(tmp_path)) == {"a": (1, 101), "A": (2, 102)}
+    write(tmp_path / "low/b.png", 3)
+    write(tmp_path / "low/B.png", 4)
+    write(tmp_path / "high/b.png", 5)
+    assert "without a partner: B.png" in refused(tmp_path).what
+
+
+def test_a_list_names_files_with_accents_as_another_system_writes_them(tmp_path):
+    make(tmp_path, {1: ("low/e\u0301.png", "high/\u00e9.png")})
+    (tmp_path / "pairs.csv").write_text("low/\u00e9.png,high/e\u0301.png\n", "utf-8")
+    assert list(values(load_pairs(tmp_path / "pairs.csv")).values()) == [(1, 101)]
+
+
+def test_a_folder_whose_name_says_its_side_twice_is_of_that_side(tmp_path):
+    make(tmp_path, {1: ("input_low/1.png", "expertC_gt/1.png")})
+    assert values(load_pairs(tmp_path)) == {"1": (1, 101)}
+    assert side_of("low_high") is None
+
+
+def test_brackets_in_a_pattern_are_those_of_names(tmp_path, monkeypatch):
+    make(tmp_path, {1: ("a [2024]/low/1.png", "a [2024]/high/1.png")})
+    monkeypatch.chdir(tmp_path)
+    assert values(load_pairs("a [2024]/low/{n}.png -> a [2024]/high/{n}.png")) == {"1": (1, 101)}
+
+
+def test_a_light_image_is_no_dark_one_of_a_wide_pattern(tmp_path, monkeypatch):
+    """As those of SICE: 1/1.JPG and 1/2.JPG with Label/1.JPG."""
+    make(tmp_path, {1: ("1/1.png", "Label/1.png"), 2: ("2/1.png", "Label/2.png")})
+    monkeypatch.chdir(tmp_path)
+    found = values(load_pairs("{scene}/*.png -> Label/{scene}.png"))
+    assert sorted(found.values()) == [(1, 101), (2, 102)]
+
+
+def test_pairs_behind_links_are_found_once_and_a_loop_ends(tmp_path):
+    make(tmp_path, {1: ("there/low/1.png", "there/high/1.png"), 2: ("t/low/2.png", "t/high/2.png")})
+    for side in ("low", "high"):
+        (tmp_path / "t" / side / "more").symlink_to(tmp_path / "there" / side)
+        (tmp_path / "t" / side / "again").symlink_to(tmp_path / "t" / side)
+    assert values(load_pairs(tmp_path / "t")) == {"1": (1, 101), "2": (2, 102)}

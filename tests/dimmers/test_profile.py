@@ -370,6 +370,16 @@ def test_a_profile_of_a_later_version_is_refused_by_its_schema(saved):
         open_profile(saved.folder)
 
 
+def test_a_profile_with_a_dimmer_of_a_package_that_is_not_installed_says_so(saved):
+    def added(content):
+        content["models"]["bulb"] = {"files": {}, "settings": {}}
+        content["fingerprint"] = fingerprint_of(content["default_model"], content["models"])
+
+    rewritten(saved.folder, added)
+    with pytest.raises(DimmagenError, match="a model of the kind bulb, which is not installed here"):
+        open_profile(saved.folder)
+
+
 def test_the_portable_name_of_a_profile_is_a_name_or_an_absolute_folder(saved, monkeypatch):
     monkeypatch.chdir(saved.folder.parent)
     assert portable_name("phone") == portable_name("./phone") == str(saved.folder)

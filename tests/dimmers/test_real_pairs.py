@@ -140,7 +140,7 @@ def test_a_folder_without_pairs_is_refused_with_the_expected_layout(tmp_path):
 def test_a_truncated_image_is_reported_with_its_name(folder):
     file = folder / "high" / "2.png"
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(DimmagenError, match=r"2\.png cannot be decoded"):
+    with pytest.raises(DimmagenError, match=r"2\.png: "):
         load_pairs(folder)
 
 
@@ -282,6 +282,11 @@ def test_pairs_that_are_probably_none_are_refused_with_how_to_go_on():
     with pytest.raises(UsageError, match="pair c is off: "):
         refuse_mismatched_pairs(findings, ["a", "b"])
     refuse_mismatched_pairs(findings, ["a", "c"])
+    copy = PairProblem("d", "repeated", "has two files of pair a", fatal=False, mismatched=True)
+    with pytest.raises(UsageError) as caught:
+        refuse_mismatched_pairs([*findings, copy])
+    todo = 'remove the copies, leave the others out with `hold_out="a,c"`, or accept them with `keep="a,c,d"`'
+    assert caught.value.todo == todo
 
 
 def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(folder, monkeypatch):
@@ -296,7 +301,7 @@ def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(fo
 
 def test_a_dark_picture_that_cannot_be_decoded_is_named(folder):
     (folder / "low/2.png").write_bytes(b"no picture")
-    with pytest.raises(DimmagenError, match=r"low.2\.png cannot be decoded") as caught:
+    with pytest.raises(DimmagenError, match=r"low.2\.png: ") as caught:
         load_pairs(folder, ["2"])
     assert caught.value.fields == {"path": str(folder / "low/2.png")}
 
@@ -398,3 +403,11 @@ def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypa
         real_pairs.check_pairs_for_fit((other, wrong))
     with pytest.raises(UsageError, match="pair c is twice"):
         real_pairs.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])
+
+
+@pytest.mark.parametrize(("shape", "said"), [((48, 64, 3), "on its side"), ((48, 65, 3), "light 65x48")])
+def test_a_pair_of_which_one_lies_on_its_side_is_told_as_such(shape, said):
+    dark, light = np.zeros((64, 48, 3), np.uint8), np.full(shape, 200, np.uint8)
+    [problem] = check_pairs([RealPair("a", dark, light, "", "")])
+    assert problem.fatal
+    assert problem.detail.endswith(said)

@@ -1,5 +1,7 @@
 """Dimming in a training loop gives the same pixels as in the shards."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +107,45 @@ def test_the_offline_dimmer_takes_8_bit_images_only():
     for light in (np.zeros((8, 8, 3)), np.zeros((8, 8), np.uint8), np.zeros((3, 8, 8), np.uint8)):
         with pytest.raises(UsageError, match=r"give one image, uint8 \(H, W, 3\)"):
             offline.dim(light, draw)
+
+
+def test_a_dimmer_takes_the_options_of_a_profile_and_draws_variant_0_of_seed_0_by_default():
+    online = dimmagen.Dimmer.from_profile("linear", gamma_range=(0.5, 0.75), kernel="torch")
+    assert (online.kernel, dimmagen.Dimmer.from_profile("linear").kernel) == ("torch", "auto")
+    assert dimmagen.Dimmer(online.offline).kernel == "auto"
+    offline = dimmer.ImageDimmer.from_profile("linear", gamma_range=(0.5, 0.75))
+    assert online.draws(["a", "b"]) == [offline.draw("a", 0, 0), offline.draw("b", 0, 0)]
+    assert all(0.5 <= draw.gamma <= 0.75 for draw in online.draws(list("abcdef")))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_dark_images_have_the_dtype_of_the_light_ones_and_levels_of_8_bits(dtype):
+    online, light = dimmagen.Dimmer.from_profile("linear"), torch.rand((2, 3, 4, 5), dtype=torch.float64)
+    draws = online.draws(["a", "b"])
+    levels = online((light * 255).round().to(torch.uint8), draws)
+    dark = online(((light * 255).round() / 255).to(dtype), draws)
+    assert dark.dtype == dtype
+    assert torch.equal(dark, levels.to(dtype) / 255)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8), (1, 4, 8, 8), (1, 3, 8, 8, 1)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(UsageError, match="give a batch") as error:
+        dimmagen.Dimmer.from_profile("linear")(torch.zeros(shape))
+    assert error.value.fields == {"parameter": "light", "shape": shape}
+
+
+def test_the_kernel_is_named_to_a_model_where_it_was_chosen():
+    class Noting:
+        on_device, develops = True, False
+
+        def expose_tensors(self, lights, draws, **options):
+            asked.append((draws, options))
+            return lights
+
+    asked, light = [], torch.zeros((1, 3, 2, 2), dtype=torch.uint8)
+    for kernel in ("auto", "torch"):
+        online = dimmagen.Dimmer(dimmer.ImageDimmer.from_profile("linear"), kernel)
+        online.offline = SimpleNamespace(model=Noting(), draw=lambda *given: given)
+        online(light, ["draw"])
+    assert asked == [(["draw"], {}), (["draw"], {"kernel": "torch"})]

@@ -168,7 +168,7 @@ def test_where_compiling_fails_a_warning_says_so_and_training_goes_on(monkeypatc
     with caplog.at_level(logging.WARNING):
         assert [double(value) for value in (1, 2, 3)] == [2, 4, 6]
     assert [record.getMessage() for record in caplog.records] == [
-        "torch.compile fails here, so training goes on without it: no compiler for C"
+        "torch.compile fails here, so training continues without it: no compiler for C"
     ]
 
 

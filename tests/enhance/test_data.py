@@ -19,7 +19,7 @@ from dimmagen.enhance import data as data_module
 from dimmagen.enhance.batch import Batch, Crops, Example, make_batch
 from dimmagen.enhance.data import RealPairs, ShardBatches
 from dimmagen.enhance.inputs import equalisation, mean_lightness, network_input
-from dimmagen.enhance.training_shards import cut_middle, open_shards
+from dimmagen.enhance.training_shards import cut_middle, open_shards, usual_validation_photos
 from dimmagen.images.codec import decode_rgb8, encode_png
 from tests.dataset_helpers import make, write_photos
 
@@ -205,6 +205,13 @@ def test_an_image_that_is_too_small_is_used_neither_for_training_nor_for_validat
     assert len(opened.validation) == 3
     assert min(min(pair.dark.shape[:2]) for pair in opened.validation) == 290
     assert len(frozenset().union(*(shard.training_keys for shard in opened.shards))) == 2
+
+
+def test_of_few_light_images_a_quarter_is_kept_back_and_one_at_least(dataset):
+    opened = open_shards(str(dataset), None, CROPS.side)
+    assert len(opened.validation) == 1
+    assert len(frozenset().union(*(shard.training_keys for shard in opened.shards))) == 12
+    assert [usual_validation_photos(photos) for photos in (1, 7, 8, 63, 64, 15000)] == [1, 1, 2, 15, 16, 16]
 
 
 def test_keeping_all_light_images_for_validation_is_refused(dataset):

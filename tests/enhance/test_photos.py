@@ -35,6 +35,7 @@ def test_a_photo_is_read_with_its_metadata_or_the_reason_is_given(folder):
     with pytest.raises(UsageError, match="is no picture of a known kind") as error:
         read_photo(folder / "notes.txt")
     assert error.value.code == "unreadable-image"
+    assert "convert" not in str(error.value)
     with pytest.raises(UsageError, match="cannot be read"):
         read_photo(folder / "nothing.png")
 
@@ -44,10 +45,15 @@ def test_no_result_replaces_another_one_or_a_photo(folder):
         folder / "a.jpg": "a",
         folder / "b.png": "b",
     }
-    with pytest.raises(UsageError, match="two photos are named a"):
-        result_names([folder / "a.jpg", Path("elsewhere/a.png")], Path("out"))
+    with pytest.raises(UsageError, match=r"two photos are named a\.jpg"):
+        result_names([folder / "a.jpg", Path("elsewhere/a.jpg")], Path("out"))
     with pytest.raises(UsageError, match="is in the folder of the results"):
         result_names([folder / "a.jpg"], folder)
+
+
+def test_photos_that_differ_in_their_type_alone_keep_it_in_the_names(folder):
+    a, b, other = folder / "a.jpg", folder / "b.png", folder / "b.heic"
+    assert result_names([a, b, other], Path("out")) == {a: "a", b: "b.png", other: "b.heic"}
 
 
 def test_lightnesses_have_as_many_digits_as_make_their_names_different():

@@ -10,7 +10,7 @@ from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.evaluation.protocol import SETTINGS, as_json, load_metrics, mean_scores, score
 from dimmagen.images.sheets import image_grid
 from dimmagen.metrics import image
-from dimmagen.metrics.base import MetricFiles
+from dimmagen.metrics.base import METRICS, ImageMetric, MetricFiles
 
 
 class Flat:
@@ -28,7 +28,7 @@ def scored():
         RealPair(name, np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), level, np.uint8), "", "")
         for name, level in (("a", 100), ("b", 180))
     ]
-    return list(score(Flat(), pairs, {"psnr": image.psnr}, fixed_lightness=0.2))
+    return list(score(Flat(), pairs, {"psnr": image.PSNR.scorer(MetricFiles())}, fixed_lightness=0.2))
 
 
 def psnr_of(error):
@@ -57,7 +57,7 @@ class Tinted:
 def test_gt_mean_leaves_an_output_of_the_truths_luma_as_it_is_whatever_its_mean_level():
     truth = np.full((16, 16, 3), 93, np.uint8)
     pair = RealPair("a", truth // 9, truth, "", "")
-    (one,) = score(Tinted(), [pair], {"psnr": image.psnr}, fixed_lightness=0.2)
+    (one,) = score(Tinted(), [pair], {"psnr": image.PSNR.scorer(MetricFiles())}, fixed_lightness=0.2)
     plain, scaled, fixed, fixed_scaled = (one.scores[setting.name]["psnr"] for setting in SETTINGS)
     assert plain == scaled == fixed_scaled > fixed
 
@@ -74,7 +74,7 @@ def test_a_score_that_is_not_defined_is_left_out_of_the_mean_and_null_in_the_jso
     ]
     values = iter([np.nan, 3.0, 5.0, np.inf] + [np.nan] * 8)
     # Per image: truth, truth with GT-mean, fixed, fixed with GT-mean.
-    scored = list(score(Flat(), pairs, {"niqe": lambda output, truth: next(values)}, fixed_lightness=0.2))
+    scored = list(score(Flat(), pairs, {"niqe": lambda *images: next(values)}, fixed_lightness=0.2))
     means = mean_scores(scored)
     assert np.isnan(means["truth"]["niqe"])
     assert means["truth+gt-mean"]["niqe"] == 3.0
@@ -108,6 +108,19 @@ def test_without_names_a_metric_whose_files_are_missing_is_left_out_with_the_rea
 def test_a_named_metric_whose_files_are_missing_is_an_error():
     with pytest.raises(UsageError, match="niqe_model"):
         load_metrics(["niqe"], MetricFiles())
+
+
+def test_a_metric_that_takes_the_dark_image_is_given_the_one_that_was_enhanced(monkeypatch):
+    def brightened(output, truth, dark):
+        return float(output.mean()) / float(dark.mean())
+
+    metric = ImageMetric.of("brightened by", brightened, takes_dark=True)
+    monkeypatch.setattr(METRICS, "_loaded", {**METRICS._loaded, "brightened": metric})
+    loaded, _ = load_metrics(["psnr", "brightened"], MetricFiles())
+    pair = RealPair("a", np.full((16, 16, 3), 5, np.uint8), np.full((16, 16, 3), 100, np.uint8), "", "")
+    (one,) = score(Flat(), [pair], loaded, fixed_lightness=0.2)
+    assert one.scores["truth"]["brightened"] == pytest.approx((100 + 2 / 3) / 5)
+    assert one.scores["truth"]["psnr"] == pytest.approx(psnr_of(4 / 3))
 
 
 def test_an_unknown_metric_is_refused_before_anything_is_scored():

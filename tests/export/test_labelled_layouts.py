@@ -17,7 +17,8 @@ from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
-from dimmagen.export.layouts import LAYOUTS
+from dimmagen.export.formats import MaskFormat
+from dimmagen.export.layouts import LAYOUTS, Layout
 from dimmagen.export.sizes import parse_fit
 from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec
@@ -151,6 +152,21 @@ def test_masks_keep_their_bytes_and_the_names_of_their_images(labelled, sets, tm
     for note in notes(out, "train"):
         mask = (out / f"masks/train/{note['file']}.png").read_bytes()
         assert mask == (labelled / f"masks/{note['name'].split('.')[0]}.png").read_bytes()
+
+
+def test_a_layout_of_ones_own_puts_images_and_masks_where_its_reader_has_them(sets, tmp_path):
+    folders = {"train": "annotations/training", "val": "annotations/validation"}
+    images = {"train": (("images/training", ""),), "validation": (("images/validation", ""),)}
+    layout = Layout("scenes", "a reader", **images, labels=MaskFormat(folders), paired=False)
+    out = tmp_path / "out"
+    export_pairs(open_pairs(sets / "masks"), layout, out, validation=1)
+    for split in ("training", "validation"):
+        files = {path.name for path in (out / "images" / split).iterdir()}
+        assert files == {path.name for path in (out / "annotations" / split).iterdir()} != set()
+    assert check_export(layout, out).faults == []
+    Image.new("L", (3, 3)).save(out / "annotations/validation/00001.png")
+    (fault,) = check_export(layout, out).faults
+    assert "annotations/validation" in fault
 
 
 def test_the_images_are_the_dark_ones(sets, tmp_path):

@@ -204,7 +204,7 @@ def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys)
     assert run(capsys, "manifest", "diff", pair_set, pair_set / "manifest.json")[0] == 0
     code, output = run(capsys, "manifest", "diff", pair_set, tmp_path / "a")
     assert code == 1
-    assert "counts.pairs is 12 here" in output
+    assert "counts.pairs: 12 →" in output
     assert run(capsys, "merge", pair_set, "--out", tmp_path / "c") == (
         2,
         "Error: a merge needs at least two data sets: give two or more\n",

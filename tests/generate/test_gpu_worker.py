@@ -1,5 +1,7 @@
 """Dimming on a device makes the shards that the CPU kernel makes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,11 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import save_profile
 from dimmagen.generate import gpu_worker
 from dimmagen.generate.gpu_worker import GpuDimmer
-from dimmagen.generate.pair import PairSettings
-from dimmagen.generate.plan import plan_jobs, plan_shards
+from dimmagen.generate.pair import PairSettings, add_labels, make_pair, prepare_light
+from dimmagen.generate.plan import ShardJob, plan_jobs, plan_shards
 from dimmagen.generate.worker import PairShardWorker
-from dimmagen.images.codec import encode_png
-from dimmagen.sources.light_images import open_light_images
+from dimmagen.images.codec import encode_jpeg, encode_png
+from dimmagen.sources.light_images import LightImage, LightImageRef, open_light_images
 from tests.cameras import camera
 from tests.dataset_helpers import write_photos
 
@@ -73,3 +75,79 @@ def test_a_photo_that_vanished_is_named(tmp_path):
     dimmer = GpuDimmer(builder(tmp_path)(), PairSettings(), "cpu", threads=2)
     with pytest.raises(DimmagenError, match=r"photo01\.jpg.*has changed"):
         list(dimmer.samples(only_job(lights, variants=1)))
+
+
+HEIGHTS = (12, 13, 12, 14, 13, 12)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Six light images in memory, of three sizes and two file types, which are loaded by their reference."""
+    lights = {}
+    for number, height in enumerate(HEIGHTS):
+        pixels = np.random.default_rng(number).integers(40, 256, (height, 16, 3), np.uint8)
+        extension, encode = ("jpg", encode_jpeg) if number % 2 else ("png", encode_png)
+        ref = LightImageRef(
+            f"k-{number}", "folder", f"{number}", "0" * 64, "verbatim", extension, 16, height, "{}"
+        )
+        lights[ref] = LightImage(ref, encode(pixels), pixels)
+    monkeypatch.setattr(gpu_worker.light_images, "load_light_image", lights.__getitem__)
+    return lights
+
+
+def tiny_job(lights, variants=(3, 5), **more) -> ShardJob:
+    return ShardJob(tuple(lights), tuple(f"train-{variant}" for variant in variants), variants, **more)
+
+
+@pytest.mark.parametrize(
+    ("batch_pixels", "batches"),
+    [
+        (1, [[0], [1], [2], [3], [4], [5]]),
+        (16 * 25 - 1, [[0], [1], [2], [3], [4], [5]]),
+        (16 * 25, [[0, 1], [2], [3], [4, 5]]),
+        (16 * 37, [[0, 1, 2], [3, 4], [5]]),
+        (8_000_000, [[0, 1, 2, 3, 4, 5]]),
+    ],
+)
+def test_each_batch_has_its_pairs_variant_by_variant(tiny, batch_pixels, batches, monkeypatch):
+    monkeypatch.setattr(gpu_worker, "BATCH_PIXELS", batch_pixels)
+    assert [[int(one.ref.name) for one in batch] for batch in gpu_worker._batches(tiny.values())] == batches
+    settings, dimmer = PairSettings(seed=3, light_format="png"), ImageDimmer(camera(jpeg_quality=80), "x", "")
+    labels = tuple(b'{"annotations": [{"id": %d}]}' % number for number in range(len(tiny)))
+    job = tiny_job(tiny, labels=labels, labels_extension="labels.json")
+    made = list(GpuDimmer(dimmer, settings, "cpu", threads=2).samples(job))
+    stored, by_key = [prepare_light(light, settings) for light in tiny.values()], job.labels_by_key()
+    assert made == [
+        (number, add_labels(make_pair(stored[index], dimmer, variant, settings), by_key, "labels.json"))
+        for batch in batches
+        for number, variant in enumerate(job.variants)
+        for index in batch
+    ]
+
+
+def test_a_pair_that_cannot_be_made_is_named_with_its_variant(tiny, monkeypatch):
+    dimmer, exposed = GpuDimmer(ImageDimmer(camera(), "x", ""), PairSettings(), "cpu", threads=1), []
+    dimmer.model = SimpleNamespace(
+        expose_tensors=dimmer.model.expose_tensors,
+        develop=lambda image: exposed.append(image) or image[len(exposed) - 1 :],
+    )
+    job = tiny_job(list(tiny)[2:3])
+    with pytest.raises(DimmagenError, match="pair k-2-v5 of folder '2' could not be made"):
+        list(dimmer.samples(job))
+    monkeypatch.setattr(gpu_worker.light_images, "load_light_image", {}.__getitem__)
+    with pytest.raises(DimmagenError, match="pair k-2-v3 of folder '2' could not be made"):
+        list(dimmer.samples(job))
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "found"), [(0, "cuda", None), (1, "cuda", 0), (2, "cuda:1", 1), (1, "cuda:1", None)]
+)
+def test_a_gpu_is_one_of_those_that_there_are(count, name, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    if found is None:
+        with pytest.raises(
+            UsageError, match=rf"finds no GPU {name[5:] or 0} on this machine \(it finds {count}\)"
+        ):
+            gpu_worker.find_device(name)
+    else:
+        assert gpu_worker.find_device(name) == torch.device(name)

@@ -24,6 +24,7 @@ from dimmagen.generate.replay import replayer
 from dimmagen.generate.reproducing import open_reproduction
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
+from dimmagen.sources import light_images
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from tests.dataset_helpers import build_dimmer, file_hashes, make, write_photos
@@ -170,7 +171,9 @@ def _reproduced(out, photos, to, **options):
     return to
 
 
-def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all(folders, tmp_path):
+def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all(
+    folders, tmp_path, monkeypatch
+):
     """Also where none of the first photos shows such a scene, and with a MixHQ in place of the photos."""
     split = tmp_path / "split"
     split.mkdir()
@@ -186,6 +189,9 @@ def test_photos_are_added_without_the_scenes_that_the_set_excludes_or_not_at_all
     assert "photo08.png" not in {row["name"] for row in open_pairs(tmp_path / "out").rows()}
     assert "--exclude EXCLUDE" in Manifest.load(str(tmp_path / "out")).command
     make_dataset("linear", [folders / "few"], tmp_path / "plain", executor="serial")
+    monkeypatch.setattr(light_images, "index_candidates", None)  # refused before photos are scanned
+    with pytest.raises(UsageError, match=r"exclude: 1 picture .* → not set"):
+        make_dataset("linear", [folders / "more"], tmp_path / "out", add=True, executor="serial")
     with pytest.raises(UsageError, match=r"exclude: not set → 1 picture"):
         make_dataset(
             "linear", [folders / "more"], tmp_path / "plain", exclude=[split], add=True, executor="serial"

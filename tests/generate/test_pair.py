@@ -1,6 +1,7 @@
 """One pair: its row and files are those of its light image and its draws, and an error names it."""
 
 import errno
+import re
 
 import numpy as np
 import pytest
@@ -63,9 +64,13 @@ def test_a_pair_has_the_files_of_its_images_and_a_row_that_says_all_of_them(ligh
     }
 
 
-def test_a_dimmer_that_changes_the_size_is_refused(light, dimmer, monkeypatch):
-    monkeypatch.setattr(ImageDimmer, "dim", lambda self, pixels, draw: pixels[:, 1:])
-    with pytest.raises(ValueError, match=r"shape \(24, 31, 3\) for \(24, 32, 3\)"):
+@pytest.mark.parametrize(
+    ("change", "returned"),
+    [(lambda pixels: pixels[:, 1:], r"uint8 \(24, 31, 3\)"), (np.float32, r"float32 \(24, 32, 3\)")],
+)
+def test_a_dimmer_that_changes_the_size_or_the_type_is_refused(light, dimmer, monkeypatch, change, returned):
+    monkeypatch.setattr(ImageDimmer, "dim", lambda self, pixels, draw: change(pixels))
+    with pytest.raises(ValueError, match=rf"the dimmer linear returned {returned}, not uint8 \(24, 32, 3\)"):
         make_pair(light, dimmer, 0, PairSettings())
 
 
@@ -107,10 +112,12 @@ def error_of(error):
 
 def test_an_error_names_the_pair_its_light_image_and_what_to_do():
     named = error_of(ZeroDivisionError("by\n  zero"))
-    assert named.what == (
-        "pair folder-1-v2 of folder 'a/1.png' could not be made (ZeroDivisionError: by zero)"
+    assert named.what.startswith(
+        "pair folder-1-v2 of folder 'a/1.png' could not be made (ZeroDivisionError: by zero, at "
     )
-    assert "restore the source" in named.todo
+    assert re.search(r"test_pair\.py:\d+\)$", named.what)
+    assert "mend that code" in named.todo
+    assert "restore the source" in error_of(FileNotFoundError("gone")).todo
     assert named.code == "failed"
     assert named.fields == {"key": "folder-1-v2", "source": "folder", "name": "a/1.png"}
     own = error_of(DimmagenError("no such file", code="source-changed"))

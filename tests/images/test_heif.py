@@ -129,7 +129,7 @@ def test_avif_is_decoded_upright():
     Image.fromarray(pixels).save(buffer, "AVIF", quality=95, subsampling="4:4:4", exif=exif)
     pixels, facts = codec.decode_rgb8(buffer.getvalue(), color_managed=True)
     assert (facts.transform, facts.extension, pixels.shape) == ("exif+avif", "png", (96, 64, 3))
-    assert (facts.rotation, facts.mirrored) == (90, False)
+    assert (facts.shown.rotation, facts.shown.mirrored) == (90, False)
     assert quarters_of(pixels) == ["blue", "red", "white", "green"]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange, Colorspace, ColorTrc
+from av.stream import Disposition
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import Image
 
 from dimmagen.api import build_mixhq
@@ -109,22 +110,22 @@ def test_a_clip_is_turned_and_mirrored_as_a_player_does(matrix, size, shown, tur
     data = with_display_matrix(make_quarters(), *matrix)
     for frame in (video.first_frame(data), video.last_frame(data)):
         assert (frame.pixels.shape[1::-1], colors_of_quarters(frame.pixels)) == (size, shown)
-        assert (frame.rotation, frame.mirrored) == turn
+        assert (frame.shown.rotation, frame.shown.mirrored) == turn
 
 
 def test_pixels_that_are_not_square_are_made_square():
     data = make_quarters(sample_aspect_ratio=Fraction(3, 2))
     frame = video.last_frame(data)
     assert (frame.pixels.shape, colors_of_quarters(frame.pixels)) == ((96, 240, 3), "red green blue white")
-    assert frame.pixel_aspect == 1.5
+    assert frame.shown.pixel_aspect == 1.5
 
 
 def test_what_a_clip_names_is_in_the_facts():
     tags = {"color_range": ColorRange.JPEG, "color_trc": ColorTrc.BT709.value, "colorspace": 5}
     examined = SOURCES["inter4k"].examine(make_quarters(**tags))
-    facts = examined[0].facts
+    facts = examined[0].facts.shown
     assert (facts.transfer, facts.range, facts.matrix) == ("bt709", "full", "itu601")
-    plain = SOURCES["inter4k"].examine(make_quarters())[0].facts
+    plain = SOURCES["inter4k"].examine(make_quarters())[0].facts.shown
     assert (plain.transfer, plain.matrix) == ("", "")
 
 
@@ -276,3 +277,29 @@ def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(cl
         build_mixhq([f"inter4k={clips}"], dry_run=True)
     assert raised.value.code == "missing-package"
     assert build_mixhq(["sample"], dry_run=True)["sample"].accepted == 5
+
+
+def test_a_cover_picture_before_the_film_is_no_frame_of_it():
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        cover = output.add_stream("mjpeg", rate=RATE, options={})
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        film = output.add_stream("libx264", rate=RATE, options={})
+        film.width, film.height, film.pix_fmt = 160, 96, "yuv420p"
+        film.disposition = Disposition.default
+        for stream, count, level in ((cover, 1, 255), (film, 4, 20)):
+            for index in range(count):
+                shape = (stream.height, stream.width, 3)
+                frame = av.VideoFrame.from_ndarray(np.full(shape, level + 4 * index, np.uint8), "rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, RATE)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    data = file.getvalue()
+    assert index_of(video.first_frame(data)) == 0
+    assert index_of(video.last_frame(data)) == 3
+
+
+@pytest.mark.parametrize("primaries", [ColorPrimaries.BT2020, ColorPrimaries.SMPTE432])
+def test_clips_of_wide_primaries_are_rejected_by_name(primaries):
+    examined = SOURCES["inter4k"].examine(make_quarters(color_primaries=primaries.value))
+    assert [one.verdict.rule for one in examined] == ["color-space", "color-space"]

@@ -10,10 +10,13 @@ import pytest
 from PIL import Image
 from skimage import data as photos
 
+from dimmagen import build_mixhq
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images import codec
 from dimmagen.sources.light_images import load_light_image, open_light_images
+from dimmagen.sources.photo_selection import PhotoSelection
+from tests.dataset_helpers import write_photos
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,15 @@ def everything(lights):
         assert light.pixels.shape == (ref.height, ref.width, 3)
         found.append((facts, light.data, codec.pixel_sha256(light.pixels)))
     return found
+
+
+def test_the_choices_of_a_mixhq_are_its_own_and_those_of_its_user(tmp_path):
+    photos = write_photos(tmp_path / "photos", 4)
+    build_mixhq([photos], tmp_path / "mixhq", min_lightness=0.05, limit=3)
+    lights = open_light_images([str(tmp_path / "mixhq")], selection=PhotoSelection(limit=2))
+    assert (lights.choices, len(lights)) == ({"min_lightness": 0.05, "limit": 2}, 2)
+    lights = open_light_images([str(tmp_path / "mixhq")], selection=PhotoSelection(limit=4))
+    assert (lights.choices, len(lights)) == ({"min_lightness": 0.05, "limit": 3}, 3)
 
 
 def test_a_folder_a_zip_and_a_tar_give_the_same_light_images_in_the_same_order(folder, tmp_path):

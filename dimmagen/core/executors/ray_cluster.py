@@ -19,6 +19,7 @@ from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors import ray_signals
+from dimmagen.core.executors.ray_connected import connected_ray, own_runs, refuse_another
 from dimmagen.core.executors.ray_folder import session_folder
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class WorkerResources:
 def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
     """Ray without its dashboard, usage report and console output.
 
+    A process that has connected Ray itself (`ray.init()`, or inside a Ray task) keeps that connection: it is
+    used, and left as it is.
+
     A Ray that is started here belongs to this block: it only obeys whoever has its token, which is drawn for
     the block and written nowhere. Its ports are open to the network, and it would run any code otherwise.
 
@@ -57,10 +61,14 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
         address: address of a running cluster; without it, Ray is started on this machine for the block.
 
     Raises:
-        UsageError: there is no such cluster, it cannot be joined, or `RAY_ADDRESS` names one and `address`
-            does not.
-        DimmagenError: Ray cannot be started here.
+        UsageError: there is no such cluster, it cannot be joined, `RAY_ADDRESS` names one and `address` does
+            not, or this process has connected another one.
+        DimmagenError: Ray cannot be started here, or another run of this process has started it.
     """
+    if (connected := connected_ray()) is not None:
+        refuse_another(connected, address)
+        yield connected
+        return
     if address is None:
         refuse_other_cluster()
     with session_folder() if address is None else nullcontext("") as folder:
@@ -75,14 +83,15 @@ def connect_ray(processors: int | None, address: str | None) -> Iterator[Any]:
                     _require_own_token()
                 import ray
 
-                if not ray.is_initialized():  # otherwise it is the user's own, and is refused
-                    ours = ray
-                    _reread_token_settings()
+                ours = ray
+                own_runs.add(id(ended))
+                _reread_token_settings()
                 ray_signals.connect_with(before, partial(_init, ray, processors, address, folder), ended)
             yield ray
         finally:
             if ours is not None:
                 _leave(ours)
+                own_runs.discard(id(ended))
                 _reread_token_settings()
                 ray_signals.restore(before)
             ended.set()
@@ -114,10 +123,11 @@ def refuse_other_cluster() -> None:
     """Refuse to start a Ray on this machine where the environment names a cluster.
 
     Raises:
-        UsageError: `RAY_ADDRESS` is set to something else than `local`.
+        UsageError: `RAY_ADDRESS` is set to something else than `local`, and this process has not connected
+            a Ray.
     """
     named = os.environ.get("RAY_ADDRESS", "")
-    if named not in ("", "local"):
+    if named not in ("", "local") and connected_ray() is None:
         raise UsageError(
             f"RAY_ADDRESS is {named}, and no `address` is given",
             f'give `address="{named}"` to use that cluster; to work on this machine, unset RAY_ADDRESS, or '

@@ -9,6 +9,7 @@ replaced by a new one, and its job is assigned to the first idle worker.
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -18,6 +19,7 @@ from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
 from dimmagen.core.executors.ray_actor import Actor, kill_process
 from dimmagen.core.executors.ray_cluster import ClusterMonitor, OnLost, WorkerResources, connect_ray
+from dimmagen.core.executors.ray_connected import is_own
 from dimmagen.core.executors.ray_silence import SilenceWatch
 from dimmagen.core.executors.ray_tasks import PoolWorker, Task, TaskQueue
 
@@ -110,6 +112,12 @@ class WorkerPool:
                     self._lost,
                     self._monitor.lost_nodes,
                 )
+
+    def end_workers(self) -> None:
+        """End all actors, with what they are working on: a Ray that goes on would let them finish it."""
+        for member in self._members:
+            with suppress(self._ray.exceptions.RayError):
+                self._ray.kill(member.actor)
 
     def _work(self) -> Iterator[tuple[Any, Any]]:
         next_poll = time.monotonic() + _POLL_SECONDS
@@ -378,4 +386,8 @@ def run_ray(
         pool = WorkerPool(
             ray, build_worker, jobs, on_pairs, workers, on_cluster, share, on_lost, timeout, on_status, unit
         )
-        yield from pool.work()
+        try:
+            yield from pool.work()
+        finally:
+            if not is_own():
+                pool.end_workers()

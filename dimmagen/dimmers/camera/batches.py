@@ -22,7 +22,7 @@ TORCH_PIXELS = 8_000_000  # in one call of the torch kernel, whose intermediate 
 _log = logging.getLogger(__name__)
 
 
-def dim_batch(camera: Camera, lights: Tensor, draws: Sequence[Draw], kernel: str = "auto") -> Tensor:
+def dim_batch(camera: Camera, lights: Tensor, draws: Sequence[Draw], kernel: str) -> Tensor:
     """:meth:`.CameraModel.expose_tensors`, with its arguments and errors."""
     if kernel not in KERNELS:
         raise UsageError(

@@ -143,7 +143,7 @@ class CameraModel(DimmerModel):
         toe: float64 (3,), black offset of each channel in grey levels, see :func:`toe_level`.
         skew: float64 (3, 12), s of the noise z + s (z² - 1) over the dark level, in [-0.5, 0.5]; the skewness
             of the noise is about 6 s.
-        balance_spread: of ln of red against blue, and of ln of green, between scenes: scale of Student's t
+        balance_spread: of ln of red against blue, and of ln of green, as it is drawn: scale of Student's t
             with four degrees of freedom.
         noise_spread: the same of ln of the noise's level.
         gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is the measured noise.
@@ -339,7 +339,7 @@ class CameraModel(DimmerModel):
         """
         curve = self.dark_levels(draw.gamma * draw.exposure, draw.balance)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
-        largest = np.maximum(kernel.LARGEST_SLOPE - sigma, 0.0) / kernel.LARGEST_NOISE
+        largest = (kernel.LARGEST_SLOPE - sigma) / kernel.LARGEST_NOISE
         bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
         level = self._with_toe(curve) - bend  # z² - 1 has the mean 0
         bends = _fixed(bend, kernel.BEND_BITS)

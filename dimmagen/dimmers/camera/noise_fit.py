@@ -221,7 +221,7 @@ def _nearest_knots(model: CameraModel, tile: Tile, responses: PairResponses) -> 
     position = (level_axis(np.stack([levels[c, light[:, c]] for c in range(3)])) - axis[0]) / (
         axis[1] - axis[0]
     )
-    return np.clip(position.round().astype(int), 0, SIGMA_KNOTS - 1)
+    return position.round().astype(int)
 
 
 def _model_of_pair(model: CameraModel, pair: int, responses: PairResponses) -> CameraModel:
@@ -240,16 +240,13 @@ def _block_numbers(height: int, width: int) -> np.ndarray:
 def _cells(residual: np.ndarray, area: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """The pixels of one block near one knot: float64 (cells, 5) of channel, knot, power, skewness, pixels."""
     block = _block_numbers(*area.shape)
-    size = (int(block[-1, -1]) + 1) * SIGMA_KNOTS
     tables = []
     for channel in range(3):
         cell = block[area] * SIGMA_KNOTS + knots[channel]
         values = residual[area, channel].astype(np.float64)
-        count = np.bincount(cell, minlength=size)
+        count = np.bincount(cell)
         enough = np.flatnonzero(count >= FEWEST_IN_CELL)
-        second, third = (
-            np.bincount(cell, values**moment, minlength=size)[enough] / count[enough] for moment in (2, 3)
-        )
+        second, third = (np.bincount(cell, values**moment)[enough] / count[enough] for moment in (2, 3))
         skewness = third / (second + 1e-3) ** 1.5
         columns = (np.full(len(enough), channel), enough % SIGMA_KNOTS, second, skewness, count[enough])
         tables.append(np.stack(columns, axis=1).astype(np.float64))

@@ -5,6 +5,8 @@ nothing. Their variances are therefore pulled towards a prior, as with a scaled 
 distribution. Where the prior comes from: docs/camera-model.md.
 """
 
+import math
+
 import numpy as np
 
 from dimmagen.dimmers.camera.model import REFERENCE_LEVEL
@@ -14,6 +16,9 @@ from dimmagen.dimmers.camera.response import ResponseCurve
 EXPOSURE, EXPOSURE_PAIRS = 0.45, 1.0  # standard deviation of ln(brightness)
 # Scales of Student's t: of ln of red against blue, and of ln of green; then of ln of the noise's level.
 WARMTH, TINT, BALANCE_PAIRS = 0.055, 0.033, 8.0
+# Added to the white balance's spread between scenes when it is drawn, as variances add up: light also differs
+# within a scene, which no draw does, and enhancers learn more for other scenes from a wider draw.
+ADDED_WARMTH, ADDED_TINT = 0.095, 0.055
 LEVEL, LEVEL_PAIRS = 0.06, 8.0
 _DEGREES = 4.0  # of freedom, as they are drawn
 _ROUNDS = 50
@@ -44,13 +49,17 @@ def exposure_spread(curve: ResponseCurve, log_exposures: np.ndarray) -> float:
 
 
 def balance_spread(balances: np.ndarray) -> tuple[float, float]:
-    """Spread of the white balance between scenes, as :class:`.CameraModel` has it.
+    """Spread of the white balance as it is drawn, as :class:`.CameraModel` has it.
 
     Args:
         balances: float64 (pairs, 3), of the pairs.
+
+    Returns:
+        The scales of ln of red against blue and of ln of green.
     """
-    warmth, tint = (balances[:, 0] - balances[:, 2]) / 2, balances[:, 1]
-    return _spread(warmth, WARMTH, BALANCE_PAIRS), _spread(tint, TINT, BALANCE_PAIRS)
+    warmth = _spread((balances[:, 0] - balances[:, 2]) / 2, WARMTH, BALANCE_PAIRS)
+    tint = _spread(balances[:, 1], TINT, BALANCE_PAIRS)
+    return round(math.hypot(warmth, ADDED_WARMTH), 6), round(math.hypot(tint, ADDED_TINT), 6)
 
 
 def noise_spread(levels: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 Tables for 128 images take the CPU 20 ms, and their pixels a GPU 1 ms. So they are computed there, in float64.
 Its logarithm and exponential may differ from numpy's in the last bits, which decides a table's integer only
-where a value lies between two integers: images with such a value are told, and get their tables from numpy.
+where a value lies between two integers: images with such a value are listed, and get their tables from numpy.
 """
 
 import numpy as np

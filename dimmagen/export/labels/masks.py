@@ -11,9 +11,15 @@ from dimmagen.export.listings import Place
 from dimmagen.export.sizes import Size
 from dimmagen.export.stores import SplitWork
 
+_FOLDERS = {"train": "masks/train", "val": "masks/val"}
+
 
 class MaskFormat:
-    """`masks/<split>/*.png`, with the names of the images."""
+    """A PNG file for each image, with its name.
+
+    Args:
+        folders: of the masks of each split, relative to the root.
+    """
 
     needs: tuple[str, ...] = ("masks",)
     note = (
@@ -22,23 +28,28 @@ class MaskFormat:
         "bytes."
     )
 
+    def __init__(self, folders: Mapping[str, str] = _FOLDERS) -> None:
+        self._folders = folders
+
     def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
-        folder = label_folder(work.root / "masks" / split)
+        folder = label_folder(work.root / self._folders[split])
         for one in work.named:
             storage.atomic_write(folder / f"{one.name}.png", work.pairs.labels(one.row))
         return {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        folder = root / "masks" / split
+        folder = self._folders[split]
         listed: dict[str, Size] = {}
-        for path in folder.glob("*.png"):
-            name = path.name
+        for name in storage.list_names(root / folder):
+            path = root / folder / name
+            if path.suffix != ".png":
+                continue
             try:
                 with Image.open(path, formats=("PNG",)) as image:
                     image.load()
                     listed[name] = (image.height, image.width)
                     if len(image.getbands()) != 1:
-                        yield f"masks/{split}/{name}: is {image.mode}, not of one channel"
+                        yield f"{folder}/{name}: is {image.mode}, not of one channel"
             except Exception as error:  # Pillow raises almost any exception for a damaged file
-                yield f"masks/{split}/{name}: cannot be read ({error})"
-        yield from image_faults(f"masks/{split}", listed, sizes)
+                yield f"{folder}/{name}: cannot be read ({error})"
+        yield from image_faults(folder, listed, sizes)

@@ -1,6 +1,5 @@
 """Labels moved as pixels were moved on the way from a photo to its light image."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -10,10 +9,9 @@ import numpy as np
 from dimmagen.images.orientation import UPRIGHT, Orientation
 from dimmagen.sources.labels import rle
 from dimmagen.sources.labels.annotations import Annotation
-from dimmagen.sources.photo_selection import resized_size
+from dimmagen.sources.photo_selection import SIZE_STEP, resized_size
 
 _EDGE = 1.0  # pixels by which a box may exceed its image before it is cut: tools round
-_SIZE_STEP = re.compile(r"(reduce|short|crop)([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ def move_for(
 def _size_steps(names: Sequence[str], size: tuple[int, int]) -> Iterator[Step]:
     """The steps of a transform that change the size of an image of (width, height)."""
     width, height = size
-    for match in filter(None, map(_SIZE_STEP.fullmatch, names)):
+    for match in filter(None, map(SIZE_STEP.fullmatch, names)):
         kind, side = match[1], int(match[2])
         if kind != "crop":
             height, width = resized_size(height, width, side)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-from dimmagen.core import hashing
+from dimmagen.core import hashing, storage
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.file_names import common_form
 from dimmagen.core.registry import unknown_name
 from dimmagen.images.codec import read_orientation
 from dimmagen.images.orientation import Orientation
@@ -95,17 +96,14 @@ class Labels:
         return tuple(self._records[index] for index in range(start, stop))
 
 
-def open_labels(spec: str, lights: LightImages) -> Labels:
-    """Match and move the labels of light images.
+def parse_labels(spec: str) -> tuple[str, str]:
+    """The format and the path of labels, before photos are scanned for them.
 
     Args:
         spec: `FORMAT=PATH`, with a name of :data:`LABEL_FORMATS`.
-        lights: the light images of the run.
 
     Raises:
-        UsageError: the format is unknown, there is nothing at the path, no image has labels there, or labels
-            fit several images.
-        DimmagenError: labels are damaged, are not of these images, or cannot be moved.
+        UsageError: it has another form, the format is unknown, or there is nothing at the path.
     """
     name, separator, path = spec.partition("=")
     if not separator or not path:
@@ -117,6 +115,23 @@ def open_labels(spec: str, lights: LightImages) -> Labels:
         )
     if name not in LABEL_FORMATS:
         raise unknown_name("label format", name, LABEL_FORMATS)
+    if not storage.exists(path):
+        raise UsageError(f"there are no labels at {path}", "check the path", code="missing-path", path=path)
+    return name, path
+
+
+def open_labels(spec: str, lights: LightImages) -> Labels:
+    """Match and move the labels of light images.
+
+    Args:
+        spec: as for :func:`parse_labels`.
+        lights: the light images of the run.
+
+    Raises:
+        UsageError: as :func:`parse_labels`; or no image has labels there, or labels fit several images.
+        DimmagenError: labels are damaged, are not of these images, or cannot be moved.
+    """
+    name, path = parse_labels(spec)
     source = LABEL_FORMATS[name](path)
     matcher = _Matcher(list(source.names()), path)
     record = partial(_mask_record, source) if isinstance(source, MaskLabels) else partial(_record, source)
@@ -322,8 +337,8 @@ class _Matcher:
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a path, the last one without its ending."""
-    return posixpath.splitext(name)[0].split("/")
+    """The parts of a path as every system writes them, the last one without its ending."""
+    return posixpath.splitext(common_form(name))[0].split("/")
 
 
 def _common(one: str, other: str) -> tuple[int, bool]:
@@ -333,4 +348,4 @@ def _common(one: str, other: str) -> tuple[int, bool]:
         if left != right:
             break
         count += 1
-    return count, posixpath.basename(one) == posixpath.basename(other)
+    return count, posixpath.basename(common_form(one)) == posixpath.basename(common_form(other))

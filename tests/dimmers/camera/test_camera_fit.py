@@ -152,15 +152,19 @@ def test_the_spreads_are_those_between_the_pairs_and_of_other_cameras():
     assert fitted.exposure_spread == pytest.approx(expected, abs=0.05)
     alone = fit_camera(pairs_of(camera(), (1.0,)))
     assert alone.exposure_spread == scene_fit.EXPOSURE
-    assert alone.balance_spread == (scene_fit.WARMTH, scene_fit.TINT)
+    between = scene_fit.WARMTH, scene_fit.TINT
+    added = scene_fit.ADDED_WARMTH, scene_fit.ADDED_TINT
+    assert alone.balance_spread == pytest.approx(np.hypot(between, added), abs=1e-6)
+    assert np.allclose(alone.balance_spread, 2 * np.array(between), rtol=0.05)  # as it was chosen
     assert alone.noise_spread == scene_fit.LEVEL
     scenes = [
         pairs_of(camera(balance=np.array([cast, 0.0, -cast]), log_sigma=camera().log_sigma + level))[index]
         for index, (cast, level) in enumerate(((-0.4, -0.4), (0.0, 0.0), (0.4, 0.4)))
     ]
     differing = fit_camera(scenes)
-    assert differing.balance_spread[0] > 2 * fitted.balance_spread[0]
-    assert differing.balance_spread[1] < 1.5 * fitted.balance_spread[1]
+    shown = np.sqrt(np.square([differing.balance_spread, fitted.balance_spread]) - np.square(added))
+    assert shown[0, 0] > 2 * shown[1, 0]
+    assert shown[0, 1] < 1.5 * shown[1, 1]
     assert differing.noise_spread > 1.5 * fitted.noise_spread
 
 

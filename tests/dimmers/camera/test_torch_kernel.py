@@ -44,6 +44,7 @@ def test_dimming_tensors_gives_the_same_pixels_as_the_kernel(device, size, witho
     ]
     tensor = torch.from_numpy(lights).permute(0, 3, 1, 2).to(device)
     dark = model.expose_tensors(tensor, draws).permute(0, 2, 3, 1).cpu().numpy()
+    assert dark.dtype == np.uint8
     for light, draw, result in zip(lights, draws, dark, strict=True):
         assert np.array_equal(result, model.expose(light, draw))
 

@@ -9,7 +9,8 @@ import torch
 from scipy.stats import chi2
 from simulated_camera import simulated_light
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, MachineError, UsageError
+from dimmagen.core.hashing import sha256
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.mdn import reference
 from dimmagen.dimmers.mdn.model import MdnFiles, MdnModel
@@ -184,6 +185,51 @@ def test_the_histograms_distinguish_the_default_transform_from_the_reference(sha
     assert least_probability(shared_data, "3shot", 482, 1.0, MdnModel) < 1e-12
 
 
+def test_both_kinds_have_the_authors_settings_and_the_files_their_hashes(published):
+    models, hashes = read_published(published)
+    assert [model.kind for model in models] == ["mdn", "deterministic"]
+    for model in models:
+        settings = {"published": True, "sigma_floor": 0.0, "tau": 0.05, "exposure_spread": 0.0}
+        assert model.settings == {**settings, "gamma_low": 0.3, "gamma_high": 2.0}
+    names = ("mdn.pt", "mean.npy", "std.npy")
+    assert hashes == {name: sha256((published / name).read_bytes()) for name in names}
+
+
+def test_weights_are_loaded_as_such_whatever_the_default_of_torch_is(published, monkeypatch):
+    load, asked = torch.load, []
+    monkeypatch.setattr(torch, "load", lambda path, **options: asked.append(options) or load(path, **options))
+    read_published(published)
+    assert asked == [{"map_location": "cpu", "weights_only": True}]
+
+
+@pytest.mark.parametrize(("module", "file"), [(torch, "mdn.pt"), (np, "mean.npy")])
+def test_a_machine_in_trouble_is_not_taken_for_a_damaged_file(published, module, file, monkeypatch):
+    def failing(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(module, "load", failing)
+    with pytest.raises(MachineError, match=file):
+        read_published(published)
+
+
+@pytest.mark.parametrize("state", [[1.0, 2.0], {"red_mu.weight": torch.zeros(1)}, "names"])
+def test_something_else_than_the_layers_of_a_dimmer_is_refused(published, state):
+    if state == "names":
+        state = torch.load(published / "mdn.pt", weights_only=True)
+        state["extra"] = torch.zeros(1)
+    torch.save(state, published / "mdn.pt")
+    with pytest.raises(DimmagenError, match="is not the state dict of a dimmer") as error:
+        read_published(published)
+    assert (error.value.code, error.value.fields) == ("wrong-format", {"path": str(published / "mdn.pt")})
+
+
+def test_several_arrays_in_place_of_one_are_refused(published):
+    with open(published / "mean.npy", "wb") as file:
+        np.savez(file, a=np.zeros(256))
+    with pytest.raises(DimmagenError, match="holds NpzFile, not 256 floats"):
+        read_published(published)
+
+
 def test_statistics_of_another_length_are_refused(published):
     np.save(published / "mean.npy", np.zeros(255))
     with pytest.raises(DimmagenError, match=r"mean\.npy holds float64 \(255,\), not 256 floats"):
@@ -229,7 +275,7 @@ def test_a_network_of_another_shape_is_refused(published):
     state = torch.load(published / "mdn.pt", weights_only=True)
     state["red_mu.weight"] = state["red_mu.weight"][:2]
     torch.save(state, published / "mdn.pt")
-    with pytest.raises(DimmagenError, match=r"head\.weight"):
+    with pytest.raises(DimmagenError, match=r"mdn\.pt.*head\.weight"):
         read_published(published)
 
 

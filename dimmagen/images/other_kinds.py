@@ -1,0 +1,56 @@
+"""What a file is that has the name of a picture and is none, or one of a kind that is not read."""
+
+_EMPTY = "is empty: it has 0 bytes"
+_LFS = "is a pointer of Git LFS in the place of a file: fetch the files with `git lfs pull`"
+_PAGE = "is a web page or the message of a server: its download failed"
+RAW_FILE = "is a RAW file: develop it to PNG, TIFF or JPEG first"
+_CLIP = "is a clip: the source inter4k takes its first and last frame"
+_BY_BEGINNING = (
+    (b"version https://git-lfs", _LFS),
+    (b"\xff\x0a", "is a JPEG XL file: convert it to PNG or JPEG first"),
+    (b"\0\0\0\x0cJXL ", "is a JPEG XL file: convert it to PNG or JPEG first"),
+    (b"\0\0\0\x0cjP  ", "is a JPEG 2000 file: convert it to PNG or JPEG first"),
+    (b"\xff\x4f\xff\x51", "is a JPEG 2000 file: convert it to PNG or JPEG first"),
+    (b"8BPS", "is a Photoshop file: convert it to PNG or JPEG first"),
+    (b"v/1\x01", "is an OpenEXR file: convert it to PNG or JPEG first"),
+    (b"#?RADIANCE", "is a Radiance HDR file: convert it to PNG or JPEG first"),
+    (b"FUJIFILMCCD-RAW", RAW_FILE),
+    (b"IIRO", RAW_FILE),
+    (b"IIRS", RAW_FILE),
+    (b"IIU\0", RAW_FILE),
+    (b"II\x1a\0\0\0HEAPCCDR", RAW_FILE),
+    (b"FOVb", RAW_FILE),
+    (b"\0MRM", RAW_FILE),
+    (b"%PDF", "is a PDF file: convert it to PNG or JPEG first"),
+    (b"PK\x03\x04", "is a zip file: give it as a source by its own name"),
+    (b"\x1f\x8b", "is a file packed with gzip: unpack it first"),
+    (b"II*\0", "is a TIFF of a kind that Pillow does not read: convert it to 8 or 16 bits per sample first"),
+    (b"MM\0*", "is a TIFF of a kind that Pillow does not read: convert it to 8 or 16 bits per sample first"),
+)
+_CLIP_BRANDS = (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5")
+_BEGINNING_BYTES = 512
+
+
+def other_kind(data: bytes) -> str:
+    """What a file is that is no picture of a known kind; empty if its first bytes do not say it.
+
+    Args:
+        data: bytes of a file that no decoder recognised.
+
+    Returns:
+        The end of a sentence that begins with the file's name.
+    """
+    if not data:
+        return _EMPTY
+    beginning = data[:_BEGINNING_BYTES]
+    if not any(beginning):
+        return "begins with zeros only: its content was never written"
+    if beginning[4:8] == b"ftyp":
+        return RAW_FILE if beginning[8:12] == b"crx " else _CLIP if beginning[8:12] in _CLIP_BRANDS else ""
+    for start, reason in _BY_BEGINNING:
+        if beginning.startswith(start):
+            return reason
+    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if b"<svg" in text:
+        return "is an SVG drawing: convert it to PNG first"
+    return _PAGE if text.startswith((b"<!doctype html", b"<html", b"<?xml", b'{"')) else ""

@@ -1,0 +1,49 @@
+"""A Ray that the user has connected is used, and left as it is."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.executors import ray_connected
+from dimmagen.core.executors.ray_cluster import connect_ray, refuse_cluster_options
+from dimmagen.core.executors.ray_pool import run_ray
+
+
+def builder(seconds=0):
+    """Of a worker that makes the job `b` so long; a function inside another is pickled with its code."""
+
+    def build():
+        def work(job, on_pair):
+            time.sleep(seconds if job.name == "b" else 0)
+            return f"made {job.name}"
+
+        return work
+
+    return build
+
+
+@pytest.mark.ray
+def test_a_ray_that_the_user_has_connected_is_used_and_left(monkeypatch):
+    jobs = [SimpleNamespace(name="a"), SimpleNamespace(name="b")]
+    with connect_ray(1, None) as ray, monkeypatch.context() as changed:
+        with pytest.raises(DimmagenError, match="another run of this process"), connect_ray(1, None):
+            pass
+        changed.setattr(ray_connected, "own_runs", set())  # as if the user had connected it
+        changed.setenv("RAY_ADDRESS", "10.0.0.1:6379")  # as in a job of a cluster
+        refuse_cluster_options("ray", None, None)
+        address = ray.get_runtime_context().gcs_address
+        made = [record for _, record in run_ray(builder(), jobs, lambda pairs: None, 1, address)]
+        assert sorted(made) == ["made a", "made b"]
+        assert ray.is_initialized()
+        with (
+            pytest.raises(UsageError, match="has connected the Ray at"),
+            connect_ray(1, "10.0.0.1:1"),
+        ):
+            pass
+        stopped = run_ray(builder(60), jobs, lambda pairs: None, 1)
+        next(stopped)
+        stopped.close()
+        [left] = run_ray(builder(), jobs[:1], lambda pairs: None, 1)  # it has the only processor
+        assert left[1] == "made a"

@@ -1,0 +1,89 @@
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from skimage import data as photos
+
+from dimmagen.images import codec
+
+PHOTO = photos.coffee()[:120, :200]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "0 bytes"),
+        (bytes(5000), "zeros"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>404</html>", "web page"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "message of a server"),
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b"\xff\x0a" + bytes(range(200)), "JPEG XL"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "RAW"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\1mp42isom", "clip"),
+        (b"text", "no picture of a known kind"),
+    ],
+)
+def test_what_is_no_picture_says_what_it_is(data, words):
+    with pytest.raises(codec.ImageError, match=words) as caught:
+        codec.decode_rgb8(data)
+    assert caught.value.rule == "unreadable"
+
+
+def raw(subfile, tags=()):
+    """A TIFF file as RAW files are: the first picture is a preview, and the sensor's is linked to it."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(
+            PHOTO[::2, ::2].copy(), photometric="rgb", subfiletype=subfile, subifds=1, extratags=tags
+        )
+        writer.write(PHOTO[..., 0].astype(np.uint16), photometric="minisblack", subfiletype=0)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("data", [raw(1), raw(0, [(50706, 1, 4, b"\1\4\0\0", True)])])
+def test_the_preview_of_a_raw_file_is_not_taken_for_the_photo(data):
+    for read in (codec.decode_rgb8, codec.read_facts):
+        with pytest.raises(codec.ImageError, match="develop it") as caught:
+            read(data)
+        assert caught.value.rule == "format"
+
+
+def test_a_tiff_whose_preview_comes_second_is_the_photo():
+    assert codec.decode_rgb8(raw(0))[0].shape == (60, 100, 3)
+
+
+def test_a_tiff_of_16_bit_colour_is_recorded_as_such():
+    file = io.BytesIO()
+    tifffile.imwrite(file, PHOTO.astype(np.uint16) * 256 + 255, photometric="rgb")
+    pixels, facts = codec.decode_rgb8(file.getvalue())
+    assert (facts.mode, facts.transform) == ("RGB;16", "16bit+lossless")
+    np.testing.assert_array_equal(pixels, PHOTO)
+
+
+def planes_of_16_bits(compression):
+    file = io.BytesIO()
+    planes = np.ascontiguousarray(np.moveaxis(PHOTO.astype(np.uint16) * 257, 2, 0))
+    tifffile.imwrite(file, planes, photometric="rgb", planarconfig="separate", compression=compression)
+    return file.getvalue()
+
+
+def test_a_tiff_of_16_bit_planes_is_read_right_or_refused():
+    """Pillow takes the low bytes for pixels where the planes are not compressed."""
+    np.testing.assert_array_equal(codec.decode_rgb8(planes_of_16_bits("zlib"))[0], PHOTO)
+    with pytest.raises(codec.ImageError, match="channels apart"):
+        codec.decode_rgb8(planes_of_16_bits(None))
+
+
+@pytest.mark.parametrize("hidden", [1, 257 * int(PHOTO[0, 0, 0])])
+def test_16_bit_gray_with_a_transparent_value_is_not_clipped(hidden):
+    gray = PHOTO[..., 0]
+    file = io.BytesIO()
+    Image.fromarray(gray.astype(np.uint16) * 257).save(file, "PNG", transparency=hidden)
+    if hidden == 1:
+        np.testing.assert_array_equal(codec.decode_rgb8(file.getvalue())[0], np.dstack([gray] * 3))
+    else:
+        with pytest.raises(codec.ImageError, match="transparent"):
+            codec.decode_rgb8(file.getvalue())
