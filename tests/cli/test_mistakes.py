@@ -99,6 +99,8 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ("profile import photos --out s3://b/x", 2, "s3://b/x is a URL: give a local or mounted path"),
         ("profile show s3://b/x", 2, "s3://b/x is a URL: give a local or mounted path"),
         ("profile import photos --out .", 2, ". exists already"),
+        ("profile evaluate linear --pairs photos --json photos", 2, "photos is a folder: name a file"),
+        ("plan --profile linear --source photos --json .", 2, ". is a folder: name a file"),
         ("profile evaluate linear --pairs photos --seed -1", 2, "-1 is not in the range"),
         ("profile evaluate linear --pairs photos --names=", 2, "it is empty: give names"),
         (f"{DIM} --limit 99999999999999999999", 2, "'99999999999999999999' is too large"),
