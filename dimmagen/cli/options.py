@@ -112,9 +112,8 @@ def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
     def take(_: click.Context, option: click.Parameter, file: str | None) -> str | None:
         if file == "-":
             configure(as_json=True)
-        elif (
-            file is not None and storage.is_local(file) and storage.is_folder(file)
-        ):  # not after hours of work
+        elif file is not None and storage.is_local(file) and storage.is_folder(file):
+            # Told here, and not after hours of work.
             raise click.BadParameter(f"{file} is a folder: name a file", param=option)
         return None if file == "-" else file
 
