@@ -82,13 +82,17 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 code="refused",
                 path=error.filename,
             ) from error
-        is_too_long = error.errno == errno.ENAMETOOLONG
+        if error.errno == errno.ENAMETOOLONG:
+            raise DimmagenError(
+                f"{path} could not be written: {error.strerror}",
+                "give a shorter name",
+                code="invalid-name",
+                path=os.fspath(path),
+            ) from error
         raise DimmagenError(
             f"{path} could not be written: {error.strerror or error}",
-            "give a shorter name"
-            if is_too_long
-            else "check the disk and run the same command again; what is complete stays valid",
-            code="invalid-name" if is_too_long else "disk",
+            "check the disk and run the same command again; what is complete stays valid",
+            code="disk",
             path=os.fspath(path),
         ) from error
 
