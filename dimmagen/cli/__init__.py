@@ -157,5 +157,6 @@ def _report_machine(what: str, todo: str) -> int:
 
 def _report(text: str, fields: Mapping[str, Any], exit_code: int, heading: str = "Error: ") -> int:
     if received() is None:  # otherwise a library has made the error of what the signal raised
-        report_error(text, fields, exit_code, heading)
+        with suppress(OSError):  # with `--json` on a full disk, after the text on standard error
+            report_error(text, fields, exit_code, heading)
     return exit_code

@@ -106,6 +106,10 @@ def evaluate(
                 code="no-room",
                 path=str(path),
             )
+    if json_path is not None and sheet_path is not None and json_path.resolve() == sheet_path.resolve():
+        raise UsageError(
+            f"--json and --sheet are the same file, {json_path}", "name two", code="conflict", path=json_file
+        )
     network, _ = load_network(network_path, pick_device(device))
     loaded = load_pairs(pairs, split_names(names))
     accept_pairs(loaded)

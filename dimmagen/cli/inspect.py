@@ -1,11 +1,11 @@
 """`dimmagen inspect`: a summary of a data set, as tables and as a sheet of images."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import pyarrow as pa
 from rich.table import Table
 
 from dimmagen.cli.command import command
@@ -77,12 +77,11 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
         Console().print(table)
         return result
     pairs = open_pairs(dataset)
-    rows = pairs.rows()
     variants = pairs.manifest.settings["variants"]
     console = Console()
     compared = darkness(pairs.manifest.settings, np.asarray(pairs.table["lightness_after"]))
     console.print(_summary(pairs.manifest, dataset, compared))
-    console.print(_draws(rows))
+    console.print(_draws(pairs.table))
     if sheet is not None:
         chosen = choose_rows([pairs.table], variants, count or 8)
         storage.write_result(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
@@ -97,7 +96,7 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
         pairs.manifest,
         command=pairs.manifest.command,
         profile=pairs.manifest.settings["profile"],
-        draws={name: _spread(rows, name) for name in _DRAWS},
+        draws={name: _spread(pairs.table, name) for name in _DRAWS},
     )
 
 
@@ -119,13 +118,13 @@ def _summary(manifest: Manifest, dataset: str, compared: str) -> Table:
     return table
 
 
-def _draws(rows: Sequence[dict]) -> Table:
+def _draws(pairs: pa.Table) -> Table:
     table = Table("", "minimum", "mean", "maximum", title="draws and lightness", title_justify="left")
     for name in _DRAWS:
-        table.add_row(name.replace("_", " "), *(f"{one:.3f}" for one in _spread(rows, name).values()))
+        table.add_row(name.replace("_", " "), *(f"{one:.3f}" for one in _spread(pairs, name).values()))
     return table
 
 
-def _spread(rows: Sequence[dict], name: str) -> dict[str, float]:
-    values = [row[name] for row in rows]
+def _spread(pairs: pa.Table, name: str) -> dict[str, float]:
+    values = pairs[name].to_pylist()  # of all rows only these: there may be millions
     return {"minimum": min(values), "mean": sum(values) / len(values), "maximum": max(values)}

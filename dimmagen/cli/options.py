@@ -109,9 +109,12 @@ def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
         kind: of path of the file; by default any.
     """
 
-    def take(_: click.Context, __: click.Parameter, file: str | None) -> str | None:
+    def take(_: click.Context, option: click.Parameter, file: str | None) -> str | None:
         if file == "-":
             configure(as_json=True)
+        elif file is not None and storage.is_local(file) and storage.is_folder(file):
+            # Told here, and not after hours of work.
+            raise click.BadParameter(f"{file} is a folder: name a file", param=option)
         return None if file == "-" else file
 
     return click.option(

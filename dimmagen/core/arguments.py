@@ -65,26 +65,25 @@ def whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def from_zero(name: str, value: Any) -> int:
-    """A whole number from 0."""
-    number = whole(name, value)
-    if number < 0:
-        raise _refusal(name, value, "give a whole number from 0")
-    return number
+def at_least(least: int) -> Kind:
+    """A whole number of at least so much."""
+
+    def kind(name: str, value: Any) -> int:
+        number = whole(name, value)
+        if number < least:
+            raise _refusal(name, value, f"give a whole number from {least}")
+        return number
+
+    return kind
+
+
+from_zero, positive = at_least(0), at_least(1)
 
 
 def plain(name: str, value: Any) -> Any:
     """A whole number of numpy as one of Python, and anything else as it is, for checks that follow."""
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
     return int(value) if is_whole else value
-
-
-def positive(name: str, value: Any) -> int:
-    """A whole number from 1."""
-    number = whole(name, value)
-    if number < 1:
-        raise _refusal(name, value, "give a whole number from 1")
-    return number
 
 
 def number(name: str, value: Any) -> float:

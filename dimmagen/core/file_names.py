@@ -6,6 +6,7 @@ here a name is UTF-8, and a byte that is not stands for itself as one of Python'
 
 import os
 import sys
+import unicodedata
 
 
 def portable(name: str) -> str:
@@ -21,6 +22,14 @@ def portable(name: str) -> str:
 def native(name: str) -> str:
     """The name or path that opens the file here: the inverse of :func:`portable`."""
     return name if _is_utf8() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def common_form(name: str) -> str:
+    """What two systems agree on in a name or path: accents as one character each, and `/` between folders.
+
+    macOS writes them as a letter and an accent, and Windows writes a backslash.
+    """
+    return unicodedata.normalize("NFC", name).replace("\\", "/")
 
 
 def _is_utf8() -> bool:

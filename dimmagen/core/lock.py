@@ -1,6 +1,7 @@
 """One writer per folder: a lock that is released when the process that holds it ends, however it ends."""
 
 import errno
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 
 STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it writes
 _LOCK = "lock"
+_ATTEMPTS = 20
 _OF_A_SET = ("manifest.json", "shards", "metadata", "catalog")
 # What a file system without locks says, in several words (Lustre without `-o flock`, some NFS).
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -49,7 +51,7 @@ def exclusive(out: str) -> Iterator[None]:
         return
     out = place
     # A folder that holds nothing but the state of a run was made by it.
-    is_new = not os.path.exists(out) or (os.path.isdir(out) and os.listdir(out) == [STATE])
+    is_new = not os.path.exists(out) or (os.path.isdir(out) and storage.list_names(out) == [STATE])
     if is_new:
         _refuse_inside_a_set(out)
     state = os.path.join(out, STATE)
@@ -120,16 +122,21 @@ def remove_stale_lock(out: str) -> None:
 
 
 def _lock(state: str) -> int:
-    """Descriptor of the lock file, locked while it is open. Raises BlockingIOError if it is taken."""
+    """Descriptor of the lock file, locked while it is open. Raises BlockingIOError if it is taken.
+
+    Whether it is still the file at its path is told by its number, which some network disks draw anew each
+    time: there the lock counts after some attempts.
+    """
     path = os.path.join(state, _LOCK)
-    while True:
+    for attempt in itertools.count(1):
         os.makedirs(state, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if not _locked(descriptor, state):
                 raise BlockingIOError
             # Windows does not remove open files, so there it is still the file at this path.
-            if os.name == "nt" or os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            is_there = os.name == "nt" or os.path.samestat(os.fstat(descriptor), os.stat(path))
+            if is_there or attempt >= _ATTEMPTS:
                 return descriptor
         except FileNotFoundError:
             pass  # the run that held it has just ended and removed it: create a new one
@@ -137,6 +144,7 @@ def _lock(state: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+    raise AssertionError  # it counts for ever
 
 
 def _locked(descriptor: int, state: str) -> bool:

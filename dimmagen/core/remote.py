@@ -1,6 +1,5 @@
 """Places behind fsspec URLs other than S3: their errors in words, and ranges where a server knows none."""
 
-import errno
 import io
 import logging
 import os
@@ -10,6 +9,7 @@ from functools import cache
 from typing import Any, BinaryIO, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError
+from dimmagen.core.range_reader import RangeReader
 
 _REFUSED = (401, 403)
 _NO_WRITING = (405, 501)
@@ -101,7 +101,7 @@ def open_reader(filesystem: Any, place: str, path: str) -> BinaryIO:
         size = filesystem.size(place)
         if size is None:  # a server that does not say
             return io.BytesIO(filesystem.cat_file(place))
-    return cast(BinaryIO, io.BufferedReader(_Ranges(filesystem, place, path, size), _BLOCK))
+    return cast(BinaryIO, io.BufferedReader(RangeReader(size, _Ranges(filesystem, place, path)), _BLOCK))
 
 
 def _is_http(filesystem: Any) -> bool:
@@ -140,43 +140,16 @@ class _Explained(io.RawIOBase):
         super().close()
 
 
-class _Ranges(io.RawIOBase):
-    """A file as an unbuffered stream: each read is one request, or one for all where there are no ranges."""
+class _Ranges:
+    """Ranges of a file by one request each, or by one for all where the server knows no ranges."""
 
-    def __init__(self, filesystem: Any, place: str, path: str, size: int) -> None:
+    def __init__(self, filesystem: Any, place: str, path: str) -> None:
         self._filesystem = filesystem
         self._place = place
         self._path = path
-        self._size = size
-        self._position = 0
         self._whole: bytes | None = None
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        start, end = self._position, min(self._position + len(buffer), self._size)
-        if end <= start:
-            return 0
-        data = self._range(start, end)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def _range(self, start: int, end: int) -> bytes:
+    def __call__(self, start: int, end: int) -> bytes:
         if self._whole is None:
             with explained(self._path):
                 data: bytes = self._filesystem.cat_file(self._place, start=start, end=end)

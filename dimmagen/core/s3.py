@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError, UsageError
+from dimmagen.core.range_reader import RangeReader
 
 SCHEMES = ("s3://", "s3a://")
 ATTEMPTS = 8  # per request, in 35 seconds on average and at most 71; AWS_MAX_ATTEMPTS overrides it
@@ -165,7 +166,10 @@ class S3:
 
     def open(self, place: str, mode: str = "rb") -> BinaryIO:
         """An object for reading at random positions, a few MiB per request."""
-        return cast(BinaryIO, io.BufferedReader(_ObjectReader(self, place), _BLOCK))
+        return cast(
+            BinaryIO,
+            io.BufferedReader(RangeReader(self.size(place), functools.partial(self.cat_file, place)), _BLOCK),
+        )
 
     @_translate_errors
     def put_file(self, file: str, place: str) -> None:
@@ -231,41 +235,6 @@ class S3:
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         return self._filesystem.call_s3(method, **arguments)
-
-
-class _ObjectReader(io.RawIOBase):
-    """An object as an unbuffered file: each read is one request."""
-
-    def __init__(self, s3: S3, place: str) -> None:
-        self._s3 = s3
-        self._place = place
-        self._size = s3.size(place)
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        end = min(self._position + len(buffer), self._size)
-        if end <= self._position:
-            return 0
-        data = self._s3.cat_file(self._place, self._position, end)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 def _split_folder(place: str) -> tuple[str, str]:

@@ -29,6 +29,7 @@ import fsspec
 from dimmagen.core import remote, s3
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import machine_trouble
+from dimmagen.core.system_files import is_left_by_system
 
 # The token is what a file of a user, such as `.notes.2024.tmp`, does not have.
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.\d+\.tmp", re.DOTALL)
@@ -81,13 +82,17 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 code="refused",
                 path=error.filename,
             ) from error
-        is_too_long = error.errno == errno.ENAMETOOLONG
+        if error.errno == errno.ENAMETOOLONG:
+            raise DimmagenError(
+                f"{path} could not be written: {error.strerror}",
+                "give a shorter name",
+                code="invalid-name",
+                path=os.fspath(path),
+            ) from error
         raise DimmagenError(
             f"{path} could not be written: {error.strerror or error}",
-            "give a shorter name"
-            if is_too_long
-            else "check the disk and run the same command again; what is complete stays valid",
-            code="invalid-name" if is_too_long else "disk",
+            "check the disk and run the same command again; what is complete stays valid",
+            code="disk",
             path=os.fspath(path),
         ) from error
 
@@ -100,7 +105,7 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
         with open(temporary, "w+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno(), path.parent)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -141,21 +146,28 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-        _warn_unsynced(folder)
+        _sync(descriptor, folder, "folders")
     finally:
         os.close(descriptor)
 
 
+def _sync(descriptor: int, folder: Path, what: str = "files") -> None:
+    """Have a file or a folder on disk. A network disk may not know how: SMB, a Windows drive in WSL, FUSE."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        _warn_unsynced(folder, what)
+
+
 @cache
-def _warn_unsynced(folder: Path) -> None:
-    """Once per folder: a network disk (SMB, a Windows drive in WSL) may not know how to sync a folder."""
+def _warn_unsynced(folder: Path, what: str) -> None:
+    """Once per folder."""
     _log.warning(
-        "the file system of %s cannot sync folders: after a power failure its newest files may be missing",
+        "the file system of %s cannot sync %s: after a power failure its newest files may be missing",
         folder,
+        what,
     )
 
 
@@ -364,13 +376,18 @@ def _mode(place: str) -> int | None:
 
 
 def list_names(folder: str | os.PathLike) -> list[str]:
-    """Sorted names of the entries of a folder; empty if the folder does not exist."""
+    """Sorted names of the entries of a folder; empty if the folder does not exist.
+
+    What systems leave there by themselves (`.DS_Store`, `._*`, `@eaDir`, `lost+found`) is not among them.
+    """
     if not is_folder(folder):
         return []
     if (place := local_path(folder)) is not None:
-        return sorted(os.listdir(place))
-    with _remote(folder) as (filesystem, place):
-        return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False))
+        names = os.listdir(place)
+    else:
+        with _remote(folder) as (filesystem, place):
+            names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False)]
+    return sorted(name for name in names if not is_left_by_system(name))
 
 
 def find_files(folder: str) -> list[tuple[str, int, str]]:
@@ -501,11 +518,20 @@ def open_binary(path: str | os.PathLike) -> BinaryIO:
 
 
 def remove(path: str | os.PathLike) -> None:
-    """Remove a file or an empty folder; does nothing if it does not exist."""
+    """Remove a file or an empty folder; does nothing if it does not exist.
+
+    A folder that holds nothing but what systems leave there stays.
+    """
     with suppress(FileNotFoundError):
         if (place := local_path(path)) is not None:
-            is_real_folder = os.path.isdir(place) and not os.path.islink(place)
-            os.rmdir(place) if is_real_folder else os.unlink(place)
+            if os.path.islink(place) or not os.path.isdir(place):
+                os.unlink(place)
+                return
+            try:
+                os.rmdir(place)
+            except OSError:
+                if not os.listdir(place) or list_names(place):
+                    raise
             return
         with _remote(path) as (filesystem, place):
             if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders

@@ -13,13 +13,38 @@ _SYSTEM_NAMES = frozenset(
         "@Recycle",  # QNAP
         "#recycle",
         "lost+found",
+        "#snapshot",  # Synology
+        "~snapshot",  # NetApp
+        "@Recently-Snapshot",  # QNAP
+        "@__thumb",
+        "Network Trash Folder",  # file servers of macOS
+        "Temporary Items",
     )
 )
+# What systems leave in any folder by themselves, also among files that a program has written there.
+_HIDDEN_SYSTEM_NAMES = frozenset(
+    (
+        *(".ds_store", ".localized", ".apdisk", ".appledouble", ".spotlight-v100", ".fseventsd", ".trashes"),
+        *(".temporaryitems", ".documentrevisions-v100", ".directory", ".snapshot", ".snapshots", ".zfs"),
+    )
+)
+# AppleDouble files; files that were removed while they were open, on NFS, FUSE and SMB; trash.
+_HIDDEN_BEGINNINGS = ("._", ".nfs0", ".fuse_hidden", ".smbdelete", ".trash-")
 
 
 def is_system_name(name: str) -> bool:
     """Whether one part of a path is hidden (begins with a dot) or belongs to a system."""
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in _SYSTEM_NAMES
+
+
+def is_left_by_system(name: str) -> bool:
+    """Whether one part of a path is something that a system leaves in any folder, such as `.DS_Store`.
+
+    In contrast to :func:`is_system_name`, other hidden names are a program's own.
+    """
+    lower = name.lower()
+    named = lower in _SYSTEM_NAMES or lower in _HIDDEN_SYSTEM_NAMES
+    return named or lower.startswith(_HIDDEN_BEGINNINGS)
 
 
 def is_system_path(path: str) -> bool:

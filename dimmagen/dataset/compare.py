@@ -8,6 +8,7 @@ from dimmagen.core import arguments as kinds
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.parquet import read_rows
+from dimmagen.core.system_files import is_left_by_system
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.compare_unordered import unordered_differences
@@ -108,15 +109,17 @@ def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
 
 
 def _files(out: str) -> set[str]:
-    """Relative POSIX paths of all files; OSError if a folder cannot be listed."""
+    """Relative POSIX paths of all files but those of systems; OSError if a folder cannot be listed."""
 
     def refuse(error: OSError) -> None:
         raise error
 
-    walked = os.walk(out, onerror=refuse)
-    return {
-        (Path(folder) / name).relative_to(out).as_posix() for folder, _, names in walked for name in names
-    }
+    found = set()
+    for folder, folders, names in os.walk(out, onerror=refuse):
+        folders[:] = [name for name in folders if not is_left_by_system(name)]  # `lost+found` is root's
+        own = (name for name in names if not is_left_by_system(name))
+        found |= {(Path(folder) / name).relative_to(out).as_posix() for name in own}
+    return found
 
 
 def _content(out: str, name: str) -> tuple[int, str]:

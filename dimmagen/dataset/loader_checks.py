@@ -109,6 +109,27 @@ def refuse_order_of_draws(epoch: int | None, shuffle: bool) -> None:
         )
 
 
+def refuse_other_rank(made_for: tuple[int, int], now: tuple[int, int]) -> None:
+    """Refuse to read in another rank than a loader was made for: every rank would read the same pairs.
+
+    Args:
+        made_for: rank and number of processes when the loader was made.
+        now: the same when it is read.
+
+    Raises:
+        UsageError: they differ, and several processes train together now.
+    """
+    if now != made_for and now[1] > 1:
+        raise UsageError(
+            f"the loader was made as rank {made_for[0]} of {made_for[1]}, and is read by rank {now[0]} of "
+            f"{now[1]}",
+            "make it after the process group (in Lightning: in `train_dataloader`)",
+            code="conflict",
+            rank=now[0],
+            ranks=now[1],
+        )
+
+
 def refuse_fewer_shards(pairs: PairSet, ranks: int) -> None:
     """Refuse a pass over all pairs in which one of some ranks would have no shard.
 

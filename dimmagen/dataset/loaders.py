@@ -26,6 +26,7 @@ from dimmagen.dataset.loader_checks import (
     refuse_fewer_shards,
     refuse_mixed,
     refuse_order_of_draws,
+    refuse_other_rank,
     refuse_small,
     worker_count,
 )
@@ -157,12 +158,15 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     """webdataset's loader, with the type of its batches; made by :func:`pair_loader`.
 
     Attributes:
+        made_for: rank and number of the processes that train together, as they were when it was made.
         size: number of batches of this rank.
     """
 
+    made_for: tuple[int, int] = (0, 1)
     size: int = 0
 
     def __iter__(self) -> Iterator[BatchT]:
+        refuse_other_rank(self.made_for, pytorch_worker_info()[:2])
         return cast(Iterator[BatchT], super().__iter__())
 
     def __len__(self) -> int:
@@ -268,7 +272,8 @@ def pair_loader(
 
     Raises:
         DimmagenError: the data set is not finished or is damaged; while reading, a shard is truncated.
-        UsageError: there are fewer shards than ranks in an exact pass, an image is smaller than `crop`,
+        UsageError: there are fewer shards than ranks in an exact pass, the process group is made after the
+            loader (when it is read), an image is smaller than `crop`,
             images have several sizes and neither `crop` nor `transform` is given, or an argument is out of
             its range.
 
@@ -307,6 +312,7 @@ def pair_loader(
         drop_last=drop_last,
         collate_fn=_collate,
     )
+    loader.made_for = rank, world_size
     loader.size = epoch or _batch_count(shards, workers, batch_size, drop_last)
     return loader if epoch is None else loader.with_epoch(nbatches=epoch)
 

@@ -22,6 +22,7 @@ from dimmagen.images import codec
 
 Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
+_ROWS_AT_ONCE = 4096
 _MAX_SHOWN = 5
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
@@ -56,6 +57,11 @@ class PairSet:
     def rows(self) -> list[dict]:
         """All rows of the table."""
         return self.table.to_pylist()
+
+    def iter_rows(self) -> Iterator[dict]:
+        """All rows of the table, of which a few thousand are in memory at a time."""
+        for batch in self.table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+            yield from batch.to_pylist()
 
     def find(self, key: str) -> dict:
         """The row of the pair with a key, or with the only key that begins with it.

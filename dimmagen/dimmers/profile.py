@@ -341,7 +341,7 @@ def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
 
     The picture is no file of a model: it is not read, so what it holds does not matter.
     """
-    named = set(files) | {file.name for file in folder.iterdir()} - {"profile.json", PICTURE}
+    named = set(files) | {*storage.list_names(folder)} - {"profile.json", PICTURE}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
     if odd:
         raise DimmagenError(

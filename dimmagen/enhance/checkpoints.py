@@ -295,6 +295,13 @@ def load_network(
             code="missing-path",
             path=str(path),
         )
+    if path.name == CHECKPOINT:
+        raise UsageError(
+            f"{path} is the state of a training run, from which the run is resumed",
+            f"give the folder of the run, or its {BEST}",
+            code="wrong-format",
+            path=str(path),
+        )
     saved = load_tensors(path, _bytes_of_network)
     name = saved.header.get("model", "")
     if name not in ARCHITECTURES:

@@ -25,7 +25,7 @@ def read_photo(path: Path) -> tuple[np.ndarray, codec.Metadata]:
 
 
 def photos_of(paths: Sequence[Path]) -> list[Path]:
-    """The given photos and those in the given folders, without hidden and system files.
+    """The given photos and those in the given folders, each once, without hidden and system files.
 
     Raises:
         UsageError: a path is missing, or a folder has no photo.
@@ -54,7 +54,7 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
                 path=str(path),
             )
         photos += found
-    return photos
+    return list(dict.fromkeys(photos))
 
 
 @contextmanager

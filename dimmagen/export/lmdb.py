@@ -8,6 +8,8 @@ from pathlib import Path
 
 import lmdb
 
+from dimmagen.core.errors import DimmagenError
+
 META = "meta_info.txt"
 _COMMIT_EVERY = 64  # entries: bounds the dirty pages in memory
 
@@ -19,7 +21,23 @@ def write_lmdb(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]
         folder: such as `train/lq.lmdb`.
         entries: (key, PNG bytes, (height, width)) in sorted order of the keys.
         max_bytes: upper bound of the size of all values together.
+
+    Raises:
+        DimmagenError: the disk is full, or cannot be mapped into memory.
     """
+    try:
+        _write(folder, entries, max_bytes)
+    except lmdb.Error as error:
+        raise DimmagenError(
+            f"{folder} could not be written: {error}",
+            "LMDB maps its file into memory, which some network disks and limits (ulimit -v) refuse: export "
+            "to a disk of this machine with room, or choose a layout of files",
+            code="disk",
+            path=str(folder),
+        ) from error
+
+
+def _write(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], max_bytes: int) -> None:
     unfinished = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

@@ -59,7 +59,7 @@ def _differences(before: Mapping | None, plan: Mapping) -> str:
 
 def _refuse_occupied(out: Path, claims: Sequence[str] | None) -> None:
     if claims is None:
-        if out.is_dir() and any(path.name != STATE for path in out.iterdir()):
+        if out.is_dir() and any(name != STATE for name in storage.list_names(out)):
             raise UsageError(
                 f"{out} is not empty, and is not an export",
                 "choose a new or an empty folder for `out`, or the repository of the reader in `layout`",
@@ -69,7 +69,7 @@ def _refuse_occupied(out: Path, claims: Sequence[str] | None) -> None:
         return
     for claim in claims:
         there = out / claim
-        if there.is_file() or (there.is_dir() and any(there.iterdir())):
+        if there.is_file() or (there.is_dir() and storage.list_names(there)):
             raise UsageError(
                 f"{there} exists already, and nothing in a repository is overwritten",
                 "move it away, or choose a new folder for `out`",

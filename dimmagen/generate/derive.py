@@ -64,17 +64,23 @@ class Selection:
     keys: tuple[str, ...] = ()
     without_keys: tuple[str, ...] = ()
 
-    def keeps(self, row: dict, settings: Mapping) -> bool:
-        """Whether a pair is selected, given its row and its data set's settings."""
+    def kept(self, rows: Iterable[dict], settings: Mapping) -> Iterator[dict]:
+        """The rows of the pairs that are selected, given the settings of their data set."""
+        keys, without_keys = frozenset(self.keys), frozenset(self.without_keys)
+        for row in rows:
+            names = (row["key"], row["light_key"])
+            is_named = not keys or not keys.isdisjoint(names)
+            if is_named and without_keys.isdisjoint(names) and self._fits(row, settings):
+                yield row
+
+    def _fits(self, row: dict, settings: Mapping) -> bool:
+        """Whether a pair meets the criteria other than its keys."""
         return (
             (not self.sources or row["source"] in self.sources)
             and self.licence.lower() in terms_of(row["source"], settings).lower()
             and _inside(row["gamma"], self.gamma)
             and _inside(row["lightness_after"], self.lightness)
             and min(row["width"], row["height"]) >= self.min_side
-            and (not self.keys or row["key"] in self.keys or row["light_key"] in self.keys)
-            and row["key"] not in self.without_keys
-            and row["light_key"] not in self.without_keys
         )
 
     def command(self) -> str:
@@ -174,9 +180,9 @@ def write_subset(
         UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
         DimmagenError: the origin is damaged, or `out` cannot be written.
     """
-    rows = pairs.rows()
-    _refuse_unknown(pairs, rows, selection)
-    picked = [_Picked(pairs, row) for row in rows if selection.keeps(row, pairs.manifest.settings)]
+    _refuse_unknown(pairs, selection)
+    kept = selection.kept(pairs.iter_rows(), pairs.manifest.settings)
+    picked = [_Picked(pairs, row) for row in kept]
     if not picked:
         raise UsageError(
             f"no pair of {pairs.out} matches the selection",
@@ -185,8 +191,8 @@ def write_subset(
             dataset=pairs.out,
         )
     settings = pairs.manifest.settings
-    kept = {name: value for name, value in settings.items() if name not in (GENERATIONS, REMOVED)}
-    settings = {**kept, "subset": selection.note(), "derived_from": [_origin(pairs)]}
+    own = {name: value for name, value in settings.items() if name not in (GENERATIONS, REMOVED)}
+    settings = {**own, "subset": selection.note(), "derived_from": [_origin(pairs)]}
     run = Run(settings, pairs.manifest.environment)
     return _write(out, run, selection.command(), picked, [pairs], on_start, on_pair)
 
@@ -280,8 +286,8 @@ def _inside(value: float, span: Span | None) -> bool:
     return span is None or span[0] <= value <= span[1]
 
 
-def _refuse_unknown(pairs: PairSet, rows: Sequence[dict], selection: Selection) -> None:
-    sources = sorted({row["source"] for row in rows})
+def _refuse_unknown(pairs: PairSet, selection: Selection) -> None:
+    sources = sorted(set(pairs.table["source"].to_pylist()))
     if unknown := sorted(set(selection.sources) - set(sources)):
         raise UsageError(
             f"{pairs.out} has no source {', '.join(unknown)}",
@@ -290,7 +296,7 @@ def _refuse_unknown(pairs: PairSet, rows: Sequence[dict], selection: Selection) 
             kind="source",
             name=unknown[0],
         )
-    known = {row["key"] for row in rows} | {row["light_key"] for row in rows}
+    known = {key for name in ("key", "light_key") for key in pairs.table[name].to_pylist()}
     if missing := sorted({*selection.keys, *selection.without_keys} - known):
         raise UsageError(
             f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",

@@ -32,7 +32,10 @@ PAIR_NAMES = (
     PairNames(("input",), ("gt", "groundtruth", "expertc", "reference", "ref"), "SDSD, UHD-LL, MIRNet"),
     PairNames(("lq",), ("gt", "hq"), "BasicSR"),
     PairNames(("short",), ("long",), "SID, SMID"),
-    PairNames(("dark", "night", "under"), ("light", "bright"), "photos of one's own"),
+    PairNames(
+        ("underexposed", "underexposure"), ("properlyexposed", "wellexposed"), "sets for exposure correction"
+    ),
+    PairNames(("dark", "night", "under"), ("light", "bright", "day"), "photos of one's own"),
 )
 """Any dark name goes with any light name; these are the usual ones."""
 

@@ -15,7 +15,7 @@ def metadata_first(data: bytes) -> bytes:
     Args:
         data: bytes of an image file, whose number of chunks is limited (:mod:`dimmagen.images.excess`).
     """
-    if not data.startswith(_SIGNATURE) or not any(hint in data for hint in (b"eXIf", *_KEYWORDS)):
+    if not data.startswith(_SIGNATURE):
         return data
     place, start, is_behind = len(_SIGNATURE), _HEADER_END, False
     moved: list[bytes] = []

@@ -189,10 +189,15 @@ class MixHQLightImages(_CandidateLightImages):
     """The light images of a finished MixHQ, from its catalog."""
 
     def __init__(
-        self, path: str, selection: PhotoSelection | None = None, choose: Choose | None = None
+        self,
+        path: str,
+        selection: PhotoSelection | None = None,
+        choose: Choose | None = None,
+        check_excluded: Callable[[Mapping[str, int | str]], None] = lambda excluded: None,
     ) -> None:
         selection = selection or PhotoSelection()
         manifest = read_mixhq_manifest(path)
+        check_excluded(excluded_scenes(manifest))
         parts = catalog_parts(manifest)
         root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
         seen = _catalogued(path, parts, selection)
@@ -239,8 +244,7 @@ def open_light_images(
     paths = [os.path.expanduser(source) for source in sources] or [_default_mixhq()]
     if any(is_mixhq(path) for path in paths):
         _refuse_choices_of_scans(paths, exclude, selection)
-        check_excluded(excluded_scenes(read_mixhq_manifest(paths[0])))
-        lights: LightImages = MixHQLightImages(paths[0], selection, choose)
+        lights: LightImages = MixHQLightImages(paths[0], selection, choose, check_excluded)
         if not len(lights) and not choose:
             raise none_accepted(map(_row_of, lights.rejected()), f"light images of {paths[0]}")
         return lights

@@ -10,6 +10,7 @@ _RAW = (
     *(".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2"),
     *(".srf", ".srw", ".x3f"),
 )
+_RENAMED_JPEGS = (".jfif", ".jpe", ".jpg_large", ".jpeg_large")  # of Windows, and of downloads
 _PICTURES = {
     ".jxl": "JPEG XL",
     ".jp2": "JPEG 2000",
@@ -20,7 +21,6 @@ _PICTURES = {
     ".heics": "HEIC sequence",
     ".heifs": "HEIF sequence",
     ".hif": "HEIF",
-    ".jfif": "JPEG with the ending .jfif",
     ".tga": "Targa",
     ".pgm": "PGM",
     ".pnm": "PNM",
@@ -45,6 +45,8 @@ def other_format(name: str, extensions: Collection[str]) -> str:
         return "is a clip: the source inter4k takes its first and last frame"
     if ending in _RAW:
         return "is a RAW file: develop it to PNG, TIFF or JPEG first"
+    if ending in _RENAMED_JPEGS:
+        return f"is a JPEG file with the ending {ending}: rename it to .jpg"
     if ending in _PICTURES:
         return f"is a {_PICTURES[ending]} file: convert it to PNG or JPEG first"
     if ending in IMAGE_EXTENSIONS:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.file_names import portable
+from dimmagen.core.file_names import common_form, portable
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
 from dimmagen.sources import rules
@@ -178,6 +178,7 @@ class ListedFiles:
     def __init__(self, names: frozenset[str]) -> None:
         self._by_name = {posixpath.normpath(name.replace(os.sep, "/")): name for name in names}
         self._by_path = {os.path.abspath(name): name for name in names}
+        self._by_form = {common_form(key): name for key, name in (self._by_path | self._by_name).items()}
         self._missing = set(names)
 
     def test_of(self, path: str) -> Callable[[str], bool]:
@@ -189,9 +190,10 @@ class ListedFiles:
         root = None if storage.is_url(path) else portable(os.path.abspath(path))
 
         def is_listed(name: str) -> bool:
-            listed = self._by_name.get(name)
-            if listed is None and root is not None:
-                listed = self._by_path.get(os.path.join(root, *name.split("/")))
+            path = "" if root is None else os.path.join(root, *name.split("/"))
+            listed = self._by_name.get(name) or self._by_path.get(path)
+            if listed is None:  # a list that was written on another system
+                listed = self._by_form.get(common_form(name)) or self._by_form.get(common_form(path))
             if listed is None:
                 return False
             self._missing.discard(listed)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
+from dimmagen.core.file_names import common_form
 
 _MAX_NAMES = 3  # in a message
 
@@ -67,9 +68,13 @@ class Takedown:
     def __init__(self, lines: Iterable[str], candidates: Iterable[Listed]) -> None:
         self.lines = frozenset(lines)
         used: set[str] = set()
+        by_form = {common_form(line): line for line in self.lines}
         self.photos: set[str] = set()
         for one in candidates:
-            if meant := self.lines.intersection((one.name, *one.keys)):
+            meant = self.lines.intersection((one.name, *one.keys))
+            if not meant and (line := by_form.get(common_form(one.name))):  # written on another system
+                meant = frozenset((line,))
+            if meant:
                 used |= meant
                 self.photos.add(one.photo)
         self.unknown = sorted(self.lines - used)

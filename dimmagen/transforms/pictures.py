@@ -61,11 +61,19 @@ def as_picture(value: Any, clips: bool) -> Picture:
         return Picture(
             np.asarray(value)[None, None],
             False,
-            lambda dark: Image.fromarray(np.ascontiguousarray(dark[0, 0])),
+            lambda dark: _with_info(np.ascontiguousarray(dark[0, 0]), value),
         )
     if isinstance(value, np.ndarray):
         return _from_array(value, clips)
     return _from_tensor(value, clips)
+
+
+def _with_info(pixels: np.ndarray, original: Image.Image) -> Image.Image:
+    """A PIL image with the orientation and the other metadata of another one, as PIL's own functions keep
+    them."""
+    image = Image.fromarray(pixels)
+    image.info = original.info.copy()
+    return image
 
 
 def _from_array(array: np.ndarray, clips: bool) -> Picture:

@@ -29,6 +29,16 @@ def test_no_command_prints_in_another_way():
     assert places == []
 
 
+@pytest.mark.needs("full-device")
+def test_a_result_that_the_disk_has_no_room_for_is_one_message(tmp_path):
+    words = [sys.executable, "-m", "dimmagen", "profile", "show", "linear", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the streams are closed by a POSIX shell")
 def test_a_command_works_where_its_streams_are_closed(tmp_path):
     """As services start it; without a replacement the log file would have the number of standard output."""

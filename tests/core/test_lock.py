@@ -155,3 +155,10 @@ def test_a_file_system_without_locks_is_written_to_with_a_warning(tmp_path, monk
     assert os.listdir(tmp_path / "out") == ["made"]
     (message,) = caplog.messages
     assert message.startswith(f"the file system of {tmp_path / 'out'} has no locks")
+
+
+def test_a_disk_that_numbers_its_files_anew_each_time_is_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+    with exclusive(str(tmp_path / "out")):
+        assert "another run is writing" in _in_another_process(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

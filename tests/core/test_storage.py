@@ -80,20 +80,23 @@ def test_an_object_store_gets_one_complete_upload_and_nothing_from_a_failed_writ
     fsspec.filesystem("memory").rm("/dimmagen-storage-test", recursive=True)
 
 
-def test_a_file_system_that_cannot_sync_folders_is_written_to_with_one_warning(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize(("kind", "what"), [(stat.S_ISDIR, "folders"), (stat.S_ISREG, "files")])
+def test_a_file_system_that_cannot_sync_is_written_to_with_one_warning(
+    kind, what, tmp_path, monkeypatch, caplog
+):
     sync = os.fsync
 
-    def only_files(descriptor):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+    def sync_others(descriptor):
+        if kind(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         sync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", only_files)
+    monkeypatch.setattr(os, "fsync", sync_others)
     for name in ("a", "b"):
         storage.atomic_write(tmp_path / name, b"data")
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     (message,) = caplog.messages
-    assert "cannot sync folders" in message
+    assert f"cannot sync {what}" in message
 
 
 @pytest.mark.parametrize("name", ["x::y", "file:x", "local:x", "zip::x", "memory:x", "C::\\x", "x:y", "~x"])

@@ -253,6 +253,21 @@ def test_what_is_not_a_data_set_says_what_it_is(tmp_path):
                 loader(tmp_path / name)
 
 
+@pytest.mark.parametrize("epoch", [None, 2])
+def test_a_loader_that_was_made_before_the_process_group_is_refused(epoch, pair_set, monkeypatch):
+    """As Lightning and `spawn` allow: every rank would read the same pairs."""
+    loader = dimmagen.pair_loader(pair_set, batch_size=1, epoch=epoch)
+    pairs = len(list(loader))
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="made as rank 0 of 1, and is read by rank 0 of 2"):
+        iter(loader)
+    made = dimmagen.pair_loader(pair_set, batch_size=1, epoch=epoch)
+    assert len(list(made)) == len(made)
+    monkeypatch.setenv("WORLD_SIZE", "1")  # the group has ended
+    assert len(list(loader)) == pairs
+
+
 def test_what_just_fits_is_not_refused(tiny, tmp_path, monkeypatch):
     assert dimmagen.PairDataset(tiny.out, crop=12)[0]["dark"].shape == (3, 12, 12)
     assert dimmagen.PairDataset(tiny.out, crop=1)[0]["light"].shape == (3, 1, 1)

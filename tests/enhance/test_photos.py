@@ -22,6 +22,7 @@ def folder(tmp_path):
 def test_the_photos_directly_in_a_folder_are_found_and_given_ones_taken_as_they_are(folder):
     assert [path.name for path in photos_of([folder])] == ["a.jpg", "b.png"]
     assert photos_of([folder / "notes.txt"]) == [folder / "notes.txt"]
+    assert [path.name for path in photos_of([folder / "b.png", folder, folder])] == ["b.png", "a.jpg"]
     with pytest.raises(UsageError, match="does not exist"):
         photos_of([folder / "nothing.png"])
     with pytest.raises(UsageError, match="has no photo directly in it"):

@@ -163,6 +163,23 @@ def test_a_folder_below_the_photos_is_matched_by_the_last_parts_of_the_names(lab
         make_dataset("linear", [str(tmp_path / "photos")], tmp_path / "2", labels=f"yolo={tmp_path}/labels")
 
 
+def test_labels_that_another_system_wrote_name_the_same_photos(labelled, tmp_path):
+    """COCO's `file_name` with the backslashes of Windows, beside accents as macOS writes them."""
+    folder = tmp_path / "photos/e\u0301te\u0301"
+    folder.mkdir(parents=True)
+    images = []
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes((labelled / f"photos/photo0{2 * number}.png").read_bytes())
+        with Image.open(folder / f"{number}.png") as photo:
+            size = {"width": photo.width, "height": photo.height}
+        images.append({"id": number, "file_name": f"\u00e9t\u00e9\\{number}.png", **size})
+    content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    lights = open_light_images([str(tmp_path / "photos")])
+    found = open_labels(f"coco={tmp_path}/coco.json", lights)
+    assert (found.counts.without, found.counts.unused) == (0, 0)
+
+
 def test_clic_photos_have_their_boxes_and_masks_where_their_pixels_are(tmp_path):
     photo = np.full((1200, 1800, 3), 200, np.uint8)
     photo[300:600, 900:1200] = (250, 40, 40)

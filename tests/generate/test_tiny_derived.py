@@ -353,14 +353,33 @@ ROW = {
     ],
 )
 def test_a_pair_is_kept_that_meets_every_criterion_and_the_ends_of_a_span_count(selection, is_kept):
-    assert selection.keeps(ROW, {}) is is_kept
+    assert list(selection.kept([ROW], {})) == ([ROW] if is_kept else [])
 
 
 def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_recorded():
     row = {**ROW, "source": "moon"}
     settings = {"source_terms": {"moon": "MIT licence"}}
-    assert Selection(licence="mit").keeps(row, settings)
-    assert not Selection(licence="owner").keeps(row, settings)
+    assert list(Selection(licence="mit").kept([row], settings)) == [row]
+    assert list(Selection(licence="owner").kept([row], settings)) == []
+
+
+@pytest.mark.parametrize("name", ["keys", "without_keys"])
+def test_a_long_list_of_keys_is_not_searched_from_its_begin_for_every_pair(name):
+    compared = []
+
+    class Key(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(other)
+            return str.__eq__(self, other)
+
+    keys = tuple(Key(number) for number in range(200))
+    rows = [{**ROW, "key": str(number), "light_key": ""} for number in range(100, 300)]
+    kept = [int(row["key"]) for row in Selection(**{name: keys}).kept(rows, {})]
+    assert kept == ([*range(100, 200)] if name == "keys" else [*range(200, 300)])
+    assert len(compared) < 1000
 
 
 def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():

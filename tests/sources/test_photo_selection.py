@@ -80,6 +80,19 @@ def test_a_list_names_files_below_the_source_or_by_path(folder, tmp_path, monkey
     assert listing.others == {"folder": {"not listed": 9}}
 
 
+@pytest.mark.parametrize(
+    "line", ["sub/\u00e9.png", "sub/e\u0301.png", "sub\\\u00e9.png", "{0}/sub/\u00e9.png"]
+)
+def test_a_list_that_another_system_wrote_names_the_same_file(line, tmp_path):
+    """macOS writes an accent as a character of its own, and Windows a backslash between folders."""
+    there = tmp_path / "sub" / "e\u0301.png"
+    there.parent.mkdir()
+    there.touch()
+    (tmp_path / "other.png").touch()
+    listing = list_candidate_files(parse_specs([str(tmp_path)]), frozenset([line.format(tmp_path)]))
+    assert listing.others == {"folder": {"not listed": 1}}
+
+
 def test_names_that_no_source_has_are_refused(folder):
     with pytest.raises(UsageError, match=r"a\.png, b\.png, c\.png and 1 more"):
         lights(folder, names=frozenset(["00.png", "a.png", "b.png", "c.png", "d.png"]))

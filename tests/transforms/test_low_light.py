@@ -1,12 +1,13 @@
 """LowLight on arrays, tensors and PIL images: the pixels of a data set, draws, levels, mixes and clips."""
 
+import io
 import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import Draw
@@ -339,3 +340,14 @@ def test_keys_and_draws_must_be_as_many_as_the_images():
         low_light(LIGHT, draw=LowLight("lol8").draw("a"))
     with pytest.raises(UsageError, match="not the record"):
         low_light(LIGHT, draw={"gamma": 1})
+
+
+def test_a_pil_image_keeps_the_orientation_that_is_not_applied_yet():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    Image.fromarray(LIGHT).save(file, "JPEG", exif=exif)
+    with Image.open(file) as photo:
+        dark = LowLight("linear")(photo)
+    assert dark.getexif()[0x0112] == 6
+    assert ImageOps.exif_transpose(dark).size == dark.size[::-1]

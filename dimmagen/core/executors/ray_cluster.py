@@ -245,7 +245,7 @@ def is_leaving() -> bool:
     return _shutdown is not None and _shutdown.is_alive()
 
 
-def wasconnected_ray() -> bool:
+def was_connected() -> bool:
     """Whether this process has connected Ray, and left it, at least once."""
     return _shutdown is not None
 

@@ -40,8 +40,10 @@ class MaskFormat:
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         folder = self._folders[split]
         listed: dict[str, Size] = {}
-        for path in (root / folder).glob("*.png"):
-            name = path.name
+        for name in storage.list_names(root / folder):
+            path = root / folder / name
+            if path.suffix != ".png":
+                continue
             try:
                 with Image.open(path, formats=("PNG",)) as image:
                     image.load()

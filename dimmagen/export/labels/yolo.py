@@ -55,7 +55,8 @@ class YoloFormat:
         if names != set(range(len(names))):
             yield "data.yaml: its classes are not numbered from 0 without gaps"
         folder = root / "labels" / split
-        files = {path.stem: path for path in folder.glob("*.txt")}
+        names_there = [name for name in storage.list_names(folder) if name.endswith(".txt")]
+        files = {Path(name).stem: folder / name for name in names_there}
         stems = {Path(name).stem for name in sizes}
         if not files:
             yield f"labels/{split}: no label files"

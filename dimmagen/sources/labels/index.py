@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from dimmagen.core import hashing, storage
 from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.file_names import common_form
 from dimmagen.core.registry import unknown_name
 from dimmagen.images.codec import read_orientation
 from dimmagen.images.orientation import Orientation
@@ -336,8 +337,8 @@ class _Matcher:
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a path, the last one without its ending."""
-    return posixpath.splitext(name)[0].split("/")
+    """The parts of a path as every system writes them, the last one without its ending."""
+    return posixpath.splitext(common_form(name))[0].split("/")
 
 
 def _common(one: str, other: str) -> tuple[int, bool]:
@@ -347,4 +348,4 @@ def _common(one: str, other: str) -> tuple[int, bool]:
         if left != right:
             break
         count += 1
-    return count, posixpath.basename(one) == posixpath.basename(other)
+    return count, posixpath.basename(common_form(one)) == posixpath.basename(common_form(other))

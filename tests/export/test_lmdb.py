@@ -1,0 +1,21 @@
+import lmdb
+import pytest
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.export.lmdb import write_lmdb
+
+
+def test_a_disk_that_cannot_be_mapped_into_memory_is_told_as_such(tmp_path, monkeypatch):
+    def refuse(path, **options):
+        raise lmdb.InvalidParameterError(f"{path}: Invalid argument")
+
+    monkeypatch.setattr(lmdb, "open", refuse)
+    with pytest.raises(DimmagenError, match=r"lq\.lmdb could not be written.*memory") as refused:
+        write_lmdb(tmp_path / "lq.lmdb", [("a", b"data", (1, 1))], 4)
+    assert refused.value.code == "disk"
+    assert not (tmp_path / "lq.lmdb").exists()
+
+
+def test_an_environment_that_is_too_small_is_told_as_such(tmp_path):
+    with pytest.raises(DimmagenError, match="could not be written"):
+        write_lmdb(tmp_path / "lq.lmdb", [("a", bytes(2**25), (1, 1))], 1)
