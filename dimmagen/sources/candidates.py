@@ -36,9 +36,8 @@ class Candidates:
         self._limit = limit
         # Candidates' numbers, by source; each of these lists is a file.
         self._rejected: defaultdict[str, DiskIntegers] = defaultdict(DiskIntegers)
-        self._is_in_order: dict[
-            str, bool
-        ] = {}  # whether these are sorted by name and frame, where it is known
+        # Whether these are sorted by name and frame, where it is known.
+        self._is_in_order: dict[str, bool] = {}
         accepted, ranks = DiskIntegers(), DiskIntegers()
         for number, one in enumerate(candidates):
             row = one.row
