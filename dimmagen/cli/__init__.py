@@ -81,6 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
     _replace_unencodable()
     with stop_signals(is_whole_process=arguments is None), messages_on_stderr():
         code = _run_or_stop(arguments)
+    if arguments is None:
+        code = _flushed(code)
     cluster = sys.modules.get("dimmagen.core.executors.ray_cluster")  # few commands need it
     # A Ray that still waits for a lost head, or that a signal met while it connected, crashes a normal end.
     is_stopped = arguments is None and received() is not None
@@ -122,6 +124,22 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _flushed(code: int) -> int:
+    """The exit code, which is not 0 if what was printed found no room.
+
+    What is left in a buffer then goes nowhere: Python would try it again, and end with 120 and a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 1
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+    return code
 
 
 def _replace_unencodable() -> None:

@@ -280,6 +280,7 @@ def _read(folder: Path, name: str | None) -> Profile:
     try:
         content = storage.read_json(file_path)
         default_model, models = content["default_model"], content["models"]
+        has_default = default_model in models
         unknown = [str(kind) for kind in models if kind not in DIMMERS]
         files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}
         _ = [entry["settings"].items() for entry in models.values()]
@@ -300,7 +301,7 @@ def _read(folder: Path, name: str | None) -> Profile:
         raise DimmagenError(
             f"{file_path} is damaged ({error})", todo, code="damaged", path=str(file_path)
         ) from None
-    if schema not in READABLE_SCHEMAS or default_model not in models:
+    if schema not in READABLE_SCHEMAS or not has_default:
         raise DimmagenError(
             f"{folder} was made by another version of dimmagen (schema {schema})",
             todo,

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from dimmagen.images.pair_names import Side, side_of
 
@@ -82,6 +81,8 @@ def is_dark_half(dark: bytes, light: bytes) -> bool:
     Args:
         dark, light: from :func:`thumbnail`.
     """
+    from scipy.ndimage import gaussian_filter  # slow to import, and few photos have such names
+
     levels = [np.frombuffer(one, np.uint8).reshape(_SIDE, _SIDE) for one in (dark, light)]
     if levels[0].mean() > DARKER * levels[1].mean():
         return False

@@ -138,7 +138,7 @@ def test_an_empty_path_is_the_working_directory_and_not_the_root():
     assert storage.join("s3://bucket/out", "a") == "s3://bucket/out/a"
 
 
-@pytest.mark.needs("fifo")
+@pytest.mark.needs("fifo", "links")
 def test_what_is_no_file_is_never_replaced_by_one(tmp_path):
     """As root, a result that is written to /dev/null would take the device's place."""
     pipe, link = tmp_path / "pipe", tmp_path / "link"

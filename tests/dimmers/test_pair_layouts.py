@@ -641,6 +641,7 @@ def test_a_light_image_is_no_dark_one_of_a_wide_pattern(tmp_path, monkeypatch):
     assert sorted(found.values()) == [(1, 101), (2, 102)]
 
 
+@pytest.mark.needs("links")
 def test_pairs_behind_links_are_found_once_and_a_loop_ends(tmp_path):
     make(tmp_path, {1: ("there/low/1.png", "there/high/1.png"), 2: ("t/low/2.png", "t/high/2.png")})
     for side in ("low", "high"):
