@@ -12,6 +12,7 @@ that imports or logs waits for it forever. There it is raised a moment later.
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,12 +64,21 @@ def stop_signals(is_whole_process: bool) -> Iterator[None]:
         else:
             raise_if_stopped()
 
+    def lost(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, Stopped):
+            report_lost(unraisable)
+        elif can_wait:  # a destructor has dropped it: it is raised a moment later
+            signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+
     can_wait = bool(before) and _set_alarm(raise_or_wait)
+    report_lost, sys.unraisablehook = sys.unraisablehook, lost
     for number in before:
         signal.signal(number, stop)
     try:
         yield
     finally:
+        if sys.unraisablehook is lost:
+            sys.unraisablehook = report_lost
         if can_wait:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -116,6 +116,30 @@ def test_a_signal_between_taking_a_lock_and_its_try_waits_until_the_lock_is_free
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
+def test_a_signal_in_a_destructor_is_raised_after_it_and_prints_nothing(monkeypatch, capsys):
+    """Python prints what a destructor raises, with its traceback, and drops it."""
+    steps, hook = [], sys.unraisablehook
+
+    class Resource:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def body():
+        resource = Resource()
+        del resource
+        steps.append("dropped")
+        for _ in range(500):
+            time.sleep(0.02)
+        steps.append("not stopped")
+
+    code, printed = run(monkeypatch, capsys, body)
+    assert code == 128 + signal.SIGTERM
+    assert steps == ["dropped"]
+    assert "Traceback" not in str(printed)
+    assert sys.unraisablehook is hook
+
+
 def test_a_signal_that_is_swallowed_to_the_end_still_gives_the_code(monkeypatch, capsys):
     def body():
         try:
