@@ -1,5 +1,6 @@
 """The parts of the paper's dimmer and of its fit, each by its definition on a few numbers."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,16 +29,9 @@ from dimmagen.dimmers.mdn.reference import ReferenceModel
 from dimmagen.dimmers.profile import save_profile
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import retinex
+from tests.dimmers.mdn.networks import random_network
 
-
-def a_network(seed: int = 0, floor: float = 0.01, gain: float = 2.0) -> MixtureDensityNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        made = MixtureDensityNetwork(floor)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter *= gain
-    return made
+a_network = partial(random_network, gain=2.0)
 
 
 def a_pair(seed: int = 0, size=(16, 12), darkness: float = 0.2, quality: int = 0) -> RealPair:

@@ -10,7 +10,6 @@ from dimmagen.dimmers.mdn.definition import dim_plainly
 from dimmagen.dimmers.mdn.fit import fit_network
 from dimmagen.dimmers.mdn.model import DeterministicModel, MdnFiles, MdnModel
 from dimmagen.dimmers.mdn.network import (
-    MixtureDensityNetwork,
     PixelTable,
     held_out_likelihood,
     negative_log_likelihood,
@@ -18,19 +17,11 @@ from dimmagen.dimmers.mdn.network import (
 )
 from dimmagen.dimmers.mdn.reference import ReferenceModel
 from dimmagen.dimmers.real_pairs import RealPair
-
-
-def network(seed=0, gain=1.0, floor=0.01) -> MixtureDensityNetwork:
-    torch.manual_seed(seed)
-    made = MixtureDensityNetwork(floor)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter *= gain
-    return made
+from tests.dimmers.mdn.networks import random_network
 
 
 def files(made=None, **changes) -> MdnFiles:
-    made = made or network()
+    made = made or random_network()
     levels = np.arange(256, dtype=np.float32)
     fields = {
         "network": made.tensors(),
@@ -52,11 +43,11 @@ def light_image(size=(67, 93), seed=0):
 
 
 def test_the_network_has_the_size_of_the_papers_network():
-    assert sum(parameter.numel() for parameter in network().parameters()) == 3492
+    assert sum(parameter.numel() for parameter in random_network().parameters()) == 3492
 
 
 def test_the_likelihood_is_that_of_the_mixture_of_gaussians():
-    made = network(gain=3.0)
+    made = random_network(gain=3.0)
     x, target = torch.rand(50, 5), torch.rand(50, 3)
     means, sigmas, log_weights = (value.detach().double().numpy() for value in made(x))
     density = (np.exp(log_weights) * norm.pdf(target[:, :, None].numpy(), means, sigmas)).sum(2)
@@ -83,7 +74,7 @@ def test_black_pixels_are_masked_and_dark_values_dequantised():
 @pytest.mark.parametrize("gain", [1.0, 4.0])
 @pytest.mark.parametrize("draw", [Draw(1.0, 1.0, 1.0, 5), Draw(2.0, 3.0, 1.4, 2**62 + 11)])
 def test_the_kernel_agrees_with_the_plain_implementation(gain, draw):
-    model = MdnModel(files(network(gain=gain)))
+    model = MdnModel(files(random_network(gain=gain)))
     light = light_image((300, 401))
     fast, plain = model.dim(light, draw).astype(int), dim_plainly(model, light, draw).astype(int)
     # A uniform at the boundary between two components may select either.
@@ -99,7 +90,7 @@ def test_a_dark_pixel_depends_on_its_index_but_not_on_the_pixels_around_it():
 
 
 def test_gamma_exposure_and_tau_have_the_documented_effect():
-    model, light = MdnModel(files(network(gain=0.1))), np.full((200, 200, 3), 180, np.uint8)
+    model, light = MdnModel(files(random_network(gain=0.1))), np.full((200, 200, 3), 180, np.uint8)
     mean = model.dim(light, Draw(1.0, 0.0, 1.0, 1)).mean()
     assert model.dim(light, Draw(2.0, 0.0, 1.0, 1)).mean() == pytest.approx(2 * mean, rel=0.01)
     assert model.dim(light, Draw(1.0, 0.0, 0.5, 1)).mean() == pytest.approx(mean / 2, rel=0.02)
@@ -118,7 +109,8 @@ def test_black_stays_black_and_values_beyond_white_do_not_wrap_around():
 
 
 def test_the_deterministic_model_gives_the_mean_of_the_drawn_images():
-    drawn, expected = MdnModel(files(floor_network := network())), DeterministicModel(files(floor_network))
+    network = random_network()
+    drawn, expected = MdnModel(files(network)), DeterministicModel(files(network))
     light = np.full((300, 300, 3), (200, 150, 100), np.uint8)
     draw = Draw(1.0, 0.0, 1.0, 1)
     dark = expected.dim(light, draw)
@@ -131,7 +123,7 @@ def test_the_deterministic_model_gives_the_mean_of_the_drawn_images():
 def test_models_compute_the_likelihood_of_a_real_pair():
     pair = camera_pairs(1)[0]
     model = MdnModel(files())
-    expected = held_out_likelihood(network(), PixelTable([pair]))
+    expected = held_out_likelihood(random_network(), PixelTable([pair]))
     assert model.negative_log_likelihood(pair.light, pair.dark) == pytest.approx(expected, abs=1e-6)
     assert ReferenceModel(files()).negative_log_likelihood(pair.light, pair.dark) == pytest.approx(expected)
 

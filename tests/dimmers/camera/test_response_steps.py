@@ -1,0 +1,246 @@
+"""Steps of the fit of a camera: tiles, response and scenes, each by its definition on a few numbers."""
+
+import itertools
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.ndimage import gaussian_filter
+from scipy.stats import norm
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.dimmers.camera import fit, response_fit, scene_fit
+from dimmagen.dimmers.camera.response import ResponseCurve
+from dimmagen.dimmers.camera.response_fit import PairResponses
+from dimmagen.dimmers.camera.tiles import tiles_of
+from dimmagen.dimmers.real_pairs import RealPair
+from dimmagen.metrics.realism import noise
+from tests.cameras import camera
+from tests.dimmers.camera.fit_steps import a_tile
+
+
+def test_a_small_pair_is_one_tile_with_its_flat_parts(random):
+    light = random.integers(0, 240, (40, 50, 3), np.uint8)
+    light[:20, :30] = 255
+    pair = RealPair("x", light // 4, light, "", "")
+    [tile] = tiles_of(3, pair)
+    assert tile.pair == 3
+    assert (tile.dark.dtype, tile.light.dtype) == (np.float32, np.float32)
+    assert np.array_equal(tile.light, light)
+    assert np.array_equal(tile.dark, light // 4)
+    area = noise.noise_area(light.astype(np.float32))
+    assert np.array_equal(tile.noise_area, area)
+    assert np.array_equal(tile.flat, noise.flat_area(light.mean(2, dtype=np.float32)) | area)
+    assert (tile.flat & ~area).any()
+
+
+def test_tiles_of_a_large_pair_are_spread_over_it(random, monkeypatch):
+    monkeypatch.setattr("dimmagen.dimmers.camera.tiles.TILE", 8)
+    image = np.zeros((24, 40, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(24)[:, None], np.arange(40)
+    image[..., 2] = random.integers(0, 200, (24, 40))
+    pair = RealPair("x", image, image, "", "")
+
+    def corners(most):
+        return [tuple(map(int, tile.light[0, 0, :2])) for tile in tiles_of(0, pair, most)]
+
+    assert corners(15) == [(0, 0)]  # it has no more pixels than 15 tiles
+    assert tiles_of(0, pair, 15)[0].light.shape == (24, 40, 3)
+    assert corners(3) == [(0, 0), (8, 16), (16, 32)]
+    assert corners(2) == [(0, 0), (16, 32)]
+    assert corners(4) == [(0, 0), (8, 0), (8, 32), (16, 32)]
+    cut = RealPair("x", image[:23], image[:23], "", "")
+    assert [tile.light.shape for tile in tiles_of(0, cut, 2)] == [(8, 8, 3)] * 2
+    assert {tile.light.shape for tile in tiles_of(0, pair, 14)} == {(8, 8, 3)}
+    low = RealPair("x", image[:4], image[:4], "", "")
+    assert [tile.light.shape for tile in tiles_of(0, low, 1)] == [(4, 8, 3)]
+
+
+def test_a_cast_counts_as_if_four_pairs_had_none():
+    balances = np.array([[0.2, 0.1, -0.3], [0.4, -0.1, -0.3]])
+    assert scene_fit.camera_cast(balances) == pytest.approx(np.array([0.6, 0.0, -0.6]) / 6)
+
+
+def test_the_spread_of_exposures_is_that_of_the_levels_and_of_one_pair_by_prior_knowledge():
+    curve = ResponseCurve(camera().log_slopes)
+    exposures = np.array([-1.0, -2.5, -30.0])
+    levels = curve.level(curve.log_light(160.0) + exposures)
+    logs = np.log([levels[0], levels[1], 0.5])  # darker than half a level is not told apart
+    expected = np.sqrt((0.45**2 + ((logs - logs.mean()) ** 2).sum()) / 3)
+    assert scene_fit.exposure_spread(curve, exposures) == pytest.approx(expected, abs=1e-6)
+    assert scene_fit.exposure_spread(curve, exposures[:1]) == 0.45
+
+
+def t_spread(values: np.ndarray, prior: float) -> float:
+    """Where the search ends: each value has the weight 5 / (4 + its square over the spread's)."""
+    squares = (values - np.median(values)) ** 2
+
+    def excess(spread: float) -> float:
+        weighted = (5 / (4 + squares / spread**2) * squares).sum()
+        return (8 * prior**2 + weighted) / (8 + len(values) - 1) - spread**2
+
+    low, high = 1e-3, 10.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    return low
+
+
+def test_spreads_of_white_balance_and_level_are_those_of_students_t():
+    warmth, tint = np.array([0.3, -0.1, 0.0, 0.05]), np.array([0.02, -0.3, 0.01, 0.0])
+    balances = np.stack([warmth - tint / 2, tint, -warmth - tint / 2], 1)
+    found = scene_fit.balance_spread(balances)
+    wide = np.hypot(t_spread(warmth, 0.055), 0.095), np.hypot(t_spread(tint, 0.033), 0.055)
+    assert found == pytest.approx(wide, abs=1e-5)
+    assert scene_fit.noise_spread(warmth) == pytest.approx(t_spread(warmth, 0.06), abs=1e-5)
+    alone = np.hypot(0.055, 0.095), np.hypot(0.033, 0.055)
+    assert scene_fit.balance_spread(balances[:1]) == pytest.approx(alone, abs=1e-6)
+
+
+def test_the_mean_of_a_dark_level_with_noise_that_is_clipped_at_black():
+    for level in (-3.0, 0.0, 0.7, 5.0):
+        mean, _ = quad(lambda x, level=level: max(x, 0) * norm.pdf(x, level, 1.2), -12, 20, points=[0.0])
+        assert response_fit._clipped_mean(np.array(level)) == pytest.approx(mean, abs=1e-6)
+
+
+def test_level_means_are_those_of_smooth_flat_pixels_and_rare_levels_weigh_less():
+    tiles = [
+        a_tile(1, seed=1),
+        replace(a_tile(1, seed=2), flat=np.arange(52) < np.full((40, 1), 20)),
+        a_tile(0),
+    ]
+    found = response_fit._level_means(tiles, 2)
+    sums, counts = np.zeros((2, 3, 256)), np.zeros((2, 3, 256))
+    for tile in tiles:
+        light, dark = (gaussian_filter(image, (1.5, 1.5, 0)) for image in (tile.light, tile.dark))
+        for (y, x), channel in itertools.product(np.argwhere(tile.flat), range(3)):
+            where = tile.pair, channel, round(light[y, x, channel])
+            sums[where] += dark[y, x, channel]
+            counts[where] += 1
+    places = np.argwhere(counts)
+    assert np.array_equal(np.stack([found.pair, found.channel, found.light], 1), places)
+    assert found.dark == pytest.approx((sums[counts > 0] / counts[counts > 0]), rel=1e-5)
+    weights = np.minimum(counts[counts > 0] / (1e-3 * counts.sum(2).max()), 1)
+    assert found.weight == pytest.approx(weights)
+
+
+def levels_of(pairs: int):
+    """Mean levels of a known camera, and its responses."""
+    toe = np.array([2.0, 0.0, -1.0])
+    exposures, red = np.linspace(-1.5, -2.5, pairs), np.linspace(0.05, -0.05, pairs)
+    balances = np.stack([red, -0.5 * red, -0.5 * red], 1)
+    curve = ResponseCurve(np.full(14, np.log(2.0)))
+    pair, channel, light = (axis.ravel() for axis in np.mgrid[:pairs, :3, 5:250:7])
+    level = curve.level(curve.log_light(light) + exposures[pair] + balances[pair, channel])
+    dark = level - toe[channel] * np.exp(-level / 6)
+    mean = response_fit._clipped_mean(dark)
+    levels = response_fit._Levels(pair, channel, light, mean, np.linspace(0.2, 1.0, len(pair)))
+    return levels, PairResponses(curve.log_slopes, exposures, balances, toe)
+
+
+@pytest.fixture
+def minimised(monkeypatch):
+    """What the search is given for two pairs of known responses; it finds what it begins with."""
+    asked = SimpleNamespace()
+    asked.levels, asked.truth = levels_of(2)
+    monkeypatch.setattr(
+        response_fit, "_level_means", lambda *given: asked.levels if given == (["tile"], 2) else None
+    )
+
+    def search(residuals, start, sparsity):
+        asked.residuals, asked.start, asked.sparsity = residuals, start, sparsity
+        return start
+
+    monkeypatch.setattr(response_fit, "_minimised", search)
+    asked.found = response_fit.fit_response(["tile"], 2)
+    return asked
+
+
+def packed(responses: PairResponses) -> np.ndarray:
+    red, _, blue = responses.balances.T
+    return np.concatenate([responses.log_slopes, responses.log_exposures, red, blue, responses.toe])
+
+
+def test_the_search_begins_at_a_display_gamma_without_casts_and_offsets(minimised):
+    found = minimised.found
+    assert found.log_slopes == pytest.approx([np.log(2.2)] * 14)
+    assert (found.log_exposures.tolist(), found.toe.tolist()) == ([-3.0, -3.0], [0.0, 0.0, 0.0])
+    assert not found.balances.any()
+    assert found.balances.shape == (2, 3)
+
+
+def test_residuals_are_those_of_the_levels_and_of_what_is_known_of_cameras(minimised):
+    truth, levels = minimised.truth, minimised.levels
+    count = len(levels.light)
+    found = minimised.residuals(packed(truth))
+    assert found[:count] == pytest.approx(0, abs=1e-9)
+    bend, pull, balance, toe = np.split(found[count:], [12, 26, 32])
+    assert bend == pytest.approx(0, abs=1e-9)
+    assert pull == pytest.approx([0.3 * np.log(2.0 / 2.2)] * 14)
+    assert balance == pytest.approx(3.0 * truth.balances.ravel())
+    assert toe == pytest.approx(3.0 * truth.toe)
+    brighter = minimised.residuals(packed(replace(truth, toe=truth.toe - 1)))
+    difference = response_fit._clipped_mean  # of a level without the offset and with it
+    curve = ResponseCurve(truth.log_slopes)
+    level = curve.level(
+        curve.log_light(levels.light)
+        + (truth.log_exposures[:, None] + truth.balances)[levels.pair, levels.channel]
+    )
+    offset = truth.toe[levels.channel] * np.exp(-level / 6)
+    wanted = difference(level - offset + np.exp(-level / 6)) - difference(level - offset)
+    assert brighter[:count] == pytest.approx(np.sqrt(levels.weight) * wanted, abs=1e-9)
+    bent = minimised.residuals(packed(replace(truth, log_slopes=truth.log_slopes + np.eye(14)[5])))
+    assert bent[count : count + 12] == pytest.approx(30.0 * np.diff(np.eye(14)[5], 2))
+
+
+def test_the_pattern_of_the_jacobian_has_every_dependence_and_no_other(minimised):
+    values = packed(minimised.truth)
+    at = minimised.residuals(values)
+    changed = [minimised.residuals(values + 1e-3 * one) - at for one in np.eye(len(values))]
+    depends, pattern = np.abs(changed).T > 1e-12, minimised.sparsity.toarray() > 0
+    assert pattern.shape == depends.shape
+    assert not (depends & ~pattern).any()
+    count = len(minimised.levels.light)
+    assert (pattern[:count].sum(1) == 14 + 4).all()  # the curve, the exposure, red, blue and the offset
+    assert pattern[count:].sum() == 12 * 3 + 14 + 6 * 2 + 3
+
+
+def test_a_search_that_was_stopped_goes_on_while_the_cost_falls(monkeypatch):
+    costs, asked = iter([100.0, 90.0, 80.0, 79.5, 1.0]), []
+
+    def least_squares(residuals, begin, **options):
+        assert (options["tr_solver"], options["loss"]) == ("lsmr", "soft_l1")
+        asked.append((residuals, begin, options["max_nfev"], options["jac_sparsity"]))
+        return SimpleNamespace(x=begin + 1, status=0, cost=next(costs))
+
+    monkeypatch.setattr(response_fit, "least_squares", least_squares)
+    found = response_fit._minimised(len, np.array([0.0]), "pattern")
+    assert found.tolist() == [3.0]  # the last one helped by less than 1 %
+    assert asked == [(len, number, 60 if number == 0 else 20, "pattern") for number in range(4)]
+    monkeypatch.setattr(
+        response_fit, "least_squares", lambda *_, **__: SimpleNamespace(x=[5.0], status=1, cost=1.0)
+    )
+    assert response_fit._minimised(len, np.array([0.0]), "pattern").tolist() == [5.0]
+
+
+@pytest.mark.parametrize(("levels", "darkest"), [(41, 30.0), (42, 1.9)])
+def test_too_few_levels_and_black_images_are_refused(levels, darkest, monkeypatch):
+    found = response_fit._Levels(*[np.zeros(levels, int)] * 3, np.full(levels, darkest), np.ones(levels))
+    monkeypatch.setattr(response_fit, "_level_means", lambda tiles, pairs: found)
+    with pytest.raises(DimmagenError, match="too few grey levels") as error:
+        response_fit.fit_response([], 1)
+    assert error.value.code == "unsuitable-pairs"
+    monkeypatch.setattr(response_fit, "_minimised", lambda residuals, start, sparsity: start)
+    enough = response_fit._Levels(*[np.zeros(42, int)] * 3, np.full(42, 2.0), np.ones(42))
+    monkeypatch.setattr(response_fit, "_level_means", lambda tiles, pairs: enough)
+    response_fit.fit_response([], 1)
+
+
+def test_a_camera_stores_jpegs_if_all_dark_images_are_such():
+    def quality(*qualities):
+        return fit._common_quality([SimpleNamespace(jpeg_quality=one) for one in qualities])
+
+    assert (quality(90, 70, 80), quality(70, 90), quality(85)) == (80, 90, 85)
+    assert (quality(90, 0, 80), quality(0)) == (0, 0)
