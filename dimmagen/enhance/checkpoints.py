@@ -10,7 +10,7 @@ Tensors are stored in safetensors files, numbers in their headers as JSON: nothi
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -90,39 +90,53 @@ class RunFolder:
                 or, with `always`, no run.
         """
         existing = self.settings()
-        if existing is None and (self.path / MANIFEST).exists():
-            raise UsageError(
-                f"{self.path} holds a data set or a MixHQ ({MANIFEST})",
-                "choose another `out`",
-                code="no-room",
-                path=str(self.path),
-            )
         held = [name for name in (LOG, CHECKPOINT, BEST) if (self.path / name).exists()]
-        if existing is None and held:
+        if existing is None:
+            self._refuse_others_files(held)
+        begun = [name for name in held if name != LOG or self.log_rows()]
+        if existing is not None and begun and resume != "never":
+            self._refuse_to_resume(existing, settings, held)
+        elif resume == "always":
             raise UsageError(
-                f"{self.path} holds {held[0]} but no {RUN}: it is not the folder of a training run",
-                "choose another `out`",
-                code="no-room",
+                f"{self.path} holds no run to resume",
+                'omit `resume="always"`',
+                code="nothing-to-resume",
                 path=str(self.path),
             )
-        begun = [name for name in held if name != LOG or self.log_rows()]
-        if existing is None or not begun or resume == "never":
-            if resume == "always":
-                raise UsageError(
-                    f"{self.path} holds no run to resume",
-                    'omit `resume="always"`',
-                    code="nothing-to-resume",
-                    path=str(self.path),
-                )
-            for name in (CHECKPOINT, BEST, LOG, LOGGERS):
-                storage.remove(self.path / name)
-            if existing is not None:  # otherwise the pictures there are somebody's own
-                for picture in (self.path / PICTURES).glob("*.png"):
-                    if picture.stem.isdigit():
-                        storage.remove(picture)
-            content = {"schema": RUN_SCHEMA, **settings, **({MADE_BY: dict(made_by)} if made_by else {})}
-            storage.atomic_write(self.path / RUN, json.dumps(content, indent=1).encode() + b"\n")
-            return
+        else:
+            self._start(settings, made_by, discards=existing is not None)
+        for folder in (self.path, self.path / PICTURES):  # of a run that was killed
+            storage.remove_unfinished(folder)
+
+    def _refuse_others_files(self, held: Sequence[str]) -> None:
+        """Refuse a folder without a run in which there is something else."""
+        what = ""
+        if (self.path / MANIFEST).exists():
+            what = f"a data set or a MixHQ ({MANIFEST})"
+        elif held:
+            what = f"{held[0]} but no {RUN}: it is not the folder of a training run"
+        if what:
+            raise UsageError(
+                f"{self.path} holds {what}", "choose another `out`", code="no-room", path=str(self.path)
+            )
+
+    def _start(
+        self, settings: Mapping[str, Any], made_by: Mapping[str, Any] | None, *, discards: bool
+    ) -> None:
+        """Claim the folder for a new run, which discards the one that is there."""
+        for name in (CHECKPOINT, BEST, LOG, LOGGERS):
+            storage.remove(self.path / name)
+        if discards:  # otherwise the pictures there are somebody's own
+            for picture in (self.path / PICTURES).glob("*.png"):
+                if picture.stem.isdigit():
+                    storage.remove(picture)
+        content = {"schema": RUN_SCHEMA, **settings, **({MADE_BY: dict(made_by)} if made_by else {})}
+        storage.atomic_write(self.path / RUN, json.dumps(content, indent=1).encode() + b"\n")
+
+    def _refuse_to_resume(
+        self, existing: Mapping[str, Any], settings: Mapping[str, Any], held: Sequence[str]
+    ) -> None:
+        """Refuse to resume a run of other settings, or one of which the log is missing."""
         if LOG not in held:
             raise UsageError(
                 f"{self.path} holds a network but no {LOG}",
@@ -131,7 +145,7 @@ class RunFolder:
                 path=str(self.path),
             )
         former = {name: value for name, value in FORMER_SETTINGS.items() if name in settings}
-        existing = former | existing
+        existing = {**former, **existing}
         requested = json.loads(json.dumps(dict(settings)))
         changed = sorted(
             name for name in {*existing, *requested} if existing.get(name) != requested.get(name)

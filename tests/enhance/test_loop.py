@@ -318,6 +318,20 @@ def test_what_made_a_run_is_recorded_and_may_change(tmp_path):
         folder.begin({"seed": 2}, "if-possible", {"commit": "a"})
 
 
+@pytest.mark.parametrize("rows", ["", "1,0.5\n"], ids=["begun", "resumed"])
+def test_half_written_files_of_a_killed_run_go_and_those_of_others_stay(rows, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({"iterations": 3}, "if-possible")
+    (folder.path / LOG).write_text(f"iteration,loss\n{rows}")
+    (folder.path / "validation").mkdir()
+    half = (".checkpoint.safetensors.a2070a64.1076.tmp", "validation/.0001.png.a2070a64.1076.tmp")
+    for name in (*half, ".notes.2024.tmp"):
+        (folder.path / name).write_bytes(b"half")
+    folder.begin({"iterations": 3}, "if-possible")
+    assert [name for name in half if (folder.path / name).exists()] == []
+    assert (folder.path / ".notes.2024.tmp").exists()
+
+
 def test_other_settings_may_follow_a_run_that_failed_before_its_first_iteration(run_training, tmp_path):
     with pytest.raises(UsageError):
         run_training(validation=[])
