@@ -8,7 +8,8 @@ from PIL import Image
 from skimage import data
 
 from dimmagen.cli import main
-from dimmagen.core import hashing, storage
+from dimmagen.core import hashing
+from dimmagen.core.storage import listing
 from dimmagen.dimmers import profile, real_pairs
 from dimmagen.dimmers.profile import open_profile
 from dimmagen.images import codec
@@ -84,7 +85,7 @@ def test_a_photo_is_read_once_for_its_verdict_and_once_for_its_pairs(photos, tmp
 
 def test_a_later_run_decodes_a_photo_once_because_its_verdict_is_kept(photos, tmp_path, count, monkeypatch):
     monkeypatch.setenv("DIMMAGEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(storage, "_UNSETTLED_NS", 0)  # files may be taken for unchanged at once
+    monkeypatch.setattr(listing, "_UNSETTLED_NS", 0)  # files may be taken for unchanged at once
     words = ("dim", "--profile", "linear", "--source", photos, "--executor", "serial")
     words = (*words, "--light-format", "same", "--shards")
     command(*words, tmp_path / "first")

@@ -21,6 +21,7 @@ from dimmagen import PairDataset, pair_loader
 from dimmagen.core import memory, storage
 from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.core.errors import UsageError
+from dimmagen.core.storage import listing, paths, writing
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.enhance.batch import Crops
@@ -143,7 +144,7 @@ def test_a_windows_path_is_no_url(path, is_url):
 
 
 def test_a_file_url_of_a_drive_is_a_path_of_that_drive(monkeypatch):
-    monkeypatch.setattr(storage, "os", WindowsPaths())
+    monkeypatch.setattr(paths, "os", WindowsPaths())
     assert storage.local_path("file:///C:/photos/a.jpg") == r"C:\photos\a.jpg"
 
 
@@ -167,13 +168,13 @@ def test_a_source_on_a_windows_drive_is_read_as_given(tmp_path, monkeypatch):
     ],
 )
 def test_the_last_part_of_a_windows_path(path, name, monkeypatch):
-    monkeypatch.setattr(storage, "os", WindowsPaths())
+    monkeypatch.setattr(paths, "os", WindowsPaths())
     assert storage.last_part(path) == name
 
 
 def test_the_folder_that_a_windows_user_names_counts_as_well(monkeypatch):
     """Of LOL, no dark picture is opened."""
-    monkeypatch.setattr(storage, "os", WindowsPaths())
+    monkeypatch.setattr(paths, "os", WindowsPaths())
     entry = Entry("1.png", 100, {"kind": "file", "path": r"D:\lol\our485\low\1.png"})
     (found,) = scan([(SourceSpec("lol", r"D:\lol\our485\low"), entry)])
     assert found.row.rule == "lol-dark"
@@ -192,7 +193,7 @@ def test_names_below_a_windows_folder_are_posix_paths(monkeypatch):
 def test_names_below_a_url_are_posix_paths(monkeypatch):
     files = fsspec.filesystem("memory")
     files.pipe("/windows/2024/a.jpg", b"12")
-    monkeypatch.setattr(storage, "os", WindowsPaths())
+    monkeypatch.setattr(listing, "os", WindowsPaths())
     try:
         assert storage.find_files("memory://windows") == [("2024/a.jpg", 2, "")]
     finally:
@@ -214,7 +215,7 @@ def test_a_file_is_published_where_folders_cannot_be_opened(tmp_path, monkeypatc
 
     windows = WindowsPaths()
     windows.open, windows.path = open_file, os.path  # the file itself is written here
-    monkeypatch.setattr(storage, "os", windows)
+    monkeypatch.setattr(writing, "os", windows)
     storage.atomic_write(tmp_path / "new/file", b"all of it")
     assert (tmp_path / "new/file").read_bytes() == b"all of it"
     assert os.listdir(tmp_path / "new") == ["file"]
@@ -223,8 +224,8 @@ def test_a_file_is_published_where_folders_cannot_be_opened(tmp_path, monkeypatc
 @pytest.mark.parametrize("fails", [False, True])
 def test_an_upload_needs_no_file_of_a_descriptor(fails, tmp_path, monkeypatch):
     """Where a file cannot be opened by its descriptor, it has a name until it is sent, or given up."""
-    monkeypatch.setattr(storage.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(storage, "_DESCRIPTORS", str(tmp_path / "none"))
+    monkeypatch.setattr(writing.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(writing, "_DESCRIPTORS", str(tmp_path / "none"))
     files = fsspec.filesystem("memory")
     try:
         with storage.atomic_writer("memory://windows/file") as file:

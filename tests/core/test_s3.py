@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dimmagen.cli import main
-from dimmagen.core import s3, storage
+from dimmagen.core import storage
 from dimmagen.core.errors import RefusedError, UnavailableError, UsageError
+from dimmagen.core.storage import s3
 from dimmagen.sources.archives import list_entries, read_entry
 from tests.dataset_helpers import write_photos
 from tests.killing import wait_for
@@ -195,7 +196,7 @@ def test_a_process_killed_in_mid_upload_leaves_no_object_and_its_parts_are_disca
     bucket.begin_upload("elsewhere/b")
     fault = bucket.server.fail(hang(1), "CompleteMultipartUpload", times=1000)
     code = (
-        "from dimmagen.core import s3, storage; s3._PART = 5 * 2**20;"
+        "from dimmagen.core import storage; from dimmagen.core.storage import s3; s3._PART = 5 * 2**20;"
         f"storage.atomic_write('{bucket.url}/out/shards/a.tar', bytes(12 * 2**20))"
     )
     run = subprocess.Popen([sys.executable, "-c", code])

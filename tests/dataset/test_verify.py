@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, MachineError
 from dimmagen.core.lock import STATE
 from dimmagen.core.parquet import read_table
+from dimmagen.core.storage import reading
 from dimmagen.core.tar import members
 from dimmagen.dataset.checking import Fault, check_pair_shard
 from dimmagen.dataset.manifest import FileEntry, Manifest, ShardEntry, fingerprint, root_hash
@@ -184,7 +184,7 @@ def test_trouble_of_the_machine_is_no_fault_of_a_data_set(number, ending, finish
             raise OSError(number, os.strerror(number), path)
         return open(path, *arguments, **options)
 
-    monkeypatch.setattr(storage, "open", failing, raising=False)
+    monkeypatch.setattr(reading, "open", failing, raising=False)
     with pytest.raises(MachineError, match=rf"out/.*\{ending}: {os.strerror(number)}"):
         verify_dataset(str(finished))
 

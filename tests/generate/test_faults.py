@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.storage import writing
 from dimmagen.dataset.compare import assert_same_dataset
 from tests.dataset_helpers import make, write_photos
 from tests.tiny_set import make_tiny, tiny_lights
@@ -91,7 +91,7 @@ def test_a_disk_that_fills_up(room, photos, undisturbed, tmp_path, monkeypatch):
     out = tmp_path / "out"
     run = partial(make, photos, out, samples_per_shard=2)
     _FullDisk.room = room
-    monkeypatch.setattr(storage, "open", open_on_full_disk, raising=False)
+    monkeypatch.setattr(writing, "open", open_on_full_disk, raising=False)
     with pytest.raises(DimmagenError, match="the disk is full") as error:
         run()
     assert str(out) in str(error.value)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data as photos
 
-from dimmagen.core import storage
+from dimmagen.core.storage import listing
 from dimmagen.sources import archives, scan_store
 from dimmagen.sources import scan as scanning
 from tests.sources.index_passes import FILES
@@ -51,7 +51,7 @@ def reads(monkeypatch):
 @pytest.fixture
 def settled(monkeypatch):
     """Files may be taken for unchanged as soon as they are written."""
-    monkeypatch.setattr(storage, "_UNSETTLED_NS", 0)
+    monkeypatch.setattr(listing, "_UNSETTLED_NS", 0)
 
 
 @pytest.fixture

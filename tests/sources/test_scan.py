@@ -9,8 +9,9 @@ from PIL import Image, ImageFile
 from skimage import data as photos
 
 from dimmagen import sources
-from dimmagen.core import hashing, storage
+from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, MachineError, UsageError
+from dimmagen.core.storage import reading
 from dimmagen.images import codec
 from dimmagen.sources import SourceSpec, parse_specs
 from dimmagen.sources.dark_halves import is_dark_half, thumbnail
@@ -361,7 +362,7 @@ def test_a_file_that_the_machine_cannot_read_ends_the_scan_with_its_path(number,
             raise OSError(number, os.strerror(number), path)
         return open(path, *arguments, **options)
 
-    monkeypatch.setattr(storage, "open", failing, raising=False)
+    monkeypatch.setattr(reading, "open", failing, raising=False)
     with pytest.raises(MachineError, match=rf"mixed/b\.png: {os.strerror(number)}"):
         rows_of(f"folder={mixed_folder}")
 

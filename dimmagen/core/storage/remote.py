@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, BinaryIO, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError
-from dimmagen.core.range_reader import RangeReader
+from dimmagen.core.storage.range_reader import RangeReader
 
 _REFUSED = (401, 403)
 _NO_WRITING = (405, 501)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError, UsageError
-from dimmagen.core.range_reader import RangeReader
+from dimmagen.core.storage.range_reader import RangeReader
 
 SCHEMES = ("s3://", "s3a://")
 ATTEMPTS = 8  # per request, in 35 seconds on average and at most 71; AWS_MAX_ATTEMPTS overrides it

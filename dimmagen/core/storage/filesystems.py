@@ -1,0 +1,41 @@
+"""The file system behind an fsspec URL."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+
+from dimmagen.core.errors import UsageError
+from dimmagen.core.storage import remote, s3
+
+
+def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
+    """The file system of an fsspec URL, and the path within it.
+
+    Raises:
+        UsageError: the protocol of the URL is unknown, or its package is not installed.
+    """
+    text = os.fspath(path)
+    if text.startswith(s3.SCHEMES):
+        return s3.S3(), text.split("://", 1)[1].rstrip("/")
+    try:
+        return fsspec.core.url_to_fs(text)
+    except (ImportError, ValueError) as error:
+        raise _opening_error(text, error) from None
+
+
+def _opening_error(url: str, error: ImportError | ValueError) -> UsageError:
+    failed = f"{url} cannot be opened ({error})"
+    todo = "install the package that it needs"
+    if isinstance(error, ImportError):
+        return UsageError(failed, todo, code="missing-package", path=url)
+    return UsageError(failed, f"check the URL, or {todo}", code="usage", path=url)
+
+
+@contextmanager
+def remote_filesystem(path: str | os.PathLike) -> Iterator[tuple[Any, str]]:
+    """:func:`open_filesystem` for a block in which its errors are translated."""
+    with remote.explained(path):
+        yield open_filesystem(path)

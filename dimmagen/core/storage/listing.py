@@ -1,0 +1,162 @@
+"""What is in a place: whether there is a file or a folder, the names in it, and the version of a file."""
+
+import errno
+import os
+import posixpath
+import stat
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.storage import remote, s3
+from dimmagen.core.storage.filesystems import remote_filesystem
+from dimmagen.core.storage.paths import local_path
+from dimmagen.core.system_files import is_left_by_system
+
+# How a system says that there is nothing at a path: a missing part, a file as a folder, a link to itself.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+_UNSETTLED_NS = 2 * 10**9  # the coarsest clock of a file system (FAT) ticks every two seconds
+
+
+def exists(path: str | os.PathLike) -> bool:
+    """Whether there is anything; a local disk that fails is an error, not an absence."""
+    if (place := local_path(path)) is not None:
+        return mode_of(place) is not None
+    with remote_filesystem(path) as (filesystem, place):
+        is_s3 = isinstance(filesystem, s3.S3)
+        return filesystem.exists(place) if is_s3 else remote.exists(filesystem, place)
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+    """Whether there is a folder; errors as for :func:`exists`."""
+    if (place := local_path(path)) is not None:
+        return stat.S_ISDIR(mode_of(place) or 0)
+    with remote_filesystem(path) as (filesystem, place):
+        return filesystem.isdir(place)
+
+
+def is_file(path: str | os.PathLike) -> bool:
+    """Whether there is a regular file; errors as for :func:`exists`."""
+    if (place := local_path(path)) is not None:
+        return stat.S_ISREG(mode_of(place) or 0)
+    with remote_filesystem(path) as (filesystem, place):
+        return filesystem.isfile(place)
+
+
+def mode_of(place: str) -> int | None:
+    """The mode of a local file or folder; None if there is none."""
+    try:
+        return os.stat(place).st_mode
+    except ValueError:  # a null character
+        return None
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        return None
+
+
+def no_regular_file(path: str | os.PathLike) -> DimmagenError:
+    return DimmagenError(
+        f"{path} is not a regular file",
+        "check what is in its place",
+        code="missing-path",
+        path=os.fspath(path),
+    )
+
+
+def list_names(folder: str | os.PathLike) -> list[str]:
+    """Sorted names of the entries of a folder; empty if the folder does not exist.
+
+    What systems leave there by themselves (`.DS_Store`, `._*`, `@eaDir`, `lost+found`) is not among them.
+    """
+    if not is_folder(folder):
+        return []
+    if (place := local_path(folder)) is not None:
+        names = os.listdir(place)
+    else:
+        with remote_filesystem(folder) as (filesystem, place):
+            names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(place, detail=False)]
+    return sorted(name for name in names if not is_left_by_system(name))
+
+
+def find_files(folder: str) -> list[tuple[str, int, str]]:
+    """Relative path, size in bytes and stamp (see :func:`stamp`) of every file below an fsspec URL, in
+    arbitrary order.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
+    with remote_filesystem(folder) as (filesystem, place):
+        is_s3 = isinstance(filesystem, s3.S3)
+        found = filesystem.find(place) if is_s3 else _found_below(filesystem, place)
+    return [(posixpath.relpath(name, place), size, stamp) for name, (size, stamp) in found.items()]
+
+
+def _found_below(filesystem: Any, place: str) -> dict[str, tuple[int, str]]:
+    """Size and stamp of every file; fsspec's own `find` leaves out what cannot be listed."""
+    found: dict[str, tuple[int, str]] = {}
+    folders = [place]
+    while folders:
+        listed = folders.pop()
+        for entry in filesystem.ls(listed, detail=True):
+            if entry["type"] == "directory" and entry["name"].rstrip("/") != listed.rstrip("/"):
+                folders.append(entry["name"])
+            elif entry["type"] == "file":
+                found[entry["name"]] = entry["size"] or 0, _remote_stamp(entry)
+    return found
+
+
+def stamp(path: str | os.PathLike) -> str:
+    """A text that changes when the bytes of a file change: times and inode, or the ETag of an object.
+
+    Returns:
+        Empty if nothing here tells one version of the file from the next: a place without ETags, or a local
+        file that was written in the last two seconds, and might be again within a tick of its clock.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    if (place := local_path(path)) is not None:
+        return stamp_of(os.stat(place))
+    with remote_filesystem(path) as (filesystem, place):
+        is_s3 = isinstance(filesystem, s3.S3)
+        return filesystem.etag(place) if is_s3 else _remote_stamp(filesystem.info(place))
+
+
+def stamp_of(facts: os.stat_result) -> str:
+    """The :func:`stamp` of a local file, from what `os.stat` says of it."""
+    changed = max(facts.st_mtime_ns, facts.st_ctime_ns)
+    if abs(time.time_ns() - changed) < _UNSETTLED_NS:
+        return ""
+    # A program can set the time of the last modification, but not that of the last change.
+    return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}.{facts.st_ino}"
+
+
+def _remote_stamp(entry: Mapping[str, Any]) -> str:
+    tag = entry.get("ETag")
+    return tag if isinstance(tag, str) and not tag.startswith("W/") else ""  # a weak one allows other bytes
+
+
+def remove(path: str | os.PathLike) -> None:
+    """Remove a file or an empty folder; does nothing if it does not exist.
+
+    A folder that holds nothing but what systems leave there stays.
+    """
+    with suppress(FileNotFoundError):
+        if (place := local_path(path)) is not None:
+            if os.path.islink(place) or not os.path.isdir(place):
+                os.unlink(place)
+                return
+            try:
+                os.rmdir(place)
+            except OSError:
+                if not os.listdir(place) or list_names(place):
+                    raise
+            return
+        with remote_filesystem(path) as (filesystem, place):
+            if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
+                filesystem.rmdir(place)
+            else:
+                filesystem.rm_file(place)

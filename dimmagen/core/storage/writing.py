@@ -1,0 +1,217 @@
+"""Files that are either complete or absent.
+
+A local file is written under a temporary name in its own folder, flushed to the disk and renamed; a remote
+file is written locally and sent as one upload. Nothing is published if the writer fails.
+"""
+
+import errno
+import logging
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.storage import s3
+from dimmagen.core.storage.filesystems import remote_filesystem
+from dimmagen.core.storage.listing import list_names, mode_of, no_regular_file
+from dimmagen.core.storage.paths import local_path
+
+# The token is what a file of a user, such as `.notes.2024.tmp`, does not have.
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.\d+\.tmp", re.DOTALL)
+# Linux opens a file from its beginning by its descriptor; macOS' /dev/fd, from where it was written last.
+_DESCRIPTORS = "/proc/self/fd"
+_STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What a file system says that does not have an operation, in several words.
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A seekable binary file that appears under `path` when the block ends without an exception.
+
+    Missing parent folders are created. Until the block ends, a local file is named
+    `.<name>.<token>.<pid>.tmp`, which :func:`remove_unfinished` recognises; the token is random, since
+    processes on two hosts may have the same pid.
+
+    Raises:
+        DimmagenError: the disk is full, the path cannot be written, or there is a pipe, a device or another
+            thing in its place that a file must not replace (root would replace `/dev/null`).
+    """
+    local = local_path(path)
+    if local is not None and _is_special_file(local):
+        raise no_regular_file(path)
+    try:
+        with _local_writer(Path(local)) if local else _remote_writer(path) as file:
+            yield file
+    except OSError as error:
+        raise _writing_error(error, os.fspath(path), is_local=local is not None) from error
+
+
+def _writing_error(error: OSError, path: str, *, is_local: bool) -> DimmagenError:
+    again = "run the same command again; what is complete stays valid"
+    failed = f"{path} could not be written"
+    if error.errno in _DISK_FULL:
+        where = "" if is_local else f" at {tempfile.gettempdir()}"
+        return DimmagenError(
+            f"the disk is full{where}: {failed}", f"free some space and {again}", code="disk", path=path
+        )
+    if isinstance(error, PermissionError) and error.filename:
+        named = error.filename
+        return DimmagenError(
+            f"{named} cannot be written", "check its permissions", code="refused", path=named
+        )
+    reason = f"{failed}: {error.strerror or error}"
+    if error.errno == errno.ENAMETOOLONG:
+        return DimmagenError(reason, "give a shorter name", code="invalid-name", path=path)
+    return DimmagenError(reason, f"check the disk and {again}", code="disk", path=path)
+
+
+@contextmanager
+def _local_writer(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(unfinished_name(path.name))
+    try:
+        with open(temporary, "w+b") as file:
+            yield file
+            file.flush()
+            _sync(file.fileno(), path.parent)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def _remote_writer(url: str | os.PathLike) -> Iterator[BinaryIO]:
+    with _readable_temporary() as (spool, path):
+        yield spool
+        spool.flush()
+        with remote_filesystem(url) as (filesystem, place):
+            if not isinstance(filesystem, s3.S3):
+                filesystem.makedirs(filesystem._parent(place), exist_ok=True)
+            filesystem.put_file(path, place)
+
+
+@contextmanager
+def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
+    """A temporary file, and a path from which it can be read, from its beginning, while it is open."""
+    if os.path.isdir(_DESCRIPTORS):
+        with tempfile.TemporaryFile() as file:  # without a name, so that a killed process leaves nothing
+            yield cast(BinaryIO, file), f"{_DESCRIPTORS}/{file.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile(prefix="dimmagen-", delete=False) as named:  # such as on Windows
+        try:
+            yield cast(BinaryIO, named), named.name
+        finally:
+            named.close()  # Windows does not remove open files
+            os.unlink(named.name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a local folder survive a power failure."""
+    if os.name == "nt":  # Windows cannot open folders, and NTFS journals file names
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _sync(descriptor, folder, "folders")
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int, folder: Path, what: str = "files") -> None:
+    """Have a file or a folder on disk. A network disk may not know how: SMB, a Windows drive in WSL, FUSE."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        _warn_unsynced(folder, what)
+
+
+@cache
+def _warn_unsynced(folder: Path, what: str) -> None:
+    """Once per folder."""
+    _log.warning(
+        "the file system of %s cannot sync %s: after a power failure its newest files may be missing",
+        folder,
+        what,
+    )
+
+
+def atomic_write(path: str | os.PathLike, data: bytes) -> None:
+    """Write a whole file; see :func:`atomic_writer`."""
+    with atomic_writer(path) as file:
+        file.write(data)
+
+
+def write_result(path: str | os.PathLike, data: bytes) -> None:
+    """Write a whole file that a user has named; into a pipe or a device, such as `/dev/stdout`, go the bytes.
+
+    Raises:
+        DimmagenError: as for :func:`atomic_writer`.
+    """
+    place = local_path(path)
+    if place is None or not _is_stream(place):
+        return atomic_write(path, data)
+    try:
+        with open(place, "wb", buffering=0) as stream:
+            left = memoryview(data)
+            while left:
+                left = left[stream.write(left) :]
+    except OSError as error:
+        raise DimmagenError(
+            f"{path} could not be written: {error.strerror or error}",
+            "name a file, or another pipe",
+            code="disk",
+            path=os.fspath(path),
+        ) from error
+
+
+def _is_stream(place: str) -> bool:
+    """Whether a local path stands for what takes bytes as they come: a pipe, a device, a descriptor."""
+    mode = mode_of(place) or 0
+    is_descriptor = place in _STANDARD_STREAMS or place.startswith(("/dev/fd/", f"{_DESCRIPTORS}/"))
+    return is_descriptor or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _is_special_file(place: str) -> bool:
+    """Whether there is something at a local path that is no regular file."""
+    mode = mode_of(place)
+    return (mode is not None and not stat.S_ISREG(mode)) or place in _STANDARD_STREAMS
+
+
+def remove_unfinished(folder: str | os.PathLike) -> list[str]:
+    """Remove what a killed run left in one folder: temporary files, or incomplete uploads.
+
+    Returns:
+        The names of the temporary files, or of the files that were being uploaded.
+    """
+    place = local_path(folder)
+    if place is None:
+        with remote_filesystem(folder) as (filesystem, place):
+            return filesystem.abort_uploads(place) if isinstance(filesystem, s3.S3) else []
+    names = [name for name in list_names(place) if is_unfinished(name)]
+    for name in names:
+        os.unlink(os.path.join(place, name))
+    return names
+
+
+def unfinished_name(name: str) -> str:
+    """A new temporary name for a file, see :func:`atomic_writer`."""
+    return f".{name}.{secrets.token_hex(4)}.{os.getpid()}.tmp"
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name belongs to an incomplete file left by a killed run."""
+    return bool(_UNFINISHED.fullmatch(name))
