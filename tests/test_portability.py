@@ -29,8 +29,8 @@ from dimmagen.enhance.checkpoints import CHECKPOINT, RunFolder
 from dimmagen.enhance.data import ShardBatches
 from dimmagen.enhance.training_shards import open_shards
 from dimmagen.images.codec import encode_png
-from dimmagen.sources import SourceSpec, archives
-from dimmagen.sources.archives import Entry, list_entries, read_entry
+from dimmagen.sources import SourceSpec
+from dimmagen.sources.archives import Entry, folders, list_entries, read_entry
 from dimmagen.sources.scan import scan
 from tests.dataset_helpers import make, write_photos
 
@@ -184,8 +184,8 @@ def test_names_below_a_windows_folder_are_posix_paths(monkeypatch):
     """They are written into catalogs, and the key of a photo's pairs must not depend on the system."""
     windows = WindowsPaths()
     windows.stat = lambda _: os.stat(__file__)
-    monkeypatch.setattr(archives, "os", windows)
-    assert archives._file_entry(r"C:\photos", r"C:\photos\2024\a.jpg", False).name == "2024/a.jpg"
+    monkeypatch.setattr(folders, "os", windows)
+    assert folders._file_entry(r"C:\photos", r"C:\photos\2024\a.jpg", False).name == "2024/a.jpg"
     with pytest.raises(UsageError, match=r"no folder C:\\photos:"):
         list_entries(r"C:\photos\*\low*")
 

@@ -1,0 +1,42 @@
+"""One file in a folder or an archive, and the bytes at its place."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError
+
+
+class DamagedArchiveError(DimmagenError):
+    """The bytes of an archive are not those of its member: the one fault of an archive that is a verdict."""
+
+    code = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file in a folder or an archive.
+
+    Attributes:
+        name: POSIX path below the folder or inside the archive.
+        size: bytes, according to the folder or the archive's directory.
+        locator: argument of :func:`dimmagen.sources.archives.read_entry`.
+        refusal: why the entry cannot be read (a link, a device, encrypted ...); empty when it can.
+        stamp: of the file or the archive, see :func:`dimmagen.core.storage.stamp`; may be empty.
+    """
+
+    name: str
+    size: int
+    locator: dict[str, Any]
+    refusal: str = ""
+    stamp: str = ""
+
+
+def read_bytes(path: str, offset: int, size: int) -> bytes:
+    """A range of the bytes of an archive. Raises DamagedArchiveError if the archive ends within it."""
+    data = storage.read_range(path, offset, size)
+    if len(data) != size:
+        raise DamagedArchiveError(
+            f"{path} ends within a member", "it may be truncated: fetch it again", path=path
+        )
+    return data

@@ -1,0 +1,79 @@
+"""The members of tars, also of several one after the other and of those inside another."""
+
+import os
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from dimmagen.core import storage
+from dimmagen.core.errors import DimmagenError
+from dimmagen.core.file_names import portable
+from dimmagen.core.machine import machine_trouble
+from dimmagen.sources.archives.entry import Entry
+
+_ZEROS_AT_ONCE = 2**20  # bytes
+
+
+def tar_entries(path: str) -> Iterator[Entry]:
+    """The members of an uncompressed tar. Raises DimmagenError if it is damaged or cut off."""
+    try:
+        with machine_trouble(path), storage.open_binary(path) as file:
+            end = file.seek(0, os.SEEK_END)
+            yield from _tar_members(path, file, 0, end, "")
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise _broken_tar(path) from error
+
+
+def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -> Iterator[Entry]:
+    """The members of a tar in the bytes from `start` to `end` of a file.
+
+    Several tars one after the other, as `cat a.tar b.tar` makes them, are one list: the blocks of zeros that
+    end each of them are passed over. A tar that is itself a member is read as a folder of its name.
+    """
+    while start < end:
+        file.seek(start)
+        # Not by the locale: names are UTF-8, and every other byte stands for itself.
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
+            for member in archive:
+                if member.isdir():
+                    continue
+                name, inside = f"{prefix}{member.name}", member.offset_data + member.size
+                if member.isreg() and member.name.lower().endswith(".tar") and inside <= end:
+                    at = file.tell()
+                    yield from _tar_members(path, file, member.offset_data, inside, f"{name}/")
+                    file.seek(at)
+                    continue
+                plain = member.isreg() and not member.issparse()
+                refusal = "" if plain else "is a link or a device in the archive"
+                locator = {
+                    "kind": "range",
+                    "path": portable(path),
+                    "offset": member.offset_data,
+                    "size": member.size,
+                }
+                yield Entry(name, member.size, locator, refusal)
+            # tarfile takes a broken header for the end: the end is a block of zeros and nothing else.
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise _broken_tar(path)
+            start = _next_tar(file, archive.offset, end)
+
+
+def _next_tar(file: BinaryIO, start: int, end: int) -> int:
+    """Where the next block that is not zeros begins; `end` where there is none."""
+    file.seek(start)
+    while start < end:
+        block = file.read(min(_ZEROS_AT_ONCE, end - start))
+        if not block:
+            return end
+        rest = block.lstrip(b"\0")
+        if rest:
+            return start + (len(block) - len(rest)) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+        start += len(block)
+    return end
+
+
+def _broken_tar(path: str) -> DimmagenError:
+    return DimmagenError(
+        f"{path} is not a complete tar file", "it may be truncated: fetch it again", code="archive", path=path
+    )
