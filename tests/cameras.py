@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
-from dimmagen.dimmers.camera.response import KNOTS
+from dimmagen.dimmers.camera.model import CameraModel
+from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS
 from dimmagen.dimmers.camera.structure import RADIUS
 
 

@@ -104,6 +104,7 @@ JUDGES = {
     "dimmagen.dimmers.camera.response": (f"{_CAMERA}model.py",),
     "dimmagen.dimmers.camera.response_fit": (f"{_CAMERA}response_steps.py",),
     "dimmagen.dimmers.camera.scene_fit": (f"{_CAMERA}response_steps.py",),
+    "dimmagen.dimmers.camera.stored": (f"{_CAMERA}model.py",),
     "dimmagen.dimmers.camera.structure": (f"{_CAMERA}structure_steps.py",),
     "dimmagen.dimmers.camera.structure_fit": (f"{_CAMERA}structure_steps.py",),
     "dimmagen.dimmers.camera.tiles": (f"{_CAMERA}response_steps.py",),

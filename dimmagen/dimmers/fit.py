@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.camera import model
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.model import CameraModel
+from dimmagen.dimmers.camera.stored import model_files
 from dimmagen.dimmers.mdn.fit import fit_network
 from dimmagen.dimmers.mdn.illumination import fit_illumination
 from dimmagen.dimmers.mdn.model import MdnFiles
@@ -82,7 +82,7 @@ def fit_models(
         "versions": {name: version(name) for name in ("dimmagen", "numpy", "scipy", "torch")},
     }
     return FittedProfile(
-        [model.model_files(camera_model), *mdn_models(pairs, network_fit.network)],
+        [model_files(camera_model), *mdn_models(pairs, network_fit.network)],
         camera_model,
         provenance,
         held_out_nats,

@@ -10,7 +10,7 @@ import pytest
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers import fit
 from dimmagen.dimmers.base import DIMMERS
-from dimmagen.dimmers.camera.model import model_files
+from dimmagen.dimmers.camera.stored import model_files
 from dimmagen.dimmers.fit import KINDS, fit_models, is_fit_of, refuse_other_fit
 from dimmagen.dimmers.mdn.illumination import fit_illumination
 from dimmagen.dimmers.mdn.model import DeterministicModel, MdnModel

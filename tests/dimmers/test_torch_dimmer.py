@@ -9,7 +9,7 @@ import torch
 import dimmagen
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers import dimmer
-from dimmagen.dimmers.camera.model import model_files
+from dimmagen.dimmers.camera.stored import model_files
 from dimmagen.dimmers.profile import save_profile
 from tests.cameras import camera
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.camera.model import model_files
+from dimmagen.dimmers.camera.stored import model_files
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import save_profile
 from dimmagen.generate import gpu_worker

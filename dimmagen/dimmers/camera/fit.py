@@ -21,9 +21,9 @@ import numpy as np
 
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
 from dimmagen.dimmers.camera.chroma_fit import fine_chroma
-from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
+from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.camera.noise_fit import fit_noise, noise_levels
-from dimmagen.dimmers.camera.response import ResponseCurve
+from dimmagen.dimmers.camera.response import SIGMA_KNOTS, ResponseCurve
 from dimmagen.dimmers.camera.response_fit import PairResponses, fit_response
 from dimmagen.dimmers.camera.scene_fit import balance_spread, camera_cast, exposure_spread, noise_spread
 from dimmagen.dimmers.camera.tiles import TILES_PER_PAIR, Tile, tiles_of

@@ -9,7 +9,7 @@ signal with nearly the same noise.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -23,11 +23,10 @@ from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel, structure_kernel
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
-from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
-from dimmagen.dimmers.camera.structure import RADIUS, Structure, structure_of
+from dimmagen.dimmers.camera.response import SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
+from dimmagen.dimmers.camera.stored import KIND, CameraFields, read_fields
+from dimmagen.dimmers.camera.structure import Structure, structure_of
 from dimmagen.dimmers.jpeg import through_jpeg
-from dimmagen.dimmers.profile import ModelFiles
-from dimmagen.dimmers.stored_model import check_settings, read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,67 +39,8 @@ PARTS = (
     *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
 )
 
-FILE = "camera.safetensors"
-TENSORS = {
-    "log_slopes": (KNOTS,),
-    "log_exposure": (1,),
-    "balance": (3,),
-    "log_sigma": (3, SIGMA_KNOTS),
-    "correlation": (3, 3),
-    "spatial": (2,),
-    "toe": (3,),
-    "skew": (3, SIGMA_KNOTS),
-}
-# Parts that the profiles of dimmagen 0.1.0 do not have.
-LATER_TENSORS = ("toe", "skew")
-# Stored if the noise has a long structure, as the setting `structure` says.
-STRUCTURE_TENSORS = {"filters": (2, 2, RADIUS + 1), "banding": (2, 2)}
-# Lowest and highest values of the settings, which are stored in addition to the tensors.
-RANGES = {
-    "tail": (0.0, 1e6),
-    "chroma_tail": (0.0, 1e6),
-    "exposure_spread": (0.0, 10.0),
-    "jpeg_quality": (0, 100),
-    "gamma_low": (1e-6, 1e6),
-    "gamma_high": (1e-6, 1e6),
-    "tau": (0.0, 1e6),
-    "balance_spread": (0.0, 10.0),
-    "tint_spread": (0.0, 10.0),
-    "noise_spread": (0.0, 10.0),
-    "structure": (False, True),
-    "fine_chroma": (0.0, 1.0),
-}
-# Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
-SPREADS = ("balance_spread", "tint_spread", "noise_spread")
-
 # Rows are orthonormal directions: luma, then two chroma axes.
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
-
-
-def model_files(model: "CameraModel") -> ModelFiles:
-    """The camera model as a profile stores it."""
-    structured = bool(model.filters.any() or model.banding.any())
-    shapes = {**TENSORS, **(STRUCTURE_TENSORS if structured else {})}
-    tensors = {
-        name: np.reshape(getattr(model, name), shape).astype(np.float32) for name, shape in shapes.items()
-    }
-    settings: dict[str, str | int | float | bool] = {
-        "tail": model.tail,
-        "chroma_tail": model.tails[1],
-        "exposure_spread": model.exposure_spread,
-        "jpeg_quality": model.jpeg_quality,
-        "gamma_low": model.gamma_range[0],
-        "gamma_high": model.gamma_range[1],
-        "tau": model.tau,
-        "balance_spread": model.balance_spread[0],
-        "tint_spread": model.balance_spread[1],
-        "noise_spread": model.noise_spread,
-    }
-    if structured:
-        settings["structure"] = True
-    if model.fine_chroma < 1.0:
-        settings["fine_chroma"] = model.fine_chroma
-    return ModelFiles(model.kind, {FILE: tensors}, settings)
 
 
 def toe_level(level: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -117,61 +57,16 @@ def toe_level(level: np.ndarray, offset: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class CameraModel(DimmerModel):
-    """The dimmer model of one camera.
+class CameraModel(CameraFields, DimmerModel):
+    """The dimmer model of one camera: what is measured of it (:class:`.CameraFields`), and what is left out.
 
     Attributes:
-        log_slopes: float64 (14,), of the response curve, see :class:`ResponseCurve`.
-        log_exposure: ln of the light factor k from the light to the dark image at gamma 1.
-        balance: float64 (3,), difference of each channel's ln k from `log_exposure`; sums to 0.
-        log_sigma: float64 (3, 12), ln of the noise's standard deviation (grey levels) over the dark level,
-            at :func:`sigma_axis`.
-        correlation: float64 (3, 3), between the channels' noise.
-        spatial: float64 (2,), side taps of the luma and chroma noise filter [b, 1, b] (both directions);
-            0 means white noise.
-        filters: float64 (2, 2, 9), [luma | chroma][along rows | along columns][distance]: half of the
-            symmetric filter of noise that is correlated further, of any scale; zeros where `spatial` is
-            enough, which is 0 otherwise.
-        banding: float64 (2, 2), [luma | chroma][rows | columns]: share of the noise's variance that all
-            pixels of a row or of a column have in common.
-        fine_chroma: share of the light image's fine chroma that its dark image shows, see
-            :mod:`dimmagen.dimmers.camera.chroma`; 1 is all of it.
-        tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
-        exposure_spread: standard deviation of ln(brightness factor) between scenes.
-        jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
-        chroma_tail: as `tail`, for the two chroma axes; None means that of luma.
-        toe: float64 (3,), black offset of each channel in grey levels, see :func:`toe_level`.
-        skew: float64 (3, 12), s of the noise z + s (z² - 1) over the dark level, in [-0.5, 0.5]; the skewness
-            of the noise is about 6 s.
-        balance_spread: of ln of red against blue, and of ln of green, as it is drawn: scale of Student's t
-            with four degrees of freedom.
-        noise_spread: the same of ln of the noise's level.
-        gamma_range, tau: defaults of the draws; tau multiplies the noise, 1 is the measured noise.
         without: those of `PARTS` that are switched off (see :meth:`switched_off`).
     """
 
-    log_slopes: np.ndarray
-    log_exposure: float
-    balance: np.ndarray
-    log_sigma: np.ndarray
-    correlation: np.ndarray
-    spatial: np.ndarray
-    tail: float
-    exposure_spread: float
-    jpeg_quality: int = 0
-    chroma_tail: float | None = None
-    toe: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    skew: np.ndarray = field(default_factory=lambda: np.zeros((3, SIGMA_KNOTS)))
-    balance_spread: tuple[float, float] = (0.0, 0.0)
-    noise_spread: float = 0.0
-    filters: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, RADIUS + 1)))
-    banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
-    fine_chroma: float = 1.0
-    gamma_range: tuple[float, float] = (0.3, 2.0)
-    tau: float = 1.0
     without: tuple[str, ...] = ()
 
-    kind = "camera"
+    kind = KIND
     fitted: ClassVar[bool] = True
     compats: ClassVar[tuple[str, ...]] = ("default",)
     parts = PARTS
@@ -196,36 +91,7 @@ class CameraModel(DimmerModel):
                 code="missing-argument",
                 parameter="folder",
             )
-        early = "chroma_tail" not in settings
-        settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
-        checked = {"chroma_tail": settings.get("tail"), "structure": False, "fine_chroma": 1.0, **settings}
-        check_settings(folder, checked, RANGES)
-        shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
-        if checked["structure"]:
-            shapes |= STRUCTURE_TENSORS
-        stored = read_tensors(folder / FILE, shapes)
-        tensors = {name: array.astype(np.float64) for name, array in stored.items()}
-        return cls(
-            log_slopes=tensors["log_slopes"],
-            log_exposure=float(tensors["log_exposure"][0]),
-            balance=tensors["balance"],
-            log_sigma=tensors["log_sigma"],
-            correlation=tensors["correlation"],
-            spatial=tensors["spatial"],
-            tail=settings["tail"],
-            exposure_spread=settings["exposure_spread"],
-            jpeg_quality=settings["jpeg_quality"],
-            chroma_tail=settings.get("chroma_tail"),
-            toe=tensors.get("toe", np.zeros(3)),
-            skew=tensors.get("skew", np.zeros((3, SIGMA_KNOTS))),
-            balance_spread=(settings["balance_spread"], settings["tint_spread"]),
-            noise_spread=settings["noise_spread"],
-            filters=tensors.get("filters", np.zeros((2, 2, RADIUS + 1))),
-            banding=tensors.get("banding", np.zeros((2, 2))),
-            fine_chroma=checked["fine_chroma"],
-            gamma_range=(settings["gamma_low"], settings["gamma_high"]),
-            tau=settings["tau"],
-        )
+        return cls(**read_fields(folder, settings))
 
     @classmethod
     def parameters(cls) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera.model import LARGEST_SKEW, SIGMA_KNOTS, CameraModel, sigma_axis
-from dimmagen.dimmers.camera.response import level_axis
+from dimmagen.dimmers.camera.model import LARGEST_SKEW, CameraModel
+from dimmagen.dimmers.camera.response import SIGMA_KNOTS, level_axis, sigma_axis
 from dimmagen.dimmers.camera.response_fit import PairResponses
 from dimmagen.dimmers.camera.structure_fit import (
     FIRST_STEP,

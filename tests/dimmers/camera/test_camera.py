@@ -12,8 +12,9 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.philox import philox4x32, split_key
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera.fit import fit_camera
-from dimmagen.dimmers.camera.model import CameraModel, model_files, noise_quantiles
+from dimmagen.dimmers.camera.model import CameraModel, noise_quantiles
 from dimmagen.dimmers.camera.response import ResponseCurve
+from dimmagen.dimmers.camera.stored import model_files
 from dimmagen.dimmers.camera.structure import unit_taps
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.jpeg import jpeg_quality
