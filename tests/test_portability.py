@@ -25,8 +25,9 @@ from dimmagen.core.storage import listing, paths, writing
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.enhance.batch import Crops
-from dimmagen.enhance.checkpoints import CHECKPOINT, RunFolder
+from dimmagen.enhance.checkpoints import CHECKPOINT
 from dimmagen.enhance.data import ShardBatches
+from dimmagen.enhance.run_folder import RunFolder
 from dimmagen.enhance.training_shards import open_shards
 from dimmagen.images.codec import encode_png
 from dimmagen.sources import SourceSpec

@@ -8,8 +8,9 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.options import Integer, names_option, pairs_option, split_names
 from dimmagen.cli.train import make_config, run, say_what_it_takes, shared_options
-from dimmagen.enhance.checkpoints import ResumeMode, load_network
+from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.network import ARCHITECTURES
+from dimmagen.enhance.run_folder import ResumeMode
 
 
 @command(former_names={"--from": "--network"})

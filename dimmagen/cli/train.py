@@ -27,12 +27,13 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
-from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, ResumeMode, RunFolder
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT
 from dimmagen.enhance.config import CACHE_GB, MIX_SHARE, VALIDATION_PICTURES, TrainConfig
 from dimmagen.enhance.distributed import run_distributed
 from dimmagen.enhance.estimate import estimate_training
 from dimmagen.enhance.loggers import LOGGERS
 from dimmagen.enhance.network import ARCHITECTURES
+from dimmagen.enhance.run_folder import ResumeMode, RunFolder
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training import run_training
 

@@ -12,11 +12,11 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.ray_cluster import connect_ray
 from dimmagen.core.text import pluralize
-from dimmagen.enhance.checkpoints import ResumeMode
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.following import log_followed
 from dimmagen.enhance.loop import TrainProgress
+from dimmagen.enhance.run_folder import ResumeMode
 from dimmagen.enhance.training import run_training
 
 _LOG = logging.getLogger(__name__)

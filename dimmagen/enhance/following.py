@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dimmagen.enhance.checkpoints import COLUMNS, RunFolder
 from dimmagen.enhance.loop import TrainProgress
+from dimmagen.enhance.run_folder import COLUMNS, RunFolder
 
 _SECONDS = 1.0  # between two looks at the log
 

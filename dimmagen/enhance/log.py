@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dimmagen.core import storage
-from dimmagen.enhance.checkpoints import COLUMNS, LOG, PICTURES, RunFolder
 from dimmagen.enhance.loggers import LOGGERS, RunLogger
+from dimmagen.enhance.run_folder import COLUMNS, LOG, PICTURES, RunFolder
 from dimmagen.images import codec
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import unknown_name
-from dimmagen.enhance import checkpoints
+from dimmagen.enhance import run_folder
 
 _METRICS_AT_ONCE = 500
 
@@ -187,7 +187,7 @@ def _package(module: str, package: str = "") -> Any:
 def _identity(folder: Path, logger: str) -> str | None:
     """The service's name of this run, if it was logged there before."""
     try:
-        content = storage.read_json(folder / checkpoints.LOGGERS)
+        content = storage.read_json(folder / run_folder.LOGGERS)
     except (FileNotFoundError, ValueError):
         return None
     found = content.get(logger) if isinstance(content, dict) else None
@@ -202,4 +202,4 @@ def _new_identity(folder: Path, settings: Mapping[str, Any]) -> str:
 
 def _remember(folder: Path, logger: str, name: str) -> None:
     known = {one: found for one in LOGGERS if (found := _identity(folder, one))}
-    storage.atomic_write(folder / checkpoints.LOGGERS, json.dumps({**known, logger: name}).encode() + b"\n")
+    storage.atomic_write(folder / run_folder.LOGGERS, json.dumps({**known, logger: name}).encode() + b"\n")

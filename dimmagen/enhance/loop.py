@@ -12,7 +12,6 @@ import numpy as np
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.acceleration import Acceleration, acceleration, compiled
-from dimmagen.enhance.checkpoints import RunFolder
 from dimmagen.enhance.data import Batches
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.enhancer import Enhancer
@@ -22,6 +21,7 @@ from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.prefetch import Waiting, on_device
 from dimmagen.enhance.recorded_step import recorded
+from dimmagen.enhance.run_folder import RunFolder
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import Ledger, optimise
 from dimmagen.enhance.validation_pictures import Strip, strip_is_due

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, RunFolder, restore
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, restore
 from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.enhance.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)

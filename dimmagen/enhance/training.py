@@ -13,7 +13,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import exclusive
 from dimmagen.enhance.acceleration import acceleration
-from dimmagen.enhance.checkpoints import BEST, ResumeMode, RunFolder, load_network
+from dimmagen.enhance.checkpoints import BEST, load_network
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS, DistributedContext
 from dimmagen.enhance.lightness import learn_lightness
@@ -22,6 +22,7 @@ from dimmagen.enhance.loop import TrainProgress, train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 from dimmagen.enhance.provenance import maker
+from dimmagen.enhance.run_folder import ResumeMode, RunFolder
 from dimmagen.enhance.training_data import TrainingData, open_training_data, pairs_sha256
 from dimmagen.enhance.training_shards import VALIDATION_PHOTOS
 from dimmagen.metrics.lpips import LPIPS, SMALLEST_SIDE, load_lpips

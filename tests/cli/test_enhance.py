@@ -7,10 +7,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from dimmagen.cli import main
-from dimmagen.enhance.checkpoints import RunFolder, load_tensors
+from dimmagen.enhance.checkpoints import load_tensors
 from dimmagen.enhance.enhancer import Enhancer, TrainingCrops, crops_of_header
 from dimmagen.enhance.lightness import lightness_of_header
 from dimmagen.enhance.onnx_model import OnnxReport
+from dimmagen.enhance.run_folder import RunFolder
 from dimmagen.images.codec import decode_rgb8
 
 NETWORK = ("--network", "network")

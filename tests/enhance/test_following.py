@@ -1,8 +1,8 @@
 """The progress of a run on several workers is that of its log."""
 
-from dimmagen.enhance.checkpoints import RunFolder
 from dimmagen.enhance.following import _Follower, log_followed
 from dimmagen.enhance.log import Log
+from dimmagen.enhance.run_folder import RunFolder
 
 
 class Told(list):

@@ -8,10 +8,10 @@ import pytest
 
 from dimmagen.core.errors import UnknownNameError, UsageError
 from dimmagen.enhance import log as log_module
-from dimmagen.enhance.checkpoints import LOG, RunFolder
-from dimmagen.enhance.checkpoints import LOGGERS as LOGGERS_FILE
 from dimmagen.enhance.log import Log
 from dimmagen.enhance.loggers import require_loggers
+from dimmagen.enhance.run_folder import LOG, RunFolder
+from dimmagen.enhance.run_folder import LOGGERS as LOGGERS_FILE
 
 ROWS = [{"iteration": n, "loss": 1.0 / n, "mse": 0.5 / n} for n in (1, 2, 3)]
 STRIP = np.zeros((4, 12, 3), np.uint8)

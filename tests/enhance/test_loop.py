@@ -16,12 +16,13 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.acceleration import Acceleration
 from dimmagen.enhance.batch import Crops
-from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, LOG, RunFolder, load_network
+from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, load_network
 from dimmagen.enhance.data import RealPairs
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.loop import train
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.enhance.run_folder import LOG, RunFolder
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import diverged
 

@@ -250,8 +250,8 @@ class Payload:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """The file of a small network."""
-    from dimmagen.enhance.checkpoints import RunFolder
     from dimmagen.enhance.network import EnhancementNetwork
+    from dimmagen.enhance.run_folder import RunFolder
 
     run = RunFolder(tmp_path_factory.mktemp("run"))
     network = EnhancementNetwork("compact")

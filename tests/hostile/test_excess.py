@@ -22,8 +22,9 @@ from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.shard_samples import shard_samples
 from dimmagen.dimmers.profile import BUNDLED, open_profile
 from dimmagen.enhance import data
-from dimmagen.enhance.checkpoints import BEST, RunFolder, load_network
+from dimmagen.enhance.checkpoints import BEST, load_network
 from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.enhance.run_folder import RunFolder
 from dimmagen.enhance.training_shards import TrainingShard
 
 GIB = 2**30
