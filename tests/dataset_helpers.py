@@ -1,13 +1,17 @@
 """A tiny real data set for the tests of shards, jobs and verification."""
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from skimage import data
 
 from dimmagen.core import hashing
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings
@@ -72,3 +76,10 @@ def file_hashes(folder: Path, ignored: tuple[str, ...] = ()) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file() and path.name not in ignored
     }
+
+
+def refused(call: Callable, *arguments: Any, **options: Any) -> DimmagenError:
+    """What a call is refused with."""
+    with pytest.raises(DimmagenError) as caught:
+        call(*arguments, **options)
+    return caught.value

@@ -33,6 +33,7 @@ from tests.mutation_judge import Judge, module_of
 
 # By module: the fastest tests that are about it; of them those judge that call the changed function.
 _DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "tests/dimmers/test_"
+_GROWING = "tests/generate/growing/test_tiny_"
 _CAMERA, _MDN = "tests/dimmers/camera/test_", "tests/dimmers/mdn/test_"
 _PLAINLY = "test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 JUDGES = {
@@ -41,7 +42,7 @@ JUDGES = {
     "dimmagen.dataset.compare": (f"{_DATASET}compare.py",),
     "dimmagen.dataset.compare_unordered": (f"{_DATASET}compare.py",),
     "dimmagen.dataset.croissant": (f"{_DATASET}croissant.py",),
-    "dimmagen.dataset.generations": (f"{_GENERATE}tiny_growing.py",),
+    "dimmagen.dataset.generations": (f"{_GROWING}generations.py",),
     "dimmagen.dataset.leaks": (f"{_DATASET}leaks.py",),
     "dimmagen.dataset.loader_checks": (f"{_DATASET}loaders.py",),
     "dimmagen.dataset.loaders": (f"{_DATASET}loaders.py",),
@@ -74,13 +75,13 @@ JUDGES = {
     "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
     "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
     "dimmagen.generate.gpu_worker": (f"{_GENERATE}gpu_worker.py",),
-    "dimmagen.generate.growing": (f"{_GENERATE}tiny_growing.py",),
+    "dimmagen.generate.growing": (f"{_GROWING}additions.py", f"{_GROWING}generations.py"),
     "dimmagen.generate.light_format": (f"{_GENERATE}tiny_formats.py",),
     "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
     "dimmagen.generate.plan": (f"{_GENERATE}plan.py", f"{_GENERATE}tiny_runs.py"),
     "dimmagen.generate.preflight": (f"{_GENERATE}preflight.py",),
-    "dimmagen.generate.regrowing": (f"{_GENERATE}tiny_growing.py", f"{_GENERATE}tiny_reproducing.py"),
-    "dimmagen.generate.removing": (f"{_GENERATE}tiny_growing.py",),
+    "dimmagen.generate.regrowing": (f"{_GROWING}regrowing.py", f"{_GENERATE}tiny_reproducing.py"),
+    "dimmagen.generate.removing": (f"{_GROWING}removing.py",),
     "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
     "dimmagen.generate.reproducing": (f"{_GENERATE}tiny_reproducing.py",),
     "dimmagen.generate.resume": (f"{_GENERATE}resume.py", f"{_GENERATE}tiny_runs.py"),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -95,3 +95,10 @@ def tiny_set(out: Path, count: int = 4, **settings) -> PairSet:
 def memory_url() -> str:
     """The URL of a folder in this process's memory that is not there yet."""
     return f"memory://{uuid4().hex}"
+
+
+def with_settings(pairs: PairSet, **changes: Any) -> PairSet:
+    """The same pairs under a manifest with other settings; of None there is none."""
+    settings = {**pairs.manifest.settings, **changes}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    return replace(pairs, manifest=pairs.manifest.model_copy(update={"settings": settings}))

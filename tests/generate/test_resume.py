@@ -23,7 +23,7 @@ from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import plan_dataset
-from tests.dataset_helpers import build_dimmer, file_hashes, make
+from tests.dataset_helpers import build_dimmer, file_hashes, make, refused
 from tests.killing import KILLED, is_killed, killed_at
 from tests.tiny_set import make_tiny, tiny_lights, tiny_set
 
@@ -187,12 +187,6 @@ def out(made, tmp_path):
 
 def other_run(run: Run, **changed) -> Run:
     return Run({**run.settings, **changed}, run.environment)
-
-
-def refused(call, *arguments) -> UsageError:
-    with pytest.raises(DimmagenError) as caught:
-        call(*arguments)
-    return caught.value
 
 
 def names_in(out) -> list[str]:

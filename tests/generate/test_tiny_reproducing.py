@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import UsageError
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -19,7 +19,7 @@ from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.photo_selection import PhotoSelection
-from tests.dataset_helpers import build_dimmer, file_hashes
+from tests.dataset_helpers import build_dimmer, file_hashes, refused
 from tests.generate.test_tiny_runs import Noted
 from tests.tiny_set import TinyLights, make_tiny, tiny_lights
 
@@ -49,12 +49,6 @@ def scanned(monkeypatch, lights):
     asked = {"found": lights}
     monkeypatch.setattr(reproducing, "open_light_images", scan)
     return asked
-
-
-def refused(call, *arguments, **options) -> DimmagenError:
-    with pytest.raises(DimmagenError) as caught:
-        call(*arguments, **options)
-    return caught.value
 
 
 def test_photos_are_scanned_as_they_were_then(made, scanned):

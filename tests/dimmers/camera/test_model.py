@@ -8,21 +8,9 @@ from scipy.special import ndtri, stdtrit
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.base import Draw
-from dimmagen.dimmers.camera.model import (
-    OPPONENT,
-    PARTS,
-    CameraModel,
-    noise_quantiles,
-    toe_level,
-)
+from dimmagen.dimmers.camera.model import OPPONENT, PARTS, CameraModel, noise_quantiles, toe_level
 from dimmagen.dimmers.camera.response import ResponseCurve, level_axis, sigma_axis
-from dimmagen.dimmers.camera.stored import (
-    FILE,
-    LATER_TENSORS,
-    STRUCTURE_TENSORS,
-    TENSORS,
-    model_files,
-)
+from dimmagen.dimmers.camera.stored import FILE, LATER_TENSORS, STRUCTURE_TENSORS, TENSORS, model_files
 from dimmagen.dimmers.camera.structure import structure_of
 from dimmagen.dimmers.profile import save_profile
 from tests.cameras import camera, structured
