@@ -33,6 +33,7 @@ from tests.mutation_judge import Judge, module_of
 
 # By module: the fastest tests that are about it; of them those judge that call the changed function.
 _DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "tests/dimmers/test_"
+_PROFILES = "tests/dimmers/profiles/test_"
 _GROWING = "tests/generate/growing/test_tiny_"
 _CAMERA, _MDN = "tests/dimmers/camera/test_", "tests/dimmers/mdn/test_"
 _PLAINLY = "test_the_kernel_gives_the_pixels_of_a_plain_implementation"
@@ -92,7 +93,7 @@ JUDGES = {
     ),
     "dimmagen.generate.run_environment": (f"{_GENERATE}run_environment.py",),
     "dimmagen.generate.worker": (f"{_GENERATE}tiny_runs.py",),
-    "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_PROFILES}profile_dimmers.py"),
     "dimmagen.dimmers.camera.batches": (f"{_CAMERA}batches.py",),
     "dimmagen.dimmers.camera.chroma_fit": (f"{_CAMERA}chroma_steps.py",),
     "dimmagen.dimmers.camera.fit": (f"{_CAMERA}response_steps.py", f"{_CAMERA}chroma_steps.py"),
@@ -114,7 +115,7 @@ JUDGES = {
     "dimmagen.dimmers.camera.torch_structure": (f"{_CAMERA}torch_kernel.py",),
     "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
     "dimmagen.dimmers.contract": (f"{_DIMMERS}contract.py",),
-    "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_PROFILES}profile_dimmers.py"),
     "dimmagen.dimmers.fit": (f"{_DIMMERS}fit.py",),
     "dimmagen.dimmers.jpeg": (f"{_DIMMERS}jpeg.py",),
     "dimmagen.dimmers.mdn.fit": (f"{_MDN}definitions.py",),
@@ -128,10 +129,10 @@ JUDGES = {
     "dimmagen.dimmers.pair_layouts": (f"{_DIMMERS}pair_layouts.py", f"{_DIMMERS}pair_patterns.py"),
     "dimmagen.dimmers.pair_lists": (f"{_DIMMERS}pair_lists.py",),
     "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_matching.py", f"{_DIMMERS}pair_layouts.py"),
-    "dimmagen.dimmers.profile": (f"{_DIMMERS}profile.py",),
-    "dimmagen.dimmers.profile_folders": (f"{_DIMMERS}profile.py",),
+    "dimmagen.dimmers.profile": (f"{_PROFILES}profile.py", f"{_PROFILES}damaged_profiles.py"),
+    "dimmagen.dimmers.profile_folders": (f"{_PROFILES}profile_folders.py",),
     "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py", f"{_DIMMERS}pair_layouts.py"),
-    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_DIMMERS}profile.py"),
+    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_PROFILES}damaged_profiles.py"),
     "dimmagen.dimmers.torch_dimmer": (f"{_DIMMERS}torch_dimmer.py",),
 }
 # Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
