@@ -30,129 +30,8 @@ import pytest
 
 from tests.mutation_decorated import InterpretedNumpy, change_decorated_functions
 from tests.mutation_judge import Judge, module_of
+from tests.mutation_judges import KERNELS, judges_of
 
-# By module: the fastest tests that are about it; of them those judge that call the changed function.
-_DATASET, _GENERATE, _DIMMERS = "tests/dataset/test_", "tests/generate/test_", "tests/dimmers/test_"
-_PROFILES = "tests/dimmers/profiles/test_"
-_GROWING = "tests/generate/growing/test_tiny_"
-_CAMERA, _MDN = "tests/dimmers/camera/test_", "tests/dimmers/mdn/test_"
-_PLAINLY = "test_the_kernel_gives_the_pixels_of_a_plain_implementation"
-JUDGES = {
-    "dimmagen.dataset.card": (f"{_DATASET}card.py",),
-    "dimmagen.dataset.checking": (f"{_DATASET}verify.py",),
-    "dimmagen.dataset.compare": (f"{_DATASET}compare.py",),
-    "dimmagen.dataset.compare_unordered": (f"{_DATASET}compare.py",),
-    "dimmagen.dataset.croissant": (f"{_DATASET}croissant.py",),
-    "dimmagen.dataset.generations": (f"{_GROWING}generations.py",),
-    "dimmagen.dataset.leaks": (f"{_DATASET}leaks.py",),
-    "dimmagen.dataset.loader_checks": (f"{_DATASET}loaders.py",),
-    "dimmagen.dataset.loaders": (f"{_DATASET}loaders.py",),
-    "dimmagen.dataset.manifest": (
-        f"{_DATASET}manifest.py",
-        f"{_DATASET}verify.py",
-        f"{_GENERATE}tiny_runs.py",
-    ),
-    "dimmagen.dataset.reader": (
-        f"{_DATASET}reader.py",
-        f"{_DATASET}verify.py",
-        f"{_DATASET}writer.py",
-        f"{_GENERATE}tiny_derived.py",
-    ),
-    "dimmagen.dataset.report": (f"{_DATASET}report.py",),
-    "dimmagen.dataset.schema": (f"{_DATASET}schema.py", f"{_DATASET}writer.py", f"{_DATASET}verify.py"),
-    "dimmagen.dataset.shard_samples": (f"{_DATASET}shard_samples.py",),
-    "dimmagen.dataset.sheet": (f"{_DATASET}sheet.py", f"{_DATASET}report.py"),
-    "dimmagen.dataset.statistics": (f"{_DATASET}statistics.py",),
-    "dimmagen.dataset.verify": (f"{_DATASET}verify.py", f"{_GENERATE}tiny_runs.py"),
-    "dimmagen.dataset.verify_mixhq": (f"{_DATASET}verify_mixhq.py",),
-    "dimmagen.dataset.writer": (f"{_DATASET}writer.py",),
-    "dimmagen.generate.derive": (f"{_GENERATE}tiny_derived.py",),
-    "dimmagen.generate.estimate.calibration": ("tests/generate/estimate/test_tiny_estimate.py",),
-    "dimmagen.generate.estimate.estimate": ("tests/generate/estimate/test_tiny_estimate.py",),
-    "dimmagen.generate.estimate.from_sample": ("tests/generate/estimate/test_tiny_estimate.py",),
-    "dimmagen.generate.estimate.sample": ("tests/generate/estimate/test_tiny_estimate.py",),
-    "dimmagen.generate.estimate.load_balancing": ("tests/generate/estimate/test_load_balancing.py",),
-    "dimmagen.generate.execution": (f"{_GENERATE}execution.py",),
-    "dimmagen.generate.finalize": (f"{_GENERATE}tiny_runs.py",),
-    "dimmagen.generate.from_manifest": (f"{_GENERATE}tiny_replays.py",),
-    "dimmagen.generate.gpu_worker": (f"{_GENERATE}gpu_worker.py",),
-    "dimmagen.generate.growing": (f"{_GROWING}additions.py", f"{_GROWING}generations.py"),
-    "dimmagen.generate.light_format": (f"{_GENERATE}tiny_formats.py",),
-    "dimmagen.generate.pair": (f"{_GENERATE}pair.py",),
-    "dimmagen.generate.plan": (f"{_GENERATE}plan.py", f"{_GENERATE}tiny_runs.py"),
-    "dimmagen.generate.preflight": (f"{_GENERATE}preflight.py",),
-    "dimmagen.generate.regrowing": (f"{_GROWING}regrowing.py", f"{_GENERATE}tiny_reproducing.py"),
-    "dimmagen.generate.removing": (f"{_GROWING}removing.py",),
-    "dimmagen.generate.replay": (f"{_GENERATE}tiny_replays.py",),
-    "dimmagen.generate.reproducing": (f"{_GENERATE}tiny_reproducing.py",),
-    "dimmagen.generate.resume": (f"{_GENERATE}resume.py", f"{_GENERATE}tiny_runs.py"),
-    "dimmagen.generate.run": (
-        f"{_GENERATE}pair.py",
-        f"{_GENERATE}tiny_runs.py",
-        f"{_GENERATE}tiny_derived.py::test_the_files_with_labels",
-    ),
-    "dimmagen.generate.run_environment": (f"{_GENERATE}run_environment.py",),
-    "dimmagen.generate.worker": (f"{_GENERATE}tiny_runs.py",),
-    "dimmagen.dimmers.base": (f"{_DIMMERS}draws.py", f"{_PROFILES}profile_dimmers.py"),
-    "dimmagen.dimmers.camera.batches": (f"{_CAMERA}batches.py",),
-    "dimmagen.dimmers.camera.chroma_fit": (f"{_CAMERA}chroma_steps.py",),
-    "dimmagen.dimmers.camera.fit": (f"{_CAMERA}response_steps.py", f"{_CAMERA}chroma_steps.py"),
-    "dimmagen.dimmers.camera.model": (
-        f"{_CAMERA}model.py",
-        f"{_CAMERA}batches.py",
-        f"{_CAMERA}camera.py::{_PLAINLY}",
-    ),
-    "dimmagen.dimmers.camera.noise_fit": (f"{_CAMERA}noise_steps.py",),
-    "dimmagen.dimmers.camera.response": (f"{_CAMERA}model.py",),
-    "dimmagen.dimmers.camera.response_fit": (f"{_CAMERA}response_steps.py",),
-    "dimmagen.dimmers.camera.scene_fit": (f"{_CAMERA}response_steps.py",),
-    "dimmagen.dimmers.camera.stored": (f"{_CAMERA}model.py",),
-    "dimmagen.dimmers.camera.structure": (f"{_CAMERA}structure_steps.py",),
-    "dimmagen.dimmers.camera.structure_fit": (f"{_CAMERA}structure_steps.py",),
-    "dimmagen.dimmers.camera.tiles": (f"{_CAMERA}response_steps.py",),
-    "dimmagen.dimmers.camera.torch_kernel": (f"{_CAMERA}torch_kernel.py", f"{_CAMERA}batches.py"),
-    "dimmagen.dimmers.camera.torch_random": (f"{_CAMERA}torch_kernel.py",),
-    "dimmagen.dimmers.camera.torch_structure": (f"{_CAMERA}torch_kernel.py",),
-    "dimmagen.dimmers.closed_form": (f"{_DIMMERS}closed_form.py",),
-    "dimmagen.dimmers.contract": (f"{_DIMMERS}contract.py",),
-    "dimmagen.dimmers.dimmer": (f"{_DIMMERS}draws.py", f"{_PROFILES}profile_dimmers.py"),
-    "dimmagen.dimmers.fit": (f"{_DIMMERS}fit.py",),
-    "dimmagen.dimmers.jpeg": (f"{_DIMMERS}jpeg.py",),
-    "dimmagen.dimmers.mdn.fit": (f"{_MDN}definitions.py",),
-    "dimmagen.dimmers.mdn.illumination": (f"{_MDN}definitions.py", f"{_MDN}illumination.py"),
-    "dimmagen.dimmers.mdn.kinds": (f"{_DIMMERS}fit.py",),
-    "dimmagen.dimmers.mdn.model": (f"{_MDN}definitions.py", f"{_DIMMERS}fit.py"),
-    "dimmagen.dimmers.mdn.network": (f"{_MDN}definitions.py",),
-    "dimmagen.dimmers.mdn.published": (f"{_MDN}published.py",),
-    "dimmagen.dimmers.mdn.reference": (f"{_MDN}definitions.py", f"{_DIMMERS}fit.py"),
-    "dimmagen.dimmers.pair_facts": (f"{_DIMMERS}pair_facts.py",),
-    "dimmagen.dimmers.pair_layouts": (f"{_DIMMERS}pair_layouts.py", f"{_DIMMERS}pair_patterns.py"),
-    "dimmagen.dimmers.pair_lists": (f"{_DIMMERS}pair_lists.py",),
-    "dimmagen.dimmers.pair_matching": (f"{_DIMMERS}pair_matching.py", f"{_DIMMERS}pair_layouts.py"),
-    "dimmagen.dimmers.profile": (f"{_PROFILES}profile.py", f"{_PROFILES}damaged_profiles.py"),
-    "dimmagen.dimmers.profile_folders": (f"{_PROFILES}profile_folders.py",),
-    "dimmagen.dimmers.real_pairs": (f"{_DIMMERS}real_pairs.py", f"{_DIMMERS}pair_layouts.py"),
-    "dimmagen.dimmers.stored_model": (f"{_DIMMERS}stored_model.py", f"{_PROFILES}damaged_profiles.py"),
-    "dimmagen.dimmers.torch_dimmer": (f"{_DIMMERS}torch_dimmer.py",),
-}
-# Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
-KERNELS = {
-    "dimmagen.dimmers.camera.chroma": (
-        f"{_CAMERA}chroma.py::test_a_share",
-        f"{_CAMERA}chroma.py::test_an_empty",
-    ),
-    "dimmagen.dimmers.camera.kernel": (
-        f"{_CAMERA}camera.py::{_PLAINLY}",
-        f"{_CAMERA}camera.py::test_filters_with_gaps",
-    ),
-    "dimmagen.dimmers.camera.structure_kernel": (
-        f"{_CAMERA}camera.py::{_PLAINLY}",
-        f"{_CAMERA}camera.py::test_noise_of_rows_or_of_columns_alone",
-        f"{_CAMERA}camera.py::test_filters_with_gaps",
-    ),
-    "dimmagen.dimmers.noise": (f"{_DIMMERS}noise.py::test_the_words",),
-}
-JUDGES |= KERNELS
 # Tests in other processes, which the change does not reach, and those that take long.
 LEFT_OUT = (
     "test_a_file_of_someone_else_among_the_shards_is_refused_before_anything_is_touched",
@@ -273,7 +152,8 @@ def choose(changes: list[Change], options: argparse.Namespace, verdicts: dict[st
 
 def judge(names: list[str], verdicts: dict[str, list], longest: float) -> None:
     """Judge changes in this process, whose working directory is `mutants`, and write the verdicts."""
-    files = sorted({test.partition("::")[0] for name in names for test in JUDGES[module_of(name)]})
+    judges = {module: judges_of(module) for module in map(module_of, names)}
+    files = sorted({test.partition("::")[0] for tests in judges.values() for test in tests})
     for module in KERNELS if "NUMBA_DISABLE_JIT" in os.environ else ():
         importlib.import_module(module).np = InterpretedNumpy()
     done = 0
@@ -287,7 +167,7 @@ def judge(names: list[str], verdicts: dict[str, list], longest: float) -> None:
             print(f"{done}/{len(names)} {verdict} {name}", file=sys.stderr, flush=True)
 
     options = ["-q", "-s", "-n", "0", "--tb=no", "--rootdir=.", "-m", "not slow and not ray"]
-    pytest.main([*options, *files], plugins=[Judge(names, JUDGES, LEFT_OUT, note, _make_a_set, longest)])
+    pytest.main([*options, *files], plugins=[Judge(names, judges, LEFT_OUT, note, _make_a_set, longest)])
 
 
 def _make_a_set() -> None:

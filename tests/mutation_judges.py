@@ -1,0 +1,91 @@
+"""Which tests judge the changes of a module: those of its own name, unless it is named here.
+
+The fastest tests that are about a module; of them, those judge a change that call the changed function.
+"""
+
+import os
+from pathlib import PurePosixPath
+
+_PLAINLY = "camera::test_the_kernel_gives_the_pixels_of_a_plain_implementation"
+# By module, below the folder of tests that is named like its own. `a/b` is `a/test_b.py`.
+_OTHERS = {
+    "dataset.checking": ("verify",),
+    "dataset.compare_unordered": ("compare",),
+    "dataset.generations": ("../generate/growing/tiny_generations",),
+    "dataset.loader_checks": ("loaders",),
+    "dataset.manifest": ("manifest", "verify", "../generate/tiny_runs"),
+    "dataset.reader": ("reader", "verify", "writer", "../generate/tiny_derived"),
+    "dataset.schema": ("schema", "writer", "verify"),
+    "dataset.sheet": ("sheet", "report"),
+    "dataset.verify": ("verify", "../generate/tiny_runs"),
+    "generate.derive": ("tiny_derived",),
+    "generate.estimate.calibration": ("tiny_estimate",),
+    "generate.estimate.estimate": ("tiny_estimate",),
+    "generate.estimate.from_sample": ("tiny_estimate",),
+    "generate.estimate.sample": ("tiny_estimate",),
+    "generate.finalize": ("tiny_runs",),
+    "generate.from_manifest": ("tiny_replays",),
+    "generate.growing": ("growing/tiny_additions", "growing/tiny_generations"),
+    "generate.light_format": ("tiny_formats",),
+    "generate.plan": ("plan", "tiny_runs"),
+    "generate.regrowing": ("growing/tiny_regrowing", "tiny_reproducing"),
+    "generate.removing": ("growing/tiny_removing",),
+    "generate.replay": ("tiny_replays",),
+    "generate.reproducing": ("tiny_reproducing",),
+    "generate.resume": ("resume", "tiny_runs"),
+    "generate.run": ("pair", "tiny_runs", "tiny_derived::test_the_files_with_labels"),
+    "generate.worker": ("tiny_runs",),
+    "dimmers.base": ("draws", "profiles/profile_dimmers"),
+    "dimmers.camera.chroma_fit": ("chroma_steps",),
+    "dimmers.camera.fit": ("response_steps", "chroma_steps"),
+    "dimmers.camera.model": ("model", "batches", _PLAINLY),
+    "dimmers.camera.noise_fit": ("noise_steps",),
+    "dimmers.camera.response": ("model",),
+    "dimmers.camera.response_fit": ("response_steps",),
+    "dimmers.camera.scene_fit": ("response_steps",),
+    "dimmers.camera.stored": ("model",),
+    "dimmers.camera.structure": ("structure_steps",),
+    "dimmers.camera.structure_fit": ("structure_steps",),
+    "dimmers.camera.tiles": ("response_steps",),
+    "dimmers.camera.torch_kernel": ("torch_kernel", "batches"),
+    "dimmers.camera.torch_random": ("torch_kernel",),
+    "dimmers.camera.torch_structure": ("torch_kernel",),
+    "dimmers.dimmer": ("draws", "profiles/profile_dimmers"),
+    "dimmers.mdn.fit": ("definitions",),
+    "dimmers.mdn.illumination": ("definitions", "illumination"),
+    "dimmers.mdn.kinds": ("../fit",),
+    "dimmers.mdn.model": ("definitions", "../fit"),
+    "dimmers.mdn.network": ("definitions",),
+    "dimmers.mdn.reference": ("definitions", "../fit"),
+    "dimmers.pair_layouts": ("pair_layouts", "pair_patterns"),
+    "dimmers.pair_matching": ("pair_matching", "pair_layouts"),
+    "dimmers.profile": ("profiles/profile", "profiles/damaged_profiles"),
+    "dimmers.profile_folders": ("profiles/profile_folders",),
+    "dimmers.real_pairs": ("real_pairs", "pair_layouts"),
+    "dimmers.stored_model": ("stored_model", "profiles/damaged_profiles"),
+}
+# Modules of kernels, with few tests of small images: interpreted, a kernel takes a thousand times as long.
+_KERNELS = {
+    "dimmers.camera.chroma": ("chroma::test_a_share", "chroma::test_an_empty"),
+    "dimmers.camera.kernel": (_PLAINLY, "camera::test_filters_with_gaps"),
+    "dimmers.camera.structure_kernel": (
+        _PLAINLY,
+        "camera::test_noise_of_rows_or_of_columns_alone",
+        "camera::test_filters_with_gaps",
+    ),
+    "dimmers.noise": ("noise::test_the_words",),
+}
+KERNELS = tuple(f"dimmagen.{name}" for name in _KERNELS)
+
+
+def judges_of(module: str) -> tuple[str, ...]:
+    """The beginnings of the names of the tests that judge a module, such as `dimmagen.dataset.card`."""
+    name = module.removeprefix("dimmagen.")
+    folder, _, own = name.rpartition(".")
+    return tuple(_test(folder.replace(".", "/"), one) for one in {**_OTHERS, **_KERNELS}.get(name, (own,)))
+
+
+def _test(folder: str, written: str) -> str:
+    file, colons, test = written.partition("::")
+    place = PurePosixPath("tests", folder, file)
+    return os.path.normpath(place.with_name(f"test_{place.name}.py")).replace(os.sep, "/") + colons + test
