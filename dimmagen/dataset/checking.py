@@ -1,6 +1,7 @@
 """Checking one shard: its files against their record, every sample against its row, every image."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -10,6 +11,7 @@ import numpy as np
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.core.hashing import FileRecord
+from dimmagen.core.lock import STATE
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.tar import Member, members, read_at
@@ -59,6 +61,19 @@ def files_of(out: str, folders: Iterable[str]) -> set[str]:
     for folder in folders:
         present |= {f"{folder}/{name}" for name in storage.list_names(storage.join(out, folder))}
     return present
+
+
+def is_unpublished(name: str, folders: Iterable[str], numbered: re.Pattern[str]) -> bool:
+    """Whether an addition or a removal that was stopped may have left a file, its temporary files among them.
+
+    Args:
+        name: of the file, as :func:`files_of` gives it.
+        folders: as for :func:`files_of`.
+        numbered: what matches the names of the files that are written there.
+    """
+    folder, _, file = name.rpartition("/")
+    is_temporary = folder in {"", *folders} and storage.is_unfinished(file)
+    return name == STATE or is_temporary or bool(numbered.fullmatch(name))
 
 
 def check_file(out: str, record: FileRecord) -> Iterator[Fault]:

@@ -10,16 +10,15 @@ from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE
 from dimmagen.core.processors import processor_count
 from dimmagen.dataset.card import CARD, SHEET
-from dimmagen.dataset.checking import Fault, check_file, check_pair_shard, files_of
+from dimmagen.dataset.checking import Fault, check_file, check_pair_shard, files_of, is_unpublished
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import REMOVED
 from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
 
 _FOLDERS = ("shards", "metadata", "rejected")
-# What an addition writes before it is published, temporary files among them.
+# What an addition writes before it is published.
 _ADDED = re.compile(
-    rf"{re.escape(STATE)}|shards/train-[0-9]{{5,}}\.tar|metadata/train-[0-9]{{5,}}\.parquet"
-    r"|rejected/candidates-[0-9]{5,}\.parquet|((shards|metadata|rejected)/)?\..+\.[0-9a-f]{8}\.\d+\.tmp"
+    r"shards/train-[0-9]{5,}\.tar|metadata/train-[0-9]{5,}\.parquet|rejected/candidates-[0-9]{5,}\.parquet"
 )
 
 
@@ -90,7 +89,7 @@ def _unfinished(out: str, manifest: Manifest) -> list[str]:
     if begun.get("adds") is not True or is_published:
         return []
     found = sorted(files_of(out, _FOLDERS) - _named(manifest) - {STATE})
-    return [STATE, *filter(_ADDED.fullmatch, found)]
+    return [STATE, *(name for name in found if is_unpublished(name, _FOLDERS, _ADDED))]
 
 
 def _named(manifest: Manifest) -> set[str]:

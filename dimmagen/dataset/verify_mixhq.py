@@ -14,11 +14,18 @@ from dimmagen.core.disk_list import DiskIntegers, DiskList
 from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
-from dimmagen.core.lock import STATE
 from dimmagen.core.processors import processor_count
 from dimmagen.core.tar import Member, read_at
 from dimmagen.dataset.card import CARD
-from dimmagen.dataset.checking import Fault, check_file, check_image, check_size, check_tar, files_of
+from dimmagen.dataset.checking import (
+    Fault,
+    check_file,
+    check_image,
+    check_size,
+    check_tar,
+    files_of,
+    is_unpublished,
+)
 from dimmagen.sources.catalog import CatalogRow, values_of
 from dimmagen.sources.mixhq import with_recorded_others
 from dimmagen.sources.mixhq_generations import base_of, generations_of
@@ -27,11 +34,8 @@ from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_c
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
 
 _FOLDERS = ("shards", "catalog")
-# What an addition or a removal writes before it is published, temporary files among them.
-_UNPUBLISHED = re.compile(
-    rf"{re.escape(STATE)}|shards/mixhq-[0-9]{{5,}}\.tar|catalog/part-[0-9]{{5,}}\.parquet"
-    r"|((shards|catalog)/)?\..+\.[0-9a-f]{8}\.\d+\.tmp"
-)
+# What an addition or a removal writes before it is published.
+_WRITTEN = re.compile(r"shards/mixhq-[0-9]{5,}\.tar|catalog/part-[0-9]{5,}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def _check_files(out: str, manifest: Mapping) -> tuple[list[str], list[Fault]]:
     named = {*catalog_parts(manifest), *(one["name"] for one in manifest["shards"])}
     present = files_of(out, _FOLDERS)
     others = sorted(present - named - {MIXHQ_MANIFEST, CARD, LAYOUT})
-    unfinished = [name for name in others if _UNPUBLISHED.fullmatch(name)]
+    unfinished = [name for name in others if is_unpublished(name, _FOLDERS, _WRITTEN)]
     faults = [Fault(name, "does not belong to the MixHQ") for name in others if name not in unfinished]
     if CARD not in present:
         faults.append(Fault(CARD, "is missing"))
