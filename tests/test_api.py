@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import dimmagen
+from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 
 
@@ -75,13 +76,10 @@ def test_a_pair_is_named_by_all_letters_of_its_name(tmp_path):
 
 
 def test_it_makes_the_data_set_of_the_command(photos, tmp_path):
-    from dimmagen.cli import main
 
     dimmagen.make_dataset("linear", [photos], tmp_path / "a", gamma=(0.5, 1.5), seed=3)
     words = ["dim", "--profile", "linear", "--source", photos, "--executor", "serial", "--gamma", "0.5:1.5"]
-    with pytest.raises(SystemExit) as ended:
-        main([*words, "--seed", "3", "--shards", str(tmp_path / "b")])
-    assert ended.value.code == 0
+    assert exit_code(*words, "--seed", "3", "--shards", tmp_path / "b") == 0
     dimmagen.assert_same_dataset(tmp_path / "a", tmp_path / "b")
 
 

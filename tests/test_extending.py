@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 import dimmagen
-from dimmagen.cli import main
 from dimmagen.cli.version import PLUGIN_GROUPS
 from dimmagen.dimmers.base import DIMMERS
 from dimmagen.dimmers.profile import open_profile
@@ -26,6 +25,7 @@ from dimmagen.export.layouts import LAYOUTS
 from dimmagen.metrics.base import METRICS
 from dimmagen.sources import SOURCES
 from dimmagen.sources.archive_formats import ARCHIVES
+from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs/extending.md").read_text(encoding="utf-8")
@@ -85,9 +85,7 @@ def run(tmp_path, monkeypatch, capfd):
         for registry, before in zip(REGISTRIES, loaded, strict=True):
             monkeypatch.setattr(registry, "_entry_points", None)
             monkeypatch.setattr(registry, "_loaded", dict(before))
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        return subprocess.CompletedProcess(words, ended.value.code or 0, *capfd.readouterr())
+        return subprocess.CompletedProcess(words, exit_code(*words), *capfd.readouterr())
 
     monkeypatch.syspath_prepend(tmp_path / "site")
     return run_command

@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from skimage import data
 
-from dimmagen.cli import main
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.enhance.state import TrainSettings
 from dimmagen.enhance.training import TrainConfig, run_training
 from dimmagen.images import codec, pillow_warnings
+from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -217,10 +217,9 @@ def test_the_library_logs_its_messages_and_prints_nothing(mixed_sizes, tmp_path,
 def test_the_command_line_shows_what_the_library_logs(mixed_sizes, tmp_path, capfd):
     handlers = list(logging.getLogger("dimmagen").handlers)
     words = f"train --shards {mixed_sizes} --out {tmp_path / 'run'} --iterations 1 --crop 288 --batch 1"
-    with pytest.raises(SystemExit) as end:
-        main([*words.split(), "--perceptual", "none", "--validation-photos", "1"])
+    code = exit_code(*words.split(), "--perceptual", "none", "--validation-photos", "1")
     printed, said = capfd.readouterr()
-    assert end.value.code == 0, said
+    assert code == 0, said
     assert LEFT_OUT in said.splitlines()
     assert LEFT_OUT not in printed
     assert logging.getLogger("dimmagen").handlers == handlers

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from dimmagen.cli import main
 from dimmagen.core import hashing
 from dimmagen.core.storage import listing
 from dimmagen.dimmers import profile, real_pairs
 from dimmagen.dimmers.profile import open_profile
 from dimmagen.images import codec
 from tests.cli.quick_training import QUICK
+from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 
 
@@ -35,9 +35,7 @@ def count(monkeypatch):
 
 
 def command(*words):
-    with pytest.raises(SystemExit) as end:
-        main([str(word) for word in words])
-    assert end.value.code == 0
+    assert exit_code(*words) == 0
 
 
 @pytest.fixture

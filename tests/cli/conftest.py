@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from dimmagen.cli import cli, main
+from dimmagen.cli import cli
 from dimmagen.images.codec import encode_png
 from tests.cli.quick_training import QUICK
+from tests.commands import run_command
 from tests.dataset_helpers import make, write_photos
 
 
@@ -46,11 +47,7 @@ def run(capfd, monkeypatch, place):
     monkeypatch.chdir(place)
 
     def run(*words):
-        with pytest.raises(SystemExit) as exit_:
-            main([str(word) for word in words])
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.err
-        return exit_.value.code, captured.out, captured.err
+        return run_command(capfd, *words)
 
     return run
 

@@ -5,13 +5,11 @@ import pytest
 from PIL import Image
 from skimage import data as photos
 
-from dimmagen.cli import main
+from tests.commands import exit_code
 
 
 def run(*arguments):
-    with pytest.raises(SystemExit) as ended:
-        main(["build-mixhq", *map(str, arguments)])
-    return ended.value.code
+    return exit_code("build-mixhq", *arguments)
 
 
 @pytest.fixture
@@ -63,9 +61,7 @@ def test_a_dim_without_a_photo_that_passes_says_why(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.jpg").write_bytes(b"x")
-    with pytest.raises(SystemExit) as ended:
-        main(["dim", "--profile", "lol3", "--source", "broken", "--shards", "out"])
-    assert ended.value.code == 1
+    assert exit_code("dim", "--profile", "lol3", "--source", "broken", "--shards", "out") == 1
     assert "unreadable, such as 'a.jpg': is no picture of a known kind" in capsys.readouterr().err
 
 

@@ -7,10 +7,10 @@ import zipfile
 import pytest
 
 from dimmagen import PairDataset, assert_same_dataset, pair_loader
-from dimmagen.cli import main
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.generate.resume import DatasetFolder
+from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 from tests.killing import start, wait_for
 
@@ -25,20 +25,14 @@ def local(tmp_path_factory):
     write_photos(folder / "photos", 4)
     build = ["build-mixhq", "--source", f"folder={folder / 'photos'}", "--samples-per-shard", "2"]
     dim = ["dim", *SETTINGS, "--executor", "serial", "--shards", str(folder / "out")]
-    assert exit_code([*build, "--out", str(folder / "mixhq")]) == 0
-    assert exit_code([*dim, "--source", str(folder / "mixhq")]) == 0
+    assert exit_code(*build, "--out", str(folder / "mixhq")) == 0
+    assert exit_code(*dim, "--source", str(folder / "mixhq")) == 0
     return folder
 
 
 @pytest.fixture
 def set_on_s3(local, bucket):
     return bucket.upload(local / "out", "out")
-
-
-def exit_code(words):
-    with pytest.raises(SystemExit) as exit_:
-        main([str(word) for word in words])
-    return exit_.value.code
 
 
 def dim_words(local, bucket, *more):
@@ -66,7 +60,7 @@ def test_mixhq_of_a_folder_a_zip_or_a_tar_on_s3(kind, local, bucket, tmp_path):
         bucket.put(f"photos.{kind}", (tmp_path / "archive").read_bytes())
         source = f"{bucket.url}/photos.{kind}"
     words = ["build-mixhq", "--source", f"folder={source}", "--out", f"{bucket.url}/mixhq"]
-    assert exit_code([*words, "--samples-per-shard", 2]) == 0
+    assert exit_code(*words, "--samples-per-shard", 2) == 0
     made = bucket.download("mixhq", tmp_path / "mixhq")
     assert files(made) == files(local / "mixhq")
 
@@ -78,13 +72,13 @@ def files(folder):
 
 
 def test_from_mixhq_on_s3_to_a_verified_set_there(local, bucket, tmp_path, capsys):
-    assert exit_code(dim_words(local, bucket, "--executor", "serial")) == 0
+    assert exit_code(*dim_words(local, bucket, "--executor", "serial")) == 0
     assert f"dimmagen verify {bucket.url}/out" in capsys.readouterr().out
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
-    assert exit_code(["verify", f"{bucket.url}/out"]) == 0
+    assert exit_code("verify", f"{bucket.url}/out") == 0
     bucket.client.delete_object(Bucket=bucket.name, Key="out/shards/train-00001.tar")
     bucket.put("out/shards/train-00009.tar", b"")
-    assert exit_code(["verify", f"{bucket.url}/out"]) == 1
+    assert exit_code("verify", f"{bucket.url}/out") == 1
     message = capsys.readouterr().out
     assert "shards/train-00001.tar: is missing" in message
     assert "shards/train-00009.tar: does not belong to the data set" in message
@@ -99,16 +93,16 @@ def test_photos_are_added_and_taken_out_behind_a_url(place, local, request, tmp_
     for root in (str(tmp_path), url):
         build = ["build-mixhq", "--samples-per-shard", "2", "--out", f"{root}/mixhq"]
         dim = ["dim", *SETTINGS, "--executor", "serial", "--source", f"{root}/mixhq", "--out", f"{root}/out"]
-        assert exit_code([*build, "--source", local / "photos"]) == exit_code(dim) == 0
-        assert exit_code([*build, "--source", tmp_path / "photos", "--add"]) == 0
+        assert exit_code(*build, "--source", local / "photos") == exit_code(*dim) == 0
+        assert exit_code(*build, "--source", tmp_path / "photos", "--add") == 0
         for words in ([*dim, "--add"], ["remove", f"{root}/out", "--list", tmp_path / "list.txt"]):
             with monkeypatch.context() as patch:
                 patch.setattr(DatasetFolder, "finish", _stop)
-                assert exit_code(words) == 1
-            assert exit_code(["verify", f"{root}/out"]) == 0
-            assert exit_code(words) == 0
-        assert exit_code(["remove", f"{root}/mixhq", "--list", tmp_path / "list.txt"]) == 0
-        assert exit_code(["verify", f"{root}/out"]) == 0
+                assert exit_code(*words) == 1
+            assert exit_code("verify", f"{root}/out") == 0
+            assert exit_code(*words) == 0
+        assert exit_code("remove", f"{root}/mixhq", "--list", tmp_path / "list.txt") == 0
+        assert exit_code("verify", f"{root}/out") == 0
     for name in ("mixhq", "out"):
         paths = [found[0] for found in storage.find_files(f"{url}/{name}")]
         found = {path: storage.read(f"{url}/{name}/{path}") for path in paths}
@@ -132,7 +126,7 @@ def test_a_run_on_a_server_that_is_slow_cuts_and_fails(local, bucket, tmp_path):
         bucket.server.fail(error("503 Slow Down", "SlowDown"), "ListObjects"),
         bucket.server.fail(error("503 Slow Down", "SlowDown"), "DeleteObject"),
     ]
-    assert exit_code(words) == 0
+    assert exit_code(*words) == 0
     assert all(fault.met == fault.times for fault in faults)
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
 
@@ -143,7 +137,7 @@ def test_an_outage_ends_the_run_and_the_same_command_resumes_it(local, bucket, t
     words = dim_words(local, bucket, "--executor", "serial")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     bucket.server.fail(error("503 Slow Down", "SlowDown"), "PutObject", key="shards/train-00002", times=1000)
-    assert exit_code(words) == 1
+    assert exit_code(*words) == 1
     message = capsys.readouterr().err
     assert f"{bucket.url}/out/shards/train-00002.tar could not be read or written" in message
     assert "run the same command again" in message
@@ -151,7 +145,7 @@ def test_an_outage_ends_the_run_and_the_same_command_resumes_it(local, bucket, t
     assert bucket.keys("out/manifest") == []
     bucket.server.faults.clear()
     bucket.server.requests.clear()
-    assert exit_code(words) == 0
+    assert exit_code(*words) == 0
     assert written(bucket, "shards") == ["train-00002.tar", "train-00003.tar"]
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
 
@@ -176,7 +170,7 @@ def test_a_run_killed_during_an_upload_resumes_to_the_local_bytes(local, bucket,
     bucket.begin_upload("elsewhere/a.tar")
     bucket.server.faults.clear()
     bucket.server.requests.clear()
-    assert exit_code(words) == 0
+    assert exit_code(*words) == 0
     assert "train-00000.tar" not in written(bucket, "shards")
     assert bucket.uploads() == ["elsewhere/a.tar"]
     assert_same_dataset(local / "out", bucket.download("out", tmp_path / "out"))
@@ -224,10 +218,10 @@ def test_a_network_is_trained_and_an_export_made_from_a_set_on_s3(local, set_on_
     for shards, name in ((local / "out", "here"), (set_on_s3, "there")):
         # 4 pairs of 2 photos are left to train on: two iterations of a batch of 4 are two passes.
         words = ["train", "--data", shards, "--out", tmp_path / name, "--iterations", 2, *QUICK]
-        assert exit_code(words) == 0
+        assert exit_code(*words) == 0
         losses.append(without_times((tmp_path / name / "log.csv").read_text()))
         words = ["export", shards, "--layout", "lol-v1", "--out", tmp_path / f"{name}-lol"]
-        assert exit_code(words) == 0
+        assert exit_code(*words) == 0
     assert losses[0] == losses[1]
     here, there = files(tmp_path / "here-lol"), files(tmp_path / "there-lol")
     images = {name for name in here if name.endswith(".png")}
@@ -245,7 +239,7 @@ def without_times(log):
 def test_the_number_of_requests_is_the_one_in_the_documentation(local, bucket):
     words = dim_words(local, bucket, "--executor", "serial")
     bucket.server.counts()
-    assert exit_code(words) == 0
+    assert exit_code(*words) == 0
     shards, pairs = 4, 8
     # See docs/storage.md: so many for each shard, for each pair, and once a run.
     assert bucket.server.counts() == {

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from dimmagen import assert_same_dataset
-from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
+from tests.commands import run_command
 from tests.dataset_helpers import write_photos
 
 
@@ -23,11 +23,7 @@ def run(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return exit_.value.code, captured.out, captured.err
+        return run_command(capsys, *arguments)
 
     return run
 

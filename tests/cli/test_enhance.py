@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms
 
-from dimmagen.cli import main
 from dimmagen.enhance.checkpoints import load_tensors
 from dimmagen.enhance.enhancer import Enhancer, TrainingCrops, crops_of_header
 from dimmagen.enhance.lightness import lightness_of_header
 from dimmagen.enhance.onnx_model import OnnxReport
 from dimmagen.enhance.run_folder import RunFolder
 from dimmagen.images.codec import decode_rgb8
+from tests.commands import exit_code
 
 NETWORK = ("--network", "network")
 
@@ -142,8 +142,7 @@ def test_an_export_that_takes_long_says_what_it_waits_for(monkeypatch, capsys):
     monkeypatch.setattr("dimmagen.cli.progress.LINE_SECONDS", 0.01)
     monkeypatch.setattr("dimmagen.cli.enhance.load_network", lambda path: (None, {}))
     monkeypatch.setattr("dimmagen.cli.enhance.export_onnx", export)
-    with pytest.raises(SystemExit):
-        main(["enhance", *NETWORK, "--export", "onnx", "m.onnx"])
+    exit_code("enhance", *NETWORK, "--export", "onnx", "m.onnx")
     out, err = capsys.readouterr()
     assert "m.onnx: ONNX, opset 18" in out
     assert "ONNX model: waiting for torch to write and onnxruntime to run it" in err

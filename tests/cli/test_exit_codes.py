@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import dimmagen
-from dimmagen.cli import main
 from dimmagen.cli.exit_codes import EXIT_CODES
 from dimmagen.core.errors import DimmagenError
+from tests.commands import exit_code
 
 PAGE = Path(__file__).parents[2] / "docs" / "automation.md"
 
@@ -43,9 +43,7 @@ def test_a_signal_gives_128_and_its_number(name):
     [("--version", 0), ("profile list", 0), ("verify nowhere", 2), ("verify", 2), ("leaks", 2)],
 )
 def test_a_command_ends_with_its_exit_code(line, code, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(line.split())
-    assert exit_.value.code == code
+    assert exit_code(*line.split()) == code
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
@@ -62,8 +60,7 @@ def test_a_signal_during_a_json_command_is_a_json_error(name, monkeypatch, capsy
     signal.signal(number, default)  # a shell lets its background processes ignore SIGINT
     stats = cli.get_command(None, "stats")
     monkeypatch.setattr(stats, "callback", lambda dataset: signal.raise_signal(number))
-    with pytest.raises(SystemExit) as exit_:
-        main(["stats", "x", "--json"])
+    code = exit_code("stats", "x", "--json")
     error = json.loads(capsys.readouterr().out)["error"]
     assert (error["code"], error["exit_code"]) == ("interrupted", 128 + number)
-    assert exit_.value.code == 128 + number
+    assert code == 128 + number

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.derive import write_merge
+from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 from tests.systems import is_here
 
@@ -108,11 +108,10 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
 )
 def test_a_mistake_is_reported(words, code, message, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    with pytest.raises(SystemExit) as ended:
-        main(words.split())
+    found = exit_code(*words.split())
     output = " ".join(capsys.readouterr().err.split())
     assert " ".join(message.split()) in output
-    assert ended.value.code == code
+    assert found == code
     assert not (place / "new").exists()
 
 
@@ -141,18 +140,14 @@ def test_an_empty_path_is_refused_and_neither_the_folder_nor_the_root(
     """As a variable that is not set gives it: `build-mixhq` wrote to the root of the file system."""
     monkeypatch.chdir(place)
     before = sorted(place.iterdir())
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    assert ended.value.code == 2
+    assert exit_code(*words) == 2
     assert what in " ".join(capsys.readouterr().err.split())
     assert sorted(place.iterdir()) == before
 
 
 def test_an_option_that_is_no_path_may_be_empty(place, monkeypatch):
     monkeypatch.chdir(place)
-    with pytest.raises(SystemExit) as ended:
-        main(["subset", "set", "--licence", "", "--min-side", "1", "--out", "new"])
-    assert ended.value.code == 0
+    assert exit_code("subset", "set", "--licence", "", "--min-side", "1", "--out", "new") == 0
     shutil.rmtree(place / "new")
 
 
@@ -170,9 +165,7 @@ def test_a_source_that_is_given_twice_gives_each_photo_once(place, monkeypatch, 
     monkeypatch.chdir(place)
     words = f"{DIM} --source photos".replace("new", str(tmp_path / "out"))
     for command in (words, f"verify {tmp_path / 'out'}"):
-        with pytest.raises(SystemExit) as ended:
-            main(command.split())
-        assert ended.value.code == 0
+        assert exit_code(*command.split()) == 0
     assert "3 pairs of 3 photos" in capsys.readouterr().out
 
 
@@ -180,9 +173,7 @@ def test_a_data_set_made_inside_the_photo_folder_is_not_used_as_a_source(tmp_pat
     monkeypatch.chdir(write_photos(tmp_path / "photos", 3))
     words = "dim --profile linear --source . --shards made --executor serial"
     for variants in ("1", "2", "2"):
-        with pytest.raises(SystemExit) as ended:
-            main([*words.split(), "--variants", variants])
-        assert ended.value.code == 0
+        assert exit_code(*words.split(), "--variants", variants) == 0
     assert "made is complete: 6 pairs of 3 photos" in capsys.readouterr().out
 
 
@@ -190,9 +181,7 @@ def test_a_data_set_made_inside_the_photo_folder_is_not_used_as_a_source(tmp_pat
 def network(place):
     """A network that was trained for one iteration on the set of `place`."""
     words = f"train --data {place / 'set'} --out {place / 'run'} --iterations 1 --perceptual none --crop 32"
-    with pytest.raises(SystemExit) as ended:
-        main([*words.split(), "--validation-photos", "1"])
-    assert ended.value.code == 0
+    assert exit_code(*words.split(), "--validation-photos", "1") == 0
     return place / "run"
 
 
@@ -234,19 +223,16 @@ def test_a_mistake_with_a_network_is_reported_before_anything_is_written(
     words, message, network, place, monkeypatch, capsys
 ):
     monkeypatch.chdir(place)
-    with pytest.raises(SystemExit) as ended:
-        main(words.split())
+    code = exit_code(*words.split())
     assert message in " ".join(capsys.readouterr().err.split())
-    assert ended.value.code == 2
+    assert code == 2
     assert not (place / "new").exists()
 
 
 def test_two_lightnesses_that_round_alike_are_two_images(network, place, monkeypatch, tmp_path):
     monkeypatch.chdir(place)
     words = f"enhance {PHOTO} --network run --lightness 0.301 --lightness 0.304 --lightness 0.301 --out"
-    with pytest.raises(SystemExit) as ended:
-        main([*words.split(), str(tmp_path)])
-    assert ended.value.code == 0
+    assert exit_code(*words.split(), tmp_path) == 0
     made = sorted(path.name for path in tmp_path.iterdir())
     assert made == ["photo00-0.301.png", "photo00-0.304.png", "photo00-ladder.png"]
 
@@ -277,8 +263,6 @@ def test_two_lightnesses_that_round_alike_are_two_images(network, place, monkeyp
 )
 def test_a_mistyped_name_is_answered_with_the_nearest_one(line, advice, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        main(line.split())
-    assert exit_.value.code == 2
+    assert exit_code(*line.split()) == 2
     assert advice in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -6,9 +6,10 @@ import logging
 import click
 import pytest
 
-from dimmagen.cli import cli, main
+from dimmagen.cli import cli
 from dimmagen.cli.recipes import COMMANDS
 from tests.cli.test_help import ALL, LEAVES
+from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 
 
@@ -32,9 +33,7 @@ def run(capfd, monkeypatch, place):
     monkeypatch.chdir(place)
 
     def run(line):
-        with pytest.raises(SystemExit) as exit_:
-            main(line.split())
-        return exit_.value.code, *capfd.readouterr()
+        return exit_code(*line.split()), *capfd.readouterr()
 
     return run
 

@@ -1,17 +1,14 @@
 """`dimmagen peek`: the pair and its record, or what to type instead."""
 
 import numpy as np
-import pytest
 
-from dimmagen.cli import main
 from dimmagen.cli.peek import image_text
 from dimmagen.dataset.reader import open_pairs
+from tests.commands import exit_code
 
 
 def peek(capsys, *arguments):
-    with pytest.raises(SystemExit) as end:
-        main(["peek", *map(str, arguments)])
-    return end.value.code, capsys.readouterr()
+    return exit_code("peek", *arguments), capsys.readouterr()
 
 
 def test_a_pair_is_found_by_the_beginning_of_its_key(pair_set, capsys, monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dimmagen.cli import main
+from tests.commands import run_command
 from tests.dataset_helpers import write_photos
 
 
@@ -20,11 +20,7 @@ def plan(capsys, monkeypatch, tmp_path, photos):
 
     def plan(*more):
         arguments = ["plan", "--profile", "linear", "--source", photos, "--calibration-pairs", 2, *more]
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return exit_.value.code, captured.out, captured.err
+        return run_command(capsys, *arguments)
 
     return plan
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from dimmagen.cli import main
 from dimmagen.dimmers.profile import open_profile
+from tests.commands import exit_code, run_command
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +26,7 @@ def run(capfd):
     """Run the command line: (exit code, stdout, stderr)."""
 
     def type_in(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(["profile", *map(str, arguments)])
-        out, err = capfd.readouterr()
-        return ended.value.code or 0, out, err
+        return run_command(capfd, "profile", *arguments)
 
     return type_in
 
@@ -59,9 +56,7 @@ def fitted(phone, short_fits, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said[0]), redirect_stderr(said[1]):
         patch.setenv("DIMMAGEN_PROFILES", str(own))
         patch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as ended:
-            main(["profile", "fit", "--pairs", str(phone), "--out", "my-phone"])
-    assert not ended.value.code
+        assert exit_code("profile", "fit", "--pairs", phone, "--out", "my-phone") == 0
     return own, *(stream.getvalue() for stream in said)
 
 

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from dimmagen import assert_same_dataset
-from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.closed_form import LinearModel
+from tests.commands import exit_code, run_command
 from tests.dataset_helpers import write_photos
 
 
@@ -17,9 +17,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduced")
     write_photos(folder / "photos", 4)
     places = ["--source", str(folder / "photos"), "--shards", str(folder / "out")]
-    with pytest.raises(SystemExit) as exit_:
-        main(["dim", "--profile", "linear", "--variants", "2", "--executor", "serial", *places])
-    assert exit_.value.code == 0
+    assert exit_code("dim", "--profile", "linear", "--variants", "2", "--executor", "serial", *places) == 0
     return folder
 
 
@@ -28,11 +26,8 @@ def run(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return exit_.value.code, captured.out + captured.err
+        code, out, err = run_command(capsys, *arguments)
+        return code, out + err
 
     return run
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from dimmagen.cli import cli, main, signals
+from dimmagen.cli import cli, signals
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.signals import Stopped, stop_signals
 from dimmagen.core.errors import DimmagenError
+from tests.commands import exit_code
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 pytestmark = pytest.mark.needs("signals")
@@ -40,10 +41,9 @@ def run(monkeypatch, capsys, body):
 
     monkeypatch.setattr(cli, "main", work)
     before = [signal.getsignal(number) for number in SIGNALS]
-    with pytest.raises(SystemExit) as end:
-        main(["verify"])
+    code = exit_code("verify")
     assert [signal.getsignal(number) for number in SIGNALS] == before
-    return end.value.code, capsys.readouterr().err
+    return code, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.name)

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from dimmagen.cli import main
 from dimmagen.core import lock
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.lock import STATE, exclusive
+from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 
 
@@ -61,9 +61,7 @@ def test_a_process_that_the_run_forked_does_not_keep_its_lock(tmp_path):
 def test_a_second_run_is_refused_and_writes_nothing(command, option, shards, tmp_path, capsys):
     out = tmp_path / "out"
     with exclusive(str(out)):
-        with pytest.raises(SystemExit) as exit_:
-            main(command.replace("OUT", str(out)).replace("SHARDS", str(shards)).split())
-        assert exit_.value.code == 1
+        assert exit_code(*command.replace("OUT", str(out)).replace("SHARDS", str(shards)).split()) == 1
         message = capsys.readouterr().err
         assert f"another run is writing to {out}" in message
         assert option in message

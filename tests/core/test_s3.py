@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dimmagen.cli import main
 from dimmagen.core import storage
 from dimmagen.core.errors import RefusedError, UnavailableError, UsageError
 from dimmagen.core.storage import s3
 from dimmagen.sources.archives import list_entries, read_entry
+from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 from tests.killing import wait_for
 
@@ -239,12 +239,12 @@ def test_missing_credentials_and_a_missing_bucket_are_reported_at_once(bucket, m
         ["verify", out],
     ]
     for words in commands:
-        assert exit_code(words) == 2
+        assert exit_code(*words) == 2
         assert "there is no such bucket" in capsys.readouterr().err
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     _new_client()
-    assert exit_code(["verify", f"{bucket.url}/out"]) == 2
+    assert exit_code("verify", f"{bucket.url}/out") == 2
     message = capsys.readouterr().err
     assert "needs credentials" in message
     assert "set AWS_ACCESS_KEY_ID" in message
@@ -253,7 +253,7 @@ def test_missing_credentials_and_a_missing_bucket_are_reported_at_once(bucket, m
 
 def test_without_s3fs_the_extra_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    assert exit_code(["verify", "s3://bucket/out"]) == 2
+    assert exit_code("verify", "s3://bucket/out") == 2
     assert "pip install 'dimmagen[s3]'" in capsys.readouterr().err
 
 
@@ -266,18 +266,12 @@ def test_an_outage_while_photos_are_judged_is_never_a_verdict_on_them(bucket, mo
     url = bucket.upload(write_photos(tmp_path / "photos", 3), "photos")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     bucket.server.fail(error("503 Slow Down", "SlowDown"), "GetObject", key="photo01")
-    assert exit_code(["build-mixhq", "--source", url, "--out", f"{bucket.url}/mixhq"]) == 1
+    assert exit_code("build-mixhq", "--source", url, "--out", f"{bucket.url}/mixhq") == 1
     message = capsys.readouterr().err
     assert "photo01.jpg could not be read or written" in message
     assert "run the same command again" in message
     assert "Traceback" not in message
     assert bucket.keys("mixhq") == []
-
-
-def exit_code(words):
-    with pytest.raises(SystemExit) as exit_:
-        main(words)
-    return exit_.value.code
 
 
 def _new_client():
@@ -291,7 +285,5 @@ def test_a_wrong_number_of_attempts_is_a_usage_error(value, monkeypatch, capsys)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", value)
     with pytest.raises(UsageError, match="AWS_MAX_ATTEMPTS is"):
         s3.attempts()
-    with pytest.raises(SystemExit) as exit_:
-        main(["verify", "s3://bucket/out"])
-    assert exit_.value.code == 2
+    assert exit_code("verify", "s3://bucket/out") == 2
     assert "AWS_MAX_ATTEMPTS" in capsys.readouterr().err

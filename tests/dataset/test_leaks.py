@@ -8,7 +8,6 @@ from PIL import Image
 from simulated_camera import simulated_light
 from skimage import data
 
-from dimmagen.cli import main
 from dimmagen.dataset import leaks as leaks_module
 from dimmagen.dataset.leaks import Leak, find_leaks
 from dimmagen.dataset.reader import open_pairs
@@ -18,6 +17,7 @@ from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, cuts_of
+from tests.commands import exit_code
 from tests.dataset_helpers import build_dimmer
 
 
@@ -115,9 +115,7 @@ def test_real_lol_scenes_are_leaks_and_other_scenes_are_not(shared_data, tmp_pat
 
 def test_the_command_ends_with_1_and_names_the_light_image(pair_set, evaluation, capsys):
     def run():
-        with pytest.raises(SystemExit) as end:
-            main(["leaks", str(pair_set), str(evaluation)])
-        return end.value.code, capsys.readouterr().out
+        return exit_code("leaks", pair_set, evaluation), capsys.readouterr().out
 
     assert run() == (0, f"{pair_set} shows no scene of {evaluation}.\n")
     pairs = open_pairs(pair_set)
@@ -133,9 +131,7 @@ def test_the_leaks_are_left_out_as_the_message_says(pair_set, evaluation, tmp_pa
     Image.fromarray(pairs.images(pairs.row(0))[1]).save(evaluation / "copy.png")
 
     def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        return ended.value.code, " ".join(capsys.readouterr().err.split())
+        return exit_code(*words), " ".join(capsys.readouterr().err.split())
 
     code, message = run("leaks", pair_set, evaluation, "--keys", "leaks.txt")
     assert code == 1

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from dimmagen.cli import main
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.report import CROP_SIDE, CROPS, report_page
 from dimmagen.dataset.sheet import choose_rows, spread_over_lightness
 from dimmagen.images.cropping import center_crop
+from tests.commands import exit_code
 from tests.dataset.test_card import manifest
 
 # Simulates a user and records what the page shows; the result is read from the page's title.
@@ -47,9 +47,7 @@ addEventListener("load", () => {
 @pytest.fixture(scope="module")
 def page(pair_set, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    with pytest.raises(SystemExit) as end:
-        main(["inspect", str(pair_set), "--html", str(path)])
-    assert end.value.code == 0
+    assert exit_code("inspect", pair_set, "--html", path) == 0
     return path
 
 

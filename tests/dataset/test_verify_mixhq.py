@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from dimmagen import build_mixhq, verify_mixhq
-from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.hashing import sha256
 from dimmagen.core.tar import TarWriter, members, read_at
@@ -17,6 +16,7 @@ from dimmagen.dataset import verify_mixhq as verifying
 from dimmagen.images import codec
 from dimmagen.sources import mixhq_reading
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
+from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 
 SHARD = "shards/mixhq-00001.tar"
@@ -200,18 +200,14 @@ def test_each_catalog_is_read_once(mixhq, monkeypatch):
 def test_a_catalog_that_is_missing(mixhq, capsys):
     (mixhq / CATALOG).unlink()
     assert faults(mixhq).startswith(f"{CATALOG}: is missing\n{CATALOG}: ")
-    with pytest.raises(SystemExit) as ended:
-        main(["verify", str(mixhq)])
-    assert ended.value.code == 1
+    assert exit_code("verify", mixhq) == 1
     told = capsys.readouterr()
     assert f"{CATALOG}: is missing" in told.out
     assert "build it again into another folder" in " ".join(told.err.split())
 
 
 def test_the_command_takes_it(mixhq, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["verify", str(mixhq), "--json"])
-    assert ended.value.code == 0
+    assert exit_code("verify", mixhq, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"mixhq": str(mixhq), "light_images": 4, "shards": 2}
 
 

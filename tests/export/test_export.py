@@ -8,7 +8,6 @@ import shutil
 import numpy as np
 import pytest
 
-from dimmagen.cli import main
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
@@ -18,6 +17,7 @@ from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.split import find_scenes, split_pairs
 from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec
+from tests.commands import exit_code
 from tests.dataset_helpers import make
 
 # Those with labels: tests/export/test_labelled_layouts.py
@@ -217,9 +217,7 @@ def test_the_check_of_mirnet_refuses_images_that_are_not_larger_than_its_patch(t
 
 def test_the_command_exports_and_checks(pair_set, to, capsys):
     def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            main(["export", *map(str, arguments)])
-        return end.value.code, capsys.readouterr()
+        return exit_code("export", *arguments), capsys.readouterr()
 
     code, output = run(pair_set, "--layout", "lol-v1", "--out", to, "--count", 2)
     assert code == 0

@@ -13,7 +13,6 @@ import yaml
 from PIL import Image
 
 from dimmagen import make_dataset
-from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
@@ -22,6 +21,7 @@ from dimmagen.export.layouts import LAYOUTS, Layout
 from dimmagen.export.sizes import parse_fit
 from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec
+from tests.commands import exit_code
 from tests.labelled_photos import write_labelled_photos
 
 KINDS = {
@@ -289,9 +289,8 @@ def test_the_three_commands_of_the_page(labelled, tmp_path, capsys, monkeypatch)
     (tmp_path / "instances_train2017.json").write_bytes((labelled / "instances.json").read_bytes())
     for command in commands:
         words = [word.replace("annotations/", "") if "=" in word else word for word in command[1:]]
-        with pytest.raises(SystemExit) as exit_:
-            main([*words, "--executor", "serial"] if words[0] == "dim" else words)
-        assert exit_.value.code == 0, capsys.readouterr()
+        serial = ("--executor", "serial") if words[0] == "dim" else ()
+        assert exit_code(*words, *serial) == 0, capsys.readouterr()
     assert len(read_coco(tmp_path / "dark-coco/annotations/instances_train.json").imgs) > 0
     pixels, _ = codec.decode_rgb8((tmp_path / "dark-coco/train/00001.png").read_bytes())
     assert pixels.mean() < 128

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from dimmagen.cli import main
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.readers import READERS, layout_lines, readers_of
+from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 
 LABELLED = ("coco", "yolo", "voc", "masks")
@@ -24,9 +24,7 @@ def dataset(tmp_path_factory):
 @pytest.mark.parametrize("name", [name for name in LAYOUTS if name not in LABELLED])
 def test_the_lines_of_a_layout_name_what_the_export_has(name, dataset, tmp_path, capsys):
     out = tmp_path / "export"
-    with pytest.raises(SystemExit) as exit_:
-        main(["export", str(dataset), "--layout", name, "--out", str(out)])
-    assert exit_.value.code == 0
+    assert exit_code("export", dataset, "--layout", name, "--out", out) == 0
     shown = capsys.readouterr().out
     lines = layout_lines(LAYOUTS[name], out)
     assert bool(lines) is (name not in WITHOUT)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
@@ -22,6 +21,7 @@ from dimmagen.export.readers import READERS, Pairing, Reader, find_preset, find_
 from dimmagen.export.sizes import Fit, cut
 from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec
+from tests.commands import exit_code
 from tests.dataset_helpers import make
 from tests.simulated_camera import simulated_light
 
@@ -257,8 +257,7 @@ def test_an_export_elsewhere_is_named_by_its_whole_path(tmp_path):
 
 def test_lists_of_paths_are_read_at_one_place_alone_and_the_command_says_so(pairs, tmp_path_factory, capsys):
     to = tmp_path_factory.mktemp("set") / "to"
-    with pytest.raises(SystemExit):
-        main(["export", str(pairs.out), "--layout", "lightendiffusion", "--out", str(to), "--fit", "320x320"])
+    exit_code("export", pairs.out, "--layout", "lightendiffusion", "--out", to, "--fit", "320x320")
     output = capsys.readouterr().out
     assert 'data_dir: "data"' in output
     assert "It expects this folder as data in its repository." in output
@@ -330,9 +329,7 @@ def test_every_row_of_the_table_names_a_layout_and_its_repository():
 
 def test_the_command_puts_an_export_into_a_repository_and_checks_it_there(pairs, tmp_path_factory, capsys):
     def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            main(["export", *map(str, arguments)])
-        return end.value.code, capsys.readouterr()
+        return exit_code("export", *arguments), capsys.readouterr()
 
     repository = make_repository(tmp_path_factory.mktemp("code"), READERS["llflow"])
     code, output = run(pairs.out, "--layout", "llflow", "--out", repository, "--validation", 1)
@@ -358,6 +355,5 @@ def test_the_command_says_where_files_of_a_reader_without_options_go(pairs, tmp_
         ("kind-plus", "It expects this folder as LOLdataset in its repository."),
     ):
         to = tmp_path_factory.mktemp("set") / "to"
-        with pytest.raises(SystemExit):
-            main(["export", str(pairs.out), "--layout", name, "--out", str(to), "--validation", "1"])
+        exit_code("export", pairs.out, "--layout", name, "--out", to, "--validation", "1")
         assert said in capsys.readouterr().out

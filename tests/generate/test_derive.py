@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.reader import open_pairs
@@ -16,6 +15,7 @@ from dimmagen.generate.derive import Selection, write_merge, write_subset
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.sources.light_images import open_light_images
+from tests.commands import run_command
 from tests.dataset_helpers import make, write_photos
 
 
@@ -186,10 +186,8 @@ def test_a_derived_set_is_not_written_over_its_origin(pairs, pair_set):
 
 
 def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as end:
-        main([*map(str, arguments)])
-    captured = capsys.readouterr()
-    return end.value.code, captured.out + captured.err
+    code, out, err = run_command(capsys, *arguments)
+    return code, out + err
 
 
 def test_the_commands_select_merge_count_and_compare(pair_set, tmp_path, capsys):

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from dimmagen import assert_same_dataset, make_dataset, make_subset
-from dimmagen.cli import main
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA
@@ -23,6 +22,7 @@ from dimmagen.sources.labels import rle
 from dimmagen.sources.labels.annotations import ANNOTATION_KEYS
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
+from tests.commands import run_command
 from tests.labelled_photos import COUNT, write_labelled_photos
 
 KINDS = {
@@ -289,11 +289,8 @@ def test_changed_labels_are_another_run(labelled, tmp_path):
 
 
 def run(capsys, *words) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(word) for word in words])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    return exit_.value.code, captured.out + captured.err
+    code, out, err = run_command(capsys, *words)
+    return code, out + err
 
 
 def test_the_command_counts_photos_without_labels_and_labels_without_photos(labelled, tmp_path, capsys):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dimmagen.cli import main
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.manifest import Manifest
@@ -20,6 +19,8 @@ from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import plan_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images
+from tests.commands import exit_code
+from tests.commands import run_command as run
 from tests.dataset_helpers import build_dimmer, file_hashes, make, write_photos
 from tests.generate.test_replay import stages
 from tests.sources.test_mixhq import build
@@ -159,13 +160,6 @@ def test_a_light_image_that_was_changed_in_mixhq_differs_in_its_source_bytes(fol
     assert stages(folder / "out-auto", tmp_path / "mixhq") == {"", "source bytes"}
 
 
-def run(capsys, *words):
-    with pytest.raises(SystemExit) as exit_:
-        main([str(word) for word in words])
-    captured = capsys.readouterr()
-    return exit_.value.code, captured.out, captured.err
-
-
 DIM = ("dim", "--profile", "linear", "--executor", "serial", "--samples-per-shard", 3, "--variants", 2)
 
 
@@ -282,8 +276,6 @@ def test_photos_of_one_format_are_added_to_a_set_that_converts(folder, tmp_path,
     pixels = codec.decode_rgb8((folder / "png" / "photo00.png").read_bytes())[0]
     (tmp_path / "more" / "new.png").write_bytes(codec.encode_png(np.ascontiguousarray(pixels[::-1])))
     for added in ([], ["--source", str(tmp_path / "more"), "--add"]):
-        with pytest.raises(SystemExit) as ended:
-            main([*words, *added, *out])
-        assert ended.value.code == 0
+        assert exit_code(*words, *added, *out) == 0
     assert "5 pairs of 5 photos" in capsys.readouterr().out
     assert light_files(tmp_path / "out") == {"png"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen.cli import main
 from dimmagen.sources import SOURCES
 from tests import fuzzing
+from tests.commands import exit_code
 
 COUNT = 1000
 
@@ -83,10 +83,9 @@ def test_damaged_candidates_are_rows_with_a_reason_and_the_whole_ones_are_made_i
     monkeypatch.chdir(tmp_path)
     sources = ["--source", f"folder={damaged / 'folder'}", "--source", f"inter4k={damaged / 'inter4k'}"]
     for command in (["build-mixhq", *sources], ["dim", "--profile", "linear", "--shards", "out"]):
-        with pytest.raises(SystemExit) as exit_:
-            main([*command, *(["--executor", "serial"] if command[0] == "dim" else [])])
+        code = exit_code(*command, *(["--executor", "serial"] if command[0] == "dim" else []))
         output = capsys.readouterr()
-        assert exit_.value.code == 0, output.err
+        assert code == 0, output.err
         assert "Traceback" not in output.err
     rows = pq.read_table("mixhq/catalog/part-00000.parquet").to_pylist()
     files = [path for path in damaged.rglob("*") if path.is_file()]

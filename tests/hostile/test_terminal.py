@@ -9,8 +9,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 import dimmagen.cli
-from dimmagen.cli import main
 from dimmagen.dataset.manifest import fingerprint
+from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m[bold][red]:smile:\u202e"
@@ -25,25 +25,16 @@ def hostile(tmp_path_factory):
     photos = write_photos(folder / "photos", 2)
     for photo in list(photos.iterdir()):
         photo.rename(photos / f"{ESCAPES}{photo.name}")
-    with pytest.raises(SystemExit) as exit_:
-        main(
-            [
-                *["dim", "--profile", "linear", "--executor", "serial", "--source"],
-                str(photos),
-                "--shards",
-                f"{folder}/out",
-            ]
-        )
-    assert exit_.value.code == 0
+    words = ("dim", "--profile", "linear", "--executor", "serial", "--source", photos)
+    assert exit_code(*words, "--shards", f"{folder}/out") == 0
     return folder
 
 
 def printed(capsys, *arguments, code=0):
     """Both streams of a command."""
-    with pytest.raises(SystemExit) as exit_:
-        main(list(map(str, arguments)))
+    found = exit_code(*arguments)
     output = capsys.readouterr()
-    assert exit_.value.code == code, output
+    assert found == code, output
     return output.out + output.err
 
 

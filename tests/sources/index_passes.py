@@ -1,13 +1,11 @@
 """Index passes over the photos of the fixture `folder`."""
 
-import pytest
-
-from dimmagen.cli import main
 from dimmagen.sources import parse_specs
 from dimmagen.sources.index_pass import ScanExecution, index_candidates
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scan_keys import ScanSettings
+from tests.commands import exit_code
 
 FILES = 40  # three ranges
 
@@ -24,6 +22,4 @@ def plainly(*texts):
 
 
 def run(*words):
-    with pytest.raises(SystemExit) as ended:
-        main(["build-mixhq", *map(str, words)])
-    return ended.value.code
+    return exit_code("build-mixhq", *words)

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from skimage import data as photos
 
-from dimmagen.cli import main
 from dimmagen.sources import SOURCES, scan_keys, scan_store
 from dimmagen.sources import scan as scanning
 from dimmagen.sources.folder import Folder
 from dimmagen.sources.scan_keys import scan_versions
 from dimmagen.sources.scene_hash import Scenes
+from tests.commands import exit_code
 from tests.dataset_helpers import file_hashes
 from tests.sources.index_passes import FILES, look, plainly, run
 
@@ -278,7 +278,5 @@ def test_dim_distrusts_it_as_well(folder, cache, tmp_path, reads, capsys):
     ]
     for more, count in [([], FILES), ([], 0), (["--rescan"], FILES)]:
         reads.clear()
-        with pytest.raises(SystemExit) as ended:
-            main([*words, *more])
-        assert ended.value.code == 0
+        assert exit_code(*words, *more) == 0
         assert reads.total() == count
