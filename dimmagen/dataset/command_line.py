@@ -28,41 +28,39 @@ def command_line(
         sizes: values of `--resize` and `--crop`, if they were given.
         choices: by which photos were chosen, see :meth:`.PhotoSelection.choices`.
     """
-    low, high = settings["gamma_range"]
-    ladder = settings.get("ladder", [])
     words = ["dimmagen", "dim", "--profile", settings["profile"]]
     for source in sources:
         needs_path = source not in SOURCES or not SOURCES[source].default_path
         words += ["--source", f"{source}={source.upper()}" if needs_path else source]
     words += ["--exclude", EXCLUDE.upper()] if EXCLUDE in settings else []
     words += _choice_words({**(choices or {}), **(sizes or {})})
-    variants = settings["variants"] // (len(ladder) or 1)
-    words += ["--shards", "out/", "--variants", variants, "--seed", settings["seed"]]
-    if "brightness" in settings:
-        words += ["--brightness", settings["brightness"]]
-    else:
-        words += ["--ladder", ",".join(map(str, ladder))] if ladder else ["--gamma", f"{low}:{high}"]
-    words += ["--group-by", settings["group_by"]] if "group_by" in settings else []
-    words += [
-        "--temperature",
-        settings["temperature"],
-        "--model",
-        settings["model"],
-    ]
-    for part in filter(None, settings.get("without", "").split(",")):
-        words += ["--without", part]
-    words += ["--compat", settings.get("compat", "default")]
-    words += [
-        "--samples-per-shard",
-        settings["samples_per_shard"],
-        "--image-format",
-        settings["image_format"],
-    ]
+    words += ["--shards", "out/", *_draw_words(settings), *_dimmer_words(settings)]
+    words += ["--samples-per-shard", settings["samples_per_shard"]]
+    words += ["--image-format", settings["image_format"]]
     light_format = settings.get("light_format", "same" if len(extensions) > 1 else "")
     words += ["--light-format", light_format] if light_format else []
     if labels := settings.get("labels"):
         words += ["--labels", f"{labels['format']}=LABELS"]
     return shlex.join(str(word) for word in words)
+
+
+def _draw_words(settings: Mapping) -> list[Any]:
+    ladder = settings.get("ladder", [])
+    words = ["--variants", settings["variants"] // (len(ladder) or 1), "--seed", settings["seed"]]
+    if "brightness" in settings:
+        words += ["--brightness", settings["brightness"]]
+    elif ladder:
+        words += ["--ladder", ",".join(map(str, ladder))]
+    else:
+        words += ["--gamma", ":".join(map(str, settings["gamma_range"]))]
+    return words + (["--group-by", settings["group_by"]] if "group_by" in settings else [])
+
+
+def _dimmer_words(settings: Mapping) -> list[Any]:
+    words = ["--temperature", settings["temperature"], "--model", settings["model"]]
+    for part in filter(None, settings.get("without", "").split(",")):
+        words += ["--without", part]
+    return [*words, "--compat", settings.get("compat", "default")]
 
 
 # The choices among photos in the order of the command, with the types of the numbers among them.
@@ -97,6 +95,9 @@ def joined_choices(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[st
 
 def choices_of(command: str) -> dict[str, Any]:
     """By which choices the photos of a data set were chosen, from the command in its manifest, untrusted.
+
+    A manifest has them nowhere else: its settings decide the fingerprint, in which the census of the photos
+    already stands for what chose them.
 
     Returns:
         Values of `resize`, `crop`, `min_lightness` and `limit`; `names` and `follow_links` are `True`. A data
