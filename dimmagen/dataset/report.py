@@ -22,6 +22,7 @@ IMAGE_WIDTH = 420
 CROPS = 9
 CROP_SIDE = 200  # pixels, shown as they are
 _BINS = 24
+_MOST_DOTS = 2000
 _SHOWN = (
     "key",
     "source",
@@ -125,9 +126,9 @@ def _histogram(title: str, values: np.ndarray) -> str:
     return _figure(f"{title} (pairs)", low, high, bars)
 
 
-def _scatter(x_name: str, x: np.ndarray, y_name: str, y: np.ndarray, max_dots: int = 2000) -> str:
+def _scatter(x_name: str, x: np.ndarray, y_name: str, y: np.ndarray) -> str:
     """A scatter plot of (N,) values; of many pairs, every n-th one is shown."""
-    step = math.ceil(len(x) / max_dots)
+    step = math.ceil(len(x) / _MOST_DOTS)
     (x_low, x_high), (y_low, y_high) = _range(x), _range(y)
     dots = "".join(
         f'<circle cx="{20 + 240 * (a - x_low) / (x_high - x_low):.1f}" '

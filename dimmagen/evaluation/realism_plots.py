@@ -102,15 +102,13 @@ def pairs_plot(
     results: Sequence[PairResult],
     dimmers: Sequence[str],
     repeats: Sequence[PairResult] = (),
-    mode: Mode = "gamma1",
 ) -> str:
-    """One dot per pair, which shows where a mean hides errors of opposite sign.
+    """One dot per pair at gamma 1, which shows where a mean hides errors of opposite sign.
 
     Args:
         results: of the pairs.
         dimmers: labels of the methods to show.
         repeats: of scenes that were shot twice, which take the place of the split halves.
-        mode: in which the light images were dimmed.
     """
     shown = {
         "mean_error": "mean error, grey levels",
@@ -120,8 +118,8 @@ def pairs_plot(
     }
     floor = AGAIN if repeats else REAL
     labels = [floor, *dimmers]
-    rows = {label: per_pair(results, label, mode) for label in dimmers}
-    rows[floor] = per_pair(repeats or results, floor, mode)
+    rows = {label: per_pair(results, label, "gamma1") for label in dimmers}
+    rows[floor] = per_pair(repeats or results, floor, "gamma1")
     styles = {floor: {"color": "black"}} | dict(_synthetic(results, dimmers))
     figure, panels = _panels(len(shown), height=0.9 + 0.32 * len(labels), sharey=True)
     for panel, (name, title) in zip(panels, shown.items(), strict=True):

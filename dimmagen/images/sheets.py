@@ -62,25 +62,21 @@ def with_gain(dark: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
     return table[dark], gain
 
 
-def contact_sheet(pairs: Iterable[PairView], width: int = 320, columns: int = 1) -> Image.Image:
-    """Draw the pairs in rows of `columns` pairs, with three images per pair.
+def contact_sheet(pairs: Iterable[PairView], width: int = 320) -> Image.Image:
+    """Draw the pairs below each other, with three images per pair.
 
     Args:
         pairs: at least one; one at a time is in memory.
-        width: width of one image in pixels; heights follow, and a row has the height of its tallest pair.
-        columns: number of pairs per row.
+        width: width of one image in pixels; heights follow.
     """
     font = ImageFont.load_default(14)
-    cells = [_draw_pair(pair, width, font) for pair in pairs]
-    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    sheet_width = min(columns, len(cells)) * (cells[0].width + _MARGIN) + _MARGIN
-    heights = [max(cell.height for cell in row) for row in rows]
-    sheet = Image.new("RGB", (sheet_width, sum(heights) + _MARGIN * (len(rows) + 1)), _PAPER)
+    rows = [_draw_pair(pair, width, font) for pair in pairs]
+    height = sum(row.height + _MARGIN for row in rows) + _MARGIN
+    sheet = Image.new("RGB", (rows[0].width + 2 * _MARGIN, height), _PAPER)
     top = _MARGIN
-    for row, height in zip(rows, heights, strict=True):
-        for column, cell in enumerate(row):
-            sheet.paste(cell, (_MARGIN + column * (cell.width + _MARGIN), top))
-        top += height + _MARGIN
+    for row in rows:
+        sheet.paste(row, (_MARGIN, top))
+        top += row.height + _MARGIN
     return sheet
 
 

@@ -24,6 +24,8 @@ from dimmagen.sources.photo_selection import ListedFiles, PhotoSelection
 from dimmagen.sources.rules import Verdict, rejected
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes
 
+_MOST_SHOWN = 5  # endings of file names
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -118,11 +120,11 @@ def _no_candidate(spec: SourceSpec, found: list[Entry], rest: Counter[str]) -> U
     )
 
 
-def shown_counts(counts: Counter[str], most: int = 5) -> str:
+def shown_counts(counts: Counter[str]) -> str:
     """`12 .heic, 3 .txt and 2 others`: the most frequent endings of file names with their numbers."""
     common = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    shown = ", ".join(f"{count} {ending}" for ending, count in common[:most])
-    left = sum(count for _, count in common[most:])
+    shown = ", ".join(f"{count} {ending}" for ending, count in common[:_MOST_SHOWN])
+    left = sum(count for _, count in common[_MOST_SHOWN:])
     return f"{shown} and {left} others" if left else shown
 
 
