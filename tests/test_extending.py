@@ -202,6 +202,19 @@ def test_a_layout_of_a_package_is_written_and_checked(place, install, run, tmp_p
     assert "did you mean two-folders?" in done.stderr
 
 
+def test_a_store_of_a_package_is_written_and_checked(place, install, run):
+    install("arrays")
+    make("photos", Path("out"))
+    done = run("export", "out", "--layout", "arrays", "--out", "export", "--fit", "64x48")
+    assert done.returncode == 0, done.stderr
+    dark, light = (sorted(Path("export/train", side).iterdir()) for side in ("dark", "light"))
+    assert [path.name for path in dark] == [path.name for path in light]
+    assert {np.load(path).shape for path in (*dark, *light)} == {(48, 64, 3)}
+    assert run("export", "--check", "arrays", "export").returncode == 0
+    np.save(dark[0], np.zeros((3, 3, 3), np.uint8))
+    assert "its partner 64x48" in run("export", "--check", "arrays", "export").stdout
+
+
 def test_a_network_of_a_package_trains(place, install, uninstall, run, run_process):
     install("two-convolutions")
     make("photos", Path("out"), variants=2)

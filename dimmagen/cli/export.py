@@ -188,14 +188,14 @@ def _check(path: str, name: str, workers: int) -> dict[str, Any]:
     if check.faults:
         echo("\n".join(shorten(check.faults)))
         raise DimmagenError(
-            f"{root} has {pluralize(len(check.faults), 'fault')} as a {name} folder",
+            f"{root} has {pluralize(len(check.faults), 'fault')} as an export for {name}",
             "run its `dimmagen export` command again into a new folder",
             code="damaged",
             path=str(root),
             faults=check.faults,
         )
     found = ", ".join(f"{count} in {folder}" for folder, count in check.pairs.items())
-    echo(f"{root} is a valid {name} folder: {found}")
+    echo(f"{root} is a valid export for {name}: {found}")
     for note in check.notes:
         echo(f"But {note}")
     return {"folder": str(root), "layout": name, "pairs": check.pairs, "notes": check.notes}

@@ -3,6 +3,7 @@
 A listing both writes and checks, so that a layout names an object, and no code has to ask for its kind.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ Place = tuple[str, str]
 
 
 class Listing(Protocol):
-    """A text file from which a reader takes the file names of a split."""
+    """A text file from which a reader takes the file names of a split. Subclasses define what is in it."""
 
+    @abstractmethod
     def file(self, split: str, place: Place) -> str:
         """Path of the list relative to the root; empty if there is none. Arguments as for :meth:`write`."""
         ...
 
+    @abstractmethod
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
         """Write the list of one split.
 
@@ -33,12 +36,13 @@ class Listing(Protocol):
         """
         ...
 
+    @abstractmethod
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         """Differences between the list of a split and its files; arguments as for :meth:`write`."""
         ...
 
 
-class NoListing:
+class NoListing(Listing):
     """For readers that list the folders themselves."""
 
     def file(self, split: str, place: Place) -> str:
@@ -50,7 +54,7 @@ class NoListing:
         return iter(())
 
 
-class MetaInfo:
+class MetaInfo(Listing):
     """BasicSR's `meta_info.txt` next to the folders of a split: lines like `00001.png (400,600,3)`."""
 
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
@@ -67,7 +71,7 @@ class MetaInfo:
         return [f"{name} ({height},{width},3)" for name, (height, width) in sizes.items()]
 
 
-class FileList:
+class FileList(Listing):
     """DiffLL's `<name>/<split>/<name>_<split>.txt`: one dark path per line, relative to the list's folder.
 
     The reader replaces `low` by `high` in it.

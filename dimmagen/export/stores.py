@@ -4,6 +4,7 @@ A store both writes and checks, so that a layout names an object, and no code ha
 """
 
 import shutil
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +28,7 @@ from dimmagen.images import codec
 _AHEAD = 32  # images that are encoded before the LMDB writer needs them
 
 Entries = Sequence[tuple[str, Callable[[], bytes]]]
-"""File names, each with a function that reads the file."""
+"""File names, each with a function that returns the image as the bytes of an image file, such as PNG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +71,24 @@ class SplitWork:
 
 
 class Store(Protocol):
-    """How the images of a folder are stored.
+    """How the images of a folder are stored. Subclasses write and list them.
 
     Attributes:
-        extension: of the image files, without the dot.
+        extension: of the names that lists and checks show, without the dot.
     """
 
     extension: str
 
+    @abstractmethod
     def write(self, work: SplitWork) -> None:
         """Write one split; files that exist already are kept."""
         ...
 
+    @abstractmethod
     def entries(self, folder: Path) -> AbstractContextManager[Entries]:
         """The images in one folder, to be checked; they can be read inside the `with` block.
+
+        Their names end in :attr:`extension`. What is no image file, such as an array, is returned as one.
 
         Raises:
             DimmagenError: the folder is not a store of this kind.
@@ -92,10 +97,10 @@ class Store(Protocol):
 
     def faults(self, root: Path, folder: str, sizes: Mapping[str, Size]) -> Iterator[str]:
         """Faults other than those of the images themselves, whose sizes are given by file name."""
-        ...
+        return iter(())
 
 
-class FileStore:
+class FileStore(Store):
     """Image files in folders; the variants of a light image share one file by hard links.
 
     Args:
@@ -143,9 +148,6 @@ class FileStore:
     def entries(self, folder: Path) -> Iterator[Entries]:
         yield [(path.name, path.read_bytes) for path in image_files(folder)]
 
-    def faults(self, root: Path, folder: str, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return iter(())
-
 
 @dataclass(frozen=True, slots=True)
 class _SideFiles:
@@ -192,7 +194,7 @@ class _SideFiles:
             shutil.rmtree(self.stage, ignore_errors=True)
 
 
-class LmdbStore:
+class LmdbStore(Store):
     """One LMDB environment per folder, as BasicSR reads them, with its `meta_info.txt` inside."""
 
     extension = "png"
@@ -241,9 +243,13 @@ def encode_image(pairs: PairSet, one: NamedPair, side: Side, extension: str) -> 
         side: `dark` or `light`.
         extension: `jpg` for JPEG, otherwise PNG; whole images that are stored as PNG keep their bytes.
     """
-    data = pairs.data(one.row, side)
     whole = one.size == (one.row["height"], one.row["width"])
     if whole and extension != "jpg" and one.row[f"{side}_member"].endswith(".png"):
-        return data
-    pixels = np.ascontiguousarray(cut(codec.decode_rgb8(data)[0], one.size))
+        return pairs.data(one.row, side)
+    pixels = exported_pixels(pairs, one, side)
     return codec.encode_jpeg(pixels) if extension == "jpg" else codec.encode_png(pixels)
+
+
+def exported_pixels(pairs: PairSet, one: NamedPair, side: Side) -> np.ndarray:
+    """The pixels of one exported image, uint8 (H, W, 3); arguments as for :func:`encode_image`."""
+    return np.ascontiguousarray(cut(codec.decode_rgb8(pairs.data(one.row, side))[0], one.size))
