@@ -22,7 +22,7 @@ class _ToStderr(logging.Handler):
 
 
 class _ToFile(logging.FileHandler):
-    """Appends to a file; if that fails, the run goes on, and a message says so once."""
+    """Appends to a file; if that fails, the run continues, and a message says so once."""
 
     has_failed = False
 

@@ -15,7 +15,7 @@ PREFIX = "DIMMAGEN"
 
 
 class OutputOption(click.Option):
-    """An option that every command has; it acts on the process and is no argument of the command's function.
+    """An option that every command has; it acts on the process, not on the command's function.
 
     Args:
         act: called with the value if one is given.

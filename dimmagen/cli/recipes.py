@@ -327,7 +327,7 @@ def command_words(
     Args:
         command: written as on the command line.
         options: values of its options and arguments by their names.
-        parameters: of the command, which tell arguments and options of several values from others.
+        parameters: of the command, which distinguish arguments and options of several values from others.
     """
     words = command.split()
     arguments = [one.name for one in parameters if isinstance(one, click.Argument)]

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a command in one way: the shard in hand is dropped, and the exit code tells.
+"""Ctrl-C, SIGTERM and SIGHUP end a command in one way: it drops the shard in hand, and its exit code says so.
 
 The first of them raises :class:`Stopped` where the command is. An exception can be lost there: C libraries
 call Python back and drop what it raises, or report it as an error of their own. So it is also remembered;

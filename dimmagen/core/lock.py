@@ -124,7 +124,7 @@ def remove_stale_lock(out: str) -> None:
 def _lock(state: str) -> int:
     """Descriptor of the lock file, locked while it is open. Raises BlockingIOError if it is taken.
 
-    Whether it is still the file at its path is told by its number, which some network disks draw anew each
+    Whether it is still the file at its path is known by its number, which some network disks change each
     time: there the lock counts after some attempts.
     """
     path = os.path.join(state, _LOCK)

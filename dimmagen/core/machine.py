@@ -27,7 +27,7 @@ _NAMES = (
     "ENETUNREACH ENOBUFS ENODEV ENOLINK ENOTCONN ENXIO EPIPE EREMOTEIO EROFS ESTALE ETIMEDOUT"
 )
 _TROUBLE = {*_TODO, *(getattr(errno, name) for name in _NAMES.split() if hasattr(errno, name))}
-# Where a library tells in words alone: Pillow's decoders, and threads that cannot be started.
+# Where a library says so in words alone: Pillow's decoders, and threads that cannot be started.
 _WORDS = ("out of memory", "can't start new thread")
 
 

@@ -197,7 +197,7 @@ def _check_shard(out: str, lights: _LightRows, record: Mapping) -> list[Fault]:
 
 
 def _file_record(record: Mapping) -> FileRecord:
-    """Of a file, from the manifest; what that does not say is no file's."""
+    """Of a file, from the manifest; what that does not say belongs to no file."""
     return FileRecord(record["name"], record.get("bytes", -1), record.get("sha256", ""))
 
 

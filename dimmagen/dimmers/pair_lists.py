@@ -123,7 +123,7 @@ def _columns(rows: list[Row]) -> _Columns | None:
 
 
 def _header(cells: list[str]) -> _Columns | None:
-    """The columns that a header names; None if the cells are no header."""
+    """The columns that a header names; None if the cells are not a header."""
     sides: dict[str, list[int]] = {"dark": [], "light": [], "name": []}
     for index, cell in enumerate(cells):
         if _is_path(cell):

@@ -340,7 +340,7 @@ def _read(folder: Path, name: str | None) -> Profile:
 def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
     """Refuse a profile with files that its models may not have, or that are outside its folder.
 
-    The picture is no file of a model: it is not read, so what it holds does not matter.
+    The picture is not a file of a model: it is not read, so what it holds does not matter.
     """
     named = set(files) | {*storage.list_names(folder)} - {"profile.json", PICTURE}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))

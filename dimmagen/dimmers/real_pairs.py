@@ -221,7 +221,7 @@ def accept_pairs(pairs: Sequence[RealPair]) -> None:
     """Refuse unsuitable pairs, and warn of those whose images probably do not belong together.
 
     A score or a training run of such a pair says nothing, but a benchmark has the pairs that it has. Sides
-    below MIN_SIDE are no problem here, where no noise is measured.
+    below MIN_SIDE do not matter here, where no noise is measured.
 
     Raises:
         UsageError: as :func:`refuse_unsuitable_pairs`.

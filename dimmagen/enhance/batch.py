@@ -75,7 +75,7 @@ class Batch:
         return self.light.permute(0, 3, 1, 2).contiguous().float() / 255
 
     def to(self, device: torch.device) -> "Batch":
-        """A copy on a device; from pinned memory it is made while this process goes on."""
+        """A copy on a device; from pinned memory it is made while this process continues."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":

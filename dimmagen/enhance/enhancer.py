@@ -72,7 +72,7 @@ class Enhancer:
         tile: side of a tile, pixels.
 
     Raises:
-        UsageError: the memory is too small for one tile, or the window is no multiple.
+        UsageError: the memory is too small for one tile, or the window is not a multiple.
 
     Example:
         >>> network = EnhancementNetwork("compact").eval()  # a trained one: load_network("run/")

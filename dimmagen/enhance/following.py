@@ -64,7 +64,7 @@ class _Follower:
                 self._progress.iteration({**numbers, "iteration": self._done})
 
     def _begin(self, rows: list[str]) -> None:
-        """Rows that were there before and still are were kept by the run that goes on behind them."""
+        """Rows that were there before and still are were kept by the run that continues behind them."""
         self._is_begun = True
         kept = [old for old, new in zip(self._before, rows, strict=False) if old == new]
         self._done = int(kept[-1].split(",", 1)[0]) if kept else 0

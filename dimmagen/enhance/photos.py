@@ -17,7 +17,7 @@ def read_photo(path: Path) -> tuple[np.ndarray, codec.Metadata]:
     """The pixels of an image, uint8 (H, W, 3) RGB, and its metadata.
 
     Raises:
-        UsageError: it cannot be read, or is no image that can be converted to 8-bit RGB.
+        UsageError: it cannot be read, or is not an image that can be converted to 8-bit RGB.
     """
     with _usage_errors(path):
         data = path.read_bytes()

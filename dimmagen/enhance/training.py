@@ -105,7 +105,7 @@ class PreparedRun:
         network, loss: on the device.
         data: to train on and to validate on.
         identity: everything that decides the losses, as JSON values.
-        notes: what its files tell of it besides: the data, the crops, and what made them, as JSON values.
+        notes: what else its files say of it: the data, the crops, and what made them, as JSON values.
     """
 
     network: EnhancementNetwork
@@ -202,7 +202,7 @@ def _identity(
         del settings[name]
     settings |= settings.pop("training")
     del settings["checkpoint_every"]
-    if config.validation_photos is None:  # a run of a version with a fixed number goes on
+    if config.validation_photos is None:  # a run of a version with a fixed number is continued
         settings["validation_photos"] = data.kept_back or VALIDATION_PHOTOS
     settings["perceptual"] = "none" if lpips is None else "vgg"
     settings |= {"data_sha256": data.sha256, "workers": context.size, "start_sha256": ""}

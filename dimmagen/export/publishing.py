@@ -17,7 +17,7 @@ STAGE = ".dimmagen-stage"
 
 
 def begin_folder(folder: Path, names: Sequence[str]) -> None:
-    """Create a folder, or prepare the one of a stopped export to go on.
+    """Create a folder, or prepare the one of a stopped export to be continued.
 
     Names that were published must be the first ones. If they are not (a power failure, a user who removed
     files), they are removed: they will be made again, in order.

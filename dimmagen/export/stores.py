@@ -88,7 +88,7 @@ class Store(Protocol):
     def entries(self, folder: Path) -> AbstractContextManager[Entries]:
         """The images in one folder, to be checked; they can be read inside the `with` block.
 
-        Their names end in :attr:`extension`. What is no image file, such as an array, is returned as one.
+        Their names end in :attr:`extension`. What is not an image file, such as an array, is returned as one.
 
         Raises:
             DimmagenError: the folder is not a store of this kind.

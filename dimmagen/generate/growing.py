@@ -1,7 +1,7 @@
 """Adding photos to a finished data set: what is new, and the plan of the shards that hold it.
 
 The shards that are there keep their bytes. Those of the new photos are planned as a data set of their own
-whose numbers go on, and the manifest lists both as generations.
+whose numbers continue those, and the manifest lists both as generations.
 """
 
 import json
@@ -112,7 +112,7 @@ def earlier_photos(base: PairSet) -> Earlier:
 
 
 def refuse_discarding(resume: ResumeMode) -> None:
-    """Refuse to add to what would be discarded, or to require a run to go on with.
+    """Refuse to add to what would be discarded, or to require a run to continue.
 
     Raises:
         UsageError: `resume` is not the default.

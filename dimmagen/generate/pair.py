@@ -193,7 +193,7 @@ def naming(ref: LightImageRef, variant: int) -> Iterator[None]:
             raise machine_error(error, what) from error
         is_foreseen = isinstance(error, (DimmagenError, OSError))
         reason = " ".join(str(error).split()) if isinstance(error, DimmagenError) else fault_of(error)
-        todo = "restore the source to its state at the start of the run" if is_foreseen else "mend that code"
+        todo = "restore the source to its state at the start of the run" if is_foreseen else "fix that code"
         named = DimmagenError(
             f"pair {pair_key(ref.key, variant)} of {ref.source} {ref.name!r} could not be made ({reason})",
             f"{todo}, then run the same command again; complete shards stay valid",

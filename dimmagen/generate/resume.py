@@ -124,7 +124,7 @@ class DatasetFolder:
         return {name: record for name, record in self._records(run).items() if self._is_intact(record)}
 
     def refuse_changed(self, base: Manifest) -> None:
-        """Refuse to go on with a data set that is not what it was when it was read.
+        """Refuse to continue with a data set that is not what it was when it was read.
 
         Raises:
             DimmagenError: its manifest is another one.

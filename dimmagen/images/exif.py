@@ -1,7 +1,7 @@
 """The EXIF block of a photo, copied to another file byte for byte.
 
-Pillow would write its tags anew, which fails for tags that cameras write against the standard, and loses text
-that is not ASCII.
+Pillow would write its tags again, which fails for tags that cameras write against the standard, and loses
+text that is not ASCII.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""The names by which data sets of dark/light pairs tell their dark images from their light ones.
+"""The names that data sets of dark/light pairs have for dark and for light images.
 
 One table for everything that reads pairs: folders, file names, headers of lists, messages and docs/pairs.md.
 """

@@ -1,4 +1,4 @@
-"""The dark halves of pairs that lie among photos: `low/desk.jpg` beside `high/desk.jpg` is no light image.
+"""The dark halves of pairs that lie among photos: `low/desk.jpg` beside `high/desk.jpg` is not a light image.
 
 Names alone do not say so: `low tide.jpg` and `high tide.jpg` are two photos. What the names pair must show
 one scene, and the dark image must be the darker one.

@@ -102,7 +102,7 @@ def run_in_threads(
 ) -> Generator[tuple[RangeJob, list[bytes]], None, None]:
     """Look at the files of ranges in the threads of this process; yields (job, records) in order.
 
-    The threads go on with the next range while the last files of one are looked at: none waits at its end.
+    The threads begin the next range while the last files of one are looked at: none waits at its end.
 
     Args:
         settings: of the pass.

@@ -108,7 +108,7 @@ class LightImages(Protocol):
 
     Attributes:
         origin: as named by the user: a path, or `coco=PATH clic=PATH`.
-        others: number of files that are no candidates, by source and ending of their names; none of a MixHQ,
+        others: number of files that are not candidates, by source and ending of their names; none of a MixHQ,
             whose own manifest has them.
         excluded: what identifies the excluded scenes (:meth:`.Scenes.describe`); empty for none.
         choices: by which the photos were chosen (:meth:`.PhotoSelection.choices`).

@@ -192,7 +192,7 @@ def _recorded_others(out: str, recorded: object) -> dict[str, dict[str, int]]:
         is_known = name in SOURCES and isinstance(counts, dict)
         if not is_known or not all(type(count) is int for count in counts.values()):  # type: ignore[union-attr]
             raise DimmagenError(
-                f"{out}/{MIXHQ_MANIFEST}: what it says of the source {name!r} is no count",
+                f"{out}/{MIXHQ_MANIFEST}: what it says of the source {name!r} is not a count",
                 "it was changed or is of another kind: build it again",
                 code="damaged",
                 path=out,
@@ -243,7 +243,7 @@ def write_mixhq(
         inputs: from :func:`describe_inputs`.
         workers: number of threads that read and encode light images.
         on_light: called for each light image that is packed, or was already packed.
-        others: number of files that are no candidates, by source and ending.
+        others: number of files that are not candidates, by source and ending.
         base: manifest of the finished MixHQ in `out`, to which `candidates` are added as a generation: they
             are those of :meth:`.newcomers.Earlier.new_ones`. None for a new MixHQ.
 

@@ -57,11 +57,11 @@ def base_of(out: str) -> dict | None:
     try:
         for one in generations_of(manifest):
             if not isinstance(one["catalog"], dict):
-                raise TypeError("`catalog` is no record of a file")
+                raise TypeError("`catalog` is not the record of a file")
         for shard in manifest["shards"]:
             _number(shard["name"])
         if not all(type(one["samples"]) is int for one in (manifest, *manifest["shards"])):
-            raise TypeError("`samples` is no number")
+            raise TypeError("`samples` is not a number")
     except (KeyError, TypeError) as error:
         raise DimmagenError(
             f"{out}/{MIXHQ_MANIFEST} is damaged ({type(error).__name__}: {error})",
@@ -125,7 +125,7 @@ def _number(name: str) -> int:
     found = _SHARD.fullmatch(name)
     if not found:
         raise DimmagenError(
-            f"{MIXHQ_MANIFEST}: {name!r} is no shard of a MixHQ", "build it again", code="damaged"
+            f"{MIXHQ_MANIFEST}: {name!r} is not a shard of a MixHQ", "build it again", code="damaged"
         )
     return int(found[1])
 

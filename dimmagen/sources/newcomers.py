@@ -41,7 +41,7 @@ class Earlier:
         """Add a candidate that the set rejected.
 
         Raises:
-            UsageError: it was rejected by `limit`: then there is no saying which photos the set would have.
+            UsageError: it was rejected by `limit`: then nothing says which photos the set would have.
         """
         if rule == "limit":
             raise UsageError(

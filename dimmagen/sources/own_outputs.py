@@ -1,4 +1,4 @@
-"""Recognising what dimmagen itself has written: its images are no photos to start from."""
+"""Recognising what dimmagen itself has written: its images are not photos to start from."""
 
 import os
 import re

@@ -307,7 +307,7 @@ def _examined(spec: SourceSpec, entry: Entry, data: bytes) -> list[Examined]:
             raise
         raise DimmagenError(
             f"the source {spec.name} fails on {candidate_name(entry)!r} in {spec.path} ({fault_of(error)})",
-            "mend that code, or leave the file out",
+            "fix that code, or leave the file out",
             code="failed",
             source=spec.name,
             name=candidate_name(entry),

@@ -144,7 +144,7 @@ def _check(key: bytes, record: bytes) -> bytes:
 
 
 class KeptRanges:
-    """The finished ranges of files of one run, a file for each, so that a run that was stopped goes on.
+    """The finished ranges of files of one run, a file for each, so that a run that was stopped is continued.
 
     A range is named by the keys of its files (:func:`.scan_keys.range_name`): one with a changed file has
     another name.

@@ -19,7 +19,7 @@ class VerdictCounts:
         accepted: number of accepted ones.
         rejected: number of rejected ones by rule; with `accepted`, they add up to `seen`.
         examples: by rule, the names of the first three candidates that it rejected, each with the reason.
-        others: number of files that are no candidates, by the ending of their names.
+        others: number of files that are not candidates, by the ending of their names.
     """
 
     seen: int = 0
@@ -45,7 +45,7 @@ def tally(
 
     Args:
         rows: of a catalog, in any order.
-        others: number of files that are no candidates, by source and ending.
+        others: number of files that are not candidates, by source and ending.
 
     Returns:
         The counts by name of the source, in the order of the registry.

@@ -113,7 +113,7 @@ def _clip(data: bytes) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:  # damaged clips, like damaged images, fail in many ways
-        # Of FFmpeg's numbers only this one: a damaged clip may end with EIO, which is no disk's then.
+        # Of FFmpeg's numbers only this one: a damaged clip may end with EIO, which is not a disk's then.
         if isinstance(error, MemoryError) or (
             is_machine_trouble(error) and not isinstance(error, av.FFmpegError)
         ):

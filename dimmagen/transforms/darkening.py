@@ -132,7 +132,7 @@ class Darkening:
             variant: number of the dark image among those of the light image, from 0.
 
         Raises:
-            UsageError: the key is no text, or the variant no whole number from 0.
+            UsageError: the key is not text, or the variant is not a whole number from 0.
         """
         key, variant = kinds.word("key", key), kinds.from_zero("variant", variant)
         if self.p < 1 and keyed_random.uniform(self.seed, key, variant, "apply") >= self.p:

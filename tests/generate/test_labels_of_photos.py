@@ -332,7 +332,7 @@ MISTAKES = {
     "other size": (lambda d: d["images"][0].update(width=99), "for 99x256 pixels, the photo has 264x256"),
     "no category": (lambda d: d["annotations"][0].update(category_id=4), "annotation 1.*KeyError: 4"),
     "negative box": (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "annotation 1: its bbox"),
-    "text box": (lambda d: d["annotations"][0].update(bbox="abcd"), "annotation 1: its bbox is no list"),
+    "text box": (lambda d: d["annotations"][0].update(bbox="abcd"), "annotation 1: its bbox is not a list"),
     "NaN": (lambda d: d["annotations"][0].update(bbox=[1e999, 1, 1, 1]), "finite"),
     "short polygon": (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "three or more"),
     "mask of another size": (

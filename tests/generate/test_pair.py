@@ -116,7 +116,7 @@ def test_an_error_names_the_pair_its_light_image_and_what_to_do():
         "pair folder-1-v2 of folder 'a/1.png' could not be made (ZeroDivisionError: by zero, at "
     )
     assert re.search(r"test_pair\.py:\d+\)$", named.what)
-    assert "mend that code" in named.todo
+    assert "fix that code" in named.todo
     assert "restore the source" in error_of(FileNotFoundError("gone")).todo
     assert named.code == "failed"
     assert named.fields == {"key": "folder-1-v2", "source": "folder", "name": "a/1.png"}

@@ -269,7 +269,7 @@ def test_the_ends_of_a_clip_are_those_of_a_full_decode(origin, clips, request):
 
 
 def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(clips, tmp_path, monkeypatch):
-    """Its absence says nothing about the clip, so it is no verdict in the catalog."""
+    """Its absence says nothing about the clip, so it is not a verdict in the catalog."""
     for module in ("av", "dimmagen.sources.video"):
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delattr("dimmagen.sources.video", raising=False)

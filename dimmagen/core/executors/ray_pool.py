@@ -114,7 +114,7 @@ class WorkerPool:
                 )
 
     def end_workers(self) -> None:
-        """End all actors, with what they are working on: a Ray that goes on would let them finish it."""
+        """End all actors, with what they are working on: a Ray that continues would let them finish it."""
         for member in self._members:
             with suppress(self._ray.exceptions.RayError):
                 self._ray.kill(member.actor)

@@ -112,7 +112,7 @@ def stamp(path: str | os.PathLike) -> str:
     """A text that changes when the bytes of a file change: times and inode, or the ETag of an object.
 
     Returns:
-        Empty if nothing here tells one version of the file from the next: a place without ETags, or a local
+        Empty if nothing distinguishes two versions of the file: a place without ETags, or a local
         file that was written in the last two seconds, and might be again within a tick of its clock.
 
     Raises:

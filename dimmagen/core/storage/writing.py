@@ -186,7 +186,7 @@ def _is_stream(place: str) -> bool:
 
 
 def _is_special_file(place: str) -> bool:
-    """Whether there is something at a local path that is no regular file."""
+    """Whether there is something at a local path that is not a regular file."""
     mode = mode_of(place)
     return (mode is not None and not stat.S_ISREG(mode)) or place in _STANDARD_STREAMS
 

@@ -119,7 +119,7 @@ def fit_response(tiles: Sequence[Tile], pairs: int) -> PairResponses:
 def _minimised(
     residuals: Callable[[np.ndarray], np.ndarray], start: np.ndarray, sparsity: coo_array
 ) -> np.ndarray:
-    """The unknowns with the least robust cost; the search goes on for as long as it gets on."""
+    """The unknowns with the least robust cost; the search continues as long as the cost falls."""
 
     def search(begin: np.ndarray, evaluations: int) -> OptimizeResult:
         options = {"jac_sparsity": sparsity, "tr_solver": "lsmr", "max_nfev": evaluations}

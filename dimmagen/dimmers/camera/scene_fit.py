@@ -1,6 +1,6 @@
 """Step 3 of the fit: how scenes differ, from the pairs and, where they are few, from what other cameras show.
 
-Three pairs tell little of how exposure, white balance and noise vary between scenes, and a single pair
+Three pairs say little about how exposure, white balance and noise vary between scenes, and a single pair
 nothing. Their variances are therefore pulled towards a prior, as with a scaled inverse chi-square
 distribution. Where the prior comes from: docs/camera-model.md.
 """

@@ -109,7 +109,7 @@ def _numbers(where: str, values: Any, name: str) -> list[float]:
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
-        raise broken(where, f"its {name} is no list of numbers") from None
+        raise broken(where, f"its {name} is not a list of numbers") from None
     if not all(map(math.isfinite, numbers)):
         raise broken(where, f"its {name} has a value that is not finite")
     return numbers

@@ -56,7 +56,7 @@ class CocoLabels:
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DimmagenError(
-                f"{path} is no annotation file of COCO ({type(error).__name__}: {error})",
+                f"{path} is not an annotation file of COCO ({type(error).__name__}: {error})",
                 "it must have images, annotations and categories",
                 code="wrong-format",
                 path=path,

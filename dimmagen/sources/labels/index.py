@@ -311,7 +311,7 @@ class _Matcher:
             UsageError: several fit, or they fit another image as well.
         """
         found = self._by_stem.get(_parts(ref.name)[-1], [])
-        if not found or ref.key.endswith(("-first", "-last")):  # a frame is no labelled image
+        if not found or ref.key.endswith(("-first", "-last")):  # a frame is not a labelled image
             return None
         scores = {name: _common(name, ref.name) for name in found}
         best = max(scores.values())
