@@ -1,4 +1,4 @@
-"""What a profile remembers of the pictures that it was fitted to: their brightness, sizes, files and camera.
+"""What a profile remembers of the images that it was fitted to: their brightness, sizes, files and camera.
 
 It is part of the provenance, so a profile's fingerprint does not cover it, and profiles from elsewhere may
 hold anything in its place.
@@ -23,13 +23,13 @@ _Lightness = Annotated[float, Field(ge=0, le=1)]
 
 
 class PairFacts(BaseModel):
-    """The pictures of a profile's pairs, in few numbers.
+    """The images of a profile's pairs, in few numbers.
 
     Attributes:
         files: `jpeg` if all dark files are JPEGs, `lossless` if none is, otherwise `mixed`.
-        sizes: width and height of the pictures, each once, the most frequent first.
+        sizes: width and height of the images, each once, the most frequent first.
         cameras: as the EXIF data of the dark files names them, each once; empty if it names none.
-        dark, light: lightness of the dark and of the light pictures in [0, 1], ascending; of more than 17
+        dark, light: lightness of the dark and of the light images in [0, 1], ascending; of more than 17
             pairs, evenly spaced quantiles.
     """
 

@@ -50,7 +50,7 @@ class TrainConfig:
         lpips_weights: file or folder with the weights of LPIPS; None takes those of the lpips package.
         compile: whether torch compiles the network; `auto` does on a GPU, for long runs.
         loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get the log as well.
-        validation_pictures: how many validation pairs each strip of pictures shows; 0 writes no strips.
+        validation_pictures: how many validation pairs each strip of images shows; 0 writes no strips.
 
     Raises:
         UsageError: the network or LPIPS cannot take the crop, or arguments exclude each other.

@@ -1,4 +1,4 @@
-"""The log of a run: one CSV row per iteration, strips of validation pictures, and the loggers asked for."""
+"""The log of a run: one CSV row per iteration, strips of validation images, and the loggers asked for."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,7 +44,7 @@ class Log:
             logger.row(int(values["iteration"]), rest)
 
     def picture(self, iteration: int, image: np.ndarray) -> None:
-        """Write the strip of validation pictures of an iteration, uint8 (H, W, 3)."""
+        """Write the strip of validation images of an iteration, uint8 (H, W, 3)."""
         storage.atomic_write(self._folder / PICTURES / f"{iteration}.png", codec.encode_png(image))
         for logger in self._loggers:
             logger.picture(iteration, image)

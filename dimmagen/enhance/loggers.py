@@ -42,7 +42,7 @@ class RunLogger(Protocol):
         ...
 
     def picture(self, iteration: int, image: np.ndarray) -> None:
-        """Log a strip of validation pictures, uint8 (H, W, 3)."""
+        """Log a strip of validation images, uint8 (H, W, 3)."""
         ...
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ def train(
         progress: notified of each iteration.
         context: this process among those that train together.
         loggers: names in :data:`~dimmagen.enhance.loggers.LOGGERS` that get the log as well.
-        pictures: how many validation pairs each strip of pictures shows; 0 writes no strips.
+        pictures: how many validation pairs each strip of images shows; 0 writes no strips.
         notes: JSON values that the checkpoint and the best network carry.
         accelerated: how the device is used; default as :func:`~dimmagen.enhance.acceleration.acceleration`
             chooses.

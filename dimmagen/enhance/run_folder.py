@@ -4,7 +4,7 @@
     log.csv                  one row per iteration
     checkpoint.safetensors   everything that is needed to resume, in one file
     best.safetensors         the network with the best validation PSNR: the one that other commands read
-    validation/N.png         pictures of the validation at iteration N
+    validation/N.png         images of the validation at iteration N
 
 Tensors are stored in safetensors files, numbers in their headers as JSON: nothing in them can run code.
 """
@@ -96,7 +96,7 @@ class RunFolder:
         """Claim the folder for a new run, which discards the one that is there."""
         for name in (CHECKPOINT, BEST, LOG, LOGGERS):
             storage.remove(self.path / name)
-        if discards:  # otherwise the pictures there are somebody's own
+        if discards:  # otherwise the images there are somebody's own
             for picture in (self.path / PICTURES).glob("*.png"):
                 if picture.stem.isdigit():
                     storage.remove(picture)

@@ -1,4 +1,4 @@
-"""Strips of validation pictures: dark, output and truth of a few pairs, side by side."""
+"""Strips of validation images: dark, output and truth of a few pairs, side by side."""
 
 import math
 

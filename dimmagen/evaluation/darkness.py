@@ -10,7 +10,7 @@ from dimmagen.dimmers.profile import open_profile
 
 
 def darkness(settings: Mapping, lightness: np.ndarray) -> str:
-    """Share of a data set's dark images that are brighter or darker than any dark picture of the pairs.
+    """Share of a data set's dark images that are brighter or darker than any dark image of the pairs.
 
     Args:
         settings: of the data set's manifest.

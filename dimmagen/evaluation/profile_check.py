@@ -26,7 +26,7 @@ KEY = "check"  # in the provenance of a profile
 FITTED = "this profile"
 NOT_CHECKED = "It could not be checked: the pairs show too little without one of them."
 FOLDS = 3
-TILES_PER_PAIR = 2  # of large pictures, so that the three fits do not take longer than the profile's own
+TILES_PER_PAIR = 2  # of large images, so that the three fits do not take longer than the profile's own
 MOST_PER_FOLD = 3  # pairs of a fold that are measured, evenly spread
 # Shares of plain darkening's error, from the best to the worst.
 _WORDS = (

@@ -119,7 +119,7 @@ def _draw_residuals(panel: Axes, held_out: Sequence[HeldOutPair]) -> None:
 
 
 def _draw_crops(part: Any, held_out: Sequence[HeldOutPair]) -> None:
-    """The middle of the pairs with gain: the camera's dark picture and that of the profile."""
+    """The middle of the pairs with gain: the camera's dark image and that of the profile."""
     grid = part.subplots(1, 2 * SHOWN_PAIRS, squeeze=False)[0]
     for panel in grid:
         panel.axis("off")

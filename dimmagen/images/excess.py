@@ -14,7 +14,7 @@ _MAX_FILL = 2**16  # bytes between the segments of a JPEG, in all
 _MAX_SCANS = 256  # of a JPEG; encoders write about ten
 _MAX_BLOCKS = 2**18  # chunks of a PNG, blocks of a GIF: 64 MiB at the size that encoders write
 _MAX_TILES = 2**20
-_MAX_TILE_PIXELS = 2**22  # where a tile is larger than the picture
+_MAX_TILE_PIXELS = 2**22  # where a tile is larger than the image
 _MAX_TEXT_BYTES = 8 * 2**20  # of pixels that are read in Python: PPM as text, BMP with run lengths
 _HEADER_BYTES = 2**16
 _INTEGERS = {1: 1, 3: 2, 4: 4, 16: 8}  # bytes of a value, by the type of a tag
@@ -131,7 +131,7 @@ def _png(data: bytes) -> str:
 
 
 def _gif(data: bytes) -> str:
-    """Blocks up to the second picture, of which only the existence counts."""
+    """Blocks up to the second image, of which only the existence counts."""
     place, pictures, in_blocks = 13 + _table_bytes(data[10:11]), 0, False
     for _ in range(_MAX_BLOCKS):
         head = data[place : place + 1]

@@ -1,4 +1,4 @@
-"""HEIC and HEIF pictures, by the optional package pi-heif (or pillow-heif, which has the same reader)."""
+"""HEIC and HEIF images, by the optional package pi-heif (or pillow-heif, which has the same reader)."""
 
 import io
 import re
@@ -30,7 +30,7 @@ def is_heif(data: bytes) -> bool:
 
 
 def open_heif(data: bytes) -> Image.Image:
-    """Open a HEIF picture as Pillow opens others: only its header is read.
+    """Open a HEIF image as Pillow opens others: only its header is read.
 
     Raises:
         ModuleNotFoundError: no package for it is installed.

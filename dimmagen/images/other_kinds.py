@@ -1,4 +1,4 @@
-"""What a file is that has the name of a picture and is none, or one of a kind that is not read."""
+"""What a file is that has the name of an image and is none, or one of a kind that is not read."""
 
 _EMPTY = "is empty: it has 0 bytes"
 _LFS = "is a pointer of Git LFS in the place of a file: fetch the files with `git lfs pull`"
@@ -32,7 +32,7 @@ _BEGINNING_BYTES = 512
 
 
 def other_kind(data: bytes) -> str:
-    """What a file is that is no picture of a known kind; empty if its first bytes do not say it.
+    """What a file is that is no image of a known kind; empty if its first bytes do not say it.
 
     Args:
         data: bytes of a file that no decoder recognised.

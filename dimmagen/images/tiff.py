@@ -13,12 +13,12 @@ _UNCOMPRESSED, _MIN_IS_WHITE, _APART = 1, 0, 2
 
 
 def tags_of(image: Image.Image) -> Mapping[int, Any]:
-    """The tags of the first picture of a TIFF file that Pillow has opened; empty for other formats."""
+    """The tags of the first image of a TIFF file that Pillow has opened; empty for other formats."""
     return getattr(image, "tag_v2", {})
 
 
 def raw_preview(tags: Mapping[int, Any]) -> str:
-    """Why the first picture of a TIFF file is not the photo; empty if it may be.
+    """Why the first image of a TIFF file is not the photo; empty if it may be.
 
     RAW files (DNG, NEF, ARW ...) are TIFF files that begin with a small preview.
 

@@ -1,6 +1,6 @@
 """Files of which only the beginning was written: an interrupted download or a full disk leaves zeros behind.
 
-Decoders of JPEG, WebP, AVIF and HEIC take zeros for image data, and give a picture whose lower part is made
+Decoders of JPEG, WebP, AVIF and HEIC take zeros for image data, and give an image whose lower part is made
 up, without an error. Other formats have checksums, or hold as many bytes as they have pixels.
 """
 
@@ -14,7 +14,7 @@ _EXIF_ZEROS = bytes(2**16)  # AVIF and HEIC may have EXIF data at their end, whi
 
 
 def unfinished(data: bytes) -> str:
-    """Why a file is not the whole picture; empty if nothing says so.
+    """Why a file is not the whole image; empty if nothing says so.
 
     Args:
         data: bytes of an image file.

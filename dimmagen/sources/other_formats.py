@@ -28,7 +28,7 @@ _PICTURES = {
 
 
 def other_format(name: str, extensions: Collection[str]) -> str:
-    """Why a picture or clip is not read by a source; empty if it is a candidate, or no picture at all.
+    """Why an image or clip is not read by a source; empty if it is a candidate, or no image at all.
 
     Args:
         name: of the file.

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dimmagen.core.lock import STATE
 
 _MARKS = frozenset({"manifest.json", "shards", "catalog", "export.json", ".export-begun.json", STATE})
-# Folders of a data set or a MixHQ in which its files lie; an export's pictures may lie in any.
+# Folders of a data set or a MixHQ in which its files lie; an export's images may lie in any.
 _PARTS = frozenset({"shards", "metadata", "rejected", "catalog"})
 _SHARD_MEMBER = re.compile(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?(-v[0-9]+)?\.(dark|light)\.(png|jpg|webp)")
 

@@ -50,7 +50,7 @@ class Listing:
     """The files of some sources.
 
     Attributes:
-        files: candidates by source and then by name; among them pictures and clips of formats that the source
+        files: candidates by source and then by name; among them images and clips of formats that the source
             does not read, which are rejected by their names.
         others: number of all other files by name of the source and ending, such as `{"folder": {".txt": 2}}`;
             under `not listed` those that a list of names leaves out.

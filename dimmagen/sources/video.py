@@ -137,7 +137,7 @@ def _opened(data: bytes) -> av.container.InputContainer:
 
 
 def _shown_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The stream that a player shows: a cover picture may come before it."""
+    """The stream that a player shows: a cover image may come before it."""
     best = container.streams.best("video")
     return best if isinstance(best, av.VideoStream) else container.streams.video[0]
 

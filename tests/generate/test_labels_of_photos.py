@@ -345,7 +345,7 @@ MISTAKES = {
     ),
     "image that is not there": (lambda d: d["annotations"][0].update(image_id=5), "name the image 5"),
     "twice": (lambda d: d["images"].append(dict(d["images"][0], id=7)), "same file_name"),
-    "no images": (lambda d: d.pop("images"), "no annotation file of COCO"),
+    "no images": (lambda d: d.pop("images"), "is not an annotation file of COCO"),
 }
 
 
