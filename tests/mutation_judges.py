@@ -61,6 +61,7 @@ _OTHERS = {
     "dimmers.pair_matching": ("pair_matching", "pair_layouts"),
     "dimmers.profile": ("profiles/profile", "profiles/damaged_profiles"),
     "dimmers.profile_folders": ("profiles/profile_folders",),
+    "dimmers.profile_json": ("profiles/damaged_profiles", "profiles/profile"),
     "dimmers.real_pairs": ("real_pairs", "pair_layouts"),
     "dimmers.stored_model": ("stored_model", "profiles/damaged_profiles"),
 }

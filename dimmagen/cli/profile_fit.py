@@ -13,7 +13,8 @@ from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
 from dimmagen.core.text import pluralize
 from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
-from dimmagen.dimmers.profile import PICTURE, new_profile_folder
+from dimmagen.dimmers.profile import new_profile_folder
+from dimmagen.dimmers.profile_json import PICTURE
 from dimmagen.dimmers.real_pairs import PairProblem, check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
 from dimmagen.evaluation.profile_check import NOT_CHECKED

@@ -13,7 +13,8 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.profile_view import WIDTH, check_lines, curve_lines
 from dimmagen.core.text import one_line, pluralize
 from dimmagen.dimmers.pair_facts import PairFacts
-from dimmagen.dimmers.profile import PICTURE, Profile, is_formula, open_profile
+from dimmagen.dimmers.profile import Profile, is_formula, open_profile
+from dimmagen.dimmers.profile_json import PICTURE
 from dimmagen.evaluation.profile_check import ProfileCheck
 
 _MOST_NAMES = 8

@@ -16,10 +16,9 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from dimmagen.core import hashing, storage
-from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
+from dimmagen.core.errors import UnknownNameError, UsageError
 from dimmagen.core.file_names import portable
 from dimmagen.core.registry import did_you_mean, unknown_name
-from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
 from dimmagen.dimmers.profile_folders import (
     BUNDLED,
@@ -28,11 +27,8 @@ from dimmagen.dimmers.profile_folders import (
     saved_profile_names,
     user_profiles_folder,
 )
+from dimmagen.dimmers.profile_json import NAME, PICTURE, SCHEMA, fingerprint_of, read_profile_json
 
-SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chroma
-READABLE_SCHEMAS = (1, 2)
-PICTURE = "profile.png"  # how good the profile is, for people; it is never read
-_MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 COMPATS = ("default", "reference")
 
 
@@ -224,20 +220,7 @@ def save_profile(
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
-        for model in models:
-            for file, tensors in model.files.items():
-                contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-                save_file(contiguous, unfinished / file)
-                (unfinished / file).chmod(0o644)
-        entries = {
-            model.kind: {
-                "files": {
-                    file: hashing.sha256((unfinished / file).read_bytes()) for file in sorted(model.files)
-                },
-                "settings": dict(model.settings),
-            }
-            for model in models
-        }
+        entries = {model.kind: _saved_model(unfinished, model) for model in models}
         content = {
             "schema": SCHEMA,
             "name": folder.name,
@@ -246,7 +229,7 @@ def save_profile(
             "models": entries,
             "provenance": dict(provenance),
         }
-        (unfinished / "profile.json").write_bytes(json.dumps(content, indent=1).encode() + b"\n")
+        (unfinished / NAME).write_bytes(json.dumps(content, indent=1).encode() + b"\n")
         if picture:
             (unfinished / PICTURE).write_bytes(picture)
         unfinished.chmod(0o755)
@@ -258,16 +241,14 @@ def save_profile(
     return _read(folder, folder.name)
 
 
-def fingerprint_of(default_model: str, models: Mapping[str, Mapping]) -> str:
-    """SHA-256 of everything that determines a profile's images, hex.
-
-    Args:
-        default_model: kind of the default model.
-        models: hashes of the files and settings, by kind; see :attr:`Profile.models`.
-    """
-    content = {"default_model": default_model, "models": models}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashing.sha256(text.encode())
+def _saved_model(folder: Path, model: ModelFiles) -> dict[str, dict]:
+    """Write the files of a model; its entry in `profile.json`."""
+    for file, tensors in model.files.items():
+        contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        save_file(contiguous, folder / file)
+        (folder / file).chmod(0o644)
+    files = {file: hashing.sha256((folder / file).read_bytes()) for file in sorted(model.files)}
+    return {"files": files, "settings": dict(model.settings)}
 
 
 def _read(folder: Path, name: str | None) -> Profile:
@@ -275,80 +256,6 @@ def _read(folder: Path, name: str | None) -> Profile:
 
     A folder that is moved or renamed keeps that name, and with it the bytes of what is made with it.
     """
-    file_path = folder / "profile.json"
-    todo = "fit or import it again"
-    try:
-        content = storage.read_json(file_path)
-        default_model, models = content["default_model"], content["models"]
-        has_default = default_model in models
-        unknown = [str(kind) for kind in models if kind not in DIMMERS]
-        files = {file: sha256 for entry in models.values() for file, sha256 in entry["files"].items()}
-        _ = [entry["settings"].items() for entry in models.values()]
-        schema, stored = content["schema"], content["fingerprint"]
-        saved_as = content.get("name")
-    except FileNotFoundError:
-        raise UsageError(
-            f"{folder} is not a profile: it has no profile.json",
-            "give the folder of a profile",
-            code="missing-path",
-            path=str(folder),
-        ) from None
-    except KeyError as error:
-        raise DimmagenError(
-            f"{file_path} is damaged ({error} is missing)", todo, code="damaged", path=str(file_path)
-        ) from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DimmagenError(
-            f"{file_path} is damaged ({error})", todo, code="damaged", path=str(file_path)
-        ) from None
-    if schema not in READABLE_SCHEMAS or not has_default:
-        raise DimmagenError(
-            f"{folder} was made by another version of dimmagen (schema {schema})",
-            todo,
-            code="wrong-format",
-            path=str(folder),
-        )
-    if unknown:
-        raise DimmagenError(
-            f"{folder} has a model of the kind {unknown[0]}, which is not installed here",
-            "install the package that provides this kind of dimmer, or a later version of dimmagen",
-            code="wrong-format",
-            path=str(folder),
-        )
-    _refuse_unsafe(folder, files)
-    for file, sha256 in files.items():
-        path = folder / file
-        if (
-            not path.is_file()
-            or path.stat().st_size > _MAX_FILE
-            or hashing.sha256(path.read_bytes()) != sha256
-        ):
-            raise DimmagenError(
-                f"{path} is missing or not what was saved", todo, code="damaged", path=str(path)
-            )
-    if fingerprint_of(default_model, models) != stored:
-        raise DimmagenError(
-            f"{file_path} was changed after it was saved", todo, code="damaged", path=str(file_path)
-        )
-    if name is None:
-        name = portable(folder.resolve().name)
-        if isinstance(saved_as, str) and is_name(saved_as) and one_line(saved_as) == saved_as:
-            name = saved_as
-    return Profile(name, folder, stored, default_model, models, content.get("provenance", {}))
-
-
-def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
-    """Refuse a profile with files that its models may not have, or that are outside its folder.
-
-    The picture is not a file of a model: it is not read, so what it holds does not matter.
-    """
-    named = set(files) | {*storage.list_names(folder)} - {"profile.json", PICTURE}
-    odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
-    if odd:
-        raise DimmagenError(
-            f"profile {folder} holds {', '.join(odd)}: only profile.json, {PICTURE} and .safetensors "
-            "files are safe",
-            "remove it if you put it there, otherwise do not use this profile",
-            code="unsafe",
-            path=str(folder),
-        )
+    found = read_profile_json(folder)
+    name = name if name is not None else found.name or portable(folder.resolve().name)
+    return Profile(name, folder, found.fingerprint, found.default_model, found.models, found.provenance)

@@ -23,6 +23,7 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dimmers import profile as profiles
 from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.dimmers.profile_json import fingerprint_of
 from dimmagen.enhance.checkpoints import BEST, load_network
 from dimmagen.generate.from_manifest import dimmer_from_manifest
 from dimmagen.generate.resume import DatasetFolder
@@ -125,7 +126,7 @@ def test_a_changed_profile(kind, tmp_path):
         dimmer.dim(light, dimmer.draw("key"))
 
     def repair(value):
-        value["fingerprint"] = profiles.fingerprint_of(value["default_model"], value["models"])
+        value["fingerprint"] = fingerprint_of(value["default_model"], value["models"])
 
     path = folder / "profile.json"
     content = json.loads(path.read_text())

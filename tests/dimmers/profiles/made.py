@@ -10,7 +10,8 @@ import pytest
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers.mdn.model import MdnFiles
-from dimmagen.dimmers.profile import ModelFiles, fingerprint_of
+from dimmagen.dimmers.profile import ModelFiles
+from dimmagen.dimmers.profile_json import fingerprint_of
 
 
 def models(seed: int = 0) -> list[ModelFiles]:

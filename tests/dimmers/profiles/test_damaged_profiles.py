@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.dimmers import profile as profiles
-from dimmagen.dimmers.profile import fingerprint_of, open_profile, save_profile
+from dimmagen.dimmers import profile_json
+from dimmagen.dimmers.profile import open_profile, save_profile
+from dimmagen.dimmers.profile_json import fingerprint_of
 from tests.dimmers.profiles.made import fields_of, models, rewritten
 
 
@@ -131,9 +132,11 @@ def test_a_profile_json_that_is_not_whole_is_refused_with_its_path(change, code,
 def test_a_file_of_a_model_that_is_missing_or_larger_than_any_is_refused(saved, monkeypatch):
     path = saved.folder / "illumination.safetensors"
     size = path.stat().st_size
-    monkeypatch.setattr(profiles, "_MAX_FILE", max(file.stat().st_size for file in saved.folder.iterdir()))
+    monkeypatch.setattr(
+        profile_json, "_MAX_FILE", max(file.stat().st_size for file in saved.folder.iterdir())
+    )
     assert open_profile(saved.folder) == saved
-    monkeypatch.setattr(profiles, "_MAX_FILE", size - 1)
+    monkeypatch.setattr(profile_json, "_MAX_FILE", size - 1)
     too_large = fields_of(lambda: open_profile(saved.folder), DimmagenError, "not what was saved: fit or")
     assert too_large[0] == "damaged"
     monkeypatch.undo()

@@ -8,7 +8,8 @@ import pytest
 
 from dimmagen.core import hashing
 from dimmagen.dimmers import profile as profiles
-from dimmagen.dimmers.profile import fingerprint_of, open_profile, save_profile
+from dimmagen.dimmers.profile import open_profile, save_profile
+from dimmagen.dimmers.profile_json import fingerprint_of
 from tests.dimmers.profiles.made import models, rewritten
 
 

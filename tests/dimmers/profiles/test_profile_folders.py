@@ -12,7 +12,6 @@ from dimmagen.dimmers.base import DIMMERS
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import (
     BUNDLED,
-    fingerprint_of,
     formulas,
     is_formula,
     new_profile_folder,
@@ -23,6 +22,7 @@ from dimmagen.dimmers.profile import (
     user_profiles_folder,
 )
 from dimmagen.dimmers.profile_folders import saved_profile_names
+from dimmagen.dimmers.profile_json import fingerprint_of
 from tests.dimmers.profiles.made import fields_of, models
 
 
