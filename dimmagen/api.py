@@ -21,13 +21,13 @@ from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.dimmers.profile import Profile, new_profile_folder
 from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
-from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.execution import choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import GenerateProgress, generate_dataset
+from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.sources import mixhq
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels, parse_labels
@@ -299,7 +299,7 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
     Args:
         dataset: folder or fsspec URL.
         out: folder or fsspec URL of the new data set.
-        selection: fields of :class:`dimmagen.generate.derive.Selection`: `sources`, `licence`, `gamma`,
+        selection: fields of :class:`dimmagen.generate.subset.Selection`: `sources`, `licence`, `gamma`,
             `lightness`, `min_side`, `keys`, `without_keys`.
 
     Raises:

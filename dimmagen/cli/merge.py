@@ -10,8 +10,8 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.derive import write_merge
 from dimmagen.generate.light_format import AskedLightFormat, LightConversion
+from dimmagen.generate.merge import write_merge
 
 
 @command(former_names={"--to": "--out"})

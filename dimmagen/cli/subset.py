@@ -10,7 +10,7 @@ from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.derive import Selection, write_subset
+from dimmagen.generate.subset import Selection, write_subset
 
 
 @command(former_names={"--to": "--out"})

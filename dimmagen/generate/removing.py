@@ -27,7 +27,7 @@ from dimmagen.dataset.generations import (
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.writer import ShardRecord, write_pair_shard
-from dimmagen.generate.derive import stored_sample
+from dimmagen.generate.derived import stored_sample
 from dimmagen.generate.finalize import publish_dataset
 from dimmagen.generate.growing import (
     light_files,

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.derive import write_merge
+from dimmagen.generate.merge import write_merge
 from tests.commands import exit_code
 from tests.dataset_helpers import make, write_photos
 from tests.systems import is_here

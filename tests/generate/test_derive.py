@@ -10,10 +10,11 @@ from dimmagen.dataset.compare import manifest_differences
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA, sidecar_keys
 from dimmagen.dataset.verify import verify_dataset
-from dimmagen.generate import derive
-from dimmagen.generate.derive import Selection, write_merge, write_subset
+from dimmagen.generate import derived
+from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings, dimmer_builder
 from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.sources.light_images import open_light_images
 from tests.commands import run_command
 from tests.dataset_helpers import make, write_photos
@@ -159,7 +160,7 @@ def test_sets_with_and_without_a_drawn_white_balance_merge_to_one_that_has_it(ot
 
 def test_a_merge_that_was_stopped_is_resumed_to_the_same_set(pairs, other, tmp_path, monkeypatch):
     write_merge([pairs, other], str(tmp_path / "whole"))
-    write, made = derive.write_pair_shard, []
+    write, made = derived.write_pair_shard, []
 
     def stopping(out, name, *rest):
         if len(made) == 2:
@@ -167,14 +168,14 @@ def test_a_merge_that_was_stopped_is_resumed_to_the_same_set(pairs, other, tmp_p
         made.append(name)
         return write(out, name, *rest)
 
-    monkeypatch.setattr(derive, "write_pair_shard", stopping)
+    monkeypatch.setattr(derived, "write_pair_shard", stopping)
     with pytest.raises(KeyboardInterrupt):
         write_merge([pairs, other], str(tmp_path / "out"))
     made.clear()
     with pytest.raises(KeyboardInterrupt):
         write_merge([pairs, other], str(tmp_path / "out"))
     assert made == ["train-00002", "train-00003"]
-    monkeypatch.setattr(derive, "write_pair_shard", write)
+    monkeypatch.setattr(derived, "write_pair_shard", write)
     manifest = write_merge([pairs, other], str(tmp_path / "out"))
     assert manifest_differences(manifest, open_pairs(tmp_path / "whole").manifest) == []
 

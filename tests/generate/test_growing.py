@@ -17,12 +17,13 @@ from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing
-from dimmagen.generate.derive import Selection, write_merge, write_subset
 from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base, rejected_rows
+from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.replay import replayer
 from dimmagen.generate.reproducing import open_reproduction
 from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.images import codec
 from dimmagen.sources import light_images
 from dimmagen.sources.light_images import open_light_images

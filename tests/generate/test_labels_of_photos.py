@@ -14,8 +14,8 @@ from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.derive import write_merge
 from dimmagen.generate.gpu_worker import GpuDimmer
+from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import plan_jobs, plan_shards
 from dimmagen.sources.labels import rle

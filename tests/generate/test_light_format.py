@@ -13,10 +13,11 @@ from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
-from dimmagen.generate.derive import Selection, write_merge, write_subset
 from dimmagen.generate.light_format import measure_conversion
+from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import plan_dataset
+from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images
 from tests.commands import exit_code

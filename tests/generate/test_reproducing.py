@@ -10,9 +10,9 @@ from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.closed_form import LinearModel
-from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.reproducing import difference_from, open_reproduction
 from dimmagen.generate.run import Execution
+from dimmagen.generate.subset import Selection, write_subset
 from tests.dataset_helpers import make, write_photos
 
 SERIAL = Execution("serial")

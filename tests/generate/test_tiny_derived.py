@@ -17,9 +17,11 @@ from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate.derive import Selection, stored_sample, write_merge, write_subset
+from dimmagen.generate.derived import stored_sample
+from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.images import codec
 from dimmagen.sources.labels.index import open_labels
 from tests.dataset_helpers import build_dimmer
