@@ -18,7 +18,8 @@ from benchmarks.stages import mean_pair_seconds
 from dimmagen.core.processors import processor_count
 from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.sources.light_images import LightImageRef, open_light_images
+from dimmagen.sources.light_image import LightImageRef
+from dimmagen.sources.light_images import open_light_images
 
 SECONDS, QUICK_SECONDS = 90, 1
 RUNS = (("ray", 2), ("serial", 1))

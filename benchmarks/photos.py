@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.figures import Options
-from dimmagen.sources.light_images import LightImageRef, load_light_image, open_light_images
+from dimmagen.sources.light_image import LightImageRef, load_light_image
+from dimmagen.sources.light_images import open_light_images
 
 SOURCES = {
     "coco": "sources/coco",

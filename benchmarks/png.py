@@ -20,7 +20,7 @@ from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.images import png_deflate
 from dimmagen.images.codec import encode_png
-from dimmagen.sources.light_images import load_light_image
+from dimmagen.sources.light_image import load_light_image
 
 
 def compressors() -> dict[str, Callable[[np.ndarray], bytes]]:

@@ -16,7 +16,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.threads import use_one_thread
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.images import codec
-from dimmagen.sources.light_images import LightImageRef, load_light_image
+from dimmagen.sources.light_image import LightImageRef, load_light_image
 
 STAGES = ("decode", "dim", "encode", "hash", "write")
 SIZES = (0.25, 0.5, 1.0, 2.0)  # megapixels; of each the photo that is nearest

@@ -22,7 +22,8 @@ from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import optimise
 from dimmagen.enhance.training_shards import open_shards
-from dimmagen.sources.light_images import load_light_image, open_light_images
+from dimmagen.sources.light_image import load_light_image
+from dimmagen.sources.light_images import open_light_images
 
 CROP, BATCH = 128, 4
 

@@ -16,7 +16,7 @@ from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, GenerateProgress, generate_dataset
 from dimmagen.images import codec
-from dimmagen.sources.light_images import LightImageRef
+from dimmagen.sources.light_image import LightImageRef
 from tests.dataset_helpers import build_dimmer
 
 

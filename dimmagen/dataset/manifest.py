@@ -18,7 +18,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.sources.light_images import LightImageRef
+from dimmagen.sources.light_image import LightImageRef
 from dimmagen.sources.own_outputs import kind_of
 from dimmagen.sources.photo_selection import size_options
 

@@ -23,7 +23,7 @@ from dimmagen.generate.light_format import LightFormat, convert_light
 from dimmagen.generate.plan import shard_name
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.images.codec import decode_rgb8
-from dimmagen.sources.light_images import LightImage, LightImageRef
+from dimmagen.sources.light_image import LightImage, LightImageRef
 
 _KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
 

@@ -17,8 +17,8 @@ from dimmagen.dataset.writer import Sample
 from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.generate.pair import PairSettings, add_labels, finish_pair, naming, prepare_light
 from dimmagen.generate.plan import ShardJob
-from dimmagen.sources import light_images
-from dimmagen.sources.light_images import LightImage, LightImageRef
+from dimmagen.sources import light_image
+from dimmagen.sources.light_image import LightImage, LightImageRef
 
 BATCH_PIXELS = 8_000_000  # maximum per batch, unless a single image has more: about 2 GB on the device
 
@@ -62,7 +62,7 @@ class GpuDimmer:
 
     def _load(self, variant: int, ref: LightImageRef) -> LightImage:
         with naming(ref, variant):
-            return prepare_light(light_images.load_light_image(ref), self.settings)
+            return prepare_light(light_image.load_light_image(ref), self.settings)
 
     def _dim(
         self, batch: Sequence[LightImage], variants: Sequence[int]

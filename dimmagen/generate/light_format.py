@@ -13,7 +13,7 @@ from typing import Literal
 
 from dimmagen.core import keyed_random
 from dimmagen.images import codec
-from dimmagen.sources.light_images import LightImage, LightImageRef, load_light_image
+from dimmagen.sources.light_image import LightImage, LightImageRef, load_light_image
 
 LightFormat = Literal["same", "png", "jpg"]
 AskedLightFormat = Literal["auto", "same", "png", "jpg"]

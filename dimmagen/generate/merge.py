@@ -18,7 +18,7 @@ from dimmagen.generate.light_format import (
     choose_light_format,
     measure_conversion,
 )
-from dimmagen.sources.light_images import LightImage, LightImageRef
+from dimmagen.sources.light_image import LightImage, LightImageRef
 
 
 def write_merge(

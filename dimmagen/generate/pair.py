@@ -16,7 +16,7 @@ from dimmagen.dimmers.dimmer import DimmerBuilder, ImageDimmer
 from dimmagen.generate.light_format import AskedLightFormat, convert_light
 from dimmagen.images import codec
 from dimmagen.sources.labels.index import label_file
-from dimmagen.sources.light_images import LightImage, LightImageRef
+from dimmagen.sources.light_image import LightImage, LightImageRef
 
 IMAGE_FORMATS: dict[str, Callable[[np.ndarray], bytes]] = {
     "png": codec.encode_png,

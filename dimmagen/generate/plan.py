@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.sources.labels.index import Labels
-from dimmagen.sources.light_images import LightImageRef, LightImages
+from dimmagen.sources.light_image import LightImageRef
+from dimmagen.sources.light_images import LightImages
 
 MAX_VARIANTS_PER_JOB = 8
 _JOBS_PER_WORKER = 8  # minimum, so that all workers end at about the same time

@@ -31,7 +31,8 @@ from dimmagen.generate.run import GenerateProgress, Plan, generate_planned
 from dimmagen.generate.run_environment import environment_for
 from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
 from dimmagen.sources.labels.index import Labels
-from dimmagen.sources.light_images import LightImageRef, LightImages
+from dimmagen.sources.light_image import LightImageRef
+from dimmagen.sources.light_images import LightImages
 from dimmagen.sources.newcomers import duplicate_of
 from dimmagen.sources.scan import Candidate
 

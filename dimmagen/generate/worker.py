@@ -13,7 +13,7 @@ from dimmagen.generate.pair import (
     prepare_light,
 )
 from dimmagen.generate.plan import ShardJob
-from dimmagen.sources import light_images
+from dimmagen.sources import light_image
 
 
 class PairShardWorker:
@@ -63,7 +63,7 @@ class PairShardWorker:
         labels = job.labels_by_key()
         for ref in job.refs:
             with naming(ref, job.variants[0]):
-                light = prepare_light(light_images.load_light_image(ref), self.settings)
+                light = prepare_light(light_image.load_light_image(ref), self.settings)
             for number, variant in enumerate(job.variants):
                 with naming(ref, variant):
                     sample = make_pair(light, self.dimmer, variant, self.settings)

@@ -31,7 +31,8 @@ from dimmagen.images import versions
 from dimmagen.sources import SOURCES, rules
 from dimmagen.sources.candidates import Candidates
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
-from dimmagen.sources.light_images import load_light_file, none_accepted, scanned_ref
+from dimmagen.sources.light_image import load_light_file
+from dimmagen.sources.light_images import none_accepted, scanned_ref
 from dimmagen.sources.mixhq_card import mixhq_card, mixhq_layout
 from dimmagen.sources.mixhq_generations import (
     base_of,

@@ -14,7 +14,8 @@ from dimmagen.cli import cli
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import plan
-from dimmagen.sources.light_images import load_light_image, open_light_images
+from dimmagen.sources.light_image import load_light_image
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import file_hashes, make, write_photos
 from tests.killing import THOROUGH, killed_at
 

@@ -22,7 +22,7 @@ from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import variants_per_job
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import Execution, generate_dataset
-from dimmagen.sources import light_images
+from dimmagen.sources import light_image
 from dimmagen.sources.archives import list_entries
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
@@ -227,7 +227,7 @@ def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(lights, 
     with pytest.raises(KeyboardInterrupt):
         make_tiny(lights, out, variants=2, progress=StopAfter(2))
     (out / "rejected").mkdir()
-    monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light_image", lambda ref: 1 / 0)
+    monkeypatch.setattr("dimmagen.generate.worker.light_image.load_light_image", lambda ref: 1 / 0)
     monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which also removes such files
     folders = ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records")
     for folder in folders:
@@ -293,9 +293,9 @@ def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
     alone, together, loaded = tmp_path / "alone", tmp_path / "together", []
     monkeypatch.setattr(run, "variants_per_job", lambda *_: 1)
     make_tiny(lights, alone, variants=5)
-    load_light_image = light_images.load_light_image
+    load_light_image = light_image.load_light_image
     monkeypatch.setattr(
-        light_images, "load_light_image", lambda ref: loaded.append(ref.key) or load_light_image(ref)
+        light_image, "load_light_image", lambda ref: loaded.append(ref.key) or load_light_image(ref)
     )
     monkeypatch.setattr(run, "variants_per_job", lambda *_: at_once)
     with pytest.raises(KeyboardInterrupt):
@@ -379,7 +379,7 @@ def test_a_run_that_ended_before_its_first_shard_does_not_fix_the_settings(
     lights, tiny, tmp_path, monkeypatch
 ):
     out = tmp_path / "out"
-    monkeypatch.setattr("dimmagen.generate.worker.light_images.load_light_image", lambda ref: 1 / 0)
+    monkeypatch.setattr("dimmagen.generate.worker.light_image.load_light_image", lambda ref: 1 / 0)
     with pytest.raises(DimmagenError, match="ZeroDivisionError"):
         make_tiny(lights, out, seed=7)
     monkeypatch.undo()

@@ -16,7 +16,8 @@ from dimmagen.generate.pair import PairSettings, add_labels, make_pair, prepare_
 from dimmagen.generate.plan import ShardJob, plan_jobs, plan_shards
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.images.codec import encode_jpeg, encode_png
-from dimmagen.sources.light_images import LightImage, LightImageRef, open_light_images
+from dimmagen.sources.light_image import LightImage, LightImageRef
+from dimmagen.sources.light_images import open_light_images
 from tests.cameras import camera
 from tests.dataset_helpers import write_photos
 
@@ -91,7 +92,7 @@ def tiny(monkeypatch):
             f"k-{number}", "folder", f"{number}", "0" * 64, "verbatim", extension, 16, height, "{}"
         )
         lights[ref] = LightImage(ref, encode(pixels), pixels)
-    monkeypatch.setattr(gpu_worker.light_images, "load_light_image", lights.__getitem__)
+    monkeypatch.setattr(gpu_worker.light_image, "load_light_image", lights.__getitem__)
     return lights
 
 
@@ -134,7 +135,7 @@ def test_a_pair_that_cannot_be_made_is_named_with_its_variant(tiny, monkeypatch)
     job = tiny_job(list(tiny)[2:3])
     with pytest.raises(DimmagenError, match="pair k-2-v5 of folder '2' could not be made"):
         list(dimmer.samples(job))
-    monkeypatch.setattr(gpu_worker.light_images, "load_light_image", {}.__getitem__)
+    monkeypatch.setattr(gpu_worker.light_image, "load_light_image", {}.__getitem__)
     with pytest.raises(DimmagenError, match="pair k-2-v3 of folder '2' could not be made"):
         list(dimmer.samples(job))
 

@@ -12,7 +12,8 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings, add_labels, dimmer_builder, make_pair, naming, prepare_light
 from dimmagen.generate.run import check_settings, plan_dataset
 from dimmagen.images import codec
-from dimmagen.sources.light_images import LightImage, LightImageRef, open_light_images
+from dimmagen.sources.light_image import LightImage, LightImageRef
+from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, write_photos
 
 PIXELS = np.random.default_rng(0).integers(60, 256, (24, 32, 3), np.uint8)

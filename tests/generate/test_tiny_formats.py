@@ -14,7 +14,7 @@ from dimmagen.generate.light_format import (
     without_conversion,
 )
 from dimmagen.images import codec
-from dimmagen.sources.light_images import LightImage, load_light_image
+from dimmagen.sources.light_image import LightImage, load_light_image
 from tests.tiny_set import tiny_lights
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from dimmagen import assert_same_dataset, build_mixhq
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.sources.light_images import load_light_image, open_light_images
+from dimmagen.sources.light_image import load_light_image
+from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.mixhq_reading import read_mixhq_manifest
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from tests.dataset_helpers import file_hashes, write_photos

@@ -14,7 +14,8 @@ from dimmagen import build_mixhq
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.images import codec
-from dimmagen.sources.light_images import load_light_image, open_light_images
+from dimmagen.sources.light_image import load_light_image
+from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection
 from tests.dataset_helpers import write_photos
 
@@ -104,9 +105,9 @@ def test_a_reference_alone_is_enough_in_a_fresh_process(folder, tmp_path):
     refs = open_light_images([str(tmp_path / "p.zip")]).refs()
     (tmp_path / "refs.pickle").write_bytes(pickle.dumps(list(refs)))
     code = (
-        "import pickle, sys; from dimmagen.images import codec; from dimmagen.sources import light_images\n"
+        "import pickle, sys; from dimmagen.images import codec; from dimmagen.sources import light_image\n"
         "refs = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "print([codec.pixel_sha256(light_images.load_light_image(ref).pixels) for ref in refs])"
+        "print([codec.pixel_sha256(light_image.load_light_image(ref).pixels) for ref in refs])"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "refs.pickle")]
     output = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout

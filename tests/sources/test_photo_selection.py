@@ -8,7 +8,8 @@ from skimage import data as photos
 from dimmagen.core.errors import UsageError
 from dimmagen.images import codec
 from dimmagen.sources import parse_specs
-from dimmagen.sources.light_images import load_light_image, open_light_images
+from dimmagen.sources.light_image import load_light_image
+from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.photo_selection import PhotoSelection, read_names
 from dimmagen.sources.scan import list_candidate_files, scan
 

@@ -28,8 +28,8 @@ from dimmagen.dataset.schema import schema_of_rows
 from dimmagen.dataset.writer import add_sample
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings, make_pair, prepare_light
-from dimmagen.sources import light_images
-from dimmagen.sources.light_images import LightImageRef
+from dimmagen.sources import light_image
+from dimmagen.sources.light_image import LightImageRef
 
 MEASURED_STAGES = ("decode", "dim", "encode", "pack")
 """Read, hash and decode the light image; dim it; encode and hash the dark image; pack both into a tar."""
@@ -186,7 +186,7 @@ def _measure(ref: LightImageRef, variant: int) -> tuple[CalibrationPair, dict]:
     """Make one pair; returns its measurements and its row."""
     timed, buffer = _TimedDimmer(_dimmer), io.BytesIO()
     moments = [time.perf_counter()]
-    light = prepare_light(light_images.load_light_image(ref), _settings)
+    light = prepare_light(light_image.load_light_image(ref), _settings)
     _ = light.sha256, light.pixel_sha256, light.lightness  # computed on first access
     moments.append(time.perf_counter())
     sample = make_pair(light, cast(ImageDimmer, timed), variant, _settings)

@@ -11,7 +11,7 @@ from dimmagen.generate.estimate.estimate import RunEstimate
 from dimmagen.generate.estimate.sample import LightImageTotals
 from dimmagen.generate.light_format import LightConversion, choose_light_format, measure_conversion
 from dimmagen.generate.pair import BuildDimmer, PairSettings
-from dimmagen.sources.light_images import LightImageRef
+from dimmagen.sources.light_image import LightImageRef
 
 
 def estimate_run(

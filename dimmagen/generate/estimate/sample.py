@@ -9,7 +9,8 @@ from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
 from dimmagen.sources import parse_specs
 from dimmagen.sources.index_pass import ScanExecution
-from dimmagen.sources.light_images import LightImageRef, open_light_images, scanned_ref
+from dimmagen.sources.light_image import LightImageRef
+from dimmagen.sources.light_images import open_light_images, scanned_ref
 from dimmagen.sources.mixhq_reading import is_mixhq
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import list_candidate_files, scan

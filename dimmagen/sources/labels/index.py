@@ -23,7 +23,8 @@ from dimmagen.sources.labels.geometry import Move, MoveError, move_for, moved
 from dimmagen.sources.labels.masks import MaskLabels, moved_mask
 from dimmagen.sources.labels.voc import VocLabels
 from dimmagen.sources.labels.yolo import YoloLabels
-from dimmagen.sources.light_images import LightImageRef, LightImages
+from dimmagen.sources.light_image import LightImageRef
+from dimmagen.sources.light_images import LightImages
 
 JSON_MEMBER, MASK_MEMBER = "labels.json", "mask.png"
 
