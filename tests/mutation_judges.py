@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 _PLAINLY = "camera::test_the_kernel_gives_the_pixels_of_a_plain_implementation"
 # By module, below the folder of tests that is named like its own. `a/b` is `a/test_b.py`.
 _OTHERS = {
+    "dataset.census": ("manifest", "../generate/tiny_runs"),
     "dataset.checking": ("verify",),
     "dataset.compare_unordered": ("compare",),
     "dataset.generations": ("../generate/growing/tiny_generations",),

@@ -10,12 +10,17 @@ from uuid import uuid4
 import numpy as np
 
 from dimmagen.core import hashing
+from dimmagen.dataset.card import card, pair_layout_file
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.reader import PairSet, open_pairs, pair_tables
+from dimmagen.dataset.sheet import choose_rows, pair_views
+from dimmagen.dataset.statistics import DatasetSummary
+from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import ResumeMode
 from dimmagen.generate.run import Execution, GenerateProgress, generate_dataset
 from dimmagen.images import codec
+from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from dimmagen.sources.light_image import LightImageRef
 from tests.dataset_helpers import build_dimmer
 
@@ -102,3 +107,41 @@ def with_settings(pairs: PairSet, **changes: Any) -> PairSet:
     settings = {**pairs.manifest.settings, **changes}
     settings = {name: value for name, value in settings.items() if value is not None}
     return replace(pairs, manifest=pairs.manifest.model_copy(update={"settings": settings}))
+
+
+class Noted:
+    """A progress that notes what it receives; one of an earlier version, without `workers`.
+
+    Args:
+        stop_after: number of shards after which it stops the run, as a kill would: nothing is cleaned up.
+    """
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.totals: list[tuple[int, ...]] = []
+        self.made, self.shards, self.stop_after = 0, 0, stop_after
+
+    def begin(self, *totals: int) -> None:
+        self.totals.append(totals)
+
+    def pairs(self, count: int) -> None:
+        self.made += count
+
+    def shard(self) -> None:
+        self.shards += 1
+        if self.shards == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def assert_described(out: Path, extensions: list[str]) -> Manifest:
+    """The files beside the shards are those of its pairs, and the manifest names what it should."""
+    pairs = open_pairs(out)
+    manifest, numbers = pairs.manifest, DatasetSummary()
+    assert verify_dataset(str(out)).faults == []
+    shown = choose_rows(numbers.adding(pair_tables(str(out), manifest)), manifest.settings["variants"], 6)
+    assert (out / "README.md").read_text() == card(manifest, extensions, numbers.result(manifest))
+    sheet = jpeg_bytes(contact_sheet(pair_views(pairs, shown), width=256))
+    assert (out / "sheet.jpg").read_bytes() == sheet
+    assert (out / ".huggingface.yaml").read_bytes() == pair_layout_file(manifest.settings)
+    for entry in manifest.files:
+        assert hashing.sha256((out / entry.name).read_bytes()) == entry.sha256
+    return manifest

@@ -6,9 +6,8 @@ depends on time, host, folder or number of workers: equal data sets have equal m
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,9 +17,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.writer import ShardRecord
-from dimmagen.sources.light_image import LightImageRef
 from dimmagen.sources.own_outputs import kind_of
-from dimmagen.sources.photo_selection import size_options
 
 SCHEMA_VERSION: Final = 1
 MANIFEST = "manifest.json"
@@ -254,7 +251,7 @@ def _in_words(settings: Mapping) -> dict:
 def _shown(value: object) -> str:
     """A value for a message; of a list of records, their number."""
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
-        return f"{len(value)} with SHA-256 {hashlib.sha256(_canonical(value)).hexdigest()[:8]}"
+        return f"{len(value)} with SHA-256 {hashlib.sha256(canonical_json(value)).hexdigest()[:8]}"
     return str(value) or "empty"
 
 
@@ -269,64 +266,12 @@ def _flat(values: Mapping, prefix: str = "") -> dict:
 def fingerprint(settings: Mapping, environment: Mapping) -> str:
     """SHA-256, hex, over everything that determines the bytes of a shard: `GROWING` settings do not."""
     fixed = {name: value for name, value in settings.items() if name not in GROWING}
-    return hashlib.sha256(_canonical({"settings": fixed, "environment": environment})).hexdigest()
+    return hashlib.sha256(canonical_json({"settings": fixed, "environment": environment})).hexdigest()
 
 
-def _canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
+    """JSON that equal values have alike, as it is hashed: sorted, without spaces, and without NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class LightImageCensus:
-    """A summary of the light images of a data set.
-
-    Attributes:
-        count: number of light images.
-        by_source: their number by source.
-        by_extension: their number by file type.
-        sha256: over everything about them that affects the output: all but their location.
-        steps: of their transforms, those that are done when the photos are read (see
-            :func:`dimmagen.images.versions.step_versions`); none for the lights of a MixHQ, which are stored.
-        sizes: values of `resize` and `crop` by their transforms.
-    """
-
-    count: int
-    by_source: dict[str, int]
-    by_extension: dict[str, int]
-    sha256: str
-    steps: frozenset[str] = frozenset()
-    sizes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def extensions(self) -> list[str]:
-        """Their file types, sorted."""
-        return list(self.by_extension)
-
-
-def census(refs: Iterable[LightImageRef]) -> LightImageCensus:
-    """Count and hash the light images of a data set, in one pass."""
-    digest = hashlib.sha256()
-    by_source, by_extension = Counter[str](), Counter[str]()
-    steps, sizes = set[str](), dict[str, int]()
-    for ref in refs:
-        digest.update(_canonical({name: getattr(ref, name) for name in _IDENTIFYING}) + b"\n")
-        by_source[ref.source] += 1
-        by_extension[ref.extension] += 1
-        if ref.transform != "verbatim":
-            done = ref.transform.split("+")
-            sizes |= size_options(done)
-            steps.update([] if json.loads(ref.locator).get("stored") else done)
-    return LightImageCensus(
-        by_source.total(),
-        dict(sorted(by_source.items())),
-        dict(sorted(by_extension.items())),
-        digest.hexdigest(),
-        frozenset(steps),
-        sizes,
-    )
-
-
-_IDENTIFYING = [field.name for field in fields(LightImageRef) if field.name != "locator"]
 
 
 def root_hash(entries: Iterable[FileEntry]) -> str:

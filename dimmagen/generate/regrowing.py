@@ -16,8 +16,9 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.parquet import iter_rows, write_rows
 from dimmagen.core.text import pluralize
+from dimmagen.dataset.census import census
 from dimmagen.dataset.generations import REMOVED, generations_of, shards_of
-from dimmagen.dataset.manifest import Manifest, Run, ShardEntry, census
+from dimmagen.dataset.manifest import Manifest, Run, ShardEntry
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.execution import Execution

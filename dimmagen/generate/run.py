@@ -15,8 +15,9 @@ from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
 from dimmagen.core.registry import unknown_name
+from dimmagen.dataset.census import LightImageCensus, census
 from dimmagen.dataset.command_line import choices_of, command_line, joined_choices
-from dimmagen.dataset.manifest import EXCLUDE, LightImageCensus, Manifest, Run, census
+from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.execution import Execution

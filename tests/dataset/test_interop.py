@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import webdataset as wds
 
+from dimmagen import build_mixhq
 from dimmagen.core import hashing
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.images import codec
 from tests.dataset_helpers import make, write_photos
-from tests.sources.test_mixhq import build
 
 ROOT = Path(__file__).resolve().parents[2]
 _MISSING = "is not installed: pip install 'dimmagen[interop]'"
@@ -134,7 +134,7 @@ def test_the_folder_is_loaded_as_images_with_any_readme(card, mixed, one_format,
 def test_mixhq_is_loaded_as_images_with_any_readme(one_format, tmp_path):
     """One shard and one catalog: without the layout, `datasets` takes the catalog."""
     datasets = pytest.importorskip("datasets", reason=f"datasets {_MISSING}")
-    build([f"folder={one_format.parent / 'photos'}"], tmp_path / "mixhq", samples_per_shard=100)
+    build_mixhq([f"folder={one_format.parent / 'photos'}"], tmp_path / "mixhq", samples_per_shard=100)
     for change in (lambda path: None, lambda path: path.write_text("# mine")):
         change(tmp_path / "mixhq/README.md")
         samples = list(datasets.load_dataset(str(tmp_path / "mixhq"), split="train", streaming=True))

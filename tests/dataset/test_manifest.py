@@ -10,8 +10,9 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.dataset.census import census
 from dimmagen.dataset.command_line import choices_of, command_line, joined_choices
-from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run, census, changes, fingerprint
+from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run, changes, fingerprint
 from dimmagen.sources.light_image import LightImageRef
 from tests.tiny_set import tiny_set
 

@@ -26,7 +26,7 @@ from dimmagen.sources import light_image
 from dimmagen.sources.archives import list_entries
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
-from tests.tiny_set import make_tiny, tiny_lights
+from tests.tiny_set import Noted, make_tiny, tiny_lights
 
 
 @pytest.fixture(scope="module")
@@ -54,22 +54,6 @@ def tiny(lights, tmp_path_factory):
     out = tmp_path_factory.mktemp("tiny") / "out"
     make_tiny(lights, out, variants=2)
     return out
-
-
-class StopAfter:
-    """Stops a run after some shards, as a kill would: the driver cleans nothing up."""
-
-    def __init__(self, shards: int) -> None:
-        self.left = shards
-
-    def begin(self, *_): ...
-
-    def pairs(self, _): ...
-
-    def shard(self):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def files(out):
@@ -199,7 +183,7 @@ def test_the_order_in_which_folders_and_links_were_made_changes_nothing(backward
 def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(stopped_after, lights, tiny, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=StopAfter(stopped_after))
+        make_tiny(lights, out, variants=2, progress=Noted(stop_after=stopped_after))
     kept = [path.stat().st_mtime_ns for path in sorted((out / "shards").iterdir())]
     assert len(kept) == stopped_after
     assert not (out / "manifest.json").exists()
@@ -212,7 +196,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(stopped_after, 
 def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resume(lights, tiny, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=StopAfter(2))
+        make_tiny(lights, out, variants=2, progress=Noted(stop_after=2))
     (out / "rejected").mkdir()
     for folder in ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records"):
         (out / folder / ".any-name.0a1b2c3d.4711.tmp").write_bytes(b"half a file")
@@ -225,7 +209,7 @@ def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resum
 def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(lights, tmp_path, monkeypatch):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=StopAfter(2))
+        make_tiny(lights, out, variants=2, progress=Noted(stop_after=2))
     (out / "rejected").mkdir()
     monkeypatch.setattr("dimmagen.generate.worker.light_image.load_light_image", lambda ref: 1 / 0)
     monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which also removes such files
@@ -241,7 +225,7 @@ def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(lights, 
 def test_a_damaged_record_costs_only_its_own_shard(lights, tiny, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=StopAfter(3))
+        make_tiny(lights, out, variants=2, progress=Noted(stop_after=3))
     before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
     records = out / ".dimmagen/records"
     (records / "0-notes.txt").write_text("not a record")
@@ -299,7 +283,7 @@ def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
     )
     monkeypatch.setattr(run, "variants_per_job", lambda *_: at_once)
     with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, together, variants=5, progress=StopAfter(at_once + 1))
+        make_tiny(lights, together, variants=5, progress=Noted(stop_after=at_once + 1))
     make_tiny(lights, together, variants=5)
     assert_same_dataset(alone, together)
     loaded.clear()
@@ -431,15 +415,15 @@ def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_s
     copy = write_photos(tmp_path / "copy", 8)
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        make(copy, out, variants=2, progress=StopAfter(2))
+        make(copy, out, variants=2, progress=Noted(stop_after=2))
 
-    class Vanish(StopAfter):
+    class Vanish(Noted):
         def shard(self):
             for path in copy.iterdir():
                 path.unlink()
 
     with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made") as error:
-        make(copy, out, variants=2, progress=Vanish(0))
+        make(copy, out, variants=2, progress=Vanish())
     assert error.value.code == error.value.__cause__.code != "failed"
     assert error.value.fields["name"].startswith("photo")
     assert len(list((out / "shards").iterdir())) == 3

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dimmagen import build_mixhq
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.manifest import Manifest
@@ -24,7 +25,7 @@ from tests.commands import exit_code
 from tests.commands import run_command as run
 from tests.dataset_helpers import build_dimmer, file_hashes, make, write_photos
 from tests.generate.test_replay import stages
-from tests.sources.test_mixhq import build
+from tests.tiny_set import Noted
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +110,10 @@ def test_the_format_is_part_of_the_fingerprint_only_where_it_converts(folder):
         assert manifests[name].command.endswith(f" --light-format {option}")
 
 
-class StopAfterOneShard:
-    def begin(self, *_): ...
-
-    def pairs(self, _): ...
-
-    def shard(self):
-        raise KeyboardInterrupt
-
-
 def test_a_stopped_run_goes_on_with_its_own_format_only(folder, tmp_path):
     settings = {"photos": folder / "photos", "out": tmp_path / "out", "variants": 2}
     with pytest.raises(KeyboardInterrupt):
-        make(**settings, light_format="auto", progress=StopAfterOneShard())
+        make(**settings, light_format="auto", progress=Noted(stop_after=1))
     with pytest.raises(UsageError, match="light_format: png → not set"):
         make(**settings, light_format="same")
     make(**settings, light_format="png")
@@ -141,7 +133,7 @@ def test_every_pair_is_identical_again_from_the_shards_the_photos_and_mixhq(ligh
         photo.convert("L").save(tmp_path / "gray/photo.png")
     sources = [f"folder={folder / 'photos'}", f"folder={tmp_path / 'gray'}"]
     out = tmp_path / "out"
-    build(sources, tmp_path / "mixhq")
+    build_mixhq(sources, tmp_path / "mixhq", samples_per_shard=3)
     make(tmp_path / "mixhq", out, light_format=light_format)
     converted = {"auto": {"lossless", "gray"}, "jpg": {"jpeg", "gray+jpeg"}}[light_format]
     assert {row["transform"] for row in rows(out).values()} == {"verbatim", *converted}
@@ -151,7 +143,7 @@ def test_every_pair_is_identical_again_from_the_shards_the_photos_and_mixhq(ligh
 
 
 def test_a_light_image_that_was_changed_in_mixhq_differs_in_its_source_bytes(folder, tmp_path):
-    build([f"folder={folder / 'photos'}"], tmp_path / "mixhq", samples_per_shard=10)
+    build_mixhq([f"folder={folder / 'photos'}"], tmp_path / "mixhq", samples_per_shard=10)
     shard = tmp_path / "mixhq/shards/mixhq-00000.tar"
     with tarfile.open(shard) as tar:
         member = next(one for one in tar if one.name.endswith(".jpg"))

@@ -15,8 +15,7 @@ from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset, plan_dataset
 from tests.dataset_helpers import build_dimmer
-from tests.generate.test_generate_run import StopAfter
-from tests.tiny_set import TinyLights, make_tiny, tiny_lights
+from tests.tiny_set import Noted, TinyLights, make_tiny, tiny_lights
 
 MAX_PHOTOS = 7
 # A run takes some hundredths of a second: few examples, the same ones every time.
@@ -97,7 +96,7 @@ def test_a_stop_at_any_shard_and_a_resume_change_nothing(lights, fresh, photos, 
                 stopped,
                 variants=variants,
                 samples_per_shard=size,
-                progress=StopAfter(after),
+                progress=Noted(stop_after=after),
             )
         except KeyboardInterrupt:
             assert not (stopped / "manifest.json").exists()

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from dimmagen import build_mixhq
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
@@ -24,7 +25,6 @@ from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import build_dimmer, make, write_photos
-from tests.sources.test_mixhq import build
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_every_pair_is_identical_from_the_shards_the_photos_and_mixhq(folder, tm
     assert len(replays(folder / "out")) == 8
     assert stages(folder / "out") == {""}
     assert stages(folder / "out", folder / "photos") == {""}
-    build([f"folder={folder / 'photos'}"], tmp_path / "mixhq")
+    build_mixhq([f"folder={folder / 'photos'}"], tmp_path / "mixhq", samples_per_shard=3)
     assert stages(folder / "out", tmp_path / "mixhq") == {""}
 
 

@@ -25,18 +25,9 @@ from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import plan_dataset
 from tests.dataset_helpers import build_dimmer, file_hashes, make, refused
 from tests.killing import KILLED, is_killed, killed_at
-from tests.tiny_set import make_tiny, tiny_lights, tiny_set
+from tests.tiny_set import Noted, make_tiny, tiny_lights, tiny_set
 
 OLD, NEW = ({"seed": seed, "samples_per_shard": 1} for seed in (7, 0))
-
-
-class StopAfterOneShard:
-    def begin(self, *_): ...
-
-    def pairs(self, _): ...
-
-    def shard(self):
-        raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +41,7 @@ def folder(lights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("resumed")
     make_tiny(lights, folder / "finished", **OLD)
     with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, folder / "stopped", progress=StopAfterOneShard(), **OLD)
+        make_tiny(lights, folder / "stopped", progress=Noted(stop_after=1), **OLD)
     make_tiny(lights, folder / "undisturbed", **NEW)
     return folder
 

@@ -25,8 +25,7 @@ from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.images import codec
 from dimmagen.sources.labels.index import open_labels
 from tests.dataset_helpers import build_dimmer
-from tests.generate.test_tiny_runs import assert_described
-from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
+from tests.tiny_set import assert_described, make_tiny, memory_url, rejected_row, tiny_lights
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,7 @@ from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.photo_selection import PhotoSelection
 from tests.dataset_helpers import build_dimmer, file_hashes, refused
-from tests.generate.test_tiny_runs import Noted
-from tests.tiny_set import TinyLights, make_tiny, tiny_lights
+from tests.tiny_set import Noted, TinyLights, make_tiny, tiny_lights
 
 SERIAL = Execution("serial")
 

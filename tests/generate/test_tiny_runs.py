@@ -5,52 +5,27 @@ import sys
 import tarfile
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.base import WorkerStatus
 from dimmagen.core.executors.ray_cluster import WorkerResources
-from dimmagen.dataset.card import card, pair_layout_file
 from dimmagen.dataset.croissant import croissant_of
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import open_pairs, pair_tables
-from dimmagen.dataset.sheet import choose_rows, pair_views
-from dimmagen.dataset.statistics import DatasetSummary
-from dimmagen.dataset.verify import verify_dataset
+from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run as running
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import ShardJob
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
 from dimmagen.generate.worker import PairShardWorker
-from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from tests.dataset_helpers import build_dimmer, file_hashes
-from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
+from tests.tiny_set import Noted, assert_described, make_tiny, memory_url, rejected_row, tiny_lights
 
 SERIAL = Execution("serial")
-
-
-class Noted:
-    """A progress that notes what it receives; one of an earlier version, without `workers`."""
-
-    def __init__(self, stop_after: int = 10**9) -> None:
-        self.totals, self.made, self.shards, self.stop_after = [], 0, 0, stop_after
-
-    def begin(self, *totals: int) -> None:
-        self.totals.append(totals)
-
-    def pairs(self, count: int) -> None:
-        self.made += count
-
-    def shard(self) -> None:
-        self.shards += 1
-        if self.shards == self.stop_after:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +39,6 @@ def finished(tmp_path_factory, lights):
     out = tmp_path_factory.mktemp("finished") / "out"
     make_tiny(lights, out, variants=2)
     return out
-
-
-def assert_described(out: Path, extensions: list[str]) -> Manifest:
-    """The files beside the shards are those of its pairs, and the manifest names what it should."""
-    pairs = open_pairs(out)
-    manifest, numbers = pairs.manifest, DatasetSummary()
-    assert verify_dataset(str(out)).faults == []
-    shown = choose_rows(numbers.adding(pair_tables(str(out), manifest)), manifest.settings["variants"], 6)
-    assert (out / "README.md").read_text() == card(manifest, extensions, numbers.result(manifest))
-    sheet = jpeg_bytes(contact_sheet(pair_views(pairs, shown), width=256))
-    assert (out / "sheet.jpg").read_bytes() == sheet
-    assert (out / ".huggingface.yaml").read_bytes() == pair_layout_file(manifest.settings)
-    for entry in manifest.files:
-        assert hashing.sha256((out / entry.name).read_bytes()) == entry.sha256
-    return manifest
 
 
 def test_the_files_beside_the_shards_describe_the_pairs(finished, lights):

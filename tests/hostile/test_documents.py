@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dimmagen import build_mixhq
 from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import read_rows
@@ -33,7 +34,6 @@ from dimmagen.sources.mixhq_reading import MIXHQ_CATALOG
 from dimmagen.sources.scan import list_candidate_files
 from tests import fuzzing
 from tests.dataset_helpers import make, write_photos
-from tests.sources.test_mixhq import build
 
 MUTATIONS = 150
 VALUES = [
@@ -94,7 +94,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documents")
     write_photos(folder / "photos", 4)
     make(folder / "photos", folder / "out", variants=2)
-    build(["sample"], folder / "mixhq")
+    build_mixhq(["sample"], folder / "mixhq", samples_per_shard=3)
     return folder
 
 

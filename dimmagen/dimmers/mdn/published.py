@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from dimmagen.dimmers.mdn.illumination import LEVELS
 from dimmagen.dimmers.mdn.model import MdnFiles
 from dimmagen.dimmers.profile import ModelFiles
 from dimmagen.dimmers.stored_model import check_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FILES = ("mdn.pt", "mean.npy", "std.npy")
 TAU = 0.05
@@ -60,6 +64,29 @@ def read_published(folder: str | Path) -> tuple[list[ModelFiles], dict[str, str]
 
 def _network(path: Path) -> dict[str, np.ndarray]:
     """The authors' state dict under our names; the three heads of each colour are merged into one head."""
+    state = _state_dict(path)
+
+    def numbers(name: str) -> np.ndarray:
+        array = state[name].float().numpy()
+        return array.reshape(array.shape[0], -1) if name.endswith("weight") and array.ndim else array
+
+    tensors = {}
+    for part in ("weight", "bias"):
+        for layer in range(3):
+            tensors[f"hidden.{layer}.{part}"] = numbers(f"backbone.{2 * layer}.{part}")
+        heads = [numbers(f"{colour}_{head}.{part}") for head in _HEADS for colour in _COLOURS]
+        try:
+            tensors[f"head.{part}"] = np.concatenate(heads)
+        except ValueError:
+            raise DimmagenError(
+                f"{path}: its heads differ in shape", "replace it", code="wrong-format", path=str(path)
+            ) from None
+    check_tensors(path, tensors, MdnFiles.NETWORK_SHAPES)
+    return tensors
+
+
+def _state_dict(path: Path) -> "dict[str, Tensor]":
+    """The authors' weights by their names, as they are. Raises DimmagenError for anything else."""
     import torch  # takes a second to import, and is only needed here
 
     try:
@@ -96,24 +123,7 @@ def _network(path: Path) -> dict[str, np.ndarray]:
         raise DimmagenError(
             f"{path} holds a value that is not a tensor", "replace it", code="wrong-format", path=str(path)
         )
-
-    def numbers(name: str) -> np.ndarray:
-        array = state[name].float().numpy()
-        return array.reshape(array.shape[0], -1) if name.endswith("weight") and array.ndim else array
-
-    tensors = {}
-    for part in ("weight", "bias"):
-        for layer in range(3):
-            tensors[f"hidden.{layer}.{part}"] = numbers(f"backbone.{2 * layer}.{part}")
-        heads = [numbers(f"{colour}_{head}.{part}") for head in _HEADS for colour in _COLOURS]
-        try:
-            tensors[f"head.{part}"] = np.concatenate(heads)
-        except ValueError:
-            raise DimmagenError(
-                f"{path}: its heads differ in shape", "replace it", code="wrong-format", path=str(path)
-            ) from None
-    check_tensors(path, tensors, MdnFiles.NETWORK_SHAPES)
-    return tensors
+    return state
 
 
 def _statistics(path: Path) -> np.ndarray:

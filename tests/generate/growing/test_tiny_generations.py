@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from dimmagen.core import hashing
+from dimmagen.dataset.census import census
 from dimmagen.dataset.generations import Generation, generations_of, joined_sha256, removals_of, shards_of
-from dimmagen.dataset.manifest import Manifest, Run, census
+from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing

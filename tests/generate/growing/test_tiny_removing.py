@@ -18,8 +18,7 @@ from dimmagen.generate.resume import DatasetFolder
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
 from dimmagen.sources.takedown import Removed, hash_of_photo
 from tests.dataset_helpers import file_hashes, refused
-from tests.generate.test_tiny_runs import assert_described
-from tests.tiny_set import memory_url
+from tests.tiny_set import assert_described, memory_url
 
 
 def rows_of(out, number=0) -> list[dict]:
