@@ -38,8 +38,8 @@ def network_summary(path: str) -> tuple[Table, dict[str, Any]]:
     for name, text in _rows(header):
         table.add_row(name, one_line(text))
     names = ("iteration", "psnr", "validated_on", "data", "made_by", "lightness")
-    told = {name: header[name] for name in names if name in header}
-    return table, {"network": path, "architecture": network.architecture_name, **told}
+    shown = {name: header[name] for name in names if name in header}
+    return table, {"network": path, "architecture": network.architecture_name, **shown}
 
 
 def _rows(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""How Hugging Face's `datasets` is told to to read a folder of shards, beside a README that users replace.
+"""How Hugging Face's `datasets` reads a folder of shards, beside a README that users replace.
 
 Without it, and without the YAML head of the README, `load_dataset(FOLDER)` takes the parquet files beside the
 shards for the data set and gives their rows in place of images.

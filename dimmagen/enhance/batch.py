@@ -36,7 +36,7 @@ class Example(NamedTuple):
     condition: int | None = None
 
     @property
-    def told(self) -> int:
+    def given_condition(self) -> int:
         """The condition that the network is given."""
         if self.condition is not None:
             return self.condition
@@ -153,6 +153,6 @@ def make_batch(examples: Sequence[Example]) -> Batch:
         keys=tuple(example.key for example in examples),
         dark=torch.from_numpy(np.stack([example.dark for example in examples])),
         light=torch.from_numpy(np.stack([example.light for example in examples])),
-        condition=torch.tensor([example.told for example in examples]),
+        condition=torch.tensor([example.given_condition for example in examples]),
         tables=torch.from_numpy(np.stack(tables)) if tables else None,
     )

@@ -39,7 +39,7 @@ def log_followed(out: Path, total: int, progress: TrainProgress, seconds: float 
 
 
 class _Follower:
-    """What of a run's log was told, and what was not."""
+    """Which rows of a run's log were reported, and which were not."""
 
     def __init__(self, out: Path, total: int, progress: TrainProgress) -> None:
         self._run = RunFolder(out)
@@ -50,7 +50,7 @@ class _Follower:
         self._before = self._run.log_rows()
 
     def look(self) -> None:
-        """Tell what is new. A log that was not touched yet may have rows that the run makes again."""
+        """Report what is new. A log that was not touched yet may have rows that the run makes again."""
         rows = self._run.log_rows()
         if not self._is_begun:
             if rows == self._before:

@@ -60,12 +60,12 @@ def _remove(out: str, base: Mapping, lines: Collection[str], ignore_unknown: boo
         )
     shards, places = _write_shards(out, base, lights)
     generations = _write_catalogs(out, base, takedown.photos, places)
-    anew = len({row.shard for row in lights})
+    rewritten = len({row.shard for row in lights})
     removal = {
         "list_sha256": takedown.list_sha256,
         "photos": takedown.remembered(),
         "samples": len(lights),
-        "shards": anew,
+        "shards": rewritten,
         "generations": len(generations),
     }
     manifest = {name: value for name, value in base.items() if name != "catalog"} | {
@@ -82,7 +82,7 @@ def _remove(out: str, base: Mapping, lines: Collection[str], ignore_unknown: boo
     return Removed(
         len(takedown.photos),
         len(lights),
-        anew,
+        rewritten,
         len(gone) - len(lights),
         tuple(takedown.unknown),
     )

@@ -195,22 +195,20 @@ def _store_folder(folder: str) -> str | None:
 def _refusal(address: str, reason: str) -> UsageError:
     """What is wrong with a cluster that answers but cannot be joined, from Ray's own words for it."""
     if "ersion mismatch" in reason:
-        told, todo = (
-            reason,
-            "install the cluster's versions of Ray and Python here, or run on one of its nodes",
-        )
+        fault = reason
+        todo = "install the cluster's versions of Ray and Python here, or run on one of its nodes"
     elif "no authentication token was found" in reason:
-        told = "RAY_AUTH_MODE is token, and there is no token"
+        fault = "RAY_AUTH_MODE is token, and there is no token"
         todo = "give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
     else:
         mode = os.environ.get("RAY_AUTH_MODE", "not set")
-        told = f"{reason}; RAY_AUTH_MODE is {mode}"
+        fault = f"{reason}; RAY_AUTH_MODE is {mode}"
         todo = (
             "if the cluster wants a token, set RAY_AUTH_MODE=token and give that token in ~/.ray/auth_token "
             "or RAY_AUTH_TOKEN; otherwise check that this machine reaches all ports of the cluster"
         )
     return UsageError(
-        f"the Ray cluster at {address} could not be joined ({told})",
+        f"the Ray cluster at {address} could not be joined ({fault})",
         todo,
         code="cluster",
         parameter="address",

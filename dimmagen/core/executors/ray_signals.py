@@ -42,7 +42,7 @@ def connect_with(before: Handlers, connect: Callable[[], None], ended: Event) ->
 
     Ray takes SIGTERM in Python, and below it with a handler that prints a trace and aborts. So it connects in
     another thread, in which Python sets no handlers; its library is told that it has its own already; and
-    where that cannot be told, this thread sets those of before until it is done, as often as it gets to run.
+    where that is not possible, this thread sets those of before until it is done, as often as it gets to run.
     The processes of a Ray that is started end with the thread that started it, which waits until `ended`.
 
     Args:
