@@ -1,7 +1,7 @@
 """A pair data set divided into shards for training and pairs for validation."""
 
 import heapq
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,52 +101,45 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
             crop=side,
         )
     images = {row["light_key"] for row in fitting}
-    held_out = _held_out(path, images, validation_photos)
-    shards = [(entry.name, table) for entry, table in zip(manifest.shards, tables, strict=True)]
-    validation = [_read_pair(path, name, row) for name, row in _first_variants(shards, held_out)]
-    others = images - held_out
-    trained_on = [(name, row) for name, table in shards for row in table if row["light_key"] in others]
-    keys: dict[str, list[str]] = {}
-    for name, row in trained_on:
-        keys.setdefault(name, []).append(row["key"])
-    training = [
-        TrainingShard(storage.join(path, name), len(table), frozenset(keys[name]))
-        for name, table in shards
-        if name in keys
-    ]
-    first = heapq.nsmallest(
-        LIGHTNESS_IMAGES, trained_on, key=lambda one: keyed_random.rank(0, one[1]["key"], "lightness")
-    )
-    sampled = [(path, name, row) for name, row in first]
-    left_out = len(rows) - len(fitting)
-    return OpenShards(training, validation, left_out, manifest.root_hash, _origin(manifest), sampled)
-
-
-def _held_out(path: str, images: Collection[str], count: int | None) -> set[str]:
-    """The light images that are kept for validation, of those that are large enough."""
-    count = usual_validation_photos(len(images)) if count is None else count
-    if count >= len(images):
+    if validation_photos is None:
+        validation_photos = usual_validation_photos(len(images))
+    if validation_photos >= len(images):
         raise UsageError(
-            f"{path} has {pluralize(len(images), 'light image')}: {count} for validation leave none to train "
-            "on",
+            f"{path} has {pluralize(len(images), 'light image')}: {validation_photos} for validation leave "
+            "none to train on",
             "give fewer `validation_photos`, or a folder of real pairs to `validate`",
             code="out-of-range",
             parameter="validation_photos",
-            value=count,
+            value=validation_photos,
             light_images=len(images),
         )
-    return set(heapq.nsmallest(count, images, key=lambda key: keyed_random.rank(0, key, "validation")))
-
-
-def _first_variants(
-    shards: Iterable[tuple[str, list[dict]]], images: Container[str]
-) -> Iterable[tuple[str, dict]]:
-    """The pair of the lowest variant of each of some light images, with the name of its shard."""
-    rows = [(name, row) for name, table in shards for row in table if row["light_key"] in images]
-    first: dict[str, tuple[str, dict]] = {}
-    for name, row in sorted(rows, key=lambda one: one[1]["variant"]):
+    order = heapq.nsmallest(
+        validation_photos, images, key=lambda key: keyed_random.rank(0, key, "validation")
+    )
+    held_out, trained_on = set(order), images - set(order)
+    shards: list[TrainingShard] = []
+    kept_back: list[tuple[int, str, dict]] = []
+    for entry, table in zip(manifest.shards, tables, strict=True):
+        kept_back += [(row["variant"], entry.name, row) for row in table if row["light_key"] in held_out]
+        keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
+        if keys:
+            shards.append(TrainingShard(storage.join(path, entry.name), len(table), keys))
+    first: dict[str, tuple[str, dict]] = {}  # the lowest variant of each light image that is kept back
+    for _, name, row in sorted(kept_back, key=lambda one: one[0]):
         first.setdefault(row["light_key"], (name, row))
-    return first.values()
+    validation = [_read_pair(path, name, row) for name, row in first.values()]
+    sampled = heapq.nsmallest(
+        LIGHTNESS_IMAGES,
+        (
+            (path, entry.name, row)
+            for entry, table in zip(manifest.shards, tables, strict=True)
+            for row in table
+            if row["light_key"] in trained_on
+        ),
+        key=lambda one: keyed_random.rank(0, one[2]["key"], "lightness"),
+    )
+    left_out = len(rows) - len(fitting)
+    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), sampled)
 
 
 def _origin(manifest: Manifest) -> dict[str, str]:
