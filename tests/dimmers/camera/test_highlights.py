@@ -90,6 +90,14 @@ def test_a_white_area_is_brighter_in_its_middle_and_what_is_not_clipped_stays_as
     )
 
 
+def test_the_darkest_levels_of_which_two_share_a_code_stay_as_dark_as_they_were():
+    ramp = np.arange(40, dtype=np.uint8)[:, None, None].repeat(3, axis=2)
+    strong = {"toe": np.array([4.0, -20.0, 0.0]), "log_exposure": -0.6}
+    dark, plain = (camera(**strong, headroom=rise).dim(ramp, a_draw(tau=0.0)) for rise in (1.4, 0.0))
+    assert np.abs(dark[:28].astype(int) - plain[:28]).max() <= 1
+    assert np.array_equal(dark[28:], plain[28:])
+
+
 @pytest.mark.parametrize("model", [camera(headroom=1.4, fine_chroma=0.4), structured(headroom=2.0)])
 def test_highlights_are_the_same_on_tensors(model: CameraModel):
     lights = np.stack([scene(seed=seed) for seed in range(2)])
