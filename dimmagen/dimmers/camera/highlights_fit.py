@@ -16,7 +16,7 @@ from dimmagen.dimmers.real_pairs import RealPair
 BRIGHTEST = 249  # light level: brighter ones are clipped in part, in a blur of their neighbourhood
 PRIOR, PRIOR_PAIRS = 0.6, 1.0  # headroom before any pair is seen, and the pairs that it counts for
 LARGEST_SHOWN = 3.0  # in a dark image four stops darker, as brackets are, what is brighter is clipped too
-SMALLEST = 1.0  # a smaller headroom is not worth the code: docs/camera-model.md
+SMALLEST = 0.8  # a smaller headroom is not worth the code: docs/camera-model.md
 _LITTLE = 1.5e-3  # mean square of the rise with which a pair counts for half
 _MOST = 1_000_000  # pixels of a pair
 _BLACK = 0.5  # grey levels
