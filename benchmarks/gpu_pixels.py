@@ -26,9 +26,12 @@ _LARGE = 2800  # images of 512x512: more than 2**31 values
 def cameras() -> dict[str, CameraModel]:
     """Bundled cameras, and one with every part of the model."""
     made = {name: _camera(name) for name in ("lol3", "lol480", "lol8-e5")}
-    wide = replace(made["lol3"], spatial=np.array([0.2, 0.5]))
-    bright = replace(made["lol3"], headroom=1.4, fine_chroma=0.4)
-    return {**made, "correlated noise": wide, "highlights": bright, "one factor": made["lol3"].switched_off("response", "skew")}
+    return {
+        **made,
+        "correlated noise": replace(made["lol3"], spatial=np.array([0.2, 0.5])),
+        "highlights": replace(made["lol3"], headroom=1.4, fine_chroma=0.4),
+        "one factor": made["lol3"].switched_off("response", "skew"),
+    }
 
 
 def _camera(name: str) -> CameraModel:

@@ -41,32 +41,37 @@ def code_rises() -> np.ndarray:
     return rises
 
 
-def _codes() -> np.ndarray:
-    levels = np.minimum(np.arange(256), CLIPPED - 1)
-    return np.where(levels < 2 * _MERGED, levels // 2, levels - _MERGED).astype(np.uint8)
-
-
-_CODES = _codes()  # of each light level that is not clipped
-
-
 def _radius_of(height: int, width: int) -> int:
     return min(max(1, min(height, width) // _SIDES_PER_RADIUS), _LARGEST_RADIUS)
 
 
 @jit()
-def _count_clipped(light, clipped):
-    """Clipped channels of each pixel of light uint8 (H, W, 3): clipped int32 (H, W)."""
+def _encode_unclipped(light, filtered, clipped, out):
+    """Write the codes of light that is not clipped, and count the clipped channels of each pixel.
+
+    The loop over a row is one that the compiler can vectorise; counts are 0 where a row has none.
+
+    Args:
+        light, filtered: uint8 (H, 3 W).
+        clipped: int32 (H, W), zeros; receives the counts.
+        out: uint8 (H, 3 W).
+    """
+    merged = np.int32(_MERGED)
     for y in range(light.shape[0]):
-        for x in range(light.shape[1]):
-            count = np.int32(0)
-            for channel in range(3):
-                count += np.int32(light[y, x, channel] >= CLIPPED)
-            clipped[y, x] = count
+        brightest = np.int32(0)
+        for i in range(light.shape[1]):
+            level = np.int32(filtered[y, i])
+            code = min(level, np.int32(CLIPPED - 1)) - merged
+            out[y, i] = (level >> np.int32(1)) if level < np.int32(2) * merged else code
+            brightest = max(brightest, np.int32(light[y, i]))
+        if brightest >= CLIPPED:
+            for i in range(light.shape[1]):
+                clipped[y, i // 3] += np.int32(light[y, i] >= CLIPPED)
 
 
 @jit()
 def _encode_clipped(light, clipped, radius, out):
-    """Write the codes of clipped light: light and out uint8 (H, W, 3), clipped from :func:`_count_clipped`.
+    """Write the codes of clipped light: light and out uint8 (H, W, 3), clipped int32 (H, W).
 
     Clipped channels are counted in squares whose column sums move down row by row; pixels beyond an edge are
     those of the edge.
@@ -106,9 +111,11 @@ def encode_light(light: np.ndarray, filtered: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (H, W, 3).
     """
-    codes = _CODES.take(filtered)
-    clipped = np.empty(light.shape[:2], np.int32)
-    _count_clipped(light, clipped)
+    light, codes = np.ascontiguousarray(light), np.empty(light.shape, np.uint8)
+    clipped = np.zeros(light.shape[:2], np.int32)
+    rows = (len(light), 3 * light.shape[1])
+    flat = light.reshape(rows), np.ascontiguousarray(filtered).reshape(rows)
+    _encode_unclipped(*flat, clipped, codes.reshape(rows))
     if clipped.any():
         _encode_clipped(light, clipped, _radius_of(len(light), light.shape[1]), codes)
     return codes
@@ -131,5 +138,5 @@ def encode_light_of_tensors(lights: "Tensor", filtered: "Tensor") -> "Tensor":
         count = sums.narrow(axis, side, size) - sums.narrow(axis, 0, size)
     full = 3 * (2 * radius + 1) ** 2
     steps = torch.div(150 * count - 57 * full, 6 * full, rounding_mode="floor").clamp_(0, STEPS - 1)
-    codes = torch.from_numpy(_CODES).to(lights.device)[filtered.long()]
+    codes = torch.where(filtered < 2 * _MERGED, filtered >> 1, filtered.clamp(max=CLIPPED - 1) - _MERGED)
     return torch.where(clipped, (_FIRST + steps[:, None]).to(torch.uint8), codes)

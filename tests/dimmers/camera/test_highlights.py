@@ -64,7 +64,8 @@ def test_light_is_coded_by_its_level_and_clipped_light_by_what_is_clipped_around
 
 
 def test_an_empty_image_stays_empty():
-    assert encode_light(*[np.zeros((0, 5, 3), np.uint8)] * 2).shape == (0, 5, 3)
+    for size in ((0, 5, 3), (5, 0, 3)):
+        assert encode_light(*[np.zeros(size, np.uint8)] * 2).shape == size
     assert encode_light_of_tensors(*[torch.zeros((2, 3, 0, 5), dtype=torch.uint8)] * 2).shape == (2, 3, 0, 5)
 
 
