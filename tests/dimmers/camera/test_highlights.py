@@ -63,6 +63,13 @@ def test_light_is_coded_by_its_level_and_clipped_light_by_what_is_clipped_around
     assert np.array_equal(encode_light_of_tensors(*tensors).permute(0, 2, 3, 1).numpy(), np.stack(found))
 
 
+def test_light_is_clipped_from_level_254_on():
+    light = np.full((9, 9, 3), 253, np.uint8)
+    assert (encode_light(light, light) == 239).all()
+    light[4, 4, 1] = CLIPPED
+    assert encode_light(light, light)[4, 4].tolist() == [239, 240, 239]
+
+
 def test_an_empty_image_stays_empty():
     for size in ((0, 5, 3), (5, 0, 3)):
         assert encode_light(*[np.zeros(size, np.uint8)] * 2).shape == size
