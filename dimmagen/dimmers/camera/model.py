@@ -23,6 +23,7 @@ from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel, structure_kernel
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
+from dimmagen.dimmers.camera.highlights import code_levels, code_rises, encode_light
 from dimmagen.dimmers.camera.response import SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
 from dimmagen.dimmers.camera.stored import KIND, CameraFields, read_fields
 from dimmagen.dimmers.camera.structure import Structure, structure_of
@@ -35,7 +36,7 @@ REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of t
 TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
 PARTS = (
-    *("response", "toe", "balance", "white-balance-spread", "fine-chroma"),
+    *("response", "toe", "balance", "white-balance-spread", "fine-chroma", "highlights"),
     *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
 )
 
@@ -108,10 +109,10 @@ class CameraModel(CameraFields, DimmerModel):
 
         `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
         no colour cast of the camera. `white-balance-spread`: no colour cast drawn for each image.
-        `fine-chroma`: all fine chroma of the light image, its noise too. `intensity`: one noise level per
-        channel. `correlation`: independent channels. `tails`: Gaussian noise. `skew`: symmetric noise.
-        `spatial`: white noise. `banding`: no noise of rows and columns. `noise-spread`: the same noise level
-        in all images. `jpeg`: no compression.
+        `fine-chroma`: all fine chroma of the light image, its noise too. `highlights`: clipped light is
+        white. `intensity`: one noise level per channel. `correlation`: independent channels. `tails`:
+        Gaussian noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows and
+        columns. `noise-spread`: the same noise level in all images. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -143,7 +144,8 @@ class CameraModel(CameraFields, DimmerModel):
         """The dark image before it is stored: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         out = np.empty_like(light)
         arguments, key = self.kernel_arguments(draw), split_key(draw.noise_seed)
-        light = np.ascontiguousarray(suppress_fine_chroma(light, self.chroma_share))
+        filtered = suppress_fine_chroma(light, self.chroma_share)
+        light = np.ascontiguousarray(encode_light(light, filtered) if self.highlights else filtered)
         if self.structure is None:
             kernel.dim_image(light, *arguments, *key, out)
         else:
@@ -188,6 +190,22 @@ class CameraModel(CameraFields, DimmerModel):
         """Share of the light image's fine chroma that is dimmed; 1 where the part is switched off."""
         return 1.0 if "fine-chroma" in self.without else self.fine_chroma
 
+    @property
+    def highlights(self) -> float:
+        """The headroom of clipped light; 0 where the part is switched off, or the response."""
+        return 0.0 if {"highlights", "response"} & {*self.without} else self.headroom
+
+    def light_codes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Light level and log light of each code that a light image consists of: float64 (256,) each.
+
+        Without headroom, codes are light levels.
+        """
+        if not self.highlights:
+            levels = np.arange(256.0)
+            return levels, self.curve.log_light(levels)
+        levels = code_levels()
+        return levels, self.curve.log_light(levels) + self.highlights * code_rises()
+
     def kernel_arguments(self, draw: Draw) -> tuple:
         """The arguments `level` to `chroma` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
         return *self.tables(draw), *self.constants()
@@ -198,12 +216,12 @@ class CameraModel(CameraFields, DimmerModel):
         return self._mix, self._taps, bool(self._side_taps.any()), luma, chroma
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Dark level, factor of the noise z and factor of z² for each light level.
+        """Dark level, factor of the noise z and factor of z² for each light level, or code of it.
 
         Returns:
             Three int32 (3, 256), in the kernel's units, and whether any factor of z² is not 0.
         """
-        curve = self.dark_levels(draw.gamma * draw.exposure, draw.balance)
+        curve = self._dark_codes(draw.gamma * draw.exposure, draw.balance)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
         largest = (kernel.LARGEST_SLOPE - sigma) / kernel.LARGEST_NOISE
         bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
@@ -212,20 +230,27 @@ class CameraModel(CameraFields, DimmerModel):
         return _fixed(level, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS), bends, bool(bends.any())
 
     def dark_levels(self, brightness: float = 1.0, balance: np.ndarray | float = 0.0) -> np.ndarray:
-        """Dark level of the response curve, without black offset and noise, by channel and light level.
+        """Dark level of the response curve, without black offset, headroom and noise.
 
         Args:
             brightness: factor on the dark level of light level 160: gamma times exposure.
             balance: float64 (3,), ln of the factors on the light of each channel.
 
         Returns:
-            float64 (3, 256), grey levels in [0, 255].
+            float64 (3, 256), by channel and light level, grey levels in [0, 255].
         """
         levels = np.arange(256.0)
         if "response" in self.without:
             return np.tile(levels * min(brightness * float(self._reference) / REFERENCE_LEVEL, 1.0), (3, 1))
         shifts = self.light_shifts(np.array([brightness]), balance)
         return self.curve.level(self.curve.log_light(levels) + shifts[0, :, None])
+
+    def _dark_codes(self, brightness: float, balance: np.ndarray | float) -> np.ndarray:
+        """:meth:`dark_levels` of the codes of light."""
+        if not self.highlights:
+            return self.dark_levels(brightness, balance)
+        shifts = self.light_shifts(np.array([brightness]), balance)
+        return self.curve.level(self.light_codes()[1] + shifts[0, :, None])
 
     def light_shifts(self, brightness: np.ndarray, balance: np.ndarray | float = 0.0) -> np.ndarray:
         """Difference of log light between the light image and the dark one, by channel.
@@ -272,7 +297,7 @@ class CameraModel(CameraFields, DimmerModel):
         if not self.offsets.any():
             return curve
         mean = np.minimum(
-            curve - toe_level(curve, self.offsets[:, None]), np.maximum(np.arange(256.0), curve)
+            curve - toe_level(curve, self.offsets[:, None]), np.maximum(self.light_codes()[0], curve)
         )
         return np.maximum(mean, kernel.SMALLEST_LEVEL)
 

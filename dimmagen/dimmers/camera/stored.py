@@ -41,6 +41,7 @@ RANGES = {
     "noise_spread": (0.0, 10.0),
     "structure": (False, True),
     "fine_chroma": (0.0, 1.0),
+    "headroom": (0.0, 10.0),
 }
 # Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
 SPREADS = ("balance_spread", "tint_spread", "noise_spread")
@@ -66,6 +67,8 @@ class CameraFields:
             pixels of a row or of a column have in common.
         fine_chroma: share of the light image's fine chroma that its dark image shows, see
             :mod:`dimmagen.dimmers.camera.chroma`; 1 is all of it.
+        headroom: ln of the light in the middle of a clipped area of the light image to that of its white,
+            see :mod:`dimmagen.dimmers.camera.highlights`; 0 means that clipped light is white.
         tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
         jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
@@ -96,6 +99,7 @@ class CameraFields:
     filters: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, RADIUS + 1)))
     banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
     fine_chroma: float = 1.0
+    headroom: float = 0.0
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
 
@@ -123,6 +127,8 @@ def model_files(model: CameraFields) -> ModelFiles:
         settings["structure"] = True
     if model.fine_chroma < 1.0:
         settings["fine_chroma"] = model.fine_chroma
+    if model.headroom:
+        settings["headroom"] = model.headroom
     return ModelFiles(KIND, {FILE: tensors}, settings)
 
 
@@ -138,7 +144,8 @@ def read_fields(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """
     early = "chroma_tail" not in settings
     settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
-    checked = {"chroma_tail": settings.get("tail"), "structure": False, "fine_chroma": 1.0, **settings}
+    absent = {"structure": False, "fine_chroma": 1.0, "headroom": 0.0}
+    checked = {"chroma_tail": settings.get("tail"), **absent, **settings}
     check_settings(folder, checked, RANGES)
     shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
     if checked["structure"]:
@@ -163,6 +170,7 @@ def read_fields(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "filters": tensors.get("filters", np.zeros((2, 2, RADIUS + 1))),
         "banding": tensors.get("banding", np.zeros((2, 2))),
         "fine_chroma": checked["fine_chroma"],
+        "headroom": checked["headroom"],
         "gamma_range": (settings["gamma_low"], settings["gamma_high"]),
         "tau": settings["tau"],
     }
