@@ -5,6 +5,7 @@ Rows are written and read in groups, so that a table of millions of rows is neve
 
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -55,18 +56,28 @@ class Written(NamedTuple):
 
 def write_rows(path: str, rows: Iterable[Mapping], schema: pa.Schema) -> Written:
     """Publish rows as one parquet file; null values only where the schema allows them."""
-    rest, count = iter(rows), 0
     with storage.atomic_writer(path) as file:
-        hashed = _Hashed(file)
-        options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
-        with pq.ParquetWriter(hashed, schema, **options) as writer:
+        return _write_rows(file, rows, schema)
+
+
+def describe_rows(rows: Iterable[Mapping], schema: pa.Schema) -> Written:
+    """What :func:`write_rows` would write, without a file."""
+    with open(os.devnull, "wb") as nowhere:
+        return _write_rows(nowhere, rows, schema)
+
+
+def _write_rows(file: BinaryIO, rows: Iterable[Mapping], schema: pa.Schema) -> Written:
+    rest, count = iter(rows), 0
+    hashed = _Hashed(file)
+    options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
+    with pq.ParquetWriter(hashed, schema, **options) as writer:
+        group = _next_group(rest, schema)
+        while len(group) or not count:  # a table without rows has one empty group
+            writer.write_table(group, row_group_size=GROUP_ROWS)
+            count += len(group)
+            if len(group) < GROUP_ROWS:
+                break
             group = _next_group(rest, schema)
-            while len(group) or not count:  # a table without rows has one empty group
-                writer.write_table(group, row_group_size=GROUP_ROWS)
-                count += len(group)
-                if len(group) < GROUP_ROWS:
-                    break
-                group = _next_group(rest, schema)
     return Written(count, hashed.size, hashed.digest.hexdigest())
 
 

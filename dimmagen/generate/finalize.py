@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dimmagen.core import hashing, storage
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
-from dimmagen.core.parquet import write_rows
+from dimmagen.core.parquet import describe_rows, write_rows
 from dimmagen.dataset.card import CARD, SHEET, card, pair_layout_file
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.generations import GENERATIONS
@@ -62,6 +62,18 @@ def finalize_dataset(
     return publish_dataset(
         folder, run, command, lights_by_source, light_extensions, rejections, shards, files
     )
+
+
+def names_rejected(manifest: Manifest, name: str, rows: Iterable[Mapping]) -> bool:
+    """Whether a file of rejected candidates in a manifest has exactly these rows.
+
+    Args:
+        manifest: of a data set of this environment, so that equal rows are equal bytes.
+        name: of the file.
+        rows: of :data:`REJECTED_SCHEMA`, in the order of :func:`finalize_dataset`.
+    """
+    written = describe_rows(rows, REJECTED_SCHEMA)
+    return FileRecord(name, written.bytes, written.sha256) in [entry.record() for entry in manifest.files]
 
 
 def publish_dataset(

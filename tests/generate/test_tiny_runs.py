@@ -1,6 +1,7 @@
 """What a run does beside its images: totals, files beside the shards, additions, and runs that resume."""
 
 import json
+import shutil
 import sys
 import tarfile
 from dataclasses import replace
@@ -134,6 +135,24 @@ def test_a_finished_set_that_is_asked_for_again_is_given_back_without_a_word_wri
     assert {path: stat.st_mtime_ns for path, stat in after.items() if path.is_file()} == {
         path: stat.st_mtime_ns for path, stat in before.items() if path.is_file()
     }
+
+
+@pytest.mark.parametrize("change", ["rejects", "choices"])
+def test_a_finished_set_asked_for_with_the_same_photos_is_what_the_new_command_makes(
+    change, lights, finished, tmp_path
+):
+    """The fingerprint covers the accepted photos; the rejected ones and the command are in the manifest."""
+    changed = {
+        "rejects": {"rejects": [rejected_row("small.png"), rejected_row("torn.jpg")]},
+        "choices": {"choices": {"min_lightness": 0.125}},
+    }[change]
+    others = replace(lights, **changed)
+    copy, noted = shutil.copytree(finished, tmp_path / "copy"), Noted()
+    manifest = make_tiny(others, copy, noted, variants=2)
+    assert (noted.totals, noted.made) == ([(6, 14, 6, 14)], 0)
+    assert manifest == make_tiny(others, tmp_path / "new", variants=2)
+    assert file_hashes(copy) == file_hashes(tmp_path / "new") != file_hashes(finished)
+    assert manifest.fingerprint == Manifest.load(str(finished)).fingerprint
 
 
 def test_the_mode_of_resuming_counts(lights, tmp_path):
