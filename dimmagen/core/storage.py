@@ -34,7 +34,7 @@ from dimmagen.core.system_files import is_left_by_system
 # The token is what a file of a user, such as `.notes.2024.tmp`, does not have.
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.\d+\.tmp", re.DOTALL)
 # Protocols of two letters or more, so that `C://photos` is a path on Windows; `::` chains them.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(::[A-Za-z][A-Za-z0-9+._-]+)*://")
 _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 # Linux opens a file anew by its descriptor; macOS' /dev/fd would go on reading where it was written last.
 _DESCRIPTORS = "/proc/self/fd"
@@ -296,7 +296,7 @@ def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
             code="missing-package",
             path=text,
         ) from None
-    except ValueError as error:
+    except (AttributeError, TypeError, ValueError) as error:  # also of one that needs more than a URL
         raise UsageError(
             f"{text} cannot be opened ({error})",
             "check the URL, or install the package that it needs",
@@ -310,6 +310,17 @@ def _remote(path: str | os.PathLike) -> Iterator[tuple[Any, str]]:
     """:func:`_open_filesystem` for a block in which its errors are translated."""
     with remote.explained(path):
         yield _open_filesystem(path)
+
+
+def check_protocol(url: str) -> None:
+    """Whether the file system of an fsspec URL is known here; nothing behind it is read.
+
+    Raises:
+        UsageError: its protocol is unknown, its package is not installed, or it needs more than a URL.
+        RefusedError, UnavailableError: it is not there, where to know it is to connect to it.
+    """
+    with _remote(url):
+        pass
 
 
 def is_url(path: str) -> bool:
