@@ -125,23 +125,34 @@ def read_rows(path: str, schema: Schemas, max_rows: int | None = None) -> list[d
     return read_table(path, schema, max_rows).to_pylist()
 
 
-def read_table(path: str, schema: Schemas, max_rows: int | None = None) -> pa.Table:
+def read_table(
+    path: str,
+    schema: Schemas,
+    max_rows: int | None = None,
+    columns: Sequence[str] | None = None,
+    data: bytes | None = None,
+) -> pa.Table:
     """A parquet file as a table.
 
     Args:
         path: of the file.
         schema: that it must have.
         max_rows: refuse a file that has more, or whose rows are longer than ours, before its rows are read.
+        columns: of the schema, which are read; None for all. Most of the time goes by their number.
+        data: bytes of the file, if they are read already.
 
     Raises:
         DimmagenError: the file is missing or damaged, has other columns than the schema, or lacks values.
     """
     with _explain_errors(path):
         # Without threads: Arrow's threads abort a process that ends before they do.
-        file = pq.ParquetFile(io.BytesIO(storage.read(path)), pre_buffer=False)
+        file = pq.ParquetFile(io.BytesIO(storage.read(path) if data is None else data), pre_buffer=False)
         if max_rows is not None:
             _refuse_excess(path, file.metadata, max_rows)
-        return _checked(path, file.read(use_threads=False), schema)
+        if columns is None:
+            return _checked(path, file.read(use_threads=False), schema)
+        whole = _schema_of(path, file.schema_arrow, schema)
+        return _checked(path, file.read([*columns], use_threads=False), _part(whole, columns))
 
 
 def _refuse_excess(path: str, metadata: pq.FileMetaData, max_rows: int) -> None:
@@ -176,14 +187,7 @@ def _explain_errors(path: str) -> Iterator[None]:
 
 def _checked(path: str, table: pa.Table, schemas: Schemas) -> pa.Table:
     table.validate(full=True)  # offsets inside their buffers, valid UTF-8
-    choices = [schemas] if isinstance(schemas, pa.Schema) else schemas
-    schema = next((one for one in choices if one.names == table.schema.names), choices[0])
-    if table.schema.names != schema.names or table.schema.types != schema.types:
-        raise DimmagenError(
-            f"{path} does not have the columns of a dimmagen {schema.names[0]} table",
-            code="wrong-format",
-            path=path,
-        )
+    schema = _schema_of(path, table.schema, schemas)
     if holes := [field.name for field in schema if not field.nullable and table[field.name].null_count]:
         raise DimmagenError(
             f"{path} has rows without a value in {', '.join(holes)}",
@@ -192,3 +196,20 @@ def _checked(path: str, table: pa.Table, schemas: Schemas) -> pa.Table:
             path=path,
         )
     return table
+
+
+def _schema_of(path: str, found: pa.Schema, schemas: Schemas) -> pa.Schema:
+    """The one of some schemas that a file has."""
+    choices = [schemas] if isinstance(schemas, pa.Schema) else schemas
+    schema = next((one for one in choices if one.names == found.names), choices[0])
+    if found.names != schema.names or found.types != schema.types:
+        raise DimmagenError(
+            f"{path} does not have the columns of a dimmagen {schema.names[0]} table",
+            code="wrong-format",
+            path=path,
+        )
+    return schema
+
+
+def _part(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in columns])

@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, Generic, TypedDict, TypeVar, cast, overload
 
 import numpy as np
@@ -30,7 +30,7 @@ from dimmagen.dataset.loader_checks import (
     refuse_small,
     worker_count,
 )
-from dimmagen.dataset.manifest import ShardEntry
+from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.shard_samples import shard_samples
 from dimmagen.images import codec
@@ -289,20 +289,22 @@ def pair_loader(
         refuse_below(name, value, least)
     refuse_below("buffer", buffer, 0)
     refuse_order_of_draws(epoch, shuffle)
-    pairs = open_pairs(out)
-    refuse_small(pairs, crop)
+    out = fspath(out)
+    manifest = Manifest.load(out)
     rank, world_size, _, _ = pytorch_worker_info()
     if epoch is None:
-        refuse_fewer_shards(pairs, world_size)
-    if batch_size > 1 and crop is None and transform is None:
-        refuse_mixed(pairs)
-    shards = tuple(pairs.manifest.shards)
+        refuse_fewer_shards(out, len(manifest.shards), world_size)
+    is_one_size = batch_size > 1 and crop is None and transform is None
+    if crop is not None or is_one_size:  # otherwise no row is read: a large set opens at once
+        pairs = open_pairs(out, ("key", "width", "height"), manifest)
+        refuse_small(pairs, crop)
+        if is_one_size:
+            refuse_mixed(pairs)
+    shards = tuple(manifest.shards)
     if epoch is None:
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
-    stream = _PairStream(
-        pairs.out, shards, rank, epoch is not None, buffer if shuffle else 0, crop, transform
-    )
+    stream = _PairStream(out, shards, rank, epoch is not None, buffer if shuffle else 0, crop, transform)
     loader: PairLoader[Any] = PairLoader(
         stream,
         batch_size=batch_size,

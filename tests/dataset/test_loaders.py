@@ -136,6 +136,17 @@ def test_both_loaders_read_from_a_url(pair_set):
     assert len(keys_of(dimmagen.pair_loader(url, batch_size=4, crop=64))) == 12
 
 
+def test_where_no_size_matters_a_loader_reads_no_row(tiny, tmp_path):
+    """Of a set of 200,000 shards it would read as many files before the first pair."""
+    out = copy_set(tiny.out, tmp_path / "out")
+    for file in (out / "metadata").iterdir():
+        file.unlink()
+    for options in ({"batch_size": 1}, {"batch_size": 2, "transform": lambda pair: pair["gamma"]}):
+        assert len(list(dimmagen.pair_loader(out, **options))) == 4 // options["batch_size"]
+    with pytest.raises(DimmagenError, match="is missing"):
+        dimmagen.pair_loader(out, batch_size=2, crop=12)
+
+
 def test_a_transform_receives_the_pair(pair_set):
     pairs = dimmagen.PairDataset(pair_set, transform=lambda pair: pair["dark"].mean())
     assert np.isclose(float(pairs[0]), pairs.row(0)["lightness_after"], atol=1e-6)
