@@ -435,7 +435,7 @@ def _write(
     shards = []
     with folder.locked():
         complete = folder.complete_shards(run, "if-possible")
-        if manifest := folder.finished(run):
+        if manifest := folder.finished(run, complete):
             return manifest
         folder.begin(run, complete)
         try:

@@ -249,7 +249,7 @@ def generate_planned(
         _begin_progress(progress, plan, complete)
         if base:
             folder.begin_addition(base.manifest, plan.run, complete)
-        elif not missing and (manifest := folder.finished(plan.run)) and is_current(manifest):
+        elif not missing and (manifest := folder.finished(plan.run, complete)) and is_current(manifest):
             return manifest
         else:
             if not missing:

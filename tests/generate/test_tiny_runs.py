@@ -25,6 +25,7 @@ from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run as running
+from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import ShardJob
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
@@ -153,6 +154,26 @@ def test_a_finished_set_asked_for_with_the_same_photos_is_what_the_new_command_m
     assert manifest == make_tiny(others, tmp_path / "new", variants=2)
     assert file_hashes(copy) == file_hashes(tmp_path / "new") != file_hashes(finished)
     assert manifest.fingerprint == Manifest.load(str(finished)).fingerprint
+
+
+def test_what_a_finished_set_has_lost_is_made_again_by_the_same_command(lights, finished, tmp_path):
+    """As `verify` advises; of a subset too."""
+    subset = tmp_path / "subset"
+    pairs, selection = open_pairs(finished), Selection(min_side=13)
+    write_subset(pairs, selection, str(subset))
+    for name in ("README.md", "croissant.json", "rejected/candidates.parquet"):
+        out = shutil.copytree(finished, tmp_path / "out", dirs_exist_ok=True)
+        (out / name).unlink()
+        make_tiny(lights, out, variants=2)
+        assert file_hashes(out) == file_hashes(finished), name
+    (out / "rejected/candidates.parquet").write_bytes(b"torn")
+    make_tiny(lights, out, variants=2)
+    assert file_hashes(out) == file_hashes(finished)
+    out = shutil.copytree(subset, tmp_path / "again")
+    for name in ("shards/train-00000.tar", "README.md"):
+        (out / name).unlink()
+        write_subset(pairs, selection, str(out))
+        assert file_hashes(out) == file_hashes(subset), name
 
 
 def test_the_mode_of_resuming_counts(lights, tmp_path):
