@@ -46,6 +46,7 @@ _UNSETTLED_NS = 2 * 10**9  # the coarsest clock of a file system (FAT) ticks eve
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+_OPEN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY)  # the file is open, or something else
 _log = logging.getLogger(__name__)
 
 
@@ -107,15 +108,23 @@ def _local_writer(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             _sync(file.fileno(), path.parent)
-            if os.name != "nt":  # where no open file gets another name
-                os.replace(temporary, path)  # while it is claimed
-        if os.name == "nt":
-            os.replace(temporary, path)
+            _give_name(file, temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def _give_name(file: BinaryIO, temporary: Path, path: Path) -> None:
+    """Rename a file while it is open, and so belongs to this process; Windows and its disks refuse that."""
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in _OPEN:
+            raise
+        file.close()
+        os.replace(temporary, path)
 
 
 def _open_unfinished(path: Path) -> tuple[Path, BinaryIO]:
@@ -286,10 +295,13 @@ def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
     place, wanted = local_path(folder), set(names)
     if place is None or not wanted:
         return
-    for name in list_names(place):
-        found = _UNFINISHED.fullmatch(name)
-        if found and found["name"] in wanted:
-            abandoned.remove_if_abandoned(os.path.join(place, name), found["host"] == abandoned.host_mark())
+    names: list[str] = []
+    with suppress(OSError):  # it may be written to and not listed
+        names = list_names(place)
+    for found in filter(None, map(_UNFINISHED.fullmatch, names)):
+        if found["name"] in wanted:
+            is_own = found["host"] == abandoned.host_mark()
+            abandoned.remove_if_abandoned(os.path.join(place, found[0]), is_own)
 
 
 def unfinished_name(name: str) -> str:

@@ -77,6 +77,23 @@ def test_a_file_belongs_to_its_writer_until_it_has_its_name(tmp_path, monkeypatc
     assert (tmp_path / "a.html").read_bytes() == b"whole"
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ETXTBSY])
+def test_where_no_open_file_can_be_renamed_it_is_closed_before(number, tmp_path, monkeypatch):
+    replace, files = os.replace, []
+
+    def refused_while_open(old, new):
+        if not files[0].closed:
+            raise OSError(number, os.strerror(number))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", refused_while_open)
+    with storage.atomic_writer(tmp_path / "a.html") as file:
+        files.append(file)
+        file.write(b"whole")
+    assert (tmp_path / "a.html").read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["a.html"]
+
+
 def test_a_file_that_was_taken_for_abandoned_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
     claim, removed = abandoned.claim, []
 
@@ -118,6 +135,16 @@ def test_other_files_are_not_touched(name, tmp_path):
     age(tmp_path / name, 1000)
     write_result(tmp_path / "a.html", b"whole")
     assert sorted(os.listdir(tmp_path)) == sorted(["a.html", name])
+
+
+def test_a_folder_that_cannot_be_listed_is_written_to(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        write_result(tmp_path / "a.html", b"whole")
+    assert os.listdir(tmp_path) == ["a.html"]
 
 
 def test_a_link_in_place_of_a_file_is_not_followed(tmp_path):
