@@ -292,13 +292,12 @@ def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
         folder: local; nothing is done elsewhere, or if there is none.
         names: of the finished files or folders.
     """
-    place, wanted = local_path(folder), set(names)
+    place, wanted, listed = local_path(folder), set(names), list[str]()
     if place is None or not wanted:
         return
-    names: list[str] = []
     with suppress(OSError):  # it may be written to and not listed
-        names = list_names(place)
-    for found in filter(None, map(_UNFINISHED.fullmatch, names)):
+        listed = list_names(place)
+    for found in filter(None, map(_UNFINISHED.fullmatch, listed)):
         if found["name"] in wanted:
             is_own = found["host"] == abandoned.host_mark()
             abandoned.remove_if_abandoned(os.path.join(place, found[0]), is_own)
