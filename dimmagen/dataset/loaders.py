@@ -7,6 +7,7 @@ with `dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`
 
 import itertools
 import json
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class PairBatch(TypedDict):
     lightness_after: torch.Tensor
 
 
+_LOG = logging.getLogger(__name__)
 ItemT = TypeVar("ItemT")
 BatchT = TypeVar("BatchT")
 # What has the same type in a batch as for one pair.
@@ -185,11 +187,13 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     def state_dict(self) -> dict[str, Any]:
         """Where this rank is in the pass that was read last: numbers and texts.
 
-        Raises:
-            UsageError: stages were added to the loader, and what it gives is no batch of its own.
+        A loader to which stages were added keeps no place, since what it gives is no batch of its own: its
+        state is that of the beginning of a pass, with a warning. Frameworks ask every loader for its state.
         """
-        self._refuse_stages()
         here = self._next or self._here
+        if here and len(self.pipeline) != 1:
+            _LOG.warning("a loader with added stages keeps no place in its pass: it will begin a new one")
+            here = None
         return {
             "seed": here.seed if here else None,
             "batches": here.batches if here else 0,
@@ -200,18 +204,17 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         """Let the next pass be the rest of the one in which :meth:`state_dict` was called.
 
         Raises:
-            UsageError: it is the state of a loader with other arguments, or of another rank.
+            UsageError: it is the state of a loader with other arguments, or of another rank; or stages were
+                added to this one.
         """
-        self._refuse_stages()
-        self._next = position_in(state, self.of)
-
-    def _refuse_stages(self) -> None:
-        if len(self.pipeline) != 1:
+        position = position_in(state, self.of)
+        if position and len(self.pipeline) != 1:
             raise UsageError(
-                "a loader with added stages has no state",
-                "keep the state of the loader that `pair_loader()` returned",
+                "a loader with added stages keeps no place in its pass",
+                "keep and load the state of the loader that `pair_loader()` returned",
                 code="usage",
             )
+        self._next = position
 
     def _pass(self) -> Iterator[BatchT]:
         begun, self._next = self._next, None

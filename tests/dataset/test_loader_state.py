@@ -118,15 +118,25 @@ def test_what_is_no_state_is_refused(state, out):
         dimmagen.pair_loader(out, batch_size=1).load_state_dict(state)
 
 
-def test_the_state_of_another_loader_and_that_of_added_stages_are_refused(out):
+def test_the_state_of_another_loader_is_refused(out):
     state = dimmagen.pair_loader(out, batch_size=1).state_dict()
     other = dimmagen.pair_loader(out, batch_size=2, crop=8, buffer=5)
     with pytest.raises(UsageError, match=r"batch_size was 1, is 2; buffer was 256, is 5"):
         other.load_state_dict(state)
-    added = other.map(lambda batch: batch)
-    for refused in (added.state_dict, lambda: added.load_state_dict(state)):
-        with pytest.raises(UsageError, match="added stages"):
-            refused()
+
+
+def test_a_loader_with_added_stages_begins_a_new_pass_and_says_so(out, caplog):
+    """A framework that asks every loader for its state goes on, as with a loader that has none."""
+    loader = dimmagen.pair_loader(out, batch_size=1)
+    next(iter(loader))
+    added = loader.map(lambda batch: batch)
+    state = added.state_dict()
+    assert (state["seed"], state["batches"]) == (None, 0)
+    assert "with added stages" in caplog.text
+    added.load_state_dict(state)
+    assert len(list(added)) == 13
+    with pytest.raises(UsageError, match="added stages"):
+        added.load_state_dict(loader.state_dict())
 
 
 @pytest.mark.parametrize(
