@@ -7,8 +7,9 @@ Its settings record the origins and how they were combined. Nothing is dimmed.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -26,6 +27,7 @@ from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources.light_image import LightImage, LightImageRef
 
 _KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,38 @@ class DerivedPair:
     def light_image(self, data: bytes) -> LightImage:
         """The light image, decoded from its bytes."""
         return LightImage(self.ref(), data, decode_rgb8(data)[0])
+
+
+class ChosenPairs(Sequence[DerivedPair]):
+    """Some pairs of a data set in its order; of their rows, a few thousand are in memory at a time.
+
+    Args:
+        pairs: the data set.
+        indices: of the pairs in its table, ascending.
+    """
+
+    def __init__(self, pairs: PairSet, indices: Sequence[int]) -> None:
+        self._pairs = pairs
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return list(self._between(*place.indices(len(self))[:2]))
+        return DerivedPair(self._pairs, self._pairs.row(self._indices[place]))
+
+    def __iter__(self) -> Iterator[DerivedPair]:
+        return self._between(0, len(self))
+
+    def _between(self, start: int, stop: int) -> Iterator[DerivedPair]:
+        for first in range(start, stop, _ROWS_AT_ONCE):
+            chosen = self._indices[first : min(first + _ROWS_AT_ONCE, stop)]
+            # Of the table as a whole, each choice would take as long as the table.
+            part = self._pairs.table.slice(chosen[0], chosen[-1] - chosen[0] + 1)
+            rows = part.take([index - chosen[0] for index in chosen]).to_pylist()
+            yield from (DerivedPair(self._pairs, row) for row in rows)
 
 
 def stored_sample(pairs: PairSet, row: dict) -> Sample:
@@ -129,7 +163,7 @@ def write_derived(
     shards = []
     with folder.locked():
         complete = folder.complete_shards(run, "if-possible")
-        if manifest := folder.finished(run):
+        if manifest := folder.finished(run, complete):
             return manifest
         folder.begin(run, complete)
         try:
@@ -145,10 +179,10 @@ def write_derived(
                 shards.append(complete[name])
         finally:
             folder.remove_unfinished()
-        source_by_light = {one.row["light_key"]: one.row["source"] for one in picked}
-        extensions = {
-            one.light_extension if one.light_format == "same" else one.light_format for one in picked
-        }
+        source_by_light, extensions = {}, set[str]()
+        for one in picked:
+            source_by_light[one.row["light_key"]] = one.row["source"]
+            extensions.add(one.light_extension if one.light_format == "same" else one.light_format)
         return finalize_dataset(
             folder, run, command, Counter(source_by_light.values()), extensions, _rejected(sets), shards
         )

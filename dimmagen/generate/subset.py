@@ -4,15 +4,18 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import pyarrow as pa
+
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet
-from dimmagen.generate.derived import DerivedPair, origin_of, write_derived
+from dimmagen.generate.derived import ChosenPairs, origin_of, write_derived
 from dimmagen.sources import terms_of
 
+_CRITERIA = ["key", "light_key", "source", "gamma", "lightness_after", "width", "height"]
 Span = tuple[float, float]
 
 
@@ -99,8 +102,9 @@ def write_subset(
         DimmagenError: the origin is damaged, or `out` cannot be written.
     """
     _refuse_unknown(pairs, selection)
-    kept = selection.kept(pairs.iter_rows(), pairs.manifest.settings)
-    picked = [DerivedPair(pairs, row) for row in kept]
+    criteria = pairs.table.select(_CRITERIA).append_column("index", pa.array(range(len(pairs))))
+    kept = selection.kept(replace(pairs, table=criteria).iter_rows(), pairs.manifest.settings)
+    picked = ChosenPairs(pairs, [row["index"] for row in kept])
     if not picked:
         raise UsageError(
             f"no pair of {pairs.out} matches the selection",
@@ -125,8 +129,10 @@ def _refuse_unknown(pairs: PairSet, selection: Selection) -> None:
             kind="source",
             name=unknown[0],
         )
-    known = {key for name in ("key", "light_key") for key in pairs.table[name].to_pylist()}
-    if missing := sorted({*selection.keys, *selection.without_keys} - known):
+    named = {*selection.keys, *selection.without_keys}
+    for name in ("key", "light_key") if named else ():
+        named.difference_update(pairs.table[name].to_pylist())
+    if missing := sorted(named):
         raise UsageError(
             f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",
             "give keys that are in its parquet files",

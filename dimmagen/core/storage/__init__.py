@@ -5,6 +5,7 @@ attempt of a request has failed, and RefusedError if credentials, permissions or
 other URLs (:mod:`.remote`), likewise.
 """
 
+from dimmagen.core.storage.filesystems import check_protocol
 from dimmagen.core.storage.listing import (
     exists,
     find_files,
@@ -28,8 +29,10 @@ from dimmagen.core.storage.writing import (
     atomic_write,
     atomic_writer,
     is_unfinished,
+    remove_abandoned,
     remove_unfinished,
     sync_folder,
+    unfinished_folder,
     unfinished_name,
     write_result,
 )
@@ -37,6 +40,7 @@ from dimmagen.core.storage.writing import (
 __all__ = [
     "atomic_write",
     "atomic_writer",
+    "check_protocol",
     "exists",
     "find_files",
     "is_file",
@@ -55,11 +59,13 @@ __all__ = [
     "read_json",
     "read_range",
     "remove",
+    "remove_abandoned",
     "remove_unfinished",
     "size_and_sha256",
     "stamp",
     "stamp_of",
     "sync_folder",
+    "unfinished_folder",
     "unfinished_name",
     "write_result",
 ]

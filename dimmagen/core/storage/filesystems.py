@@ -22,11 +22,11 @@ def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
         return s3.S3(), text.split("://", 1)[1].rstrip("/")
     try:
         return fsspec.core.url_to_fs(text)
-    except (ImportError, ValueError) as error:
+    except (AttributeError, ImportError, TypeError, ValueError) as error:  # also of one that needs more
         raise _opening_error(text, error) from None
 
 
-def _opening_error(url: str, error: ImportError | ValueError) -> UsageError:
+def _opening_error(url: str, error: Exception) -> UsageError:
     failed = f"{url} cannot be opened ({error})"
     todo = "install the package that it needs"
     if isinstance(error, ImportError):
@@ -39,3 +39,14 @@ def remote_filesystem(path: str | os.PathLike) -> Iterator[tuple[Any, str]]:
     """:func:`open_filesystem` for a block in which its errors are translated."""
     with remote.explained(path):
         yield open_filesystem(path)
+
+
+def check_protocol(url: str) -> None:
+    """Whether the file system of an fsspec URL is known here; nothing behind it is read.
+
+    Raises:
+        UsageError: its protocol is unknown, its package is not installed, or it needs more than a URL.
+        RefusedError, UnavailableError: it is not there, where to know it is to connect to it.
+    """
+    with remote_filesystem(url):
+        pass

@@ -7,7 +7,7 @@ from pathlib import Path
 from dimmagen.core.errors import UsageError
 
 # Protocols of two letters or more, so that `C://photos` is a path on Windows; `::` chains them.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(::[A-Za-z][A-Za-z0-9+._-]+)*://")
 _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 
 

@@ -9,14 +9,16 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from dimmagen.core import abandoned
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.storage import s3
 from dimmagen.core.storage.filesystems import remote_filesystem
@@ -24,13 +26,14 @@ from dimmagen.core.storage.listing import list_names, mode_of, no_regular_file
 from dimmagen.core.storage.paths import local_path
 
 # The token is what a file of a user, such as `.notes.2024.tmp`, does not have.
-_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.\d+\.tmp", re.DOTALL)
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.\d+\.tmp", re.DOTALL)
 # Linux opens a file from its beginning by its descriptor; macOS' /dev/fd, from where it was written last.
 _DESCRIPTORS = "/proc/self/fd"
 _STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+_OPEN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY)  # the file is open, or something else
 _log = logging.getLogger(__name__)
 
 
@@ -39,8 +42,8 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A seekable binary file that appears under `path` when the block ends without an exception.
 
     Missing parent folders are created. Until the block ends, a local file is named
-    `.<name>.<token>.<pid>.tmp`, which :func:`remove_unfinished` recognises; the token is random, since
-    processes on two hosts may have the same pid.
+    `.<name>.<token>.<pid>.tmp`, which :func:`remove_unfinished` and :func:`remove_abandoned` recognise; the
+    token is random, since processes on two hosts may have the same pid.
 
     Raises:
         DimmagenError: the disk is full, the path cannot be written, or there is a pipe, a device or another
@@ -78,18 +81,39 @@ def _writing_error(error: OSError, path: str, *, is_local: bool) -> DimmagenErro
 @contextmanager
 def _local_writer(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(unfinished_name(path.name))
+    temporary, file = _open_unfinished(path)
     try:
-        with open(temporary, "w+b") as file:
+        with file:
             yield file
             file.flush()
             _sync(file.fileno(), path.parent)
-        os.replace(temporary, path)
+            _give_name(file, temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def _give_name(file: BinaryIO, temporary: Path, path: Path) -> None:
+    """Rename a file while it is open, and so belongs to this process; Windows and its disks refuse that."""
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in _OPEN:
+            raise
+        file.close()
+        os.replace(temporary, path)
+
+
+def _open_unfinished(path: Path) -> tuple[Path, BinaryIO]:
+    """A new file under a temporary name, which belongs to this process until it is closed."""
+    while True:
+        temporary = path.with_name(unfinished_name(path.name))
+        file = open(temporary, "x+b")  # noqa: SIM115
+        if abandoned.claim(file.fileno(), temporary):
+            return temporary, file
+        file.close()
 
 
 @contextmanager
@@ -116,6 +140,28 @@ def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
         finally:
             named.close()  # Windows does not remove open files
             os.unlink(named.name)
+
+
+@contextmanager
+def unfinished_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, to be filled and renamed to it in the block; otherwise it is removed.
+
+    What killed processes left of it before is removed first.
+    """
+    remove_abandoned(folder.parent, [folder.name])
+    while True:
+        temporary = folder.with_name(unfinished_name(folder.name))
+        temporary.mkdir(0o700)
+        descriptor = None if os.name == "nt" else os.open(temporary, os.O_RDONLY)
+        if descriptor is None or abandoned.claim(descriptor, temporary):
+            break
+        os.close(descriptor)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -163,6 +209,8 @@ def write_result(path: str | os.PathLike, data: bytes) -> None:
     """
     place = local_path(path)
     if place is None or not _is_stream(place):
+        if place is not None:
+            remove_abandoned(os.path.dirname(place), [os.path.basename(place)])
         return atomic_write(path, data)
     try:
         with open(place, "wb", buffering=0) as stream:
@@ -207,9 +255,27 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     return names
 
 
+def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
+    """Remove what killed processes left of some files or folders, in a folder that others may write to.
+
+    Args:
+        folder: local; nothing is done elsewhere, or if there is none.
+        names: of the finished files or folders.
+    """
+    place, wanted, listed = local_path(folder), set(names), list[str]()
+    if place is None or not wanted:
+        return
+    with suppress(OSError):  # it may be written to and not listed
+        listed = list_names(place)
+    for found in filter(None, map(_UNFINISHED.fullmatch, listed)):
+        if found["name"] in wanted:
+            is_own = found["host"] == abandoned.host_mark()
+            abandoned.remove_if_abandoned(os.path.join(place, found[0]), is_own)
+
+
 def unfinished_name(name: str) -> str:
     """A new temporary name for a file, see :func:`atomic_writer`."""
-    return f".{name}.{secrets.token_hex(4)}.{os.getpid()}.tmp"
+    return f".{name}.{abandoned.host_mark()}{secrets.token_hex(2)}.{os.getpid()}.tmp"
 
 
 def is_unfinished(name: str) -> bool:
