@@ -27,7 +27,7 @@ from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_ot
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
-from dimmagen.generate.run import GenerateProgress, generate_dataset
+from dimmagen.generate.run import GenerateProgress, generate_dataset, refuse_early
 from dimmagen.sources import mixhq
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels, parse_labels
@@ -276,6 +276,8 @@ def make_dataset(
     base = earlier = None
     if add:
         base, earlier = begin_addition(str(out), selection, resume, build_dimmer, settings)
+    else:
+        refuse_early(str(out), settings, resume)
     lights = open_light_images(
         kinds.texts("sources", sources),
         exclude=kinds.texts("exclude", exclude),

@@ -168,8 +168,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """At most three known names that a mistyped one may stand for, the nearest first."""
-    return difflib.get_close_matches(name, list(known), 3, 0.6)
+    """At most three known names that a mistyped one may stand for, the nearest first; only one if it differs
+    by upper and lower case alone."""
+    folded = {one.casefold(): one for one in known}
+    if name.casefold() in folded:
+        return [folded[name.casefold()]]
+    return [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, 3, 0.6)]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -96,6 +96,10 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
             _refuse_own(path, path, "a shard of a data set")
     elif not storage.is_url(path) and _GLOB.search(path):
         entries = list(_glob_entries(path, follow_links))
+        if not entries:
+            raise UsageError(
+                f"no file has a name like {path}", "check the pattern", code="missing-path", path=path
+            )
     else:
         raise UsageError(f"there is no folder and no file at {path}", "check the path", code="missing-path")
     own = own_folders(entry.name for entry in entries)
