@@ -68,6 +68,15 @@ class Command(EveryCommand):
             if text == error.message:
                 raise
             raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
+        except click.UsageError as error:
+            if error.message.startswith("Got unexpected extra argument") and any(
+                map(_is_source, self.params)
+            ):
+                error.message += (
+                    ". Each path needs a --source of its own; put a pattern in quotes, so that the shell leaves "
+                    "it as it is: --source 'photos/*.jpg'"
+                )
+            raise
         if not ctx.resilient_parsing:
             self._tell_repeated_paths(ctx, words)
             tell_unknown_variables(ctx)
@@ -141,6 +150,10 @@ class Command(EveryCommand):
 
 def _takes_path(option: click.Parameter) -> bool:
     return any(kind in (option.metavar or "") for kind in _PATHS)
+
+
+def _is_source(option: click.Parameter) -> bool:
+    return option.name == "sources"
 
 
 def _with_nearest(error: click.BadParameter) -> str:

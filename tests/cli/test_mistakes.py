@@ -51,6 +51,8 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
             "variants is 1000000000: give a number from 1 to 100000",
         ),
         (f"{DIM} --variants 0", 2, "variants is 0"),
+        (f"{DIM} photos/b.png", 2, "Each path needs a --source of its own; put a pattern in quotes"),
+        ("peek", 2, "DATASET is missing: give the folder of a data set"),
         ("dim --profile linear --source= --shards new", 2, "one of --source is empty"),
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
         ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
