@@ -27,6 +27,10 @@ _COMMANDS = {
     "verify": "verify",
 }
 
+_STRAY_PATHS = (
+    "Each path needs a --source of its own; put a pattern in quotes, so that the shell leaves it as it is: "
+    "--source 'photos/*.jpg'"
+)
 _PATHS = ("DIR", "FILE", "PATH", "URL")  # in the metavar of an option
 STEP = "step"  # object of the context of a step of a recipe
 
@@ -69,13 +73,8 @@ class Command(EveryCommand):
                 raise
             raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
         except click.UsageError as error:
-            if error.message.startswith("Got unexpected extra argument") and any(
-                map(_is_source, self.params)
-            ):
-                error.message += (
-                    ". Each path needs a --source of its own; put a pattern in quotes, so that the shell leaves "
-                    "it as it is: --source 'photos/*.jpg'"
-                )
+            if error.message.startswith("Got unexpected extra") and any(map(_is_source, self.params)):
+                raise click.UsageError(f"{error.message} {_STRAY_PATHS}", error.ctx) from None
             raise
         if not ctx.resilient_parsing:
             self._tell_repeated_paths(ctx, words)
