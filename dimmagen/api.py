@@ -12,6 +12,7 @@ from typing import Literal
 from dimmagen.core import arguments as kinds
 from dimmagen.core.arguments import converted, optional
 from dimmagen.core.executors.base import Executor
+from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
@@ -305,9 +306,12 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
             `lightness`, `min_side`, `keys`, `without_keys`.
 
     Raises:
-        UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
+        UsageError: no pair is selected, an argument, source or key is unknown, or `out` holds something else.
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
+    for name in selection:
+        if name not in Selection.__dataclass_fields__:
+            raise unknown_name("argument of make_subset", name, Selection.__dataclass_fields__)
     chosen = {name: _SELECTION.get(name, _as_it_is)(name, value) for name, value in selection.items()}
     return write_subset(open_pairs(str(dataset)), Selection(**chosen), str(out))
 

@@ -158,9 +158,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         known: all known names, in the order to list them.
     """
     names = list(known)
+    shown = [one or "''" for one in names]
     return UnknownNameError(
         f"there is no {kind} {name!r}",
-        f"{did_you_mean(name, names)}known are {', '.join(names)}",
+        f"{did_you_mean(name, names)}known are {', '.join(shown)}",
         kind=kind,
         name=name,
         near=nearest(name, names),
