@@ -284,3 +284,12 @@ def test_a_mistyped_name_is_answered_with_the_nearest_one(line, advice, tmp_path
     assert exit_.value.code == 2
     assert advice in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_merge_tells_of_the_pairs_that_it_leaves_out(place, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(place)
+    for other, note in (("set", "Note: 3 pairs left out: identical pairs are kept once."), ("other", "")):
+        with pytest.raises(SystemExit) as ended:
+            main(["merge", "set", other, "--out", str(tmp_path / other)])
+        messages = capsys.readouterr().err
+        assert (ended.value.code, note in messages, "left out" in messages) == (0, True, bool(note))
