@@ -263,7 +263,7 @@ class DatasetFolder:
         run: Run | None = None
         records: dict[str, ShardRecord] = {}
         if storage.exists(storage.join(self.out, MANIFEST)):
-            manifest = Manifest.load(self.out)
+            manifest = self._load_manifest()
             run = manifest.run
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
         if storage.exists(self._state(_RUN)) and not self.is_growing():
@@ -282,6 +282,16 @@ class DatasetFolder:
                 path=self.out,
             )
         return None
+
+    def _load_manifest(self) -> Manifest:
+        try:
+            return Manifest.load(self.out)
+        except DimmagenError as error:
+            if error.code != "wrong-format":
+                raise
+            raise UsageError(
+                error.what, "choose a new or an empty folder for `out`", code="no-room", path=self.out
+            ) from error
 
     def _begun(self) -> Run:
         path = self._state(_RUN)

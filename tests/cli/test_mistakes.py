@@ -52,6 +52,7 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
         ),
         (f"{DIM} --variants 0", 2, "variants is 0"),
         (f"{DIM} photos/b.png", 2, "Each path needs a --source of its own; put a pattern in quotes"),
+        (f"{DIM.replace('new', 'mixhq')}", 2, "choose a new or an empty folder for --shards"),
         ("peek", 2, "DATASET is missing: give the folder of a data set"),
         ("dim --profile linear --source= --shards new", 2, "one of --source is empty"),
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
