@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import pair_tables, read_member
+from dimmagen.dataset.reader import pair_tables, read_member, whole_rows
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
@@ -18,6 +20,8 @@ from dimmagen.images.cropping import center_crop
 LIGHTNESS_IMAGES = 128  # dark images that a network's own lightness is learnt from
 VALIDATION_PHOTOS = 16  # or a quarter of fewer than 64, so that most are trained on
 VALIDATION_SIDE = 512  # pixels: validation should take a small part of the time
+
+_COLUMNS = ("key", "light_key", "variant", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,10 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
         UsageError: no image is as large as the crop, or too few light images are left for training.
     """
     manifest = Manifest.load(path)
-    tables = [table.to_pylist() for table in pair_tables(path, manifest)]
-    rows = [row for table in tables for row in table]
-    fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
-    if not fitting:
+    tables = list(pair_tables(path, manifest, _COLUMNS))  # there may be millions of rows
+    fitting = [table.filter(_fits(table, side)) for table in tables]
+    images = {key for table in fitting for key in table["light_key"].to_pylist()}
+    if not images:
         raise UsageError(
             f"all images of {path} are too small for crops of {side}",
             "give a smaller `crop`",
@@ -100,7 +104,6 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
             path=path,
             crop=side,
         )
-    images = {row["light_key"] for row in fitting}
     if validation_photos is None:
         validation_photos = usual_validation_photos(len(images))
     if validation_photos >= len(images):
@@ -118,28 +121,34 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
     )
     held_out, trained_on = set(order), images - set(order)
     shards: list[TrainingShard] = []
-    kept_back: list[tuple[int, str, dict]] = []
+    kept_back: list[dict] = []
     for entry, table in zip(manifest.shards, tables, strict=True):
-        kept_back += [(row["variant"], entry.name, row) for row in table if row["light_key"] in held_out]
-        keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
+        kept_back += [row for row in _rows(table) if row["light_key"] in held_out]
+        keys = frozenset(row["key"] for row in _rows(table) if row["light_key"] in trained_on)
         if keys:
             shards.append(TrainingShard(storage.join(path, entry.name), len(table), keys))
-    first: dict[str, tuple[str, dict]] = {}  # the lowest variant of each light image that is kept back
-    for _, name, row in sorted(kept_back, key=lambda one: one[0]):
-        first.setdefault(row["light_key"], (name, row))
-    validation = [_read_pair(path, name, row) for name, row in first.values()]
+    first: dict[str, dict] = {}  # the lowest variant of each light image that is kept back
+    for row in sorted(kept_back, key=lambda one: one["variant"]):
+        first.setdefault(row["light_key"], row)
+    whole = whole_rows(path, manifest, first.values())
+    validation = [_read_pair(path, row["shard"], row) for row in whole]
     sampled = heapq.nsmallest(
         LIGHTNESS_IMAGES,
-        (
-            (path, entry.name, row)
-            for entry, table in zip(manifest.shards, tables, strict=True)
-            for row in table
-            if row["light_key"] in trained_on
-        ),
-        key=lambda one: keyed_random.rank(0, one[2]["key"], "lightness"),
+        (row for table in tables for row in _rows(table) if row["light_key"] in trained_on),
+        key=lambda one: keyed_random.rank(0, one["key"], "lightness"),
     )
-    left_out = len(rows) - len(fitting)
-    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), sampled)
+    examples = [(path, row["shard"], row) for row in whole_rows(path, manifest, sampled)]
+    left_out = sum(map(len, tables)) - sum(map(len, fitting))
+    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), examples)
+
+
+def _fits(table: pa.Table, side: int) -> pa.ChunkedArray:
+    """Whether each image is at least that large."""
+    return pc.greater_equal(pc.min_element_wise(table["width"], table["height"]), side)
+
+
+def _rows(table: pa.Table) -> list[dict]:
+    return table.select(["key", "light_key", "variant", "shard"]).to_pylist()
 
 
 def _origin(manifest: Manifest) -> dict[str, str]:
