@@ -13,6 +13,7 @@ from dimmagen.core import arguments as kinds
 from dimmagen.core.arguments import converted, optional
 from dimmagen.core.executors.base import Executor
 from dimmagen.core.outputs import refuse_unsuitable
+from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
@@ -27,7 +28,7 @@ from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_ot
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
-from dimmagen.generate.run import GenerateProgress, generate_dataset
+from dimmagen.generate.run import GenerateProgress, generate_dataset, refuse_early
 from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.sources import mixhq
 from dimmagen.sources.index_pass import ScanExecution
@@ -279,6 +280,8 @@ def make_dataset(
     base = earlier = None
     if add:
         base, earlier = begin_addition(str(out), selection, resume, build_dimmer, settings)
+    else:
+        refuse_early(str(out), settings, resume)
     lights = open_light_images(
         kinds.texts("sources", sources),
         exclude=kinds.texts("exclude", exclude),
@@ -306,9 +309,12 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
             `lightness`, `min_side`, `keys`, `without_keys`.
 
     Raises:
-        UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
+        UsageError: no pair is selected, an argument, source or key is unknown, or `out` holds something else.
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
+    for name in selection:
+        if name not in Selection.__dataclass_fields__:
+            raise unknown_name("argument of make_subset", name, Selection.__dataclass_fields__)
     refuse_unsuitable(out, in_process=True)
     chosen = {name: _SELECTION.get(name, _as_it_is)(name, value) for name, value in selection.items()}
     return write_subset(open_pairs(str(dataset)), Selection(**chosen), str(out))

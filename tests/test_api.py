@@ -7,6 +7,18 @@ import pytest
 from PIL import Image
 
 import dimmagen
+from dimmagen import (
+    Dimmer,
+    LowLight,
+    UsageError,
+    build_mixhq,
+    check_dimmer,
+    check_source,
+    make_dataset,
+    make_subset,
+)
+from dimmagen.dimmers.base import DIMMERS
+from dimmagen.sources import SOURCES
 from tests.commands import exit_code
 from tests.dataset_helpers import write_photos
 
@@ -228,8 +240,38 @@ def test_loaders_take_numbers_of_numpy_and_refuse_what_is_no_switch(pair_set):
         ({"batch_size": None}, "`batch_size` is None: give a whole number from 1"),
         ({"shuffle": "no"}, "`shuffle` is 'no': give True or False"),
         ({"out": b"x"}, "`out` is b'x': give a path"),
+        ({"transform": 3}, "`transform` is 3: give a function"),
     ):
         with pytest.raises(dimmagen.UsageError, match=message):
             dimmagen.pair_loader(**{"out": pair_set, "batch_size": 4, **options})
+    for index in ("a", slice(1, 3)):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            dimmagen.PairDataset(pair_set)[index]
     with pytest.raises(dimmagen.UsageError, match="there is no folder absent"):
         dimmagen.assert_same_dataset("absent", pair_set)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: build_mixhq([], "new"), "`sources` is empty: name folders"),
+        (lambda: make_dataset("linear", ["sample"], group_by="scene"), "known are '', clip"),
+        (lambda: make_subset("out", "new", min_sides=3), "did you mean min_side"),
+        (lambda: Dimmer.from_profile(3), "`profile` is 3: give a path"),
+        (lambda: LowLight("linear")(np.zeros((9, 9, 3), np.uint8), key=3), "give one key for each image"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_what_can(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        call()
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_contract_is_that_of_an_instance():
+    for kind in ("linear", type(DIMMERS["linear"].load(None, {}))):
+        with pytest.raises(AssertionError, match="is no dimmer model: give an instance"):
+            check_dimmer(kind)
+    for kind in ("coco", type(SOURCES["coco"])):
+        with pytest.raises(AssertionError, match="is no source: give an instance"):
+            check_source(kind)

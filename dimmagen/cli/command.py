@@ -1,6 +1,7 @@
 """What every command adds to click's: former names of options, and errors that name options."""
 
 import importlib
+import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,11 +9,12 @@ from itertools import takewhile
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dimmagen.cli.home import expand_home
 from dimmagen.cli.output import configure, echo, report
-from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown_variables
-from dimmagen.cli.recipe_option import recipe_option
+from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown_variables, variables
+from dimmagen.cli.recipe_option import RECIPE, recipe_option
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.registry import did_you_mean, unknown_name
 
@@ -27,6 +29,10 @@ _COMMANDS = {
     "verify": "verify",
 }
 
+_STRAY_PATHS = (
+    "Each path needs a --source of its own; put a pattern in quotes, so that the shell leaves it as it is: "
+    "--source 'photos/*.jpg'"
+)
 _PATHS = ("DIR", "FILE", "PATH", "URL")  # in the metavar of an option
 STEP = "step"  # object of the context of a step of a recipe
 
@@ -64,10 +70,14 @@ class Command(EveryCommand):
         try:
             rest = super().parse_args(ctx, args)
         except click.BadParameter as error:
-            text = _with_nearest(error)
+            text = f"{_with_nearest(error)}{_whence(ctx, error.param)}"
             if text == error.message:
                 raise
             raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
+        except click.UsageError as error:
+            if error.message.startswith("Got unexpected extra") and any(map(_is_source, self.params)):
+                raise click.UsageError(f"{error.message} {_STRAY_PATHS}", error.ctx) from None
+            raise
         if not ctx.resilient_parsing:
             self._tell_repeated_paths(ctx, words)
             tell_unknown_variables(ctx)
@@ -143,6 +153,10 @@ def _takes_path(option: click.Parameter) -> bool:
     return any(kind in (option.metavar or "") for kind in _PATHS)
 
 
+def _is_source(option: click.Parameter) -> bool:
+    return option.name == "sources"
+
+
 def _with_nearest(error: click.BadParameter) -> str:
     """The message about a value that is none of an option's choices, with those that it may stand for."""
     value = re.match(r"'(.*)' is not one of ", error.message)
@@ -150,6 +164,16 @@ def _with_nearest(error: click.BadParameter) -> str:
         return error.message
     advice = did_you_mean(value[1], map(str, error.param.type.choices)).strip()  # type: ignore[union-attr]
     return f"{error.message} {advice[:1].upper()}{advice[1:]}".strip()
+
+
+def _whence(context: click.Context, option: click.Parameter | None) -> str:
+    """Where the value of an option is from, if it was not typed: ` This is from DIMMAGEN_DIM_WORKERS.`"""
+    source = context.get_parameter_source(option.name) if option and option.name else None
+    if isinstance(option, click.Option) and source is ParameterSource.ENVIRONMENT:
+        found = next((name for name in variables(context, option) if name in os.environ), "the environment")
+        return f" This is from {found}."
+    recipe = context.meta.get(RECIPE)
+    return f" This is from {recipe}." if recipe and source is ParameterSource.DEFAULT_MAP else ""
 
 
 def _is_step(context: click.Context) -> bool:

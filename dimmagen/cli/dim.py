@@ -34,7 +34,7 @@ from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_ot
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.resume import ResumeMode
-from dimmagen.generate.run import Plan, generate_dataset, plan_dataset
+from dimmagen.generate.run import Plan, check_settings, generate_dataset, plan_dataset, refuse_early
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels, parse_labels
@@ -167,6 +167,10 @@ def dim(
     base, earlier = None, None
     if add:
         base, earlier = begin_addition(out, selection, resume, build_dimmer, pair_settings)
+    elif dry_run:
+        check_settings(pair_settings)
+    else:
+        refuse_early(out, pair_settings, resume)
     scanning = execution.of_index_pass(rescan)
     check_excluded = partial(refuse_other_scenes, base)
     lights = _open_lights(console, sources, exclude, selection, scanning, earlier, check_excluded)

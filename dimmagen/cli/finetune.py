@@ -7,7 +7,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.options import Integer, names_option, pairs_option, split_names
-from dimmagen.cli.train import make_config, run, say_what_it_takes, shared_options
+from dimmagen.cli.train import make_config, run, say_what_it_takes, shared_options, tell_idle_options
 from dimmagen.enhance.checkpoints import load_network
 from dimmagen.enhance.network import ARCHITECTURES
 from dimmagen.enhance.run_folder import ResumeMode
@@ -43,6 +43,7 @@ def finetune(
     Without --validate and --hold-out the best network is selected on the training pairs themselves. Running
     the same command again resumes an interrupted run.
     """
+    tell_idle_options(options, None)
     architecture = str(load_network(network)[0].architecture_name)
     rate = learning_rate or ARCHITECTURES[architecture].finetuning_rate
     config = make_config(

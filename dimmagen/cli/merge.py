@@ -10,6 +10,7 @@ from dimmagen.cli.options import OutputPath
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.generate.light_format import AskedLightFormat, LightConversion
 from dimmagen.generate.merge import write_merge
@@ -49,5 +50,8 @@ def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -
     manifest = copied_with_bar(
         lambda on_start, on_pair: write_merge(opened, out, on_start, on_pair, light_format, on_conversion)
     )
-    print_copied(manifest, out, f" of {sum(map(len, opened))}")
-    return dataset_result(out, manifest, of_pairs=sum(map(len, opened)))
+    given = sum(map(len, opened))
+    print_copied(manifest, out, f" of {given}")
+    if twice := given - manifest.counts.pairs:
+        echo(f"Note: {pluralize(twice, 'pair')} left out: identical pairs are kept once.", err=True)
+    return dataset_result(out, manifest, of_pairs=given)

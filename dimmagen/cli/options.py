@@ -191,7 +191,7 @@ def pair_of_dataset(needs_key: bool) -> Callable:
                 dataset, key = data, key if dataset is None else dataset
             if dataset is None or (needs_key and key is None):
                 missing = "DATASET" if dataset is None else "KEY"
-                form = "DATASET KEY" if needs_key else "DATASET"
+                form = "the folder of a data set" + (" and the key of a pair of it" if needs_key else "")
                 raise UsageError(f"{missing} is missing", f"give {form}", code="missing-argument")
             return function(*args, dataset=dataset, key=key, **kwargs)
 

@@ -1,5 +1,6 @@
 """The options that every command has: how it prints and logs, and each option by an environment variable."""
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -148,4 +149,5 @@ def tell_unknown_variables(context: click.Context) -> None:
             # By what follows the prefix, which they all share.
             near = nearest(name.removeprefix(prefix), [one.removeprefix(prefix) for one in known])
             advice = f"did you mean {prefix}{near[0]}?" if near else "see --help"
-            echo(f"Note: {name} is the name of no option of {context.command_path}: {advice}", err=True)
+            text = f"Note: {name} is the name of no option of {context.command_path}: {advice}"
+            echo(text, err=True, level=logging.WARNING)

@@ -1,11 +1,14 @@
 """`dimmagen profile list`: the available profiles."""
 
+import logging
 from typing import Any
 
 from rich.table import Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
+from dimmagen.cli.output import echo
+from dimmagen.core.errors import DimmagenError
 from dimmagen.core.text import pluralize
 from dimmagen.dimmers.profile import open_profile, profile_names
 
@@ -17,11 +20,17 @@ def list_profiles() -> dict[str, Any]:
     \b
     Example:
       dimmagen profile list
+
+    One of your own that cannot be read is left out, with the reason.
     """
     table = Table("profile", "models (default first)", "made from", "fingerprint")
     listed = []
     for name in profile_names():
-        found = open_profile(name)
+        try:
+            found = open_profile(name)
+        except DimmagenError as error:  # one that cannot be used hides no other
+            echo(f"Left out: {name}: {error}", err=True, level=logging.WARNING)
+            continue
         models = [found.default_model, *(kind for kind in found.models if kind != found.default_model)]
         table.add_row(name, ", ".join(models), _origin(found.provenance), found.fingerprint[:12])
         made_from = _origin(found.provenance)

@@ -9,6 +9,8 @@ from dimmagen.cli.home import expand_home
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import did_you_mean
 
+RECIPE = "dimmagen.recipe"  # in the meta of a context: the file that its defaults are from
+
 
 def recipe_option() -> click.Option:
     """A new option."""
@@ -41,6 +43,7 @@ def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path
                 name=command,
             )
         values = steps[command]
+    context.meta[RECIPE] = path
     context.default_map = _as_defaults(path, values, context.command)
     return path
 

@@ -1,11 +1,12 @@
 """`dimmagen train`: train the enhancement network on pair shards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
@@ -245,6 +246,7 @@ def train(
         raise UsageError(
             "train needs either a data set or real pairs", "give --data, or --pairs", code="missing-argument"
         )
+    tell_idle_options(options, data, options["mix_pairs"])
     rate = learning_rate or ARCHITECTURES[architecture].learning_rate
     config = make_config(
         options, rate, data=data, pairs=pairs, names=split_names(names), architecture=architecture
@@ -252,6 +254,28 @@ def train(
     if dry_run:
         return say_what_it_takes(config, workers)
     return run(config, out, resume, workers, address)
+
+
+def tell_idle_options(options: Mapping[str, Any], data: str | None, mix_pairs: str | None = None) -> None:
+    """Say which options of the command line change nothing beside the others.
+
+    Args:
+        options: values of the shared options by parameter name.
+        data: data set to train on; None for real pairs.
+        mix_pairs: real pairs that are mixed in.
+    """
+    context = click.get_current_context()
+    without_lpips = "with --perceptual none" if options["perceptual"] == "none" else ""
+    by_photos = "with --validate" if options["validate"] else "" if data else "without --data"
+    reasons = {
+        "lpips_weights": without_lpips,
+        "perceptual_weight": without_lpips,
+        "mix_share": "" if mix_pairs else "without --mix-pairs",
+        "validation_photos": by_photos,
+    }
+    for name, reason in reasons.items():
+        if reason and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            echo(f"Note: --{name.replace('_', '-')} has no effect {reason}.", err=True)
 
 
 def make_config(options: dict, learning_rate: float, **given) -> TrainConfig:

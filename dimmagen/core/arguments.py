@@ -136,6 +136,13 @@ def flag(name: str, value: Any) -> bool:
     raise _refusal(name, value, "give True or False")
 
 
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """Something that can be called."""
+    if not callable(value):
+        raise _refusal(name, value, "give a function")
+    return value
+
+
 def word(name: str, value: Any) -> str:
     """A text."""
     if not isinstance(value, str):

@@ -158,9 +158,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         known: all known names, in the order to list them.
     """
     names = list(known)
+    shown = [one or "''" for one in names]
     return UnknownNameError(
         f"there is no {kind} {name!r}",
-        f"{did_you_mean(name, names)}known are {', '.join(names)}",
+        f"{did_you_mean(name, names)}known are {', '.join(shown)}",
         kind=kind,
         name=name,
         near=nearest(name, names),
@@ -168,8 +169,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """At most three known names that a mistyped one may stand for, the nearest first."""
-    return difflib.get_close_matches(name, list(known), 3, 0.6)
+    """At most three known names that a mistyped one may stand for, the nearest first; only one if it differs
+    by upper and lower case alone."""
+    folded = {one.casefold(): one for one in known}
+    if name.casefold() in folded:
+        return [folded[name.casefold()]]
+    return [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, 3, 0.6)]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

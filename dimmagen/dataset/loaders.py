@@ -8,6 +8,7 @@ with `dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`
 import itertools
 import json
 import logging
+import operator
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -144,19 +145,19 @@ class PairDataset(Dataset[ItemT]):
         refuse_below("crop", crop, 1)
         self.pairs = open_pairs(out)
         self.crop = crop
-        self.transform = transform
+        self.transform = kinds.optional(kinds.function)("transform", transform)
         refuse_small(self.pairs, crop)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> ItemT:
-        row = self.pairs.row(index)
+        row = self.row(index)
         return _finish(row, *self.pairs.images(row), self.crop, self.transform)
 
     def row(self, index: int) -> dict[str, Any]:
         """Everything recorded about one pair (see :data:`PAIR_SCHEMA`); no image is read."""
-        return self.pairs.row(index)
+        return self.pairs.row(operator.index(index))
 
 
 class PairLoader(wds.WebLoader, Generic[BatchT]):
@@ -349,6 +350,7 @@ def pair_loader(
     rank, world_size, _, _ = pytorch_worker_info()
     if epoch is None:
         refuse_fewer_shards(out, len(manifest.shards), world_size)
+    kinds.optional(kinds.function)("transform", transform)
     is_one_size = batch_size > 1 and crop is None and transform is None
     if crop is not None or is_one_size:  # otherwise no row is read: a large set opens at once
         pairs = open_pairs(out, ("key", "width", "height"), manifest)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from dimmagen.core import arguments as kinds
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import unknown_name
@@ -128,7 +129,11 @@ class ImageDimmer:
             >>> dimmer.dim(light, dimmer.draw("image", variant=0, seed=0)).shape
             (4, 6, 3)
         """
-        profile = name_or_path if isinstance(name_or_path, Profile) else open_profile(name_or_path)
+        profile = (
+            name_or_path
+            if isinstance(name_or_path, Profile)
+            else open_profile(kinds.path("profile", name_or_path))
+        )
         dimmer_model = profile.model(model, compat)
         if without:
             dimmer_model = dimmer_model.switched_off(*without)

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.system_files import is_system_name, is_system_path
+from dimmagen.core.text import pluralize
 from dimmagen.dimmers.pair_matching import (
     MATCHING_RULES,
     PairPaths,
@@ -325,7 +326,7 @@ def _nothing_found(folder: Path) -> UsageError:
     inner = [path for path in _listing(folder) if path.is_dir()]
     images = sum(_is_image(path) for path in _listing(folder))
     found = [f"the folders {listed(f'{path.name}/' for path in inner)}"] if inner else []
-    found += [f"{images} images"] if images else []
+    found += [pluralize(images, "image")] if images else []
     return UsageError(
         f"{folder} holds no pairs by its names; it has {' and '.join(found) or 'no images'}",
         f"give a folder with {usual_names()}, or with files named desk_low.jpg and desk_high.jpg, or a CSV "

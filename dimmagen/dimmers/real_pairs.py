@@ -129,19 +129,23 @@ def split_held_out(pairs: Sequence[RealPair], names: Sequence[str]) -> tuple[lis
     Raises:
         UsageError: there is no pair of a name, or all pairs are held out.
     """
-    known = [pair.name for pair in pairs]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UnknownNameError(
-            f"there is no pair named {', '.join(unknown)} to hold out",
-            f"{did_you_mean(unknown[0], known)}the pairs are {listed(known)}",
-            kind="pair",
-            name=unknown[0],
-        )
+    _refuse_unknown(pairs, names, "hold out")
     kept = [pair for pair in pairs if pair.name not in names]
     if not kept:
         raise UsageError("all pairs are held out", "hold out fewer", code="no-match", names=list(names))
     return kept, [pair for pair in pairs if pair.name in names]
+
+
+def _refuse_unknown(pairs: Sequence[RealPair], names: Sequence[str], to_what: str) -> None:
+    known = [pair.name for pair in pairs]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UnknownNameError(
+            f"there is no pair named {', '.join(unknown)} to {to_what}",
+            f"{did_you_mean(unknown[0], known)}the pairs are {listed(known)}",
+            kind="pair",
+            name=unknown[0],
+        )
 
 
 def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
@@ -209,8 +213,9 @@ def check_pairs_for_fit(pairs: Sequence[RealPair], keep: Sequence[str] = ()) -> 
         The problems in spite of which they can be used.
 
     Raises:
-        UsageError: naming every pair that cannot be used.
+        UsageError: naming every pair that cannot be used; or there is no pair of a name in `keep`.
     """
+    _refuse_unknown(pairs, keep, "keep")
     problems = check_pairs(pairs)
     refuse_unsuitable_pairs(problems)
     refuse_mismatched_pairs(problems, keep)

@@ -25,6 +25,7 @@ CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"  # in the folder
 MAX_CHECKPOINT = 2**33  # bytes: the largest architecture with its optimiser takes a fraction of that
 MAX_HEADER = 2**20  # bytes
 _TRAIN_AGAIN = 'train again, with `resume="never"` or into another `out`'
+_GIVE_NETWORK = f"give the folder of a training run, or its {BEST}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,16 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
 
 
 def load_tensors(
-    path: Path, max_bytes: Callable[[Mapping[str, Any]], int] = lambda header: MAX_CHECKPOINT
+    path: Path,
+    max_bytes: Callable[[Mapping[str, Any]], int] = lambda header: MAX_CHECKPOINT,
+    advice: str = _TRAIN_AGAIN,
 ) -> SavedTensors:
     """Read a file of tensors and its header.
 
     Args:
         path: of the file.
         max_bytes: size of all tensors, by the header: a file with more of them is not read.
+        advice: what to do if it cannot be read.
 
     Raises:
         DimmagenError: the file is damaged, of another kind (a pickle is never loaded), or holds numbers that
@@ -89,12 +93,12 @@ def load_tensors(
         if is_machine_trouble(error):
             raise machine_error(error, path) from error
         raise DimmagenError(
-            f"{path} is not a readable checkpoint ({error})", _TRAIN_AGAIN, code="damaged", path=str(path)
+            f"{path} is not a readable checkpoint ({error})", advice, code="damaged", path=str(path)
         ) from None
     if header.get("schema") != SCHEMA:
         raise DimmagenError(
             f"{path} is not a checkpoint of this version ({SCHEMA})",
-            _TRAIN_AGAIN,
+            advice,
             code="wrong-format",
             path=str(path),
         )
@@ -102,7 +106,7 @@ def load_tensors(
         if not torch.isfinite(tensor).all():
             raise DimmagenError(
                 f"{path}: {name} holds NaN or infinity",
-                _TRAIN_AGAIN,
+                advice,
                 code="damaged",
                 path=str(path),
                 name=name,
@@ -144,7 +148,7 @@ def load_network(
     if not path.is_file():
         raise UsageError(
             f"there is no trained network at {path}",
-            "give the folder of a training run, or its best.safetensors",
+            _GIVE_NETWORK,
             code="missing-path",
             path=str(path),
         )
@@ -155,7 +159,7 @@ def load_network(
             code="wrong-format",
             path=str(path),
         )
-    saved = load_tensors(path, _bytes_of_network)
+    saved = load_tensors(path, _bytes_of_network, f"{_GIVE_NETWORK}; if it is that, train again")
     name = saved.header.get("model", "")
     if name not in ARCHITECTURES:
         raise DimmagenError(

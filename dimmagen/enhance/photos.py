@@ -1,5 +1,6 @@
 """The photos that are enhanced, and the names of the results."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ import numpy as np
 from dimmagen.core.errors import UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.core.system_files import is_system_name
+from dimmagen.core.text import pluralize
 from dimmagen.images import codec
+
+_LOG = logging.getLogger(__name__)
 
 
 def read_photo(path: Path) -> tuple[np.ndarray, codec.Metadata]:
@@ -27,6 +31,8 @@ def read_photo(path: Path) -> tuple[np.ndarray, codec.Metadata]:
 def photos_of(paths: Sequence[Path]) -> list[Path]:
     """The given photos and those in the given folders, each once, without hidden and system files.
 
+    What else a folder holds is logged.
+
     Raises:
         UsageError: a path is missing, or a folder has no photo.
     """
@@ -39,13 +45,8 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
                 )
             photos.append(path)
             continue
-        found = [
-            file
-            for file in sorted(path.iterdir())
-            if file.suffix.lower() in codec.IMAGE_EXTENSIONS
-            and not is_system_name(file.name)
-            and not file.is_dir()
-        ]
+        inside = [file for file in sorted(path.iterdir()) if not is_system_name(file.name)]
+        found = [file for file in inside if _is_photo(file)]
         if not found:
             raise UsageError(
                 f"{path} has no photo directly in it ({' '.join(codec.IMAGE_EXTENSIONS)})",
@@ -54,7 +55,24 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
                 path=str(path),
             )
         photos += found
+        if others := [file for file in inside if not _is_photo(file)]:
+            _LOG.info("Note: left out of %s: %s", path, _counted(others))
     return list(dict.fromkeys(photos))
+
+
+def _is_photo(path: Path) -> bool:
+    return path.suffix.lower() in codec.IMAGE_EXTENSIONS and not path.is_dir()
+
+
+def _counted(others: Sequence[Path]) -> str:
+    """What a folder has besides photos: `3 .nef, 1 .txt, 2 folders`."""
+    files = Counter(path.suffix.lower() or path.name for path in others if not path.is_dir())
+    common = files.most_common(5)
+    rest = sum(files.values()) - sum(count for _, count in common)
+    folders = len(others) - sum(files.values())
+    counts = [f"{count} {kind}" for kind, count in common]
+    counts += [pluralize(rest, "other file")] if rest else []
+    return ", ".join(counts + ([pluralize(folders, "folder")] if folders else []))
 
 
 @contextmanager

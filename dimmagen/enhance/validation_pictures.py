@@ -10,6 +10,7 @@ from dimmagen.images.sheets import image_grid
 from dimmagen.metrics.image import psnr
 
 MAX_STRIPS = 50  # of a run
+_NAME_LENGTH = 32  # of a pair, in letters, as its column is wide
 
 
 def strip_is_due(validation: int, validations: int) -> bool:
@@ -45,7 +46,7 @@ class Strip:
             score = f"output, {psnr(output, pair.light):.2f} dB"
             self._rows.append(
                 [
-                    (f"{pair.name[-24:]}: dark, {mean_lightness(pair.dark):.2f}", pair.dark),
+                    (f"{_shown(pair.name)}: dark, {mean_lightness(pair.dark):.2f}", pair.dark),
                     (score, output),
                     (f"truth, {mean_lightness(pair.light):.2f}", pair.light),
                 ]
@@ -54,3 +55,8 @@ class Strip:
     def image(self) -> np.ndarray | None:
         """The strip, uint8 (H, W, 3), a row for each pair; None without results."""
         return image_grid(self._rows) if self._rows else None
+
+
+def _shown(name: str) -> str:
+    """A name as far as it fits above an image: its end, which differs between variants."""
+    return name if len(name) <= _NAME_LENGTH else f"…{name[1 - _NAME_LENGTH :]}"

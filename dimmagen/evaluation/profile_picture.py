@@ -22,6 +22,7 @@ SHOWN_PAIRS = 3
 CROP = 176  # pixels
 _SHOWN_LEVEL = 90.0  # mean grey level that the gain brings the dark crops to
 _LARGEST_GAIN = 40.0
+_UNSEEN = "fit without it"  # the model of what is held out, which is not quite that of the profile
 _REAL, _SYNTHETIC, _LINEAR = "#1c1c1c", "#d1495b", "#8a8a8a"
 _CHANNELS = ("#c23b3b", "#2a8a45", "#3367b8")
 _RC: dict[Any, Any] = {
@@ -112,14 +113,15 @@ def _draw_residuals(panel: Axes, held_out: Sequence[HeldOutPair]) -> None:
     panel.fill_between(levels, real, 1e-6, step="mid", color=_REAL, alpha=0.18, lw=0, label="real")
     for label, colour, style in ((PLAIN, _LINEAR, "--"), (FITTED, _SYNTHETIC, "-")):
         values = pooled(one.result.method(label, "matched").noise for one in held_out)
-        panel.plot(levels, values, color=colour, ls=style, lw=1.6, label=label)
+        shown = _UNSEEN if label == FITTED else label
+        panel.plot(levels, values, color=colour, ls=style, lw=1.6, label=shown)
     reach = np.abs(levels[real > 1e-4]).max(initial=4)
     panel.set(yscale="log", ylim=(1e-4, 1), xlim=(-reach, reach))
     _legend(panel)
 
 
 def _draw_crops(part: Any, held_out: Sequence[HeldOutPair]) -> None:
-    """The middle of the pairs with gain: the camera's dark image and that of the profile."""
+    """The middle of the pairs with gain: the camera's dark image and that of a fit that did not see it."""
     grid = part.subplots(1, 2 * SHOWN_PAIRS, squeeze=False)[0]
     for panel in grid:
         panel.axis("off")
@@ -128,7 +130,7 @@ def _draw_crops(part: Any, held_out: Sequence[HeldOutPair]) -> None:
         method = DimmingMethod(FITTED, one.dimmer)
         [(_, synthetic)] = method.darken(light, name, float(dark.mean()), 1, 0)
         gain = min(_LARGEST_GAIN, max(1.0, _SHOWN_LEVEL / max(float(dark.mean()), 0.5)))
-        titles = (f"{_short(name)}: real, x {gain:.1f}", f"this profile, x {gain:.1f}")
+        titles = (f"{_short(name)}: real, x {gain:.1f}", f"{_UNSEEN}, x {gain:.1f}")
         places = grid[2 * number : 2 * number + 2]
         for panel, image, title in zip(places, (dark, synthetic), titles, strict=True):
             panel.imshow(_with_gain(image, gain), interpolation="nearest")

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +19,7 @@ _PLOTTED_MODES: dict[Mode, str] = {"gamma1": "gamma 1", "matched": "gamma matche
 _AXIS_FACTOR = (
     1.3  # length of an axis relative to the real curve, so that an outlier does not squeeze the rest
 )
+_Curve = Literal["luma_curve", "chroma_curve"]
 _MIN_PIXELS = 2e-4  # share of all pixels that a light level needs to be drawn
 _RC: dict[Any, Any] = {
     "font.size": 9,
@@ -54,23 +55,38 @@ def transfer_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     return _svg(figure)
 
 
+def pooled_noise(statistics: Sequence[NoiseStatistics], curve: _Curve) -> tuple[np.ndarray, np.ndarray]:
+    """The noise of several images as one curve.
+
+    Args:
+        statistics: of each image.
+        curve: which one.
+
+    Returns:
+        (intensity, standard deviation), grey levels, float (N,) each, by growing intensity. A bin is the mean
+        over the images in which it was measured.
+    """
+    variance = np.stack([getattr(one, curve) for one in statistics]) ** 2
+    intensity = np.where(np.isfinite(variance), np.stack([one.intensity for one in statistics]), np.nan)
+    measured = np.isfinite(variance).any(0)
+    means = np.nanmean(intensity[:, measured], 0)
+    order = np.argsort(means, kind="stable")
+    return means[order], np.sqrt(np.nanmean(variance[:, measured], 0))[order]
+
+
 @mpl.rc_context(_RC)
 def noise_plot(results: Sequence[PairResult], dimmers: Sequence[str]) -> str:
     """Standard deviation of luma and chroma residuals over the intensity of the dark image, gamma matched."""
 
-    def pooled(statistics: Sequence[NoiseStatistics], part: str) -> tuple[np.ndarray, np.ndarray]:
-        intensity = np.stack([one.intensity for one in statistics])
-        variance = np.stack([getattr(one, part) for one in statistics]) ** 2
-        measured = np.isfinite(variance).any(0)
-        return np.nanmean(intensity[:, measured], 0), np.sqrt(np.nanmean(variance[:, measured], 0))
-
     figure, panels = _panels(2)
-    for panel, part in zip(panels, ("luma", "chroma"), strict=True):
+    curves: tuple[_Curve, ...] = ("luma_curve", "chroma_curve")
+    for panel, curve in zip(panels, curves, strict=True):
         for label, style in _synthetic(results, dimmers):
             noise = [result.method(label, "matched").noise for result in results]
-            panel.plot(*pooled(noise, f"{part}_curve"), marker="o", ms=3, label=label, **style)
-        real = pooled([result.noise for result in results], f"{part}_curve")
+            panel.plot(*pooled_noise(noise, curve), marker="o", ms=3, label=label, **style)
+        real = pooled_noise([result.noise for result in results], curve)
         panel.plot(*real, marker="o", ms=4, label="real", color="black", lw=2.4, zorder=1)
+        part = curve.removesuffix("_curve")
         panel.set(title=f"{part} noise, gamma matched", xlabel="dark illumination, grey level")
         panel.set(xlim=(0, _AXIS_FACTOR * real[0].max()), ylim=(0, None))
     panels[0].set_ylabel("deviation of the residual, grey levels")

@@ -261,4 +261,5 @@ table.short td:not(.m) { text-align: right }
 img { width: 100%; display: block } figure { margin: 0 } figcaption { font-size: .78rem }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: .8rem .5rem }
 img.detail { image-rendering: pixelated; margin-top: 3px }
+@media (max-width: 48rem) { table { display: block; overflow-x: auto } }
 """

@@ -107,7 +107,7 @@ def headline_rows(
         HeadlineRow(
             "noise, amount",
             "More or less luma noise than the camera's, mean of the pairs.",
-            [f"{2 ** one['luma_noise'].mean - 1:+.0%}" if "luma_noise" in one else _NONE for one in matched],
+            [_amount(one["luma_noise"].mean) if "luma_noise" in one else _NONE for one in matched],
         ),
         row("noise, shape", "Divergence (KL) of the luma noise's distribution, nats.", "luma_kl", "{:.3f}"),
         row("told from real, AUC", "A classifier's success: 0.5 is guessing, 1 always right.", AUC.name),
@@ -121,6 +121,12 @@ def headline_rows(
         ),
     ]
     return [one for one in rows if set(one.cells) != {_NONE}]
+
+
+def _amount(log2: float) -> str:
+    """How much more noise: `+2%`, `-6%`, and `0%` without a sign."""
+    percent = round(100 * (2**log2 - 1))
+    return f"{percent:+d}%" if percent else "0%"
 
 
 def _quality(values: Sequence[float]) -> Quality:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.command_line import choices_of
 from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
@@ -79,10 +80,30 @@ class Reproduction:
         if other := changes(self.manifest.run, Run(planned.settings, self.manifest.environment)):
             raise UsageError(
                 f"{self.lights.origin} is not what {self.path} was made from ({', '.join(other)})",
-                f"give the same photos and `sources` in the same order{self._missing_choices()}",
+                "give the same photos and `sources` in the same order"
+                f"{self._missing_choices()}{self._other_photos()}",
                 code="other-settings",
                 changes=other,
             )
+
+    def _other_photos(self) -> str:
+        """Which photos are others, where the parquet files of the original are beside its manifest."""
+        try:
+            table = open_pairs(folder_of(self.path)).table
+        except DimmagenError:
+            return ""
+        then = dict(zip(table["light_key"].to_pylist(), table["name"].to_pylist(), strict=True))
+        now = {ref.key: ref.name for ref in self.lights}
+        kinds = {
+            "that it does not have": [name for key, name in now.items() if key not in then],
+            "missing": [name for key, name in then.items() if key not in now],
+        }
+        parts = [
+            f"; {pluralize(len(names), 'photo')} {what}, such as {names[0]!r}"
+            for what, names in kinds.items()
+            if names
+        ]
+        return "".join(parts)
 
     def _missing_choices(self) -> str:
         """What else has to be given, as far as the manifest says it."""

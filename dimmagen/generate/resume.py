@@ -17,6 +17,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
+from dimmagen.core.text import pluralize
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
@@ -75,15 +76,8 @@ class DatasetFolder:
         Raises:
             UsageError: the folder holds other files or a run with other settings, or (with `always`) no run.
         """
-        previous = self._previous()
+        previous = self._previous_for(resume)
         if previous is None:
-            if resume == "always":
-                raise UsageError(
-                    f"{self.out} holds no run to resume",
-                    'omit `resume="always"` to start one',
-                    code="nothing-to-resume",
-                    path=self.out,
-                )
             return {}
         if resume == "never" or not previous.records:
             return {}
@@ -258,12 +252,32 @@ class DatasetFolder:
         for folder in ("", "shards", "metadata", "rejected", STATE, f"{STATE}/{_RECORDS}"):
             storage.remove_unfinished(storage.join(self.out, folder))
 
+    def refuse_unusable(self, resume: ResumeMode) -> None:
+        """Refuse a folder in which no run could be begun or continued, whatever its settings and photos.
+
+        Raises:
+            UsageError: the folder holds other files, or (with `always`) no run.
+        """
+        self._previous_for(resume)
+
+    def _previous_for(self, resume: ResumeMode) -> _Previous | None:
+        """The previous run in this folder, which has to be there for `always`."""
+        previous = self._previous()
+        if previous is None and resume == "always":
+            raise UsageError(
+                f"{self.out} holds no run to resume",
+                'omit `resume="always"` to start one',
+                code="nothing-to-resume",
+                path=self.out,
+            )
+        return previous
+
     def _previous(self) -> _Previous | None:
         """The previous run in this folder, or None if the folder is new or empty."""
         run: Run | None = None
         records: dict[str, ShardRecord] = {}
         if storage.exists(storage.join(self.out, MANIFEST)):
-            manifest = Manifest.load(self.out)
+            manifest = self._load_manifest()
             run = manifest.run
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
         if storage.exists(self._state(_RUN)) and not self.is_growing():
@@ -282,6 +296,16 @@ class DatasetFolder:
                 path=self.out,
             )
         return None
+
+    def _load_manifest(self) -> Manifest:
+        try:
+            return Manifest.load(self.out)
+        except DimmagenError as error:
+            if error.code != "wrong-format":
+                raise
+            raise UsageError(
+                error.what, "choose a new or an empty folder for `out`", code="no-room", path=self.out
+            ) from error
 
     def _begun(self) -> Run:
         path = self._state(_RUN)
@@ -366,7 +390,7 @@ def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) 
     discard = 'add `resume="never"`' if discards else "remove the folder"
     only_photos = discards and all(one.startswith(_OF_PHOTOS) for one in differences)
     return (
-        f"{out} holds {shards} complete shards of a run with other settings:{lines}\n"
+        f"{out} holds {pluralize(shards, 'complete shard')} of a run with other settings:{lines}\n"
         f"Choose one of {'four' if only_photos else 'three'}:\n"
         + ("    add to them:   give `add=True`, once they are finished\n" if only_photos else "")
         + "    keep them:     use the settings that they were made with\n"

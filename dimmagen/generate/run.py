@@ -295,6 +295,19 @@ def _begin_progress(progress: GenerateProgress, plan: Plan, complete: Mapping[st
     progress.begin(shards + len(plan.shards), pairs + plan.pairs, shards + len(complete), pairs + done)
 
 
+def refuse_early(out: str, settings: PairSettings, resume: ResumeMode) -> None:
+    """Refuse what no photos could make right, before they are scanned, which may take hours.
+
+    Args:
+        out, settings, resume: as for :func:`generate_dataset`, for a new data set or one to be continued.
+
+    Raises:
+        UsageError: a setting is out of its range, or `out` holds something else or (with `always`) no run.
+    """
+    check_settings(settings)
+    DatasetFolder(storage.local_path(out) or out).refuse_unusable(resume)
+
+
 def check_settings(settings: PairSettings) -> None:
     """Check the values of settings.
 

@@ -6,7 +6,7 @@ The rules for what is converted and what is rejected are documented in docs/sour
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -174,13 +174,21 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
     try:
         exif = Image.Image.getexif(image)
         space = exif.get_ifd(_EXIF_IFD).get(_EXIF_COLOR_SPACE)
-        index = exif.get_ifd(_INTEROPERABILITY_IFD).get(_INTEROPERABILITY_INDEX, "")
+        index = _interoperability_of(exif).get(_INTEROPERABILITY_INDEX, "")
     except Exception as error:  # Pillow raises almost any for damaged tags, and the pixels may be whole
         if is_machine_trouble(error):
             raise
         return False
     name = index.decode("ascii", "replace") if isinstance(index, bytes) else str(index)
     return space == _ADOBE_RGB or (space == _UNCALIBRATED and name.rstrip("\0 ") == "R03")
+
+
+def _interoperability_of(exif: Image.Exif) -> Mapping[int, object]:
+    """The tags of the Interoperability IFD; none where there is no such IFD."""
+    try:
+        return exif.get_ifd(_INTEROPERABILITY_IFD)
+    except KeyError:  # Pillow 11 and 12 look for it where it is not
+        return {}
 
 
 def _refuse_color(data: bytes, profile: bytes) -> None:

@@ -56,7 +56,7 @@ class SourceSpec:
 
         Raises:
             UnknownNameError: there is no source of that name.
-            UsageError: the path is missing.
+            UsageError: the path is missing, or the source takes none.
         """
         if not text:
             raise UsageError(
@@ -85,7 +85,7 @@ class SourceSpec:
                 )
             return cls(name, os.path.expanduser(path))
         if separator and not storage.exists(text):
-            raise SOURCES.unknown(name)
+            raise _takes_no_path(name, path) if name in SOURCES else SOURCES.unknown(name)
         if (advice := did_you_mean(text, SOURCES)) and not storage.exists(text):
             raise UsageError(
                 f"there is no folder and no file at {text}",
@@ -94,6 +94,17 @@ class SourceSpec:
                 path=text,
             )
         return cls("folder", os.path.expanduser(text))
+
+
+def _takes_no_path(name: str, path: str) -> UsageError:
+    """The error for a path behind a source that brings its own photos."""
+    return UsageError(
+        f"the source {name} brings its own photos and takes no path",
+        f"write {name} alone, or folder={path or 'PATH'} for photos of yours",
+        code="conflict",
+        name=name,
+        path=path,
+    )
 
 
 def _folder_of_that_name(name: str) -> str:

@@ -7,6 +7,7 @@ the accepted ones (:mod:`.mixhq`).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dimmagen.core.errors import UsageError
 from dimmagen.core.processors import processor_count
 from dimmagen.sources import mixhq, parse_specs
 from dimmagen.sources.candidates import Candidates
@@ -131,6 +132,13 @@ def open_build(
     selection = selection or PhotoSelection()
     if add:
         refuse_limit(selection)
+    if not sources:
+        raise UsageError(
+            "`sources` is empty",
+            "name folders, archives or sources of photos",
+            code="missing-argument",
+            parameter="sources",
+        )
     listing = list_candidate_files(parse_specs(sources), selection.names, selection.follow_links)
     scenes = Scenes.from_paths(exclude) if exclude else None
     inputs = mixhq.describe_inputs(listing, scenes, samples_per_shard, selection)

@@ -4,7 +4,7 @@ The same settings mean the same behind every interface, and with the same (profi
 dark pixels are those that `dimmagen dim` writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,7 +169,7 @@ def _new_numbers(first: Any, count: int) -> list[int]:
 
 
 def _one_per_image(value: Any, one: Any, count: int, name: str) -> list[Any]:
-    values = [value] if isinstance(value, one) else list(value)
+    values = [value] if isinstance(value, one) or not isinstance(value, Iterable) else list(value)
     if len(values) != count or not all(isinstance(element, one) for element in values):
         raise UsageError(
             f"`{name}` has {len(values)} element{'s' * (len(values) != 1)} for {count} "

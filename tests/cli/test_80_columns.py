@@ -68,6 +68,7 @@ def on_terminal(words, folder, columns=80):
     """What a process prints on a terminal."""
     main, terminal = os.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    environment["DIMMAGEN_PROFILES"] = str(folder / "no-profiles")  # not those of who runs the tests
     with subprocess.Popen(
         words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal
     ):

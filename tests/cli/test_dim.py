@@ -179,6 +179,21 @@ def test_a_cluster_that_does_not_answer_is_reported_at_once(run, photos):
     assert "no Ray cluster answers at 127.0.0.1:1" in messages
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--variants", 0), "--variants is 0"),
+        (("--shards", "mine"), "holds files that are not part of a dimmagen data set (notes.txt)"),
+        (("--resume", "always"), "holds no run to resume"),
+    ],
+)
+def test_what_no_photos_make_right_is_refused_before_they_are_scanned(words, message, dim, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    code, _, messages = dim(*words)
+    assert (code, message in messages, "photos from" in messages) == (2, True, False)
+
+
 def test_an_output_folder_that_is_a_file_is_reported(dim, tmp_path):
     (tmp_path / "out").write_text("mine")
     code, _, messages = dim()

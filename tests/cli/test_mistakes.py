@@ -51,6 +51,9 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
             "variants is 1000000000: give a number from 1 to 100000",
         ),
         (f"{DIM} --variants 0", 2, "variants is 0"),
+        (f"{DIM} photos/b.png", 2, "Each path needs a --source of its own; put a pattern in quotes"),
+        (f"{DIM.replace('new', 'mixhq')}", 2, "choose a new or an empty folder for --shards"),
+        ("peek", 2, "DATASET is missing: give the folder of a data set"),
         ("dim --profile linear --source= --shards new", 2, "one of --source is empty"),
         ("verify absent", 2, "absent does not exist: give the folder of a data set"),
         ("verify set/manifest.json", 2, "set/manifest.json is not a folder"),
@@ -305,3 +308,11 @@ def test_a_mistyped_name_is_answered_with_the_nearest_one(line, advice, tmp_path
     assert exit_code(*line.split()) == 2
     assert advice in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_merge_tells_of_the_pairs_that_it_leaves_out(place, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(place)
+    for other, note in (("set", "Note: 3 pairs left out: identical pairs are kept once."), ("other", "")):
+        code = exit_code("merge", "set", other, "--out", tmp_path / other)
+        messages = capsys.readouterr().err
+        assert (code, note in messages, "left out" in messages) == (0, True, bool(note))

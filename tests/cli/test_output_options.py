@@ -220,6 +220,17 @@ def test_a_variable_that_names_no_option_is_told(run, monkeypatch):
     no_option = "is the name of no option of dimmagen dim"
     assert f"DIMMAGEN_DIM_WORKRES {no_option}: did you mean DIMMAGEN_DIM_WORKERS?" in told
     assert f"DIMMAGEN_DIM_NOSUCH {no_option}: see --help" in told
+    assert f"DIMMAGEN_DIM_NOSUCH {no_option}" in " ".join(run(f"{DIM} --quiet")[2].split())
+
+
+def test_a_wrong_value_that_was_not_typed_says_where_it_is_from(run, monkeypatch, tmp_path):
+    recipe = tmp_path / "some.yaml"
+    recipe.write_text("variants: many")
+    code, _, err = run(f"{DIM} --recipe {recipe}")
+    assert (code, " ".join(err.split()).count(f"not a valid integer. This is from {recipe}.")) == (2, 1)
+    monkeypatch.setenv("DIMMAGEN_DIM_VARIANTS", "two")
+    assert "'two' is not a valid integer. This is from DIMMAGEN_DIM_VARIANTS." in run(DIM)[2]
+    assert "This is from" not in run(f"{DIM} --variants few")[2]
 
 
 @pytest.mark.parametrize("name", LEAVES)

@@ -19,6 +19,7 @@ from tests.commands import exit_code, run_command
 def own(tmp_path, monkeypatch):
     monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path / "own"))
     monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / "own"
 
 
 @pytest.fixture
@@ -65,6 +66,14 @@ def test_list_names_bundled_and_closed_form_profiles(run):
     assert code == 0
     assert re.search(r"lol3 .*3 pairs: 2, 5, 6", out)
     assert "linear" in out
+
+
+def test_list_leaves_out_a_profile_that_cannot_be_read_and_says_why(run, own):
+    (own / "broken").mkdir(parents=True)
+    (own / "broken/profile.json").write_text("{}")
+    code, out, err = run("list")
+    assert (code, "lol3" in out, "broken" in out) == (0, True, False)
+    assert "Left out: broken: " in err
 
 
 def test_show_prints_json_with_the_origin(run):

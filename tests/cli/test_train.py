@@ -179,6 +179,21 @@ def test_finetune_says_on_which_pairs_its_psnr_is(run):
     assert "dB on the 1 pair of small" in out
 
 
+@pytest.mark.parametrize(
+    ("words", "notes"),
+    [
+        ("train --data gone --lpips-weights x --perceptual-weight 1 --perceptual none", 2),
+        ("train --data gone --mix-share 0.2 --validation-photos 3 --validate pairs", 2),
+        ("train --pairs gone --validation-photos 3 --lpips-weights x", 1),
+        ("train --data gone --mix-share 0.2 --mix-pairs pairs --validation-photos 3 --lpips-weights x", 0),
+        ("finetune --network gone --pairs pairs --perceptual-weight 1 --perceptual none", 1),
+    ],
+)
+def test_an_option_that_changes_nothing_beside_the_others_is_told(run, words, notes):
+    code, _, err = run(*words.split(), "--out", "new")
+    assert (code, err.count("has no effect with")) == (2, notes)
+
+
 def test_a_dry_run_says_what_training_takes_and_writes_nothing(run, place):
     before = set(place.rglob("*"))
     code, out, err = run("train", "--data", "shards", "--out", "dry", "--iterations", 500, *FEW, "--dry-run")

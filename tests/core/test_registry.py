@@ -7,7 +7,7 @@ import pytest
 
 from dimmagen.core import registry as registry_module
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
-from dimmagen.core.registry import Plugin, Registry
+from dimmagen.core.registry import Plugin, Registry, nearest
 
 
 def made(**builtin: str) -> Registry:
@@ -54,6 +54,14 @@ def test_an_unknown_name_is_an_error_with_the_nearest_known_one():
     ):
         made(coco="math:pi", clic="math:e")["coo"]
     assert "coo" not in made(coco="math:pi")
+
+
+def test_upper_and_lower_case_do_not_hide_what_is_meant():
+    known = ["lol3", "lol5", "Camera", "mdn"]
+    assert nearest("LOL3", known) == ["lol3"]
+    assert nearest("camera", known) == ["Camera"]
+    assert nearest("CAMRA", known) == ["Camera"]
+    assert nearest("x", known) == []
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "two words", "../up", "-dash"])

@@ -180,7 +180,7 @@ def test_anything_else_is_refused_with_the_folders_that_were_found(tmp_path):
     write(tmp_path / "clean/1.png", 1)
     write(tmp_path / "sheet.png", 1)
     with pytest.raises(
-        UsageError, match=r"clean/, noisy/ and 1 images.*low/ and high/.*short/ and long/"
+        UsageError, match=r"clean/, noisy/ and 1 image:.*low/ and high/.*short/ and long/"
     ) as refused:
         load_pairs(tmp_path)
     assert refused.value.fields["folders"] == ["clean", "noisy"]

@@ -9,13 +9,14 @@ from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as moved
 from simulated_camera import SimulatedCamera
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.dimmers import real_pairs
 from dimmagen.dimmers.real_pairs import (
     PairProblem,
     RealPair,
     accept_pairs,
     check_pairs,
+    check_pairs_for_fit,
     load_pairs,
     refuse_mismatched_pairs,
     refuse_unsuitable_pairs,
@@ -287,6 +288,13 @@ def test_pairs_that_are_probably_none_are_refused_with_how_to_go_on():
         refuse_mismatched_pairs([*findings, copy])
     todo = 'remove the copies, leave the others out with `hold_out="a,c"`, or accept them with `keep="a,c,d"`'
     assert caught.value.todo == todo
+
+
+def test_a_pair_to_keep_that_is_not_there_is_refused():
+    light = scene()
+    with pytest.raises(UnknownNameError, match=r"no pair named b to keep: the pairs are a$"):
+        check_pairs_for_fit([pair("a", darkened(light), light)], keep=["a", "b"])
+    assert check_pairs_for_fit([pair("a", darkened(light), light)], keep=["a"]) == []
 
 
 def test_pictures_are_read_in_srgb_and_with_the_camera_that_took_the_dark_one(folder, monkeypatch):

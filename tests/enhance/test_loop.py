@@ -384,8 +384,9 @@ def test_of_several_workers_the_one_whose_loss_is_not_finite_is_named():
 def test_checkpoints_that_are_damaged_foreign_or_of_another_architecture_are_refused(run_training, tmp_path):
     _, folder = run_training()
     (tmp_path / "broken.safetensors").write_bytes(b"junk")
-    with pytest.raises(DimmagenError, match="not a readable checkpoint"):
+    with pytest.raises(DimmagenError, match="not a readable checkpoint") as caught:
         load_network(tmp_path / "broken.safetensors")
+    assert caught.value.todo.startswith("give the folder of a training run, or its best.safetensors")
     save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(DimmagenError, match="not a checkpoint of this version"):
         load_network(tmp_path / "foreign.safetensors")

@@ -29,6 +29,18 @@ def test_the_photos_directly_in_a_folder_are_found_and_given_ones_taken_as_they_
         photos_of([folder / "folder.png"])
 
 
+def test_what_else_is_in_a_folder_is_said(folder, caplog):
+    caplog.set_level("INFO", "dimmagen")
+    for name in ("1.nef", "2.nef", "3.NEF"):
+        (folder / name).write_bytes(b"")
+    photos_of([folder])
+    assert caplog.messages == [f"Note: left out of {folder}: 3 .nef, 1 .txt, 1 folder"]
+    for number in range(6):
+        (folder / f"x.{number}").write_bytes(b"")
+    photos_of([folder, folder / "a.jpg"])
+    assert caplog.messages[1].endswith("3 other files, 1 folder")
+
+
 def test_a_photo_is_read_with_its_metadata_or_the_reason_is_given(folder):
     pixels, metadata = read_photo(folder / "b.png")
     assert (pixels.shape, int(pixels.max()), metadata.icc_profile) == ((9, 12, 3), 77, b"")

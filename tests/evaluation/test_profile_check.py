@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
 from dimmagen.dimmers.base import Draw
@@ -159,3 +160,14 @@ def test_the_sheet_shows_curves_and_pictures_and_is_the_same_each_time(pairs, he
     assert (np.ptp(crops, axis=2) > 20).mean() > 0.3  # noisy colours
     alone = np.asarray(Image.open(io.BytesIO(profile_picture("x", CAMERA, None, []))))
     assert alone.shape == (520, 1100, 4)
+
+
+def test_the_sheet_says_that_what_it_compares_with_pairs_is_a_fit_without_them(held_out, monkeypatch):
+    said = []
+    monkeypatch.setattr(Axes, "set_title", lambda panel, text, **_: said.append(text))
+    monkeypatch.setattr(
+        Axes, "legend", lambda panel, *_, **__: said.extend(panel.get_legend_handles_labels()[1])
+    )
+    profile_picture("mine", CAMERA, made_check(), held_out[:2])
+    assert sum(text.startswith("fit without it") for text in said) == 3  # the residuals, and two images
+    assert said.count("this profile") == 1  # the response curve

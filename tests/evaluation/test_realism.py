@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from dimmagen.dimmers.dimmer import Draw, ImageDimmer
 from dimmagen.dimmers.real_pairs import RealPair, load_pairs
 from dimmagen.evaluation.dimming_methods import match_gamma
 from dimmagen.evaluation.realism import dump, evaluate
+from dimmagen.evaluation.realism_plots import pooled_noise
 from dimmagen.evaluation.realism_report import html_report
 from dimmagen.evaluation.realism_results import MODES, REAL
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, as_json, best_dimmers, summarise
+from dimmagen.evaluation.realism_verdict import _amount
 from dimmagen.metrics.realism import Reference, measure
 from dimmagen.metrics.realism.measures import Measured
 from tests.killing import kill_at_replace, unfinished
@@ -224,6 +227,22 @@ def test_the_report_is_a_self_contained_file(summary, results, dimmers, pairs):
     assert html.count("data:image/png") == 2 * 3 * (2 + len(dimmers) + 2)  # whole and detail, 3 pairs
     assert "&lt;tinted&gt;" in html
     assert "<tinted>" not in html
+
+
+def test_the_noise_curve_grows_in_intensity_and_is_a_mean_of_what_was_measured():
+    nan = np.nan
+    images = [
+        SimpleNamespace(luma_curve=np.array([nan, 2, 3, 1]), intensity=np.array([9, 5, 30, 1.0])),
+        SimpleNamespace(luma_curve=np.array([nan, 2, nan, 5]), intensity=np.array([9, 7, 90, 3.0])),
+    ]
+    intensity, deviation = pooled_noise(images, "luma_curve")
+    assert intensity.tolist() == [2, 6, 30]
+    assert deviation == pytest.approx([13**0.5, 2, 3])
+
+
+@pytest.mark.parametrize(("factor", "shown"), [(1.02, "+2%"), (0.94, "-6%"), (0.999, "0%"), (1.001, "0%")])
+def test_no_difference_of_noise_has_no_sign(factor, shown):
+    assert _amount(np.log2(factor)) == shown
 
 
 def numbers_by_definition(real, light, dark):

@@ -291,7 +291,7 @@ def test_a_run_that_was_begun_keeps_its_shards_and_nothing_else(out):
     assert state.finished(run, {}) is None
     assert state.complete_shards(other_run(run, seed=2), "never") == {}
     error = refused(state.complete_shards, other_run(run, seed=2), "always")
-    assert "holds 1 complete shards" in error.what
+    assert "holds 1 complete shard of" in error.what
     assert error.what.endswith('discard them:  add `resume="never"`')
 
 

@@ -82,7 +82,16 @@ def test_other_photos_are_refused_before_anything_is_written(made, scanned, ligh
     error = refused(open_reproduction(str(made), []).make, str(tmp_path / "out"), SERIAL)
     assert [one.partition(":")[0] for one in error.fields["changes"]] == ["lights", "lights_sha256"]
     assert error.what == f"tiny is not what {made} was made from ({', '.join(error.fields['changes'])})"
+    assert error.todo.endswith(f"; 1 photo missing, such as {lights.listed[0].name!r}")
+    first = replace(lights.listed[0], key="folder-0", name="new.jpg")
+    scanned["found"] = replace(lights, listed=[first, *lights.listed])
+    error = refused(open_reproduction(str(made), []).make, str(tmp_path / "out"), SERIAL)
+    assert error.todo.endswith("; 1 photo that it does not have, such as 'new.jpg'")
     assert not (tmp_path / "out").exists()
+    (tmp_path / "alone").mkdir()
+    shutil.copy(made / "manifest.json", tmp_path / "alone")
+    error = refused(open_reproduction(str(tmp_path / "alone"), []).make, str(tmp_path / "out"), SERIAL)
+    assert "such as" not in error.todo
 
 
 def test_another_machine_makes_it_again(made, scanned, monkeypatch, tmp_path):

@@ -213,6 +213,19 @@ def jpeg_of_camera(photo, space, index):
     return file_of(photo, file_format="JPEG", quality=95, exif=exif)
 
 
+def test_adobe_rgb_is_believed_where_pillow_fails_on_what_is_not_there(monkeypatch):
+    read = Image.Exif.get_ifd
+
+    def as_in_pillow_11(exif, tag):
+        if tag == 0xA005:
+            raise KeyError(tag)
+        return read(exif, tag)
+
+    monkeypatch.setattr(Image.Exif, "get_ifd", as_in_pillow_11)
+    data = jpeg_of_camera(photos.coffee()[:64, :64], 2, "")
+    assert codec.decode_rgb8(data, color_managed=True)[1].icc_profile == "Adobe RGB, by EXIF"
+
+
 @pytest.mark.parametrize(("space", "index"), [(0xFFFF, "R03"), (2, "")])
 def test_a_camera_that_names_adobe_rgb_in_its_exif_data_alone_is_believed(space, index):
     photo = photos.coffee()[100:228, 200:392]

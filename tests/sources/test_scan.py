@@ -2,6 +2,7 @@ import errno
 import io
 import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -286,6 +287,11 @@ def test_imagenet_rows_have_the_measured_white_border(shared_data):
         ("coco", "needs a path"),
         ("coco=/does/not/exist", "there is no folder and no file at /does/not/exist"),
         ("/does/not/exist", "there is no folder and no file"),
+        (
+            "sample=photos",
+            "takes no path: write sample alone, or folder=photos",
+        ),
+        (f"{Path(__file__).parent}/*.jpg", r"no file has a name like .*\*\.jpg: check the pattern"),
     ],
 )
 def test_a_wrong_source_is_refused_with_advice(text, message):

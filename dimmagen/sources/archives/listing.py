@@ -69,7 +69,12 @@ def _entries(path: str, follow_links: bool) -> list[Entry]:
             _refuse_own(path, path, "a shard of a data set")
         return entries
     if not storage.is_url(path) and is_glob(path):
-        return list(glob_entries(path, follow_links))
+        entries = list(glob_entries(path, follow_links))
+        if not entries:
+            raise UsageError(
+                f"no file has a name like {path}", "check the pattern", code="missing-path", path=path
+            )
+        return entries
     raise UsageError(f"there is no folder and no file at {path}", "check the path", code="missing-path")
 
 
