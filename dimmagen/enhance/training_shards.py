@@ -1,6 +1,7 @@
 """A pair data set divided into shards for training and pairs for validation."""
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import pair_tables, read_member
+from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
@@ -46,7 +47,8 @@ class OpenShards:
         root_hash: of the data set.
         origin: how the data set was made, by its manifest: `profile`, `profile_fingerprint`, `model`,
             `fingerprint`, and `dimmagen`, the version.
-        sampled: at most 128 pairs that are trained on: data set, shard, and row.
+        pairs: all pairs of the data set.
+        sampled: the rows of at most 128 pairs that are trained on.
     """
 
     shards: list[TrainingShard]
@@ -54,13 +56,17 @@ class OpenShards:
     too_small: int
     root_hash: str
     origin: dict[str, str]
-    sampled: list[tuple[str, str, dict]]
+    pairs: PairSet
+    sampled: list[dict]
 
     def lightness_examples(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Some dark images that are trained on, uint8 (H, W, 3), and the means of their light images."""
-        for path, tar, row in self.sampled:
-            data = read_member(path, tar, row["dark_offset"], row["dark_size"])
-            yield codec.decode_rgb8(data)[0], row["lightness_before"]
+        """Some dark images that are trained on, uint8 (H, W, 3), and the means of their light images.
+
+        Raises:
+            DimmagenError: a shard is missing or damaged.
+        """
+        for row in self.sampled:
+            yield codec.decode_rgb8(self.pairs.data(row, "dark"))[0], row["lightness_before"]
 
 
 def usual_validation_photos(photos: int) -> int:
@@ -88,9 +94,8 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
         DimmagenError: the data set is not finished, of another schema, or damaged.
         UsageError: no image is as large as the crop, or too few light images are left for training.
     """
-    manifest = Manifest.load(path)
-    tables = [table.to_pylist() for table in pair_tables(path, manifest)]
-    rows = [row for table in tables for row in table]
+    pairs = open_pairs(path)
+    manifest, rows = pairs.manifest, pairs.rows()
     fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
     if not fitting:
         raise UsageError(
@@ -117,29 +122,26 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
         validation_photos, images, key=lambda key: keyed_random.rank(0, key, "validation")
     )
     held_out, trained_on = set(order), images - set(order)
+    by_shard: dict[str, list[dict]] = defaultdict(list)
+    for row in rows:
+        by_shard[row["shard"]].append(row)
     shards: list[TrainingShard] = []
-    kept_back: list[tuple[int, str, dict]] = []
-    for entry, table in zip(manifest.shards, tables, strict=True):
-        kept_back += [(row["variant"], entry.name, row) for row in table if row["light_key"] in held_out]
-        keys = frozenset(row["key"] for row in table if row["light_key"] in trained_on)
+    for name, in_shard in by_shard.items():
+        keys = frozenset(row["key"] for row in in_shard if row["light_key"] in trained_on)
         if keys:
-            shards.append(TrainingShard(storage.join(path, entry.name), len(table), keys))
-    first: dict[str, tuple[str, dict]] = {}  # the lowest variant of each light image that is kept back
-    for _, name, row in sorted(kept_back, key=lambda one: one[0]):
-        first.setdefault(row["light_key"], (name, row))
-    validation = [_read_pair(path, name, row) for name, row in first.values()]
+            shards.append(TrainingShard(storage.join(path, name), len(in_shard), keys))
+    first: dict[str, dict] = {}  # the lowest variant of each light image that is kept back
+    for row in sorted(rows, key=lambda one: one["variant"]):
+        if row["light_key"] in held_out:
+            first.setdefault(row["light_key"], row)
+    validation = [_validation_pair(pairs, row) for row in first.values()]
     sampled = heapq.nsmallest(
         LIGHTNESS_IMAGES,
-        (
-            (path, entry.name, row)
-            for entry, table in zip(manifest.shards, tables, strict=True)
-            for row in table
-            if row["light_key"] in trained_on
-        ),
-        key=lambda one: keyed_random.rank(0, one[2]["key"], "lightness"),
+        (row for row in rows if row["light_key"] in trained_on),
+        key=lambda row: keyed_random.rank(0, row["key"], "lightness"),
     )
     left_out = len(rows) - len(fitting)
-    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), sampled)
+    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), pairs, sampled)
 
 
 def _origin(manifest: Manifest) -> dict[str, str]:
@@ -153,9 +155,8 @@ def _origin(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _read_pair(path: str, tar: str, row: dict) -> RealPair:
-    files = (read_member(path, tar, row[f"{side}_offset"], row[f"{side}_size"]) for side in ("dark", "light"))
-    dark, light = (codec.decode_rgb8(data)[0] for data in files)
+def _validation_pair(pairs: PairSet, row: dict) -> RealPair:
+    dark, light = pairs.images(row)
     return cut_middle(RealPair(row["key"], dark, light, row["dark_sha256"], row["light_sha256"]))
 
 
