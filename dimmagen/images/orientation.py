@@ -65,8 +65,14 @@ def turn_of(image: Image.Image) -> tuple[int, bool]:
 def _tag_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none."""
     try:
-        # The getexif of PNG images would decode the whole image to search for a chunk after it.
-        value = Image.Image.getexif(image).get(EXIF_TAG, 1)
+        if image.format == "AVIF":
+            # Its own properties count alone (AV1 Image File Format, 2.3): Pillow writes them into the EXIF data,
+            # and where those name none would take what is left of an earlier file in the XMP data.
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+        else:  # the getexif of PNG images would decode the whole image to search for a chunk after it
+            exif = Image.Image.getexif(image)
+        value = exif.get(EXIF_TAG, 1)
     except Exception as error:  # Pillow raises almost any for damaged tags, and the pixels may be whole
         if is_machine_trouble(error):
             raise

@@ -342,6 +342,26 @@ def test_an_avif_file_whose_end_was_never_written_is_no_picture():
         decode_rgb8(data[: len(data) - 70_000] + bytes(70_000))
 
 
+@pytest.mark.parametrize(("tag", "turned"), [(None, False), (1, False), (6, True)])
+def test_an_avif_photo_is_turned_by_its_own_properties_and_not_by_old_xmp_data(photo, tag, turned):
+    """A converter that turns the pixels and keeps the XMP data of the camera leaves them behind."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="8"/></rdf:RDF></x:xmpmeta>'
+    )
+    exif = Image.Exif()
+    if tag:
+        exif[0x0112] = tag  # which Pillow stores as the file's own property
+    data = file_of(Image.fromarray(photo), "AVIF", exif=exif, xmp=xmp, quality=100, subsampling="4:4:4")
+    expected = np.rot90(photo, -1) if turned else photo
+    pixels, facts = decode_rgb8(data)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected).mean() < 2
+    assert facts.shown.rotation == (90 if turned else 0)
+    assert codec.read_facts(data).width == expected.shape[1]
+
+
 @pytest.mark.parametrize("file_format", ["WEBP", "AVIF"])
 def test_a_file_that_lacks_a_piece_in_its_middle_is_no_picture(file_format):
     noise = np.random.default_rng(0).integers(0, 256, (384, 512, 3), np.uint8)
