@@ -66,8 +66,8 @@ def _tag_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none."""
     try:
         if image.format == "AVIF":
-            # Its own properties count alone (AV1 Image File Format, 2.3): Pillow writes them into the EXIF data,
-            # and where those name none would take what is left of an earlier file in the XMP data.
+            # Its own properties count alone (ISO/IEC 23000-22, 7.3.6.7). Pillow adds them to the EXIF data,
+            # and where there are none takes what an earlier file has left in the XMP data.
             exif = Image.Exif()
             exif.load(image.info.get("exif", b""))
         else:  # the getexif of PNG images would decode the whole image to search for a chunk after it
