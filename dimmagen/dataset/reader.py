@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.parquet import read_table
 from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.schema import schema_of
@@ -141,6 +142,7 @@ class PairSet:
 
     def _checked(self, row: Mapping, side: Part, data: bytes) -> bytes:
         if hashing.sha256(data) != row[f"{side}_sha256"]:
+            refuse_pointer(storage.join(self.out, row["shard"]))
             raise DimmagenError(
                 f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row",
                 f"run `verify({self.out})`, and copy the damaged shard again",
@@ -180,6 +182,7 @@ def _table(out: str, shard: ShardEntry, schema: pa.Schema) -> pa.Table:
     except FileNotFoundError:
         is_named = True  # reading it says what is wrong
     if not is_named:  # before anything in it is believed
+        refuse_pointer(path)
         raise DimmagenError(
             f"{path} is not the file that the manifest names", todo, code="damaged", path=path
         )
