@@ -1,7 +1,7 @@
 """What makes a training step of the paper's network, and enhancing with it, fast on a GPU: lever by lever.
 
     python -m benchmarks.gpu_training [--quick] [--minutes 8] [--lpips-weights FILE] [--data DATASET]
-        [--only ROW] [--autotune] [--json FILE]
+        [--only ROW] [--kernels N] [--autotune] [--json FILE]
 
 One table: the base (everything as a processor has it), each lever of `dimmagen.enhance.acceleration` alone,
 all of them, all of them compiled, reading from a data set (`--data`), enhancing. The crops of a step are
@@ -39,21 +39,20 @@ from dimmagen.enhance.enhancer import Enhancer
 from dimmagen.enhance.network import EnhancementNetwork
 
 COLUMNS = ("what", "rate", "ms", *PHASES, "waiting", "GB", "first s", f"loss {CHECKED}")
-AFTER_ENHANCING = "all, compiled, norms"  # and what follows it: of less interest, or slow to compile
+AFTER_ENHANCING = "compiled alone"  # and what follows it: of less interest, or slow to compile
 
 
 def training_levers(data: bool, autotune: bool = False) -> list[Lever]:
     """The rows, the most telling first: the last ones are left out when time runs out."""
     base = Acceleration()
-    everything = ON_GPUS
+    everything = replace(ON_GPUS, channels_last=True)
     contiguous = replace(everything, channels_last=False)
     launched = replace(everything, graph=False)
+    fused = replace(everything, fused_norms=True)
     rows = [
         Lever("base", base, True),
         Lever("inputs on the device", base),
         Lever("channels first", replace(base, channels_last=False), True),
-        Lever("norms in bfloat16", replace(base, bf16_norms=True), True),
-        Lever("norms in bfloat16, channels first", replace(base, bf16_norms=True, channels_last=False), True),
         Lever("LPIPS in bfloat16", replace(base, bf16_loss=True), True),
         Lever("fused Adam", replace(base, fused_adam=True), True),
         Lever("fetched late", replace(base, fused_adam=True, fetch_every=25), True),
@@ -62,21 +61,20 @@ def training_levers(data: bool, autotune: bool = False) -> list[Lever]:
         Lever("prefetched", replace(base, prefetch=4)),
         Lever("all, not compiled", launched),
         Lever("all, channels first", replace(launched, channels_last=False)),
-        Lever("all, channels first, norms", replace(launched, channels_last=False, bf16_norms=True)),
         Lever("all, compiled", replace(launched, compile="default")),
         Lever("all, recorded", everything),
         Lever("all, recorded, channels first", contiguous),
-        Lever("all, recorded, channels first, norms", replace(contiguous, bf16_norms=True)),
+        Lever("all, recorded, fused norms, cuDNN as it is", replace(fused, benchmark=False)),
+        Lever("all, recorded, fused norms", fused),
+        Lever("all, recorded, fused norms, compiled", replace(fused, compile="default")),
         Lever("all, recorded, compiled", replace(everything, compile="default")),
-        Lever("all, compiled, norms", replace(launched, bf16_norms=True, compile="default")),
         Lever("compiled alone", replace(base, compile="default"), True),
         Lever("all, compiled, channels first", replace(launched, channels_last=False, compile="default")),
     ]
     if data:
-        best = replace(everything, compile="default")
-        rows += [Lever(f"all, compiled, {n} loaders read", best, loaders=n) for n in (0, 4, 8)]
+        rows += [Lever(f"all, recorded, fused norms, {n} loaders read", fused, loaders=n) for n in (0, 4, 8)]
     if autotune:  # minutes for each of many shapes
-        rows.append(Lever("all, autotuned", replace(everything, compile="max-autotune-no-cudagraphs")))
+        rows.append(Lever("all, autotuned", replace(fused, compile="max-autotune-no-cudagraphs")))
     return rows
 
 
@@ -89,16 +87,17 @@ class Brightening:
     channels_last: bool = True
     window: bool = False
     compile: str | None = None
-    bf16_norms: bool = False
+    fused_norms: bool = False
     memory_gb: float = 8.0
 
 
 ENHANCING = [
     Brightening("enhance, float32"),
     Brightening("enhance, float32, channels first", channels_last=False),
+    Brightening("enhance, float32, fused norms", fused_norms=True),
     Brightening("enhance, bfloat16", True),
+    Brightening("enhance, bfloat16, fused norms", True, fused_norms=True),
     Brightening("enhance, bfloat16, channels first", True, False),
-    Brightening("enhance, bfloat16, channels first, norms", True, False, bf16_norms=True),
     Brightening("enhance, bfloat16, windows", True, window=True),
     Brightening("enhance, bfloat16, windows, compiled", True, window=True, compile="default"),
 ]
@@ -108,9 +107,7 @@ def enhance_row(setup: Setup, how: Brightening) -> dict[str, Any]:
     size, device = setup.size, setup.device
     torch.manual_seed(0)
     network = EnhancementNetwork(size.architecture).to(device).eval()
-    network.use_memory_format(how.channels_last)
-    if how.bf16_norms:
-        network.use_bfloat16_norms()
+    network.use(Acceleration(how.channels_last, fused_norms=how.fused_norms))
     window = size.crop if how.window else None
     enhancer = Enhancer(network, how.memory_gb, window=window, bf16=how.bf16)
     enhancer.forward = compiled(network, how.compile)
@@ -155,6 +152,8 @@ class Report:
     def add(self, row: dict[str, Any]) -> None:
         self.content["rows"].append(row)
         print(line(row), flush=True)
+        for name, milliseconds, calls in row.get("kernels", ()):
+            print(f"    {milliseconds:7.3f} ms {calls:6.1f} x {name}", flush=True)
         if self.path is not None:
             self.path.write_text(json.dumps(self.content, indent=1))
 
@@ -205,6 +204,7 @@ def main() -> None:
     parser.add_argument("--lpips-weights", type=Path, help="lpips_vgg16.safetensors, or its folder")
     parser.add_argument("--data", help="pair data set to read from")
     parser.add_argument("--only", action="append", metavar="ROW", help="this row; may be given several times")
+    parser.add_argument("--kernels", type=int, default=0, help="also the N kernels that take most of a step")
     parser.add_argument("--autotune", action="store_true", help="also with torch's slowest compiler")
     parser.add_argument("--json", type=Path, help="write the rows to this file, as they are measured")
     asked = parser.parse_args()
@@ -212,7 +212,9 @@ def main() -> None:
     if device.type == "cpu" and not asked.quick:
         sys.exit("torch sees no GPU here: --quick shows that everything runs")
     size = QUICK if asked.quick else Size()
-    setup = Setup(size, device, asked.lpips_weights, asked.data, asked.autotune, random_batches(size))
+    setup = Setup(
+        size, device, asked.lpips_weights, asked.data, asked.autotune, random_batches(size), asked.kernels
+    )
     limit = attempt("limits", lambda: {"text": limits(setup)})
     header = {"device": describe(device), "quick": asked.quick, "size": vars(size), "limits": limit}
     print(f"{header['device']}: {size.architecture}, {size.batch} crops of {size.crop}, bfloat16, LPIPS")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.gpu_clock import Clock, peak_gigabytes, timed
+from benchmarks.gpu_clock import Clock, peak_gigabytes, synchronize, timed
 from dimmagen.enhance.acceleration import Acceleration, compiled
 from dimmagen.enhance.batch import Batch, Crops, Example, make_batch
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS
@@ -54,6 +54,7 @@ class Setup:
     data: str | None
     autotune: bool = False
     batches: list[Batch] = field(default_factory=list)
+    kernels: int = 0  # that take most of a step and are listed
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,7 @@ class Training:
         self.lever, self.device = lever, setup.device
         torch.manual_seed(0)
         network = EnhancementNetwork(setup.size.architecture).to(setup.device).train()
-        network.use_memory_format(lever.accelerated.channels_last)
-        if lever.accelerated.bf16_norms:
-            network.use_bfloat16_norms()
+        network.use(lever.accelerated)
         settings = TrainSettings(learning_rate=2e-4, average=0.995, clip=1.0, bf16=True)
         graph = lever.accelerated.graph
         self.state = TrainState(network, settings, lever.accelerated.fused_adam, graph)
@@ -189,6 +188,7 @@ def train_row(setup: Setup, lever: Lever) -> dict[str, Any]:
     waiting = training.waiting.share
     clock = Clock(device)
     training.steps(min(count, 10), clock)
+    kernels = longest_kernels(training, setup.kernels)
     training.stream.close()  # type: ignore[attr-defined]
     phases = clock.milliseconds()
     seconds = float(np.median(took))
@@ -201,8 +201,35 @@ def train_row(setup: Setup, lever: Lever) -> dict[str, Any]:
         "GB": peak_gigabytes(device),
         "first s": first,
         f"loss {CHECKED}": training.losses[CHECKED - 1],
+        "kernels": kernels,
         "all_ms": [1000 * value for value in took],
     }
+
+
+def longest_kernels(training: Training, count: int) -> list[tuple[str, float, float]]:
+    """(name, ms, calls) per step of the kernels that take most of its time, and of all together."""
+    if not count:
+        return []
+    steps = 3
+    with torch.profiler.profile(activities=[*torch.profiler.supported_activities()]) as profiler:
+        training.steps(steps)
+        synchronize(training.device)
+    events = [
+        event for event in profiler.key_averages() if event.device_type != torch.autograd.DeviceType.CPU
+    ]
+    if training.device.type == "cpu":
+        events = list(profiler.key_averages())
+    rows = sorted(
+        ((one.key[:110], _milliseconds(one) / steps, one.count / steps) for one in events),
+        key=lambda row: -row[1],
+    )
+    total = ("all kernels", sum(row[1] for row in rows), sum(row[2] for row in rows))
+    return [total, *rows[:count]]
+
+
+def _milliseconds(event: Any) -> float:
+    on_device = getattr(event, "self_device_time_total", 0.0)
+    return (on_device or event.self_cpu_time_total) / 1000
 
 
 def limits(setup: Setup) -> str:

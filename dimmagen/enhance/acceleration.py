@@ -13,6 +13,7 @@ import torch
 
 from dimmagen.core.memory import kept_memory
 from dimmagen.core.processors import processor_count
+from dimmagen.enhance.fused_norms import norms_can_be_fused
 
 Compile = Literal["auto", "on", "off"]
 COMPILE: tuple[Compile, ...] = get_args(Compile)
@@ -27,7 +28,8 @@ class Acceleration:
     Attributes:
         channels_last: store weights and features with the channels last.
         bf16_loss: compute the features of LPIPS in bfloat16 where the network runs in it.
-        bf16_norms: let group norms take and give bfloat16 where the network runs in it.
+        fused_norms: compute each group norm and the activation that follows in one kernel of Triton's, on
+            features with the channels last; see :mod:`~dimmagen.enhance.triton_norm`.
         fused_adam: update all weights in one kernel, which also skips a step whose gradient is not finite.
         graph: record a step once as a CUDA graph and replay it, which launches its kernels without Python; on
             one GPU, with fused Adam.
@@ -42,7 +44,7 @@ class Acceleration:
 
     channels_last: bool = True
     bf16_loss: bool = False
-    bf16_norms: bool = False
+    fused_norms: bool = False
     fused_adam: bool = False
     graph: bool = False
     fetch_every: int = 1
@@ -73,7 +75,7 @@ class Acceleration:
 # there is a second one, and the memory of a step is kept for the next. All else would change what is computed
 # by a rounding, and with it the bytes of a run, which are promised there.
 ON_PROCESSORS = Acceleration(prefetch=2, keep_memory=True)
-# As benchmarks/gpu.md measured; bf16_norms rounds more, so it has to earn it.
+# As benchmarks/gpu.md measured; with fused norms, which need Triton, the channels are last.
 ON_GPUS = Acceleration(
     channels_last=False,
     bf16_loss=True,
@@ -97,6 +99,8 @@ def acceleration(device: torch.device, compile: Compile = "auto", iterations: in
     """
     on_gpu = device.type == "cuda"
     chosen = ON_GPUS if on_gpu else ON_PROCESSORS
+    if norms_can_be_fused(device):
+        chosen = replace(chosen, fused_norms=True, channels_last=True, benchmark=False)
     if not on_gpu and processor_count() == 1:
         chosen = replace(chosen, prefetch=0)
     wanted = compile == "on" or (compile == "auto" and on_gpu and iterations >= COMPILE_FROM)

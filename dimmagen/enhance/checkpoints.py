@@ -25,6 +25,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.dataset.manifest import MANIFEST
+from dimmagen.enhance.acceleration import acceleration
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
 
 SCHEMA = "dimmagen-brightener-1"
@@ -292,7 +293,8 @@ def load_network(
 
     Args:
         path: the folder of a run, or a `best.safetensors`.
-        device: to put the network on.
+        device: to put the network on, which is used as :func:`~dimmagen.enhance.acceleration.acceleration`
+            says.
 
     Returns:
         The network in eval mode, and the header of its file: `model`, `iteration`, `psnr` (of the
@@ -330,7 +332,8 @@ def load_network(
         )
     network = EnhancementNetwork(name)
     restore(network, saved.tensors, path)
-    return network.to(device).eval(), saved.header
+    network.to(device).eval().use(acceleration(torch.device(device)))
+    return network, saved.header
 
 
 def _bytes_of_network(header: Mapping[str, Any]) -> int:

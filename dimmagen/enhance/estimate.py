@@ -59,9 +59,7 @@ def estimate_training(config: TrainConfig) -> TrainingEstimate:
     with forked_random_state(device):
         prepared = prepare(config, SINGLE_PROCESS, device)
         accelerated = acceleration(device, "off")
-        prepared.network.use_memory_format(accelerated.channels_last)
-        if accelerated.bf16_norms and config.training.bf16:
-            prepared.network.use_bfloat16_norms()
+        prepared.network.use(accelerated)
         prepared.loss.use(accelerated, config.training.bf16)
         state = TrainState(prepared.network, config.training, fused_adam=accelerated.fused_adam)
         measured, step = _iterations(prepared, state, accelerated)

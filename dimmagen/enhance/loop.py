@@ -88,9 +88,7 @@ def train(
         )
     device = next(network.parameters()).device
     accelerated = acceleration(device) if accelerated is None else accelerated
-    network.use_memory_format(accelerated.channels_last)
-    if accelerated.bf16_norms and settings.bf16:
-        network.use_bfloat16_norms()
+    network.use(accelerated)
     graph = accelerated.graph and context.size == 1
     state = TrainState(network, settings, accelerated.fused_adam, graph, notes=notes)
     state.restore(run)

@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.registry import Registry
+from dimmagen.enhance.acceleration import Acceleration
+from dimmagen.enhance.fused_norms import fuse_norms
 from dimmagen.enhance.inputs import CHANNELS, CONDITION_STEPS
 
 
@@ -72,37 +74,21 @@ class EnhancementNetwork(nn.Module):
         self.memory_format = torch.channels_last
         self.use_memory_format(channels_last=True)
 
+    def use(self, accelerated: Acceleration) -> None:
+        """Compute as the device is used; the parameters keep their names."""
+        self.use_memory_format(accelerated.channels_last)
+        if accelerated.fused_norms:
+            fuse_norms(self.unet)
+
     def use_memory_format(self, channels_last: bool) -> None:
         """Store weights and features with the channels last, or first."""
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
-    def use_bfloat16_norms(self) -> None:
-        """Let group norms take bfloat16 as they get it, where autocast would convert to float32 and back."""
-        for module in list(self.modules()):
-            for name, child in module.named_children():
-                if type(child) is nn.GroupNorm:
-                    setattr(module, name, _BFloat16GroupNorm(child))
-
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         inputs = inputs.contiguous(memory_format=self.memory_format)
         residual = self.unet(inputs, condition)
         return (torch.sigmoid(residual.float()) + inputs[:, :3]).clamp(0, 1)
-
-
-class _BFloat16GroupNorm(nn.GroupNorm):
-    """A group norm with the same parameters that keeps bfloat16; its statistics are in float32 still."""
-
-    def __init__(self, norm: nn.GroupNorm) -> None:
-        super().__init__(norm.num_groups, norm.num_channels, norm.eps)
-        self.weight, self.bias = norm.weight, norm.bias
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.dtype != torch.bfloat16:
-            return super().forward(input)
-        with torch.autocast(input.device.type, enabled=False):
-            weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
-            return functional.group_norm(input, self.num_groups, weight, bias, self.eps)
 
 
 class CompactUNet(nn.Module):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,7 @@ class TrainState:
         self.optimizer = torch.optim.Adam(
             network.parameters(), rate, settings.betas, fused=fused_adam or None, capturable=graph
         )
-        self.average = _copy(network) if settings.average else None
+        self.average = deepcopy(network).requires_grad_(False) if settings.average else None
         self._means: list[Tensor] = [] if self.average is None else [*self.average.parameters()]
         self._values: list[Tensor] = [*network.parameters()]
         self.iteration = 0
@@ -180,10 +181,3 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _copy(network: EnhancementNetwork) -> EnhancementNetwork:
-    copy = EnhancementNetwork(network.architecture_name).to(next(network.parameters()).device)
-    copy.use_memory_format(network.memory_format is torch.channels_last)
-    copy.load_state_dict(network.state_dict())
-    return copy.requires_grad_(False)

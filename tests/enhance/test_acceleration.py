@@ -3,19 +3,22 @@
 import contextlib
 import logging
 import math
+import sys
 import threading
 import time
+import types
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from skimage import data
-from torch.nn import functional
 
 from dimmagen.core.errors import DimmagenError
+from dimmagen.enhance import fused_norms
 from dimmagen.enhance.acceleration import COMPILE_FROM, Acceleration, acceleration, compiled
 from dimmagen.enhance.batch import Example, make_batch
+from dimmagen.enhance.checkpoints import RunFolder, load_network
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
@@ -85,32 +88,6 @@ def test_the_memory_format_changes_only_how_features_are_stored():
     torch.testing.assert_close(*results)
 
 
-def test_norms_in_bfloat16_give_the_same_features_but_for_rounding(monkeypatch):
-    torch.manual_seed(0)
-    network = EnhancementNetwork("compact").eval()
-    network.unet.stem = torch.nn.Sequential(network.unet.stem, torch.nn.GroupNorm(4, 24))
-    torch.nn.init.normal_(network.unet.head.weight)
-    torch.nn.init.normal_(network.unet.stem[1].weight)
-    inputs, condition = torch.rand(1, 10, 32, 24), torch.tensor([300])
-    names, exact = list(network.state_dict()), network(inputs, condition)
-    network.use_bfloat16_norms()
-    assert list(network.state_dict()) == names
-    assert torch.equal(network(inputs, condition), exact)  # without autocast nothing changes
-    given, autocasts, normalise = [], [], functional.group_norm
-
-    def watched(*arguments):
-        autocasts.append(torch.is_autocast_enabled("cpu"))
-        return normalise(*arguments)
-
-    monkeypatch.setattr(functional, "group_norm", watched)
-    network.unet.stem[1].register_forward_hook(lambda _, inputs, output: given.append((*inputs, output)))
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = network(inputs, condition)
-    assert autocasts == [False]  # which on a GPU would make it float32
-    assert [tensor.dtype for tensor in given[0]] == [torch.bfloat16] * 2
-    assert (rounded - exact).abs().mean() < 0.02
-
-
 def test_lpips_in_bfloat16_is_the_same_distance_but_for_rounding(made_lpips):
     light = torch.from_numpy(data.astronaut()[:64, :64].transpose(2, 0, 1).copy())[None] / 255
     exact = load_lpips("alex", made_lpips)(light, light / 3)
@@ -143,6 +120,45 @@ def test_a_network_is_compiled_on_request_and_for_long_runs_on_a_gpu():
     assert acceleration(GPU, "auto", COMPILE_FROM).compile is not None
     assert acceleration(GPU, "auto", COMPILE_FROM - 1).compile is None
     assert acceleration(GPU, "off", COMPILE_FROM).compile is None
+
+
+@pytest.mark.parametrize("works", [False, True])
+def test_norms_are_fused_on_a_gpu_where_their_kernel_works(works, monkeypatch):
+    """Its features have the channels last, for which torch's own norms are slow."""
+    monkeypatch.setattr("dimmagen.enhance.acceleration.norms_can_be_fused", lambda device: works)
+    chosen = acceleration(GPU)
+    assert (chosen.fused_norms, chosen.channels_last) == (works, works)
+
+
+def test_a_kernel_that_fails_or_is_wrong_is_not_used_and_a_warning_says_so(monkeypatch, caplog):
+    usable = fused_norms.norms_can_be_fused.__wrapped__
+    monkeypatch.setitem(sys.modules, "triton", types.ModuleType("triton"))
+    answers = iter([True, False, RuntimeError("Failed to find C compiler")])
+
+    def agrees(device):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(fused_norms, "_agrees", agrees)
+    assert [usable(GPU) for _ in range(3)] == [True, False, False]
+    monkeypatch.setitem(sys.modules, "triton", None)  # not installed, which needs no warning
+    assert [usable(GPU), usable(CPU)] == [False, False]
+    differs, fails = caplog.messages
+    assert "differ from torch's" in differs
+    assert "Failed to find C compiler" in fails
+
+
+def test_a_loaded_network_is_used_as_its_device_is(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "run")
+    run.begin({}, "never")
+    TrainState(EnhancementNetwork("compact"), TrainSettings()).save_best(run)
+    for last in (True, False):
+        chosen = Acceleration(channels_last=last)
+        monkeypatch.setattr("dimmagen.enhance.checkpoints.acceleration", lambda _, chosen=chosen: chosen)
+        weight = load_network(tmp_path / "run")[0].unet.stem.weight
+        assert weight.is_contiguous(memory_format=torch.channels_last) == last
 
 
 def test_nothing_that_rounds_differently_is_done_on_a_processor():
