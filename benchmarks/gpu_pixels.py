@@ -26,8 +26,12 @@ _LARGE = 2800  # images of 512x512: more than 2**31 values
 def cameras() -> dict[str, CameraModel]:
     """Bundled cameras, and one with every part of the model."""
     made = {name: _camera(name) for name in ("lol3", "lol480", "lol8-e5")}
-    wide = replace(made["lol3"], spatial=np.array([0.2, 0.5]))
-    return {**made, "correlated noise": wide, "one factor": made["lol3"].switched_off("response", "skew")}
+    return {
+        **made,
+        "correlated noise": replace(made["lol3"], spatial=np.array([0.2, 0.5])),
+        "highlights": replace(made["lol3"], headroom=1.4, fine_chroma=0.4),
+        "one factor": made["lol3"].switched_off("response", "skew"),
+    }
 
 
 def _camera(name: str) -> CameraModel:
@@ -47,6 +51,8 @@ def checks(device: torch.device) -> Iterator[tuple[str, bool]]:
     for name, model in cameras().items():
         for count, height, width in SIZES:
             lights = generator.integers(0, 256, (count, height, width, 3), np.uint8)
+            if name == "highlights":
+                lights[:, :, width // 3 :][lights[:, :, width // 3 :] > 60] = 255  # clipped for the most part
             draws = draws_of(model, count)
             on_device = torch.from_numpy(lights).to(device).permute(0, 3, 1, 2)
             for order, tensor in (("HWC", on_device), ("CHW", on_device.contiguous())):

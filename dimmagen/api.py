@@ -12,6 +12,7 @@ from typing import Literal
 from dimmagen.core import arguments as kinds
 from dimmagen.core.arguments import converted, optional
 from dimmagen.core.executors.base import Executor
+from dimmagen.core.outputs import refuse_unsuitable
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
@@ -133,6 +134,7 @@ def build_mixhq(
         >>> build_mixhq(["sample"], dry_run=True)["sample"].accepted
         5
     """
+    refuse_unsuitable(out, in_process=True)
     execution = ScanExecution(executor, workers, address, rescan, worker_timeout=worker_timeout)
     build = open_build(
         str(out),
@@ -254,6 +256,7 @@ def make_dataset(
     if labels is not None:
         labels = str(labels)
         parse_labels(labels)  # before photos are scanned
+    refuse_unsuitable(out, in_process=executor == "serial")
     # A number of threads is always given here; only GPU workers have them.
     execution = choose_execution(
         executor, workers, address, device, threads if device != "cpu" else None, worker_timeout
@@ -306,6 +309,7 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
         UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
+    refuse_unsuitable(out, in_process=True)
     chosen = {name: _SELECTION.get(name, _as_it_is)(name, value) for name, value in selection.items()}
     return write_subset(open_pairs(str(dataset)), Selection(**chosen), str(out))
 
@@ -329,6 +333,7 @@ def remove_photos(
         UsageError: a name names nothing, nothing would be left, or the data set is a subset or a merge.
         DimmagenError: the data set is damaged, or cannot be written.
     """
+    refuse_unsuitable(dataset, in_process=True)
     remove = remove_from_mixhq if is_mixhq(str(dataset)) else remove_from_dataset
     return remove(str(dataset), kinds.texts("names", names), ignore_unknown)
 

@@ -103,3 +103,25 @@ def is_killed(work: Callable[[], object]) -> bool:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, KILLED)
     return code == KILLED
+
+
+class Killed(BaseException):
+    """Ends the work of :func:`kill_at_replace`."""
+
+
+def kill_at_replace(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """Do some work that ends before its first file has its name, and leaves what a killed process leaves."""
+
+    def end(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", end)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            work()
+
+
+def unfinished(folder: Path) -> list[str]:
+    """Names of the temporary files below a folder."""
+    return [file.name for file in folder.rglob(".*.tmp")]

@@ -11,7 +11,7 @@ from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option, worker_timeout_option, workers_option
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, rescan_option
+from dimmagen.cli.options import Integer, OutputPath, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import steps_bar
@@ -45,7 +45,13 @@ from dimmagen.sources.verdict_counts import VerdictCounts
     help="Folder or archive of images, such as an evaluation split: candidates that show one of their scenes "
     "are rejected. Repeatable.",
 )
-@click.option("--out", default=MIXHQ_DEFAULT, metavar="DIR|URL", help="Folder or URL of the MixHQ to make.")
+@click.option(
+    "--out",
+    default=MIXHQ_DEFAULT,
+    metavar="DIR|URL",
+    type=OutputPath(),
+    help="Folder or URL of the MixHQ to make.",
+)
 @click.option(
     "--samples-per-shard",
     type=Integer(1),

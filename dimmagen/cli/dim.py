@@ -19,7 +19,7 @@ from dimmagen.cli.execution_options import (
 )
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import Integer, rescan_option
+from dimmagen.cli.options import Integer, OutputPath, rescan_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress, steps_bar
@@ -80,6 +80,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     "out",
     required=True,
     metavar="DIR|URL",
+    type=OutputPath(),
     help="Folder or URL of the data set to make.",
 )
 @dimmer_options

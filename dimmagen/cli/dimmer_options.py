@@ -55,7 +55,7 @@ _DIMMER = (
         metavar="PART",
         help="Part of the dimmer model to leave out, for ablations. Those of camera are response, toe, "
         "balance, intensity, correlation, tails, skew, spatial, banding, jpeg, white-balance-spread, "
-        "fine-chroma and noise-spread. Repeatable.",
+        "fine-chroma, highlights and noise-spread. Repeatable.",
     ),
     click.option(
         "--compat",

@@ -135,6 +135,7 @@ def enhance(
     levels = tuple(dict.fromkeys(wanted)) or (FIXED_LIGHTNESS,)
     names = result_names(photos_of(photos), out)
     network, header = load_network(network_path, pick_device(device))
+    storage.remove_abandoned(out, _results(list(names.values()), level_names(levels)))
     own = _own_lightness(header, network_path) if AUTO in levels else None
     side, equalise = _windows(window, header, network_path)
     enhancer = Enhancer(network, memory, side, equalise, bf16)
@@ -159,6 +160,12 @@ def enhance(
             images=written,
         )
     return {"images": written}
+
+
+def _results(photos: Sequence[str], levels: Sequence[str]) -> Iterator[str]:
+    """Names of the files of all results, by the names of the photos and of the lightnesses."""
+    endings = [f"-{level}" for level in levels] + ["-ladder"] if len(levels) > 1 else [""]
+    return (f"{photo}{ending}.png" for photo in photos for ending in endings)
 
 
 def _brighten(

@@ -18,9 +18,9 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import one_line, pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import open_pairs, whole_rows
 from dimmagen.dataset.report import report_page
-from dimmagen.dataset.sheet import choose_rows, pair_views, spread_over_lightness
+from dimmagen.dataset.sheet import CHOSEN_BY, choose_rows, pair_views, spread_over_lightness
 from dimmagen.evaluation.darkness import darkness
 from dimmagen.images.sheets import contact_sheet, png_bytes
 
@@ -76,18 +76,19 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
         table, result = network_summary(dataset)
         Console().print(table)
         return result
-    pairs = open_pairs(dataset)
+    pairs = open_pairs(dataset, tuple(dict.fromkeys((*CHOSEN_BY, *_DRAWS, "source", "profile"))))
     variants = pairs.manifest.settings["variants"]
     console = Console()
     compared = darkness(pairs.manifest.settings, np.asarray(pairs.table["lightness_after"]))
     console.print(_summary(pairs.manifest, dataset, compared))
     console.print(_draws(pairs.table))
     if sheet is not None:
-        chosen = choose_rows([pairs.table], variants, count or 8)
+        chosen = whole_rows(dataset, pairs.manifest, choose_rows([pairs.table], variants, count or 8))
         storage.write_result(sheet.absolute(), png_bytes(contact_sheet(pair_views(pairs, chosen))))
         echo(f"{sheet}: {pluralize(len(chosen), 'pair')}, light | dark | dark with gain")
     if page is not None:
-        chosen = spread_over_lightness(choose_rows([pairs.table], variants, count or 48))
+        chosen = whole_rows(dataset, pairs.manifest, choose_rows([pairs.table], variants, count or 48))
+        chosen = spread_over_lightness(chosen)
         facts = {"darkness": compared} if compared else {}
         storage.write_result(page.absolute(), report_page(pairs, chosen, facts).encode())
         echo(f"{page}: {pluralize(len(chosen), 'pair')}; open it in a browser")

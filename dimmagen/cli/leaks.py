@@ -15,7 +15,7 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
 from dimmagen.core.text import pluralize, shell_word
-from dimmagen.dataset.leaks import find_leaks
+from dimmagen.dataset.leaks import COMPARED, find_leaks
 from dimmagen.dataset.reader import open_pairs
 
 
@@ -43,7 +43,7 @@ def leaks(
     PATH is a folder or archive; of pairs, give the folder of light images. The exit code is 1 if a scene is
     found.
     """
-    pairs = open_pairs(dataset)
+    pairs = open_pairs(dataset, COMPARED)
     with steps_bar("comparing photos") as steps:
         found = find_leaks(
             pairs, evaluation, workers or processor_count(), on_start=steps.begin, on_photo=steps

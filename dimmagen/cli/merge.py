@@ -6,6 +6,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.light_format import light_format_notes
+from dimmagen.cli.options import OutputPath
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
@@ -16,7 +17,13 @@ from dimmagen.generate.light_format import AskedLightFormat, LightConversion
 
 @command(former_names={"--to": "--out"})
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
-@click.option("--out", required=True, metavar="DIR|URL", help="Folder or URL of the data set to make.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR|URL",
+    type=OutputPath(),
+    help="Folder or URL of the data set to make.",
+)
 @click.option(
     "--light-format",
     type=click.Choice(["auto", "same", "png"]),

@@ -14,6 +14,7 @@ import click
 from dimmagen.cli.output import configure
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.outputs import refuse_unsuitable
 
 _LARGEST = 10**15  # of counts
 
@@ -101,6 +102,19 @@ class LocalPath(click.Path):
         return super().convert(place if storage.is_url(text) else value, param, context)
 
 
+class OutputPath(click.ParamType):
+    """A local path or an fsspec URL that keeps what is written there."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        try:
+            refuse_unsuitable(value)
+        except UsageError as error:
+            self.fail(str(error), param, context)
+        return value
+
+
 def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
     """`--json [FILE]`, for commands whose result is worth a file: alone, or with `-`, it is as elsewhere.
 
@@ -109,12 +123,14 @@ def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
         kind: of path of the file; by default any.
     """
 
-    def take(_: click.Context, option: click.Parameter, file: str | None) -> str | None:
+    def take(context: click.Context, option: click.Parameter, file: str | None) -> str | None:
         if file == "-":
             configure(as_json=True)
         elif file is not None and storage.is_local(file) and storage.is_folder(file):
             # Told here, and not after hours of work.
             raise click.BadParameter(f"{file} is a folder: name a file", param=option)
+        elif file is not None:
+            OutputPath().convert(file, option, context)
         return None if file == "-" else file
 
     return click.option(

@@ -14,7 +14,7 @@ from dimmagen.cli.dim import dim
 from dimmagen.cli.dimmer_options import with_dimmer
 from dimmagen.cli.humanize import duration, money, size
 from dimmagen.cli.light_format import light_format_notes
-from dimmagen.cli.options import Integer, Number, json_option, write_json
+from dimmagen.cli.options import Integer, Number, OutputPath, json_option, write_json
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import steps_bar
@@ -63,6 +63,7 @@ class Count(click.ParamType):
     "--out",
     "out",
     metavar="DIR|URL",
+    type=OutputPath(),
     help="As for `dimmagen dim`, whose command can be repeated with `plan`; nothing is written there.",
 )
 @photo_selection_options

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from dimmagen.cli.command import command
+from dimmagen.cli.options import OutputPath
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar
 from dimmagen.core.text import pluralize
@@ -16,7 +17,7 @@ from dimmagen.sources.photo_selection import read_names
 
 
 @command()
-@click.argument("dataset")
+@click.argument("dataset", type=OutputPath())
 @click.option(
     "--list",
     "names",

@@ -10,7 +10,7 @@ from dimmagen.cli.console import Console
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import pair_tables
-from dimmagen.dataset.statistics import DatasetSummary, bars, short
+from dimmagen.dataset.statistics import COUNTED, NUMBERS, DatasetSummary, bars, short
 
 
 @command()
@@ -23,7 +23,7 @@ def stats(dataset: str) -> dict[str, Any]:
       dimmagen stats out/
     """
     manifest, summary = Manifest.load(dataset), DatasetSummary()
-    for _ in summary.adding(pair_tables(dataset, manifest)):
+    for _ in summary.adding(pair_tables(dataset, manifest, (*COUNTED, *NUMBERS))):
         pass
     numbers = summary.result(manifest)
     console = Console()

@@ -5,6 +5,7 @@ Rows are written and read in groups, so that a table of millions of rows is neve
 
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -55,18 +56,28 @@ class Written(NamedTuple):
 
 def write_rows(path: str, rows: Iterable[Mapping], schema: pa.Schema) -> Written:
     """Publish rows as one parquet file; null values only where the schema allows them."""
-    rest, count = iter(rows), 0
     with storage.atomic_writer(path) as file:
-        hashed = _Hashed(file)
-        options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
-        with pq.ParquetWriter(hashed, schema, **options) as writer:
+        return _write_rows(file, rows, schema)
+
+
+def describe_rows(rows: Iterable[Mapping], schema: pa.Schema) -> Written:
+    """What :func:`write_rows` would write, without a file."""
+    with open(os.devnull, "wb") as nowhere:
+        return _write_rows(nowhere, rows, schema)
+
+
+def _write_rows(file: BinaryIO, rows: Iterable[Mapping], schema: pa.Schema) -> Written:
+    rest, count = iter(rows), 0
+    hashed = _Hashed(file)
+    options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
+    with pq.ParquetWriter(hashed, schema, **options) as writer:
+        group = _next_group(rest, schema)
+        while len(group) or not count:  # a table without rows has one empty group
+            writer.write_table(group, row_group_size=GROUP_ROWS)
+            count += len(group)
+            if len(group) < GROUP_ROWS:
+                break
             group = _next_group(rest, schema)
-            while len(group) or not count:  # a table without rows has one empty group
-                writer.write_table(group, row_group_size=GROUP_ROWS)
-                count += len(group)
-                if len(group) < GROUP_ROWS:
-                    break
-                group = _next_group(rest, schema)
     return Written(count, hashed.size, hashed.digest.hexdigest())
 
 
@@ -114,23 +125,34 @@ def read_rows(path: str, schema: Schemas, max_rows: int | None = None) -> list[d
     return read_table(path, schema, max_rows).to_pylist()
 
 
-def read_table(path: str, schema: Schemas, max_rows: int | None = None) -> pa.Table:
+def read_table(
+    path: str,
+    schema: Schemas,
+    max_rows: int | None = None,
+    columns: Sequence[str] | None = None,
+    data: bytes | None = None,
+) -> pa.Table:
     """A parquet file as a table.
 
     Args:
         path: of the file.
         schema: that it must have.
         max_rows: refuse a file that has more, or whose rows are longer than ours, before its rows are read.
+        columns: of the schema, which are read; None for all. Most of the time goes by their number.
+        data: bytes of the file, if they are read already.
 
     Raises:
         DimmagenError: the file is missing or damaged, has other columns than the schema, or lacks values.
     """
     with _explain_errors(path):
         # Without threads: Arrow's threads abort a process that ends before they do.
-        file = pq.ParquetFile(io.BytesIO(storage.read(path)), pre_buffer=False)
+        file = pq.ParquetFile(io.BytesIO(storage.read(path) if data is None else data), pre_buffer=False)
         if max_rows is not None:
             _refuse_excess(path, file.metadata, max_rows)
-        return _checked(path, file.read(use_threads=False), schema)
+        if columns is None:
+            return _checked(path, file.read(use_threads=False), schema)
+        whole = _schema_of(path, file.schema_arrow, schema)
+        return _checked(path, file.read([*columns], use_threads=False), _part(whole, columns))
 
 
 def _refuse_excess(path: str, metadata: pq.FileMetaData, max_rows: int) -> None:
@@ -165,14 +187,7 @@ def _explain_errors(path: str) -> Iterator[None]:
 
 def _checked(path: str, table: pa.Table, schemas: Schemas) -> pa.Table:
     table.validate(full=True)  # offsets inside their buffers, valid UTF-8
-    choices = [schemas] if isinstance(schemas, pa.Schema) else schemas
-    schema = next((one for one in choices if one.names == table.schema.names), choices[0])
-    if table.schema.names != schema.names or table.schema.types != schema.types:
-        raise DimmagenError(
-            f"{path} does not have the columns of a dimmagen {schema.names[0]} table",
-            code="wrong-format",
-            path=path,
-        )
+    schema = _schema_of(path, table.schema, schemas)
     if holes := [field.name for field in schema if not field.nullable and table[field.name].null_count]:
         raise DimmagenError(
             f"{path} has rows without a value in {', '.join(holes)}",
@@ -181,3 +196,20 @@ def _checked(path: str, table: pa.Table, schemas: Schemas) -> pa.Table:
             path=path,
         )
     return table
+
+
+def _schema_of(path: str, found: pa.Schema, schemas: Schemas) -> pa.Schema:
+    """The one of some schemas that a file has."""
+    choices = [schemas] if isinstance(schemas, pa.Schema) else schemas
+    schema = next((one for one in choices if one.names == found.names), choices[0])
+    if found.names != schema.names or found.types != schema.types:
+        raise DimmagenError(
+            f"{path} does not have the columns of a dimmagen {schema.names[0]} table",
+            code="wrong-format",
+            path=path,
+        )
+    return schema
+
+
+def _part(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in columns])

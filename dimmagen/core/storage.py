@@ -15,10 +15,11 @@ import os
 import posixpath
 import re
 import secrets
+import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -26,15 +27,15 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 
-from dimmagen.core import remote, s3
+from dimmagen.core import abandoned, remote, s3
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.machine import machine_trouble
 from dimmagen.core.system_files import is_left_by_system
 
 # The token is what a file of a user, such as `.notes.2024.tmp`, does not have.
-_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.\d+\.tmp", re.DOTALL)
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.\d+\.tmp", re.DOTALL)
 # Protocols of two letters or more, so that `C://photos` is a path on Windows; `::` chains them.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(::[A-Za-z][A-Za-z0-9+._-]+)*://")
 _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 # Linux opens a file anew by its descriptor; macOS' /dev/fd would go on reading where it was written last.
 _DESCRIPTORS = "/proc/self/fd"
@@ -45,6 +46,7 @@ _UNSETTLED_NS = 2 * 10**9  # the coarsest clock of a file system (FAT) ticks eve
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+_OPEN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY)  # the file is open, or something else
 _log = logging.getLogger(__name__)
 
 
@@ -53,8 +55,8 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A seekable binary file that appears under `path` when the block ends without an exception.
 
     Missing parent folders are created. Until the block ends, a local file is named
-    `.<name>.<token>.<pid>.tmp`, which :func:`remove_unfinished` recognises; the token is random, since
-    processes on two hosts may have the same pid.
+    `.<name>.<token>.<pid>.tmp`, which :func:`remove_unfinished` and :func:`remove_abandoned` recognise; the
+    token is random, since processes on two hosts may have the same pid.
 
     Raises:
         DimmagenError: the disk is full, the path cannot be written, or there is a pipe, a device or another
@@ -100,18 +102,39 @@ def atomic_writer(path: str | os.PathLike) -> Iterator[BinaryIO]:
 @contextmanager
 def _local_writer(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(unfinished_name(path.name))
+    temporary, file = _open_unfinished(path)
     try:
-        with open(temporary, "w+b") as file:
+        with file:
             yield file
             file.flush()
             _sync(file.fileno(), path.parent)
-        os.replace(temporary, path)
+            _give_name(file, temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def _give_name(file: BinaryIO, temporary: Path, path: Path) -> None:
+    """Rename a file while it is open, and so belongs to this process; Windows and its disks refuse that."""
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in _OPEN:
+            raise
+        file.close()
+        os.replace(temporary, path)
+
+
+def _open_unfinished(path: Path) -> tuple[Path, BinaryIO]:
+    """A new file under a temporary name, which belongs to this process until it is closed."""
+    while True:
+        temporary = path.with_name(unfinished_name(path.name))
+        file = open(temporary, "x+b")  # noqa: SIM115
+        if abandoned.claim(file.fileno(), temporary):
+            return temporary, file
+        file.close()
 
 
 @contextmanager
@@ -138,6 +161,28 @@ def _readable_temporary() -> Iterator[tuple[BinaryIO, str]]:
         finally:
             named.close()  # Windows does not remove open files
             os.unlink(named.name)
+
+
+@contextmanager
+def unfinished_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, to be filled and renamed to it in the block; otherwise it is removed.
+
+    What killed processes left of it before is removed first.
+    """
+    remove_abandoned(folder.parent, [folder.name])
+    while True:
+        temporary = folder.with_name(unfinished_name(folder.name))
+        temporary.mkdir(0o700)
+        descriptor = None if os.name == "nt" else os.open(temporary, os.O_RDONLY)
+        if descriptor is None or abandoned.claim(descriptor, temporary):
+            break
+        os.close(descriptor)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -185,6 +230,8 @@ def write_result(path: str | os.PathLike, data: bytes) -> None:
     """
     place = local_path(path)
     if place is None or not _is_stream(place):
+        if place is not None:
+            remove_abandoned(os.path.dirname(place), [os.path.basename(place)])
         return atomic_write(path, data)
     try:
         with open(place, "wb", buffering=0) as stream:
@@ -238,9 +285,27 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     return names
 
 
+def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
+    """Remove what killed processes left of some files or folders, in a folder that others may write to.
+
+    Args:
+        folder: local; nothing is done elsewhere, or if there is none.
+        names: of the finished files or folders.
+    """
+    place, wanted, listed = local_path(folder), set(names), list[str]()
+    if place is None or not wanted:
+        return
+    with suppress(OSError):  # it may be written to and not listed
+        listed = list_names(place)
+    for found in filter(None, map(_UNFINISHED.fullmatch, listed)):
+        if found["name"] in wanted:
+            is_own = found["host"] == abandoned.host_mark()
+            abandoned.remove_if_abandoned(os.path.join(place, found[0]), is_own)
+
+
 def unfinished_name(name: str) -> str:
     """A new temporary name for a file, see :func:`atomic_writer`."""
-    return f".{name}.{secrets.token_hex(4)}.{os.getpid()}.tmp"
+    return f".{name}.{abandoned.host_mark()}{secrets.token_hex(2)}.{os.getpid()}.tmp"
 
 
 def is_unfinished(name: str) -> bool:
@@ -296,7 +361,7 @@ def _open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
             code="missing-package",
             path=text,
         ) from None
-    except ValueError as error:
+    except (AttributeError, TypeError, ValueError) as error:  # also of one that needs more than a URL
         raise UsageError(
             f"{text} cannot be opened ({error})",
             "check the URL, or install the package that it needs",
@@ -310,6 +375,17 @@ def _remote(path: str | os.PathLike) -> Iterator[tuple[Any, str]]:
     """:func:`_open_filesystem` for a block in which its errors are translated."""
     with remote.explained(path):
         yield _open_filesystem(path)
+
+
+def check_protocol(url: str) -> None:
+    """Whether the file system of an fsspec URL is known here; nothing behind it is read.
+
+    Raises:
+        UsageError: its protocol is unknown, its package is not installed, or it needs more than a URL.
+        RefusedError, UnavailableError: it is not there, where to know it is to connect to it.
+    """
+    with _remote(url):
+        pass
 
 
 def is_url(path: str) -> bool:

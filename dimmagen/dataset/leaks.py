@@ -1,12 +1,20 @@
 """The leak check: does a data set show a scene of the evaluation data?"""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
+
+from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.reader import PairSet
 from dimmagen.images import codec
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, cuts_of
+
+COMPARED = (
+    *("key", "light_key", "source", "name", "transform"),
+    *("light_member", "light_offset", "light_size", "light_sha256"),
+)
+"""The columns of a data set that :func:`find_leaks` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +60,25 @@ def find_leaks(
         UsageError: a path does not exist or holds no image.
         DimmagenError: an image cannot be decoded.
     """
-    images = list({row["light_key"]: row for row in reversed(pairs.rows())}.values())
-    scenes = Scenes.from_paths(evaluation, cuts_of(row["transform"] for row in images))
+    images = _first_of_each_light(pairs)
+    transforms = pc.unique(pairs.table["transform"].take(images)).to_pylist()
+    scenes = Scenes.from_paths(evaluation, cuts_of(transforms))
     on_start(len(images))
 
-    def distance(row: dict) -> int:
+    def leak(index: int) -> Leak | None:
+        row = pairs.row(index)
         bits = scenes.distance(codec.decode_rgb8(pairs.data(row, "light"))[0])
         on_photo()
-        return bits
+        is_leak = bits <= SAME_SCENE_BITS
+        return Leak(row["light_key"], row["source"], row["name"], bits) if is_leak else None
 
-    with ThreadPoolExecutor(workers) as pool:
-        found = zip(images, pool.map(distance, images), strict=True)
-        leaks = [
-            Leak(row["light_key"], row["source"], row["name"], bits)
-            for row, bits in found
-            if bits <= SAME_SCENE_BITS
-        ]
+    leaks = [one for one in ordered_map(leak, images, workers) if one]
     return sorted(leaks, key=lambda leak: (leak.bits, leak.light_key))
+
+
+def _first_of_each_light(pairs: PairSet) -> list[int]:
+    """The index of the first pair of each light image."""
+    first: dict[str, int] = {}
+    for index, key in enumerate(pairs.table["light_key"].to_pylist()):
+        first.setdefault(key, index)
+    return list(first.values())

@@ -2,6 +2,8 @@
 
 from numbers import Integral
 
+import pyarrow.compute as pc
+
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.reader import PairSet
@@ -82,16 +84,17 @@ def refuse_small(pairs: PairSet, crop: int | None) -> None:
     """
     if crop is None:
         return
-    for row in pairs.table.select(["key", "width", "height"]).to_pylist():
-        if min(row["width"], row["height"]) < crop:
-            raise UsageError(
-                f"pair {row['key']} is {row['width']}x{row['height']}, smaller than crops of {crop}",
-                "give a smaller `crop`, or exclude small pairs with `make_subset(min_side=PIXELS)`",
-                code="too-small",
-                parameter="crop",
-                value=crop,
-                key=row["key"],
-            )
+    smaller = pc.less(pc.min_element_wise(pairs.table["width"], pairs.table["height"]), crop)
+    if (index := pc.index(smaller, True).as_py()) >= 0:
+        row = pairs.table.select(["key", "width", "height"]).slice(index, 1).to_pylist()[0]
+        raise UsageError(
+            f"pair {row['key']} is {row['width']}x{row['height']}, smaller than crops of {crop}",
+            "give a smaller `crop`, or exclude small pairs with `make_subset(min_side=PIXELS)`",
+            code="too-small",
+            parameter="crop",
+            value=crop,
+            key=row["key"],
+        )
 
 
 def refuse_order_of_draws(epoch: int | None, shuffle: bool) -> None:
@@ -130,19 +133,18 @@ def refuse_other_rank(made_for: tuple[int, int], now: tuple[int, int]) -> None:
         )
 
 
-def refuse_fewer_shards(pairs: PairSet, ranks: int) -> None:
+def refuse_fewer_shards(out: str, shards: int, ranks: int) -> None:
     """Refuse a pass over all pairs in which one of some ranks would have no shard.
 
     Raises:
         UsageError: there are more ranks than shards.
     """
-    count = len(pairs.manifest.shards)
-    if count < ranks:
+    if shards < ranks:
         raise UsageError(
-            f"{pairs.out} has {pluralize(count, 'shard')} for {pluralize(ranks, 'rank')}",
+            f"{out} has {pluralize(shards, 'shard')} for {pluralize(ranks, 'rank')}",
             "give `epoch` to resample them, or make the data set with fewer `samples_per_shard`",
             code="too-small",
-            path=pairs.out,
-            shards=count,
+            path=out,
+            shards=shards,
             ranks=ranks,
         )

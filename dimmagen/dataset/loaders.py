@@ -7,10 +7,12 @@ with `dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`
 
 import itertools
 import json
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
+from types import MappingProxyType
 from typing import Any, Generic, TypedDict, TypeVar, cast, overload
 
 import numpy as np
@@ -21,6 +23,7 @@ from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import arguments as kinds
+from dimmagen.core.errors import UsageError
 from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
@@ -30,7 +33,8 @@ from dimmagen.dataset.loader_checks import (
     refuse_small,
     worker_count,
 )
-from dimmagen.dataset.manifest import ShardEntry
+from dimmagen.dataset.loader_state import Position, delivered, new_seed, position_in, seed_worker
+from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.shard_samples import shard_samples
 from dimmagen.images import codec
@@ -69,6 +73,7 @@ class PairBatch(TypedDict):
     lightness_after: torch.Tensor
 
 
+_LOG = logging.getLogger(__name__)
 ItemT = TypeVar("ItemT")
 BatchT = TypeVar("BatchT")
 # What has the same type in a batch as for one pair.
@@ -160,18 +165,68 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     Attributes:
         made_for: rank and number of the processes that train together, as they were when it was made.
         size: number of batches of this rank.
+        of_workers: number of batches of each worker in a pass; None where there is no end.
+        of: what decides the batches, for :meth:`state_dict`.
     """
 
     made_for: tuple[int, int] = (0, 1)
     size: int = 0
+    of_workers: Sequence[int | None] = ()
+    of: Mapping[str, Any] = MappingProxyType({})
+    _here: Position | None = None
+    _next: Position | None = None
 
     def __iter__(self) -> Iterator[BatchT]:
         refuse_other_rank(self.made_for, pytorch_worker_info()[:2])
-        return cast(Iterator[BatchT], super().__iter__())
+        return self._pass()
 
     def __len__(self) -> int:
         """Number of batches of this rank."""
         return self.size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this rank is in the pass that was read last: numbers and texts.
+
+        A loader to which stages were added keeps no place, since what it gives is no batch of its own: its
+        state is that of the beginning of a pass, with a warning. Frameworks ask every loader for its state.
+        """
+        here = self._next or self._here
+        if here and len(self.pipeline) != 1:
+            _LOG.warning("a loader with added stages keeps no place in its pass: it will begin a new one")
+            here = None
+        return {
+            "seed": here.seed if here else None,
+            "batches": here.batches if here else 0,
+            "of": dict(self.of),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next pass be the rest of the one in which :meth:`state_dict` was called.
+
+        Raises:
+            UsageError: it is the state of a loader with other arguments, or of another rank; or stages were
+                added to this one.
+        """
+        position = position_in(state, self.of)
+        if position and len(self.pipeline) != 1:
+            raise UsageError(
+                "a loader with added stages keeps no place in its pass",
+                "keep and load the state of the loader that `pair_loader()` returned",
+                code="usage",
+            )
+        self._next = position
+
+    def _pass(self) -> Iterator[BatchT]:
+        begun, self._next = self._next, None
+        here = begun or Position(new_seed(), 0)
+        stream: _PairStream = self.pipeline[0].dataset
+        counts, first = delivered(here.batches, self.of_workers)
+        stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
+        self._here = here
+        for batch in itertools.islice(super().__iter__(), self.size - here.batches):
+            self._here = here = Position(here.seed, here.batches + 1)
+            yield cast(BatchT, batch)
+        self._here = None
 
 
 @overload
@@ -289,20 +344,25 @@ def pair_loader(
         refuse_below(name, value, least)
     refuse_below("buffer", buffer, 0)
     refuse_order_of_draws(epoch, shuffle)
-    pairs = open_pairs(out)
-    refuse_small(pairs, crop)
+    out = fspath(out)
+    manifest = Manifest.load(out)
     rank, world_size, _, _ = pytorch_worker_info()
     if epoch is None:
-        refuse_fewer_shards(pairs, world_size)
-    if batch_size > 1 and crop is None and transform is None:
-        refuse_mixed(pairs)
-    shards = tuple(pairs.manifest.shards)
+        refuse_fewer_shards(out, len(manifest.shards), world_size)
+    is_one_size = batch_size > 1 and crop is None and transform is None
+    if crop is not None or is_one_size:  # otherwise no row is read: a large set opens at once
+        pairs = open_pairs(out, ("key", "width", "height"), manifest)
+        refuse_small(pairs, crop)
+        if is_one_size:
+            refuse_mixed(pairs)
+    shards = tuple(manifest.shards)
     if epoch is None:
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
-    stream = _PairStream(
-        pairs.out, shards, rank, epoch is not None, buffer if shuffle else 0, crop, transform
-    )
+    start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
+    start = start.share_memory_() if workers else start
+    buffer = buffer if shuffle else 0
+    stream = _PairStream(out, shards, rank, epoch is not None, buffer, crop, transform, start)
     loader: PairLoader[Any] = PairLoader(
         stream,
         batch_size=batch_size,
@@ -311,17 +371,30 @@ def pair_loader(
         persistent_workers=workers > 0 and persistent_workers is not False,
         drop_last=drop_last,
         collate_fn=_collate,
+        generator=torch.Generator(),  # torch's own is for the seed of a pass alone
     )
     loader.made_for = rank, world_size
-    loader.size = epoch or _batch_count(shards, workers, batch_size, drop_last)
+    counts = _batch_counts(shards, workers, batch_size, drop_last)
+    loader.size = epoch or sum(counts)
+    loader.of_workers = [None] * len(counts) if epoch else counts
+    loader.of = {
+        "data": manifest.root_hash,
+        "batch_size": batch_size,
+        "workers": workers,
+        "epoch": epoch,
+        "buffer": buffer,
+        "drop_last": drop_last,
+        "rank": rank,
+        "ranks": world_size,
+    }
     return loader if epoch is None else loader.with_epoch(nbatches=epoch)
 
 
-def _batch_count(shards: Sequence[ShardEntry], workers: int, batch_size: int, drop_last: bool) -> int:
-    """Batches of an exact pass: every worker batches the pairs of its own shards."""
+def _batch_counts(shards: Sequence[ShardEntry], workers: int, batch_size: int, drop_last: bool) -> list[int]:
+    """Batches of an exact pass by worker: each batches the pairs of its own shards."""
     count = max(workers, 1)
     counts = [sum(shard.samples for shard in shards[worker::count]) for worker in range(count)]
-    return sum(pairs // batch_size if drop_last else -(-pairs // batch_size) for pairs in counts)
+    return [pairs // batch_size if drop_last else -(-pairs // batch_size) for pairs in counts]
 
 
 def _collate(samples: list) -> Any:
@@ -353,6 +426,9 @@ class _PairStream(IterableDataset):
         resampled: an endless stream, from shards drawn with replacement.
         buffer: encoded pairs held for shuffling; 0 keeps the order.
         crop, transform: as for :class:`PairDataset`.
+        start: int64 (2 + workers,), shared with the workers, which may live for several passes: one more than
+            the seed of the pass, 0 before the first one; whose pairs the first process reads; and the pairs
+            of each worker that are passed over.
     """
 
     out: str
@@ -362,22 +438,55 @@ class _PairStream(IterableDataset):
     buffer: int
     crop: int | None
     transform: Transform | None
+    start: torch.Tensor
+
+    def begin(self, seed: int, first: int, passed: Sequence[int]) -> None:
+        """Let the next iterators be of a pass with this seed.
+
+        Args:
+            seed: of the pass.
+            first: the worker from which the first batch comes. It is read by the first process.
+            passed: the pairs of each worker that are passed over.
+        """
+        self.start[:] = torch.tensor([seed + 1, first, *passed])
 
     def __iter__(self) -> Iterator[Any]:
         reader = get_worker_info()
         worker, workers = (reader.id, reader.num_workers) if reader else (0, 1)
-        # One generator per reader: torch seeds workers apart, ranks may all have the same seed.
-        generator = random.Random(f"{int(torch.randint(2**62, ()))} {self.rank}")
+        begun = int(self.start[0])  # now, and not when the first pair is asked for
+        if not begun:
+            return self._pairs(new_seed(), 0, worker, workers)
+        worker = (worker + int(self.start[1])) % workers
+        return self._pairs(begun - 1, int(self.start[2 + worker]), worker, workers)
+
+    def _pairs(self, seed: int, passed: int, worker: int, workers: int) -> Iterator[Any]:
+        # One generator per reader: ranks may all have the same seed.
+        generator = random.Random(f"{seed} {self.rank} {worker}")
+        samples = self._samples(generator, passed, worker, workers)
+        is_own_process = get_worker_info() is not None
+        for number, sample in enumerate(samples):
+            if number < passed:
+                continue
+            if is_own_process:  # so that a crop and a transform draw the same wherever the pass began
+                seed_worker(seed, self.rank, worker, number)
+            yield self._decode(sample)
+
+    def _samples(self, generator: random.Random, passed: int, worker: int, workers: int) -> Iterator[Any]:
+        """The encoded pairs of a pass; without a buffer, the first ones that are passed over are None."""
         if self.resampled:
             shards: Iterable[ShardEntry] = (generator.choice(self.shards) for _ in itertools.count())
         else:
             mine = list(self.shards[worker::workers])
             shards = generator.sample(mine, len(mine)) if self.buffer else mine
-        samples = (sample for shard in shards for sample in shard_samples(self.out, shard))
         if self.buffer:
-            samples = shuffled(self.buffer, initial=self.buffer // 2, rng=generator)(samples)
-        for sample in samples:
-            yield self._decode(sample)
+            samples = (sample for shard in shards for sample in shard_samples(self.out, shard))
+            yield from shuffled(self.buffer, initial=self.buffer // 2, rng=generator)(samples)
+            return
+        start = 0
+        for shard in shards:
+            start += shard.samples
+            is_passed = start <= passed
+            yield from [None] * shard.samples if is_passed else shard_samples(self.out, shard)
 
     def _decode(self, sample: Mapping) -> Any:
         dark, light = (_image(sample, side) for side in ("dark", "light"))

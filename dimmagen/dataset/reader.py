@@ -4,8 +4,9 @@ Loaders, exports, subsets and reports read data sets through this module. A data
 untrusted source: rows are checked against the manifest before their offsets are used.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike, fspath
 from typing import Literal
 
@@ -17,6 +18,7 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.parquet import read_table
+from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.schema import schema_of
 from dimmagen.images import codec
@@ -25,6 +27,7 @@ Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
 _ROWS_AT_ONCE = 4096
 _MAX_SHOWN = 5
+_REQUESTS = 16  # at a time
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
@@ -153,41 +156,82 @@ class PairSet:
         return data
 
 
-def open_pairs(out: str | PathLike[str]) -> PairSet:
+def open_pairs(
+    out: str | PathLike[str], columns: Sequence[str] | None = None, manifest: Manifest | None = None
+) -> PairSet:
     """Read the manifest and the parquet files of a finished data set; no shard is opened.
 
     Args:
         out: folder or fsspec URL of the data set.
+        columns: of the table beside `shard`; None for all. Few of many are read in a fraction of the time.
+        manifest: of the data set, if it is read already.
 
     Raises:
         UsageError: there is no such folder.
         DimmagenError: the data set is not finished, or a parquet file is missing or not that of the manifest.
     """
     out = fspath(out)
-    manifest = Manifest.load(out)
-    return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest)))
+    manifest = manifest or Manifest.load(out)
+    return PairSet(out, manifest, pa.concat_tables(pair_tables(out, manifest, columns)))
 
 
-def pair_tables(out: str, manifest: Manifest) -> Iterator[pa.Table]:
-    """The table of a :class:`PairSet`, shard by shard; errors as :func:`open_pairs`."""
+def pair_tables(out: str, manifest: Manifest, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The table of a :class:`PairSet`, shard by shard; arguments and errors as for :func:`open_pairs`."""
     schema = schema_of(manifest.settings)
-    return (_table(out, shard, schema) for shard in manifest.shards)
+    shards = manifest.shards
+    files: Iterator[bytes | None]
+    if storage.is_local(out):
+        files = (_metadata(out, shard) for shard in shards)
+    else:  # a request takes long, and many take no longer
+        files = ordered_map(partial(_metadata, out), shards, _REQUESTS)
+    return (_table(out, *one, schema, columns) for one in zip(shards, files, strict=True))
 
 
-def _table(out: str, shard: ShardEntry, schema: pa.Schema) -> pa.Table:
+def whole_rows(out: str, manifest: Manifest, rows: Iterable[Mapping]) -> list[dict]:
+    """All columns of some pairs.
+
+    Args:
+        out: folder or fsspec URL of the data set.
+        manifest: of the data set.
+        rows: of the pairs, with at least `key` and `shard`.
+    """
+    rows = list(rows)
+    names, schema = {row["shard"] for row in rows}, schema_of(manifest.settings)
+    found: dict[tuple[str, str], dict] = {}
+    for shard in (one for one in manifest.shards if one.name in names):
+        keys = [row["key"] for row in rows if row["shard"] == shard.name]
+        table = _table(out, shard, _metadata(out, shard), schema)
+        chosen = table.filter(pc.is_in(table["key"], pa.array(keys, pa.string())))
+        found |= {(shard.name, row["key"]): row for row in chosen.to_pylist()}
+    return [found[row["shard"], row["key"]] for row in rows]
+
+
+def _metadata(out: str, shard: ShardEntry) -> bytes | None:
+    """The parquet file of a shard; None if there is none."""
+    try:
+        return storage.read(storage.join(out, shard.metadata.name))
+    except FileNotFoundError:
+        return None
+
+
+def _table(
+    out: str, shard: ShardEntry, data: bytes | None, schema: pa.Schema, columns: Sequence[str] | None = None
+) -> pa.Table:
     path = storage.join(out, shard.metadata.name)
     todo = f"run `verify({out})`"
-    try:
-        is_named = storage.size_and_sha256(path) == (shard.metadata.bytes, shard.metadata.sha256)
-    except FileNotFoundError:
-        is_named = True  # reading it says what is wrong
+    # If there is none, reading it says so.
+    is_named = data is None or (len(data), hashing.sha256(data)) == (
+        shard.metadata.bytes,
+        shard.metadata.sha256,
+    )
     if not is_named:  # before anything in it is believed
         refuse_pointer(path)
         raise DimmagenError(
             f"{path} is not the file that the manifest names", todo, code="damaged", path=path
         )
-    table = read_table(path, schema, shard.samples)
-    if not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
+    table = read_table(path, schema, shard.samples, columns, data)
+    read = {*table.column_names}
+    if "key" in read and not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
         raise DimmagenError(f"{path} holds invalid keys", todo, code="damaged", path=path)
     if not _inside(table, shard.bytes):
         raise DimmagenError(f"{path} has offsets outside its shard", todo, code="damaged", path=path)
@@ -195,16 +239,16 @@ def _table(out: str, shard: ShardEntry, schema: pa.Schema) -> pa.Table:
 
 
 def _inside(table: pa.Table, size: int) -> bool:
-    """Whether each pair's dark and light image are in this order, do not overlap, and fit in the file."""
-    dark, dark_size, light, light_size = (
-        table[f"{side}_{what}"].to_numpy() for side in ("dark", "light") for what in ("offset", "size")
-    )
-    if "labels_member" in table.column_names:
-        start, length = (table[f"labels_{what}"].to_numpy() for what in ("offset", "size"))
+    """Whether what the table places lies in a file of that size, and dark images before light ones."""
+    placed = {part for part in ("dark", "light", "labels") if f"{part}_offset" in table.column_names}
+    place = {part: (table[f"{part}_offset"].to_numpy(), table[f"{part}_size"].to_numpy()) for part in placed}
+    for start, length in place.values():
         if not ((start >= 0) & (length >= 0) & (start <= size) & (length <= size - start)).all():
             return False
-    fits = (dark >= 0) & (dark_size >= 0) & (dark_size <= light - dark) & (light_size >= 0)
-    return bool((fits & (light <= size) & (light_size <= size - light)).all())
+    if {"dark", "light"} <= placed:
+        (dark, dark_size), (light, _) = place["dark"], place["light"]
+        return bool((dark_size <= light - dark).all())
+    return True
 
 
 def read_member(out: str, shard_tar: str, offset: int, size: int) -> bytes:

@@ -9,6 +9,9 @@ from dimmagen.core import keyed_random
 from dimmagen.dataset.reader import PairSet
 from dimmagen.images.sheets import PairView
 
+CHOSEN_BY = ("key", "light_key", "variant", "lightness_after")
+"""The columns that :func:`choose_rows` needs."""
+
 
 def choose_rows(tables: Iterable[pa.Table], variants: int, count: int) -> list[dict]:
     """A fixed choice of pairs that does not depend on their order.
@@ -16,8 +19,7 @@ def choose_rows(tables: Iterable[pa.Table], variants: int, count: int) -> list[d
     Each light image is shown once, with one of its variants, before any is shown again.
 
     Args:
-        tables: parts of the data set with at least the columns `key`, `light_key`, `variant` and
-            `lightness_after`; one at a time is in memory.
+        tables: parts of the data set with at least the columns :data:`CHOSEN_BY`; one at a time is in memory.
         variants: number of dark images per light image.
         count: maximum number of pairs.
 

@@ -10,6 +10,7 @@ from dimmagen.core.disk_list import DiskList
 from dimmagen.dataset.manifest import Manifest
 
 NUMBERS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after", "width", "height")
+COUNTED = ("source", "profile", "model", "variant")
 PERCENTS = (0, 5, 50, 95, 100)
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -18,7 +19,7 @@ class DatasetSummary:
     """Counts and quantiles of a data set that is read part by part; the numbers are kept on disk."""
 
     def __init__(self) -> None:
-        self._counts = {column: Counter[str]() for column in ("source", "profile", "model", "variant")}
+        self._counts = {column: Counter[str]() for column in COUNTED}
         self._numbers = {name: DiskList() for name in NUMBERS}
 
     def adding(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -7,7 +7,6 @@ the hash of the models' files and settings: two profiles with the same fingerpri
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,8 +223,7 @@ def save_profile(
         replace: replace an existing profile.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    try:
+    with storage.unfinished_folder(folder) as unfinished:
         for model in models:
             for file, tensors in model.files.items():
                 contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
@@ -255,8 +253,6 @@ def save_profile(
         if replace and folder.exists():
             shutil.rmtree(folder)
         unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return _read(folder, folder.name)
 
 

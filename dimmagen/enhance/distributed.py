@@ -1,7 +1,6 @@
 """One training run on several GPUs or machines, with Ray Train."""
 
 import logging
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors.ray_cluster import connect_ray
+from dimmagen.core.executors.ray_folder import session_folder
 from dimmagen.core.text import pluralize
 from dimmagen.enhance.checkpoints import ResumeMode
 from dimmagen.enhance.config import TrainConfig
@@ -48,7 +48,7 @@ def run_distributed(
     """
     use_gpu = _wants_gpu(config)
     # The controller of Ray Train takes one processor.
-    with connect_ray(workers + 1, address), tempfile.TemporaryDirectory() as scratch:
+    with connect_ray(workers + 1, address), session_folder() as scratch:
         if missing := _missing(workers, use_gpu):
             if address is None:
                 raise UsageError(

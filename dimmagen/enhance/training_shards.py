@@ -1,17 +1,18 @@
 """A pair data set divided into shards for training and pairs for validation."""
 
 import heapq
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.reader import PairSet, pair_tables, whole_rows
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
@@ -19,6 +20,8 @@ from dimmagen.images.cropping import center_crop
 LIGHTNESS_IMAGES = 128  # dark images that a network's own lightness is learnt from
 VALIDATION_PHOTOS = 16  # or a quarter of fewer than 64, so that most are trained on
 VALIDATION_SIDE = 512  # pixels: validation should take a small part of the time
+
+_COLUMNS = ("key", "light_key", "variant", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class OpenShards:
         root_hash: of the data set.
         origin: how the data set was made, by its manifest: `profile`, `profile_fingerprint`, `model`,
             `fingerprint`, and `dimmagen`, the version.
-        pairs: all pairs of the data set.
+        pairs: the data set, with the columns that its division needs.
         sampled: the rows of at most 128 pairs that are trained on.
     """
 
@@ -94,10 +97,11 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
         DimmagenError: the data set is not finished, of another schema, or damaged.
         UsageError: no image is as large as the crop, or too few light images are left for training.
     """
-    pairs = open_pairs(path)
-    manifest, rows = pairs.manifest, pairs.rows()
-    fitting = [row for row in rows if min(row["width"], row["height"]) >= side]
-    if not fitting:
+    manifest = Manifest.load(path)
+    tables = list(pair_tables(path, manifest, _COLUMNS))  # there may be millions of rows
+    fitting = [table.filter(_fits(table, side)) for table in tables]
+    images = {key for table in fitting for key in table["light_key"].to_pylist()}
+    if not images:
         raise UsageError(
             f"all images of {path} are too small for crops of {side}",
             "give a smaller `crop`",
@@ -105,7 +109,6 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
             path=path,
             crop=side,
         )
-    images = {row["light_key"] for row in fitting}
     if validation_photos is None:
         validation_photos = usual_validation_photos(len(images))
     if validation_photos >= len(images):
@@ -122,26 +125,35 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
         validation_photos, images, key=lambda key: keyed_random.rank(0, key, "validation")
     )
     held_out, trained_on = set(order), images - set(order)
-    by_shard: dict[str, list[dict]] = defaultdict(list)
-    for row in rows:
-        by_shard[row["shard"]].append(row)
     shards: list[TrainingShard] = []
-    for name, in_shard in by_shard.items():
-        keys = frozenset(row["key"] for row in in_shard if row["light_key"] in trained_on)
+    kept_back: list[dict] = []
+    for entry, table in zip(manifest.shards, tables, strict=True):
+        kept_back += [row for row in _rows(table) if row["light_key"] in held_out]
+        keys = frozenset(row["key"] for row in _rows(table) if row["light_key"] in trained_on)
         if keys:
-            shards.append(TrainingShard(storage.join(path, name), len(in_shard), keys))
+            shards.append(TrainingShard(storage.join(path, entry.name), len(table), keys))
     first: dict[str, dict] = {}  # the lowest variant of each light image that is kept back
-    for row in sorted(rows, key=lambda one: one["variant"]):
-        if row["light_key"] in held_out:
-            first.setdefault(row["light_key"], row)
-    validation = [_validation_pair(pairs, row) for row in first.values()]
+    for row in sorted(kept_back, key=lambda one: one["variant"]):
+        first.setdefault(row["light_key"], row)
+    pairs = PairSet(path, manifest, pa.concat_tables(tables))
+    validation = [_validation_pair(pairs, row) for row in whole_rows(path, manifest, first.values())]
     sampled = heapq.nsmallest(
         LIGHTNESS_IMAGES,
-        (row for row in rows if row["light_key"] in trained_on),
-        key=lambda row: keyed_random.rank(0, row["key"], "lightness"),
+        (row for table in tables for row in _rows(table) if row["light_key"] in trained_on),
+        key=lambda one: keyed_random.rank(0, one["key"], "lightness"),
     )
-    left_out = len(rows) - len(fitting)
-    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), pairs, sampled)
+    examples = whole_rows(path, manifest, sampled)
+    left_out = sum(map(len, tables)) - sum(map(len, fitting))
+    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), pairs, examples)
+
+
+def _fits(table: pa.Table, side: int) -> pa.ChunkedArray:
+    """Whether each image is at least that large."""
+    return pc.greater_equal(pc.min_element_wise(table["width"], table["height"]), side)
+
+
+def _rows(table: pa.Table) -> list[dict]:
+    return table.select(["key", "light_key", "variant", "shard"]).to_pylist()
 
 
 def _origin(manifest: Manifest) -> dict[str, str]:

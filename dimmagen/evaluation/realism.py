@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
-from dimmagen.core.storage import atomic_write
+from dimmagen.core.storage import atomic_write, remove_abandoned
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile
 from dimmagen.dimmers.real_pairs import RealPair
@@ -76,6 +76,7 @@ def dump(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], folder: 
     for method in compared_methods(dimmers, whole):
         target = folder / folder_name(method.label)
         target.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(target, [f"{name}.png" for name, _, _ in whole])
         for name, _, light in whole:
             [(_, image)] = method.darken(light, name, None, 1, seed)
             atomic_write(target / f"{name}.png", encode_png(image))

@@ -156,4 +156,5 @@ def list_faults(root: Path, name: str, expected: Sequence[str]) -> Iterator[str]
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    storage.remove_abandoned(path.parent, [path.name])
     storage.atomic_write(path, "".join(f"{line}\n" for line in lines).encode())

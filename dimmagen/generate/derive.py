@@ -11,6 +11,9 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pyarrow as pa
 
 from dimmagen.core import hashing, keyed_random, storage
 from dimmagen.core.errors import UsageError
@@ -38,6 +41,9 @@ from dimmagen.sources import terms_of
 from dimmagen.sources.light_images import LightImage, LightImageRef
 
 _KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
+
+_CRITERIA = ["key", "light_key", "source", "gamma", "lightness_after", "width", "height"]
+_ROWS_AT_ONCE = 4096
 
 Span = tuple[float, float]
 
@@ -151,6 +157,38 @@ class _Picked:
         return LightImage(self.ref(), data, decode_rgb8(data)[0])
 
 
+class _Chosen(Sequence[_Picked]):
+    """Some pairs of a data set in its order; of their rows, a few thousand are in memory at a time.
+
+    Args:
+        pairs: the data set.
+        indices: of the pairs in its table, ascending.
+    """
+
+    def __init__(self, pairs: PairSet, indices: Sequence[int]) -> None:
+        self._pairs = pairs
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return list(self._between(*place.indices(len(self))[:2]))
+        return _Picked(self._pairs, self._pairs.row(self._indices[place]))
+
+    def __iter__(self) -> Iterator[_Picked]:
+        return self._between(0, len(self))
+
+    def _between(self, start: int, stop: int) -> Iterator[_Picked]:
+        for first in range(start, stop, _ROWS_AT_ONCE):
+            chosen = self._indices[first : min(first + _ROWS_AT_ONCE, stop)]
+            # Of the table as a whole, each choice would take as long as the table.
+            part = self._pairs.table.slice(chosen[0], chosen[-1] - chosen[0] + 1)
+            rows = part.take([index - chosen[0] for index in chosen]).to_pylist()
+            yield from (_Picked(self._pairs, row) for row in rows)
+
+
 def stored_sample(pairs: PairSet, row: dict) -> Sample:
     """A pair of a data set as it is written to another shard, with the same files.
 
@@ -181,8 +219,9 @@ def write_subset(
         DimmagenError: the origin is damaged, or `out` cannot be written.
     """
     _refuse_unknown(pairs, selection)
-    kept = selection.kept(pairs.iter_rows(), pairs.manifest.settings)
-    picked = [_Picked(pairs, row) for row in kept]
+    criteria = pairs.table.select(_CRITERIA).append_column("index", pa.array(range(len(pairs))))
+    kept = selection.kept(replace(pairs, table=criteria).iter_rows(), pairs.manifest.settings)
+    picked = _Chosen(pairs, [row["index"] for row in kept])
     if not picked:
         raise UsageError(
             f"no pair of {pairs.out} matches the selection",
@@ -296,8 +335,10 @@ def _refuse_unknown(pairs: PairSet, selection: Selection) -> None:
             kind="source",
             name=unknown[0],
         )
-    known = {key for name in ("key", "light_key") for key in pairs.table[name].to_pylist()}
-    if missing := sorted({*selection.keys, *selection.without_keys} - known):
+    named = {*selection.keys, *selection.without_keys}
+    for name in ("key", "light_key") if named else ():
+        named.difference_update(pairs.table[name].to_pylist())
+    if missing := sorted(named):
         raise UsageError(
             f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",
             "give keys that are in its parquet files",
@@ -394,7 +435,7 @@ def _write(
     shards = []
     with folder.locked():
         complete = folder.complete_shards(run, "if-possible")
-        if manifest := folder.finished(run):
+        if manifest := folder.finished(run, complete):
             return manifest
         folder.begin(run, complete)
         try:
@@ -410,10 +451,10 @@ def _write(
                 shards.append(complete[name])
         finally:
             folder.remove_unfinished()
-        source_by_light = {one.row["light_key"]: one.row["source"] for one in picked}
-        extensions = {
-            one.light_extension if one.light_format == "same" else one.light_format for one in picked
-        }
+        source_by_light, extensions = {}, set[str]()
+        for one in picked:
+            source_by_light[one.row["light_key"]] = one.row["source"]
+            extensions.add(one.light_extension if one.light_format == "same" else one.light_format)
         return finalize_dataset(
             folder, run, command, Counter(source_by_light.values()), extensions, _rejected(sets), shards
         )

@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dimmagen.core import hashing, storage
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
-from dimmagen.core.parquet import write_rows
+from dimmagen.core.parquet import describe_rows, write_rows
 from dimmagen.dataset.card import CARD, SHEET, card, pair_layout_file
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import Manifest, Run, build_manifest
-from dimmagen.dataset.reader import PairSet, pair_tables
+from dimmagen.dataset.reader import PairSet, pair_tables, whole_rows
 from dimmagen.dataset.schema import schema_of
-from dimmagen.dataset.sheet import choose_rows, pair_views
-from dimmagen.dataset.statistics import DatasetSummary
+from dimmagen.dataset.sheet import CHOSEN_BY, choose_rows, pair_views
+from dimmagen.dataset.statistics import COUNTED, NUMBERS, DatasetSummary
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.resume import REJECTED, DatasetFolder
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
@@ -64,6 +64,18 @@ def finalize_dataset(
     )
 
 
+def names_rejected(manifest: Manifest, name: str, rows: Iterable[Mapping]) -> bool:
+    """Whether a file of rejected candidates in a manifest has exactly these rows.
+
+    Args:
+        manifest: of a data set of this environment, so that equal rows are equal bytes.
+        name: of the file.
+        rows: of :data:`REJECTED_SCHEMA`, in the order of :func:`finalize_dataset`.
+    """
+    written = describe_rows(rows, REJECTED_SCHEMA)
+    return FileRecord(name, written.bytes, written.sha256) in [entry.record() for entry in manifest.files]
+
+
 def publish_dataset(
     folder: DatasetFolder,
     run: Run,
@@ -94,8 +106,10 @@ def publish_dataset(
     if not folder.is_growing():  # or else the manifest that is there may name it
         storage.atomic_write(storage.join(folder.out, CROISSANT), document)
     numbers, made = DatasetSummary(), PairSet(folder.out, manifest, schema_of(run.settings).empty_table())
-    tables = numbers.adding(pair_tables(folder.out, manifest))
+    columns = list(dict.fromkeys((*CHOSEN_BY, *COUNTED, *NUMBERS)))
+    tables = numbers.adding(pair_tables(folder.out, manifest, columns))
     shown = choose_rows(tables, run.settings["variants"], SHEET_PAIRS)
+    shown = whole_rows(folder.out, manifest, shown)
     sheet = jpeg_bytes(contact_sheet(pair_views(made, shown), width=SHEET_WIDTH))
     storage.atomic_write(storage.join(folder.out, SHEET), sheet)
     shape = pair_layout_file(run.settings)

@@ -21,7 +21,7 @@ from dimmagen.dataset.manifest import Manifest, Run, ShardEntry, census
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.execution import Execution
-from dimmagen.generate.finalize import publish_dataset
+from dimmagen.generate.finalize import names_rejected, publish_dataset
 from dimmagen.generate.from_manifest import settings_from_manifest
 from dimmagen.generate.growing import light_files
 from dimmagen.generate.pair import BuildDimmer
@@ -157,8 +157,9 @@ def regrow(
     """
     plan = _plan(original, lights, build_dimmer)
     publish = partial(_publish, original, membership, lights)
+    is_current = partial(_is_current, original, membership, lights)
     return generate_planned(
-        plan, lights, build_dimmer, out, execution, publish, progress=progress, labels=labels
+        plan, lights, build_dimmer, out, execution, publish, is_current, progress=progress, labels=labels
     )
 
 
@@ -222,21 +223,35 @@ def _publish(
     plan: Plan,
     shards: Sequence[ShardRecord],
 ) -> Manifest:
-    rejected: list[list[dict]] = [[] for _ in range(membership.generations)]
-    for row in lights.rejected():
-        rejected[membership.generation_of_rejected(row)].append(row)
-    generations, files = generations_of(original.manifest), []
-    for one, rows in zip(generations, rejected, strict=True):
-        kept = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in rows)
-        written = write_rows(storage.join(folder.out, one.rejected), kept, REJECTED_SCHEMA)
-        files.append(FileRecord(one.rejected, written.bytes, written.sha256))
+    rejected, files = _rejected(original, membership, lights), []
+    for name, rows in rejected.items():
+        written = write_rows(storage.join(folder.out, name), rows, REJECTED_SCHEMA)
+        files.append(FileRecord(name, written.bytes, written.sha256))
     return publish_dataset(
         folder,
         plan.run,
         original.manifest.command,
         Counter(plan.photos.by_source),
         light_files(original),
-        sum(map(len, rejected)),
+        sum(map(len, rejected.values())),
         shards,
         files,
     )
+
+
+def _is_current(
+    original: PairSet, membership: Membership, lights: StagedLightImages, manifest: Manifest
+) -> bool:
+    """Whether the manifest of a run has its rejected candidates, which the fingerprint does not."""
+    rejected = _rejected(original, membership, lights)
+    return all(names_rejected(manifest, name, rows) for name, rows in rejected.items())
+
+
+def _rejected(original: PairSet, membership: Membership, lights: StagedLightImages) -> dict[str, list[dict]]:
+    """The rows of rejected candidates by the file of their generation."""
+    rejected: list[list[dict]] = [[] for _ in range(membership.generations)]
+    for row in lights.rejected():
+        kept = {name: row[name] for name in REJECTED_SCHEMA.names}
+        rejected[membership.generation_of_rejected(row)].append(kept)
+    names = [one.rejected for one in generations_of(original.manifest)]
+    return dict(zip(names, rejected, strict=True))

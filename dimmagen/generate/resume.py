@@ -7,7 +7,7 @@ Once `manifest.json` is written it contains all of that, and `.dimmagen/` is rem
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -96,17 +96,31 @@ class DatasetFolder:
             )
         return {name: record for name, record in previous.records.items() if self._is_intact(record)}
 
-    def finished(self, run: Run) -> Manifest | None:
-        """The manifest of exactly this run, if it exists; removes what a kill just after writing it left."""
+    def finished(self, run: Run, complete: Mapping[str, ShardRecord]) -> Manifest | None:
+        """The manifest of exactly this run, if nothing is missing; removes what a kill just after it left.
+
+        Args:
+            run: its settings and environment.
+            complete: the shards that are, from :meth:`complete_shards`.
+        """
         if not storage.exists(storage.join(self.out, MANIFEST)):
             return None
         manifest = Manifest.load(self.out)
-        if manifest.run != run:
+        if manifest.run != run or not self._is_whole(manifest, complete):
             return None
         self.remove_unfinished()
         if not self.is_growing():
             self._remove_state()
         return manifest
+
+    def _is_whole(self, manifest: Manifest, complete: Mapping[str, ShardRecord]) -> bool:
+        """Whether all shards are complete, and what lies beside them is there as the manifest names it."""
+        beside = (storage.join(self.out, name) for name in (CARD, LAYOUT, SHEET, CROISSANT))
+        return (
+            all(_stem(entry) in complete for entry in manifest.shards)
+            and all(map(storage.exists, beside))
+            and self._are_intact(entry.record() for entry in manifest.files)
+        )
 
     def complete_addition(self, base: Manifest, run: Run) -> dict[str, ShardRecord]:
         """New shards that this addition to a finished data set need not make, by shard name.
@@ -292,7 +306,9 @@ class DatasetFolder:
         return records
 
     def _is_intact(self, record: ShardRecord) -> bool:
-        files = (FileRecord(record.name, record.bytes, record.sha256), record.metadata)
+        return self._are_intact((FileRecord(record.name, record.bytes, record.sha256), record.metadata))
+
+    def _are_intact(self, files: Iterable[FileRecord]) -> bool:
         try:
             return all(
                 storage.size_and_sha256(storage.join(self.out, file.name)) == (file.bytes, file.sha256)

@@ -1,7 +1,7 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +20,7 @@ from dimmagen.dataset.manifest import EXCLUDE, LightImageCensus, Manifest, Run, 
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.execution import Execution
-from dimmagen.generate.finalize import finalize_dataset
+from dimmagen.generate.finalize import finalize_dataset, names_rejected
 from dimmagen.generate.growing import (
     grown_run,
     light_files,
@@ -39,7 +39,7 @@ from dimmagen.generate.light_format import (
 from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
 from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
-from dimmagen.generate.resume import DatasetFolder, ResumeMode
+from dimmagen.generate.resume import REJECTED, DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_for
 from dimmagen.generate.worker import PairShardWorker
 from dimmagen.sources import recorded_terms
@@ -208,7 +208,10 @@ def generate_dataset(
     plan = plan_dataset(lights, build_dimmer, settings, labels, base)
     on_plan(plan)
     publish = partial(_publish, lights)
-    return generate_planned(plan, lights, build_dimmer, out, execution, publish, resume, progress, labels)
+    is_current = partial(_is_current, lights, plan)
+    return generate_planned(
+        plan, lights, build_dimmer, out, execution, publish, is_current, resume, progress, labels
+    )
 
 
 Publish = Callable[[DatasetFolder, Plan, Sequence[ShardRecord]], Manifest]
@@ -222,6 +225,7 @@ def generate_planned(
     out: str,
     execution: Execution,
     publish: Publish,
+    is_current: Callable[[Manifest], bool],
     resume: ResumeMode = "if-possible",
     progress: GenerateProgress | None = None,
     labels: Labels | None = None,
@@ -231,6 +235,8 @@ def generate_planned(
     Args:
         plan: whose shards are of `lights`.
         publish: called once when all shards are complete.
+        is_current: whether a manifest of the same run, and with it what lies beside the shards, is what
+            `publish` would write. If not, that is published again; the shards stay.
     """
     progress, base, settings = progress or NoProgress(), plan.base, plan.settings
     folder = DatasetFolder(storage.local_path(out) or out)
@@ -243,9 +249,13 @@ def generate_planned(
         _begin_progress(progress, plan, complete)
         if base:
             folder.begin_addition(base.manifest, plan.run, complete)
-        elif not missing and (manifest := folder.finished(plan.run)):
+        elif not missing and (manifest := folder.finished(plan.run, complete)) and is_current(manifest):
             return manifest
         else:
+            if not missing:
+                _LOG.info(
+                    "what describes the shards in %s is written anew; they stay as they are", folder.out
+                )
             folder.begin(plan.run, complete)
         make_worker = partial(
             PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
@@ -340,15 +350,31 @@ def _execute(
 def _publish(
     lights: LightImages, folder: DatasetFolder, plan: Plan, shards: Sequence[ShardRecord]
 ) -> Manifest:
-    rejected = ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
+    rejected = _rejected(lights)
     if plan.base:
         choices = joined_choices(choices_of(plan.base.manifest.command), lights.choices)
         return _publish_addition(folder, plan, plan.base, rejected, shards, choices)
-    command = command_line(
-        plan.run.settings, plan.photos.by_source, plan.photos.extensions, plan.photos.sizes, lights.choices
-    )
+    command = _command(lights, plan)
     extensions = plan.photos.extensions if plan.light_format == "same" else [plan.light_format]
     return finalize_dataset(folder, plan.run, command, plan.photos.by_source, extensions, rejected, shards)
+
+
+def _is_current(lights: LightImages, plan: Plan, manifest: Manifest) -> bool:
+    """Whether the manifest of a run has its command and its rejected candidates: the fingerprint has neither.
+
+    Other sources, or other rules, may give the same accepted photos.
+    """
+    is_same_command = manifest.command == _command(lights, plan)
+    return is_same_command and names_rejected(manifest, REJECTED, _rejected(lights))
+
+
+def _command(lights: LightImages, plan: Plan) -> str:
+    photos = plan.photos
+    return command_line(plan.run.settings, photos.by_source, photos.extensions, photos.sizes, lights.choices)
+
+
+def _rejected(lights: LightImages) -> Iterator[dict]:
+    return ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
 
 
 def _publish_addition(

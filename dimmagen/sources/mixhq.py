@@ -134,7 +134,7 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
             path=out,
             changed=changed,
         )
-    if lost := _lost_shards(out, manifest):
+    if lost := _lost_files(out, manifest):
         if adds or "generations" in manifest:
             raise DimmagenError(
                 f"{out} is not whole: {lost[0]} is missing or cut off",
@@ -146,15 +146,21 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
         return None  # what is whole is kept
     KeptRanges(storage.join(out, STATE, _RANGES)).discard()  # of a run that was killed after its manifest
     remove_stale_lock(out)
-    return finished_tally(out, manifest)
+    counts = finished_tally(out, manifest)
+    if not {"README.md", LAYOUT} <= {*names}:
+        with exclusive(out):
+            publish_mixhq(out, manifest, counts)
+    return counts
 
 
-def _lost_shards(out: str, manifest: Mapping) -> list[str]:
-    """Names of the shards of a manifest that are not there, or have another size."""
+def _lost_files(out: str, manifest: Mapping) -> list[str]:
+    """Names of the parts of the catalog that are missing, and of shards that are, or have another size."""
+    parts = [name for name in catalog_parts(manifest) if not storage.exists(storage.join(out, name))]
     folder = storage.join(out, "shards")
     found = storage.find_files(folder) if storage.is_folder(folder) else []
     sizes = {f"shards/{name}": size for name, size, _ in found}
-    return [one["name"] for one in manifest["shards"] if sizes.get(one["name"]) != one.get("bytes")]
+    shards = [one["name"] for one in manifest["shards"] if sizes.get(one["name"]) != one.get("bytes")]
+    return [*parts, *shards]
 
 
 def finished_tally(out: str, manifest: Mapping) -> dict[str, VerdictCounts]:

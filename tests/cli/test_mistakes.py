@@ -117,6 +117,46 @@ def test_a_mistake_is_reported(words, code, message, place, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "dim --profile linear --source NOWHERE --shards URL",
+        "plan --profile linear --source NOWHERE --out URL",
+        "plan --profile linear --source NOWHERE --json URL",
+        "build-mixhq --source folder=NOWHERE --out URL",
+        "subset NOWHERE --out URL",
+        "merge NOWHERE NOWHERE --out URL",
+        "remove URL --list names",
+        "reproduce NOWHERE --source NOWHERE --out URL",
+        "export NOWHERE --layout lol-v1 --out URL",
+        "train --data NOWHERE --out URL",
+        "finetune --network NOWHERE --pairs NOWHERE --out URL",
+        "enhance --network NOWHERE NOWHERE --out URL",
+        "evaluate --network NOWHERE --pairs NOWHERE --json URL",
+        "evaluate --network NOWHERE --pairs NOWHERE --sheet URL",
+        "inspect NOWHERE --html URL",
+        "inspect NOWHERE --sheet URL",
+        "leaks NOWHERE NOWHERE --keys URL",
+        "profile fit --pairs NOWHERE --out URL",
+        "profile evaluate linear --pairs NOWHERE --json URL",
+        "profile evaluate linear --pairs NOWHERE --html URL",
+        "profile evaluate linear --pairs NOWHERE --dump URL",
+        "profile import NOWHERE --out URL",
+    ],
+)
+def test_a_place_that_cannot_keep_what_is_written_is_told_before_any_work(words, place, monkeypatch, capsys):
+    """Before what is to be read is looked at, which is not there."""
+    monkeypatch.chdir(place)
+    with pytest.raises(SystemExit) as ended:
+        main(words.replace("URL", "memory://new/x").split())
+    message = " ".join(capsys.readouterr().err.split())
+    assert "memory://new/x is" in message
+    assert "give a local" in message
+    assert "NOWHERE" not in message
+    assert ended.value.code == 2
+    assert not (place / "memory:").exists()
+
+
+@pytest.mark.parametrize(
     ("words", "what"),
     [
         (["dim", "--profile", "linear", "--source", "photos", "--shards", ""], "--shards is empty"),

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from simulated_camera import simulated_light
@@ -82,7 +83,9 @@ def test_every_light_image_is_compared_once_and_those_as_near_as_one_scene_are_t
     ]
     data = {key: codec.encode_png(np.full((2, 2, 3), level, np.uint8)) for key, level in levels.items()}
     pairs = SimpleNamespace(
-        rows=lambda: list(rows), data=lambda row, side: {"light": data}[side][row["light_key"]]
+        table=pa.Table.from_pylist(rows),
+        row=lambda index: rows[index],
+        data=lambda row, side: {"light": data}[side][row["light_key"]],
     )
     asked, noted = [], []
     scenes = SimpleNamespace(distance=lambda pixels: int(pixels[0, 0, 0]))

@@ -10,7 +10,8 @@ import pytest
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.tar import members
-from dimmagen.dataset.reader import PairSet, open_pairs, pair_tables, read_member
+from dimmagen.dataset.reader import PairSet, open_pairs, pair_tables, read_member, whole_rows
+from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.writer import write_pair_shard
 from dimmagen.images import codec
 from tests.dataset.test_writer import sample
@@ -202,6 +203,31 @@ def test_the_rows_are_those_that_the_manifest_names(tiny, tmp_path):
         open_pairs(out)
     with pytest.raises(UsageError, match="does not exist"):
         open_pairs(out / "elsewhere")
+
+
+def test_some_columns_are_read_as_they_are_among_all(tiny, tmp_path):
+    columns = ("light_key", "light_offset", "light_size", "width")
+    some = open_pairs(tiny.out, columns)
+    assert some.table.equals(tiny.table.select([*columns, "shard"]))
+    row = some.row(2)
+    assert some._range(row, row["light_offset"], row["light_size"]) == tiny.data(tiny.row(2), "light")
+    table = pa.table({name: tiny.table[name] for name in PAIR_SCHEMA.names if name != "exposure"})
+    (tmp_path / "metadata").mkdir()
+    changed = with_table(tiny, str(tmp_path), table.slice(0, 2), tiny.manifest.shards[0])
+    with pytest.raises(DimmagenError, match="does not have the columns"):
+        list(pair_tables(changed.out, changed.manifest, columns))
+    cut = tiny.manifest.model_copy(
+        update={"shards": [tiny.manifest.shards[0].model_copy(update={"bytes": 512})]}
+    )
+    with pytest.raises(DimmagenError, match="has offsets outside its shard"):
+        list(pair_tables(tiny.out, cut, columns))
+
+
+def test_whole_rows_are_those_of_the_keys_in_their_order(tiny):
+    some = open_pairs(tiny.out, ("key",)).rows()
+    chosen = [some[3], some[0], some[3], some[2]]
+    rows = tiny.rows()
+    assert whole_rows(tiny.out, tiny.manifest, chosen) == [rows[3], rows[0], rows[3], rows[2]]
 
 
 def test_more_rows_than_the_shard_has_samples_are_refused(labelled):

@@ -1,8 +1,13 @@
 """Training on several workers: errors are reported as in a single process."""
 
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.enhance import distributed
 from dimmagen.enhance.distributed import _absolute, _missing, _worker_error
 from dimmagen.enhance.training import TrainConfig
 
@@ -37,6 +42,19 @@ def test_what_a_cluster_lacks_is_reported(monkeypatch, use_gpu, message):
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 3.0, "GPU": 2.0})
     assert _missing(3, use_gpu) == message
     assert _missing(2, use_gpu) == ""
+
+
+@pytest.mark.needs("fork")
+def test_a_folder_for_temporary_files_goes_with_the_run_or_with_the_next(monkeypatch):
+    left = Path(tempfile.mkdtemp(prefix="dimmagen-ray-", dir="/tmp"))  # of a run that was killed
+    (left / "owner").touch()
+    monkeypatch.setattr(distributed, "connect_ray", lambda *_: nullcontext())
+    monkeypatch.setattr(distributed, "_missing", lambda *_: "need 9 CPUs, there are 2")
+    with pytest.raises(UsageError, match="need 9 CPUs"):
+        distributed.run_distributed(
+            TrainConfig(data="out", device="cpu"), Path("run"), "never", 9, None, None
+        )
+    assert not left.exists()
 
 
 def test_local_paths_are_made_absolute_and_urls_are_kept(monkeypatch, tmp_path):

@@ -24,6 +24,7 @@ from dimmagen.evaluation.realism_results import MODES, REAL
 from dimmagen.evaluation.realism_summary import ALL_MEASURES, as_json, best_dimmers, summarise
 from dimmagen.metrics.realism import Reference, measure
 from dimmagen.metrics.realism.measures import Measured
+from tests.killing import kill_at_replace, unfinished
 
 CAMERA = SimulatedCamera()
 
@@ -257,6 +258,14 @@ def numbers_by_definition(real, light, dark):
         "channel_correlation": np.abs(correlations[0] - correlations[1]).mean(),
         "lag1_picture": abs(lags[0] - lags[1]),
     }
+
+
+def test_dumped_images_leave_nothing_of_a_killed_run(pairs, tmp_path, monkeypatch):
+    dimmers = {"linear": ImageDimmer.from_profile("linear")}
+    kill_at_replace(monkeypatch, lambda: dump(dimmers, pairs[:1], tmp_path))
+    assert len(unfinished(tmp_path)) == 1
+    dump(dimmers, pairs[:1], tmp_path)
+    assert unfinished(tmp_path) == []
 
 
 def test_the_numbers_of_the_dumped_images_are_those_of_their_definitions(pairs, tmp_path):

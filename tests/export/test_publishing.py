@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from dimmagen.core import storage
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export import publishing, stores
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
 from dimmagen.export.publishing import begin_folder, publish
 from dimmagen.export.readers import READERS
+from dimmagen.export.record import BEGUN, DONE
 from dimmagen.export.writing import export_pairs
 
 MEMORY = Path("/dev/shm")  # tmpfs lists the names of a folder by the order in which they were added
@@ -74,6 +76,19 @@ def test_the_order_is_the_same_after_a_stop_at_any_moment(pairs, ordered, step, 
         assert names in (sorted(names), sorted(names, reverse=True))
     assert check_export(LAYOUTS["lol-v2"], ordered).faults == []
     assert not (ordered / publishing.STAGE).exists()
+
+
+@pytest.mark.parametrize("layout", ["basicsr", "filelist"])
+def test_a_list_that_a_killed_export_had_half_written_is_gone(layout, pairs, tmp_path):
+    export_pairs(pairs, LAYOUTS[layout], tmp_path, workers=1)
+    whole = [file for file in tmp_path.rglob("*") if not file.name.startswith(".")]
+    lists = [file for file in whole if file.suffix == ".txt"]
+    assert lists
+    for file in lists:
+        file.with_name(storage.unfinished_name(file.name)).write_bytes(b"half")
+    (tmp_path / DONE).rename(tmp_path / BEGUN)  # as it was then
+    export_pairs(pairs, LAYOUTS[layout], tmp_path, workers=1)
+    assert sorted(tmp_path.rglob("*")) == sorted(whole)
 
 
 def test_a_folder_with_a_gap_is_filled_again_from_the_beginning(tmp_path):

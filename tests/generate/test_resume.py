@@ -208,6 +208,10 @@ def begin_anew(out, keep: int = 0, **changed) -> tuple[DatasetFolder, Run, dict]
     return state, run, kept
 
 
+def records_of(manifest):
+    return {Path(entry.name).stem: entry.shard_record() for entry in manifest.shards}
+
+
 def test_a_new_folder_an_empty_one_and_one_with_nothing_but_a_lock_have_no_shards(tmp_path):
     run = Run({"seed": 0}, {})
     (tmp_path / "locked" / STATE).mkdir(parents=True)
@@ -217,7 +221,7 @@ def test_a_new_folder_an_empty_one_and_one_with_nothing_but_a_lock_have_no_shard
         assert state.complete_shards(run, "if-possible") == state.complete_shards(run, "never") == {}
         error = refused(state.complete_shards, run, "always")
         assert (error.code, error.fields) == ("nothing-to-resume", {"path": state.out})
-        assert state.finished(run) is None
+        assert state.finished(run, {}) is None
         assert not state.is_begun(run)
 
 
@@ -299,7 +303,7 @@ def test_a_run_that_was_begun_keeps_its_shards_and_nothing_else(out):
     assert state.is_begun(run)
     assert not state.is_begun(other_run(run, seed=2))
     assert not state.is_growing()
-    assert state.finished(run) is None
+    assert state.finished(run, {}) is None
     assert state.complete_shards(other_run(run, seed=2), "never") == {}
     error = refused(state.complete_shards, other_run(run, seed=2), "always")
     assert "holds 1 complete shards" in error.what
@@ -333,9 +337,10 @@ def test_a_set_that_is_asked_for_again_is_cleaned_of_what_a_kill_left(out):
     folders = ("", "shards/", "metadata/", "rejected/", f"{STATE}/", f"{STATE}/records/")
     for folder in folders:
         (out / f"{folder}.x.0123abcd.7.tmp").write_bytes(b"")
-    assert state.finished(other_run(manifest.run, seed=1)) is None
+    assert state.finished(other_run(manifest.run, seed=1), records_of(manifest)) is None
     assert len(names_in(out)) == len(before) + len(folders) + 1
-    assert state.finished(manifest.run) == manifest
+    assert state.finished(manifest.run, {}) is None
+    assert state.finished(manifest.run, records_of(manifest)) == manifest
     assert names_in(out) == before
     assert not (out / STATE).exists()
 
@@ -390,7 +395,7 @@ def test_an_addition_leaves_the_set_as_it_is_and_keeps_its_own_shards(out):
     (out / record.name).write_bytes(b"")
     assert state.complete_addition(base, run) == {}
     assert state.complete_shards(base.run, "always").keys() == {"train-00000", "train-00001"}
-    assert state.finished(base.run) == base
+    assert state.finished(base.run, records_of(base)) == base
     assert state.is_growing()
     (out / "manifest.json").unlink()
     assert not state.is_growing(), "there is nothing that grows"
@@ -449,7 +454,11 @@ def test_a_set_that_is_finished_has_its_manifest_and_no_state(out):
         *(f"shards/train-0000{number}.tar" for number in range(2)),
     ]
     assert not (out / STATE).exists()
-    assert state.finished(run) == manifest
+    assert state.finished(run, kept) is None, "there is no card"
+    for name in ("README.md", ".huggingface.yaml", "sheet.jpg", "croissant.json"):
+        (out / name).write_bytes(b"")
+    assert state.finished(run, kept) == manifest
+    assert state.finished(run, {"train-00000": kept["train-00000"]}) is None
 
 
 @pytest.mark.parametrize(

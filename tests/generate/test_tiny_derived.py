@@ -12,17 +12,18 @@ import pytest
 from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.card import pair_layout_file
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
+from dimmagen.generate import derive
 from dimmagen.generate.derive import Selection, stored_sample, write_merge, write_subset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.images import codec
 from dimmagen.sources.labels.index import open_labels
-from tests.dataset_helpers import build_dimmer
+from tests.dataset_helpers import build_dimmer, file_hashes
 from tests.generate.test_tiny_runs import assert_described
 from tests.tiny_set import make_tiny, memory_url, rejected_row, tiny_lights
 
@@ -361,6 +362,20 @@ def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_reco
     settings = {"source_terms": {"moon": "MIT licence"}}
     assert list(Selection(licence="mit").kept([row], settings)) == [row]
     assert list(Selection(licence="owner").kept([row], settings)) == []
+
+
+def test_a_subset_holds_a_few_rows_at_a_time_and_is_the_same(one, tmp_path, monkeypatch):
+    key = one.row(5)["key"]
+    write_subset(one, Selection(without_keys=(key,)), str(tmp_path / "whole"))
+    monkeypatch.setattr(derive, "_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(PairSet, "rows", None)
+    chosen = derive._Chosen(one, [0, 1, 4, 6, 7])
+    keys = one.table["key"].to_pylist()
+    assert [picked.row["key"] for picked in chosen] == [keys[index] for index in (0, 1, 4, 6, 7)]
+    assert [picked.row["key"] for picked in chosen[1:4]] == [keys[1], keys[4], keys[6]]
+    assert (chosen[3].row["key"], len(chosen), chosen[5:]) == (keys[6], 5, [])
+    write_subset(one, Selection(without_keys=(key,)), str(tmp_path / "by-two"))
+    assert file_hashes(tmp_path / "by-two") == file_hashes(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("name", ["keys", "without_keys"])

@@ -1,6 +1,7 @@
 """What a run does beside its images: totals, files beside the shards, additions, and runs that resume."""
 
 import json
+import shutil
 import sys
 import tarfile
 from dataclasses import replace
@@ -24,6 +25,7 @@ from dimmagen.dataset.statistics import DatasetSummary
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run as running
+from dimmagen.generate.derive import Selection, write_subset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import ShardJob
 from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
@@ -134,6 +136,44 @@ def test_a_finished_set_that_is_asked_for_again_is_given_back_without_a_word_wri
     assert {path: stat.st_mtime_ns for path, stat in after.items() if path.is_file()} == {
         path: stat.st_mtime_ns for path, stat in before.items() if path.is_file()
     }
+
+
+@pytest.mark.parametrize("change", ["rejects", "choices"])
+def test_a_finished_set_asked_for_with_the_same_photos_is_what_the_new_command_makes(
+    change, lights, finished, tmp_path
+):
+    """The fingerprint covers the accepted photos; the rejected ones and the command are in the manifest."""
+    changed = {
+        "rejects": {"rejects": [rejected_row("small.png"), rejected_row("torn.jpg")]},
+        "choices": {"choices": {"min_lightness": 0.125}},
+    }[change]
+    others = replace(lights, **changed)
+    copy, noted = shutil.copytree(finished, tmp_path / "copy"), Noted()
+    manifest = make_tiny(others, copy, noted, variants=2)
+    assert (noted.totals, noted.made) == ([(6, 14, 6, 14)], 0)
+    assert manifest == make_tiny(others, tmp_path / "new", variants=2)
+    assert file_hashes(copy) == file_hashes(tmp_path / "new") != file_hashes(finished)
+    assert manifest.fingerprint == Manifest.load(str(finished)).fingerprint
+
+
+def test_what_a_finished_set_has_lost_is_made_again_by_the_same_command(lights, finished, tmp_path):
+    """As `verify` advises; of a subset too."""
+    subset = tmp_path / "subset"
+    pairs, selection = open_pairs(finished), Selection(min_side=13)
+    write_subset(pairs, selection, str(subset))
+    for name in ("README.md", "croissant.json", "rejected/candidates.parquet"):
+        out = shutil.copytree(finished, tmp_path / "out", dirs_exist_ok=True)
+        (out / name).unlink()
+        make_tiny(lights, out, variants=2)
+        assert file_hashes(out) == file_hashes(finished), name
+    (out / "rejected/candidates.parquet").write_bytes(b"torn")
+    make_tiny(lights, out, variants=2)
+    assert file_hashes(out) == file_hashes(finished)
+    out = shutil.copytree(subset, tmp_path / "again")
+    for name in ("shards/train-00000.tar", "README.md"):
+        (out / name).unlink()
+        write_subset(pairs, selection, str(out))
+        assert file_hashes(out) == file_hashes(subset), name
 
 
 def test_the_mode_of_resuming_counts(lights, tmp_path):

@@ -11,6 +11,7 @@ from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import torch_kernel
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma_of_tensors
+from dimmagen.dimmers.camera.highlights import encode_light_of_tensors
 from dimmagen.dimmers.camera.protocol import Camera
 
 if TYPE_CHECKING:
@@ -32,19 +33,27 @@ def dim_batch(camera: Camera, lights: Tensor, draws: Sequence[Draw], kernel: str
             parameter="kernel",
             name=kernel,
         )
-    lights = _filtered(lights, camera.chroma_share)
+    lights = _filtered(lights, camera.chroma_share, camera.highlights > 0)
     fused = None
     if lights.numel() and (kernel == "triton" or (kernel == "auto" and lights.is_cuda)):
         fused = _fused(camera, lights, draws, forced=kernel == "triton")
     return fused.dim(camera, lights, draws) if fused else with_torch(camera, lights, draws)
 
 
-def _filtered(lights: Tensor, share: float) -> Tensor:
-    """The light images with a share of their fine chroma, in parts: in between, a pixel takes 100 bytes."""
-    if share == 1.0 or not lights.numel():
+def _filtered(lights: Tensor, share: float, coded: bool = False) -> Tensor:
+    """The light images with a share of their fine chroma, and coded if the camera has headroom.
+
+    In parts: in between, a pixel takes 100 bytes.
+    """
+    if (share == 1.0 and not coded) or not lights.numel():
         return lights
+
+    def filtered(part: Tensor) -> Tensor:
+        levels = suppress_fine_chroma_of_tensors(part, share)
+        return encode_light_of_tensors(part, levels) if coded else levels
+
     step = max(1, TORCH_PIXELS // (lights.shape[2] * lights.shape[3]))
-    return torch.cat([suppress_fine_chroma_of_tensors(part, share) for part in lights.split(step)])
+    return torch.cat([filtered(part) for part in lights.split(step)])
 
 
 def with_torch(camera: Camera, lights: Tensor, draws: Sequence[Draw]) -> Tensor:

@@ -1,7 +1,9 @@
 """Fitting the camera model to a few dark/light pairs.
 
-Three steps, a few seconds for three pairs; where the dark images lack much of the light ones' fine chroma
-(:mod:`~dimmagen.dimmers.camera.chroma_fit`), it is taken from these first, and the response fitted again:
+Three steps, a few seconds for three pairs. Where the dark images lack much of the light ones' fine chroma
+(:mod:`~dimmagen.dimmers.camera.chroma_fit`), it is taken from these first, and the response fitted again.
+Where scenes are much brighter than white where light images are clipped
+(:mod:`~dimmagen.dimmers.camera.highlights_fit`), the response is that of light that is not clipped:
 
 1. Response (:mod:`~dimmagen.dimmers.camera.response_fit`): the mean dark level of every light level, on flat
    areas, is explained by one response curve, black offsets and one light factor per pair (and a small factor
@@ -21,6 +23,7 @@ import numpy as np
 
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
 from dimmagen.dimmers.camera.chroma_fit import fine_chroma
+from dimmagen.dimmers.camera.highlights_fit import BRIGHTEST, headroom, may_have_headroom
 from dimmagen.dimmers.camera.model import SIGMA_KNOTS, CameraModel
 from dimmagen.dimmers.camera.noise_fit import fit_noise, noise_levels
 from dimmagen.dimmers.camera.response import ResponseCurve
@@ -42,22 +45,26 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
         DimmagenError: the pairs contain too little signal for a fit (black or blank images).
     """
     tiles, responses, model = _fit_signal(pairs, tiles_per_pair)
-    share = fine_chroma(model, tiles, responses)
+    share, filtered, above_white = fine_chroma(model, tiles, responses), pairs, 0.0
     if share < 1.0:
         filtered = [replace(pair, light=suppress_fine_chroma(pair.light, share)) for pair in pairs]
         tiles, responses, model = _fit_signal(filtered, tiles_per_pair)
+    if may_have_headroom(pairs):
+        unclipped = _fit_signal(filtered, tiles_per_pair, BRIGHTEST)
+        above_white = headroom(pairs, unclipped[1])
+        if above_white:
+            tiles, responses, model = unclipped
     model = fit_noise(model, tiles, responses, seed)
-    return replace(
-        model, noise_spread=noise_spread(noise_levels(model, tiles, responses, seed)), fine_chroma=share
-    )
+    levels = noise_levels(model, tiles, responses, seed)
+    return replace(model, noise_spread=noise_spread(levels), fine_chroma=share, headroom=above_white)
 
 
 def _fit_signal(
-    pairs: Sequence[RealPair], tiles_per_pair: int
+    pairs: Sequence[RealPair], tiles_per_pair: int, brightest: int = 255
 ) -> tuple[list[Tile], PairResponses, CameraModel]:
-    """What is fitted to, how each pair responded, and the model without noise."""
+    """What is fitted to, how each pair responded to light up to a level, and the model without noise."""
     tiles = [tile for index, pair in enumerate(pairs) for tile in tiles_of(index, pair, tiles_per_pair)]
-    responses = fit_response(tiles, len(pairs))
+    responses = fit_response(tiles, len(pairs), brightest)
     model = CameraModel(
         log_slopes=responses.log_slopes,
         log_exposure=float(responses.log_exposures.mean()),

@@ -36,7 +36,9 @@ class Fused:
         self.chroma = self.luma if luma is chroma else torch.from_numpy(chroma).to(device)
         log_sigma, skew = camera.noise_curves
         self.skewed = bool(skew.any())
-        numbers = triton_tables.model_numbers(camera.curve, camera.offsets, log_sigma, skew)
+        numbers = triton_tables.model_numbers(
+            camera.light_codes(), camera.curve, camera.offsets, log_sigma, skew
+        )
         self.numbers = torch.from_numpy(numbers).to(device)
         structure = camera.structure
         self.structure = None if structure is None else triton_structure.numbers_of(structure).to(device)

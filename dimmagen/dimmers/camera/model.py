@@ -23,6 +23,7 @@ from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.base import DimmerModel, Draw
 from dimmagen.dimmers.camera import kernel, structure_kernel
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
+from dimmagen.dimmers.camera.highlights import code_levels, code_rises, encode_light
 from dimmagen.dimmers.camera.response import KNOTS, SIGMA_KNOTS, ResponseCurve, level_axis, sigma_axis
 from dimmagen.dimmers.camera.structure import RADIUS, Structure, structure_of
 from dimmagen.dimmers.jpeg import through_jpeg
@@ -36,7 +37,7 @@ REFERENCE_LEVEL = 160.0  # gamma and exposure are factors on the dark level of t
 TOE_LEVEL = 6.0  # grey levels over which the black offset of a channel fades
 LARGEST_SKEW = 0.5
 PARTS = (
-    *("response", "toe", "balance", "white-balance-spread", "fine-chroma"),
+    *("response", "toe", "balance", "white-balance-spread", "fine-chroma", "highlights"),
     *("intensity", "correlation", "tails", "skew", "spatial", "banding", "noise-spread", "jpeg"),
 )
 
@@ -69,6 +70,7 @@ RANGES = {
     "noise_spread": (0.0, 10.0),
     "structure": (False, True),
     "fine_chroma": (0.0, 1.0),
+    "headroom": (0.0, 10.0),
 }
 # Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
 SPREADS = ("balance_spread", "tint_spread", "noise_spread")
@@ -100,6 +102,8 @@ def model_files(model: "CameraModel") -> ModelFiles:
         settings["structure"] = True
     if model.fine_chroma < 1.0:
         settings["fine_chroma"] = model.fine_chroma
+    if model.headroom:
+        settings["headroom"] = model.headroom
     return ModelFiles(model.kind, {FILE: tensors}, settings)
 
 
@@ -136,6 +140,8 @@ class CameraModel(DimmerModel):
             pixels of a row or of a column have in common.
         fine_chroma: share of the light image's fine chroma that its dark image shows, see
             :mod:`dimmagen.dimmers.camera.chroma`; 1 is all of it.
+        headroom: ln of the light in the middle of a clipped area of the light image to that of its white,
+            see :mod:`dimmagen.dimmers.camera.highlights`; 0 means that clipped light is white.
         tail: degrees of freedom of Student's t for the luma noise; 0 means Gaussian.
         exposure_spread: standard deviation of ln(brightness factor) between scenes.
         jpeg_quality: quality of the JPEG as which the dark image is stored; 0 means no compression.
@@ -167,6 +173,7 @@ class CameraModel(DimmerModel):
     filters: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, RADIUS + 1)))
     banding: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
     fine_chroma: float = 1.0
+    headroom: float = 0.0
     gamma_range: tuple[float, float] = (0.3, 2.0)
     tau: float = 1.0
     without: tuple[str, ...] = ()
@@ -198,7 +205,8 @@ class CameraModel(DimmerModel):
             )
         early = "chroma_tail" not in settings
         settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
-        checked = {"chroma_tail": settings.get("tail"), "structure": False, "fine_chroma": 1.0, **settings}
+        absent = {"structure": False, "fine_chroma": 1.0, "headroom": 0.0}
+        checked = {"chroma_tail": settings.get("tail"), **absent, **settings}
         check_settings(folder, checked, RANGES)
         shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
         if checked["structure"]:
@@ -223,6 +231,7 @@ class CameraModel(DimmerModel):
             filters=tensors.get("filters", np.zeros((2, 2, RADIUS + 1))),
             banding=tensors.get("banding", np.zeros((2, 2))),
             fine_chroma=checked["fine_chroma"],
+            headroom=checked["headroom"],
             gamma_range=(settings["gamma_low"], settings["gamma_high"]),
             tau=settings["tau"],
         )
@@ -242,10 +251,10 @@ class CameraModel(DimmerModel):
 
         `response`: darken by one factor per image instead of the curve. `toe`: no black offsets. `balance`:
         no colour cast of the camera. `white-balance-spread`: no colour cast drawn for each image.
-        `fine-chroma`: all fine chroma of the light image, its noise too. `intensity`: one noise level per
-        channel. `correlation`: independent channels. `tails`: Gaussian noise. `skew`: symmetric noise.
-        `spatial`: white noise. `banding`: no noise of rows and columns. `noise-spread`: the same noise level
-        in all images. `jpeg`: no compression.
+        `fine-chroma`: all fine chroma of the light image, its noise too. `highlights`: clipped light is
+        white. `intensity`: one noise level per channel. `correlation`: independent channels. `tails`:
+        Gaussian noise. `skew`: symmetric noise. `spatial`: white noise. `banding`: no noise of rows and
+        columns. `noise-spread`: the same noise level in all images. `jpeg`: no compression.
 
         Raises:
             UsageError: a part is not one of `PARTS`.
@@ -277,7 +286,8 @@ class CameraModel(DimmerModel):
         """The dark image before it is stored: uint8 (H, W, 3) RGB -> uint8 (H, W, 3) RGB."""
         out = np.empty_like(light)
         arguments, key = self.kernel_arguments(draw), split_key(draw.noise_seed)
-        light = np.ascontiguousarray(suppress_fine_chroma(light, self.chroma_share))
+        filtered = suppress_fine_chroma(light, self.chroma_share)
+        light = np.ascontiguousarray(encode_light(light, filtered) if self.highlights else filtered)
         if self.structure is None:
             kernel.dim_image(light, *arguments, *key, out)
         else:
@@ -322,6 +332,22 @@ class CameraModel(DimmerModel):
         """Share of the light image's fine chroma that is dimmed; 1 where the part is switched off."""
         return 1.0 if "fine-chroma" in self.without else self.fine_chroma
 
+    @property
+    def highlights(self) -> float:
+        """The headroom of clipped light; 0 where the part is switched off, or the response."""
+        return 0.0 if {"highlights", "response"} & {*self.without} else self.headroom
+
+    def light_codes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Light level and log light of each code that a light image consists of: float64 (256,) each.
+
+        Without headroom, codes are light levels.
+        """
+        if not self.highlights:
+            levels = np.arange(256.0)
+            return levels, self.curve.log_light(levels)
+        levels = code_levels()
+        return levels, self.curve.log_light(levels) + self.highlights * code_rises()
+
     def kernel_arguments(self, draw: Draw) -> tuple:
         """The arguments `level` to `chroma` of :func:`dimmagen.dimmers.camera.kernel.dim_image`."""
         return *self.tables(draw), *self.constants()
@@ -332,12 +358,12 @@ class CameraModel(DimmerModel):
         return self._mix, self._taps, bool(self._side_taps.any()), luma, chroma
 
     def tables(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Dark level, factor of the noise z and factor of z² for each light level.
+        """Dark level, factor of the noise z and factor of z² for each light level, or code of it.
 
         Returns:
             Three int32 (3, 256), in the kernel's units, and whether any factor of z² is not 0.
         """
-        curve = self.dark_levels(draw.gamma * draw.exposure, draw.balance)
+        curve = self._dark_codes(draw.gamma * draw.exposure, draw.balance)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
         largest = (kernel.LARGEST_SLOPE - sigma) / kernel.LARGEST_NOISE
         bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
@@ -346,20 +372,27 @@ class CameraModel(DimmerModel):
         return _fixed(level, kernel.LEVEL_BITS), _fixed(sigma, kernel.SIGMA_BITS), bends, bool(bends.any())
 
     def dark_levels(self, brightness: float = 1.0, balance: np.ndarray | float = 0.0) -> np.ndarray:
-        """Dark level of the response curve, without black offset and noise, by channel and light level.
+        """Dark level of the response curve, without black offset, headroom and noise.
 
         Args:
             brightness: factor on the dark level of light level 160: gamma times exposure.
             balance: float64 (3,), ln of the factors on the light of each channel.
 
         Returns:
-            float64 (3, 256), grey levels in [0, 255].
+            float64 (3, 256), by channel and light level, grey levels in [0, 255].
         """
         levels = np.arange(256.0)
         if "response" in self.without:
             return np.tile(levels * min(brightness * float(self._reference) / REFERENCE_LEVEL, 1.0), (3, 1))
         shifts = self.light_shifts(np.array([brightness]), balance)
         return self.curve.level(self.curve.log_light(levels) + shifts[0, :, None])
+
+    def _dark_codes(self, brightness: float, balance: np.ndarray | float) -> np.ndarray:
+        """:meth:`dark_levels` of the codes of light."""
+        if not self.highlights:
+            return self.dark_levels(brightness, balance)
+        shifts = self.light_shifts(np.array([brightness]), balance)
+        return self.curve.level(self.light_codes()[1] + shifts[0, :, None])
 
     def light_shifts(self, brightness: np.ndarray, balance: np.ndarray | float = 0.0) -> np.ndarray:
         """Difference of log light between the light image and the dark one, by channel.
@@ -406,7 +439,7 @@ class CameraModel(DimmerModel):
         if not self.offsets.any():
             return curve
         mean = np.minimum(
-            curve - toe_level(curve, self.offsets[:, None]), np.maximum(np.arange(256.0), curve)
+            curve - toe_level(curve, self.offsets[:, None]), np.maximum(self.light_codes()[0], curve)
         )
         return np.maximum(mean, kernel.SMALLEST_LEVEL)
 

@@ -54,7 +54,7 @@ class _Levels:
     weight: np.ndarray
 
 
-def _level_means(tiles: Sequence[Tile], pairs: int) -> _Levels:
+def _level_means(tiles: Sequence[Tile], pairs: int, brightest: int = 255) -> _Levels:
     count = np.zeros((pairs, 3, 256))
     total = np.zeros((pairs, 3, 256))
     for tile in tiles:
@@ -64,24 +64,25 @@ def _level_means(tiles: Sequence[Tile], pairs: int) -> _Levels:
         for c in range(3):
             count[tile.pair, c] += np.bincount(light[:, c], minlength=256)
             total[tile.pair, c] += np.bincount(light[:, c], dark[:, c], minlength=256)
-    pair, channel, level = np.nonzero(count)
+    pair, channel, level = np.nonzero(count[:, :, : brightest + 1])
     pixels = count[pair, channel, level]
     enough = 1e-3 * count.sum(2).max()  # the mean of a level with this many pixels is accurate
     mean = total[pair, channel, level] / pixels
     return _Levels(pair, channel, level, mean, np.minimum(pixels / enough, 1.0))
 
 
-def fit_response(tiles: Sequence[Tile], pairs: int) -> PairResponses:
+def fit_response(tiles: Sequence[Tile], pairs: int, brightest: int = 255) -> PairResponses:
     """Fit the responses.
 
     Args:
         tiles: of all pairs.
         pairs: number of pairs.
+        brightest: light level above which a light image does not tell the light.
 
     Raises:
         DimmagenError: the pairs contain too little signal (black or blank images).
     """
-    levels = _level_means(tiles, pairs)
+    levels = _level_means(tiles, pairs, brightest)
     if len(levels.light) < 3 * KNOTS or levels.dark.max() < 2:
         raise DimmagenError(
             "the pairs show too few grey levels to fit a response curve",

@@ -31,24 +31,31 @@ _LEVEL_DOUBT: tl.constexpr = tl.constexpr(2e-6)
 _FACTOR_DOUBT: tl.constexpr = tl.constexpr(2e-7)
 
 # Where a part of :func:`model_numbers` begins; those of a channel are balance, toe, ln sigma and skew.
-_CURVE: tl.constexpr = tl.constexpr(256)
-_AXIS: tl.constexpr = tl.constexpr(256 + 2 * FINE)
-_CHANNELS: tl.constexpr = tl.constexpr(256 + 2 * FINE + SIGMA_KNOTS)
+_LEVELS: tl.constexpr = tl.constexpr(256)
+_CURVE: tl.constexpr = tl.constexpr(512)
+_AXIS: tl.constexpr = tl.constexpr(512 + 2 * FINE)
+_CHANNELS: tl.constexpr = tl.constexpr(512 + 2 * FINE + SIGMA_KNOTS)
 _CHANNEL: tl.constexpr = tl.constexpr(1 + 2 * SIGMA_KNOTS)
 
 
 def model_numbers(
-    curve: ResponseCurve, toe: np.ndarray, log_sigma: np.ndarray, skew: np.ndarray
+    codes: tuple[np.ndarray, np.ndarray],
+    curve: ResponseCurve,
+    toe: np.ndarray,
+    log_sigma: np.ndarray,
+    skew: np.ndarray,
 ) -> np.ndarray:
     """What tables are made of and is equal for all draws of a camera, float64.
 
     Args:
+        codes: level and log light of the codes of light, :meth:`.CameraModel.light_codes`.
         curve: its response.
         toe: float64 (3,), black offsets.
         log_sigma, skew: float64 (3, 12), the noise curves.
     """
     by_channel = np.concatenate([toe[:, None], log_sigma, skew], axis=1)
-    parts = [curve.log_light(np.arange(256.0)), *curve.knots, sigma_axis(), by_channel.ravel()]
+    levels, log_light = codes
+    parts = [log_light, levels, *curve.knots, sigma_axis(), by_channel.ravel()]
     return np.concatenate(parts)
 
 
@@ -121,7 +128,7 @@ def _make_rows(model, draws, rows, doubts):
     bend = sigma * _interpolated(on_axis, model + _AXIS, mine + 1 + _KNOTS, _KNOTS)
     bend = tl.minimum(tl.maximum(bend, -largest), largest)
     toe = tl.load(mine)
-    mean = tl.minimum(curve - toe * tl.exp(-curve / 6.0), tl.maximum(value.to(tl.float64), curve))
+    mean = tl.minimum(curve - toe * tl.exp(-curve / 6.0), tl.maximum(tl.load(model + _LEVELS + value), curve))
     mean = tl.where(toe == 0.0, curve, tl.maximum(mean, _SMALLEST_LEVEL))
     level, level_doubt = _fixed(mean - bend, _LEVEL_UNITS, _LEVEL_DOUBT)
     factor, factor_doubt = _fixed(sigma, _SIGMA_UNITS, _FACTOR_DOUBT)

@@ -6,8 +6,6 @@ its memory are those of a worker. The pairs are discarded.
 
 import heapq
 import io
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,7 +19,7 @@ import numpy as np
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.memory import peak_memory
-from dimmagen.core.parquet import write_rows
+from dimmagen.core.parquet import describe_rows
 from dimmagen.core.tar import TarWriter
 from dimmagen.core.threads import use_one_thread
 from dimmagen.dataset.schema import schema_of_rows
@@ -139,10 +137,7 @@ def calibrate(
 
 
 def _metadata_size(rows: Sequence[dict]) -> int:
-    with tempfile.TemporaryDirectory(prefix="dimmagen-") as folder:
-        path = os.path.join(folder, "rows.parquet")
-        write_rows(path, rows, schema_of_rows(rows))
-        return os.path.getsize(path)
+    return describe_rows(rows, schema_of_rows(rows)).bytes
 
 
 class _TimedDimmer:

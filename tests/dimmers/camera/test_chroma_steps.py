@@ -91,7 +91,8 @@ def test_a_fit_takes_fine_chroma_from_the_light_first_and_then_fits_the_response
         for n in range(2)
     ]
 
-    def fit_response(tiles, count):
+    def fit_response(tiles, count, brightest):
+        assert brightest == 255
         calls.append(("response", [tile.light for tile in tiles], count))
         return responses
 
@@ -101,6 +102,7 @@ def test_a_fit_takes_fine_chroma_from_the_light_first_and_then_fits_the_response
         return replace(model, tau=2.0)
 
     monkeypatch.setattr(fit, "fit_response", fit_response)
+    monkeypatch.setattr(fit, "may_have_headroom", lambda _: False)
 
     def fine_chroma(model, tiles, given):
         assert (model.toe is given.toe, given is responses) == (True, True)

@@ -270,9 +270,9 @@ def test_a_profile_stores_every_part_and_the_structure_where_there_is_one():
         "tint_spread": 0.05,
         "noise_spread": 0.2,
     }
-    tensors, settings = stored(structured(fine_chroma=0.4))
+    tensors, settings = stored(structured(fine_chroma=0.4, headroom=1.5))
     assert {name: tensor.shape for name, tensor in tensors.items()} == {**TENSORS, **STRUCTURE_TENSORS}
-    assert (settings["structure"], settings["fine_chroma"]) == (True, 0.4)
+    assert (settings["structure"], settings["fine_chroma"], settings["headroom"]) == (True, 0.4, 1.5)
     assert model_files(model).kind == "camera"
     for part in ("filters", "banding"):
         alone = replace(structured(), **{part: np.zeros_like(getattr(structured(), part))})
@@ -285,7 +285,7 @@ def test_a_profile_stores_every_part_and_the_structure_where_there_is_one():
         camera(
             balance_spread=(0.1, 0.05), noise_spread=0.2, gamma_range=(0.5, 1.5), tau=1.25, jpeg_quality=7
         ),
-        structured(fine_chroma=0.4, exposure_spread=0.3),
+        structured(fine_chroma=0.4, exposure_spread=0.3, headroom=1.5),
     ],
 )
 def test_a_model_is_loaded_as_it_was_stored(model, tmp_path):
@@ -312,6 +312,7 @@ def test_a_profile_of_the_first_version_has_one_tail_and_no_spreads(tmp_path):
     assert not again.toe.any()
     assert (again.skew.shape, again.skew.any()) == ((3, 12), False)
     assert (again.balance_spread, again.noise_spread, again.fine_chroma) == ((0.0, 0.0), 0.0, 1.0)
+    assert again.headroom == 0.0
     assert again.toe.shape == (3,)
     assert again.structure is None
 
@@ -322,6 +323,12 @@ def test_a_model_without_a_folder_and_with_settings_out_of_range_is_refused(tmp_
     assert (error.value.code, error.value.fields) == ("missing-argument", {"parameter": "folder"})
     save_profile(tmp_path / "mine", [model_files(camera())], "camera", {})
     settings = stored(camera())[1]
-    for name, value in (("noise_spread", 11.0), ("structure", 2), ("fine_chroma", 1.5), ("tail", -1.0)):
+    for name, value in (
+        ("noise_spread", 11.0),
+        ("structure", 2),
+        ("fine_chroma", 1.5),
+        ("headroom", -0.1),
+        ("tail", -1.0),
+    ):
         with pytest.raises(DimmagenError, match=name):
             CameraModel.load(tmp_path / "mine", {**settings, name: value})

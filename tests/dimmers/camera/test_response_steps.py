@@ -146,7 +146,7 @@ def minimised(monkeypatch):
     asked = SimpleNamespace()
     asked.levels, asked.truth = levels_of(2)
     monkeypatch.setattr(
-        response_fit, "_level_means", lambda *given: asked.levels if given == (["tile"], 2) else None
+        response_fit, "_level_means", lambda *given: asked.levels if given == (["tile"], 2, 255) else None
     )
 
     def search(residuals, start, sparsity):
@@ -228,13 +228,13 @@ def test_a_search_that_was_stopped_goes_on_while_the_cost_falls(monkeypatch):
 @pytest.mark.parametrize(("levels", "darkest"), [(41, 30.0), (42, 1.9)])
 def test_too_few_levels_and_black_images_are_refused(levels, darkest, monkeypatch):
     found = response_fit._Levels(*[np.zeros(levels, int)] * 3, np.full(levels, darkest), np.ones(levels))
-    monkeypatch.setattr(response_fit, "_level_means", lambda tiles, pairs: found)
+    monkeypatch.setattr(response_fit, "_level_means", lambda *_: found)
     with pytest.raises(DimmagenError, match="too few grey levels") as error:
         response_fit.fit_response([], 1)
     assert error.value.code == "unsuitable-pairs"
     monkeypatch.setattr(response_fit, "_minimised", lambda residuals, start, sparsity: start)
     enough = response_fit._Levels(*[np.zeros(42, int)] * 3, np.full(42, 2.0), np.ones(42))
-    monkeypatch.setattr(response_fit, "_level_means", lambda tiles, pairs: enough)
+    monkeypatch.setattr(response_fit, "_level_means", lambda *_: enough)
     response_fit.fit_response([], 1)
 
 

@@ -34,6 +34,7 @@ MODELS = {
     "long filters, bands": structured,
     "long filters": lambda: structured().switched_off("banding"),
     "bands of near correlation": lambda: camera(banding=structured().banding),
+    "highlights": lambda: camera(headroom=1.4, fine_chroma=0.4),
     "one factor": lambda: camera().switched_off("response", "tails"),
 }
 

@@ -1,0 +1,106 @@
+"""Where a loader is in a pass, so that another process can go on there with the pairs that are left.
+
+The order of a pass, its crops and what a transform draws in a worker process follow from the seed of the
+pass, the rank, the worker and the place of a pair; nothing else has to be kept.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from dimmagen.core.errors import UsageError
+
+_LARGEST_SEED = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a pass.
+
+    Attributes:
+        seed: of the pass.
+        batches: that this rank has received.
+    """
+
+    seed: int
+    batches: int
+
+
+def new_seed() -> int:
+    """A seed for a pass, from torch's generator."""
+    return int(torch.randint(_LARGEST_SEED, ()))
+
+
+def position_in(state: Mapping[str, Any], of: Mapping[str, Any]) -> Position | None:
+    """The place that a state describes; None at the beginning of a new pass.
+
+    Args:
+        state: from :meth:`.PairLoader.state_dict`, perhaps of an earlier process.
+        of: what decides the batches of the loader that is to go on there.
+
+    Raises:
+        UsageError: it is no state of such a loader.
+    """
+    seed, batches, other = (state.get(name) for name in ("seed", "batches", "of"))
+    is_place = type(batches) is int and batches >= 0 and (seed is None or type(seed) is int)
+    if not is_place or not isinstance(other, Mapping):
+        raise UsageError(
+            "this is not the state of a loader of pairs",
+            "give what `state_dict()` of one returned",
+            code="wrong-format",
+        )
+    differences = [
+        f"{name} was {other.get(name)}, is {of.get(name)}"
+        for name in sorted({*of, *other})
+        if of.get(name) != other.get(name)
+    ]
+    if differences:
+        raise UsageError(
+            f"the state is that of another loader: {'; '.join(differences)}",
+            "make the loader with the same arguments on as many ranks",
+            code="other-settings",
+            differences=differences,
+        )
+    return None if seed is None else Position(seed, batches)  # type: ignore[arg-type]
+
+
+def delivered(batches: int, of_workers: Sequence[int | None]) -> tuple[list[int], int]:
+    """How many of the first batches of a pass are of each worker: they come from one after the other.
+
+    Args:
+        batches: number of them.
+        of_workers: how many each worker has in the whole pass; None where there is no end.
+
+    Returns:
+        The numbers, and the worker from which the next batch comes.
+
+    Example:
+        >>> delivered(6, [1, 9, 9])
+        ([1, 3, 2], 2)
+    """
+    counts, following = [0] * len(of_workers), 0
+    while active := [
+        worker for worker, whole in enumerate(of_workers) if whole is None or counts[worker] < whole
+    ]:
+        following = active[batches] if batches < len(active) else 0
+        left = [whole - counts[worker] for worker, whole in enumerate(of_workers) if whole is not None]
+        rounds = min([batches // len(active), *(more for more in left if more > 0)])
+        for place, worker in enumerate(active):
+            counts[worker] += rounds or place < batches
+        if not rounds:
+            break
+        batches -= rounds * len(active)
+    return counts, following
+
+
+def seed_worker(*of: object) -> None:
+    """Seed the generators of a worker process, which a crop and a transform may draw from."""
+    seed = int.from_bytes(hashlib.sha256(" ".join(map(str, of)).encode()).digest()[:8], "big")
+    torch.default_generator.manual_seed(seed % 2**63)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
