@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.file_names import portable
+from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.registry import did_you_mean, unknown_name
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS, DimmerModel
@@ -31,6 +32,7 @@ from dimmagen.dimmers.profile_folders import (
 SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chroma
 READABLE_SCHEMAS = (1, 2)
 PICTURE = "profile.png"  # how good the profile is, for people; it is never read
+_TEXTS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt")  # of whoever shares a profile; never read
 _MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 COMPATS = ("default", "reference")
 
@@ -319,6 +321,7 @@ def _read(folder: Path, name: str | None) -> Profile:
             or path.stat().st_size > _MAX_FILE
             or hashing.sha256(path.read_bytes()) != sha256
         ):
+            refuse_pointer(str(path))
             raise DimmagenError(
                 f"{path} is missing or not what was saved", todo, code="damaged", path=str(path)
             )
@@ -336,9 +339,10 @@ def _read(folder: Path, name: str | None) -> Profile:
 def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
     """Refuse a profile with files that its models may not have, or that are outside its folder.
 
-    The picture is no file of a model: it is not read, so what it holds does not matter.
+    The picture and the texts of a hub are no files of a model: they are not read, so what they hold does not
+    matter.
     """
-    named = set(files) | {*storage.list_names(folder)} - {"profile.json", PICTURE}
+    named = set(files) | {*storage.list_names(folder)} - {"profile.json", PICTURE, *_TEXTS}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
     if odd:
         raise DimmagenError(

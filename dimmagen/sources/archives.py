@@ -31,6 +31,8 @@ from dimmagen.sources.own_outputs import is_inside, is_own_shard, kind_of, kind_
 _AES = 99  # the member is encrypted; what it was compressed by is in an extra field
 _ZIP_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+_NO_FILE = "is a link or a device in the archive"
+_SPARSE = "is stored with its zeros left out (tar --sparse): pack it without that option"
 _ZEROS_AT_ONCE = 2**20  # bytes
 _log = logging.getLogger(__name__)
 _GLOB = re.compile(r"[*?\[]")
@@ -338,8 +340,7 @@ def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -
                     yield from _tar_members(path, file, member.offset_data, inside, f"{name}/")
                     file.seek(at)
                     continue
-                plain = member.isreg() and not member.issparse()
-                refusal = "" if plain else "is a link or a device in the archive"
+                refusal = _SPARSE if member.issparse() else "" if member.isreg() else _NO_FILE
                 locator = {
                     "kind": "range",
                     "path": portable(path),
