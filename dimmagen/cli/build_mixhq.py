@@ -18,7 +18,7 @@ from dimmagen.cli.progress import steps_bar
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.executors.base import Executor
-from dimmagen.core.text import pluralize
+from dimmagen.core.text import pluralize, shell_word
 from dimmagen.sources import SOURCES
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.mixhq import SAMPLES_PER_SHARD, finished_tally
@@ -152,7 +152,7 @@ def _print_summary(out: str, manifest: Mapping[str, Any], size: int, adds: bool)
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
         f"{pluralize(len(manifest['shards']), 'shard')}, {size / 1e6:.1f} MB.\n"
         f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).\n"
-        f"Next: dimmagen dim --profile lol3 --source {out} --shards out/"
+        f"Next: dimmagen dim --profile lol3 --source {shell_word(out)} --shards out/"
     )
 
 

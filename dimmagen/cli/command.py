@@ -17,6 +17,7 @@ from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown
 from dimmagen.cli.recipe_option import RECIPE, recipe_option
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.registry import did_you_mean, unknown_name
+from dimmagen.core.text import shell_word
 
 _PARAMETER = re.compile(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`")
 _CALL = re.compile(r"`([a-z][a-z_]*)\(([^`]*)\)`")
@@ -264,7 +265,7 @@ def _in_flag(argument: str) -> str:
     return (
         f"--{name.replace('_', '-')}" + ("" if value in ("", "True") else f" {value}")
         if separator
-        else argument
+        else shell_word(argument)
     )
 
 

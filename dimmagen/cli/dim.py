@@ -27,7 +27,7 @@ from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
 from dimmagen.core.executors.base import Executor
-from dimmagen.core.text import pluralize
+from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.generate.execution import choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
@@ -302,6 +302,6 @@ def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None
     echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
         f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.1f} MB ({made}).\n"
-        f"Next: dimmagen verify {out}\n"
-        f"      dimmagen inspect {out} --sheet sheet.png"
+        f"Next: dimmagen verify {shell_word(out)}\n"
+        f"      dimmagen inspect {shell_word(out)} --sheet sheet.png"
     )

@@ -15,7 +15,7 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
-from dimmagen.core.text import pluralize
+from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, Layout
@@ -126,7 +126,7 @@ def export(
     lines = reader.option_lines(root, repository) if reader else layout_lines(layout, root)
     _print_counts(split, root, reader)
     _print_lines(layout, reader, repository, lines)
-    echo(f"Next: dimmagen export --check {layout_name} {out}")
+    echo(f"Next: dimmagen export --check {layout_name} {shell_word(out)}")
     return {
         "folder": str(root),
         "layout": layout.name,

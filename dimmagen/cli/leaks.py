@@ -14,7 +14,7 @@ from dimmagen.cli.progress import steps_bar
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.processors import processor_count
-from dimmagen.core.text import pluralize
+from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.leaks import COMPARED, find_leaks
 from dimmagen.dataset.reader import open_pairs
 
@@ -52,7 +52,8 @@ def leaks(
         storage.write_result(keys_file, "".join(f"{leak.light_key}\n" for leak in found).encode())
     if found:
         file = keys_file or "FILE"
-        first = "" if keys_file else f"dimmagen leaks {dataset} {' '.join(evaluation)} --keys {file} and "
+        words = " ".join(map(shell_word, (dataset, *evaluation)))
+        first = "" if keys_file else f"dimmagen leaks {words} --keys {file} and "
         lines = [
             f"{leak.light_key}  {leak.source} {leak.name}  {leak.bits} of 256 bits differ" for leak in found
         ]
@@ -60,7 +61,7 @@ def leaks(
         raise DimmagenError(
             f"scenes of {' '.join(evaluation)} are in {pluralize(len(found), 'photo')} of {dataset}",
             "make the data set again with --exclude, or leave them out by "
-            f"{first}dimmagen subset {dataset} --out DIR --without-keys {file}",
+            f"{first}dimmagen subset {shell_word(dataset)} --out DIR --without-keys {shell_word(file)}",
             code="failed",
             keys=[leak.light_key for leak in found],
             leaks=[asdict(leak) for leak in found],

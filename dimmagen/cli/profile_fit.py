@@ -11,7 +11,7 @@ from dimmagen.cli.options import names_option, pairs_option, split_names
 from dimmagen.cli.output import echo, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
-from dimmagen.core.text import pluralize
+from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dimmers.fit import KINDS, FittedProfile, refuse_other_fit
 from dimmagen.dimmers.profile import new_profile_folder
 from dimmagen.dimmers.profile_json import PICTURE
@@ -85,7 +85,7 @@ def fit(
     if model != KINDS[0] or settings().verbose:
         _print_likelihood(result.fitted, model)
     echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {PICTURE}.")
-    echo(f"Next: dimmagen dim --profile {out} --source PHOTOS --shards out/")
+    echo(f"Next: dimmagen dim --profile {shell_word(out)} --source PHOTOS --shards out/")
     return {
         "profile": str(folder),
         "pairs": len(used),

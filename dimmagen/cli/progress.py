@@ -24,7 +24,7 @@ from dimmagen.cli.output import SHOWN, echo, settings
 from dimmagen.cli.signals import raise_if_stopped
 from dimmagen.core import storage
 from dimmagen.core.executors.base import WorkerStatus
-from dimmagen.core.text import pluralize
+from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.manifest import Manifest
 
 LINE_SECONDS = 30.0
@@ -327,5 +327,5 @@ def print_copied(manifest: Manifest, out: str, of: str) -> None:
     echo(
         f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
         f"{pluralize(counts.shards, 'shard')}.\n"
-        f"Next: dimmagen verify {out if storage.is_url(out) else Path(out)}"
+        f"Next: dimmagen verify {shell_word(out if storage.is_url(out) else Path(out))}"
     )

@@ -25,7 +25,7 @@ from dimmagen.cli.options import (
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
-from dimmagen.core.text import pluralize
+from dimmagen.core.text import pluralize, shell_word
 from dimmagen.enhance.acceleration import COMPILE
 from dimmagen.enhance.batch import CONDITION_OF, EQUALISE
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT
@@ -311,8 +311,8 @@ def run(
     echo(
         f"{out} is trained: {pluralize(outcome['iteration'], 'iteration')}{early}, best PSNR "
         f"{outcome['best_psnr']:.2f} dB{on} at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
-        f"Next: dimmagen evaluate --network {out} --pairs DIR\n"
-        f"      dimmagen enhance PHOTO --network {out}"
+        f"Next: dimmagen evaluate --network {shell_word(out)} --pairs DIR\n"
+        f"      dimmagen enhance PHOTO --network {shell_word(out)}"
     )
     return {
         "run": str(out),

@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Lock
 
 import numpy as np
@@ -84,6 +85,12 @@ class _File:
         self._dirty = False
         self._seeking = Lock()
         self.size = 0
+
+    def __del__(self) -> None:
+        """Close the file, of which Python would complain where a program makes its warnings errors."""
+        if hasattr(self, "_file"):
+            with suppress(OSError):  # a full disk, with records that nobody needs any more
+                self._file.close()
 
     def write(self, data: bytes) -> None:
         with temporary_folder_errors():

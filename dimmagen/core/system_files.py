@@ -28,8 +28,15 @@ _HIDDEN_SYSTEM_NAMES = frozenset(
         *(".temporaryitems", ".documentrevisions-v100", ".directory", ".snapshot", ".snapshots", ".zfs"),
     )
 )
-# AppleDouble files; files that were removed while they were open, on NFS, FUSE and SMB; trash.
-_HIDDEN_BEGINNINGS = ("._", ".nfs0", ".fuse_hidden", ".smbdelete", ".trash-")
+# What programs that copy or show folders leave there: Hugging Face's client, git, DVC, Jupyter, Dropbox ...
+_HIDDEN_CLIENT_NAMES = frozenset(
+    (
+        *(".cache", ".git", ".gitattributes", ".gitignore", ".dvc", ".dvcignore", ".ipynb_checkpoints"),
+        *(".dropbox", ".dropbox.attr", ".dropbox.cache", ".stfolder", ".stignore", ".stversions", ".sync"),
+    )
+)
+# AppleDouble files; files that were removed while they were open, on NFS, FUSE and SMB; trash; LibreOffice.
+_HIDDEN_BEGINNINGS = ("._", ".nfs0", ".fuse_hidden", ".smbdelete", ".trash-", ".~lock.")
 
 
 def is_system_name(name: str) -> bool:
@@ -38,13 +45,14 @@ def is_system_name(name: str) -> bool:
 
 
 def is_left_by_system(name: str) -> bool:
-    """Whether one part of a path is something that a system leaves in any folder, such as `.DS_Store`.
+    """Whether one part of a path is something that a system, or a program that copies folders, leaves in any
+    folder, such as `.DS_Store`.
 
     In contrast to :func:`is_system_name`, other hidden names are a program's own.
     """
     lower = name.lower()
-    named = lower in _SYSTEM_NAMES or lower in _HIDDEN_SYSTEM_NAMES
-    return named or lower.startswith(_HIDDEN_BEGINNINGS)
+    is_named = any(lower in names for names in (_SYSTEM_NAMES, _HIDDEN_SYSTEM_NAMES, _HIDDEN_CLIENT_NAMES))
+    return is_named or lower.startswith(_HIDDEN_BEGINNINGS)
 
 
 def is_system_path(path: str) -> bool:

@@ -1,7 +1,10 @@
 """Text for people: counts with their nouns, and names, paths and settings of strangers made safe to show."""
 
 import html
+import os
 import re
+import shlex
+import subprocess
 
 # Control characters (C0, DEL, C1), those that turn the direction of text or separate lines, lone surrogates.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -42,3 +45,15 @@ def pluralize(number: int, noun: str, plural: str = "") -> str:
 def _escaped(character: str) -> str:
     number = ord(character)
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+def shell_word(path: object) -> str:
+    """A path as one word of a command that people copy into a shell.
+
+    Example:
+        >>> [shell_word(path) for path in ("out", "-out")]
+        ['out', './-out']
+    """
+    text = str(path)
+    text = f"./{text}" if text.startswith("-") else text
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)

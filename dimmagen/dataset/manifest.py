@@ -134,12 +134,7 @@ class Manifest(_Strict):
             manifest = cls.model_validate_json(storage.read(path))
             _UsedSettings.model_validate(manifest.settings)
         except ValidationError as error:
-            raise DimmagenError(
-                f"{path} is not a manifest of this version: {_first_fault(error)}",
-                "make the data set again with this version",
-                code="wrong-format",
-                path=path,
-            ) from error
+            raise _unread(path, error) from error
         if manifest.root_hash != root_hash([*manifest.shards, *manifest.files]):
             raise DimmagenError(
                 f"{path}: its root hash does not match the files that it names, so it was changed",
@@ -186,6 +181,32 @@ class Manifest(_Strict):
     def dump(self) -> bytes:
         """The bytes of `manifest.json`."""
         return json.dumps(self.model_dump(), indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _unread(path: str, error: ValidationError) -> DimmagenError:
+    """The error of a manifest that cannot be read: it is no JSON, of a later version, or of none."""
+    fault = error.errors()[0]
+    if fault["type"] == "json_invalid":
+        return DimmagenError(
+            f"{path} is not a manifest any more, but damaged: {fault['msg']}",
+            "copy the data set again, or run the command again that made it",
+            code="damaged",
+            path=path,
+        )
+    version = fault["input"]
+    if fault["loc"] == ("schema_version",) and isinstance(version, int) and version > SCHEMA_VERSION:
+        return DimmagenError(
+            f"{path} was written by a later version of dimmagen (schema_version {version})",
+            "install a later version of dimmagen to read it",
+            code="wrong-format",
+            path=path,
+        )
+    return DimmagenError(
+        f"{path} is not a manifest of this version: {_first_fault(error)}",
+        "make the data set again with this version",
+        code="wrong-format",
+        path=path,
+    )
 
 
 def _first_fault(error: ValidationError) -> str:

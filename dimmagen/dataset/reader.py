@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.parquet import read_table
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.manifest import Manifest, ShardEntry
@@ -144,6 +145,7 @@ class PairSet:
 
     def _checked(self, row: Mapping, side: Part, data: bytes) -> bytes:
         if hashing.sha256(data) != row[f"{side}_sha256"]:
+            refuse_pointer(storage.join(self.out, row["shard"]))
             raise DimmagenError(
                 f"{row['shard']}: the bytes of {row[f'{side}_member']} are not those of its row",
                 f"run `verify({self.out})`, and copy the damaged shard again",
@@ -223,6 +225,7 @@ def _table(
         shard.metadata.sha256,
     )
     if not is_named:  # before anything in it is believed
+        refuse_pointer(path)
         raise DimmagenError(
             f"{path} is not the file that the manifest names", todo, code="damaged", path=path
         )

@@ -38,6 +38,7 @@ from dimmagen.images.pair_names import (
 )
 
 _DEPTH = 4  # of folders above the sides: LOL-v2/Real_captured/Train/Low has two
+_LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _FIELD = re.compile(r"\\\{([A-Za-z_][A-Za-z_0-9]*)\\\}")
 ARROW = "->"
 
@@ -243,8 +244,9 @@ def _side_by_side(folder: Path) -> list[dict[Side, dict[Path, Hashable]]]:
 
 def _pairs_of_place(place: _Place) -> dict[str, PairPaths]:
     complete, fewest = _complete(place, lambda name: name)
-    if not complete:  # names from two systems
-        complete, _ = _complete(place, lambda name: unicodedata.normalize("NFC", name).casefold())
+    for form in (_of_any_system, _without_zeros):
+        if not complete:
+            complete, _ = _complete(place, form)
     if len(complete) > 1:
         raise UsageError(
             f"the images of {place.text} can be paired by their names in several ways",
@@ -256,6 +258,16 @@ def _pairs_of_place(place: _Place) -> dict[str, PairPaths]:
         assert fewest is not None
         raise fewest
     return named_pairs(complete[0], place.dark)
+
+
+def _of_any_system(name: str) -> str:
+    """A name without what two systems write differently: case and accents."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _without_zeros(name: str) -> str:
+    """The same, with numbers as numbers: `0009` is `9`."""
+    return _LEADING_ZEROS.sub("", _of_any_system(name))
 
 
 def _complete(place: _Place, form: _Form) -> tuple[list[list[PairPaths]], UsageError | None]:

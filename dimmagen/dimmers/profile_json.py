@@ -8,6 +8,7 @@ from typing import Any
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.text import one_line
 from dimmagen.dimmers.base import DIMMERS
 from dimmagen.dimmers.profile_folders import is_name
@@ -16,6 +17,7 @@ SCHEMA = 2  # since 2 the camera model has black offsets, skew and tails of chro
 READABLE_SCHEMAS = (1, 2)
 NAME = "profile.json"
 PICTURE = "profile.png"  # how good the profile is, for people; it is never read
+_TEXTS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt")  # of whoever shares a profile; never read
 _MAX_FILE = 2**26  # bytes; those of the models have a few kilobytes
 _TODO = "fit or import it again"
 
@@ -114,9 +116,10 @@ def _refuse_unknown(folder: Path, models: Mapping[str, Mapping]) -> None:
 def _refuse_unsafe(folder: Path, files: Mapping[str, str]) -> None:
     """Refuse a profile with files that its models may not have, or that are outside its folder.
 
-    The picture is not a file of a model: it is not read, so what it holds does not matter.
+    The picture and the texts of a hub are not files of a model: they are not read, so what they hold does not
+    matter.
     """
-    named = set(files) | {*storage.list_names(folder)} - {NAME, PICTURE}
+    named = set(files) | {*storage.list_names(folder)} - {NAME, PICTURE, *_TEXTS}
     odd = sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors"))
     if odd:
         raise DimmagenError(
@@ -133,6 +136,7 @@ def _refuse_changed(folder: Path, files: Mapping[str, str]) -> None:
     for path, sha256 in ((folder / file, sha256) for file, sha256 in files.items()):
         is_whole = path.is_file() and path.stat().st_size <= _MAX_FILE
         if not is_whole or hashing.sha256(path.read_bytes()) != sha256:
+            refuse_pointer(str(path))
             raise DimmagenError(
                 f"{path} is missing or not what was saved", _TODO, code="damaged", path=str(path)
             )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.git_lfs import refuse_pointer
 from dimmagen.core.machine import is_machine_trouble, machine_error
 from dimmagen.enhance.acceleration import acceleration
 from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
@@ -92,6 +93,7 @@ def load_tensors(
     except (SafetensorError, ValueError, OSError) as error:
         if is_machine_trouble(error):
             raise machine_error(error, path) from error
+        refuse_pointer(str(path))
         raise DimmagenError(
             f"{path} is not a readable checkpoint ({error})", advice, code="damaged", path=str(path)
         ) from None

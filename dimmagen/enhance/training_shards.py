@@ -12,7 +12,7 @@ from dimmagen.core import keyed_random, storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.dataset.reader import pair_tables, read_member, whole_rows
+from dimmagen.dataset.reader import PairSet, pair_tables, whole_rows
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.images import codec
 from dimmagen.images.cropping import center_crop
@@ -50,7 +50,8 @@ class OpenShards:
         root_hash: of the data set.
         origin: how the data set was made, by its manifest: `profile`, `profile_fingerprint`, `model`,
             `fingerprint`, and `dimmagen`, the version.
-        sampled: at most 128 pairs that are trained on: data set, shard, and row.
+        pairs: the data set, with the columns that its division needs.
+        sampled: the rows of at most 128 pairs that are trained on.
     """
 
     shards: list[TrainingShard]
@@ -58,13 +59,17 @@ class OpenShards:
     too_small: int
     root_hash: str
     origin: dict[str, str]
-    sampled: list[tuple[str, str, dict]]
+    pairs: PairSet
+    sampled: list[dict]
 
     def lightness_examples(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Some dark images that are trained on, uint8 (H, W, 3), and the means of their light images."""
-        for path, tar, row in self.sampled:
-            data = read_member(path, tar, row["dark_offset"], row["dark_size"])
-            yield codec.decode_rgb8(data)[0], row["lightness_before"]
+        """Some dark images that are trained on, uint8 (H, W, 3), and the means of their light images.
+
+        Raises:
+            DimmagenError: a shard is missing or damaged.
+        """
+        for row in self.sampled:
+            yield codec.decode_rgb8(self.pairs.data(row, "dark"))[0], row["lightness_before"]
 
 
 def usual_validation_photos(photos: int) -> int:
@@ -130,16 +135,16 @@ def open_shards(path: str, validation_photos: int | None, side: int) -> OpenShar
     first: dict[str, dict] = {}  # the lowest variant of each light image that is kept back
     for row in sorted(kept_back, key=lambda one: one["variant"]):
         first.setdefault(row["light_key"], row)
-    whole = whole_rows(path, manifest, first.values())
-    validation = [_read_pair(path, row["shard"], row) for row in whole]
+    pairs = PairSet(path, manifest, pa.concat_tables(tables))
+    validation = [_validation_pair(pairs, row) for row in whole_rows(path, manifest, first.values())]
     sampled = heapq.nsmallest(
         LIGHTNESS_IMAGES,
         (row for table in tables for row in _rows(table) if row["light_key"] in trained_on),
         key=lambda one: keyed_random.rank(0, one["key"], "lightness"),
     )
-    examples = [(path, row["shard"], row) for row in whole_rows(path, manifest, sampled)]
+    examples = whole_rows(path, manifest, sampled)
     left_out = sum(map(len, tables)) - sum(map(len, fitting))
-    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), examples)
+    return OpenShards(shards, validation, left_out, manifest.root_hash, _origin(manifest), pairs, examples)
 
 
 def _fits(table: pa.Table, side: int) -> pa.ChunkedArray:
@@ -162,9 +167,8 @@ def _origin(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _read_pair(path: str, tar: str, row: dict) -> RealPair:
-    files = (read_member(path, tar, row[f"{side}_offset"], row[f"{side}_size"]) for side in ("dark", "light"))
-    dark, light = (codec.decode_rgb8(data)[0] for data in files)
+def _validation_pair(pairs: PairSet, row: dict) -> RealPair:
+    dark, light = pairs.images(row)
     return cut_middle(RealPair(row["key"], dark, light, row["dark_sha256"], row["light_sha256"]))
 
 

@@ -19,6 +19,7 @@ from dimmagen.images import color, heif, tiff
 from dimmagen.images.excess import excess_of
 from dimmagen.images.exif import exif_block, without_orientation
 from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
+from dimmagen.images.jpeg_damage import damage_of
 from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.other_kinds import other_kind
 from dimmagen.images.pillow_warnings import ignored_warnings
@@ -77,6 +78,8 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
         ImageError: the image is damaged, too large, animated, transparent, or of an unsupported mode; if
             colours are converted, also an HDR image, or one whose colours cannot be converted.
     """
+    if color_managed and (reason := damage_of(data)):  # of a file from anywhere
+        raise ImageError("unreadable", reason)
     with _open_image(data) as image:
         facts = _facts(image, data)  # rejects decompression bombs before they are decompressed
         profile = _icc_profile(image) if color_managed else b""
@@ -91,7 +94,7 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
         pixels = np.ascontiguousarray(orientation.apply(pixels))
     steps = [
         *(["exif"] if facts.shown.rotation or facts.shown.mirrored else []),
-        *(["16bit"] if "16" in facts.mode else []),
+        *([f"{bits}bit" for bits in (12, 16) if str(bits) in facts.mode]),
         *colour_steps,
         *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
     ]
@@ -217,9 +220,7 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
         count = f"{frames} pictures, not one" if frames > 1 and file_format not in ("MPO", "HEIF") else ""
     if count:
         raise ImageError("animated", f"holds {count}")
-    mode = image.mode
-    if "16" not in mode and (_is_sixteen_bit_png(data) or tiff.is_sixteen_bit(tiff.tags_of(image))):
-        mode += ";16"
+    mode = _stored_mode(image, data)
     rotation, mirrored = turn_of(image)
     return ImageFacts(
         width,
@@ -231,6 +232,17 @@ def _facts(image: Image.Image, data: bytes) -> ImageFacts:
         Presentation(rotation, mirrored),
         icc_profile=color.profile_description(_icc_profile(image)),
     )
+
+
+def _stored_mode(image: Image.Image, data: bytes) -> str:
+    """Pillow's mode, with the bits of samples of more than 8."""
+    tags = tiff.tags_of(image)
+    if tiff.is_twelve_bit(tags):
+        return "I;12"
+    is_sixteen_bit_gray = image.mode == "I" and image.format == "PPM"
+    if is_sixteen_bit_gray or _is_sixteen_bit_png(data) or tiff.is_sixteen_bit(tags):
+        return image.mode if "16" in image.mode else f"{image.mode};16"
+    return image.mode
 
 
 def _array(rgb: Image.Image) -> np.ndarray:
@@ -264,7 +276,7 @@ def _in_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
     """The image in one of the modes RGB, L and CMYK, and the name of the conversion to RGB from there."""
     if image.mode == "P":
         raise ImageError("palette", "a palette of at most 256 colours is not a photo")
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return _high_bytes(image), "gray"
     if image.mode in ("RGBA", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -279,12 +291,12 @@ def _in_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
-    """8-bit gray of 16-bit gray, which Pillow would clip."""
-    samples = np.asarray(image)
+    """8-bit gray of 12 or 16 bits, which Pillow would clip."""
+    samples, tags = np.asarray(image), tiff.tags_of(image)
     if np.any(samples == image.info.get("transparency", -1)):
         raise ImageError("transparent", _TRANSPARENT)
-    high_byte = (samples.astype(np.uint16) >> 8).astype(np.uint8)
-    return Image.fromarray(255 - high_byte if tiff.is_white_zero(tiff.tags_of(image)) else high_byte)
+    high_byte = (samples.astype(np.uint16) >> (4 if tiff.is_twelve_bit(tags) else 8)).astype(np.uint8)
+    return Image.fromarray(255 - high_byte if tiff.is_white_zero(tags) else high_byte)
 
 
 def _is_sixteen_bit_png(data: bytes) -> bool:

@@ -65,8 +65,14 @@ def turn_of(image: Image.Image) -> tuple[int, bool]:
 def _tag_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none."""
     try:
-        # The getexif of PNG images would decode the whole image to search for a chunk after it.
-        value = Image.Image.getexif(image).get(EXIF_TAG, 1)
+        if image.format == "AVIF":
+            # Its own properties count alone (ISO/IEC 23000-22, 7.3.6.7). Pillow adds them to the EXIF data,
+            # and where there are none takes what an earlier file has left in the XMP data.
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+        else:  # the getexif of PNG images would decode the whole image to search for a chunk after it
+            exif = Image.Image.getexif(image)
+        value = exif.get(EXIF_TAG, 1)
     except Exception as error:  # Pillow raises almost any for damaged tags, and the pixels may be whole
         if is_machine_trouble(error):
             raise

@@ -42,6 +42,11 @@ def is_sixteen_bit(tags: Mapping[int, Any]) -> bool:
     return 16 in (bits if isinstance(bits, tuple) else (bits,))
 
 
+def is_twelve_bit(tags: Mapping[int, Any]) -> bool:
+    """Whether gray samples have 12 bits, which Pillow gives as 16 without scaling them."""
+    return tags.get(_BITS) in (12, (12,))
+
+
 def is_misread(tags: Mapping[int, Any]) -> bool:
     """Whether Pillow (13.0) takes the bytes of 16-bit samples for pixels: of planes without compression."""
     is_plain = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED

@@ -1,16 +1,18 @@
-"""Files of which only the beginning was written: an interrupted download or a full disk leaves zeros behind.
+"""Files of which a part was never written: an interrupted download or a full disk leaves zeros in its place.
 
 Decoders of JPEG, WebP, AVIF and HEIC take zeros for image data, and give an image whose lower part is made
 up, without an error. Other formats have checksums, or hold as many bytes as they have pixels.
 """
 
 import struct
+from collections.abc import Iterator
 
 _ZEROS = bytes(512)  # a sector of a disk
 # WebP's encoder writes zeros for a lower part of one colour: at most one for 1500 pixels when it was tried.
 _WEBP_PIXELS_PER_ZERO = 256
 _MAX_BOXES = 1024  # a photo has three or four
-_EXIF_ZEROS = bytes(2**16)  # AVIF and HEIC may have EXIF data at their end, which may end in fewer
+_EXIF_ZEROS = bytes(2**16)  # AVIF and HEIC may have EXIF data among their pixels, with fewer
+_CUT = "ends in zeros: only its beginning was written"
 
 
 def unfinished(data: bytes) -> str:
@@ -24,14 +26,20 @@ def unfinished(data: bytes) -> str:
     """
     if data.startswith(b"\xff\xd8"):
         is_cut = data.endswith(_ZEROS) and data.find(b"\xff\xd9", _first_scan(data)) < 0
-    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return _CUT if is_cut else ""  # holes before the end: jpeg_damage.py
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         coded = _webp_pixels(data)
-        is_cut = coded.endswith(bytes(max(len(_ZEROS), _webp_area(coded) // _WEBP_PIXELS_PER_ZERO)))
-    elif data[4:8] == b"ftyp":
-        is_cut = data.endswith(_EXIF_ZEROS) and _last_box(data) == b"mdat"
-    else:
-        is_cut = False
-    return "ends in zeros: only its beginning was written" if is_cut else ""
+        return _zeros_in(coded, bytes(max(len(_ZEROS), _webp_area(coded) // _WEBP_PIXELS_PER_ZERO)))
+    if data[4:8] == b"ftyp" and _EXIF_ZEROS in data:
+        return next(filter(None, (_zeros_in(one, _EXIF_ZEROS) for one in _media(data))), "")
+    return ""
+
+
+def _zeros_in(coded: bytes, zeros: bytes) -> str:
+    """Whether the coded pixels have so many zeros, at their end or before it."""
+    if coded.endswith(zeros):
+        return _CUT
+    return "has zeros in the place of a lost piece" if zeros in coded else ""
 
 
 def _first_scan(data: bytes) -> int:
@@ -68,16 +76,16 @@ def _webp_area(coded: bytes) -> int:
     return ((sides & 0x3FFF) + 1) * ((sides >> 14 & 0x3FFF) + 1)
 
 
-def _last_box(data: bytes) -> bytes:
-    """The kind of the last box of an AVIF or HEIC file (ISO/IEC 14496-12, 4.2)."""
-    place, kind = 0, b""
+def _media(data: bytes) -> Iterator[bytes]:
+    """The boxes of an AVIF or HEIC file that hold its pixels (ISO/IEC 14496-12, 4.2 and 8.1.1)."""
+    place = 0
     for _ in range(_MAX_BOXES):
         if place + 8 > len(data):
-            break
+            return
         size, kind = struct.unpack_from(">I4s", data, place)
         if size == 1:
             size = int.from_bytes(data[place + 8 : place + 16], "big")
-        if size < 8:  # 0: it reaches to the end
-            break
-        place += size
-    return kind
+        end = place + size if size >= 8 else len(data)  # 0: it reaches to the end
+        if kind == b"mdat":
+            yield data[place + 8 : end]
+        place = end

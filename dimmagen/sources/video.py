@@ -17,10 +17,13 @@ from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.images.facts import UPRIGHT, Presentation
+from dimmagen.images.jpeg_damage import damage_of
 
 # Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 _TAIL_SECONDS = 1.0
+_WITHOUT_ZEROS = ("h264", "hevc")
+_HOLE_BYTES = 512  # a sector of a disk
 _HD_HEIGHT = 720
 # Exact rounding, chroma interpolated to full width, and the same arithmetic on every processor.
 _TO_RGB = (
@@ -79,9 +82,10 @@ def first_frame(data: bytes) -> Frame:
     """
     with _clip(data), _opened(data) as container:
         stream = _shown_stream(container)
-        frame = next(_frames(container, stream), None)
+        frame, is_damaged = next(_frames(container, stream), (None, False))
         if frame is None:
             raise ImageError("unreadable", "the clip has no frame")
+        _refuse_damaged(is_damaged)
         return _as_shown(frame, _pixel_aspect(stream))
 
 
@@ -142,8 +146,35 @@ def _shown_stream(container: av.container.InputContainer) -> av.VideoStream:
     return best if isinstance(best, av.VideoStream) else container.streams.video[0]
 
 
-def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    return (frame for frame in container.decode(stream) if isinstance(frame, av.VideoFrame))
+def _frames(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[tuple[av.VideoFrame, bool]]:
+    """The frames, each with whether it is damaged, or may be by others since the last key frame.
+
+    FFmpeg makes up the lost parts of a frame, and the frames behind it show them.
+    """
+    is_damaged = False
+    for packet in container.demux(stream):
+        is_damaged = (is_damaged and not packet.is_keyframe) or _has_hole(bytes(packet), stream.codec.name)
+        for frame in packet.decode():
+            if isinstance(frame, av.VideoFrame):
+                is_damaged = is_damaged or frame.is_corrupt
+                yield frame, is_damaged
+
+
+def _has_hole(coded: bytes, codec_name: str) -> bool:
+    """Whether coded pixels have what their codec cannot write: a decoder need not notice it.
+
+    H.264 and HEVC never have three zeros in a row in a unit (ITU-T H.264 and H.265, 7.4.1).
+    """
+    if codec_name in _WITHOUT_ZEROS:
+        return bytes(_HOLE_BYTES) in coded
+    return codec_name == "mjpeg" and damage_of(coded) != ""
+
+
+def _refuse_damaged(is_damaged: bool) -> None:
+    if is_damaged:
+        raise ImageError("unreadable", "the clip is damaged where the frame is: a part of it is made up")
 
 
 def _time(frame: av.VideoFrame) -> int:
@@ -176,8 +207,12 @@ def _decode_all(data: bytes) -> Frame | None:
 
 def _latest(container: av.container.InputContainer) -> Frame | None:
     stream = _shown_stream(container)
-    frame = max(_frames(container, stream), key=_time, default=None)
-    return None if frame is None else _as_shown(frame, _pixel_aspect(stream))
+    latest = max(_frames(container, stream), key=lambda found: _time(found[0]), default=None)
+    if latest is None:
+        return None
+    frame, is_damaged = latest
+    _refuse_damaged(is_damaged)
+    return _as_shown(frame, _pixel_aspect(stream))
 
 
 def _as_shown(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> Frame:

@@ -72,6 +72,7 @@ def test_the_home_folder_stands_where_no_shell_puts_it(word, becomes, monkeypatc
         ("give fewer `workers`", "give fewer workers"),
         ("check `dataset`", "check DATASET"),
         ("check it with `verify(out/)`", "check it with dimmagen verify out/"),
+        ("check it with `verify(my set)`", "check it with dimmagen verify 'my set'"),
         ("the verdicts of `build_mixhq(dry_run=True)`", "the verdicts of dimmagen build-mixhq --dry-run"),
     ],
 )

@@ -1,6 +1,10 @@
 """`dim`, `verify` and `inspect` as a user types them."""
 
 import json
+import os
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,6 +54,24 @@ def test_photos_to_a_verified_set_with_a_contact_sheet(run, dim, tmp_path):
     assert "lightness after" in out
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 3 * 320
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shells of Windows quote in another way")
+def test_the_commands_that_are_printed_can_be_copied_whatever_the_folder_is_called(run, photos):
+    out = "-my set"
+    line = ["--profile", "linear", "--source", photos, f"--shards={out}", "--executor", "serial"]
+    _, text, _ = run("dim", *line)
+    copied = re.findall(r"(?:Next:|     ) dimmagen (.*)", text)
+    assert len(copied) == 2
+    for command in copied:
+        assert run(*shlex.split(command))[0] == 0
+    (Path(out) / "metadata/train-00000.parquet").write_bytes(b"x")
+    code, _, text = run("inspect", f"./{out}")
+    assert code == 1
+    [command] = re.findall(r"run dimmagen (.*)", text)
+    code, text, _ = run(*shlex.split(command))
+    assert code == 1
+    assert "manifest says" in text
 
 
 def test_the_command_in_the_manifest_makes_the_set_again(run, dim, photos, tmp_path):

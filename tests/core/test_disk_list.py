@@ -1,7 +1,10 @@
 import errno
+import gc
 import io
 import os
+import sys
 import tempfile
+import warnings
 
 import pytest
 from hypothesis import given
@@ -54,3 +57,19 @@ def test_a_full_folder_for_temporary_files_is_named_with_what_to_do(number, todo
     monkeypatch.setattr(disk_list.tempfile, "TemporaryFile", lambda **options: Full())
     with pytest.raises(DimmagenError, match=rf"{tmp_path}.*{os.strerror(number)}.*{todo}"):
         DiskList().append(b"record")
+
+
+def test_a_list_that_is_dropped_warns_of_no_open_file_and_of_no_full_disk():
+    """Programs and test suites that make warnings errors would end with it."""
+    kept = DiskList()
+    kept.append(b"record")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        seen: list[object] = []
+        patch.setattr(sys, "unraisablehook", seen.append)
+        warnings.simplefilter("error")
+        descriptor = kept._data._file.fileno()
+        del kept
+        gc.collect()
+        assert seen == []
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)

@@ -9,8 +9,11 @@ from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.profile import BUNDLED, open_profile
 from tests.tiny_set import make_tiny, tiny_lights
 
-LEFT = (".DS_Store", "._manifest.json", "Thumbs.db", "desktop.ini", ".nfs00000a1b", ".fuse_hidden0001")
-FOLDERS = ("@eaDir", "lost+found", "#snapshot")
+LEFT = (
+    *(".DS_Store", "._manifest.json", "Thumbs.db", "desktop.ini", ".nfs00000a1b", ".fuse_hidden0001"),
+    *(".gitattributes", ".~lock.README.md#"),  # of Hugging Face's Hub; of LibreOffice
+)
+FOLDERS = ("@eaDir", "lost+found", "#snapshot", ".cache", ".git", ".ipynb_checkpoints")
 
 
 def leave(folder):

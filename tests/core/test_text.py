@@ -1,12 +1,14 @@
 """Text of strangers is shown, and does nothing else."""
 
 import html
+import os
 import re
+import shlex
 
 import pytest
 from markdown_it import MarkdownIt
 
-from dimmagen.core.text import markdown, one_line, printable
+from dimmagen.core.text import markdown, one_line, printable, shell_word
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,11 @@ def test_markdown_of_a_stranger_says_just_what_it_says(text):
     shown = MarkdownIt().enable("table").render(f"| a |\n|---|\n| {markdown(text)} |\n")
     (cell,) = re.findall(r"<td>(.*)</td>", shown)
     assert html.unescape(cell) == one_line(text)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shells of Windows quote in another way")
+@pytest.mark.parametrize("path", ["out", "-out", "my photos/o'ut", "a;b", "$HOME", "s3://bucket/out"])
+def test_a_path_in_a_printed_command_is_one_word_and_no_option(path):
+    [word] = shlex.split(shell_word(path))
+    assert word == (f"./{path}" if path.startswith("-") else path)
+    assert shell_word("out/set-1") == "out/set-1"

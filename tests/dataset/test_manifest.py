@@ -211,3 +211,37 @@ def test_a_manifest_is_found_by_its_folder_or_its_own_path(made, tmp_path):
         Manifest.load(str(made / "manifest.json"))
     with pytest.raises(UsageError, match=r"manifest\.json does not exist: give the folder"):
         Manifest.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "code"),
+    [
+        (
+            lambda text: "",
+            "is not a manifest any more, but damaged: Invalid JSON.*: copy the data set again",
+            "damaged",
+        ),
+        (
+            lambda text: text[:300],
+            "is not a manifest any more, but damaged: Invalid JSON.*: copy the data set again",
+            "damaged",
+        ),
+        (
+            lambda text: text.replace('"schema_version": 1', '"schema_version": 7'),
+            r"was written by a later version of dimmagen \(schema_version 7\): install a later version",
+            "wrong-format",
+        ),
+        (
+            lambda text: text.replace('"schema_version": 1', '"schema_version": 0'),
+            "is not a manifest of this version: schema_version: .*: make the data set again",
+            "wrong-format",
+        ),
+    ],
+    ids=["emptied", "cut", "of a later version", "of no version"],
+)
+def test_a_manifest_that_cannot_be_read_says_what_to_do(made, tmp_path, change, said, code):
+    text = (made / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(change(text))
+    with pytest.raises(DimmagenError, match=said) as refused:
+        Manifest.load(str(tmp_path))
+    assert refused.value.code == code

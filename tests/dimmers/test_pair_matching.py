@@ -103,6 +103,10 @@ def test_the_table_of_rules_has_a_line_for_each():
         ("e\u0301_low.png", "\u00e9_high.png", "\u00e9_high"),
         ("desk_low.png", "desk.png", "desk"),
         ("desk.png", "desk_gt.png", "desk_gt"),
+        ("0009.png", "9.png", "9"),
+        ("low0009.png", "normal9.png", "normal9"),
+        ("IMG_0100.png", "img_100.png", "img_100"),
+        ("s01/000.png", "S1/0.png", "0"),
     ],
 )
 def test_names_that_two_systems_write_differently_are_equal(dark, light, name, tmp_path):
@@ -117,6 +121,15 @@ def test_names_that_differ_in_case_alone_are_paired_by_their_case(tmp_path):
     write(tmp_path / "low/B.png", 4)
     write(tmp_path / "high/b.png", 5)
     assert "without a partner: B.png" in refused(tmp_path).what
+
+
+def test_numbers_that_differ_in_zeros_alone_are_paired_by_them(tmp_path):
+    make(tmp_path, {1: ("low/1.png", "high/1.png"), 2: ("low/01.png", "high/01.png")})
+    assert values(load_pairs(tmp_path)) == {"1": (1, 101), "01": (2, 102)}
+    (tmp_path / "high/01.png").rename(tmp_path / "high/001.png")
+    assert "without a partner: 01.png, 001.png" in refused(tmp_path).what
+    (tmp_path / "low/01.png").rename(tmp_path / "low/10.png")
+    assert "without a partner" in refused(tmp_path).what
 
 
 def test_a_folder_whose_name_says_its_side_twice_is_of_that_side(tmp_path):

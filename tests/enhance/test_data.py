@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 
@@ -179,6 +180,31 @@ def test_a_shard_truncated_at_a_member_boundary_is_an_error(dataset, tmp_path, s
     batches = ShardBatches([replace(shards[0], url=str(short))], CROPS, batch=1, loaders=loaders)
     with pytest.raises(DimmagenError, match=r"short\.tar holds 1 pair, its manifest says 3"):
         keys_of(batches, 0, 5)
+
+
+@pytest.mark.parametrize("is_pointer", [True, False], ids=["a pointer of Git LFS", "another picture"])
+def test_a_shard_that_is_not_that_of_the_manifest_is_named_before_a_step(dataset, tmp_path, is_pointer):
+    """Validation took whatever picture was there, or the error said that something is empty, and not what."""
+    shutil.copytree(dataset, tmp_path / "out")
+    pairs = open_pairs(tmp_path / "out")
+    examples = open_shards(pairs.out, HELD_BACK, CROPS.side).lightness_examples()
+    for row in pairs.rows():
+        tar = tmp_path / "out" / row["shard"]
+        if is_pointer:
+            tar.write_text("version https://git-lfs.github.com/spec/v1\n")
+            continue
+        black = encode_png(np.zeros((row["height"], row["width"], 3), np.uint8))
+        with tar.open("r+b") as file:
+            file.seek(row["dark_offset"])
+            file.write(black[: row["dark_size"]])
+    said = {
+        True: r"shards/train-\d+\.tar is a pointer of Git LFS in the place of the file: .*git lfs pull",
+        False: r"shards/train-\d+\.tar: the bytes of .* are not those of its row.*verify",
+    }[is_pointer]
+    for read in (lambda: list(examples), lambda: open_shards(pairs.out, HELD_BACK, CROPS.side)):
+        with pytest.raises(DimmagenError, match=said) as refused:
+            read()
+        assert refused.value.code == "damaged"
 
 
 def test_a_broken_shard_is_named(tmp_path, shards):

@@ -284,6 +284,34 @@ def test_the_header_gives_the_size_of_the_upright_image_in_every_format(photo, f
     assert facts.transform.startswith("exif")
 
 
+def test_a_gray_tiff_of_12_bits_is_not_black(photo):
+    """Cameras of laboratories write them, and Pillow gives 0 to 4095 as if it were 0 to 65535."""
+    twelve = photo[..., 0].astype(np.uint16) * 16 + 5
+    first, second = twelve.reshape(-1, 2).T
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1)
+    data = packed.astype(np.uint8).tobytes()
+    height, width = twelve.shape
+    tags = (
+        *((256, width), (257, height), (258, 12), (259, 1), (262, 1)),
+        *((273, 8), (277, 1), (278, height), (279, len(data))),
+    )
+    directory = struct.pack("<H", len(tags)) + b"".join(
+        struct.pack("<HHII", tag, 4, 1, one) for tag, one in tags
+    )
+    pixels, facts = decode_rgb8(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + bytes(4))
+    np.testing.assert_array_equal(pixels, np.repeat(photo[..., :1], 3, axis=-1))
+    assert facts.transform == "12bit+gray+lossless"
+
+
+@pytest.mark.parametrize("highest", [65535, 1023])
+def test_gray_of_more_than_8_bits_in_a_ppm_file_keeps_its_high_byte(photo, highest):
+    gray = photo[..., 0].astype(np.uint32)
+    header = b"P5 %d %d %d " % (gray.shape[1], gray.shape[0], highest)
+    pixels, facts = decode_rgb8(header + (gray * highest // 255).astype(">u2").tobytes())
+    assert np.abs(pixels.astype(int) - gray[..., None]).max() <= (0 if highest == 65535 else 1)
+    assert facts.transform == "16bit+gray+lossless"
+
+
 @pytest.mark.parametrize(
     ("file_format", "options"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {"quality": 90})]
 )
@@ -312,6 +340,36 @@ def test_an_avif_file_whose_end_was_never_written_is_no_picture():
     assert decode_rgb8(data + struct.pack(">I4s", 2**17, b"free") + bytes(2**17 - 8))[0].shape == noise.shape
     with pytest.raises(ImageError, match="ends in zeros: only its beginning was written"):
         decode_rgb8(data[: len(data) - 70_000] + bytes(70_000))
+
+
+@pytest.mark.parametrize(("tag", "turned"), [(None, False), (1, False), (6, True)])
+def test_an_avif_photo_is_turned_by_its_own_properties_and_not_by_old_xmp_data(photo, tag, turned):
+    """A converter that turns the pixels and keeps the XMP data of the camera leaves them behind."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="8"/></rdf:RDF></x:xmpmeta>'
+    )
+    exif = Image.Exif()
+    if tag:
+        exif[0x0112] = tag  # which Pillow stores as the file's own property
+    data = file_of(Image.fromarray(photo), "AVIF", exif=exif, xmp=xmp, quality=100, subsampling="4:4:4")
+    expected = np.rot90(photo, -1) if turned else photo
+    pixels, facts = decode_rgb8(data)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected).mean() < 2
+    assert facts.shown.rotation == (90 if turned else 0)
+    assert codec.read_facts(data).width == expected.shape[1]
+
+
+@pytest.mark.parametrize("file_format", ["WEBP", "AVIF"])
+def test_a_file_that_lacks_a_piece_in_its_middle_is_no_picture(file_format):
+    noise = np.random.default_rng(0).integers(0, 256, (384, 512, 3), np.uint8)
+    data = file_of(Image.fromarray(noise), file_format, quality=90)
+    middle, lost = len(data) // 3, 66_000
+    assert middle + lost < len(data) - 1000
+    with pytest.raises(ImageError, match="has zeros in the place of a lost piece"):
+        decode_rgb8(data[:middle] + bytes(lost) + data[middle + lost :])
 
 
 def test_a_webp_photo_with_a_white_lower_edge_is_whole_although_its_file_ends_in_zeros():

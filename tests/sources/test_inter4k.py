@@ -11,6 +11,7 @@ import pytest
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import Image
+from skimage import data as photos
 
 from dimmagen.api import build_mixhq
 from dimmagen.core.errors import DimmagenError
@@ -242,6 +243,45 @@ def test_a_truncated_clip_is_rejected_with_both_frames():
             ("first", "unreadable"),
             ("last", "unreadable"),
         ]
+
+
+def with_hole(clip, index, size):
+    """The clip with zeros in its packet of this number."""
+    with av.open(io.BytesIO(clip)) as container:
+        packet = next(one for number, one in enumerate(container.demux(video=0)) if number == index)
+        start, length = packet.pos, packet.size
+    hole = start + length // 2
+    assert length // 2 > size + 200
+    return clip[:hole] + bytes(size) + clip[hole + size :]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mjpeg"])
+def test_the_frames_that_a_lost_piece_of_a_clip_reaches_are_rejected(codec):
+    """FFmpeg makes something up in their place, and mostly says nothing."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        options = (
+            {"x265-params": "log-level=none:bframes=0:qp=12"}
+            if codec == "libx265"
+            else {"bf": "0", "qp": "8"}
+        )
+        stream = output.add_stream(codec, rate=RATE, options=options)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.gop_size = 4
+        for index in range(7):
+            pixels = photos.astronaut()[40 * index : 40 * index + 240, :320]
+            frame = av.VideoFrame.from_ndarray(pixels.copy(), "rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    clip = file.getvalue()
+    first, last = video.first_frame(clip), video.last_frame(clip)
+    in_front, behind = with_hole(clip, 0, 600), with_hole(clip, 6, 600)
+    for read, damaged in ((video.first_frame, in_front), (video.last_frame, behind)):
+        with pytest.raises(ImageError, match="damaged"):
+            read(damaged)
+    np.testing.assert_array_equal(video.last_frame(in_front).pixels, last.pixels)
+    np.testing.assert_array_equal(video.first_frame(behind).pixels, first.pixels)
 
 
 def test_a_playlist_with_the_name_of_a_clip_opens_no_other_file(tmp_path, monkeypatch):

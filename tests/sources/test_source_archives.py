@@ -172,6 +172,15 @@ def test_a_tar_with_hostile_names_and_links_touches_nothing_outside(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["inside", "evil.tar"]
 
 
+def test_a_photo_that_a_backup_stored_as_a_sparse_file_is_not_called_a_link(tmp_path):
+    with tarfile.open(tmp_path / "backup.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        member = tarfile.TarInfo("a.jpg")
+        member.type, member.size = tarfile.GNUTYPE_SPARSE, 4
+        archive.addfile(member, io.BytesIO(b"data"))
+    [entry] = list_entries(str(tmp_path / "backup.tar"))
+    assert entry.refusal == "is stored with its zeros left out (tar --sparse): pack it without that option"
+
+
 def test_encrypted_linked_and_unusually_compressed_members_of_a_zip_are_refused_with_the_reason(tmp_path):
     link = zipfile.ZipInfo("link.jpg")
     link.external_attr = 0o120777 << 16

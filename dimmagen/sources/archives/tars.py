@@ -11,6 +11,8 @@ from dimmagen.core.file_names import portable
 from dimmagen.core.machine import machine_trouble
 from dimmagen.sources.archives.entry import Entry
 
+_NO_FILE = "is a link or a device in the archive"
+_SPARSE = "is stored with its zeros left out (tar --sparse): pack it without that option"
 _ZEROS_AT_ONCE = 2**20  # bytes
 
 
@@ -43,8 +45,7 @@ def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -
                     yield from _tar_members(path, file, member.offset_data, inside, f"{name}/")
                     file.seek(at)
                     continue
-                plain = member.isreg() and not member.issparse()
-                refusal = "" if plain else "is a link or a device in the archive"
+                refusal = _SPARSE if member.issparse() else "" if member.isreg() else _NO_FILE
                 locator = {
                     "kind": "range",
                     "path": portable(path),
