@@ -10,6 +10,7 @@ import json
 import logging
 import operator
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -188,11 +189,12 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     def state_dict(self) -> dict[str, Any]:
         """Where this rank is in the pass that was read last: numbers and texts.
 
-        A loader to which stages were added keeps no place, since what it gives is no batch of its own: its
-        state is that of the beginning of a pass, with a warning. Frameworks ask every loader for its state.
+        A loader to which stages or repetitions were added keeps no place, since what it gives is no batch of
+        its own: its state is that of the beginning of a pass, with a warning. Frameworks ask every loader for
+        its state.
         """
         here = self._next or self._here
-        if here and len(self.pipeline) != 1:
+        if here and self._is_changed():
             _LOG.warning("a loader with added stages keeps no place in its pass: it will begin a new one")
             here = None
         return {
@@ -209,7 +211,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
                 added to this one.
         """
         position = position_in(state, self.of)
-        if position and len(self.pipeline) != 1:
+        if position and self._is_changed():
             raise UsageError(
                 "a loader with added stages keeps no place in its pass",
                 "keep and load the state of the loader that `pair_loader()` returned",
@@ -217,17 +219,36 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
             )
         self._next = position
 
-    def _pass(self) -> Iterator[BatchT]:
+    def iterator1(self) -> Iterator[Any]:
+        """Begin a pass, at its place if there is one; each repetition that was asked for is another pass."""
         begun, self._next = self._next, None
-        here = begun or Position(new_seed(), 0)
+        self._here = here = begun or Position(new_seed(), 0)
         stream: _PairStream = self.pipeline[0].dataset
         counts, first = delivered(here.batches, self.of_workers)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
-        self._here = here
-        for batch in itertools.islice(super().__iter__(), self.size - here.batches):
+        return cast(Iterator[Any], super().iterator1())
+
+    def _pass(self) -> Iterator[BatchT]:
+        if self._is_changed():  # what it gives is not counted in batches
+            yield from super().__iter__()
+            self._here = None
+            return
+        whole = self.of.get("epoch") or sum(count or 0 for count in self.of_workers)
+        left = whole - (self._next.batches if self._next else 0)
+        if not left:
+            self._next = None
+        here: Position | None = None
+        for batch in itertools.islice(super().__iter__(), left):
+            here = here or self._here or Position(0, 0)  # which `iterator1` has just set
             self._here = here = Position(here.seed, here.batches + 1)
             yield cast(BatchT, batch)
         self._here = None
+
+    def _is_changed(self) -> bool:
+        """Whether stages, repetitions or another number of batches were added to what `pair_loader` made."""
+        epoch = self.of.get("epoch")
+        made = (sys.maxsize, epoch) if epoch else (1, -1)
+        return len(self.pipeline) != 1 or (self.repetitions, self.nsamples) != made
 
 
 @overload

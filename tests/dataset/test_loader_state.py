@@ -139,6 +139,17 @@ def test_a_loader_with_added_stages_begins_a_new_pass_and_says_so(out, caplog):
         added.load_state_dict(loader.state_dict())
 
 
+def test_added_stages_and_repetitions_give_all_that_they_make_of_the_batches(out):
+    loader = dimmagen.pair_loader(out, batch_size=2, crop=8, workers=0)
+    assert len(list(loader.unbatched())) == 13
+    assert len(list(loader.unbatched().batched(1))) == 13
+    keys = [batch["key"] for batch in loader.repeat(2)]
+    assert len(keys) == 2 * len(loader) == 14
+    assert keys[:7] != keys[7:]  # each in an order of its own
+    loader = dimmagen.pair_loader(out, batch_size=2, crop=8, workers=0)
+    assert len(list(loader.with_length(3, silent=True))) == 7
+
+
 @pytest.mark.parametrize(
     ("batches", "of_workers", "expected"),
     [
