@@ -43,7 +43,7 @@ from dimmagen.sources.mixhq_generations import (
     refuse_other_choices,
 )
 from dimmagen.sources.mixhq_packing import MixHQShard, Packing, plan_packing, sidecar
-from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, read_catalog
+from dimmagen.sources.mixhq_reading import MIXHQ_MANIFEST, catalog_parts, has_mixhq_manifest, read_catalog
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, Listing
 from dimmagen.sources.scan_store import KeptRanges
@@ -102,14 +102,15 @@ def finished_verdict_counts(out: str, inputs: dict, adds: bool = False) -> dict[
 
     Raises:
         UsageError: `out` holds something else, or a MixHQ of other inputs. Nothing is changed.
-        DimmagenError: it has lost a shard, and has grown or is to grow: another one is made again.
+        DimmagenError: it has lost a shard or a part of its catalog, and has grown or is to grow: another one
+            is made again.
     """
     if storage.exists(out) and not storage.is_folder(out):
         raise UsageError(f"`out={out}` is a file", "choose a folder", code="no-room", path=out)
     names = [name for name in storage.list_names(out) if name != STATE and not storage.is_unfinished(name)]
     if not names:
         return None
-    if "catalog" not in names:
+    if "catalog" not in names and not has_mixhq_manifest(out):
         raise UsageError(
             f"`out={out}` holds something other than a MixHQ ({', '.join(names[:3])})",
             "choose another `out`",
