@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 
+# What cmd or PowerShell take for a part of their own language, beside spaces.
+_WINDOWS_SPECIAL = re.compile(r"[&|<>^(){};,'`@#]")
 # Control characters (C0, DEL, C1), those that turn the direction of text or separate lines, lone surrogates.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
@@ -56,4 +58,10 @@ def shell_word(path: object) -> str:
     """
     text = str(path)
     text = f"./{text}" if text.startswith("-") else text
-    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
+    if os.name != "nt":
+        return shlex.quote(text)
+    word = subprocess.list2cmdline([text])  # which quotes spaces alone; no name there has a quotation mark
+    if word != text or not _WINDOWS_SPECIAL.search(text):
+        return word
+    ending = text[len(text.rstrip("\\")) :]  # which would take the quotation mark for a part of the name
+    return f'"{text}{ending}"'

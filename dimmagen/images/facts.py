@@ -52,7 +52,7 @@ class ImageFacts:
     Attributes:
         width, height: of the upright image, in pixels.
         format: the name of the format in Pillow, such as `JPEG`.
-        mode: the mode in Pillow as stored, with the bits of samples of more than 8, such as `RGB;16` or `I;12`.
+        mode: the mode in Pillow as stored, with the bits of samples of more than 8 (`RGB;16`, `I;12`).
         transform: `verbatim`, or the names of the conversions, joined by `+`.
         extension: of the light image as stored: `jpg`, `png` or `webp`.
         shown: how the stored pixels are to be shown.

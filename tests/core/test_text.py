@@ -4,6 +4,7 @@ import html
 import os
 import re
 import shlex
+from types import SimpleNamespace
 
 import pytest
 from markdown_it import MarkdownIt
@@ -54,3 +55,12 @@ def test_a_path_in_a_printed_command_is_one_word_and_no_option(path):
     [word] = shlex.split(shell_word(path))
     assert word == (f"./{path}" if path.startswith("-") else path)
     assert shell_word("out/set-1") == "out/set-1"
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [("out", "out"), (r"C:\sets\out", r"C:\sets\out"), ("my photos", '"my photos"'), ("R&D\\", '"R&D\\\\"')],
+)
+def test_a_path_in_a_command_for_windows_is_one_word_of_its_shells(path, word, monkeypatch):
+    monkeypatch.setattr("dimmagen.core.text.os", SimpleNamespace(name="nt"))
+    assert shell_word(path) == word
