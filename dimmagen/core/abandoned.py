@@ -1,8 +1,8 @@
 """What a killed process left unfinished, told from what a living process writes.
 
 A process locks the unfinished file or folder that it writes, and the system takes the lock back when the
-process ends, however it ends. A network disk may have no locks, or locks for each host alone: there, what no
-process of this host has made is abandoned after a day without a change.
+process ends, however it ends. A disk may have no locks, or locks for each host alone, and Windows locks no
+folder: what no lock can tell, such as what another host has made, is abandoned after a day without a change.
 """
 
 import os
