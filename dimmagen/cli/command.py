@@ -77,7 +77,7 @@ class Command(EveryCommand):
             raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
         except click.UsageError as error:
             if error.message.startswith("Got unexpected extra") and any(map(_is_source, self.params)):
-                raise click.UsageError(f"{error.message} {_STRAY_PATHS}", error.ctx) from None
+                raise click.UsageError(f"{error.message}. {_STRAY_PATHS}", error.ctx) from None
             raise
         if not ctx.resilient_parsing:
             self._tell_repeated_paths(ctx, words)

@@ -51,7 +51,7 @@ DIM = "dim --profile linear --source photos --shards new --executor serial"
             "variants is 1000000000: give a number from 1 to 100000",
         ),
         (f"{DIM} --variants 0", 2, "variants is 0"),
-        (f"{DIM} photos/b.png", 2, "Each path needs a --source of its own; put a pattern in quotes"),
+        (f"{DIM} photos/b.png", 2, "b.png). Each path needs a --source of its own; put a pattern in quotes"),
         (f"{DIM.replace('new', 'mixhq')}", 2, "choose a new or an empty folder for --shards"),
         ("peek", 2, "DATASET is missing: give the folder of a data set"),
         ("dim --profile linear --source= --shards new", 2, "one of --source is empty"),
