@@ -38,7 +38,7 @@ def claim(descriptor: int, path: str | os.PathLike) -> bool:
     if os.name == "nt":  # nothing that is open is removed there, and no open file gets its name
         return True
     try:
-        return lock_descriptor(descriptor, blocking=False) and _is_at(descriptor, path)
+        return lock_descriptor(descriptor, blocking=False) and _is_there(path)
     except OSError:  # a file system without locks
         return True
 
@@ -98,8 +98,13 @@ def _remove(path: str) -> bool:
     return False
 
 
-def _is_at(descriptor: int, path: str | os.PathLike) -> bool:
+def _is_there(path: str | os.PathLike) -> bool:
+    """Whether what has just been made is still at its path: nothing else gets a name with a random token.
+
+    The number of a file would not say it, since some network disks change that each time.
+    """
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+        os.lstat(path)
     except FileNotFoundError:
         return False
+    return True

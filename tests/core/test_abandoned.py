@@ -53,6 +53,16 @@ def test_the_folder_that_a_killed_process_left_is_removed_by_the_next_of_its_nam
     assert len(os.listdir(tmp_path)) == 2
 
 
+def test_a_disk_that_numbers_its_files_differently_each_time_has_one_temporary_file(tmp_path, monkeypatch):
+    """As some FUSE and SMB mounts do: it was taken for another file, and a new one made, for ever."""
+    tokens = iter(["0001", "0002"])
+    monkeypatch.setattr("dimmagen.core.storage.writing.secrets.token_hex", lambda _: next(tokens))
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+    storage.atomic_write(tmp_path / "a", b"whole")
+    with storage.unfinished_folder(tmp_path / "b") as folder:
+        assert sorted(os.listdir(tmp_path)) == [folder.name, "a"]
+
+
 def test_what_a_living_process_writes_stays_however_old_it_is(tmp_path):
     with storage.atomic_writer(tmp_path / "a.html") as file:
         [name] = os.listdir(tmp_path)
