@@ -33,7 +33,7 @@ def claim(descriptor: int, path: str | os.PathLike) -> bool:
         path: of it.
 
     Returns:
-        False if another process has taken it for abandoned in the meantime: it is removed.
+        False if another process has taken it for abandoned in the meantime, and removes it.
     """
     if os.name == "nt":  # nothing that is open is removed there, and no open file gets its name
         return True

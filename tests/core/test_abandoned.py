@@ -63,6 +63,16 @@ def test_a_disk_that_numbers_its_files_differently_each_time_has_one_temporary_f
         assert sorted(os.listdir(tmp_path)) == [folder.name, "a"]
 
 
+def test_a_disk_that_says_of_every_lock_that_it_is_taken_is_written_to(tmp_path, monkeypatch):
+    """As with EACCES, which is also what some disks say of a lock that is held."""
+    tries = iter(range(100))
+    monkeypatch.setattr(abandoned, "lock_descriptor", lambda *_, **__: next(tries) < 0)
+    storage.atomic_write(tmp_path / "a", b"whole")
+    with storage.unfinished_folder(tmp_path / "b") as folder:
+        assert sorted(os.listdir(tmp_path)) == [folder.name, "a"]
+    assert os.listdir(tmp_path) == ["a"]
+
+
 def test_what_a_living_process_writes_stays_however_old_it_is(tmp_path):
     with storage.atomic_writer(tmp_path / "a.html") as file:
         [name] = os.listdir(tmp_path)

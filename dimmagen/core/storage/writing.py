@@ -5,6 +5,7 @@ file is written locally and sent as one upload. Nothing is published if the writ
 """
 
 import errno
+import itertools
 import logging
 import os
 import re
@@ -34,6 +35,7 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
 _OPEN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY)  # the file is open, or something else
+_CLAIMS = 20  # so often no other process is quicker: the disk says of every lock that it is taken
 _log = logging.getLogger(__name__)
 
 
@@ -108,12 +110,15 @@ def _give_name(file: BinaryIO, temporary: Path, path: Path) -> None:
 
 def _open_unfinished(path: Path) -> tuple[Path, BinaryIO]:
     """A new file under a temporary name, which belongs to this process until it is closed."""
-    while True:
+    for attempt in itertools.count(1):
         temporary = path.with_name(unfinished_name(path.name))
         file = open(temporary, "x+b")  # noqa: SIM115
-        if abandoned.claim(file.fileno(), temporary):
+        if abandoned.claim(file.fileno(), temporary) or attempt == _CLAIMS:
             return temporary, file
         file.close()
+        with suppress(OSError):
+            temporary.unlink()
+    raise AssertionError  # it counts for ever
 
 
 @contextmanager
@@ -149,13 +154,15 @@ def unfinished_folder(folder: Path) -> Iterator[Path]:
     What killed processes left of it before is removed first.
     """
     remove_abandoned(folder.parent, [folder.name])
-    while True:
+    for attempt in itertools.count(1):
         temporary = folder.with_name(unfinished_name(folder.name))
         temporary.mkdir(0o700)
         descriptor = None if os.name == "nt" else os.open(temporary, os.O_RDONLY)
-        if descriptor is None or abandoned.claim(descriptor, temporary):
+        if descriptor is None or abandoned.claim(descriptor, temporary) or attempt == _CLAIMS:
             break
         os.close(descriptor)
+        with suppress(OSError):
+            temporary.rmdir()
     try:
         yield temporary
     finally:
