@@ -8,8 +8,11 @@ import struct
 from collections.abc import Iterator
 
 _ZEROS = bytes(512)  # a sector of a disk
-# WebP's encoder writes zeros for a lower part of one colour: at most one for 1500 pixels when it was tried.
-_WEBP_PIXELS_PER_ZERO = 256
+# WebP's encoder writes zeros for an area of one colour. Of lossy files it was one for 1500 pixels when it was
+# tried, and of lossless ones, in which each pixel may have a code of zeros, one for 3 pixels: by method 0, by
+# which dimmagen encodes.
+_PIXELS_PER_ZERO, _LOSSLESS_PIXELS_PER_ZERO = 256, 2
+_LOSSY_START = b"\x9d\x01\x2a"
 _MAX_BOXES = 1024  # a photo has three or four
 _EXIF_ZEROS = bytes(2**16)  # AVIF and HEIC may have EXIF data among their pixels, with fewer
 _CUT = "ends in zeros: only its beginning was written"
@@ -29,7 +32,8 @@ def unfinished(data: bytes) -> str:
         return _CUT if is_cut else ""  # holes before the end: jpeg_damage.py
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         coded = _webp_pixels(data)
-        return _zeros_in(coded, bytes(max(len(_ZEROS), _webp_area(coded) // _WEBP_PIXELS_PER_ZERO)))
+        per_zero = _PIXELS_PER_ZERO if _is_lossy(coded) else _LOSSLESS_PIXELS_PER_ZERO
+        return _zeros_in(coded, bytes(max(len(_ZEROS), _webp_area(coded) // per_zero)))
     if data[4:8] == b"ftyp" and _EXIF_ZEROS in data:
         return next(filter(None, (_zeros_in(one, _EXIF_ZEROS) for one in _media(data))), "")
     return ""
@@ -67,9 +71,13 @@ def _webp_pixels(data: bytes) -> bytes:
     return b""
 
 
+def _is_lossy(coded: bytes) -> bool:
+    return coded[3:6] == _LOSSY_START
+
+
 def _webp_area(coded: bytes) -> int:
     """Number of pixels by the frame header (RFC 9649, 2.5 and 2.6; RFC 6386, 9.1), 2**28 at most."""
-    if coded[3:6] == b"\x9d\x01\x2a":
+    if _is_lossy(coded):
         width, height = (int.from_bytes(coded[place : place + 2], "little") & 0x3FFF for place in (6, 8))
         return width * height
     sides = int.from_bytes(coded[1:5], "little")

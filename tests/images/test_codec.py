@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 from skimage import data as photos
 
 from dimmagen.images import codec, png, png_deflate
-from dimmagen.images.codec import ImageError, decode_rgb8, encode_png
+from dimmagen.images.codec import ImageError, decode_rgb8, encode_png, encode_webp
 
 
 @pytest.fixture(scope="module")
@@ -370,6 +370,26 @@ def test_a_file_that_lacks_a_piece_in_its_middle_is_no_picture(file_format):
     assert middle + lost < len(data) - 1000
     with pytest.raises(ImageError, match="has zeros in the place of a lost piece"):
         decode_rgb8(data[:middle] + bytes(lost) + data[middle + lost :])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("is_below", [False, True])
+def test_a_lossless_webp_with_an_area_of_one_colour_is_whole_although_it_has_zeros(share, level, is_below):
+    """As dimmagen encodes a photo with black bars, a dark corner or a white sky."""
+    image = np.random.default_rng(0).integers(0, 40, (512, 512, 3), np.uint8)
+    rows = round(share * len(image))
+    image[slice(len(image) - rows, None) if is_below else slice(rows)] = level
+    data = encode_webp(image)
+    assert (bytes(1024) in data) or share > 0.1
+    np.testing.assert_array_equal(decode_rgb8(data)[0], image)
+
+
+def test_a_lossless_webp_whose_end_was_never_written_is_no_picture():
+    data = encode_webp(np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8))
+    for written in (len(data) // 2, len(data) - 140_000):
+        with pytest.raises(ImageError, match="ends in zeros"):
+            decode_rgb8(data[:written] + bytes(len(data) - written))
 
 
 def test_a_webp_photo_with_a_white_lower_edge_is_whole_although_its_file_ends_in_zeros():
