@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from skimage import data
+from torch.nn import functional
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.enhance import fused_norms
@@ -146,9 +147,28 @@ def test_a_kernel_that_fails_or_is_wrong_is_not_used_and_a_warning_says_so(monke
     assert [usable(GPU) for _ in range(3)] == [True, False, False]
     monkeypatch.setitem(sys.modules, "triton", None)  # not installed, which needs no warning
     assert [usable(GPU), usable(CPU)] == [False, False]
-    differs, fails = caplog.messages
+
+    def broken(name):
+        raise AttributeError(f"{name} has no attribute")
+
+    monkeypatch.setattr(fused_norms.importlib, "import_module", broken)
+    assert not usable(GPU)
+    differs, fails, imported = caplog.messages
     assert "differ from torch's" in differs
     assert "Failed to find C compiler" in fails
+    assert "triton has no attribute" in imported
+
+
+def test_the_kernels_are_tried_in_inference_mode_as_elsewhere(monkeypatch):
+    def norm(features, shift, weight, bias, groups, eps):
+        moved = features + shift[:, :, None, None]
+        return functional.silu(functional.group_norm(moved, groups, weight, bias, eps)), None, None
+
+    kernels = types.ModuleType("triton_norm")
+    kernels.group_norm_silu = norm
+    monkeypatch.setitem(sys.modules, "dimmagen.enhance.triton_norm", kernels)
+    with torch.inference_mode():
+        assert fused_norms._agrees(CPU)
 
 
 def test_a_loaded_network_is_used_as_its_device_is(tmp_path, monkeypatch):
