@@ -182,6 +182,22 @@ def test_a_loaded_network_is_used_as_its_device_is(tmp_path, monkeypatch):
         assert weight.is_contiguous(memory_format=torch.channels_last) == last
 
 
+def test_a_copy_computes_as_the_network_does(monkeypatch):
+    pytest.importorskip("diffusers")
+    monkeypatch.setitem(sys.modules, "dimmagen.enhance.triton_norm", types.ModuleType("triton_norm"))
+    network = EnhancementNetwork("small")
+    network.use(Acceleration(channels_last=False, fused_norms=True))
+    network.use(Acceleration(channels_last=False, fused_norms=True))  # which finds nothing to replace
+    copy = network.copy()
+    assert copy.memory_format is torch.contiguous_format
+    assert fused_norms.FusedResnetBlock in {type(module) for module in copy.modules()}
+    for one, other in zip(network.modules(), copy.modules(), strict=True):
+        assert type(one).__name__ == type(other).__name__
+    for one, other in zip(network.parameters(), copy.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert one.data_ptr() != other.data_ptr()
+
+
 def test_nothing_that_rounds_differently_is_done_on_a_processor():
     assert replace(acceleration(CPU), prefetch=0, keep_memory=False) == Acceleration(channels_last=True)
 
