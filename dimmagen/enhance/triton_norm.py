@@ -159,6 +159,14 @@ def _rows_of(shift: Tensor | None, rows: Tensor) -> tuple[Tensor, bool]:
     return (rows, False) if shift is None else (shift.contiguous(), True)
 
 
+@triton.jit
+def _tile(image, first_pixel, pixels, channel, channels, inside, PIXELS: tl.constexpr):
+    """Where the channels of some pixels are, and which of them there are."""
+    pixel = first_pixel + tl.arange(0, PIXELS)
+    where = (image * pixels + pixel)[:, None] * channels + channel[None, :]
+    return where, (pixel < pixels)[:, None] & inside[None, :]
+
+
 @triton.jit(do_not_specialize=_VARYING)
 def _sums(
     rows,
@@ -173,15 +181,13 @@ def _sums(
     part, block, image = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     channel = block * CHANNELS + tl.arange(0, CHANNELS)
     inside = channel < channels
-    start = rows + image * pixels * channels
-    first = tl.load(start + channel, mask=inside, other=0.0).to(tl.float32)
+    first = tl.load(rows + image * pixels * channels + channel, mask=inside, other=0.0).to(tl.float32)
     total = tl.zeros((PIXELS, CHANNELS), tl.float32)
     squares = tl.zeros((PIXELS, CHANNELS), tl.float32)
     for step in range(0, each, PIXELS):
-        pixel = part * each + step + tl.arange(0, PIXELS)
-        mask = (pixel < pixels)[:, None] & inside[None, :]
-        where = pixel.to(tl.int64)[:, None] * channels + channel[None, :]
-        values = tl.load(start + where, mask=mask, other=0.0).to(tl.float32) - first[None, :]
+        first_pixel = part * each + step
+        where, mask = _tile(image, first_pixel, pixels, channel, channels, inside, PIXELS)
+        values = tl.load(rows + where, mask=mask, other=0.0).to(tl.float32) - first[None, :]
         values = tl.where(mask, values, 0.0)
         total += values
         squares += values * values
@@ -280,6 +286,17 @@ def _scales(
     return centre, inverse, scale, offset
 
 
+@triton.jit
+def _before_silu(rows, upper, where, mask, centre, inverse, scale, offset):
+    """The normalised values of some pixels, and the gradient at what SiLU is applied to."""
+    values = tl.load(rows + where, mask=mask, other=0.0).to(tl.float32)
+    given = tl.load(upper + where, mask=mask, other=0.0).to(tl.float32)
+    normal = (values - centre[None, :]) * inverse[None, :]
+    affine = normal * scale[None, :] + offset[None, :]
+    share = tl.sigmoid(affine)
+    return normal, given * share * (1.0 + affine * (1.0 - share))
+
+
 @triton.jit(do_not_specialize=_VARYING)
 def _normalise(
     rows,
@@ -316,9 +333,8 @@ def _normalise(
         SHIFTED,
     )
     for step in range(0, each, PIXELS):
-        pixel = part * each + step + tl.arange(0, PIXELS)
-        mask = (pixel < pixels)[:, None] & inside[None, :]
-        where = (image * pixels + pixel)[:, None] * channels + channel[None, :]
+        first_pixel = part * each + step
+        where, mask = _tile(image, first_pixel, pixels, channel, channels, inside, PIXELS)
         values = tl.load(rows + where, mask=mask, other=0.0).to(tl.float32)
         normal = (values - centre[None, :]) * inverse[None, :]
         affine = normal * scale[None, :] + offset[None, :]
@@ -354,15 +370,9 @@ def _gradient_sums(
     first = tl.zeros((PIXELS, CHANNELS), tl.float32)
     second = tl.zeros((PIXELS, CHANNELS), tl.float32)
     for step in range(0, each, PIXELS):
-        pixel = part * each + step + tl.arange(0, PIXELS)
-        mask = (pixel < pixels)[:, None] & inside[None, :]
-        where = (image * pixels + pixel)[:, None] * channels + channel[None, :]
-        values = tl.load(rows + where, mask=mask, other=0.0).to(tl.float32)
-        given = tl.load(upper + where, mask=mask, other=0.0).to(tl.float32)
-        normal = (values - centre[None, :]) * inverse[None, :]
-        affine = normal * scale[None, :] + offset[None, :]
-        share = tl.sigmoid(affine)
-        inner = given * share * (1.0 + affine * (1.0 - share))
+        first_pixel = part * each + step
+        where, mask = _tile(image, first_pixel, pixels, channel, channels, inside, PIXELS)
+        normal, inner = _before_silu(rows, upper, where, mask, centre, inverse, scale, offset)
         first += inner
         second += inner * normal
     where = (image * count + part) * channels + channel
@@ -439,14 +449,8 @@ def _gradient(
     constant = tl.load(inner + image * groups + group, mask=inside, other=0.0)
     along = tl.load(inner + (images + image) * groups + group, mask=inside, other=0.0)
     for step in range(0, each, PIXELS):
-        pixel = part * each + step + tl.arange(0, PIXELS)
-        mask = (pixel < pixels)[:, None] & inside[None, :]
-        where = (image * pixels + pixel)[:, None] * channels + channel[None, :]
-        values = tl.load(rows + where, mask=mask, other=0.0).to(tl.float32)
-        given = tl.load(upper + where, mask=mask, other=0.0).to(tl.float32)
-        normal = (values - centre[None, :]) * inverse[None, :]
-        affine = normal * scale[None, :] + offset[None, :]
-        share = tl.sigmoid(affine)
-        below = given * share * (1.0 + affine * (1.0 - share)) * scale[None, :]
-        change = inverse[None, :] * (below - constant[None, :] - normal * along[None, :])
+        first_pixel = part * each + step
+        where, mask = _tile(image, first_pixel, pixels, channel, channels, inside, PIXELS)
+        normal, below = _before_silu(rows, upper, where, mask, centre, inverse, scale, offset)
+        change = inverse[None, :] * (below * scale[None, :] - constant[None, :] - normal * along[None, :])
         tl.store(result + where, change.to(result.dtype.element_ty), mask=mask)

@@ -1,24 +1,17 @@
-"""Triton's norms give what torch's do: on a GPU where there is one, otherwise in Triton's interpreter.
-
-The interpreter is chosen by a variable that Triton reads when it is imported, so one test runs this file
-again.
-"""
+"""Triton's norms give what torch's do: on a GPU where there is one, otherwise in Triton's interpreter."""
 
 import copy
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from torch.nn import functional
 
 from dimmagen.enhance import fused_norms
+from tests.triton_interpreter import INTERPRETED, run_interpreted
 
 triton = pytest.importorskip("triton")
 
 ON_GPU = torch.cuda.is_available()
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
 runs = pytest.mark.skipif(not (INTERPRETED or ON_GPU), reason="runs in Triton's interpreter")
 
@@ -26,12 +19,7 @@ runs = pytest.mark.skipif(not (INTERPRETED or ON_GPU), reason="runs in Triton's 
 @pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED or ON_GPU, reason="this is the other run")
 def test_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
-    run = subprocess.run(
-        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=900
-    )
-    assert run.returncode == 0, run.stdout[-4000:]
-    assert " passed" in run.stdout
+    run_interpreted(__file__)
 
 
 def both(size, groups, shifted, dtype=torch.float32, mean=0.0, channels_last=True):

@@ -1,13 +1,6 @@
-"""Triton's kernel in Triton's interpreter, which runs it on the CPU: the same pixels as the CPU's kernel.
-
-The interpreter is chosen by a variable that Triton reads when it is imported, so one test runs this file
-again.
-"""
+"""Triton's kernel in Triton's interpreter, which runs it on the CPU: the same pixels as the CPU's kernel."""
 
 import logging
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -19,10 +12,10 @@ from dimmagen.dimmers.base import Draw
 from dimmagen.dimmers.camera import batches
 from dimmagen.dimmers.dimmer import ImageDimmer
 from tests.cameras import camera, structured
+from tests.triton_interpreter import INTERPRETED, run_interpreted
 
 triton = pytest.importorskip("triton")
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 interpreted = pytest.mark.skipif(not INTERPRETED, reason="runs in Triton's interpreter")
 SEEDS = (1, 2**63 - 1, 0xFFFFFFFF00000000 >> 1)
 MODELS = {
@@ -42,12 +35,7 @@ MODELS = {
 @pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="this is the other run")
 def test_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
-    run = subprocess.run(
-        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=900
-    )
-    assert run.returncode == 0, run.stdout[-4000:]
-    assert " passed" in run.stdout
+    run_interpreted(__file__)
 
 
 def _batch(size: tuple[int, int], count: int) -> tuple[np.ndarray, list[Draw]]:
