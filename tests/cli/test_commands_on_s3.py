@@ -262,7 +262,7 @@ def test_the_number_of_requests_is_the_one_in_the_documentation(local, bucket):
         "PutObject": 3 * shards + 7,
         "DeleteObject": shards + 12,
         "GetObject": 2 * shards + pairs + 12,
-        "HeadObject": 8,
-        "ListObjects": 13,
+        "HeadObject": 10,
+        "ListObjects": 16,
         "ListMultipartUploads": 13,
     }

@@ -147,6 +147,7 @@ def test_a_folder_that_cannot_be_listed_is_written_to(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.html"]
 
 
+@pytest.mark.needs("links")
 def test_a_link_in_place_of_a_file_is_not_followed(tmp_path):
     (tmp_path / "mine").write_bytes(b"mine")
     link = tmp_path / f".a.html.{abandoned.host_mark()}0000.77.tmp"

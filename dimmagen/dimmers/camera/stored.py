@@ -43,6 +43,7 @@ RANGES = {
     "fine_chroma": (0.0, 1.0),
     "headroom": (0.0, 10.0),
 }
+HEAVY_TAILS = (2.01, 1e6)  # of tails that are not 0: Student's t of 2 degrees of freedom has no variance
 # Settings that profiles lack which were saved before there were such draws: nothing is drawn for them.
 SPREADS = ("balance_spread", "tint_spread", "noise_spread")
 
@@ -146,7 +147,8 @@ def read_fields(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     settings = {**dict.fromkeys(SPREADS, 0.0), **settings}
     absent = {"structure": False, "fine_chroma": 1.0, "headroom": 0.0}
     checked = {"chroma_tail": settings.get("tail"), **absent, **settings}
-    check_settings(folder, checked, RANGES)
+    heavy = {name: HEAVY_TAILS for name in ("tail", "chroma_tail") if checked[name] != 0}
+    check_settings(folder, checked, RANGES | heavy)
     shapes = {name: shape for name, shape in TENSORS.items() if not (early and name in LATER_TENSORS)}
     if checked["structure"]:
         shapes |= STRUCTURE_TENSORS

@@ -291,6 +291,14 @@ def test_a_model_is_loaded_as_it_was_stored(model, tmp_path):
             assert getattr(again, field.name).dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["tail", "chroma_tail"])
+@pytest.mark.parametrize("value", [1.5, 2.0])
+def test_tails_without_a_variance_are_refused(name, value, tmp_path):
+    model = camera(**{name: value})
+    with pytest.raises(DimmagenError, match=f"{name} is {value}, not a number from 2.01"):
+        save_profile(tmp_path / "mine", [model_files(model)], "camera", {}).model("camera")
+
+
 def test_a_profile_of_the_first_version_has_one_tail_and_no_spreads(tmp_path):
     tensors, settings = stored(camera())
     files = {FILE: {name: tensor for name, tensor in tensors.items() if name not in LATER_TENSORS}}
