@@ -44,10 +44,12 @@ def position_in(state: Mapping[str, Any], of: Mapping[str, Any]) -> Position | N
         of: what decides the batches of the loader that is to go on there.
 
     Raises:
-        UsageError: it is no state of such a loader.
+        UsageError: it is not the state of such a loader.
     """
-    seed, batches, other = (state.get(name) for name in ("seed", "batches", "of"))
-    is_place = type(batches) is int and batches >= 0 and (seed is None or type(seed) is int)
+    given = state if isinstance(state, Mapping) else {}
+    seed, batches, other = (given.get(name) for name in ("seed", "batches", "of"))
+    is_seed = seed is None or (type(seed) is int and 0 <= seed < _LARGEST_SEED)
+    is_place = is_seed and type(batches) is int and batches >= 0
     if not is_place or not isinstance(other, Mapping):
         raise UsageError(
             "this is not the state of a loader of pairs",

@@ -4,6 +4,7 @@ Loaders, exports, subsets and reports read data sets through this module. A data
 untrusted source: rows are checked against the manifest before their offsets are used.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -207,11 +208,21 @@ def whole_rows(out: str, manifest: Manifest, rows: Iterable[Mapping]) -> list[di
 
 
 def _metadata(out: str, shard: ShardEntry) -> bytes | None:
-    """The parquet file of a shard; None if there is none."""
+    """The parquet file of a shard; None if there is none. A local one that is too large is not read."""
+    path = storage.join(out, shard.metadata.name)
     try:
-        return storage.read(storage.join(out, shard.metadata.name))
+        if (place := storage.local_path(path)) and os.path.getsize(place) > shard.metadata.bytes:
+            raise _not_named(out, path)
+        return storage.read(path)
     except FileNotFoundError:
         return None
+
+
+def _not_named(out: str, path: str) -> DimmagenError:
+    """The error about another file than the manifest names."""
+    refuse_pointer(path)
+    what = f"{path} is not the file that the manifest names"
+    return DimmagenError(what, f"run `verify({out})`", code="damaged", path=path)
 
 
 def _table(
@@ -225,10 +236,7 @@ def _table(
         shard.metadata.sha256,
     )
     if not is_named:  # before anything in it is believed
-        refuse_pointer(path)
-        raise DimmagenError(
-            f"{path} is not the file that the manifest names", todo, code="damaged", path=path
-        )
+        raise _not_named(out, path)
     table = read_table(path, schema, shard.samples, columns, data)
     read = {*table.column_names}
     if "key" in read and not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():

@@ -28,8 +28,8 @@ class Acceleration:
     Attributes:
         channels_last: store weights and features with the channels last.
         bf16_loss: compute the features of LPIPS in bfloat16 where the network runs in it.
-        fused_norms: compute each group norm and the activation that follows in one kernel of Triton's, on
-            features with the channels last; see :mod:`~dimmagen.enhance.triton_norm`.
+        fused_norms: compute each group norm with the activation that follows, by Triton's kernels on features
+            with the channels last; see :mod:`~dimmagen.enhance.triton_norm`.
         fused_adam: update all weights in one kernel, which also skips a step whose gradient is not finite.
         graph: record a step once as a CUDA graph and replay it, which launches its kernels without Python; on
             one GPU, with fused Adam.

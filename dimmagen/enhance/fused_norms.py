@@ -1,4 +1,4 @@
-"""Residual blocks whose norms and activations are one kernel each, for training and enhancing on a GPU."""
+"""Residual blocks whose norms are one operation with the activation that follows, for a GPU."""
 
 import importlib
 import logging
@@ -121,7 +121,7 @@ def _is_plain_block(module: nn.Module) -> bool:
 
 @cache
 def norms_can_be_fused(device: torch.device) -> bool:
-    """Whether the kernel of :mod:`~dimmagen.enhance.triton_norm` works on a device: tried once.
+    """Whether the kernels of :mod:`~dimmagen.enhance.triton_norm` work on a device: tried once.
 
     Where Triton is installed and fails, for want of a compiler for example, a warning says so.
     """
@@ -131,27 +131,34 @@ def norms_can_be_fused(device: torch.device) -> bool:
         importlib.import_module("triton")
     except ImportError:
         return False
+    except Exception as error:  # of a Triton that does not fit to what else is installed
+        return _fails(error)
     try:
         right = _agrees(device)
     except Exception as error:  # of Triton's compiler, of the one for C, or of the device
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        _LOG.warning("Triton's norms fail here, so training continues with torch's: %s", reason[0][:200])
-        return False
+        return _fails(error)
     if not right:
-        _LOG.warning("Triton's norms differ from torch's here, so training continues with torch's")
+        _LOG.warning("Triton's norms differ from torch's here, so torch's are used")
     return right
 
 
+def _fails(error: Exception) -> bool:
+    """Warn of what Triton said; always False."""
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    _LOG.warning("Triton's norms fail here, so torch's are used: %s", reason[0][:200])
+    return False
+
+
 def _agrees(device: torch.device) -> bool:
-    """Whether the kernel computes what torch does, forward and backward."""
+    """Whether the kernels compute what torch does, forward and backward, whatever mode the caller is in."""
     kernel = importlib.import_module("dimmagen.enhance.triton_norm")
     generator = torch.Generator(device).manual_seed(0)
-    features = torch.randn(_CHECKED, generator=generator, device=device)
-    upper = torch.randn(_CHECKED, generator=generator, device=device)
-    shift, scale = torch.randn((2, *_CHECKED[:2]), generator=generator, device=device)
-    weight, bias = scale
-    given = [tensor.clone().requires_grad_() for tensor in (features, shift, weight, bias)]
-    with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        features = torch.randn(_CHECKED, generator=generator, device=device)
+        upper = torch.randn(_CHECKED, generator=generator, device=device)
+        shift, scale = torch.randn((2, *_CHECKED[:2]), generator=generator, device=device)
+        weight, bias = scale
+        given = [tensor.clone().requires_grad_() for tensor in (features, shift, weight, bias)]
         fused, *_ = kernel.group_norm_silu(*given, 8, 1e-5)
         changes = torch.autograd.grad(fused, given, upper)
         shifted = given[0] + given[1][:, :, None, None]

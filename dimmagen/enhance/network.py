@@ -72,13 +72,24 @@ class EnhancementNetwork(nn.Module):
         self.architecture = ARCHITECTURES[architecture]
         self.unet: nn.Module = self.architecture.build()
         self.memory_format = torch.channels_last
+        self.norms_are_fused = False
         self.use_memory_format(channels_last=True)
 
     def use(self, accelerated: Acceleration) -> None:
         """Compute as the device is used; the parameters keep their names."""
         self.use_memory_format(accelerated.channels_last)
         if accelerated.fused_norms:
-            fuse_norms(self.unet)
+            self.norms_are_fused = fuse_norms(self.unet) or self.norms_are_fused
+
+    def copy(self) -> "EnhancementNetwork":
+        """A network of the same weights on the same device, which computes in the same way.
+
+        It is built anew, as torch cannot copy every module: not one with `torch.nn.utils.weight_norm`.
+        """
+        copy = EnhancementNetwork(self.architecture_name).to(next(self.parameters()).device)
+        copy.use(Acceleration(self.memory_format is torch.channels_last, fused_norms=self.norms_are_fused))
+        copy.load_state_dict(self.state_dict())
+        return copy
 
     def use_memory_format(self, channels_last: bool) -> None:
         """Store weights and features with the channels last, or first."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +78,7 @@ class TrainState:
         self.optimizer = torch.optim.Adam(
             network.parameters(), rate, settings.betas, fused=fused_adam or None, capturable=graph
         )
-        self.average = deepcopy(network).requires_grad_(False) if settings.average else None
+        self.average = network.copy().requires_grad_(False) if settings.average else None
         self._means: list[Tensor] = [] if self.average is None else [*self.average.parameters()]
         self._values: list[Tensor] = [*network.parameters()]
         self.iteration = 0

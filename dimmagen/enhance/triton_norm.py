@@ -1,10 +1,10 @@
-"""Group norm and SiLU in one Triton kernel each way, on features with the channels last.
+"""Group norm and SiLU as one operation, three Triton kernels each way, on features with the channels last.
 
 torch's group norm wants the channels first and, under autocast, float32: around each of the paper's 57 norms
-features are converted and transposed, there and back, and SiLU passes over them once more. Here a norm reads
-the features twice and writes them once, in their own type; it computes in float32, so that what is rounded is
-what autocast rounds. What was added to all pixels of a channel before the norm, such as the embedding of the
-condition and the bias of a convolution, is added on the way.
+that SiLU follows, features are converted and transposed, there and back, and SiLU passes over them once more.
+Here a norm reads the features twice and writes them once, in their own type; it computes in float32, so that
+what is rounded is what autocast rounds. What was added to all pixels of a channel before the norm, such as
+the embedding of the condition and the bias of a convolution, is added on the way.
 
 The sums are made in a fixed order, so that a step has the same bits each time. Imported when it is used:
 Triton is the extra `triton`.
@@ -23,13 +23,8 @@ PIXELS = 64  # that a program reads at once
 _PROGRAMS = 1024  # enough for every multiprocessor
 _LONGEST = 4096  # pixels of a program
 _PARTS = 32  # of sums that are read at once
-_VARYING = [
-    "pixels",
-    "each",
-    "parts_count",
-    "groups",
-    "size",
-]  # no kernel is compiled for one of their values
+# No kernel is compiled for one of their values.
+_VARYING = ["pixels", "each", "parts_count", "groups", "size"]
 
 
 @torch.library.custom_op("dimmagen::group_norm_silu", mutates_args=())
@@ -131,7 +126,7 @@ group_norm_silu.register_autograd(_differentiate, setup_context=_keep)
 
 
 class _Sizes:
-    """What the kernels of one call have in common; few of it is compiled into them."""
+    """What the kernels of one call have in common; little of it is compiled into them."""
 
     def __init__(self, count: int, pixels: int, channels: int, groups: int) -> None:
         blocks = triton.cdiv(channels, CHANNELS)

@@ -255,10 +255,13 @@ class DatasetFolder:
     def refuse_unusable(self, resume: ResumeMode) -> None:
         """Refuse a folder in which no run could be begun or continued, whatever its settings and photos.
 
+        The folder is not locked: what another run removes meanwhile is left to the run that will lock it.
+
         Raises:
             UsageError: the folder holds other files, or (with `always`) no run.
         """
-        self._previous_for(resume)
+        with suppress(FileNotFoundError):
+            self._previous_for(resume)
 
     def _previous_for(self, resume: ResumeMode) -> _Previous | None:
         """The previous run in this folder, which has to be there for `always`."""

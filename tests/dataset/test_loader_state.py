@@ -112,7 +112,13 @@ def test_a_pass_that_has_ended_is_followed_by_a_new_one(out):
     assert len(list(loader)) == 4
 
 
-@pytest.mark.parametrize("state", [{}, {"seed": 1}, {"seed": 1, "batches": -1, "of": {}}, {"batches": True}])
+@pytest.mark.parametrize(
+    "state",
+    [
+        *({}, {"seed": 1}, {"batches": True}, None, ["seed"], "checkpoint.pt"),
+        *({"seed": seed, "batches": batches, "of": {}} for seed, batches in ((1, -1), (-1, 0), (2**63, 0))),
+    ],
+)
 def test_what_is_no_state_is_refused(state, out):
     with pytest.raises(UsageError, match="not the state of a loader"):
         dimmagen.pair_loader(out, batch_size=1).load_state_dict(state)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from skimage import data
+from torch.nn import functional
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.enhance import fused_norms
@@ -146,9 +147,28 @@ def test_a_kernel_that_fails_or_is_wrong_is_not_used_and_a_warning_says_so(monke
     assert [usable(GPU) for _ in range(3)] == [True, False, False]
     monkeypatch.setitem(sys.modules, "triton", None)  # not installed, which needs no warning
     assert [usable(GPU), usable(CPU)] == [False, False]
-    differs, fails = caplog.messages
+
+    def broken(name):
+        raise AttributeError(f"{name} has no attribute")
+
+    monkeypatch.setattr(fused_norms.importlib, "import_module", broken)
+    assert not usable(GPU)
+    differs, fails, imported = caplog.messages
     assert "differ from torch's" in differs
     assert "Failed to find C compiler" in fails
+    assert "triton has no attribute" in imported
+
+
+def test_the_kernels_are_tried_in_inference_mode_as_elsewhere(monkeypatch):
+    def norm(features, shift, weight, bias, groups, eps):
+        moved = features + shift[:, :, None, None]
+        return functional.silu(functional.group_norm(moved, groups, weight, bias, eps)), None, None
+
+    kernels = types.ModuleType("triton_norm")
+    kernels.group_norm_silu = norm
+    monkeypatch.setitem(sys.modules, "dimmagen.enhance.triton_norm", kernels)
+    with torch.inference_mode():
+        assert fused_norms._agrees(CPU)
 
 
 def test_a_loaded_network_is_used_as_its_device_is(tmp_path, monkeypatch):
@@ -160,6 +180,22 @@ def test_a_loaded_network_is_used_as_its_device_is(tmp_path, monkeypatch):
         monkeypatch.setattr("dimmagen.enhance.checkpoints.acceleration", lambda _, chosen=chosen: chosen)
         weight = load_network(tmp_path / "run")[0].unet.stem.weight
         assert weight.is_contiguous(memory_format=torch.channels_last) == last
+
+
+def test_a_copy_computes_as_the_network_does(monkeypatch):
+    pytest.importorskip("diffusers")
+    monkeypatch.setitem(sys.modules, "dimmagen.enhance.triton_norm", types.ModuleType("triton_norm"))
+    network = EnhancementNetwork("small")
+    network.use(Acceleration(channels_last=False, fused_norms=True))
+    network.use(Acceleration(channels_last=False, fused_norms=True))  # which finds nothing to replace
+    copy = network.copy()
+    assert copy.memory_format is torch.contiguous_format
+    assert fused_norms.FusedResnetBlock in {type(module) for module in copy.modules()}
+    for one, other in zip(network.modules(), copy.modules(), strict=True):
+        assert type(one).__name__ == type(other).__name__
+    for one, other in zip(network.parameters(), copy.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert one.data_ptr() != other.data_ptr()
 
 
 def test_nothing_that_rounds_differently_is_done_on_a_processor():

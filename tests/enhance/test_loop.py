@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from skimage import data
+from torch import nn
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dimmers.real_pairs import RealPair
@@ -21,7 +22,7 @@ from dimmagen.enhance.data import RealPairs
 from dimmagen.enhance.distributed_context import DistributedContext
 from dimmagen.enhance.loop import train
 from dimmagen.enhance.losses import EnhancementLoss
-from dimmagen.enhance.network import EnhancementNetwork
+from dimmagen.enhance.network import ARCHITECTURES, Architecture, EnhancementNetwork
 from dimmagen.enhance.run_folder import LOG, RunFolder
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import diverged
@@ -219,6 +220,24 @@ def test_the_average_of_the_weights_is_kept_as_best(run_training):
     for name, tensor in state.average.state_dict().items():
         assert torch.equal(kept[name], tensor)
     assert not torch.equal(kept["unet.stem.weight"], state.network.unet.stem.weight)
+
+
+def test_a_network_that_torch_cannot_copy_has_an_average_too(monkeypatch):
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = nn.utils.weight_norm(nn.Conv2d(10, 3, 1))
+
+        def forward(self, inputs, condition):
+            return self.last(inputs)
+
+    architecture = Architecture(Normed, 1, 1, 200, learning_rate=1e-3, finetuning_rate=1e-4)
+    monkeypatch.setitem(ARCHITECTURES._loaded, "normed", architecture)
+    network = EnhancementNetwork("normed")
+    average = TrainState(network, TrainSettings(average=0.5)).average
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+    given = torch.rand(1, 10, 4, 4), torch.tensor([300])
+    assert torch.equal(average(*given), network(*given))
 
 
 def test_the_average_of_the_weights_forgets_the_beginning_before_it_settles_at_its_decay():

@@ -22,7 +22,7 @@ from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import DatasetFolder
-from dimmagen.generate.run import plan_dataset
+from dimmagen.generate.run import plan_dataset, refuse_early
 from tests.dataset_helpers import build_dimmer, file_hashes, make, refused
 from tests.killing import KILLED, is_killed, killed_at
 from tests.tiny_set import Noted, make_tiny, tiny_lights, tiny_set
@@ -48,6 +48,21 @@ def folder(lights, tmp_path_factory):
 
 def run_of(lights, settings):
     return plan_dataset(lights, build_dimmer, PairSettings(**settings)).run
+
+
+@pytest.mark.parametrize("removed", ["run.json", "records/train-00000.json"])
+def test_a_folder_that_another_run_finishes_meanwhile_is_no_mistake(removed, folder, tmp_path, monkeypatch):
+    out = shutil.copytree(folder / "stopped", tmp_path / "out")
+    read_json = storage.read_json
+
+    def read(path):
+        if str(path).endswith(removed):
+            os.remove(path)
+        return read_json(path)
+
+    monkeypatch.setattr(storage, "read_json", read)
+    refuse_early(str(out), PairSettings(**OLD), "if-possible")
+    assert not (out / STATE / removed).exists()
 
 
 @pytest.mark.needs("fork")

@@ -92,6 +92,13 @@ def test_a_parquet_file_of_more_than_the_manifest_says_is_refused_before_its_row
     assert "the manifest says 3" in str(fault) or "bytes for 3 rows" in str(fault)
 
 
+def test_a_sparse_parquet_file_is_refused_before_it_is_read(out):
+    path = out / Manifest.load(str(out)).shards[0].metadata.name
+    os.truncate(path, 300 * GIB)
+    with pytest.raises(DimmagenError, match="is not the file that the manifest names"):
+        open_pairs(out)
+
+
 LAUGHS = "\n".join(
     ["a0: &a0 x", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)), "dim: *a11"]
 )

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
 from dimmagen.dimmers.camera.chroma_fit import fine_chroma
 from dimmagen.dimmers.camera.highlights_fit import BRIGHTEST, headroom, may_have_headroom
@@ -49,14 +50,23 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
     if share < 1.0:
         filtered = [replace(pair, light=suppress_fine_chroma(pair.light, share)) for pair in pairs]
         tiles, responses, model = _fit_signal(filtered, tiles_per_pair)
-    if may_have_headroom(pairs):
-        unclipped = _fit_signal(filtered, tiles_per_pair, BRIGHTEST)
+    if may_have_headroom(pairs) and (unclipped := _fit_unclipped(filtered, tiles_per_pair)):
         above_white = headroom(pairs, unclipped[1])
         if above_white:
             tiles, responses, model = unclipped
     model = fit_noise(model, tiles, responses, seed)
     levels = noise_levels(model, tiles, responses, seed)
     return replace(model, noise_spread=noise_spread(levels), fine_chroma=share, headroom=above_white)
+
+
+def _fit_unclipped(
+    pairs: Sequence[RealPair], tiles_per_pair: int
+) -> tuple[list[Tile], PairResponses, CameraModel] | None:
+    """:func:`_fit_signal` for light that is not clipped; None where dark images show little of it."""
+    try:
+        return _fit_signal(pairs, tiles_per_pair, BRIGHTEST)
+    except DimmagenError:  # too few grey levels, of which there are enough with clipped light
+        return None
 
 
 def _fit_signal(

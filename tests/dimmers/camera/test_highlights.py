@@ -188,3 +188,19 @@ def test_a_fit_leaves_clipped_light_out_of_the_response_where_there_is_headroom(
     used = of_unclipped if may and above else of_all
     assert found.toe is used.toe
     assert (found.headroom, found.tau) == (above if may else 0.0, 2.0)
+
+
+def test_pairs_of_which_clipped_light_alone_shows_are_fitted_as_they_were(monkeypatch):
+    """Of a night so dark that the dark images show lamps and little else."""
+    monkeypatch.setattr(fit, "fine_chroma", lambda *_: 1.0)
+    monkeypatch.setattr(fit, "fit_noise", lambda model, tiles, responses, seed: model)
+    monkeypatch.setattr(fit, "noise_levels", lambda *_: np.zeros(3))
+    slopes = np.log(np.linspace(1.8, 2.4, KNOTS))
+    model = camera(log_slopes=slopes, log_exposure=-9.7, toe=np.zeros(3), headroom=2.5)
+    pairs = []
+    for index in range(3):
+        light = np.minimum(scene(seed=index), 240)
+        light[:, :60] = 255
+        pairs.append(RealPair(str(index), model.dim(light, a_draw(tau=0.1)), light, "", ""))
+    assert highlights_fit.may_have_headroom(pairs)
+    assert fit.fit_camera(pairs).headroom == 0.0
