@@ -1,10 +1,10 @@
 """Clipped highlights: what is white in the light image may be any brighter in the dark one.
 
-Where a light image is clipped, its level does not tell the light, but how the clipped pixels lie does: light
-rises from the border of a clipped area to its middle, and an area in which all channels are clipped is
-brighter than one with a single clipped channel. The share of clipped values in a square around a pixel
-therefore chooses one of 16 steps between white and a multiple of white, which the fit finds
-(:mod:`~dimmagen.dimmers.camera.highlights_fit`).
+Where all channels of a light image are clipped, its level does not tell the light, but how the clipped pixels
+lie does: light rises from the border of a clipped area to its middle. The share of clipped values in a square
+around a pixel therefore chooses one of 15 steps up to a multiple of white, which the fit finds
+(:mod:`~dimmagen.dimmers.camera.highlights_fit`). A pixel with one or two clipped channels keeps its colour: what
+is clipped is white.
 
 The steps take the place of light levels: a light image is coded in 256 codes, 14 for the 28 darkest levels,
 one for each level from 28 to 253, and 16 for clipped light. Integers only: the same bits on every device.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLIPPED = 254  # light level from which a channel is clipped
-STEPS = 16
+STEPS = 16  # white, and 15 above it
 LEAST_RISE = 0.4  # of the headroom at the border of a clipped area
 _MERGED = CLIPPED + STEPS - 256  # codes of two levels each, of the darkest light
 _FIRST = 256 - STEPS  # code of clipped light
@@ -35,9 +35,9 @@ def code_levels() -> np.ndarray:
 
 
 def code_rises() -> np.ndarray:
-    """Share of the headroom that each code has: float64 (256,), 0 for light that is not clipped."""
+    """Share of the headroom that each code has: float64 (256,), 0 up to white."""
     rises = np.zeros(256)
-    rises[_FIRST:] = LEAST_RISE + (1 - LEAST_RISE) * np.arange(STEPS) / (STEPS - 1)
+    rises[_FIRST + 1 :] = LEAST_RISE + (1 - LEAST_RISE) * np.arange(STEPS - 1) / (STEPS - 2)
     return rises
 
 
@@ -95,10 +95,11 @@ def _encode_clipped(light, clipped, radius, out):
         for x in range(width):
             count += columns[min(x + radius, width - 1)] - columns[max(x - 1 - radius, 0)]
             if clipped[y, x] > 0:
-                step = (np.int32(150) * count - np.int32(57) * full) // (np.int32(6) * full)
+                step = (np.int32(140) * count - np.int32(53) * full) // (np.int32(6) * full)
+                code = _FIRST + 1 + min(max(step, 0), STEPS - 2) if clipped[y, x] == 3 else _FIRST
                 for channel in range(3):
                     if light[y, x, channel] >= CLIPPED:
-                        out[y, x, channel] = _FIRST + min(max(step, 0), STEPS - 1)
+                        out[y, x, channel] = code
 
 
 def encode_light(light: np.ndarray, filtered: np.ndarray) -> np.ndarray:
@@ -137,6 +138,7 @@ def encode_light_of_tensors(lights: "Tensor", filtered: "Tensor") -> "Tensor":
         side = 2 * radius + 1
         count = sums.narrow(axis, side, size) - sums.narrow(axis, 0, size)
     full = 3 * (2 * radius + 1) ** 2
-    steps = torch.div(150 * count - 57 * full, 6 * full, rounding_mode="floor").clamp_(0, STEPS - 1)
+    steps = torch.div(140 * count - 53 * full, 6 * full, rounding_mode="floor").clamp_(0, STEPS - 2)
+    steps = torch.where(clipped.all(1), steps + 1, 0)
     codes = torch.where(filtered < 2 * _MERGED, filtered >> 1, filtered.clamp(max=CLIPPED - 1) - _MERGED)
     return torch.where(clipped, (_FIRST + steps[:, None]).to(torch.uint8), codes)

@@ -43,8 +43,8 @@ def test_codes_are_rising_light_levels_and_then_steps_above_white():
     assert (np.diff(levels[:240]) > 0).all()
     assert levels[[0, 13, 14, 239]].tolist() == [0.5, 26.5, 28.0, 253.0]
     assert (levels[240:] == 255).all()
-    assert (rises[:240] == 0).all()
-    assert rises[240:] == pytest.approx(np.linspace(LEAST_RISE, 1.0, 16))
+    assert (rises[:241] == 0).all()
+    assert rises[241:] == pytest.approx(np.linspace(LEAST_RISE, 1.0, 15))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (37, 52), (120, 140)])
@@ -56,7 +56,8 @@ def test_light_is_coded_by_its_level_and_clipped_light_by_what_is_clipped_around
     for light, level, codes in zip(lights, filtered, found, strict=True):
         clipped = light >= CLIPPED
         share = uniform_filter(clipped.mean(2), side, mode="nearest")
-        step = np.floor((share - 0.4) / 0.6 * 15 + 0.5 + 1e-9).clip(0, 15)
+        step = np.floor((share - 0.4) / 0.6 * 14 + 0.5 + 1e-9).clip(0, 14)
+        step = np.where(clipped.all(2), 1 + step, 0)  # others are white
         assert np.array_equal(codes[clipped], np.broadcast_to(240 + step[..., None], light.shape)[clipped])
         assert (np.abs(code_levels()[codes] - np.minimum(level, 253.0))[~clipped] <= 0.5).all()
     tensors = (torch.from_numpy(images).permute(0, 3, 1, 2) for images in (lights, filtered))
@@ -86,7 +87,7 @@ def test_a_white_area_is_brighter_in_its_middle_and_what_is_not_clipped_stays_as
     row = dark[60, 60:].astype(float)
     assert (np.diff(row, axis=0) >= 0).all()
     white = model.curve.log_light(255.0) + model.light_shifts(np.ones(1))[0]
-    for level, rise in ((row[0], LEAST_RISE + 0.6 * 3 / 15), (row[-1], 1.0)):  # 8 of 15 columns are white
+    for level, rise in ((row[0], LEAST_RISE + 0.6 * 3 / 14), (row[-1], 1.0)):  # 8 of 15 columns are white
         assert level == pytest.approx(model.curve.level(white + 1.4 * rise), abs=0.6)
     assert row[-1].min() > 1.2 * plain[60, -1].max()
     without = model.switched_off("highlights")
@@ -96,6 +97,15 @@ def test_a_white_area_is_brighter_in_its_middle_and_what_is_not_clipped_stays_as
     assert np.array_equal(
         model.switched_off(*factor).dim(light, quiet), camera().switched_off(*factor).dim(light, quiet)
     )
+
+
+def test_a_pixel_with_channels_that_are_not_clipped_is_white_in_the_others_and_no_brighter():
+    light = np.full((40, 60, 3), 90, np.uint8)
+    light[:, 20:, 0] = 255
+    light[:, 40:, 1] = CLIPPED
+    quiet = a_draw(tau=0.0)
+    dark, plain = (camera(headroom=rise).dim(light, quiet) for rise in (1.4, 0.0))
+    assert np.abs(dark.astype(int) - plain).max() <= 1  # levels 254 and 255 are one
 
 
 def test_the_darkest_levels_of_which_two_share_a_code_stay_as_dark_as_they_were():
