@@ -3,8 +3,8 @@
 Where all channels of a light image are clipped, its level does not tell the light, but how the clipped pixels
 lie does: light rises from the border of a clipped area to its middle. The share of clipped values in a square
 around a pixel therefore chooses one of 15 steps up to a multiple of white, which the fit finds
-(:mod:`~dimmagen.dimmers.camera.highlights_fit`). A pixel with one or two clipped channels keeps its colour: what
-is clipped is white.
+(:mod:`~dimmagen.dimmers.camera.highlights_fit`). In a pixel with one or two clipped channels these are white:
+raised alone, they would give it a colour.
 
 The steps take the place of light levels: a light image is coded in 256 codes, 14 for the 28 darkest levels,
 one for each level from 28 to 253, and 16 for clipped light. Integers only: the same bits on every device.
