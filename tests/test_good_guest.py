@@ -255,7 +255,7 @@ before = state()
 import dimmagen
 names = [module.name for module in pkgutil.walk_packages(dimmagen.__path__, "dimmagen.")]
 others = ("__main__", ".for_albumentations", ".for_kornia", ".fused")
-others += (".triton_kernel", ".triton_norm", ".triton_structure", ".triton_tables")
+others += (".triton_kernel", ".triton_norm", ".triton_norm_kernels", ".triton_structure", ".triton_tables")
 for name in names:
     if not name.endswith(others):
         importlib.import_module(name)
