@@ -6,7 +6,7 @@ import click
 
 from dimmagen.cli.command import command
 from dimmagen.cli.light_format import light_format_notes
-from dimmagen.cli.options import OutputPath
+from dimmagen.cli.options import new_dataset_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
@@ -18,13 +18,7 @@ from dimmagen.generate.merge import write_merge
 
 @command(former_names={"--to": "--out"})
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
-@click.option(
-    "--out",
-    required=True,
-    metavar="DIR|URL",
-    type=OutputPath(),
-    help="Folder or URL of the data set to make.",
-)
+@new_dataset_option
 @click.option(
     "--light-format",
     type=click.Choice(["auto", "same", "png"]),

@@ -221,6 +221,14 @@ source_option = click.option(
     show_default="the light images in the shards",
     help="Photos or MixHQ that the data set was made from, as for `dimmagen dim`. Repeatable.",
 )
+new_dataset_option = click.option(
+    "--out",
+    required=True,
+    metavar="DIR|URL",
+    type=OutputPath(),
+    help="Folder or URL of the data set to make.",
+)
+
 profile_option = click.option(
     "--profile",
     metavar="NAME|DIR",

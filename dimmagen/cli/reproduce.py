@@ -9,7 +9,7 @@ from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import executor_option, workers_option
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
-from dimmagen.cli.options import OutputPath, profile_option
+from dimmagen.cli.options import new_dataset_option, profile_option
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
@@ -47,13 +47,7 @@ from dimmagen.sources.photo_selection import PhotoSelection
     help="Labels of the photos, if the data set has any, as for `dimmagen dim`.",
 )
 @profile_option
-@click.option(
-    "--out",
-    required=True,
-    metavar="DIR|URL",
-    type=OutputPath(),
-    help="Folder or URL of the data set to make.",
-)
+@new_dataset_option
 @workers_option("Ray workers")
 @executor_option
 def reproduce(

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 import click
 
 from dimmagen.cli.command import command
-from dimmagen.cli.options import Integer, OutputPath, Range
+from dimmagen.cli.options import Integer, Range, new_dataset_option
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import UsageError
@@ -15,13 +15,7 @@ from dimmagen.generate.subset import Selection, write_subset
 
 @command(former_names={"--to": "--out"})
 @click.argument("dataset")
-@click.option(
-    "--out",
-    required=True,
-    metavar="DIR|URL",
-    type=OutputPath(),
-    help="Folder or URL of the data set to make.",
-)
+@new_dataset_option
 @click.option(
     "--source",
     "sources",
