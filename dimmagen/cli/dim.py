@@ -26,10 +26,9 @@ from dimmagen.cli.progress import PairProgress, steps_bar
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
-from dimmagen.core.executors.base import Executor
 from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.generate.execution import choose_execution
+from dimmagen.generate.execution import ChosenExecutor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
@@ -137,7 +136,7 @@ def dim(
     labels: str | None,
     out: str,
     workers: int | None,
-    executor: Executor,
+    executor: ChosenExecutor,
     device: str,
     threads: int | None,
     address: str | None,
