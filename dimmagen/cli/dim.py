@@ -37,7 +37,7 @@ from dimmagen.generate.run import Plan, check_settings, generate_dataset, plan_d
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels, parse_labels
-from dimmagen.sources.light_images import LightImages, open_light_images
+from dimmagen.sources.light_images import LightImages, MixHQLightImages, open_light_images
 from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -194,8 +194,8 @@ def dim(
         manifest = generate_dataset(
             lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched, base
         )
-    _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
+    _print_summary(manifest, out, progress)
     made = manifest.counts.pairs - progress.done_before
     return dataset_result(out, manifest, made=made, seconds=progress.seconds)
 
@@ -268,13 +268,13 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table.add_row("shards", str(len(plan.shards)))
     table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
     for name, value in plan.run.settings.items():
-        shown = f"{value['format']}, {len(value['categories'])} categories" if name == "labels" else value
+        shown = f"{value['format']}, {pluralize(len(value['categories']), 'category', 'categories')}" if name == "labels" else value
         table.add_row(name.replace("_", " "), str(shown))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
     for line in _light_format_notes(plan, lights):
         echo(line)
-    print_reasons(_verdicts(lights, plan.photos.by_source))
+    print_reasons(_verdicts(lights, plan.photos.by_source), not isinstance(lights, MixHQLightImages))
     echo("Nothing was written.")
 
 
@@ -287,9 +287,9 @@ def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, Ver
 
 
 def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) -> None:
-    """The reasons for what is left out, after the results, and where all of them are."""
+    """The reasons for what is left out, and where all of them are; `build-mixhq` has shown those of a MixHQ."""
     counts = _verdicts(lights, accepted)
-    print_reasons(counts)
+    print_reasons(counts, with_examples=not isinstance(lights, MixHQLightImages))
     if any(one.rejected for one in counts.values()):
         echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
 

@@ -237,9 +237,14 @@ def test_the_reasons_for_what_is_left_out_are_shown_after_the_run_as_well(run, t
     for _ in range(2):
         code, output, _ = run(*words)
         assert code == 0
-        for start in expected:
-            assert any(line.startswith(start) for line in output.splitlines())
+        starts = [start for line in output.splitlines() for start in expected if line.startswith(start)]
+        assert starts == expected
+        assert output.splitlines()[-1].startswith("      dimmagen inspect")  # the next step is the last line
         assert "No photo of" not in output
+    assert run("build-mixhq", "--source", folder)[0] == 0
+    code, output, _ = run(*words[:3], "--shards", "by-mixhq", "--executor", "serial")
+    assert (code, output.splitlines()[0]) == (0, "rejected of folder: unreadable 1, folder-min-256 1")
+    assert "bad.png" not in output  # build-mixhq has shown it
 
 
 def test_sizes_and_a_limit_are_reproduced_and_the_command_names_the_sizes(run, photos, tmp_path):
