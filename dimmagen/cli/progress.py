@@ -72,12 +72,18 @@ class Pace:
         else:
             parts = [f"{self.done:.0f}/{self.total:.0f}{f' {unit}' if unit else ''}"]
             if self.per_second:
-                digits = 0 if self.per_second >= 100 else 1
-                parts.append(f"{self.per_second:.{digits}f}{f' {unit}' if unit else ''}/s")
+                parts.append(_rate(self.per_second, unit))
         if self.seconds_left:
             left = self.seconds_left
             parts.append(f"{duration(left) if left >= 120 else f'{max(1, round(left))} s'} left")
         return ", ".join(parts)
+
+
+def _rate(per_second: float, unit: str) -> str:
+    """Such as `33.1 pairs/s`; for what takes long, the time for one of them."""
+    if per_second < 0.095:
+        return f"{duration(1 / per_second)} each"
+    return f"{per_second:.{0 if per_second >= 100 else 1}f}{f' {unit}' if unit else ''}/s"
 
 
 class _StateColumn(ProgressColumn):

@@ -97,7 +97,7 @@ def test_dark_as_the_pairs_is_recorded_and_the_command_and_replay_make_it_again(
     assert (tmp_path / "again/manifest.json").read_text() == text
     key = open_pairs("out").rows()[0]["key"]
     assert run("replay", key, "--data", "out", "--source", photos)[0] == 0
-    assert "than any dark picture of the" in " ".join(run("inspect", "out")[1].split())
+    assert "than any dark image of the" in " ".join(run("inspect", "out")[1].split())
     code, _, messages = run(*camera, "--brightness", "as-pairs", "--gamma", "0.5:1")
     assert code == 2
     assert "--brightness as-pairs says how bright" in messages
