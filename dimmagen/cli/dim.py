@@ -268,7 +268,9 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table.add_row("shards", str(len(plan.shards)))
     table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
     for name, value in plan.run.settings.items():
-        shown = f"{value['format']}, {pluralize(len(value['categories']), 'category', 'categories')}" if name == "labels" else value
+        shown = value
+        if name == "labels":
+            shown = f"{value['format']}, {pluralize(len(value['categories']), 'category', 'categories')}"
         table.add_row(name.replace("_", " "), str(shown))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
@@ -287,7 +289,7 @@ def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, Ver
 
 
 def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) -> None:
-    """The reasons for what is left out, and where all of them are; `build-mixhq` has shown those of a MixHQ."""
+    """The reasons for what is left out, and where all of them are; those of a MixHQ were shown before."""
     counts = _verdicts(lights, accepted)
     print_reasons(counts, with_examples=not isinstance(lights, MixHQLightImages))
     if any(one.rejected for one in counts.values()):

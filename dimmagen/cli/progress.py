@@ -286,7 +286,7 @@ class TrainingProgress:
         self._workers = {"workers": workers} if workers > 1 else {}
         self._iteration = self._total = 0
         self._loss: float | None = None
-        self._psnr = "-"
+        self._psnr = ""
         self._bar = Progress(console=console, transient=True)
         self._task = self._bar.add_task("training", total=None, waiting=waiting_for, details=self._workers)
 
@@ -311,7 +311,7 @@ class TrainingProgress:
         self._loss = _SMOOTHING * before + (1 - _SMOOTHING) * values["loss"]
         if "psnr" in values:
             self._psnr = f"{values['psnr']:.2f} dB"
-        more = f"loss {self._loss:.4f}, {self._psnr}"
+        more = f"loss {self._loss:.4f}" + (f", {self._psnr}" if self._psnr else "")
         details = {**self._workers, "iteration": self._iteration, **values}
         self._bar.update(self._task, advance=1, more=more, details=details, waiting="")
         if "psnr" in values and not self._console.is_terminal:

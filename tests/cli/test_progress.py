@@ -202,7 +202,7 @@ def test_training_on_several_workers_says_how_many_and_what_it_waits_for(lines):
         progress._bar.tell()
     assert lines() == [
         "training: waiting for the start of Ray, 2 workers",
-        "training: 1/100, loss 0.5000, -, 2 workers",
+        "training: 1/100, loss 0.5000, 2 workers",
     ]
 
 
