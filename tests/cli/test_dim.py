@@ -175,6 +175,20 @@ def test_without_a_source_the_mixhq_in_the_default_folder_is_required(run):
     assert "build-mixhq" in messages
 
 
+def test_a_few_pairs_are_made_and_made_again_without_ray(run, photos, monkeypatch):
+    def no_ray(*_):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("dimmagen.generate.run.run_ray", no_ray)
+    words = ("--source", photos)
+    assert run("dim", "--profile", "linear", *words, "--shards", "out")[0] == 0
+    assert run("reproduce", "out", *words, "--out", "again")[0] == 0
+    code, output, _ = run("plan", "--profile", "linear", *words, "--json", "-", "--calibration-pairs", 1)
+    assert (code, json.loads(output)["workers"]["executor"]) == (0, "serial")
+    with pytest.raises(AssertionError, match="Ray was started"):
+        run("dim", "--profile", "linear", *words, "--shards", "new", "--workers", 1)
+
+
 def test_mixhq_and_the_photos_directly_give_the_same_data_set(run, dim, photos, tmp_path):
     assert dim("--variants", 2)[0] == 0
     assert run("build-mixhq", "--source", f"folder={photos}")[0] == 0
