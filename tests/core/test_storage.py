@@ -136,6 +136,9 @@ def test_an_empty_path_is_the_working_directory_and_not_the_root():
     assert storage.join("/", "a") == "/a"
     assert storage.join("out/", "a") == "out/a"
     assert storage.join("s3://bucket/out", "a") == "s3://bucket/out/a"
+    assert storage.join("zip://in::s3://bucket/a.zip", "a") == "zip://in/a::s3://bucket/a.zip"
+    assert storage.join("zip://::a.zip", "a", "b") == "zip://a/b::a.zip"
+    assert storage.join("simplecache::s3://bucket/out", "a") == "simplecache::s3://bucket/out/a"
 
 
 @pytest.mark.needs("fifo", "links")
