@@ -84,13 +84,7 @@ def _draw_response(panel: Axes, model: CameraModel, held_out: Sequence[HeldOutPa
     panel.set(xlim=(0, places[-1]), ylim=(0, None))
     if model.highlights:
         panel.axvspan(255, places[-1], color=_LINEAR, alpha=0.15, lw=0)
-        words: dict[str, Any] = {
-            "rotation": 90,
-            "ha": "center",
-            "va": "bottom",
-            "fontsize": 8,
-            "color": _REAL,
-        }
+        words: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 8}
         panel.text(255 + _CLIPPED_WIDTH / 2, 0, " clipped: border to middle", color=_REAL, **words)
     _legend(panel)
 
