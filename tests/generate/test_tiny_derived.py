@@ -107,7 +107,7 @@ def test_sets_of_two_machines_keep_both_environments_and_terms_of_plug_ins(one, 
 def test_light_images_become_png_with_the_same_pixels_where_it_is_asked_for(one, two, tmp_path):
     told = []
     manifest = write_merge([one, two], str(tmp_path / "out"), light_format="png", on_conversion=told.append)
-    assert manifest.command == "dimmagen merge SET1 SET2 --to out/ --light-format png"
+    assert manifest.command == "dimmagen merge SET1 SET2 --out out/ --light-format png"
     assert manifest.settings["light_format"] == "png"
     made = {row["key"]: row for row in open_pairs(tmp_path / "out").rows()}
     pairs = open_pairs(tmp_path / "out")
@@ -139,7 +139,7 @@ def test_sets_of_one_file_type_need_no_option(one, tmp_path):
     told = []
     parts = [open_pairs(tmp_path / name) for name in "ab"]
     manifest = write_merge(parts, str(tmp_path / "out"), light_format="auto", on_conversion=told.append)
-    assert manifest.command == "dimmagen merge SET1 SET2 --to out/"
+    assert manifest.command == "dimmagen merge SET1 SET2 --out out/"
     assert "light_format" not in manifest.settings
     assert [(one.light_format, one.counts, one.converted) for one in told] == [("same", {"png": 4}, 0)]
     assert [len(origin["derived_from"]) for origin in manifest.settings["derived_from"]] == [1, 1]
@@ -160,7 +160,7 @@ def test_of_three_pairs_of_one_key_the_equal_ones_are_kept_once_and_the_other_is
     assert made.keys() == {row["key"] for row in rows} | {renamed}
     assert [made[row["key"]]["dark_sha256"] for row in rows] == dark
     assert made[renamed]["light_pixel_sha256"] == "0" * 64
-    assert manifest.command == "dimmagen merge SET1 SET2 SET3 --to out/ --light-format same"
+    assert manifest.command == "dimmagen merge SET1 SET2 SET3 --out out/ --light-format same"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_a_subset_keeps_order_files_and_settings_and_says_what_it_is_of(one, tmp
         ],
     }
     assert made.manifest.environment == one.manifest.environment
-    assert made.manifest.command == "dimmagen subset ORIGIN --to out/ --keys KEYS"
+    assert made.manifest.command == "dimmagen subset ORIGIN --out out/ --keys KEYS"
     assert made.manifest.counts.rejected == 2
     assert [entry.samples for entry in made.manifest.shards] == [3]
 
@@ -399,11 +399,11 @@ def test_a_long_list_of_keys_is_not_searched_from_its_begin_for_every_pair(name)
 
 
 def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():
-    assert Selection().command() == "dimmagen subset ORIGIN --to out/"
+    assert Selection().command() == "dimmagen subset ORIGIN --out out/"
     names = {"sources": ("a", "b"), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}
     full = Selection(**names, min_side=64, keys=("y", "x"), without_keys=("z",))
     assert full.command() == (
-        "dimmagen subset ORIGIN --to out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
+        "dimmagen subset ORIGIN --out out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
         "--lightness 0.0:0.25 --min-side 64 --keys KEYS --without-keys KEYS"
     )
     hashes = [hashlib.sha256(text).hexdigest() for text in (b"x\ny", b"z")]
