@@ -35,7 +35,8 @@ def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -
 
     Identical pairs are kept once; different pairs with the same key (two profiles, one photo) are both kept.
     """
-    opened = [open_pairs(one) for one in datasets]
+    # One column, for their number: the rows are read when they are merged.
+    opened = [open_pairs(one, ("variant",)) for one in datasets]
 
     def on_conversion(conversion: LightConversion) -> None:
         for line in light_format_notes(conversion, 1):

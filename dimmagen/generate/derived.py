@@ -6,16 +6,20 @@ Its settings record the origins and how they were combined. Nothing is dimmed.
 """
 
 import os
-from collections import Counter
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
+from dimmagen.core.hashing import text_hash
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.dataset.manifest import Manifest, Run
-from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.reader import ChosenRows, PairSet
 from dimmagen.dataset.schema import schema_of_rows, sidecar_keys
 from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import finalize_dataset
@@ -27,7 +31,6 @@ from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources.light_image import LightImage, LightImageRef
 
 _KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
-_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,35 +84,23 @@ class DerivedPair:
 
 
 class ChosenPairs(Sequence[DerivedPair]):
-    """Some pairs of a data set in its order; of their rows, a few thousand are in memory at a time.
-
-    Args:
-        pairs: the data set.
-        indices: of the pairs in its table, ascending.
-    """
+    """Some pairs of a data set in its order; arguments as for :class:`.ChosenRows`."""
 
     def __init__(self, pairs: PairSet, indices: Sequence[int]) -> None:
         self._pairs = pairs
-        self._indices = indices
+        self._rows = ChosenRows(pairs, indices)
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self._rows)
 
     def __getitem__(self, place: Any) -> Any:
+        found = self._rows[place]
         if isinstance(place, slice):
-            return list(self._between(*place.indices(len(self))[:2]))
-        return DerivedPair(self._pairs, self._pairs.row(self._indices[place]))
+            return [DerivedPair(self._pairs, row) for row in found]
+        return DerivedPair(self._pairs, found)
 
     def __iter__(self) -> Iterator[DerivedPair]:
-        return self._between(0, len(self))
-
-    def _between(self, start: int, stop: int) -> Iterator[DerivedPair]:
-        for first in range(start, stop, _ROWS_AT_ONCE):
-            chosen = self._indices[first : min(first + _ROWS_AT_ONCE, stop)]
-            # Of the table as a whole, each choice would take as long as the table.
-            part = self._pairs.table.slice(chosen[0], chosen[-1] - chosen[0] + 1)
-            rows = part.take([index - chosen[0] for index in chosen]).to_pylist()
-            yield from (DerivedPair(self._pairs, row) for row in rows)
+        return (DerivedPair(self._pairs, row) for row in self._rows)
 
 
 def stored_sample(pairs: PairSet, row: dict) -> Sample:
@@ -166,12 +157,14 @@ def write_derived(
         if manifest := folder.finished(run, complete):
             return manifest
         folder.begin(run, complete)
+        lights = _LightCount()
         try:
             start = 0
             for index, size in enumerate(shard_sizes(len(picked), run.settings["samples_per_shard"])):
                 name = shard_name(index)
                 part = picked[start : start + size]
                 start += size
+                lights.add(part)
                 if name not in complete:
                     samples = (one.sample() for one in part)
                     complete[name] = write_pair_shard(folder.out, name, samples, on_pair)
@@ -179,13 +172,29 @@ def write_derived(
                 shards.append(complete[name])
         finally:
             folder.remove_unfinished()
-        source_by_light, extensions = {}, set[str]()
-        for one in picked:
-            source_by_light[one.row["light_key"]] = one.row["source"]
-            extensions.add(one.light_extension if one.light_format == "same" else one.light_format)
-        return finalize_dataset(
-            folder, run, command, Counter(source_by_light.values()), extensions, _rejected(sets), shards
-        )
+        by_source, extensions = lights.by_source(), lights.extensions
+        return finalize_dataset(folder, run, command, by_source, extensions, _rejected(sets), shards)
+
+
+class _LightCount:
+    """The light images of pairs, of which each takes 8 bytes of memory.
+
+    Attributes:
+        extensions: file types that they have in the new set.
+    """
+
+    def __init__(self) -> None:
+        self.extensions = set[str]()
+        self._keys: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
+
+    def add(self, pairs: Iterable[DerivedPair]) -> None:
+        for one in pairs:
+            self._keys[one.row["source"]].append(text_hash(one.row["light_key"]))
+            self.extensions.add(one.light_extension if one.light_format == "same" else one.light_format)
+
+    def by_source(self) -> dict[str, int]:
+        """The number of different light images by source."""
+        return {source: len(np.unique(np.frombuffer(keys, np.uint64))) for source, keys in self._keys.items()}
 
 
 def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
