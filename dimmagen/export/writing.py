@@ -16,7 +16,7 @@ from dimmagen.dataset.reader import PairSet
 from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
-from dimmagen.export.readers import Reader
+from dimmagen.export.reader import Reader
 from dimmagen.export.record import DONE, begin_export, finish_export
 from dimmagen.export.sizes import Fit, Size
 from dimmagen.export.split import Split, find_scenes, split_pairs
