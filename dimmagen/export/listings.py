@@ -15,6 +15,9 @@ from dimmagen.export.sizes import Size
 Place = tuple[str, str]
 """Folders of the dark and of the light images, relative to the root; either may be empty (none)."""
 
+Files = Iterable[tuple[str, Size]]
+"""File names with the sizes of their images; there may be millions."""
+
 
 class Listing(Protocol):
     """A text file from which a reader takes the file names of a split. Subclasses define what is in it."""
@@ -25,20 +28,25 @@ class Listing(Protocol):
         ...
 
     @abstractmethod
-    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
+    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
         """Write the list of one split.
 
         Args:
             root: of the export.
             split: `train`, `val` or `test`.
             place: the first one of the split.
-            sizes: of the dark images by file name, in the order of the list.
+            files: file names of the dark images and their sizes, in the order of the list.
         """
         ...
 
     @abstractmethod
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        """Differences between the list of a split and its files; arguments as for :meth:`write`."""
+        """Differences between the list of a split and its files.
+
+        Args:
+            root, split, place: as for :meth:`write`.
+            sizes: of the dark images by file name.
+        """
         ...
 
 
@@ -48,7 +56,7 @@ class NoListing(Listing):
     def file(self, split: str, place: Place) -> str:
         return ""
 
-    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None: ...
+    def write(self, root: Path, split: str, place: Place, files: Files) -> None: ...
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         return iter(())
@@ -57,18 +65,18 @@ class NoListing(Listing):
 class MetaInfo(Listing):
     """BasicSR's `meta_info.txt` next to the folders of a split: lines like `00001.png (400,600,3)`."""
 
-    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
-        _write_lines(root / self.file(split, place), self._lines(sizes))
+    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
+        _write_lines(root / self.file(split, place), self._lines(files))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return list_faults(root, self.file(split, place), self._lines(dict(sorted(sizes.items()))))
+        return list_faults(root, self.file(split, place), [*self._lines(sorted(sizes.items()))])
 
     def file(self, split: str, place: Place) -> str:
         return (Path(place[0]).parent / "meta_info.txt").as_posix()
 
     @staticmethod
-    def _lines(sizes: Mapping[str, Size]) -> list[str]:
-        return [f"{name} ({height},{width},3)" for name, (height, width) in sizes.items()]
+    def _lines(files: Files) -> Iterator[str]:
+        return (f"{name} ({height},{width},3)" for name, (height, width) in files)
 
 
 class FileList(Listing):
@@ -81,12 +89,12 @@ class FileList(Listing):
         folder = Path(place[0]).parent
         return (folder / f"{folder.parent.name}_{split}.txt").as_posix()
 
-    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
-        _write_lines(root / self.file(split, place), self._lines(place, sizes))
+    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
+        _write_lines(root / self.file(split, place), self._lines(place, (name for name, _ in files)))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         name = self.file(split, place)
-        lines = self._lines(place, [file.name for file in image_files(root / place[0])])
+        lines = [*self._lines(place, (file.name for file in image_files(root / place[0])))]
         yield from list_faults(root, name, lines)
         folder = Path(name).parent
         for line in lines:
@@ -95,8 +103,8 @@ class FileList(Listing):
                 yield f"{name}: {line} has no {light}"
 
     @staticmethod
-    def _lines(place: Place, names: Iterable[str]) -> list[str]:
-        return [f"{Path(place[0]).name}/{name}" for name in names]
+    def _lines(place: Place, names: Iterable[str]) -> Iterator[str]:
+        return (f"{Path(place[0]).name}/{name}" for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +124,15 @@ class PairList:
     def file(self, split: str, place: Place) -> str:
         return self.files[split]
 
-    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
-        _write_lines(root / self.file(split, place), self._lines(place, sizes))
+    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
+        _write_lines(root / self.file(split, place), self._lines(place, (name for name, _ in files)))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return list_faults(root, self.file(split, place), self._lines(place, sorted(sizes)))
+        return list_faults(root, self.file(split, place), [*self._lines(place, sorted(sizes))])
 
-    def _lines(self, place: Place, names: Iterable[str]) -> list[str]:
+    def _lines(self, place: Place, names: Iterable[str]) -> Iterator[str]:
         dark, light = (f"{self.root}/{folder}" for folder in place)
-        return [f"{dark}/{name} {light}/{name}" for name in names]
+        return (f"{dark}/{name} {light}/{name}" for name in names)
 
 
 NO_LISTING, META_INFO, FILE_LIST = NoListing(), MetaInfo(), FileList()
@@ -161,4 +169,6 @@ def list_faults(root: Path, name: str, expected: Sequence[str]) -> Iterator[str]
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     storage.remove_abandoned(path.parent, [path.name])
-    storage.atomic_write(path, "".join(f"{line}\n" for line in lines).encode())
+    with storage.atomic_writer(path) as file:
+        for line in lines:
+            file.write(f"{line}\n".encode())
