@@ -11,6 +11,7 @@ from functools import partial
 import pyarrow.parquet as pq
 import pytest
 
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
@@ -255,3 +256,26 @@ def test_frames_of_a_clip_share_gamma_and_exposure_but_not_noise():
         assert first.noise_seed != last.noise_seed
     assert "group_by" not in alone.settings()
     assert shared.settings()["group_by"] == "clip"
+
+
+def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_shards(
+    photos, tmp_path, undisturbed
+):
+    copy = write_photos(tmp_path / "copy", 8)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(copy, out, variants=2, progress=Noted(stop_after=2))
+
+    class Vanish(Noted):
+        def shard(self):
+            for path in copy.iterdir():
+                path.unlink()
+
+    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made") as error:
+        make(copy, out, variants=2, progress=Vanish())
+    assert error.value.code == error.value.__cause__.code != "failed"
+    assert error.value.fields["name"].startswith("photo")
+    assert len(list((out / "shards").iterdir())) == 3
+    write_photos(copy, 8)
+    make(copy, out, variants=2)
+    assert_same_dataset(undisturbed, out)

@@ -7,13 +7,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.resume import DatasetFolder
-from tests.dataset_helpers import make, write_photos
 from tests.tiny_set import Noted, make_tiny, tiny_lights
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("photos") / "photos", 8)
 
 
 @pytest.fixture(scope="module")
@@ -220,26 +214,3 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_one_works(li
     with DatasetFolder(str(out)).locked(), pytest.raises(DimmagenError, match="another run is writing"):
         make_tiny(lights, out)
     make_tiny(lights, out)
-
-
-def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_shards(
-    photos, tmp_path, undisturbed
-):
-    copy = write_photos(tmp_path / "copy", 8)
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        make(copy, out, variants=2, progress=Noted(stop_after=2))
-
-    class Vanish(Noted):
-        def shard(self):
-            for path in copy.iterdir():
-                path.unlink()
-
-    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made") as error:
-        make(copy, out, variants=2, progress=Vanish())
-    assert error.value.code == error.value.__cause__.code != "failed"
-    assert error.value.fields["name"].startswith("photo")
-    assert len(list((out / "shards").iterdir())) == 3
-    write_photos(copy, 8)
-    make(copy, out, variants=2)
-    assert_same_dataset(undisturbed, out)
