@@ -52,9 +52,10 @@ def test_a_row_is_found_by_its_index_from_either_end(tiny):
             tiny.row(index)
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
 @pytest.mark.parametrize("columns", [None, ("key",), ("width", "height")])
-def test_whole_rows_are_read_again_where_the_table_has_some_columns(columns, tiny, monkeypatch):
-    monkeypatch.setattr(reader, "_ROWS_AT_ONCE", 1)
+def test_whole_rows_are_read_again_where_the_table_has_some_columns(columns, at_once, tiny, monkeypatch):
+    monkeypatch.setattr(reader, "_ROWS_AT_ONCE", at_once)
     part, rows = open_pairs(tiny.out, columns), tiny.rows()
     assert list(part.whole()) == rows
     for chosen in ([], [0], [3], [1, 2], [0, 1, 3]):

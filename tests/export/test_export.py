@@ -10,11 +10,11 @@ import pytest
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.export import stores
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
-from dimmagen.export.rows import PairNumbers
+from dimmagen.export.rows import EXPORTED, PairNumbers
 from dimmagen.export.scenes import find_scenes
 from dimmagen.export.split import split_pairs
 from dimmagen.export.writing import export_pairs
@@ -236,3 +236,14 @@ def test_the_command_exports_and_checks(pair_set, to, capsys):
     assert code == 2
     assert "known are lol-v1" in output.err
     assert run(pair_set)[0] == 2
+
+
+@pytest.mark.parametrize("name", ["lol-v2", "basicsr-lmdb", "dimma-mixhq"])
+def test_an_export_needs_few_columns_of_all_pairs(name, pairs, to, monkeypatch):
+    export_pairs(pairs, LAYOUTS[name], to.with_name("whole"), workers=2)
+    monkeypatch.setattr(PairSet, "rows", None)
+    export_pairs(open_pairs(pairs.out, EXPORTED), LAYOUTS[name], to, workers=2)
+    found, expected = files(to), files(to.with_name("whole"))
+    assert found.keys() == expected.keys()
+    for path in found.keys() - {path for path in found if path.endswith("lock.mdb")}:
+        assert found[path].read_bytes() == expected[path].read_bytes(), path

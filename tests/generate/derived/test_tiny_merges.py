@@ -8,7 +8,7 @@ import pytest
 
 from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import UsageError
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.closed_form import LinearModel
@@ -17,6 +17,7 @@ from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.generate.subset import Selection, write_subset
+from tests.dataset_helpers import file_hashes
 from tests.generate.derived.pair_sets import with_manifest
 from tests.tiny_set import tiny_lights
 
@@ -122,6 +123,9 @@ def test_of_three_pairs_of_one_key_the_equal_ones_are_kept_once_and_the_other_is
     assert [made[row["key"]]["dark_sha256"] for row in rows] == dark
     assert made[renamed]["light_pixel_sha256"] == "0" * 64
     assert manifest.command == "dimmagen merge SET1 SET2 SET3 --to out/ --light-format same"
+    again = write_merge([one, other, other], str(tmp_path / "again"))  # the renamed one comes twice
+    assert open_pairs(tmp_path / "again").table["key"].to_pylist() == list(made)
+    assert again.counts == manifest.counts
 
 
 @pytest.mark.parametrize(
@@ -187,3 +191,11 @@ def test_pairs_of_a_set_without_a_white_balance_are_merged_as_balanced_ones(one,
         for row in balanced.rows():
             assert [made[row["key"]][name] for name in WHITE_BALANCE] == [row[name] for name in WHITE_BALANCE]
         assert verify_dataset(str(tmp_path / str(number))).faults == []
+
+
+def test_a_merge_reads_the_rows_of_its_sets_one_by_one(one, two, tmp_path, monkeypatch):
+    write_merge([one, two, one], str(tmp_path / "whole"), light_format="png")
+    monkeypatch.setattr(PairSet, "rows", None)
+    parts = [open_pairs(pairs.out, ("variant",)) for pairs in (one, two, one)]
+    write_merge(parts, str(tmp_path / "part"), light_format="png")
+    assert file_hashes(tmp_path / "part") == file_hashes(tmp_path / "whole")

@@ -11,7 +11,7 @@ from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import derived
 from dimmagen.generate.derived import stored_sample
-from dimmagen.generate.subset import Selection, write_subset
+from dimmagen.generate.subset import CRITERIA, Selection, write_subset
 from tests.dataset_helpers import file_hashes
 from tests.generate.derived.pair_sets import find, with_manifest
 from tests.tiny_set import memory_url
@@ -211,3 +211,10 @@ def test_pairs_are_chosen_by_the_terms_that_their_set_recorded(one, tmp_path):
     pairs = replace(with_manifest(one, settings={"source_terms": {"moon": "MIT licence"}}), table=table)
     made = write_subset(pairs, Selection(licence="mit"), str(tmp_path / "out"))
     assert (made.counts.pairs, list(made.counts.lights_by_source)) == (3, ["moon"])
+
+
+def test_a_subset_needs_the_columns_of_its_criteria_alone(one, tmp_path):
+    selection = Selection(keys=(one.row(1)["key"], one.row(6)["light_key"]))
+    write_subset(one, selection, str(tmp_path / "whole"))
+    write_subset(open_pairs(one.out, CRITERIA), selection, str(tmp_path / "part"))
+    assert file_hashes(tmp_path / "part") == file_hashes(tmp_path / "whole")
