@@ -5,16 +5,21 @@ each checked against its SHA-256 when it is read; a merge may store light images
 Its settings record the origins and how they were combined. Nothing is dimmed.
 """
 
+import json
 import os
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dimmagen.core import storage
+from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import UsageError
 from dimmagen.core.hashing import text_hash
 from dimmagen.core.shard_sizes import shard_sizes
@@ -30,6 +35,8 @@ from dimmagen.generate.resume import DatasetFolder
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources.light_image import LightImage, LightImageRef
 
+_ROWS_AT_ONCE = 4096
+_SORTED_BY = ("source", "name", "frame")  # rejected candidates
 _KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
 
 
@@ -209,10 +216,25 @@ def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
         )
 
 
-def _rejected(sets: Iterable[PairSet]) -> list[dict]:
-    """Every candidate that an origin rejected, once; sorted by source, name and frame."""
-    rows: dict[tuple, dict] = {}
-    for pairs in sets:
-        for row in rejected_rows(pairs.out, pairs.manifest):
-            rows.setdefault((row["source"], row["name"], row["frame"], row["sha256"]), row)
-    return sorted(rows.values(), key=lambda row: (row["source"], row["name"], row["frame"]))
+def _rejected(sets: Iterable[PairSet]) -> Iterator[dict]:
+    """Every candidate that an origin rejected, once; sorted by source, name and frame.
+
+    They are on disk; in memory are the columns that they are sorted by.
+    """
+    kept, batches = DiskMap(), []
+    columns = pa.schema([(name, pa.string()) for name in _SORTED_BY])
+    rows = (row for pairs in sets for row in rejected_rows(pairs.out, pairs.manifest))
+    while new := list(islice(_new_rows(rows, kept), _ROWS_AT_ONCE)):
+        batches.append(pa.RecordBatch.from_pylist(new, columns))
+    table = pa.Table.from_batches(batches, columns)
+    order = pc.sort_indices(table, [(name, "ascending") for name in _SORTED_BY])
+    return (json.loads(kept[number.as_py()]) for number in order)
+
+
+def _new_rows(rows: Iterator[dict], kept: DiskMap) -> Iterator[dict]:
+    """The rows of candidates that are not kept yet, which then are."""
+    for row in rows:
+        name = json.dumps([row[name] for name in (*_SORTED_BY, "sha256")])
+        if name not in kept:
+            kept.add(name, json.dumps(row).encode())
+            yield row
