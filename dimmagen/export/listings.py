@@ -15,9 +15,6 @@ from dimmagen.export.sizes import Size
 Place = tuple[str, str]
 """Folders of the dark and of the light images, relative to the root; either may be empty (none)."""
 
-Files = Iterable[tuple[str, Size]]
-"""File names with the sizes of their images; there may be millions."""
-
 
 class Listing(Protocol):
     """A text file from which a reader takes the file names of a split. Subclasses define what is in it."""
@@ -28,25 +25,21 @@ class Listing(Protocol):
         ...
 
     @abstractmethod
-    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
+    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
         """Write the list of one split.
 
         Args:
             root: of the export.
             split: `train`, `val` or `test`.
             place: the first one of the split.
-            files: file names of the dark images and their sizes, in the order of the list.
+            sizes: of the dark images by file name, in the order of the list; there may be millions, which are
+                made while they are iterated.
         """
         ...
 
     @abstractmethod
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        """Differences between the list of a split and its files.
-
-        Args:
-            root, split, place: as for :meth:`write`.
-            sizes: of the dark images by file name.
-        """
+        """Differences between the list of a split and its files; arguments as for :meth:`write`."""
         ...
 
 
@@ -56,7 +49,7 @@ class NoListing(Listing):
     def file(self, split: str, place: Place) -> str:
         return ""
 
-    def write(self, root: Path, split: str, place: Place, files: Files) -> None: ...
+    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None: ...
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         return iter(())
@@ -65,8 +58,8 @@ class NoListing(Listing):
 class MetaInfo(Listing):
     """BasicSR's `meta_info.txt` next to the folders of a split: lines like `00001.png (400,600,3)`."""
 
-    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
-        _write_lines(root / self.file(split, place), self._lines(files))
+    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
+        _write_lines(root / self.file(split, place), self._lines(sizes.items()))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         return list_faults(root, self.file(split, place), [*self._lines(sorted(sizes.items()))])
@@ -75,7 +68,7 @@ class MetaInfo(Listing):
         return (Path(place[0]).parent / "meta_info.txt").as_posix()
 
     @staticmethod
-    def _lines(files: Files) -> Iterator[str]:
+    def _lines(files: Iterable[tuple[str, Size]]) -> Iterator[str]:
         return (f"{name} ({height},{width},3)" for name, (height, width) in files)
 
 
@@ -89,8 +82,8 @@ class FileList(Listing):
         folder = Path(place[0]).parent
         return (folder / f"{folder.parent.name}_{split}.txt").as_posix()
 
-    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
-        _write_lines(root / self.file(split, place), self._lines(place, (name for name, _ in files)))
+    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
+        _write_lines(root / self.file(split, place), self._lines(place, sizes))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         name = self.file(split, place)
@@ -124,8 +117,8 @@ class PairList:
     def file(self, split: str, place: Place) -> str:
         return self.files[split]
 
-    def write(self, root: Path, split: str, place: Place, files: Files) -> None:
-        _write_lines(root / self.file(split, place), self._lines(place, (name for name, _ in files)))
+    def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
+        _write_lines(root / self.file(split, place), self._lines(place, sizes))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         return list_faults(root, self.file(split, place), [*self._lines(place, sorted(sizes))])

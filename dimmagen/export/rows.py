@@ -1,7 +1,7 @@
 """The pairs that an export may take: their rows on disk, and some numbers of each in memory."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,39 @@ class NamedPairs(Sequence[NamedPair]):
         height, width = self.sizes[index].tolist()
         return height, width
 
-    def files(self, extension: str) -> Iterator[tuple[str, Size]]:
-        """The names of the files with an extension, and the sizes of their images."""
-        return ((f"{self.name(index)}.{extension}", self.size(index)) for index in range(len(self)))
+    def files(self, extension: str) -> Mapping[str, Size]:
+        """The sizes of the images by their file names with an extension, in the order of the pairs."""
+        return _FileSizes(self, extension)
+
+
+class _FileSizes(Mapping[str, Size]):
+    """The sizes of exported images by file name, made while they are iterated."""
+
+    def __init__(self, named: NamedPairs, extension: str) -> None:
+        self._named, self._extension = named, extension
+        self._by_name: dict[str, Size] | None = None
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{self._named.name(index)}.{self._extension}" for index in range(len(self)))
+
+    def items(self) -> ItemsView[str, Size]:
+        return _Items(self)
+
+    def sizes(self) -> Iterator[Size]:
+        """The sizes in the order of the names."""
+        return (self._named.size(index) for index in range(len(self)))
+
+    def __getitem__(self, name: str) -> Size:
+        if self._by_name is None:  # which takes memory for each name
+            self._by_name = dict(self.items())
+        return self._by_name[name]
+
+
+class _Items(ItemsView[str, Size]):
+    _mapping: _FileSizes
+
+    def __iter__(self) -> Iterator[tuple[str, Size]]:
+        return zip(self._mapping, self._mapping.sizes(), strict=True)
