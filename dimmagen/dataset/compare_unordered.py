@@ -13,7 +13,7 @@ from dimmagen.core.parquet import iter_rows
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, changed_values
 from dimmagen.dataset.matching import NamedRows, matched
-from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.reader import ROWS_ALONE, PairSet, open_pairs
 from dimmagen.dataset.schema import PIPELINE_STAGES
 from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
 from dimmagen.sources.mixhq_reading import catalog_parts, is_mixhq, read_catalog, read_mixhq_manifest
@@ -33,7 +33,7 @@ def unordered_differences(a: str, b: str) -> list[str]:
     """
     if is_mixhq(a) and is_mixhq(b):
         return _mixhq_differences(a, b)
-    one, other = open_pairs(a, ("key",)), open_pairs(b, ("key",))
+    one, other = open_pairs(a, ROWS_ALONE), open_pairs(b, ROWS_ALONE)
     lines = _manifest_differences(one.manifest, other.manifest)
     lines += _row_differences(a, b, _pair_rows(one), _pair_rows(other))
     lines += _row_differences(a, b, _rejected(one), _rejected(other))

@@ -26,6 +26,9 @@ from dimmagen.dataset.manifest import Manifest, ShardEntry
 from dimmagen.dataset.schema import schema_of
 from dimmagen.images import codec
 
+ROWS_ALONE = ("variant",)
+"""A small column, for tables of sets whose whole rows are iterated and nothing else."""
+
 Side = Literal["dark", "light"]
 Part = Literal["dark", "light", "labels"]
 _ROWS_AT_ONCE = 4096
