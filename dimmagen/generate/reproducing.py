@@ -18,7 +18,7 @@ from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import EXCLUDE, MANIFEST, Manifest, Run, changes
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import ROWS_ALONE, open_pairs
 from dimmagen.generate.execution import Execution
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings

@@ -8,7 +8,7 @@ import pytest
 
 from dimmagen.core import hashing, keyed_random
 from dimmagen.core.errors import UsageError
-from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.reader import ROWS_ALONE, PairSet, open_pairs
 from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.closed_form import LinearModel
@@ -196,6 +196,6 @@ def test_pairs_of_a_set_without_a_white_balance_are_merged_as_balanced_ones(one,
 def test_a_merge_reads_the_rows_of_its_sets_one_by_one(one, two, tmp_path, monkeypatch):
     write_merge([one, two, one], str(tmp_path / "whole"), light_format="png")
     monkeypatch.setattr(PairSet, "rows", None)
-    parts = [open_pairs(pairs.out, ("variant",)) for pairs in (one, two, one)]
+    parts = [open_pairs(pairs.out, ROWS_ALONE) for pairs in (one, two, one)]
     write_merge(parts, str(tmp_path / "part"), light_format="png")
     assert file_hashes(tmp_path / "part") == file_hashes(tmp_path / "whole")
