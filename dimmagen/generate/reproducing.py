@@ -237,7 +237,7 @@ def difference_from(manifest: Manifest, path: str, made: Manifest, out: str) -> 
         return Difference([], Counter())
     try:
         return Difference(
-            files, stages_that_differ(*(open_pairs(one, ("key",)) for one in (folder_of(path), out)))
+            files, stages_that_differ(*(open_pairs(one, ROWS_ALONE) for one in (folder_of(path), out)))
         )
     except DimmagenError:
         return Difference(files, Counter())
