@@ -103,7 +103,7 @@ def refuse_cluster_options(executor: str, address: str | None, worker_timeout: f
     """Refuse what is for Ray in a run without it, and a Ray of this machine where a cluster is named.
 
     Args:
-        executor: `ray` or `serial`.
+        executor: `ray` or `serial`, or `auto`, which may become either.
         address, worker_timeout: as the user gave them, or None.
 
     Raises:
@@ -117,7 +117,7 @@ def refuse_cluster_options(executor: str, address: str | None, worker_timeout: f
                 code="conflict",
                 parameters=(name, "executor"),
             )
-    if executor == "ray" and address is None:
+    if executor != "serial" and address is None:
         refuse_other_cluster()
 
 

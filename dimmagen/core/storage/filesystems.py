@@ -41,7 +41,7 @@ def _patience(url: str) -> dict[str, dict[str, int]]:
 
 def _opening_error(url: str, error: Exception) -> UsageError:
     failed = f"{url} cannot be opened ({error})"
-    todo = "install the package that it needs"
+    todo = "pip install aiohttp requests" if url.startswith("http") else "install the package that it names"
     if isinstance(error, ImportError):
         return UsageError(failed, todo, code="missing-package", path=url)
     return UsageError(failed, f"check the URL, or {todo}", code="usage", path=url)
