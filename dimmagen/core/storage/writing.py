@@ -79,7 +79,9 @@ def _writing_error(error: OSError, path: str, *, is_local: bool) -> DimmagenErro
         )
     reason = f"{failed}: {error.strerror or error}"
     if error.errno in _MISSING:
-        todo = "its file system cannot rename files or lacks another operation: write to a disk of this machine"
+        todo = (
+            "its file system cannot rename files or lacks another operation: write to a disk of this machine"
+        )
         return DimmagenError(reason, f"{todo}, or to a bucket by its URL (s3://...)", code="disk", path=path)
     if error.errno == errno.ENAMETOOLONG:
         return DimmagenError(reason, "give a shorter name", code="invalid-name", path=path)
