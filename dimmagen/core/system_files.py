@@ -34,8 +34,8 @@ _HIDDEN_SYSTEM_NAMES = frozenset(
         *(".temporaryitems", ".documentrevisions-v100", ".directory", ".snapshot", ".snapshots", ".zfs"),
     )
 )
-# What programs that copy or show folders leave there: Hugging Face's client, git, DVC, Jupyter, Dropbox, Google Drive,
-# Nextcloud, editors ...
+# What programs that copy or show folders leave there: Hugging Face's client, git, DVC, Jupyter, Dropbox,
+# Google Drive, Nextcloud, editors ...
 _HIDDEN_CLIENT_NAMES = frozenset(
     (
         *(".cache", ".git", ".gitattributes", ".gitignore", ".dvc", ".dvcignore", ".ipynb_checkpoints"),
