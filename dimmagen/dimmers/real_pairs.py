@@ -64,8 +64,8 @@ class PairProblem:
 
     Attributes:
         name: of the pair.
-        problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `turned`, `unrelated` or
-            `saturated`.
+        problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `turned`, `unrelated`,
+            `gray` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
         mismatched: whether the two images are probably not a pair, or one that is there already: a profile is
@@ -154,8 +154,8 @@ def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
     Fatal problems are different sizes, sides below MIN_SIDE, identical images, and swapped images (the dark
     one is brighter). Other problems are the two files of an earlier pair under another name, a shift of more
     than SHIFT_TOLERANCE pixels, no common structure (both for images of at least MIN_SIDE_TO_ALIGN), a turn
-    or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on), and
-    images so saturated or black that little can be learned from them.
+    or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on), an
+    image without colours, and images so saturated or black that little can be learned from them.
     """
     first: dict[tuple[str, str], str] = {}
     findings = []
@@ -256,7 +256,7 @@ def _check(pair: RealPair) -> list[PairProblem]:
         text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
         return [PairProblem(pair.name, "small", text, fatal=True)]
 
-    findings = _misalignments(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
+    findings = _differences(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
     white, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
     if white > SATURATED_SHARE or black > BLACK_SHARE:
         text = f"is saturated: {white:.0%} of the light picture white, {black:.0%} of the dark one black"
@@ -264,7 +264,14 @@ def _check(pair: RealPair) -> list[PairProblem]:
     return findings
 
 
-def _misalignments(pair: RealPair) -> list[PairProblem]:
+def _is_gray(image: np.ndarray) -> bool:
+    """Whether all channels are equal: a gray file, or an infrared image of a surveillance camera."""
+    if not np.any(image != image[0, 0]):
+        return False  # one colour, which is all that can be said of it
+    return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 1], image[..., 2])
+
+
+def _differences(pair: RealPair) -> list[PairProblem]:
     rows, columns, error = shift_between(pair.dark, pair.light)
     shift = max(abs(rows), abs(columns))
     if error > MAX_STRUCTURE_ERROR:
@@ -281,6 +288,9 @@ def _misalignments(pair: RealPair) -> list[PairProblem]:
             f"{turn.corner:.1f} pixels off"
         )
         findings.append(PairProblem(pair.name, "turned", text, fatal=False, mismatched=True))
+    if gray := [side for side, image in (("dark", pair.dark), ("light", pair.light)) if _is_gray(image)]:
+        text = f"has no colours ({' and '.join(gray)}): it shows neither their noise nor their balance"
+        findings.append(PairProblem(pair.name, "gray", text, fatal=False, mismatched=True))
     return findings
 
 

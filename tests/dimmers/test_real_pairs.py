@@ -217,6 +217,20 @@ def test_a_noisy_pair_of_a_phones_size_is_compared_by_what_is_larger_than_its_no
     assert turn_between(wrong, light, 128, 0.75) == pytest.approx((0.3, 1.004, 8.1), rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("sides", "said"), [("dark", "dark"), ("light", "light"), ("dark light", "dark and light")]
+)
+def test_a_pair_without_colours_is_refused(sides, said):
+    """A gray file, or a surveillance camera that is infrared at night: noise ten times too strong."""
+    light = scene()
+    images = {"dark": darkened(light), "light": light}
+    for side in sides.split():
+        images[side] = np.repeat(images[side].mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    (problem,) = check_pairs([pair("ir", **images)])
+    assert (problem.problem, problem.fatal, problem.mismatched) == ("gray", False, True)
+    assert f"has no colours ({said})" in str(problem)
+
+
 def test_a_pair_of_which_one_part_has_moved_is_not_called_turned():
     light = scene(size=(272, 304))
     water = light.copy()
