@@ -299,7 +299,7 @@ def _find(path: str | Path) -> FoundPairs:
         return pairs_of_pattern(str(path))
     place = storage.only_local(path).expanduser()
     if place.is_file():
-        return FoundPairs(pairs_of_list(place))
+        return pairs_of_list(place)
     if not place.is_dir():
         raise UsageError(
             f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)
