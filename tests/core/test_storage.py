@@ -195,3 +195,11 @@ def test_a_result_goes_through_a_pipe_and_a_device_that_the_user_names(tmp_path)
 def test_a_name_that_is_too_long_is_not_the_fault_of_the_disk(tmp_path):
     with pytest.raises(DimmagenError, match="give a shorter name"):
         storage.atomic_write(tmp_path / ("a" * 300), b"data")
+
+
+def test_a_file_of_a_disk_without_times_has_no_stamp(tmp_path):
+    """Some FUSE mounts give 1970 for each file: another file of equal size would have the same stamp."""
+    facts = list(os.stat(tmp_path))
+    of_1970, of_2020 = (os.stat_result([*facts[:7], time, time, time]) for time in (0, 1_600_000_000))
+    assert storage.stamp_of(of_1970) == ""
+    assert storage.stamp_of(of_2020) != ""
