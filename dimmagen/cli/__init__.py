@@ -177,11 +177,21 @@ def _run(arguments: list[str] | None) -> int:
     except DimmagenError as error:
         return _report(message(error), error_fields(error), error.exit_code)
     except OSError as error:  # of a disk or a network that the library has no better message for
+        if not error.filename and not _has_working_directory():
+            return _report_machine("the working directory was removed", "change to another one and try again")
         place = f"{error.filename}: " if error.filename else ""
         return _report_machine(f"{place}{error.strerror or error}", "fix the cause and run the command again")
     except MemoryError:  # where nothing knows what was worked on
         return _report_machine("the memory is full", "give fewer workers and run the command again")
     return code if isinstance(code, int) else 0
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _report_machine(what: str, todo: str) -> int:

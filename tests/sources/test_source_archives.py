@@ -291,6 +291,41 @@ def test_what_systems_leave_among_photos_is_never_a_candidate_at_any_depth(tmp_p
         assert contents(place) == [("a.jpg", PHOTO), ("trip/b.jpg", PHOTO)]
 
 
+def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
+    """Apple's libraries hold each photo up to five times; Immich and Nextcloud keep smaller copies."""
+    kept = (
+        "Photos Library.photoslibrary/originals/F/F88C.jpeg",
+        "Old.photolibrary/Masters/2014/a.jpg",
+        "immich/upload/a.jpg",
+        "thumbs/mine.jpg",
+        "cloud/files/preview/b.jpg",
+    )
+    made = (
+        "Photos Library.photoslibrary/resources/derivatives/F/F88C_1_105_c.jpeg",
+        "Photos Library.photoslibrary/scopes/x.jpeg",
+        "Old.photolibrary/Thumbnails/2014/a.jpg",
+        "immich/thumbs/u/a-preview.jpg",
+        "cloud/appdata_oc7/preview/1/64-64.jpg",
+    )
+    files = {
+        **dict.fromkeys((*kept, *made), PHOTO),
+        "immich/thumbs/.immich": b"",
+        "immich/upload/.immich": b"",
+    }
+    folder = tmp_path / "folder"
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    with caplog.at_level("INFO", "dimmagen"):
+        for place in (folder, make_zip(tmp_path / "a.zip", files=files)):
+            assert [name for name, _ in contents(place)] == sorted(kept)
+    assert "5 files that a photo manager keeps" in caplog.text
+    library = folder / "Photos Library.photoslibrary"
+    assert [name for name, _ in contents(library)] == ["originals/F/F88C.jpeg"]
+    for named in (library / "resources", folder / "immich/thumbs"):
+        assert len(contents(named)) == 1
+
+
 def test_a_source_in_a_hidden_folder_is_read_when_it_is_named(tmp_path):
     make_folder(tmp_path / ".photos")
     assert contents(tmp_path / ".photos") == sorted(FILES.items())

@@ -9,7 +9,8 @@ from dataclasses import replace
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.file_names import portable
-from dimmagen.core.system_files import is_system_path
+from dimmagen.core.system_files import is_system_path, preview_test
+from dimmagen.core.text import pluralize
 from dimmagen.sources.archive_formats import format_of
 from dimmagen.sources.archives.entry import Entry
 from dimmagen.sources.archives.folders import folder_entries, glob_entries, is_glob
@@ -49,12 +50,17 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
     _refuse_own(path, path, own.get("", ""))
     for folder, kind in own.items():
         _log.warning("%s/%s is left out: it is %s that dimmagen made, not photos", path, folder, kind)
+    above = f"{storage.last_part(path)}/"
+    is_preview = preview_test(f"{above}{entry.name}" for entry in entries)
     kept = [
         entry
         for entry in entries
         if not is_system_path(entry.name) and not any(is_inside(entry.name, folder) for folder in own)
     ]
-    return sorted(with_members_of_formats(kept), key=lambda entry: entry.name)
+    photos = [entry for entry in kept if not is_preview(f"{above}{entry.name}")]
+    if left := len(kept) - len(photos):
+        _log.info("Note: left out of %s: %s that a photo manager keeps", path, pluralize(left, "file"))
+    return sorted(with_members_of_formats(photos), key=lambda entry: entry.name)
 
 
 def _entries(path: str, follow_links: bool) -> list[Entry]:
