@@ -8,6 +8,7 @@ from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
 
 TILE = 512  # pixels
+NARROWEST = 128  # pixels, of a tile at the right edge of a large pair: narrower ones show little
 TILES_PER_PAIR = 6  # a 12-megapixel pair is measured on 1.5 megapixels
 
 
@@ -32,7 +33,9 @@ class Tile:
 def tiles_of(index: int, pair: RealPair, most: int = TILES_PER_PAIR) -> list[Tile]:
     """A pair as one tile or, if it has more pixels than `most` tiles, so many tiles spread over it."""
     height, width = pair.light.shape[:2]
-    corners = [(y, x) for y in range(0, max(height - TILE, 0) + 1, TILE) for x in range(0, width, TILE)]
+    rows = range(0, max(height - TILE, 0) + 1, TILE)
+    columns = range(0, max(width - min(NARROWEST, TILE), 0) + 1, TILE)
+    corners = [(y, x) for y in rows for x in columns]
     if height * width <= most * TILE * TILE:
         spans = [(slice(None), slice(None))]
     else:

@@ -58,6 +58,13 @@ def test_tiles_of_a_large_pair_are_spread_over_it(random, monkeypatch):
     assert [tile.light.shape for tile in tiles_of(0, low, 1)] == [(4, 8, 3)]
 
 
+@pytest.mark.parametrize(("width", "last"), [(1025, 512), (1151, 512), (1152, 128), (2048, 512)])
+def test_what_is_left_at_the_right_edge_of_a_large_pair_is_a_tile_if_it_is_wide_enough(width, last):
+    image = np.zeros((600, width, 3), np.uint8)
+    tiles = tiles_of(0, RealPair("x", image, image, "", ""), 2)
+    assert [tile.light.shape for tile in tiles] == [(512, 512, 3), (512, last, 3)]
+
+
 def test_a_cast_counts_as_if_four_pairs_had_none():
     balances = np.array([[0.2, 0.1, -0.3], [0.4, -0.1, -0.3]])
     assert scene_fit.camera_cast(balances) == pytest.approx(np.array([0.6, 0.0, -0.6]) / 6)
