@@ -127,4 +127,5 @@ def _cut(pair: RealPair) -> tuple[RealPair, RealPair]:
 
 def _coloured_rows(pair: RealPair) -> np.ndarray:
     """Rows with a pixel that is black in neither image: int (N,)."""
-    return np.flatnonzero((pair.dark.any(2) & pair.light.any(2)).any(1))
+    coloured = pair.dark.any(2) & pair.light.any(2)
+    return np.flatnonzero(np.any(coloured, axis=1))

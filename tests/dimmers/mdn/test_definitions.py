@@ -172,7 +172,11 @@ def test_what_is_held_out_has_colours_where_the_lowest_part_or_whole_pairs_are_b
         return replace(pair, dark=dark)
 
     fitting, held, words = fit._hold_out([blackened(0, 8), a_pair(1), blackened(2, 16)], 0)
-    assert (len(fitting), len(held), words) == ((7 + 14) * 12, (1 + 2) * 12, "the lowest eighth of each picture")
+    assert (len(fitting), len(held), words) == (
+        (7 + 14) * 12,
+        (1 + 2) * 12,
+        "the lowest eighth of each picture",
+    )
     pairs = [blackened(number, 16 * (number == 2)) for number in range(5)]
     for seed in range(5):  # whichever is drawn
         _, held, words = fit._hold_out(pairs, seed)
