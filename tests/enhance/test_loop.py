@@ -132,6 +132,7 @@ def test_a_network_with_statistics_and_draws_resumes_exactly_and_is_the_one_that
     settings = replace(SETTINGS, learning_rate=1e-2, average=average)
     state, whole = run_training("whole", settings, architecture="odd")
     assert all(module.training for module in state.network.modules())
+    assert torch.equal(state.candidate.unet.norm.running_mean, state.network.unet.norm.running_mean)
     with pytest.raises(KeyboardInterrupt):
         run_training("killed", settings, KilledAfter(5), architecture="odd")
     _, resumed = run_training("killed", settings, architecture="odd")
