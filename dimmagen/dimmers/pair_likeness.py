@@ -7,7 +7,7 @@ from dimmagen.dimmers.pair_alignment import structure_of
 
 _NEAR = 3  # pixels: shifts of one tripod
 _APART = 12  # pixels from no shift, from which on a peak is not the flank of the one there
-# Of the highest peak near no shift to the highest elsewhere: 1.6 or more for simulated pairs with strong noise
+# Of the highest peak near no shift to the highest elsewhere: 1.6 or more for simulated pairs with much noise
 # or a moved part, up to 1.13 for 507 pairs of two scenes, mirrored and turned images of three cameras.
 LEAST_RATIO = 1.4
 
