@@ -58,6 +58,21 @@ def test_tiles_of_a_large_pair_are_spread_over_it(random, monkeypatch):
     assert [tile.light.shape for tile in tiles_of(0, low, 1)] == [(4, 8, 3)]
 
 
+@pytest.mark.parametrize(("black", "counts"), [(26, True), (12, False)])
+def test_beside_a_black_background_the_flattest_of_what_is_lit_is_measured(black, counts, random):
+    light = random.integers(60, 200, (40, 50, 3), np.uint8)
+    light[:, :black] = random.integers(0, 8, (40, black, 3))
+    light[:4, -4:] = 255
+    [tile] = tiles_of(0, RealPair("x", light // 4, light, "", ""))
+    lit = np.arange(50) >= np.full((40, 1), black)
+    area = noise.noise_area(light.astype(np.float32))
+    assert np.array_equal(tile.noise_area, area | noise.noise_area(light.astype(np.float32), lit)) == counts
+    assert np.array_equal(tile.noise_area, area) == (not counts)
+    assert (tile.noise_area & lit).mean() > 0.1
+    assert not tile.noise_area[:8, -8:].any()
+    assert (tile.flat & tile.noise_area == tile.noise_area).all()
+
+
 @pytest.mark.parametrize(("width", "last"), [(1025, 512), (1151, 512), (1152, 128), (2048, 512)])
 def test_what_is_left_at_the_right_edge_of_a_large_pair_is_a_tile_if_it_is_wide_enough(width, last):
     image = np.zeros((600, width, 3), np.uint8)
