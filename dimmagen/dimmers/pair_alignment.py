@@ -8,6 +8,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
+_LONGEST = 1536  # pixels: larger images are averaged over blocks, as single pixels are noise and take minutes
+_LEAST = 256  # pixels: the shorter side keeps as many
 _PART = 512  # pixels: the sides of what is compared of each quarter, at most
 _MIN_PARTS = 3  # a turn and a scale have four numbers, a part gives two
 _MAX_RESIDUAL = 0.25  # of the corners' distance, RMS: more is no turn, but water or leaves that have moved
@@ -44,12 +46,37 @@ def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, fl
     if not all(map(np.any, structures)):  # an image of one colour
         return 0.0, 0.0, 1.0
     shift, error, _ = phase_cross_correlation(*structures, upsample_factor=20, normalization=None)
-    return float(shift[0]), float(shift[1]), float(error)
+    block = _block(dark.shape)
+    return float(shift[0]) * block, float(shift[1]) * block, float(error)
+
+
+def _block(shape: tuple[int, ...]) -> int:
+    """The side of the blocks of pixels that are averaged before two images are compared."""
+    height, width, _ = shape
+    return max(1, min(math.ceil(max(height, width) / _LONGEST), min(height, width) // _LEAST))
+
+
+def _averaged(image: np.ndarray, block: int) -> np.ndarray:
+    """(H, W, C) -> float32 (H // block, W // block, C), or the image itself."""
+    if block == 1:
+        return image
+    height, width, channels = image.shape
+    rows, columns = height // block, width // block
+    blocks = image[: rows * block, : columns * block].reshape(rows, block, columns, block, channels)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
 def structure_of(image: np.ndarray) -> np.ndarray:
-    """Detail of 1.5 to 8 pixels at equal contrast, fading to the edges: uint8 (H, W, 3) -> float (H, W)."""
-    gray = np.sqrt(image.astype(np.float32).mean(axis=2))
+    """Detail of 1.5 to 8 pixels, or blocks of a large image, at equal contrast, fading to the edges.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+
+    Returns:
+        float (H // block, W // block).
+    """
+    averaged = _averaged(image, _block(image.shape))
+    gray = np.sqrt(averaged.astype(np.float32).mean(axis=2))
     band = gaussian_filter(gray, 1.5) - gaussian_filter(gray, 8)
     local_contrast = np.sqrt(gaussian_filter(band * band, 16)) + 0.02 * band.std() + 1e-6
     window = np.outer(np.hanning(band.shape[0]), np.hanning(band.shape[1]))
@@ -70,6 +97,8 @@ def turn_between(dark: np.ndarray, light: np.ndarray, min_side: int, max_error: 
     Returns:
         None where fewer than three quarters can be compared, or their shifts are not those of a turn.
     """
+    block = _block(dark.shape)
+    dark, light = _averaged(dark, block), _averaged(light, block)
     height, width, _ = dark.shape
     rows: list[tuple[float, ...]] = []
     shifts: list[float] = []
@@ -89,7 +118,7 @@ def turn_between(dark: np.ndarray, light: np.ndarray, min_side: int, max_error: 
     corner = math.hypot(growth, angle) * math.hypot(height, width) / 2
     if residual > _MAX_RESIDUAL * corner:
         return None
-    return Turn(math.degrees(angle), 1 + growth, corner)
+    return Turn(math.degrees(angle), 1 + growth, corner * block)
 
 
 def _quarters(height: int, width: int) -> Iterator[tuple[float, float, tuple[slice, slice]]]:

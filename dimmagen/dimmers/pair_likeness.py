@@ -5,7 +5,7 @@ from scipy import fft
 
 from dimmagen.dimmers.pair_alignment import structure_of
 
-_NEAR = 3  # pixels: shifts of one tripod
+_NEAR = 3  # pixels (of large images: blocks of them): shifts of one tripod
 _APART = 12  # pixels from no shift, from which on a peak is not the flank of the one there
 # Of the highest peak near no shift to the highest elsewhere: 1.6 or more for simulated pairs with much noise
 # or a moved part, up to 1.13 for 507 pairs of two scenes, mirrored and turned images of three cameras.
@@ -20,9 +20,10 @@ def agree_in_place(dark: np.ndarray, light: np.ndarray) -> bool:
     Args:
         dark, light: uint8 (H, W, 3), RGB, of equal size.
     """
-    spectra = [fft.rfft2(structure_of(image)) for image in (dark, light)]
-    correlation = fft.irfft2(spectra[0] * spectra[1].conj(), dark.shape[:2])
-    height, width = correlation.shape
+    structures = structure_of(dark), structure_of(light)
+    height, width = structures[0].shape
+    spectra = [fft.rfft2(one) for one in structures]
+    correlation = fft.irfft2(spectra[0] * spectra[1].conj(), (height, width))
     centred = np.roll(correlation, (height // 2, width // 2), (0, 1))
     inner, outer = (
         np.s_[height // 2 - radius : height // 2 + radius + 1, width // 2 - radius : width // 2 + radius + 1]

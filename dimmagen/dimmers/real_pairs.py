@@ -66,7 +66,7 @@ class PairProblem:
     Attributes:
         name: of the pair.
         problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `turned`, `unrelated`,
-            `hidden` or `saturated`.
+            `hidden`, `gray` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
         mismatched: whether the two images are probably not a pair, or one that is there already: a profile is
@@ -156,7 +156,7 @@ def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
     one is brighter). Other problems are the two files of an earlier pair under another name, a shift of more
     than SHIFT_TOLERANCE pixels, no or little common structure (for images of at least MIN_SIDE_TO_ALIGN), a
     turn or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on),
-    and images so saturated or black that little can be learned from them.
+    an image without colours, and images so saturated or black that little can be learned from them.
     """
     first: dict[tuple[str, str], str] = {}
     findings = []
@@ -257,7 +257,7 @@ def _check(pair: RealPair) -> list[PairProblem]:
         text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
         return [PairProblem(pair.name, "small", text, fatal=True)]
 
-    findings = _misalignments(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
+    findings = _differences(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
     white, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
     if white > SATURATED_SHARE or black > BLACK_SHARE:
         text = f"is saturated: {white:.0%} of the light picture white, {black:.0%} of the dark one black"
@@ -265,7 +265,14 @@ def _check(pair: RealPair) -> list[PairProblem]:
     return findings
 
 
-def _misalignments(pair: RealPair) -> list[PairProblem]:
+def _is_gray(image: np.ndarray) -> bool:
+    """Whether all channels are equal: a gray file, or an infrared image of a surveillance camera."""
+    if not np.any(image != image[0, 0]):
+        return False  # one colour, which is all that can be said of it
+    return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 1], image[..., 2])
+
+
+def _differences(pair: RealPair) -> list[PairProblem]:
     rows, columns, error = shift_between(pair.dark, pair.light)
     shift = max(abs(rows), abs(columns))
     findings = []
@@ -285,6 +292,9 @@ def _misalignments(pair: RealPair) -> list[PairProblem]:
             f"{turn.corner:.1f} pixels off"
         )
         findings.append(PairProblem(pair.name, "turned", text, fatal=False, mismatched=True))
+    if gray := [side for side, image in (("dark", pair.dark), ("light", pair.light)) if _is_gray(image)]:
+        text = f"has no colours ({' and '.join(gray)}): it shows neither their noise nor their balance"
+        findings.append(PairProblem(pair.name, "gray", text, fatal=False, mismatched=True))
     return findings
 
 
@@ -293,7 +303,7 @@ def _find(path: str | Path) -> FoundPairs:
         return pairs_of_pattern(str(path))
     place = storage.only_local(path).expanduser()
     if place.is_file():
-        return FoundPairs(pairs_of_list(place))
+        return pairs_of_list(place)
     if not place.is_dir():
         raise UsageError(
             f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)

@@ -204,6 +204,33 @@ def test_a_pair_that_is_turned_or_of_another_scale_is_refused_although_its_middl
     ]
 
 
+def test_a_noisy_pair_of_a_phones_size_is_compared_by_what_is_larger_than_its_noise():
+    """Pixel by pixel it had nothing in common, and was refused; the check took as long as the fit."""
+    size = (1632, 1824)
+    light = np.array(Image.fromarray(scene(size=(272, 304))).resize(size[::-1], Image.Resampling.BICUBIC))
+    noise = np.random.default_rng(1).normal(0, 3, light.shape)
+    dark = np.clip(np.rint(np.roll(light, (7, -4), (0, 1)) * 0.08 + noise), 0, 255).astype(np.uint8)
+    rows, columns, error = shift_between(dark, light)
+    assert (rows, columns) == pytest.approx((7, -4), abs=0.2)
+    assert error < 0.6
+    wrong = np.clip(np.rint(turned(light, 0.3, 1.004) * 0.08 + noise), 0, 255).astype(np.uint8)
+    assert turn_between(wrong, light, 128, 0.75) == pytest.approx((0.3, 1.004, 8.1), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"), [("dark", "dark"), ("light", "light"), ("dark light", "dark and light")]
+)
+def test_a_pair_without_colours_is_refused(sides, said):
+    """A gray file, or a surveillance camera that is infrared at night: noise ten times too strong."""
+    light = scene()
+    images = {"dark": darkened(light), "light": light}
+    for side in sides.split():
+        images[side] = np.repeat(images[side].mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    (problem,) = check_pairs([pair("ir", **images)])
+    assert (problem.problem, problem.fatal, problem.mismatched) == ("gray", False, True)
+    assert f"has no colours ({said})" in str(problem)
+
+
 def test_a_pair_of_which_one_part_has_moved_is_not_called_turned():
     light = scene(size=(272, 304))
     water = light.copy()
