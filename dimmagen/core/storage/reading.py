@@ -38,6 +38,10 @@ def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
     """
     if (place := local_path(path)) is not None:
         with machine_trouble(path), open(place, "rb") as file:
+            # Python takes the memory for all that is asked for, and the numbers may be a stranger's.
+            size = min(size, os.fstat(file.fileno()).st_size - offset)
+            if size <= 0:
+                return b""
             file.seek(offset)
             return file.read(size)
     with remote_filesystem(path) as (filesystem, place):
