@@ -30,8 +30,8 @@ FAULTS = (tarfile.TarError, EOFError, ValueError, OverflowError)
 def headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The members of a tar from anywhere, one after the other.
 
-    A negative size would lead `tarfile` back to the same header for ever, and a huge one to a place that no
-    file has.
+    `tarfile` goes back to the same header for ever where a size is negative, to a place that no file has
+    where it is huge, and takes a broken header for the end.
 
     Raises:
         Exception: one of `FAULTS`: the tar is damaged.
@@ -41,6 +41,10 @@ def headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             if member.size < 0:
                 raise tarfile.ReadError(f"a member has {member.size} bytes")
             yield member
+        assert archive.fileobj is not None
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise tarfile.ReadError("a header is broken")
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise

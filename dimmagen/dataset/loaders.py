@@ -25,7 +25,7 @@ from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import arguments as kinds
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.loader_checks import (
     refuse_below,
     refuse_fewer_shards,
@@ -512,13 +512,28 @@ class _PairStream(IterableDataset):
             yield from [None] * shard.samples if is_passed else shard_samples(self.out, shard)
 
     def _decode(self, sample: Mapping) -> Any:
-        dark, light = (_image(sample, side) for side in ("dark", "light"))
-        return _finish(json.loads(sample["json"]), dark, light, self.crop, self.transform)
+        try:
+            dark, light = (_image(sample, side) for side in ("dark", "light"))
+            record = json.loads(sample["json"])
+            record = {name: record[name] for name in _RECORD}
+        except (codec.ImageError, LookupError, TypeError, ValueError, RecursionError) as error:
+            path, key = sample["__url__"], sample["__key__"]
+            raise DimmagenError(
+                f"{path}: the sample {key} is not a pair of a data set ({type(error).__name__}: {error})",
+                f"run `verify({self.out})`, and copy the damaged shard again",
+                code="damaged",
+                path=path,
+                key=key,
+            ) from error
+        return _finish(record, dark, light, self.crop, self.transform)
 
 
 def _image(sample: Mapping, side: str) -> np.ndarray:
-    data = next(value for field, value in sample.items() if field.startswith(f"{side}."))
-    return codec.decode_rgb8(data)[0]
+    """uint8 (H, W, 3). Raises LookupError if the sample has no such image."""
+    for field, value in sample.items():
+        if field.startswith(f"{side}."):
+            return codec.decode_rgb8(value)[0]
+    raise LookupError(f"it has no {side} image")
 
 
 def _finish(

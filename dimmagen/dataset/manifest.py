@@ -89,7 +89,7 @@ class Manifest(_Strict):
     settings: dict[str, Any]
     environment: dict[str, Any]
     counts: Counts
-    shards: list[ShardEntry]
+    shards: Annotated[list[ShardEntry], Field(min_length=1)]
     files: list[FileEntry]
     root_hash: _Sha256
 
@@ -189,7 +189,7 @@ def _unread(path: str, error: ValidationError) -> DimmagenError:
     if fault["type"] == "json_invalid":
         return DimmagenError(
             f"{path} is not a manifest any more, but damaged: {fault['msg']}",
-            "copy the data set again, or run the command again that made it",
+            "copy the data set again, or remove its folder and run the command again that made it",
             code="damaged",
             path=path,
         )

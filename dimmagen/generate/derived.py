@@ -16,10 +16,10 @@ from dimmagen.core.errors import UsageError
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.rejected import rejected_rows
 from dimmagen.dataset.schema import schema_of_rows, sidecar_keys
 from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import finalize_dataset
-from dimmagen.generate.growing import rejected_rows
 from dimmagen.generate.light_format import LightFormat, convert_light
 from dimmagen.generate.plan import shard_name
 from dimmagen.generate.resume import DatasetFolder
@@ -189,8 +189,7 @@ def write_derived(
 
 
 def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
-    local = [pairs.out for pairs in sets if storage.is_local(pairs.out)]
-    if os.path.realpath(out) in map(os.path.realpath, local):
+    if _place(out) in (_place(pairs.out) for pairs in sets):
         raise UsageError(
             f"`out={out}` is the data set itself",
             "choose another folder",
@@ -198,6 +197,12 @@ def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
             parameter="out",
             value=out,
         )
+
+
+def _place(path: str) -> str:
+    """What is the same of two ways of naming a folder."""
+    local = storage.local_path(path)
+    return path.rstrip("/") if local is None else os.path.realpath(local)
 
 
 def _rejected(sets: Iterable[PairSet]) -> list[dict]:

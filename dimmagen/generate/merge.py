@@ -102,13 +102,14 @@ def _label_kind(pairs: PairSet) -> dict:
 def _conversion(
     picked: Sequence[DerivedPair], extensions: Mapping[str, int], light_format: LightFormat
 ) -> LightConversion:
-    by_key = {one.row["light_key"]: one for one in picked}
+    # One set may have stored a light image as PNG, and another one as the file that it was.
+    stored = {(one.row["light_key"], one.light_extension): one for one in picked}
 
     def load(ref: LightImageRef) -> LightImage:
-        one = by_key[ref.key]
+        one = stored[ref.key, ref.extension]
         return one.light_image(one.pairs.data(one.row, "light"))
 
-    return measure_conversion((one.ref() for one in by_key.values()), extensions, light_format, load)
+    return measure_conversion((one.ref() for one in stored.values()), extensions, light_format, load)
 
 
 def _unique(sets: Sequence[PairSet]) -> Iterator[DerivedPair]:

@@ -195,7 +195,7 @@ class DatasetFolder:
         """Whether the run that was begun here adds to a finished data set, which stays what it is."""
         if not storage.exists(storage.join(self.out, MANIFEST)) or not storage.exists(self._state(_RUN)):
             return False
-        return _read_json(self._state(_RUN)).get("adds") is True
+        return self._note().get("adds") is True
 
     def is_begun(self, run: Run) -> bool:
         """Whether this folder, as seen from this machine, is the one that the run was begun in."""
@@ -311,12 +311,26 @@ class DatasetFolder:
             ) from error
 
     def _begun(self) -> Run:
-        path = self._state(_RUN)
-        note = _read_json(path)
+        note = self._note()
         settings, environment = note.get("settings"), note.get("environment")
         if not isinstance(settings, dict) or not isinstance(environment, dict):
-            raise _damaged(path, "it contains no settings")
+            raise self._damaged("it contains no settings")
         return Run(settings, environment)
+
+    def _note(self) -> dict:
+        """What `run.json` says of the run that was begun here."""
+        try:
+            return storage.read_json(self._state(_RUN))
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, reason: str) -> DimmagenError:
+        path, folder = self._state(_RUN), self._state()
+        if not storage.exists(storage.join(self.out, MANIFEST)):  # then nothing else says what is there
+            folder = f"{self.out} and run the same command again"
+        return DimmagenError(
+            f"{path} is damaged ({reason})", f"remove the folder {folder}", code="damaged", path=path
+        )
 
     def _records(self, run: Run) -> dict[str, ShardRecord]:
         records = {}
@@ -370,22 +384,6 @@ def _files_in(manifest: Manifest) -> set[str]:
 
 def _stem(shard: ShardRecord | ShardEntry) -> str:
     return shard.name.removeprefix("shards/").removesuffix(".tar")
-
-
-def _read_json(path: str) -> dict:
-    try:
-        return storage.read_json(path)
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _damaged(path: str, reason: str) -> DimmagenError:
-    return DimmagenError(
-        f"{path} is damaged ({reason})",
-        f"remove the folder {os.path.dirname(path)}",
-        code="damaged",
-        path=path,
-    )
 
 
 def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) -> str:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -483,3 +484,34 @@ def test_what_no_run_writes_is_refused_before_anything_is_removed(name, out):
         error = refused(begin)
         assert (error.code, error.fields) == ("no-room", {"path": str(path)})
         assert names_in(out) == before
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_the_advice_about_damaged_notes_of_a_run_leads_on(is_stopped, lights, tmp_path):
+    """Of a run that was stopped, nothing but its notes says what is in the folder."""
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt) if is_stopped else nullcontext():
+        make_tiny(lights, out, Noted(stop_after=1 if is_stopped else 10**9), **NEW)
+    note = out / STATE / "run.json"
+    note.parent.mkdir(exist_ok=True)
+    note.write_text("{")
+    error = refused(make_tiny, lights, out, **NEW)
+    assert (error.code, error.fields) == ("damaged", {"path": str(note)})
+    advice = "remove the folder " + (
+        f"{out} and run the same command again" if is_stopped else f"{out}/{STATE}"
+    )
+    assert error.todo == advice
+    shutil.rmtree(out if is_stopped else out / STATE)
+    assert make_tiny(lights, out, **NEW).counts.pairs == 2
+
+
+def test_the_advice_about_a_damaged_manifest_leads_on(lights, tmp_path):
+    out = tmp_path / "out"
+    made = make_tiny(lights, out, **NEW)
+    (out / "manifest.json").write_text("{")
+    error = refused(make_tiny, lights, out, **NEW)
+    assert (
+        error.todo == "copy the data set again, or remove its folder and run the command again that made it"
+    )
+    shutil.rmtree(out)
+    assert make_tiny(lights, out, **NEW) == made
