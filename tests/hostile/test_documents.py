@@ -33,7 +33,7 @@ from dimmagen.sources.light_images import MixHQLightImages
 from dimmagen.sources.mixhq_reading import MIXHQ_CATALOG
 from dimmagen.sources.scan import list_candidate_files
 from tests import fuzzing
-from tests.dataset_helpers import make, write_photos
+from tests.dataset_helpers import make, write_catalog, write_photos
 
 MUTATIONS = 150
 VALUES = [
@@ -233,7 +233,7 @@ def test_a_catalog_of_a_mixhq_that_points_elsewhere(column, value, folder, tmp_p
     table = pq.read_table(place / MIXHQ_CATALOG)
     rows = table.to_pylist()
     next(row for row in rows if row["accepted"])[column] = value
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), place / MIXHQ_CATALOG)
+    write_catalog(place, pa.Table.from_pylist(rows, schema=table.schema))
     with pytest.raises(DimmagenError, match="has invalid values"):
         MixHQLightImages(str(place))
 
