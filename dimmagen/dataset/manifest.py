@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -78,6 +78,15 @@ class _UsedSettings(BaseModel):
     variants: Annotated[int, Field(ge=1, lt=2**31)]
     samples_per_shard: Annotated[int, Field(ge=1, lt=2**31 + 1)]
     image_format: Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
+    labels: dict[str, Any] | None = None
+    source_terms: dict[str, Any] = {}
+
+    @field_validator("labels")
+    @classmethod
+    def _has_a_format(cls, labels: dict[str, Any] | None) -> dict[str, Any] | None:
+        if labels and not isinstance(labels.get("format"), str):
+            raise ValueError("it has no format")
+        return labels
 
 
 class Manifest(_Strict):

@@ -7,7 +7,7 @@ untrusted source: rows are checked against the manifest before their offsets are
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from os import PathLike, fspath
 from typing import Literal
 
@@ -29,6 +29,11 @@ Part = Literal["dark", "light", "labels"]
 _ROWS_AT_ONCE = 4096
 _MAX_SHOWN = 5
 _REQUESTS = 16  # at a time
+_ENDINGS = {
+    "dark": (".dark.png", ".dark.webp"),
+    "light": (".light.jpg", ".light.png", ".light.webp"),
+    "labels": (".labels.json", ".mask.png"),
+}
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
@@ -238,12 +243,38 @@ def _table(
     if not is_named:  # before anything in it is believed
         raise _not_named(out, path)
     table = read_table(path, schema, shard.samples, columns, data)
-    read = {*table.column_names}
-    if "key" in read and not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
-        raise DimmagenError(f"{path} holds invalid keys", todo, code="damaged", path=path)
-    if not _inside(table, shard.bytes):
-        raise DimmagenError(f"{path} has offsets outside its shard", todo, code="damaged", path=path)
+    for is_right, what in (
+        (_have_valid_keys(table), "holds invalid keys"),
+        (_have_their_members(table), "names members that are not those of its pairs"),
+        (_have_sizes_of_images(table), "has sizes that no image has"),
+        (_inside(table, shard.bytes), "has offsets outside its shard"),
+    ):
+        if not is_right:
+            raise DimmagenError(f"{path} {what}", todo, code="damaged", path=path)
     return table.append_column("shard", pa.array([shard.name] * len(table), pa.string()))
+
+
+def _have_valid_keys(table: pa.Table) -> bool:
+    if "key" not in table.column_names:
+        return True
+    return bool(pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py())
+
+
+def _have_their_members(table: pa.Table) -> bool:
+    """Whether the name of each member is the key of its pair with one of the endings that members have."""
+    names = {*table.column_names}
+    for part, endings in _ENDINGS.items():
+        if {"key", f"{part}_member"} <= names:
+            member = table[f"{part}_member"]
+            fits = (pc.equal(member, pc.binary_join_element_wise(table["key"], end, "")) for end in endings)
+            if not pc.all(reduce(pc.or_, fits)).as_py():
+                return False
+    return True
+
+
+def _have_sizes_of_images(table: pa.Table) -> bool:
+    sides = [table[name].to_numpy() for name in ("width", "height") if name in table.column_names]
+    return all(((side >= 1) & (side <= codec.MAX_PIXELS)).all() for side in sides)
 
 
 def _inside(table: pa.Table, size: int) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from dimmagen.core import storage
 from dimmagen.core.hugging_face import LAYOUT
@@ -14,6 +15,7 @@ from dimmagen.dataset.checking import Fault, check_file, check_pair_shard, files
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import REMOVED
 from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
+from dimmagen.dataset.schema import schema_of
 
 _FOLDERS = ("shards", "metadata", "rejected")
 # What an addition writes before it is published.
@@ -61,7 +63,8 @@ def verify_dataset(
     keys: set[str] = set()
     with ThreadPoolExecutor(processor_count()) as pool:
         records = [entry.shard_record() for entry in manifest.shards]
-        for record, check in zip(records, pool.map(lambda r: check_pair_shard(out, r), records), strict=True):
+        checks = pool.map(partial(check_pair_shard, out, schemas=schema_of(manifest.settings)), records)
+        for record, check in zip(records, checks, strict=True):
             faults += check.faults
             faults += [
                 Fault(record.name, f"sample {key}: its key occurs twice in the data set")

@@ -86,12 +86,10 @@ def _remove(
         return Removed(0, 0, 0, 0, tuple(takedown.unknown))
     plan = _plan(base, takedown)
     folder.begin_addition(base.manifest, plan.run, {})
-    try:
+    with folder.tidied():
         on_start(sum(len(rows) for _, rows in plan.rewritten.values()))
         records = _write_shards(folder, base, plan, on_pair)
         files, rejections = _write_rejected(folder.out, base.manifest, plan, takedown.photos)
-    finally:
-        folder.remove_unfinished()
     lights_by_source: Counter[str] = sum((Counter(one.by_source) for one in plan.generations), Counter())
     publish_dataset(
         folder,

@@ -17,7 +17,9 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
+from dimmagen.core.processors import processor_count
 from dimmagen.core.text import pluralize
+from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
@@ -27,6 +29,7 @@ ResumeMode = Literal["if-possible", "always", "never"]
 
 _RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
+_DISK_READS, _REQUESTS = 4, 16  # files that are read at a time, on a disk and behind a URL
 # Settings that other photos change.
 _OF_PHOTOS = ("lights", "generations", "removed", "labels.sha256", "light_format", "source_terms")
 # What runs write in the folders that :meth:`DatasetFolder.begin` clears.
@@ -88,7 +91,7 @@ class DatasetFolder:
                 path=self.out,
                 differences=differences,
             )
-        return {name: record for name, record in previous.records.items() if self._is_intact(record)}
+        return self._intact(previous.records)
 
     def finished(self, run: Run, complete: Mapping[str, ShardRecord]) -> Manifest | None:
         """The manifest of exactly this run, if nothing is missing; removes what a kill just after it left.
@@ -129,7 +132,7 @@ class DatasetFolder:
         self.refuse_changed(base)
         if not self.is_begun(run):
             return {}
-        return {name: record for name, record in self._records(run).items() if self._is_intact(record)}
+        return self._intact(self._records(run))
 
     def refuse_changed(self, base: Manifest) -> None:
         """Refuse to continue with a data set that is not what it was when it was read.
@@ -247,6 +250,16 @@ class DatasetFolder:
             self._finish_growing(manifest)
         self._remove_state()
 
+    @contextmanager
+    def tidied(self) -> Iterator[None]:
+        """Remove temporary files if the block fails; its own error counts, not one of removing them."""
+        try:
+            yield
+        except BaseException:
+            with suppress(DimmagenError, OSError):
+                self.remove_unfinished()
+            raise
+
     def remove_unfinished(self) -> None:
         """Remove temporary files of a run that was stopped."""
         for folder in ("", "shards", "metadata", "rejected", STATE, f"{STATE}/{_RECORDS}"):
@@ -345,6 +358,12 @@ class DatasetFolder:
             if note.get("fingerprint") == run.fingerprint:
                 records[_stem(entry)] = entry.shard_record()
         return records
+
+    def _intact(self, records: Mapping[str, ShardRecord]) -> dict[str, ShardRecord]:
+        """Those whose files have the recorded size and SHA-256; several are read at a time."""
+        at_once = min(_DISK_READS, processor_count()) if storage.is_local(self.out) else _REQUESTS
+        checked = ordered_map(self._is_intact, records.values(), at_once)
+        return {name: record for (name, record), found in zip(records.items(), checked, strict=True) if found}
 
     def _is_intact(self, record: ShardRecord) -> bool:
         return self._are_intact((FileRecord(record.name, record.bytes, record.sha256), record.metadata))

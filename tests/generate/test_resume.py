@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import threading
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.core.lock import STATE
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.croissant import croissant_of
@@ -515,3 +516,33 @@ def test_the_advice_about_a_damaged_manifest_leads_on(lights, tmp_path):
     )
     shutil.rmtree(out)
     assert make_tiny(lights, out, **NEW) == made
+
+
+def test_what_ended_a_run_is_told_also_where_nothing_can_be_removed(lights, tmp_path, monkeypatch):
+    class Stop(Noted):
+        def shard(self):
+            monkeypatch.setattr(DatasetFolder, "remove_unfinished", unreachable)
+            raise ValueError("the fault of the run")
+
+    def unreachable(self):
+        raise UnavailableError("the place does not answer")
+
+    with pytest.raises(ValueError, match="the fault of the run"):
+        make_tiny(lights, tmp_path / "out", Stop(), **NEW)
+
+
+def test_complete_shards_are_read_several_at_a_time(lights, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    make_tiny(lights, out, variants=3, **NEW)
+    size_and_sha256, together = storage.size_and_sha256, threading.Barrier(2, timeout=20)
+
+    def read(path):
+        if path.endswith(".tar"):
+            together.wait()
+        return size_and_sha256(path)
+
+    monkeypatch.setattr("dimmagen.generate.resume.processor_count", lambda: 2)
+    monkeypatch.setattr(storage, "size_and_sha256", read)
+    base = Manifest.load(str(out))
+    complete = DatasetFolder(str(out)).complete_shards(base.run, "if-possible")
+    assert list(complete.values()) == [entry.shard_record() for entry in base.shards]
