@@ -6,6 +6,7 @@ untrusted source: rows are checked against the manifest before their offsets are
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
 from os import PathLike, fspath
@@ -142,12 +143,8 @@ class PairSet:
 
     def _range(self, row: Mapping, start: int, size: int) -> bytes:
         path = storage.join(self.out, row["shard"])
-        try:
+        with shard_is_there(path):
             return storage.read_range(path, start, size)
-        except FileNotFoundError:
-            raise DimmagenError(
-                f"{path} is missing", "copy the data set again", code="missing-path", path=path
-            ) from None
 
     def _checked(self, row: Mapping, side: Part, data: bytes) -> bytes:
         if hashing.sha256(data) != row[f"{side}_sha256"]:
@@ -160,6 +157,22 @@ class PairSet:
                 key=row["key"],
             )
         return data
+
+
+@contextmanager
+def shard_is_there(path: str) -> Iterator[None]:
+    """Around what reads a shard: one that is missing is an error that names it.
+
+    A removal of photos replaces shards by others, also while somebody reads the data set.
+
+    Raises:
+        DimmagenError: it is missing.
+    """
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError):
+        todo = "copy the data set again, or open it again if photos were taken out of it"
+        raise DimmagenError(f"{path} is missing", todo, code="missing-path", path=path) from None
 
 
 def open_pairs(

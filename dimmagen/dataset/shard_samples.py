@@ -10,6 +10,7 @@ from dimmagen.core.machine import machine_trouble
 from dimmagen.core.tar import samples
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.manifest import ShardEntry
+from dimmagen.dataset.reader import shard_is_there
 from dimmagen.images import codec
 
 
@@ -28,11 +29,12 @@ def shard_samples(out: str, shard: ShardEntry) -> Iterator[dict]:
 
     Raises:
         UnavailableError: the storage cannot be reached.
-        DimmagenError: the shard is damaged, or has another size or number of samples than the manifest says.
+        DimmagenError: the shard is missing or damaged, or has another size or number of samples than the
+            manifest says.
     """
     count = 0
     path, todo = storage.join(out, shard.name), f"run `verify({out})`, and copy the damaged shard again"
-    with machine_trouble(path), storage.open_binary(path) as file:
+    with machine_trouble(path), shard_is_there(path), storage.open_binary(path) as file:
         if (size := file.seek(0, os.SEEK_END)) != shard.bytes:
             refuse_pointer(path)
             what = f"{path} has {size} bytes, the manifest says {shard.bytes}"

@@ -127,3 +127,16 @@ def test_a_sample_that_is_no_pair_is_named_with_its_shard(change, pairs):
         list(pair_loader(pairs.out, batch_size=1, buffer=0))
     fields = {"path": str(path), "key": pairs.row(0)["key"]}
     assert (caught.value.code, caught.value.fields) == ("damaged", fields)
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_shard_that_was_taken_away_is_named(is_folder, pairs):
+    [shard] = pairs.manifest.shards
+    path = Path(pairs.out) / shard.name
+    path.unlink()
+    if is_folder:
+        path.mkdir()
+    for read in (lambda: next(shard_samples(pairs.out, shard)), lambda: pairs.images(pairs.row(0))):
+        with pytest.raises(DimmagenError, match="is missing: copy the data set again, or open it") as caught:
+            read()
+        assert (caught.value.code, caught.value.fields) == ("missing-path", {"path": str(path)})
