@@ -110,14 +110,14 @@ class _Chosen(NamedTuple):
 
     Attributes:
         rank: by which pairs are ordered.
-        number, place: of its data set, and of its row there.
+        number, index: of its data set, and of its row there.
         key: in the merge.
         light_extension: file type of its light image before it is converted.
     """
 
     rank: bytes
     number: int
-    place: int
+    index: int
     key: str
     light_extension: str
 
@@ -160,7 +160,7 @@ class MergedPairs(Sequence[DerivedPair]):
             block = chosen[start : start + ROWS_AT_ONCE]
             rows = []
             for number, table in enumerate(self._tables):
-                indices = pa.array([one.place for one in block if one.number == number], pa.int64())
+                indices = pa.array([one.index for one in block if one.number == number], pa.int64())
                 rows.append(iter(table.take(indices).to_pylist()))
             for one in block:
                 row = {**self._neutral, **next(rows[one.number]), "key": one.key}
@@ -190,7 +190,7 @@ def _unique(sets: Sequence[PairSet]) -> Iterator[_Chosen]:
     seen: dict[str, bytes] = {}
     for number, pairs in enumerate(sets):
         compared = replace(pairs, table=pairs.table.select(_COMPARED))
-        for place, row in enumerate(compared.iter_rows()):
+        for index, row in enumerate(compared.iter_rows()):
             text = f"{row['dark_sha256']} {row['light_pixel_sha256']}"
             content = hashlib.blake2b(text.encode(), digest_size=16).digest()
             key = row["key"]
@@ -199,7 +199,7 @@ def _unique(sets: Sequence[PairSet]) -> Iterator[_Chosen]:
             if key not in seen:
                 seen[key] = content
                 extension = row["light_member"].rsplit(".", 1)[1]
-                yield _Chosen(keyed_random.rank(0, key, "merge"), number, place, key, extension)
+                yield _Chosen(keyed_random.rank(0, key, "merge"), number, index, key, extension)
 
 
 def _merged_settings(sets: Sequence[PairSet]) -> dict:
