@@ -27,7 +27,7 @@ from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources.light_image import LightImage, LightImageRef
 
 _KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
-ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class ChosenPairs(Sequence[DerivedPair]):
         return self._read(self._indices)
 
     def _read(self, indices: Sequence[int]) -> Iterator[DerivedPair]:
-        for start in range(0, len(indices), ROWS_AT_ONCE):
-            chosen = indices[start : start + ROWS_AT_ONCE]
+        for start in range(0, len(indices), _ROWS_AT_ONCE):
+            chosen = indices[start : start + _ROWS_AT_ONCE]
             first = min(chosen)
             # Of the table as a whole, each choice would take as long as the table.
             part = self._pairs.table.slice(first, max(chosen) - first + 1)

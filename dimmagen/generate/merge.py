@@ -1,20 +1,16 @@
 """Several data sets as one, shuffled by a keyed permutation."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
-
-import pyarrow as pa
 
 from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.schema import WHITE_BALANCE
-from dimmagen.generate.derived import ROWS_AT_ONCE, DerivedPair, origin_of, write_derived
+from dimmagen.generate.derived import DerivedPair, origin_of, write_derived
 from dimmagen.generate.light_format import (
     AskedLightFormat,
     LightConversion,
@@ -23,8 +19,6 @@ from dimmagen.generate.light_format import (
     measure_conversion,
 )
 from dimmagen.sources.light_image import LightImage, LightImageRef
-
-_COMPARED = ["key", "dark_sha256", "light_pixel_sha256", "light_member"]
 
 
 def write_merge(
@@ -53,13 +47,13 @@ def write_merge(
         DimmagenError: a set is damaged, or `out` cannot be written.
     """
     _refuse_unsuitable(sets, light_format)
-    chosen = sorted(_unique(sets), key=lambda one: one.rank)
-    extensions = Counter(one.light_extension for one in chosen)
+    picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
+    extensions = Counter(one.light_extension for one in picked)
     stored_as = choose_light_format(light_format, extensions)
+    on_conversion(_conversion(picked, extensions, stored_as))
     settings = _merged_settings(sets) | ({} if stored_as == "same" else {"light_format": stored_as})
     neutral = dict.fromkeys(WHITE_BALANCE, 1.0) if settings.get("white_balance") else {}
-    picked = MergedPairs(sets, chosen, stored_as, neutral)
-    on_conversion(_conversion(picked, extensions, stored_as))
+    picked = [replace(one, row={**neutral, **one.row}, light_format=stored_as) for one in picked]
     run = Run(settings, _merged_environment(sets))
     names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
     option = f" --light-format {stored_as}" if len(extensions) > 1 else ""
@@ -105,101 +99,30 @@ def _label_kind(pairs: PairSet) -> dict:
     return {name: labels[name] for name in ("format", "categories") if name in labels}
 
 
-class _Chosen(NamedTuple):
-    """A pair of a merge, without its row.
-
-    Attributes:
-        rank: by which pairs are ordered.
-        number, index: of its data set, and of its row there.
-        key: in the merge.
-        light_extension: file type of its light image before it is converted.
-    """
-
-    rank: bytes
-    number: int
-    index: int
-    key: str
-    light_extension: str
-
-
-class MergedPairs(Sequence[DerivedPair]):
-    """The pairs of a merge in its order; of their rows, a few thousand are in memory at a time.
-
-    Args:
-        sets: the data sets.
-        chosen: pairs of them.
-        light_format: file type of the light images in the merge.
-        neutral: columns that not all sets have, with the value of those that lack them.
-    """
-
-    def __init__(
-        self,
-        sets: Sequence[PairSet],
-        chosen: Sequence[_Chosen],
-        light_format: LightFormat,
-        neutral: Mapping[str, float],
-    ) -> None:
-        self._sets, self._chosen = sets, chosen
-        self._light_format, self._neutral = light_format, neutral
-        # Rows here and there of a table of many chunks would take as long as the table.
-        self._tables = [pairs.table.combine_chunks() for pairs in sets]
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return list(self._read(self._chosen[place]))
-        return next(self._read([self._chosen[place]]))
-
-    def __iter__(self) -> Iterator[DerivedPair]:
-        return self._read(self._chosen)
-
-    def _read(self, chosen: Sequence[_Chosen]) -> Iterator[DerivedPair]:
-        for start in range(0, len(chosen), ROWS_AT_ONCE):
-            block = chosen[start : start + ROWS_AT_ONCE]
-            rows = []
-            for number, table in enumerate(self._tables):
-                indices = pa.array([one.index for one in block if one.number == number], pa.int64())
-                rows.append(iter(table.take(indices).to_pylist()))
-            for one in block:
-                row = {**self._neutral, **next(rows[one.number]), "key": one.key}
-                yield DerivedPair(self._sets[one.number], row, self._light_format)
-
-
 def _conversion(
     picked: Sequence[DerivedPair], extensions: Mapping[str, int], light_format: LightFormat
 ) -> LightConversion:
     # One set may have stored a light image as PNG, and another one as the file that it was.
-    places: dict[tuple[str, str], int] = {}
-
-    def refs() -> Iterator[LightImageRef]:
-        for place, one in enumerate(picked):
-            ref = one.ref()
-            if places.setdefault((ref.key, ref.extension), place) == place:
-                yield ref
+    stored = {(one.row["light_key"], one.light_extension): one for one in picked}
 
     def load(ref: LightImageRef) -> LightImage:
-        one = picked[places[ref.key, ref.extension]]
+        one = stored[ref.key, ref.extension]
         return one.light_image(one.pairs.data(one.row, "light"))
 
-    return measure_conversion(refs(), extensions, light_format, load)
+    return measure_conversion((one.ref() for one in stored.values()), extensions, light_format, load)
 
 
-def _unique(sets: Sequence[PairSet]) -> Iterator[_Chosen]:
-    seen: dict[str, bytes] = {}
-    for number, pairs in enumerate(sets):
-        compared = replace(pairs, table=pairs.table.select(_COMPARED))
-        for index, row in enumerate(compared.iter_rows()):
-            text = f"{row['dark_sha256']} {row['light_pixel_sha256']}"
-            content = hashlib.blake2b(text.encode(), digest_size=16).digest()
+def _unique(sets: Sequence[PairSet]) -> Iterator[DerivedPair]:
+    seen: dict[str, tuple[str, str]] = {}
+    for pairs in sets:
+        for row in pairs.rows():
+            content = (row["dark_sha256"], row["light_pixel_sha256"])
             key = row["key"]
             if seen.get(key, content) != content:
                 key = f"{row['key']}-{pairs.manifest.fingerprint[:8]}"
             if key not in seen:
                 seen[key] = content
-                extension = row["light_member"].rsplit(".", 1)[1]
-                yield _Chosen(keyed_random.rank(0, key, "merge"), number, index, key, extension)
+                yield DerivedPair(pairs, {**row, "key": key})
 
 
 def _merged_settings(sets: Sequence[PairSet]) -> dict:

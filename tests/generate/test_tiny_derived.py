@@ -20,7 +20,7 @@ from dimmagen.dataset.schema import WHITE_BALANCE
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers.closed_form import LinearModel
 from dimmagen.dimmers.dimmer import ImageDimmer
-from dimmagen.generate import derived, merge
+from dimmagen.generate import derived
 from dimmagen.generate.derived import stored_sample
 from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
@@ -373,7 +373,7 @@ def test_the_terms_of_a_source_that_is_not_installed_are_those_that_the_set_reco
 def test_a_subset_holds_a_few_rows_at_a_time_and_is_the_same(one, tmp_path, monkeypatch):
     key = one.row(5)["key"]
     write_subset(one, Selection(without_keys=(key,)), str(tmp_path / "whole"))
-    monkeypatch.setattr(derived, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(derived, "_ROWS_AT_ONCE", 2)
     monkeypatch.setattr(PairSet, "rows", None)
     chosen = derived.ChosenPairs(one, [0, 1, 4, 6, 7])
     keys = one.table["key"].to_pylist()
@@ -509,11 +509,3 @@ def test_a_list_of_rejected_candidates_that_is_not_that_of_the_manifest_is_not_c
         shutil.rmtree(tmp_path / "derived")
     with pytest.raises(DimmagenError, match="not the file that the manifest names"):
         unordered_differences(str(out), one.out)
-
-
-def test_a_merge_holds_a_few_rows_at_a_time_and_is_the_same(one, two, tmp_path, monkeypatch):
-    write_merge([one, two], str(tmp_path / "whole"), light_format="auto")
-    monkeypatch.setattr(merge, "ROWS_AT_ONCE", 2)
-    monkeypatch.setattr(PairSet, "rows", None)
-    write_merge([one, two], str(tmp_path / "by-two"), light_format="auto")
-    assert file_hashes(tmp_path / "by-two") == file_hashes(tmp_path / "whole")
