@@ -97,19 +97,18 @@ class ChosenPairs(Sequence[DerivedPair]):
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return list(self._read(self._indices[place]))
+            return list(self._between(*place.indices(len(self))[:2]))
         return DerivedPair(self._pairs, self._pairs.row(self._indices[place]))
 
     def __iter__(self) -> Iterator[DerivedPair]:
-        return self._read(self._indices)
+        return self._between(0, len(self))
 
-    def _read(self, indices: Sequence[int]) -> Iterator[DerivedPair]:
-        for start in range(0, len(indices), _ROWS_AT_ONCE):
-            chosen = indices[start : start + _ROWS_AT_ONCE]
-            first = min(chosen)
+    def _between(self, start: int, stop: int) -> Iterator[DerivedPair]:
+        for first in range(start, stop, _ROWS_AT_ONCE):
+            chosen = self._indices[first : min(first + _ROWS_AT_ONCE, stop)]
             # Of the table as a whole, each choice would take as long as the table.
-            part = self._pairs.table.slice(first, max(chosen) - first + 1)
-            rows = part.take([index - first for index in chosen]).to_pylist()
+            part = self._pairs.table.slice(chosen[0], chosen[-1] - chosen[0] + 1)
+            rows = part.take([index - chosen[0] for index in chosen]).to_pylist()
             yield from (DerivedPair(self._pairs, row) for row in rows)
 
 
