@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from dimmagen.core import processors
 from dimmagen.core.processors import processor_count
 
 
@@ -17,7 +15,6 @@ def bare(monkeypatch):
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(processors, "_OWN_GROUPS", Path("nowhere"))
 
 
 def test_a_system_without_affinity_counts_the_processors_of_the_machine(bare):
@@ -48,27 +45,3 @@ def test_a_restricted_process_counts_its_own_processors():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "1"
-
-
-@pytest.mark.parametrize(
-    ("own", "limits", "count"),
-    [
-        ("0::/", {"cpu.max": "200000 100000"}, 2),  # a container
-        ("0::/", {"cpu.max": "max 100000"}, 64),
-        ("0::/jobs/7", {"cpu.max": "max 100000", "jobs/cpu.max": "150000 100000"}, 2),
-        ("0::/jobs/7", {"jobs/7/cpu.max": "1000 100000"}, 1),
-        ("0::/", {"cpu.max": "damaged"}, 64),
-        ("0::/", {}, 64),
-        ("4:memory:/x\n1:cpu:/", {"cpu/cpu.cfs_quota_us": "350000", "cpu/cpu.cfs_period_us": "100000"}, 4),
-        ("1:cpu,cpuacct:/", {"cpu,cpuacct/cpu.cfs_quota_us": "-1", "cpu,cpuacct/cpu.cfs_period_us": "1"}, 64),
-    ],
-)
-def test_a_container_counts_the_processors_that_it_may_use(own, limits, count, bare, tmp_path, monkeypatch):
-    """A worker for each processor of the machine would take their memory, and share a few processors."""
-    (tmp_path / "own").write_text(own)
-    for name, limit in limits.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(limit)
-    monkeypatch.setattr(processors, "_GROUPS", tmp_path)
-    monkeypatch.setattr(processors, "_OWN_GROUPS", tmp_path / "own")
-    assert processor_count() == count
