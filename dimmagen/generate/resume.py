@@ -21,6 +21,7 @@ from dimmagen.core.processors import processor_count
 from dimmagen.core.text import pluralize
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
+from dimmagen.dataset.command_line import choices_of
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.dataset.writer import ShardRecord
@@ -42,10 +43,17 @@ _OURS = {
 
 @dataclass(frozen=True, slots=True)
 class _Previous:
-    """What is known about the previous run that wrote to the folder."""
+    """What is known about the previous run that wrote to the folder.
+
+    Attributes:
+        run: its settings and its environment.
+        records: of its complete shards, by their names.
+        has_a_limit: whether its photos were limited in number, so that none are added to them.
+    """
 
     run: Run
     records: dict[str, ShardRecord]
+    has_a_limit: bool = False
 
 
 class DatasetFolder:
@@ -85,8 +93,9 @@ class DatasetFolder:
         if resume == "never" or not previous.records:
             return {}
         if differences := changes(previous.run, run):
+            can_grow = self.discards and not previous.has_a_limit
             raise UsageError(
-                _refusal(self.out, self.discards, differences, len(previous.records)),
+                _refusal(self.out, self.discards, can_grow, differences, len(previous.records)),
                 code="other-settings",
                 path=self.out,
                 differences=differences,
@@ -292,9 +301,10 @@ class DatasetFolder:
         """The previous run in this folder, or None if the folder is new or empty."""
         run: Run | None = None
         records: dict[str, ShardRecord] = {}
+        has_a_limit = False
         if storage.exists(storage.join(self.out, MANIFEST)):
             manifest = self._load_manifest()
-            run = manifest.run
+            run, has_a_limit = manifest.run, "limit" in choices_of(manifest.command)
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
         if storage.exists(self._state(_RUN)) and not self.is_growing():
             begun = self._begun()
@@ -303,7 +313,7 @@ class DatasetFolder:
             run = begun
             records |= self._records(run)
         if run is not None:
-            return _Previous(run, records)
+            return _Previous(run, records, has_a_limit)
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
             raise UsageError(
                 f"{self.out} holds files that are not part of a dimmagen data set ({', '.join(foreign[:3])})",
@@ -405,10 +415,10 @@ def _stem(shard: ShardRecord | ShardEntry) -> str:
     return shard.name.removeprefix("shards/").removesuffix(".tar")
 
 
-def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) -> str:
+def _refusal(out: str, discards: bool, can_grow: bool, differences: Sequence[str], shards: int) -> str:
     lines = "".join(f"\n    {difference}" for difference in differences)
     discard = 'add `resume="never"`' if discards else "remove the folder"
-    only_photos = discards and all(one.startswith(_OF_PHOTOS) for one in differences)
+    only_photos = can_grow and all(one.startswith(_OF_PHOTOS) for one in differences)
     return (
         f"{out} holds {pluralize(shards, 'complete shard')} of a run with other settings:{lines}\n"
         f"Choose one of {'four' if only_photos else 'three'}:\n"

@@ -3,6 +3,7 @@
 import shutil
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -81,3 +82,13 @@ def test_complete_shards_are_read_several_at_a_time(lights, tmp_path, monkeypatc
     base = Manifest.load(str(out))
     complete = DatasetFolder(str(out)).complete_shards(base.run, "if-possible")
     assert list(complete.values()) == [entry.shard_record() for entry in base.shards]
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_photos_are_advised_to_be_added_only_where_that_is_possible(limit, lights, tmp_path):
+    first = replace(lights, listed=lights.listed[:1], choices={"limit": limit} if limit else {})
+    make_tiny(first, tmp_path / "out", **NEW)
+    error = refused(make_tiny, lights, tmp_path / "out", **NEW)
+    assert error.code == "other-settings"
+    assert ("add to them" in error.what) == (limit is None)
+    assert ("one of four" if limit is None else "one of three") in error.what
