@@ -13,7 +13,8 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.export.layouts import Layout
 from dimmagen.export.listings import Place, image_files
-from dimmagen.export.readers import Pairing, Reader, readers_of
+from dimmagen.export.reader import Pairing, Reader
+from dimmagen.export.readers import readers_of
 from dimmagen.export.sizes import Size, SizeRule
 from dimmagen.export.stores import Entries
 from dimmagen.export.writing import refuse_misleading

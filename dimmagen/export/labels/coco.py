@@ -12,8 +12,9 @@ from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import UsageError
 from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults, label_folder
 from dimmagen.export.listings import Place
+from dimmagen.export.rows import NamedPair
 from dimmagen.export.sizes import Size
-from dimmagen.export.stores import NamedPair, SplitWork
+from dimmagen.export.stores import SplitWork
 
 _EDGE = 1.0  # pixels by which a box may exceed its image: tools round
 
