@@ -1,9 +1,10 @@
-"""Time and peak memory of what opens a large data set: one of many shards, and one of many rows.
+"""Time and peak memory of what opens a large data set: one of many shards, one of many rows, a whole one.
 
-    python -m benchmarks.large_sets FOLDER [--shards N] [--rows N]
+    python -m benchmarks.large_sets FOLDER [--shards N] [--rows N] [--whole N] [--only TEXT]
 
 The sets are made in FOLDER unless they are there. Their images are 16 pixels wide; the shards of the set of
 many rows hold one pair each, to which all their rows point, so that the rows are weighed and not the images.
+The whole set has N shards of 2,000 pairs. With --only, the works are run whose names hold this text.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,12 +88,12 @@ def row_of(number: int, facts: dict) -> dict:
     }
 
 
-def whole_shards(out: Path, count: int) -> Iterator[ShardRecord]:
-    """Shards of a few pairs."""
+def whole_shards(out: Path, count: int, per_shard: int = PAIRS_PER_SHARD) -> Iterator[ShardRecord]:
+    """Shards of some pairs."""
     pictures = images()
     for index in range(count):
         samples = []
-        for number in range(index * PAIRS_PER_SHARD, (index + 1) * PAIRS_PER_SHARD):
+        for number in range(index * per_shard, (index + 1) * per_shard):
             facts, dark, light = pictures[number % PICTURES]
             samples.append(Sample(row_of(number, facts), dark, "png", light, "png"))
         yield write_pair_shard(str(out), shard_name(index), samples)
@@ -150,6 +152,13 @@ def works(out: Path, photos: Path) -> Iterator[tuple[str, list[str]]]:
     yield "stats", [*command, "stats", str(out)]
     yield "inspect", [*command, "inspect", str(out)]
     yield "inspect --html", [*command, "inspect", str(out), "--html", str(out.with_suffix(".html"))]
+    if out.name == "whole":
+        lmdb = str(out.with_name("whole-lmdb"))
+        words = ["--layout", "basicsr-lmdb", "--out", lmdb, "--validation", "0"]
+        yield "verify", [*command, "verify", str(out)]
+        yield "leaks", [*command, "leaks", str(out), str(photos)]
+        yield "export to LMDB", [*command, "export", str(out), *words]
+        return
     if out.name == "shards":
         yield "verify", [*command, "verify", str(out)]
         yield "leaks", [*command, "leaks", str(out), str(photos)]
@@ -159,6 +168,14 @@ def works(out: Path, photos: Path) -> Iterator[tuple[str, list[str]]]:
         keys = out.with_suffix(".txt")
         keys.write_text(f"coco-{key}\n")
         yield "subset of one", [*command, "subset", str(out), "--out", str(new), "--keys", str(keys)]
+        yield "peek at one pair", [*command, "peek", str(out), f"coco-{key}-v0"]
+        others = str(out.with_name("shards"))
+        merged = str(out.with_name("rows-merge"))
+        yield "merge with the other set", [*command, "merge", str(out), others, "--out", merged]
+        for name, other in (("itself", str(out)), ("the other set", others)):
+            script = "import sys\nfrom dimmagen.dataset.compare_unordered import unordered_differences\n"
+            script += "unordered_differences(*sys.argv[1:])"
+            yield f"comparison with {name}, in any order", [sys.executable, "-c", script, str(out), other]
     for name, body in _LOADERS.items():
         if out.name == "rows" and "batch" in name:
             continue  # its shards hold one pair each
@@ -171,6 +188,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shards", type=int, default=5000)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--whole", type=int, default=100)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     folder = options.folder
@@ -181,6 +199,7 @@ def main() -> None:
     sets = {
         "shards": (whole_shards, options.shards, PAIRS_PER_SHARD),
         "rows": (many_rows, options.rows, ROWS_PER_SHARD),
+        "whole": (partial(whole_shards, per_shard=ROWS_PER_SHARD), options.whole, ROWS_PER_SHARD),
     }
     for name, (make, count, per_shard) in sets.items():
         if not (folder / name / "manifest.json").exists():

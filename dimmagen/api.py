@@ -29,7 +29,7 @@ from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
 from dimmagen.generate.removing import remove_photos as remove_from_dataset
 from dimmagen.generate.run import GenerateProgress, generate_dataset, refuse_early
-from dimmagen.generate.subset import Selection, write_subset
+from dimmagen.generate.subset import CRITERIA, Selection, write_subset
 from dimmagen.sources import mixhq
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import open_labels, parse_labels
@@ -317,7 +317,7 @@ def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
             raise unknown_name("argument of make_subset", name, Selection.__dataclass_fields__)
     refuse_unsuitable(out, in_process=True)
     chosen = {name: _SELECTION.get(name, _as_it_is)(name, value) for name, value in selection.items()}
-    return write_subset(open_pairs(str(dataset)), Selection(**chosen), str(out))
+    return write_subset(open_pairs(str(dataset), CRITERIA), Selection(**chosen), str(out))
 
 
 @converted(_KINDS)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dimmagen.export.layouts import LAYOUTS, Layout
 from dimmagen.export.listings import FILE_LIST, META_INFO, PAIR_LIST
-from dimmagen.export.readers import READERS, Pairing, Reader, Trial, readers_of, shown_sizes
+from dimmagen.export.reader import Pairing, Reader, Trial
+from dimmagen.export.readers import READERS, readers_of, shown_sizes
 from dimmagen.export.stores import JPEG, LMDB
 
 DOCS = Path(__file__).parent

@@ -19,7 +19,9 @@ from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS, Layout
-from dimmagen.export.readers import READERS, Reader, find_preset, find_root, layout_lines, readers_of
+from dimmagen.export.reader import Reader
+from dimmagen.export.readers import READERS, find_preset, find_root, layout_lines, readers_of
+from dimmagen.export.rows import EXPORTED
 from dimmagen.export.sizes import parse_fit
 from dimmagen.export.split import Split
 from dimmagen.export.writing import ExportProgress, export_pairs
@@ -112,7 +114,7 @@ def export(
     size = parse_fit(fit) if fit is not None else None
     with _progress_bars() as progress:
         split = export_pairs(
-            open_pairs(dataset),
+            open_pairs(dataset, EXPORTED),
             layout,
             root,
             count=count,
@@ -171,7 +173,8 @@ def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None,
     if reader and repository is None and (reader.fixed or not lines):
         echo(_place_of(reader))
     elif not reader and not lines and (names := [one.name for one in readers_of(layout.name)]):
-        echo(f"The lines for an option file depend on the reader: --layout {' or '.join(names)} prints them.")
+        echo("The lines for an option file depend on the reader; --layout with its name prints them:")
+        echo(f"  {', '.join(names)}")
 
 
 def _place_of(reader: Reader) -> str:

@@ -11,7 +11,7 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.text import pluralize
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import ROWS_ALONE, open_pairs
 from dimmagen.generate.light_format import AskedLightFormat, LightConversion
 from dimmagen.generate.merge import write_merge
 
@@ -35,7 +35,7 @@ def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -
 
     Identical pairs are kept once; different pairs with the same key (two profiles, one photo) are both kept.
     """
-    opened = [open_pairs(one) for one in datasets]
+    opened = [open_pairs(one, ROWS_ALONE) for one in datasets]
 
     def on_conversion(conversion: LightConversion) -> None:
         for line in light_format_notes(conversion, 1):

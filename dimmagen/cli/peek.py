@@ -38,8 +38,8 @@ def peek(dataset: str, key: str | None, width: int | None) -> dict[str, Any]:
     KEY is the key of the pair, or the beginning of it if no other key begins with that; without it, the first
     pair is shown. The images are the light image, the dark image, and the dark image with gain.
     """
-    pairs = open_pairs(dataset)
-    row = pairs.row(0) if key is None else pairs.find(key)
+    pairs = open_pairs(dataset, ("key",))
+    row = next(pairs.whole([0])) if key is None else pairs.find(key)
     dark, light = pairs.images(row)
     bright, gain = with_gain(dark, light)
     console = Console()

@@ -26,7 +26,7 @@ def replay(dataset: str, key: str, sources: tuple[str, ...], profile: str | None
     that differs: source bytes, decoded pixels, draws, dark pixels or encoded bytes. The exit code is 1 if one
     differs.
     """
-    pairs = open_pairs(dataset)
+    pairs = open_pairs(dataset, ("key",))
     row = pairs.find(key)
     result = replayer(pairs, sources, profile)(row)
     if not result.identical:

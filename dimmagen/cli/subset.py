@@ -10,7 +10,7 @@ from dimmagen.cli.progress import copied_with_bar, print_copied
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.generate.subset import Selection, write_subset
+from dimmagen.generate.subset import CRITERIA, Selection, write_subset
 
 
 @command(former_names={"--to": "--out"})
@@ -70,7 +70,7 @@ def subset(
     listed = _keys(keys, "--keys") if keys else ()
     left_out = _keys(without_keys, "--without-keys") if without_keys else ()
     selection = Selection(**criteria, keys=listed, without_keys=left_out)
-    pairs = open_pairs(dataset)
+    pairs = open_pairs(dataset, CRITERIA)
     manifest = copied_with_bar(lambda *progress: write_subset(pairs, selection, out, *progress))
     print_copied(manifest, out, f" of {len(pairs)}")
     return dataset_result(out, manifest, of_pairs=len(pairs))

@@ -123,7 +123,7 @@ def _reproduce(dataset: str, percent: float, sources: tuple[str, ...], profile: 
     from dimmagen.dataset.reader import open_pairs
     from dimmagen.generate.replay import environment_note, replay_some
 
-    pairs = open_pairs(dataset)
+    pairs = open_pairs(dataset, ("key",))
     count = math.ceil(len(pairs) * percent / 100)
     with steps_bar("replaying pairs") as steps:
         results = replay_some(pairs, count, sources, profile, on_start=steps.begin, on_pair=steps)

@@ -13,6 +13,7 @@ from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import expected_members
 from dimmagen.dataset.compare_unordered import unordered_differences
 from dimmagen.dataset.manifest import MANIFEST, Manifest, changed_values
+from dimmagen.dataset.matching import matched, rows_by_key
 from dimmagen.dataset.reader import PairSet, read_member
 from dimmagen.dataset.schema import PAIR_SCHEMAS, first_difference
 
@@ -100,12 +101,13 @@ def stages_that_differ(one: PairSet, other: PairSet) -> Counter[str]:
 
     Pairs are matched by key; `missing` counts those that only one data set has.
     """
-    rows, others = ({row["key"]: row for row in pairs.rows()} for pairs in (one, other))
-    counts = Counter({"missing": len(rows.keys() ^ others.keys())})
-    for key in rows.keys() & others.keys():
-        if difference := first_difference(rows[key], others[key]):
+    counts = Counter[str]()
+    for _, row, found in matched(rows_by_key(one), rows_by_key(other)):
+        if row is None or found is None:
+            counts["missing"] += 1
+        elif difference := first_difference(row, found):
             counts[difference[0]] += 1
-    return +counts
+    return counts
 
 
 def _files(out: str) -> set[str]:

@@ -12,7 +12,8 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import iter_rows
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, changed_values
-from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.matching import NamedRows, matched
+from dimmagen.dataset.reader import ROWS_ALONE, PairSet, open_pairs
 from dimmagen.dataset.schema import PIPELINE_STAGES
 from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
 from dimmagen.sources.mixhq_reading import catalog_parts, is_mixhq, read_catalog, read_mixhq_manifest
@@ -32,12 +33,12 @@ def unordered_differences(a: str, b: str) -> list[str]:
     """
     if is_mixhq(a) and is_mixhq(b):
         return _mixhq_differences(a, b)
-    one, other = open_pairs(a), open_pairs(b)
+    one, other = open_pairs(a, ROWS_ALONE), open_pairs(b, ROWS_ALONE)
     lines = _manifest_differences(one.manifest, other.manifest)
     lines += _row_differences(a, b, _pair_rows(one), _pair_rows(other))
     lines += _row_differences(a, b, _rejected(one), _rejected(other))
     for pairs in (one, other):
-        lines += _damage(pairs.rows(), partial(_read_pair, pairs))
+        lines += _damage(pairs.whole(), partial(_read_pair, pairs))
     return lines
 
 
@@ -58,14 +59,16 @@ def _compared(manifest: Manifest, part: str) -> dict:
     return values
 
 
-def _row_differences(a: str, b: str, here: Mapping[str, dict], there: Mapping[str, dict]) -> list[str]:
-    lines = [f"{name} is only in {a}" for name in here if name not in there]
-    lines += [f"{name} is only in {b}" for name in there if name not in here]
-    for name, row in here.items():
-        changed = _changed(row, there[name]) if name in there else []
-        if changed:
-            lines.append(f"{name} differs in {', '.join(changed)}")
-    return lines
+def _row_differences(a: str, b: str, here: NamedRows, there: NamedRows) -> list[str]:
+    only_here, only_there, different = list[str](), list[str](), list[str]()
+    for name, row, other in matched(here, there):
+        if other is None:
+            only_here.append(f"{name} is only in {a}")
+        elif row is None:
+            only_there.append(f"{name} is only in {b}")
+        elif changed := _changed(row, other):
+            different.append(f"{name} differs in {', '.join(changed)}")
+    return [*only_here, *only_there, *different]
 
 
 def _changed(row: Mapping, other: Mapping) -> list[str]:
@@ -75,22 +78,22 @@ def _changed(row: Mapping, other: Mapping) -> list[str]:
     return sorted(changed, key=lambda name: stages.index(name) if name in stages else len(stages))
 
 
-def _pair_rows(pairs: PairSet) -> dict[str, dict]:
-    return {f"pair {row['key']}": _without_place(row) for row in pairs.rows()}
+def _pair_rows(pairs: PairSet) -> NamedRows:
+    return ((f"pair {row['key']}", _without_place(row)) for row in pairs.whole())
 
 
 def _without_place(row: Mapping) -> dict:
     return {name: value for name, value in row.items() if name != "shard" and not name.endswith("offset")}
 
 
-def _rejected(pairs: PairSet) -> dict[str, dict]:
+def _rejected(pairs: PairSet) -> NamedRows:
     files = [file.name for file in pairs.manifest.files if file.name.startswith("rejected/")]
     rows = (row for name in files for row in iter_rows(storage.join(pairs.out, name), REJECTED_SCHEMA))
     return _by_name(rows)
 
 
-def _by_name(rows: Iterable[dict]) -> dict[str, dict]:
-    return {f"candidate {row['source']}={row['name']} {row['frame']}{row['sha256']}": row for row in rows}
+def _by_name(rows: Iterable[dict]) -> NamedRows:
+    return ((f"candidate {row['source']}={row['name']} {row['frame']}{row['sha256']}", row) for row in rows)
 
 
 def _read_pair(pairs: PairSet, row: dict) -> None:
@@ -110,18 +113,22 @@ def _damage(rows: Iterable[dict], read: Callable[[dict], None]) -> Iterator[str]
 
 
 def _mixhq_differences(a: str, b: str) -> list[str]:
-    lines: list[str] = []
-    found: list[tuple[dict, dict[str, dict]]] = []
-    for path in (a, b):
-        manifest = read_mixhq_manifest(path)
-        catalog = [*read_catalog(path, catalog_parts(manifest))]
-        found.append((manifest, _by_name(_without_place(row.to_dict()) for row in catalog)))
-        lights = (row.to_dict() for row in catalog if row.accepted)
+    manifests = [read_mixhq_manifest(path) for path in (a, b)]
+    lines = list[str]()
+    for path, manifest in zip((a, b), manifests, strict=True):
+        lights = (row.to_dict() for row in _catalog(path, manifest) if row.accepted)
         lines += _damage(lights, partial(_read_light, path))
-    (one, rows), (other, others) = found
-    left, right = ({**manifest["inputs"], "sources": {}} for manifest in (one, other))
+    left, right = ({**manifest["inputs"], "sources": {}} for manifest in manifests)
     lines += changed_values(left, right, "inputs")
-    return lines + _row_differences(a, b, rows, others)
+    here, there = (
+        _by_name(_without_place(row.to_dict()) for row in _catalog(path, manifest))
+        for path, manifest in zip((a, b), manifests, strict=True)
+    )
+    return lines + _row_differences(a, b, here, there)
+
+
+def _catalog(path: str, manifest: Mapping) -> Iterator[CatalogRow]:
+    return read_catalog(path, catalog_parts(manifest))
 
 
 def _read_light(path: str, values: dict) -> None:

@@ -3,18 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from dimmagen.core.threads import ordered_map
-from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.reader import ChosenRows, PairSet
 from dimmagen.images import codec
 from dimmagen.sources.scene_hash import SAME_SCENE_BITS, Scenes, cuts_of
 
-COMPARED = (
-    *("key", "light_key", "source", "name", "transform"),
-    *("light_member", "light_offset", "light_size", "light_sha256"),
-)
-"""The columns of a data set that :func:`find_leaks` needs."""
+COMPARED = ("light_key", "transform")
+"""The columns of a data set that :func:`find_leaks` needs; the others are read light image by light image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def find_leaks(
     Mirrored copies, and those that somebody else has cropped strongly, are not found.
 
     Args:
-        pairs: a finished data set.
+        pairs: a finished data set, with at least the columns of :data:`COMPARED`.
         evaluation: folders or archives of images; for pairs, those of the well-lit images.
         workers: number of threads.
         on_start: called with the number of light images.
@@ -60,13 +59,12 @@ def find_leaks(
         UsageError: a path does not exist or holds no image.
         DimmagenError: an image cannot be decoded.
     """
-    images = _first_of_each_light(pairs)
-    transforms = pc.unique(pairs.table["transform"].take(images)).to_pylist()
+    images = ChosenRows(pairs, first_of_each_light(pairs))
+    transforms = pc.unique(pairs.table["transform"].take(images.indices)).to_pylist()
     scenes = Scenes.from_paths(evaluation, cuts_of(transforms))
     on_start(len(images))
 
-    def leak(index: int) -> Leak | None:
-        row = pairs.row(index)
+    def leak(row: dict) -> Leak | None:
         bits = scenes.distance(codec.decode_rgb8(pairs.data(row, "light"))[0])
         on_photo()
         is_leak = bits <= SAME_SCENE_BITS
@@ -76,9 +74,12 @@ def find_leaks(
     return sorted(leaks, key=lambda leak: (leak.bits, leak.light_key))
 
 
-def _first_of_each_light(pairs: PairSet) -> list[int]:
-    """The index of the first pair of each light image."""
-    first: dict[str, int] = {}
-    for index, key in enumerate(pairs.table["light_key"].to_pylist()):
-        first.setdefault(key, index)
-    return list(first.values())
+def first_of_each_light(pairs: PairSet) -> np.ndarray:
+    """The index of the first pair of each light image, int64 (N,), ascending.
+
+    Args:
+        pairs: a finished data set, with at least the column `light_key`.
+    """
+    table = pa.table({"light": pairs.table["light_key"], "index": np.arange(pairs.table.num_rows)})
+    first = table.group_by("light", use_threads=False).aggregate([("index", "min")])
+    return np.sort(first["index_min"].to_numpy())

@@ -6,22 +6,15 @@ with `dark` and `light`, float32 (3, H, W) in [0, 1], RGB; `key` and `light_key`
 """
 
 import itertools
-import json
 import logging
-import operator
-import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import Any, Generic, TypedDict, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
-import numpy as np
 import torch
 import webdataset as wds
-from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
-from webdataset.filters import shuffle as shuffled
 from webdataset.utils import pytorch_worker_info
 
 from dimmagen.core import arguments as kinds
@@ -35,64 +28,19 @@ from dimmagen.dataset.loader_checks import (
     refuse_small,
     worker_count,
 )
-from dimmagen.dataset.loader_state import Position, delivered, new_seed, position_in, seed_worker
+from dimmagen.dataset.loader_items import PairBatch, PairSample, Transform, collate
+from dimmagen.dataset.loader_state import Position, delivered, new_seed, position_in
 from dimmagen.dataset.manifest import Manifest, ShardEntry
+from dimmagen.dataset.pair_dataset import PairDataset
+from dimmagen.dataset.pair_stream import PairStream
 from dimmagen.dataset.reader import open_pairs
-from dimmagen.dataset.shard_samples import shard_samples
-from dimmagen.images import codec
 
 __all__ = ["PairBatch", "PairDataset", "PairLoader", "PairSample", "pair_loader"]
 
-
-class PairSample(TypedDict):
-    """One pair: `dark` and `light` float32 (3, H, W) in [0, 1], RGB; the rest as in :data:`PAIR_SCHEMA`."""
-
-    dark: torch.Tensor
-    light: torch.Tensor
-    key: str
-    light_key: str
-    variant: int
-    gamma: float
-    tau: float
-    exposure: float
-    lightness_before: float
-    lightness_after: float
-
-
-class PairBatch(TypedDict):
-    """A batch of pairs: `dark` and `light` float32 (B, 3, H, W) in [0, 1], RGB; lists of B strings; `variant`
-    int64 (B,), the other numbers float32 (B,)."""
-
-    dark: torch.Tensor
-    light: torch.Tensor
-    key: list[str]
-    light_key: list[str]
-    variant: torch.Tensor
-    gamma: torch.Tensor
-    tau: torch.Tensor
-    exposure: torch.Tensor
-    lightness_before: torch.Tensor
-    lightness_after: torch.Tensor
-
-
 _LOG = logging.getLogger(__name__)
-ItemT = TypeVar("ItemT")
 BatchT = TypeVar("BatchT")
 # What has the same type in a batch as for one pair.
 TensorsT = TypeVar("TensorsT", bound=torch.Tensor | dict[str, torch.Tensor] | tuple[torch.Tensor, ...])
-Transform = Callable[[PairSample], Any]
-
-_RECORD = (
-    "key",
-    "light_key",
-    "variant",
-    "gamma",
-    "tau",
-    "exposure",
-    "lightness_before",
-    "lightness_after",
-)
-
 
 _KINDS: dict[str, kinds.Kind] = {
     "out": kinds.path,
@@ -100,65 +48,6 @@ _KINDS: dict[str, kinds.Kind] = {
     **dict.fromkeys(("pin_memory", "shuffle", "drop_last"), kinds.flag),
     "persistent_workers": kinds.optional(kinds.flag),
 }
-
-
-class PairDataset(Dataset[ItemT]):
-    """The pairs of a data set by index, read from the shards by offset: nothing is unpacked.
-
-    Picklable and without open files, so that it works with any number of DataLoader workers.
-
-    Args:
-        out: folder or fsspec URL of a finished data set.
-        crop: side in pixels of a random square (torch's generator), cut from both images at the same
-            position, so that pairs of different sizes can form a batch; None gives whole images.
-        transform: called with each pair; its result is what the data set returns. Without it the items are
-            of the type :class:`PairSample`.
-
-    Raises:
-        DimmagenError: the data set is not finished or is damaged; also raised when a pair is read.
-        UsageError: `crop` is below 1, or an image is smaller.
-
-    Example:
-        >>> from dimmagen import PairDataset
-        >>> pairs = PairDataset("out", crop=64)
-        >>> pairs[0]["dark"].shape
-        torch.Size([3, 64, 64])
-    """
-
-    @overload
-    def __init__(
-        self: "PairDataset[PairSample]",
-        out: str | PathLike[str],
-        *,
-        crop: int | None = None,
-        transform: None = None,
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self, out: str | PathLike[str], *, crop: int | None = None, transform: Callable[[PairSample], ItemT]
-    ) -> None: ...
-
-    def __init__(
-        self, out: str | PathLike[str], *, crop: int | None = None, transform: Transform | None = None
-    ) -> None:
-        out, crop = kinds.path("out", out), kinds.plain("crop", crop)
-        refuse_below("crop", crop, 1)
-        self.pairs = open_pairs(out)
-        self.crop = crop
-        self.transform = kinds.optional(kinds.function)("transform", transform)
-        refuse_small(self.pairs, crop)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> ItemT:
-        row = self.row(index)
-        return _finish(row, *self.pairs.images(row), self.crop, self.transform)
-
-    def row(self, index: int) -> dict[str, Any]:
-        """Everything recorded about one pair (see :data:`PAIR_SCHEMA`); no image is read."""
-        return self.pairs.row(operator.index(index))
 
 
 class PairLoader(wds.WebLoader, Generic[BatchT]):
@@ -223,7 +112,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         """Begin a pass, at its place if there is one; each repetition that was asked for is another pass."""
         begun, self._next = self._next, None
         self._here = here = begun or Position(new_seed(), 0)
-        stream: _PairStream = self.pipeline[0].dataset
+        stream: PairStream = self.pipeline[0].dataset
         counts, first = delivered(here.batches, self.of_workers)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
         return cast(Iterator[Any], super().iterator1())
@@ -385,7 +274,7 @@ def pair_loader(
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
     start = start.share_memory_() if workers else start
     buffer = buffer if shuffle else 0
-    stream = _PairStream(out, shards, rank, epoch is not None, buffer, crop, transform, start)
+    stream = PairStream(out, shards, rank, epoch is not None, buffer, crop, transform, start)
     loader: PairLoader[Any] = PairLoader(
         stream,
         batch_size=batch_size,
@@ -393,7 +282,7 @@ def pair_loader(
         pin_memory=pin_memory,
         persistent_workers=workers > 0 and persistent_workers is not False,
         drop_last=drop_last,
-        collate_fn=_collate,
+        collate_fn=collate,
         generator=torch.Generator(),  # torch's own is for the seed of a pass alone
     )
     loader.made_for = rank, world_size
@@ -418,123 +307,3 @@ def _batch_counts(shards: Sequence[ShardEntry], workers: int, batch_size: int, d
     count = max(workers, 1)
     counts = [sum(shard.samples for shard in shards[worker::count]) for worker in range(count)]
     return [pairs // batch_size if drop_last else -(-pairs // batch_size) for pairs in counts]
-
-
-def _collate(samples: list) -> Any:
-    """A batch as torch makes it, but with float32 for Python's floats, which torch makes float64."""
-    return default_collate([_with_float32(sample) for sample in samples])
-
-
-def _with_float32(value: Any) -> Any:
-    if type(value) is float:
-        return torch.tensor(value, dtype=torch.float32)
-    if type(value) is dict:
-        return {name: _with_float32(part) for name, part in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_with_float32(part) for part in value)
-    return value
-
-
-@dataclass(frozen=True, eq=False)
-class _PairStream(IterableDataset):
-    """The pairs of one rank; see :func:`pair_loader`.
-
-    The rank is a value of the object: a reader process that is started by `spawn` or `forkserver` knows
-    nothing of the process group, and would read the pairs of every rank.
-
-    Attributes:
-        out: folder or fsspec URL of the data set.
-        shards: those of this rank; with `resampled` all shards.
-        rank: of this process among those that train together.
-        resampled: an endless stream, from shards drawn with replacement.
-        buffer: encoded pairs held for shuffling; 0 keeps the order.
-        crop, transform: as for :class:`PairDataset`.
-        start: int64 (2 + workers,), shared with the workers, which may live for several passes: one more than
-            the seed of the pass, 0 before the first one; whose pairs the first process reads; and the pairs
-            of each worker that are passed over.
-    """
-
-    out: str
-    shards: tuple[ShardEntry, ...]
-    rank: int
-    resampled: bool
-    buffer: int
-    crop: int | None
-    transform: Transform | None
-    start: torch.Tensor
-
-    def begin(self, seed: int, first: int, passed: Sequence[int]) -> None:
-        """Let the next iterators be of a pass with this seed.
-
-        Args:
-            seed: of the pass.
-            first: the worker from which the first batch comes. It is read by the first process.
-            passed: the pairs of each worker that are passed over.
-        """
-        self.start[:] = torch.tensor([seed + 1, first, *passed])
-
-    def __iter__(self) -> Iterator[Any]:
-        reader = get_worker_info()
-        worker, workers = (reader.id, reader.num_workers) if reader else (0, 1)
-        begun = int(self.start[0])  # now, and not when the first pair is asked for
-        if not begun:
-            return self._pairs(new_seed(), 0, worker, workers)
-        worker = (worker + int(self.start[1])) % workers
-        return self._pairs(begun - 1, int(self.start[2 + worker]), worker, workers)
-
-    def _pairs(self, seed: int, passed: int, worker: int, workers: int) -> Iterator[Any]:
-        # One generator per reader: ranks may all have the same seed.
-        generator = random.Random(f"{seed} {self.rank} {worker}")
-        samples = self._samples(generator, passed, worker, workers)
-        is_own_process = get_worker_info() is not None
-        for number, sample in enumerate(samples):
-            if number < passed:
-                continue
-            if is_own_process:  # so that a crop and a transform draw the same wherever the pass began
-                seed_worker(seed, self.rank, worker, number)
-            yield self._decode(sample)
-
-    def _samples(self, generator: random.Random, passed: int, worker: int, workers: int) -> Iterator[Any]:
-        """The encoded pairs of a pass; without a buffer, the first ones that are passed over are None."""
-        if self.resampled:
-            shards: Iterable[ShardEntry] = (generator.choice(self.shards) for _ in itertools.count())
-        else:
-            mine = list(self.shards[worker::workers])
-            shards = generator.sample(mine, len(mine)) if self.buffer else mine
-        if self.buffer:
-            samples = (sample for shard in shards for sample in shard_samples(self.out, shard))
-            yield from shuffled(self.buffer, initial=self.buffer // 2, rng=generator)(samples)
-            return
-        start = 0
-        for shard in shards:
-            start += shard.samples
-            is_passed = start <= passed
-            yield from [None] * shard.samples if is_passed else shard_samples(self.out, shard)
-
-    def _decode(self, sample: Mapping) -> Any:
-        dark, light = (_image(sample, side) for side in ("dark", "light"))
-        return _finish(json.loads(sample["json"]), dark, light, self.crop, self.transform)
-
-
-def _image(sample: Mapping, side: str) -> np.ndarray:
-    data = next(value for field, value in sample.items() if field.startswith(f"{side}."))
-    return codec.decode_rgb8(data)[0]
-
-
-def _finish(
-    record: Mapping, dark: np.ndarray, light: np.ndarray, crop: int | None, transform: Transform | None
-) -> Any:
-    """The dictionary that a user gets, from uint8 (H, W, 3) images and a pair's record."""
-    if crop is not None:
-        height, width, _ = dark.shape
-        top, left = (int(torch.randint(side - crop + 1, ())) for side in (height, width))
-        square = np.s_[top : top + crop, left : left + crop]
-        dark, light = dark[square], light[square]
-    numbers = {name: record[name] for name in _RECORD}
-    pair = cast(PairSample, {"dark": _tensor(dark), "light": _tensor(light), **numbers})
-    return transform(pair) if transform else pair
-
-
-def _tensor(pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (H, W, 3) -> float32 (3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255

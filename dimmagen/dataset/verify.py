@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from dimmagen.core import storage
+from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE
 from dimmagen.core.processors import processor_count
@@ -58,17 +59,15 @@ def verify_dataset(
     on_start(manifest.counts.pairs)
     unfinished = _unfinished(out, manifest)
     faults = _check_files(out, manifest, unfinished)
-    keys: set[str] = set()
+    keys = DiskMap()
     with ThreadPoolExecutor(processor_count()) as pool:
         records = [entry.shard_record() for entry in manifest.shards]
         for record, check in zip(records, pool.map(lambda r: check_pair_shard(out, r), records), strict=True):
             faults += check.faults
-            faults += [
-                Fault(record.name, f"sample {key}: its key occurs twice in the data set")
-                for key in check.keys
-                if key in keys
-            ]
-            keys.update(check.keys)
+            for key in [key for key in check.keys if key in keys]:
+                faults.append(Fault(record.name, f"sample {key}: its key occurs twice in the data set"))
+            for key in check.keys:
+                keys.add(key)
             on_shard(record.samples)
     return Verification(manifest, faults, unfinished)
 

@@ -13,7 +13,8 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UnavailableError, UsageError
 from dimmagen.export.layouts import Layout
 from dimmagen.export.listings import Place, image_files
-from dimmagen.export.readers import Pairing, Reader, readers_of
+from dimmagen.export.reader import Pairing, Reader
+from dimmagen.export.readers import readers_of
 from dimmagen.export.sizes import Size, SizeRule
 from dimmagen.export.stores import Entries
 from dimmagen.export.writing import refuse_misleading
@@ -60,6 +61,8 @@ def check_export(
         raise UsageError(
             f"{root} is not a folder", "give the folder of an export", code="missing-path", path=str(root)
         )
+    if require := getattr(layout.labels, "require_packages", None):  # most formats need none
+        require()
     check = ExportCheck()
     try:
         if reader is None and layout.by_replacing:

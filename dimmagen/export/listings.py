@@ -32,7 +32,8 @@ class Listing(Protocol):
             root: of the export.
             split: `train`, `val` or `test`.
             place: the first one of the split.
-            sizes: of the dark images by file name, in the order of the list.
+            sizes: of the dark images by file name, in the order of the list; there may be millions, which are
+                made while they are iterated.
         """
         ...
 
@@ -58,17 +59,17 @@ class MetaInfo(Listing):
     """BasicSR's `meta_info.txt` next to the folders of a split: lines like `00001.png (400,600,3)`."""
 
     def write(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> None:
-        _write_lines(root / self.file(split, place), self._lines(sizes))
+        _write_lines(root / self.file(split, place), self._lines(sizes.items()))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return list_faults(root, self.file(split, place), self._lines(dict(sorted(sizes.items()))))
+        return list_faults(root, self.file(split, place), [*self._lines(sorted(sizes.items()))])
 
     def file(self, split: str, place: Place) -> str:
         return (Path(place[0]).parent / "meta_info.txt").as_posix()
 
     @staticmethod
-    def _lines(sizes: Mapping[str, Size]) -> list[str]:
-        return [f"{name} ({height},{width},3)" for name, (height, width) in sizes.items()]
+    def _lines(files: Iterable[tuple[str, Size]]) -> Iterator[str]:
+        return (f"{name} ({height},{width},3)" for name, (height, width) in files)
 
 
 class FileList(Listing):
@@ -86,7 +87,7 @@ class FileList(Listing):
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         name = self.file(split, place)
-        lines = self._lines(place, [file.name for file in image_files(root / place[0])])
+        lines = [*self._lines(place, (file.name for file in image_files(root / place[0])))]
         yield from list_faults(root, name, lines)
         folder = Path(name).parent
         for line in lines:
@@ -95,8 +96,8 @@ class FileList(Listing):
                 yield f"{name}: {line} has no {light}"
 
     @staticmethod
-    def _lines(place: Place, names: Iterable[str]) -> list[str]:
-        return [f"{Path(place[0]).name}/{name}" for name in names]
+    def _lines(place: Place, names: Iterable[str]) -> Iterator[str]:
+        return (f"{Path(place[0]).name}/{name}" for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,11 @@ class PairList:
         _write_lines(root / self.file(split, place), self._lines(place, sizes))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return list_faults(root, self.file(split, place), self._lines(place, sorted(sizes)))
+        return list_faults(root, self.file(split, place), [*self._lines(place, sorted(sizes))])
 
-    def _lines(self, place: Place, names: Iterable[str]) -> list[str]:
+    def _lines(self, place: Place, names: Iterable[str]) -> Iterator[str]:
         dark, light = (f"{self.root}/{folder}" for folder in place)
-        return [f"{dark}/{name} {light}/{name}" for name in names]
+        return (f"{dark}/{name} {light}/{name}" for name in names)
 
 
 NO_LISTING, META_INFO, FILE_LIST = NoListing(), MetaInfo(), FileList()
@@ -161,4 +162,6 @@ def list_faults(root: Path, name: str, expected: Sequence[str]) -> Iterator[str]
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     storage.remove_abandoned(path.parent, [path.name])
-    storage.atomic_write(path, "".join(f"{line}\n" for line in lines).encode())
+    with storage.atomic_writer(path) as file:
+        for line in lines:
+            file.write(f"{line}\n".encode())

@@ -41,19 +41,18 @@ def _write(folder: Path, entries: Iterable[tuple[str, bytes, tuple[int, int]]], 
     unfinished = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    lines = []
     # The map is address space, not disk: twice the data leaves room for pages that are half full.
-    with lmdb.open(str(unfinished), map_size=2 * max_bytes + 2**24) as environment:
+    opened = lmdb.open(str(unfinished), map_size=2 * max_bytes + 2**24)
+    with opened as environment, (unfinished / META).open("wb") as meta:
         transaction = environment.begin(write=True)
         for index, (key, data, (height, width)) in enumerate(entries, 1):
             transaction.put(key.encode("ascii"), data)
-            lines.append(f"{key}.png ({height},{width},3) 1\n")
+            meta.write(f"{key}.png ({height},{width},3) 1\n".encode())
             if index % _COMMIT_EVERY == 0:
                 transaction.commit()
                 transaction = environment.begin(write=True)
         transaction.commit()
         environment.sync(True)
-    (unfinished / META).write_bytes("".join(lines).encode())
     os.replace(unfinished, folder)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dimmagen.core import storage
@@ -87,33 +87,40 @@ def _plan_of(note: Path) -> dict | None:
     return plan if isinstance(plan, dict) else None
 
 
-def finish_export(out: Path, plan: dict, split: Split, settings: Mapping, layout: Layout) -> None:
+def finish_export(
+    out: Path, plan: dict, split: Split, sources: Iterable[str], settings: Mapping, layout: Layout
+) -> None:
     """Publish `export.json`: the plan, the origin of every pair, and the terms of the sources.
 
     Args:
         out: root of the export.
         plan: as for :func:`begin_export`.
         split: the pairs, and what was left out.
+        sources: of the pairs.
         settings: of the data set.
         layout: of the export, which names the files.
     """
     shutil.rmtree(out / STAGE, ignore_errors=True)
-    parts = (("train", split.train), ("validation", split.validation), ("test", split.test))
-    entries = [
-        {
-            "split": name,
-            "file": layout.names.format(split=name if name != "validation" else "val", number=number),
-            **{field: row[field] for field in ("key", "source", "name")},
-        }
-        for name, rows in parts
-        for number, row in enumerate(rows, 1)
-    ]
-    sources = sorted({entry["source"] for entry in entries})
     note = {
         "plan": plan,
-        "terms": {source: terms_of(source, settings) for source in sources},
+        "terms": {source: terms_of(source, settings) for source in sorted(sources)},
         "left_out": split.left_out,
-        "pairs": entries,
     }
-    storage.atomic_write(out / DONE, json.dumps(note, indent=1).encode() + b"\n")
+    with storage.atomic_writer(out / DONE) as file:
+        file.write(json.dumps(note, indent=1).encode().removesuffix(b"\n}") + b',\n "pairs": [')
+        for number, entry in enumerate(_entries(split, layout)):
+            text = json.dumps(entry, indent=1).replace("\n", "\n  ")  # there may be millions
+            file.write(("," if number else "").encode() + f"\n  {text}".encode())
+        file.write(b"\n ]\n}\n")
     (out / BEGUN).unlink(missing_ok=True)
+
+
+def _entries(split: Split, layout: Layout) -> Iterator[dict]:
+    parts = (("train", split.train), ("validation", split.validation), ("test", split.test))
+    for name, rows in parts:
+        for number, row in enumerate(rows, 1):
+            yield {
+                "split": name,
+                "file": layout.names.format(split=name if name != "validation" else "val", number=number),
+                **{field: row[field] for field in ("key", "source", "name")},
+            }

@@ -11,10 +11,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import lmdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
@@ -22,28 +24,16 @@ from dimmagen.dataset.reader import PairSet, Side
 from dimmagen.export.listings import Place, image_files, list_faults
 from dimmagen.export.lmdb import META, open_lmdb, write_lmdb
 from dimmagen.export.publishing import STAGE, begin_folder, publish
+from dimmagen.export.rows import NamedPair, NamedPairs
 from dimmagen.export.sizes import Size, cut
 from dimmagen.images import codec
 
+_GROUPS_AHEAD = 1024  # light images with their variants that threads are given at a time
+_NAMES_AT_ONCE = 4096
 _AHEAD = 32  # images that are encoded before the LMDB writer needs them
 
 Entries = Sequence[tuple[str, Callable[[], bytes]]]
 """File names, each with a function that returns the image as the bytes of an image file, such as PNG."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedPair:
-    """One pair of an export.
-
-    Attributes:
-        name: of its files, without extension.
-        row: of the pair in the data set.
-        size: of the exported images; smaller than those of the data set if they are cut.
-    """
-
-    name: str
-    row: dict
-    size: Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +53,7 @@ class SplitWork:
 
     pairs: PairSet
     root: Path
-    named: Sequence[NamedPair]
+    named: NamedPairs
     places: Sequence[Place]
     paired: bool
     pool: ThreadPoolExecutor
@@ -111,86 +101,127 @@ class FileStore(Store):
         self.extension = extension
 
     def write(self, work: SplitWork) -> None:
-        groups: dict[str, list[NamedPair]] = {}  # the variants of each light image
-        for one in work.named:
-            groups.setdefault(one.row["light_key"], []).append(one)
-        dark = {self._file(one): self._file(one) for one in work.named}
-        light = {
-            self._file(one): self._file(variants[0])
-            for variants in groups.values()
-            for one in (variants if work.paired else variants[:1])
-        }
+        variants = _by_light(work.named.lights)
+        every = np.arange(len(work.named))
+        first = np.empty_like(every)
+        for group in variants:
+            first[group] = group[0]
+        name = partial(self._file, work.named)
         sides = [
-            _SideFiles(work.root, [place[0] for place in work.places], dark),
-            _SideFiles(work.root, [place[1] for place in work.places], light),
+            _SideFiles(work.root, [place[0] for place in work.places], name, every, every),
+            _SideFiles(
+                work.root,
+                [place[1] for place in work.places],
+                name,
+                every if work.paired else np.flatnonzero(first == every),
+                first,
+            ),
         ]
         needed = [side.begin() for side in sides]
-        list(work.pool.map(partial(self._make_variants, work, sides, needed), groups.values()))
+        make = partial(self._make_variants, work, sides, needed)
+        for start in range(0, len(variants), _GROUPS_AHEAD):
+            list(work.pool.map(make, variants[start : start + _GROUPS_AHEAD]))
         for side in sides:
             side.publish()
 
     def _make_variants(
-        self, work: SplitWork, sides: list["_SideFiles"], needed: list[set[str]], variants: list[NamedPair]
+        self, work: SplitWork, sides: list["_SideFiles"], needed: list[np.ndarray], variants: np.ndarray
     ) -> None:
         """Make the files of one light image and its dark images in the stage, unless they are there."""
-        for one in variants:
-            for name, side, files in zip(("dark", "light"), sides, needed, strict=True):
-                file = self._file(one)
-                if file in files and not (side.stage / file).exists():
-                    data = encode_image(work.pairs, one, cast(Side, name), self.extension)
-                    storage.atomic_write(side.stage / file, data)
+        for index in variants.tolist():
+            for side, files, is_needed in zip(("dark", "light"), sides, needed, strict=True):
+                path = files.stage / self._file(work.named, index)
+                if is_needed[index] and not path.exists():
+                    one = work.named[index]
+                    data = encode_image(work.pairs, one, cast(Side, side), self.extension)
+                    storage.atomic_write(path, data)
             work.on_pair()
 
-    def _file(self, one: NamedPair) -> str:
-        return f"{one.name}.{self.extension}"
+    def _file(self, named: NamedPairs, index: int) -> str:
+        return f"{named.name(index)}.{self.extension}"
 
     @contextmanager
     def entries(self, folder: Path) -> Iterator[Entries]:
         yield [(path.name, path.read_bytes) for path in image_files(folder)]
 
 
-@dataclass(frozen=True, slots=True)
+def _by_light(lights: np.ndarray) -> list[np.ndarray]:
+    """The indices of the variants of each light image, ascending; the light images as they come first.
+
+    Args:
+        lights: int64 (N,), the light image of each pair.
+    """
+    order = np.argsort(lights, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(lights[order])) + 1)
+    return sorted(groups, key=lambda group: int(group[0]))
+
+
+class _Names(Sequence[str]):
+    """File names in an order, made when they are asked for."""
+
+    def __init__(self, name: Callable[[int], str], order: np.ndarray) -> None:
+        self._name, self._order = name, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return _Names(self._name, self._order[place])
+        return self._name(self._order[place])
+
+
 class _SideFiles:
     """The files of one side of a split, from the stage into the folders of the layout.
 
-    Attributes:
+    Args:
         root: of the export.
         folders: that hold the files; empty names are none.
-        files: the file in the stage for each file name; variants of a light image share one.
+        name: the file name of a pair, by its index.
+        indices: of the pairs that have a file of this side.
+        made: (all pairs,), the pair whose file in the stage is that of each: variants of a light image share
+            one.
     """
 
-    root: Path
-    folders: Sequence[str]
-    files: Mapping[str, str]
+    def __init__(
+        self,
+        root: Path,
+        folders: Sequence[str],
+        name: Callable[[int], str],
+        indices: np.ndarray,
+        made: np.ndarray,
+    ) -> None:
+        self._targets = [root / folder for folder in dict.fromkeys(folders) if folder]
+        self.stage = root / STAGE / next(iter(self._targets), root).relative_to(root)
+        self._name, self._made = name, made
+        parts = range(0, len(indices), _NAMES_AT_ONCE)
+        names = [pa.array(map(name, indices[start : start + _NAMES_AT_ONCE].tolist())) for start in parts]
+        self._order = indices[pc.sort_indices(pa.chunked_array(names)).to_numpy()]  # by name
 
-    @property
-    def stage(self) -> Path:
-        return self.root / STAGE / next(iter(self._targets()), self.root).relative_to(self.root)
-
-    def _targets(self) -> list[Path]:
-        return [self.root / folder for folder in dict.fromkeys(self.folders) if folder]
-
-    def begin(self) -> set[str]:
-        """Prepare the folders; the files that are needed in the stage, because a name is not published."""
-        names = sorted(self.files)
-        for target in self._targets():
-            begin_folder(target, names)
-        if self._targets():
+    def begin(self) -> np.ndarray:
+        """Prepare the folders; which files are needed in the stage, because a name is not published."""
+        for target in self._targets:
+            begin_folder(target, _Names(self._name, self._order))
+        if self._targets:
             storage.remove_unfinished(self.stage)
-        return {
-            self.files[name] for target in self._targets() for name in names if not (target / name).exists()
-        }
+        is_needed = np.zeros(len(self._made), bool)
+        for target in self._targets:
+            for index in self._order:
+                if not (target / self._name(index)).exists():
+                    is_needed[self._made[index]] = True
+        return is_needed
 
     def publish(self) -> None:
         """Give all files their names, in the order of the names, folder by folder."""
-        last_use = {self.files[name]: name for name in sorted(self.files)}
-        for target in (targets := self._targets()):
-            for name in sorted(self.files):
-                file = self.files[name]
-                keep = target != targets[-1] or last_use[file] != name
-                publish(self.stage / file, target / name, keep=keep)
+        last_use = np.empty_like(self._made)
+        last_use[self._made[self._order]] = self._order
+        for target in self._targets:
+            for index in self._order:
+                file = self._made[index]
+                keep = target != self._targets[-1] or last_use[file] != index
+                publish(self.stage / self._name(file), target / self._name(index), keep=keep)
             storage.sync_folder(target)
-        if targets:
+        if self._targets:
             shutil.rmtree(self.stage, ignore_errors=True)
 
 
@@ -200,7 +231,7 @@ class LmdbStore(Store):
     extension = "png"
 
     def write(self, work: SplitWork) -> None:
-        max_bytes = sum(one.size[0] * one.size[1] * 4 + 2**16 for one in work.named)
+        max_bytes = int(work.named.sizes.prod(axis=1).sum() * 4) + len(work.named) * 2**16
         sides: tuple[tuple[Side, str], ...] = (("dark", work.places[0][0]), ("light", work.places[0][1]))
         for side, folder in sides:
             if not (work.root / folder).exists():

@@ -5,10 +5,13 @@ export is complete. A stopped export is resumed when the same command is run aga
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.lock import exclusive
@@ -16,11 +19,13 @@ from dimmagen.dataset.reader import PairSet
 from dimmagen.export.labels import refuse_other_labels
 from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
-from dimmagen.export.readers import Reader
+from dimmagen.export.reader import Reader
 from dimmagen.export.record import DONE, begin_export, finish_export
-from dimmagen.export.sizes import Fit, Size
-from dimmagen.export.split import Split, find_scenes, split_pairs
-from dimmagen.export.stores import NamedPair, SplitWork
+from dimmagen.export.rows import ChosenRows, NamedPairs, PairNumbers, StoredRows
+from dimmagen.export.scenes import find_scenes
+from dimmagen.export.sizes import Fit
+from dimmagen.export.split import Split, SplitPairs, split_pairs
+from dimmagen.export.stores import SplitWork
 
 _REPLACED_WORDS = ("low", "high", "normal")
 
@@ -56,7 +61,7 @@ def export_pairs(
     """Write a data set in a layout that other trainers read.
 
     Args:
-        pairs: a finished data set.
+        pairs: a finished data set, with at least the columns of :data:`.EXPORTED`.
         layout: one of :data:`dimmagen.export.layouts.LAYOUTS`.
         out: folder to create, or whose export is resumed; with `repository`, a folder in it.
         count: exact number of training pairs; None takes all.
@@ -84,7 +89,15 @@ def export_pairs(
     if reader and fit:
         reader.check_fit(fit)
     fit = fit or (reader.fit if reader else None)
-    split, sizes, validation = _choose(pairs, layout, count, validation, fit, reader, workers, progress)
+    numbers = PairNumbers.of(pairs)
+    chosen, sizes, validation = _choose(
+        pairs, numbers, layout, count, validation, fit, reader, workers, progress
+    )
+    stored = StoredRows(pairs.whole())
+    train, validated, tested = (
+        ChosenRows(stored, part) for part in (chosen.train, chosen.validation, chosen.test)
+    )
+    split = Split(train, validated, tested, chosen.left_out)
     plan = {
         "layout": layout.name,
         "data_set": pairs.manifest.root_hash,
@@ -94,9 +107,9 @@ def export_pairs(
         **({"fit": str(fit)} if fit else {}),
     }
     parts = [
-        (name, [_named(layout, name, number, row, sizes) for number, row in enumerate(chosen, 1)])
-        for name, chosen in (("train", split.train), ("val", split.validation), ("test", split.test))
-        if chosen
+        (name, NamedPairs(layout.names, name, rows, numbers, sizes))
+        for name, rows in (("train", split.train), ("val", split.validation), ("test", split.test))
+        if len(rows)
     ]
     with exclusive(str(out)), ThreadPoolExecutor(workers) as pool:
         if begin_export(out, plan, _claims(layout, [name for name, _ in parts]) if repository else None):
@@ -105,7 +118,9 @@ def export_pairs(
             places = layout.splits[name]
             work = SplitWork(pairs, out, named, places, layout.paired, pool, progress.pair)
             _write_split(work, name, layout, split)
-        finish_export(out, plan, split, pairs.manifest.settings, layout)
+        used = np.concatenate([chosen.train, chosen.validation, chosen.test])
+        sources = pc.unique(pairs.table["source"].take(used)).to_pylist()
+        finish_export(out, plan, split, sources, pairs.manifest.settings, layout)
     return split
 
 
@@ -129,6 +144,7 @@ def _refuse_no_effect(layout: Layout, fit: Fit | None, validation: int | None) -
 
 def _choose(
     pairs: PairSet,
+    numbers: PairNumbers,
     layout: Layout,
     count: int | None,
     validation: int | None,
@@ -136,32 +152,30 @@ def _choose(
     reader: Reader | None,
     workers: int,
     progress: ExportProgress,
-) -> tuple[Split, dict[str, Size], int]:
-    """The pairs of the splits, the sizes of exported images by key, and the number of validation pairs.
+) -> tuple[SplitPairs, np.ndarray, int]:
+    """The pairs of the splits, the sizes of all exported images, and the number of validation pairs.
 
     Args:
+        numbers: of the pairs.
         fit: that of the reader, where none was given.
         pairs, layout, count, validation, reader, workers, progress: as for :func:`export_pairs`.
     """
-    every = pairs.rows()
+    every = np.arange(len(numbers.lights))
     if not any(dark for dark, _ in layout.train):  # light images only
-        every = list({row["light_key"]: row for row in reversed(every)}.values())[::-1]
-    rows, sizes, too_small = _fitting(every, fit, layout, reader)
-    light_images = len({row["light_key"] for row in rows})
+        every = numbers.first[np.argsort(numbers.last, kind="stable")]
+    rows, sizes, too_small = _fitting(every, numbers.sizes, fit, layout, reader)
+    light_images = len(np.unique(numbers.lights[rows]))
     if validation is None:
         validation = min(layout.validation_size, max(1, light_images // 10))
     validation = validation if layout.validation else 0
     test = min(layout.test_size, max(1, light_images // 10)) if layout.test else 0
-    compared = len({row["light_key"] for row in every}) if validation + test else 0
+    compared = len(numbers.first) if validation + test else 0
     progress.begin(compared, len(rows))
-    if compared:
-        scenes = find_scenes(pairs, workers, progress.light_image)
-    else:
-        scenes = {row["light_key"]: row["light_key"] for row in rows}
-    split = split_pairs(rows, scenes, validation, count, test)
+    scenes = find_scenes(pairs, numbers, workers, progress.light_image) if compared else None
+    split = split_pairs(numbers, rows, scenes, validation, count, test)
     split.left_out.update(too_small)
     if reader:
-        _check_split(reader, split, sizes)
+        _check_split(reader, split, rows, sizes)
     return split, sizes, validation
 
 
@@ -169,48 +183,58 @@ def _write_split(work: SplitWork, name: str, layout: Layout, split: Split) -> No
     """Write the images, lists and labels of one split; adds to what was left out."""
     place, extension = work.places[0], layout.store.extension
     layout.store.write(work)
-    files = {f"{one.name}.{extension}": one.size for one in work.named}
-    layout.listing.write(work.root, name, place, files)
+    layout.listing.write(work.root, name, place, work.named.files(extension))
     missing = layout.labels.write(work, name, extension)
     for reason, number in missing.items():
         split.left_out[reason] = split.left_out.get(reason, 0) + number
 
 
-def _named(layout: Layout, split: str, number: int, row: dict, sizes: Mapping[str, Size]) -> NamedPair:
-    return NamedPair(layout.names.format(split=split, number=number), row, sizes[row["key"]])
-
-
 def _fitting(
-    rows: Sequence[dict], fit: Fit | None, layout: Layout, reader: Reader | None
-) -> tuple[list[dict], dict[str, Size], dict[str, int]]:
-    """The rows that are large enough, the size of the exported images by key, and the other rows by reason.
+    rows: np.ndarray, whole: np.ndarray, fit: Fit | None, layout: Layout, reader: Reader | None
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """The pairs that are large enough, the sizes of their exported images, and the other pairs by reason.
+
+    Args:
+        rows: (N,), indices of pairs.
+        whole: int64 (all pairs, 2), height and width of whole images.
+        fit, layout, reader: as for :func:`export_pairs`.
+
+    Returns:
+        Indices; int64 (all pairs, 2), 0 for other pairs; and numbers.
 
     Raises:
         UsageError: no row is large enough.
     """
     shortest = max(layout.larger_than + 1, reader.shortest if reader else 0)
     reasons = (f"smaller than {fit}", f"a side shorter than {shortest} pixels")
-    sizes: dict[str, Size] = {}
-    left_out: Counter[str] = Counter()
-    for row in rows:
-        whole = (row["height"], row["width"])
-        size = fit.size(whole) if fit else whole
+    coded, kind = np.unique(whole[rows] @ np.array([2**32, 1]), return_inverse=True)
+    cut, why = np.zeros((len(coded), 2), np.int64), np.zeros(len(coded), np.int8)
+    for place, code in enumerate(coded.tolist()):
+        found = divmod(code, 2**32)
+        size = fit.size(found) if fit else found
         if size is None:
-            left_out[reasons[0]] += 1
+            why[place] = 1
         elif min(size) < shortest:
-            left_out[reasons[1]] += 1
+            why[place] = 2
         else:
-            sizes[row["key"]] = size
-    if not sizes:
+            cut[place] = size
+    sizes = np.zeros_like(whole)
+    sizes[rows] = cut[kind]
+    faults = why[kind]
+    left_out = Counter({reasons[fault - 1]: 0 for fault in faults[faults > 0][:1].tolist()})
+    for number, reason in enumerate(reasons, 1):
+        left_out[reason] += int((faults == number).sum())
+    left_out = +left_out
+    if faults.all():
         raise UsageError(
             f"no pair is left ({', '.join(f'{number}: {reason}' for reason, number in left_out.items())})",
             "make a data set of larger images, or give a smaller `fit`",
             code="no-match",
         )
-    return [row for row in rows if row["key"] in sizes], sizes, dict(left_out)
+    return rows[faults == 0], sizes, dict(left_out)
 
 
-def _check_split(reader: Reader, split: Split, sizes: Mapping[str, Size]) -> None:
+def _check_split(reader: Reader, split: SplitPairs, rows: np.ndarray, sizes: np.ndarray) -> None:
     """Refuse pairs that the reader would fail on, whatever they are cut to.
 
     Raises:
@@ -221,14 +245,14 @@ def _check_split(reader: Reader, split: Split, sizes: Mapping[str, Size]) -> Non
         (reader.validation, split.validation),
         (reader.validation, split.test),
     )
-    for rule, rows in parts:
-        found = [sizes[row["key"]] for row in rows]
-        if rule.equal and len(set(found)) > 1:
-            every = sizes.values()  # of every split, since one fit cuts them all
-            inside_all = Fit(min(height for height, _ in every), min(width for _, width in every))
+    for rule, part in parts:
+        found = sizes[part]
+        if rule.equal and (found != found[:1]).any():
+            height, width = sizes[rows].min(axis=0).tolist()  # of every split, since one fit cuts them all
+            mixture = rule.mixture((height, width) for height, width in found.tolist())
             raise UsageError(
-                f"{reader.title} puts whole images into one batch, and there are {rule.mixture(found)}",
-                f"give a `fit` for all images, such as {inside_all}, which leaves out none of them",
+                f"{reader.title} puts whole images into one batch, and there are {mixture}",
+                f"give a `fit` for all images, such as {Fit(height, width)}, which leaves out none of them",
                 code="unsuitable-pairs",
                 reader=reader.name,
                 parameter="fit",

@@ -5,17 +5,26 @@ each checked against its SHA-256 when it is read; a merge may store light images
 Its settings record the origins and how they were combined. Nothing is dimmed.
 """
 
+import json
 import os
-from collections import Counter
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from dimmagen.core import storage
+from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import UsageError
+from dimmagen.core.hashing import text_hash
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.dataset.manifest import Manifest, Run
-from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.reader import ChosenRows, PairSet
 from dimmagen.dataset.schema import schema_of_rows, sidecar_keys
 from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import finalize_dataset
@@ -26,8 +35,9 @@ from dimmagen.generate.resume import DatasetFolder
 from dimmagen.images.codec import decode_rgb8
 from dimmagen.sources.light_image import LightImage, LightImageRef
 
-_KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
 _ROWS_AT_ONCE = 4096
+_SORTED_BY = ("source", "name", "frame")  # rejected candidates
+_KEPT = ("dark_sha256", "dark_pixel_sha256", "light_sha256", "light_pixel_sha256")  # beside the JSON file
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,35 +91,23 @@ class DerivedPair:
 
 
 class ChosenPairs(Sequence[DerivedPair]):
-    """Some pairs of a data set in its order; of their rows, a few thousand are in memory at a time.
-
-    Args:
-        pairs: the data set.
-        indices: of the pairs in its table, ascending.
-    """
+    """Some pairs of a data set in its order; arguments as for :class:`.ChosenRows`."""
 
     def __init__(self, pairs: PairSet, indices: Sequence[int]) -> None:
         self._pairs = pairs
-        self._indices = indices
+        self._rows = ChosenRows(pairs, indices)
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self._rows)
 
     def __getitem__(self, place: Any) -> Any:
+        found = self._rows[place]
         if isinstance(place, slice):
-            return list(self._between(*place.indices(len(self))[:2]))
-        return DerivedPair(self._pairs, self._pairs.row(self._indices[place]))
+            return [DerivedPair(self._pairs, row) for row in found]
+        return DerivedPair(self._pairs, found)
 
     def __iter__(self) -> Iterator[DerivedPair]:
-        return self._between(0, len(self))
-
-    def _between(self, start: int, stop: int) -> Iterator[DerivedPair]:
-        for first in range(start, stop, _ROWS_AT_ONCE):
-            chosen = self._indices[first : min(first + _ROWS_AT_ONCE, stop)]
-            # Of the table as a whole, each choice would take as long as the table.
-            part = self._pairs.table.slice(chosen[0], chosen[-1] - chosen[0] + 1)
-            rows = part.take([index - chosen[0] for index in chosen]).to_pylist()
-            yield from (DerivedPair(self._pairs, row) for row in rows)
+        return (DerivedPair(self._pairs, row) for row in self._rows)
 
 
 def stored_sample(pairs: PairSet, row: dict) -> Sample:
@@ -166,12 +164,14 @@ def write_derived(
         if manifest := folder.finished(run, complete):
             return manifest
         folder.begin(run, complete)
+        lights = _LightCount()
         try:
             start = 0
             for index, size in enumerate(shard_sizes(len(picked), run.settings["samples_per_shard"])):
                 name = shard_name(index)
                 part = picked[start : start + size]
                 start += size
+                lights.add(part)
                 if name not in complete:
                     samples = (one.sample() for one in part)
                     complete[name] = write_pair_shard(folder.out, name, samples, on_pair)
@@ -179,13 +179,29 @@ def write_derived(
                 shards.append(complete[name])
         finally:
             folder.remove_unfinished()
-        source_by_light, extensions = {}, set[str]()
-        for one in picked:
-            source_by_light[one.row["light_key"]] = one.row["source"]
-            extensions.add(one.light_extension if one.light_format == "same" else one.light_format)
-        return finalize_dataset(
-            folder, run, command, Counter(source_by_light.values()), extensions, _rejected(sets), shards
-        )
+        by_source, extensions = lights.by_source(), lights.extensions
+        return finalize_dataset(folder, run, command, by_source, extensions, _rejected(sets), shards)
+
+
+class _LightCount:
+    """The light images of pairs, of which each takes 8 bytes of memory.
+
+    Attributes:
+        extensions: file types that they have in the new set.
+    """
+
+    def __init__(self) -> None:
+        self.extensions = set[str]()
+        self._keys: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
+
+    def add(self, pairs: Iterable[DerivedPair]) -> None:
+        for one in pairs:
+            self._keys[one.row["source"]].append(text_hash(one.row["light_key"]))
+            self.extensions.add(one.light_extension if one.light_format == "same" else one.light_format)
+
+    def by_source(self) -> dict[str, int]:
+        """The number of different light images by source."""
+        return {source: len(np.unique(np.frombuffer(keys, np.uint64))) for source, keys in self._keys.items()}
 
 
 def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
@@ -200,10 +216,25 @@ def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
         )
 
 
-def _rejected(sets: Iterable[PairSet]) -> list[dict]:
-    """Every candidate that an origin rejected, once; sorted by source, name and frame."""
-    rows: dict[tuple, dict] = {}
-    for pairs in sets:
-        for row in rejected_rows(pairs.out, pairs.manifest):
-            rows.setdefault((row["source"], row["name"], row["frame"], row["sha256"]), row)
-    return sorted(rows.values(), key=lambda row: (row["source"], row["name"], row["frame"]))
+def _rejected(sets: Iterable[PairSet]) -> Iterator[dict]:
+    """Every candidate that an origin rejected, once; sorted by source, name and frame.
+
+    They are on disk; in memory are the columns that they are sorted by.
+    """
+    kept, batches = DiskMap(), []
+    columns = pa.schema([(name, pa.string()) for name in _SORTED_BY])
+    rows = (row for pairs in sets for row in rejected_rows(pairs.out, pairs.manifest))
+    while new := list(islice(_new_rows(rows, kept), _ROWS_AT_ONCE)):
+        batches.append(pa.RecordBatch.from_pylist(new, columns))
+    table = pa.Table.from_batches(batches, columns)
+    order = pc.sort_indices(table, [(name, "ascending") for name in _SORTED_BY])
+    return (json.loads(kept[number.as_py()]) for number in order)
+
+
+def _new_rows(rows: Iterator[dict], kept: DiskMap) -> Iterator[dict]:
+    """The rows of candidates that are not kept yet, which then are."""
+    for row in rows:
+        name = json.dumps([row[name] for name in (*_SORTED_BY, "sha256")])
+        if name not in kept:
+            kept.add(name, json.dumps(row).encode())
+            yield row

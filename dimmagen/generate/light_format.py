@@ -6,7 +6,6 @@ the first ones (the WebDataset builder of Hugging Face's `datasets`, given the t
 something else: the pixels stay the same, and only bytes are added.
 """
 
-import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -111,7 +110,7 @@ def measure_conversion(
     """Convert some light images and estimate what it costs to convert all of them.
 
     Args:
-        lights: all light images.
+        lights: all light images; one that occurs several times counts once, as it occurs last.
         counts: their number by file type.
         light_format: from :func:`choose_light_format`.
         load: reads one of them.
@@ -124,7 +123,7 @@ def measure_conversion(
     if light_format == "same" or not converted:
         return LightConversion(light_format, counts, 0)
     other = (ref for ref in lights if ref.extension != light_format)
-    drawn = heapq.nsmallest(_MEASURED, other, key=lambda ref: keyed_random.rank(0, ref.key, "light format"))
+    drawn = _drawn(other)
     before = after = 0
     for ref in drawn:
         light = load(ref)
@@ -134,3 +133,15 @@ def measure_conversion(
     return LightConversion(
         light_format, counts, converted, round(before * share), round(after * share), len(drawn)
     )
+
+
+def _drawn(lights: Iterable[LightImageRef]) -> list[LightImageRef]:
+    """The light images that come first in a keyed permutation, of which a few are in memory at a time."""
+    drawn: dict[bytes, LightImageRef] = {}
+    for ref in lights:
+        rank = keyed_random.rank(0, ref.key, "light format")
+        if rank in drawn or len(drawn) < _MEASURED or rank < max(drawn):
+            drawn[rank] = ref
+        if len(drawn) > _MEASURED:
+            del drawn[max(drawn)]
+    return [drawn[rank] for rank in sorted(drawn)]

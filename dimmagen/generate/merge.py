@@ -4,8 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from dimmagen.core import keyed_random
+from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet
@@ -47,17 +49,21 @@ def write_merge(
         DimmagenError: a set is damaged, or `out` cannot be written.
     """
     _refuse_unsuitable(sets, light_format)
-    picked = sorted(_unique(sets), key=lambda one: keyed_random.rank(0, one.row["key"], "merge"))
-    extensions = Counter(one.light_extension for one in picked)
+    settings = _merged_settings(sets)
+    neutral = dict.fromkeys(WHITE_BALANCE, 1.0) if settings.get("white_balance") else {}
+    kept, extensions = DiskMap(), Counter[str]()
+    for one in _unique(sets, kept):
+        extensions[one.light_extension] += 1
+    picked = _Shuffled(sets, kept, neutral)
     stored_as = choose_light_format(light_format, extensions)
     on_conversion(_conversion(picked, extensions, stored_as))
-    settings = _merged_settings(sets) | ({} if stored_as == "same" else {"light_format": stored_as})
-    neutral = dict.fromkeys(WHITE_BALANCE, 1.0) if settings.get("white_balance") else {}
-    picked = [replace(one, row={**neutral, **one.row}, light_format=stored_as) for one in picked]
+    if stored_as != "same":
+        settings |= {"light_format": stored_as}
+        picked = _Shuffled(sets, kept, neutral, stored_as)
     run = Run(settings, _merged_environment(sets))
     names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
     option = f" --light-format {stored_as}" if len(extensions) > 1 else ""
-    command = f"dimmagen merge {names} --to out/{option}"
+    command = f"dimmagen merge {names} --out out/{option}"
     return write_derived(out, run, command, picked, sets, on_start, on_pair)
 
 
@@ -102,26 +108,59 @@ def _label_kind(pairs: PairSet) -> dict:
 def _conversion(
     picked: Sequence[DerivedPair], extensions: Mapping[str, int], light_format: LightFormat
 ) -> LightConversion:
-    by_key = {one.row["light_key"]: one for one in picked}
-
     def load(ref: LightImageRef) -> LightImage:
-        one = by_key[ref.key]
+        one = picked[int(ref.locator)]
         return one.light_image(one.pairs.data(one.row, "light"))
 
-    return measure_conversion((one.ref() for one in by_key.values()), extensions, light_format, load)
+    refs = (replace(one.ref(), locator=str(place)) for place, one in enumerate(picked))
+    return measure_conversion(refs, extensions, light_format, load)
 
 
-def _unique(sets: Sequence[PairSet]) -> Iterator[DerivedPair]:
-    seen: dict[str, tuple[str, str]] = {}
-    for pairs in sets:
-        for row in pairs.rows():
-            content = (row["dark_sha256"], row["light_pixel_sha256"])
+def _unique(sets: Sequence[PairSet], kept: DiskMap) -> Iterator[DerivedPair]:
+    """The pairs of a merge; the rows are added to those that are kept, with the numbers of their sets."""
+    for number, pairs in enumerate(sets):
+        for row in pairs.whole():
             key = row["key"]
-            if seen.get(key, content) != content:
-                key = f"{row['key']}-{pairs.manifest.fingerprint[:8]}"
-            if key not in seen:
-                seen[key] = content
-                yield DerivedPair(pairs, {**row, "key": key})
+            if (earlier := kept.last(key)) is not None and _content(row) != _content(json.loads(earlier)[1]):
+                key = f"{key}-{pairs.manifest.fingerprint[:8]}"
+                earlier = kept.last(key)
+            if earlier is None:
+                row = {**row, "key": key}
+                kept.add(key, json.dumps([number, row]).encode())
+                yield DerivedPair(pairs, row)
+
+
+def _content(row: Mapping) -> tuple[str, str]:
+    return row["dark_sha256"], row["light_pixel_sha256"]
+
+
+class _Shuffled(Sequence[DerivedPair]):
+    """The pairs of a merge in its order; their rows are on disk.
+
+    Args:
+        sets: that they are of.
+        kept: number of the set and row of each pair, by key.
+        neutral: columns of those that do not have them.
+        light_format: of their light images in the new set.
+    """
+
+    def __init__(
+        self, sets: Sequence[PairSet], kept: DiskMap, neutral: Mapping, light_format: LightFormat = "same"
+    ) -> None:
+        self._sets, self._kept, self._neutral, self._light_format = sets, kept, neutral, light_format
+        self._order = keyed_random.permutation(0, (key for key, _ in kept), "merge")
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return list(map(self._pair, self._order[place].tolist()))
+        return self._pair(int(self._order[place]))
+
+    def _pair(self, number: int) -> DerivedPair:
+        index, row = json.loads(self._kept[number])
+        return DerivedPair(self._sets[index], {**self._neutral, **row}, self._light_format)
 
 
 def _merged_settings(sets: Sequence[PairSet]) -> dict:

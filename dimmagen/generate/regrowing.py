@@ -4,14 +4,17 @@ Its manifest does not say which photo came when; its parquet files do. They say 
 belong to which generation, and nothing else: every pixel is made from the photos.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
 from dimmagen.core import storage
+from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.parquet import iter_rows, write_rows
@@ -30,14 +33,14 @@ from dimmagen.generate.plan import PlannedShard
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import GenerateProgress, Plan, generate_planned
 from dimmagen.generate.run_environment import environment_for
-from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
+from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow, values_of
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_image import LightImageRef
 from dimmagen.sources.light_images import LightImages
 from dimmagen.sources.newcomers import duplicate_of
 from dimmagen.sources.scan import Candidate
 
-_Identity = tuple[str, str, str, str, str]  # source, name, frame, sha256 and rule
+_BATCH = 4096  # light images in memory at a time
 
 
 class Membership:
@@ -51,21 +54,29 @@ class Membership:
     """
 
     def __init__(self, original: PairSet) -> None:
-        self._names: dict[str, str] = {}
-        self._generation: dict[str, int] = {}
-        self._rejected: dict[_Identity, int] = {}
-        keys, names = (original.table[name].to_pylist() for name in ("light_key", "name"))
-        start = 0
+        self._photos = DiskMap()  # generation and name, by key
+        self._rejected = DiskMap()  # generation, by what identifies a candidate
+        table, start = original.table.select(["light_key", "name"]), 0
         for number, shards in enumerate(shards_of(original.manifest)):
-            stop = start + sum(shard.samples for shard in shards)
-            for key, name in zip(keys[start:stop], names[start:stop], strict=True):
-                self._names[key], self._generation[key] = name, number
-            start = stop
+            size = sum(shard.samples for shard in shards)
+            for row in replace(original, table=table.slice(start, size)).iter_rows():
+                self._add_photo(row["light_key"], number, row["name"])
+            start += size
         generations = generations_of(original.manifest)
         self.generations = len(generations)
         for number, one in enumerate(generations):
             for row in iter_rows(storage.join(original.out, one.rejected), REJECTED_SCHEMA):
-                self._rejected[_identity(row)] = number
+                self._rejected.add(_identity(row), str(number).encode())
+
+    def _add_photo(self, key: str, generation: int, name: str) -> None:
+        record = json.dumps([generation, name]).encode()
+        if self._photos.last(key) != record:  # which it is for another variant
+            self._photos.add(key, record)
+
+    def _photo(self, key: str) -> tuple[int, str] | None:
+        """The generation and the name of a photo; None of one that the data set does not have."""
+        record = self._photos.last(key)
+        return None if record is None else tuple(json.loads(record))
 
     def choose(self, seen: Iterable[Candidate]) -> Iterator[Candidate]:
         """The candidates of the data set, with the verdicts that they had in it.
@@ -73,30 +84,37 @@ class Membership:
         Of equal files it has the one that came first to it, and a scan of all takes the first by name. It
         has the dark half of a pair if that came before the light one.
         """
-        first: dict[str, CatalogRow] = {}
+        first = DiskMap()
         for one in seen:
             row = one.alone or one.row
-            if (row.accepted or row.rule == "duplicate") and row.key in self._names:
-                if row.accepted:
-                    first.setdefault(row.key, row)
-                if row.name == self._names[row.key]:
-                    yield replace(one, row=replace(first.get(row.key, row), name=row.name))
+            if (row.accepted or row.rule == "duplicate") and (photo := self._photo(row.key)):
+                _, name = photo
+                if row.accepted and row.key not in first:
+                    first.add(row.key, json.dumps(values_of(row)).encode())
+                if row.name == name:
+                    accepted = first.last(row.key)
+                    kept = CatalogRow(*json.loads(accepted)) if accepted else row
+                    yield replace(one, row=replace(kept, name=name))
                     continue
-                one = replace(one, row=duplicate_of(row, self._names[row.key]))
+                one = replace(one, row=duplicate_of(row, name))
             if not one.row.accepted and _identity(one.row.to_dict()) in self._rejected:
                 yield one
 
     def generation_of(self, ref: LightImageRef) -> int:
-        """The generation of a chosen light image."""
-        return self._generation[ref.key]
+        """The generation of a chosen light image. Raises KeyError of another one."""
+        if (photo := self._photo(ref.key)) is None:
+            raise KeyError(ref.key)
+        return photo[0]
 
     def generation_of_rejected(self, row: Mapping) -> int:
-        """The generation of a chosen candidate that was rejected."""
-        return self._rejected[_identity(row)]
+        """The generation of a chosen candidate that was rejected. Raises KeyError of another one."""
+        if (generation := self._rejected.last(_identity(row))) is None:
+            raise KeyError(row["name"])
+        return int(generation)
 
 
-def _identity(row: Mapping) -> _Identity:
-    return (row["source"], row["name"], row["frame"], row["sha256"], row["rule"])
+def _identity(row: Mapping) -> str:
+    return json.dumps([row[name] for name in ("source", "name", "frame", "sha256", "rule")])
 
 
 class StagedLightImages:
@@ -126,8 +144,9 @@ class StagedLightImages:
         return [self._lights.refs(number, number + 1)[0] for number in numbers]
 
     def photo_sizes(self) -> Iterator[tuple[int, int]]:
-        sizes = np.array(list(self._lights.photo_sizes()), np.int64).reshape(-1, 2)[self._order]
-        return ((width, height) for width, height in sizes.tolist())
+        numbers = chain.from_iterable(self._lights.photo_sizes())
+        sizes = np.fromiter(numbers, np.int64).reshape(-1, 2)[self._order]
+        return ((int(width), int(height)) for width, height in sizes)
 
     def rejected(self) -> Iterator[dict]:
         return self._lights.rejected()
@@ -205,9 +224,11 @@ def _refuse_other_photos(manifest: Manifest, lights: StagedLightImages) -> None:
     if not wrong and REMOVED not in manifest.settings:
         start = 0
         for number, one in enumerate(generations, 1):
-            if census(lights.refs(start, start + one.lights)).sha256 != one.lights_sha256:
+            stop = start + one.lights
+            parts = (lights.refs(place, min(place + _BATCH, stop)) for place in range(start, stop, _BATCH))
+            if census(chain.from_iterable(parts)).sha256 != one.lights_sha256:
                 wrong.append(f"generation {number}: lights_sha256")
-            start += one.lights
+            start = stop
     if wrong:
         raise UsageError(
             f"{lights.origin} does not have the photos that the data set was made from ({', '.join(wrong)})",
@@ -225,17 +246,18 @@ def _publish(
     plan: Plan,
     shards: Sequence[ShardRecord],
 ) -> Manifest:
-    rejected, files = _rejected(original, membership, lights), []
-    for name, rows in rejected.items():
+    rejected, files = 0, []
+    for name, rows in _rejected(original, membership, lights).items():
         written = write_rows(storage.join(folder.out, name), rows, REJECTED_SCHEMA)
         files.append(FileRecord(name, written.bytes, written.sha256))
+        rejected += written.rows
     return publish_dataset(
         folder,
         plan.run,
         original.manifest.command,
         Counter(plan.photos.by_source),
         light_files(original),
-        sum(map(len, rejected.values())),
+        rejected,
         shards,
         files,
     )
@@ -249,11 +271,15 @@ def _is_current(
     return all(names_rejected(manifest, name, rows) for name, rows in rejected.items())
 
 
-def _rejected(original: PairSet, membership: Membership, lights: StagedLightImages) -> dict[str, list[dict]]:
+def _rejected(
+    original: PairSet, membership: Membership, lights: StagedLightImages
+) -> dict[str, Iterator[dict]]:
     """The rows of rejected candidates by the file of their generation."""
-    rejected: list[list[dict]] = [[] for _ in range(membership.generations)]
-    for row in lights.rejected():
-        kept = {name: row[name] for name in REJECTED_SCHEMA.names}
-        rejected[membership.generation_of_rejected(row)].append(kept)
+
+    def rows_of(generation: int) -> Iterator[dict]:
+        for row in lights.rejected():
+            if membership.generation_of_rejected(row) == generation:
+                yield {name: row[name] for name in REJECTED_SCHEMA.names}
+
     names = [one.rejected for one in generations_of(original.manifest)]
-    return dict(zip(names, rejected, strict=True))
+    return {name: rows_of(number) for number, name in enumerate(names)}

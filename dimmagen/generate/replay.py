@@ -7,12 +7,15 @@ in the draws, in the dimming or in the encoding. Nothing in the data set is trus
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from dimmagen.core import hashing, keyed_random
+from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.manifest import Manifest, Run, changes
-from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.reader import ChosenRows, PairSet
 from dimmagen.dataset.schema import first_difference
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
@@ -94,10 +97,13 @@ def originals(pairs: PairSet, sources: Sequence[str] = ()) -> Originals:
 
 
 def _of_mixhq(path: str) -> Originals:
-    refs = {ref.key: ref for ref in MixHQLightImages(path)}
+    lights, numbers = MixHQLightImages(path), DiskMap()
+    for number, ref in enumerate(lights):
+        numbers.add(ref.key, str(number).encode())
 
     def read(row: Mapping) -> Original:
-        if row["light_key"] not in refs:
+        number = numbers.last(row["light_key"])
+        if number is None:
             raise DimmagenError(
                 f"{path} has no light image {row['light_key']}",
                 "give the MixHQ that the data set was made from",
@@ -105,7 +111,7 @@ def _of_mixhq(path: str) -> Originals:
                 path=path,
                 name=row["light_key"],
             )
-        ref = refs[row["light_key"]]
+        [ref] = lights.refs(int(number), int(number) + 1)
         is_converted = ref.extension != _extension(row)
         return Original(read_entry(json.loads(ref.locator)), True, ref if is_converted else None)
 
@@ -114,14 +120,14 @@ def _of_mixhq(path: str) -> Originals:
 
 def _of_candidates(sources: Sequence[str]) -> Originals:
     """Files are found by their names: one pair from a large archive must not require reading all of it."""
-    locators: dict[tuple[str, str], list[dict]] = {}
+    locators = DiskMap()
     for spec, entry in list_candidate_files(parse_specs(sources), follow_links=True).files:
-        if entry.refusal:
-            continue
-        locators.setdefault((spec.name, candidate_name(entry)), []).append(entry.locator)
+        if not entry.refusal:
+            locators.add(f"{spec.name}={candidate_name(entry)}", json.dumps(entry.locator).encode())
 
     def read(row: Mapping) -> Original:
-        found = [read_entry(locator) for locator in locators.get((row["source"], row["name"]), [])]
+        places = locators.find(f"{row['source']}={row['name']}")
+        found = [read_entry(json.loads(locators[place])) for place in places]
         if not found:
             raise DimmagenError(
                 f"{' '.join(sources)} has no {row['name']} of source {row['source']}",
@@ -215,11 +221,15 @@ def _light(row: Mapping, original: Original) -> LightImage:
     return LightImage(ref, original.data if ref.transform == "verbatim" else codec.encode_png(pixels), pixels)
 
 
-def chosen_pairs(pairs: PairSet, count: int) -> list[dict]:
-    """The rows of a fixed choice of pairs across the data set, in tar order."""
-    rows = pairs.rows()
-    chosen = sorted(range(len(rows)), key=lambda index: keyed_random.rank(0, rows[index]["key"], "replay"))
-    return [rows[index] for index in sorted(chosen[:count])]
+def chosen_pairs(pairs: PairSet, count: int) -> ChosenRows:
+    """The rows of a fixed choice of pairs across the data set, in tar order.
+
+    Args:
+        pairs: a finished data set, with at least the keys.
+        count: maximum number of pairs.
+    """
+    keys = (row["key"] for row in replace(pairs, table=pairs.table.select(["key"])).iter_rows())
+    return ChosenRows(pairs, np.sort(keyed_random.permutation(0, keys, "replay")[:count]))
 
 
 def replayer(
@@ -253,7 +263,8 @@ def replay_some(
     """Make a fixed choice of pairs across a data set again.
 
     Args:
-        pairs, sources, profile: as for :func:`replayer`.
+        pairs: a finished data set, with at least the keys.
+        sources, profile: as for :func:`replayer`.
         count: maximum number of pairs.
         on_start: called with the number of pairs.
         on_pair: called after each pair.

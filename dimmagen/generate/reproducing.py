@@ -6,10 +6,11 @@ which photo came when (:mod:`.regrowing`).
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dimmagen.core import storage
+from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.command_line import choices_of
@@ -17,7 +18,7 @@ from dimmagen.dataset.compare import changed_files, stages_that_differ
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import GENERATIONS
 from dimmagen.dataset.manifest import EXCLUDE, MANIFEST, Manifest, Run, changes
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import ROWS_ALONE, open_pairs
 from dimmagen.generate.execution import Execution
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
@@ -68,7 +69,7 @@ class Reproduction:
         """
         lights, build, labels = self.lights, self.build_dimmer, self.labels
         if self.membership and isinstance(lights, StagedLightImages):
-            original = open_pairs(folder_of(self.path))
+            original = open_pairs(folder_of(self.path), ("light_member", "transform"))
             return regrow(original, self.membership, lights, build, out, execution, progress, labels)
         self._refuse_other_photos()
         return generate_dataset(
@@ -89,14 +90,14 @@ class Reproduction:
     def _other_photos(self) -> str:
         """Which photos are others, where the parquet files of the original are beside its manifest."""
         try:
-            table = open_pairs(folder_of(self.path)).table
+            original = open_pairs(folder_of(self.path), ("light_key", "name"))
         except DimmagenError:
             return ""
-        then = dict(zip(table["light_key"].to_pylist(), table["name"].to_pylist(), strict=True))
-        now = {ref.key: ref.name for ref in self.lights}
+        then = _names_by_key((row["light_key"], row["name"]) for row in original.iter_rows())
+        now = _names_by_key((ref.key, ref.name) for ref in self.lights)
         kinds = {
-            "that it does not have": [name for key, name in now.items() if key not in then],
-            "missing": [name for key, name in then.items() if key not in now],
+            "that it does not have": [name.decode() for key, name in now if key not in then],
+            "missing": [name.decode() for key, name in then if key not in now],
         }
         parts = [
             f"; {pluralize(len(names), 'photo')} {what}, such as {names[0]!r}"
@@ -113,6 +114,15 @@ class Reproduction:
             return ""
         choices = "`min_lightness`, `resize`, `crop`, `limit`, `names` and `follow_links`"
         return f", with {choices} as they were used then, if its command does not name them"
+
+
+def _names_by_key(photos: Iterable[tuple[str, str]]) -> DiskMap:
+    """The names of photos by their keys, each once; there may be millions."""
+    found = DiskMap()
+    for key, name in photos:
+        if key not in found:
+            found.add(key, name.encode())
+    return found
 
 
 def open_reproduction(
@@ -226,7 +236,9 @@ def difference_from(manifest: Manifest, path: str, made: Manifest, out: str) -> 
     if not files:
         return Difference([], Counter())
     try:
-        return Difference(files, stages_that_differ(open_pairs(folder_of(path)), open_pairs(out)))
+        return Difference(
+            files, stages_that_differ(*(open_pairs(one, ROWS_ALONE) for one in (folder_of(path), out)))
+        )
     except DimmagenError:
         return Difference(files, Counter())
 
@@ -268,4 +280,4 @@ def _membership(manifest: Manifest, path: str) -> Membership | None:
             code="missing-path",
             path=folder,
         )
-    return Membership(open_pairs(folder))
+    return Membership(open_pairs(folder, ("light_key", "name")))

@@ -1,10 +1,13 @@
 """A subset of a data set: the pairs that meet some criteria, in their order."""
 
 import shlex
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
@@ -15,7 +18,9 @@ from dimmagen.dataset.reader import PairSet
 from dimmagen.generate.derived import ChosenPairs, origin_of, write_derived
 from dimmagen.sources import terms_of
 
-_CRITERIA = ["key", "light_key", "source", "gamma", "lightness_after", "width", "height"]
+CRITERIA = ("key", "light_key", "source", "gamma", "lightness_after", "width", "height")
+"""The columns of a data set that :func:`write_subset` needs; the others are read pair by pair."""
+
 Span = tuple[float, float]
 
 
@@ -62,7 +67,7 @@ class Selection:
 
     def command(self) -> str:
         """The command that makes this subset of a set; a list of keys is a placeholder."""
-        words = ["dimmagen", "subset", "ORIGIN", "--to", "out/"]
+        words = ["dimmagen", "subset", "ORIGIN", "--out", "out/"]
         for source in self.sources:
             words += ["--source", source]
         words += ["--licence", self.licence] if self.licence else []
@@ -91,7 +96,7 @@ def write_subset(
     """Write the pairs that a selection keeps, in their original order, as a data set.
 
     Args:
-        pairs: a finished data set.
+        pairs: a finished data set, with at least the columns of :data:`CRITERIA`.
         selection: what to keep.
         out: folder or fsspec URL of the new set; a run that was stopped is resumed.
         on_start: called once with the number of pairs.
@@ -102,9 +107,9 @@ def write_subset(
         DimmagenError: the origin is damaged, or `out` cannot be written.
     """
     _refuse_unknown(pairs, selection)
-    criteria = pairs.table.select(_CRITERIA).append_column("index", pa.array(range(len(pairs))))
+    criteria = pairs.table.select(CRITERIA).append_column("index", pa.array(np.arange(len(pairs))))
     kept = selection.kept(replace(pairs, table=criteria).iter_rows(), pairs.manifest.settings)
-    picked = ChosenPairs(pairs, [row["index"] for row in kept])
+    picked = ChosenPairs(pairs, array("Q", (row["index"] for row in kept)))
     if not picked:
         raise UsageError(
             f"no pair of {pairs.out} matches the selection",
@@ -120,7 +125,7 @@ def write_subset(
 
 
 def _refuse_unknown(pairs: PairSet, selection: Selection) -> None:
-    sources = sorted(set(pairs.table["source"].to_pylist()))
+    sources = sorted(pc.unique(pairs.table["source"]).to_pylist())
     if unknown := sorted(set(selection.sources) - set(sources)):
         raise UsageError(
             f"{pairs.out} has no source {', '.join(unknown)}",
@@ -131,7 +136,8 @@ def _refuse_unknown(pairs: PairSet, selection: Selection) -> None:
         )
     named = {*selection.keys, *selection.without_keys}
     for name in ("key", "light_key") if named else ():
-        named.difference_update(pairs.table[name].to_pylist())
+        for part in pairs.table[name].chunks:
+            named.difference_update(part.to_pylist())
     if missing := sorted(named):
         raise UsageError(
             f"{pairs.out} lacks {len(missing)} of the keys, such as {missing[0]}",

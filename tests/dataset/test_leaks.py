@@ -84,7 +84,7 @@ def test_every_light_image_is_compared_once_and_those_as_near_as_one_scene_are_t
     data = {key: codec.encode_png(np.full((2, 2, 3), level, np.uint8)) for key, level in levels.items()}
     pairs = SimpleNamespace(
         table=pa.Table.from_pylist(rows),
-        row=lambda index: rows[index],
+        whole=lambda indices: map(rows.__getitem__, indices),
         data=lambda row, side: {"light": data}[side][row["light_key"]],
     )
     asked, noted = [], []

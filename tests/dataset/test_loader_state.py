@@ -8,7 +8,7 @@ import torch
 
 import dimmagen
 from dimmagen.core.errors import UsageError
-from dimmagen.dataset import loaders
+from dimmagen.dataset import pair_stream
 from dimmagen.dataset.loader_state import delivered
 from tests.tiny_set import tiny_set
 
@@ -69,9 +69,9 @@ def test_what_was_read_is_not_decoded_again(out, monkeypatch):
     for _, _ in zip(range(10), loader, strict=False):
         pass
     state, decoded, opened = loader.state_dict(), [], []
-    image, samples = loaders._image, loaders.shard_samples
-    monkeypatch.setattr(loaders, "_image", lambda *given: decoded.append(1) or image(*given))
-    monkeypatch.setattr(loaders, "shard_samples", lambda *given: opened.append(1) or samples(*given))
+    image, samples = pair_stream.image_in, pair_stream.shard_samples
+    monkeypatch.setattr(pair_stream, "image_in", lambda *given: decoded.append(1) or image(*given))
+    monkeypatch.setattr(pair_stream, "shard_samples", lambda *given: opened.append(1) or samples(*given))
     again = dimmagen.pair_loader(out, batch_size=1, crop=8)
     again.load_state_dict(state)
     assert again.state_dict() == state

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import dimmagen
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dataset import loaders
+from dimmagen.dataset import pair_stream
 from dimmagen.dataset.reader import open_pairs
 from tests.dataset_helpers import copy_set
 from tests.tiny_set import tiny_set
@@ -319,7 +319,7 @@ def test_workers_share_the_shards(tiny, monkeypatch):
     stream, keys = stream_of(dimmagen.pair_loader(tiny.out, batch_size=1)), []
     for worker in range(3):
         info = SimpleNamespace(id=worker, num_workers=3)
-        monkeypatch.setattr(loaders, "get_worker_info", lambda info=info: info)
+        monkeypatch.setattr(pair_stream, "get_worker_info", lambda info=info: info)
         keys.append([pair["key"] for pair in stream])
     assert [len(own) for own in keys] == [2, 1, 1]
     assert sorted(keys[0] + keys[1] + keys[2]) == sorted(tiny.table["key"].to_pylist())

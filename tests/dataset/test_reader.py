@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen.core import storage
+from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.tar import members
+from dimmagen.dataset import reader
 from dimmagen.dataset.reader import PairSet, open_pairs, pair_tables, read_member, whole_rows
 from dimmagen.dataset.schema import PAIR_SCHEMA
 from dimmagen.dataset.writer import write_pair_shard
@@ -26,12 +27,13 @@ def tiny(tmp_path_factory) -> PairSet:
 @pytest.fixture
 def pairs(tiny) -> PairSet:
     keys = ["coco-aa-v1", "coco-aa-v10", "coco-ab-v1", *(f"coco-b{number}-v1" for number in range(6))]
-    return replace(tiny, table=pa.table({"key": keys}))
+    table = tiny.table.take([0] * len(keys))
+    return replace(tiny, table=table.set_column(0, "key", pa.array(keys)))
 
 
 def test_a_pair_is_found_by_its_key_or_by_the_only_one_that_begins_so(pairs):
-    assert pairs.find("coco-aa-v1") == {"key": "coco-aa-v1"}  # also the beginning of another one
-    assert pairs.find("coco-ab") == {"key": "coco-ab-v1"}
+    assert pairs.find("coco-aa-v1") == pairs.row(0)  # also the beginning of another one
+    assert pairs.find("coco-ab") == pairs.row(2)
     with pytest.raises(UsageError, match=r"2 keys begin with 'coco-aa'.*coco-aa-v1, coco-aa-v10 \.\.\."):
         pairs.find("coco-aa")
     with pytest.raises(UsageError, match=r"6 keys begin with 'coco-b'.*coco-b3-v1, coco-b4-v1 \.\.\."):
@@ -48,6 +50,33 @@ def test_a_row_is_found_by_its_index_from_either_end(tiny):
     for index in (4, -5):
         with pytest.raises(IndexError, match=f"pair {index} of 4"):
             tiny.row(index)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+@pytest.mark.parametrize("columns", [None, ("key",), ("width", "height")])
+def test_whole_rows_are_read_again_where_the_table_has_some_columns(columns, at_once, tiny, monkeypatch):
+    monkeypatch.setattr(reader, "_ROWS_AT_ONCE", at_once)
+    part, rows = open_pairs(tiny.out, columns), tiny.rows()
+    assert list(part.whole()) == rows
+    for chosen in ([], [0], [3], [1, 2], [0, 1, 3]):
+        assert list(part.whole(chosen)) == [rows[index] for index in chosen]
+    if columns != ("width", "height"):
+        assert part.find(rows[2]["key"]) == rows[2]
+
+
+def test_a_parquet_file_with_fewer_rows_than_the_manifest_says_is_refused(tiny, tmp_path):
+    out = shutil.copytree(tiny.out, tmp_path / "out")
+    name = tiny.manifest.shards[0].metadata.name
+    pq.write_table(pq.read_table(out / name).slice(1), out / name)
+    data = (out / name).read_bytes()
+    record = tiny.manifest.shards[0].metadata.model_copy(
+        update={"bytes": len(data), "sha256": hashing.sha256(data)}
+    )
+    shards = [tiny.manifest.shards[0].model_copy(update={"metadata": record}), *tiny.manifest.shards[1:]]
+    manifest = tiny.manifest.model_copy(update={"shards": shards})
+    with pytest.raises(DimmagenError, match="has 1 row, the manifest says 2") as caught:
+        open_pairs(str(out), manifest=manifest)
+    assert caught.value.code == "damaged"
 
 
 def test_the_table_names_the_shard_of_each_pair_behind_the_columns_of_the_files(tiny):
@@ -208,7 +237,7 @@ def test_the_rows_are_those_that_the_manifest_names(tiny, tmp_path):
 def test_some_columns_are_read_as_they_are_among_all(tiny, tmp_path):
     columns = ("light_key", "light_offset", "light_size", "width")
     some = open_pairs(tiny.out, columns)
-    assert some.table.equals(tiny.table.select([*columns, "shard"]))
+    assert some.table.to_pylist() == tiny.table.select([*columns, "shard"]).to_pylist()
     row = some.row(2)
     assert some._range(row, row["light_offset"], row["light_size"]) == tiny.data(tiny.row(2), "light")
     table = pa.table({name: tiny.table[name] for name in PAIR_SCHEMA.names if name != "exposure"})

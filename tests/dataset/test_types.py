@@ -39,7 +39,9 @@ SETTINGS = """
 ignore_missing_imports = true
 [mypy-dimmagen.*,numpy.*]
 follow_imports = skip
-[mypy-dimmagen,dimmagen.dataset,dimmagen.dataset.loaders]
+[mypy-dimmagen,dimmagen.dataset,dimmagen.dataset.loaders,dimmagen.dataset.pair_dataset]
+follow_imports = silent
+[mypy-dimmagen.dataset.loader_items]
 follow_imports = silent
 """
 # A part of torch's own types, which take a type checker half a minute.
@@ -77,11 +79,11 @@ def test_pairs_and_batches_have_types_in_a_strict_program(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     revealed = re.findall(r'Revealed type is "(.*)"', result.stdout)
     assert [re.sub(r"TypedDict\((\S+), \{.*?\}\)|builtins\.", r"\1", text) for text in revealed] == [
-        "dimmagen.dataset.loaders.PairDataset[dimmagen.dataset.loaders.PairSample]",
+        "dimmagen.dataset.pair_dataset.PairDataset[dimmagen.dataset.loader_items.PairSample]",
         "torch.Tensor",
         "int",
         "tuple[str, float]",
-        "dimmagen.dataset.loaders.PairBatch",
+        "dimmagen.dataset.loader_items.PairBatch",
         "list[str]",
         "torch.Tensor",
         "torch.Tensor",

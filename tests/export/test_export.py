@@ -10,11 +10,13 @@ import pytest
 
 from dimmagen.core import hashing
 from dimmagen.core.errors import UsageError
-from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.reader import PairSet, open_pairs
 from dimmagen.export import stores
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
-from dimmagen.export.split import find_scenes, split_pairs
+from dimmagen.export.rows import EXPORTED, PairNumbers
+from dimmagen.export.scenes import find_scenes
+from dimmagen.export.split import split_pairs
 from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec
 from tests.commands import exit_code
@@ -78,15 +80,16 @@ def test_a_file_system_without_hard_links_gets_copies(pairs, to, monkeypatch):
 
 
 def test_variants_and_similar_images_of_a_validation_image_are_not_trained_on(pairs):
-    scenes = find_scenes(pairs, workers=1)
+    numbers = PairNumbers.of(pairs)
+    scenes = find_scenes(pairs, numbers, workers=1)
     # the light images are crops of three photos, two of each, shifted by some pixels
-    rows = pairs.rows()
+    every = np.arange(len(pairs))
     for validation in (1, 2):
-        split = split_pairs(rows, scenes, validation, None)
-        held = {scenes[row["light_key"]] for row in split.validation}
+        split = split_pairs(numbers, every, scenes, validation, None)
+        held = {scenes.scene(light) for light in numbers.lights[split.validation]}
         assert len(split.validation) == validation
-        assert not held & {scenes[row["light_key"]] for row in split.train}
-        assert len(split.train) + len(split.validation) + sum(split.left_out.values()) == len(rows)
+        assert not held & {scenes.scene(light) for light in numbers.lights[split.train]}
+        assert len(split.train) + len(split.validation) + sum(split.left_out.values()) == len(pairs)
 
 
 def test_a_slightly_changed_copy_of_an_image_shows_the_same_scene(pairs, tmp_path):
@@ -101,8 +104,10 @@ def test_a_slightly_changed_copy_of_an_image_shows_the_same_scene(pairs, tmp_pat
         (folder / f"{index}.png").write_bytes(codec.encode_png(pixels))
     make(folder, tmp_path / "out")
     copied = open_pairs(tmp_path / "out")
-    scenes = find_scenes(copied, workers=2)
-    by_name = {row["name"]: scenes[row["light_key"]] for row in copied.rows()}
+    numbers = PairNumbers.of(copied)
+    scenes = find_scenes(copied, numbers, workers=2)
+    names = copied.table["name"].to_pylist()
+    by_name = {name: scenes.scene(light) for name, light in zip(names, numbers.lights, strict=True)}
     assert by_name["0.png"] == by_name["1.png"]
     assert len(set(by_name.values())) >= 3
 
@@ -231,3 +236,14 @@ def test_the_command_exports_and_checks(pair_set, to, capsys):
     assert code == 2
     assert "known are lol-v1" in output.err
     assert run(pair_set)[0] == 2
+
+
+@pytest.mark.parametrize("name", ["lol-v2", "basicsr-lmdb", "dimma-mixhq"])
+def test_an_export_needs_few_columns_of_all_pairs(name, pairs, to, monkeypatch):
+    export_pairs(pairs, LAYOUTS[name], to.with_name("whole"), workers=2)
+    monkeypatch.setattr(PairSet, "rows", None)
+    export_pairs(open_pairs(pairs.out, EXPORTED), LAYOUTS[name], to, workers=2)
+    found, expected = files(to), files(to.with_name("whole"))
+    assert found.keys() == expected.keys()
+    for path in found.keys() - {path for path in found if path.endswith("lock.mdb")}:
+        assert found[path].read_bytes() == expected[path].read_bytes(), path

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dimmagen.core import storage
@@ -91,6 +92,15 @@ def test_a_list_that_a_killed_export_had_half_written_is_gone(layout, pairs, tmp
     assert sorted(tmp_path.rglob("*")) == sorted(whole)
 
 
+def test_what_another_command_writes_into_the_repository_meanwhile_stays(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("dimmagen.core.storage.writing._ENDING_SECONDS", 0)
+    with storage.atomic_writer(tmp_path / "notes.html") as file:
+        export_pairs(pairs, LAYOUTS["filelist"], tmp_path, workers=1, repository=tmp_path)
+        file.write(b"whole")
+    assert (tmp_path / "notes.html").read_bytes() == b"whole"
+    assert not list(filter(storage.is_unfinished, os.listdir(tmp_path)))
+
+
 def test_a_folder_with_a_gap_is_filled_again_from_the_beginning(tmp_path):
     names = [f"{number}.png" for number in range(6)]
     (tmp_path / "folder").mkdir()
@@ -127,3 +137,16 @@ def test_the_check_tells_folders_that_are_listed_in_different_orders(pairs, orde
     faults = check_export(LAYOUTS["lol-v1"], ordered, reader=READERS["hvi-cidnet"]).faults
     assert plain.notes[0] in faults
     assert check_export(LAYOUTS["lol-v1"], ordered, reader=READERS["kind-plus"]).faults == []
+
+
+def test_names_are_published_in_their_order_also_where_numbers_outgrow_them(tmp_path, monkeypatch):
+    """As 100000.png, which comes before 99999.png; the light image of the last pair is that of the second."""
+    published = []
+    monkeypatch.setattr(stores, "publish", lambda file, target, keep: published.append((file.name, keep)))
+    made = np.arange(12)
+    made[11] = 1
+    side = stores._SideFiles(tmp_path, ["target"], lambda index: f"{index}.png", np.arange(12), made)
+    assert side.begin().tolist() == [True] * 11 + [False]
+    side.publish()
+    order = sorted(f"{index}.png" for index in range(12))
+    assert published == [("1.png" if name == "11.png" else name, name == "1.png") for name in order]

@@ -17,7 +17,8 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.export.checking import check_export
 from dimmagen.export.layouts import LAYOUTS
-from dimmagen.export.readers import READERS, Pairing, Reader, find_preset, find_root, readers_of
+from dimmagen.export.reader import Pairing, Reader
+from dimmagen.export.readers import READERS, find_preset, find_root, readers_of
 from dimmagen.export.sizes import Fit, cut
 from dimmagen.export.writing import export_pairs
 from dimmagen.images import codec

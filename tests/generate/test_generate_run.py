@@ -1,4 +1,4 @@
-"""The guarantees of `dim`: the same bytes however it is run, and nothing lost when it is stopped."""
+"""The guarantees of `dim`: the same bytes however it is run."""
 
 import json
 import os
@@ -11,8 +11,7 @@ from functools import partial
 import pyarrow.parquet as pq
 import pytest
 
-from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import verify_dataset
@@ -20,7 +19,6 @@ from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import variants_per_job
-from dimmagen.generate.resume import DatasetFolder
 from dimmagen.generate.run import Execution, generate_dataset
 from dimmagen.sources import light_image
 from dimmagen.sources.archives import list_entries
@@ -98,6 +96,8 @@ DIMMERS = {
     "lol3-mdn": {"model": "mdn"},
     "lol3-reference": {"model": "mdn", "compat": "reference"},
 }
+
+
 # Makes a set with each dimmer in the working directory, after printing how many threads the libraries use.
 MAKE_ALL = """
 import functools, json, os, sys
@@ -179,97 +179,6 @@ def test_the_order_in_which_folders_and_links_were_made_changes_nothing(backward
     assert [entry.name for entry in entries] == ["a.jpg", *inside, "z.jpg"]
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3, 5])
-def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(stopped_after, lights, tiny, tmp_path):
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=Noted(stop_after=stopped_after))
-    kept = [path.stat().st_mtime_ns for path in sorted((out / "shards").iterdir())]
-    assert len(kept) == stopped_after
-    assert not (out / "manifest.json").exists()
-    make_tiny(lights, out, variants=2, resume="always")
-    assert_same_dataset(tiny, out)
-    after = [path.stat().st_mtime_ns for path in sorted((out / "shards").iterdir())]
-    assert after[:stopped_after] == kept, "a complete shard was made again"
-
-
-def test_temporary_and_unfinished_files_of_a_killed_run_are_gone_after_the_resume(lights, tiny, tmp_path):
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=Noted(stop_after=2))
-    (out / "rejected").mkdir()
-    for folder in ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records"):
-        (out / folder / ".any-name.0a1b2c3d.4711.tmp").write_bytes(b"half a file")
-    (out / "shards/train-00002.tar").write_bytes(b"a shard whose parquet was never written")
-    make_tiny(lights, out, variants=2)
-    assert_same_dataset(tiny, out)
-    assert not (out / ".dimmagen").exists()
-
-
-def test_a_run_that_fails_leaves_no_temporary_file_of_itself_or_another(lights, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=Noted(stop_after=2))
-    (out / "rejected").mkdir()
-    monkeypatch.setattr("dimmagen.generate.worker.light_image.load_light_image", lambda ref: 1 / 0)
-    monkeypatch.setattr(DatasetFolder, "begin", lambda *_: None)  # which also removes such files
-    folders = ("", "shards", "metadata", "rejected", ".dimmagen", ".dimmagen/records")
-    for folder in folders:
-        (out / folder / ".any-name.0a1b2c3d.4711.tmp").write_bytes(b"half a file")
-    with pytest.raises(DimmagenError, match="ZeroDivisionError"):
-        make_tiny(lights, out, variants=2)
-    assert [folder for folder in folders if (out / folder / ".any-name.0a1b2c3d.4711.tmp").exists()] == []
-    assert len(list((out / ".dimmagen/records").iterdir())) == 2
-
-
-def test_a_damaged_record_costs_only_its_own_shard(lights, tiny, tmp_path):
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        make_tiny(lights, out, variants=2, progress=Noted(stop_after=3))
-    before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
-    records = out / ".dimmagen/records"
-    (records / "0-notes.txt").write_text("not a record")
-    (records / ".hidden.json").write_text("{}")
-    (records / "train-00000.json").write_text("{")
-    make_tiny(lights, out, variants=2)
-    assert_same_dataset(tiny, out)
-    after = {name: (out / "shards" / name).stat().st_mtime_ns for name in before}
-    assert [name for name in before if after[name] != before[name]] == ["train-00000.tar"]
-
-
-def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run_again(
-    lights, tiny, tmp_path, monkeypatch
-):
-    out, removed = tmp_path / "out", []
-
-    def remove_few(path):
-        if "/records/" in path:
-            if len(removed) == 2:
-                raise KeyboardInterrupt
-            removed.append(path)
-        storage_remove(path)
-
-    storage_remove = storage.remove
-    with monkeypatch.context() as patch:
-        patch.setattr(storage, "remove", remove_few)
-        with pytest.raises(KeyboardInterrupt):
-            make_tiny(lights, out, variants=2)
-    assert (out / "manifest.json").exists()
-    assert (out / ".dimmagen/run.json").exists()
-    make_tiny(lights, out, variants=2)
-    assert_same_dataset(tiny, out)
-    assert not (out / ".dimmagen").exists()
-
-
-def test_the_same_command_on_a_finished_set_writes_nothing(lights, tmp_path):
-    out = tmp_path / "out"
-    manifest = make_tiny(lights, out, variants=2)
-    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(out.rglob("*"))}
-    for resume in ("if-possible", "always"):
-        assert make_tiny(lights, out, variants=2, resume=resume) == manifest
-    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(out.rglob("*"))} == before
-
-
 @pytest.mark.parametrize("at_once", [2, 5])
 def test_shards_that_are_made_together_have_the_bytes_of_those_made_alone(
     at_once, lights, tmp_path, monkeypatch
@@ -300,33 +209,6 @@ def test_variants_are_made_together_as_long_as_every_worker_has_enough_jobs():
     assert variants_per_job(shards=1_000, variants=4, workers=None) == 1
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "parquet"])
-def test_a_damaged_shard_is_made_again_by_the_same_command(damage, lights, tiny, tmp_path):
-    out = tmp_path / "out"
-    make_tiny(lights, out, variants=2)
-    path = out / ("metadata/train-00001.parquet" if damage == "parquet" else "shards/train-00001.tar")
-    data = bytearray(path.read_bytes())
-    if damage == "remove":
-        path.unlink()
-    elif damage == "cut":
-        path.write_bytes(data[: len(data) // 2])
-    else:
-        data[len(data) // 2] ^= 1
-        path.write_bytes(data)
-    make_tiny(lights, out, variants=2)
-    assert_same_dataset(tiny, out)
-
-
-def test_more_variants_keep_the_shards_that_are_there(lights, tiny, tmp_path):
-    out = tmp_path / "out"
-    make_tiny(lights, out, variants=1)
-    before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
-    make_tiny(lights, out, variants=2)
-    assert_same_dataset(tiny, out)
-    after = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
-    assert {name: after[name] for name in before} == before
-
-
 def test_more_photos_keep_the_bytes_of_the_pairs_that_are_there(photos, undisturbed, tmp_path):
     more = write_photos(tmp_path / "more", 10)
     make(more, tmp_path / "out", variants=2)
@@ -337,99 +219,6 @@ def test_more_photos_keep_the_bytes_of_the_pairs_that_are_there(photos, undistur
         return {tuple(row[name] for name in columns) for table in tables for row in table.to_pylist()}
 
     assert pair_hashes(undisturbed) < pair_hashes(tmp_path / "out")
-
-
-def test_changed_settings_are_refused_by_name_with_both_values_and_the_ways_on(lights, tmp_path):
-    out = tmp_path / "out"
-    make_tiny(lights, out, seed=0)
-    before = {name: (out / name).read_bytes() for name in files(out)}
-    with pytest.raises(UsageError) as refusal:
-        make_tiny(lights, out, seed=5, samples_per_shard=4)
-    message = str(refusal.value)
-    assert refusal.value.code == "other-settings"
-    for part in (
-        "3 complete shards",
-        "seed: 0 → 5",
-        "samples_per_shard: 3 → 4",
-        "`out`",
-        '`resume="never"`',
-    ):
-        assert part in message
-    assert "variants" not in message
-    assert {name: (out / name).read_bytes() for name in files(out)} == before
-
-
-def test_a_run_that_ended_before_its_first_shard_does_not_fix_the_settings(
-    lights, tiny, tmp_path, monkeypatch
-):
-    out = tmp_path / "out"
-    monkeypatch.setattr("dimmagen.generate.worker.light_image.load_light_image", lambda ref: 1 / 0)
-    with pytest.raises(DimmagenError, match="ZeroDivisionError"):
-        make_tiny(lights, out, seed=7)
-    monkeypatch.undo()
-    make_tiny(lights, out, variants=2)
-    assert_same_dataset(tiny, out)
-
-
-def test_fewer_variants_are_refused_and_nothing_is_removed(lights, tmp_path):
-    make_tiny(lights, tmp_path / "out", variants=2)
-    with pytest.raises(UsageError, match="variants: 2 → 1"):
-        make_tiny(lights, tmp_path / "out", variants=1)
-    assert verify_dataset(str(tmp_path / "out")).faults == []
-
-
-def test_resume_never_discards_what_another_run_made(lights, tiny, tmp_path):
-    out = tmp_path / "out"
-    make_tiny(lights, out, seed=7, samples_per_shard=1)
-    make_tiny(lights, out, variants=2, resume="never")
-    assert_same_dataset(tiny, out)
-
-
-def test_resume_always_requires_a_run_to_resume(lights, tmp_path):
-    with pytest.raises(UsageError, match="no run to resume") as error:
-        make_tiny(lights, tmp_path / "out", resume="always")
-    assert error.value.code == "nothing-to-resume"
-    assert files(tmp_path) == []
-
-
-def test_a_folder_with_other_files_is_refused_and_left_as_it_was(lights, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "thesis.tex").write_text("years of work")
-    for resume in ("if-possible", "never"):
-        with pytest.raises(UsageError, match=r"thesis\.tex"):
-            make_tiny(lights, out, resume=resume)
-    assert files(out) == ["thesis.tex"]
-
-
-def test_a_second_run_in_the_same_folder_is_refused_while_the_first_one_works(lights, tmp_path):
-    out = tmp_path / "out"
-    with DatasetFolder(str(out)).locked(), pytest.raises(DimmagenError, match="another run is writing"):
-        make_tiny(lights, out)
-    make_tiny(lights, out)
-
-
-def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_shards(
-    photos, tmp_path, undisturbed
-):
-    copy = write_photos(tmp_path / "copy", 8)
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        make(copy, out, variants=2, progress=Noted(stop_after=2))
-
-    class Vanish(Noted):
-        def shard(self):
-            for path in copy.iterdir():
-                path.unlink()
-
-    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made") as error:
-        make(copy, out, variants=2, progress=Vanish())
-    assert error.value.code == error.value.__cause__.code != "failed"
-    assert error.value.fields["name"].startswith("photo")
-    assert len(list((out / "shards").iterdir())) == 3
-    write_photos(copy, 8)
-    make(copy, out, variants=2)
-    assert_same_dataset(undisturbed, out)
 
 
 def test_lights_of_two_file_types_are_declared_to_hugging_face(undisturbed):
@@ -467,3 +256,26 @@ def test_frames_of_a_clip_share_gamma_and_exposure_but_not_noise():
         assert first.noise_seed != last.noise_seed
     assert "group_by" not in alone.settings()
     assert shared.settings()["group_by"] == "clip"
+
+
+def test_a_photo_that_vanishes_ends_the_run_naming_the_pair_and_keeps_complete_shards(
+    photos, tmp_path, undisturbed
+):
+    copy = write_photos(tmp_path / "copy", 8)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make(copy, out, variants=2, progress=Noted(stop_after=2))
+
+    class Vanish(Noted):
+        def shard(self):
+            for path in copy.iterdir():
+                path.unlink()
+
+    with pytest.raises(DimmagenError, match=r"pair folder-[0-9a-f]{16}-v\d .* could not be made") as error:
+        make(copy, out, variants=2, progress=Vanish())
+    assert error.value.code == error.value.__cause__.code != "failed"
+    assert error.value.fields["name"].startswith("photo")
+    assert len(list((out / "shards").iterdir())) == 3
+    write_photos(copy, 8)
+    make(copy, out, variants=2)
+    assert_same_dataset(undisturbed, out)

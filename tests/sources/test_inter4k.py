@@ -336,6 +336,8 @@ def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(cl
     with pytest.raises(DimmagenError, match=r"pip install 'dimmagen\[video\]'") as raised:
         build_mixhq([f"inter4k={clips}"], dry_run=True)
     assert raised.value.code == "missing-package"
+    with pytest.raises(DimmagenError, match="PyAV"):  # before any source is listed
+        build_mixhq(["folder=nowhere", f"inter4k={clips}"], dry_run=True)
     assert build_mixhq(["sample"], dry_run=True)["sample"].accepted == 5
 
 

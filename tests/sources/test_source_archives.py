@@ -411,6 +411,20 @@ def test_an_own_output_as_a_source_is_refused_with_what_to_give_instead(outputs,
     assert error.value.code == "own-output"
 
 
+def test_a_mixhq_without_its_catalog_is_called_that(outputs, tmp_path, caplog):
+    shutil.rmtree(tmp_path / "mixhq/catalog")
+    shutil.rmtree(outputs / "deep/mixhq/catalog")
+    for place, what in (("mixhq", "is"), ("mixhq/shards", "is part of")):
+        with pytest.raises(
+            UsageError, match=f"{what} a MixHQ without its catalog that .*: copy it again, or"
+        ):
+            list_entries(str(tmp_path / place))
+    assert not [entry for entry in list_entries(str(outputs)) if "deep" in entry.name]
+    assert any("deep/mixhq is left out: it is a data set or a MixHQ that" in text for text in caplog.messages)
+    with pytest.raises(DimmagenError, match="is the manifest of a MixHQ: light images only"):
+        open_pairs(tmp_path / "mixhq")
+
+
 def test_a_shard_that_was_copied_away_is_refused_as_well(outputs, tmp_path):
     shutil.copy(tmp_path / "out/shards/train-00000.tar", tmp_path / "alone.tar")
     with pytest.raises(UsageError, match="is a shard of a data set"):

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -39,6 +40,7 @@ _OPEN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY)  # the file is o
 # An encrypted folder (eCryptfs, NAS) has room for 143 bytes, and the longest token for 28.
 _KEPT_OF_NAME = 100
 _CLAIMS = 20  # so often no other process is quicker: the disk says of every lock that it is taken
+_ENDING_SECONDS = 2.0  # until a process that was killed has ended
 _log = logging.getLogger(__name__)
 
 
@@ -255,19 +257,25 @@ def _is_special_file(place: str) -> bool:
 
 
 def remove_unfinished(folder: str | os.PathLike) -> list[str]:
-    """Remove what a killed run left in one folder: temporary files, or incomplete uploads.
+    """Remove what a killed run left in one folder: temporary files and folders, or incomplete uploads.
+
+    The run that calls it is the only one that writes there; what another command still writes into the same
+    local folder stays.
 
     Returns:
-        The names of the temporary files, or of the files that were being uploaded.
+        The names of the temporary files and folders that are removed, or of the files that were being
+        uploaded.
     """
     place = local_path(folder)
     if place is None:
         with remote_filesystem(folder) as (filesystem, place):
             return filesystem.abort_uploads(place) if isinstance(filesystem, s3.S3) else []
-    names = [name for name in list_names(place) if is_unfinished(name)]
-    for name in names:
-        os.unlink(os.path.join(place, name))
-    return names
+    until = time.monotonic() + _ENDING_SECONDS
+    return [
+        name
+        for name in list_names(place)
+        if is_unfinished(name) and abandoned.remove_unless_held(os.path.join(place, name), until)
+    ]
 
 
 def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
@@ -300,5 +308,5 @@ def _beginning(name: str) -> str:
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a name belongs to an incomplete file left by a killed run."""
+    """Whether a name belongs to a file or folder that is being written, or was left by a killed run."""
     return bool(_UNFINISHED.fullmatch(name))

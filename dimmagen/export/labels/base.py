@@ -7,8 +7,9 @@ from typing import Any, Protocol
 from dimmagen.core import storage
 from dimmagen.dataset.reader import PairSet
 from dimmagen.export.listings import Place
+from dimmagen.export.rows import NamedPair
 from dimmagen.export.sizes import Size
-from dimmagen.export.stores import NamedPair, SplitWork
+from dimmagen.export.stores import SplitWork
 
 BOXES: tuple[str, ...] = ("coco", "yolo", "voc")
 """The formats of labels in a data set that have boxes."""

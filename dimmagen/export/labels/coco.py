@@ -12,8 +12,9 @@ from dimmagen.core.disk_list import DiskList
 from dimmagen.core.errors import UsageError
 from dimmagen.export.labels.base import BOXES, LeftOut, categories_of, documents, image_faults, label_folder
 from dimmagen.export.listings import Place
+from dimmagen.export.rows import NamedPair
 from dimmagen.export.sizes import Size
-from dimmagen.export.stores import NamedPair, SplitWork
+from dimmagen.export.stores import SplitWork
 
 _EDGE = 1.0  # pixels by which a box may exceed its image: tools round
 
@@ -31,6 +32,10 @@ class CocoFormat:
         "install 'dimmagen[coco]'`: it reads the file with pycocotools and, where it is installed,\n"
         "with torchvision's `CocoDetection`."
     )
+
+    def require_packages(self) -> None:
+        """Refuse a check where pycocotools is missing, before any image is decoded."""
+        _pycocotools()
 
     def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
         path = work.root / self._file(split)
@@ -54,10 +59,10 @@ class CocoFormat:
         return {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        name = self._file(split)
+        name, reader = self._file(split), _pycocotools()
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                coco = _pycocotools().COCO(str(root / name))
+                coco = reader.COCO(str(root / name))
                 images = coco.loadImgs(coco.getImgIds())
         except FileNotFoundError:
             yield f"{name}: is missing"

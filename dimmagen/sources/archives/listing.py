@@ -17,7 +17,7 @@ from dimmagen.sources.archives.folders import folder_entries, glob_entries, is_g
 from dimmagen.sources.archives.plugins import format_entries, with_members_of_formats
 from dimmagen.sources.archives.tars import tar_entries
 from dimmagen.sources.archives.zips import zip_entries
-from dimmagen.sources.own_outputs import is_inside, is_own_shard, kind_of_place, own_folders
+from dimmagen.sources.own_outputs import BARE_MIXHQ, is_inside, is_own_shard, kind_of_place, own_folders
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +91,8 @@ def _refuse_own(path: str, folder: str, kind: str) -> None:
     todo = "give the photos that it was made from"
     if kind == "a MixHQ":
         todo = "give its own folder, alone, to make pairs from it"
+    elif kind == BARE_MIXHQ:
+        todo = "copy it again, or finish it with the command that built it, to make pairs from it"
     raise UsageError(
         f"{path} {'is' if whole else 'is part of'} {kind} that dimmagen made, not photos",
         todo,
