@@ -72,6 +72,7 @@ class Work:
     held_out: frozenset[str]
     out: Path
     base: TrainConfig
+    real_pairs: int | None = None  # to train on; None for all
 
     @property
     def dev15(self) -> Path:
@@ -91,7 +92,9 @@ def run(arguments: argparse.Namespace) -> None:
     """
     base = compact_config(arguments)
     held_out = frozenset(arguments.held_out or HELD_OUT)
-    work = Work(arguments.data, tuple(arguments.against_real), held_out, arguments.out, base)
+    work = Work(
+        arguments.data, tuple(arguments.against_real), held_out, arguments.out, base, arguments.real_pairs
+    )
     ways = [way for way in WAYS if not arguments.kinds or way.label in arguments.kinds]
     make_data(work, ways)
     if not arguments.seeds:
@@ -109,6 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
 def make_data(work: Work, ways: list[Way]) -> None:
     """The lists of real pairs; MixHQ, whose LOL part is the lights of the real pairs; the dimmed sets."""
     trained, held = divided(work.real, work.held_out)
+    trained = spread_evenly(trained, work.real_pairs or len(trained))
     for path, pairs in zip(work.lists, (trained, held), strict=True):
         write_list(path, pairs)
     lights, away = work.out / "lights", work.out / "held-out"
@@ -136,6 +140,13 @@ def divided(
             part = held if name in held_out else trained
             part[f"{folder.name}-{name}"] = paths
     return trained, held
+
+
+def spread_evenly(pairs: dict[str, PairPaths], count: int) -> dict[str, PairPaths]:
+    """`count` of the pairs, or all if there are not so many; every k-th, where k need not be whole."""
+    names = list(pairs)
+    kept = {names[index * len(names) // count] for index in range(min(count, len(names)))}
+    return {name: paths for name, paths in pairs.items() if name in kept}
 
 
 def write_list(path: Path, pairs: dict[str, PairPaths]) -> None:

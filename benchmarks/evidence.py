@@ -158,6 +158,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--against-real", type=Path, nargs="+", metavar="DIR", help="folders of real pairs to compare with"
     )
+    parser.add_argument("--real-pairs", type=int, metavar="N", help="train on N of them, spread evenly")
     parser.add_argument("--held-out", nargs="+", metavar="NAME", help="real pairs that no way sees")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument(

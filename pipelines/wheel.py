@@ -44,7 +44,10 @@ MORE = (
     ),
     ("dimmagen profile evaluate lol3 --pairs my-phone/ --html report.html",),
     (),
-    ("dimmagen dim --profile lol3 --variants 4 --workers 2 --samples-per-shard 40 --shards out/",),
+    (
+        "dimmagen dim --profile lol3 --source paper-mixhq/ --variants 4 --workers 2 --samples-per-shard 40 "
+        "--shards paper-pairs/",
+    ),
 )
 
 

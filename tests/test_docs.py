@@ -1,5 +1,6 @@
 """The documentation is true: its Python runs, its commands, layouts, paths and links exist."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -121,9 +122,22 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    assert code
-    run("\n".join(code))
+    names: dict = {"__name__": "documentation"}
+    for cell in [cell for cell in cells if cell["cell_type"] == "code"]:
+        value = value_of("".join(cell["source"]), names)
+        printed = [
+            "".join(one["data"]["text/plain"]) for one in cell["outputs"] if "image/jpeg" not in one["data"]
+        ]
+        shown = [repr(value)] if value is not None else []
+        assert ["".join(text.split()) for text in printed] == ["".join(text.split()) for text in shown]
+
+
+def value_of(code: str, names: dict) -> object:
+    """Run a cell of a notebook: the value of its last line, as a notebook shows it."""
+    tree = ast.parse(code)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "notebook", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "notebook", "eval"), names) if last else None
 
 
 @pytest.mark.parametrize("code", GROWING, ids=range(len(GROWING)))

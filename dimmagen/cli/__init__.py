@@ -4,7 +4,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -45,6 +45,11 @@ _COMMANDS = {
     "enhance": ("dimmagen.cli.enhance:enhance", "Brighten photos with a trained network."),
     "run": ("dimmagen.cli.run:run", "Run a recipe: profile, dim, train, finetune, evaluate."),
 }
+
+_RESUMABLE = frozenset(
+    ("build-mixhq", "dim", "reproduce", "subset", "merge", "export", "train", "finetune", "run")
+)
+_WITHOUT_WRITING = ("--check", "--dry-run")  # of these commands
 
 
 @click.group(
@@ -109,11 +114,21 @@ def _run_or_stop(arguments: list[str] | None) -> int:
         return code
     name = "Interrupted" if number in (None, signal.SIGINT) else f"Stopped by {number.name}"
     code = 128 + (number or signal.SIGINT)
-    fields = {"code": "interrupted", "message": name, "hint": "run the same command again to resume"}
+    again = "run the same command again"
+    if resumes := _resumes(sys.argv[1:] if arguments is None else arguments):
+        again = f"{again} to resume"
+    fields = {"code": "interrupted", "message": name, "hint": again}
     with suppress(OSError):  # the terminal may be gone
-        text = f"{name}: what is complete stays valid; run the same command again to resume."
-        report_error(text, fields, code, heading="")
+        text = f"what is complete stays valid; {again}" if resumes else f"{again}, which starts anew"
+        report_error(f"{name}: {text}.", fields, code, heading="")
     return code
+
+
+def _resumes(words: Sequence[str]) -> bool:
+    """Whether a command line continues where it was stopped; its command may not be imported yet."""
+    name = next((word for word in words if not word.startswith("-")), "")
+    writes = not any(word.startswith(_WITHOUT_WRITING) for word in words)
+    return name in _RESUMABLE and writes
 
 
 def _open_closed_streams() -> None:
@@ -162,11 +177,21 @@ def _run(arguments: list[str] | None) -> int:
     except DimmagenError as error:
         return _report(message(error), error_fields(error), error.exit_code)
     except OSError as error:  # of a disk or a network that the library has no better message for
+        if not error.filename and not _has_working_directory():
+            return _report_machine("the working directory was removed", "change to another one and try again")
         place = f"{error.filename}: " if error.filename else ""
         return _report_machine(f"{place}{error.strerror or error}", "fix the cause and run the command again")
     except MemoryError:  # where nothing knows what was worked on
         return _report_machine("the memory is full", "give fewer workers and run the command again")
     return code if isinstance(code, int) else 0
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _report_machine(what: str, todo: str) -> int:

@@ -26,10 +26,9 @@ from dimmagen.cli.progress import PairProgress, steps_bar
 from dimmagen.cli.results import dataset_result
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
 from dimmagen.core import storage
-from dimmagen.core.executors.base import Executor
 from dimmagen.core.text import pluralize, shell_word
 from dimmagen.dataset.manifest import Manifest
-from dimmagen.generate.execution import choose_execution
+from dimmagen.generate.execution import ChosenExecutor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
@@ -38,7 +37,7 @@ from dimmagen.generate.run import Plan, check_settings, generate_dataset, plan_d
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels, parse_labels
-from dimmagen.sources.light_images import LightImages, open_light_images
+from dimmagen.sources.light_images import LightImages, MixHQLightImages, open_light_images
 from dimmagen.sources.newcomers import Earlier
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.verdict_counts import VerdictCounts, tally
@@ -137,7 +136,7 @@ def dim(
     labels: str | None,
     out: str,
     workers: int | None,
-    executor: Executor,
+    executor: ChosenExecutor,
     device: str,
     threads: int | None,
     address: str | None,
@@ -195,8 +194,8 @@ def dim(
         manifest = generate_dataset(
             lights, build_dimmer, out, pair_settings, execution, resume, progress, on_plan, matched, base
         )
-    _print_summary(manifest, out, progress)
     _print_rejected(lights, manifest.counts.lights_by_source, out)
+    _print_summary(manifest, out, progress)
     made = manifest.counts.pairs - progress.done_before
     return dataset_result(out, manifest, made=made, seconds=progress.seconds)
 
@@ -269,13 +268,15 @@ def _print_plan(plan: Plan, lights: LightImages, out: str) -> None:
     table.add_row("shards", str(len(plan.shards)))
     table.add_row("rejected candidates", str(sum(1 for _ in lights.rejected())))
     for name, value in plan.run.settings.items():
-        shown = f"{value['format']}, {len(value['categories'])} categories" if name == "labels" else value
+        shown = value
+        if name == "labels":
+            shown = f"{value['format']}, {pluralize(len(value['categories']), 'category', 'categories')}"
         table.add_row(name.replace("_", " "), str(shown))
     table.add_row("fingerprint", plan.run.fingerprint)
     Console().print(table)
     for line in _light_format_notes(plan, lights):
         echo(line)
-    print_reasons(_verdicts(lights, plan.photos.by_source))
+    print_reasons(_verdicts(lights, plan.photos.by_source), not isinstance(lights, MixHQLightImages))
     echo("Nothing was written.")
 
 
@@ -288,9 +289,9 @@ def _verdicts(lights: LightImages, accepted: Mapping[str, int]) -> dict[str, Ver
 
 
 def _print_rejected(lights: LightImages, accepted: Mapping[str, int], out: str) -> None:
-    """The reasons for what is left out, after the results, and where all of them are."""
+    """The reasons for what is left out, and where all of them are; those of a MixHQ were shown before."""
     counts = _verdicts(lights, accepted)
-    print_reasons(counts)
+    print_reasons(counts, with_examples=not isinstance(lights, MixHQLightImages))
     if any(one.rejected for one in counts.values()):
         echo(f"Every rejected candidate with its reason: {storage.join(out, 'rejected')} (Parquet).")
 

@@ -188,7 +188,9 @@ def _brighten(
         written.append(_write(path.with_name(result), light, metadata))
         cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
     if len(asked) > 1:
-        _write(path.with_name(f"{path.name}-ladder.png"), image_grid([cells]))
+        sheet = path.with_name(f"{path.name}-ladder.png")
+        storage.atomic_write(sheet, codec.encode_png(image_grid([cells])))
+        echo(f"{sheet} (the photo and its {len(asked)} results side by side)")
     return written
 
 
@@ -247,7 +249,7 @@ def _export(network_path: str, file: Path) -> dict[str, Any]:
     return {"model": str(file), "opset": report.opset, "difference": report.difference}
 
 
-def _write(path: Path, image: np.ndarray, metadata: codec.Metadata | None = None) -> dict[str, Any]:
+def _write(path: Path, image: np.ndarray, metadata: codec.Metadata) -> dict[str, Any]:
     storage.atomic_write(path, codec.encode_png(image, metadata))
     height, width, _ = image.shape
     lightness = mean_lightness(image)

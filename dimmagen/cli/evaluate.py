@@ -12,6 +12,7 @@ from dimmagen.cli.command import command, in_options
 from dimmagen.cli.console import Console
 from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option, network_option
 from dimmagen.cli.options import (
+    PICTURE,
     LocalPath,
     Number,
     json_option,
@@ -43,8 +44,6 @@ from dimmagen.images import codec
 from dimmagen.images.sheets import image_grid
 from dimmagen.metrics.base import METRICS, MetricFiles
 
-_FILE = LocalPath(path_type=Path, dir_okay=False)
-
 
 @command(former_names={"--from": "--network"})
 @network_option
@@ -69,7 +68,7 @@ _FILE = LocalPath(path_type=Path, dir_okay=False)
     "--sheet",
     "sheet_path",
     metavar="FILE",
-    type=_FILE,
+    type=PICTURE,
     help="Write dark image, output and ground truth side by side to this PNG file.",
 )
 @memory_option

@@ -8,9 +8,10 @@ from dimmagen.cli.options import Integer, Number
 
 executor_option = click.option(
     "--executor",
-    type=click.Choice(["ray", "serial"]),
-    default="ray",
-    help="Use parallel Ray workers, or only this process. The output is the same.",
+    type=click.Choice(["auto", "ray", "serial"]),
+    default="auto",
+    help="Use parallel Ray workers, or only this process. `auto` is `serial` for a few pairs, which are made "
+    "before Ray has started, unless --workers or a cluster is given. The output is the same.",
 )
 
 

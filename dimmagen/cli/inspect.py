@@ -11,7 +11,7 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.network_summary import is_network, network_summary
-from dimmagen.cli.options import Integer, LocalPath
+from dimmagen.cli.options import PAGE, PICTURE, Integer
 from dimmagen.cli.output import echo
 from dimmagen.cli.results import dataset_result
 from dimmagen.core import storage
@@ -32,14 +32,14 @@ _DRAWS = ("gamma", "tau", "exposure", "lightness_before", "lightness_after")
 @click.option(
     "--sheet",
     metavar="FILE",
-    type=LocalPath(path_type=Path, dir_okay=False),
+    type=PICTURE,
     help="Write a contact sheet to this PNG file.",
 )
 @click.option(
     "--html",
     "page",
     metavar="FILE",
-    type=LocalPath(path_type=Path, dir_okay=False),
+    type=PAGE,
     help="Write an interactive page for a browser to this HTML file.",
 )
 @click.option(

@@ -92,14 +92,33 @@ class LocalPath(click.Path):
     """A path that is not a URL: click's own would take `s3://bucket/run` for a path below a folder `s3:`.
 
     A URL with the protocol `file` becomes the path that it names.
+
+    Args:
+        endings: that the name of a file may have, in small letters, such as `.png`: what is written is of one
+            kind, whatever the name says. A name without an ending is taken. By default every ending is.
+        options: of click's own.
     """
+
+    def __init__(self, *, endings: tuple[str, ...] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self.endings = endings
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         text = os.fspath(value)
         place = storage.local_path(text)
         if place is None:
             self.fail(f"{value} is a URL; give a local or mounted path", param, context)
+        ending = os.path.splitext(place)[1].lower()
+        if self.endings and ending not in ("", *self.endings):
+            wanted = f"give a name that ends with {self.endings[0]}"
+            self.fail(f"{value} ends with {ending}: {wanted}", param, context)
         return super().convert(place if storage.is_url(text) else value, param, context)
+
+
+PICTURE = LocalPath(path_type=Path, dir_okay=False, endings=(".png",))
+"""A PNG file to write."""
+PAGE = LocalPath(path_type=Path, dir_okay=False, endings=(".html", ".htm"))
+"""A page for a browser to write."""
 
 
 class OutputPath(click.ParamType):

@@ -18,12 +18,12 @@ from dimmagen.cli.options import Integer, Number, OutputPath, json_option, write
 from dimmagen.cli.output import echo
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import steps_bar
-from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.estimate import Interval, RunEstimate
 from dimmagen.generate.estimate.from_sample import estimate_run
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
+from dimmagen.generate.execution import ChosenExecutor
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.generate.run import check_settings
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -86,7 +86,7 @@ def plan(
     exclude: tuple[str, ...],
     selection: PhotoSelection,
     workers: int | None,
-    executor: Executor,
+    executor: ChosenExecutor,
     out: str | None,  # not used: nothing is written
     pairs: int | None,
     calibration_pairs: int,
@@ -117,7 +117,7 @@ def plan(
             photos,
             build_dimmer,
             pair_settings,
-            executor,
+            "ray" if executor == "auto" and workers else executor,
             workers,
             pairs=pairs,
             calibration_pairs=calibration_pairs,

@@ -11,6 +11,7 @@ from rich.text import Text
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.options import (
+    PAGE,
     PAIRS_HELP,
     Integer,
     LocalPath,
@@ -70,7 +71,7 @@ _PROFILES_ABREAST = 3  # in the small table
     "--html",
     "html_path",
     metavar="FILE",
-    type=LocalPath(dir_okay=False),
+    type=PAGE,
     help="Write tables, plots and images to this HTML file.",
 )
 @click.option(
@@ -94,7 +95,7 @@ def profile_evaluate(
     draws: int,
     seed: int,
     json_file: str | None,
-    html_path: str | None,
+    html_path: Path | None,
     dump_path: Path | None,
     details: bool,
     workers: int | None,

@@ -75,7 +75,7 @@ def fit(
     _print_notes(problems, len(used))
     console = Console(stderr=True)
     with Progress(console=console) as progress:
-        task = progress.add_task("Fitting", total=1.0, unit="%")
+        task = progress.add_task("fitting", total=1.0, unit="%")
         result = fit_and_check(
             used, seed, lambda stage, done: progress.update(task, description=stage, completed=done)
         )

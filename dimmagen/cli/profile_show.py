@@ -38,7 +38,7 @@ def show(name_or_path: str) -> dict[str, Any]:
         echo("\n".join(check_lines(check)) + "\n")
     facts = Table(show_header=False, box=None, pad_edge=False, width=WIDTH)
     facts.add_column(no_wrap=True)
-    facts.add_column()
+    facts.add_column(ratio=1)  # so that the first one is as wide as its names
     for name, value in _facts(found):
         facts.add_row(name, one_line(value))
     console = Console(width=WIDTH, highlight=False)
@@ -68,7 +68,7 @@ def _facts(found: Profile) -> Iterator[tuple[str, str]]:
         width, height = facts.sizes[0]
         files = {"jpeg": ", JPEG", "mixed": ", some of them JPEG"}.get(facts.files, "")
         camera = f", {', '.join(facts.cameras)}" if facts.cameras else ""
-        yield "pictures", f"{width}x{height}{files}{camera}"
+        yield "images", f"{width}x{height}{files}{camera}"
         yield "dark ones", f"lightness {facts.dark[0]:.3f} to {facts.dark[-1]:.3f} (1 is white)"
     model = found.model()
     low, high = model.gamma_range

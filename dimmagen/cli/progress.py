@@ -72,12 +72,18 @@ class Pace:
         else:
             parts = [f"{self.done:.0f}/{self.total:.0f}{f' {unit}' if unit else ''}"]
             if self.per_second:
-                digits = 0 if self.per_second >= 100 else 1
-                parts.append(f"{self.per_second:.{digits}f}{f' {unit}' if unit else ''}/s")
+                parts.append(_rate(self.per_second, unit))
         if self.seconds_left:
             left = self.seconds_left
             parts.append(f"{duration(left) if left >= 120 else f'{max(1, round(left))} s'} left")
         return ", ".join(parts)
+
+
+def _rate(per_second: float, unit: str) -> str:
+    """Such as `33.1 pairs/s`; for what takes long, the time for one of them."""
+    if per_second < 0.095:
+        return f"{duration(1 / per_second)} each"
+    return f"{per_second:.{0 if per_second >= 100 else 1}f}{f' {unit}' if unit else ''}/s"
 
 
 class _StateColumn(ProgressColumn):
@@ -280,7 +286,7 @@ class TrainingProgress:
         self._workers = {"workers": workers} if workers > 1 else {}
         self._iteration = self._total = 0
         self._loss: float | None = None
-        self._psnr = "-"
+        self._psnr = ""
         self._bar = Progress(console=console, transient=True)
         self._task = self._bar.add_task("training", total=None, waiting=waiting_for, details=self._workers)
 
@@ -305,7 +311,7 @@ class TrainingProgress:
         self._loss = _SMOOTHING * before + (1 - _SMOOTHING) * values["loss"]
         if "psnr" in values:
             self._psnr = f"{values['psnr']:.2f} dB"
-        more = f"loss {self._loss:.4f}, {self._psnr}"
+        more = f"loss {self._loss:.4f}" + (f", {self._psnr}" if self._psnr else "")
         details = {**self._workers, "iteration": self._iteration, **values}
         self._bar.update(self._task, advance=1, more=more, details=details, waiting="")
         if "psnr" in values and not self._console.is_terminal:

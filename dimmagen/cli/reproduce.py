@@ -15,10 +15,8 @@ from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.executors.base import Executor
-from dimmagen.core.processors import processor_count
 from dimmagen.core.text import pluralize
-from dimmagen.generate.execution import Execution
+from dimmagen.generate.execution import ChosenExecutor, choose_execution
 from dimmagen.generate.replay import environment_note
 from dimmagen.generate.reproducing import Difference, difference_from, open_reproduction
 from dimmagen.sources.photo_selection import PhotoSelection
@@ -59,7 +57,7 @@ def reproduce(
     profile: str | None,
     out: str,
     workers: int | None,
-    executor: Executor,
+    executor: ChosenExecutor,
 ) -> dict[str, Any]:
     """Make a data set again from its manifest and the same photos, and compare the two.
 
@@ -71,7 +69,7 @@ def reproduce(
     photos (--limit, --min-lightness, --resize, --crop, --follow-links) are those of the manifest; where it
     names a --list or --exclude, give the same files. The exit code is 1 if a file differs.
     """
-    workers = workers or processor_count()
+    execution = choose_execution(executor, workers, on_cluster_lost=end_lost_run)
     original = open_reproduction(
         manifest_path,
         sources,
@@ -79,9 +77,8 @@ def reproduce(
         selection=selection,
         labels=labels,
         profile=profile,
-        workers=workers,
+        workers=execution.workers,
     )
-    execution = Execution(executor, workers, on_cluster_lost=end_lost_run)
     with PairProgress(Console(stderr=True)) as progress, results_alone_on_stdout():
         made = original.make(out, execution, progress)
     difference = difference_from(original.manifest, manifest_path, made, out)

@@ -327,7 +327,7 @@ def run(
 
 def say_what_it_takes(config: TrainConfig, workers: int = 1) -> dict[str, Any]:
     """Print what a run will take, from a few iterations that are not kept; the same as JSON values."""
-    found = estimate_training(config)
+    found = estimate_training(config, workers)
     share = f" by each of {pluralize(workers, 'worker')}" if workers > 1 else ""
     echo(
         f"{config.architecture} on {found.device}: {found.iterations_per_second:.2f} iterations/s{share}, "

@@ -10,13 +10,15 @@ import platform
 import shutil
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 
 from filelock import lock_descriptor
 
 _ABANDONED_SECONDS = 24 * 3600
+_LOOK_SECONDS = 0.05
 
 
 @cache
@@ -43,6 +45,40 @@ def claim(descriptor: int, path: str | os.PathLike) -> bool:
         return True
 
 
+@contextmanager
+def is_held(path: str | os.PathLike) -> Iterator[bool | None]:
+    """Whether a living process has claimed a file or folder; nobody else can claim it during the block.
+
+    Args:
+        path: of it; a link is not followed.
+
+    Yields:
+        None where that cannot be told: it cannot be opened, or is on a disk without locks, or on Windows.
+    """
+    descriptor = None if os.name == "nt" else _opened(path)
+    try:
+        yield None if descriptor is None else _is_locked(descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _opened(path: str | os.PathLike) -> int | None:
+    for access in (os.O_RDWR, os.O_RDONLY):  # NFS locks what can be written to; no folder can be opened so
+        with suppress(OSError):
+            return os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return None
+
+
+def _is_locked(descriptor: int) -> bool | None:
+    try:
+        return not lock_descriptor(descriptor, blocking=False)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return None
+
+
 def remove_if_abandoned(path: str, is_own: bool) -> bool:
     """Remove an unfinished file or folder unless a living process may be writing it.
 
@@ -53,33 +89,29 @@ def remove_if_abandoned(path: str, is_own: bool) -> bool:
     Returns:
         Whether it is removed.
     """
-    try:
-        descriptor = None if os.name == "nt" else os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        if not _is_free(descriptor, is_own) and not _is_old(path):
+    with is_held(path) as held:
+        is_free = held is False and is_own
+        return not held and (is_free or _is_old(path)) and _remove(path)
+
+
+def remove_unless_held(path: str, until: float) -> bool:
+    """Remove an unfinished file or folder that only one run may write, unless a living process holds it.
+
+    Args:
+        path: of it.
+        until: by `time.monotonic()`, to which the end of a process is waited for: one that was just killed
+            holds what it wrote a moment longer.
+
+    Returns:
+        Whether it is removed.
+    """
+    while True:
+        with is_held(path) as held:
+            if not held:
+                return _remove(path)
+        if time.monotonic() >= until:
             return False
-        return _remove(path)
-    except BlockingIOError:
-        return False
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _is_free(descriptor: int | None, is_own: bool) -> bool:
-    """Whether the lock says that it is abandoned; raises BlockingIOError if a process holds it."""
-    if descriptor is None:
-        return False
-    try:
-        if not lock_descriptor(descriptor, blocking=False):
-            raise BlockingIOError
-    except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks
-        return False
-    return is_own
+        time.sleep(_LOOK_SECONDS)
 
 
 def _is_old(path: str) -> bool:

@@ -81,7 +81,9 @@ def exclusive(out: str) -> Iterator[None]:
             removed = _remove(state, folders)
             _held.remove(descriptor)
             os.close(descriptor)
-            if not removed:
+            if removed:
+                _remove_empty(folders)  # FUSE and NFS keep what is removed while it is open as another file
+            else:
                 _remove(state, folders)
 
 
@@ -106,12 +108,16 @@ def _remove(state: str, folders: Iterable[str]) -> bool:
         os.unlink(os.path.join(state, _LOCK))
     except FileNotFoundError:
         pass  # the folder itself was removed
-    except PermissionError:  # on Windows: the file is open
+    except OSError:  # the file is open: Windows, and disks that cannot rename
         return False
+    _remove_empty(folders)
+    return True
+
+
+def _remove_empty(folders: Iterable[str]) -> None:
     for folder in folders:
         with suppress(OSError):
             os.rmdir(folder)  # unless it holds the state of an interrupted run
-    return True
 
 
 def remove_stale_lock(out: str) -> None:
@@ -130,7 +136,12 @@ def _lock(state: str) -> int:
     path = os.path.join(state, _LOCK)
     for attempt in itertools.count(1):
         os.makedirs(state, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # a run that has just ended removed its empty folder
+            if attempt >= _ATTEMPTS:
+                raise
+            continue
         try:
             if not _locked(descriptor, state):
                 raise BlockingIOError

@@ -1,6 +1,10 @@
 """Which places can keep what is written: told before any work, and not when the first file is whole."""
 
 import os
+import tempfile
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -43,3 +47,36 @@ def refuse_unsuitable(path: str | os.PathLike, in_process: bool = False) -> None
                 path=text,
             )
     storage.check_protocol(text)
+
+
+def refuse_alike(folder: Path, names: Iterable[str]) -> None:
+    """Refuse names that the disk of a folder takes for one, so that a file would replace another one.
+
+    Disks of Windows, macOS and cameras take `A.png` and `a.png` for one name, some also two ways of writing
+    an accent. Nothing is written unless there are such names.
+
+    Args:
+        folder: local; is made if there are such names.
+        names: of files, all different.
+
+    Raises:
+        UsageError: naming two such names.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name and _are_one(folder, other, name):
+            raise UsageError(
+                f"two results would be one file on the disk of {folder}: {other} and {name}",
+                "rename one of the two, or write to two folders",
+                code="name-taken",
+                name=name,
+            )
+
+
+def _are_one(folder: Path, first: str, second: str) -> bool:
+    """Whether a disk takes two names for one, by making a file of the first in a folder that is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".dimmagen-", dir=folder) as probe:
+        (Path(probe) / first).touch()
+        return (Path(probe) / second).exists()

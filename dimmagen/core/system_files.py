@@ -1,6 +1,10 @@
 """Files and folders that no user means: hidden ones, and those that systems and devices leave among
 photos."""
 
+import re
+from collections.abc import Callable, Iterable
+from posixpath import basename, dirname
+
 _SYSTEM_NAMES = frozenset(
     name.lower()
     for name in (
@@ -19,6 +23,8 @@ _SYSTEM_NAMES = frozenset(
         "@__thumb",
         "Network Trash Folder",  # file servers of macOS
         "Temporary Items",
+        "Icon\r",  # the icon of a folder on macOS
+        "ehthumbs.db",
     )
 )
 # What systems leave in any folder by themselves, also among files that a program has written there.
@@ -28,15 +34,29 @@ _HIDDEN_SYSTEM_NAMES = frozenset(
         *(".temporaryitems", ".documentrevisions-v100", ".directory", ".snapshot", ".snapshots", ".zfs"),
     )
 )
-# What programs that copy or show folders leave there: Hugging Face's client, git, DVC, Jupyter, Dropbox ...
+# What programs that copy or show folders leave there: Hugging Face's client, git, DVC, Jupyter, Dropbox,
+# Google Drive, Nextcloud, editors ...
 _HIDDEN_CLIENT_NAMES = frozenset(
     (
         *(".cache", ".git", ".gitattributes", ".gitignore", ".dvc", ".dvcignore", ".ipynb_checkpoints"),
         *(".dropbox", ".dropbox.attr", ".dropbox.cache", ".stfolder", ".stignore", ".stversions", ".sync"),
+        *(".tmp.driveupload", ".tmp.drivedownload", ".nextcloudsync.log", ".owncloudsync.log", ".nomedia"),
+        *(".svn", ".hg", ".idea", ".vscode", ".rsync-partial", ".volumeicon.icns"),
     )
 )
+# Reduced copies that photo managers keep: of libraries of Apple only the originals count (osxphotos' list of
+# them, github.com/RhetTbull/osxphotos/issues/50), of Nextcloud not its previews.
+_PREVIEW = re.compile(
+    r"(^|/)[^/]+\.(photoslibrary|photolibrary|migratedphotolibrary|aplibrary)/(?!(originals|masters)/)"
+    r"|(^|/)appdata_[^/]+/preview/",
+    re.IGNORECASE,
+)
+_IMMICH, _OF_IMMICH = "/.immich", frozenset(("thumbs", "encoded-video", "profile", "backups"))
 # AppleDouble files; files that were removed while they were open, on NFS, FUSE and SMB; trash; LibreOffice.
-_HIDDEN_BEGINNINGS = ("._", ".nfs0", ".fuse_hidden", ".smbdelete", ".trash-", ".~lock.")
+_HIDDEN_BEGINNINGS = (
+    *("._", ".nfs0", ".fuse_hidden", ".smbdelete", ".trash-", ".~lock."),
+    *(".syncthing.", ".sync_"),
+)
 
 
 def is_system_name(name: str) -> bool:
@@ -58,3 +78,17 @@ def is_left_by_system(name: str) -> bool:
 def is_system_path(path: str) -> bool:
     """Whether a relative POSIX path is, or lies in, something of :func:`is_system_name`."""
     return any(map(is_system_name, path.split("/")))
+
+
+def preview_test(paths: Iterable[str]) -> Callable[[str], bool]:
+    """A test for files that a photo manager has made of photos: smaller copies, frames, faces.
+
+    Args:
+        paths: relative POSIX paths of all files that were found together, with the name of their folder.
+
+    Returns:
+        A function that takes one of the paths. The folder itself, which a user has named, is never such.
+    """
+    marked = {dirname(path) for path in paths if path.endswith(_IMMICH)}
+    made = tuple(f"{folder}/" for folder in marked if "/" in folder and basename(folder) in _OF_IMMICH)
+    return lambda path: bool(_PREVIEW.search(path)) or path.startswith(made)

@@ -17,6 +17,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.writer import ShardRecord
+from dimmagen.sources.mixhq_reading import GROWN_MIXHQ_SCHEMA, MIXHQ_SCHEMA
 from dimmagen.sources.own_outputs import kind_of
 
 SCHEMA_VERSION: Final = 1
@@ -194,6 +195,8 @@ def _unread(path: str, error: ValidationError) -> DimmagenError:
             path=path,
         )
     version = fault["input"]
+    if isinstance(version, Mapping) and version.get("schema") in (MIXHQ_SCHEMA, GROWN_MIXHQ_SCHEMA):
+        return _is_mixhq(path, f"{path} is the manifest of a MixHQ")
     if fault["loc"] == ("schema_version",) and isinstance(version, int) and version > SCHEMA_VERSION:
         return DimmagenError(
             f"{path} was written by a later version of dimmagen (schema_version {version})",
@@ -350,12 +353,7 @@ def _refuse_other_kinds(out: str) -> None:
     """Say what a folder is if it is something else that dimmagen has written."""
     kind = kind_of(storage.list_names(out)) if storage.is_local(out) else ""
     if kind == "a MixHQ":
-        raise DimmagenError(
-            f"{out} is a MixHQ: light images only, without dark ones",
-            "make a data set of it with `make_dataset()`",
-            code="wrong-format",
-            path=out,
-        )
+        raise _is_mixhq(out, f"{out} is a MixHQ")
     if kind == "an export":
         raise DimmagenError(
             f"{out} is an export, not a data set",
@@ -363,3 +361,12 @@ def _refuse_other_kinds(out: str) -> None:
             code="wrong-format",
             path=out,
         )
+
+
+def _is_mixhq(path: str, what: str) -> DimmagenError:
+    return DimmagenError(
+        f"{what}: light images only, without dark ones",
+        "make a data set of it with `make_dataset()`",
+        code="wrong-format",
+        path=path,
+    )

@@ -66,11 +66,11 @@ def fit_models(
             value=seed,
         )
     began = time.perf_counter()
-    progress("Camera model", 0.0)
+    progress("fitting the camera model", 0.0)
     camera_model = fit_camera(pairs, seed)
     camera_share = 0.25
     network_fit = fit_network(
-        pairs, seed, lambda done: progress("Network", camera_share + (1 - camera_share) * done)
+        pairs, seed, lambda done: progress("fitting the mdn model", camera_share + (1 - camera_share) * done)
     )
     held_out_nats = round(network_fit.nats, 4)
     provenance = {

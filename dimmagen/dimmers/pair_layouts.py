@@ -109,7 +109,9 @@ def pairs_of_folder(folder: Path) -> FoundPairs:
             code="ambiguous",
             path=str(folder),
         )
-    return FoundPairs(_pairs_of_place(chosen[0]), _note(folder, chosen[0], places))
+    files = _pairs_of_place(chosen[0])
+    training, left = _without_evaluation(files, chosen[0])
+    return FoundPairs(training, _note(folder, chosen[0], places, left))
 
 
 def _for_training(places: Sequence[_Place]) -> list[_Place]:
@@ -121,12 +123,28 @@ def _for_training(places: Sequence[_Place]) -> list[_Place]:
     return training + [place for place in others if place.kin != training[0].kin]
 
 
-def _note(folder: Path, place: _Place, places: Sequence[_Place]) -> str:
-    if len(places) == 1 and folder in (place.dark, place.dark.parent):
+def _without_evaluation(files: dict[str, PairPaths], place: _Place) -> tuple[dict[str, PairPaths], list[str]]:
+    """The pairs of the training split where the sides have folders of both (`low/train/`, `low/test/`).
+
+    Returns:
+        The pairs, and the names of the folders that are left out.
+    """
+    below = {name: light.relative_to(place.light).parts[:-1] for name, (_, light) in files.items()}
+    split = {name: folders[0] if folders else "" for name, folders in below.items()}
+    left = sorted({*filter(is_evaluation, split.values())})
+    if not left or not any(map(is_training, split.values())):
+        return files, []
+    kept = {name: pair for name, pair in files.items() if split[name] not in left}
+    return named_pairs(kept.values(), place.dark), left
+
+
+def _note(folder: Path, place: _Place, places: Sequence[_Place], left: Sequence[str]) -> str:
+    if len(places) == 1 and not left and folder in (place.dark, place.dark.parent):
         return ""
-    left_out = listed(other.text for other in places if other is not place)
-    left = f", the training split, and not those of {left_out}" if left_out else ""
-    return f"the pairs are those of {place.text}{left}"
+    others = [other.text for other in places if other is not place]
+    left_out = listed([*others, *(f"{place.text}{os.sep}{name}" for name in left)])
+    others_told = f", the training split, and not those of {left_out}" if left_out else ""
+    return f"the pairs are those of {place.text}{others_told}"
 
 
 def pairs_of_pattern(pattern: str) -> FoundPairs:

@@ -1,4 +1,5 @@
-"""Reading lists of dark/light pairs: CSV files with commas, semicolons or tabs, with or without a header."""
+"""Reading lists of dark/light pairs: CSV files with commas, semicolons, tabs or spaces, with or without
+a header."""
 
 import csv
 import os
@@ -8,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.pair_matching import PairPaths, name_pairs
-from dimmagen.images.pair_names import PAIR_NAMES, side_of
+from dimmagen.dimmers.pair_layouts import FoundPairs
+from dimmagen.dimmers.pair_matching import PairPaths, listed, name_pairs
+from dimmagen.images.pair_names import PAIR_NAMES, is_evaluation, is_training, side_of
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+_SPACE = " "  # where a list has none of these
+_SPLIT_COLUMNS = frozenset(("split", "subset", "partition"))
 _NAME_COLUMNS = frozenset(("name", "names", "id", "key", "pair", "scene"))
 _PATH_WORDS = frozenset(("path", "file", "filename", "image", "img", "photo", "name"))
 _EXCEL_HINT = re.compile(r"sep=(.)")
@@ -19,24 +23,28 @@ _EXCEL_HINT = re.compile(r"sep=(.)")
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Which columns of a list are which; `name` is -1 where there is none."""
+    """Which columns of a list are which; `name` and `split` are -1 where there is none."""
 
     dark: int
     light: int
     name: int = -1
+    split: int = -1
 
 
 Row = tuple[int, list[str]]
 """The number of a line, and its cells."""
 
 
-def pairs_of_list(path: Path) -> dict[str, PairPaths]:
+def pairs_of_list(path: Path) -> FoundPairs:
     """The pairs of a CSV file, in its order; relative paths are relative to the file.
+
+    If a column names the splits, the pairs for evaluation are left out.
 
     Raises:
         UsageError: the file is not such a list, an image is missing, or a name occurs twice.
     """
     rows, columns = _table(path)
+    rows, note = _without_evaluation(path, rows, columns)
     named: dict[str, PairPaths] = {}
     files: list[PairPaths] = []
     for number, row in rows:
@@ -70,7 +78,17 @@ def pairs_of_list(path: Path) -> dict[str, PairPaths]:
         raise UsageError(
             f"{path} holds no pairs", "give two columns, dark and light", code="missing-path", path=str(path)
         )
-    return named or name_pairs(files, path.parent)
+    return FoundPairs(named or name_pairs(files, path.parent), note)
+
+
+def _without_evaluation(path: Path, rows: list[Row], columns: _Columns) -> tuple[list[Row], str]:
+    """The rows of training splits where there are some of both, and what is to be said of it."""
+    splits = [row[columns.split] if 0 <= columns.split < len(row) else "" for _, row in rows]
+    left = sorted({*filter(is_evaluation, splits)})
+    if not left or not any(map(is_training, splits)):
+        return rows, ""
+    kept = [row for row, split in zip(rows, splits, strict=True) if split not in left]
+    return kept, f"the pairs are those of {path} for training, and not those of the split {listed(left)}"
 
 
 def _table(path: Path) -> tuple[list[Row], _Columns]:
@@ -82,7 +100,7 @@ def _table(path: Path) -> tuple[list[Row], _Columns]:
     hint = _EXCEL_HINT.match(text)
     if hint:
         text = "\n" + text.partition("\n")[2]  # the number of each line is kept
-    delimiters = [hint[1]] if hint else [one for one in _DELIMITERS if one in text]
+    delimiters = [hint[1]] if hint else [one for one in _DELIMITERS if one in text] or [_SPACE]
     readings = {}
     for delimiter in delimiters:
         rows = _rows(path, text, delimiter)
@@ -124,7 +142,7 @@ def _columns(rows: list[Row]) -> _Columns | None:
 
 def _header(cells: list[str]) -> _Columns | None:
     """The columns that a header names; None if the cells are not a header."""
-    sides: dict[str, list[int]] = {"dark": [], "light": [], "name": []}
+    sides: dict[str, list[int]] = {"dark": [], "light": [], "name": [], "split": []}
     for index, cell in enumerate(cells):
         if _is_path(cell):
             return None
@@ -133,9 +151,12 @@ def _header(cells: list[str]) -> _Columns | None:
             sides[found[0]].append(index)
         elif cell.lower() in _NAME_COLUMNS:
             sides["name"].append(index)
+        elif cell.lower() in _SPLIT_COLUMNS:
+            sides["split"].append(index)
     if len(sides["dark"]) != 1 or len(sides["light"]) != 1 or len(sides["name"]) > 1:
         return None
-    return _Columns(sides["dark"][0], sides["light"][0], sides["name"][0] if sides["name"] else -1)
+    others = ((*sides[one], -1)[0] for one in ("name", "split"))
+    return _Columns(sides["dark"][0], sides["light"][0], *others)
 
 
 def _is_path(cell: str) -> bool:

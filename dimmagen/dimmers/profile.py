@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import UnknownNameError, UsageError
@@ -215,6 +216,9 @@ def save_profile(
         provenance: how the profile was made; values that JSON can represent.
         picture: a PNG that shows the profile to people, which its fingerprint does not cover.
         replace: replace an existing profile.
+
+    Raises:
+        DimmagenError: the disk is full, or cannot be written to.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with storage.unfinished_folder(folder) as unfinished:
@@ -227,13 +231,14 @@ def save_profile(
             "models": entries,
             "provenance": dict(provenance),
         }
-        (unfinished / NAME).write_bytes(json.dumps(content, indent=1).encode() + b"\n")
+        storage.atomic_write(unfinished / NAME, json.dumps(content, indent=1).encode() + b"\n")
         if picture:
-            (unfinished / PICTURE).write_bytes(picture)
-        unfinished.chmod(0o755)
+            storage.atomic_write(unfinished / PICTURE, picture)
+        _make_readable(unfinished, 0o755)
         if replace and folder.exists():
             shutil.rmtree(folder)
         unfinished.rename(folder)
+    storage.sync_folder(folder.parent)
     return _read(folder, folder.name)
 
 
@@ -241,10 +246,16 @@ def _saved_model(folder: Path, model: ModelFiles) -> dict[str, dict]:
     """Write the files of a model; its entry in `profile.json`."""
     for file, tensors in model.files.items():
         contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        save_file(contiguous, folder / file)
-        (folder / file).chmod(0o644)
+        storage.atomic_write(folder / file, save(contiguous))
+        _make_readable(folder / file, 0o644)
     files = {file: hashing.sha256((folder / file).read_bytes()) for file in sorted(model.files)}
     return {"files": files, "settings": dict(model.settings)}
+
+
+def _make_readable(path: Path, mode: int) -> None:
+    """Have others read it, where a disk has such permissions (exFAT, SMB and some FUSE mounts have none)."""
+    with suppress(OSError):
+        path.chmod(mode)
 
 
 def _read(folder: Path, name: str | None) -> Profile:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
-from skimage.registration import phase_cross_correlation
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
+from dimmagen.dimmers.pair_alignment import shift_between, turn_between
 from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
 from dimmagen.dimmers.pair_lists import pairs_of_list
 from dimmagen.dimmers.pair_matching import listed
@@ -65,7 +64,8 @@ class PairProblem:
 
     Attributes:
         name: of the pair.
-        problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `unrelated` or `saturated`.
+        problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `turned`, `unrelated`,
+            `gray` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
         mismatched: whether the two images are probably not a pair, or one that is there already: a profile is
@@ -153,8 +153,9 @@ def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
 
     Fatal problems are different sizes, sides below MIN_SIDE, identical images, and swapped images (the dark
     one is brighter). Other problems are the two files of an earlier pair under another name, a shift of more
-    than SHIFT_TOLERANCE pixels, no common structure (both for images of at least MIN_SIDE_TO_ALIGN), and
-    images so saturated or black that little can be learned from them.
+    than SHIFT_TOLERANCE pixels, no common structure (both for images of at least MIN_SIDE_TO_ALIGN), a turn
+    or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on), an
+    image without colours, and images so saturated or black that little can be learned from them.
     """
     first: dict[tuple[str, str], str] = {}
     findings = []
@@ -240,34 +241,6 @@ def accept_pairs(pairs: Sequence[RealPair]) -> None:
         _LOG.warning("%d more pairs do not fit together", len(wrong) - _MAX_WARNINGS)
 
 
-def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:
-    """Sub-pixel shift of the dark image relative to the light one.
-
-    The square roots of the images are band-passed, normalised by their local contrast and cross-correlated,
-    so that neither the exposure nor the noise of the dark image matters; the resolution is 1/20 pixel.
-
-    Args:
-        dark, light: uint8 (H, W, 3), RGB, of equal size.
-
-    Returns:
-        (rows, columns, error): the content of `dark` is shifted by that many pixels down and to the right;
-        the error is 0 for equal structure and close to 1 for no common structure.
-    """
-    structures = _structure(dark), _structure(light)
-    if not all(map(np.any, structures)):  # an image of one colour
-        return 0.0, 0.0, 1.0
-    shift, error, _ = phase_cross_correlation(*structures, upsample_factor=20, normalization=None)
-    return float(shift[0]), float(shift[1]), float(error)
-
-
-def _structure(image: np.ndarray) -> np.ndarray:
-    gray = np.sqrt(image.astype(np.float32).mean(axis=2))
-    band = gaussian_filter(gray, 1.5) - gaussian_filter(gray, 8)
-    local_contrast = np.sqrt(gaussian_filter(band * band, 16)) + 0.02 * band.std() + 1e-6
-    window = np.outer(np.hanning(band.shape[0]), np.hanning(band.shape[1]))
-    return band / local_contrast * window
-
-
 def _check(pair: RealPair) -> list[PairProblem]:
     dark, light = pair.dark, pair.light
     if dark.shape != light.shape:
@@ -283,20 +256,41 @@ def _check(pair: RealPair) -> list[PairProblem]:
         text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
         return [PairProblem(pair.name, "small", text, fatal=True)]
 
-    findings = []
-    if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN:
-        rows, columns, error = shift_between(dark, light)
-        shift = max(abs(rows), abs(columns))
-        if error > MAX_STRUCTURE_ERROR:
-            text = "has no structure in common: two scenes, or nothing in the picture"
-            findings.append(PairProblem(pair.name, "unrelated", text, fatal=False, mismatched=True))
-        elif shift > SHIFT_TOLERANCE:
-            text = f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance {SHIFT_TOLERANCE})"
-            findings.append(PairProblem(pair.name, "shifted", text, False, mismatched=shift > MAX_SHIFT))
+    findings = _differences(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
     white, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
     if white > SATURATED_SHARE or black > BLACK_SHARE:
         text = f"is saturated: {white:.0%} of the light picture white, {black:.0%} of the dark one black"
         findings.append(PairProblem(pair.name, "saturated", text, fatal=False))
+    return findings
+
+
+def _is_gray(image: np.ndarray) -> bool:
+    """Whether all channels are equal: a gray file, or an infrared image of a surveillance camera."""
+    if not np.any(image != image[0, 0]):
+        return False  # one colour, which is all that can be said of it
+    return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 1], image[..., 2])
+
+
+def _differences(pair: RealPair) -> list[PairProblem]:
+    rows, columns, error = shift_between(pair.dark, pair.light)
+    shift = max(abs(rows), abs(columns))
+    if error > MAX_STRUCTURE_ERROR:
+        text = "has no structure in common: two scenes, or nothing in the picture"
+        return [PairProblem(pair.name, "unrelated", text, fatal=False, mismatched=True)]
+    findings = []
+    if shift > SHIFT_TOLERANCE:
+        text = f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance {SHIFT_TOLERANCE})"
+        findings.append(PairProblem(pair.name, "shifted", text, False, mismatched=shift > MAX_SHIFT))
+    turn = turn_between(pair.dark, pair.light, MIN_SIDE_TO_ALIGN, MAX_STRUCTURE_ERROR)
+    if turn and turn.corner > MAX_SHIFT:
+        text = (
+            f"is turned by {turn.degrees:.2f} degrees and {turn.scale:.3f} times as large: its corners are "
+            f"{turn.corner:.1f} pixels off"
+        )
+        findings.append(PairProblem(pair.name, "turned", text, fatal=False, mismatched=True))
+    if gray := [side for side, image in (("dark", pair.dark), ("light", pair.light)) if _is_gray(image)]:
+        text = f"has no colours ({' and '.join(gray)}): it shows neither their noise nor their balance"
+        findings.append(PairProblem(pair.name, "gray", text, fatal=False, mismatched=True))
     return findings
 
 
@@ -305,7 +299,7 @@ def _find(path: str | Path) -> FoundPairs:
         return pairs_of_pattern(str(path))
     place = storage.only_local(path).expanduser()
     if place.is_file():
-        return FoundPairs(pairs_of_list(place))
+        return pairs_of_list(place)
     if not place.is_dir():
         raise UsageError(
             f"there is no file or folder {place}", "correct the path", code="missing-path", path=str(place)

@@ -2,18 +2,18 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from dimmagen.core.memory import peak_memory
+from dimmagen.enhance import recorded_step
 from dimmagen.enhance.acceleration import Acceleration, acceleration
 from dimmagen.enhance.config import TrainConfig
 from dimmagen.enhance.distributed_context import SINGLE_PROCESS
 from dimmagen.enhance.loggers import require_loggers
-from dimmagen.enhance.loop import validate
+from dimmagen.enhance.loop import step_for, validate
 from dimmagen.enhance.state import TrainState
-from dimmagen.enhance.step import optimise
 from dimmagen.enhance.training import PreparedRun, forked_random_state, pick_device, prepare
 
 WARM_UP = 2  # iterations: the first ones allocate memory and choose kernels
@@ -45,11 +45,14 @@ class TrainingEstimate:
     seconds: float
 
 
-def estimate_training(config: TrainConfig) -> TrainingEstimate:
+def estimate_training(config: TrainConfig, workers: int = 1) -> TrainingEstimate:
     """Measure a few iterations and a part of a validation of a run, and keep nothing of them.
+
+    The device is used as in training, but nothing is compiled, which takes minutes.
 
     Args:
         config: of the run.
+        workers: number of processes that will train; one of them is measured.
 
     Raises:
         UsageError, DimmagenError: as :func:`~dimmagen.enhance.training.run_training`.
@@ -59,9 +62,10 @@ def estimate_training(config: TrainConfig) -> TrainingEstimate:
     with forked_random_state(device):
         prepared = prepare(config, SINGLE_PROCESS, device)
         accelerated = acceleration(device, "off")
+        accelerated = replace(accelerated, graph=accelerated.graph and workers == 1)
         prepared.network.use(accelerated)
         prepared.loss.use(accelerated, config.training.bf16)
-        state = TrainState(prepared.network, config.training, fused_adam=accelerated.fused_adam)
+        state = TrainState(prepared.network, config.training, accelerated.fused_adam, accelerated.graph)
         measured, step = _iterations(prepared, state, accelerated)
         pairs = prepared.data.validation
         validation = _seconds_of_validation(prepared, state, device) * len(pairs) / len(pairs[:VALIDATED])
@@ -82,14 +86,15 @@ def _iterations(prepared: PreparedRun, state: TrainState, accelerated: Accelerat
     """How many iterations were measured, with reading their batches, and the seconds of one."""
     device = next(prepared.network.parameters()).device
     stream = prepared.data.batches.open(0)
+    step = step_for(prepared.network, state, prepared.loss, accelerated)
 
     def iterate() -> None:
         batch = next(stream).to(device)
         with accelerated.kernels():
-            optimise(prepared.network, state, prepared.loss, batch, state.settings.learning_rate)
+            step(batch, state.settings.learning_rate)
         state.update_average()
 
-    for _ in range(WARM_UP):
+    for _ in range(recorded_step.WARM_UP + 1 if accelerated.graph else WARM_UP):
         iterate()
     _synchronise(device)
     start, done = time.perf_counter(), 0

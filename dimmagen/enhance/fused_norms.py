@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -13,10 +14,11 @@ from torch.nn import functional
 _LOG = logging.getLogger(__name__)
 _CHECKED = (2, 48, 9, 7)  # a batch of features: channels and pixels that fill no program
 _TOLERANCE = 1e-4  # relative, in float32
+_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the processor
 
 
 class GroupNormSiLU(nn.GroupNorm):
-    """A group norm with the same parameters, followed by SiLU.
+    """A group norm with the same parameters, followed by SiLU; by torch's own operations off a GPU.
 
     Args:
         norm: whose parameters it takes over.
@@ -32,9 +34,17 @@ class GroupNormSiLU(nn.GroupNorm):
         importlib.import_module("dimmagen.enhance.triton_norm")  # makes the operation known to torch
 
     def forward(self, features: Tensor, shift: Tensor | None = None) -> Tensor:
+        if not (features.is_cuda or _INTERPRETED):
+            return self._by_torch(features, shift)
         operation = torch.ops.dimmagen.group_norm_silu
         result: Tensor = operation(features, shift, self.weight, self.bias, self.num_groups, self.eps)[0]
         return result
+
+    def _by_torch(self, features: Tensor, shift: Tensor | None) -> Tensor:
+        """The same in float32, as the kernels compute, of a network that has left its GPU."""
+        shifted = features.float() if shift is None else features.float() + shift[:, :, None, None]
+        with torch.autocast(features.device.type, enabled=False):
+            return functional.silu(super().forward(shifted)).to(features.dtype)
 
 
 class FusedResnetBlock(nn.Module):

@@ -4,10 +4,12 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+from torch import nn
 
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import RealPair
@@ -20,7 +22,7 @@ from dimmagen.enhance.log import Log
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import EnhancementNetwork
 from dimmagen.enhance.prefetch import Waiting, on_device
-from dimmagen.enhance.recorded_step import recorded
+from dimmagen.enhance.recorded_step import TakeStep, recorded
 from dimmagen.enhance.run_folder import RunFolder
 from dimmagen.enhance.state import TrainSettings, TrainState
 from dimmagen.enhance.step import Ledger, optimise
@@ -89,13 +91,11 @@ def train(
     device = next(network.parameters()).device
     accelerated = acceleration(device) if accelerated is None else accelerated
     network.use(accelerated)
-    graph = accelerated.graph and context.size == 1
-    state = TrainState(network, settings, accelerated.fused_adam, graph, notes=notes)
+    accelerated = replace(accelerated, graph=accelerated.graph and context.size == 1)
+    state = TrainState(network, settings, accelerated.fused_adam, accelerated.graph, notes=notes)
     state.restore(run)
     loss.use(accelerated, settings.bf16)
-    forward = compiled(context.wrap(network), accelerated.compile)
-    distance = compiled(loss, accelerated.compile)
-    step = recorded(forward, state, distance) if graph else partial(optimise, forward, state, distance)
+    step = step_for(context.wrap(network), state, loss, accelerated)
     ledger, waiting = Ledger(accelerated.fetch_every, context), Waiting()
     stream = on_device(batches.open(state.iteration), device, accelerated.prefetch, waiting)
     progress.begin(state.iteration, settings.iterations)
@@ -131,6 +131,22 @@ def train(
             100 * waiting.share,
         )
     return state
+
+
+def step_for(
+    network: nn.Module, state: TrainState, loss: EnhancementLoss, accelerated: Acceleration
+) -> TakeStep:
+    """How each step is taken: compiled and recorded, where the device is used so.
+
+    Args:
+        network: of the state, as wrapped for several processes.
+        state, loss: on the device, used as `accelerated` says.
+        accelerated: how the device is used.
+    """
+    forward, distance = (compiled(one, accelerated.compile) for one in (network, loss))
+    if accelerated.graph:
+        return recorded(forward, state, distance)
+    return partial(optimise, forward, state, distance)
 
 
 def _select(

@@ -1,6 +1,7 @@
 """The photos that are enhanced, and the names of the results."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import numpy as np
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.machine import is_machine_trouble, machine_error
+from dimmagen.core.outputs import refuse_alike
 from dimmagen.core.system_files import is_system_name
 from dimmagen.core.text import pluralize
 from dimmagen.images import codec
@@ -114,7 +116,7 @@ def result_names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
                 code="name-taken",
                 name=name,
             )
-        if photo.resolve().parent == out.resolve():
+        if out.exists() and os.path.samefile(photo.resolve().parent, out):
             raise UsageError(
                 f"{photo} is in the folder of the results, {out}",
                 "give another `out`",
@@ -122,6 +124,7 @@ def result_names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
                 path=str(photo),
             )
         names[photo] = name
+    refuse_alike(out, (f"{name}.png" for name in names.values()))
     return names
 
 

@@ -16,7 +16,7 @@ from dimmagen.enhance.state import TrainState
 from dimmagen.enhance.step import Forward, Step, Tensors, optimise, update
 
 TakeStep = Callable[[Batch, float], Step]
-_WARM_UP = 3  # steps in which libraries choose their kernels and Adam makes its moments
+WARM_UP = 3  # steps in which libraries choose their kernels and Adam makes its moments; the next is recorded
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,10 +38,10 @@ def recorded(forward: Forward, state: TrainState, loss: Forward) -> TakeStep:
     def take(batch: Batch, learning_rate: float) -> Step:
         nonlocal steps, recording
         steps += 1
-        if steps <= _WARM_UP:
+        if steps <= WARM_UP:
             with _beside():
                 return optimise(forward, state, loss, batch, learning_rate)
-        if steps == _WARM_UP + 1:
+        if steps == WARM_UP + 1:
             recording = _record(forward, state, loss, batch)
         if recording is None:
             return optimise(forward, state, loss, batch, learning_rate)

@@ -60,8 +60,8 @@ def fit_and_check(
         DimmagenError: the pairs contain too little signal for a fit.
     """
     fitted = fit_models(pairs, seed, lambda stage, done: progress(stage, _FIT_SHARE * done))
-    progress("Check", _FIT_SHARE)
+    progress("checking the fit", _FIT_SHARE)
     held_out = hold_out_pairs(
-        pairs, seed, lambda done: progress("Check", _FIT_SHARE + (1 - _FIT_SHARE) * done)
+        pairs, seed, lambda done: progress("checking the fit", _FIT_SHARE + (1 - _FIT_SHARE) * done)
     )
     return CheckedFit(fitted, check_profile(pairs, held_out), held_out)

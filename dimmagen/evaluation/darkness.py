@@ -29,7 +29,7 @@ def darkness(settings: Mapping, lightness: np.ndarray) -> str:
     low, high = facts.dark[0], facts.dark[-1]
     brighter, darker = float((lightness > high).mean()), float((lightness < low).mean())
     return (
-        f"{brighter:.0%} of the dark images are brighter than any dark picture of the profile's pairs "
+        f"{brighter:.0%} of the dark images are brighter than any dark image of the profile's pairs "
         f"(lightness {low:.3f} to {high:.3f}), {darker:.0%} darker; median {np.median(lightness):.3f}, "
         f"of the pairs {np.median(facts.dark):.3f}"
     )

@@ -122,7 +122,7 @@ class ProfileCheck(BaseModel):
         words = next((words for limit, words in _WORDS if self.share <= limit), _WORST)
         parts = ", ".join(f"{name} {getattr(self, name).share:.0%}" for name in ("tone", "colour", "noise"))
         return (
-            f"{words[0].upper()}{words[1:]}. On {self.held_out}, its dark pictures are off by "
+            f"{words[0].upper()}{words[1:]}. On {self.held_out}, its dark images are off by "
             f"{self.share:.0%} of what plain darkening is off by ({parts}), and "
             f"{_noise_in_words(self.luma_noise)}."
         )

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dimmagen.core.text import one_line
+from dimmagen.dimmers.camera.highlights import STEPS
 from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.evaluation.dimming_methods import PLAIN, DimmingMethod
 from dimmagen.evaluation.profile_check import FITTED, NOT_CHECKED, HeldOutPair, ProfileCheck
@@ -22,6 +23,7 @@ SHOWN_PAIRS = 3
 CROP = 176  # pixels
 _SHOWN_LEVEL = 90.0  # mean grey level that the gain brings the dark crops to
 _LARGEST_GAIN = 40.0
+_CLIPPED_WIDTH = 28  # of the light levels' axis, for the light in clipped areas
 _UNSEEN = "fit without it"  # the model of what is held out, which is not quite that of the profile
 _REAL, _SYNTHETIC, _LINEAR = "#1c1c1c", "#d1495b", "#8a8a8a"
 _CHANNELS = ("#c23b3b", "#2a8a45", "#3367b8")
@@ -70,26 +72,37 @@ def profile_picture(
 
 def _draw_response(panel: Axes, model: CameraModel, held_out: Sequence[HeldOutPair]) -> None:
     """Mean dark level of each light level: of the model, and of the pairs at the model's mean exposure."""
-    levels, middles = np.arange(256), np.arange(1.5, 256, 4)
-    mean = model.dark_levels().mean(0)
-    spread = np.exp(model.exposure_spread)
-    low, high = (model.dark_levels(factor).mean(0) for factor in (1 / spread, spread))
-    panel.fill_between(levels, low, high, color=_SYNTHETIC, alpha=0.12, lw=0, label="spread of the scenes")
+    middles, spread = np.arange(1.5, 256, 4), np.exp(model.exposure_spread)
+    (places, mean), (_, low), (_, high) = (_response(model, factor) for factor in (1.0, 1 / spread, spread))
+    panel.fill_between(places, low, high, color=_SYNTHETIC, alpha=0.12, lw=0, label="spread of the scenes")
     for one in held_out:
         panel.plot(
             middles, _smooth(one.result.transfer), color=_REAL, lw=0.8, alpha=0.55, label="a real pair"
         )
-    panel.plot(levels, mean, color=_SYNTHETIC, lw=2, label="this profile")
-    panel.set(title="Response curve", xlabel="light, grey level", ylabel="dark, grey level", xlim=(0, 255))
-    panel.set_ylim(0, None)
+    panel.plot(places, mean, color=_SYNTHETIC, lw=2, label="this profile")
+    panel.set(title="Response curve", xlabel="light, grey level", ylabel="dark, grey level")
+    panel.set(xlim=(0, places[-1]), ylim=(0, None))
+    if model.highlights:
+        panel.axvspan(255, places[-1], color=_LINEAR, alpha=0.15, lw=0)
+        words: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 8}
+        panel.text(255 + _CLIPPED_WIDTH / 2, 0, " clipped: border to middle", color=_REAL, **words)
     _legend(panel)
+
+
+def _response(model: CameraModel, brightness: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the curve is drawn, and its dark level, (N,) each: light levels, and steps above the last one."""
+    places, levels = np.arange(256.0), model.dark_levels(brightness).mean(0)
+    if not model.highlights:
+        return places, levels
+    steps = np.linspace(255, 255 + _CLIPPED_WIDTH, STEPS)
+    return np.append(places, steps), np.append(levels, model.dark_codes(brightness).mean(0)[-STEPS:])
 
 
 def _draw_noise(panel: Axes, model: CameraModel, held_out: Sequence[HeldOutPair]) -> None:
     """Deviation of the noise over the dark level, by channel, as far as the pairs have such levels."""
     darks = [one.images[1] for one in held_out]
     largest = max(
-        (float(np.quantile(dark, 0.995)) for dark in darks), default=float(model.dark_levels().max())
+        (float(np.quantile(dark, 0.995)) for dark in darks), default=float(model.dark_codes().max())
     )
     levels = np.arange(max(12, int(largest) + 1))
     for channel, sigma in enumerate(model.noise_level(np.tile(levels, (3, 1)))):

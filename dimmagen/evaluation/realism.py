@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.outputs import refuse_alike
 from dimmagen.core.storage import atomic_write, remove_abandoned
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile import Profile
@@ -77,6 +78,7 @@ def dump(dimmers: Mapping[str, ImageDimmer], pairs: Sequence[RealPair], folder: 
         target = folder / folder_name(method.label)
         target.mkdir(parents=True, exist_ok=True)
         remove_abandoned(target, [f"{name}.png" for name, _, _ in whole])
+        refuse_alike(target, [f"{name}.png" for name, _, _ in whole if "/" not in name])
         for name, _, light in whole:
             [(_, image)] = method.darken(light, name, None, 1, seed)
             atomic_write(target / f"{name}.png", encode_png(image))

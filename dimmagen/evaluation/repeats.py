@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.real_pairs import MIN_SIDE_TO_ALIGN, SHIFT_TOLERANCE, RealPair, shift_between
+from dimmagen.dimmers.pair_alignment import shift_between
+from dimmagen.dimmers.real_pairs import MIN_SIDE_TO_ALIGN, SHIFT_TOLERANCE, RealPair
 from dimmagen.evaluation.pair_comparison import measure_each, measured_part, patches_of
 from dimmagen.evaluation.realism_results import AGAIN, MODES, Mode, PairResult, floor_results
 from dimmagen.metrics.realism.measures import Measured, Reference, measure

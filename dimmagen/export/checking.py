@@ -61,6 +61,8 @@ def check_export(
         raise UsageError(
             f"{root} is not a folder", "give the folder of an export", code="missing-path", path=str(root)
         )
+    if require := getattr(layout.labels, "require_packages", None):  # most formats need none
+        require()
     check = ExportCheck()
     try:
         if reader is None and layout.by_replacing:

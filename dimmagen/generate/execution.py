@@ -1,6 +1,8 @@
 """How a run is executed: in this process or by Ray workers, on processors or GPUs; no byte depends on it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.executors.base import Executor
@@ -8,13 +10,18 @@ from dimmagen.core.executors.ray_cluster import OnLost, refuse_cluster_options
 from dimmagen.core.processors import processor_count
 from dimmagen.sources.index_pass import ScanExecution
 
+# One processor makes so much (pairs of the camera model) in less time than Ray takes to start.
+_FEW_PIXELS = 60 * 10**6
+ChosenExecutor = Literal["auto", "ray", "serial"]
+"""An executor, or `auto` for the one that is faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
     """How the work is executed; none of it changes the output.
 
     Attributes:
-        executor: `ray` or `serial`.
+        executor: `ray` or `serial`, or `auto` until :meth:`for_pairs` decides.
         workers: number of Ray actors; None for one per processor of the cluster.
         address: of a Ray cluster to join; without it Ray runs on this machine for the duration of the run.
         device: that dims the images: `cpu`, or `cuda` with one GPU per worker.
@@ -28,7 +35,7 @@ class Execution:
             given and nothing works in parallel.
     """
 
-    executor: Executor = "ray"
+    executor: ChosenExecutor = "ray"
     workers: int | None = 1
     address: str | None = None
     device: str = "cpu"
@@ -38,6 +45,23 @@ class Execution:
 
     def __post_init__(self) -> None:
         refuse_cluster_options(self.executor, self.address, self.worker_timeout)  # before photos are scanned
+
+    def for_pairs(self, pairs: int, photos: int, sizes: Iterable[tuple[int, int]]) -> "Execution":
+        """The execution of a run that still has some pairs to make, with `auto` decided.
+
+        Args:
+            pairs: number that is missing.
+            photos: number of light images of the data set, at least 1 where a pair is missing.
+            sizes: (width, height) of each light image; not read further than the decision needs.
+        """
+        if self.executor != "auto":
+            return self
+        pixels = 0.0
+        for width, height in sizes if pairs else ():
+            pixels += width * height * pairs / photos
+            if pixels >= _FEW_PIXELS:
+                break
+        return replace(self, executor=faster_executor(pixels))
 
     def of_index_pass(self, rescan: bool = False) -> ScanExecution:
         """How photos are scanned for this run: on its cluster, or in threads, which need no start.
@@ -58,8 +82,13 @@ class Execution:
         )
 
 
+def faster_executor(pixels: float) -> Executor:
+    """The executor that makes pairs of so many pixels in all sooner, with the start of Ray."""
+    return "serial" if pixels < _FEW_PIXELS else "ray"
+
+
 def choose_execution(
-    executor: Executor,
+    executor: ChosenExecutor,
     workers: int | None = None,
     address: str | None = None,
     device: str = "cpu",
@@ -70,7 +99,8 @@ def choose_execution(
     """How a run is executed, with what the user left open.
 
     Args:
-        executor, address, device, worker_timeout, on_cluster_lost: as for :class:`Execution`.
+        executor: as for :class:`Execution`; `auto` with anything that is said of workers is `ray`.
+        address, device, worker_timeout, on_cluster_lost: as for :class:`Execution`.
         workers: None for one per processor or GPU, of this machine or of the cluster.
         threads: of each GPU worker; None for the processors of this machine, divided among its GPUs.
 
@@ -78,6 +108,8 @@ def choose_execution(
         UsageError: `threads` is given without GPUs, torch sees no GPU here, or as :class:`Execution`.
     """
     processors = processor_count()
+    if executor == "auto" and (workers or address or worker_timeout or device != "cpu"):
+        executor = "ray"
     if device == "cpu":
         if threads is not None:
             raise UsageError(

@@ -63,7 +63,7 @@ def write_merge(
     run = Run(settings, _merged_environment(sets))
     names = " ".join(f"SET{number}" for number, _ in enumerate(sets, 1))
     option = f" --light-format {stored_as}" if len(extensions) > 1 else ""
-    command = f"dimmagen merge {names} --to out/{option}"
+    command = f"dimmagen merge {names} --out out/{option}"
     return write_derived(out, run, command, picked, sets, on_start, on_pair)
 
 

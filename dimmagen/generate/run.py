@@ -260,6 +260,8 @@ def generate_planned(
             PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
         )
         build_worker = partial(build_after_preflight, plan.run, folder.out, make_worker)
+        pairs = sum(planned.stop - planned.start for planned in missing)
+        execution = execution.for_pairs(pairs, len(lights), lights.photo_sizes())
         workers = 1 if execution.executor == "serial" else execution.workers
         at_once = variants_per_job(len(missing), settings.variants, workers)
         jobs = plan_jobs(missing, lights, at_once, labels)

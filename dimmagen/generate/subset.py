@@ -67,7 +67,7 @@ class Selection:
 
     def command(self) -> str:
         """The command that makes this subset of a set; a list of keys is a placeholder."""
-        words = ["dimmagen", "subset", "ORIGIN", "--to", "out/"]
+        words = ["dimmagen", "subset", "ORIGIN", "--out", "out/"]
         for source in self.sources:
             words += ["--source", source]
         words += ["--licence", self.licence] if self.licence else []

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.machine import is_machine_trouble
-from dimmagen.images import color, heif, tiff
+from dimmagen.images import color, heif, ppm, tiff
 from dimmagen.images.excess import excess_of
 from dimmagen.images.exif import exif_block, without_orientation
 from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
@@ -85,11 +85,13 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
         profile = _icc_profile(image) if color_managed else b""
         if color_managed:
             _refuse_color(data, profile)
-        image.load()
+        stored = ppm.high_bytes(image, data) if ppm.is_sixteen_bit_color(image) else None
+        if stored is None:
+            image.load()
         orientation = orientation_of(image)
-        rgb, colour_steps = _to_rgb(image, profile)
+        rgb, colour_steps = _to_rgb(stored or image, profile)
         pixels = _array(rgb)
-    del image, rgb  # frees their memory before the rotated copy is made
+    del image, stored, rgb  # frees their memory before the rotated copy is made
     if orientation != UPRIGHT:
         pixels = np.ascontiguousarray(orientation.apply(pixels))
     steps = [
@@ -239,8 +241,8 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
     tags = tiff.tags_of(image)
     if tiff.is_twelve_bit(tags):
         return "I;12"
-    is_sixteen_bit_gray = image.mode == "I" and image.format == "PPM"
-    if is_sixteen_bit_gray or _is_sixteen_bit_png(data) or tiff.is_sixteen_bit(tags):
+    is_sixteen_bit_ppm = ppm.is_sixteen_bit_color(image) or (image.mode == "I" and image.format == "PPM")
+    if is_sixteen_bit_ppm or _is_sixteen_bit_png(data) or tiff.is_sixteen_bit(tags):
         return image.mode if "16" in image.mode else f"{image.mode};16"
     return image.mode
 

@@ -154,8 +154,7 @@ def _weights_of_package(backbone: Backbone) -> dict[str, Tensor]:
         reason = "" if isinstance(error, ImportError) else f" (the package lpips failed: {error})"
         raise UsageError(
             f"LPIPS needs the weights of {backbone}, which are not available{reason}",
-            "give `lpips_weights`, or install the packages lpips and torchvision, or do without LPIPS: "
-            '`perceptual="none"` for training, `metrics` without lpips for evaluation',
+            "give `lpips_weights`, install the packages lpips and torchvision, or leave LPIPS out",
             code="missing-package",
             parameter="lpips_weights",
             package="lpips",

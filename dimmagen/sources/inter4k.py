@@ -45,6 +45,14 @@ class Inter4k:
     frames: tuple[str, ...] = ("first", "last")
     default_path = ""
 
+    def require_packages(self) -> None:
+        """Refuse clips where PyAV is missing, before hours of other sources are scanned.
+
+        Raises:
+            DimmagenError: it is missing.
+        """
+        _decoder()
+
     def judge_name(self, name: str) -> rules.Verdict:
         return rules.ACCEPTED
 

@@ -6,8 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from dimmagen.core.lock import STATE
+from dimmagen.sources.mixhq_reading import has_mixhq_manifest
 
-_MARKS = frozenset({"manifest.json", "shards", "catalog", "export.json", ".export-begun.json", STATE})
+BARE_MIXHQ = "a MixHQ without its catalog"
+_EITHER = "a data set or a MixHQ"  # with neither metadata nor a catalog
+_MARKS = frozenset(
+    {"manifest.json", "shards", "metadata", "catalog", "export.json", ".export-begun.json", STATE}
+)
 # Folders of a data set or a MixHQ in which its files lie; an export's images may lie in any.
 _PARTS = frozenset({"shards", "metadata", "rejected", "catalog"})
 _SHARD_MEMBER = re.compile(r"[a-z0-9]+-[0-9a-f]{16}(-first|-last)?(-v[0-9]+)?\.(dark|light)\.(png|jpg|webp)")
@@ -17,12 +22,13 @@ def kind_of(names: Collection[str]) -> str:
     """What a folder is, by the names directly in it.
 
     Returns:
-        `a data set`, `a MixHQ`, `an export` or `an unfinished run`; empty for any other folder.
+        `a data set`, `a MixHQ`, `a data set or a MixHQ`, `an export` or `an unfinished run`; empty for any
+        other folder.
     """
     if "export.json" in names or ".export-begun.json" in names:
         return "an export"
     if "manifest.json" in names and "shards" in names:
-        return "a MixHQ" if "catalog" in names else "a data set"
+        return "a MixHQ" if "catalog" in names else "a data set" if "metadata" in names else _EITHER
     return "an unfinished run" if STATE in names else ""
 
 
@@ -64,7 +70,7 @@ def kind_of_place(path: str) -> tuple[str, str]:
             there = {name for name in _MARKS if os.path.exists(os.path.join(path, name))}
             kind = kind_of(there)
             if kind and (not inner or kind == "an export" or inner in _PARTS):
-                return path, kind
+                return path, BARE_MIXHQ if kind == _EITHER and has_mixhq_manifest(path) else kind
         parent = os.path.dirname(path)
         if parent == path:
             return "", ""

@@ -71,8 +71,11 @@ def list_candidate_files(
 
     Raises:
         UsageError: a path does not exist or has no candidate, or a file of `names` is in no source.
-        DimmagenError: an archive is damaged.
+        DimmagenError: an archive is damaged, or a package that a source needs is missing.
     """
+    for spec in specs:
+        if require := getattr(spec.source, "require_packages", None):  # most sources need none
+            require()
     files: list[tuple[SourceSpec, Entry]] = []
     others: dict[str, Counter[str]] = {}
     listed = ListedFiles(names) if names is not None else None

@@ -151,21 +151,30 @@ def _frames(
 ) -> Iterator[tuple[av.VideoFrame, bool]]:
     """The frames, each with whether it is damaged, or may be by others since the last key frame.
 
-    FFmpeg makes up the lost parts of a frame, and the frames behind it show them.
+    FFmpeg makes up the lost parts of a frame, and the frames behind it show them. A frame comes out of the
+    decoder some packets after its own, from which it is known by its time.
     """
-    is_damaged = False
+    reached: dict[int, bool] = {}  # whether a hole reaches a frame, by its time
+    is_hit, was_hit, is_corrupt = False, False, False  # in the group of this packet, in that before it
+    start = 0
     for packet in container.demux(stream):
-        is_damaged = (is_damaged and not packet.is_keyframe) or _has_hole(bytes(packet), stream.codec.name)
+        if packet.is_keyframe:
+            is_hit, was_hit, start = False, is_hit, packet.pts or 0
+        is_hit = is_hit or _has_hole(bytes(packet), stream.codec.name)
+        if packet.pts is not None:  # what is shown before its key frame may refer to the group before
+            reached[packet.pts] = is_hit or (was_hit and packet.pts < start)
         for frame in packet.decode():
             if isinstance(frame, av.VideoFrame):
-                is_damaged = is_damaged or frame.is_corrupt
-                yield frame, is_damaged
+                is_corrupt = frame.is_corrupt or (is_corrupt and not frame.key_frame)
+                is_reached = reached.pop(_time(frame), is_hit or was_hit)
+                yield frame, is_corrupt or is_reached
 
 
 def _has_hole(coded: bytes, codec_name: str) -> bool:
     """Whether coded pixels have what their codec cannot write: a decoder need not notice it.
 
-    H.264 and HEVC never have three zeros in a row in a unit (ITU-T H.264 and H.265, 7.4.1).
+    H.264 and HEVC never have three zeros in a row in a unit (ITU-T H.264 and H.265, 7.4.1). A packet that was
+    filled up with zeros counts as damaged too: FFmpeg decodes it as it decodes one whose end was lost.
     """
     if codec_name in _WITHOUT_ZEROS:
         return bytes(_HOLE_BYTES) in coded

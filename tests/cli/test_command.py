@@ -1,12 +1,16 @@
 """What every command does: former names of options, and errors that name options instead of arguments."""
 
+import shlex
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from dimmagen.cli.command import Command, command, in_options, message
 from dimmagen.cli.home import expand_home
+from dimmagen.cli.subset import subset
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.generate.subset import Selection
 
 
 @command("shake", former_names={"--to": "--out"})
@@ -35,6 +39,17 @@ def test_nothing_is_renamed_after_two_dashes():
     result = CliRunner().invoke(shake, ["--out", "there", "--", "--to"])
     assert result.stdout == "--to into there\n"
     assert result.stderr == ""
+
+
+def test_the_command_that_a_derived_set_records_is_what_is_typed_today(capsys):
+    criteria = {"sources": ("a",), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}
+    recorded = Selection(**criteria, min_side=64, keys=("y",), without_keys=("z",)).command()
+    words = shlex.split(recorded)[2:]
+    assert subset.with_present_names(words) == words
+    assert capsys.readouterr().err == ""
+    context = click.Context(subset)
+    known = {name for one in subset.get_params(context) for name in one.opts}
+    assert known.issuperset(word for word in words if word.startswith("--"))
 
 
 def test_the_present_name_gives_no_notice():

@@ -97,7 +97,7 @@ def test_dark_as_the_pairs_is_recorded_and_the_command_and_replay_make_it_again(
     assert (tmp_path / "again/manifest.json").read_text() == text
     key = open_pairs("out").rows()[0]["key"]
     assert run("replay", key, "--data", "out", "--source", photos)[0] == 0
-    assert "than any dark picture of the" in " ".join(run("inspect", "out")[1].split())
+    assert "than any dark image of the" in " ".join(run("inspect", "out")[1].split())
     code, _, messages = run(*camera, "--brightness", "as-pairs", "--gamma", "0.5:1")
     assert code == 2
     assert "--brightness as-pairs says how bright" in messages
@@ -175,6 +175,20 @@ def test_without_a_source_the_mixhq_in_the_default_folder_is_required(run):
     assert "build-mixhq" in messages
 
 
+def test_a_few_pairs_are_made_and_made_again_without_ray(run, photos, monkeypatch):
+    def no_ray(*_):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("dimmagen.generate.run.run_ray", no_ray)
+    words = ("--source", photos)
+    assert run("dim", "--profile", "linear", *words, "--shards", "out")[0] == 0
+    assert run("reproduce", "out", *words, "--out", "again")[0] == 0
+    code, output, _ = run("plan", "--profile", "linear", *words, "--json", "-", "--calibration-pairs", 1)
+    assert (code, json.loads(output)["workers"]["executor"]) == (0, "serial")
+    with pytest.raises(AssertionError, match="Ray was started"):
+        run("dim", "--profile", "linear", *words, "--shards", "new", "--workers", 1)
+
+
 def test_mixhq_and_the_photos_directly_give_the_same_data_set(run, dim, photos, tmp_path):
     assert dim("--variants", 2)[0] == 0
     assert run("build-mixhq", "--source", f"folder={photos}")[0] == 0
@@ -237,9 +251,14 @@ def test_the_reasons_for_what_is_left_out_are_shown_after_the_run_as_well(run, t
     for _ in range(2):
         code, output, _ = run(*words)
         assert code == 0
-        for start in expected:
-            assert any(line.startswith(start) for line in output.splitlines())
+        starts = [start for line in output.splitlines() for start in expected if line.startswith(start)]
+        assert starts == expected
+        assert output.splitlines()[-1].startswith("      dimmagen inspect")  # the next step is the last line
         assert "No photo of" not in output
+    assert run("build-mixhq", "--source", folder)[0] == 0
+    code, output, _ = run(*words[:3], "--shards", "by-mixhq", "--executor", "serial")
+    assert (code, output.splitlines()[0]) == (0, "rejected of folder: unreadable 1, folder-min-256 1")
+    assert "bad.png" not in output  # build-mixhq has shown it
 
 
 def test_sizes_and_a_limit_are_reproduced_and_the_command_names_the_sizes(run, photos, tmp_path):

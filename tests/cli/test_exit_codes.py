@@ -64,3 +64,12 @@ def test_a_signal_during_a_json_command_is_a_json_error(name, monkeypatch, capsy
     error = json.loads(capsys.readouterr().out)["error"]
     assert (error["code"], error["exit_code"]) == ("interrupted", 128 + number)
     assert code == 128 + number
+
+
+@pytest.mark.needs("signals")  # Windows removes no folder that is a working directory
+def test_a_working_directory_that_was_removed_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert exit_code("build-mixhq", "--source", "photos", "--out", "mix") == 1
+    assert "the working directory was removed" in capsys.readouterr().err

@@ -83,6 +83,7 @@ def test_pairs_of_a_lost_worker_are_taken_back(clock):
         (Pace(120, 500, 33.14, 11.4), "pairs", "120/500 pairs, 33.1 pairs/s, 11 s left"),
         (Pace(3, 5, None, None), "", "3/5"),
         (Pace(3, 5, 1.0, 0.2), "", "3/5, 1.0/s, 1 s left"),
+        (Pace(2, 15, 0.02, 650.0), "", "2/15, 50 s each, 10.8 min left"),
         (Pace(0.5, 1.0, 0.01, 7200), "%", "50 %, 2 h left"),
         (Pace(3, None, None, None), "", ""),
     ],
@@ -201,7 +202,7 @@ def test_training_on_several_workers_says_how_many_and_what_it_waits_for(lines):
         progress._bar.tell()
     assert lines() == [
         "training: waiting for the start of Ray, 2 workers",
-        "training: 1/100, loss 0.5000, -, 2 workers",
+        "training: 1/100, loss 0.5000, 2 workers",
     ]
 
 

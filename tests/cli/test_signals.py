@@ -33,15 +33,15 @@ def default_handlers():
         signal.signal(number, handler)
 
 
-def run(monkeypatch, capsys, body):
-    """The exit code and the messages of a command whose work is `body`."""
+def run(monkeypatch, capsys, body, line="dim"):
+    """The exit code and the messages of a command line whose work is `body`."""
 
     def work(*_, **__):
         return body()
 
     monkeypatch.setattr(cli, "main", work)
     before = [signal.getsignal(number) for number in SIGNALS]
-    code = exit_code("verify")
+    code = exit_code(*line.split())
     assert [signal.getsignal(number) for number in SIGNALS] == before
     return code, capsys.readouterr().err
 
@@ -53,6 +53,29 @@ def test_each_signal_has_its_code_and_one_line(sent, monkeypatch, capsys):
     assert said.count("\n") == 1
     assert "run the same command again to resume" in said
     assert said.startswith("Interrupted" if sent == signal.SIGINT else f"Stopped by {sent.name}")
+
+
+@pytest.mark.parametrize(
+    ("line", "resumes"),
+    [
+        ("dim --out profile", True),
+        ("--quiet train", True),
+        ("run recipe.yaml", True),
+        ("profile fit pairs", False),
+        ("verify out", False),
+        ("train data --dry-run", False),
+        ("export out --check=lol-v1", False),
+        ("remove dim --list names.txt", False),
+        ("", False),
+    ],
+)
+def test_only_a_command_that_can_be_resumed_says_so(line, resumes, monkeypatch, capsys):
+    _, said = run(monkeypatch, capsys, lambda: os.kill(os.getpid(), signal.SIGINT), line)
+    assert ("resume" in said, "what is complete" in said, "starts anew" in said) == (
+        resumes,
+        resumes,
+        not resumes,
+    )
 
 
 @pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.name)

@@ -84,6 +84,31 @@ def test_what_a_living_process_writes_stays_however_old_it_is(tmp_path):
     assert os.listdir(tmp_path) == ["a.html"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no unfinished file")
+def test_a_run_that_has_a_folder_for_itself_removes_at_once_what_nobody_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr("dimmagen.core.storage.writing._ENDING_SECONDS", 0)
+    with storage.atomic_writer(tmp_path / "a.html") as file:
+        [held] = os.listdir(tmp_path)
+        others = [".b.html.0000abcd.7.tmp", ".profile.0000abcd.7.tmp"]  # of another host
+        (tmp_path / others[0]).write_bytes(b"")
+        (tmp_path / others[1] / "in it").mkdir(parents=True)
+        assert sorted(storage.remove_unfinished(tmp_path)) == others
+        assert os.listdir(tmp_path) == [held]
+        file.write(b"whole")
+    assert os.listdir(tmp_path) == ["a.html"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no unfinished file")
+def test_a_run_waits_for_what_a_killed_process_holds_until_it_has_ended(tmp_path, monkeypatch):
+    left = tmp_path / storage.unfinished_name("a.html")
+    left.write_bytes(b"half")
+    descriptor = os.open(left, os.O_RDONLY)
+    assert abandoned.claim(descriptor, left)
+    monkeypatch.setattr(time, "sleep", lambda _: os.close(descriptor))
+    assert storage.remove_unfinished(tmp_path) == [left.name]
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_file_belongs_to_its_writer_until_it_has_its_name(tmp_path, monkeypatch):
     """Between closing and renaming it another process would take it for abandoned."""
     replace = os.replace

@@ -131,6 +131,50 @@ def test_where_open_files_cannot_be_removed_the_lock_file_is_removed_after_closi
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_the_disk_keeps_until_it_is_closed_leaves_no_folder(tmp_path, monkeypatch):
+    """FUSE and NFS rename a file that is removed while it is open."""
+    state, kept = tmp_path / "out" / lock.STATE, tmp_path / "out" / lock.STATE / ".nfs0001"
+    close = os.close
+
+    def closed(descriptor):
+        close(descriptor)
+        if kept.exists():
+            os.remove(kept)
+
+    monkeypatch.setattr(lock.os, "unlink", lambda path: os.rename(path, kept))
+    monkeypatch.setattr(lock.os, "close", closed)
+    with exclusive(str(tmp_path / "out")):
+        assert state.is_dir()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_cannot_remove_open_files_does_not_hide_what_went_wrong(tmp_path, monkeypatch):
+    def unlink(path):
+        if lock._held:
+            raise OSError(errno.ENOSYS, "Function not implemented", path)
+        os.remove(path)
+
+    monkeypatch.setattr(lock.os, "unlink", unlink)
+    with pytest.raises(ZeroDivisionError), exclusive(str(tmp_path / "out")):
+        raise ZeroDivisionError
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_state_folder_that_another_run_removes_while_it_ends_is_made_again(tmp_path, monkeypatch):
+    made, real = [], os.makedirs
+
+    def makedirs(path, exist_ok=False):
+        real(path, exist_ok=exist_ok)
+        if path.endswith(lock.STATE):
+            made.append(path)
+            if len(made) == 1:
+                os.rmdir(path)
+
+    monkeypatch.setattr(lock.os, "makedirs", makedirs)
+    with exclusive(str(tmp_path / "out")):
+        assert len(made) == 2
+
+
 def test_a_released_lock_is_removed_while_no_one_else_can_take_it(tmp_path, monkeypatch):
     """After its release, the file could already belong to the next run."""
     held_at_removal = []

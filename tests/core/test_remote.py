@@ -1,13 +1,17 @@
 """A server of files that knows no ranges, as Python's own, and answers some paths with errors."""
 
+import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import fsspec
 import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import RefusedError, UnavailableError
+from dimmagen.core.storage.filesystems import open_filesystem
 
 pytest.importorskip("aiohttp", reason="no aiohttp: pip install aiohttp")
 
@@ -78,3 +82,32 @@ def test_the_root_of_a_file_system_is_no_local_folder_of_its_name(tmp_path, monk
     assert storage.read("memory://of-a-test/a.bin") == b"data"
     storage.remove("memory://of-a-test/a.bin")
     storage.remove("memory://of-a-test")
+
+
+def test_a_server_that_is_no_s3_is_told_of_and_not_taken_for_a_missing_file(server, monkeypatch, capsys):
+    s3fs = pytest.importorskip("s3fs")
+    s3fs.S3FileSystem.clear_instance_cache()
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    for name, value in zip(names, (server, "key", "secret"), strict=True):
+        monkeypatch.setenv(name, value)
+    for ask in (storage.exists, storage.is_folder, storage.list_names):
+        with pytest.raises(RefusedError, match=r"s3://bucket/x .*: what answers is no S3: check AWS_"):
+            ask("s3://bucket/x")
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_sftp_waits_half_a_minute_for_a_server_unless_the_user_has_set_that(monkeypatch):
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url, **options: (options, url))
+    for url, options in {
+        "sftp://host/x": {"sftp": {"timeout": 30}},
+        "simplecache::SSH://host/x": {"ssh": {"timeout": 30}},
+        "ftp://host/x": {},
+    }.items():
+        assert open_filesystem(url)[0] == options
+    monkeypatch.setitem(fsspec.config.conf, "sftp", {"timeout": 5})
+    assert open_filesystem("sftp://host/x")[0] == {}
+
+
+def test_what_a_library_logs_of_an_error_that_it_raises_is_not_printed():
+    name = "import logging, dimmagen.core.storage; logging.getLogger('paramiko.transport').error('Traceback')"
+    assert subprocess.run([sys.executable, "-c", name], capture_output=True, check=True).stderr == b""

@@ -7,6 +7,7 @@ import pytest
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
+from dimmagen.core.storage import writing
 
 
 def write_half_and_fail(path):
@@ -54,6 +55,33 @@ def test_leftovers_of_a_killed_run_are_recognised_and_nothing_else_is_touched(tm
         (tmp_path / name).write_bytes(b"")
     assert storage.remove_unfinished(tmp_path) == [left]
     assert sorted(os.listdir(tmp_path)) == [".hidden", ".notes.2024.tmp", "train-00000.tar", "x.tmp"]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "ä" * 125 + ".html", "日" * 45 + ".jpg"])
+def test_a_file_may_have_as_long_a_name_as_the_disk_allows(name, tmp_path, monkeypatch):
+    """Also where eCryptfs allows 143 bytes."""
+    opened, real = [], open
+    monkeypatch.setattr(writing, "open", lambda path, *rest: opened.append(path) or real(path, *rest), False)
+    storage.write_result(tmp_path / name, b"whole")
+    assert os.listdir(tmp_path) == [name]
+    assert len(os.fsencode(opened[0].name)) <= 143
+    left = tmp_path / storage.unfinished_name(name)
+    left.write_bytes(b"half")
+    assert storage.is_unfinished(left.name)
+    storage.write_result(tmp_path / name, b"again")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_disk_that_cannot_rename_files_is_told_with_where_to_write(tmp_path, monkeypatch):
+    """Amazon's Mountpoint, and rclone without a cache."""
+
+    def replace(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(DimmagenError, match=r"a\.bin could not be written.*cannot rename files.*s3://"):
+        storage.atomic_write(tmp_path / "a.bin", b"whole")
+    assert os.listdir(tmp_path) == []
 
 
 def test_two_hosts_with_equal_process_ids_never_share_an_unfinished_file(tmp_path):
@@ -167,3 +195,11 @@ def test_a_result_goes_through_a_pipe_and_a_device_that_the_user_names(tmp_path)
 def test_a_name_that_is_too_long_is_not_the_fault_of_the_disk(tmp_path):
     with pytest.raises(DimmagenError, match="give a shorter name"):
         storage.atomic_write(tmp_path / ("a" * 300), b"data")
+
+
+def test_a_file_of_a_disk_without_times_has_no_stamp(tmp_path):
+    """Some FUSE mounts give 1970 for each file: another file of equal size would have the same stamp."""
+    facts = list(os.stat(tmp_path))
+    of_1970, of_2020 = (os.stat_result([*facts[:7], time, time, time]) for time in (0, 1_600_000_000))
+    assert storage.stamp_of(of_1970) == ""
+    assert storage.stamp_of(of_2020) != ""

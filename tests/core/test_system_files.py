@@ -12,8 +12,9 @@ from tests.tiny_set import make_tiny, tiny_lights
 LEFT = (
     *(".DS_Store", "._manifest.json", "Thumbs.db", "desktop.ini", ".nfs00000a1b", ".fuse_hidden0001"),
     *(".gitattributes", ".~lock.README.md#"),  # of Hugging Face's Hub; of LibreOffice
+    *(".nextcloudsync.log", ".sync_0f3a.db", ".syncthing.a.tar.tmp"),  # of Nextcloud; of Syncthing
 )
-FOLDERS = ("@eaDir", "lost+found", "#snapshot", ".cache", ".git", ".ipynb_checkpoints")
+FOLDERS = ("@eaDir", "lost+found", "#snapshot", ".cache", ".git", ".ipynb_checkpoints", ".tmp.drivedownload")
 
 
 def leave(folder):
@@ -24,7 +25,7 @@ def leave(folder):
         (folder / name / "x").touch()
 
 
-@pytest.mark.parametrize("name", [*LEFT, *FOLDERS, ".Trash-1000"])
+@pytest.mark.parametrize("name", [*LEFT, *FOLDERS, ".Trash-1000", "Icon\r"])
 def test_what_systems_leave_is_known_by_its_name(name):
     assert is_left_by_system(name)
     assert is_system_name(name)

@@ -57,7 +57,8 @@ def fitted(monkeypatch):
 
 def test_all_kinds_are_fitted_to_the_same_pairs_with_the_same_seed(fitted):
     assert fitted.of_camera == fitted.of_network == (PAIRS, 7)
-    assert fitted.told == [("Camera model", 0.0), ("Network", 0.625), ("Network", 1.0)]
+    mdn = "fitting the mdn model"
+    assert fitted.told == [("fitting the camera model", 0.0), (mdn, 0.625), (mdn, 1.0)]
     assert tuple(one.kind for one in fitted.fit.models) == KINDS
     assert fitted.fit.camera is fitted.camera
     assert fitted.fit.models[0].settings == model_files(fitted.camera).settings

@@ -111,6 +111,27 @@ def test_the_pairs_of_a_known_data_set_are_found(layout, tmp_path):
     assert sorted(found.values()) == sorted(wanted)
 
 
+def test_of_splits_inside_the_sides_the_training_split_is_taken_and_told(tmp_path, caplog):
+    """As for pix2pix: A/train, A/val, B/train, B/val."""
+    make(
+        tmp_path,
+        {
+            1: ("low/train/1.png", "high/train/1.png"),
+            2: ("low/val/1.png", "high/val/1.png"),
+            3: ("low/test/3.png", "high/test/3.png"),
+        },
+    )
+    with caplog.at_level("INFO", "dimmagen"):
+        assert values(load_pairs(tmp_path)) == {"1": (1, 101)}
+    assert re.search(r"the training split, and not those of .*high}.test, .*high}.val$", caplog.text.strip())
+
+
+@pytest.mark.parametrize("scene", ["low/test.png", "low/test/1.png"])
+def test_a_scene_that_is_named_as_a_split_is_taken(scene, tmp_path):
+    make(tmp_path, {1: ("low/desk/1.png", "high/desk/1.png"), 2: (scene, scene.replace("low", "high"))})
+    assert len(load_pairs(tmp_path)) == 2
+
+
 def test_the_taken_split_is_told(tmp_path, caplog):
     make(tmp_path, REAL_LAYOUTS["LOL"][1])
     with caplog.at_level("INFO", "dimmagen"):

@@ -72,6 +72,24 @@ def test_a_list_that_is_not_understood_is_refused_with_its_line(text, said, tmp_
         load_pairs(path)
 
 
+def test_a_list_may_have_spaces_between_its_columns(tmp_path):
+    """As lists of data loaders have them; two spaces are one separator."""
+    text = "./low/1.png ./high/1.png\nlow/2.png  high/2.png\n"
+    path = write_list(tmp_path, {1: ("low/1.png", "high/1.png"), 2: ("low/2.png", "high/2.png")}, text)
+    assert list(values(load_pairs(path))) == ["1", "2"]
+
+
+def test_of_a_list_with_splits_the_pairs_for_evaluation_are_left_out(tmp_path, caplog):
+    files = {one: (f"low/{one}.png", f"high/{one}.png") for one in (1, 2, 3)}
+    text = "low,high,split\nlow/1.png,high/1.png,train\nlow/2.png,high/2.png,test\nlow/3.png,high/3.png,\n"
+    path = write_list(tmp_path, files, text)
+    with caplog.at_level("INFO", "dimmagen"):
+        assert list(values(load_pairs(path))) == ["1", "3"]
+    assert "not those of the split test" in caplog.text
+    path.write_text(text.replace("train", "test"))  # a list of an evaluation split
+    assert list(values(load_pairs(path))) == ["1", "2", "3"]
+
+
 def test_a_list_with_two_separators_is_refused(tmp_path):
     path = write_list(tmp_path, {1: ("a.png", "b.png")}, "a.png;b.png,c.png\n")
     with pytest.raises(UsageError, match="a comma and with a semicolon"):

@@ -5,12 +5,13 @@ import hashlib
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.ndimage import shift as moved
 from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.dimmers import real_pairs
+from dimmagen.dimmers.pair_alignment import shift_between, turn_between
 from dimmagen.dimmers.real_pairs import (
     PairProblem,
     RealPair,
@@ -20,7 +21,6 @@ from dimmagen.dimmers.real_pairs import (
     load_pairs,
     refuse_mismatched_pairs,
     refuse_unsuitable_pairs,
-    shift_between,
     split_held_out,
 )
 
@@ -176,6 +176,66 @@ def test_a_shifted_pair_is_reported_but_not_refused():
     rows, columns, _ = shift_between(darkened(shifted), light)
     assert (rows, columns) == (pytest.approx(1.25, abs=0.15), pytest.approx(-2, abs=0.15))
     refuse_unsuitable_pairs(findings)
+
+
+def turned(image, degrees, scale):
+    """The image with its content turned clockwise and enlarged about its middle."""
+    angle = np.deg2rad(degrees)
+    back = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
+    middle = (np.array(image.shape[:2]) - 1) / 2
+    channels = [
+        affine_transform(image[..., one].astype(float), back, middle - back @ middle, order=1, mode="nearest")
+        for one in range(3)
+    ]
+    return np.stack(channels, axis=-1)
+
+
+@pytest.mark.parametrize(("degrees", "scale"), [(1.2, 1.0), (0.0, 0.98), (-0.8, 1.015)])
+def test_a_pair_that_is_turned_or_of_another_scale_is_refused_although_its_middle_fits(degrees, scale):
+    light = scene(size=(272, 304))
+    wrong = pair("off", darkened(turned(light, degrees, scale)), light)
+    assert max(map(abs, shift_between(wrong.dark, light)[:2])) < 0.5  # all that was looked at
+    found = turn_between(wrong.dark, light, 128, 0.75)
+    assert found is not None
+    assert found.degrees == pytest.approx(degrees, abs=0.15)
+    assert found.scale == pytest.approx(scale, abs=0.003)
+    assert [(one.problem, one.fatal, one.mismatched) for one in check_pairs([wrong])] == [
+        ("turned", False, True)
+    ]
+
+
+def test_a_noisy_pair_of_a_phones_size_is_compared_by_what_is_larger_than_its_noise():
+    """Pixel by pixel it had nothing in common, and was refused; the check took as long as the fit."""
+    size = (1632, 1824)
+    light = np.array(Image.fromarray(scene(size=(272, 304))).resize(size[::-1], Image.Resampling.BICUBIC))
+    noise = np.random.default_rng(1).normal(0, 3, light.shape)
+    dark = np.clip(np.rint(np.roll(light, (7, -4), (0, 1)) * 0.08 + noise), 0, 255).astype(np.uint8)
+    rows, columns, error = shift_between(dark, light)
+    assert (rows, columns) == pytest.approx((7, -4), abs=0.2)
+    assert error < 0.6
+    wrong = np.clip(np.rint(turned(light, 0.3, 1.004) * 0.08 + noise), 0, 255).astype(np.uint8)
+    assert turn_between(wrong, light, 128, 0.75) == pytest.approx((0.3, 1.004, 8.1), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"), [("dark", "dark"), ("light", "light"), ("dark light", "dark and light")]
+)
+def test_a_pair_without_colours_is_refused(sides, said):
+    """A gray file, or a surveillance camera that is infrared at night: noise ten times too strong."""
+    light = scene()
+    images = {"dark": darkened(light), "light": light}
+    for side in sides.split():
+        images[side] = np.repeat(images[side].mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    (problem,) = check_pairs([pair("ir", **images)])
+    assert (problem.problem, problem.fatal, problem.mismatched) == ("gray", False, True)
+    assert f"has no colours ({said})" in str(problem)
+
+
+def test_a_pair_of_which_one_part_has_moved_is_not_called_turned():
+    light = scene(size=(272, 304))
+    water = light.copy()
+    water[136:, 152:] = np.roll(light, 8, axis=1)[136:, 152:]
+    assert ("lake", "turned", False) not in problems(pair("lake", darkened(water), light))
 
 
 def test_two_different_scenes_are_reported():

@@ -1,11 +1,13 @@
 """Which photos are enhanced, and under which names the results are written."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dimmagen.core import outputs
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.photos import level_names, photos_of, read_photo, result_names
 
@@ -61,6 +63,35 @@ def test_no_result_replaces_another_one_or_a_photo(folder):
         result_names([folder / "a.jpg", Path("elsewhere/a.jpg")], Path("out"))
     with pytest.raises(UsageError, match="is in the folder of the results"):
         result_names([folder / "a.jpg"], folder)
+
+
+def test_results_that_a_disk_takes_for_one_are_refused(tmp_path, monkeypatch):
+    """A disk of macOS, Windows or a camera, which knows no case: the second result replaced the first."""
+    photos = [tmp_path / "A.jpg", tmp_path / "b.jpg", tmp_path / "a.jpg"]
+
+    def touch(path):
+        for name in (path.name, path.name.lower()):
+            path.with_name(name).write_bytes(b"")
+
+    monkeypatch.setattr(Path, "touch", touch)
+    with pytest.raises(UsageError, match=r"A\.png and a\.png") as error:
+        result_names(photos, tmp_path / "out")
+    assert error.value.code == "name-taken"
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_results_that_a_disk_tells_apart_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "_are_one", lambda folder, *names: names != ("A.png", "a.png"))
+    photos = [tmp_path / "A.jpg", tmp_path / "a.jpg"]
+    assert list(result_names(photos, tmp_path / "out").values()) == ["A", "a"]
+
+
+def test_the_folder_of_the_photos_is_known_by_another_name(folder, monkeypatch):
+    """As a disk that knows no case, or a second mount, gives it."""
+    (folder / "PHOTOS").mkdir()
+    monkeypatch.setattr(os.path, "samefile", lambda one, other: {one, other} == {folder, folder / "PHOTOS"})
+    with pytest.raises(UsageError, match="is in the folder of the results"):
+        result_names([folder / "a.jpg"], folder / "PHOTOS")
 
 
 def test_photos_that_differ_in_their_type_alone_keep_it_in_the_names(folder):

@@ -111,8 +111,8 @@ def test_the_kernels_are_found_to_agree_with_torch(monkeypatch):
     assert not fused_norms._agrees(DEVICE)
 
 
-@runs
-def test_a_fused_network_computes_the_same_and_keeps_its_names():
+def plain_and_fused():
+    """The same network twice."""
     from dimmagen.enhance.network import EnhancementNetwork
 
     pytest.importorskip("diffusers")
@@ -123,6 +123,12 @@ def test_a_fused_network_computes_the_same_and_keeps_its_names():
             torch.nn.init.normal_(parameter, 0.5, 0.3)
     fused = copy.deepcopy(plain)
     assert fused_norms.fuse_norms(fused.unet)
+    return plain, fused
+
+
+@runs
+def test_a_fused_network_computes_the_same_and_keeps_its_names():
+    plain, fused = plain_and_fused()
     assert not fused_norms.fuse_norms(fused.unet)
     assert [name for name, _ in fused.named_parameters()] == [name for name, _ in plain.named_parameters()]
     inputs, condition = torch.rand(1, 10, 16, 16, device=DEVICE), torch.tensor([300], device=DEVICE)

@@ -11,7 +11,7 @@ LOL3 = {"profile": "lol3", "profile_fingerprint": open_profile("lol3").fingerpri
 
 def test_the_shares_that_no_dark_picture_of_the_pairs_reaches_are_told():
     said = darkness(LOL3, np.array([0.01, 0.08, 0.2, 0.3]))
-    assert said.startswith("50% of the dark images are brighter than any dark picture of the profile's pairs")
+    assert said.startswith("50% of the dark images are brighter than any dark image of the profile's pairs")
     assert "(lightness 0.076 to 0.098), 25% darker; median 0.140, of the pairs 0.077" in said
 
 

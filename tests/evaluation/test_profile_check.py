@@ -171,3 +171,23 @@ def test_the_sheet_says_that_what_it_compares_with_pairs_is_a_fit_without_them(h
     profile_picture("mine", CAMERA, made_check(), held_out[:2])
     assert sum(text.startswith("fit without it") for text in said) == 3  # the residuals, and two images
     assert said.count("this profile") == 1  # the response curve
+
+
+@pytest.mark.parametrize("without", [(), ("highlights",)])
+def test_the_response_curve_goes_on_to_the_middle_of_clipped_areas(without, monkeypatch):
+    curves, plot = [], Axes.plot
+
+    def recorded(panel, x, y, **options):
+        if options.get("label") == "this profile":
+            curves.append((x, y))
+        return plot(panel, x, y, **options)
+
+    monkeypatch.setattr(Axes, "plot", recorded)
+    model = replace(CAMERA, headroom=1.4).switched_off(*without)
+    profile_picture("mine", model, None, [])
+    [(light, dark)] = curves
+    assert dark[:256] == pytest.approx(model.dark_levels().mean(0))
+    white = model.curve.log_light(255.0) + model.light_shifts(np.ones(1))[0]
+    middle = 0.0 if without else 1.4
+    assert dark[-1] == pytest.approx(model.curve.level(white + middle).mean())
+    assert (light[-1] > 255) == (not without)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -275,6 +276,14 @@ def test_a_damage_is_found_and_named(sets, tmp_path, name):
     damage(out)
     faults = check_export(LAYOUTS[layout], out).faults
     assert any(message in fault for fault in faults), faults
+
+
+def test_without_pycocotools_a_check_names_the_extra_and_finds_no_fault(sets, tmp_path, monkeypatch):
+    out = exported(sets, "coco", "coco", tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(UsageError, match=r"pip install 'dimmagen\[coco\]'") as raised:
+        check_export(LAYOUTS["coco"], out)
+    assert raised.value.code == "missing-package"
 
 
 @pytest.mark.needs("links")

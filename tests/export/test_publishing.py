@@ -92,6 +92,15 @@ def test_a_list_that_a_killed_export_had_half_written_is_gone(layout, pairs, tmp
     assert sorted(tmp_path.rglob("*")) == sorted(whole)
 
 
+def test_what_another_command_writes_into_the_repository_meanwhile_stays(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("dimmagen.core.storage.writing._ENDING_SECONDS", 0)
+    with storage.atomic_writer(tmp_path / "notes.html") as file:
+        export_pairs(pairs, LAYOUTS["filelist"], tmp_path, workers=1, repository=tmp_path)
+        file.write(b"whole")
+    assert (tmp_path / "notes.html").read_bytes() == b"whole"
+    assert not list(filter(storage.is_unfinished, os.listdir(tmp_path)))
+
+
 def test_a_folder_with_a_gap_is_filled_again_from_the_beginning(tmp_path):
     names = [f"{number}.png" for number in range(6)]
     (tmp_path / "folder").mkdir()

@@ -120,7 +120,7 @@ def test_pairs_of_one_key_with_other_images_are_both_kept(pairs, other, tmp_path
     suffix = other.manifest.fingerprint[:8]
     for key, record in records(other).items():
         assert made[f"{key}-{suffix}"] == {**record, "key": f"{key}-{suffix}"}
-    assert manifest.command == "dimmagen merge SET1 SET2 --to out/ --light-format same"
+    assert manifest.command == "dimmagen merge SET1 SET2 --out out/ --light-format same"
     assert manifest.environment == pairs.manifest.environment
     rejected = (Path(one.out, "rejected/candidates.parquet").read_bytes() for one in (made_set, pairs))
     assert next(rejected) == next(rejected)  # both sets rejected the same photo

@@ -48,6 +48,28 @@ def test_what_does_not_go_together_is_refused(options, fault):
         choose_execution(**{"executor": "ray", **options})
 
 
+def test_few_pairs_are_made_by_this_process_and_more_by_ray():
+    chosen = choose_execution("auto")
+    assert chosen.for_pairs(5, 5, [(1000, 1000)] * 5) == Execution("serial", 16)
+    assert chosen.for_pairs(500, 5, [(1000, 1000)] * 5) == Execution("ray", 16)
+    assert chosen.for_pairs(500, 500, [(100, 100)] * 500).executor == "serial"
+    assert chosen.for_pairs(0, 0, []).executor == "serial"
+    assert choose_execution("ray").for_pairs(1, 1, [(1, 1)]).executor == "ray"
+
+
+def test_a_choice_of_workers_is_one_of_ray():
+    for choice in ({"workers": 1}, {"address": "head:6379"}, {"worker_timeout": 9.0}, {"device": "cuda"}):
+        assert choose_execution("auto", **choice).executor == "ray"
+
+
+def test_a_choice_does_not_read_more_sizes_than_it_needs():
+    def sizes():
+        yield 10_000, 10_000
+        raise AssertionError("read on")
+
+    assert choose_execution("auto").for_pairs(9, 9, sizes()).executor == "ray"
+
+
 def test_photos_are_scanned_in_threads_or_on_the_cluster_of_the_run():
     here = choose_execution("ray", 3).of_index_pass(rescan=True)
     assert (here.executor, here.workers, here.address, here.rescan) == ("serial", 3, None, True)

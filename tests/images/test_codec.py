@@ -303,6 +303,19 @@ def test_a_gray_tiff_of_12_bits_is_not_black(photo):
     assert facts.transform == "12bit+gray+lossless"
 
 
+def test_colour_of_16_bits_in_a_ppm_file_keeps_its_high_byte(photo):
+    """Pillow rounds it, to other values than those of the same photo as PNG or TIFF."""
+    height, width, _ = photo.shape
+    samples = photo.astype(">u2") << 8 | 0xF0
+    file = b"P6 # by a RAW developer\n%d %d\n65535\n" % (width, height) + samples.astype(">u2").tobytes()
+    pixels, facts = decode_rgb8(file)
+    np.testing.assert_array_equal(pixels, photo)
+    assert (facts.mode, facts.transform, facts.extension) == ("RGB;16", "16bit+lossless", "png")
+    assert codec.read_facts(file).mode == "RGB;16"
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_rgb8(file[:-1])
+
+
 @pytest.mark.parametrize("highest", [65535, 1023])
 def test_gray_of_more_than_8_bits_in_a_ppm_file_keeps_its_high_byte(photo, highest):
     gray = photo[..., 0].astype(np.uint32)

@@ -17,6 +17,7 @@ from dimmagen.api import build_mixhq
 from dimmagen.core.errors import DimmagenError
 from dimmagen.images.codec import ImageError
 from dimmagen.sources import SOURCES, video
+from tests.made_clips import moving_photo
 
 RATE = 24
 
@@ -284,6 +285,25 @@ def test_the_frames_that_a_lost_piece_of_a_clip_reaches_are_rejected(codec):
     np.testing.assert_array_equal(video.first_frame(behind).pixels, first.pixels)
 
 
+def decoded(clip):
+    """Pixels and damage of every frame, by its time."""
+    with video._opened(clip) as container:
+        frames = video._frames(container, video._shown_stream(container))
+        return {frame.pts: (frame.to_ndarray(format="rgb24"), is_damaged) for frame, is_damaged in frames}
+
+
+@pytest.mark.parametrize("params", ["open-gop=0", "open-gop=1"])
+@pytest.mark.parametrize("packet", [0, 5, 6])
+def test_a_frame_that_comes_out_of_the_decoder_later_is_the_damaged_one(params, packet):
+    """Behind the first key frame, a frame of the third packet, and the second key frame."""
+    clip = moving_photo(14, 400, 320, **{"g": "6", "bf": "3", "qp": "8", "x264-params": params})
+    whole, damaged = decoded(clip), decoded(with_hole(clip, packet, 600))
+    wrong = {time for time, (pixels, _) in damaged.items() if not np.array_equal(pixels, whole[time][0])}
+    told = {time for time, (_, is_damaged) in damaged.items() if is_damaged}
+    assert wrong
+    assert told == wrong
+
+
 def test_a_playlist_with_the_name_of_a_clip_opens_no_other_file(tmp_path, monkeypatch):
     (tmp_path / "secret.mp4").write_bytes(make_clip(2))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
@@ -316,6 +336,8 @@ def test_without_pyav_a_clip_ends_the_run_with_the_extra_and_a_photo_does_not(cl
     with pytest.raises(DimmagenError, match=r"pip install 'dimmagen\[video\]'") as raised:
         build_mixhq([f"inter4k={clips}"], dry_run=True)
     assert raised.value.code == "missing-package"
+    with pytest.raises(DimmagenError, match="PyAV"):  # before any source is listed
+        build_mixhq(["folder=nowhere", f"inter4k={clips}"], dry_run=True)
     assert build_mixhq(["sample"], dry_run=True)["sample"].accepted == 5
 
 

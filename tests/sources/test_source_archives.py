@@ -291,6 +291,41 @@ def test_what_systems_leave_among_photos_is_never_a_candidate_at_any_depth(tmp_p
         assert contents(place) == [("a.jpg", PHOTO), ("trip/b.jpg", PHOTO)]
 
 
+def test_the_previews_of_photo_managers_are_no_photos(tmp_path, caplog):
+    """Apple's libraries hold each photo up to five times; Immich and Nextcloud keep smaller copies."""
+    kept = (
+        "Photos Library.photoslibrary/originals/F/F88C.jpeg",
+        "Old.photolibrary/Masters/2014/a.jpg",
+        "immich/upload/a.jpg",
+        "thumbs/mine.jpg",
+        "cloud/files/preview/b.jpg",
+    )
+    made = (
+        "Photos Library.photoslibrary/resources/derivatives/F/F88C_1_105_c.jpeg",
+        "Photos Library.photoslibrary/scopes/x.jpeg",
+        "Old.photolibrary/Thumbnails/2014/a.jpg",
+        "immich/thumbs/u/a-preview.jpg",
+        "cloud/appdata_oc7/preview/1/64-64.jpg",
+    )
+    files = {
+        **dict.fromkeys((*kept, *made), PHOTO),
+        "immich/thumbs/.immich": b"",
+        "immich/upload/.immich": b"",
+    }
+    folder = tmp_path / "folder"
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    with caplog.at_level("INFO", "dimmagen"):
+        for place in (folder, make_zip(tmp_path / "a.zip", files=files)):
+            assert [name for name, _ in contents(place)] == sorted(kept)
+    assert "5 files that a photo manager keeps" in caplog.text
+    library = folder / "Photos Library.photoslibrary"
+    assert [name for name, _ in contents(library)] == ["originals/F/F88C.jpeg"]
+    for named in (library / "resources", folder / "immich/thumbs"):
+        assert len(contents(named)) == 1
+
+
 def test_a_source_in_a_hidden_folder_is_read_when_it_is_named(tmp_path):
     make_folder(tmp_path / ".photos")
     assert contents(tmp_path / ".photos") == sorted(FILES.items())
@@ -374,6 +409,20 @@ def test_an_own_output_as_a_source_is_refused_with_what_to_give_instead(outputs,
     with pytest.raises(UsageError, match=f"{kind} that dimmagen made, not photos: give ") as error:
         list_entries(str(tmp_path / place))
     assert error.value.code == "own-output"
+
+
+def test_a_mixhq_without_its_catalog_is_called_that(outputs, tmp_path, caplog):
+    shutil.rmtree(tmp_path / "mixhq/catalog")
+    shutil.rmtree(outputs / "deep/mixhq/catalog")
+    for place, what in (("mixhq", "is"), ("mixhq/shards", "is part of")):
+        with pytest.raises(
+            UsageError, match=f"{what} a MixHQ without its catalog that .*: copy it again, or"
+        ):
+            list_entries(str(tmp_path / place))
+    assert not [entry for entry in list_entries(str(outputs)) if "deep" in entry.name]
+    assert any("deep/mixhq is left out: it is a data set or a MixHQ that" in text for text in caplog.messages)
+    with pytest.raises(DimmagenError, match="is the manifest of a MixHQ: light images only"):
+        open_pairs(tmp_path / "mixhq")
 
 
 def test_a_shard_that_was_copied_away_is_refused_as_well(outputs, tmp_path):

@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,6 +20,7 @@ from typing import Any
 
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.executors import ray_signals
+from dimmagen.core.executors.ray_address import check_answers, refusal
 from dimmagen.core.executors.ray_connected import connected_ray, own_runs, refuse_another
 from dimmagen.core.executors.ray_folder import session_folder
 
@@ -101,7 +103,7 @@ def refuse_cluster_options(executor: str, address: str | None, worker_timeout: f
     """Refuse what is for Ray in a run without it, and a Ray of this machine where a cluster is named.
 
     Args:
-        executor: `ray` or `serial`.
+        executor: `ray` or `serial`, or `auto`, which may become either.
         address, worker_timeout: as the user gave them, or None.
 
     Raises:
@@ -115,7 +117,7 @@ def refuse_cluster_options(executor: str, address: str | None, worker_timeout: f
                 code="conflict",
                 parameters=(name, "executor"),
             )
-    if executor == "ray" and address is None:
+    if executor != "serial" and address is None:
         refuse_other_cluster()
 
 
@@ -169,10 +171,11 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
             "_plasma_directory": _store_folder(folder),
         }
     else:
-        _check_answers(address)
+        check_answers(address)
         options["address"] = address
     try:
-        with ray_signals.separate_sessions():
+        with ray_signals.separate_sessions(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"ray\.")  # of a client: the error says it
             ray.init(**options)
     except Exception as error:  # Ray raises it by this name too, where its processes do not come up
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -183,37 +186,13 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
                 'or do without Ray: `executor="serial"`, in training `workers=1`',
                 code="cluster",
             ) from error
-        raise _refusal(address, reason) from error
+        raise refusal(address, reason) from error
 
 
 def _store_folder(folder: str) -> str | None:
     """Where Ray keeps its object store if that cannot be in /dev/shm, which Ray would wait for in vain."""
     can_share = sys.platform != "linux" or os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
     return None if can_share else folder or tempfile.gettempdir()
-
-
-def _refusal(address: str, reason: str) -> UsageError:
-    """What is wrong with a cluster that answers but cannot be joined, from Ray's own words for it."""
-    if "ersion mismatch" in reason:
-        fault = reason
-        todo = "install the cluster's versions of Ray and Python here, or run on one of its nodes"
-    elif "no authentication token was found" in reason:
-        fault = "RAY_AUTH_MODE is token, and there is no token"
-        todo = "give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
-    else:
-        mode = os.environ.get("RAY_AUTH_MODE", "not set")
-        fault = f"{reason}; RAY_AUTH_MODE is {mode}"
-        todo = (
-            "if the cluster wants a token, set RAY_AUTH_MODE=token and give that token in ~/.ray/auth_token "
-            "or RAY_AUTH_TOKEN; otherwise check that this machine reaches all ports of the cluster"
-        )
-    return UsageError(
-        f"the Ray cluster at {address} could not be joined ({fault})",
-        todo,
-        code="cluster",
-        parameter="address",
-        value=address,
-    )
 
 
 @contextmanager
@@ -246,23 +225,6 @@ def is_leaving() -> bool:
 def was_connected() -> bool:
     """Whether this process has connected Ray, and left it, at least once."""
     return _shutdown is not None
-
-
-def _check_answers(address: str) -> None:
-    """Fail early: Ray itself would try for minutes. Other address forms, such as `auto`, are left to Ray."""
-    host, separator, port = address.removeprefix("ray://").rpartition(":")
-    if not (separator and port.isdigit()):
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(
-            f"no Ray cluster answers at {address} ({error})",
-            "check `address`",
-            code="cluster",
-            parameter="address",
-            value=address,
-        ) from error
 
 
 OnLost = Callable[["ClusterLostError"], None]

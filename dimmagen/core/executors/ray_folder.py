@@ -3,11 +3,12 @@
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from filelock import lock_descriptor
+from dimmagen.core import abandoned
 
 _LOG = logging.getLogger(__name__)
 # Characters of the folder for temporary files: 103 are the most for a socket below it.
@@ -44,12 +45,8 @@ def _claim(folder: str) -> int | None:
         return None
     draft = os.path.join(folder, f".{_OWNER}")
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        lock_descriptor(descriptor, blocking=False)
-        os.rename(draft, os.path.join(folder, _OWNER))
-    except OSError:  # a file system without locks
-        os.close(descriptor)
-        return None
+    abandoned.claim(descriptor, draft)
+    os.rename(draft, os.path.join(folder, _OWNER))
     return descriptor
 
 
@@ -59,23 +56,15 @@ def _remove_abandoned(parent: str) -> None:
         return
     with suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
-            if entry.name.startswith(_PREFIX) and _is_abandoned(entry):
-                _LOG.debug("%s of a run that was killed is removed", entry.path)
-                shutil.rmtree(entry.path, ignore_errors=True)
+            if entry.name.startswith(_PREFIX) and _is_own_folder(entry):
+                with abandoned.is_held(os.path.join(entry.path, _OWNER)) as held:
+                    if held is False:  # where no lock tells, such a folder may be in use for days
+                        _LOG.debug("%s of a run that was killed is removed", entry.path)
+                        shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _is_abandoned(entry: "os.DirEntry[str]") -> bool:
-    """Whether nobody holds the owner's file of a folder; False without such a file and for others'."""
-    try:
-        is_folder, user = entry.is_dir(follow_symlinks=False), entry.stat(follow_symlinks=False).st_uid
-        if not is_folder or user != os.geteuid():
-            return False
-        descriptor = os.open(os.path.join(entry.path, _OWNER), os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        return lock_descriptor(descriptor, blocking=False)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+def _is_own_folder(entry: "os.DirEntry[str]") -> bool:
+    with suppress(OSError):
+        status = entry.stat(follow_symlinks=False)
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return False

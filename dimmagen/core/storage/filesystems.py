@@ -1,5 +1,6 @@
 """The file system behind an fsspec URL."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,11 @@ import fsspec
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.storage import remote, s3
+
+_SFTP = ("sftp", "ssh")
+_CONNECT_SECONDS = 30  # as fsspec's FTP
+# What its threads say where no program listens would be a traceback; the same error is raised, too.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
@@ -21,14 +27,21 @@ def open_filesystem(path: str | os.PathLike) -> tuple[Any, str]:
     if text.startswith(s3.SCHEMES):
         return s3.S3(), text.split("://", 1)[1].rstrip("/")
     try:
-        return fsspec.core.url_to_fs(text)
+        return fsspec.core.url_to_fs(text, **_patience(text))
     except (AttributeError, ImportError, TypeError, ValueError) as error:  # also of one that needs more
         raise _opening_error(text, error) from None
 
 
+def _patience(url: str) -> dict[str, dict[str, int]]:
+    """For how long SFTP waits for a server, by protocol: only there the limit is the system's, of minutes."""
+    protocols = {part.split("://", 1)[0].lower() for part in url.split("::")}
+    unlimited = [name for name in _SFTP if "timeout" not in fsspec.config.conf.get(name, {})]
+    return {name: {"timeout": _CONNECT_SECONDS} for name in unlimited if name in protocols}
+
+
 def _opening_error(url: str, error: Exception) -> UsageError:
     failed = f"{url} cannot be opened ({error})"
-    todo = "install the package that it needs"
+    todo = "pip install aiohttp requests" if url.startswith("http") else "install the package that it names"
     if isinstance(error, ImportError):
         return UsageError(failed, todo, code="missing-package", path=url)
     return UsageError(failed, f"check the URL, or {todo}", code="usage", path=url)

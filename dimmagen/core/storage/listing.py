@@ -112,7 +112,7 @@ def stamp(path: str | os.PathLike) -> str:
     """A text that changes when the bytes of a file change: times and inode, or the ETag of an object.
 
     Returns:
-        Empty if nothing distinguishes two versions of the file: a place without ETags, or a local
+        Empty if nothing distinguishes two versions of the file: a place without ETags or times, or a local
         file that was written in the last two seconds, and might be again within a tick of its clock.
 
     Raises:
@@ -128,7 +128,8 @@ def stamp(path: str | os.PathLike) -> str:
 def stamp_of(facts: os.stat_result) -> str:
     """The :func:`stamp` of a local file, from what `os.stat` says of it."""
     changed = max(facts.st_mtime_ns, facts.st_ctime_ns)
-    if abs(time.time_ns() - changed) < _UNSETTLED_NS:
+    is_timeless = changed <= 0  # a disk that keeps no times, such as some of FUSE
+    if is_timeless or abs(time.time_ns() - changed) < _UNSETTLED_NS:
         return ""
     # A program can set the time of the last modification, but not that of the last change.
     return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}.{facts.st_ino}"

@@ -28,6 +28,7 @@ _BLOCK = 8 * 2**20  # bytes that one request of an open file reads
 _PART = 16 * 2**20  # bytes per part of a multipart upload; a file smaller than two parts is one request
 _PARTS_AT_ONCE = 4
 _MAX_PARTS = 10_000
+_LISTING = ("isdir", "ls", "find")
 _NO_KEY = ("", "404", "NoSuchKey", "NoSuchUpload")
 
 Parameters = ParamSpec("Parameters")
@@ -64,6 +65,10 @@ def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Paramete
         except Exception as error:  # there are many types, and only some are OSErrors
             place = str(args[-1] if method.__name__ == "put_file" else args[1])
             explained = _explained(error, f"s3://{place}")
+            if explained is error and method.__name__ in _LISTING:  # which S3 never says of a key
+                explained = RefusedError(
+                    f"s3://{place} cannot be listed: what answers is no S3", "check AWS_ENDPOINT_URL"
+                )
             if explained is error:
                 raise
             raise explained from error

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -33,9 +34,13 @@ _DESCRIPTORS = "/proc/self/fd"
 _STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a file system says that does not have an operation, in several words.
-_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+_MISSING = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_UNSUPPORTED = (*_MISSING, errno.EINVAL, errno.EBADF)
 _OPEN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY)  # the file is open, or something else
+# An encrypted folder (eCryptfs, NAS) has room for 143 bytes, and the longest token for 28.
+_KEPT_OF_NAME = 100
 _CLAIMS = 20  # so often no other process is quicker: the disk says of every lock that it is taken
+_ENDING_SECONDS = 2.0  # until a process that was killed has ended
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +80,11 @@ def _writing_error(error: OSError, path: str, *, is_local: bool) -> DimmagenErro
             f"{named} cannot be written", "check its permissions", code="refused", path=named
         )
     reason = f"{failed}: {error.strerror or error}"
+    if error.errno in _MISSING:
+        todo = (
+            "its file system cannot rename files or lacks another operation: write to a disk of this machine"
+        )
+        return DimmagenError(reason, f"{todo}, or to a bucket by its URL (s3://...)", code="disk", path=path)
     if error.errno == errno.ENAMETOOLONG:
         return DimmagenError(reason, "give a shorter name", code="invalid-name", path=path)
     return DimmagenError(reason, f"check the disk and {again}", code="disk", path=path)
@@ -247,19 +257,25 @@ def _is_special_file(place: str) -> bool:
 
 
 def remove_unfinished(folder: str | os.PathLike) -> list[str]:
-    """Remove what a killed run left in one folder: temporary files, or incomplete uploads.
+    """Remove what a killed run left in one folder: temporary files and folders, or incomplete uploads.
+
+    The run that calls it is the only one that writes there; what another command still writes into the same
+    local folder stays.
 
     Returns:
-        The names of the temporary files, or of the files that were being uploaded.
+        The names of the temporary files and folders that are removed, or of the files that were being
+        uploaded.
     """
     place = local_path(folder)
     if place is None:
         with remote_filesystem(folder) as (filesystem, place):
             return filesystem.abort_uploads(place) if isinstance(filesystem, s3.S3) else []
-    names = [name for name in list_names(place) if is_unfinished(name)]
-    for name in names:
-        os.unlink(os.path.join(place, name))
-    return names
+    until = time.monotonic() + _ENDING_SECONDS
+    return [
+        name
+        for name in list_names(place)
+        if is_unfinished(name) and abandoned.remove_unless_held(os.path.join(place, name), until)
+    ]
 
 
 def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
@@ -269,7 +285,7 @@ def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
         folder: local; nothing is done elsewhere, or if there is none.
         names: of the finished files or folders.
     """
-    place, wanted, listed = local_path(folder), set(names), list[str]()
+    place, wanted, listed = local_path(folder), set(map(_beginning, names)), list[str]()
     if place is None or not wanted:
         return
     with suppress(OSError):  # it may be written to and not listed
@@ -282,9 +298,15 @@ def remove_abandoned(folder: str | os.PathLike, names: Iterable[str]) -> None:
 
 def unfinished_name(name: str) -> str:
     """A new temporary name for a file, see :func:`atomic_writer`."""
-    return f".{name}.{abandoned.host_mark()}{secrets.token_hex(2)}.{os.getpid()}.tmp"
+    return f".{_beginning(name)}.{abandoned.host_mark()}{secrets.token_hex(2)}.{os.getpid()}.tmp"
+
+
+def _beginning(name: str) -> str:
+    """What a temporary name keeps of a name, which may itself be as long as a disk allows."""
+    coded = os.fsencode(name)
+    return name if len(coded) <= _KEPT_OF_NAME else coded[:_KEPT_OF_NAME].decode("utf-8", "ignore")
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a name belongs to an incomplete file left by a killed run."""
+    """Whether a name belongs to a file or folder that is being written, or was left by a killed run."""
     return bool(_UNFINISHED.fullmatch(name))

@@ -24,7 +24,7 @@ import numpy as np
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers.camera.chroma import suppress_fine_chroma
 from dimmagen.dimmers.camera.chroma_fit import fine_chroma
-from dimmagen.dimmers.camera.highlights_fit import BRIGHTEST, headroom, may_have_headroom
+from dimmagen.dimmers.camera.highlights_fit import BRIGHTEST, headroom
 from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.camera.noise_fit import fit_noise, noise_levels
 from dimmagen.dimmers.camera.response import SIGMA_KNOTS, ResponseCurve
@@ -50,7 +50,7 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
     if share < 1.0:
         filtered = [replace(pair, light=suppress_fine_chroma(pair.light, share)) for pair in pairs]
         tiles, responses, model = _fit_signal(filtered, tiles_per_pair)
-    if may_have_headroom(pairs) and (unclipped := _fit_unclipped(filtered, tiles_per_pair)):
+    if unclipped := _fit_unclipped(filtered, tiles_per_pair):
         above_white = headroom(pairs, unclipped[1])
         if above_white:
             tiles, responses, model = unclipped

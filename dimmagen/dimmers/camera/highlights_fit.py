@@ -14,7 +14,7 @@ from dimmagen.dimmers.camera.response_fit import PairResponses
 from dimmagen.dimmers.real_pairs import RealPair
 
 BRIGHTEST = 249  # light level: brighter ones are clipped in part, in a blur of their neighbourhood
-PRIOR, PRIOR_PAIRS = 0.6, 1.0  # headroom before any pair is seen, and the pairs that it counts for
+PRIOR, PRIOR_PAIRS = 0.9, 1.0  # headroom before any pair is seen, and the pairs that it counts for
 LARGEST_SHOWN = 3.0  # in a dark image four stops darker, as brackets are, what is brighter is clipped too
 SMALLEST = 0.8  # a smaller headroom is not worth the code: docs/camera-model.md
 _LITTLE = 1.5e-3  # mean square of the rise with which a pair counts for half
@@ -37,12 +37,6 @@ def headroom(pairs: Sequence[RealPair], responses: PairResponses) -> float:
         total += counts * found
         weight += counts
     return round(total / weight, 3) if total >= SMALLEST * weight else 0.0
-
-
-def may_have_headroom(pairs: Sequence[RealPair]) -> bool:
-    """Whether the pairs have so much clipped light that :func:`headroom` could be above 0."""
-    weight = sum(_weight(_rises(pair)[0]) for pair in pairs)
-    return PRIOR * PRIOR_PAIRS + LARGEST_SHOWN * weight >= SMALLEST * (PRIOR_PAIRS + weight)
 
 
 def _shown(pair: RealPair, curve: ResponseCurve, end: np.ndarray) -> tuple[float, float]:

@@ -221,7 +221,7 @@ class CameraModel(CameraFields, DimmerModel):
         Returns:
             Three int32 (3, 256), in the kernel's units, and whether any factor of z² is not 0.
         """
-        curve = self._dark_codes(draw.gamma * draw.exposure, draw.balance)
+        curve = self.dark_codes(draw.gamma * draw.exposure, draw.balance)
         sigma = np.minimum(draw.tau * self.noise_level(curve), kernel.LARGEST_SIGMA)
         largest = (kernel.LARGEST_SLOPE - sigma) / kernel.LARGEST_NOISE
         bend = np.clip(sigma * self.noise_skew(curve), -largest, largest)
@@ -245,8 +245,8 @@ class CameraModel(CameraFields, DimmerModel):
         shifts = self.light_shifts(np.array([brightness]), balance)
         return self.curve.level(self.curve.log_light(levels) + shifts[0, :, None])
 
-    def _dark_codes(self, brightness: float, balance: np.ndarray | float) -> np.ndarray:
-        """:meth:`dark_levels` of the codes of light."""
+    def dark_codes(self, brightness: float = 1.0, balance: np.ndarray | float = 0.0) -> np.ndarray:
+        """:meth:`dark_levels` with headroom, by channel and code of light: see :meth:`light_codes`."""
         if not self.highlights:
             return self.dark_levels(brightness, balance)
         shifts = self.light_shifts(np.array([brightness]), balance)

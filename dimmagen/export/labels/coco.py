@@ -33,6 +33,10 @@ class CocoFormat:
         "with torchvision's `CocoDetection`."
     )
 
+    def require_packages(self) -> None:
+        """Refuse a check where pycocotools is missing, before any image is decoded."""
+        _pycocotools()
+
     def write(self, work: SplitWork, split: str, extension: str) -> LeftOut:
         path = work.root / self._file(split)
         label_folder(path.parent)
@@ -55,10 +59,10 @@ class CocoFormat:
         return {}
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        name = self._file(split)
+        name, reader = self._file(split), _pycocotools()
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                coco = _pycocotools().COCO(str(root / name))
+                coco = reader.COCO(str(root / name))
                 images = coco.loadImgs(coco.getImgIds())
         except FileNotFoundError:
             yield f"{name}: is missing"

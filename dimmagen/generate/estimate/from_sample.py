@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from dimmagen.core.executors.base import Executor
 from dimmagen.core.processors import processor_count
 from dimmagen.generate.estimate.calibration import calibrate, choose
 from dimmagen.generate.estimate.estimate import RunEstimate
 from dimmagen.generate.estimate.sample import LightImageTotals
+from dimmagen.generate.execution import ChosenExecutor, faster_executor
 from dimmagen.generate.light_format import LightConversion, choose_light_format, measure_conversion
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.sources.light_image import LightImageRef
@@ -19,7 +19,7 @@ def estimate_run(
     photos: LightImageTotals,
     build_dimmer: BuildDimmer,
     settings: PairSettings,
-    executor: Executor = "ray",
+    executor: ChosenExecutor = "ray",
     workers: int | None = None,
     *,
     pairs: int | None = None,
@@ -51,6 +51,8 @@ def estimate_run(
     measured = calibrate(chosen, build_dimmer, settings, on_pair)
     if pairs is not None:
         photos = photos.scaled_to(-(-pairs // settings.variants))
+    if executor == "auto":
+        executor = faster_executor(photos.pixels * settings.variants)
     workers = 1 if executor == "serial" else workers or processor_count()
     estimate = RunEstimate(photos, settings, executor, workers, measured)
     return estimate, conversion.scaled_to(photos.count)

@@ -9,14 +9,15 @@ from dataclasses import replace
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.file_names import portable
-from dimmagen.core.system_files import is_system_path
+from dimmagen.core.system_files import is_system_path, preview_test
+from dimmagen.core.text import pluralize
 from dimmagen.sources.archive_formats import format_of
 from dimmagen.sources.archives.entry import Entry
 from dimmagen.sources.archives.folders import folder_entries, glob_entries, is_glob
 from dimmagen.sources.archives.plugins import format_entries, with_members_of_formats
 from dimmagen.sources.archives.tars import tar_entries
 from dimmagen.sources.archives.zips import zip_entries
-from dimmagen.sources.own_outputs import is_inside, is_own_shard, kind_of_place, own_folders
+from dimmagen.sources.own_outputs import BARE_MIXHQ, is_inside, is_own_shard, kind_of_place, own_folders
 
 _log = logging.getLogger(__name__)
 
@@ -49,12 +50,17 @@ def list_entries(path: str, follow_links: bool = False) -> list[Entry]:
     _refuse_own(path, path, own.get("", ""))
     for folder, kind in own.items():
         _log.warning("%s/%s is left out: it is %s that dimmagen made, not photos", path, folder, kind)
+    above = f"{storage.last_part(path)}/"
+    is_preview = preview_test(f"{above}{entry.name}" for entry in entries)
     kept = [
         entry
         for entry in entries
         if not is_system_path(entry.name) and not any(is_inside(entry.name, folder) for folder in own)
     ]
-    return sorted(with_members_of_formats(kept), key=lambda entry: entry.name)
+    photos = [entry for entry in kept if not is_preview(f"{above}{entry.name}")]
+    if left := len(kept) - len(photos):
+        _log.info("Note: left out of %s: %s that a photo manager keeps", path, pluralize(left, "file"))
+    return sorted(with_members_of_formats(photos), key=lambda entry: entry.name)
 
 
 def _entries(path: str, follow_links: bool) -> list[Entry]:
@@ -85,6 +91,8 @@ def _refuse_own(path: str, folder: str, kind: str) -> None:
     todo = "give the photos that it was made from"
     if kind == "a MixHQ":
         todo = "give its own folder, alone, to make pairs from it"
+    elif kind == BARE_MIXHQ:
+        todo = "copy it again, or finish it with the command that built it, to make pairs from it"
     raise UsageError(
         f"{path} {'is' if whole else 'is part of'} {kind} that dimmagen made, not photos",
         todo,

@@ -44,12 +44,14 @@ NO_TOKEN = "Token authentication is enabled but no authentication token was foun
         (NO_TOKEN, "there is no token", "give the cluster's token in"),
         ("Failed to connect", "RAY_AUTH_MODE is disabled", "if the cluster wants a token"),
         ("", "ConnectionError", "if the cluster wants a token"),
+        ("Could not find any running Ray instance. Please", "none runs on this machine", "such as head:6379"),
+        ("Invalid address format: head", "is no address", "such as head:6379"),
     ],
-    ids=["version", "no token", "wrong token", "no words"],
+    ids=["version", "no token", "wrong token", "no words", "none", "no address"],
 )
 def test_what_ray_refuses_is_one_line_with_the_way_out(reason, told, todo, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setattr(ray_cluster, "_check_answers", lambda address: None)
+    monkeypatch.setattr(ray_cluster, "check_answers", lambda address: None)
 
     class Ray:
         import ray.exceptions as exceptions

@@ -102,7 +102,7 @@ def test_a_fit_takes_fine_chroma_from_the_light_first_and_then_fits_the_response
         return replace(model, tau=2.0)
 
     monkeypatch.setattr(fit, "fit_response", fit_response)
-    monkeypatch.setattr(fit, "may_have_headroom", lambda _: False)
+    monkeypatch.setattr(fit, "_fit_unclipped", lambda *_: None)
 
     def fine_chroma(model, tiles, given):
         assert (model.toe is given.toe, given is responses) == (True, True)

@@ -142,26 +142,26 @@ def pairs_with(headroom: float, white: int = 50) -> tuple[list[RealPair], PairRe
     return pairs, PairResponses(slopes, exposures, np.tile(model.balance, (3, 1)), np.zeros(3))
 
 
-@pytest.mark.parametrize(("truth", "found"), [(1.6, (0.6 + 2 * 1.6) / 3), (2.2, (0.6 + 2 * 2.2) / 3)])
+@pytest.mark.parametrize(("truth", "found"), [(1.6, (0.9 + 2 * 1.6) / 3), (2.2, (0.9 + 2 * 2.2) / 3)])
 def test_the_headroom_is_that_of_the_pairs_pulled_to_what_other_cameras_have(truth, found):
     pairs, responses = pairs_with(truth)
-    assert highlights_fit.may_have_headroom(pairs)
     assert highlights_fit.headroom(pairs, responses) == pytest.approx(found, abs=0.06)
 
 
-def test_no_headroom_is_invented_for_pairs_that_show_little_or_nothing_of_it():
+def test_pairs_without_clipped_light_have_the_headroom_of_other_cameras():
+    assert highlights_fit.headroom(*pairs_with(2.5, white=0)) == highlights_fit.PRIOR == 0.9
+
+
+def test_no_headroom_is_invented_for_pairs_that_show_little_of_it():
     assert highlights_fit.headroom(*pairs_with(0.4)) == 0.0
-    pairs, responses = pairs_with(2.5, white=0)
-    assert not highlights_fit.may_have_headroom(pairs)
-    assert highlights_fit.headroom(pairs, responses) == 0.0
 
 
 def test_what_is_brighter_than_brackets_can_show_counts_as_much_as_they_can(monkeypatch):
     pairs, responses = pairs_with(2.0)
     dim = replace(responses, log_exposures=responses.log_exposures - 4.0)  # as if all were 4 above white
-    assert highlights_fit.headroom(pairs, dim) == pytest.approx((0.6 + 2 * 3.0) / 3, abs=0.06)
+    assert highlights_fit.headroom(pairs, dim) == pytest.approx((0.9 + 2 * 3.0) / 3, abs=0.06)
     monkeypatch.setattr(highlights_fit, "_MOST", 2000)  # pixels of a pair
-    assert highlights_fit.headroom(pairs, responses) == pytest.approx((0.6 + 2 * 2.0) / 3, abs=0.06)
+    assert highlights_fit.headroom(pairs, responses) == pytest.approx((0.9 + 2 * 2.0) / 3, abs=0.06)
 
 
 def test_light_above_a_level_has_no_part_in_the_response():
@@ -176,8 +176,8 @@ def test_light_above_a_level_has_no_part_in_the_response():
         assert np.array_equal(getattr(below, name), getattr(everything, name)[kept])
 
 
-@pytest.mark.parametrize(("may", "above"), [(False, 1.5), (True, 0.0), (True, 1.5)])
-def test_a_fit_leaves_clipped_light_out_of_the_response_where_there_is_headroom(may, above, monkeypatch):
+@pytest.mark.parametrize("above", [0.0, 1.5])
+def test_a_fit_leaves_clipped_light_out_of_the_response_where_there_is_headroom(above, monkeypatch):
     """With steps that are only noted."""
     pairs = [RealPair("0", np.full((8, 8, 3), 9, np.uint8), np.full((8, 8, 3), 99, np.uint8), "", "")]
     of_all, of_unclipped = responses_of(1), replace(responses_of(1), toe=np.zeros(3))
@@ -189,15 +189,13 @@ def test_a_fit_leaves_clipped_light_out_of_the_response_where_there_is_headroom(
 
     monkeypatch.setattr(fit, "fit_response", fit_response)
     monkeypatch.setattr(fit, "fine_chroma", lambda *_: 1.0)
-    monkeypatch.setattr(fit, "may_have_headroom", lambda given: may and given is pairs)
     monkeypatch.setattr(fit, "headroom", lambda *given: above if given == (pairs, of_unclipped) else 9.0)
     monkeypatch.setattr(fit, "fit_noise", lambda model, tiles, responses, seed: replace(model, tau=2.0))
     monkeypatch.setattr(fit, "noise_levels", lambda *_: np.zeros(1))
     found = fit.fit_camera(pairs)
-    assert asked == [255, *[highlights_fit.BRIGHTEST] * may]
-    used = of_unclipped if may and above else of_all
-    assert found.toe is used.toe
-    assert (found.headroom, found.tau) == (above if may else 0.0, 2.0)
+    assert asked == [255, highlights_fit.BRIGHTEST]
+    assert found.toe is (of_unclipped if above else of_all).toe
+    assert (found.headroom, found.tau) == (above, 2.0)
 
 
 def test_pairs_of_which_clipped_light_alone_shows_are_fitted_as_they_were(monkeypatch):
@@ -212,5 +210,4 @@ def test_pairs_of_which_clipped_light_alone_shows_are_fitted_as_they_were(monkey
         light = np.minimum(scene(seed=index), 240)
         light[:, :60] = 255
         pairs.append(RealPair(str(index), model.dim(light, a_draw(tau=0.1)), light, "", ""))
-    assert highlights_fit.may_have_headroom(pairs)
     assert fit.fit_camera(pairs).headroom == 0.0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dimmagen.core import hashing
+from dimmagen.core.errors import DimmagenError
 from dimmagen.dimmers import profile as profiles
 from dimmagen.dimmers.profile import open_profile, save_profile
 from dimmagen.dimmers.profile_json import fingerprint_of
@@ -41,27 +42,35 @@ def test_the_picture_of_a_profile_is_saved_with_it_and_decides_nothing(saved, tm
 
 
 def test_a_failed_save_leaves_no_files_and_keeps_the_old_profile(saved, monkeypatch):
-    from dimmagen.dimmers import profile
-
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(profile, "save_file", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(DimmagenError, match="the disk is full"):
         save_profile(saved.folder, models(seed=1), "mdn", {}, replace=True)
     assert open_profile(saved.folder) == saved
     assert [place.name for place in saved.folder.parent.iterdir()] == ["phone"]
 
 
 def test_a_profile_is_saved_in_a_hidden_folder_beside_its_place(tmp_path, monkeypatch):
-    save_file, places = profiles.save_file, set()
+    write, places = profiles.storage.atomic_write, set()
     monkeypatch.setattr(
-        profiles, "save_file", lambda *given: places.add(given[1].parent) or save_file(*given)
+        profiles.storage, "atomic_write", lambda *given: places.add(given[0].parent) or write(*given)
     )
     save_profile(tmp_path / "phone", models(), "mdn", {})
     [place] = places
     assert (place.parent, place.name[:7], place.suffix) == (tmp_path, ".phone.", ".tmp")
     assert not place.exists()
+
+
+def test_a_profile_is_saved_on_a_disk_without_permissions(tmp_path, monkeypatch):
+    """exFAT, SMB, FUSE."""
+
+    def refused(path, mode, **_):
+        raise PermissionError(1, "Operation not permitted", path)
+
+    monkeypatch.setattr(os, "chmod", refused)
+    assert open_profile(save_profile(tmp_path / "phone", models(), "mdn", {}).folder).name == "phone"
 
 
 def test_a_saved_profile_is_json_beside_its_tensors_that_everyone_may_read(saved):

@@ -69,7 +69,7 @@ def test_sets_of_two_machines_keep_both_environments_and_terms_of_plug_ins(one, 
 def test_light_images_become_png_with_the_same_pixels_where_it_is_asked_for(one, two, tmp_path):
     told = []
     manifest = write_merge([one, two], str(tmp_path / "out"), light_format="png", on_conversion=told.append)
-    assert manifest.command == "dimmagen merge SET1 SET2 --to out/ --light-format png"
+    assert manifest.command == "dimmagen merge SET1 SET2 --out out/ --light-format png"
     assert manifest.settings["light_format"] == "png"
     made = {row["key"]: row for row in open_pairs(tmp_path / "out").rows()}
     pairs = open_pairs(tmp_path / "out")
@@ -101,7 +101,7 @@ def test_sets_of_one_file_type_need_no_option(one, tmp_path):
     told = []
     parts = [open_pairs(tmp_path / name) for name in "ab"]
     manifest = write_merge(parts, str(tmp_path / "out"), light_format="auto", on_conversion=told.append)
-    assert manifest.command == "dimmagen merge SET1 SET2 --to out/"
+    assert manifest.command == "dimmagen merge SET1 SET2 --out out/"
     assert "light_format" not in manifest.settings
     assert [(one.light_format, one.counts, one.converted) for one in told] == [("same", {"png": 4}, 0)]
     assert [len(origin["derived_from"]) for origin in manifest.settings["derived_from"]] == [1, 1]
@@ -122,7 +122,7 @@ def test_of_three_pairs_of_one_key_the_equal_ones_are_kept_once_and_the_other_is
     assert made.keys() == {row["key"] for row in rows} | {renamed}
     assert [made[row["key"]]["dark_sha256"] for row in rows] == dark
     assert made[renamed]["light_pixel_sha256"] == "0" * 64
-    assert manifest.command == "dimmagen merge SET1 SET2 SET3 --to out/ --light-format same"
+    assert manifest.command == "dimmagen merge SET1 SET2 SET3 --out out/ --light-format same"
     again = write_merge([one, other, other], str(tmp_path / "again"))  # the renamed one comes twice
     assert open_pairs(tmp_path / "again").table["key"].to_pylist() == list(made)
     assert again.counts == manifest.counts

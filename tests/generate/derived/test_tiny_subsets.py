@@ -46,7 +46,7 @@ def test_a_subset_keeps_order_files_and_settings_and_says_what_it_is_of(one, tmp
         ],
     }
     assert made.manifest.environment == one.manifest.environment
-    assert made.manifest.command == "dimmagen subset ORIGIN --to out/ --keys KEYS"
+    assert made.manifest.command == "dimmagen subset ORIGIN --out out/ --keys KEYS"
     assert made.manifest.counts.rejected == 2
     assert [entry.samples for entry in made.manifest.shards] == [3]
 
@@ -172,11 +172,11 @@ def test_a_long_list_of_keys_is_not_searched_from_its_begin_for_every_pair(name)
 
 
 def test_a_selection_is_spelled_out_in_the_command_and_recorded_with_lists_as_their_hashes():
-    assert Selection().command() == "dimmagen subset ORIGIN --to out/"
+    assert Selection().command() == "dimmagen subset ORIGIN --out out/"
     names = {"sources": ("a", "b"), "licence": "CC BY", "gamma": (0.5, 1.0), "lightness": (0.0, 0.25)}
     full = Selection(**names, min_side=64, keys=("y", "x"), without_keys=("z",))
     assert full.command() == (
-        "dimmagen subset ORIGIN --to out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
+        "dimmagen subset ORIGIN --out out/ --source a --source b --licence 'CC BY' --gamma 0.5:1.0 "
         "--lightness 0.0:0.25 --min-side 64 --keys KEYS --without-keys KEYS"
     )
     hashes = [hashlib.sha256(text).hexdigest() for text in (b"x\ny", b"z")]
