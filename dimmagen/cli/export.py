@@ -173,8 +173,8 @@ def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None,
     if reader and repository is None and (reader.fixed or not lines):
         echo(_place_of(reader))
     elif not reader and not lines and (names := [one.name for one in readers_of(layout.name)]):
-        echo("The lines for an option file depend on the reader; --layout with its name prints them:")
-        echo(f"  {', '.join(names)}")
+        echo("The lines for an option file depend on the reader, whose own layout prints them:")
+        echo(f"  --layout {', '.join(names)}")
 
 
 def _place_of(reader: Reader) -> str:

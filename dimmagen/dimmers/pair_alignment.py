@@ -42,11 +42,11 @@ def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, fl
         (rows, columns, error): the content of `dark` is shifted by that many pixels down and to the right;
         the error is 0 for equal structure and close to 1 for no common structure.
     """
-    block = _block(dark.shape)
-    structures = _structure(_averaged(dark, block)), _structure(_averaged(light, block))
+    structures = structure_of(dark), structure_of(light)
     if not all(map(np.any, structures)):  # an image of one colour
         return 0.0, 0.0, 1.0
     shift, error, _ = phase_cross_correlation(*structures, upsample_factor=20, normalization=None)
+    block = _block(dark.shape)
     return float(shift[0]) * block, float(shift[1]) * block, float(error)
 
 
@@ -66,8 +66,17 @@ def _averaged(image: np.ndarray, block: int) -> np.ndarray:
     return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
-def _structure(image: np.ndarray) -> np.ndarray:
-    gray = np.sqrt(image.astype(np.float32).mean(axis=2))
+def structure_of(image: np.ndarray) -> np.ndarray:
+    """Detail of 1.5 to 8 pixels, or blocks of a large image, at equal contrast, fading to the edges.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+
+    Returns:
+        float (H // block, W // block).
+    """
+    averaged = _averaged(image, _block(image.shape))
+    gray = np.sqrt(averaged.astype(np.float32).mean(axis=2))
     band = gaussian_filter(gray, 1.5) - gaussian_filter(gray, 8)
     local_contrast = np.sqrt(gaussian_filter(band * band, 16)) + 0.02 * band.std() + 1e-6
     window = np.outer(np.hanning(band.shape[0]), np.hanning(band.shape[1]))

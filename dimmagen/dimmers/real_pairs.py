@@ -17,6 +17,7 @@ from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_alignment import shift_between, turn_between
 from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
+from dimmagen.dimmers.pair_likeness import agree_in_place
 from dimmagen.dimmers.pair_lists import pairs_of_list
 from dimmagen.dimmers.pair_matching import listed
 from dimmagen.images.camera_name import camera_name
@@ -65,7 +66,7 @@ class PairProblem:
     Attributes:
         name: of the pair.
         problem: `size`, `small`, `identical`, `swapped`, `repeated`, `shifted`, `turned`, `unrelated`,
-            `gray` or `saturated`.
+            `hidden`, `gray` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
         mismatched: whether the two images are probably not a pair, or one that is there already: a profile is
@@ -153,9 +154,9 @@ def check_pairs(pairs: Sequence[RealPair]) -> list[PairProblem]:
 
     Fatal problems are different sizes, sides below MIN_SIDE, identical images, and swapped images (the dark
     one is brighter). Other problems are the two files of an earlier pair under another name, a shift of more
-    than SHIFT_TOLERANCE pixels, no common structure (both for images of at least MIN_SIDE_TO_ALIGN), a turn
-    or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on), an
-    image without colours, and images so saturated or black that little can be learned from them.
+    than SHIFT_TOLERANCE pixels, no or little common structure (for images of at least MIN_SIDE_TO_ALIGN), a
+    turn or another scale by which the corners are more than MAX_SHIFT pixels apart (from twice that side on),
+    an image without colours, and images so saturated or black that little can be learned from them.
     """
     first: dict[tuple[str, str], str] = {}
     findings = []
@@ -274,10 +275,13 @@ def _is_gray(image: np.ndarray) -> bool:
 def _differences(pair: RealPair) -> list[PairProblem]:
     rows, columns, error = shift_between(pair.dark, pair.light)
     shift = max(abs(rows), abs(columns))
-    if error > MAX_STRUCTURE_ERROR:
-        text = "has no structure in common: two scenes, or nothing in the picture"
-        return [PairProblem(pair.name, "unrelated", text, fatal=False, mismatched=True)]
     findings = []
+    if error > MAX_STRUCTURE_ERROR:
+        if not agree_in_place(pair.dark, pair.light):
+            text = "has no structure in common: two scenes, or nothing in the picture"
+            return [PairProblem(pair.name, "unrelated", text, fatal=False, mismatched=True)]
+        text = "shows little of the light picture in the dark one: it is very noisy, or something moved"
+        findings.append(PairProblem(pair.name, "hidden", text, fatal=False))
     if shift > SHIFT_TOLERANCE:
         text = f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance {SHIFT_TOLERANCE})"
         findings.append(PairProblem(pair.name, "shifted", text, False, mismatched=shift > MAX_SHIFT))

@@ -2,15 +2,17 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
+from dimmagen.core import keyed_random
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.acceleration import Acceleration, acceleration, compiled
@@ -97,6 +99,7 @@ def train(
     loss.use(accelerated, settings.bf16)
     step = step_for(context.wrap(network), state, loss, accelerated)
     ledger, waiting = Ledger(accelerated.fetch_every, context), Waiting()
+    seed = torch.initial_seed()
     stream = on_device(batches.open(state.iteration), device, accelerated.prefetch, waiting)
     progress.begin(state.iteration, settings.iterations)
     with (
@@ -106,6 +109,8 @@ def train(
     ):
         while state.iteration < settings.iterations and not state.out_of_patience:
             batch = next(stream)
+            # What a network draws (dropout) is a function of the iteration, so that it can be resumed.
+            torch.manual_seed(keyed_random.bits63(seed, "step", state.iteration, f"rank {context.rank}"))
             with accelerated.kernels():
                 ledger.add(step(batch, settings.learning_rate_at(state.iteration)))
             state.iteration += 1
@@ -178,18 +183,31 @@ def validate(
     """Mean PSNR over pairs in dB, each enhanced to the lightness of its ground truth.
 
     Args:
-        network: in eval mode or not, on any device.
+        network: on any device; in eval mode meanwhile.
         pairs: at least one.
         see: called with each pair and its output, uint8 (H, W, 3).
     """
     enhancer = Enhancer(network)
     scores = []
-    for pair in pairs:
-        output = enhancer.enhance(pair.dark, mean_lightness(pair.light))
-        scores.append(psnr(output, pair.light))
-        if see is not None:
-            see(pair, output)
+    with _in_eval_mode(network):
+        for pair in pairs:
+            output = enhancer.enhance(pair.dark, mean_lightness(pair.light))
+            scores.append(psnr(output, pair.light))
+            if see is not None:
+                see(pair, output)
     return sum(scores) / len(scores)
+
+
+@contextmanager
+def _in_eval_mode(network: EnhancementNetwork) -> Iterator[None]:
+    """Dropout and batch norms as in enhancing; then each module has its own mode again."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 class _NoLog:

@@ -111,6 +111,8 @@ class TrainState:
         decay = min(self.settings.average, (1 + self.iteration) / (10 + self.iteration))
         with torch.no_grad():
             torch._foreach_lerp_(self._means, self._values, 1 - decay)
+            for mean, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                mean.copy_(value)  # such as the statistics of a batch norm, which are averages already
 
     def step_if(self, finite: Tensor) -> None:
         """Take a step of Adam if `finite`, bool (), is true; fused Adam looks at it on the device."""
@@ -126,8 +128,8 @@ class TrainState:
         if self.average is not None:
             tensors |= _prefixed("average", self.average.state_dict())
         for name, parameter in self.network.named_parameters():
-            moments = self.optimizer.state[parameter]
-            tensors |= {f"adam.{name}.{moment}": moments[moment] for moment in _MOMENTS}
+            if moments := self.optimizer.state.get(parameter):  # none of what is frozen or not used
+                tensors |= {f"adam.{name}.{moment}": moments[moment] for moment in _MOMENTS}
         header = {
             "model": self.network.architecture_name,
             "iteration": self.iteration,
@@ -162,9 +164,11 @@ class TrainState:
             restore(self.average, saved.part("average"), path)
         moments = saved.part("adam")
         for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
-                moment: self._placed(moment, moments[f"{name}.{moment}"], parameter) for moment in _MOMENTS
-            }
+            if f"{name}.step" in moments:
+                self.optimizer.state[parameter] = {
+                    moment: self._placed(moment, moments[f"{name}.{moment}"], parameter)
+                    for moment in _MOMENTS
+                }
         self.iteration = saved.header["iteration"]
         self.best_psnr = saved.header["best_psnr"]
         self.best_iteration = saved.header["best_iteration"]

@@ -62,7 +62,8 @@ class MetaInfo(Listing):
         _write_lines(root / self.file(split, place), self._lines(sizes.items()))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return list_faults(root, self.file(split, place), [*self._lines(sorted(sizes.items()))])
+        lines = self._lines((name, sizes[name]) for name in numbered(sizes))
+        return list_faults(root, self.file(split, place), [*lines])
 
     def file(self, split: str, place: Place) -> str:
         return (Path(place[0]).parent / "meta_info.txt").as_posix()
@@ -87,7 +88,7 @@ class FileList(Listing):
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
         name = self.file(split, place)
-        lines = [*self._lines(place, (file.name for file in image_files(root / place[0])))]
+        lines = [*self._lines(place, numbered(file.name for file in image_files(root / place[0])))]
         yield from list_faults(root, name, lines)
         folder = Path(name).parent
         for line in lines:
@@ -121,7 +122,7 @@ class PairList:
         _write_lines(root / self.file(split, place), self._lines(place, sizes))
 
     def faults(self, root: Path, split: str, place: Place, sizes: Mapping[str, Size]) -> Iterator[str]:
-        return list_faults(root, self.file(split, place), [*self._lines(place, sorted(sizes))])
+        return list_faults(root, self.file(split, place), [*self._lines(place, numbered(sizes))])
 
     def _lines(self, place: Place, names: Iterable[str]) -> Iterator[str]:
         dark, light = (f"{self.root}/{folder}" for folder in place)
@@ -137,6 +138,15 @@ def image_files(folder: Path) -> list[Path]:
     names = [name for name in storage.list_names(folder) if not storage.is_unfinished(name)]
     files = [folder / name for name in names if not storage.is_folder(folder / name)]
     return [path for path in files if path.suffix not in (".json", ".txt")]
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """File names in the order of an export's numbers: 100000 follows 99999. Others are sorted by letters."""
+    ordered = sorted(names)
+    numbers = {name: name.split(".")[0] for name in ordered}
+    if all(number.isdigit() and len(number) >= 5 for number in numbers.values()):
+        ordered.sort(key=lambda name: len(numbers[name]))
+    return ordered
 
 
 def list_faults(root: Path, name: str, expected: Sequence[str]) -> Iterator[str]:

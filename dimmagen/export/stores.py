@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.dataset.reader import PairSet, Side
-from dimmagen.export.listings import Place, image_files, list_faults
+from dimmagen.export.listings import Place, image_files, list_faults, numbered
 from dimmagen.export.lmdb import META, open_lmdb, write_lmdb
 from dimmagen.export.publishing import STAGE, begin_folder, publish
 from dimmagen.export.rows import NamedPair, NamedPairs
@@ -262,7 +262,8 @@ class LmdbStore(Store):
             ) from error
 
     def faults(self, root: Path, folder: str, sizes: Mapping[str, Size]) -> Iterator[str]:
-        expected = [f"{name} ({height},{width},3) 1" for name, (height, width) in sizes.items()]
+        images = [(name, *sizes[name]) for name in numbered(sizes)]
+        expected = [f"{name} ({height},{width},3) 1" for name, height, width in images]
         return list_faults(root, f"{folder}/{META}", expected)
 
 

@@ -164,6 +164,9 @@ def test_an_empty_path_is_the_working_directory_and_not_the_root():
     assert storage.join("/", "a") == "/a"
     assert storage.join("out/", "a") == "out/a"
     assert storage.join("s3://bucket/out", "a") == "s3://bucket/out/a"
+    assert storage.join("zip://in::s3://bucket/a.zip", "a") == "zip://in/a::s3://bucket/a.zip"
+    assert storage.join("zip://::a.zip", "a", "b") == "zip://a/b::a.zip"
+    assert storage.join("simplecache::s3://bucket/out", "a") == "simplecache::s3://bucket/out/a"
 
 
 @pytest.mark.needs("fifo", "links")
@@ -200,6 +203,9 @@ def test_a_name_that_is_too_long_is_not_the_fault_of_the_disk(tmp_path):
 def test_a_file_of_a_disk_without_times_has_no_stamp(tmp_path):
     """Some FUSE mounts give 1970 for each file: another file of equal size would have the same stamp."""
     facts = list(os.stat(tmp_path))
-    of_1970, of_2020 = (os.stat_result([*facts[:7], time, time, time]) for time in (0, 1_600_000_000))
+    of_1970, of_2020 = (
+        os.stat_result([*facts[:7], time, time, time], {f"st_{of}time_ns": time * 10**9 for of in "amc"})
+        for time in (0, 1_600_000_000)
+    )
     assert storage.stamp_of(of_1970) == ""
     assert storage.stamp_of(of_2020) != ""

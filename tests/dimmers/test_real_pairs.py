@@ -242,6 +242,26 @@ def test_two_different_scenes_are_reported():
     assert problems(pair("mixed up", darkened(scene(5)), scene(6))) == [("mixed up", "unrelated", False)]
 
 
+def noisy(light, deviation, seed=1):
+    noise = np.random.default_rng(seed).normal(size=light.shape)
+    return np.clip(np.rint(light * 0.12 + noise * deviation), 0, 255).astype(np.uint8)
+
+
+def test_noise_or_a_part_that_moved_is_not_taken_for_another_scene():
+    light = scene(5, (288, 352))
+    moved = noisy(light, 1.5)
+    moved[100:200, 120:240] = moved[:100, :120]
+    for dark in (noisy(light, 14.0), moved):
+        assert shift_between(dark, light)[2] > real_pairs.MAX_STRUCTURE_ERROR
+        [found] = check_pairs([pair("a", dark, light)])
+        assert (found.problem, found.fatal, found.mismatched) == ("hidden", False, False)
+        assert "very noisy, or something moved" in str(found)
+    for other in (scene(6, (288, 352)), light[:, ::-1], light[::-1]):
+        assert problems(pair("a", noisy(np.ascontiguousarray(other), 14.0), light)) == [
+            ("a", "unrelated", False)
+        ]
+
+
 def test_an_overexposed_light_image_and_a_black_dark_image_are_reported():
     overexposed = scene()
     overexposed[:72] = 255

@@ -20,7 +20,7 @@ from dimmagen.enhance.batch import Crops
 from dimmagen.enhance.checkpoints import BEST, CHECKPOINT, load_network
 from dimmagen.enhance.data import RealPairs
 from dimmagen.enhance.distributed_context import DistributedContext
-from dimmagen.enhance.loop import train
+from dimmagen.enhance.loop import train, validate
 from dimmagen.enhance.losses import EnhancementLoss
 from dimmagen.enhance.network import ARCHITECTURES, Architecture, EnhancementNetwork
 from dimmagen.enhance.run_folder import LOG, RunFolder
@@ -72,9 +72,17 @@ def pairs():
 
 @pytest.fixture
 def run_training(pairs, tmp_path):
-    def run(name="run", settings=SETTINGS, progress=None, loss=None, validation=None, accelerated=None):
+    def run(
+        name="run",
+        settings=SETTINGS,
+        progress=None,
+        loss=None,
+        validation=None,
+        accelerated=None,
+        architecture="compact",
+    ):
         torch.manual_seed(0)
-        network = EnhancementNetwork("compact")
+        network = EnhancementNetwork(architecture)
         folder = RunFolder(tmp_path / name)
         folder.begin({"iterations": settings.iterations}, "if-possible")
         batches = RealPairs(pairs, Crops(16, True, 0), batch=2)
@@ -100,6 +108,38 @@ def test_a_killed_run_resumes_with_the_same_losses_and_the_same_network(run_trai
     assert progress.done == (kill_after - 1) // 3 * 3  # killed before the checkpoint that was due
     for name in (LOG, BEST, CHECKPOINT):
         assert (whole.path / name).read_bytes() == (resumed.path / name).read_bytes(), name
+
+
+class Odd(nn.Module):
+    """Has what the built-in networks do not have: statistics, draws, and parameters that do not learn."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(10, 8, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1)
+        self.frozen, self.unused = nn.Conv2d(8, 8, 1).requires_grad_(False), nn.Conv2d(3, 3, 1)
+        self.norm, self.dropout = nn.BatchNorm2d(8), nn.Dropout2d(0.3)
+
+    def forward(self, inputs, condition):
+        return self.second(self.dropout(self.frozen(self.norm(self.first(inputs))).relu()))
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_a_network_with_statistics_and_draws_resumes_exactly_and_is_the_one_that_was_validated(
+    run_training, monkeypatch, pairs, average
+):
+    odd = Architecture(Odd, 1, 2, 200, learning_rate=1e-2, finetuning_rate=1e-2)
+    monkeypatch.setitem(ARCHITECTURES._loaded, "odd", odd)
+    settings = replace(SETTINGS, learning_rate=1e-2, average=average)
+    state, whole = run_training("whole", settings, architecture="odd")
+    assert all(module.training for module in state.network.modules())
+    assert torch.equal(state.candidate.unet.norm.running_mean, state.network.unet.norm.running_mean)
+    with pytest.raises(KeyboardInterrupt):
+        run_training("killed", settings, KilledAfter(5), architecture="odd")
+    _, resumed = run_training("killed", settings, architecture="odd")
+    for name in (LOG, BEST, CHECKPOINT):
+        assert (whole.path / name).read_bytes() == (resumed.path / name).read_bytes(), name
+    best, header = load_network(whole.path)
+    assert validate(best, pairs) == pytest.approx(header["psnr"], abs=1e-9)
 
 
 def test_the_memory_of_a_step_is_kept_while_a_processor_trains_and_moves_no_byte(run_training, monkeypatch):

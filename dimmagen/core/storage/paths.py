@@ -54,9 +54,13 @@ def is_local(path: str | os.PathLike) -> bool:
 def join(root: str | os.PathLike, *parts: str) -> str:
     """A path below a folder or an fsspec URL; the parts are joined with slashes, also on Windows.
 
-    An empty path is the working directory, as everywhere, and not the root of the file system.
+    An empty path is the working directory, as everywhere, and not the root of the file system. In a chained
+    URL of fsspec (`zip://photos::a.zip`) the path is that of the first part with one.
     """
     folder = os.fspath(root)
+    first, chained, rest = folder.partition("::")
+    if chained and "://" in first:
+        return f"{join(first, *parts)}::{rest}"
     if _URL.fullmatch(folder):  # `memory://`, the root of that file system
         return folder + "/".join(parts)
     return "/".join([folder.rstrip("/"), *parts] if folder else parts)

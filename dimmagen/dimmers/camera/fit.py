@@ -11,7 +11,8 @@ Where scenes are much brighter than white where light images are clipped
 2. Noise (:mod:`~dimmagen.dimmers.camera.noise_fit`): dark images are simulated with the model itself and
    compared with the real ones; noise levels, skews, correlations and tails are adjusted until both show the
    same statistics. Clipping at black, rounding to 8 bits, the texture of the light image and the filter that
-   isolates the noise therefore need no formula.
+   isolates the noise therefore need no formula. Where it turns out to be so strong that clipping at black
+   decides the brightness (:mod:`~dimmagen.dimmers.camera.strong_noise`), the first two steps are repeated.
 3. Scenes (:mod:`~dimmagen.dimmers.camera.scene_fit`): how exposure, white balance and noise level differ
    between scenes.
 """
@@ -28,10 +29,13 @@ from dimmagen.dimmers.camera.highlights_fit import BRIGHTEST, headroom
 from dimmagen.dimmers.camera.model import CameraModel
 from dimmagen.dimmers.camera.noise_fit import fit_noise, noise_levels
 from dimmagen.dimmers.camera.response import SIGMA_KNOTS, ResponseCurve
-from dimmagen.dimmers.camera.response_fit import PairResponses, fit_response
+from dimmagen.dimmers.camera.response_fit import NoiseOfLevels, PairResponses, assumed_noise, fit_response
 from dimmagen.dimmers.camera.scene_fit import balance_spread, camera_cast, exposure_spread, noise_spread
+from dimmagen.dimmers.camera.strong_noise import decides_brightness, noise_of
 from dimmagen.dimmers.camera.tiles import TILES_PER_PAIR, Tile, tiles_of
 from dimmagen.dimmers.real_pairs import RealPair
+
+MOST_REPETITIONS = 3  # of the fit, for noise so strong that the response depends on it
 
 
 def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = TILES_PER_PAIR) -> CameraModel:
@@ -54,7 +58,9 @@ def fit_camera(pairs: Sequence[RealPair], seed: int = 0, tiles_per_pair: int = T
         above_white = headroom(pairs, unclipped[1])
         if above_white:
             tiles, responses, model = unclipped
+    brightest = BRIGHTEST if above_white else 255
     model = fit_noise(model, tiles, responses, seed)
+    model, responses = _fit_strong_noise(model, tiles, responses, brightest, seed)
     levels = noise_levels(model, tiles, responses, seed)
     return replace(model, noise_spread=noise_spread(levels), fine_chroma=share, headroom=above_white)
 
@@ -75,7 +81,12 @@ def _fit_signal(
     """What is fitted to, how each pair responded to light up to a level, and the model without noise."""
     tiles = [tile for index, pair in enumerate(pairs) for tile in tiles_of(index, pair, tiles_per_pair)]
     responses = fit_response(tiles, len(pairs), brightest)
-    model = CameraModel(
+    return tiles, responses, _noiseless(responses, _common_quality(pairs))
+
+
+def _noiseless(responses: PairResponses, jpeg_quality: int) -> CameraModel:
+    """The model with these responses, without noise."""
+    return CameraModel(
         log_slopes=responses.log_slopes,
         log_exposure=float(responses.log_exposures.mean()),
         balance=camera_cast(responses.balances),
@@ -84,11 +95,25 @@ def _fit_signal(
         spatial=np.zeros(2),
         tail=0.0,
         exposure_spread=exposure_spread(ResponseCurve(responses.log_slopes), responses.log_exposures),
-        jpeg_quality=_common_quality(pairs),
+        jpeg_quality=jpeg_quality,
         toe=responses.toe,
         balance_spread=balance_spread(responses.balances),
     )
-    return tiles, responses, model
+
+
+def _fit_strong_noise(
+    model: CameraModel, tiles: Sequence[Tile], responses: PairResponses, brightest: int, seed: int
+) -> tuple[CameraModel, PairResponses]:
+    """The model and the responses, fitted again for as long as the noise that is found changes them."""
+    assumed: NoiseOfLevels = assumed_noise
+    for _ in range(MOST_REPETITIONS):
+        found = noise_of(model)
+        if not decides_brightness(model, tiles, responses, assumed, found):
+            break
+        responses = fit_response(tiles, len(responses.log_exposures), brightest, found)
+        model = fit_noise(_noiseless(responses, model.jpeg_quality), tiles, responses, seed)
+        assumed = found
+    return model, responses
 
 
 def _common_quality(pairs: Sequence[RealPair]) -> int:

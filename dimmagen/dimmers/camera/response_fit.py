@@ -18,12 +18,22 @@ from dimmagen.dimmers.camera.response import KNOTS, ResponseCurve
 from dimmagen.dimmers.camera.tiles import Tile
 
 SMOOTHING = 1.5  # pixels: reduces the noise before mean levels are measured
-ASSUMED_NOISE = 1.2  # grey levels: only to predict by how much clipping at black raises the mean
+ASSUMED_NOISE = 1.2  # grey levels, until it is known: only to predict how clipping at black raises the mean
 SMOOTHNESS = 30.0  # of the response curve, chosen by cross-validation over Table 4's five splits
 DISPLAY_GAMMA = 2.2
 EVALUATIONS, MORE_EVALUATIONS = 60, 20  # of the residuals: at first, and each time that they helped
 HELPED = 0.99  # of the cost or less: more evaluations were worth it
 TOE_PULL = 3.0  # of the black offsets towards 0, in residuals of a grey level: dark areas must show them
+
+
+NoiseOfLevels = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray | float, np.ndarray | float]]
+"""(dark level (N,), channel (N,)) -> deviation and bend of the noise there, (N,) each or one for all: see
+:func:`clipped_mean`."""
+
+
+def assumed_noise(level: np.ndarray, channel: np.ndarray) -> tuple[float, float]:
+    """The noise of a camera of which nothing is known yet."""
+    return ASSUMED_NOISE, 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +81,16 @@ def _level_means(tiles: Sequence[Tile], pairs: int, brightest: int = 255) -> _Le
     return _Levels(pair, channel, level, mean, np.minimum(pixels / enough, 1.0))
 
 
-def fit_response(tiles: Sequence[Tile], pairs: int, brightest: int = 255) -> PairResponses:
+def fit_response(
+    tiles: Sequence[Tile], pairs: int, brightest: int = 255, noise: NoiseOfLevels = assumed_noise
+) -> PairResponses:
     """Fit the responses.
 
     Args:
         tiles: of all pairs.
         pairs: number of pairs.
         brightest: light level above which a light image does not tell the light.
+        noise: of the camera.
 
     Raises:
         DimmagenError: the pairs contain too little signal (black or blank images).
@@ -101,7 +114,8 @@ def fit_response(tiles: Sequence[Tile], pairs: int, brightest: int = 255) -> Pai
         curve = ResponseCurve(response.log_slopes)
         shift = response.log_exposures[levels.pair] + response.balances[levels.pair, levels.channel]
         level = curve.level(curve.log_light(levels.light) + shift)
-        dark = _clipped_mean(level - toe_level(level, response.toe[levels.channel]))
+        offset = toe_level(level, response.toe[levels.channel])
+        dark = clipped_mean(level - offset, *noise(level, levels.channel))
         return np.concatenate(
             [
                 weight * (dark - levels.dark),
@@ -156,8 +170,16 @@ def _sparsity(levels: _Levels, pairs: int) -> coo_array:
     return coo_array((np.ones(len(row)), (row, column)), (toe_pull + 3, toe + 3))
 
 
-def _clipped_mean(level: np.ndarray) -> np.ndarray:
-    """Mean of max(0, level + noise) for Gaussian noise: a dark level after clipping at black."""
-    ratio = level / ASSUMED_NOISE
+def clipped_mean(
+    level: np.ndarray, deviation: np.ndarray | float = ASSUMED_NOISE, bend: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Mean of a dark level after clipping at black.
+
+    Args:
+        level: float (N,), before clipping.
+        deviation, bend: of the noise, which adds deviation · z + bend · (z² - 1) for a normal z, grey levels;
+            the bend counts to first order.
+    """
+    ratio = level / deviation
     density = np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
-    return level * ndtr(ratio) + ASSUMED_NOISE * density
+    return level * ndtr(ratio) + deviation * density - bend * ratio * density

@@ -114,15 +114,21 @@ def misfit(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
 
 def missing_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     """Share of the power of rows and columns in real images that the simulated ones lack: float64 (2, 2)."""
-    return np.nanmedian(real.bands - simulated.bands, axis=2)
+    return _known_median(real.bands - simulated.bands)
 
 
 def visible_banding(real: MeasuredStructure, simulated: MeasuredStructure) -> np.ndarray:
     """Banding that the simulated images lack: float64 (2, 2), 0 where it is small or uncertain."""
     difference, share = real.bands - simulated.bands, missing_banding(real, simulated)
-    spread = 1.4826 * np.nanmedian(np.abs(difference - share[..., None]), axis=2)
+    spread = 1.4826 * _known_median(np.abs(difference - share[..., None]))
     error = 1.25 * spread / np.sqrt(np.isfinite(difference).sum(2))
     return np.where((share >= SMALLEST_BANDING) & (share >= CERTAINTY * error), share, 0.0)
+
+
+def _known_median(values: np.ndarray) -> np.ndarray:
+    """Median without NaN: (2, 2, N) -> (2, 2); NaN where nothing is known, as of small images."""
+    known = np.isfinite(values).any(2)
+    return np.where(known, np.nanmedian(np.where(known[..., None], values, 0.0), axis=2), np.nan)
 
 
 def with_filters(model: CameraModel) -> CameraModel:

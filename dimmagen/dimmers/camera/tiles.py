@@ -8,7 +8,10 @@ from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.metrics.realism import noise
 
 TILE = 512  # pixels
+NARROWEST = 128  # pixels, of a tile at the right edge of a large pair: narrower ones show little
 TILES_PER_PAIR = 6  # a 12-megapixel pair is measured on 1.5 megapixels
+DARKEST = 8  # grey levels of a pixel's brightest channel, below which it shows little of the response
+LEAST_LIT = 0.5  # of the flat parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,9 @@ class Tile:
 def tiles_of(index: int, pair: RealPair, most: int = TILES_PER_PAIR) -> list[Tile]:
     """A pair as one tile or, if it has more pixels than `most` tiles, so many tiles spread over it."""
     height, width = pair.light.shape[:2]
-    corners = [(y, x) for y in range(0, max(height - TILE, 0) + 1, TILE) for x in range(0, width, TILE)]
+    rows = range(0, max(height - TILE, 0) + 1, TILE)
+    columns = range(0, max(width - min(NARROWEST, TILE), 0) + 1, TILE)
+    corners = [(y, x) for y in rows for x in columns]
     if height * width <= most * TILE * TILE:
         spans = [(slice(None), slice(None))]
     else:
@@ -41,8 +46,18 @@ def tiles_of(index: int, pair: RealPair, most: int = TILES_PER_PAIR) -> list[Til
     tiles = []
     for span in spans:
         light = pair.light[span].astype(np.float32)
-        noise_area = noise.noise_area(light)
-        # Both, because an overexposed sky may be all of the flattest 40 %.
-        flat = noise.flat_area(light.mean(2)) | noise_area
+        flat, noise_area = _flat_parts(light)
         tiles.append(Tile(index, pair.dark[span].astype(np.float32), light, flat, noise_area))
     return tiles
+
+
+def _flat_parts(light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`flat` and `noise_area` of a :class:`Tile`, from its light image, float32 (H, W, 3)."""
+    noise_area = noise.noise_area(light)
+    # Both, because an overexposed sky may be all of the flattest 40 %.
+    flat = noise.flat_area(light.mean(2)) | noise_area
+    lit = light.max(2) >= DARKEST
+    if (flat & lit).sum() < LEAST_LIT * flat.sum():  # as may be a black background
+        of_lit = noise.noise_area(light, among=lit)
+        return flat | of_lit, noise_area | of_lit
+    return flat, noise_area

@@ -102,8 +102,10 @@ def _initial(seed: int) -> MixtureDensityNetwork:
 def _hold_out(pairs: Sequence[RealPair], seed: int) -> tuple[PixelTable, PixelTable, str]:
     """Pixels to fit, held-out pixels, and a description of the latter.
 
-    A quarter of the pairs is held out, or the lowest eighth of each if there are few pairs.
+    A quarter of the pairs is held out, or the lowest eighth of each if there are few pairs. Pairs and rows
+    that are black throughout have no colour, and do not count.
     """
+    pairs = [pair for pair in pairs if len(_coloured_rows(pair))]
     if len(pairs) >= HELD_OUT_PAIRS_FROM:
         order = np.random.default_rng(seed).permutation(len(pairs))
         held = sorted(order[: max(1, len(pairs) // 4)])
@@ -116,7 +118,14 @@ def _hold_out(pairs: Sequence[RealPair], seed: int) -> tuple[PixelTable, PixelTa
 
 
 def _cut(pair: RealPair) -> tuple[RealPair, RealPair]:
-    row = pair.dark.shape[0] * 7 // 8
+    rows = _coloured_rows(pair)
+    row = rows[len(rows) * 7 // 8]
     parts = ((pair.dark[part], pair.light[part]) for part in (slice(row), slice(row, None)))
     top, bottom = (RealPair(pair.name, d, light, pair.dark_sha256, pair.light_sha256) for d, light in parts)
     return top, bottom
+
+
+def _coloured_rows(pair: RealPair) -> np.ndarray:
+    """Rows with a pixel that is black in neither image: int (N,)."""
+    coloured = pair.dark.any(2) & pair.light.any(2)
+    return np.flatnonzero(np.any(coloured, axis=1))

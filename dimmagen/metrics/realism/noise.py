@@ -43,7 +43,7 @@ def flat_area(light: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
     return among & (variance <= np.quantile(variance[among], FLAT_FRACTION))
 
 
-def noise_area(light: np.ndarray) -> np.ndarray:
+def noise_area(light: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
     """Where noise is measured: the flat pixels of those whose light is not saturated.
 
     A clipped area is flat in the light image whatever it shows: there the texture of clouds, leaves and lamps
@@ -51,6 +51,7 @@ def noise_area(light: np.ndarray) -> np.ndarray:
 
     Args:
         light: float32 (H, W, 3), grey levels in [0, 255].
+        among: bool (H, W), the pixels that count; default all.
 
     Returns:
         bool (H, W): 40 % of the pixels that are at least 4 pixels from a saturated one; of all pixels if
@@ -58,6 +59,8 @@ def noise_area(light: np.ndarray) -> np.ndarray:
     """
     clipped = light.max(2) >= SATURATED_LEVEL
     unsaturated = ~maximum_filter(clipped, 2 * SATURATED_MARGIN + 1)
+    if among is not None:
+        unsaturated &= among
     enough = unsaturated.mean() >= FEWEST_UNSATURATED
     return flat_area(light.mean(2), unsaturated if enough else None)
 

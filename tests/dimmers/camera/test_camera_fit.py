@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dimmagen.core.errors import DimmagenError, UsageError
-from dimmagen.dimmers.camera import response_fit, scene_fit
+from dimmagen.dimmers.camera import fit, response_fit, scene_fit
 from dimmagen.dimmers.camera.fit import fit_camera
 from dimmagen.dimmers.camera.response import ResponseCurve
 from dimmagen.dimmers.camera.structure import response, unit_taps
@@ -37,6 +37,20 @@ def test_the_fit_of_the_curve_goes_on_for_as_long_as_it_gets_on(monkeypatch):
     curve = ResponseCurve(found.log_slopes)
     levels = curve.level(curve.log_light(np.arange(20.0, 250.0)) + found.log_exposures[1])
     assert np.abs(levels - truth.dark_levels()[1, 20:250]).max() < 2.5
+
+
+def test_noise_that_is_clipped_at_black_does_not_make_a_camera_brighter(monkeypatch):
+    """With the noise that the fit would find."""
+    truth = camera(log_sigma=np.full((3, 12), np.log(14.0)), log_exposure=-5.0)
+    monkeypatch.setattr(fit, "fit_noise", lambda model, *_: replace(model, log_sigma=truth.log_sigma))
+    tiles, responses, signal = fit._fit_signal(pairs_of(truth, exposures=(1.0,)), 6)
+    model, used = fit._fit_strong_noise(fit.fit_noise(signal), tiles, responses, 255, 0)
+    levels, before, expected = (one.dark_levels()[:, [40, 80, 160, 220]] for one in (model, signal, truth))
+    assert levels == pytest.approx(expected, abs=0.5)
+    assert (before[:, :2] > expected[:, :2] + 3).all()
+    assert used.log_slopes is model.log_slopes
+    weak = replace(signal, log_sigma=np.full((3, 12), np.log(2.0)))
+    assert fit._fit_strong_noise(weak, tiles, responses, 255, 0) == (weak, responses)
 
 
 def test_fit_finds_the_noise_of_a_known_camera():

@@ -58,6 +58,28 @@ def test_tiles_of_a_large_pair_are_spread_over_it(random, monkeypatch):
     assert [tile.light.shape for tile in tiles_of(0, low, 1)] == [(4, 8, 3)]
 
 
+@pytest.mark.parametrize(("black", "counts"), [(26, True), (12, False)])
+def test_beside_a_black_background_the_flattest_of_what_is_lit_is_measured(black, counts, random):
+    light = random.integers(60, 200, (40, 50, 3), np.uint8)
+    light[:, :black] = random.integers(0, 8, (40, black, 3))
+    light[:4, -4:] = 255
+    [tile] = tiles_of(0, RealPair("x", light // 4, light, "", ""))
+    lit = np.arange(50) >= np.full((40, 1), black)
+    area = noise.noise_area(light.astype(np.float32))
+    assert np.array_equal(tile.noise_area, area | noise.noise_area(light.astype(np.float32), lit)) == counts
+    assert np.array_equal(tile.noise_area, area) == (not counts)
+    assert (tile.noise_area & lit).mean() > 0.1
+    assert not tile.noise_area[:8, -8:].any()
+    assert (tile.flat & tile.noise_area == tile.noise_area).all()
+
+
+@pytest.mark.parametrize(("width", "last"), [(1025, 512), (1151, 512), (1152, 128), (2048, 512)])
+def test_what_is_left_at_the_right_edge_of_a_large_pair_is_a_tile_if_it_is_wide_enough(width, last):
+    image = np.zeros((600, width, 3), np.uint8)
+    tiles = tiles_of(0, RealPair("x", image, image, "", ""), 2)
+    assert [tile.light.shape for tile in tiles] == [(512, 512, 3), (512, last, 3)]
+
+
 def test_a_cast_counts_as_if_four_pairs_had_none():
     balances = np.array([[0.2, 0.1, -0.3], [0.4, -0.1, -0.3]])
     assert scene_fit.camera_cast(balances) == pytest.approx(np.array([0.6, 0.0, -0.6]) / 6)
@@ -102,7 +124,17 @@ def test_spreads_of_white_balance_and_level_are_those_of_students_t():
 def test_the_mean_of_a_dark_level_with_noise_that_is_clipped_at_black():
     for level in (-3.0, 0.0, 0.7, 5.0):
         mean, _ = quad(lambda x, level=level: max(x, 0) * norm.pdf(x, level, 1.2), -12, 20, points=[0.0])
-        assert response_fit._clipped_mean(np.array(level)) == pytest.approx(mean, abs=1e-6)
+        assert response_fit.clipped_mean(np.array(level)) == pytest.approx(mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("level", [-2.0, 0.0, 3.0, 9.0, 40.0])
+@pytest.mark.parametrize("bend", [-0.6, 0.4])
+def test_the_mean_of_a_dark_level_with_strong_and_skewed_noise(level, bend):
+    def density(z):
+        return max(level + 8 * z + bend * (z * z - 1), 0) * norm.pdf(z)
+
+    mean, _ = quad(density, -9, 9, points=[-level / 8], limit=200)
+    assert response_fit.clipped_mean(np.array([level]), 8.0, bend) == pytest.approx(mean, abs=0.03)
 
 
 def test_level_means_are_those_of_smooth_flat_pixels_and_rare_levels_weigh_less():
@@ -135,7 +167,7 @@ def levels_of(pairs: int):
     pair, channel, light = (axis.ravel() for axis in np.mgrid[:pairs, :3, 5:250:7])
     level = curve.level(curve.log_light(light) + exposures[pair] + balances[pair, channel])
     dark = level - toe[channel] * np.exp(-level / 6)
-    mean = response_fit._clipped_mean(dark)
+    mean = response_fit.clipped_mean(dark)
     levels = response_fit._Levels(pair, channel, light, mean, np.linspace(0.2, 1.0, len(pair)))
     return levels, PairResponses(curve.log_slopes, exposures, balances, toe)
 
@@ -182,7 +214,7 @@ def test_residuals_are_those_of_the_levels_and_of_what_is_known_of_cameras(minim
     assert balance == pytest.approx(3.0 * truth.balances.ravel())
     assert toe == pytest.approx(3.0 * truth.toe)
     brighter = minimised.residuals(packed(replace(truth, toe=truth.toe - 1)))
-    difference = response_fit._clipped_mean  # of a level without the offset and with it
+    difference = response_fit.clipped_mean  # of a level without the offset and with it
     curve = ResponseCurve(truth.log_slopes)
     level = curve.level(
         curve.log_light(levels.light)

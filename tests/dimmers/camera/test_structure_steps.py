@@ -129,6 +129,13 @@ def of_bands(values, lags=0.0) -> MeasuredStructure:
     )
 
 
+@pytest.mark.filterwarnings("error")
+def test_images_too_small_to_show_banding_have_none_without_a_warning():
+    unknown = of_bands([np.nan, np.nan])
+    assert np.isnan(structure_fit.missing_banding(unknown, unknown)).all()
+    assert not structure_fit.visible_banding(unknown, unknown).any()
+
+
 def test_misfit_and_banding_are_differences_and_small_or_uncertain_banding_is_none():
     real, simulated = of_bands([0.1, 0.2, 0.3, np.nan], 0.3), of_bands([0.0, 0.1, 0.0, 0.1], 0.1)
     assert structure_fit.misfit(real, simulated) == pytest.approx([0.2, 0.2])

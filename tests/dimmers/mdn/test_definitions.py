@@ -1,5 +1,6 @@
 """The parts of the paper's dimmer and of its fit, each by its definition on a few numbers."""
 
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -161,6 +162,26 @@ def test_the_lowest_eighth_of_few_pairs_and_a_quarter_of_many_are_held_out():
     eight = [a_pair(n, (2, 2)) for n in range(35)]
     assert fit._hold_out(eight, 0)[2].startswith("pairs ")
     assert fit._hold_out([*eight, a_pair(99, (2, 2))], 0)[2] == "9 of the pairs"
+
+
+def test_what_is_held_out_has_colours_where_the_lowest_part_or_whole_pairs_are_black():
+    def blackened(number: int, rows: int) -> RealPair:
+        pair = a_pair(number)
+        dark = pair.dark.copy()
+        dark[16 - rows :] = 0
+        return replace(pair, dark=dark)
+
+    fitting, held, words = fit._hold_out([blackened(0, 8), a_pair(1), blackened(2, 16)], 0)
+    assert (len(fitting), len(held), words) == (
+        (7 + 14) * 12,
+        (1 + 2) * 12,
+        "the lowest eighth of each picture",
+    )
+    pairs = [blackened(number, 16 * (number == 2)) for number in range(5)]
+    for seed in range(5):  # whichever is drawn
+        _, held, words = fit._hold_out(pairs, seed)
+        assert len(held) == 192
+        assert words != "pairs p2"
 
 
 def test_parts_of_a_pair_have_its_name_and_hashes():
