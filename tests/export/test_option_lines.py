@@ -31,7 +31,7 @@ def test_the_lines_of_a_layout_name_what_the_export_has(name, dataset, tmp_path,
     for line in lines:
         assert f"  {line}\n" in shown
     if not lines and readers_of(name):
-        assert f"  {', '.join(one.name for one in readers_of(name))}\n" in shown
+        assert f"--layout {readers_of(name)[0].name}" in shown
     for line in lines:
         for path in re.findall(rf"{re.escape(out.as_posix())}[\w./-]*", line):
             assert (tmp_path / path).exists(), line
