@@ -1,5 +1,6 @@
 """A tiny real data set for the tests of shards, jobs and verification."""
 
+import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from skimage import data
 
@@ -83,3 +86,13 @@ def refused(call: Callable, *arguments: Any, **options: Any) -> DimmagenError:
     with pytest.raises(DimmagenError) as caught:
         call(*arguments, **options)
     return caught.value
+
+
+def write_catalog(mixhq: Path, table: pa.Table) -> None:
+    """Another catalog of a MixHQ that has not grown, with its hash in the manifest."""
+    path = mixhq / "catalog/part-00000.parquet"
+    pq.write_table(table, path)
+    manifest = json.loads((mixhq / "manifest.json").read_text())
+    data = path.read_bytes()
+    manifest["catalog"] |= {"bytes": len(data), "sha256": hashing.sha256(data)}
+    (mixhq / "manifest.json").write_text(json.dumps(manifest))

@@ -72,7 +72,7 @@ def verify(
     _refuse_faults(
         dataset,
         result.faults,
-        "run its `dimmagen dim` command again, which replaces damaged shards, or copy the data set again",
+        "run the command again that made it, which replaces damaged shards, or copy the data set again",
     )
     echo(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "

@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 # Libraries that decode, dim, encode or write; other installed packages cannot change a byte.
 _LIBRARIES = ("av", "llvmlite", "numba", "numpy", "pillow", "pyarrow", "scipy", "torch")
-# Instruction sets that decide which code path numpy, torch and numba take.
 # Variables by which numba compiles for another processor than this one, and with other roundings.
 _NUMBA = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT", "NUMBA_DISABLE_JIT")
+# Instruction sets that decide which code path numpy, torch and numba take.
 _FEATURES = ("sse4.2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512vl", "avx512bf16", "neon", "sve")
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dimmagen.core import storage
@@ -188,13 +189,14 @@ def _explain_errors(path: str) -> Iterator[None]:
 def _checked(path: str, table: pa.Table, schemas: Schemas) -> pa.Table:
     table.validate(full=True)  # offsets inside their buffers, valid UTF-8
     schema = _schema_of(path, table.schema, schemas)
-    if holes := [field.name for field in schema if not field.nullable and table[field.name].null_count]:
-        raise DimmagenError(
-            f"{path} has rows without a value in {', '.join(holes)}",
-            "copy it again",
-            code="damaged",
-            path=path,
-        )
+    holes = [field.name for field in schema if not field.nullable and table[field.name].null_count]
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    endless = [name for name in floats if not pc.all(pc.is_finite(table[name]), min_count=0).as_py()]
+    for names, what in ((holes, "without a value"), (endless, "with a number that is not finite")):
+        if names:
+            raise DimmagenError(
+                f"{path} has rows {what} in {', '.join(names)}", "copy it again", code="damaged", path=path
+            )
     return table
 
 

@@ -4,6 +4,7 @@ Shards may come from untrusted sources: sizes in headers are checked against the
 extracted under a name from the archive.
 """
 
+import errno
 import hashlib
 import tarfile
 from collections.abc import Iterator
@@ -22,6 +23,34 @@ class Member:
     size: int
 
 
+FAULTS = (tarfile.TarError, EOFError, ValueError, OverflowError)
+"""What `tarfile` raises for a tar that is damaged, when it opens it or in :func:`headers`."""
+
+
+def headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar from anywhere, one after the other.
+
+    `tarfile` goes back to the same header for ever where a size is negative, to a place that no file has
+    where it is huge, and takes a broken header for the end.
+
+    Raises:
+        Exception: one of `FAULTS`: the tar is damaged.
+    """
+    try:
+        for member in archive:
+            if member.size < 0:
+                raise tarfile.ReadError(f"a member has {member.size} bytes")
+            yield member
+        assert archive.fileobj is not None
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise tarfile.ReadError("a header is broken")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise tarfile.ReadError("a member has a size that no file has") from error
+
+
 def members(file: BinaryIO, path: str) -> Iterator[Member]:
     """The members of an uncompressed tar, in order.
 
@@ -32,7 +61,7 @@ def members(file: BinaryIO, path: str) -> Iterator[Member]:
     file.seek(0)
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
+            for member in headers(tar):
                 if not member.isreg():
                     raise DimmagenError(
                         f"{path}: the member {member.name!r} is not a plain file",
@@ -49,7 +78,7 @@ def members(file: BinaryIO, path: str) -> Iterator[Member]:
                         name=member.name,
                     )
                 yield Member(member.name, member.offset_data, member.size)
-    except (tarfile.TarError, EOFError) as error:
+    except FAULTS as error:
         raise DimmagenError(
             f"{path} is not a readable tar ({error})", "copy the shard again", code="damaged", path=path
         ) from error

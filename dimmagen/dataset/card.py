@@ -10,6 +10,7 @@ from dimmagen.core.hugging_face import layout, layout_file, sample_features
 from dimmagen.core.text import markdown, one_line
 from dimmagen.dataset.generations import GENERATIONS, generations_of, removals_of
 from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.rejected import rejected_entries
 from dimmagen.dataset.schema import schema_of, sidecar_keys
 from dimmagen.dataset.statistics import bars, short
 from dimmagen.sources import terms_of
@@ -157,7 +158,7 @@ def _tar_pattern(manifest: Manifest) -> str:
 
 
 def _rejected(manifest: Manifest) -> list[str]:
-    names = [entry.name for entry in manifest.files if entry.name.startswith("rejected/")]
+    names = [entry.name for entry in rejected_entries(manifest)]
     return names if len(names) < 3 else [names[0], "rejected/candidates-*.parquet"]
 
 

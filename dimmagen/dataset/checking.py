@@ -13,7 +13,7 @@ from dimmagen.core.errors import DimmagenError, UnavailableError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.lock import STATE
 from dimmagen.core.machine import machine_trouble
-from dimmagen.core.parquet import read_rows
+from dimmagen.core.parquet import Schemas, read_rows
 from dimmagen.core.tar import Member, members, read_at
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.schema import PAIR_SCHEMAS, sidecar
@@ -94,24 +94,26 @@ def check_file(out: str, record: FileRecord) -> Iterator[Fault]:
         yield Fault(record.name, "does not have the SHA-256 of the manifest")
 
 
-def check_pair_shard(out: str, record: ShardRecord) -> ShardCheck:
+def check_pair_shard(out: str, record: ShardRecord, schemas: Schemas = PAIR_SCHEMAS) -> ShardCheck:
     """Check everything about one shard; faults are collected, not raised.
 
     Args:
         out: folder or fsspec URL of the data set.
         record: of the shard.
+        schemas: that its parquet file can have.
 
     Raises:
         UnavailableError: the storage does not answer.
     """
     faults = list(check_file(out, FileRecord(record.name, record.bytes, record.sha256)))
     faults += check_file(out, record.metadata)
+    path = storage.join(out, record.metadata.name)
     try:
-        rows = read_rows(storage.join(out, record.metadata.name), PAIR_SCHEMAS, record.samples)
+        rows = read_rows(path, schemas, record.samples)
     except UnavailableError:
         raise
     except DimmagenError as error:
-        return ShardCheck([], [*faults, Fault(record.metadata.name, error.what)])
+        return ShardCheck([], [*faults, Fault(record.metadata.name, error.what.removeprefix(f"{path} "))])
     if len(rows) != record.samples:
         found_rows = pluralize(len(rows), "row")
         faults.append(Fault(record.metadata.name, f"has {found_rows}, the manifest says {record.samples}"))

@@ -9,13 +9,13 @@ from functools import partial
 
 from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.parquet import iter_rows
 from dimmagen.dataset.generations import GENERATIONS, REMOVED
 from dimmagen.dataset.manifest import Manifest, changed_values
 from dimmagen.dataset.matching import NamedRows, matched
 from dimmagen.dataset.reader import ROWS_ALONE, PairSet, open_pairs
+from dimmagen.dataset.rejected import rejected_rows
 from dimmagen.dataset.schema import PIPELINE_STAGES
-from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow
+from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.mixhq_reading import catalog_parts, is_mixhq, read_catalog, read_mixhq_manifest
 
 # Settings of a set that say when its photos came, and not what they are.
@@ -87,9 +87,7 @@ def _without_place(row: Mapping) -> dict:
 
 
 def _rejected(pairs: PairSet) -> NamedRows:
-    files = [file.name for file in pairs.manifest.files if file.name.startswith("rejected/")]
-    rows = (row for name in files for row in iter_rows(storage.join(pairs.out, name), REJECTED_SCHEMA))
-    return _by_name(rows)
+    return _by_name(rejected_rows(pairs.out, pairs.manifest))
 
 
 def _by_name(rows: Iterable[dict]) -> NamedRows:

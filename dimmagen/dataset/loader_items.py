@@ -1,5 +1,6 @@
 """What loaders give: a pair, and a batch of pairs, as dictionaries of tensors, texts and numbers."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, cast
 
@@ -56,9 +57,26 @@ _RECORD = (
 
 
 def image_in(sample: Mapping, side: str) -> np.ndarray:
-    """One image of an encoded pair, uint8 (H, W, 3); what `dark` or `light` is a file of, by its ending."""
-    data = next(value for field, value in sample.items() if field.startswith(f"{side}."))
-    return codec.decode_rgb8(data)[0]
+    """One image of an encoded pair, uint8 (H, W, 3); what `dark` or `light` is a file of, by its ending.
+
+    Raises:
+        LookupError: there is none.
+        ImageError: it cannot be decoded.
+    """
+    for field, value in sample.items():
+        if field.startswith(f"{side}."):
+            return codec.decode_rgb8(value)[0]
+    raise LookupError(f"it has no {side} image")
+
+
+def record_in(sample: Mapping) -> dict[str, Any]:
+    """What a user gets of the record of an encoded pair.
+
+    Raises:
+        LookupError, TypeError, ValueError, RecursionError: there is no such record.
+    """
+    record = json.loads(sample["json"])
+    return {name: record[name] for name in _RECORD}
 
 
 def finish_pair(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError, UsageError
@@ -79,6 +79,15 @@ class _UsedSettings(BaseModel):
     variants: Annotated[int, Field(ge=1, lt=2**31)]
     samples_per_shard: Annotated[int, Field(ge=1, lt=2**31 + 1)]
     image_format: Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
+    labels: dict[str, Any] | None = None
+    source_terms: dict[str, Any] = {}
+
+    @field_validator("labels")
+    @classmethod
+    def _has_a_format(cls, labels: dict[str, Any] | None) -> dict[str, Any] | None:
+        if labels and not isinstance(labels.get("format"), str):
+            raise ValueError("it has no format")
+        return labels
 
 
 class Manifest(_Strict):
@@ -90,7 +99,7 @@ class Manifest(_Strict):
     settings: dict[str, Any]
     environment: dict[str, Any]
     counts: Counts
-    shards: list[ShardEntry]
+    shards: Annotated[list[ShardEntry], Field(min_length=1)]
     files: list[FileEntry]
     root_hash: _Sha256
 
@@ -190,7 +199,7 @@ def _unread(path: str, error: ValidationError) -> DimmagenError:
     if fault["type"] == "json_invalid":
         return DimmagenError(
             f"{path} is not a manifest any more, but damaged: {fault['msg']}",
-            "copy the data set again, or run the command again that made it",
+            "copy the data set again, or remove its folder and run the command again that made it",
             code="damaged",
             path=path,
         )

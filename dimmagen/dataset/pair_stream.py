@@ -1,7 +1,6 @@
 """The pairs of one rank as a stream, shard after shard, divided among the processes that read."""
 
 import itertools
-import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.filters import shuffle as shuffled
 
-from dimmagen.dataset.loader_items import Transform, finish_pair, image_in
+from dimmagen.core.errors import DimmagenError
+from dimmagen.dataset.loader_items import Transform, finish_pair, image_in, record_in
 from dimmagen.dataset.loader_state import new_seed, seed_worker
 from dimmagen.dataset.manifest import ShardEntry
 from dimmagen.dataset.shard_samples import shard_samples
+from dimmagen.images import codec
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,5 +95,16 @@ class PairStream(IterableDataset):
             yield from [None] * shard.samples if is_passed else shard_samples(self.out, shard)
 
     def _decode(self, sample: Mapping) -> Any:
-        dark, light = (image_in(sample, side) for side in ("dark", "light"))
-        return finish_pair(json.loads(sample["json"]), dark, light, self.crop, self.transform)
+        try:
+            dark, light = (image_in(sample, side) for side in ("dark", "light"))
+            record = record_in(sample)
+        except (codec.ImageError, LookupError, TypeError, ValueError, RecursionError) as error:
+            path, key = sample["__url__"], sample["__key__"]
+            raise DimmagenError(
+                f"{path}: the sample {key} is not a pair of a data set ({type(error).__name__}: {error})",
+                f"run `verify({self.out})`, and copy the damaged shard again",
+                code="damaged",
+                path=path,
+                key=key,
+            ) from error
+        return finish_pair(record, dark, light, self.crop, self.transform)

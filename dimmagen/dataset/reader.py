@@ -6,8 +6,9 @@ untrusted source: rows are checked against the manifest before their offsets are
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from itertools import groupby, islice
 from os import PathLike, fspath
 from typing import Any, Literal
@@ -34,6 +35,11 @@ Part = Literal["dark", "light", "labels"]
 _ROWS_AT_ONCE = 4096
 _MAX_SHOWN = 5
 _REQUESTS = 16  # at a time
+_ENDINGS = {
+    "dark": (".dark.png", ".dark.webp"),
+    "light": (".light.jpg", ".light.png", ".light.webp"),
+    "labels": (".labels.json", ".mask.png"),
+}
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"  # keys become parts of file names
 
 
@@ -167,12 +173,8 @@ class PairSet:
 
     def _range(self, row: Mapping, start: int, size: int) -> bytes:
         path = storage.join(self.out, row["shard"])
-        try:
+        with shard_is_there(path):
             return storage.read_range(path, start, size)
-        except FileNotFoundError:
-            raise DimmagenError(
-                f"{path} is missing", "copy the data set again", code="missing-path", path=path
-            ) from None
 
     def _checked(self, row: Mapping, side: Part, data: bytes) -> bytes:
         if hashing.sha256(data) != row[f"{side}_sha256"]:
@@ -226,6 +228,22 @@ def _rows_at(table: pa.Table, indices: Iterable[int] | None) -> Iterator[dict]:
         # Of the table as a whole, each choice would take as long as the table.
         part = table.slice(chosen[0], chosen[-1] - chosen[0] + 1)
         yield from part.take([index - chosen[0] for index in chosen]).to_pylist()
+
+
+@contextmanager
+def shard_is_there(path: str) -> Iterator[None]:
+    """Around what reads a shard: one that is missing is an error that names it.
+
+    A removal of photos replaces shards by others, also while somebody reads the data set.
+
+    Raises:
+        DimmagenError: it is missing.
+    """
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError):
+        todo = "copy the data set again, or open it again if photos were taken out of it"
+        raise DimmagenError(f"{path} is missing", todo, code="missing-path", path=path) from None
 
 
 def open_pairs(
@@ -310,16 +328,44 @@ def _table(
     if not is_named:  # before anything in it is believed
         raise _not_named(out, path)
     table = read_table(path, schema, shard.samples, columns, data)
-    read = {*table.column_names}
-    if "key" in read and not pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py():
-        raise DimmagenError(f"{path} holds invalid keys", todo, code="damaged", path=path)
-    if not _inside(table, shard.bytes):
-        raise DimmagenError(f"{path} has offsets outside its shard", todo, code="damaged", path=path)
-    if len(table) != shard.samples:  # pairs are found by the numbers of their shards
-        what = f"{path} has {pluralize(len(table), 'row')}, the manifest says {shard.samples}"
-        raise DimmagenError(what, todo, code="damaged", path=path)
+    has = f"has {pluralize(len(table), 'row')}"
+    for is_right, what in (
+        (_have_valid_keys(table), "holds invalid keys"),
+        (_have_their_members(table), "names members that are not those of its pairs"),
+        (_have_sizes_of_images(table), "has sizes that no image has"),
+        (_inside(table, shard.bytes), "has offsets outside its shard"),
+        (
+            len(table) == shard.samples,
+            f"{has}, the manifest says {shard.samples}",
+        ),  # by which pairs are found
+    ):
+        if not is_right:
+            raise DimmagenError(f"{path} {what}", todo, code="damaged", path=path)
     name = pa.array([shard.name] * len(table), pa.string())
     return table.append_column("shard", name if columns is None else name.dictionary_encode())
+
+
+def _have_valid_keys(table: pa.Table) -> bool:
+    if "key" not in table.column_names:
+        return True
+    return bool(pc.all(pc.match_substring_regex(table["key"], _KEY)).as_py())
+
+
+def _have_their_members(table: pa.Table) -> bool:
+    """Whether the name of each member is the key of its pair with one of the endings that members have."""
+    names = {*table.column_names}
+    for part, endings in _ENDINGS.items():
+        if {"key", f"{part}_member"} <= names:
+            member = table[f"{part}_member"]
+            fits = (pc.equal(member, pc.binary_join_element_wise(table["key"], end, "")) for end in endings)
+            if not pc.all(reduce(pc.or_, fits)).as_py():
+                return False
+    return True
+
+
+def _have_sizes_of_images(table: pa.Table) -> bool:
+    sides = [table[name].to_numpy() for name in ("width", "height") if name in table.column_names]
+    return all(((side >= 1) & (side <= codec.MAX_PIXELS)).all() for side in sides)
 
 
 def _inside(table: pa.Table, size: int) -> bool:

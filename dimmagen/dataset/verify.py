@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from dimmagen.core import storage
 from dimmagen.core.disk_map import DiskMap
@@ -15,6 +16,7 @@ from dimmagen.dataset.checking import Fault, check_file, check_pair_shard, files
 from dimmagen.dataset.croissant import CROISSANT
 from dimmagen.dataset.generations import REMOVED
 from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
+from dimmagen.dataset.schema import schema_of
 
 _FOLDERS = ("shards", "metadata", "rejected")
 # What an addition writes before it is published.
@@ -62,7 +64,8 @@ def verify_dataset(
     keys = DiskMap()
     with ThreadPoolExecutor(processor_count()) as pool:
         records = [entry.shard_record() for entry in manifest.shards]
-        for record, check in zip(records, pool.map(lambda r: check_pair_shard(out, r), records), strict=True):
+        checks = pool.map(partial(check_pair_shard, out, schemas=schema_of(manifest.settings)), records)
+        for record, check in zip(records, checks, strict=True):
             faults += check.faults
             for key in [key for key in check.keys if key in keys]:
                 faults.append(Fault(record.name, f"sample {key}: its key occurs twice in the data set"))

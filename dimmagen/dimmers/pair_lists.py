@@ -97,6 +97,8 @@ def _table(path: Path) -> tuple[list[Row], _Columns]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise _wrong(path, f"is not UTF-8 text ({error.reason})") from None
+    if text.lstrip().startswith(("[", "{")):
+        raise _wrong(path, "is JSON, and not CSV")
     hint = _EXCEL_HINT.match(text)
     if hint:
         text = "\n" + text.partition("\n")[2]  # the number of each line is kept

@@ -25,10 +25,10 @@ from dimmagen.core.hashing import text_hash
 from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import ChosenRows, PairSet
+from dimmagen.dataset.rejected import rejected_rows
 from dimmagen.dataset.schema import schema_of_rows, sidecar_keys
 from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import finalize_dataset
-from dimmagen.generate.growing import rejected_rows
 from dimmagen.generate.light_format import LightFormat, convert_light
 from dimmagen.generate.plan import shard_name
 from dimmagen.generate.resume import DatasetFolder
@@ -165,7 +165,7 @@ def write_derived(
             return manifest
         folder.begin(run, complete)
         lights = _LightCount()
-        try:
+        with folder.tidied():
             start = 0
             for index, size in enumerate(shard_sizes(len(picked), run.settings["samples_per_shard"])):
                 name = shard_name(index)
@@ -177,8 +177,6 @@ def write_derived(
                     complete[name] = write_pair_shard(folder.out, name, samples, on_pair)
                     folder.add(run, complete[name])
                 shards.append(complete[name])
-        finally:
-            folder.remove_unfinished()
         by_source, extensions = lights.by_source(), lights.extensions
         return finalize_dataset(folder, run, command, by_source, extensions, _rejected(sets), shards)
 
@@ -205,8 +203,7 @@ class _LightCount:
 
 
 def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
-    local = [pairs.out for pairs in sets if storage.is_local(pairs.out)]
-    if os.path.realpath(out) in map(os.path.realpath, local):
+    if _place(out) in (_place(pairs.out) for pairs in sets):
         raise UsageError(
             f"`out={out}` is the data set itself",
             "choose another folder",
@@ -214,6 +211,12 @@ def _refuse_itself(out: str, sets: Iterable[PairSet]) -> None:
             parameter="out",
             value=out,
         )
+
+
+def _place(path: str) -> str:
+    """What is the same of two ways of naming a folder."""
+    local = storage.local_path(path)
+    return path.rstrip("/") if local is None else os.path.realpath(local)
 
 
 def _rejected(sets: Iterable[PairSet]) -> Iterator[dict]:

@@ -5,14 +5,13 @@ whose numbers continue those, and the manifest lists both as generations.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import chain
 
 import pyarrow.compute as pc
 
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
-from dimmagen.core.parquet import iter_rows
 from dimmagen.dataset.generations import (
     GENERATIONS,
     REMOVED,
@@ -23,11 +22,11 @@ from dimmagen.dataset.generations import (
 )
 from dimmagen.dataset.manifest import EXCLUDE, MANIFEST, Manifest, Run, changes
 from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.rejected import rejected_entries, rejected_rows
 from dimmagen.generate.light_format import AskedLightFormat, LightFormat, choose_light_format
 from dimmagen.generate.pair import BuildDimmer, PairSettings
 from dimmagen.generate.resume import DatasetFolder, ResumeMode
 from dimmagen.generate.run_environment import environment_like
-from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.light_images import LightImages
 from dimmagen.sources.newcomers import Earlier, refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection, size_options
@@ -142,12 +141,6 @@ def has_nothing_new(lights: LightImages, base: PairSet) -> bool:
     return True
 
 
-def rejected_rows(out: str, manifest: Manifest) -> Iterable[dict]:
-    """The rows of the candidates that a data set rejected, generation by generation."""
-    names = rejected_files(manifest)
-    return chain.from_iterable(iter_rows(storage.join(out, name), REJECTED_SCHEMA) for name in names)
-
-
 def next_shard(manifest: Manifest) -> int:
     """The number of the next shard."""
     return 1 + max((shard_number(entry.name) for entry in manifest.shards), default=-1)
@@ -158,14 +151,10 @@ def shard_number(name: str) -> int:
     return int(name.removeprefix("shards/train-").removesuffix(".tar"))
 
 
-def rejected_files(manifest: Manifest) -> list[str]:
-    """Names of the files of rejected candidates."""
-    return [entry.name for entry in manifest.files if entry.name.startswith("rejected/")]
-
-
 def next_rejected(manifest: Manifest) -> int:
     """The number of the next file of rejected candidates."""
-    numbers = [int("0" + "".join(filter(str.isdigit, name))) for name in rejected_files(manifest)]
+    names = (entry.name for entry in rejected_entries(manifest))
+    numbers = [int("0" + "".join(filter(str.isdigit, name))) for name in names]
     return max(numbers, default=0) + 1
 
 

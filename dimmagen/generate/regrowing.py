@@ -17,12 +17,13 @@ from dimmagen.core import storage
 from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
-from dimmagen.core.parquet import iter_rows, write_rows
+from dimmagen.core.parquet import write_rows
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.census import census
 from dimmagen.dataset.generations import REMOVED, generations_of, shards_of
 from dimmagen.dataset.manifest import Manifest, Run, ShardEntry
 from dimmagen.dataset.reader import PairSet
+from dimmagen.dataset.rejected import read_rejected, rejected_entries
 from dimmagen.dataset.writer import ShardRecord
 from dimmagen.generate.execution import Execution
 from dimmagen.generate.finalize import names_rejected, publish_dataset
@@ -64,8 +65,15 @@ class Membership:
             start += size
         generations = generations_of(original.manifest)
         self.generations = len(generations)
+        entries = {entry.name: entry for entry in rejected_entries(original.manifest)}
         for number, one in enumerate(generations):
-            for row in iter_rows(storage.join(original.out, one.rejected), REJECTED_SCHEMA):
+            if one.rejected not in entries:
+                raise DimmagenError(
+                    f"{original.out}: its manifest does not name {one.rejected}",
+                    code="damaged",
+                    path=original.out,
+                )
+            for row in read_rejected(original.out, entries[one.rejected]):
                 self._rejected.add(_identity(row), str(number).encode())
 
     def _add_photo(self, key: str, generation: int, name: str) -> None:

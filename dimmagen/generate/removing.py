@@ -14,7 +14,7 @@ import pyarrow as pa
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.core.hashing import FileRecord
-from dimmagen.core.parquet import iter_rows, write_rows
+from dimmagen.core.parquet import write_rows
 from dimmagen.dataset.generations import (
     GENERATIONS,
     REMOVED,
@@ -26,6 +26,7 @@ from dimmagen.dataset.generations import (
 )
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import PairSet, open_pairs
+from dimmagen.dataset.rejected import read_rejected, rejected_entries, rejected_rows
 from dimmagen.dataset.writer import ShardRecord, write_pair_shard
 from dimmagen.generate.derived import stored_sample
 from dimmagen.generate.finalize import publish_dataset
@@ -33,9 +34,7 @@ from dimmagen.generate.growing import (
     light_files,
     next_rejected,
     next_shard,
-    rejected_files,
     rejected_name,
-    rejected_rows,
 )
 from dimmagen.generate.plan import shard_name
 from dimmagen.generate.resume import DatasetFolder
@@ -87,12 +86,10 @@ def _remove(
         return Removed(0, 0, 0, 0, tuple(takedown.unknown))
     plan = _plan(base, takedown)
     folder.begin_addition(base.manifest, plan.run, {})
-    try:
+    with folder.tidied():
         on_start(sum(len(rows) for _, rows in plan.rewritten.values()))
         records = _write_shards(folder, base, plan, on_pair)
         files, rejections = _write_rejected(folder.out, base.manifest, plan, takedown.photos)
-    finally:
-        folder.remove_unfinished()
     lights_by_source: Counter[str] = sum((Counter(one.by_source) for one in plan.generations), Counter())
     publish_dataset(
         folder,
@@ -214,10 +211,9 @@ def _without(
 def _rejected_anew(base: PairSet, photos: Collection[str]) -> dict[str, str]:
     """New names for the files of rejected candidates that name some of the photos."""
     number, found = next_rejected(base.manifest), dict[str, str]()
-    for name in rejected_files(base.manifest):
-        rows = iter_rows(storage.join(base.out, name), REJECTED_SCHEMA)
-        if any(_rejected_candidate(row).photo in photos for row in rows):
-            found[name] = rejected_name(number + len(found))
+    for entry in rejected_entries(base.manifest):
+        if any(_rejected_candidate(row).photo in photos for row in read_rejected(base.out, entry)):
+            found[entry.name] = rejected_name(number + len(found))
     return found
 
 
@@ -242,14 +238,14 @@ def _write_rejected(
 ) -> tuple[Sequence[FileRecord], int]:
     """The files of rejected candidates without some photos, and the number of candidates that are left."""
     files, count = [], manifest.counts.rejected
-    for entry in manifest.files:
-        if entry.name in plan.rejected:
-            rows = list(iter_rows(storage.join(out, entry.name), REJECTED_SCHEMA))
-            kept = [row for row in rows if _rejected_candidate(row).photo not in photos]
-            name = plan.rejected[entry.name]
-            written = write_rows(storage.join(out, name), kept, REJECTED_SCHEMA)
-            files.append(FileRecord(name, written.bytes, written.sha256))
-            count -= len(rows) - len(kept)
-        elif entry.name.startswith("rejected/"):
+    for entry in rejected_entries(manifest):
+        if entry.name not in plan.rejected:
             files.append(entry.record())
+            continue
+        rows = list(read_rejected(out, entry))
+        kept = [row for row in rows if _rejected_candidate(row).photo not in photos]
+        name = plan.rejected[entry.name]
+        written = write_rows(storage.join(out, name), kept, REJECTED_SCHEMA)
+        files.append(FileRecord(name, written.bytes, written.sha256))
+        count -= len(rows) - len(kept)
     return files, count

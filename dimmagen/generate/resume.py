@@ -17,8 +17,11 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
+from dimmagen.core.processors import processor_count
 from dimmagen.core.text import pluralize
+from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
+from dimmagen.dataset.command_line import choices_of
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
 from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.dataset.writer import ShardRecord
@@ -27,6 +30,7 @@ ResumeMode = Literal["if-possible", "always", "never"]
 
 _RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
+_DISK_READS, _REQUESTS = 4, 16  # files that are read at a time, on a disk and behind a URL
 # Settings that other photos change.
 _OF_PHOTOS = ("lights", "generations", "removed", "labels.sha256", "light_format", "source_terms")
 # What runs write in the folders that :meth:`DatasetFolder.begin` clears.
@@ -39,10 +43,17 @@ _OURS = {
 
 @dataclass(frozen=True, slots=True)
 class _Previous:
-    """What is known about the previous run that wrote to the folder."""
+    """What is known about the previous run that wrote to the folder.
+
+    Attributes:
+        run: its settings and its environment.
+        records: of its complete shards, by their names.
+        has_a_limit: whether its photos were limited in number, so that none are added to them.
+    """
 
     run: Run
     records: dict[str, ShardRecord]
+    has_a_limit: bool = False
 
 
 class DatasetFolder:
@@ -82,13 +93,14 @@ class DatasetFolder:
         if resume == "never" or not previous.records:
             return {}
         if differences := changes(previous.run, run):
+            can_grow = self.discards and not previous.has_a_limit
             raise UsageError(
-                _refusal(self.out, self.discards, differences, len(previous.records)),
+                _refusal(self.out, self.discards, can_grow, differences, len(previous.records)),
                 code="other-settings",
                 path=self.out,
                 differences=differences,
             )
-        return {name: record for name, record in previous.records.items() if self._is_intact(record)}
+        return self._intact(previous.records)
 
     def finished(self, run: Run, complete: Mapping[str, ShardRecord]) -> Manifest | None:
         """The manifest of exactly this run, if nothing is missing; removes what a kill just after it left.
@@ -129,7 +141,7 @@ class DatasetFolder:
         self.refuse_changed(base)
         if not self.is_begun(run):
             return {}
-        return {name: record for name, record in self._records(run).items() if self._is_intact(record)}
+        return self._intact(self._records(run))
 
     def refuse_changed(self, base: Manifest) -> None:
         """Refuse to continue with a data set that is not what it was when it was read.
@@ -195,7 +207,7 @@ class DatasetFolder:
         """Whether the run that was begun here adds to a finished data set, which stays what it is."""
         if not storage.exists(storage.join(self.out, MANIFEST)) or not storage.exists(self._state(_RUN)):
             return False
-        return _read_json(self._state(_RUN)).get("adds") is True
+        return self._note().get("adds") is True
 
     def is_begun(self, run: Run) -> bool:
         """Whether this folder, as seen from this machine, is the one that the run was begun in."""
@@ -247,6 +259,16 @@ class DatasetFolder:
             self._finish_growing(manifest)
         self._remove_state()
 
+    @contextmanager
+    def tidied(self) -> Iterator[None]:
+        """Remove temporary files if the block fails; its own error counts, not one of removing them."""
+        try:
+            yield
+        except BaseException:
+            with suppress(DimmagenError, OSError):
+                self.remove_unfinished()
+            raise
+
     def remove_unfinished(self) -> None:
         """Remove temporary files of a run that was stopped."""
         for folder in ("", "shards", "metadata", "rejected", STATE, f"{STATE}/{_RECORDS}"):
@@ -279,9 +301,10 @@ class DatasetFolder:
         """The previous run in this folder, or None if the folder is new or empty."""
         run: Run | None = None
         records: dict[str, ShardRecord] = {}
+        has_a_limit = False
         if storage.exists(storage.join(self.out, MANIFEST)):
             manifest = self._load_manifest()
-            run = manifest.run
+            run, has_a_limit = manifest.run, "limit" in choices_of(manifest.command)
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
         if storage.exists(self._state(_RUN)) and not self.is_growing():
             begun = self._begun()
@@ -290,7 +313,7 @@ class DatasetFolder:
             run = begun
             records |= self._records(run)
         if run is not None:
-            return _Previous(run, records)
+            return _Previous(run, records, has_a_limit)
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
             raise UsageError(
                 f"{self.out} holds files that are not part of a dimmagen data set ({', '.join(foreign[:3])})",
@@ -311,12 +334,26 @@ class DatasetFolder:
             ) from error
 
     def _begun(self) -> Run:
-        path = self._state(_RUN)
-        note = _read_json(path)
+        note = self._note()
         settings, environment = note.get("settings"), note.get("environment")
         if not isinstance(settings, dict) or not isinstance(environment, dict):
-            raise _damaged(path, "it contains no settings")
+            raise self._damaged("it contains no settings")
         return Run(settings, environment)
+
+    def _note(self) -> dict:
+        """What `run.json` says of the run that was begun here."""
+        try:
+            return storage.read_json(self._state(_RUN))
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, reason: str) -> DimmagenError:
+        path, folder = self._state(_RUN), self._state()
+        if not storage.exists(storage.join(self.out, MANIFEST)):  # then nothing else says what is there
+            folder = f"{self.out} and run the same command again"
+        return DimmagenError(
+            f"{path} is damaged ({reason})", f"remove the folder {folder}", code="damaged", path=path
+        )
 
     def _records(self, run: Run) -> dict[str, ShardRecord]:
         records = {}
@@ -331,6 +368,12 @@ class DatasetFolder:
             if note.get("fingerprint") == run.fingerprint:
                 records[_stem(entry)] = entry.shard_record()
         return records
+
+    def _intact(self, records: Mapping[str, ShardRecord]) -> dict[str, ShardRecord]:
+        """Those whose files have the recorded size and SHA-256; several are read at a time."""
+        at_once = min(_DISK_READS, processor_count()) if storage.is_local(self.out) else _REQUESTS
+        checked = ordered_map(self._is_intact, records.values(), at_once)
+        return {name: record for (name, record), found in zip(records.items(), checked, strict=True) if found}
 
     def _is_intact(self, record: ShardRecord) -> bool:
         return self._are_intact((FileRecord(record.name, record.bytes, record.sha256), record.metadata))
@@ -372,26 +415,10 @@ def _stem(shard: ShardRecord | ShardEntry) -> str:
     return shard.name.removeprefix("shards/").removesuffix(".tar")
 
 
-def _read_json(path: str) -> dict:
-    try:
-        return storage.read_json(path)
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _damaged(path: str, reason: str) -> DimmagenError:
-    return DimmagenError(
-        f"{path} is damaged ({reason})",
-        f"remove the folder {os.path.dirname(path)}",
-        code="damaged",
-        path=path,
-    )
-
-
-def _refusal(out: str, discards: bool, differences: Sequence[str], shards: int) -> str:
+def _refusal(out: str, discards: bool, can_grow: bool, differences: Sequence[str], shards: int) -> str:
     lines = "".join(f"\n    {difference}" for difference in differences)
     discard = 'add `resume="never"`' if discards else "remove the folder"
-    only_photos = discards and all(one.startswith(_OF_PHOTOS) for one in differences)
+    only_photos = can_grow and all(one.startswith(_OF_PHOTOS) for one in differences)
     return (
         f"{out} holds {pluralize(shards, 'complete shard')} of a run with other settings:{lines}\n"
         f"Choose one of {'four' if only_photos else 'three'}:\n"

@@ -267,17 +267,15 @@ def generate_planned(
         jobs = plan_jobs(missing, lights, at_once, labels)
         # A progress that a user wrote for an earlier version has no such method.
         on_status = getattr(progress, "workers", NoProgress().workers)
-        try:
-            with closing(_execute(build_worker, jobs, execution, progress.pairs, on_status)) as done:
-                for job, records in done:
-                    for shard, record in zip(job.shards, records, strict=True):
-                        folder.add(plan.run, record)
-                        complete[shard] = record
-                        ray_metrics.count("bytes", record.bytes)
-                        _LOG.debug("%s: %d pairs, %d bytes", record.name, record.samples, record.bytes)
-                        progress.shard()
-        finally:
-            folder.remove_unfinished()
+        made = _execute(build_worker, jobs, execution, progress.pairs, on_status)
+        with folder.tidied(), closing(made):
+            for job, records in made:
+                for shard, record in zip(job.shards, records, strict=True):
+                    folder.add(plan.run, record)
+                    complete[shard] = record
+                    ray_metrics.count("bytes", record.bytes)
+                    _LOG.debug("%s: %d pairs, %d bytes", record.name, record.samples, record.bytes)
+                    progress.shard()
         return publish(folder, plan, [complete[planned.shard] for planned in plan.shards])
 
 

@@ -345,7 +345,8 @@ def pixel_sha256(pixels: np.ndarray) -> str:
 
 def lightness(pixels: np.ndarray) -> float:
     """Mean of all pixels and channels of a uint8 image in [0, 1], 6 decimals (exact integer sum)."""
-    rows = pixels.sum(axis=(1, 2), dtype=np.uint32)  # four times faster than int64, and a row fits
+    fits = 255 * pixels[:1].size < 2**32  # of a row of a photo; four times faster than 64 bits
+    rows = pixels.sum(axis=(1, 2), dtype=np.uint32 if fits else np.uint64)
     return round(int(rows.sum(dtype=np.int64)) / (255 * pixels.size), 6)
 
 

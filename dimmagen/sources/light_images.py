@@ -28,6 +28,7 @@ from dimmagen.sources.mixhq_reading import (
     read_catalog,
     read_mixhq_manifest,
     recorded_choices,
+    refuse_other_catalogs,
 )
 from dimmagen.sources.photo_selection import PhotoSelection
 from dimmagen.sources.scan import Candidate, list_candidate_files, rejected_row
@@ -130,6 +131,7 @@ class MixHQLightImages(_CandidateLightImages):
         selection = selection or PhotoSelection()
         manifest = read_mixhq_manifest(path)
         check_excluded(excluded_scenes(manifest))
+        refuse_other_catalogs(path, manifest)
         parts = catalog_parts(manifest)
         root = path if storage.is_url(path) else portable(str(Path(path).absolute()))
         seen = _catalogued(path, parts, selection)

@@ -19,6 +19,7 @@ from dimmagen.sources.mixhq_reading import (
     catalog_parts,
     read_catalog,
     read_mixhq_manifest,
+    refuse_other_catalogs,
 )
 from dimmagen.sources.newcomers import Earlier
 
@@ -104,6 +105,7 @@ def earlier_photos(out: str, manifest: Mapping) -> Earlier:
         UsageError: the number of its photos was limited.
         DimmagenError: its catalog is missing or damaged.
     """
+    refuse_other_catalogs(out, manifest)
     parts = catalog_parts(manifest)
     names = {row.key: row.name for row in read_catalog(out, parts) if row.accepted}
     earlier = Earlier(names, chain.from_iterable(one["photos"] for one in manifest.get("removed", [])))

@@ -115,6 +115,47 @@ def catalog_parts(manifest: Mapping) -> list[str]:
     return [one["catalog"]["name"] for one in manifest["generations"]]
 
 
+def refuse_other_catalogs(path: str, manifest: Mapping) -> None:
+    """Refuse a MixHQ with a catalog that is not the one of its manifest: a changed row is another image.
+
+    Args:
+        path: of the MixHQ.
+        manifest: its manifest, untrusted.
+
+    Raises:
+        DimmagenError: naming the file.
+    """
+    generations = manifest.get("generations", [manifest])
+    for name, one in zip(catalog_parts(manifest), generations, strict=True):
+        record = one.get("catalog")
+        refuse_other_file(path, {**(record if isinstance(record, Mapping) else {}), "name": name})
+
+
+def refuse_other_file(path: str, record: Mapping) -> None:
+    """Refuse a file of a MixHQ that is missing, or is not the one of its record.
+
+    Args:
+        path: of the MixHQ.
+        record: `name`, `bytes` and `sha256` of the file; one without a hash says nothing.
+
+    Raises:
+        DimmagenError: naming the file.
+    """
+    file = storage.join(path, record["name"])
+    named = record.get("bytes"), record.get("sha256")
+    try:
+        is_named = named[1] is None or storage.size_and_sha256(file) == named
+    except FileNotFoundError:
+        is_named = False
+    if not is_named:
+        raise DimmagenError(
+            f"{file} is missing, or is not the file that the manifest names",
+            f"run `verify({path})`, and copy it again",
+            code="damaged",
+            path=file,
+        )
+
+
 def read_catalog(path: str, parts: Sequence[str] = (MIXHQ_CATALOG,)) -> Iterator[CatalogRow]:
     """The rows of a MixHQ's catalog, one after another.
 

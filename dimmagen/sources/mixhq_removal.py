@@ -17,7 +17,13 @@ from dimmagen.core.tar import TarWriter, members, read_at
 from dimmagen.sources.catalog import CATALOG_SCHEMA, CatalogRow
 from dimmagen.sources.mixhq import finished_tally, publish_mixhq
 from dimmagen.sources.mixhq_generations import base_of, drop_unpublished, generations_of, next_numbers
-from dimmagen.sources.mixhq_reading import GROWN_MIXHQ_SCHEMA, catalog_parts, read_catalog
+from dimmagen.sources.mixhq_reading import (
+    GROWN_MIXHQ_SCHEMA,
+    catalog_parts,
+    read_catalog,
+    refuse_other_catalogs,
+    refuse_other_file,
+)
 from dimmagen.sources.takedown import Listed, Removed, Takedown, is_done
 
 
@@ -46,6 +52,7 @@ def remove_from_mixhq(out: str, lines: Collection[str], ignore_unknown: bool = F
 
 
 def _remove(out: str, base: Mapping, lines: Collection[str], ignore_unknown: bool) -> Removed:
+    refuse_other_catalogs(out, base)
     parts = catalog_parts(base)
     takedown = Takedown(lines, map(_listed, read_catalog(out, parts)))
     if not ignore_unknown and not is_done(base.get("removed", []), takedown):
@@ -109,6 +116,7 @@ def _write_shards(
             records.append(shard)
             continue
         name = f"shards/mixhq-{number:05d}.tar"
+        refuse_other_file(out, shard)  # whose bytes get a new hash
         file, moved = _write_shard(out, shard["name"], name, keys)
         records.append({**asdict(file), "samples": shard["samples"] - len(keys)})
         places |= {key: (name, offset) for key, offset in moved.items()}

@@ -157,7 +157,7 @@ def test_a_shard_truncated_between_two_members_is_reported(pair_set, tmp_path):
     shard = out / "shards/train-00001.tar"
     last = open_pairs(out).rows()[5]
     shard.write_bytes(shard.read_bytes()[: last["dark_offset"] - 512])
-    with pytest.raises(DimmagenError, match="holds 2 pairs, the manifest says 3"):
+    with pytest.raises(DimmagenError, match=r"has \d+ bytes, the manifest says \d+"):
         keys_of(dimmagen.pair_loader(out, batch_size=4, crop=64))
     with pytest.raises(DimmagenError, match="are not those of its row"):
         dimmagen.PairDataset(out)[5]

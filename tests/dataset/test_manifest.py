@@ -232,12 +232,17 @@ def test_a_manifest_is_found_by_its_folder_or_its_own_path(made, tmp_path):
             "wrong-format",
         ),
         (
+            lambda text: json.dumps({**json.loads(text), "shards": []}),
+            "is not a manifest of this version: shards: List should have at least 1 item",
+            "wrong-format",
+        ),
+        (
             lambda text: text.replace('"schema_version": 1', '"schema_version": 0'),
             "is not a manifest of this version: schema_version: .*: make the data set again",
             "wrong-format",
         ),
     ],
-    ids=["emptied", "cut", "of a later version", "of no version"],
+    ids=["emptied", "cut", "of a later version", "without a shard", "of no version"],
 )
 def test_a_manifest_that_cannot_be_read_says_what_to_do(made, tmp_path, change, said, code):
     text = (made / "manifest.json").read_text()

@@ -372,9 +372,8 @@ def test_changed_labels_are_reported(extension, number, tmp_path):
 def test_rows_beyond_those_of_the_record_are_not_read(tmp_path):
     record = write_pair_shard(str(tmp_path), "train-00000", [sample("folder-1-v0"), sample("folder-2-v0")])
     check = check_pair_shard(str(tmp_path), replace(record, samples=1))
-    path = tmp_path / record.metadata.name
     assert check.keys == []
-    assert check.faults == [Fault(record.metadata.name, f"{path} has 2 rows, the manifest says 1")]
+    assert check.faults == [Fault(record.metadata.name, "has 2 rows, the manifest says 1")]
     fewer = check_pair_shard(str(tmp_path), replace(record, samples=3))
     assert fewer.faults[0] == Fault(record.metadata.name, "has 2 rows, the manifest says 3")
     assert fewer.keys == ["folder-1-v0", "folder-2-v0"]

@@ -61,6 +61,7 @@ def test_a_list_of_a_spreadsheet_on_windows_is_read(tmp_path):
         ),
         ("name,low,high\n,low/1.png,high/1.png\n", r"line 2: the pair has no name"),
         ("low/1.png,high/1.png\nlow/1.png,high/1.png\n", r"line 2: the pair 1\.png, 1\.png is there already"),
+        ('[{"low": "low/1.png", "high": "high/1.png"}]', "is JSON, and not CSV"),
         ("low,high\n", "holds no pairs"),
         ("", "holds no pairs"),
         ("low/1.png\n", r"line 1 has 1 columns"),

@@ -15,9 +15,10 @@ from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.generations import shards_of
 from dimmagen.dataset.manifest import MANIFEST, Manifest, fingerprint
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.rejected import rejected_rows
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing
-from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base, rejected_rows
+from dimmagen.generate.growing import earlier_photos, has_nothing_new, open_base
 from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.replay import replayer

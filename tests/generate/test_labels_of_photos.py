@@ -388,9 +388,10 @@ def test_hostile_label_files_are_refused(labelled, tmp_path):
 
     shutil.copytree(labelled, tmp_path / "labelled")
     bomb = '<!DOCTYPE a [<!ENTITY b "bbbbbbbb">]><annotation>&b;</annotation>'
-    (tmp_path / "labelled/voc/photo00.xml").write_text(bomb)
-    with pytest.raises(DimmagenError, match="document type or entities"):
-        make(tmp_path / "labelled", tmp_path / "out", "voc")
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "labelled/voc/photo00.xml").write_text(bomb, encoding)
+        with pytest.raises(DimmagenError, match="document type or entities"):
+            make(tmp_path / "labelled", tmp_path / "out", "voc")
     (tmp_path / "labelled/masks/photo00.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(DimmagenError, match="not a PNG"):
         make(tmp_path / "labelled", tmp_path / "out", "masks")

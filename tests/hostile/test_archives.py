@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from skimage import data
 
+from dimmagen.core import tar
 from dimmagen.core.errors import DimmagenError
 from dimmagen.images import codec
-from dimmagen.sources.archives import list_entries, read_entry
+from dimmagen.sources.archives import DamagedArchiveError, list_entries, read_entry
 from tests.commands import exit_code
 
 PHOTO = codec.encode_png(data.astronaut()[:300, :300].copy())
@@ -131,3 +132,68 @@ def test_a_sparse_member_of_a_terabyte_is_rejected_unread(tmp_path):
     except DimmagenError:
         return
     assert all(entry.refusal for entry in entries)
+
+
+def member_of_size(name, size):
+    """The header of a tar's member, with a size that no member has."""
+    header = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = struct.pack(">iq", -1 if size < 0 else -(2**31), size)
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    return bytes(header)
+
+
+@pytest.mark.parametrize("size", [-1, -512, -1024, -5000, 2**62])
+def test_a_member_of_a_size_that_no_member_has_ends_the_reading_of_a_tar(size, tmp_path):
+    path = tmp_path / "photos.tar"
+    others = [tarfile.TarInfo(name).tobuf() for name in ("a.png", "b.png")]
+    path.write_bytes(b"".join([*others, member_of_size("c.png", size), bytes(10240)]))
+    with pytest.raises(DimmagenError, match="not a complete tar") as caught:
+        list_entries(str(path))
+    assert caught.value.code == "archive"
+    with open(path, "rb") as file, pytest.raises(DimmagenError) as caught:
+        list(tar.members(file, "train-00000.tar"))
+    assert caught.value.code == "damaged"
+
+
+def test_records_of_a_sparse_file_that_are_none_are_damage(tmp_path):
+    path = tmp_path / "train-00000.tar"
+    member = tarfile.TarInfo("a.png")
+    member.size, member.pax_headers = 100, {"GNU.sparse.map": "1,x"}
+    path.write_bytes(member.tobuf(tarfile.PAX_FORMAT) + bytes(10240))
+    with open(path, "rb") as file, pytest.raises(DimmagenError, match="not a readable tar"):
+        list(tar.members(file, path.name))
+
+
+def test_tars_inside_tars_without_end_are_refused(tmp_path):
+    content = b""
+    for _ in range(1000):
+        member = tarfile.TarInfo("inner.tar")
+        member.size = len(content)
+        content = member.tobuf() + content + bytes(1024)
+    (tmp_path / "outer.tar").write_bytes(content)
+    with pytest.raises(DimmagenError, match="tars inside tars, more than 16 deep"):
+        list_entries(str(tmp_path / "outer.tar"))
+
+
+@pytest.mark.parametrize(
+    ("compressed", "start"), [(2**50, 0), (2**64 - 1, 0), (100, 2**62), (100, 2**63 + 5)]
+)
+def test_a_zip_member_whose_place_no_file_has_is_damaged_and_takes_no_memory(compressed, start, tmp_path):
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", PHOTO)
+        archive.writestr("b.png", OTHER)
+    data = bytearray(path.read_bytes())
+    at, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
+    extra = struct.pack("<HHQQ", 1, 16, compressed, start)
+    (listed,) = struct.unpack_from("<I", data, end + 12)
+    struct.pack_into("<I", data, end + 12, listed + len(extra))
+    struct.pack_into("<H", data, at + 30, len(extra))
+    data[at + 20 : at + 24] = data[at + 42 : at + 46] = b"\xff" * 4
+    data[at + 46 + 5 : at + 46 + 5] = extra  # behind the name
+    path.write_bytes(data)
+    one, other = list_entries(str(path))
+    with pytest.raises(DamagedArchiveError):
+        read_entry(one.locator)
+    assert read_entry(other.locator) == OTHER

@@ -22,6 +22,7 @@ from dimmagen.dataset.checking import check_pair_shard
 from dimmagen.dataset.manifest import Manifest, Run, fingerprint, root_hash
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.schema import PAIR_SCHEMA
+from dimmagen.dataset.verify import verify_dataset
 from dimmagen.dimmers import profile as profiles
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.dimmers.profile_json import fingerprint_of
@@ -33,7 +34,7 @@ from dimmagen.sources.light_images import MixHQLightImages
 from dimmagen.sources.mixhq_reading import MIXHQ_CATALOG
 from dimmagen.sources.scan import list_candidate_files
 from tests import fuzzing
-from tests.dataset_helpers import make, write_photos
+from tests.dataset_helpers import make, write_catalog, write_photos
 
 MUTATIONS = 150
 VALUES = [
@@ -209,12 +210,40 @@ def forge(out, change):
         ("dark_size", None, "without a value in dark_size"),
         ("dark_offset", -1, "outside its shard"),
         ("light_size", 2**62, "outside its shard"),
+        ("dark_member", "x", "names members that are not those of its pairs"),
+        ("light_member", "../../etc/passwd.light.png", "names members that are not those of its pairs"),
+        ("width", 0, "sizes that no image has"),
+        ("height", 2**62, "sizes that no image has"),
+        ("gamma", float("nan"), "a number that is not finite in gamma"),
+        ("lightness_after", float("inf"), "a number that is not finite in lightness_after"),
     ],
 )
 def test_rows_with_fitting_hashes_that_point_elsewhere(column, value, message, out):
     forge(out, lambda rows: rows[0].update({column: value}))
     with pytest.raises(DimmagenError, match=message):
         open_pairs(out)
+    assert verify_dataset(str(out)).faults
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("labels", "coco"), ("labels", {"categories": []}), ("source_terms", ["MIT"])]
+)
+def test_settings_with_a_fitting_fingerprint_that_nothing_can_read(setting, value, out):
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["settings"][setting] = value
+    manifest["fingerprint"] = fingerprint(manifest["settings"], manifest["environment"])
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DimmagenError, match=f"is not a manifest of this version: {setting}"):
+        open_pairs(out)
+
+
+def test_a_shard_without_the_columns_that_the_settings_name_is_a_fault(out):
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["settings"]["white_balance"] = "drawn"
+    manifest["fingerprint"] = fingerprint(manifest["settings"], manifest["environment"])
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    shards = {entry.metadata.name for entry in Manifest.load(str(out)).shards}
+    assert {fault.where for fault in verify_dataset(str(out)).faults} == shards
 
 
 @pytest.mark.parametrize(
@@ -233,7 +262,7 @@ def test_a_catalog_of_a_mixhq_that_points_elsewhere(column, value, folder, tmp_p
     table = pq.read_table(place / MIXHQ_CATALOG)
     rows = table.to_pylist()
     next(row for row in rows if row["accepted"])[column] = value
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), place / MIXHQ_CATALOG)
+    write_catalog(place, pa.Table.from_pylist(rows, schema=table.schema))
     with pytest.raises(DimmagenError, match="has invalid values"):
         MixHQLightImages(str(place))
 

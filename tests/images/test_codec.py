@@ -413,3 +413,8 @@ def test_a_webp_photo_with_a_white_lower_edge_is_whole_although_its_file_ends_in
     data = file_of(Image.fromarray(photo), "WEBP", quality=50)
     assert data.endswith(bytes(800))
     assert (decode_rgb8(data)[0][-200:] > 250).all()
+
+
+def test_the_lightness_of_a_strip_is_that_of_its_pixels():
+    """Of a white row so long, the sum does not fit into 32 bits."""
+    assert codec.lightness(np.full((1, 6_000_000, 3), 255, np.uint8)) == 1.0

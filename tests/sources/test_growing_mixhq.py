@@ -9,7 +9,7 @@ from dimmagen import assert_same_dataset, build_mixhq
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.sources.light_image import load_light_image
 from dimmagen.sources.light_images import open_light_images
-from dimmagen.sources.mixhq_reading import read_mixhq_manifest
+from dimmagen.sources.mixhq_reading import read_catalog, read_mixhq_manifest
 from dimmagen.sources.mixhq_removal import remove_from_mixhq
 from tests.dataset_helpers import file_hashes, write_photos
 
@@ -151,3 +151,38 @@ def test_a_manifest_with_wrong_generations_is_refused(copy, generations, schema)
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DimmagenError, match="is not a MixHQ of this version"):
         open_light_images([str(copy)])
+
+
+@pytest.mark.parametrize("place", ["begin", "middle", "end"])
+def test_nothing_is_taken_out_of_a_shard_that_is_not_that_of_the_manifest(place, copy):
+    """It would get a hash of its own, and what has gone wrong with it would be lost in it."""
+    row = next(row for row in read_catalog(str(copy)) if row.name == "photo02.png")
+    path = copy / row.shard
+    whole = path.read_bytes()
+    damaged = {
+        "begin": whole[:100] + b"?" + whole[101:],
+        "middle": whole[: row.offset] + b"?" + whole[row.offset + 1 :],
+        "end": whole[:-1024],
+    }
+    path.write_bytes(damaged[place])
+    before = file_hashes(copy)
+    with pytest.raises(DimmagenError, match="is not the file that the manifest names") as caught:
+        remove_from_mixhq(str(copy), ["photo02.png"])
+    assert (caught.value.code, caught.value.fields) == ("damaged", {"path": str(path)})
+    assert file_hashes(copy) == before
+    path.unlink()
+    with pytest.raises(DimmagenError, match="is missing"):
+        remove_from_mixhq(str(copy), ["photo02.png"])
+
+
+def test_a_catalog_that_is_not_that_of_the_manifest_is_not_believed(copy, folders):
+    catalogs = [copy / f"catalog/part-0000{number}.parquet" for number in range(2)]
+    shutil.copy(catalogs[0], catalogs[1])
+    for use in (
+        lambda: open_light_images([str(copy)]),
+        lambda: remove_from_mixhq(str(copy), ["photo02.png"]),
+        lambda: build_mixhq([str(folders / "few"), "sample"], copy, add=True, **SIZES),
+    ):
+        with pytest.raises(DimmagenError, match="is not the file that the manifest names") as caught:
+            use()
+        assert (caught.value.code, caught.value.fields) == ("damaged", {"path": str(catalogs[1])})

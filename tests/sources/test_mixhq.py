@@ -22,7 +22,7 @@ from dimmagen.sources.light_image import load_light_image
 from dimmagen.sources.light_images import open_light_images
 from dimmagen.sources.scan import list_candidate_files, scan
 from dimmagen.sources.scene_hash import Scenes
-from tests.dataset_helpers import file_hashes
+from tests.dataset_helpers import file_hashes, write_catalog
 
 
 def build(texts, out, samples_per_shard=3, workers=2, exclude=(), on_light=lambda: None):
@@ -404,11 +404,10 @@ def test_a_second_build_in_the_same_folder_is_refused_while_the_first_one_runs(f
 def test_a_catalog_of_an_earlier_version_is_read(tmp_path):
     out = tmp_path / "mixhq"
     build(["sample"], out)
-    path = out / "catalog/part-00000.parquet"
-    table = pq.read_table(path)
+    table = pq.read_table(out / "catalog/part-00000.parquet")
     added = ["rotation", "mirrored", "pixel_aspect", "transfer", "range", "matrix", "icc_profile"]
-    pq.write_table(table.drop_columns(added), path)
+    write_catalog(out, table.drop_columns(added))
     assert len(open_light_images([str(out)])) == 5
-    pq.write_table(table.drop_columns(added[:2]), path)  # no version had only some of them
+    write_catalog(out, table.drop_columns(added[:2]))  # no version had only some of them
     with pytest.raises(DimmagenError, match="does not have the columns"):
         open_light_images([str(out)])

@@ -48,10 +48,19 @@ def _opening_error(url: str, error: Exception) -> UsageError:
 
 
 @contextmanager
-def remote_filesystem(path: str | os.PathLike) -> Iterator[tuple[Any, str]]:
-    """:func:`open_filesystem` for a block in which its errors are translated."""
+def remote_filesystem(path: str | os.PathLike, remembers: bool = False) -> Iterator[tuple[Any, str]]:
+    """:func:`open_filesystem` for a block in which its errors are translated.
+
+    Args:
+        path: an fsspec URL.
+        remembers: whether the file system may answer from a listing of before; otherwise it asks again,
+            because other processes write there too.
+    """
     with remote.explained(path):
-        yield open_filesystem(path)
+        filesystem, place = open_filesystem(path)
+        if not remembers and not isinstance(filesystem, s3.S3):
+            filesystem.invalidate_cache()
+        yield filesystem, place
 
 
 def check_protocol(url: str) -> None:

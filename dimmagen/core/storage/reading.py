@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+from functools import partial
 from typing import Any, BinaryIO
 
 from dimmagen.core.machine import machine_trouble
@@ -22,8 +23,10 @@ def read(path: str | os.PathLike) -> bytes:
         DimmagenError: a local path is a folder, a pipe or a device.
     """
     if (place := local_path(path)) is None:
-        with remote_filesystem(path) as (filesystem, place):
-            return filesystem.cat_file(place)
+        with remote_filesystem(path, remembers=True) as (filesystem, place):
+            if isinstance(filesystem, s3.S3):
+                return filesystem.cat_file(place)
+            return remote.found(filesystem, partial(filesystem.cat_file, place))
     if exists(place) and not is_file(place):
         raise no_regular_file(path)
     with machine_trouble(path), open(place, "rb") as file:
@@ -38,9 +41,13 @@ def read_range(path: str | os.PathLike, offset: int, size: int) -> bytes:
     """
     if (place := local_path(path)) is not None:
         with machine_trouble(path), open(place, "rb") as file:
+            # Python takes the memory for all that is asked for, and the numbers may be a stranger's.
+            size = min(size, os.fstat(file.fileno()).st_size - offset)
+            if size <= 0:
+                return b""
             file.seek(offset)
             return file.read(size)
-    with remote_filesystem(path) as (filesystem, place):
+    with remote_filesystem(path, remembers=True) as (filesystem, place):
         if isinstance(filesystem, s3.S3):
             return filesystem.cat_file(place, start=offset, end=offset + size)
         return remote.read_range(filesystem, place, offset, offset + size)

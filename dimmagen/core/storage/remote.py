@@ -3,10 +3,10 @@
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any, BinaryIO, cast
+from functools import cache, partial
+from typing import Any, BinaryIO, TypeVar, cast
 
 from dimmagen.core.errors import DimmagenError, RefusedError, UnavailableError
 from dimmagen.core.storage.range_reader import RangeReader
@@ -16,6 +16,7 @@ _NO_WRITING = (405, 501)
 _ABSENT = (404, 410, None)  # fsspec says of any other status as well that there is no file
 _HTTP = {"http", "https"}
 _BLOCK = 4 * 2**20
+Read = TypeVar("Read")
 _log = logging.getLogger(__name__)
 
 
@@ -74,13 +75,27 @@ def exists(filesystem: Any, place: str) -> bool:
     return True
 
 
+def found(filesystem: Any, read: Callable[[], Read]) -> Read:
+    """What a function reads; it may have taken a new file for missing because of a listing of before.
+
+    Raises:
+        FileNotFoundError: the file is missing now.
+    """
+    try:
+        return read()
+    except FileNotFoundError:
+        filesystem.invalidate_cache()
+        return read()
+
+
 def read_range(filesystem: Any, place: str, start: int, end: int) -> bytes:
     """The bytes [`start`, `end`) of a file, cut at its end, also from a server that sends the whole file."""
     if start >= end:
         return b""
-    data: bytes = filesystem.cat_file(place, start=start, end=end)
+    data: bytes = found(filesystem, partial(filesystem.cat_file, place, start=start, end=end))
     # What came is the whole file if it is more than was asked for, or ends where the file does.
-    if len(data) > end - start or (start > 0 and 0 < len(data) == filesystem.size(place)):
+    is_whole = start > 0 and _is_http(filesystem) and 0 < len(data) == filesystem.size(place)
+    if len(data) > end - start or is_whole:
         _tell_of_whole_files(place.split("/")[2] if "://" in place else place)
         return data[start:end]
     return data
@@ -97,7 +112,8 @@ def open_reader(filesystem: Any, place: str, path: str) -> BinaryIO:
     """A file for reading at random positions, with errors as of :func:`explained`."""
     with explained(path):
         if not _is_http(filesystem):
-            return cast(BinaryIO, io.BufferedReader(_Explained(filesystem.open(place, "rb"), path), _BLOCK))
+            file = found(filesystem, partial(filesystem.open, place, "rb"))
+            return cast(BinaryIO, io.BufferedReader(_Explained(file, path), _BLOCK))
         size = filesystem.size(place)
         if size is None:  # a server that does not say
             return io.BytesIO(filesystem.cat_file(place))

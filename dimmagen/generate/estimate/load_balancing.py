@@ -50,8 +50,9 @@ def better_samples_per_shard(photos: int, variants: int, workers: int, samples_p
     Returns:
         A value for `samples_per_shard`; None if there is none, as with fewer pairs than workers.
     """
-    for size in range(min(photos, samples_per_shard), 0, -1):
-        jobs = count_jobs(-(-photos // size), variants, workers)
-        if LoadBalance(jobs, workers).idle_share < MAX_IDLE:
-            return -(-photos // -(-photos // size))  # the smallest that gives the same number of shards
+    for shards in range(-(-photos // samples_per_shard), photos + 1):
+        size = -(-photos // shards)  # the smallest that gives so few
+        is_possible = -(-photos // size) == shards
+        if is_possible and LoadBalance(count_jobs(shards, variants, workers), workers).idle_share < MAX_IDLE:
+            return size
     return None

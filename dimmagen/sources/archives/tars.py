@@ -9,11 +9,13 @@ from dimmagen.core import storage
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.file_names import portable
 from dimmagen.core.machine import machine_trouble
+from dimmagen.core.tar import FAULTS, headers
 from dimmagen.sources.archives.entry import Entry
 
 _NO_FILE = "is a link or a device in the archive"
 _SPARSE = "is stored with its zeros left out (tar --sparse): pack it without that option"
 _ZEROS_AT_ONCE = 2**20  # bytes
+_MAX_DEPTH = 16  # of tars inside tars
 
 
 def tar_entries(path: str) -> Iterator[Entry]:
@@ -21,28 +23,37 @@ def tar_entries(path: str) -> Iterator[Entry]:
     try:
         with machine_trouble(path), storage.open_binary(path) as file:
             end = file.seek(0, os.SEEK_END)
-            yield from _tar_members(path, file, 0, end, "")
-    except (tarfile.TarError, EOFError, ValueError) as error:
+            yield from _tar_members(path, file, 0, end)
+    except FAULTS as error:
         raise _broken_tar(path) from error
 
 
-def _tar_members(path: str, file: BinaryIO, start: int, end: int, prefix: str) -> Iterator[Entry]:
+def _tar_members(
+    path: str, file: BinaryIO, start: int, end: int, prefix: str = "", depth: int = 1
+) -> Iterator[Entry]:
     """The members of a tar in the bytes from `start` to `end` of a file.
 
     Several tars one after the other, as `cat a.tar b.tar` makes them, are one list: the blocks of zeros that
     end each of them are passed over. A tar that is itself a member is read as a folder of its name.
     """
+    if depth > _MAX_DEPTH:
+        raise DimmagenError(
+            f"{path} holds tars inside tars, more than {_MAX_DEPTH} deep",
+            "unpack the inner ones first",
+            code="archive",
+            path=path,
+        )
     while start < end:
         file.seek(start)
         # Not by the locale: names are UTF-8, and every other byte stands for itself.
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
-            for member in archive:
+            for member in headers(archive):
                 if member.isdir():
                     continue
                 name, inside = f"{prefix}{member.name}", member.offset_data + member.size
                 if member.isreg() and member.name.lower().endswith(".tar") and inside <= end:
                     at = file.tell()
-                    yield from _tar_members(path, file, member.offset_data, inside, f"{name}/")
+                    yield from _tar_members(path, file, member.offset_data, inside, f"{name}/", depth + 1)
                     file.seek(at)
                     continue
                 refusal = _SPARSE if member.issparse() else "" if member.isreg() else _NO_FILE

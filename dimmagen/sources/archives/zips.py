@@ -15,6 +15,7 @@ from dimmagen.sources.archives.entry import DamagedArchiveError, Entry, read_byt
 _AES = 99  # the member is encrypted; what it was compressed by is in an extra field
 _ZIP_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+_MOST_ADDED = 2**16  # bytes by which a compressed member may be larger than its content, beside an eighth
 
 
 def zip_entries(path: str) -> Iterator[Entry]:
@@ -58,16 +59,16 @@ def read_zip_member(locator: dict[str, Any]) -> bytes:
     path, start, size = native(locator["path"]), locator["header"], locator["size"]
     header = read_bytes(path, start, _LOCAL_HEADER)
     skip = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-    data = read_bytes(path, start + _LOCAL_HEADER + skip, locator["compressed"])
     damaged = DamagedArchiveError(
         f"{path} is damaged at byte {start}", "fetch the archive again", path=path, offset=start
     )
+    if locator["compressed"] > size + size // 8 + _MOST_ADDED:  # it would be read whole
+        raise damaged
+    data = read_bytes(path, start + _LOCAL_HEADER + skip, locator["compressed"])
     if locator["deflated"]:
-        decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            data = decompressor.decompress(
-                data, size + 1
-            )  # a zip bomb unpacks to more than the size in its header
+            # A zip bomb unpacks to more than the size in its header.
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
         except zlib.error as error:
             raise damaged from error
     if header[:4] != b"PK\3\4" or len(data) != size or zlib.crc32(data) != locator["crc"]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dimmagen.images.codec import MAX_PIXELS
+
 _OFFSET, _BITS = 48, 5  # a character is 48 + 5 bits of a number, and a bit for whether more follow
 
 
@@ -11,11 +13,16 @@ def decode(counts: Sequence[int], height: int, width: int) -> np.ndarray:
     """A mask from its counts: bool (height, width).
 
     Raises:
-        ValueError: the counts are not those of a mask of this size.
+        ValueError: the counts are not those of a mask of this size, or no image has this size.
     """
+    pixels = height * width
+    if height < 1 or width < 1 or pixels > MAX_PIXELS:
+        raise ValueError(f"a run-length mask is of {height}x{width} pixels")
+    # Each by itself first: the sum of a stranger's numbers may be right because it overflows.
+    is_in_range = all(0 <= count <= pixels for count in counts)
+    if not is_in_range or sum(counts) != pixels:
+        raise ValueError(f"the counts of a run-length mask are not {pixels} pixels")
     lengths = np.asarray(counts, np.int64)
-    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width:
-        raise ValueError(f"the counts of a run-length mask are not {height * width} pixels")
     values = np.arange(len(lengths)) % 2 == 1
     return np.repeat(values, lengths).reshape(width, height).T
 

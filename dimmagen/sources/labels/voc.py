@@ -67,10 +67,23 @@ class VocLabels:
 
     def _parsed(self, name: str) -> ElementTree.Element:
         where = f"{self._files.path}: {name}"
-        data = self._files.data(name)
-        if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-            raise broken(where, "it declares a document type or entities, which VOC files have not")
         try:
-            return ElementTree.fromstring(data)
-        except ElementTree.ParseError as error:
+            return ElementTree.fromstring(
+                self._files.data(name), ElementTree.XMLParser(target=_WithoutDoctype())
+            )
+        except _DoctypeError:
+            what = "it declares a document type or entities, which VOC files have not"
+            raise broken(where, what) from None
+        except (ElementTree.ParseError, LookupError, ValueError) as error:  # also of an unknown encoding
             raise broken(where, f"it is not XML ({error})") from error
+
+
+class _DoctypeError(Exception):
+    """A document type is declared, and with it perhaps entities."""
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    """Builds a tree, and refuses a document type in whatever encoding it is declared."""
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        raise _DoctypeError

@@ -5,6 +5,7 @@ import heapq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dimmagen.generate.estimate import load_balancing
 from dimmagen.generate.estimate.load_balancing import MAX_IDLE, LoadBalance, better_samples_per_shard
 from dimmagen.generate.plan import count_jobs, shard_sizes
 
@@ -37,3 +38,10 @@ def test_the_advice_is_the_fewest_shards_that_leave_little_idle(photos, variants
     good = [shards for shards in possible if idle_share(shards) < MAX_IDLE]
     advised = better_samples_per_shard(photos, variants, workers, requested)
     assert (advised and len(shard_sizes(photos, advised))) == min(good, default=None)
+
+
+def test_the_advice_about_enormous_shards_does_not_try_each_size(monkeypatch):
+    tried = []
+    monkeypatch.setattr(load_balancing, "count_jobs", lambda *of: tried.append(of) or count_jobs(*of))
+    assert better_samples_per_shard(10**7, 1, 7919, 10**7) == 1329
+    assert len(tried) < 10_000

@@ -10,6 +10,7 @@ from dimmagen.dataset.census import census
 from dimmagen.dataset.generations import Generation, generations_of, joined_sha256, removals_of, shards_of
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.rejected import rejected_entries, rejected_rows
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate import growing
 from dimmagen.generate.growing import (
@@ -18,9 +19,7 @@ from dimmagen.generate.growing import (
     light_sizes,
     next_rejected,
     next_shard,
-    rejected_files,
     rejected_name,
-    rejected_rows,
 )
 from tests.dataset_helpers import refused
 from tests.generate.growing.made import NEW, settings_of
@@ -63,7 +62,8 @@ def test_the_files_of_a_grown_set_are_numbered_on_and_read_in_order(grown, first
     empty = before.model_copy(update={"shards": [], "files": []})
     assert (next_shard(empty), next_rejected(empty)) == (0, 1)
     assert rejected_name(12) == "rejected/candidates-00012.parquet"
-    assert rejected_files(manifest) == ["rejected/candidates-00001.parquet", "rejected/candidates.parquet"]
+    names = [entry.name for entry in rejected_entries(manifest)]
+    assert names == ["rejected/candidates-00001.parquet", "rejected/candidates.parquet"]
     assert [row["name"] for row in rejected_rows(str(grown), manifest)] == ["d.png", "b.png", "c.png"]
 
 

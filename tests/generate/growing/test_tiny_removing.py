@@ -9,10 +9,11 @@ from dimmagen.core import hashing
 from dimmagen.core.lock import STATE
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import open_pairs
+from dimmagen.dataset.rejected import rejected_entries
 from dimmagen.dataset.sheet import choose_rows, pair_views
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.finalize import SHEET_PAIRS, SHEET_WIDTH
-from dimmagen.generate.growing import next_shard, open_base, rejected_files
+from dimmagen.generate.growing import next_shard, open_base
 from dimmagen.generate.removing import remove_photos
 from dimmagen.generate.resume import DatasetFolder
 from dimmagen.images.sheets import contact_sheet, jpeg_bytes
@@ -120,7 +121,7 @@ def test_photos_of_several_shards_and_file_types_are_taken_out_at_once(copy):
 def test_every_file_of_rejected_candidates_that_names_a_photo_is_written_anew(copy):
     assert remove_photos(str(copy), [f"folder-{'b' * 16}", "d.png"]) == Removed(2, 0, 0, 2, ())
     manifest = Manifest.load(str(copy))
-    assert rejected_files(manifest) == [
+    assert [entry.name for entry in rejected_entries(manifest)] == [
         "rejected/candidates-00002.parquet",
         "rejected/candidates-00003.parquet",
     ]

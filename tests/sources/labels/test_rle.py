@@ -34,3 +34,17 @@ def test_counts_of_another_size_are_refused(counts):
 def test_damaged_text_is_refused(text):
     with pytest.raises(ValueError, match="damaged"):
         rle.from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("counts", "height", "width"),
+    [
+        ([2**62] * 4 + [9], 3, 3),  # whose sum is 9 where numbers have 64 bits
+        ([2**70], 3, 3),
+        ([10**12], 10**6, 10**6),
+        ([9], -3, -3),
+    ],
+)
+def test_counts_that_would_fill_the_memory_are_refused(counts, height, width):
+    with pytest.raises(ValueError, match="run-length mask"):
+        rle.decode(counts, height, width)

@@ -1,0 +1,94 @@
+"""Runs whose notes, storage or cleaning up fail: what is told, and that the advice leads on."""
+
+import shutil
+import threading
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+
+from dimmagen.core import storage
+from dimmagen.core.errors import UnavailableError
+from dimmagen.core.lock import STATE
+from dimmagen.dataset.manifest import Manifest
+from dimmagen.generate.resume import DatasetFolder
+from tests.dataset_helpers import refused
+from tests.tiny_set import Noted, make_tiny, tiny_lights
+
+NEW = {"seed": 0, "samples_per_shard": 1}
+
+
+@pytest.fixture(scope="module")
+def lights(tmp_path_factory):
+    return tiny_lights(tmp_path_factory.mktemp("lights"), 2)
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_the_advice_about_damaged_notes_of_a_run_leads_on(is_stopped, lights, tmp_path):
+    """Of a run that was stopped, nothing but its notes says what is in the folder."""
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt) if is_stopped else nullcontext():
+        make_tiny(lights, out, Noted(stop_after=1 if is_stopped else 10**9), **NEW)
+    note = out / STATE / "run.json"
+    note.parent.mkdir(exist_ok=True)
+    note.write_text("{")
+    error = refused(make_tiny, lights, out, **NEW)
+    assert (error.code, error.fields) == ("damaged", {"path": str(note)})
+    advice = "remove the folder " + (
+        f"{out} and run the same command again" if is_stopped else f"{out}/{STATE}"
+    )
+    assert error.todo == advice
+    shutil.rmtree(out if is_stopped else out / STATE)
+    assert make_tiny(lights, out, **NEW).counts.pairs == 2
+
+
+def test_the_advice_about_a_damaged_manifest_leads_on(lights, tmp_path):
+    out = tmp_path / "out"
+    made = make_tiny(lights, out, **NEW)
+    (out / "manifest.json").write_text("{")
+    error = refused(make_tiny, lights, out, **NEW)
+    assert (
+        error.todo == "copy the data set again, or remove its folder and run the command again that made it"
+    )
+    shutil.rmtree(out)
+    assert make_tiny(lights, out, **NEW) == made
+
+
+def test_what_ended_a_run_is_told_also_where_nothing_can_be_removed(lights, tmp_path, monkeypatch):
+    class Stop(Noted):
+        def shard(self):
+            monkeypatch.setattr(DatasetFolder, "remove_unfinished", unreachable)
+            raise ValueError("the fault of the run")
+
+    def unreachable(self):
+        raise UnavailableError("the place does not answer")
+
+    with pytest.raises(ValueError, match="the fault of the run"):
+        make_tiny(lights, tmp_path / "out", Stop(), **NEW)
+
+
+def test_complete_shards_are_read_several_at_a_time(lights, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    make_tiny(lights, out, variants=3, **NEW)
+    size_and_sha256, together = storage.size_and_sha256, threading.Barrier(2, timeout=20)
+
+    def read(path):
+        if path.endswith(".tar"):
+            together.wait()
+        return size_and_sha256(path)
+
+    monkeypatch.setattr("dimmagen.generate.resume.processor_count", lambda: 2)
+    monkeypatch.setattr(storage, "size_and_sha256", read)
+    base = Manifest.load(str(out))
+    complete = DatasetFolder(str(out)).complete_shards(base.run, "if-possible")
+    assert list(complete.values()) == [entry.shard_record() for entry in base.shards]
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_photos_are_advised_to_be_added_only_where_that_is_possible(limit, lights, tmp_path):
+    first = replace(lights, listed=lights.listed[:1], choices={"limit": limit} if limit else {})
+    make_tiny(first, tmp_path / "out", **NEW)
+    error = refused(make_tiny, lights, tmp_path / "out", **NEW)
+    assert error.code == "other-settings"
+    assert ("add to them" in error.what) == (limit is None)
+    assert ("one of four" if limit is None else "one of three") in error.what
