@@ -169,6 +169,12 @@ def test_an_empty_path_is_the_working_directory_and_not_the_root():
     assert storage.join("zip://in::s3://bucket/a.zip", "a") == "zip://in/a::s3://bucket/a.zip"
     assert storage.join("zip://::a.zip", "a", "b") == "zip://a/b::a.zip"
     assert storage.join("simplecache::s3://bucket/out", "a") == "simplecache::s3://bucket/out/a"
+    assert storage.join("simplecache::zip://::a.zip", "a") == "simplecache::zip://a::a.zip"
+
+
+def test_two_colons_in_a_name_join_no_urls_on_a_disk_and_on_s3():
+    for folder in ("a::b", "/x/y://z::b", "file:///tmp/a::b", "s3://bucket/a::b", "s3a://bucket/a::b"):
+        assert storage.join(folder, "c") == f"{folder}/c"
 
 
 @pytest.mark.needs("fifo", "links")

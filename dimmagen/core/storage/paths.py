@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
+from dimmagen.core.storage import s3
 
 # Protocols of two letters or more, so that `C://photos` is a path on Windows; `::` chains them.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(::[A-Za-z][A-Za-z0-9+._-]+)*://")
@@ -55,12 +56,14 @@ def join(root: str | os.PathLike, *parts: str) -> str:
     """A path below a folder or an fsspec URL; the parts are joined with slashes, also on Windows.
 
     An empty path is the working directory, as everywhere, and not the root of the file system. In a chained
-    URL of fsspec (`zip://photos::a.zip`) the path is that of the first part with one.
+    URL of fsspec (`zip://photos::a.zip`) the path is that of the first part with one; in a local path and in
+    a key of S3, `::` is a text like any other.
     """
     folder = os.fspath(root)
     first, chained, rest = folder.partition("::")
-    if chained and "://" in first:
-        return f"{join(first, *parts)}::{rest}"
+    if chained and not is_local(folder) and not folder.startswith(s3.SCHEMES):
+        in_first = "://" in first
+        return f"{join(first, *parts)}::{rest}" if in_first else f"{first}::{join(rest, *parts)}"
     if _URL.fullmatch(folder):  # `memory://`, the root of that file system
         return folder + "/".join(parts)
     return "/".join([folder.rstrip("/"), *parts] if folder else parts)
