@@ -12,7 +12,7 @@ from pathlib import Path
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.pair_layouts import FoundPairs
 from dimmagen.dimmers.pair_matching import PairPaths, listed, name_pairs
-from dimmagen.images.pair_names import PAIR_NAMES, is_evaluation, is_training, side_of
+from dimmagen.images.pair_names import PAIR_NAMES, evaluation_beside_training, side_of
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _SPACE = " "  # where a list has none of these
@@ -85,8 +85,8 @@ def pairs_of_list(path: Path) -> FoundPairs:
 def _without_evaluation(path: Path, rows: list[Row], columns: _Columns) -> tuple[list[Row], str]:
     """The rows of training splits where there are some of both, and what is to be said of it."""
     splits = [row[columns.split] if 0 <= columns.split < len(row) else "" for _, row in rows]
-    left = sorted({*filter(is_evaluation, splits)})
-    if not left or not any(map(is_training, splits)):
+    left = evaluation_beside_training(splits)
+    if not left:
         return rows, ""
     kept = [row for row, split in zip(rows, splits, strict=True) if split not in left]
     return kept, f"the pairs are those of {path} for training, and not those of the split {listed(left)}"
