@@ -29,6 +29,7 @@ from dimmagen.dimmers.pair_matching import (
 from dimmagen.images.codec import IMAGE_EXTENSIONS
 from dimmagen.images.pair_names import (
     Side,
+    evaluation_beside_training,
     is_evaluation,
     is_training,
     side_of,
@@ -131,8 +132,8 @@ def _without_evaluation(files: dict[str, PairPaths], place: _Place) -> tuple[dic
     """
     below = {name: light.relative_to(place.light).parts[:-1] for name, (_, light) in files.items()}
     split = {name: folders[0] if folders else "" for name, folders in below.items()}
-    left = sorted({*filter(is_evaluation, split.values())})
-    if not left or not any(map(is_training, split.values())):
+    left = evaluation_beside_training(split.values())
+    if not left:
         return files, []
     kept = {name: pair for name, pair in files.items() if split[name] not in left}
     return named_pairs(kept.values(), place.dark), left

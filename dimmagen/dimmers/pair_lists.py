@@ -2,6 +2,7 @@
 a header."""
 
 import csv
+import json
 import os
 import re
 import unicodedata
@@ -11,7 +12,7 @@ from pathlib import Path
 from dimmagen.core.errors import UsageError
 from dimmagen.dimmers.pair_layouts import FoundPairs
 from dimmagen.dimmers.pair_matching import PairPaths, listed, name_pairs
-from dimmagen.images.pair_names import PAIR_NAMES, is_evaluation, is_training, side_of
+from dimmagen.images.pair_names import PAIR_NAMES, evaluation_beside_training, side_of
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _SPACE = " "  # where a list has none of these
@@ -38,7 +39,7 @@ Row = tuple[int, list[str]]
 def pairs_of_list(path: Path) -> FoundPairs:
     """The pairs of a CSV file, in its order; relative paths are relative to the file.
 
-    If a column names the splits, the pairs for evaluation are left out.
+    If a column names the splits, of which some are for training, the pairs for evaluation are left out.
 
     Raises:
         UsageError: the file is not such a list, an image is missing, or a name occurs twice.
@@ -84,8 +85,8 @@ def pairs_of_list(path: Path) -> FoundPairs:
 def _without_evaluation(path: Path, rows: list[Row], columns: _Columns) -> tuple[list[Row], str]:
     """The rows of training splits where there are some of both, and what is to be said of it."""
     splits = [row[columns.split] if 0 <= columns.split < len(row) else "" for _, row in rows]
-    left = sorted({*filter(is_evaluation, splits)})
-    if not left or not any(map(is_training, splits)):
+    left = evaluation_beside_training(splits)
+    if not left:
         return rows, ""
     kept = [row for row, split in zip(rows, splits, strict=True) if split not in left]
     return kept, f"the pairs are those of {path} for training, and not those of the split {listed(left)}"
@@ -97,7 +98,7 @@ def _table(path: Path) -> tuple[list[Row], _Columns]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise _wrong(path, f"is not UTF-8 text ({error.reason})") from None
-    if text.lstrip().startswith(("[", "{")):
+    if _is_json(text):
         raise _wrong(path, "is JSON, and not CSV")
     hint = _EXCEL_HINT.match(text)
     if hint:
@@ -122,9 +123,20 @@ def _table(path: Path) -> tuple[list[Row], _Columns]:
     return (rows[1:] if _header(rows[0][1]) else rows), columns
 
 
+def _is_json(text: str) -> bool:
+    """Whether the text is JSON, or JSON on each line, and not a list of paths that begin with a bracket."""
+    text = text.lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return text.startswith(("[", "{")) and text[end : end + 1] in ("", "\r", "\n")
+
+
 def _rows(path: Path, text: str, delimiter: str) -> list[Row]:
     try:
-        reader = csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+        lines = map(str.strip, text.splitlines()) if delimiter == _SPACE else text.splitlines()
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
         raise _wrong(path, f"is not a CSV file ({error})") from None

@@ -69,8 +69,8 @@ class PairProblem:
             `hidden`, `gray` or `saturated`.
         detail: the end of the sentence "pair NAME ...".
         fatal: whether the pair cannot be fitted.
-        mismatched: whether the two images are probably not a pair, or one that is there already: a profile is
-            fitted to it only on request. Other problems are reported and recorded.
+        mismatched: whether the two images are probably not a pair, one that is there already, or one without
+            colours: a profile is fitted to it only on request. Other problems are reported and recorded.
     """
 
     name: str
@@ -258,6 +258,9 @@ def _check(pair: RealPair) -> list[PairProblem]:
         return [PairProblem(pair.name, "small", text, fatal=True)]
 
     findings = _differences(pair) if min(dark.shape[:2]) >= MIN_SIDE_TO_ALIGN else []
+    if gray := [side for side, image in (("dark", dark), ("light", light)) if _is_gray(image)]:
+        text = f"has no colours ({' and '.join(gray)}): it shows neither their noise nor their balance"
+        findings.append(PairProblem(pair.name, "gray", text, fatal=False, mismatched=True))
     white, black = float((light.min(axis=2) >= 250).mean()), float((dark.max(axis=2) == 0).mean())
     if white > SATURATED_SHARE or black > BLACK_SHARE:
         text = f"is saturated: {white:.0%} of the light picture white, {black:.0%} of the dark one black"
@@ -292,9 +295,6 @@ def _differences(pair: RealPair) -> list[PairProblem]:
             f"{turn.corner:.1f} pixels off"
         )
         findings.append(PairProblem(pair.name, "turned", text, fatal=False, mismatched=True))
-    if gray := [side for side, image in (("dark", pair.dark), ("light", pair.light)) if _is_gray(image)]:
-        text = f"has no colours ({' and '.join(gray)}): it shows neither their noise nor their balance"
-        findings.append(PairProblem(pair.name, "gray", text, fatal=False, mismatched=True))
     return findings
 
 

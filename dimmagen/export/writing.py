@@ -221,10 +221,7 @@ def _fitting(
     sizes = np.zeros_like(whole)
     sizes[rows] = cut[kind]
     faults = why[kind]
-    left_out = Counter({reasons[fault - 1]: 0 for fault in faults[faults > 0][:1].tolist()})
-    for number, reason in enumerate(reasons, 1):
-        left_out[reason] += int((faults == number).sum())
-    left_out = +left_out
+    left_out = Counter(reasons[fault - 1] for fault in faults[faults > 0].tolist())
     if faults.all():
         raise UsageError(
             f"no pair is left ({', '.join(f'{number}: {reason}' for reason, number in left_out.items())})",

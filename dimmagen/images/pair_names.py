@@ -5,6 +5,7 @@ One table for everything that reads pairs: folders, file names, headers of lists
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,6 +90,19 @@ def is_evaluation(name: str) -> bool:
 def is_training(name: str) -> bool:
     """Whether a folder's name says that it belongs to a training split."""
     return bool(TRAINING_NAMES & {*words(name)}) and not is_evaluation(name)
+
+
+def evaluation_beside_training(names: Iterable[str]) -> list[str]:
+    """The names of the evaluation splits, sorted, where others are of a training split; otherwise none.
+
+    Example:
+        >>> evaluation_beside_training(["train", "val", "test", "val"])
+        ['test', 'val']
+        >>> evaluation_beside_training(["desk", "test"])
+        []
+    """
+    found = {*names}
+    return sorted(filter(is_evaluation, found)) if any(map(is_training, found)) else []
 
 
 def usual_names() -> str:

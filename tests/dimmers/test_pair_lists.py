@@ -62,6 +62,7 @@ def test_a_list_of_a_spreadsheet_on_windows_is_read(tmp_path):
         ("name,low,high\n,low/1.png,high/1.png\n", r"line 2: the pair has no name"),
         ("low/1.png,high/1.png\nlow/1.png,high/1.png\n", r"line 2: the pair 1\.png, 1\.png is there already"),
         ('[{"low": "low/1.png", "high": "high/1.png"}]', "is JSON, and not CSV"),
+        ('{"low": "low/1.png"}\n{"low": "low/2.png"}\n', "is JSON, and not CSV"),
         ("low,high\n", "holds no pairs"),
         ("", "holds no pairs"),
         ("low/1.png\n", r"line 1 has 1 columns"),
@@ -74,10 +75,17 @@ def test_a_list_that_is_not_understood_is_refused_with_its_line(text, said, tmp_
 
 
 def test_a_list_may_have_spaces_between_its_columns(tmp_path):
-    """As lists of data loaders have them; two spaces are one separator."""
-    text = "./low/1.png ./high/1.png\nlow/2.png  high/2.png\n"
+    """As lists of data loaders have them; two spaces are one separator, and those at the ends are none."""
+    text = "./low/1.png ./high/1.png \n low/2.png  high/2.png\n"
     path = write_list(tmp_path, {1: ("low/1.png", "high/1.png"), 2: ("low/2.png", "high/2.png")}, text)
     assert list(values(load_pairs(path))) == ["1", "2"]
+
+
+@pytest.mark.parametrize("folder", ["[day]", "[1]", "{1}"])
+def test_a_list_may_begin_with_a_path_in_brackets(folder, tmp_path):
+    files = {1: (f"{folder}/low.png", f"{folder}/high.png")}
+    path = write_list(tmp_path, files, f"{folder}/low.png,{folder}/high.png\n")
+    assert len(load_pairs(path)) == 1
 
 
 def test_of_a_list_with_splits_the_pairs_for_evaluation_are_left_out(tmp_path, caplog):

@@ -231,6 +231,12 @@ def test_a_pair_without_colours_is_refused(sides, said):
     assert f"has no colours ({said})" in str(problem)
 
 
+def test_a_small_pair_without_colours_is_refused_too():
+    light = scene(size=(96, 96))
+    dark = np.repeat(darkened(light)[..., :1], 3, axis=2)
+    assert [problem.problem for problem in check_pairs([pair("ir", dark, light)])] == ["gray"]
+
+
 def test_a_pair_of_which_one_part_has_moved_is_not_called_turned():
     light = scene(size=(272, 304))
     water = light.copy()
@@ -340,7 +346,10 @@ def said(shift, problem):
     ],
 )
 def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, level, is_told):
-    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
+    light, dark = (
+        np.full((100, 32, 3), (200, 190, 180), np.uint8),
+        np.full((100, 32, 3), (20, 19, 18), np.uint8),
+    )
     light[:white], dark[:black] = level, 0
     text = f"is saturated: {white}% of the light picture white, {black}% of the dark one black"
     expected = [PairProblem("a", "saturated", text, False)]

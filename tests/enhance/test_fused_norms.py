@@ -17,7 +17,7 @@ def without_triton(monkeypatch):
     """As on any machine: the operation of the kernels is not there."""
     name = "dimmagen.enhance.triton_norm"
     monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    monkeypatch.setattr(fused_norms, "_INTERPRETED", False, raising=False)
+    monkeypatch.setattr(fused_norms, "_INTERPRETED", False)
 
 
 def a_unet():

@@ -36,7 +36,7 @@ def tiles_of(index: int, pair: RealPair, most: int = TILES_PER_PAIR) -> list[Til
     """A pair as one tile or, if it has more pixels than `most` tiles, so many tiles spread over it."""
     height, width = pair.light.shape[:2]
     rows = range(0, max(height - TILE, 0) + 1, TILE)
-    columns = range(0, max(width - min(NARROWEST, TILE), 0) + 1, TILE)
+    columns = range(0, max(width - NARROWEST, 0) + 1, TILE)
     corners = [(y, x) for y in rows for x in columns]
     if height * width <= most * TILE * TILE:
         spans = [(slice(None), slice(None))]

@@ -37,7 +37,8 @@ def test_a_small_pair_is_one_tile_with_its_flat_parts(random):
 
 
 def test_tiles_of_a_large_pair_are_spread_over_it(random, monkeypatch):
-    monkeypatch.setattr("dimmagen.dimmers.camera.tiles.TILE", 8)
+    for name in ("TILE", "NARROWEST"):
+        monkeypatch.setattr(f"dimmagen.dimmers.camera.tiles.{name}", 8)
     image = np.zeros((24, 40, 3), np.uint8)
     image[..., 0], image[..., 1] = np.arange(24)[:, None], np.arange(40)
     image[..., 2] = random.integers(0, 200, (24, 40))
