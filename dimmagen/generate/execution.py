@@ -52,7 +52,8 @@ class Execution:
         Args:
             pairs: number that is missing.
             photos: number of light images of the data set, at least 1 where a pair is missing.
-            sizes: (width, height) of each light image; not read further than the decision needs.
+            sizes: (width, height) of the photo of each light image, which is decoded for it; not read further
+                than the decision needs.
         """
         if self.executor != "auto":
             return self

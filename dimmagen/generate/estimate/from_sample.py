@@ -51,8 +51,9 @@ def estimate_run(
     measured = calibrate(chosen, build_dimmer, settings, on_pair)
     if pairs is not None:
         photos = photos.scaled_to(-(-pairs // settings.variants))
-    if executor == "auto":
-        executor = faster_executor(photos.pixels * settings.variants)
+    if executor == "auto":  # as a run decides: a large photo is decoded for a small image
+        decoded = photos.photo_pixels or photos.pixels
+        executor = faster_executor(decoded * settings.variants)
     workers = 1 if executor == "serial" else workers or processor_count()
     estimate = RunEstimate(photos, settings, executor, workers, measured)
     return estimate, conversion.scaled_to(photos.count)

@@ -29,6 +29,7 @@ class LightImageTotals:
         most_pixels: number in the largest one.
         seconds: time to scan all candidates on this machine.
         estimated: whether only a sample of the candidates was scanned.
+        photo_pixels: number in all photos, before the rules changed them; 0 if that is not known.
     """
 
     count: int
@@ -36,12 +37,18 @@ class LightImageTotals:
     most_pixels: int
     seconds: float
     estimated: bool = False
+    photo_pixels: float = 0.0
 
     def scaled_to(self, count: int) -> "LightImageTotals":
         """The totals of another number of such images."""
         factor = count / self.count
         return replace(
-            self, count=count, pixels=self.pixels * factor, seconds=self.seconds * factor, estimated=True
+            self,
+            count=count,
+            pixels=self.pixels * factor,
+            seconds=self.seconds * factor,
+            estimated=True,
+            photo_pixels=self.photo_pixels * factor,
         )
 
 
@@ -85,7 +92,7 @@ def sample_light_images(
             on_start=on_start,
             on_file=on_file,
         )
-        return lights, _add_up(lights, time.perf_counter() - began)
+        return lights, _add_up(lights, lights.photo_sizes(), time.perf_counter() - began)
     sample = heapq.nsmallest(
         MAX_SAMPLED,
         candidates,
@@ -93,27 +100,29 @@ def sample_light_images(
     )
     scenes = Scenes.from_paths(exclude) if exclude else None
     on_start(len(sample))
-    refs = [
-        scanned_ref(one)
-        for one in scan(sample, scenes, workers, on_file, selection, stored=False)
-        if one.row.accepted
-    ]
+    seen = scan(sample, scenes, workers, on_file, selection, stored=False)
+    accepted_ones = [one for one in seen if one.row.accepted]
+    refs = [scanned_ref(one) for one in accepted_ones]
     if not refs:
         raise DimmagenError(
             f"none of {len(sample)} candidates drawn from {len(candidates)} is accepted",
             "see docs/sources-and-rules.md, or the verdicts of `build_mixhq(dry_run=True)`",
             code="no-match",
         )
-    totals = _add_up(refs, time.perf_counter() - began)
+    sizes = ((one.row.width, one.row.height) for one in accepted_ones)
+    totals = _add_up(refs, sizes, time.perf_counter() - began)
     accepted = round(len(refs) / len(sample) * len(candidates))
     expected = totals.scaled_to(min(accepted, selection.limit or accepted))
     scanning = totals.seconds * len(candidates) / len(sample)  # all are scanned, whatever the limit
     return refs, replace(expected, seconds=scanning)
 
 
-def _add_up(refs: Iterable[LightImageRef], seconds: float) -> LightImageTotals:
+def _add_up(
+    refs: Iterable[LightImageRef], photo_sizes: Iterable[tuple[int, int]], seconds: float
+) -> LightImageTotals:
     count = pixels = max_pixels = 0
     for ref in refs:
         size = ref.width * ref.height
         count, pixels, max_pixels = count + 1, pixels + size, max(max_pixels, size)
-    return LightImageTotals(count, pixels, max_pixels, seconds)
+    photo_pixels = sum(width * height for width, height in photo_sizes)
+    return LightImageTotals(count, pixels, max_pixels, seconds, photo_pixels=photo_pixels)

@@ -308,7 +308,7 @@ def estimated(lights, monkeypatch, settings=None, **options):
 
     monkeypatch.setattr(from_sample, "calibrate", calibrated)
     monkeypatch.setattr(from_sample, "measure_conversion", converted)
-    photos = LightImageTotals(5, 1000, 300, 1.0)
+    photos = options.pop("photos", LightImageTotals(5, 1000, 300, 1.0))
     settings = settings or PairSettings(variants=2, seed=7)
     return *estimate_run(lights.refs(), photos, build_dimmer, settings, **options), asked
 
@@ -334,6 +334,14 @@ def test_a_run_is_estimated_with_the_light_format_that_it_would_have(lights, mon
     assert estimate.calibration is asked.measured
     assert (estimate.photos.count, estimate.photos.estimated) == (5, False)
     assert conversion == asked.conversion
+
+
+def test_the_executor_is_that_of_the_run_which_decodes_whole_photos(lights, monkeypatch):
+    """A light image may be a small copy of a photo that takes longer to decode than all else."""
+    for photo_pixels, executor in ((0, "serial"), (29e6, "serial"), (30e6, "ray")):
+        photos = LightImageTotals(5, 1000, 300, 1.0, photo_pixels=photo_pixels)
+        estimate, *_ = estimated(lights, monkeypatch, photos=photos, executor="auto")
+        assert estimate.executor == executor
 
 
 def test_a_number_of_pairs_is_that_of_as_many_photos_as_it_takes(lights, monkeypatch):
@@ -373,7 +381,8 @@ def candidates(monkeypatch):
         asked.scans.append((some, scenes, workers, on_file, selection, stored))
         for one in some:
             number = int(one[1].name.removesuffix(".png"))
-            yield SimpleNamespace(row=SimpleNamespace(accepted=number % 4 > 0), number=number)
+            row = SimpleNamespace(accepted=number % 4 > 0, width=2 * number, height=20)
+            yield SimpleNamespace(row=row, number=number)
 
     def listed(specs, names, follow_links):
         asked.listed = specs, names, follow_links
@@ -407,9 +416,9 @@ def test_a_sample_stands_for_all_candidates(candidates):
     accepted = [number for _, one in drawn if (number := int(one.name.removesuffix(".png"))) % 4]
     assert [ref.width for ref in refs] == accepted
     count = round(len(accepted) / 8 * 20)
-    assert totals == LightImageTotals(
-        count, pytest.approx(10 * sum(accepted) / len(accepted) * count), 10 * max(accepted), 2 * 20 / 8, True
-    )
+    mean = sum(accepted) / len(accepted)
+    expected, of_photos = (pytest.approx(pixels * mean * count) for pixels in (10, 40))
+    assert totals == LightImageTotals(count, expected, 10 * max(accepted), 2 * 20 / 8, True, of_photos)
     again = sample_light_images(["photos"], seed=5)[0]
     assert [ref.width for ref in again] == accepted
     assert candidates.scans[1][1:3] == (None, 2)
@@ -443,7 +452,8 @@ def test_few_candidates_and_a_mixhq_are_looked_at_whole(candidates, lights, monk
     found, totals = sample_light_images(sources, ["lol"], 3, on_start=print, on_file=repr)
     assert found is lights
     sizes = [12 * 16, 13 * 16, 14 * 16, 15 * 16, 16 * 16]
-    assert totals == LightImageTotals(5, sum(sizes), max(sizes), 2, False)
+    of_photos = sum(width * height for width, height in lights.photo_sizes())
+    assert totals == LightImageTotals(5, sum(sizes), max(sizes), 2, False, of_photos)
     [(given, more)] = opened
     execution = more.pop("execution")
     assert (execution.workers, execution.cached) == (3, False)
