@@ -126,8 +126,8 @@ def _run_or_stop(arguments: list[str] | None) -> int:
 
 def _resumes(words: Sequence[str]) -> bool:
     """Whether a command line continues where it was stopped; its command may not be imported yet."""
-    name = next((word for word in words if not word.startswith("-")), "")
-    writes = not any(word.startswith(_WITHOUT_WRITING) for word in words)
+    name = next((word for word in words if word in _COMMANDS), "")  # `--log-file FILE` may be before it
+    writes = not any(word.partition("=")[0] in _WITHOUT_WRITING for word in words)
     return name in _RESUMABLE and writes
 
 

@@ -12,7 +12,7 @@ from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option, worker_timeout_option, workers_option
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, OutputPath, rescan_option
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, echo_next
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import steps_bar
 from dimmagen.cli.verdicts import echo_newcomers, print_reasons
@@ -151,9 +151,9 @@ def _print_summary(out: str, manifest: Mapping[str, Any], size: int, adds: bool)
     echo(
         f"{out} is complete: {pluralize(manifest['samples'], 'light image')} in "
         f"{pluralize(len(manifest['shards']), 'shard')}, {size / 1e6:.1f} MB.\n"
-        f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet).\n"
-        f"Next: dimmagen dim --profile lol3 --source {shell_word(out)} --shards out/"
+        f"The verdict on every candidate: {storage.join(out, 'catalog')} (Parquet)."
     )
+    echo_next(f"dimmagen dim --profile lol3 --source {shell_word(out)} --shards out/")
 
 
 def _result(out: str, counts: dict[str, VerdictCounts], **more: Any) -> dict[str, Any]:

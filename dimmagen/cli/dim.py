@@ -20,7 +20,7 @@ from dimmagen.cli.execution_options import (
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, OutputPath, rescan_option
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, echo_next
 from dimmagen.cli.photo_selection_options import photo_selection_options
 from dimmagen.cli.progress import PairProgress, steps_bar
 from dimmagen.cli.results import dataset_result
@@ -302,7 +302,7 @@ def _print_summary(manifest: Manifest, out: str, progress: PairProgress) -> None
     made = f"{new} made now, {progress.pairs_per_second:.1f} pairs/s" if new else "all existed already"
     echo(
         f"{out} is complete: {pluralize(counts.pairs, 'pair')} of {pluralize(counts.lights, 'photo')} in "
-        f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.1f} MB ({made}).\n"
-        f"Next: dimmagen verify {shell_word(out)}\n"
-        f"      dimmagen inspect {shell_word(out)} --sheet sheet.png"
+        f"{pluralize(counts.shards, 'shard')}, {size / 1e6:.1f} MB ({made})."
     )
+    word = shell_word(out)
+    echo_next(f"dimmagen verify {word}", f"dimmagen inspect {word} --sheet sheet.png")

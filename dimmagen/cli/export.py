@@ -11,7 +11,7 @@ from dimmagen.cli.command import Command, command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.options import Integer, LocalPath, threads_option
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, echo_next
 from dimmagen.cli.progress import Progress
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.processors import processor_count
@@ -128,7 +128,7 @@ def export(
     lines = reader.option_lines(root, repository) if reader else layout_lines(layout, root)
     _print_counts(split, root, reader)
     _print_lines(layout, reader, repository, lines)
-    echo(f"Next: dimmagen export --check {layout_name} {shell_word(out)}")
+    echo_next(f"dimmagen export --check {layout_name} {shell_word(out)}")
     return {
         "folder": str(root),
         "layout": layout.name,

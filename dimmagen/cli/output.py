@@ -89,6 +89,12 @@ def echo(
     LOGGER.log(level, "%s", text.rstrip("\n"), extra=extra)
 
 
+def echo_next(*commands: str) -> None:
+    """Print which commands come next, which a quiet command does not."""
+    if not _settings.quiet:
+        echo("Next: " + "\n      ".join(commands))
+
+
 def show(record: logging.LogRecord, nl: bool = True) -> None:
     """Print a log record on standard error, if it is important enough for the present settings."""
     if _settings.quiet and record.levelno < logging.WARNING:

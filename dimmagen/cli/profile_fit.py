@@ -8,7 +8,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.options import names_option, pairs_option, split_names
-from dimmagen.cli.output import echo, settings
+from dimmagen.cli.output import echo, echo_next, settings
 from dimmagen.cli.profile_view import check_lines
 from dimmagen.cli.progress import Progress
 from dimmagen.core.text import pluralize, shell_word
@@ -85,7 +85,7 @@ def fit(
     if model != KINDS[0] or settings().verbose:
         _print_likelihood(result.fitted, model)
     echo(f"\nSaved to {folder} (fingerprint {saved.fingerprint[:12]}), with {PICTURE}.")
-    echo(f"Next: dimmagen dim --profile {shell_word(out)} --source PHOTOS --shards out/")
+    echo_next(f"dimmagen dim --profile {shell_word(out)} --source PHOTOS --shards out/")
     return {
         "profile": str(folder),
         "pairs": len(used),

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dimmagen.cli.command import command
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, echo_next
 from dimmagen.core.text import shell_word
 from dimmagen.dimmers.profile import new_profile_folder, save_profile
 
@@ -30,5 +30,5 @@ def import_profile(folder: str, out: str) -> dict[str, Any]:
     provenance = {"made": "imported from a published dimmer", "files": hashes, "licence": "as published"}
     saved = save_profile(target, models, "mdn", provenance)
     echo(f"Imported {saved.name} to {target} (fingerprint {saved.fingerprint[:12]})")
-    echo(f"Next: dimmagen dim --profile {shell_word(out)} --source PHOTOS --shards out/")
+    echo_next(f"dimmagen dim --profile {shell_word(out)} --source PHOTOS --shards out/")
     return {"profile": saved.name, "folder": str(target), "fingerprint": saved.fingerprint}

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import duration
-from dimmagen.cli.output import SHOWN, echo, settings
+from dimmagen.cli.output import SHOWN, echo, echo_next, settings
 from dimmagen.cli.signals import raise_if_stopped
 from dimmagen.core import storage
 from dimmagen.core.executors.base import WorkerStatus
@@ -332,6 +332,6 @@ def print_copied(manifest: Manifest, out: str, of: str) -> None:
     counts = manifest.counts
     echo(
         f"{out} is complete: {counts.pairs}{of} pairs, {pluralize(counts.lights, 'photo')}, "
-        f"{pluralize(counts.shards, 'shard')}.\n"
-        f"Next: dimmagen verify {shell_word(out if storage.is_url(out) else Path(out))}"
+        f"{pluralize(counts.shards, 'shard')}."
     )
+    echo_next(f"dimmagen verify {shell_word(out if storage.is_url(out) else Path(out))}")

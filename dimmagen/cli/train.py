@@ -22,7 +22,7 @@ from dimmagen.cli.options import (
     names_option,
     split_names,
 )
-from dimmagen.cli.output import echo
+from dimmagen.cli.output import echo, echo_next
 from dimmagen.cli.progress import TrainingProgress
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize, shell_word
@@ -310,10 +310,10 @@ def run(
     early = " (stopped early)" if outcome["iteration"] < config.training.iterations else ""
     echo(
         f"{out} is trained: {pluralize(outcome['iteration'], 'iteration')}{early}, best PSNR "
-        f"{outcome['best_psnr']:.2f} dB{on} at iteration {outcome['best_iteration']}, in {out / BEST}.\n"
-        f"Next: dimmagen evaluate --network {shell_word(out)} --pairs DIR\n"
-        f"      dimmagen enhance PHOTO --network {shell_word(out)}"
+        f"{outcome['best_psnr']:.2f} dB{on} at iteration {outcome['best_iteration']}, in {out / BEST}."
     )
+    word = shell_word(out)
+    echo_next(f"dimmagen evaluate --network {word} --pairs DIR", f"dimmagen enhance PHOTO --network {word}")
     return {
         "run": str(out),
         "network": str(out / BEST),

@@ -21,7 +21,8 @@ def matched(rows: NamedRows, others: NamedRows) -> Iterator[tuple[str, Mapping |
     """The rows of two sets by name: those of the first set in their order, then what only the second has.
 
     Args:
-        rows, others: those of the second set are kept on disk. Of those with one name, the last one counts.
+        rows, others: those of the second set are kept on disk. Of several with one name, as an archive may
+            have them, the first ones belong together, and so on.
 
     Returns:
         The name, the row of the first set and that of the second; None where a set has none.
@@ -31,9 +32,12 @@ def matched(rows: NamedRows, others: NamedRows) -> Iterator[tuple[str, Mapping |
         kept.add(name, json.dumps(row).encode())
     is_found = np.zeros(len(kept), bool)
     for name, row in rows:
-        numbers = kept.find(name)
-        is_found[numbers] = True
-        yield name, row, json.loads(kept[numbers[-1]]) if numbers else None
+        number = next((number for number in kept.find(name) if not is_found[number]), None)
+        if number is None:
+            yield name, row, None
+            continue
+        is_found[number] = True
+        yield name, row, json.loads(kept[number])
     for number, (name, record) in enumerate(kept):
         if not is_found[number]:
             yield name, None, json.loads(record)

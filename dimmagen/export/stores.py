@@ -101,11 +101,10 @@ class FileStore(Store):
         self.extension = extension
 
     def write(self, work: SplitWork) -> None:
-        variants = _by_light(work.named.lights)
+        order, spans = _by_light(work.named.lights)
         every = np.arange(len(work.named))
-        first = np.empty_like(every)
-        for group in variants:
-            first[group] = group[0]
+        _, index, place = np.unique(work.named.lights, return_index=True, return_inverse=True)
+        first = index[place]  # variant of the light image of each pair
         name = partial(self._file, work.named)
         sides = [
             _SideFiles(work.root, [place[0] for place in work.places], name, every, every),
@@ -119,8 +118,9 @@ class FileStore(Store):
         ]
         needed = [side.begin() for side in sides]
         make = partial(self._make_variants, work, sides, needed)
-        for start in range(0, len(variants), _GROUPS_AHEAD):
-            list(work.pool.map(make, variants[start : start + _GROUPS_AHEAD]))
+        for start in range(0, len(spans), _GROUPS_AHEAD):
+            part = spans[start : start + _GROUPS_AHEAD].tolist()
+            list(work.pool.map(make, [order[begin:end] for begin, end in part]))
         for side in sides:
             side.publish()
 
@@ -145,15 +145,19 @@ class FileStore(Store):
         yield [(path.name, path.read_bytes) for path in image_files(folder)]
 
 
-def _by_light(lights: np.ndarray) -> list[np.ndarray]:
-    """The indices of the variants of each light image, ascending; the light images as they come first.
+def _by_light(lights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs by light image; the light images as they come first.
 
     Args:
         lights: int64 (N,), the light image of each pair.
+
+    Returns:
+        Indices of pairs (N,), and where the variants of each light image begin and end there (images, 2).
     """
     order = np.argsort(lights, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(lights[order])) + 1)
-    return sorted(groups, key=lambda group: int(group[0]))
+    bounds = np.flatnonzero(np.diff(lights[order], prepend=-1, append=-1))
+    spans = np.stack([bounds[:-1], bounds[1:]], axis=1)
+    return order, spans[np.argsort(order[spans[:, 0]])]
 
 
 class _Names(Sequence[str]):

@@ -5,6 +5,7 @@ belong to which generation, and nothing else: every pixel is made from the photo
 """
 
 import json
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from itertools import chain
 import numpy as np
 
 from dimmagen.core import storage
+from dimmagen.core.disk_list import DiskList
 from dimmagen.core.disk_map import DiskMap
 from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
@@ -282,12 +284,15 @@ def _is_current(
 def _rejected(
     original: PairSet, membership: Membership, lights: StagedLightImages
 ) -> dict[str, Iterator[dict]]:
-    """The rows of rejected candidates by the file of their generation."""
+    """The rows of rejected candidates by the file of their generation; they are on disk."""
+    stored, generations = DiskList(), array("I")
+    for row in lights.rejected():  # once: a set that grows every night has hundreds of generations
+        generations.append(membership.generation_of_rejected(row))
+        stored.append(json.dumps({name: row[name] for name in REJECTED_SCHEMA.names}).encode())
+    numbers = np.array(generations)
 
     def rows_of(generation: int) -> Iterator[dict]:
-        for row in lights.rejected():
-            if membership.generation_of_rejected(row) == generation:
-                yield {name: row[name] for name in REJECTED_SCHEMA.names}
+        return (json.loads(stored[place]) for place in np.flatnonzero(numbers == generation).tolist())
 
     names = [one.rejected for one in generations_of(original.manifest)]
     return {name: rows_of(number) for number, name in enumerate(names)}

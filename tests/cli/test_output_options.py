@@ -134,8 +134,11 @@ def test_the_results_of_the_steps_of_a_recipe_are_one_document(run, place):
 def test_quiet_leaves_results_and_errors(run):
     _, out, err = run(f"{DIM} -q")
     assert "out is complete" in out
+    assert "Next: " not in out
     assert err == ""
-    assert "3 photos from" in run(DIM)[2]
+    _, out, err = run(DIM)
+    assert "Next: dimmagen verify out\n      dimmagen inspect out" in out
+    assert "3 photos from" in err
     assert "Error: nowhere" in run("verify nowhere -q")[2]
 
 

@@ -60,6 +60,8 @@ def test_each_signal_has_its_code_and_one_line(sent, monkeypatch, capsys):
     [
         ("dim --out profile", True),
         ("--quiet train", True),
+        ("--log-file dim.log dim --out out", True),
+        ("train data --checkpoint-every 100", True),
         ("run recipe.yaml", True),
         ("profile fit pairs", False),
         ("verify out", False),

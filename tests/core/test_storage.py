@@ -1,6 +1,8 @@
 import errno
+import gc
 import os
 import stat
+import zipfile
 
 import fsspec
 import pytest
@@ -209,3 +211,16 @@ def test_a_file_of_a_disk_without_times_has_no_stamp(tmp_path):
     )
     assert storage.stamp_of(of_1970) == ""
     assert storage.stamp_of(of_2020) != ""
+
+
+def test_a_file_in_a_zip_is_read_on_when_its_file_system_is_forgotten(tmp_path):
+    """The file system of a zip closes it when it is collected, and is not kept as those of servers are."""
+    data = bytes(range(256)) * 100
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("a.bin", data)
+    with storage.open_binary(f"zip://a.bin::{tmp_path / 'set.zip'}") as file:
+        gc.collect()
+        assert file.seek(0, os.SEEK_END) == len(data)
+        file.seek(-256, os.SEEK_END)
+        assert file.read() == data[-256:]
+    assert storage.size_and_sha256(f"zip://a.bin::{tmp_path / 'set.zip'}")[0] == len(data)

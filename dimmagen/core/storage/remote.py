@@ -113,7 +113,7 @@ def open_reader(filesystem: Any, place: str, path: str) -> BinaryIO:
     with explained(path):
         if not _is_http(filesystem):
             file = found(filesystem, partial(filesystem.open, place, "rb"))
-            return cast(BinaryIO, io.BufferedReader(_Explained(file, path), _BLOCK))
+            return cast(BinaryIO, io.BufferedReader(_Explained(file, path, filesystem), _BLOCK))
         size = filesystem.size(place)
         if size is None:  # a server that does not say
             return io.BytesIO(filesystem.cat_file(place))
@@ -128,9 +128,10 @@ def _is_http(filesystem: Any) -> bool:
 class _Explained(io.RawIOBase):
     """An open file of another library, with errors as of :func:`explained`."""
 
-    def __init__(self, file: Any, path: str) -> None:
+    def __init__(self, file: Any, path: str, filesystem: Any) -> None:
         self._file = file
         self._path = path
+        self._filesystem = filesystem  # that of a zip closes the zip when nobody has it any more
 
     def readable(self) -> bool:
         return True

@@ -65,6 +65,21 @@ def test_a_set_that_grew_and_shrank_is_made_again_to_the_same_bytes(grown, copy,
     assert verify_dataset(str(tmp_path / "less")).faults == []
 
 
+def test_a_rejected_candidate_is_looked_up_once_and_not_for_each_generation(
+    grown, all_lights, tmp_path, monkeypatch
+):
+    asked, look_up = list[str](), Membership.generation_of_rejected
+
+    def counted(self, row):
+        asked.append(row["name"])
+        return look_up(self, row)
+
+    monkeypatch.setattr(Membership, "generation_of_rejected", counted)
+    again(grown, all_lights, tmp_path / "again")
+    assert asked == [row["name"] for row in all_lights.rejects]
+    assert file_hashes(tmp_path / "again") == file_hashes(grown)
+
+
 def test_other_photos_than_those_of_each_generation_are_refused(grown, all_lights, tmp_path):
     fewer = replace(all_lights, listed=[ref for ref in all_lights.listed if ref.name != "4.png"])
     error = refused(again, grown, fewer, tmp_path / "out")
