@@ -64,7 +64,6 @@ _OTHERS = {
     "dimmers.mdn.model": ("definitions", "../fit"),
     "dimmers.mdn.network": ("definitions",),
     "dimmers.mdn.reference": ("definitions", "../fit"),
-    "dimmers.pair_layouts": ("pair_layouts", "pair_patterns"),
     "dimmers.pair_matching": ("pair_matching", "pair_layouts"),
     "dimmers.profile": ("profiles/profile", "profiles/damaged_profiles"),
     "dimmers.profile_folders": ("profiles/profile_folders",),

@@ -1,7 +1,8 @@
 """Real dark/light pairs of one camera: reading them, and finding those that do not fit together.
 
-Accepted are the folders of :mod:`dimmagen.dimmers.pair_layouts` and the lists of
-:mod:`dimmagen.dimmers.pair_lists`; docs/pairs.md describes both.
+Accepted are the folders of :mod:`dimmagen.dimmers.pair_layouts`, the lists of
+:mod:`dimmagen.dimmers.pair_lists` and the patterns of :mod:`dimmagen.dimmers.pair_patterns`; docs/pairs.md
+describes them.
 """
 
 import logging
@@ -16,10 +17,11 @@ from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
 from dimmagen.dimmers.pair_alignment import PairDetail, shift_of, turn_of
-from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
+from dimmagen.dimmers.pair_layouts import pairs_of_folder
 from dimmagen.dimmers.pair_likeness import agree_in_place
 from dimmagen.dimmers.pair_lists import pairs_of_list
-from dimmagen.dimmers.pair_matching import listed
+from dimmagen.dimmers.pair_matching import FoundPairs, listed
+from dimmagen.dimmers.pair_patterns import is_pattern, pairs_of_pattern
 from dimmagen.images.camera_name import camera_name
 from dimmagen.images.codec import ImageError, decode_rgb8
 
