@@ -64,6 +64,8 @@ _OTHERS = {
     "dimmers.mdn.model": ("definitions", "../fit"),
     "dimmers.mdn.network": ("definitions",),
     "dimmers.mdn.reference": ("definitions", "../fit"),
+    "dimmers.pair_alignment": ("real_pairs",),
+    "dimmers.pair_likeness": ("real_pairs",),
     "dimmers.pair_matching": ("pair_matching", "pair_layouts"),
     "dimmers.profile": ("profiles/profile", "profiles/damaged_profiles"),
     "dimmers.profile_folders": ("profiles/profile_folders",),
