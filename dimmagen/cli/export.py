@@ -1,5 +1,6 @@
 """`dimmagen export`: a data set in the folder layout that another enhancement model reads."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,7 +175,9 @@ def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None,
         echo(_place_of(reader))
     elif not reader and not lines and (names := [one.name for one in readers_of(layout.name)]):
         echo("The lines for an option file depend on the reader, whose own layout prints them:")
-        echo(f"  --layout {', '.join(names)}")
+        option = "  --layout "
+        text = textwrap.fill(", ".join(names), 79 - len(option), break_on_hyphens=False)
+        echo(textwrap.indent(text, " " * len(option)).replace(" " * len(option), option, 1))
 
 
 def _place_of(reader: Reader) -> str:

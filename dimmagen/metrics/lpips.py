@@ -154,7 +154,8 @@ def _weights_of_package(backbone: Backbone) -> dict[str, Tensor]:
         reason = "" if isinstance(error, ImportError) else f" (the package lpips failed: {error})"
         raise UsageError(
             f"LPIPS needs the weights of {backbone}, which are not available{reason}",
-            "give `lpips_weights`, install the packages lpips and torchvision, or leave LPIPS out",
+            "give `lpips_weights`, install the packages lpips and torchvision, or leave LPIPS out "
+            '(`perceptual="none"` in training, `metrics` in evaluation)',
             code="missing-package",
             parameter="lpips_weights",
             package="lpips",

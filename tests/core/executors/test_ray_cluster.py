@@ -156,7 +156,8 @@ def test_a_node_that_is_killed_changes_no_byte(nodes, photos, undisturbed, tmp_p
     assert_same_dataset(undisturbed, out)
     assert "Traceback" not in log.read_text()
     printed = Path(f"{log}.out").read_text()
-    assert printed.startswith(f"{out} is complete: "), printed  # no output of Ray before it
+    assert printed.startswith("rejected by "), printed  # no output of Ray before it
+    assert f"\n{out} is complete: " in printed
     assert "(raylet)" not in printed
 
 
