@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,25 +30,56 @@ class Turn(NamedTuple):
     corner: float
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class PairDetail:
+    """Detail of 1.5 to 8 pixels in the images of a pair, at equal contrast.
+
+    The square roots of the images are band-passed and normalised by their local contrast, so that neither the
+    exposure nor the noise of the dark image matters.
+
+    Attributes:
+        dark, light: float32 (H // block, W // block).
+        block: pixels; the side of the blocks whose averages stand for the pixels of a large image.
+    """
+
+    dark: np.ndarray
+    light: np.ndarray
+    block: int
+
+    @classmethod
+    def of(cls, dark: np.ndarray, light: np.ndarray) -> "PairDetail":
+        """The detail of two images of equal size, uint8 (H, W, 3), RGB."""
+        block = _block(dark.shape)
+        return cls(_detail(_averaged(dark, block)), _detail(_averaged(light, block)), block)
+
+    def windowed(self, part: tuple[slice, slice] = np.s_[:, :]) -> tuple[np.ndarray, np.ndarray]:
+        """The detail of a part of both images, fading to its edges: float64 (h, w) each."""
+        window = np.outer(*map(np.hanning, self.dark[part].shape))
+        return self.dark[part] * window, self.light[part] * window
+
+
 def shift_between(dark: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:
-    """Sub-pixel shift of the dark image relative to the light one.
+    """:func:`shift_of` two images of equal size, uint8 (H, W, 3), RGB."""
+    return shift_of(PairDetail.of(dark, light))
 
-    The square roots of the images are band-passed, normalised by their local contrast and cross-correlated,
-    so that neither the exposure nor the noise of the dark image matters; the resolution is 1/20 pixel.
 
-    Args:
-        dark, light: uint8 (H, W, 3), RGB, of equal size.
+def shift_of(detail: PairDetail) -> tuple[float, float, float]:
+    """Sub-pixel shift of the dark image relative to the light one, at a resolution of 1/20 pixel or block.
 
     Returns:
-        (rows, columns, error): the content of `dark` is shifted by that many pixels down and to the right;
-        the error is 0 for equal structure and close to 1 for no common structure.
+        (rows, columns, error): the content of the dark image is shifted by that many pixels down and to the
+        right; the error is 0 for equal structure and close to 1 for no common structure.
     """
-    structures = structure_of(dark), structure_of(light)
+    rows, columns, error = _correlated(detail.windowed())
+    return rows * detail.block, columns * detail.block, error
+
+
+def _correlated(structures: tuple[np.ndarray, np.ndarray]) -> tuple[float, float, float]:
+    """Shift and error of two windowed structures, in their own pixels."""
     if not all(map(np.any, structures)):  # an image of one colour
         return 0.0, 0.0, 1.0
     shift, error, _ = phase_cross_correlation(*structures, upsample_factor=20, normalization=None)
-    block = _block(dark.shape)
-    return float(shift[0]) * block, float(shift[1]) * block, float(error)
+    return float(shift[0]), float(shift[1]), float(error)
 
 
 def _block(shape: tuple[int, ...]) -> int:
@@ -66,47 +98,36 @@ def _averaged(image: np.ndarray, block: int) -> np.ndarray:
     return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
-def structure_of(image: np.ndarray) -> np.ndarray:
-    """Detail of 1.5 to 8 pixels, or blocks of a large image, at equal contrast, fading to the edges.
-
-    Args:
-        image: uint8 (H, W, 3), RGB.
-
-    Returns:
-        float (H // block, W // block).
-    """
-    averaged = _averaged(image, _block(image.shape))
-    gray = np.sqrt(averaged.astype(np.float32).mean(axis=2))
+def _detail(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> float32 (H, W)."""
+    gray = np.sqrt(image.astype(np.float32).mean(axis=2))
     band = gaussian_filter(gray, 1.5) - gaussian_filter(gray, 8)
     local_contrast = np.sqrt(gaussian_filter(band * band, 16)) + 0.02 * band.std() + 1e-6
-    window = np.outer(np.hanning(band.shape[0]), np.hanning(band.shape[1]))
-    return band / local_contrast * window
+    return band / local_contrast
 
 
-def turn_between(dark: np.ndarray, light: np.ndarray, min_side: int, max_error: float) -> Turn | None:
+def turn_of(detail: PairDetail, min_side: int, max_error: float) -> Turn | None:
     """Turn and scale by the shifts of the four quarters, which one shift of the whole image averages out.
 
     A tripod that was touched turns a dark image by half a degree, and another focus changes its scale by a
     hundredth: the middle fits, and the corners are some pixels off.
 
     Args:
-        dark, light: uint8 (H, W, 3), RGB, of equal size.
-        min_side: pixels; a quarter with a smaller side does not show a shift.
-        max_error: of :func:`shift_between`; a quarter with a larger one has nothing in common.
+        detail: of the two images.
+        min_side: pixels or blocks; a quarter with a smaller side does not show a shift.
+        max_error: of :func:`shift_of`; a quarter with a larger one has nothing in common.
 
     Returns:
         None where fewer than three quarters can be compared, or their shifts are not those of a turn.
     """
-    block = _block(dark.shape)
-    dark, light = _averaged(dark, block), _averaged(light, block)
-    height, width, _ = dark.shape
+    height, width = detail.dark.shape
     rows: list[tuple[float, ...]] = []
     shifts: list[float] = []
     for top, left, part in _quarters(height, width):
         sides = part[0].stop - part[0].start, part[1].stop - part[1].start
         if min(sides) < min_side:
             return None
-        down, right, error = shift_between(dark[part], light[part])
+        down, right, error = _correlated(detail.windowed(part))
         if error <= max_error:
             rows += [(1, 0, top, left), (0, 1, left, -top)]
             shifts += [down, right]
@@ -118,7 +139,7 @@ def turn_between(dark: np.ndarray, light: np.ndarray, min_side: int, max_error: 
     corner = math.hypot(growth, angle) * math.hypot(height, width) / 2
     if residual > _MAX_RESIDUAL * corner:
         return None
-    return Turn(math.degrees(angle), 1 + growth, corner * block)
+    return Turn(math.degrees(angle), 1 + growth, corner * detail.block)
 
 
 def _quarters(height: int, width: int) -> Iterator[tuple[float, float, tuple[slice, slice]]]:

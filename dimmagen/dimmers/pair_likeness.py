@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import fft
 
-from dimmagen.dimmers.pair_alignment import structure_of
+from dimmagen.dimmers.pair_alignment import PairDetail
 
 _NEAR = 3  # pixels (of large images: blocks of them): shifts of one tripod
 _APART = 12  # pixels from no shift, from which on a peak is not the flank of the one there
@@ -12,15 +12,12 @@ _APART = 12  # pixels from no shift, from which on a peak is not the flank of th
 LEAST_RATIO = 1.4
 
 
-def agree_in_place(dark: np.ndarray, light: np.ndarray) -> bool:
+def agree_in_place(detail: PairDetail) -> bool:
     """Whether the structures of two images correlate best without a shift, and far less with any other one.
 
     Noise lowers the correlation of a pair but not the place of its peak; those of two scenes have any place.
-
-    Args:
-        dark, light: uint8 (H, W, 3), RGB, of equal size.
     """
-    structures = structure_of(dark), structure_of(light)
+    structures = detail.windowed()
     height, width = structures[0].shape
     spectra = [fft.rfft2(one) for one in structures]
     correlation = fft.irfft2(spectra[0] * spectra[1].conj(), (height, width))

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dimmagen.core.errors import UsageError
-from dimmagen.dimmers.pair_layouts import FoundPairs
-from dimmagen.dimmers.pair_matching import PairPaths, listed, name_pairs
+from dimmagen.dimmers.pair_matching import FoundPairs, PairPaths, listed, name_pairs
 from dimmagen.images.pair_names import PAIR_NAMES, evaluation_beside_training, side_of
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}

@@ -17,6 +17,19 @@ _SID_NAME = re.compile(r"(\d{5})_\d{2}_\d+(\.\d+)?s")
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPairs:
+    """The files of some pairs.
+
+    Attributes:
+        files: by the name of the pair, in order.
+        note: one sentence on what of the given folder was taken, if not all of it; may be empty.
+    """
+
+    files: dict[str, PairPaths]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MatchingRule:
     """How the file names of the two sides belong together.
 

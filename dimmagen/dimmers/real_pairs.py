@@ -1,7 +1,8 @@
 """Real dark/light pairs of one camera: reading them, and finding those that do not fit together.
 
-Accepted are the folders of :mod:`dimmagen.dimmers.pair_layouts` and the lists of
-:mod:`dimmagen.dimmers.pair_lists`; docs/pairs.md describes both.
+Accepted are the folders of :mod:`dimmagen.dimmers.pair_layouts`, the lists of
+:mod:`dimmagen.dimmers.pair_lists` and the patterns of :mod:`dimmagen.dimmers.pair_patterns`; docs/pairs.md
+describes them.
 """
 
 import logging
@@ -15,11 +16,12 @@ from dimmagen.core import hashing, storage
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
 from dimmagen.core.registry import did_you_mean
 from dimmagen.dimmers.jpeg import jpeg_quality
-from dimmagen.dimmers.pair_alignment import shift_between, turn_between
-from dimmagen.dimmers.pair_layouts import FoundPairs, is_pattern, pairs_of_folder, pairs_of_pattern
+from dimmagen.dimmers.pair_alignment import PairDetail, shift_of, turn_of
+from dimmagen.dimmers.pair_layouts import pairs_of_folder
 from dimmagen.dimmers.pair_likeness import agree_in_place
 from dimmagen.dimmers.pair_lists import pairs_of_list
-from dimmagen.dimmers.pair_matching import listed
+from dimmagen.dimmers.pair_matching import FoundPairs, listed
+from dimmagen.dimmers.pair_patterns import is_pattern, pairs_of_pattern
 from dimmagen.images.camera_name import camera_name
 from dimmagen.images.codec import ImageError, decode_rgb8
 
@@ -276,11 +278,12 @@ def _is_gray(image: np.ndarray) -> bool:
 
 
 def _differences(pair: RealPair) -> list[PairProblem]:
-    rows, columns, error = shift_between(pair.dark, pair.light)
+    detail = PairDetail.of(pair.dark, pair.light)
+    rows, columns, error = shift_of(detail)
     shift = max(abs(rows), abs(columns))
     findings = []
     if error > MAX_STRUCTURE_ERROR:
-        if not agree_in_place(pair.dark, pair.light):
+        if not agree_in_place(detail):
             text = "has no structure in common: two scenes, or nothing in the picture"
             return [PairProblem(pair.name, "unrelated", text, fatal=False, mismatched=True)]
         text = "shows little of the light picture in the dark one: it is very noisy, or something moved"
@@ -288,7 +291,7 @@ def _differences(pair: RealPair) -> list[PairProblem]:
     if shift > SHIFT_TOLERANCE:
         text = f"is shifted by {rows:+.2f} rows and {columns:+.2f} columns (tolerance {SHIFT_TOLERANCE})"
         findings.append(PairProblem(pair.name, "shifted", text, False, mismatched=shift > MAX_SHIFT))
-    turn = turn_between(pair.dark, pair.light, MIN_SIDE_TO_ALIGN, MAX_STRUCTURE_ERROR)
+    turn = turn_of(detail, MIN_SIDE_TO_ALIGN, MAX_STRUCTURE_ERROR)
     if turn and turn.corner > MAX_SHIFT:
         text = (
             f"is turned by {turn.degrees:.2f} degrees and {turn.scale:.3f} times as large: its corners are "

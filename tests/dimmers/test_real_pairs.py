@@ -10,8 +10,8 @@ from scipy.ndimage import shift as moved
 from simulated_camera import SimulatedCamera
 
 from dimmagen.core.errors import DimmagenError, UnknownNameError, UsageError
-from dimmagen.dimmers import real_pairs
-from dimmagen.dimmers.pair_alignment import shift_between, turn_between
+from dimmagen.dimmers import pair_alignment, real_pairs
+from dimmagen.dimmers.pair_alignment import PairDetail, shift_between, turn_of
 from dimmagen.dimmers.real_pairs import (
     PairProblem,
     RealPair,
@@ -195,13 +195,22 @@ def test_a_pair_that_is_turned_or_of_another_scale_is_refused_although_its_middl
     light = scene(size=(272, 304))
     wrong = pair("off", darkened(turned(light, degrees, scale)), light)
     assert max(map(abs, shift_between(wrong.dark, light)[:2])) < 0.5  # all that was looked at
-    found = turn_between(wrong.dark, light, 128, 0.75)
+    found = turn_of(PairDetail.of(wrong.dark, light), 128, 0.75)
     assert found is not None
     assert found.degrees == pytest.approx(degrees, abs=0.15)
     assert found.scale == pytest.approx(scale, abs=0.003)
     assert [(one.problem, one.fatal, one.mismatched) for one in check_pairs([wrong])] == [
         ("turned", False, True)
     ]
+
+
+def test_each_image_is_filtered_once_for_all_that_is_compared_of_it(monkeypatch):
+    filtered, detail = [], pair_alignment._detail
+    monkeypatch.setattr(pair_alignment, "_detail", lambda image: filtered.append(1) or detail(image))
+    light = scene(5, (288, 352))
+    for dark in (darkened(light), noisy(light, 14.0)):
+        check_pairs([pair("a", dark, light)])
+    assert len(filtered) == 4
 
 
 def test_a_noisy_pair_of_a_phones_size_is_compared_by_what_is_larger_than_its_noise():
@@ -214,7 +223,7 @@ def test_a_noisy_pair_of_a_phones_size_is_compared_by_what_is_larger_than_its_no
     assert (rows, columns) == pytest.approx((7, -4), abs=0.2)
     assert error < 0.6
     wrong = np.clip(np.rint(turned(light, 0.3, 1.004) * 0.08 + noise), 0, 255).astype(np.uint8)
-    assert turn_between(wrong, light, 128, 0.75) == pytest.approx((0.3, 1.004, 8.1), rel=0.05)
+    assert turn_of(PairDetail.of(wrong, light), 128, 0.75) == pytest.approx((0.3, 1.004, 8.1), rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +331,7 @@ def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
 )
 @pytest.mark.parametrize("side", [127, 128])
 def test_pairs_with_another_structure_or_shift_are_told_from_128_pixels_on(side, shift, found, monkeypatch):
-    monkeypatch.setattr(real_pairs, "shift_between", lambda dark, light: shift)
+    monkeypatch.setattr(real_pairs, "shift_of", lambda detail: shift)
     light = np.full((side, 130, 3), 200, np.uint8)
     expected = [PairProblem("a", problem, said(shift, problem), False, wrong) for problem, wrong in found]
     assert check_pairs([pair("a", light // 8, light)]) == (expected if side == 128 else [])
