@@ -63,7 +63,7 @@ class StoredRows:
         return row
 
 
-class ChosenRows(Sequence[dict]):
+class ExportRows(Sequence[dict]):
     """Some stored rows, in any order.
 
     Args:
@@ -80,7 +80,7 @@ class ChosenRows(Sequence[dict]):
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return ChosenRows(self._stored, self.indices[place])
+            return ExportRows(self._stored, self.indices[place])
         return self._stored[int(self.indices[place])]
 
     def __iter__(self) -> Iterator[dict]:
@@ -118,7 +118,7 @@ class NamedPairs(Sequence[NamedPair]):
     """
 
     def __init__(
-        self, names: str, split: str, rows: ChosenRows, numbers: PairNumbers, sizes: np.ndarray
+        self, names: str, split: str, rows: ExportRows, numbers: PairNumbers, sizes: np.ndarray
     ) -> None:
         self._names, self._split, self._rows = names, split, rows
         self.lights, self.sizes = numbers.lights[rows.indices], sizes[rows.indices]

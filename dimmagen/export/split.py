@@ -11,7 +11,7 @@ import numpy as np
 
 from dimmagen.core.errors import UsageError
 from dimmagen.core.text import pluralize
-from dimmagen.export.rows import ChosenRows, PairNumbers
+from dimmagen.export.rows import ExportRows, PairNumbers
 from dimmagen.export.scenes import Scenes
 
 
@@ -24,9 +24,9 @@ class Split:
         left_out: number of pairs that are in no split, by reason.
     """
 
-    train: ChosenRows
-    validation: ChosenRows
-    test: ChosenRows
+    train: ExportRows
+    validation: ExportRows
+    test: ExportRows
     left_out: dict[str, int]
 
 

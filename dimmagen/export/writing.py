@@ -21,7 +21,7 @@ from dimmagen.export.layouts import Layout
 from dimmagen.export.publishing import STAGE
 from dimmagen.export.reader import Reader
 from dimmagen.export.record import DONE, begin_export, finish_export
-from dimmagen.export.rows import ChosenRows, NamedPairs, PairNumbers, StoredRows
+from dimmagen.export.rows import ExportRows, NamedPairs, PairNumbers, StoredRows
 from dimmagen.export.scenes import find_scenes
 from dimmagen.export.sizes import Fit
 from dimmagen.export.split import Split, SplitPairs, split_pairs
@@ -95,7 +95,7 @@ def export_pairs(
     )
     stored = StoredRows(pairs.whole())
     train, validated, tested = (
-        ChosenRows(stored, part) for part in (chosen.train, chosen.validation, chosen.test)
+        ExportRows(stored, part) for part in (chosen.train, chosen.validation, chosen.test)
     )
     split = Split(train, validated, tested, chosen.left_out)
     plan = {

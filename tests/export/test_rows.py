@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dimmagen.export.rows import ChosenRows, NamedPair, NamedPairs, PairNumbers, StoredRows
+from dimmagen.export.rows import ExportRows, NamedPair, NamedPairs, PairNumbers, StoredRows
 
 KEYS = ["b", "a", "c", "a", "b", "a"]
 
@@ -30,7 +30,7 @@ def test_light_images_are_numbered_by_their_keys_with_their_first_and_last_pair(
 
 
 def test_named_pairs_are_made_when_they_are_asked_for(rows, numbers):
-    chosen = ChosenRows(StoredRows(rows), np.array([4, 1]))
+    chosen = ExportRows(StoredRows(rows), np.array([4, 1]))
     assert (list(chosen), chosen[1], list(chosen[:1])) == ([rows[4], rows[1]], rows[1], [rows[4]])
     named = NamedPairs("{split}_{number:05d}", "val", chosen, numbers, numbers.sizes - 1)
     expected = [NamedPair("val_00001", rows[4], (19, 13)), NamedPair("val_00002", rows[1], (19, 10))]
