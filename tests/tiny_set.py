@@ -145,3 +145,8 @@ def assert_described(out: Path, extensions: list[str]) -> Manifest:
     for entry in manifest.files:
         assert hashing.sha256((out / entry.name).read_bytes()) == entry.sha256
     return manifest
+
+
+def files(out: Path) -> list[str]:
+    """The names of all files of a data set, sorted, as paths in it."""
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())

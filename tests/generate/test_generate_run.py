@@ -24,7 +24,7 @@ from dimmagen.sources import light_image
 from dimmagen.sources.archives import list_entries
 from dimmagen.sources.light_images import open_light_images
 from tests.dataset_helpers import make, write_photos
-from tests.tiny_set import Noted, make_tiny, tiny_lights
+from tests.tiny_set import Noted, files, make_tiny, tiny_lights
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +44,6 @@ def undisturbed(photos, tmp_path_factory):
 def lights(tmp_path_factory):
     """Eight tiny photos, for what does not depend on pixels."""
     return tiny_lights(tmp_path_factory.mktemp("lights"), 8)
-
-
-@pytest.fixture(scope="module")
-def tiny(lights, tmp_path_factory):
-    """The data set of an undisturbed run: 8 tiny photos, 2 variants, 6 shards."""
-    out = tmp_path_factory.mktemp("tiny") / "out"
-    make_tiny(lights, out, variants=2)
-    return out
-
-
-def files(out):
-    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
 
 
 def test_the_layout_is_that_of_the_conventions_and_verifies(undisturbed):

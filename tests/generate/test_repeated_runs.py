@@ -7,7 +7,7 @@ from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.resume import DatasetFolder
-from tests.tiny_set import Noted, make_tiny, tiny_lights
+from tests.tiny_set import Noted, files, make_tiny, tiny_lights
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +22,6 @@ def tiny(lights, tmp_path_factory):
     out = tmp_path_factory.mktemp("tiny") / "out"
     make_tiny(lights, out, variants=2)
     return out
-
-
-def files(out):
-    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("stopped_after", [1, 3, 5])
