@@ -1,0 +1,186 @@
+"""Pairs that do not fit together or cannot be fitted to are told by name, or refused."""
+
+import numpy as np
+import pytest
+
+from dimmagen.core.errors import UnknownNameError, UsageError
+from dimmagen.dimmers import real_pairs
+from dimmagen.dimmers.real_pairs import (
+    PairProblem,
+    accept_pairs,
+    check_pairs,
+    check_pairs_for_fit,
+    refuse_mismatched_pairs,
+    refuse_unsuitable_pairs,
+)
+from tests.dimmers.made_pairs import darkened, pair, problems, scene
+
+
+def test_a_good_pair_has_no_findings():
+    assert problems(pair("good", darkened(scene()), scene())) == []
+
+
+def test_unsuitable_pairs_are_reported_by_name_and_refused():
+    light = scene()
+    findings = check_pairs(
+        [
+            pair("good", darkened(light), light),
+            pair("cropped", darkened(light)[:-1], light),
+            pair("same", light, light),
+            pair("turned", light, darkened(light)),
+        ]
+    )
+    assert [(f.name, f.problem) for f in findings] == [
+        ("cropped", "size"),
+        ("same", "identical"),
+        ("turned", "swapped"),
+    ]
+    with pytest.raises(UsageError, match=r"cropped.*same.*turned"):
+        refuse_unsuitable_pairs(findings)
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"), [("dark", "dark"), ("light", "light"), ("dark light", "dark and light")]
+)
+def test_a_pair_without_colours_is_refused(sides, said):
+    """A gray file, or a surveillance camera that is infrared at night: noise ten times too strong."""
+    light = scene()
+    images = {"dark": darkened(light), "light": light}
+    for side in sides.split():
+        images[side] = np.repeat(images[side].mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    (problem,) = check_pairs([pair("ir", **images)])
+    assert (problem.problem, problem.fatal, problem.mismatched) == ("gray", False, True)
+    assert f"has no colours ({said})" in str(problem)
+
+
+def test_a_small_pair_without_colours_is_refused_too():
+    light = scene(size=(96, 96))
+    dark = np.repeat(darkened(light)[..., :1], 3, axis=2)
+    assert [problem.problem for problem in check_pairs([pair("ir", dark, light)])] == ["gray"]
+
+
+def test_an_overexposed_light_image_and_a_black_dark_image_are_reported():
+    overexposed = scene()
+    overexposed[:72] = 255
+    black = darkened(scene())
+    black[:120] = 0
+    assert ("light", "saturated", False) in problems(pair("light", darkened(scene()), overexposed))
+    assert ("dark", "saturated", False) in problems(pair("dark", black, scene()))
+
+
+def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
+    small, large = scene()[:40, :50], scene()[:41, :50]
+    cropped, turned = pair("a", small, large), pair("b", small, small // 2)
+    swapped = f"seems swapped: dark has mean {small.mean():.0f}, light {(small // 2).mean():.0f}"
+    assert check_pairs([cropped, turned, pair("c", small, small)]) == [
+        PairProblem("a", "size", "differs in size: dark 50x40, light 50x41", True),
+        PairProblem("b", "swapped", swapped, True),
+        PairProblem("c", "identical", "is twice the same picture", True),
+    ]
+    assert [one.problem for one in check_pairs([pair("d", small, small[::-1])])] == ["swapped"]
+
+
+@pytest.mark.parametrize(
+    ("white", "black", "level", "is_told"),
+    [
+        (25, 50, 250, False),
+        (26, 0, 250, True),
+        (26, 0, 249, False),
+        (0, 51, 0, True),
+    ],
+)
+def test_more_than_a_quarter_of_white_or_half_of_black_is_told(white, black, level, is_told):
+    light, dark = (
+        np.full((100, 32, 3), (200, 190, 180), np.uint8),
+        np.full((100, 32, 3), (20, 19, 18), np.uint8),
+    )
+    light[:white], dark[:black] = level, 0
+    text = f"is saturated: {white}% of the light picture white, {black}% of the dark one black"
+    expected = [PairProblem("a", "saturated", text, False)]
+    assert check_pairs([pair("a", dark, light)]) == (expected if is_told else [])
+
+
+def test_one_channel_at_full_scale_is_no_white_and_one_at_zero_no_black():
+    light, dark = np.full((100, 32, 3), 200, np.uint8), np.full((100, 32, 3), 20, np.uint8)
+    light[..., 0], dark[..., 0] = 255, 0
+    assert check_pairs([pair("a", dark, light)]) == []
+
+
+def test_pairs_that_are_probably_none_are_refused_with_how_to_go_on():
+    findings = [PairProblem(name, "shifted", "is off", False, name != "b") for name in "abca"]
+    with pytest.raises(UsageError) as caught:
+        refuse_mismatched_pairs(findings)
+    assert caught.value.what == "pair a is off; pair c is off; pair a is off"
+    assert caught.value.todo == 'leave them out with `hold_out="a,c"`, or accept them with `keep="a,c"`'
+    assert caught.value.fields == {"names": ["a", "c"]}
+    with pytest.raises(UsageError, match="pair c is off: "):
+        refuse_mismatched_pairs(findings, ["a", "b"])
+    refuse_mismatched_pairs(findings, ["a", "c"])
+    copy = PairProblem("d", "repeated", "has two files of pair a", fatal=False, mismatched=True)
+    with pytest.raises(UsageError) as caught:
+        refuse_mismatched_pairs([*findings, copy])
+    todo = 'remove the copies, leave the others out with `hold_out="a,c"`, or accept them with `keep="a,c,d"`'
+    assert caught.value.todo == todo
+
+
+def test_a_pair_to_keep_that_is_not_there_is_refused():
+    light = scene()
+    with pytest.raises(UnknownNameError, match=r"no pair named b to keep: the pairs are a$"):
+        check_pairs_for_fit([pair("a", darkened(light), light)], keep=["a", "b"])
+    assert check_pairs_for_fit([pair("a", darkened(light), light)], keep=["a"]) == []
+
+
+def test_images_in_which_noise_cannot_be_measured_are_refused():
+    light, dark = scene(), darkened(scene())
+    assert problems(pair("strip", dark[:31], light[:31])) == [("strip", "small", True)]
+    assert problems(pair("crop", dark[:32, :32], light[:32, :32])) == []
+
+
+def test_a_score_or_a_training_run_of_images_that_are_no_pair_is_warned_of(caplog):
+    """Evaluation data are as they are, but a wrong pair in them is said by name."""
+    wrong = [pair(f"w{number}", darkened(scene(number + 10)), scene(number)) for number in range(7)]
+    accept_pairs([pair("right", darkened(scene()), scene()), *wrong])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said[0].startswith("pair w0 has no structure in common")
+    assert len(said) == 6
+    assert said[-1] == "2 more pairs do not fit together"
+    with pytest.raises(UsageError, match="pair x is twice the same picture"):
+        accept_pairs([pair("x", scene(), scene())])
+
+
+@pytest.mark.parametrize(("height", "width", "is_told"), [(32, 32, False), (31, 33, True), (33, 31, True)])
+def test_a_pair_with_a_side_below_32_pixels_is_too_small(height, width, is_told):
+    light = scene()[:height, :width]
+    text = f"is too small: {width}x{height}, with sides below 32"
+    assert [(one.detail, one.fatal) for one in check_pairs([pair("a", light // 8, light)])] == [
+        (text, True)
+    ] * is_told
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_five_pairs_that_do_not_fit_are_warned_of_and_the_others_counted(count, monkeypatch, caplog):
+    findings = [PairProblem(str(number), "shifted", "is off", False, True) for number in range(count)]
+    monkeypatch.setattr(real_pairs, "check_pairs", lambda pairs: [*findings, *pairs])
+    with caplog.at_level("WARNING", "dimmagen"):
+        real_pairs.accept_pairs([PairProblem("x", "saturated", "is white", False)])
+    more = [f"{count - 5} more pairs do not fit together"] if count > 5 else []
+    assert caplog.messages == [f"pair {number} is off" for number in range(5)] + more
+    with pytest.raises(UsageError, match="pair x is twice"):
+        real_pairs.accept_pairs([PairProblem("x", "identical", "is twice", True)])
+
+
+def test_small_pairs_are_no_problem_where_no_noise_is_measured():
+    light = scene()[:20, :20]
+    small = pair("a", light // 8, light)
+    assert [(one.problem, one.fatal) for one in check_pairs([small])] == [("small", True)]
+    real_pairs.accept_pairs([small])
+
+
+def test_pairs_for_a_fit_are_refused_or_given_with_their_other_problems(monkeypatch):
+    monkeypatch.setattr(real_pairs, "check_pairs", list)
+    other, wrong = (PairProblem(name, "shifted", "is off", False, name == "b") for name in "ab")
+    assert real_pairs.check_pairs_for_fit((other, wrong), ["b"]) == [other, wrong]
+    with pytest.raises(UsageError, match="pair b is off"):
+        real_pairs.check_pairs_for_fit((other, wrong))
+    with pytest.raises(UsageError, match="pair c is twice"):
+        real_pairs.check_pairs_for_fit((PairProblem("c", "identical", "is twice", True),), ["c"])
