@@ -46,6 +46,17 @@ def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: floa
         time.sleep(0.01)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """The files below a folder that a run makes, renames and removes meanwhile, the folder itself among them."""
+    return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+
+
+def complete(out: Path) -> int:
+    """The number of shards that a run has completed, while it goes on."""
+    records = files_below(out / ".dimmagen" / "records")
+    return sum(file.suffix == ".json" and not file.name.startswith(".") for file in records)
+
+
 def descendants(pid: int) -> dict[int, str]:
     """Process ids of all descendants of `pid`, and their command lines."""
     parents, names = {}, {}

@@ -10,7 +10,7 @@ import pytest
 from dimmagen.dataset.compare import assert_same_dataset
 from tests.core.executors.ray_nodes import QUICK_CHECKS
 from tests.dataset_helpers import make, write_photos
-from tests.killing import descendants, kill, start, thorough, wait_for
+from tests.killing import complete, descendants, kill, start, thorough, wait_for
 
 VARIANTS, PHOTOS = 6, 20
 
@@ -32,11 +32,6 @@ def arguments(photos, out, executor):
     settings += ["--light-format", "same"]  # as `make` does
     where = ["--source", str(photos), "--shards", str(out), "--executor", executor]
     return ["dim", "--profile", "linear", *settings, *where]
-
-
-def complete(out):
-    records = out / ".dimmagen/records"
-    return len(list(records.glob("[!.]*.json"))) if records.is_dir() else 0
 
 
 @pytest.mark.needs("fork", "signals")

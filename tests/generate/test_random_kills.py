@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.dataset_helpers import file_hashes, make, write_photos
-from tests.killing import kill, start, wait_for
+from tests.killing import files_below, kill, start, wait_for
 
 COMMANDS = {
     "dim": "dim --profile lol3 --source photos --shards OUT --executor serial --variants 6 "
@@ -38,7 +38,7 @@ def place(tmp_path_factory):
 
 def wait_until_written(out, run):
     """Until the run has made its first file, or has ended; returns the time."""
-    wait_for(lambda: out.is_dir() and any(path.is_file() for path in out.rglob("*")), run)
+    wait_for(lambda: bool(files_below(out)), run)
     return time.monotonic()
 
 

@@ -17,7 +17,7 @@ from dimmagen.sources.scan import list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings, scan_versions
 from dimmagen.sources.scan_store import KeptRanges
 from tests.dataset_helpers import file_hashes
-from tests.killing import kill, start, wait_for
+from tests.killing import files_below, kill, start, wait_for
 from tests.sources.index_passes import FILES, look, plainly, run
 
 
@@ -157,7 +157,7 @@ def test_a_killed_build_goes_on_where_it_was(template, tmp_path):
     words = ["build-mixhq", "--source", str(many), "--out", str(tmp_path / "out"), "--workers", "1"]
     killed = start(*words, log=tmp_path / "log")
     kept = tmp_path / "out" / ".dimmagen" / "scan"
-    wait_for(lambda: kept.is_dir() and len(os.listdir(kept)) >= 2, killed)
+    wait_for(lambda: len(files_below(kept)) >= 2, killed)
     kill(killed.pid)
     assert killed.wait() == -9
     again = start(*words, log=tmp_path / "log")

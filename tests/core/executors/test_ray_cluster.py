@@ -18,7 +18,7 @@ import pytest
 from dimmagen.dataset.compare import assert_same_dataset
 from tests.core.executors.ray_nodes import RayNodes
 from tests.dataset_helpers import file_hashes, make, write_photos
-from tests.killing import descendants, thorough, wait_for
+from tests.killing import complete, descendants, thorough, wait_for
 
 PROCESSORS = 3  # declared for each node; by default Ray fills half of a node before it uses the next one
 VARIANTS, PHOTOS, SAMPLES = 9, 20, 6
@@ -80,11 +80,6 @@ def naps(nodes, *words):
     run = subprocess.run(command, env=nodes.environ, capture_output=True, text=True, timeout=90)
     assert run.returncode == 0, run.stderr
     return *json.loads(run.stdout).values(), run.stderr
-
-
-def complete(out):
-    records = out / ".dimmagen/records"
-    return len(list(records.glob("[!.]*.json"))) if records.is_dir() else 0
 
 
 def signal_actors(nodes, which):
