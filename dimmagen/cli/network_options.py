@@ -11,6 +11,12 @@ device_option = click.option(
     metavar="auto|cpu|cuda",
     help="Device that runs the network; auto takes a GPU if there is one.",
 )
+exact_lightness_option = click.option(
+    "--exact-lightness",
+    is_flag=True,
+    help="Scale each result to exactly the requested lightness, which the network only comes close to; by a "
+    "factor of 2 at most.",
+)
 lpips_weights_option = click.option(
     "--lpips-weights",
     metavar="DIR|FILE",
