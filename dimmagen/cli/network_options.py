@@ -2,20 +2,23 @@
 
 import click
 
+from dimmagen.cli.headings import EXECUTION, OPTIMISATION, headed_option
 from dimmagen.cli.options import Number
 from dimmagen.enhance.enhancer import MEMORY_GB
 
-device_option = click.option(
+device_option = headed_option(
     "--device",
     default="auto",
     metavar="auto|cpu|cuda",
     help="Device that runs the network; auto takes a GPU if there is one.",
+    heading=EXECUTION,
 )
-lpips_weights_option = click.option(
+lpips_weights_option = headed_option(
     "--lpips-weights",
     metavar="DIR|FILE",
     show_default="those of the lpips package",
     help="LPIPS weights: a file, or the folder that holds it.",
+    heading=OPTIMISATION,
 )
 memory_option = click.option(
     "--memory",

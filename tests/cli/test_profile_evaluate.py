@@ -124,7 +124,7 @@ def test_scenes_that_were_shot_twice_are_told_and_are_the_camera_itself(folder, 
             )
     result = run("linear", "--pairs", folder, "--repeats", tmp_path, "--draws", 1, "--details")
     told = " ".join(result.stderr.split())
-    assert "Note: shot twice are 0 and 0-again, 1 and 1-again, 2 and 2-again" in told
+    assert "Note: scenes shot twice: 0 and 0-again, 1 and 1-again, 2 and 2-again" in told
     assert "real, shot again" in result.stdout
     assert "split halves" not in result.stdout
 
