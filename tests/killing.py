@@ -47,7 +47,7 @@ def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: floa
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files below a folder that a run makes, renames and removes meanwhile, the folder itself among them."""
+    """The files below a folder, and the folder itself; a run may make, rename and remove some meanwhile."""
     return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
 
 

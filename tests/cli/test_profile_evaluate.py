@@ -50,7 +50,7 @@ def test_profiles_and_floors_are_side_by_side_and_all_files_are_written(folder, 
     assert result.exit_code == 0
     first, *table = result.stdout.split("\n\n")[:2]
     assert first.startswith(("linear is the closest of them: ", "lid:lid is the closest of them: "))
-    assert "of what plain darkening is off by" in " ".join(first.split())
+    assert "of the error of plain darkening" in " ".join(first.split())
     rows = table[0].splitlines()
     assert all(one in " ".join(rows[:3]) for one in ("linear", "lid:lid"))
     assert any(row.startswith("tone, grey levels") and len(row.split()) == 3 + 4 for row in rows)
@@ -107,7 +107,7 @@ def test_an_unknown_profile_is_refused_before_any_work(folder):
 def test_swapped_pairs_are_refused_by_name(folder, tmp_path):
     (tmp_path / "low").symlink_to(folder / "high")
     (tmp_path / "high").symlink_to(folder / "low")
-    with pytest.raises(UsageError, match="pair 0 seems swapped"):
+    with pytest.raises(UsageError, match="pair 0 seems to be swapped"):
         run("linear", "--pairs", tmp_path)
 
 
