@@ -77,7 +77,7 @@ def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: floa
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files below a folder, which a run may make, rename and remove meanwhile, with the folder itself."""
+    """List the files below a folder that a run may fill, empty and remove meanwhile."""
     return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
 
 

@@ -270,8 +270,8 @@ def test_what_cannot_be_meant_is_refused_with_what_can(call, message, tmp_path, 
 
 def test_a_contract_is_that_of_an_instance():
     for kind in ("linear", type(DIMMERS["linear"].load(None, {}))):
-        with pytest.raises(AssertionError, match="is no dimmer model: give an instance"):
+        with pytest.raises(AssertionError, match="is not a dimmer model: give an instance"):
             check_dimmer(kind)
     for kind in ("coco", type(SOURCES["coco"])):
-        with pytest.raises(AssertionError, match="is no source: give an instance"):
+        with pytest.raises(AssertionError, match="is not a source: give an instance"):
             check_source(kind)

@@ -20,31 +20,48 @@ from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
 _COMMANDS = {
-    "build-mixhq": (
-        "dimmagen.cli.build_mixhq:build_mixhq",
-        "Select photos by the paper's rules and pack them as MixHQ.",
-    ),
-    "profile": ("dimmagen.cli.profile:profile", "Fit, list, show, import and evaluate camera profiles."),
-    "dim": ("dimmagen.cli.dim:dim", "Make dark/light pairs as WebDataset shards."),
-    "plan": ("dimmagen.cli.plan:plan", "Estimate the time, disk, memory and cost of a `dim` run."),
-    "verify": ("dimmagen.cli.verify:verify", "Check a data set against its manifest."),
-    "replay": ("dimmagen.cli.replay:replay", "Make one pair again and compare it."),
-    "reproduce": ("dimmagen.cli.reproduce:reproduce", "Make a data set again from its manifest and compare."),
-    "inspect": ("dimmagen.cli.inspect:inspect", "Summarise a data set or network; draw a contact sheet."),
-    "peek": ("dimmagen.cli.peek:peek", "Show one pair and its record in the terminal."),
-    "stats": ("dimmagen.cli.stats:stats", "Show statistics of a data set."),
-    "subset": ("dimmagen.cli.subset:subset", "Write selected pairs of a data set as a new data set."),
-    "merge": ("dimmagen.cli.merge:merge", "Merge several data sets into one."),
-    "remove": ("dimmagen.cli.remove:remove", "Take photos out of a data set or a MixHQ."),
-    "leaks": ("dimmagen.cli.leaks:leaks", "Find scenes of an evaluation set in a data set."),
-    "manifest": ("dimmagen.cli.manifest:manifest", "Compare manifests."),
-    "export": ("dimmagen.cli.export:export", "Write a data set in the folder layout of another trainer."),
-    "train": ("dimmagen.cli.train:train", "Train an enhancement network on pairs."),
-    "finetune": ("dimmagen.cli.finetune:finetune", "Fine-tune a trained network on real pairs."),
-    "evaluate": ("dimmagen.cli.evaluate:evaluate", "Score a trained network on real pairs."),
-    "enhance": ("dimmagen.cli.enhance:enhance", "Brighten photos with a trained network."),
-    "run": ("dimmagen.cli.run:run", "Run a recipe: profile, dim, train, finetune, evaluate."),
+    "Making pairs": {
+        "build-mixhq": (
+            "dimmagen.cli.build_mixhq:build_mixhq",
+            "Select photos by the paper's rules and pack them as MixHQ.",
+        ),
+        "profile": ("dimmagen.cli.profile:profile", "Fit, list, show, import and evaluate camera profiles."),
+        "dim": ("dimmagen.cli.dim:dim", "Make dark/light pairs as WebDataset shards."),
+        "plan": ("dimmagen.cli.plan:plan", "Estimate the time, disk, memory and cost of a `dim` run."),
+    },
+    "Checking and reproducing": {
+        "verify": ("dimmagen.cli.verify:verify", "Check a data set against its manifest."),
+        "replay": ("dimmagen.cli.replay:replay", "Make one pair again and compare it."),
+        "reproduce": (
+            "dimmagen.cli.reproduce:reproduce",
+            "Make a data set again from its manifest and compare the two.",
+        ),
+        "manifest": ("dimmagen.cli.manifest:manifest", "Compare manifests."),
+        "leaks": ("dimmagen.cli.leaks:leaks", "Find scenes of an evaluation set in a data set."),
+    },
+    "Looking at pairs": {
+        "inspect": (
+            "dimmagen.cli.inspect:inspect",
+            "Summarise a data set or a network; write a contact sheet.",
+        ),
+        "peek": ("dimmagen.cli.peek:peek", "Show one pair and its record in the terminal."),
+        "stats": ("dimmagen.cli.stats:stats", "Show statistics of a data set."),
+    },
+    "Changing data sets": {
+        "subset": ("dimmagen.cli.subset:subset", "Write selected pairs of a data set as a new data set."),
+        "merge": ("dimmagen.cli.merge:merge", "Merge several data sets into one."),
+        "remove": ("dimmagen.cli.remove:remove", "Remove photos from a data set or a MixHQ."),
+    },
+    "Training on pairs": {
+        "export": ("dimmagen.cli.export:export", "Write a data set in the folder layout of another trainer."),
+        "train": ("dimmagen.cli.train:train", "Train an enhancement network on pairs."),
+        "finetune": ("dimmagen.cli.finetune:finetune", "Fine-tune a trained network on real pairs."),
+        "evaluate": ("dimmagen.cli.evaluate:evaluate", "Score a trained network on real pairs."),
+        "enhance": ("dimmagen.cli.enhance:enhance", "Brighten photos with a trained network."),
+        "run": ("dimmagen.cli.run:run", "Run the steps of a recipe, such as dim, train and evaluate."),
+    },
 }
+_NAMES = frozenset(name for section in _COMMANDS.values() for name in section)
 
 _RESUMABLE = frozenset(
     ("build-mixhq", "dim", "reproduce", "subset", "merge", "export", "train", "finetune", "run")
@@ -118,15 +135,15 @@ def _run_or_stop(arguments: list[str] | None) -> int:
     if resumes := _resumes(sys.argv[1:] if arguments is None else arguments):
         again = f"{again} to resume"
     fields = {"code": "interrupted", "message": name, "hint": again}
+    text = f"what is complete stays valid; {again}" if resumes else f"{again}; it starts from the beginning"
     with suppress(OSError):  # the terminal may be gone
-        text = f"what is complete stays valid; {again}" if resumes else f"{again}, which starts anew"
         report_error(f"{name}: {text}.", fields, code, heading="")
     return code
 
 
 def _resumes(words: Sequence[str]) -> bool:
     """Whether a command line continues where it was stopped; its command may not be imported yet."""
-    name = next((word for word in words if word in _COMMANDS), "")  # `--log-file FILE` may be before it
+    name = next((word for word in words if word in _NAMES), "")  # `--log-file FILE` may be before it
     writes = not any(word.partition("=")[0] in _WITHOUT_WRITING for word in words)
     return name in _RESUMABLE and writes
 
@@ -182,7 +199,7 @@ def _run(arguments: list[str] | None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _report_machine(f"{place}{error.strerror or error}", "fix the cause and run the command again")
     except MemoryError:  # where nothing knows what was worked on
-        return _report_machine("the memory is full", "give fewer workers and run the command again")
+        return _report_machine("out of memory", "give fewer workers and run the command again")
     return code if isinstance(code, int) else 0
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option, worker_timeout_option, workers_option
+from dimmagen.cli.headings import EXECUTION, PHOTOS, headed_option
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, OutputPath, rescan_option
 from dimmagen.cli.output import echo, echo_next
@@ -38,12 +39,13 @@ from dimmagen.sources.verdict_counts import VerdictCounts
     help="Source and the folder, zip or tar with its images. The source sets the selection rules: "
     f"{', '.join(SOURCES)}; sample takes no path. Repeatable.",
 )
-@click.option(
+@headed_option(
     "--exclude",
     multiple=True,
     metavar="PATH",
     help="Folder or archive of images, such as an evaluation split: candidates that show one of their scenes "
     "are rejected. Repeatable.",
+    heading=PHOTOS,
 )
 @click.option(
     "--out",
@@ -62,14 +64,15 @@ from dimmagen.sources.verdict_counts import VerdictCounts
 @click.option(
     "--add",
     is_flag=True,
-    help="Add the photos that a finished MixHQ in --out does not have, as new shards; those that are there "
+    help="Add the photos that a finished MixHQ in --out does not have yet, as new shards; existing shards "
     "keep their bytes.",
 )
-@click.option(
+@headed_option(
     "--executor",
     type=click.Choice(["serial", "ray"]),
     show_default="ray with --address, otherwise serial",
     help="Check candidates in threads of this process, or on Ray workers. The output is the same.",
+    heading=EXECUTION,
 )
 @workers_option("threads, or of Ray workers")
 @address_option("check candidates on")
@@ -116,14 +119,14 @@ def build_mixhq(
     )
     if build.finished is not None:
         _print_counts(build.finished)
-        echo(f"{out} is complete: it was made from files of the same names and sizes.")
+        echo(f"{out} is complete already: it was made from files of the same names and sizes.")
         return _result(out, build.finished)
     with steps_bar("checking candidates", len(build.listing.files)) as advance, results_alone_on_stdout():
         candidates = build.check(replace(execution, on_status=advance.workers), advance)
     if build.base and build.earlier:
         echo_newcomers(build.earlier, out)
         if build.has_nothing_new(candidates):
-            echo(f"Nothing is new: {out} is as it was.")
+            echo(f"Nothing to add: {out} is unchanged.")
             return _result(out, finished_tally(out, build.base))
     counts = build.counts(candidates)
     _print_counts(counts)

@@ -186,12 +186,13 @@ class LazyGroup(EveryCommand, click.Group):
     """A click group whose commands are imported when they are used.
 
     Args:
-        commands_at: `("module:attribute", one line of help)` by name.
+        commands_at: headings of the help, each with `("module:attribute", one line of help)` by name.
     """
 
-    def __init__(self, *args, commands_at: Mapping[str, tuple[str, str]], **kwargs) -> None:
+    def __init__(self, *args, commands_at: Mapping[str, Mapping[str, tuple[str, str]]], **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.commands_at = commands_at
+        self.sections = commands_at
+        self.commands_at = {name: at for section in commands_at.values() for name, at in section.items()}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--json" in takewhile(lambda word: word.startswith("-"), args):
@@ -217,8 +218,10 @@ class LazyGroup(EveryCommand, click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self.commands_at.items()])
+        width = max(map(len, self.commands_at))  # one column for the texts of all sections
+        for heading, commands in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable], Command]:

@@ -17,6 +17,7 @@ from dimmagen.cli.execution_options import (
     worker_timeout_option,
     workers_option,
 )
+from dimmagen.cli.headings import EXECUTION, FILES, PHOTOS, headed_option
 from dimmagen.cli.light_format import light_format_notes
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import Integer, OutputPath, rescan_option
@@ -59,19 +60,21 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Photos: a MixHQ, or a folder, archive, glob or URL. With NAME= (coco, clic, ...) the selection "
     "rules of that source apply. Repeatable.",
 )
-@click.option(
+@headed_option(
     "--exclude",
     multiple=True,
     metavar="PATH",
     help="Folder or archive of images, such as an evaluation split: photos that show one of their scenes are "
     "not used. Repeatable.",
+    heading=PHOTOS,
 )
 @photo_selection_options
-@click.option(
+@headed_option(
     "--labels",
     metavar="FORMAT=PATH",
-    help="Labels of the photos, which go into every pair: coco=FILE.json, or yolo=DIR, voc=DIR, masks=DIR "
-    "or json=DIR with a file for each photo.",
+    help="Labels of the photos, to be stored with every pair: coco=FILE.json, or yolo=DIR, voc=DIR, "
+    "masks=DIR or json=DIR with one file per photo.",
+    heading=PHOTOS,
 )
 @click.option(
     "--shards",
@@ -83,34 +86,43 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
     help="Folder or URL of the data set to make.",
 )
 @dimmer_options
-@click.option("--samples-per-shard", default=500, help="Maximum number of pairs per shard.")
-@click.option(
+@headed_option(
+    "--samples-per-shard",
+    default=500,
+    help="Maximum number of pairs per shard.",
+    heading=FILES,
+)
+@headed_option(
     "--image-format",
     type=click.Choice(["png", "webp"]),
     default="png",
     help="File format of the dark images; both are lossless.",
+    heading=FILES,
 )
-@click.option(
+@headed_option(
     "--light-format",
     type=click.Choice(LIGHT_FORMATS),
     default="auto",
-    help="File format of the light images: `same` keeps each file, `png` keeps the pixels, `jpg` changes "
-    "those of other files. `auto` is `same` if all files are of one format, and `png` otherwise, because "
-    "Hugging Face's WebDataset builder and Ray Data need one format.",
+    help="File format of the light images: `same` keeps the files, `png` converts them without loss, `jpg` "
+    "converts all but JPEG files with loss. `auto` is `same` if all files have one format, and `png` "
+    "otherwise, because Hugging Face's WebDataset builder and Ray Data need a single format.",
+    heading=FILES,
 )
 @workers_option("Ray workers", "one per processor or GPU")
 @executor_option
-@click.option(
+@headed_option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     help="Device that renders the dark images; one GPU per worker. The output is the same.",
+    heading=EXECUTION,
 )
-@click.option(
+@headed_option(
     "--threads",
     type=Integer(1),
     show_default="the processors, divided among the GPUs",
     help="Threads per GPU worker for reading and encoding.",
+    heading=EXECUTION,
 )
 @address_option("use")
 @worker_timeout_option("made no pair")
@@ -124,7 +136,7 @@ from dimmagen.sources.verdict_counts import VerdictCounts, tally
 @click.option(
     "--add",
     is_flag=True,
-    help="Add the photos that a finished data set does not have, as new shards; those that are there keep "
+    help="Add the photos that a finished data set does not have yet, as new shards; existing shards keep "
     "their bytes. The settings must be the same.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be made, without writing anything.")
@@ -176,7 +188,7 @@ def dim(
     if base and earlier:
         echo_newcomers(earlier, out)
         if has_nothing_new(lights, base):
-            echo(f"Nothing is new: {out} is as it was.")
+            echo(f"Nothing to add: {out} is unchanged.")
             return dataset_result(out, base.manifest, made=0, seconds=0.0)
     matched = open_labels(labels, lights) if labels else None
     if matched:
@@ -233,9 +245,8 @@ def _print_matches(console: Console, counts: LabelCounts) -> None:
     if counts.without:
         lines.append(f"{pluralize(counts.without, 'photo')} without labels, such as {counts.example}")
     if counts.unused:
-        lines.append(
-            f"{pluralize(counts.unused, 'label')} of no photo of this run, such as {counts.unused_example}"
-        )
+        unused = pluralize(counts.unused, "label")
+        lines.append(f"{unused} without a photo in this run, such as {counts.unused_example}")
     if counts.left_out:
         lines.append(f"{pluralize(counts.left_out, 'object')} left out: outside their light image")
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)

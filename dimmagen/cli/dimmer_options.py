@@ -1,63 +1,66 @@
 """The options of the dimmer, for the commands that make pairs."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
 import click
 
+from dimmagen.cli.headings import DARK_IMAGES, headed_option
 from dimmagen.cli.options import Number, Range, Rungs
 from dimmagen.dimmers.dimmer import BRIGHTNESSES
 from dimmagen.generate.pair import dimmer_builder
 
+headed = partial(headed_option, heading=DARK_IMAGES)
+
 _DIMMER = (
-    click.option("--variants", default=1, help="Number of dark images per photo; with --ladder, per rung."),
-    click.option("--seed", default=0, help="Random seed for all draws."),
-    click.option(
+    headed("--variants", default=1, help="Number of dark images per photo; with --ladder, per rung."),
+    headed("--seed", default=0, help="Random seed for all draws."),
+    headed(
         "--gamma",
         type=Range(positive=True),
         show_default="the profile's",
         help="Range from which the brightness factor of each dark image is drawn.",
     ),
-    click.option(
+    headed(
         "--brightness",
         type=click.Choice(BRIGHTNESSES),
         default="wide",
         help="How bright the dark images are: `wide` draws gamma from its range, darker and brighter than "
         "the camera's own; `as-pairs` keeps it at 1, so that they are as dark as the pairs of the profile.",
     ),
-    click.option(
+    headed(
         "--ladder",
         type=Rungs(),
         default=(),
-        help="Fixed brightness factors in place of drawn ones, such as 0.3,1,2: each variant is made once "
+        help="Fixed brightness factors instead of drawn ones, such as 0.3,1,2: each variant is made once "
         "per factor, with the same noise.",
     ),
-    click.option(
+    headed(
         "--group-by",
         type=click.Choice(["clip"]),
         help="Draw gamma, exposure, white balance and noise level once per video clip, not per frame.",
     ),
-    click.option(
+    headed(
         "--temperature",
         type=Number(0),
         show_default="the profile's",
         help="Scale factor of the noise.",
     ),
-    click.option(
+    headed(
         "--model",
         metavar="NAME",
         show_default="the profile's",
         help="Kind of dimmer model in the profile, such as camera, mdn or deterministic.",
     ),
-    click.option(
+    headed(
         "--without",
         multiple=True,
         metavar="PART",
-        help="Part of the dimmer model to leave out, for ablations. Those of camera are response, toe, "
+        help="Part of the dimmer model to disable, for ablations. The parts of camera are response, toe, "
         "balance, intensity, correlation, tails, skew, spatial, banding, jpeg, white-balance-spread, "
         "fine-chroma, highlights and noise-spread. Repeatable.",
     ),
-    click.option(
+    headed(
         "--compat",
         type=click.Choice(["default", "reference"]),
         default="default",
@@ -69,8 +72,8 @@ _DIMMER = (
 def dimmer_options(function: Callable) -> Callable:
     """Add the options of the dimmer to a command, all but `--profile`; see :func:`with_dimmer`."""
     with_options = with_dimmer(function)
-    for option in reversed(_DIMMER):
-        with_options = option(with_options)
+    for one in reversed(_DIMMER):
+        with_options = one(with_options)
     return with_options
 
 

@@ -65,14 +65,14 @@ class Window(click.IntRange):
     multiple=True,
     type=Lightness(0, 1),
     show_default=str(FIXED_LIGHTNESS),
-    help="Mean lightness of the result; `auto` is what the network learnt for such photos. Repeatable: "
-    "several values give one result each and a sheet of them.",
+    help="Mean lightness of the result, or `auto` to let the network choose it. Repeatable: each value "
+    "gives a result of its own, and a contact sheet compares them.",
 )
 @click.option(
     "--match",
     metavar="FILE",
     type=LocalPath(path_type=Path),
-    help="Image whose mean lightness the results should have, in place of --lightness.",
+    help="Image whose mean lightness the results should have, instead of --lightness.",
 )
 @exact_lightness_option
 @click.option(
@@ -87,15 +87,15 @@ class Window(click.IntRange):
     nargs=2,
     type=(click.Choice(["onnx"]), LocalPath(path_type=Path, dir_okay=False)),
     metavar="onnx FILE",
-    help="Write the network as an ONNX model for apps, in place of brightening photos.",
+    help="Export the network as an ONNX model, instead of brightening photos.",
 )
 @memory_option
 @click.option(
     "--window",
     type=Window(1),
     show_default="as large as --memory allows",
-    help="Side in pixels of the overlapping windows in which larger photos are brightened; `crop` is that of "
-    "the network's training crops. Windows scored lower than whole photos in our measurements.",
+    help="Side, in pixels, of the overlapping windows in which larger photos are brightened; `crop` is the "
+    "side of the training crops. In our measurements, windows scored lower than whole photos.",
 )
 @device_option
 @click.option("--bf16", is_flag=True, help="Run the network in bfloat16: faster, with rounding differences.")
@@ -119,22 +119,22 @@ def enhance(
       dimmagen enhance night.jpg --network run/ --lightness 0.3 --lightness 0.5
       dimmagen enhance --network run/ --export onnx model.onnx
 
-    Of a folder, the photos directly in it are brightened. A photo that cannot be read is reported, the others
-    are brightened, and the exit code is 1.
+    For a folder, the photos directly in it are brightened. A photo that cannot be read is reported and
+    skipped, and the exit code is then 1.
 
-    Results are sRGB; they keep a photo's EXIF data, and have a colour profile if the photo has one. Earlier
-    results in --out are replaced; the given photos never are.
+    Results are in sRGB and keep a photo's EXIF data; they have a colour profile if the photo has one. Earlier
+    results in --out are overwritten; the photos themselves never are.
     """
     if export is not None:
         if photos or wanted or match is not None:
             raise UsageError(
-                "--export writes a model and brightens no photo",
+                "--export writes a model and does not brighten photos",
                 "omit the photos and their lightness",
                 code="conflict",
             )
         return _export(network_path, export[1])
     if not photos:
-        raise UsageError("there are no photos", "give photos, or folders of them", code="missing-argument")
+        raise UsageError("no photos are given", "give photos, or folders of them", code="missing-argument")
     if match is not None and wanted:
         raise UsageError("--match and --lightness exclude each other", "omit one of the two", code="conflict")
     if match is not None:
@@ -193,7 +193,7 @@ def _brighten(
         light = enhancer.enhance(dark, level)
         result = f"{path.name}.png" if len(asked) == 1 else f"{path.name}-{text}.png"
         written.append(_write(path.with_name(result), light, metadata))
-        cells.append((f"asked {level:.2f}, got {mean_lightness(light):.2f}", light))
+        cells.append((f"requested {level:.2f}, got {mean_lightness(light):.2f}", light))
     if len(asked) > 1:
         sheet = path.with_name(f"{path.name}-ladder.png")
         storage.atomic_write(sheet, codec.encode_png(image_grid([cells])))
@@ -214,7 +214,7 @@ def _windows(
     crops = crops_of_header(header)
     if crops is None:
         raise UsageError(
-            f"{network} was trained before networks recorded the side of their crops",
+            f"{network} does not record the size of its training crops, as an earlier version wrote it",
             "give it in pixels: --window 256",
             code="missing-argument",
         )
@@ -226,8 +226,8 @@ def _own_lightness(header: Mapping[str, Any], network: str) -> LightnessModel | 
     own = lightness_of_header(header)
     if own is None:
         echo(
-            f"Note: {network} was trained before networks learnt a lightness of their own: {AUTO} is "
-            f"{FIXED_LIGHTNESS} for every photo.",
+            f"Note: {network} has not learnt to choose a lightness, as an earlier version trained it: {AUTO} "
+            f"is {FIXED_LIGHTNESS} for every photo.",
             err=True,
         )
     return own

@@ -1,17 +1,21 @@
 """The options for who does the work: threads or Ray workers, here or on a cluster."""
 
 from collections.abc import Callable
+from functools import partial
 
 import click
 
+from dimmagen.cli.headings import EXECUTION, headed_option
 from dimmagen.cli.options import Integer, Number
 
-executor_option = click.option(
+headed = partial(headed_option, heading=EXECUTION)
+
+executor_option = headed(
     "--executor",
     type=click.Choice(["auto", "ray", "serial"]),
     default="auto",
-    help="Use parallel Ray workers, or only this process. `auto` is `serial` for a few pairs, which are made "
-    "before Ray has started, unless --workers or a cluster is given. The output is the same.",
+    help="Run on parallel Ray workers, or in this process only. `auto` is `serial` for small runs, which "
+    "are done before Ray has started, unless --workers or a cluster is given. The output is the same.",
 )
 
 
@@ -22,7 +26,7 @@ def workers_option(what: str, default: str = "one per processor") -> Callable:
         what: they are, after "Number of".
         default: shown in the help.
     """
-    return click.option("--workers", type=Integer(1), show_default=default, help=f"Number of {what}.")
+    return headed("--workers", type=Integer(1), show_default=default, help=f"Number of {what}.")
 
 
 def address_option(use: str, default: str = "Ray on this machine, for this run") -> Callable:
@@ -32,7 +36,7 @@ def address_option(use: str, default: str = "Ray on this machine, for this run")
         use: of the cluster, after "to".
         default: shown in the help.
     """
-    return click.option(
+    return headed(
         "--address",
         metavar="HOST:PORT",
         show_default=default,
@@ -46,10 +50,10 @@ def worker_timeout_option(idle: str) -> Callable:
     Args:
         idle: what it has not done, after "that has".
     """
-    return click.option(
+    return headed(
         "--worker-timeout",
         type=Number(1),
         metavar="SECONDS",
-        show_default="never; after 60 s a message",
-        help=f"Replace a Ray worker that has {idle} for this time.",
+        show_default="never; a message after 60 s",
+        help=f"Replace a Ray worker that has {idle} for this long.",
     )

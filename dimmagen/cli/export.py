@@ -44,14 +44,14 @@ class _ExportCommand(Command):
     "--layout",
     "layout_name",
     metavar="NAME",
-    help="The reader that the export is for, or a layout of folders; see the lists below.",
+    help="Code base that will read the export, or a folder layout; see the lists below.",
 )
 @click.option(
     "--out",
     metavar="DIR",
     type=LocalPath(path_type=Path),
-    help="Folder to write, or the reader's repository, in which the export is put where it is expected; an "
-    "interrupted export is resumed.",
+    help="Folder to write, or the repository of the code base, which then gets the export where it expects "
+    "it; an interrupted export is resumed.",
 )
 @click.option("--count", type=Integer(1), show_default="all", help="Exact number of training pairs.")
 @click.option(
@@ -64,8 +64,8 @@ class _ExportCommand(Command):
     "--fit",
     metavar="SIZE",
     show_default="what the reader needs, otherwise whole images",
-    help="Cut the middle out of both images of a pair: WxH, such as 600x400, or multiple:N, the largest "
-    "part whose sides are multiples of N. Smaller images are left out.",
+    help="Crop both images of a pair to their centre: WxH, such as 600x400, or multiple:N, the largest part "
+    "whose sides are multiples of N. Smaller images are left out.",
 )
 @threads_option
 @click.option(
@@ -166,7 +166,7 @@ def _print_counts(split: Split, root: Path, reader: Reader | None) -> None:
 def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None, lines: list[str]) -> None:
     """For whom the export is, and the lines that the reader's option file needs."""
     if reader and repository and reader.as_is:
-        echo(f"For {reader.title}, whose options name this place already.")
+        echo(f"For {reader.title}, whose options already name this folder.")
         return
     readers = reader.title if reader else layout.readers
     echo(f"For {readers}{', with these lines in its options:' if lines else '.'}")
@@ -174,7 +174,7 @@ def _print_lines(layout: Layout, reader: Reader | None, repository: Path | None,
     if reader and repository is None and (reader.fixed or not lines):
         echo(_place_of(reader))
     elif not reader and not lines and (names := [one.name for one in readers_of(layout.name)]):
-        echo("The lines for an option file depend on the reader, whose own layout prints them:")
+        echo("The lines for an option file depend on the code base; its own layout prints them:")
         option = "  --layout "
         text = textwrap.fill(", ".join(names), 79 - len(option), break_on_hyphens=False)
         echo(textwrap.indent(text, " " * len(option)).replace(" " * len(option), option, 1))

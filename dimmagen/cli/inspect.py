@@ -59,11 +59,11 @@ def inspect(dataset: str, sheet: Path | None, page: Path | None, count: int | No
       dimmagen inspect run/
 
     The sheet shows each pair as light image, dark image, and dark image with gain. The page is a single file
-    with a gain slider, filters, plots, a slider between the light and the dark image, and parts of some pairs
-    at 100 %, from dark to bright ones, to compare the noise.
+    with a gain slider, filters, plots, a slider between the light and the dark image, and close-ups of some
+    pairs at 100 %, from dark to bright, to compare the noise.
 
-    Of a trained network (the folder of a training run, or its best.safetensors) the result says on which
-    data set and by which version and commit it was trained.
+    For a trained network (the folder of a training run, or its best.safetensors), the command shows the data
+    set, version and commit that it was trained with.
     """
     if is_network(dataset):
         if sheet is not None or page is not None or count is not None:

@@ -40,8 +40,8 @@ def leaks(
       dimmagen leaks out/ LOL/eval15/high
       dimmagen leaks out/ LOL/eval15/high --keys leaks.txt
 
-    PATH is a folder or archive; of pairs, give the folder of light images. The exit code is 1 if a scene is
-    found.
+    PATH is a folder or archive of images; for pairs, give the folder of their light images. The exit code is
+    1 if a scene is found.
     """
     pairs = open_pairs(dataset, COMPARED)
     with steps_bar("comparing photos") as steps:

@@ -17,17 +17,17 @@ def light_format_notes(conversion: LightConversion, variants: int) -> list[str]:
     photos = _listed(conversion.counts)
     if conversion.is_mixed:
         return [
-            f"Note: light images keep their file formats ({photos}). Hugging Face's WebDataset builder, "
-            "given the tars alone, and Ray Data's read_webdataset do not read such a set; --light-format png "
-            "is for them."
+            f"Note: light images keep their file formats ({photos}). Ray Data's read_webdataset and Hugging "
+            "Face's WebDataset builder, if given the tars alone, cannot read such a set; use --light-format "
+            "png for them."
         ]
     if not conversion.converted:
         return []
     before, after = conversion.bytes_before * variants, conversion.bytes_after * variants
-    cost = f"about {size(after)} in place of {size(before)}"
+    cost = f"about {size(after)} instead of {size(before)}"
     number = f"{conversion.converted:,} of {sum(conversion.counts.values()):,} light images ({photos})"
     if conversion.light_format == "png":
-        readers = ", for readers that take several formats" if len(conversion.counts) > 1 else ""
+        readers = ", for readers that accept several formats" if len(conversion.counts) > 1 else ""
         return [
             f"Light format: {number} are stored as PNG with the same pixels, {cost}. --light-format same "
             f"keeps their files{readers}."

@@ -13,7 +13,7 @@ from dimmagen.dataset.manifest import Manifest
 _DIFF = "List the differences between two data sets."
 
 
-@click.group(cls=LazyGroup, commands_at={"diff": ("dimmagen.cli.manifest:diff", _DIFF)})
+@click.group(cls=LazyGroup, commands_at={"Commands": {"diff": ("dimmagen.cli.manifest:diff", _DIFF)}})
 def manifest() -> None:
     """Compare manifests.
 

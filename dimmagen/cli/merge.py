@@ -23,8 +23,8 @@ from dimmagen.generate.merge import write_merge
     "--light-format",
     type=click.Choice(["auto", "same", "png"]),
     default="auto",
-    help="File format of the light images: `same` keeps each file, `png` keeps the pixels. `auto` is `same` "
-    "if all files are of one format, and `png` otherwise.",
+    help="File format of the light images: `same` keeps the files, `png` converts them without loss. `auto` "
+    "is `same` if all files have one format, and `png` otherwise.",
 )
 def merge(datasets: tuple[str, ...], out: str, light_format: AskedLightFormat) -> dict[str, Any]:
     """Merge the pairs of several data sets, shuffled, into one data set with a manifest.

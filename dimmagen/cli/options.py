@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from dimmagen.cli.headings import EXECUTION, headed_option
 from dimmagen.cli.output import configure
 from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
@@ -160,7 +161,7 @@ def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
         type=kind,
         metavar="[FILE]",
         callback=take,
-        help=f"Write {what} to this JSON file; without a FILE print it, alone on standard output.",
+        help=f"Write {what} to this JSON file; without FILE, print nothing but the JSON to standard output.",
     )
 
 
@@ -217,7 +218,7 @@ def pair_of_dataset(needs_key: bool) -> Callable:
         with_pair = click.option(
             "--data",
             metavar="DATASET",
-            help="Folder or URL of the data set, in place of the argument DATASET.",
+            help="Folder or URL of the data set, instead of the argument DATASET.",
         )(with_pair)
         with_pair = click.argument("key", required=False, metavar="KEY" if needs_key else "[KEY]")(with_pair)
         return click.argument("dataset", required=False, metavar="DATASET")(with_pair)
@@ -260,14 +261,15 @@ threads_option = click.option(
     show_default="one per processor",
     help="Number of threads.",
 )
-rescan_option = click.option(
+rescan_option = headed_option(
     "--rescan",
     is_flag=True,
-    help="Read every photo again to judge it; otherwise one whose size, times and inode or ETag are as in an "
-    "earlier run keeps its verdict.",
+    help="Read and check every photo again. By default, a photo whose size, times and inode (or ETag) have "
+    "not changed since an earlier run keeps its verdict.",
+    heading=EXECUTION,
 )
 PAIRS_HELP = (
-    "a folder with low/ and high/ or the like (LOL-v2's, SID's, ...), a CSV file, or a pattern of file "
+    "a folder with low/ and high/ or similar (as in LOL-v2, SID, ...), a CSV file, or a pattern of file "
     "names; see docs/pairs.md."
 )
 pairs_option = click.option(

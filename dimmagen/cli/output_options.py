@@ -2,12 +2,13 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from dimmagen.cli import logs
+from dimmagen.cli.headings import by_heading
 from dimmagen.cli.output import configure, echo
 from dimmagen.core.registry import nearest
 
@@ -38,14 +39,15 @@ def output_options(with_json: bool = True) -> list[click.Parameter]:
             type=click.Path(dir_okay=False),
             metavar="FILE",
             act=logs.open_log,
-            help="Append every message to this file as well, with the time.",
+            help="Also append all messages to this file, with the time.",
         ),
         OutputOption(
             "--log-format",
             type=click.Choice(["text", "json"]),
             show_default="text",
             act=lambda form: configure(log_format=form),
-            help="Form of the messages on standard error and in the log file; `json` is one object per line.",
+            help="Format of the messages on standard error and in the log file; `json` is one object per "
+            "line.",
         ),
         OutputOption(
             "-q",
@@ -54,7 +56,7 @@ def output_options(with_json: bool = True) -> list[click.Parameter]:
             act=lambda _: configure(quiet=True),
             help="Show only results, warnings and errors.",
         ),
-        OutputOption("-v", "--verbose", is_flag=True, act=_be_verbose, help="Show details of the work."),
+        OutputOption("-v", "--verbose", is_flag=True, act=_be_verbose, help="Show more details."),
     ]
     if with_json:
         options.insert(0, json_flag())
@@ -67,7 +69,7 @@ def json_flag() -> click.Parameter:
         "--json",
         is_flag=True,
         act=lambda _: configure(as_json=True),
-        help="Print the result as JSON, alone on standard output; an error as well.",
+        help="Print the result, or the error, as JSON, and nothing else to standard output.",
     )
 
 
@@ -98,19 +100,16 @@ class EveryCommand(click.Command):
         return params
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own: list[tuple[str, str]] = []
-        shared: list[tuple[str, str]] = []
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                (shared if isinstance(param, OutputOption) else own).append(record)
-        if own:
-            with formatter.section("Options"):
-                formatter.write_dl(own)
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option) and not one.hidden]
+        shared = [one for one in options if isinstance(one, OutputOption)]
+        own = by_heading([one for one in options if one not in shared])
+        for heading, listed in own.items():
+            with formatter.section(heading):
+                formatter.write_dl(_help_records(listed, ctx))
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
-        with formatter.section("Options of every command"):
-            formatter.write_dl(shared)
+        with formatter.section("Global options"):
+            formatter.write_dl(_help_records(shared, ctx))
         self._format_environment(ctx, formatter)
 
     def _format_environment(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -123,6 +122,10 @@ class EveryCommand(click.Command):
                 "Every option can also be set by an environment variable, such as "
                 f"{variables(ctx, example)[0]} for {name}."
             )
+
+
+def _help_records(options: Sequence[click.Option], context: click.Context) -> list[tuple[str, str]]:
+    return [record for one in options if (record := one.get_help_record(context))]
 
 
 def variables(context: click.Context, option: click.Option) -> list[str]:
@@ -149,5 +152,5 @@ def tell_unknown_variables(context: click.Context) -> None:
             # By what follows the prefix, which they all share.
             near = nearest(name.removeprefix(prefix), [one.removeprefix(prefix) for one in known])
             advice = f"did you mean {prefix}{near[0]}?" if near else "see --help"
-            text = f"Note: {name} is the name of no option of {context.command_path}: {advice}"
+            text = f"Note: {name} does not match any option of {context.command_path}: {advice}"
             echo(text, err=True, level=logging.WARNING)

@@ -35,8 +35,8 @@ def peek(dataset: str, key: str | None, width: int | None) -> dict[str, Any]:
       dimmagen peek out/ sample-596aa1e7cb875eb7-v0
       dimmagen peek sample-596aa1e7cb875eb7-v0 --data out/
 
-    KEY is the key of the pair, or the beginning of it if no other key begins with that; without it, the first
-    pair is shown. The images are the light image, the dark image, and the dark image with gain.
+    KEY is the key of a pair, or its beginning if that is unique; by default the first pair is shown. The
+    images are the light image, the dark image, and the dark image with gain.
     """
     pairs = open_pairs(dataset, ("key",))
     row = next(pairs.whole([0])) if key is None else pairs.find(key)

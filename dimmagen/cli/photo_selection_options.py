@@ -1,52 +1,52 @@
 """The options that choose among photos, for all commands that read them."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
-import click
-
+from dimmagen.cli.headings import PHOTOS, headed_option
 from dimmagen.cli.options import Integer, Number
 from dimmagen.sources.photo_selection import PhotoSelection, read_names
 from dimmagen.sources.rules import MIN_LIGHTNESS, MIN_SIDE
 
+headed = partial(headed_option, heading=PHOTOS)
+
 _PHOTO_SELECTION = (
-    click.option(
+    headed(
         "--min-lightness",
         type=Number(0, 1),
         default=MIN_LIGHTNESS,
         show_default=True,
-        help="Mean lightness, 0 to 1, that a photo must have: a darker one is not taken as a light image.",
+        help="Minimum mean lightness of a photo, from 0 to 1; darker photos are rejected.",
     ),
-    click.option(
+    headed(
         "--follow-links",
         is_flag=True,
-        help="Also read photos behind links that lead out of the folder of their source.",
+        help="Also follow links that lead out of a source's folder.",
     ),
-    click.option(
+    headed(
         "--resize",
         type=Integer(MIN_SIDE),
         metavar="PIXELS",
-        help="Reduce photos until their short side has this length; smaller photos keep their size.",
+        help="Downscale photos so that their shorter side has this length; smaller photos keep their size.",
     ),
-    click.option(
+    headed(
         "--crop",
         type=Integer(MIN_SIDE),
         metavar="PIXELS",
         help="Keep the central square of this side, after --resize; smaller photos are rejected.",
     ),
-    click.option(
+    headed(
         "--limit",
         type=Integer(1),
         metavar="N",
-        help="Use at most N photos. Which ones depends on their contents alone, and a larger N only adds to "
-        "them; all candidates are checked nevertheless.",
+        help="Use at most N photos. The choice depends on their contents alone, and a larger N only adds "
+        "photos; all candidates are checked all the same.",
     ),
-    click.option(
+    headed(
         "--list",
         "names",
         metavar="FILE",
-        help="Text file with one photo per line, by its path or its path below the source: only these are "
-        "candidates.",
+        help="Text file with the only candidates, one per line, by path or by path below the source.",
     ),
 )
 
@@ -63,6 +63,6 @@ def photo_selection_options(function: Callable) -> Callable:
         selection = PhotoSelection(min_lightness, resize, crop, limit, listed, follow_links)
         return function(*args, selection=selection, **kwargs)
 
-    for option in reversed(_PHOTO_SELECTION):
-        with_selection = option(with_selection)
+    for one in reversed(_PHOTO_SELECTION):
+        with_selection = one(with_selection)
     return with_selection

@@ -56,7 +56,7 @@ class Count(click.ParamType):
     "--pairs",
     type=Count(),
     show_default="those of the given photos",
-    help="Number of pairs to estimate for, such as 100e6, as if there were photos enough.",
+    help="Number of pairs to estimate for, such as 100e6, as if there were enough photos.",
 )
 @click.option(
     "--shards",
@@ -64,7 +64,7 @@ class Count(click.ParamType):
     "out",
     metavar="DIR|URL",
     type=OutputPath(),
-    help="As for `dimmagen dim`, whose command can be repeated with `plan`; nothing is written there.",
+    help="Accepted so that a `dimmagen dim` command can be repeated as `plan`; nothing is written there.",
 )
 @photo_selection_options
 @click.option("--calibration-pairs", type=Integer(1), default=24, help="Number of pairs to make and measure.")
@@ -149,8 +149,8 @@ def _print(estimate: RunEstimate, cost: dict[str, Interval]) -> None:
     if advice := _advice(estimate):
         console.print(advice, soft_wrap=True)
     console.print(
-        f"Estimated from {len(estimate.calibration.pairs)} pairs made on one core of this machine, with the "
-        "range that 9 of 10 such calibrations give. Nothing was written.",
+        f"Estimated from {len(estimate.calibration.pairs)} pairs made on one core of this machine; ranges "
+        "are 90 % intervals. Nothing was written.",
         soft_wrap=True,
     )
 
@@ -178,8 +178,8 @@ def _rows(estimate: RunEstimate, cost: dict[str, Interval]) -> Iterator[tuple[st
     )
     at_once = estimate.variants_per_job
     job = f"{at_once} variants of the photos of a shard" if at_once > 1 else "one shard"
-    yield "time per job", duration(estimate.job_seconds), f"{job}; the most that a lost worker costs"
-    idle = f"{schedule.idle_workers:,} of {workers:,} workers idle in the last: {schedule.idle_share:.1%}"
+    yield "time per job", duration(estimate.job_seconds), f"{job}; at most this is lost with a worker"
+    idle = f"{schedule.idle_workers:,} of {workers:,} workers idle in the last ({schedule.idle_share:.1%})"
     yield "rounds", f"{schedule.rounds:,}", idle
     memory = f"{size(estimate.worker_bytes * workers)} in all, {estimate.bytes_per_pixel:.0f} bytes per pixel"
     yield "memory per worker", size(estimate.worker_bytes), memory

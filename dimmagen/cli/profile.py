@@ -19,7 +19,7 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, commands_at=_COMMANDS)
+@click.group(cls=LazyGroup, commands_at={"Commands": _COMMANDS})
 def profile() -> None:
     """Fit, list, show, import and evaluate camera profiles.
 

@@ -59,8 +59,8 @@ _PROFILES_ABREAST = 3  # in the small table
     "--repeats",
     "repeats_path",
     metavar="DIR|FILE|PATTERN",
-    help="Pairs of the camera among which scenes occur twice, equally dark, under any names: how far the "
-    "camera is from itself, in place of split halves. May be the same as --pairs.",
+    help="Pairs in which scenes were shot twice with the same exposure, under any names: they measure how "
+    "much the camera differs from itself, instead of split halves of an image. May be the same as --pairs.",
 )
 @click.option("--draws", type=Integer(1), default=4, help="Number of dark images to draw per pair.")
 @click.option(
@@ -79,12 +79,13 @@ _PROFILES_ABREAST = 3  # in the small table
     "dump_path",
     metavar="DIR",
     type=LocalPath(path_type=Path, file_okay=False),
-    help="Write the dark images (gamma 1) to this folder, one subfolder per profile.",
+    help="Save the dark images (gamma 1) to this folder, one subfolder per profile.",
 )
 @click.option(
     "--details",
     is_flag=True,
-    help="Also print every measure, at gamma 1, with drawn exposure and matched, with 95 % intervals.",
+    help="Also print all measures with 95 % intervals: at gamma 1, with drawn exposure, and with matched "
+    "brightness.",
 )
 @click.option("--workers", type=Integer(1), show_default="one per processor", help="Number of processes.")
 def profile_evaluate(
@@ -109,7 +110,7 @@ def profile_evaluate(
     The first sentence says which profile is closest to the camera, and the table how close. NAME is a
     profile. It may be followed by one of its models (lol3:mdn) and, for models that have it, by the transform
     of the paper's authors (lol3:mdn:reference). The pairs should not be those that the profiles were fitted
-    on. docs/realism.md defines the measures, and the HTML report says beside each what it means.
+    to. docs/realism.md defines the measures, and the HTML report explains each of them.
     """
     console = Console()
     short = [last_part(spec) for spec in profiles]  # for a folder, its own name is enough
@@ -163,7 +164,7 @@ def _print_notes(label: str, profile: Profile, pairs: Sequence[RealPair], fitted
     for difference in _other_kind(profile, pairs):
         echo(f"Note: these pairs {difference}: {label} was fitted to pairs of another kind", err=True)
     if fitted_on:
-        echo(f"Note: {label} was fitted on {', '.join(fitted_on)}: its numbers are too good", err=True)
+        echo(f"Note: {label} was fitted to {', '.join(fitted_on)}: its numbers are optimistic", err=True)
 
 
 def _measured_repeats(path: str, workers: int) -> list[PairResult]:
@@ -172,7 +173,7 @@ def _measured_repeats(path: str, workers: int) -> list[PairResult]:
     refuse_unsuitable_pairs(check_pairs(pairs))
     repeats = find_repeats(pairs)
     results = measure_repeats(repeats, workers=workers)
-    echo(f"Note: shot twice are {', '.join(one.name for one in repeats)}", err=True)
+    echo(f"Note: scenes shot twice: {', '.join(one.name for one in repeats)}", err=True)
     return results
 
 

@@ -62,8 +62,8 @@ def fit(
 
     Three pairs from a tripod are enough: the same scene well lit and dark, or with a long and a short
     exposure. Pairs that do not fit together are reported by name. If the profile exists already and was
-    fitted to the same pairs, it is kept. The verdict is measured on pairs that a fit to the others did not
-    see; profile.png in the profile's folder shows it.
+    fitted to the same pairs, it is kept. The verdict is measured by cross-validation over the pairs;
+    profile.png in the profile's folder illustrates it.
     """
     folder = new_profile_folder(out, may_exist=True)
     used, _ = split_held_out(load_pairs(pairs, split_names(names)), split_names(hold_out) or ())

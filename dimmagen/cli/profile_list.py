@@ -21,7 +21,7 @@ def list_profiles() -> dict[str, Any]:
     Example:
       dimmagen profile list
 
-    One of your own that cannot be read is left out, with the reason.
+    A profile of your own that cannot be read is left out, and the reason is shown.
     """
     table = Table("profile", "models (default first)", "made from", "fingerprint")
     listed = []

@@ -30,8 +30,8 @@ def show(name_or_path: str) -> dict[str, Any]:
       dimmagen profile show lol3
       dimmagen profile show lol3 --json
 
-    The verdict is that of the fit, on pairs that a fit to the others did not see. The drawings show what the
-    default model makes of each light level. With --json: models, settings, file hashes and origin.
+    The verdict is that of the fit, measured on held-out pairs. The plots show what the default model makes of
+    each light level. --json prints models, settings, file hashes and origin.
     """
     found = open_profile(name_or_path)
     if check := ProfileCheck.of_profile(found):

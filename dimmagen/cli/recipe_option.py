@@ -21,8 +21,8 @@ def recipe_option() -> click.Option:
         expose_value=False,
         callback=_load,
         metavar="NAME|FILE",
-        help="Recipe or YAML file with values of these options; those on the command line take precedence. "
-        "The recipes of the package have names, see `dimmagen run --help`.",
+        help="YAML file, or name of a bundled recipe (see `dimmagen run --help`), with values of these "
+        "options; the command line takes precedence.",
     )
 
 

@@ -27,18 +27,18 @@ from dimmagen.sources.photo_selection import read_names
     "catalog.",
 )
 @click.option(
-    "--ignore-unknown", is_flag=True, help="Pass over lines that name nothing in DATASET, and count them."
+    "--ignore-unknown", is_flag=True, help="Skip lines that match nothing in DATASET, and count them."
 )
 def remove(dataset: str, names: str, ignore_unknown: bool) -> dict[str, Any]:
-    """Take photos out of DATASET, which is a data set or a MixHQ.
+    """Remove photos from DATASET, which is a data set or a MixHQ.
 
     \b
     Example:
       dimmagen remove out/ --list takedown.txt
 
-    Only the shards that hold them are rewritten, under new names. Everything with the same bytes as a
-    photo of the list goes too, and does not come back with --add. The manifest has the numbers and hashes,
-    not the list. Repeat it with the MixHQ and with every data set of the same photos.
+    Only the shards that contain these photos are rewritten, under new names. Photos with the same bytes are
+    removed as well, and --add does not bring them back. The manifest records counts and hashes, not the list.
+    Run the command on the MixHQ, too, and on every data set made from the same photos.
     """
     lines = read_names(names)
     if is_mixhq(dataset):

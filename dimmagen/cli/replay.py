@@ -22,9 +22,9 @@ def replay(dataset: str, key: str, sources: tuple[str, ...], profile: str | None
       dimmagen replay out/ sample-596aa1e7cb875eb7-v0
       dimmagen replay sample-596aa1e7cb875eb7-v0 --data out/ --source photos/
 
-    KEY is the key of a pair, or its beginning. The result is that the pair is identical, or the first stage
-    that differs: source bytes, decoded pixels, draws, dark pixels or encoded bytes. The exit code is 1 if one
-    differs.
+    KEY is the key of a pair, or its beginning if that is unique. The command reports that the pair is
+    identical, or the first stage that differs: source bytes, decoded pixels, draws, dark pixels or encoded
+    bytes. The exit code is 1 if a stage differs.
     """
     pairs = open_pairs(dataset, ("key",))
     row = pairs.find(key)

@@ -7,6 +7,7 @@ import click
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import executor_option, workers_option
+from dimmagen.cli.headings import PHOTOS, headed_option
 from dimmagen.cli.humanize import shorten
 from dimmagen.cli.messages import end_lost_run, results_alone_on_stdout
 from dimmagen.cli.options import new_dataset_option, profile_option
@@ -32,17 +33,19 @@ from dimmagen.sources.photo_selection import PhotoSelection
     metavar="[NAME=]PATH",
     help="Photos or MixHQ that the data set was made from, as for `dimmagen dim`. Repeatable.",
 )
-@click.option(
+@headed_option(
     "--exclude",
     multiple=True,
     metavar="PATH",
     help="Images whose scenes were excluded, as for `dimmagen dim`. Repeatable.",
+    heading=PHOTOS,
 )
 @photo_selection_options
-@click.option(
+@headed_option(
     "--labels",
     metavar="FORMAT=PATH",
     help="Labels of the photos, if the data set has any, as for `dimmagen dim`.",
+    heading=PHOTOS,
 )
 @profile_option
 @new_dataset_option

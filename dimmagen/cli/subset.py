@@ -29,7 +29,7 @@ from dimmagen.generate.subset import CRITERIA, Selection, write_subset
     default="",
     metavar="WORDS",
     show_default="any",
-    help="Keep pairs whose source has this text in its terms.",
+    help="Keep pairs whose source has this text in its terms of use.",
 )
 @click.option("--gamma", type=Range(), show_default="any", help="Keep pairs with a gamma in this range.")
 @click.option(

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.execution_options import address_option
+from dimmagen.cli.headings import EXECUTION, OPTIMISATION, TRAINING_DATA, VALIDATION, headed_option
 from dimmagen.cli.humanize import duration
 from dimmagen.cli.messages import results_alone_on_stdout
 from dimmagen.cli.network_options import device_option, lpips_weights_option
@@ -45,112 +46,165 @@ _SHARED = [
     click.option(
         "--out", required=True, metavar="DIR", type=LocalPath(path_type=Path), help="Folder of the run."
     ),
-    click.option(
+    headed_option(
         "--validate",
         metavar="DIR|FILE|PATTERN",
         help="Real pairs to select the best network on, as for --pairs.",
+        heading=VALIDATION,
     ),
-    click.option(
+    headed_option(
         "--hold-out",
         metavar="NAME,...",
         show_default="none",
         help="Pairs of --pairs that are not trained on; without --validate, the best network is selected on "
         "them.",
+        heading=VALIDATION,
     ),
-    click.option("--crop", type=Integer(8), default=256, help="Side of the training crops, in pixels."),
-    click.option("--batch", type=Integer(1), default=4, help="Batch size per worker, in crops."),
-    click.option(
+    headed_option(
+        "--crop",
+        type=Integer(8),
+        default=256,
+        help="Side of the training crops, in pixels.",
+        heading=OPTIMISATION,
+    ),
+    headed_option(
+        "--batch",
+        type=Integer(1),
+        default=4,
+        help="Batch size per worker, in crops.",
+        heading=OPTIMISATION,
+    ),
+    headed_option(
         "--learning-rate",
         type=Number(0, 10, min_open=True),
         show_default="the architecture's",
         help="Initial learning rate, which falls to 0 along a cosine.",
+        heading=OPTIMISATION,
     ),
-    click.option(
+    headed_option(
         "--perceptual",
         type=click.Choice(["auto", "vgg", "none"]),
         default="auto",
-        help="Network of the LPIPS loss; `none` omits this loss and is much faster without a GPU, `auto` "
+        help="Network of the LPIPS loss: `none` omits this loss and is much faster without a GPU; `auto` "
         "takes vgg where LPIPS weights are available.",
+        heading=OPTIMISATION,
     ),
-    click.option("--perceptual-weight", type=Number(0), default=0.1, help="Weight of the LPIPS loss."),
+    headed_option(
+        "--perceptual-weight",
+        type=Number(0),
+        default=0.1,
+        help="Weight of the LPIPS loss.",
+        heading=OPTIMISATION,
+    ),
     lpips_weights_option,
-    click.option(
-        "--validate-every", type=Integer(1), default=100, help="Number of iterations between two validations."
+    headed_option(
+        "--validate-every",
+        type=Integer(1),
+        default=100,
+        help="Number of iterations between two validations.",
+        heading=VALIDATION,
     ),
-    click.option(
+    headed_option(
         "--checkpoint-every",
         type=Integer(1),
         default=100,
         help="Number of iterations between two checkpoints.",
+        heading=VALIDATION,
     ),
-    click.option(
+    headed_option(
         "--patience",
         type=Integer(0),
         default=0,
         show_default="0, no early stopping",
         help="Number of validations without a new best network after which training stops.",
+        heading=VALIDATION,
     ),
-    click.option(
+    headed_option(
         "--average",
         type=Number(0, 1, max_open=True),
         default=0.0,
         show_default="0, no average",
         help="Decay of an exponential moving average of the weights, such as 0.999.",
+        heading=OPTIMISATION,
     ),
-    click.option(
+    headed_option(
         "--clip",
         type=Number(0),
         default=0.0,
         show_default="0, no clipping",
         help="Maximum norm of the gradient.",
+        heading=OPTIMISATION,
     ),
-    click.option(
+    headed_option(
         "--bf16",
         is_flag=True,
         help="Run the network in bfloat16, for GPUs and for processors that support it.",
+        heading=EXECUTION,
     ),
-    click.option("--flip/--no-flip", help="Mirror half of the training crops."),
-    click.option(
+    headed_option(
+        "--flip/--no-flip",
+        help="Mirror half of the training crops.",
+        heading=OPTIMISATION,
+    ),
+    headed_option(
         "--equalise",
         type=click.Choice(EQUALISE),
         show_default=_INPUTS_OF,
-        help="Part of an image whose histogram is equalised for the network's input: the crop, or all of it, "
-        "as in `enhance`.",
+        help="Region whose histogram is equalised for the network's input: the crop, or the whole image, as "
+        "in `enhance`.",
+        heading=OPTIMISATION,
     ),
-    click.option(
+    headed_option(
         "--condition",
         type=click.Choice(CONDITION_OF),
         show_default=_INPUTS_OF,
-        help="Part of an image whose change of lightness is the network's condition: the crop, or all of it, "
-        "as in `enhance`.",
+        help="Region whose change in lightness conditions the network: the crop, or the whole image, as in "
+        "`enhance`.",
+        heading=OPTIMISATION,
     ),
-    click.option("--seed", default=0, help="Random seed for all draws."),
+    headed_option(
+        "--seed",
+        default=0,
+        help="Random seed for all draws.",
+        heading=OPTIMISATION,
+    ),
     device_option,
-    click.option(
+    headed_option(
         "--compile",
         type=click.Choice(COMPILE),
         default="auto",
-        help="Whether torch compiles the network, which takes minutes; `auto` does on GPUs, for long runs.",
+        help="Whether torch compiles the network, which takes minutes; `auto` compiles on GPUs, for long "
+        "runs.",
+        heading=EXECUTION,
     ),
-    click.option(
+    headed_option(
         "--logger",
         "loggers",
         multiple=True,
         type=click.Choice(list(LOGGERS)),
         show_default="none",
         help="Also log to TensorBoard, Weights & Biases or MLflow. Repeatable.",
+        heading=VALIDATION,
     ),
-    click.option("--tensorboard", is_flag=True, help="The same as --logger tensorboard."),
-    click.option(
+    headed_option(
+        "--tensorboard",
+        is_flag=True,
+        help="Same as --logger tensorboard.",
+        heading=VALIDATION,
+    ),
+    headed_option(
         "--validation-pictures",
         type=Integer(0),
         default=VALIDATION_PICTURES,
-        help="Number of validation pairs that are drawn as dark, output and truth.",
+        help="Number of validation pairs shown (dark, output, ground truth) in the images that are saved "
+        "with validations.",
+        heading=VALIDATION,
     ),
     click.option(
         "--dry-run",
         is_flag=True,
-        help="Measure a few iterations and say what the run will take; nothing is written.",
+        help="Measure a few iterations and estimate the time and memory of the run, without writing "
+        "anything.",
     ),
     click.option(
         "--resume",
@@ -173,49 +227,55 @@ def shared_options(command: Callable) -> Callable:
 @click.option(
     "--pairs",
     metavar="DIR|FILE|PATTERN",
-    help=f"Real pairs to train on in place of --data: {PAIRS_HELP}",
+    help=f"Real pairs to train on instead of --data: {PAIRS_HELP}",
 )
-@click.option(
+@headed_option(
     "--mix-pairs",
     metavar="DIR|FILE|PATTERN",
     help="Real pairs to mix into the batches of --data, chosen by --names and --hold-out.",
+    heading=TRAINING_DATA,
 )
-@click.option(
+@headed_option(
     "--mix-share",
     type=Number(0, 1, min_open=True, max_open=True),
     default=MIX_SHARE,
-    help="Share of the crops that are of --mix-pairs.",
+    help="Share of the crops that come from --mix-pairs.",
+    heading=TRAINING_DATA,
 )
 @names_option
 @click.option(
     "--architecture", type=click.Choice(list(ARCHITECTURES)), default="compact", help="Network architecture."
 )
 @click.option("--iterations", type=Integer(1), default=5000, help="Number of training iterations.")
-@click.option(
+@headed_option(
     "--validation-photos",
     type=Integer(0),
     show_default="16, or a quarter of fewer than 64",
     help="Number of photos of --data to select the best network on, if there is no --validate; they are not "
     "trained on.",
+    heading=VALIDATION,
 )
-@click.option(
+@headed_option(
     "--loaders",
     type=Integer(0),
     default=0,
     help="Number of processes that read the data; 0 reads it in the training process.",
+    heading=TRAINING_DATA,
 )
-@click.option(
+@headed_option(
     "--cache",
     "cache_gb",
     type=Number(0),
     default=CACHE_GB,
     help="Maximum memory for keeping decoded images between epochs, in GB.",
+    heading=TRAINING_DATA,
 )
-@click.option(
+@headed_option(
     "--workers",
     type=Integer(1),
     default=1,
     help="Number of Ray Train workers, each on one GPU or processor.",
+    heading=EXECUTION,
 )
 @address_option("use", "none; train on this machine")
 @shared_options
@@ -238,7 +298,7 @@ def train(
     Example, for a computer without a GPU:
       dimmagen train --data out/ --out run/ --perceptual none --crop 128
 
-    With --mix-pairs, a share of the crops is of the camera's real pairs.
+    With --mix-pairs, some of the crops come from the camera's real pairs.
 
     Running the same command again resumes an interrupted run, with the same losses.
     """

@@ -21,7 +21,7 @@ def refuse_pointer(path: str) -> None:
         return
     if beginning == _BEGINNING:
         raise DimmagenError(
-            f"{path} is a pointer of Git LFS in the place of the file",
+            f"{path} is a Git LFS pointer instead of the file",
             "fetch the files with `git lfs pull`",
             code="damaged",
             path=path,

@@ -166,7 +166,8 @@ def _locked(descriptor: int, state: str) -> bool:
         if error.errno not in _UNSUPPORTED:
             raise
         _log.warning(
-            "the file system of %s has no locks: nothing keeps a second run out of it, so do not start one",
+            "the file system of %s does not support locks: do not start a second run there, as it would not "
+            "be refused",
             os.path.dirname(state),
         )
         return True

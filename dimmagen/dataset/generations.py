@@ -80,7 +80,7 @@ def generations_of(manifest: Manifest) -> list[Generation]:
     settings = manifest.settings
     if "derived_from" in settings:
         raise UsageError(
-            "a subset or a merge is made from data sets, so nothing is added to it or taken out of it",
+            "photos cannot be added to or removed from a subset or a merge, which is made from data sets",
             "change the data sets that it was made from, and make it again",
             code="usage",
         )

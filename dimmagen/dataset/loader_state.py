@@ -52,7 +52,7 @@ def position_in(state: Mapping[str, Any], of: Mapping[str, Any]) -> Position | N
     is_place = is_seed and type(batches) is int and batches >= 0
     if not is_place or not isinstance(other, Mapping):
         raise UsageError(
-            "this is not the state of a loader of pairs",
+            "this is not the state of a pair loader",
             "give what `state_dict()` of one returned",
             code="wrong-format",
         )

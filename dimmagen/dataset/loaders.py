@@ -84,7 +84,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         """
         here = self._next or self._here
         if here and self._is_changed():
-            _LOG.warning("a loader with added stages keeps no place in its pass: it will begin a new one")
+            _LOG.warning("a loader with added stages does not keep its position: it will begin a new pass")
             here = None
         return {
             "seed": here.seed if here else None,
@@ -102,7 +102,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         position = position_in(state, self.of)
         if position and self._is_changed():
             raise UsageError(
-                "a loader with added stages keeps no place in its pass",
+                "a loader with added stages does not keep its position in a pass",
                 "keep and load the state of the loader that `pair_loader()` returned",
                 code="usage",
             )

@@ -171,7 +171,7 @@ def _check_catalogs(
 def _check_counts(out: str, manifest: Mapping, counts: Mapping[str, VerdictCounts]) -> Iterator[Fault]:
     """Compare the counts of the manifest with each other and with those of the catalogs."""
     if sum(one["samples"] for one in manifest["shards"]) != manifest["samples"]:
-        yield Fault(MIXHQ_MANIFEST, "its shards hold another number of light images than it counts")
+        yield Fault(MIXHQ_MANIFEST, "its shards hold a different number of light images than it counts")
     found = {name: one.to_dict() for name, one in with_recorded_others(out, manifest, counts).items()}
     if found != manifest.get("sources"):
         yield Fault(MIXHQ_MANIFEST, "its counts by source are not those of the catalog")

@@ -29,7 +29,7 @@ def check_dimmer(model: DimmerModel) -> None:
         >>> check_dimmer(DIMMERS["linear"].load(None, {}))
     """
     is_model = hasattr(model, "dim") and not isinstance(model, type)
-    _check(is_model, f"{model!r} is no dimmer model: give an instance of its class")
+    _check(is_model, f"{model!r} is not a dimmer model: give an instance of its class")
     generator = np.random.Generator(np.random.PCG64(7))
     light = generator.integers(0, 256, (37, 51, 3), np.uint8)
     draw = Draw(gamma=1.0, tau=model.tau, exposure=1.0, noise_seed=12345)

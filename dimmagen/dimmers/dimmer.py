@@ -139,7 +139,7 @@ class ImageDimmer:
             dimmer_model = dimmer_model.switched_off(*without)
         if brightness == "as-pairs" and not DIMMERS[dimmer_model.kind].fitted:
             raise UsageError(
-                f"{profile.name} is a formula: it was fitted to no pairs that its images could be as dark as",
+                f"{profile.name} is a formula, and was not fitted to pairs whose darkness it could match",
                 "give a `gamma` range, or a profile that was fitted to pairs",
                 code="conflict",
                 parameter="brightness",

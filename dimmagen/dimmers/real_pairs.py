@@ -251,10 +251,10 @@ def _check(pair: RealPair) -> list[PairProblem]:
         on_side = "; one of them lies on its side" if dark.shape[:2] == light.shape[1::-1] else ""
         return [PairProblem(pair.name, "size", f"differs in size: dark {sizes}{on_side}", fatal=True)]
     if np.array_equal(dark, light):
-        return [PairProblem(pair.name, "identical", "is twice the same picture", fatal=True)]
+        return [PairProblem(pair.name, "identical", "is the same picture twice", fatal=True)]
     if dark.mean() >= light.mean():
         means = f"mean {dark.mean():.0f}, light {light.mean():.0f}"
-        return [PairProblem(pair.name, "swapped", f"seems swapped: dark has {means}", fatal=True)]
+        return [PairProblem(pair.name, "swapped", f"seems to be swapped: dark has {means}", fatal=True)]
     if min(dark.shape[:2]) < MIN_SIDE:
         text = f"is too small: {dark.shape[1]}x{dark.shape[0]}, with sides below {MIN_SIDE}"
         return [PairProblem(pair.name, "small", text, fatal=True)]

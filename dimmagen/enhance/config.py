@@ -119,7 +119,7 @@ class TrainConfig:
             refuse_share(self.mix_share)
             if self.data is None:
                 raise UsageError(
-                    "`mix_pairs` are mixed into the pairs of a data set, and there is none",
+                    "`mix_pairs` are mixed into the pairs of a data set, but no data set is given",
                     "give `data`, or train on real pairs alone with `pairs`",
                     code="conflict",
                 )
@@ -130,7 +130,7 @@ class TrainConfig:
             ):
                 if getattr(self, name):
                     raise UsageError(
-                        f"`{name}` names real pairs, and there are none",
+                        f"`{name}` selects among real pairs, but none are given",
                         way_on,
                         code="conflict",
                         parameter=name,

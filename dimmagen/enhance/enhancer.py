@@ -109,7 +109,7 @@ class Enhancer:
         if side < smallest:
             need = smallest**2 * shape.bytes_per_pixel / 1e9
             raise UsageError(
-                f"{memory_gb} GB of memory are too little for the model {network.architecture_name}",
+                f"{memory_gb} GB of memory is too little for the model {network.architecture_name}",
                 f"give at least {need:.1f}",
                 code="out-of-range",
                 parameter="memory_gb",

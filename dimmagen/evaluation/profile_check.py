@@ -24,7 +24,7 @@ from dimmagen.evaluation.realism_results import REAL, PairResult
 
 KEY = "check"  # in the provenance of a profile
 FITTED = "this profile"
-NOT_CHECKED = "It could not be checked: the pairs show too little without one of them."
+NOT_CHECKED = "It could not be cross-validated: without one of the pairs, too little is left to fit."
 FOLDS = 3
 TILES_PER_PAIR = 2  # of large images, so that the three fits do not take longer than the profile's own
 MOST_PER_FOLD = 3  # pairs of a fold that are measured, evenly spread
@@ -122,8 +122,8 @@ class ProfileCheck(BaseModel):
         words = next((words for limit, words in _WORDS if self.share <= limit), _WORST)
         parts = ", ".join(f"{name} {getattr(self, name).share:.0%}" for name in ("tone", "colour", "noise"))
         return (
-            f"{words[0].upper()}{words[1:]}. On {self.held_out}, its dark images are off by "
-            f"{self.share:.0%} of what plain darkening is off by ({parts}), and "
+            f"{words[0].upper()}{words[1:]}. On {self.held_out}, its dark images have "
+            f"{self.share:.0%} of the error of plain darkening ({parts}), and "
             f"{_noise_in_words(self.luma_noise)}."
         )
 

@@ -70,7 +70,7 @@ _MEANINGS = {
     "akld": "Of local noise variances (Yue et al. 2020). Not 0 for the camera itself, 0.7 without noise.",
     "kld": "Of the noise of all channels (Noise Flow, NAFlow); what one of them lacks does not count.",
     "denoiser_gap": "What a fixed denoiser leaves: + is noise that is easier to remove than the camera's.",
-    "auc": "How well a classifier tells patches from real ones: 0.5 is guessing, 1 always right.",
+    "auc": "How well a classifier separates synthetic from real patches: 0.5 is chance, 1 is always right.",
     "nll": "Of the models that know one; lower is better.",
 }
 

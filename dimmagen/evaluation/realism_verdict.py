@@ -91,7 +91,7 @@ def headline_rows(
 
     rows = [
         HeadlineRow(
-            "error, of plain darkening's",
+            "error relative to plain darkening",
             "Mean of tone, colour and noise: 0 % is the camera itself, 100 % is plain darkening.",
             [*shares, "100%", "0%"],
         ),
@@ -110,7 +110,7 @@ def headline_rows(
             [_amount(one["luma_noise"].mean) if "luma_noise" in one else _NONE for one in matched],
         ),
         row("noise, shape", "Divergence (KL) of the luma noise's distribution, nats.", "luma_kl", "{:.3f}"),
-        row("told from real, AUC", "A classifier's success: 0.5 is guessing, 1 always right.", AUC.name),
+        row("real vs. synthetic, AUC", "AUC of a classifier: 0.5 is chance, 1 is always right.", AUC.name),
         HeadlineRow(
             "brightness at gamma 1",
             "Mean distance from the real mean, grey levels; scenes are exposed differently.",

@@ -135,7 +135,7 @@ def _refuse_no_effect(layout: Layout, fit: Fit | None, validation: int | None) -
         )
     if validation and not layout.validation:
         raise UsageError(
-            f"the layout {layout.name} has no validation pairs: `validation={validation}` would do nothing",
+            f"the layout {layout.name} has no validation pairs: `validation={validation}` has no effect",
             "leave `validation` out",
             code="conflict",
             parameter="validation",
@@ -248,7 +248,7 @@ def _check_split(reader: Reader, split: SplitPairs, rows: np.ndarray, sizes: np.
             height, width = sizes[rows].min(axis=0).tolist()  # of every split, since one fit cuts them all
             mixture = rule.mixture((height, width) for height, width in found.tolist())
             raise UsageError(
-                f"{reader.title} puts whole images into one batch, and there are {mixture}",
+                f"{reader.title} puts whole images into one batch, but there are {mixture}",
                 f"give a `fit` for all images, such as {Fit(height, width)}, which leaves out none of them",
                 code="unsuitable-pairs",
                 reader=reader.name,
@@ -256,7 +256,7 @@ def _check_split(reader: Reader, split: SplitPairs, rows: np.ndarray, sizes: np.
             )
     if len(split.train) < reader.epoch:
         raise UsageError(
-            f"{reader.title} reads {reader.epoch} pairs in every epoch, and there are {len(split.train)}",
+            f"{reader.title} reads {reader.epoch} pairs per epoch, but there are only {len(split.train)}",
             "make a data set with more images or variants",
             code="too-small",
             reader=reader.name,

@@ -118,7 +118,7 @@ def refuse_discarding(resume: ResumeMode) -> None:
     """
     if resume != "if-possible":
         raise UsageError(
-            f'`resume="{resume}"` does not go with `add`',
+            f'`resume="{resume}"` cannot be combined with `add`',
             "omit one of the two: an addition that was stopped is resumed anyway",
             code="conflict",
             parameters=("resume", "add"),

@@ -251,7 +251,7 @@ def folder_of(path: str) -> str:
 def _refuse_derived(manifest: Manifest, path: str) -> None:
     if "derived_from" in manifest.settings:
         raise UsageError(
-            f"{path} is of a subset or a merge, which is made from data sets and not from photos",
+            f"{path} describes a subset or a merge, which is made from data sets and not from photos",
             "make those data sets again (its settings name them), then run its command on them",
             code="usage",
             path=path,
@@ -275,7 +275,7 @@ def _membership(manifest: Manifest, path: str) -> Membership | None:
     folder = folder_of(path)
     if not storage.exists(storage.join(folder, "metadata")):
         raise UsageError(
-            f"{path} is of a data set to which photos were added, and does not say which ones came when",
+            f"{path} describes a data set to which photos were added, but not which photos were added when",
             "give the folder of the data set, with metadata/ and rejected/; the shards are not needed",
             code="missing-path",
             path=folder,

@@ -254,7 +254,7 @@ def generate_planned(
             return manifest
         else:
             if not missing:
-                _LOG.info("all shards in %s are complete; what describes them is written", folder.out)
+                _LOG.info("all shards in %s are complete; the manifest and the card are written", folder.out)
             folder.begin(plan.run, complete)
         make_worker = partial(
             PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads

@@ -34,7 +34,7 @@ def check_source(source: Source, examples: dict[str, bytes] | None = None) -> No
         >>> check_source(SOURCES["folder"])
     """
     is_source = hasattr(source, "examine") and not isinstance(source, type)
-    _check(is_source, f"{source!r} is no source: give an instance of its class")
+    _check(is_source, f"{source!r} is not a source: give an instance of its class")
     _check(
         bool(re.fullmatch("[a-z0-9]+", source.name)),
         f"the name {source.name!r} has characters other than a-z and 0-9",

@@ -86,7 +86,7 @@ def refuse_limit(selection: PhotoSelection) -> None:
     """
     if selection.limit is not None:
         raise UsageError(
-            "`limit` does not go with `add`",
+            "`limit` cannot be combined with `add`",
             "choose the photos to add by `names`, or by their sources",
             code="conflict",
             parameters=("limit", "add"),

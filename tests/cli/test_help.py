@@ -111,3 +111,32 @@ def test_readme_and_help_say_the_same_time_for_a_fit():
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     told = re.search(r"^dimmagen profile fit .*; (.*)$", readme, re.MULTILINE)[1]
     assert f"in {told}." in LEAVES["dimmagen profile fit"].command.help
+
+
+def sections(name: str) -> dict[str, str]:
+    """The text below each heading of a command's help."""
+    text = CliRunner().invoke(cli, [*name.split()[1:], "--help"], prog_name="dimmagen").output
+    parts = re.split(r"^(\S.*):$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.mark.parametrize("name", ["dimmagen dim", "dimmagen plan", "dimmagen build-mixhq", "dimmagen train"])
+def test_a_command_with_many_options_lists_each_once_under_a_heading(name):
+    listed = re.findall(r"^  (?:-\w, )?(--[\w-]+)", "".join(sections(name).values()), re.MULTILINE)
+    own = [option for full, (option, _) in OPTIONS.items() if full.startswith(f"{name} ")]
+    assert len(listed) == len(set(listed)) == len(own)
+    assert set(listed) <= {word for option in own for word in option.opts}
+
+
+def test_options_of_one_kind_are_together():
+    told = sections("dimmagen dim")
+    assert "--profile" in told["Options"]
+    assert "--resize" in told["Selection of photos"]
+    assert "--gamma" in told["Dark images"]
+    assert "--workers" in told["Execution"]
+
+
+def test_every_command_is_under_one_heading():
+    listed = re.findall(r"^  ([a-z][\w-]*) ", "".join(sections("dimmagen").values()), re.MULTILINE)
+    assert set(listed) == {name.split()[1] for name in ALL if name != "dimmagen"}
+    assert len(listed) == len(set(listed))

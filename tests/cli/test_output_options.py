@@ -220,7 +220,7 @@ def test_a_variable_that_names_no_option_is_told(run, monkeypatch):
     monkeypatch.setenv("DIMMAGEN_DIM_WORKRES", "8")
     monkeypatch.setenv("DIMMAGEN_DIM_NOSUCH", "8")
     told = " ".join(run(DIM)[2].split())
-    no_option = "is the name of no option of dimmagen dim"
+    no_option = "does not match any option of dimmagen dim"
     assert f"DIMMAGEN_DIM_WORKRES {no_option}: did you mean DIMMAGEN_DIM_WORKERS?" in told
     assert f"DIMMAGEN_DIM_NOSUCH {no_option}: see --help" in told
     assert f"DIMMAGEN_DIM_NOSUCH {no_option}" in " ".join(run(f"{DIM} --quiet")[2].split())

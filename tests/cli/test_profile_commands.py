@@ -170,7 +170,7 @@ def test_unsuitable_pairs_end_the_fit_before_anything_is_made(run, phone, tmp_pa
     shutil.copy(phone / "low" / "0.png", phone / "high" / "0.png")
     code, _, err = run("fit", "--pairs", phone, "--out", "my-phone")
     assert code == 2
-    assert "pair 0 is twice the same picture" in err
+    assert "pair 0 is the same picture twice" in err
     code, out, _ = run("list")
     assert "my-phone" not in out
 

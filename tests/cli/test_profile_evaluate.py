@@ -50,7 +50,7 @@ def test_profiles_and_floors_are_side_by_side_and_all_files_are_written(folder, 
     assert result.exit_code == 0
     first, *table = result.stdout.split("\n\n")[:2]
     assert first.startswith(("linear is the closest of them: ", "lid:lid is the closest of them: "))
-    assert "of what plain darkening is off by" in " ".join(first.split())
+    assert "of the error of plain darkening" in " ".join(first.split())
     rows = table[0].splitlines()
     assert all(one in " ".join(rows[:3]) for one in ("linear", "lid:lid"))
     assert any(row.startswith("tone, grey levels") and len(row.split()) == 3 + 4 for row in rows)
@@ -107,7 +107,7 @@ def test_an_unknown_profile_is_refused_before_any_work(folder):
 def test_swapped_pairs_are_refused_by_name(folder, tmp_path):
     (tmp_path / "low").symlink_to(folder / "high")
     (tmp_path / "high").symlink_to(folder / "low")
-    with pytest.raises(UsageError, match="pair 0 seems swapped"):
+    with pytest.raises(UsageError, match="pair 0 seems to be swapped"):
         run("linear", "--pairs", tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_scenes_that_were_shot_twice_are_told_and_are_the_camera_itself(folder, 
             )
     result = run("linear", "--pairs", folder, "--repeats", tmp_path, "--draws", 1, "--details")
     told = " ".join(result.stderr.split())
-    assert "Note: shot twice are 0 and 0-again, 1 and 1-again, 2 and 2-again" in told
+    assert "Note: scenes shot twice: 0 and 0-again, 1 and 1-again, 2 and 2-again" in told
     assert "real, shot again" in result.stdout
     assert "split halves" not in result.stdout
 

@@ -52,4 +52,4 @@ def test_the_verdict_is_told_with_its_numbers_in_80_columns():
     tone, noise = ([one.profile, one.linear, one.limit] for one in (check.tone, check.noise))
     assert numbers[0] == [f"{value:.2f}" for value in tone]
     assert numbers[2] == [f"{2**value:.2f}" for value in noise]
-    assert "could not be checked" in " ".join(check_lines(None))
+    assert "could not be cross-validated" in " ".join(check_lines(None))

@@ -205,5 +205,5 @@ def test_a_set_that_grew_and_lost_photos_is_made_again_from_its_folder(run, fold
     assert run("reproduce", "only/manifest.json", *again, "--out", "without-shards")[0] == 0
     shutil.rmtree("only/metadata")
     code, output = run("reproduce", "only/manifest.json", *again, "--out", "nothing")
-    assert (code, "does not say which ones came when" in output) == (2, True)
+    assert (code, "not which photos were added when" in output) == (2, True)
     assert run("replay", open_pairs("out").row(9)["key"], "--data", "out", "--source", "photos")[0] == 0

@@ -73,7 +73,7 @@ def test_each_signal_has_its_code_and_one_line(sent, monkeypatch, capsys):
 )
 def test_only_a_command_that_can_be_resumed_says_so(line, resumes, monkeypatch, capsys):
     _, said = run(monkeypatch, capsys, lambda: os.kill(os.getpid(), signal.SIGINT), line)
-    assert ("resume" in said, "what is complete" in said, "starts anew" in said) == (
+    assert ("resume" in said, "what is complete" in said, "starts from the beginning" in said) == (
         resumes,
         resumes,
         not resumes,

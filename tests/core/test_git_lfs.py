@@ -21,21 +21,21 @@ def profile(tmp_path):
 
 def test_a_profile_of_pointers_says_how_to_fetch_it(profile):
     (profile / "camera.safetensors").write_text(POINTER)
-    with pytest.raises(DimmagenError, match=r"camera\.safetensors is a pointer of Git LFS.*: .*git lfs pull"):
+    with pytest.raises(DimmagenError, match=r"camera\.safetensors is a Git LFS pointer.*: .*git lfs pull"):
         open_profile(profile)
 
 
 def test_a_network_that_is_a_pointer_says_how_to_fetch_it(tmp_path):
     path = tmp_path / "best.safetensors"
     path.write_text(POINTER)
-    with pytest.raises(DimmagenError, match=r"best\.safetensors is a pointer of Git LFS.*: .*git lfs pull"):
+    with pytest.raises(DimmagenError, match=r"best\.safetensors is a Git LFS pointer.*: .*git lfs pull"):
         load_network(path)
 
 
 def test_the_rows_of_a_data_set_that_are_pointers_say_how_to_fetch_them(tmp_path):
     out = tiny_set(tmp_path / "out", 1).out
     (tmp_path / "out/metadata/train-00000.parquet").write_text(POINTER)
-    with pytest.raises(DimmagenError, match=r"00000\.parquet is a pointer of Git LFS.*: .*git lfs pull"):
+    with pytest.raises(DimmagenError, match=r"00000\.parquet is a Git LFS pointer.*: .*git lfs pull"):
         open_pairs(out)
 
 

@@ -196,7 +196,7 @@ def test_a_file_system_without_locks_is_written_to_with_a_warning(tmp_path, monk
         (tmp_path / "out/made").touch()
     assert os.listdir(tmp_path / "out") == ["made"]
     (message,) = caplog.messages
-    assert message.startswith(f"the file system of {tmp_path / 'out'} has no locks")
+    assert message.startswith(f"the file system of {tmp_path / 'out'} does not support locks")
 
 
 def test_a_disk_that_numbers_its_files_anew_each_time_is_written_to(tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def test_a_server_that_is_no_s3_is_told_of_and_not_taken_for_a_missing_file(serv
     for name, value in zip(names, (server, "key", "secret"), strict=True):
         monkeypatch.setenv(name, value)
     for ask in (storage.exists, storage.is_folder, storage.list_names):
-        with pytest.raises(RefusedError, match=r"s3://bucket/x .*: what answers is no S3: check AWS_"):
+        with pytest.raises(RefusedError, match=r"s3://bucket/x .* is not an S3 server: check AWS_"):
             ask("s3://bucket/x")
     s3fs.S3FileSystem.clear_instance_cache()
 

@@ -71,11 +71,11 @@ def test_an_overexposed_light_image_and_a_black_dark_image_are_reported():
 def test_a_pair_that_cannot_be_fitted_is_told_with_its_numbers():
     small, large = scene()[:40, :50], scene()[:41, :50]
     cropped, turned = pair("a", small, large), pair("b", small, small // 2)
-    swapped = f"seems swapped: dark has mean {small.mean():.0f}, light {(small // 2).mean():.0f}"
+    swapped = f"seems to be swapped: dark has mean {small.mean():.0f}, light {(small // 2).mean():.0f}"
     assert check_pairs([cropped, turned, pair("c", small, small)]) == [
         PairProblem("a", "size", "differs in size: dark 50x40, light 50x41", True),
         PairProblem("b", "swapped", swapped, True),
-        PairProblem("c", "identical", "is twice the same picture", True),
+        PairProblem("c", "identical", "is the same picture twice", True),
     ]
     assert [one.problem for one in check_pairs([pair("d", small, small[::-1])])] == ["swapped"]
 
@@ -144,7 +144,7 @@ def test_a_score_or_a_training_run_of_images_that_are_no_pair_is_warned_of(caplo
     assert said[0].startswith("pair w0 has no structure in common")
     assert len(said) == 6
     assert said[-1] == "2 more pairs do not fit together"
-    with pytest.raises(UsageError, match="pair x is twice the same picture"):
+    with pytest.raises(UsageError, match="pair x is the same picture twice"):
         accept_pairs([pair("x", scene(), scene())])
 
 

@@ -198,7 +198,7 @@ def test_a_shard_that_is_not_that_of_the_manifest_is_named_before_a_step(dataset
             file.seek(row["dark_offset"])
             file.write(black[: row["dark_size"]])
     said = {
-        True: r"shards/train-\d+\.tar is a pointer of Git LFS in the place of the file: .*git lfs pull",
+        True: r"shards/train-\d+\.tar is a Git LFS pointer instead of the file: .*git lfs pull",
         False: r"shards/train-\d+\.tar: the bytes of .* are not those of its row.*verify",
     }[is_pointer]
     for read in (lambda: list(examples), lambda: open_shards(pairs.out, HELD_BACK, CROPS.side)):

@@ -120,7 +120,7 @@ def test_pairs_that_show_too_little_without_one_of_them_are_not_checked(pairs):
 def test_the_verdict_follows_the_share_of_plain_darkenings_error(share, words):
     check = made_check(share, share, share)
     assert check.verdict.startswith(words)
-    assert f"off by {share:.0%} of what plain darkening" in check.verdict
+    assert f"have {share:.0%} of the error of plain darkening" in check.verdict
     assert bool(check.advice) == (share > 0.5)
 
 

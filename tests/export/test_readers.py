@@ -346,7 +346,7 @@ def test_the_command_puts_an_export_into_a_repository_and_checks_it_there(pairs,
     assert "--fit is '8x8x8': give a size such as 600x400" in output.err
     code, output = run(pairs.out, "--layout", "single-jpg", "--out", to, "--validation", 5)
     assert code == 2
-    assert "--validation 5 would do nothing" in output.err
+    assert "--validation 5 has no effect" in output.err
     assert run("--check", "lol-v1", repository, "--fit", "8x8")[0] == 2
 
 

@@ -102,8 +102,8 @@ def test_a_reader_gets_the_multiples_that_it_needs(pairs, to):
         ),
         ("llflow", "multiple:12", "LLFlow needs sides that are multiples of 8, and `fit=multiple:12`"),
         ("llflow", "80x80", "LLFlow needs sides of at least 160, and `fit=80x80` has a side shorter"),
-        ("hvi-cidnet", None, "HVI-CIDNet reads 485 pairs in every epoch, and there are"),
-        ("iat", None, "IAT puts whole images into one batch, and there are . sizes: .*such as 264x256"),
+        ("hvi-cidnet", None, "HVI-CIDNet reads 485 pairs per epoch, but there are only"),
+        ("iat", None, "IAT puts whole images into one batch, but there are . sizes: .*such as 264x256"),
     ],
 )
 def test_what_a_reader_cannot_take_is_refused_by_its_name(pairs, to, reader, fit, message):
@@ -151,6 +151,6 @@ def test_a_rule_says_what_it_asks():
 
 
 def test_validation_pairs_that_would_have_no_effect_are_refused(pairs, to):
-    with pytest.raises(UsageError, match="no validation pairs: `validation=5` would do nothing"):
+    with pytest.raises(UsageError, match="no validation pairs: `validation=5` has no effect"):
         export_pairs(pairs, LAYOUTS["single-jpg"], to, validation=5)
     export_pairs(pairs, LAYOUTS["single-jpg"], to, validation=0)

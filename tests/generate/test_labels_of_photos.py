@@ -299,7 +299,7 @@ def test_the_command_counts_photos_without_labels_and_labels_without_photos(labe
     assert code == 0
     assert "labels for 3 of 4 photos" in text
     assert "1 photo without labels, such as photo03.jpg" in text
-    assert "1 label of no photo of this run, such as elsewhere.txt" in text
+    assert "1 label without a photo in this run, such as elsewhere.txt" in text
     again = ["reproduce", tmp_path / "out", "--source", labelled / "photos", "--executor", "serial"]
     again += ["--out", tmp_path / "again"]
     code, text = run(capsys, *again)

@@ -89,7 +89,7 @@ def test_other_choices_are_refused_by_name(grown, folders):
     before = file_hashes(grown)
     with pytest.raises(UsageError, match=r"min_lightness: 0\.12 → 0\.2, samples_per_shard: 2 → 3"):
         build_mixhq(["sample"], grown, add=True, min_lightness=0.2, samples_per_shard=3)
-    with pytest.raises(UsageError, match="`limit` does not go with `add`"):
+    with pytest.raises(UsageError, match="`limit` cannot be combined with `add`"):
         build_mixhq(["sample"], grown, add=True, limit=3, **SIZES)
     assert file_hashes(grown) == before
 

@@ -38,7 +38,7 @@ def check_answers(address: str) -> None:
         ) from error
     if not is_ray:
         raise _no_answer(
-            f"what answers at {address} is no Ray cluster",
+            f"what answers at {address} is not a Ray cluster",
             "give the port of its head, which is 6379 unless it was started with another one",
             address,
         )
@@ -118,7 +118,7 @@ def refusal(address: str, reason: str) -> UsageError:
         fault = "none runs on this machine"
         todo = "give the host and the port of its head, such as head:6379"
     elif "Invalid address" in reason:
-        fault = "this is no address"
+        fault = "it is not an address"
         todo = "give the host and the port of its head, such as head:6379"
     return _no_answer(f"the Ray cluster at {address} could not be joined ({fault})", todo, address)
 

@@ -183,7 +183,7 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
             raise DimmagenError(
                 f"Ray could not be started ({reason})",
                 f"check the room in {tempfile.gettempdir()} and in /dev/shm and whether the machine is busy, "
-                'or do without Ray: `executor="serial"`, in training `workers=1`',
+                'or run without Ray: `executor="serial"`, in training `workers=1`',
                 code="cluster",
             ) from error
         raise refusal(address, reason) from error

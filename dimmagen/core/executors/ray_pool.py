@@ -196,9 +196,8 @@ class WorkerPool:
         self._lost_starts += 1
         if self._lost_starts > MAX_DEATHS_PER_JOB * (1 + len(self._members)):
             raise DimmagenError(
-                f"no worker can start: {self._lost_starts} were lost one after the other ({error})",
-                "check whether the memory of the nodes suffices, and give fewer `workers` or "
-                '`executor="serial"`',
+                f"no worker can start: {self._lost_starts} were lost in a row ({error})",
+                'check that the nodes have enough memory, and give fewer `workers` or `executor="serial"`',
                 code="worker-lost",
                 lost=self._lost_starts,
             ) from error

@@ -67,7 +67,8 @@ def _translate_errors(method: Callable[Parameters, Result]) -> Callable[Paramete
             explained = _explained(error, f"s3://{place}")
             if explained is error and method.__name__ in _LISTING:  # which S3 never says of a key
                 explained = RefusedError(
-                    f"s3://{place} cannot be listed: what answers is no S3", "check AWS_ENDPOINT_URL"
+                    f"s3://{place} cannot be listed: what answers is not an S3 server",
+                    "check AWS_ENDPOINT_URL",
                 )
             if explained is error:
                 raise

@@ -75,7 +75,7 @@ def ray(monkeypatch):
 @pytest.mark.parametrize("answer", [None, b"", RESPONSE], ids=["silent", "closes", "a web server"])
 def test_what_answers_and_is_no_ray_is_refused_at_once(answer, scheme, serve):
     address = scheme + serve(answer)
-    with pytest.raises(UsageError, match=f"what answers at {address} is no Ray cluster.*port of its head"):
+    with pytest.raises(UsageError, match=f"what answers at {address} is not a Ray cluster.*port of its head"):
         check_answers(address)
 
 

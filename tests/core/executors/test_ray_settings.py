@@ -45,7 +45,7 @@ NO_TOKEN = "Token authentication is enabled but no authentication token was foun
         ("Failed to connect", "RAY_AUTH_MODE is disabled", "if the cluster wants a token"),
         ("", "ConnectionError", "if the cluster wants a token"),
         ("Could not find any running Ray instance. Please", "none runs on this machine", "such as head:6379"),
-        ("Invalid address format: head", "is no address", "such as head:6379"),
+        ("Invalid address format: head", "is not an address", "such as head:6379"),
     ],
     ids=["version", "no token", "wrong token", "no words", "none", "no address"],
 )

@@ -70,7 +70,7 @@ def test_an_addition_is_checked_before_a_photo_is_read(grown, tmp_path):
     assert (error.code, error.fields) == ("conflict", {"parameters": ("limit", "add")})
     for resume in ("always", "never"):
         error = refused(begin, tmp_path, None, resume)
-        assert f'`resume="{resume}"` does not go with `add`' in error.what
+        assert f'`resume="{resume}"` cannot be combined with `add`' in error.what
         assert (error.code, error.fields) == ("conflict", {"parameters": ("resume", "add")})
     error = refused(begin, grown, None, "if-possible", replace(SETTINGS, seed=3))
     assert error.fields == {"differences": ["seed: 0 → 3"]}
