@@ -70,7 +70,7 @@ def test_what_ended_a_run_is_told_also_where_nothing_can_be_removed(lights, tmp_
 def test_complete_shards_are_read_several_at_a_time(lights, tmp_path, monkeypatch):
     out = tmp_path / "out"
     make_tiny(lights, out, variants=3, **NEW)
-    size_and_sha256, together = storage.size_and_sha256, threading.Barrier(2, timeout=20)
+    size_and_sha256, together = storage.size_and_sha256, threading.Barrier(2, timeout=120)
 
     def read(path):
         if path.endswith(".tar"):
