@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from filelock import lock_descriptor
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, Ways
 
 STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it writes
 _LOCK = "lock"
@@ -60,14 +60,14 @@ def exclusive(out: str) -> Iterator[None]:
     except BlockingIOError:
         raise DimmagenError(
             f"another run is writing to {out}",
-            "wait until it ends, or choose another `out` folder",
+            Ways.of("wait until it ends", "choose another `out` folder"),
             code="locked",
             path=out,
         ) from None
     except OSError as error:
         raise UsageError(
             f"{out} cannot be written to: {error.strerror}",
-            "choose another `out` folder",
+            Ways.of("check its permissions and its disk", "choose another `out` folder"),
             code="disk",
             path=out,
         ) from None

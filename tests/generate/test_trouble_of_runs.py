@@ -90,5 +90,34 @@ def test_photos_are_advised_to_be_added_only_where_that_is_possible(limit, light
     make_tiny(first, tmp_path / "out", **NEW)
     error = refused(make_tiny, lights, tmp_path / "out", **NEW)
     assert error.code == "other-settings"
-    assert ("add to them" in error.what) == (limit is None)
-    assert ("one of four" if limit is None else "one of three") in error.what
+    assert ("add to them" in error.todo) == (limit is None)
+    assert ("one of four" if limit is None else "one of three") in error.todo
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "differs", "can_grow"),
+    [
+        ({"limit": 2}, {}, "`limit`: 2 → not set", False),
+        ({}, {"limit": 2}, "`limit`: not set → 2", False),
+        ({"limit": 2}, {"limit": 4}, "`limit`: 2 → 4", False),
+        ({"limit": 2}, {"limit": 2}, "", False),
+        ({"min_lightness": 0.5}, {}, "`min_lightness`: 0.5 → not set", False),
+        ({"names": True}, {"names": True}, "", True),
+        ({}, {}, "", True),
+    ],
+)
+def test_a_run_that_was_killed_is_resumed_by_the_choices_that_it_was_begun_with(
+    then, now, differs, can_grow, lights, tmp_path
+):
+    """A limit is no setting: what it chose from is, as the number and the hash of the photos."""
+    first, out = replace(lights, listed=lights.listed[:1], choices=then), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make_tiny(first, out, Noted(stop_after=1), **NEW)
+    error = refused(make_tiny, replace(lights, choices=now), out, **NEW)
+    assert "of an unfinished run with other settings" in error.what
+    assert [line for line in error.what.splitlines() if "`" in line] == (
+        [f"    {differs}"] if differs else []
+    )
+    assert error.todo.splitlines()[1] == "    resume it:     use the settings that it was begun with"
+    assert ("then give `add=True`" in error.todo) == can_grow
+    assert make_tiny(first, out, **NEW).counts.lights == 1
