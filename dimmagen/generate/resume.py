@@ -220,9 +220,14 @@ class DatasetFolder:
 
     def _remove_all_but(self, kept: set[str], listed: Mapping[str, Sequence[str]]) -> None:
         for folder, names in listed.items():
-            for name in names:
-                if f"{folder}/{name}" not in kept:
-                    storage.remove(storage.join(self.out, folder, name))
+            others = [
+                storage.join(self.out, folder, name) for name in names if f"{folder}/{name}" not in kept
+            ]
+            if folder.startswith(STATE):  # the record of another run counts for none
+                storage.discard(others)
+                continue
+            for path in others:
+                storage.remove(path)
 
     def _listed(self) -> dict[str, list[str]]:
         folders = ("shards", "metadata", f"{STATE}/{_RECORDS}", "rejected")
@@ -434,11 +439,10 @@ class DatasetFolder:
         return storage.join(self.out, STATE, *parts)
 
     def _remove_state(self) -> None:
-        for name in storage.list_names(self._state(_RECORDS)):
-            storage.remove(self._state(_RECORDS, name))
-        for name in (_RECORDS, _RUN):
-            storage.remove(self._state(name))
-        with suppress(OSError):
+        """Remove the notes of a run, which nothing needs any more."""
+        records = [self._state(_RECORDS, name) for name in storage.list_names(self._state(_RECORDS))]
+        storage.discard([*records, self._state(_RECORDS), self._state(_RUN)])
+        with suppress(OSError):  # it holds the lock, with which it goes
             storage.remove(self._state())
 
 
