@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError
@@ -179,4 +180,10 @@ def discard(paths: Iterable[str | os.PathLike]) -> None:
             reason = reason or getattr(error, "strerror", None) or str(error)
     if kept:
         more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
-        _log.warning("%s%s cannot be removed (%s): nothing needs it any more", kept[0], more, reason)
+        _warn_of_kept(f"{kept[0]}{more}", reason)
+
+
+@cache
+def _warn_of_kept(what: str, reason: str) -> None:
+    """Once: a run may try it several times."""
+    _log.warning("%s cannot be removed (%s): nothing needs it any more", what, reason)
