@@ -171,7 +171,7 @@ def generate_dataset(
     out: str,
     settings: PairSettings,
     execution: Execution,
-    resume: ResumeMode = "if-possible",
+    resume: ResumeMode | None = "if-possible",
     progress: GenerateProgress | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     labels: Labels | None = None,
@@ -189,7 +189,8 @@ def generate_dataset(
         settings: of the pairs.
         execution: how the work is executed.
         resume: `if-possible` resumes a run with the same settings and begins a new one otherwise; `always`
-            requires a run to resume; `never` discards what is in `out`.
+            requires a run to resume; `never` discards what is in `out`. None is `if-possible` for callers
+            whose users cannot say it.
         progress: notified of shards and pairs.
         on_plan: called once with the plan, before anything is written.
         labels: of the light images, from :func:`.open_labels`; None for a data set without labels.
@@ -227,7 +228,7 @@ def generate_planned(
     execution: Execution,
     publish: Publish,
     is_current: Callable[[Manifest], bool],
-    resume: ResumeMode = "if-possible",
+    resume: ResumeMode | None = None,
     progress: GenerateProgress | None = None,
     labels: Labels | None = None,
 ) -> Manifest:
@@ -240,12 +241,13 @@ def generate_planned(
             `publish` would write. If not, that is published again; the shards stay.
     """
     progress, base, settings = progress or NoProgress(), plan.base, plan.settings
-    folder = DatasetFolder(storage.local_path(out) or out)
+    folder = DatasetFolder(storage.local_path(out) or out, discards=resume is not None)
+    choices = {**lights.choices, **plan.photos.sizes}
     with folder.locked():
         if base:
             complete = folder.complete_addition(base.manifest, plan.run)
         else:
-            complete = folder.complete_shards(plan.run, resume)
+            complete = folder.complete_shards(plan.run, resume or "if-possible", choices)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
         _begin_progress(progress, plan, complete)
         if base:
@@ -255,7 +257,7 @@ def generate_planned(
         else:
             if not missing:
                 _LOG.info("all shards in %s are complete; the manifest and the card are written", folder.out)
-            folder.begin(plan.run, complete)
+            folder.begin(plan.run, complete, choices)
         make_worker = partial(
             PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
         )
