@@ -23,8 +23,9 @@ from dimmagen.generate.execution import Execution
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
-from dimmagen.generate.run import GenerateProgress, generate_dataset, plan_dataset
+from dimmagen.generate.run import GenerateProgress, generate_dataset
 from dimmagen.generate.run_environment import refuse_missing_plugins
+from dimmagen.generate.run_plan import plan_dataset
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import Labels, open_labels, parse_labels
 from dimmagen.sources.light_images import LightImages, open_light_images

@@ -272,7 +272,7 @@ def test_another_machine_is_recorded_with_the_generations_that_it_did_not_make(c
         found = Manifest.load(str(copy)).environment
         return {**found, "versions": {**found["versions"], "dimmagen": "0.1.1"}}
 
-    monkeypatch.setattr("dimmagen.generate.run.environment_for", other)
+    monkeypatch.setattr("dimmagen.generate.run_plan.environment_for", other)
     monkeypatch.setattr("dimmagen.generate.preflight.environment_like", lambda recorded: dict(recorded))
     first = Manifest.load(str(copy)).environment
     made = add(folders / "more", copy)

@@ -10,7 +10,7 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, MachineError, UnavailableError, UsageError
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings, add_labels, dimmer_builder, make_pair, naming, prepare_light
-from dimmagen.generate.run import check_settings, plan_dataset
+from dimmagen.generate.run_plan import check_settings, plan_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_image import LightImage, LightImageRef
 from dimmagen.sources.light_images import open_light_images
@@ -165,7 +165,7 @@ def test_the_ends_of_the_ranges_are_allowed_and_unknown_formats_are_not():
 
 def test_more_pairs_than_a_set_can_hold_are_refused_before_anything_is_made(tmp_path, monkeypatch):
     lights = open_light_images([str(write_photos(tmp_path / "photos", 2))])
-    monkeypatch.setattr("dimmagen.generate.run.MAX_PAIRS", 6)
+    monkeypatch.setattr("dimmagen.generate.run_plan.MAX_PAIRS", 6)
     assert plan_dataset(lights, build_dimmer, PairSettings(variants=3)).pairs == 6
     with pytest.raises(UsageError, match="2 light images x 4 variants are more than 6 pairs") as caught:
         plan_dataset(lights, build_dimmer, PairSettings(variants=4))
