@@ -256,7 +256,7 @@ def test_loaders_take_numbers_of_numpy_and_refuse_what_is_no_switch(pair_set):
     [
         (lambda: build_mixhq([], "new"), "`sources` is empty: name folders"),
         (lambda: make_dataset("linear", ["sample"], group_by="scene"), "known are '', clip"),
-        (lambda: make_subset("out", "new", min_sides=3), "did you mean min_side"),
+        (lambda: make_subset("out", "new", min_side="3"), "`min_side` is '3': give a whole number"),
         (lambda: Dimmer.from_profile(3), "`profile` is 3: give a path"),
         (lambda: LowLight("linear")(np.zeros((9, 9, 3), np.uint8), key=3), "give one key for each image"),
     ],

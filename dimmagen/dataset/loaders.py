@@ -56,14 +56,14 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     Attributes:
         made_for: rank and number of the processes that train together, as they were when it was made.
         size: number of batches of this rank.
-        of_workers: number of batches of each worker in a pass; None where there is no end.
-        of: what decides the batches, for :meth:`state_dict`.
+        worker_batches: number of batches of each worker in a pass; None where there is no end.
+        identity: what decides the batches, for :meth:`state_dict`.
     """
 
     made_for: tuple[int, int] = (0, 1)
     size: int = 0
-    of_workers: Sequence[int | None] = ()
-    of: Mapping[str, Any] = MappingProxyType({})
+    worker_batches: Sequence[int | None] = ()
+    identity: Mapping[str, Any] = MappingProxyType({})
     _here: Position | None = None
     _next: Position | None = None
 
@@ -89,7 +89,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         return {
             "seed": here.seed if here else None,
             "batches": here.batches if here else 0,
-            "of": dict(self.of),
+            "of": dict(self.identity),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
             UsageError: it is the state of a loader with other arguments, or of another rank; or stages were
                 added to this one.
         """
-        position = position_in(state, self.of)
+        position = position_in(state, self.identity)
         if position and self._is_changed():
             raise UsageError(
                 "a loader with added stages does not keep its position in a pass",
@@ -113,7 +113,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         begun, self._next = self._next, None
         self._here = here = begun or Position(new_seed(), 0)
         stream: PairStream = self.pipeline[0].dataset
-        counts, first = delivered(here.batches, self.of_workers)
+        counts, first = delivered(here.batches, self.worker_batches)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
         return cast(Iterator[Any], super().iterator1())
 
@@ -122,7 +122,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
             yield from super().__iter__()
             self._here = None
             return
-        whole = self.of.get("epoch") or sum(count or 0 for count in self.of_workers)
+        whole = self.identity.get("epoch") or sum(count or 0 for count in self.worker_batches)
         left = whole - (self._next.batches if self._next else 0)
         if not left:
             self._next = None
@@ -135,7 +135,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
 
     def _is_changed(self) -> bool:
         """Whether stages, repetitions or another number of batches were added to what `pair_loader` made."""
-        epoch = self.of.get("epoch")
+        epoch = self.identity.get("epoch")
         made = (sys.maxsize, epoch) if epoch else (1, -1)
         return len(self.pipeline) != 1 or (self.repetitions, self.nsamples) != made
 
@@ -288,8 +288,8 @@ def pair_loader(
     loader.made_for = rank, world_size
     counts = _batch_counts(shards, workers, batch_size, drop_last)
     loader.size = epoch or sum(counts)
-    loader.of_workers = [None] * len(counts) if epoch else counts
-    loader.of = {
+    loader.worker_batches = [None] * len(counts) if epoch else counts
+    loader.identity = {
         "data": manifest.root_hash,
         "batch_size": batch_size,
         "workers": workers,
