@@ -76,11 +76,11 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         return self.size
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this rank is in the pass that was read last: numbers and texts.
+        """The position of this rank in the pass that was read last, as numbers and strings.
 
-        A loader to which stages or repetitions were added keeps no place, since what it gives is no batch of
-        its own: its state is that of the beginning of a pass, with a warning. Frameworks ask every loader for
-        its state.
+        A loader to which stages or repetitions were added does not keep its position, since what it gives are
+        not its own batches: its state is that of the beginning of a pass, with a warning. Frameworks ask every
+        loader for its state.
         """
         here = self._next or self._here
         if here and self._is_changed():
