@@ -12,7 +12,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.text import pluralize
 from dimmagen.dimmers.profile import open_profile, profile_names
 
-_SHOWN_PAIRS = 3  # so that a row is one line of 80 columns; `profile show` names more
+_MOST_NAMES = 3  # of pairs, so that a row is one line of 80 columns; `profile show` names more
 
 
 @command("list")
@@ -35,11 +35,9 @@ def list_profiles() -> dict[str, Any]:
             echo(f"Left out: {name}: {error}", err=True, level=logging.WARNING)
             continue
         models = [found.default_model, *(kind for kind in found.models if kind != found.default_model)]
-        made_from = _origin(found.provenance)
-        table.add_row(name, ", ".join(models), made_from, found.fingerprint[:12])
-        listed.append(
-            {"name": name, "models": models, "made_from": made_from, "fingerprint": found.fingerprint}
-        )
+        origin = _origin(found.provenance)
+        table.add_row(name, ", ".join(models), origin, found.fingerprint[:12])
+        listed.append({"name": name, "models": models, "made_from": origin, "fingerprint": found.fingerprint})
     Console().print(table)
     return {"profiles": listed}
 
@@ -48,5 +46,5 @@ def _origin(provenance: dict) -> str:
     names = [pair["name"] for pair in provenance.get("pairs", [])]
     if not names:
         return provenance.get("made", "")
-    more = ", ..." if len(names) > _SHOWN_PAIRS else ""
-    return f"{pluralize(len(names), 'pair')}: {', '.join(names[:_SHOWN_PAIRS])}{more}"
+    shown = names if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], "..."]
+    return f"{pluralize(len(names), 'pair')}: {', '.join(shown)}"

@@ -53,7 +53,7 @@ def is_held(path: str | os.PathLike) -> Iterator[bool | None]:
         path: of it; a link is not followed.
 
     Yields:
-        None where that cannot be determined: it cannot be opened, or is on a disk without locks, or on Windows.
+        None where this is unknown: it cannot be opened, or is on a disk without locks, or on Windows.
     """
     descriptor = None if os.name == "nt" else _opened(path)
     try:

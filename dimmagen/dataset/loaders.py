@@ -79,8 +79,8 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         """The position of this rank in the pass that was read last, as numbers and strings.
 
         A loader to which stages or repetitions were added does not keep its position, since what it gives are
-        not its own batches: its state is that of the beginning of a pass, with a warning. Frameworks ask every
-        loader for its state.
+        not its own batches: its state is that of the beginning of a pass, with a warning, because frameworks
+        ask every loader for its state.
         """
         here = self._next or self._here
         if here and self._is_changed():
