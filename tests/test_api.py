@@ -161,7 +161,7 @@ def test_a_fitted_profile_is_saved_and_dims(tmp_path, monkeypatch, short_fits):
         ({"ladder": [1, 1]}, "give each number once"),
         ({"ladder": "1,2"}, "give a list of numbers"),
         ({"executor": "rai"}, "there is no executor 'rai': did you mean ray?"),
-        ({"resume": False}, "there is no resume 'False': known are if-possible, always, never"),
+        ({"resume": False}, "there is no resume 'False': choose one of if-possible, always, never"),
         ({"group_by": "clips"}, "there is no group by 'clips': did you mean clip?"),
         ({"workers": 0}, "give a whole number from 1"),
         ({"follow_links": "no"}, "`follow_links` is 'no': give True or False"),
@@ -255,7 +255,7 @@ def test_loaders_take_numbers_of_numpy_and_refuse_what_is_no_switch(pair_set):
     ("call", "message"),
     [
         (lambda: build_mixhq([], "new"), "`sources` is empty: name folders"),
-        (lambda: make_dataset("linear", ["sample"], group_by="scene"), "known are '', clip"),
+        (lambda: make_dataset("linear", ["sample"], group_by="scene"), "choose one of '', clip"),
         (lambda: make_subset("out", "new", min_side="3"), "`min_side` is '3': give a whole number"),
         (lambda: Dimmer.from_profile(3), "`profile` is 3: give a path"),
         (lambda: LowLight("linear")(np.zeros((9, 9, 3), np.uint8), key=3), "give one key for each image"),

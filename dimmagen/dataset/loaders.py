@@ -255,22 +255,16 @@ def pair_loader(
         refuse_below(name, value, least)
     refuse_below("buffer", buffer, 0)
     refuse_order_of_draws(epoch, shuffle)
+    kinds.optional(kinds.function)("transform", transform)
     out = fspath(out)
     manifest = Manifest.load(out)
     rank, world_size, _, _ = pytorch_worker_info()
-    if epoch is None:
-        refuse_fewer_shards(out, len(manifest.shards), world_size)
-    kinds.optional(kinds.function)("transform", transform)
-    is_one_size = batch_size > 1 and crop is None and transform is None
-    if crop is not None or is_one_size:  # otherwise no row is read: a large set opens at once
-        pairs = open_pairs(out, ("key", "width", "height"), manifest)
-        refuse_small(pairs, crop)
-        if is_one_size:
-            refuse_mixed(pairs)
     shards = tuple(manifest.shards)
     if epoch is None:
+        refuse_fewer_shards(out, len(shards), world_size)
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
+    _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
     start = start.share_memory_() if workers else start
     buffer = buffer if shuffle else 0
@@ -300,6 +294,17 @@ def pair_loader(
         "ranks": world_size,
     }
     return loader if epoch is None else loader.with_epoch(nbatches=epoch)
+
+
+def _refuse_unsuitable_sizes(out: str, manifest: Manifest, crop: int | None, has_one_size: bool) -> None:
+    """Refuse images that are smaller than the crop or, without one, of several sizes in one batch."""
+    if crop is None and not has_one_size:
+        return  # no row is read: a large set opens at once
+    pairs = open_pairs(out, ("key", "width", "height"), manifest)
+    if crop is None:
+        refuse_mixed(pairs)
+    else:
+        refuse_small(pairs, crop)
 
 
 def _batch_counts(shards: Sequence[ShardEntry], workers: int, batch_size: int, drop_last: bool) -> list[int]:

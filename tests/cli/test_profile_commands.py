@@ -88,7 +88,7 @@ def test_show_prints_json_with_the_origin(run):
 def test_an_unknown_name_is_a_usage_error_without_a_traceback(run):
     code, _, err = run("show", "nikon")
     assert code == 2
-    assert err.startswith("Error: there is no profile 'nikon': known are lol3")
+    assert err.startswith("Error: there is no profile 'nikon': choose one of lol3")
 
 
 def test_a_published_dimmer_is_imported_and_can_be_used_by_name(run, published_dimmer):
