@@ -146,17 +146,20 @@ def train_and_score(config: TrainConfig, folder: Path, tests: Mapping[str, Seque
         tests: pairs by the name of the set.
 
     Returns:
-        What the run took, and `scores` by the name of the set: those of the protocol, and PSNR without
-        colour.
+        What the run took, and `scores` by the name of the set: those of the protocol, PSNR without colour,
+        and the protocol's with results scaled to the requested lightness.
     """
     watch = Stopwatch()
     run_training(config, folder, "if-possible", watch)
-    enhancer = Enhancer(load_network(folder, device())[0])
+    network = load_network(folder, device())[0]
+    enhancer, exact = Enhancer(network), Enhancer(network, exact_lightness=True)
     metrics = load_metrics(METRICS, MetricFiles())[0]
     scores = {}
     for name, pairs in tests.items():
         scored = list(score(enhancer, pairs, metrics))
         scores[name] = {**as_json(scored, FIXED_LIGHTNESS), "colour": colour_apart(scored)}
+        scored = list(score(exact, pairs, metrics))
+        scores[name]["exact"] = as_json(scored, FIXED_LIGHTNESS, exact_lightness=True)
     return {
         "seed": config.seed,
         "seconds_per_iteration": watch.seconds_per_iteration,

@@ -1,5 +1,6 @@
 """Command line runs that are killed at a chosen moment, and their child processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -17,13 +18,42 @@ thorough = pytest.mark.skipif(not THOROUGH, reason="one case of several: make te
 # The commands change local folders only through these functions of os.
 STEPS = ("fsync", "replace", "remove", "unlink", "rmdir", "mkdir", "link", "open")
 KILLED = 77
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def start(*arguments: str, log: Path) -> subprocess.Popen:
+class Held:
+    """Holds processes at work until a test has done with them what it is about.
+
+    Otherwise they may have ended by themselves, where the test has to wait for its processor.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._order = folder / "held.json"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables of processes that can be held."""
+        places = [str(ROOT / "tests" / "held"), str(ROOT)]
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(places),
+            "DIMMAGEN_TEST_HELD": str(self._order),
+        }
+
+    def hold(self, pattern: str, most: int) -> None:
+        """Let no process finish a file whose path is of a pattern, where its folder has so many of them."""
+        self._order.write_text(json.dumps([pattern, most]))
+
+    def release(self) -> None:
+        self._order.unlink(missing_ok=True)
+
+
+def start(*arguments: str, log: Path, held: Held | None = None) -> subprocess.Popen:
     """Start `dimmagen ARGUMENTS` in a separate process group."""
     with open(log, "wb") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "dimmagen", *arguments],
+            env=held and held.environ,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -37,7 +67,7 @@ def _obey_interrupts() -> None:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
-def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: float = 600) -> None:
     """Wait until the condition holds or the run has ended."""
     end = time.monotonic() + seconds
     while not condition() and run.poll() is None:
@@ -47,7 +77,7 @@ def wait_for(condition: Callable[[], bool], run: subprocess.Popen, seconds: floa
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files below a folder, and the folder itself; a run may make, rename and remove some meanwhile."""
+    """List the files below a folder that a run may fill, empty and remove meanwhile."""
     return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
@@ -74,6 +104,23 @@ def descendants(pid: int) -> dict[int, str]:
         layer = {child for child, parent in parents.items() if parent in layer}
         found |= {child: names[child] for child in layer if child in names}
     return found
+
+
+def began(pid: int) -> str:
+    """When a process began; empty if it has ended, and another one may have its id by now."""
+    facts = _facts(pid)
+    return facts[19] if facts and facts[0] != "Z" else ""
+
+
+def state(pid: int) -> str:
+    """A letter for what a process does, such as T for one that is suspended; empty if there is none."""
+    return "".join(_facts(pid)[:1])
+
+
+def _facts(pid: int) -> list[str]:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
 
 
 def kill(*pids: int) -> None:

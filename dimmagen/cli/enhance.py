@@ -11,7 +11,12 @@ import numpy as np
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
 from dimmagen.cli.humanize import shorten
-from dimmagen.cli.network_options import device_option, memory_option, network_option
+from dimmagen.cli.network_options import (
+    device_option,
+    exact_lightness_option,
+    memory_option,
+    network_option,
+)
 from dimmagen.cli.options import LocalPath, Number
 from dimmagen.cli.output import echo
 from dimmagen.cli.progress import Progress
@@ -69,6 +74,7 @@ class Window(click.IntRange):
     type=LocalPath(path_type=Path),
     help="Image whose mean lightness the results should have, instead of --lightness.",
 )
+@exact_lightness_option
 @click.option(
     "--out",
     type=LocalPath(path_type=Path, file_okay=False),
@@ -98,6 +104,7 @@ def enhance(
     network_path: str,
     wanted: tuple[float | str, ...],
     match: Path | None,
+    exact_lightness: bool,
     out: Path,
     export: tuple[str, Path] | None,
     memory: float,
@@ -138,7 +145,7 @@ def enhance(
     storage.remove_abandoned(out, _results(list(names.values()), level_names(levels)))
     own = _own_lightness(header, network_path) if AUTO in levels else None
     side, equalise = _windows(window, header, network_path)
-    enhancer = Enhancer(network, memory, side, equalise, bf16)
+    enhancer = Enhancer(network, memory, side, equalise, bf16, exact_lightness)
     unread: list[Path] = []
     written: list[dict[str, Any]] = []
     for photo, name in names.items():

@@ -10,7 +10,13 @@ from rich.table import Table
 
 from dimmagen.cli.command import command, in_options
 from dimmagen.cli.console import Console
-from dimmagen.cli.network_options import device_option, lpips_weights_option, memory_option, network_option
+from dimmagen.cli.network_options import (
+    device_option,
+    exact_lightness_option,
+    lpips_weights_option,
+    memory_option,
+    network_option,
+)
 from dimmagen.cli.options import (
     PICTURE,
     LocalPath,
@@ -63,6 +69,7 @@ from dimmagen.metrics.base import METRICS, MetricFiles
     default=FIXED_LIGHTNESS,
     help="Fixed mean lightness of the output, for the scores that do not use the ground truth's.",
 )
+@exact_lightness_option
 @json_option("all scores", LocalPath(dir_okay=False))
 @click.option(
     "--sheet",
@@ -81,6 +88,7 @@ def evaluate(
     lpips_weights: str | None,
     niqe_model: str | None,
     lightness: float,
+    exact_lightness: bool,
     json_file: str | None,
     sheet_path: Path | None,
     memory: float,
@@ -126,11 +134,11 @@ def evaluate(
     for name, reason in reasons.items():
         console.print(f"{name} is skipped: {reason}", highlight=False, soft_wrap=True)
         chosen.pop(name, None)
-    steps = score(Enhancer(network, memory), loaded, chosen, lightness)
+    steps = score(Enhancer(network, memory, exact_lightness=exact_lightness), loaded, chosen, lightness)
     with Progress(console=console, transient=True) as bar:
         scored = list(bar.track(steps, len(loaded), description="scoring"))
-    _print_table(scored, lightness)
-    result = as_json(scored, lightness)
+    _print_table(scored, lightness, exact_lightness)
+    result = as_json(scored, lightness, exact_lightness)
     if json_path is not None:
         write_json(str(json_path), result)
     if sheet_path is not None:
@@ -138,10 +146,11 @@ def evaluate(
     return result
 
 
-def _print_table(scored: list[Scored], fixed_lightness: float) -> None:
+def _print_table(scored: list[Scored], fixed_lightness: float, exact_lightness: bool) -> None:
     """A row for each metric and a column for each setting, so that all metrics fit into 80 columns."""
     means = mean_scores(scored)
-    title = f"{pluralize(len(scored), 'image')}, protocol {PROTOCOL}"
+    exactly = ", exact lightness" if exact_lightness else ""
+    title = f"{pluralize(len(scored), 'image')}, protocol {PROTOCOL}{exactly}"
     table = Table("lightness", title=title, title_justify="left")
     for setting in SETTINGS:
         table.add_column(

@@ -13,6 +13,12 @@ device_option = headed_option(
     help="Device that runs the network; auto takes a GPU if there is one.",
     heading=EXECUTION,
 )
+exact_lightness_option = click.option(
+    "--exact-lightness",
+    is_flag=True,
+    help="Scale each result to exactly the requested lightness, which the network only approximates, by a "
+    "factor of at most 2.",
+)
 lpips_weights_option = headed_option(
     "--lpips-weights",
     metavar="DIR|FILE",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.batch import EQUALISE, Equalise
+from dimmagen.enhance.exact_lightness import scaled_to_lightness, to_levels
 from dimmagen.enhance.inputs import condition, equalisations, mean_lightness, network_inputs
 from dimmagen.enhance.network import EnhancementNetwork
 
@@ -66,6 +67,7 @@ class Enhancer:
             training on crops of this size. Default: tiles as large as the memory allows.
         equalise: with `crop`, each tile is equalised by its own histogram, as a crop in training.
         bf16: run the network in bfloat16.
+        exact_lightness: scale each result to exactly the requested lightness.
 
     Attributes:
         forward: (inputs, condition) -> output; the network, or what was made of it to run faster.
@@ -89,10 +91,12 @@ class Enhancer:
         window: int | None = None,
         equalise: Equalise = "image",
         bf16: bool = False,
+        exact_lightness: bool = False,
     ) -> None:
         self.network = network
         self.forward: Callable[[Tensor, Tensor], Tensor] = network
         self.bf16 = bf16
+        self.exact_lightness = exact_lightness
         self.equalise = equalise
         self._windows = window is not None
         shape = network.architecture
@@ -135,20 +139,28 @@ class Enhancer:
         Args:
             dark: uint8 (H, W, 3), RGB, any size.
             lightness: requested mean of the result over all pixels and channels, in [0, 1]; the network comes
-                close to it.
+                close to it. With `exact_lightness` the result is scaled to it, at most by a factor of 2.
 
         Returns:
             uint8 (H, W, 3), RGB.
         """
+        if not self.exact_lightness:
+            return self._enhanced(dark, lightness, _to_bytes, np.uint8)
+        return scaled_to_lightness(self._enhanced(dark, lightness, to_levels, np.uint16), lightness)
+
+    def _enhanced(
+        self, dark: np.ndarray, lightness: float, stored: Callable[[Tensor], np.ndarray], kind: type
+    ) -> np.ndarray:
+        """The network's result, (H, W, 3) as `stored` makes arrays of a `kind` of it."""
         pixels = torch.from_numpy(np.ascontiguousarray(dark)).to(self._device)
         level = torch.tensor([condition(mean_lightness(dark), lightness)], device=self._device)
         tables = equalisations(pixels[None]) if self.equalise == "image" else None
         rows, columns = (self._tile_ranges(length) for length in pixels.shape[:2])
         if len(rows) == len(columns) == 1:
-            return _to_bytes(next(self._run([pixels], tables, level)))
-        result = np.empty_like(dark)
+            return stored(next(self._run([pixels], tables, level)))
+        result: np.ndarray = np.empty(dark.shape, kind)
         for row, weighted, weights in self._rows(pixels, rows, columns, tables, level):
-            result[row : row + len(weights)] = _to_bytes(weighted / weights)
+            result[row : row + len(weights)] = stored(weighted / weights)
         return result
 
     def _rows(

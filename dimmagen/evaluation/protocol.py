@@ -172,14 +172,20 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(defined)) if defined else math.nan
 
 
-def as_json(scored: Sequence[Scored], fixed_lightness: float) -> dict:
+def as_json(scored: Sequence[Scored], fixed_lightness: float, exact_lightness: bool = False) -> dict:
     """Every number, with the name of the protocol, as JSON values.
 
     Numbers that are not defined or not finite are None.
+
+    Args:
+        scored: at least one.
+        fixed_lightness: see :func:`score`.
+        exact_lightness: whether the enhancer scaled its results to the requested lightness.
     """
     return {
         "protocol": PROTOCOL,
         "fixed_lightness": fixed_lightness,
+        "exact_lightness": exact_lightness,
         "mean": _finite(mean_scores(scored)),
         "pictures": [
             {

@@ -19,7 +19,7 @@ from dimmagen.images import color, heif, ppm, tiff
 from dimmagen.images.excess import excess_of
 from dimmagen.images.exif import exif_block, without_orientation
 from dimmagen.images.facts import ImageError, ImageFacts, Metadata, Presentation
-from dimmagen.images.jpeg_damage import damage_of
+from dimmagen.images.jpeg_damage import END_MARKER, JpegState, lacks_end, state_of
 from dimmagen.images.orientation import UPRIGHT, Orientation, orientation_of, turn_of
 from dimmagen.images.other_kinds import other_kind
 from dimmagen.images.pillow_warnings import ignored_warnings
@@ -59,7 +59,9 @@ _COPIED_PIXELS = 2**23  # per band: the array of a large image must not be in me
 _HEIF_REASON = "is a HEIC picture: to read it, pip install 'dimmagen[heif]'"
 
 
-def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray, ImageFacts]:
+def decode_rgb8(
+    data: bytes, *, color_managed: bool = False, is_whole: bool = False
+) -> tuple[np.ndarray, ImageFacts]:
     """Decode one image file.
 
     The EXIF orientation is applied, gray becomes three equal channels, CMYK becomes RGB by the formula of
@@ -70,6 +72,7 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
         data: bytes of the file.
         color_managed: whether colours are converted to sRGB by the image's ICC profile, as it must be for a
             photo from anywhere (:mod:`dimmagen.images.color`). Images that dimmagen has stored are sRGB.
+        is_whole: whether these bytes were decoded before: that nothing is missing is not proven again.
 
     Returns:
         uint8 (H, W, 3) RGB pixels, and the facts.
@@ -78,9 +81,11 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
         ImageError: the image is damaged, too large, animated, transparent, or of an unsupported mode; if
             colours are converted, also an HDR image, or one whose colours cannot be converted.
     """
-    if color_managed and (reason := damage_of(data)):  # of a file from anywhere
-        raise ImageError("unreadable", reason)
-    with _open_image(data) as image:
+    if is_whole or not color_managed:
+        state = JpegState("", lacks_end=color_managed and lacks_end(data))
+    elif (state := state_of(data)).damage:  # of a file from anywhere
+        raise ImageError("unreadable", state.damage)
+    with _open_image(data + END_MARKER if state.lacks_end else data) as image:
         facts = _facts(image, data)  # rejects decompression bombs before they are decompressed
         profile = _icc_profile(image) if color_managed else b""
         if color_managed:
@@ -100,6 +105,8 @@ def decode_rgb8(data: bytes, *, color_managed: bool = False) -> tuple[np.ndarray
         *colour_steps,
         *([] if facts.format in _KEPT_EXTENSION else [_STORED_AGAIN.get(facts.format, "lossless")]),
     ]
+    if state.lacks_end and not steps:
+        steps = ["lossless"]  # stored again: other decoders refuse the file
     transform = "+".join(steps) or "verbatim"
     extension = _KEPT_EXTENSION[facts.format] if transform == "verbatim" else "png"
     height, width, _ = pixels.shape

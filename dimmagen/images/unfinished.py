@@ -7,6 +7,8 @@ up, without an error. Other formats have checksums, or hold as many bytes as the
 import struct
 from collections.abc import Iterator
 
+from dimmagen.images.jpeg_damage import lacks_end, state_of
+
 _ZEROS = bytes(512)  # a sector of a disk
 # WebP's encoder writes zeros for an area of one colour. Of lossy files it was one for 1500 pixels when it was
 # tried, and of lossless ones, in which each pixel may have a code of zeros, one for 3 pixels: by method 0, by
@@ -28,7 +30,7 @@ def unfinished(data: bytes) -> str:
         The end of a sentence that begins with the file's name.
     """
     if data.startswith(b"\xff\xd8"):
-        is_cut = data.endswith(_ZEROS) and data.find(b"\xff\xd9", _first_scan(data)) < 0
+        is_cut = data.endswith(_ZEROS) and lacks_end(data) and not state_of(data).lacks_end
         return _CUT if is_cut else ""  # holes before the end: jpeg_damage.py
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         coded = _webp_pixels(data)
@@ -44,20 +46,6 @@ def _zeros_in(coded: bytes, zeros: bytes) -> str:
     if coded.endswith(zeros):
         return _CUT
     return "has zeros in the place of a lost piece" if zeros in coded else ""
-
-
-def _first_scan(data: bytes) -> int:
-    """Where the pixels of a JPEG begin: an EXIF preview before it has an end of its own."""
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        kind = data[place + 1]
-        if kind == 0xFF:
-            place += 1
-        elif kind == 0x01 or 0xD0 <= kind <= 0xD8:
-            place += 2
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return place
 
 
 def _webp_pixels(data: bytes) -> bytes:

@@ -132,7 +132,7 @@ class StillSource:
         return [Examined("", verdict, facts, white, light, transform, extension, whole)]
 
     def light(self, data: bytes, frame: str) -> np.ndarray:
-        return self.reduce(codec.decode_rgb8(data, color_managed=True)[0])[0]
+        return self.reduce(codec.decode_rgb8(data, color_managed=True, is_whole=True)[0])[0]
 
 
 def _with_step(facts: codec.ImageFacts, step: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from dimmagen.core.machine import is_machine_trouble
 from dimmagen.images import codec
 from dimmagen.images.codec import ImageError
 from dimmagen.images.facts import UPRIGHT, Presentation
-from dimmagen.images.jpeg_damage import damage_of
+from dimmagen.images.jpeg_damage import state_of
 
 # Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
@@ -178,7 +178,7 @@ def _has_hole(coded: bytes, codec_name: str) -> bool:
     """
     if codec_name in _WITHOUT_ZEROS:
         return bytes(_HOLE_BYTES) in coded
-    return codec_name == "mjpeg" and damage_of(coded) != ""
+    return codec_name == "mjpeg" and state_of(coded).damage != ""
 
 
 def _refuse_damaged(is_damaged: bool) -> None:

@@ -8,6 +8,7 @@ from PIL import Image, ImageCms
 
 from dimmagen.enhance.checkpoints import load_tensors
 from dimmagen.enhance.enhancer import Enhancer, TrainingCrops, crops_of_header
+from dimmagen.enhance.inputs import mean_lightness
 from dimmagen.enhance.lightness import lightness_of_header
 from dimmagen.enhance.onnx_model import OnnxReport
 from dimmagen.enhance.run_folder import RunFolder
@@ -132,6 +133,17 @@ def test_the_lightness_of_another_image_is_matched(run, tmp_path, monkeypatch):
     words = ["enhance", "pairs/low/0.png", *NETWORK, "--out", tmp_path, "--match", "pairs/high/0.png"]
     assert run(*words)[0] == 0
     assert asked == [pytest.approx(image("pairs/high/0.png").mean() / 255)]
+
+
+def test_a_result_of_exactly_the_lightness_that_was_asked_for(run, tmp_path):
+    words = ["enhance", "pairs/low/0.png", *NETWORK]
+    run(*words, "--out", tmp_path / "close", "--lightness", 0.5)
+    wanted = 0.8 * mean_lightness(image(tmp_path / "close" / "0.png"))
+    for name, options in (("close", []), ("exact", ["--exact-lightness"])):
+        assert run(*words, "--out", tmp_path / name, "--lightness", wanted, *options)[0] == 0
+    exact, close = (mean_lightness(image(tmp_path / name / "0.png")) for name in ("exact", "close"))
+    assert exact == pytest.approx(wanted, abs=2e-4)
+    assert abs(close - wanted) > 0.01
 
 
 def test_an_export_that_takes_long_says_what_it_waits_for(monkeypatch, capsys):

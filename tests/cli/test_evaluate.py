@@ -35,6 +35,18 @@ def test_a_table_for_a_file_is_not_cut_to_the_terminal(run, monkeypatch):
         assert whole in out
 
 
+def test_results_may_be_scored_at_exactly_the_lightness_of_the_truth(run):
+    words = ["evaluate", *NETWORK, "--pairs", "pairs", "--metrics", "psnr"]
+    for options, exact in (([], False), (["--exact-lightness"], True)):
+        code, out, _ = run(*words, *options, "--json", "scores.json")
+        assert code == 0
+        assert ("exact lightness" in out) == exact
+        scores = json.loads(Path("scores.json").read_text())
+        assert scores["exact_lightness"] == exact
+        off = [abs(one["lightness_asked"] - one["lightness_achieved"]) for one in scores["pictures"]]
+        assert (max(off) < 2e-4) == exact
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

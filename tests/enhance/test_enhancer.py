@@ -3,30 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from skimage import data
 
 from dimmagen.core.errors import UsageError
 from dimmagen.enhance.enhancer import Enhancer
-from dimmagen.enhance.network import ARCHITECTURES, EnhancementNetwork
-
-
-@pytest.fixture(scope="module")
-def network():
-    """A compact network without a zero layer, so that its whole receptive field counts."""
-    torch.manual_seed(1)
-    network = EnhancementNetwork("compact")
-    for parameter in network.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.kaiming_normal_(parameter, nonlinearity="linear")
-    return network.eval()
-
-
-def dark_image(height, width):
-    return np.ascontiguousarray(np.resize(data.astronaut(), (height, width, 3)) // 7)
-
-
-def gigabytes(side):
-    return side**2 * ARCHITECTURES["compact"].bytes_per_pixel / 1e9 * 1.001
+from tests.enhance.untrained import dark_image, gigabytes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 40), (96, 63)])

@@ -10,7 +10,7 @@ import pytest
 from dimmagen.dataset.compare import assert_same_dataset
 from tests.core.executors.ray_nodes import QUICK_CHECKS
 from tests.dataset_helpers import make, write_photos
-from tests.killing import complete, descendants, kill, start, thorough, wait_for
+from tests.killing import Held, began, complete, descendants, kill, start, thorough, wait_for
 
 VARIANTS, PHOTOS = 6, 20
 
@@ -25,6 +25,14 @@ def undisturbed(photos, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     make(photos, out, variants=VARIANTS)
     return out
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Runs that make no more than half of their shards, of which there are 42, until they are released."""
+    held = Held(tmp_path)
+    held.hold("*.tar", 21)
+    return held
 
 
 def arguments(photos, out, executor):
@@ -52,6 +60,10 @@ def test_a_serial_run_that_is_killed_again_and_again(photos, undisturbed, tmp_pa
     assert_same_dataset(undisturbed, out)
 
 
+def actors_of(run):
+    return [pid for pid, name in descendants(run.pid).items() if name.startswith("ray::Actor")]
+
+
 @pytest.mark.needs("fork", "proc", "signals")
 @pytest.mark.ray
 @pytest.mark.slow
@@ -59,16 +71,15 @@ def test_a_serial_run_that_is_killed_again_and_again(photos, undisturbed, tmp_pa
 @pytest.mark.parametrize(
     "victim", ["driver", pytest.param("an actor", marks=thorough), "all actors", "the Ray node"]
 )
-def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path, monkeypatch):
+def test_a_ray_run_that_loses(victim, photos, undisturbed, held, tmp_path, monkeypatch):
     if victim == "the Ray node":
         for name, value in QUICK_CHECKS.items():
             monkeypatch.setenv(f"RAY_{name}", str(value))
     out, log = tmp_path / "out", tmp_path / "log"
-    run = start(*arguments(photos, out, "ray"), log=log)
-    done = random.Random(victim).randint(1, 20)
-    wait_for(lambda: complete(out) >= done, run)
-    below = descendants(run.pid)
-    actors = [pid for pid, name in below.items() if name.startswith("ray::Actor")]
+    run = start(*arguments(photos, out, "ray"), log=log, held=held)
+    done = random.Random(victim).randint(1, 17)  # each actor has a job of two shards
+    wait_for(lambda: complete(out) >= done and len(actors_of(run)) == 2, run)
+    actors, below = actors_of(run), descendants(run.pid)
     raylets = [pid for pid, name in below.items() if name.split(" ")[0].endswith("/raylet")]
     assert len(actors) == 2, below
     assert len(raylets) == 1, below
@@ -79,6 +90,7 @@ def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path, monkeypatch
         assert run.wait() != 0
         assert not (out / "manifest.json").exists()
         run = start(*arguments(photos, out, "serial"), log=log)
+    held.release()
     assert run.wait() == 0, log.read_text()
     assert_same_dataset(undisturbed, out)
 
@@ -89,11 +101,11 @@ def test_a_ray_run_that_loses(victim, photos, undisturbed, tmp_path, monkeypatch
     "name", ["SIGINT", *(pytest.param(name, marks=thorough) for name in ("SIGTERM", "SIGHUP"))]
 )
 def test_a_signal_ends_with_its_code_says_how_to_go_on_and_keeps_complete_shards(
-    name, photos, undisturbed, tmp_path
+    name, photos, undisturbed, held, tmp_path
 ):
     sent = getattr(signal, name)
     out, log = tmp_path / "out", tmp_path / "log"
-    run = start(*arguments(photos, out, "serial"), log=log)
+    run = start(*arguments(photos, out, "serial"), log=log, held=held)
     wait_for(lambda: complete(out) >= 2, run)
     os.killpg(run.pid, sent)
     assert run.wait() == 128 + sent
@@ -110,19 +122,21 @@ def test_a_signal_ends_with_its_code_says_how_to_go_on_and_keeps_complete_shards
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_sigterm_ends_a_ray_run_as_a_serial_one_and_leaves_no_process(photos, undisturbed, tmp_path):
+def test_sigterm_ends_a_ray_run_as_a_serial_one_and_leaves_no_process(photos, undisturbed, held, tmp_path):
     out, log = tmp_path / "out", tmp_path / "log"
-    run = start(*arguments(photos, out, "ray"), log=log)
-    wait_for(lambda: complete(out) >= 2, run)
-    below = descendants(run.pid)
+    run = start(*arguments(photos, out, "ray"), log=log, held=held)
+    wait_for(lambda: complete(out) >= 2 and len(actors_of(run)) == 2, run)
+    below = {pid: (began(pid), name) for pid, name in descendants(run.pid).items()}
     os.kill(run.pid, signal.SIGTERM)
     assert run.wait() == 128 + signal.SIGTERM, log.read_text()
     assert "Stopped by SIGTERM" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert list(out.rglob("*.tmp")) == []
-    end = time.monotonic() + 30
-    while any(os.path.exists(f"/proc/{pid}") for pid in below) and time.monotonic() < end:
+    end = time.monotonic() + 60
+    while (left := [name for pid, (then, name) in below.items() if then and began(pid) == then]) and (
+        time.monotonic() < end
+    ):
         time.sleep(0.1)
-    assert [name for pid, name in below.items() if os.path.exists(f"/proc/{pid}")] == []
+    assert left == []
     make(photos, out, variants=VARIANTS, resume="always")
     assert_same_dataset(undisturbed, out)

@@ -6,6 +6,8 @@ from PIL import Image
 from skimage import data as photos
 
 from dimmagen.images.codec import ImageError, decode_rgb8
+from dimmagen.images.jpeg_damage import state_of
+from dimmagen.sources.folder import Folder
 
 SECTORS = 8 * 512
 
@@ -57,3 +59,110 @@ def test_whole_photos_with_flat_areas_previews_and_filling_are_pictures(options)
         whole = data[:-2] + filled + data[-2:]
         np.testing.assert_array_equal(decode_rgb8(whole, color_managed=True)[0], expected)
     np.testing.assert_array_equal(decode_rgb8(data + jpeg(), color_managed=True)[0], expected)
+
+
+KINDS = [
+    {},
+    {"optimize": True, "subsampling": 2},
+    {"progressive": True},
+    {"progressive": True, "subsampling": 0, "restart_marker_blocks": 3},
+    {"restart_marker_rows": 1},
+]
+
+
+def shown(data):
+    """As libjpeg shows a file that may have no end."""
+    return np.asarray(Image.open(io.BytesIO(data + b"\xff\xd9")).convert("RGB"))
+
+
+@pytest.mark.parametrize("options", KINDS)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_photo_that_lacks_only_its_end_marker_has_the_pixels_of_the_whole_one(options, mode):
+    data = io.BytesIO()
+    photo = Image.fromarray(photos.coffee()).convert(mode)
+    photo.save(data, "JPEG", **{key: value for key, value in options.items() if key != "subsampling"})
+    whole = data.getvalue()
+    for end in (b"", b"\xff", bytes(9), bytes(SECTORS), b"\xff" * SECTORS):
+        pixels, facts = decode_rgb8(whole[:-2] + end, color_managed=True)
+        np.testing.assert_array_equal(pixels, decode_rgb8(whole)[0])
+        assert facts.transform == {"RGB": "lossless", "L": "gray", "CMYK": "cmyk"}[mode]
+        assert facts.extension == "png"  # other decoders refuse the file
+
+
+def test_a_source_makes_the_light_image_of_such_a_photo_again():
+    unended = jpeg()[:-2]
+    (examined,) = Folder().examine(unended)
+    assert examined.verdict.accepted
+    np.testing.assert_array_equal(Folder().light(unended, ""), shown(unended))
+    np.testing.assert_array_equal(examined.pixels, shown(unended))
+
+
+@pytest.mark.parametrize("options", KINDS)
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9", bytes(9) + b"\xff\xd9"])
+def test_a_cut_photo_is_unreadable_even_if_somebody_ended_it(options, share, end):
+    """Pillow shows one that was ended with a gray lower part, without an error."""
+    whole = jpeg(**options)
+    with pytest.raises(ImageError) as refused:
+        decode_rgb8(whole[: int(share * len(whole))] + end, color_managed=True)
+    assert refused.value.rule == "unreadable"
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_a_photo_that_lost_some_of_its_bytes_is_unreadable(options):
+    whole = jpeg(**options)
+    for place in (0.3, 0.5, 0.7):
+        start = int(place * len(whole))
+        with pytest.raises(ImageError, match="is damaged"):
+            decode_rgb8(whole[:start] + whole[start + 2 * SECTORS :], color_managed=True)
+
+
+def test_a_progressive_photo_that_lacks_scans_and_its_end_is_unreadable():
+    whole = jpeg(progressive=True)
+    before_last = whole[: whole.rindex(b"\xff\xc4")]  # the table of the last scan
+    with pytest.raises(ImageError):
+        decode_rgb8(before_last, color_managed=True)
+
+
+def test_wherever_the_end_of_a_small_photo_is_lost_it_has_its_pixels_or_is_refused():
+    random, kept = np.random.default_rng(0), 0
+    for number in range(60):
+        height, width = random.integers(1, 70, 2)
+        mode, options = (
+            ("RGB", "L", "CMYK")[number % 3],
+            {"restart_marker_blocks": int(random.integers(0, 4))},
+        )
+        if mode == "RGB":
+            options["subsampling"] = int(random.integers(0, 3))
+        buffer = io.BytesIO()
+        photo = Image.fromarray(photos.coffee()[:height, 200 : 200 + width]).convert(mode)
+        options |= {"progressive": number % 2 == 1, "quality": int(random.integers(1, 101))}
+        photo.save(buffer, "JPEG", **options)
+        whole = buffer.getvalue()
+        assert state_of(whole) == ("", False)
+        assert state_of(whole[:-2]) == ("", True)
+        for lost in range(3, min(20, len(whole) - whole.rindex(b"\xff\xda") - 12)):
+            try:
+                pixels = decode_rgb8(whole[:-lost], color_managed=True)[0]
+            except ImageError:
+                continue
+            kept += 1
+            np.testing.assert_array_equal(pixels, shown(whole))
+    assert kept < 10  # those whose last byte has no code in it
+
+
+def test_some_bytes_behind_the_pixels_are_no_damage_but_a_sector_of_them_is():
+    whole, behind = jpeg(), np.random.default_rng(0).integers(0, 255, 4096, np.uint8).tobytes()
+    decode_rgb8(whole[:-2] + behind[:40] + whole[-2:], color_managed=True)
+    with pytest.raises(ImageError, match="bytes that no JPEG has"):
+        decode_rgb8(whole[:-2] + behind + whole[-2:], color_managed=True)
+
+
+def test_what_is_not_in_a_known_code_is_not_judged():
+    whole = jpeg()
+    place = whole.index(b"\xff\xc4")
+    without_tables = whole[:place] + whole[whole.index(b"\xff\xda") :]  # as a frame of a clip
+    assert state_of(without_tables).damage == ""
+    arithmetic = whole.replace(b"\xff\xc0\x00\x11", b"\xff\xc9\x00\x11")
+    assert arithmetic != whole
+    assert state_of(arithmetic[:-2]) == ("", False)

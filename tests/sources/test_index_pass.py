@@ -17,7 +17,7 @@ from dimmagen.sources.scan import list_candidate_files
 from dimmagen.sources.scan_keys import ScanSettings, scan_versions
 from dimmagen.sources.scan_store import KeptRanges
 from tests.dataset_helpers import file_hashes
-from tests.killing import files_below, kill, start, wait_for
+from tests.killing import Held, files_below, kill, start, wait_for
 from tests.sources.index_passes import FILES, look, plainly, run
 
 
@@ -51,7 +51,7 @@ def test_no_thread_waits_at_the_end_of_a_range(template, monkeypatch):
         if file in files[16:]:
             is_next_begun.set()
         elif file == last:
-            assert is_next_begun.wait(10)
+            assert is_next_begun.wait(60)
         return []
 
     monkeypatch.setattr(ScanSettings, "look_at", look_at)
@@ -155,8 +155,9 @@ def test_a_killed_build_goes_on_where_it_was(template, tmp_path):
     time.sleep(2.1)  # as storage.stamp says
     assert run("--source", many, "--out", tmp_path / "whole") == 0
     words = ["build-mixhq", "--source", str(many), "--out", str(tmp_path / "out"), "--workers", "1"]
-    killed = start(*words, log=tmp_path / "log")
-    kept = tmp_path / "out" / ".dimmagen" / "scan"
+    held, kept = Held(tmp_path), tmp_path / "out" / ".dimmagen" / "scan"
+    held.hold(f"{kept}/*", 2)
+    killed = start(*words, log=tmp_path / "log", held=held)
     wait_for(lambda: len(files_below(kept)) >= 2, killed)
     kill(killed.pid)
     assert killed.wait() == -9

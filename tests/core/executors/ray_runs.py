@@ -21,14 +21,25 @@ from tests.dataset_helpers import make
 
 @dataclass(frozen=True)
 class Nap:
+    """A job.
+
+    Attributes:
+        stop: file to be made by the process that does the job first, which is then suspended in it.
+    """
+
     name: str
     seconds: float
+    stop: str = ""
 
 
 def nap(job: Nap, on_pair) -> dict:
     import ray
 
     began = time.time()
+    if job.stop and not os.path.exists(job.stop):
+        with open(job.stop, "w") as file:
+            file.write(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(job.seconds)
     on_pair()
     node = ray.get_runtime_context().get_node_id()
@@ -48,7 +59,9 @@ def naps() -> None:
     parser.add_argument("--seconds", type=float, default=0.1)
     parser.add_argument("--silence", type=float, default=60.0, help="seconds until a silent worker is told")
     parser.add_argument("--worker-timeout", type=float)
-    parser.add_argument("--stop-one", action="store_true", help="suspend the first actor that has worked")
+    parser.add_argument(
+        "--stop-one", default="", help="suspend the actor with the first job; file for its id"
+    )
     parser.add_argument("--until-nodes", type=int, default=1_000, help="nodes have worked: no more jobs")
     parser.add_argument("--until-actors", type=int, default=1_000, help="actors have worked: no more jobs")
     options = parser.parse_args()
@@ -62,7 +75,7 @@ def naps() -> None:
                 return
             if len({record["actor"] for record in records}) >= options.until_actors:
                 return
-            yield Nap(f"train-{index:05d}", options.seconds)
+            yield Nap(f"train-{index:05d}", options.seconds, "" if index else options.stop_one)
 
     reported: list[int] = []
     statuses: list[WorkerStatus] = []
@@ -77,8 +90,6 @@ def naps() -> None:
     )
     for _, record in run:
         records.append(record)
-        if options.stop_one and len(records) == 1:
-            os.kill(record["actor"], signal.SIGSTOP)
     told = [asdict(status) for status in statuses]
     json.dump({"records": records, "pairs": sum(reported), "statuses": told}, sys.stdout)
 

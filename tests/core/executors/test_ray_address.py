@@ -19,11 +19,12 @@ RESPONSE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
 @pytest.fixture
 def serve(monkeypatch):
     """Start a server that answers each connection with some bytes; returns its address."""
-    monkeypatch.setattr(ray_address, "_ANSWER_SECONDS", 0.1)
     monkeypatch.delenv("RAY_USE_TLS", raising=False)
     servers = []
 
     def start(answer):
+        # No time is too short for one that is silent; another one may have to wait for its processor.
+        monkeypatch.setattr(ray_address, "_ANSWER_SECONDS", 0.1 if answer is None else 60)
         server = socket.create_server(("127.0.0.1", 0))
         servers.append(server)
         threading.Thread(target=answer_all, args=(server, answer), daemon=True).start()
