@@ -159,9 +159,7 @@ def test_the_ends_of_the_ranges_are_allowed_and_unknown_formats_are_not():
         check_settings(PairSettings(light_format=light_format, image_format="webp"))
     with pytest.raises(UsageError, match=r"there is no image format 'bmp': .*choose one of png, webp"):
         check_settings(PairSettings(image_format="bmp"))
-    with pytest.raises(
-        UsageError, match=r"no light format 'gif': .*choose one of auto, same, png, jpg"
-    ):
+    with pytest.raises(UsageError, match=r"no light format 'gif': .*choose one of auto, same, png, jpg"):
         check_settings(PairSettings(light_format="gif"))
 
 
