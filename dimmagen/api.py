@@ -342,15 +342,15 @@ def remove_photos(
 
     Args:
         dataset: folder or fsspec URL.
-        names: keys of photos or pairs, or names of photos as in the catalog. Everything with the same bytes
-            goes too, and does not come back with `add`.
-        ignore_unknown: pass over what names nothing.
+        names: keys of photos or pairs, or names of photos as in the catalog. Photos with the same bytes are
+            removed as well, and `add` does not bring them back.
+        ignore_unknown: skip names that match nothing.
 
     Returns:
         The numbers of photos, pairs or light images, shards and rejected candidates; and what is unknown.
 
     Raises:
-        UsageError: a name names nothing, nothing would be left, or the data set is a subset or a merge.
+        UsageError: a name matches nothing, nothing would be left, or the data set is a subset or a merge.
         DimmagenError: the data set is damaged, or cannot be written.
     """
     refuse_unsuitable(dataset, in_process=True)
@@ -399,6 +399,9 @@ def fit_profile(
 def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
     """Check every file, hash, count, sidecar and light image of a MixHQ against its catalog.
 
+    Args:
+        mixhq: folder or fsspec URL.
+
     Returns:
         What was found; `faults` is empty when the MixHQ is intact.
 
@@ -411,6 +414,9 @@ def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
 @converted(_KINDS)
 def verify(dataset: str | Path) -> Verification:
     """Check every file, hash, count, sidecar and image of a data set against its manifest.
+
+    Args:
+        dataset: folder or fsspec URL.
 
     Returns:
         What was found; `faults` is empty when the data set is intact.

@@ -56,7 +56,7 @@ CODES = {
 
 
 class DimmagenError(Exception):
-    """Something that the user can understand and correct.
+    """An expected failure, with a message that says what is wrong, where, and what to do.
 
     Args:
         what: what is wrong and where; one sentence without a full stop.
