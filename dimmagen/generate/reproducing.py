@@ -1,7 +1,7 @@
 """Making a whole data set again from its manifest and the same photos, and comparing the two.
 
-The settings and the profile are those of the manifest. Of a data set that grew, its parquet files also say
-which photo came when (:mod:`.regrowing`).
+The settings and the profile are those of the manifest. For a data set that grew, its parquet files also
+record which photo was added when (:mod:`.regrowing`).
 """
 
 import logging
@@ -89,7 +89,7 @@ class Reproduction:
             )
 
     def _other_photos(self) -> str:
-        """Which photos are others, where the parquet files of the original are beside its manifest."""
+        """Which photos differ, if the parquet files of the original are beside its manifest."""
         try:
             original = open_pairs(folder_of(self.path), ("light_key", "name"))
         except DimmagenError:
