@@ -1,6 +1,15 @@
 """dimmagen: low-light training pairs for *your* camera.
 
-The public API; see docs/api.md. Everything else may change between minor versions.
+Example::
+
+    import dimmagen
+
+    dimmagen.make_dataset("lol3", ["sample"], "out")  # dark/light pairs of five photos, as WebDataset shards
+    for batch in dimmagen.pair_loader("out", batch_size=4, crop=128):
+        dark, light = batch["dark"], batch["light"]  # float32 (4, 3, 128, 128) in [0, 1]
+
+The names in `__all__` are the public API, described in docs/api.md. Everything else may change between minor
+versions.
 """
 
 import importlib

@@ -13,7 +13,6 @@ from dimmagen.core import arguments as kinds
 from dimmagen.core.arguments import converted, optional
 from dimmagen.core.executors.base import Executor
 from dimmagen.core.outputs import refuse_unsuitable
-from dimmagen.core.registry import unknown_name
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dataset.verify import Verification, verify_dataset
@@ -57,7 +56,9 @@ _KINDS: dict[str, kinds.Kind] = {
     "labels": optional(kinds.path),
     "threads": kinds.positive,
     "min_lightness": kinds.share,
-    "gamma": optional(kinds.span),
+    **dict.fromkeys(("gamma", "lightness"), optional(kinds.span)),
+    "licence": kinds.word,
+    "min_side": kinds.whole,
     "ladder": kinds.distinct,
     "executor": kinds.one_of(("serial", "ray")),
     "device": kinds.one_of(("cpu", "cuda")),
@@ -66,17 +67,6 @@ _KINDS: dict[str, kinds.Kind] = {
     **dict.fromkeys(("image_format", "light_format", "brightness", "compat"), kinds.word),
     "progress": optional(kinds.methods(("begin", "pairs", "shard", "workers"))),
 }
-# The same for the criteria of a subset.
-_SELECTION: dict[str, kinds.Kind] = {
-    **dict.fromkeys(("sources", "keys", "without_keys"), lambda name, value: (*kinds.texts(name, value),)),
-    "licence": kinds.word,
-    **dict.fromkeys(("gamma", "lightness"), optional(kinds.span)),
-    "min_side": kinds.whole,
-}
-
-
-def _as_it_is(name: str, value: object) -> object:
-    return value
 
 
 @converted(_KINDS)
@@ -102,14 +92,14 @@ def build_mixhq(
 ) -> dict[str, VerdictCounts]:
     """Select photos by the rules of their sources and pack them as light shards with a catalog (MixHQ).
 
-    A run that was stopped is continued; a finished one of the same inputs is kept as it is. Files that were
-    scanned before and have not changed since are not decoded again to judge them.
+    An interrupted run is resumed; a finished one with the same inputs is left unchanged. Files that were
+    scanned before and have not changed since are not decoded again to check them.
 
     Args:
         sources: `NAME=PATH` with a name of :data:`dimmagen.sources.SOURCES`, `sample`, or paths.
         out: folder or fsspec URL.
         exclude: folders or archives of images whose scenes must not be used.
-        follow_links: also read photos behind links that lead out of the folder of their source.
+        follow_links: also follow links that lead out of a source's folder.
         min_lightness: mean lightness that a photo must have, in [0, 1].
         resize: length in pixels to which short sides are reduced; smaller photos keep their size.
         crop: side in pixels of the central square that is kept, after `resize`; smaller photos are rejected.
@@ -121,7 +111,7 @@ def build_mixhq(
         workers: threads, or workers of the pool; default one per processor.
         address: of a running Ray cluster; default Ray on this machine for this run.
         worker_timeout: seconds without a file after which a Ray worker is replaced; default never.
-        rescan: read every file again, whatever was kept of earlier runs.
+        rescan: read and check every file again, whatever is known from earlier runs.
         dry_run: check the candidates and write nothing.
 
     Returns:
@@ -228,13 +218,13 @@ def make_dataset(
         brightness: `wide` draws gamma; `as-pairs` makes dark images as dark as the pairs of the profile.
         temperature: scale of the noise; default the profile's.
         model: kind of dimmer model, such as `mdn`; default the profile's.
-        without: parts of the model to switch off.
+        without: parts of the model to disable, for ablations.
         compat: `reference` for the paper authors' own transform.
         samples_per_shard: maximum number of pairs per shard.
         image_format: of the dark images, both lossless.
-        light_format: of the light images. `same` keeps each file; `png` keeps the pixels; `jpg` changes them
-            where a light image is no JPEG. `auto` keeps the files if all are of one type, and stores all as
-            PNG otherwise, because many readers of WebDataset take one type only.
+        light_format: of the light images. `same` keeps the files; `png` converts them without loss; `jpg`
+            converts all but JPEG files with loss. `auto` keeps the files if all have one format, and stores
+            all as PNG otherwise, because many readers of WebDataset need a single format.
         executor: `serial` works in this process, `ray` on a worker pool. `auto`, the default of the command,
             is `serial` for a few pairs (less than 60 megapixels), and `ray` for more, or where `workers`,
             `address`, `worker_timeout` or a GPU is given.
@@ -243,10 +233,10 @@ def make_dataset(
         device: that renders the dark images; one GPU per worker. The bytes are the same.
         threads: per GPU worker, for reading and encoding.
         worker_timeout: seconds without a pair after which a Ray worker is replaced; default never.
-        rescan: read every photo again to judge it, whatever was kept of earlier runs.
+        rescan: read and check every photo again, whatever is known from earlier runs.
         resume: `never` discards what is in `out`, `always` requires a run to continue.
-        add: add the photos that a finished data set in `out` does not have, as new shards; the settings are
-            to be the same. See docs/growing.md.
+        add: add the photos that a finished data set in `out` does not have, as new shards; the settings must
+            be the same. See docs/growing.md.
         progress: notified of shards and pairs.
 
     Returns:
@@ -301,44 +291,68 @@ def make_dataset(
 
 
 @converted(_KINDS)
-def make_subset(dataset: str | Path, out: str | Path, **selection) -> Manifest:
-    """Write the pairs of a data set that a selection keeps, as a data set.
+def make_subset(
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    sources: Paths = (),
+    licence: str = "",
+    gamma: tuple[float, float] | None = None,
+    lightness: tuple[float, float] | None = None,
+    min_side: int = 0,
+    keys: Paths = (),
+    without_keys: Paths = (),
+) -> Manifest:
+    """Write the pairs of a data set that meet all given criteria, in their order, as a new data set.
 
     Args:
         dataset: folder or fsspec URL.
         out: folder or fsspec URL of the new data set.
-        selection: fields of :class:`dimmagen.generate.subset.Selection`: `sources`, `licence`, `gamma`,
-            `lightness`, `min_side`, `keys`, `without_keys`.
+        sources: names of sources, such as `coco`; default all.
+        licence: text in the terms of a pair's source, in upper or lower case.
+        gamma: lowest and highest gamma.
+        lightness: lowest and highest mean of the dark image, in [0, 1].
+        min_side: minimum length of the shorter side, in pixels.
+        keys: keys of pairs or of light images; default all.
+        without_keys: keys of pairs or of light images that are left out.
+
+    Returns:
+        The manifest of the new data set.
 
     Raises:
-        UsageError: no pair is selected, an argument, source or key is unknown, or `out` holds something else.
+        UsageError: no pair is selected, a source or key is unknown, or `out` holds something else.
         DimmagenError: the data set is damaged, or `out` cannot be written.
     """
-    for name in selection:
-        if name not in Selection.__dataclass_fields__:
-            raise unknown_name("argument of make_subset", name, Selection.__dataclass_fields__)
     refuse_unsuitable(out, in_process=True)
-    chosen = {name: _SELECTION.get(name, _as_it_is)(name, value) for name, value in selection.items()}
-    return write_subset(open_pairs(str(dataset), CRITERIA), Selection(**chosen), str(out))
+    selection = Selection(
+        tuple(kinds.texts("sources", sources)),
+        licence,
+        gamma,
+        lightness,
+        min_side,
+        tuple(kinds.texts("keys", keys)),
+        tuple(kinds.texts("without_keys", without_keys)),
+    )
+    return write_subset(open_pairs(str(dataset), CRITERIA), selection, str(out))
 
 
 @converted(_KINDS)
 def remove_photos(
     dataset: str | Path, names: str | Collection[str], *, ignore_unknown: bool = False
 ) -> Removed:
-    """Take photos out of a data set or a MixHQ; only the shards that hold them are rewritten.
+    """Remove photos from a data set or a MixHQ; only the shards that contain them are rewritten.
 
     Args:
         dataset: folder or fsspec URL.
-        names: keys of photos or pairs, or names of photos as in the catalog. Everything with the same bytes
-            goes too, and does not come back with `add`.
-        ignore_unknown: pass over what names nothing.
+        names: keys of photos or pairs, or names of photos as in the catalog. Photos with the same bytes are
+            removed as well, and `add` does not bring them back.
+        ignore_unknown: skip names that match nothing.
 
     Returns:
         The numbers of photos, pairs or light images, shards and rejected candidates; and what is unknown.
 
     Raises:
-        UsageError: a name names nothing, nothing would be left, or the data set is a subset or a merge.
+        UsageError: a name matches nothing, nothing would be left, or the data set is a subset or a merge.
         DimmagenError: the data set is damaged, or cannot be written.
     """
     refuse_unsuitable(dataset, in_process=True)
@@ -387,6 +401,9 @@ def fit_profile(
 def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
     """Check every file, hash, count, sidecar and light image of a MixHQ against its catalog.
 
+    Args:
+        mixhq: folder or fsspec URL.
+
     Returns:
         What was found; `faults` is empty when the MixHQ is intact.
 
@@ -399,6 +416,9 @@ def verify_mixhq(mixhq: str | Path) -> MixHQVerification:
 @converted(_KINDS)
 def verify(dataset: str | Path) -> Verification:
     """Check every file, hash, count, sidecar and image of a data set against its manifest.
+
+    Args:
+        dataset: folder or fsspec URL.
 
     Returns:
         What was found; `faults` is empty when the data set is intact.

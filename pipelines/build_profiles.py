@@ -97,7 +97,7 @@ def main() -> None:
         sys.exit(f"Error: there is no {arguments.data / 'lol'}: give the folder of the test data with --data")
     for name in arguments.names or recipes():
         if name not in recipes():
-            sys.exit(f"Error: there is no bundled profile {name!r}: known are {', '.join(recipes())}")
+            sys.exit(f"Error: there is no bundled profile {name!r}: choose one of {', '.join(recipes())}")
         try:
             (check_again if arguments.check else build)(name, arguments.data / "lol")
         except DimmagenError as error:

@@ -34,7 +34,8 @@ from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_ot
 from dimmagen.generate.light_format import LIGHT_FORMATS, measure_conversion
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.resume import ResumeMode
-from dimmagen.generate.run import Plan, check_settings, generate_dataset, plan_dataset, refuse_early
+from dimmagen.generate.run import generate_dataset, refuse_early
+from dimmagen.generate.run_plan import Plan, check_settings, plan_dataset
 from dimmagen.sources.catalog import CatalogRow
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import LabelCounts, open_labels, parse_labels

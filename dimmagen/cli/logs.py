@@ -106,8 +106,3 @@ def open_log(path: str) -> None:
 def show_details() -> None:
     """Let messages of the level DEBUG pass, until the command ends."""
     _PACKAGE.setLevel(logging.DEBUG)
-
-
-def has_log_file() -> bool:
-    """Whether the present command has a log file."""
-    return any(isinstance(handler, _ToFile) for handler in _PACKAGE.handlers)

@@ -147,7 +147,7 @@ def json_option(what: str, kind: click.ParamType | None = None) -> Callable:
         if file == "-":
             configure(as_json=True)
         elif file is not None and storage.is_local(file) and storage.is_folder(file):
-            # Told here, and not after hours of work.
+            # Refused here, and not after hours of work.
             raise click.BadParameter(f"{file} is a folder: name a file", param=option)
         elif file is not None:
             OutputPath().convert(file, option, context)

@@ -25,7 +25,7 @@ from dimmagen.generate.estimate.load_balancing import MAX_IDLE
 from dimmagen.generate.estimate.sample import sample_light_images
 from dimmagen.generate.execution import ChosenExecutor
 from dimmagen.generate.pair import BuildDimmer, PairSettings
-from dimmagen.generate.run import check_settings
+from dimmagen.generate.run_plan import check_settings
 from dimmagen.sources.photo_selection import PhotoSelection
 
 # Parameters of `dim` that a plan needs; the options are those of `dim` itself.

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from dimmagen.cli.command import command
 from dimmagen.cli.console import Console
@@ -11,6 +11,8 @@ from dimmagen.cli.output import echo
 from dimmagen.core.errors import DimmagenError
 from dimmagen.core.text import pluralize
 from dimmagen.dimmers.profile import open_profile, profile_names
+
+_MOST_NAMES = 3  # of pairs, so that a row is one line of 80 columns; `profile show` names more
 
 
 @command("list")
@@ -23,7 +25,8 @@ def list_profiles() -> dict[str, Any]:
 
     A profile of your own that cannot be read is left out, and the reason is shown.
     """
-    table = Table("profile", "models (default first)", "made from", "fingerprint")
+    models_column = Column("models (default first)", no_wrap=True)
+    table = Table("profile", models_column, "made from", "fingerprint")
     listed = []
     for name in profile_names():
         try:
@@ -32,11 +35,9 @@ def list_profiles() -> dict[str, Any]:
             echo(f"Left out: {name}: {error}", err=True, level=logging.WARNING)
             continue
         models = [found.default_model, *(kind for kind in found.models if kind != found.default_model)]
-        table.add_row(name, ", ".join(models), _origin(found.provenance), found.fingerprint[:12])
-        made_from = _origin(found.provenance)
-        listed.append(
-            {"name": name, "models": models, "made_from": made_from, "fingerprint": found.fingerprint}
-        )
+        origin = _origin(found.provenance)
+        table.add_row(name, ", ".join(models), origin, found.fingerprint[:12])
+        listed.append({"name": name, "models": models, "made_from": origin, "fingerprint": found.fingerprint})
     Console().print(table)
     return {"profiles": listed}
 
@@ -45,4 +46,5 @@ def _origin(provenance: dict) -> str:
     names = [pair["name"] for pair in provenance.get("pairs", [])]
     if not names:
         return provenance.get("made", "")
-    return f"{pluralize(len(names), 'pair')}: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+    shown = names if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], "..."]
+    return f"{pluralize(len(names), 'pair')}: {', '.join(shown)}"

@@ -69,7 +69,7 @@ def _as_defaults(path: Path, values: dict, command: click.Command) -> dict[str, 
         if one is None or one.name is None:
             raise UsageError(
                 f"{path}: there is no option {name!r}",
-                f"{did_you_mean(name, known)}known are {', '.join(sorted(known))}",
+                f"{did_you_mean(name, known)}choose one of {', '.join(sorted(known))}",
                 code="unknown-name",
                 name=name,
             )

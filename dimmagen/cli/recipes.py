@@ -264,7 +264,7 @@ def _refuse_other_shapes(path: Path, variables: object, steps: Mapping[str, Any]
     if unknown:
         raise UsageError(
             f"{path}: there is no step {unknown[0]}",
-            f"{did_you_mean(unknown[0], COMMANDS)}known are {', '.join(COMMANDS)}",
+            f"{did_you_mean(unknown[0], COMMANDS)}choose one of {', '.join(COMMANDS)}",
             code="unknown-name",
             name=unknown[0],
         )

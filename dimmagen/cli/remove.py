@@ -48,7 +48,7 @@ def remove(dataset: str, names: str, ignore_unknown: bool) -> dict[str, Any]:
         done = copied_with_bar(lambda *progress: remove_photos(dataset, lines, ignore_unknown, *progress))
         what = "pair"
     if done.unknown:
-        echo(f"{pluralize(len(done.unknown), 'line')} of {names} passed over: nothing of that name.")
+        echo(f"{pluralize(len(done.unknown), 'line')} of {names} skipped: nothing of that name.")
     if not done.photos:
         echo(f"Nothing to remove: {dataset} is as it was.")
     else:

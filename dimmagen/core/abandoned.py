@@ -1,4 +1,4 @@
-"""What a killed process left unfinished, told from what a living process writes.
+"""What a killed process left unfinished, as distinct from what a live process is writing.
 
 A process locks the unfinished file or folder that it writes, and the system takes the lock back when the
 process ends, however it ends. A disk may have no locks, or locks for each host alone, and Windows locks no
@@ -47,13 +47,13 @@ def claim(descriptor: int, path: str | os.PathLike) -> bool:
 
 @contextmanager
 def is_held(path: str | os.PathLike) -> Iterator[bool | None]:
-    """Whether a living process has claimed a file or folder; nobody else can claim it during the block.
+    """Whether a live process has claimed a file or folder; nobody else can claim it during the block.
 
     Args:
         path: of it; a link is not followed.
 
     Yields:
-        None where that cannot be told: it cannot be opened, or is on a disk without locks, or on Windows.
+        None where this is unknown: it cannot be opened, or is on a disk without locks, or on Windows.
     """
     descriptor = None if os.name == "nt" else _opened(path)
     try:
@@ -80,7 +80,7 @@ def _is_locked(descriptor: int) -> bool | None:
 
 
 def remove_if_abandoned(path: str, is_own: bool) -> bool:
-    """Remove an unfinished file or folder unless a living process may be writing it.
+    """Remove an unfinished file or folder unless a live process may be writing it.
 
     Args:
         path: of it.
@@ -95,7 +95,7 @@ def remove_if_abandoned(path: str, is_own: bool) -> bool:
 
 
 def remove_unless_held(path: str, until: float) -> bool:
-    """Remove an unfinished file or folder that only one run may write, unless a living process holds it.
+    """Remove an unfinished file or folder that only one run may write, unless a live process holds it.
 
     Args:
         path: of it.

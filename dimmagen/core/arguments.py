@@ -1,7 +1,7 @@
 """Arguments of public functions: of the kind that is meant, as plain Python values, or refused by name.
 
 A number of numpy would end in a manifest that JSON cannot hold, `None` would be a folder of that name, and a
-word that nobody knows would be passed over in silence.
+word that nobody knows would be ignored silently.
 """
 
 import inspect
@@ -28,7 +28,7 @@ def converted(
     """A decorator: arguments that are named here are converted before the function has them.
 
     Args:
-        kinds: by the name of the argument; names that the function does not have are passed over.
+        kinds: by the name of the argument; names that the function does not have are ignored.
     """
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

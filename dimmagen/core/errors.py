@@ -106,7 +106,7 @@ def sentence(what: str, todo: str) -> str:
 
 
 class DimmagenError(Exception):
-    """Something that the user can understand and correct.
+    """An expected failure, with a message that says what is wrong, where, and what to do.
 
     Args:
         what: what is wrong and where; one sentence without a full stop.

@@ -1,4 +1,4 @@
-"""Which places can keep what is written: told before any work, and not when the first file is whole."""
+"""Which places can keep what is written: checked before any work, not after the first file is complete."""
 
 import os
 import tempfile

@@ -161,7 +161,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     shown = [one or "''" for one in names]
     return UnknownNameError(
         f"there is no {kind} {name!r}",
-        f"{did_you_mean(name, names)}known are {', '.join(shown)}",
+        f"{did_you_mean(name, names)}choose one of {', '.join(shown)}",
         kind=kind,
         name=name,
         near=nearest(name, names),
@@ -178,7 +178,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The begin of an advice: `did you mean lol3? ` with a space behind it; empty if no name is near.
+    """The beginning of advice: `did you mean lol3? ` with a space after it; empty if no name is near.
 
     Every message about an unknown name has it: of :func:`unknown_name`, or before its own list of names.
     """

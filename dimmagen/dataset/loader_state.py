@@ -1,4 +1,4 @@
-"""Where a loader is in a pass, so that another process can go on there with the pairs that are left.
+"""The position of a loader in a pass, so that another process can continue with the remaining pairs.
 
 The order of a pass, its crops and what a transform draws in a worker process follow from the seed of the
 pass, the rank, the worker and the place of a pair; nothing else has to be kept.
@@ -36,12 +36,12 @@ def new_seed() -> int:
     return int(torch.randint(_LARGEST_SEED, ()))
 
 
-def position_in(state: Mapping[str, Any], of: Mapping[str, Any]) -> Position | None:
+def position_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> Position | None:
     """The place that a state describes; None at the beginning of a new pass.
 
     Args:
         state: from :meth:`.PairLoader.state_dict`, perhaps of an earlier process.
-        of: what decides the batches of the loader that is to go on there.
+        identity: what decides the batches of the loader that is to continue there.
 
     Raises:
         UsageError: it is not the state of such a loader.
@@ -57,9 +57,9 @@ def position_in(state: Mapping[str, Any], of: Mapping[str, Any]) -> Position | N
             code="wrong-format",
         )
     differences = [
-        f"{name} was {other.get(name)}, is {of.get(name)}"
-        for name in sorted({*of, *other})
-        if of.get(name) != other.get(name)
+        f"{name} was {other.get(name)}, is {identity.get(name)}"
+        for name in sorted({*identity, *other})
+        if identity.get(name) != other.get(name)
     ]
     if differences:
         raise UsageError(
@@ -71,12 +71,12 @@ def position_in(state: Mapping[str, Any], of: Mapping[str, Any]) -> Position | N
     return None if seed is None else Position(seed, batches)  # type: ignore[arg-type]
 
 
-def delivered(batches: int, of_workers: Sequence[int | None]) -> tuple[list[int], int]:
-    """How many of the first batches of a pass are of each worker: they come from one after the other.
+def delivered(batches: int, worker_batches: Sequence[int | None]) -> tuple[list[int], int]:
+    """How many of the first batches of a pass come from each worker: they take turns.
 
     Args:
         batches: number of them.
-        of_workers: how many each worker has in the whole pass; None where there is no end.
+        worker_batches: how many each worker has in the whole pass; None where there is no end.
 
     Returns:
         The numbers, and the worker from which the next batch comes.
@@ -85,12 +85,12 @@ def delivered(batches: int, of_workers: Sequence[int | None]) -> tuple[list[int]
         >>> delivered(6, [1, 9, 9])
         ([1, 3, 2], 2)
     """
-    counts, following = [0] * len(of_workers), 0
+    counts, following = [0] * len(worker_batches), 0
     while active := [
-        worker for worker, whole in enumerate(of_workers) if whole is None or counts[worker] < whole
+        worker for worker, whole in enumerate(worker_batches) if whole is None or counts[worker] < whole
     ]:
         following = active[batches] if batches < len(active) else 0
-        left = [whole - counts[worker] for worker, whole in enumerate(of_workers) if whole is not None]
+        left = [whole - counts[worker] for worker, whole in enumerate(worker_batches) if whole is not None]
         rounds = min([batches // len(active), *(more for more in left if more > 0)])
         for place, worker in enumerate(active):
             counts[worker] += rounds or place < batches

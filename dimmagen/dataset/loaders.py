@@ -56,14 +56,14 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
     Attributes:
         made_for: rank and number of the processes that train together, as they were when it was made.
         size: number of batches of this rank.
-        of_workers: number of batches of each worker in a pass; None where there is no end.
-        of: what decides the batches, for :meth:`state_dict`.
+        worker_batches: number of batches of each worker in a pass; None where there is no end.
+        identity: what decides the batches, for :meth:`state_dict`.
     """
 
     made_for: tuple[int, int] = (0, 1)
     size: int = 0
-    of_workers: Sequence[int | None] = ()
-    of: Mapping[str, Any] = MappingProxyType({})
+    worker_batches: Sequence[int | None] = ()
+    identity: Mapping[str, Any] = MappingProxyType({})
     _here: Position | None = None
     _next: Position | None = None
 
@@ -76,11 +76,11 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         return self.size
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this rank is in the pass that was read last: numbers and texts.
+        """The position of this rank in the pass that was read last, as numbers and strings.
 
-        A loader to which stages or repetitions were added keeps no place, since what it gives is no batch of
-        its own: its state is that of the beginning of a pass, with a warning. Frameworks ask every loader for
-        its state.
+        A loader to which stages or repetitions were added does not keep its position, since what it gives are
+        not its own batches: its state is that of the beginning of a pass, with a warning, because frameworks
+        ask every loader for its state.
         """
         here = self._next or self._here
         if here and self._is_changed():
@@ -89,7 +89,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         return {
             "seed": here.seed if here else None,
             "batches": here.batches if here else 0,
-            "of": dict(self.of),
+            "of": dict(self.identity),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
             UsageError: it is the state of a loader with other arguments, or of another rank; or stages were
                 added to this one.
         """
-        position = position_in(state, self.of)
+        position = position_in(state, self.identity)
         if position and self._is_changed():
             raise UsageError(
                 "a loader with added stages does not keep its position in a pass",
@@ -113,7 +113,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
         begun, self._next = self._next, None
         self._here = here = begun or Position(new_seed(), 0)
         stream: PairStream = self.pipeline[0].dataset
-        counts, first = delivered(here.batches, self.of_workers)
+        counts, first = delivered(here.batches, self.worker_batches)
         stream.begin(here.seed, first, [count * self.pipeline[0].batch_size for count in counts])
         return cast(Iterator[Any], super().iterator1())
 
@@ -122,7 +122,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
             yield from super().__iter__()
             self._here = None
             return
-        whole = self.of.get("epoch") or sum(count or 0 for count in self.of_workers)
+        whole = self.identity.get("epoch") or sum(count or 0 for count in self.worker_batches)
         left = whole - (self._next.batches if self._next else 0)
         if not left:
             self._next = None
@@ -135,7 +135,7 @@ class PairLoader(wds.WebLoader, Generic[BatchT]):
 
     def _is_changed(self) -> bool:
         """Whether stages, repetitions or another number of batches were added to what `pair_loader` made."""
-        epoch = self.of.get("epoch")
+        epoch = self.identity.get("epoch")
         made = (sys.maxsize, epoch) if epoch else (1, -1)
         return len(self.pipeline) != 1 or (self.repetitions, self.nsamples) != made
 
@@ -255,22 +255,16 @@ def pair_loader(
         refuse_below(name, value, least)
     refuse_below("buffer", buffer, 0)
     refuse_order_of_draws(epoch, shuffle)
+    kinds.optional(kinds.function)("transform", transform)
     out = fspath(out)
     manifest = Manifest.load(out)
     rank, world_size, _, _ = pytorch_worker_info()
-    if epoch is None:
-        refuse_fewer_shards(out, len(manifest.shards), world_size)
-    kinds.optional(kinds.function)("transform", transform)
-    is_one_size = batch_size > 1 and crop is None and transform is None
-    if crop is not None or is_one_size:  # otherwise no row is read: a large set opens at once
-        pairs = open_pairs(out, ("key", "width", "height"), manifest)
-        refuse_small(pairs, crop)
-        if is_one_size:
-            refuse_mixed(pairs)
     shards = tuple(manifest.shards)
     if epoch is None:
+        refuse_fewer_shards(out, len(shards), world_size)
         shards = shards[rank::world_size]
         workers = min(workers, len(shards))
+    _refuse_unsuitable_sizes(out, manifest, crop, has_one_size=batch_size > 1 and transform is None)
     start = torch.zeros(2 + max(workers, 1), dtype=torch.int64)
     start = start.share_memory_() if workers else start
     buffer = buffer if shuffle else 0
@@ -288,8 +282,8 @@ def pair_loader(
     loader.made_for = rank, world_size
     counts = _batch_counts(shards, workers, batch_size, drop_last)
     loader.size = epoch or sum(counts)
-    loader.of_workers = [None] * len(counts) if epoch else counts
-    loader.of = {
+    loader.worker_batches = [None] * len(counts) if epoch else counts
+    loader.identity = {
         "data": manifest.root_hash,
         "batch_size": batch_size,
         "workers": workers,
@@ -300,6 +294,17 @@ def pair_loader(
         "ranks": world_size,
     }
     return loader if epoch is None else loader.with_epoch(nbatches=epoch)
+
+
+def _refuse_unsuitable_sizes(out: str, manifest: Manifest, crop: int | None, has_one_size: bool) -> None:
+    """Refuse images that are smaller than the crop or, without one, of several sizes in one batch."""
+    if crop is None and not has_one_size:
+        return  # no row is read: a large set opens at once
+    pairs = open_pairs(out, ("key", "width", "height"), manifest)
+    if crop is None:
+        refuse_mixed(pairs)
+    else:
+        refuse_small(pairs, crop)
 
 
 def _batch_counts(shards: Sequence[ShardEntry], workers: int, batch_size: int, drop_last: bool) -> list[int]:

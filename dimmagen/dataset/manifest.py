@@ -194,7 +194,7 @@ class Manifest(_Strict):
 
 
 def _unread(path: str, error: ValidationError) -> DimmagenError:
-    """The error of a manifest that cannot be read: it is no JSON, of a later version, or of none."""
+    """The error for a manifest that cannot be read: it is not JSON, or of a later or of no known version."""
     fault = error.errors()[0]
     if fault["type"] == "json_invalid":
         return DimmagenError(

@@ -333,7 +333,7 @@ def _table(
         shard.metadata.bytes,
         shard.metadata.sha256,
     )
-    if not is_named:  # before anything in it is believed
+    if not is_named:  # before anything in it is trusted
         raise _not_named(out, path)
     table = read_table(path, schema, shard.samples, columns, data)
     has = f"has {pluralize(len(table), 'row')}"

@@ -1,4 +1,4 @@
-"""The candidates that a data set rejected: the rows of files that are believed only by their hashes."""
+"""The candidates that a data set rejected: the rows of files that are trusted only by their hashes."""
 
 from collections.abc import Iterator
 

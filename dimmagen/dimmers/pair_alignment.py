@@ -13,7 +13,7 @@ _LONGEST = 1536  # pixels: larger images are averaged over blocks, as single pix
 _LEAST = 256  # pixels: the shorter side keeps as many
 _PART = 512  # pixels: the sides of what is compared of each quarter, at most
 _MIN_PARTS = 3  # a turn and a scale have four numbers, a part gives two
-_MAX_RESIDUAL = 0.25  # of the corners' distance, RMS: more is no turn, but water or leaves that have moved
+_MAX_RESIDUAL = 0.25  # of the corners' distance, RMS: more is not a rotation, but water or leaves that moved
 
 
 class Turn(NamedTuple):

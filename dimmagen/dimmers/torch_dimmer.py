@@ -25,8 +25,8 @@ class Dimmer(nn.Module):
 
     Args:
         offline: the dimmer that makes shards; usually from :meth:`from_profile`.
-        kernel: what dims a camera's images, with the same pixels: `torch`, `triton` (the extra `triton`), or
-            `auto`, which is Triton's on a GPU where it is installed and works.
+        kernel: implementation for camera models, all with the same pixels: `torch`, `triton` (the extra
+            `triton`), or `auto`, which uses Triton on a GPU where it is installed and works.
 
     Example:
         >>> import torch
@@ -53,7 +53,7 @@ class Dimmer(nn.Module):
         """The draws of light images, as in a data set.
 
         Args:
-            keys: of the images: `light_key` in a data set; a text is one key.
+            keys: of the images: `light_key` in a data set; a string is one key.
             variant, seed: as for :meth:`.ImageDimmer.draw`.
 
         Returns:

@@ -84,7 +84,7 @@ class EnhancementNetwork(nn.Module):
     def copy(self) -> "EnhancementNetwork":
         """A network of the same weights on the same device, which computes in the same way.
 
-        It is built anew, as torch cannot copy every module: not one with `torch.nn.utils.weight_norm`.
+        It is built again, as torch cannot copy every module: not one with `torch.nn.utils.weight_norm`.
         """
         copy = EnhancementNetwork(self.architecture_name).to(next(self.parameters()).device)
         copy.use(Acceleration(self.memory_format is torch.channels_last, fused_norms=self.norms_are_fused))

@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 def recorded(forward: Forward, state: TrainState, loss: Forward) -> TakeStep:
     """The step of :func:`~dimmagen.enhance.step.optimise`, recorded after some steps and then replayed.
 
-    Where recording fails, a warning says so and the steps go on without it.
+    If recording fails, a warning says so and training continues without it.
 
     Args:
         forward, state, loss: see :func:`~dimmagen.enhance.step.optimise`; the network is on a GPU, and the

@@ -43,19 +43,19 @@ _SECTIONS = {
 _MODE_HEADINGS = {
     "gamma1": "gamma 1",
     "drawn": "gamma 1 and a drawn exposure, as for a data set",
-    "matched": "gamma matched to each real picture's mean",
+    "matched": "gamma matched to the mean of each real image",
 }
 _FLOOR_TEXTS = {
-    REAL: "one real picture's even rows against its odd rows",
+    REAL: "the even rows of a real image against its odd rows",
     AGAIN: "a second shot of one scene by the camera against the first",
 }
 _MEANINGS = {
-    "mean_error": "Brighter (+) or darker (-) than the real picture; after the bar without the sign.",
+    "mean_error": "Brighter (+) or darker (-) than the real image; after the bar without the sign.",
     "histogram_distance": "How far the grey levels would have to move, once both are equally bright.",
     "transfer_error": "Distance of the curves from light to dark level.",
     "transfer_shape": "The same once both are equally bright: the shape of the response.",
     "colour_error": "Difference after a blur that removes the noise; 1 is just visible.",
-    "chromaticity_error": "The same at the real picture's illumination: hue and saturation only.",
+    "chromaticity_error": "The same at the illumination of the real image: hue and saturation only.",
     "luma_noise": "0 is right, +1 twice the noise, -1 half of it; after the bar without the sign.",
     "chroma_noise": "The same for the noise of the colours.",
     "luma_curve": "Mean error of the noise level in dark, middling and bright areas.",
@@ -63,8 +63,8 @@ _MEANINGS = {
     "luma_kl": "How differently the noise is distributed on flat areas; its level counts.",
     "chroma_kl": "The same for the noise of the colours.",
     "shape_kl": "The same at equal level: tails and quantisation.",
-    "channel_correlation": "How red, green and blue noise go together.",
-    "lag1_picture": "How neighbouring pixels go together, edges included.",
+    "channel_correlation": "How the noise of red, green and blue is correlated.",
+    "lag1_picture": "How neighbouring pixels are correlated, edges included.",
     "luma_lags": "The same on flat areas: the grain of the noise.",
     "chroma_lags": "The same for the noise of the colours.",
     "akld": "Of local noise variances (Yue et al. 2020). Not 0 for the camera itself, 0.7 without noise.",
@@ -123,7 +123,7 @@ def html_report(
             f"<title>Realism of {escape(', '.join(labels))}</title><style>{_STYLE}</style>",
             f"<h1>Realism of {escape(', '.join(labels))}</h1><p class=told>{described}</p>",
             _verdict(summary, labels, len(pairs)),
-            f"<h2>Pictures</h2><p>As bright as the real one; every dark picture with the gain given. Below "
+            f"<h2>Images</h2><p>As bright as the real one; every dark image with the gain given. Below "
             f"each its middle {_DETAIL_SIDE} pixels.</p>",
             *(_panel_html(panel) for panel in panels),
             *(f"<h2>{title}</h2>{_svg_image(svg, title)}" for title, svg in plots),

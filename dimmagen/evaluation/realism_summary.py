@@ -14,7 +14,7 @@ from dimmagen.metrics.realism.two_sample import two_sample_auc
 SCHEMA = 1
 RESAMPLES = 2000
 AUC = Measure("auc", 6, "two-sample test", "AUC, 0.5 is ideal", ideal=0.5)
-NLL = Measure("nll", 7, "likelihood of the real picture", "nats a pixel", ideal=-math.inf)
+NLL = Measure("nll", 7, "likelihood of the real image", "nats per pixel", ideal=-math.inf)
 ALL_MEASURES = tuple(sorted((*MEASURES, AUC, NLL), key=lambda one: one.item))
 
 

@@ -1,7 +1,7 @@
 """Adding photos to a finished data set: what is new, and the plan of the shards that hold it.
 
-The shards that are there keep their bytes. Those of the new photos are planned as a data set of their own
-whose numbers continue those, and the manifest lists both as generations.
+Existing shards keep their bytes. Those of the new photos are planned like a data set of its own, with the
+next shard numbers, and the manifest lists both as generations.
 """
 
 import json
@@ -31,8 +31,8 @@ from dimmagen.sources.light_images import LightImages
 from dimmagen.sources.newcomers import Earlier, refuse_limit
 from dimmagen.sources.photo_selection import PhotoSelection, size_options
 
-_MORE_FIRST = ". More variants come before more photos: without `add`, of the photos that are there"
-_MORE_OF_GROWN = " for more variants of all photos: the pairs that are here will have the same pixels there"
+_MORE_FIRST = ". To get more variants, first run without `add` on the photos that the data set has"
+_MORE_OF_GROWN = " for more variants of all photos; the pairs of this one will have the same pixels there"
 # Settings that a new generation changes; all others must be those of the data set.
 _VARYING = ("lights", "lights_sha256", "light_format", "source_terms", "labels", GENERATIONS, REMOVED)
 
@@ -54,7 +54,7 @@ def open_base(out: str) -> PairSet | None:
 def begin_addition(
     out: str, selection: PhotoSelection, resume: ResumeMode, build_dimmer: BuildDimmer, settings: PairSettings
 ) -> tuple[PairSet | None, Earlier | None]:
-    """What is checked and read before photos are scanned that are to be added.
+    """Check and read what has to be known before the photos to add are scanned.
 
     Args:
         out: folder or fsspec URL.
@@ -119,7 +119,7 @@ def refuse_discarding(resume: ResumeMode) -> None:
     if resume != "if-possible":
         raise UsageError(
             f'`resume="{resume}"` cannot be combined with `add`',
-            "omit one of the two: an addition that was stopped is resumed anyway",
+            "omit one of the two: an interrupted addition is resumed anyway",
             code="conflict",
             parameters=("resume", "add"),
         )
@@ -187,7 +187,7 @@ def light_format_of_addition(
         new: file types of the new light images, before they are converted.
 
     Raises:
-        UsageError: those that are there would have to be converted.
+        UsageError: existing light images would have to be converted.
     """
     if recorded != "same":
         chosen = recorded if asked == "auto" else asked
@@ -199,9 +199,9 @@ def light_format_of_addition(
     if is_kept:
         return chosen
     raise UsageError(
-        f"the light images that are there are {' and '.join(sorted(before))} files, the new ones "
-        f"{' and '.join(sorted(new))}: as {chosen.upper()} for all, those that are there would change",
-        'give `light_format="same"`, so that each keeps its own, or the format of those that are there',
+        f"the light images of the data set are {' and '.join(sorted(before))} files, the new ones "
+        f"{' and '.join(sorted(new))}: storing all as {chosen.upper()} would change existing files",
+        'give `light_format="same"`, so that each keeps its format, or the format of the existing ones',
         code="other-settings",
         parameter="light_format",
     )
@@ -225,9 +225,9 @@ def grown_run(
     refuse_other_settings(base, settings)
     if _kind(base.settings) != _kind(settings):
         raise UsageError(
-            "the labels are not of the kind that the data set has: their format or categories differ, or "
-            "only one has any",
-            "give labels of the same kind as `labels`, or none",
+            "the labels do not match those of the data set: their format or categories differ, or only one "
+            "of the two has labels",
+            "give `labels` of the same format and categories, or none if the data set has none",
             code="other-settings",
             parameter="labels",
         )

@@ -34,8 +34,9 @@ from dimmagen.generate.growing import light_files
 from dimmagen.generate.pair import BuildDimmer
 from dimmagen.generate.plan import PlannedShard
 from dimmagen.generate.resume import DatasetFolder
-from dimmagen.generate.run import GenerateProgress, Plan, generate_planned
+from dimmagen.generate.run import GenerateProgress, generate_planned
 from dimmagen.generate.run_environment import environment_for
+from dimmagen.generate.run_plan import Plan
 from dimmagen.sources.catalog import REJECTED_SCHEMA, CatalogRow, values_of
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_image import LightImageRef

@@ -1,7 +1,7 @@
 """Making a whole data set again from its manifest and the same photos, and comparing the two.
 
-The settings and the profile are those of the manifest. Of a data set that grew, its parquet files also say
-which photo came when (:mod:`.regrowing`).
+The settings and the profile are those of the manifest. For a data set that grew, its parquet files also
+record which photo was added when (:mod:`.regrowing`).
 """
 
 import logging
@@ -23,8 +23,9 @@ from dimmagen.generate.execution import Execution
 from dimmagen.generate.from_manifest import dimmer_from_manifest, settings_from_manifest
 from dimmagen.generate.pair import MAX_SIDES, BuildDimmer, PairSettings
 from dimmagen.generate.regrowing import Membership, StagedLightImages, regrow
-from dimmagen.generate.run import GenerateProgress, generate_dataset, plan_dataset
+from dimmagen.generate.run import GenerateProgress, generate_dataset
 from dimmagen.generate.run_environment import refuse_missing_plugins
+from dimmagen.generate.run_plan import plan_dataset
 from dimmagen.sources.index_pass import ScanExecution
 from dimmagen.sources.labels.index import Labels, open_labels, parse_labels
 from dimmagen.sources.light_images import LightImages, open_light_images
@@ -86,7 +87,7 @@ class Reproduction:
             )
 
     def _other_photos(self) -> str:
-        """Which photos are others, where the parquet files of the original are beside its manifest."""
+        """Which photos differ, if the parquet files of the original are beside its manifest."""
         try:
             original = open_pairs(folder_of(self.path), ("light_key", "name"))
         except DimmagenError:

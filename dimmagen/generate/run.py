@@ -1,55 +1,32 @@
 """Making a data set of pairs, from the light images to the manifest: the steps of `dimmagen dim`."""
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 from dimmagen.core import storage
-from dimmagen.core.errors import UsageError
 from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, WorkerStatus
 from dimmagen.core.executors.ray_cluster import WorkerResources
 from dimmagen.core.executors.ray_pool import run_ray
 from dimmagen.core.executors.serial import run_serial
-from dimmagen.core.registry import unknown_name
-from dimmagen.dataset.census import LightImageCensus, census
-from dimmagen.dataset.command_line import choices_of, command_line, joined_choices
-from dimmagen.dataset.manifest import EXCLUDE, Manifest, Run
+from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import PairSet
 from dimmagen.dataset.writer import ShardRecord
+from dimmagen.generate import publishing
 from dimmagen.generate.execution import Execution
-from dimmagen.generate.finalize import finalize_dataset, names_rejected
-from dimmagen.generate.growing import (
-    grown_run,
-    light_files,
-    light_format_of_addition,
-    light_sizes,
-    next_rejected,
-    next_shard,
-    rejected_name,
-)
-from dimmagen.generate.light_format import (
-    LIGHT_FORMATS,
-    AskedLightFormat,
-    LightFormat,
-    choose_light_format,
-)
-from dimmagen.generate.pair import IMAGE_FORMATS, BuildDimmer, PairSettings
-from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, plan_shards, variants_per_job
+from dimmagen.generate.pair import BuildDimmer, PairSettings
+from dimmagen.generate.plan import PlannedShard, ShardJob, plan_jobs, variants_per_job
 from dimmagen.generate.preflight import build_after_preflight
-from dimmagen.generate.resume import REJECTED, DatasetFolder, ResumeMode
-from dimmagen.generate.run_environment import environment_for
+from dimmagen.generate.resume import DatasetFolder, ResumeMode
+from dimmagen.generate.run_plan import Plan, check_settings, plan_dataset
 from dimmagen.generate.worker import PairShardWorker
-from dimmagen.sources import recorded_terms
-from dimmagen.sources.catalog import REJECTED_SCHEMA
 from dimmagen.sources.labels.index import Labels
 from dimmagen.sources.light_images import LightImages
 
 _LOG = logging.getLogger(__name__)
-MAX_VARIANTS, MAX_PAIRS = 100_000, 10**10
 
 
 class GenerateProgress(Protocol):
@@ -78,91 +55,6 @@ class NoProgress:
     def shard(self) -> None: ...
 
     def workers(self, status: WorkerStatus) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run will make, known before anything is written.
-
-    Attributes:
-        run: settings and environment.
-        settings: of the pairs.
-        light_format: the one of `settings`, as chosen.
-        photos: summary of the light images.
-        shards: in order.
-        base: the data set to which they are added; None for a new one.
-    """
-
-    run: Run
-    settings: PairSettings
-    light_format: LightFormat
-    photos: LightImageCensus
-    shards: list[PlannedShard]
-    base: PairSet | None = None
-
-    @property
-    def pairs(self) -> int:
-        return sum(map(len, self.shards))
-
-
-def plan_dataset(
-    lights: LightImages,
-    build_dimmer: BuildDimmer,
-    settings: PairSettings,
-    labels: Labels | None = None,
-    base: PairSet | None = None,
-) -> Plan:
-    """Plan every shard and determine the run's fingerprint; arguments as for :func:`generate_dataset`.
-
-    Raises:
-        UsageError: no light image, or settings out of their range or other ones than those of `base`.
-    """
-    check_settings(settings)
-    photos = census(lights)
-    _check_count(photos.count, settings.variants)
-    if not photos.count and base is None:
-        raise UsageError(
-            f"{lights.origin} has no light image that passes the rules",
-            "see `dry_run=True` for the reasons",
-            code="no-match",
-        )
-    light_format = _light_format(settings.light_format, photos, base)
-    settings = replace(settings, light_format=light_format)
-    dimmer = build_dimmer()
-    run_settings = {
-        **dimmer.settings(),
-        **settings.record(),
-        "lights": photos.count,
-        "lights_sha256": photos.sha256,
-        **({EXCLUDE: dict(lights.excluded)} if lights.excluded else {}),
-        **recorded_terms(photos.by_source),
-        **({"labels": labels.settings} if labels else {}),
-    }
-    here = environment_for(dimmer.model.kind, photos.by_source, photos.steps)
-    first = next_shard(base.manifest) if base else 0
-    shards = plan_shards(photos.count, settings.variants, settings.samples_per_shard, first)
-    run = Run(run_settings, here)
-    if base:
-        run = grown_run(base.manifest, run.settings, run.environment, photos.by_source, len(shards))
-    return Plan(run, settings, light_format, photos, shards, base)
-
-
-def _check_count(lights: int, variants: int) -> None:
-    if lights * variants > MAX_PAIRS:
-        raise UsageError(
-            f"{lights} light images x {variants} variants are more than {MAX_PAIRS:,} pairs",
-            "make several data sets, with fewer `variants` each",
-            code="out-of-range",
-            parameter="variants",
-            value=variants,
-        )
-
-
-def _light_format(asked: AskedLightFormat, photos: LightImageCensus, base: PairSet | None) -> LightFormat:
-    if base is None:
-        return choose_light_format(asked, photos.extensions)
-    recorded = base.manifest.settings.get("light_format", "same")
-    return light_format_of_addition(asked, recorded, light_files(base), photos.extensions)
 
 
 def generate_dataset(
@@ -209,10 +101,17 @@ def generate_dataset(
         find_device(execution.device)
     plan = plan_dataset(lights, build_dimmer, settings, labels, base)
     on_plan(plan)
-    publish = partial(_publish, lights)
-    is_current = partial(_is_current, lights, plan)
     return generate_planned(
-        plan, lights, build_dimmer, out, execution, publish, is_current, resume, progress, labels
+        plan,
+        lights,
+        build_dimmer,
+        out,
+        execution,
+        partial(publishing.publish, lights),
+        partial(publishing.is_current, lights, plan),
+        resume,
+        progress,
+        labels,
     )
 
 
@@ -240,36 +139,17 @@ def generate_planned(
         is_current: whether a manifest of the same run, and with it what lies beside the shards, is what
             `publish` would write. If not, that is published again; the shards stay.
     """
-    progress, base, settings = progress or NoProgress(), plan.base, plan.settings
+    progress = progress or NoProgress()
     folder = DatasetFolder(storage.local_path(out) or out, discards=resume is not None)
-    choices = {**lights.choices, **plan.photos.sizes}
+    choices = {**lights.choices, **plan.photos.sizes}  # for messages
     with folder.locked():
-        if base:
-            complete = folder.complete_addition(base.manifest, plan.run)
-        else:
-            complete = folder.complete_shards(plan.run, resume or "if-possible", choices)
+        complete = _complete_shards(folder, plan, resume or "if-possible", choices)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
         _begin_progress(progress, plan, complete)
-        if base:
-            folder.begin_addition(base.manifest, plan.run, complete)
-        elif not missing and (manifest := folder.finished(plan.run, complete)) and is_current(manifest):
+        if not missing and (manifest := _finished(folder, plan, complete)) and is_current(manifest):
             return manifest
-        else:
-            if not missing:
-                _LOG.info("all shards in %s are complete; the manifest and the card are written", folder.out)
-            folder.begin(plan.run, complete, choices)
-        make_worker = partial(
-            PairShardWorker, build_dimmer, folder.out, settings, execution.device, execution.threads
-        )
-        build_worker = partial(build_after_preflight, plan.run, folder.out, make_worker)
-        pairs = sum(planned.stop - planned.start for planned in missing)
-        execution = execution.for_pairs(pairs, len(lights), lights.photo_sizes())
-        workers = 1 if execution.executor == "serial" else execution.workers
-        at_once = variants_per_job(len(missing), settings.variants, workers)
-        jobs = plan_jobs(missing, lights, at_once, labels)
-        # A progress that a user wrote for an earlier version has no such method.
-        on_status = getattr(progress, "workers", NoProgress().workers)
-        made = _execute(build_worker, jobs, execution, progress.pairs, on_status)
+        _begin(folder, plan, complete, missing, choices)
+        made = _make(missing, plan, lights, labels, build_dimmer, folder, execution, progress)
         with folder.tidied(), closing(made):
             for job, records in made:
                 for shard, record in zip(job.shards, records, strict=True):
@@ -279,6 +159,59 @@ def generate_planned(
                     _LOG.debug("%s: %d pairs, %d bytes", record.name, record.samples, record.bytes)
                     progress.shard()
         return publish(folder, plan, [complete[planned.shard] for planned in plan.shards])
+
+
+def _complete_shards(
+    folder: DatasetFolder, plan: Plan, resume: ResumeMode, choices: Mapping[str, Any]
+) -> dict[str, ShardRecord]:
+    if plan.base:
+        return folder.complete_addition(plan.base.manifest, plan.run)
+    return folder.complete_shards(plan.run, resume, choices)
+
+
+def _finished(folder: DatasetFolder, plan: Plan, complete: Mapping[str, ShardRecord]) -> Manifest | None:
+    """The manifest of a run that is finished; an addition, which replaces the manifest, never is."""
+    return None if plan.base else folder.finished(plan.run, complete)
+
+
+def _begin(
+    folder: DatasetFolder,
+    plan: Plan,
+    complete: Mapping[str, ShardRecord],
+    missing: Sequence[PlannedShard],
+    choices: Mapping[str, Any],
+) -> None:
+    if plan.base:
+        folder.begin_addition(plan.base.manifest, plan.run, complete)
+        return
+    if not missing:
+        _LOG.info("all shards in %s are complete; the manifest and the card are written", folder.out)
+    folder.begin(plan.run, complete, choices)
+
+
+def _make(
+    missing: Sequence[PlannedShard],
+    plan: Plan,
+    lights: LightImages,
+    labels: Labels | None,
+    build_dimmer: BuildDimmer,
+    folder: DatasetFolder,
+    execution: Execution,
+    progress: GenerateProgress,
+) -> Generator[tuple[ShardJob, list[ShardRecord]], None, None]:
+    """Make the missing shards of a plan; gives each job with the records of its shards when it is done."""
+    make_worker = partial(
+        PairShardWorker, build_dimmer, folder.out, plan.settings, execution.device, execution.threads
+    )
+    build_worker = partial(build_after_preflight, plan.run, folder.out, make_worker)
+    pairs = sum(planned.stop - planned.start for planned in missing)
+    execution = execution.for_pairs(pairs, len(lights), lights.photo_sizes())
+    workers = 1 if execution.executor == "serial" else execution.workers
+    at_once = variants_per_job(len(missing), plan.settings.variants, workers)
+    jobs = plan_jobs(missing, lights, at_once, labels)
+    # A progress that a user wrote for an earlier version has no such method.
+    on_status = getattr(progress, "workers", NoProgress().workers)
+    return _execute(build_worker, jobs, execution, progress.pairs, on_status)
 
 
 def _begin_progress(progress: GenerateProgress, plan: Plan, complete: Mapping[str, ShardRecord]) -> None:
@@ -308,36 +241,6 @@ def refuse_early(out: str, settings: PairSettings, resume: ResumeMode) -> None:
     DatasetFolder(storage.local_path(out) or out).refuse_unusable(resume)
 
 
-def check_settings(settings: PairSettings) -> None:
-    """Check the values of settings.
-
-    Raises:
-        UsageError: a setting is out of its range, or the image format is unknown.
-    """
-    for name, maximum in {"variants": MAX_VARIANTS, "samples_per_shard": 2**31}.items():
-        value = getattr(settings, name)
-        if not 1 <= value <= maximum:
-            raise UsageError(
-                f"`{name}` is {value}",
-                f"give a number from 1 to {maximum}",
-                code="out-of-range",
-                parameter=name,
-                value=value,
-            )
-    if not 0 <= settings.seed < 2**63:
-        raise UsageError(
-            f"`seed` is {settings.seed}",
-            "give a number from 0 to 2^63 - 1",
-            code="out-of-range",
-            parameter="seed",
-            value=settings.seed,
-        )
-    if settings.image_format not in IMAGE_FORMATS:
-        raise unknown_name("image format", settings.image_format, IMAGE_FORMATS)
-    if settings.light_format not in LIGHT_FORMATS:
-        raise unknown_name("light format", settings.light_format, LIGHT_FORMATS)
-
-
 def _execute(
     build_worker: Callable[[], PairShardWorker],
     jobs: Iterable[ShardJob],
@@ -358,58 +261,4 @@ def _execute(
         execution.on_cluster_lost,
         execution.worker_timeout,
         on_status,
-    )
-
-
-def _publish(
-    lights: LightImages, folder: DatasetFolder, plan: Plan, shards: Sequence[ShardRecord]
-) -> Manifest:
-    rejected = _rejected(lights)
-    if plan.base:
-        choices = joined_choices(choices_of(plan.base.manifest.command), lights.choices)
-        return _publish_addition(folder, plan, plan.base, rejected, shards, choices)
-    command = _command(lights, plan)
-    extensions = plan.photos.extensions if plan.light_format == "same" else [plan.light_format]
-    return finalize_dataset(folder, plan.run, command, plan.photos.by_source, extensions, rejected, shards)
-
-
-def _is_current(lights: LightImages, plan: Plan, manifest: Manifest) -> bool:
-    """Whether the manifest of a run has its command and its rejected candidates: the fingerprint has neither.
-
-    Other sources, or other rules, may give the same accepted photos.
-    """
-    is_same_command = manifest.command == _command(lights, plan)
-    return is_same_command and names_rejected(manifest, REJECTED, _rejected(lights))
-
-
-def _command(lights: LightImages, plan: Plan) -> str:
-    photos = plan.photos
-    return command_line(plan.run.settings, photos.by_source, photos.extensions, photos.sizes, lights.choices)
-
-
-def _rejected(lights: LightImages) -> Iterator[dict]:
-    return ({name: row[name] for name in REJECTED_SCHEMA.names} for row in lights.rejected())
-
-
-def _publish_addition(
-    folder: DatasetFolder,
-    plan: Plan,
-    base: PairSet,
-    rejected: Iterable[dict],
-    shards: Sequence[ShardRecord],
-    choices: Mapping[str, Any],
-) -> Manifest:
-    sources = sorted({*base.manifest.counts.lights_by_source, *plan.photos.by_source})
-    extensions = sorted({*light_files(base), *plan.photos.extensions})
-    sizes = {**light_sizes(base), **plan.photos.sizes}
-    return finalize_dataset(
-        folder,
-        plan.run,
-        command_line(plan.run.settings, sources, extensions, sizes, choices),
-        plan.photos.by_source,
-        extensions if plan.light_format == "same" else [plan.light_format],
-        rejected,
-        shards,
-        base.manifest,
-        rejected_name(next_rejected(base.manifest)),
     )

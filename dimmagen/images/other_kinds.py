@@ -32,7 +32,7 @@ _BEGINNING_BYTES = 512
 
 
 def other_kind(data: bytes) -> str:
-    """What a file is that is no image of a known kind; empty if its first bytes do not say it.
+    """What a file is that is not an image of a known kind; empty if its first bytes do not show it.
 
     Args:
         data: bytes of a file that no decoder recognised.

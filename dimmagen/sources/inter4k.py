@@ -20,7 +20,7 @@ def _decoder() -> ModuleType:
     """:mod:`dimmagen.sources.video`, which needs PyAV.
 
     Raises:
-        DimmagenError: PyAV is not installed, or too old. This is no verdict: it says nothing about a clip.
+        DimmagenError: PyAV is not installed, or too old. This is not a verdict on a clip.
     """
     try:
         from dimmagen.sources import video

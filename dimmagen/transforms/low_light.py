@@ -23,7 +23,7 @@ class LowLight(Darkening):
     """Darkens images as one camera would, or as several.
 
     An object is called with an array, a tensor, a PIL image or torchvision's tensors, in any nesting; boxes,
-    masks and everything else pass through. It is a step of `torchvision.transforms.v2.Compose` as it is;
+    masks and everything else pass through. It can be used in `torchvision.transforms.v2.Compose` directly;
     :meth:`for_albumentations` and :meth:`for_kornia` give it as a step of those.
 
     Args:

@@ -64,7 +64,8 @@ def fitted(phone, short_fits, tmp_path_factory):
 def test_list_names_bundled_and_closed_form_profiles(run):
     code, out, _ = run("list")
     assert code == 0
-    assert re.search(r"lol3 .*3 pairs: 2, 5, 6", out)
+    assert re.search(r"lol3 .*3 pairs: 2, 5, 6 ", out)
+    assert re.search(r"lol5 .*5 pairs: 2, 5, \.\.\.", out)
     assert "linear" in out
 
 
@@ -87,7 +88,7 @@ def test_show_prints_json_with_the_origin(run):
 def test_an_unknown_name_is_a_usage_error_without_a_traceback(run):
     code, _, err = run("show", "nikon")
     assert code == 2
-    assert err.startswith("Error: there is no profile 'nikon': known are lol3")
+    assert err.startswith("Error: there is no profile 'nikon': choose one of lol3")
 
 
 def test_a_published_dimmer_is_imported_and_can_be_used_by_name(run, published_dimmer):

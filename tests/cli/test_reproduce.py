@@ -178,7 +178,7 @@ def test_a_subset_is_refused_because_it_is_made_from_a_data_set(run, folder, tmp
     assert run("subset", folder / "out", "--out", "some", "--gamma", "0:9")[0] == 0
     code, output = run("reproduce", "some", "--source", folder / "photos", "--out", "again")
     assert code == 2
-    assert "is of a subset or a merge" in output
+    assert "describes a subset or a merge" in output
     assert not (tmp_path / "again").exists()
 
 

@@ -50,7 +50,7 @@ def test_only_a_plugin_has_a_package(plugins):
 
 def test_an_unknown_name_is_an_error_with_the_nearest_known_one():
     with pytest.raises(
-        UnknownNameError, match=r"there is no thing 'coo': did you mean coco\? known are coco, clic"
+        UnknownNameError, match=r"there is no thing 'coo': did you mean coco\? choose one of coco, clic"
     ):
         made(coco="math:pi", clic="math:e")["coo"]
     assert "coo" not in made(coco="math:pi")

@@ -120,7 +120,7 @@ def test_a_pass_that_has_ended_is_followed_by_a_new_one(out):
     ],
 )
 def test_what_is_no_state_is_refused(state, out):
-    with pytest.raises(UsageError, match="not the state of a loader"):
+    with pytest.raises(UsageError, match="not the state of a pair loader"):
         dimmagen.pair_loader(out, batch_size=1).load_state_dict(state)
 
 

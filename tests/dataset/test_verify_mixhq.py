@@ -153,7 +153,7 @@ def test_what_a_stopped_addition_left_is_unfinished_and_no_fault(mixhq):
     [
         (lambda one: one["sources"]["folder"].update(accepted=5), "its counts by source are not those"),
         (lambda one: one.pop("sources"), "its counts by source are not those"),
-        (lambda one: one.update(samples=5), "its shards hold another number of light images"),
+        (lambda one: one.update(samples=5), "its shards hold a different number of light images"),
         (lambda one: one["catalog"].update(rows=7), f"{CATALOG}: rows: 5, the manifest says 7"),
         (
             lambda one: one["shards"][1].update(samples=3),

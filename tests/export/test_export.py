@@ -234,7 +234,7 @@ def test_the_command_exports_and_checks(pair_set, to, capsys):
     assert "our485/high/00001.png: no our485/low/00001.png" in output.out
     code, output = run(pair_set, "--layout", "lol-v9", "--out", to)
     assert code == 2
-    assert "known are lol-v1" in output.err
+    assert "choose one of lol-v1" in output.err
     assert run(pair_set)[0] == 2
 
 

@@ -145,7 +145,7 @@ def test_labels_are_added_with_their_photos_and_made_again(tmp_path):
     make_dataset("linear", photos, tmp_path / "at-once", labels=labels)
     first = ["photo00.png", "photo01.jpg"]
     make_dataset("linear", photos, tmp_path / "out", labels=labels, names=first, light_format="png")
-    with pytest.raises(UsageError, match="labels are not of the kind"):
+    with pytest.raises(UsageError, match="labels do not match those of the data set"):
         make_dataset("linear", photos, tmp_path / "out", add=True, light_format="png")
     made = make_dataset("linear", photos, tmp_path / "out", labels=labels, add=True, light_format="png")
     assert made.counts.lights == 4
@@ -234,7 +234,7 @@ def test_other_settings_are_refused_by_name_and_change_nothing(copy, folders, se
 
 
 def test_more_variants_are_refused_with_what_to_do_instead(copy, grown, folders):
-    with pytest.raises(UsageError, match="More variants come before more photos: without `add`"):
+    with pytest.raises(UsageError, match="To get more variants, first run without `add`"):
         add(folders / "more", copy, variants=3)
     make(folders / "few", copy, **{**SETTINGS, "variants": 3})  # which is what that says
     with pytest.raises(UsageError, match="another `out` folder for more variants of all photos"):
@@ -272,7 +272,7 @@ def test_another_machine_is_recorded_with_the_generations_that_it_did_not_make(c
         found = Manifest.load(str(copy)).environment
         return {**found, "versions": {**found["versions"], "dimmagen": "0.1.1"}}
 
-    monkeypatch.setattr("dimmagen.generate.run.environment_for", other)
+    monkeypatch.setattr("dimmagen.generate.run_plan.environment_for", other)
     monkeypatch.setattr("dimmagen.generate.preflight.environment_like", lambda recorded: dict(recorded))
     first = Manifest.load(str(copy)).environment
     made = add(folders / "more", copy)

@@ -17,7 +17,7 @@ from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.light_format import measure_conversion
 from dimmagen.generate.merge import write_merge
 from dimmagen.generate.pair import PairSettings
-from dimmagen.generate.run import plan_dataset
+from dimmagen.generate.run_plan import plan_dataset
 from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.images import codec
 from dimmagen.sources.light_images import open_light_images

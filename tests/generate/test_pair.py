@@ -10,7 +10,7 @@ from dimmagen.core import hashing
 from dimmagen.core.errors import DimmagenError, MachineError, UnavailableError, UsageError
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate.pair import PairSettings, add_labels, dimmer_builder, make_pair, naming, prepare_light
-from dimmagen.generate.run import check_settings, plan_dataset
+from dimmagen.generate.run_plan import check_settings, plan_dataset
 from dimmagen.images import codec
 from dimmagen.sources.light_image import LightImage, LightImageRef
 from dimmagen.sources.light_images import open_light_images
@@ -157,15 +157,15 @@ def test_the_ends_of_the_ranges_are_allowed_and_unknown_formats_are_not():
     check_settings(PairSettings(variants=100_000, samples_per_shard=2**31, seed=2**63 - 1))
     for light_format in ("auto", "same", "png", "jpg"):
         check_settings(PairSettings(light_format=light_format, image_format="webp"))
-    with pytest.raises(UsageError, match=r"there is no image format 'bmp': .*known are png, webp"):
+    with pytest.raises(UsageError, match=r"there is no image format 'bmp': .*choose one of png, webp"):
         check_settings(PairSettings(image_format="bmp"))
-    with pytest.raises(UsageError, match=r"there is no light format 'gif': .*known are auto, same, png, jpg"):
+    with pytest.raises(UsageError, match=r"no light format 'gif': .*choose one of auto, same, png, jpg"):
         check_settings(PairSettings(light_format="gif"))
 
 
 def test_more_pairs_than_a_set_can_hold_are_refused_before_anything_is_made(tmp_path, monkeypatch):
     lights = open_light_images([str(write_photos(tmp_path / "photos", 2))])
-    monkeypatch.setattr("dimmagen.generate.run.MAX_PAIRS", 6)
+    monkeypatch.setattr("dimmagen.generate.run_plan.MAX_PAIRS", 6)
     assert plan_dataset(lights, build_dimmer, PairSettings(variants=3)).pairs == 6
     with pytest.raises(UsageError, match="2 light images x 4 variants are more than 6 pairs") as caught:
         plan_dataset(lights, build_dimmer, PairSettings(variants=4))

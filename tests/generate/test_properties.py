@@ -13,7 +13,8 @@ from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
-from dimmagen.generate.run import Execution, generate_dataset, plan_dataset
+from dimmagen.generate.run import Execution, generate_dataset
+from dimmagen.generate.run_plan import plan_dataset
 from tests.dataset_helpers import build_dimmer
 from tests.tiny_set import Noted, TinyLights, make_tiny, tiny_lights
 

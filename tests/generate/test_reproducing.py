@@ -73,5 +73,5 @@ def test_other_photos_are_refused_with_what_differs_and_nothing_is_written(folde
 
 def test_a_subset_is_refused_before_a_photo_is_scanned(folder, tmp_path):
     write_subset(open_pairs(str(folder / "out")), Selection(gamma=(0, 99)), str(tmp_path / "subset"))
-    with pytest.raises(UsageError, match="is of a subset or a merge"):
+    with pytest.raises(UsageError, match="describes a subset or a merge"):
         open_reproduction(str(tmp_path / "subset"), [str(tmp_path / "nowhere")])

@@ -17,7 +17,8 @@ from dimmagen.dataset.compare import assert_same_dataset
 from dimmagen.dataset.verify import verify_dataset
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.resume import DatasetFolder
-from dimmagen.generate.run import plan_dataset, refuse_early
+from dimmagen.generate.run import refuse_early
+from dimmagen.generate.run_plan import plan_dataset
 from tests.dataset_helpers import build_dimmer, make
 from tests.killing import KILLED, is_killed, killed_at
 from tests.tiny_set import Noted, make_tiny, tiny_lights

@@ -19,9 +19,11 @@ from dimmagen.dataset.manifest import Manifest
 from dimmagen.dataset.reader import open_pairs
 from dimmagen.dimmers.dimmer import ImageDimmer
 from dimmagen.generate import run as running
+from dimmagen.generate import run_plan
 from dimmagen.generate.pair import PairSettings
 from dimmagen.generate.plan import ShardJob
-from dimmagen.generate.run import Execution, NoProgress, generate_dataset, plan_dataset
+from dimmagen.generate.run import Execution, NoProgress, generate_dataset
+from dimmagen.generate.run_plan import plan_dataset
 from dimmagen.generate.subset import Selection, write_subset
 from dimmagen.generate.worker import PairShardWorker
 from tests.dataset_helpers import build_dimmer, file_hashes
@@ -176,7 +178,7 @@ def test_an_addition_counts_what_was_there_as_done_and_describes_the_whole(light
 def test_the_environment_is_that_of_the_model_the_sources_and_what_is_done_to_photos(monkeypatch, tmp_path):
     lights, noted = tiny_lights(tmp_path / "lights", 2), []
     lights.listed[0] = replace(lights.listed[0], transform="exif+icc")
-    monkeypatch.setattr(running, "environment_for", lambda *given: noted.append(given) or {})
+    monkeypatch.setattr(run_plan, "environment_for", lambda *given: noted.append(given) or {})
     plan_dataset(lights, build_dimmer, PairSettings())
     assert noted == [("linear", {"folder": 2}, frozenset({"exif", "icc"}))]
 

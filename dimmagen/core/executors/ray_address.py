@@ -1,4 +1,4 @@
-"""Whether a Ray cluster answers at an address, and in whose words it is told that one cannot be joined."""
+"""Whether a Ray cluster answers at an address, and the reason why one cannot be joined."""
 
 import importlib
 import os

@@ -47,7 +47,7 @@ MEASURES = (
     Measure("chroma_kl", 4, "chroma residuals", "KL, nats"),
     Measure("shape_kl", 4, "luma residuals at equal level", "KL, nats"),
     Measure("channel_correlation", 5, "channel correlation", "difference"),
-    Measure("lag1_picture", 5, "luma lag 1, whole picture", "difference"),
+    Measure("lag1_picture", 5, "luma lag 1, whole image", "difference"),
     Measure("luma_lags", 5, "luma lags 1 and 2", "difference"),
     Measure("chroma_lags", 5, "chroma lags 1 and 2", "difference"),
     Measure("akld", 8, "AKLD", "nats"),

@@ -34,7 +34,7 @@ def _tar_members(
     """The members of a tar in the bytes from `start` to `end` of a file.
 
     Several tars one after the other, as `cat a.tar b.tar` makes them, are one list: the blocks of zeros that
-    end each of them are passed over. A tar that is itself a member is read as a folder of its name.
+    end each of them are skipped. A tar that is itself a member is read as a folder of its name.
     """
     if depth > _MAX_DEPTH:
         raise DimmagenError(

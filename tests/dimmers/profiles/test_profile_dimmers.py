@@ -61,7 +61,7 @@ def test_dark_as_the_pairs_is_a_setting_of_its_own_and_wide_is_none(saved):
         ("lol3", {"brightness": "as-pairs", "gamma_range": (0.5, 1.0)}, "so does `gamma`"),
         ("lol3", {"brightness": "as-pairs", "ladder": (0.5, 1.0)}, "so does `ladder`"),
         ("lol3", {"brightness": "as-pair"}, "did you mean as-pairs"),
-        ("linear", {"brightness": "as-pairs"}, "fitted to no pairs"),
+        ("linear", {"brightness": "as-pairs"}, "not fitted to pairs"),
     ],
 )
 def test_brightness_that_contradicts_other_gammas_or_has_no_pairs_is_refused(profile, options, said):

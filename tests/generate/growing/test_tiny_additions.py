@@ -114,8 +114,8 @@ def test_settings_that_differ_are_refused_by_name_with_both_values(base):
 @pytest.mark.parametrize(
     ("has_grown", "advice"),
     [
-        (True, " for more variants of all photos: the pairs that are here will have the same pixels there"),
-        (False, ". More variants come before more photos: without `add`, of the photos that are there"),
+        (True, " for more variants of all photos; the pairs of this one will have the same pixels there"),
+        (False, ". To get more variants, first run without `add` on the photos that the data set has"),
     ],
 )
 def test_more_variants_are_refused_with_where_they_come(has_grown, advice, base, first):
@@ -143,7 +143,7 @@ def test_more_variants_are_refused_with_where_they_come(has_grown, advice, base,
 )
 def test_the_light_format_keeps_the_bytes_of_what_is_there(asked, recorded, before, new, chosen):
     if chosen is None:
-        with pytest.raises(UsageError, match="those that are there would change"):
+        with pytest.raises(UsageError, match="would change existing files"):
             light_format_of_addition(asked, recorded, before, new)
     else:
         assert light_format_of_addition(asked, recorded, before, new) == chosen
