@@ -235,7 +235,7 @@ def make_dataset(
         light_format: of the light images. `same` keeps each file; `png` keeps the pixels; `jpg` changes them
             where a light image is no JPEG. `auto` keeps the files if all are of one type, and stores all as
             PNG otherwise, because many readers of WebDataset take one type only.
-        executor: `serial` works in this process, `ray` on a worker pool. `auto`, the default of the command, is
+        executor: `serial` works in this process, `ray` on a worker pool. `auto`, as the command has it, is
             `serial` for a few pairs (less than 60 megapixels), and `ray` for more, or where `workers`,
             `address`, `worker_timeout` or a GPU is given.
         workers: of the pool; default one per processor.
