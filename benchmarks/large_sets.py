@@ -106,10 +106,16 @@ def many_rows(out: Path, rows: int) -> Iterator[ShardRecord]:
         shard, first = shard_name(index), index * ROWS_PER_SHARD
         one = write_pair_shard(str(out), shard, [Sample(row_of(first, facts), dark, "png", light, "png")])
         [place] = read_rows(str(out / metadata_name(shard)), PAIR_SCHEMA)
-        table = ({**place, **row_of(number, facts)} for number in range(first, first + ROWS_PER_SHARD))
+        numbers = range(first, first + ROWS_PER_SHARD)
+        table = ({**place, **_of_members(row_of(number, facts))} for number in numbers)
         written = write_rows(str(out / metadata_name(shard)), table, PAIR_SCHEMA)
         metadata = FileRecord(metadata_name(shard), written.bytes, written.sha256)
         yield ShardRecord(one.name, ROWS_PER_SHARD, one.bytes, one.sha256, metadata)
+
+
+def _of_members(row: dict) -> dict:
+    """A row with the names that the members of its pair would have."""
+    return {**row, "dark_member": f"{row['key']}.dark.png", "light_member": f"{row['key']}.light.png"}
 
 
 def publish(out: Path, shards: Iterator[ShardRecord], per_shard: int) -> None:

@@ -22,7 +22,7 @@ from dimmagen.dimmers.dimmer import Brightness
 from dimmagen.dimmers.profile import Profile, new_profile_folder
 from dimmagen.dimmers.real_pairs import check_pairs_for_fit, load_pairs, split_held_out
 from dimmagen.evaluation.checked_fit import fit_and_check
-from dimmagen.generate.execution import choose_execution
+from dimmagen.generate.execution import ChosenExecutor, choose_execution
 from dimmagen.generate.growing import begin_addition, has_nothing_new, refuse_other_scenes
 from dimmagen.generate.light_format import AskedLightFormat
 from dimmagen.generate.pair import MAX_SIDES, PairSettings, dimmer_builder
@@ -159,7 +159,7 @@ def _selection(
     )
 
 
-@converted(_KINDS)
+@converted({**_KINDS, "executor": kinds.one_of(("serial", "ray", "auto"))})
 def make_dataset(
     profile: str | Path,
     sources: Paths = (),
@@ -186,7 +186,7 @@ def make_dataset(
     samples_per_shard: int = 500,
     image_format: Literal["png", "webp"] = "png",
     light_format: AskedLightFormat = "auto",
-    executor: Executor = "serial",
+    executor: ChosenExecutor = "serial",
     workers: int | None = None,
     address: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
@@ -225,7 +225,9 @@ def make_dataset(
         light_format: of the light images. `same` keeps the files; `png` converts them without loss; `jpg`
             converts all but JPEG files with loss. `auto` keeps the files if all have one format, and stores
             all as PNG otherwise, because many readers of WebDataset need a single format.
-        executor: `serial` works in this process, `ray` on a worker pool.
+        executor: `serial` works in this process, `ray` on a worker pool. `auto`, the default of the command,
+            is `serial` for a few pairs (less than 60 megapixels), and `ray` for more, or where `workers`,
+            `address`, `worker_timeout` or a GPU is given.
         workers: of the pool; default one per processor.
         address: of a running Ray cluster; default Ray on this machine for this run.
         device: that renders the dark images; one GPU per worker. The bytes are the same.

@@ -1,13 +1,30 @@
 """Fixtures shared by all tests."""
 
 import os
+import random
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 _ROOT = Path(__file__).resolve().parents[1]
 os.environ["DIMMAGEN_CACHE"] = "off"  # what one test has scanned is no verdict for another
+
+
+def pytest_configure() -> None:
+    """Let tests of properties have the same examples in each run, and none fail since it had to wait."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "tests",
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +48,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that are marked with `needs` where this system lacks it."""
+    """Skip tests that are marked with `needs` where this system lacks it.
+
+    What a test draws does not depend on those that this process has run before.
+    """
+    random.seed(0)
+    np.random.seed(0)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
     skip_without(*(need for mark in item.iter_markers("needs") for need in mark.args))
 
 

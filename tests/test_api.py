@@ -1,6 +1,7 @@
 """The public API: the functions that a notebook calls; errors name their arguments."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -47,6 +48,26 @@ def test_a_data_set_made_through_a_mixhq_verifies_and_equals_that_of_the_photos(
         tmp_path / "a", tmp_path / "c", keys=(next(iter(dimmagen.PairDataset(tmp_path / "a")))["key"],)
     )
     assert subset.counts.pairs == 1
+
+
+def test_auto_is_serial_for_a_few_pairs_and_ray_for_more(photos, tmp_path, monkeypatch):
+    class Started(Exception):
+        pass
+
+    def start(*args, **kwargs):
+        raise Started
+
+    monkeypatch.setattr("dimmagen.generate.run.run_ray", start)
+    make = partial(dimmagen.make_dataset, "linear", photos)
+    assert make(tmp_path / "a", executor="auto") == make(tmp_path / "b")
+    with pytest.raises(Started):
+        make(tmp_path / "c", executor="auto", workers=2)
+    monkeypatch.setattr("dimmagen.generate.execution._FEW_PIXELS", 1)
+    with pytest.raises(Started):
+        make(tmp_path / "d", executor="auto")
+    make(tmp_path / "d")
+    with pytest.raises(UsageError, match="serial, ray"):
+        dimmagen.build_mixhq(photos, tmp_path / "e", executor="auto")
 
 
 def test_one_path_or_name_is_not_taken_for_a_list_of_letters(photos, tmp_path):

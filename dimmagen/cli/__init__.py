@@ -15,7 +15,7 @@ from dimmagen.cli.logs import messages_on_stderr
 from dimmagen.cli.messages import end_at_once
 from dimmagen.cli.output import configure, report_error
 from dimmagen.cli.output_options import PREFIX
-from dimmagen.cli.signals import raise_no_more, received, stop_signals
+from dimmagen.cli.signals import raise_from_now_on, raise_no_more, received, stop_signals
 from dimmagen.cli.version import version_option
 from dimmagen.core.errors import DimmagenError
 
@@ -118,6 +118,7 @@ def _run_or_stop(arguments: list[str] | None) -> int:
     code = 128 + signal.SIGINT
     try:
         try:
+            raise_from_now_on()
             code = _run(arguments)
         finally:
             raise_no_more()

@@ -15,7 +15,7 @@ from dimmagen.cli.home import expand_home
 from dimmagen.cli.output import configure, echo, report
 from dimmagen.cli.output_options import EveryCommand, OutputOption, tell_unknown_variables, variables
 from dimmagen.cli.recipe_option import RECIPE, recipe_option
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, Ways, sentence
 from dimmagen.core.registry import did_you_mean, unknown_name
 from dimmagen.core.text import shell_word
 
@@ -145,7 +145,7 @@ class Command(EveryCommand):
             return result
         except DimmagenError as error:
             if not hasattr(error, "command_message"):
-                error.command_message = in_options(str(error), self)  # type: ignore[attr-defined]
+                error.command_message = told(error, self)  # type: ignore[attr-defined]
                 error.command = self  # type: ignore[attr-defined]
             raise
 
@@ -231,14 +231,31 @@ def command(*args: Any, **kwargs: Any) -> Callable[[Callable], Command]:
 
 def message(error: DimmagenError) -> str:
     """The text of an error for a terminal."""
-    return getattr(error, "command_message", None) or in_options(str(error), None)
+    return getattr(error, "command_message", None) or told(error, None)
+
+
+def told(error: DimmagenError, of: click.Command | None) -> str:
+    """The text of an error of a command; other arguments as for :func:`in_options`."""
+    return sentence(*_parts(error, of))
 
 
 def error_fields(error: DimmagenError) -> dict[str, Any]:
     """An error for programs: code, message, hint, and the values that it is about."""
-    of = getattr(error, "command", None)
-    parts = {"message": in_options(error.what, of), "hint": in_options(error.todo, of)}
-    return {"code": error.code, **parts, **error.fields}
+    what, todo = _parts(error, getattr(error, "command", None))
+    return {"code": error.code, "message": what, "hint": todo, **error.fields}
+
+
+def _parts(error: DimmagenError, of: click.Command | None) -> tuple[str, str]:
+    """What is wrong, and what to do about it in the ways that a command has."""
+    todo = error.todo
+    if of is not None and isinstance(todo, Ways):
+        todo = todo.only(lambda way: named_arguments(way) <= {one.name for one in of.params})
+    return in_options(error.what, of), in_options(todo, of)
+
+
+def named_arguments(text: str) -> set[str | None]:
+    """The arguments that a message names, other than those of calls."""
+    return {match[1] for match in _PARAMETER.finditer(_CALL.sub("", text))}
 
 
 def in_options(text: str, of: click.Command | None) -> str:
@@ -266,14 +283,19 @@ def _as_command(match: re.Match) -> str:
 def _in_flag(argument: str) -> str:
     name, separator, value = argument.partition("=")
     return (
-        f"--{name.replace('_', '-')}" + ("" if value in ("", "True") else f" {value}")
+        f"--{name.replace('_', '-')}" + ("" if value in ("", "True") else f" {_bare(value)}")
         if separator
         else shell_word(argument)
     )
 
 
+def _bare(value: str) -> str:
+    """A value of Python without its quotes."""
+    return value.strip("\"'")
+
+
 def _in_option(options: Mapping[str | None, click.Parameter], match: re.Match) -> str:
-    name, value = match.group(1), (match.group(2) or "").strip("\"'")
+    name, value = match.group(1), _bare(match.group(2) or "")
     parameter = options.get(name)
     if isinstance(parameter, click.Option):
         name = next(option for option in parameter.opts if option.startswith("--"))

@@ -8,7 +8,7 @@ import click
 import numpy as np
 from rich.table import Table
 
-from dimmagen.cli.command import command, in_options
+from dimmagen.cli.command import command, told
 from dimmagen.cli.console import Console
 from dimmagen.cli.network_options import (
     device_option,
@@ -130,7 +130,7 @@ def evaluate(
             code="too-small",
             metrics=list(unsuitable),
         )
-    reasons = {name: in_options(str(error), evaluate) for name, error in failures.items()} | unsuitable
+    reasons = {name: told(error, evaluate) for name, error in failures.items()} | unsuitable
     for name, reason in reasons.items():
         console.print(f"{name} is skipped: {reason}", highlight=False, soft_wrap=True)
         chosen.pop(name, None)

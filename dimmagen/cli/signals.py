@@ -25,7 +25,7 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 _LOGGING = (logging.__file__, ("acquire", "handle", "_acquireLock"))
 _LATER_SECONDS = 0.02
 _received: signal.Signals | None = None
-_is_raised = True  # until the command has ended and only its exit code is left
+_is_raised = False  # but while the command is at work
 
 
 class Stopped(KeyboardInterrupt):
@@ -34,14 +34,16 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_signals(is_whole_process: bool) -> Iterator[None]:
-    """Raise Stopped inside the block for each signal that asks to end and that is not ignored or handled.
+    """Remember, inside the block, the first signal that asks to end, of those that nobody ignores or handles.
+
+    From :func:`raise_from_now_on` until :func:`raise_no_more` each raises Stopped as well.
 
     Args:
         is_whole_process: ignore these signals after the block, because the process is about to end with its
             exit code; otherwise what was set before is restored.
     """
     global _received, _is_raised
-    _received, _is_raised = None, True
+    _received, _is_raised = None, False
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():  # only it can set handlers
         asking = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
@@ -120,6 +122,17 @@ def raise_if_stopped() -> None:
     """
     if _received is not None and _is_raised:
         raise Stopped
+
+
+def raise_from_now_on() -> None:
+    """Let signals raise, also one that came before.
+
+    Raises:
+        Stopped: a signal has asked the command to end.
+    """
+    global _is_raised
+    _is_raised = True
+    raise_if_stopped()
 
 
 def raise_no_more() -> None:

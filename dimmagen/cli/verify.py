@@ -13,6 +13,7 @@ from dimmagen.cli.output import echo
 from dimmagen.cli.progress import steps_bar
 from dimmagen.cli.results import dataset_result
 from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.lock import STATE
 from dimmagen.core.text import pluralize
 from dimmagen.dataset.checking import Fault
 from dimmagen.dataset.verify import verify_dataset
@@ -78,7 +79,10 @@ def verify(
         f"{dataset} is sound: {pluralize(counts.pairs, 'pair')} in {pluralize(counts.shards, 'shard')}; "
         f"every hash, sidecar and image matches the manifest.\nRoot hash {result.manifest.root_hash}"
     )
-    _tell_unfinished(result.unfinished)
+    if result.unfinished == [STATE]:
+        echo(f"{STATE}/ was left by a run that was killed, or on a disk that keeps it; nothing needs it.")
+    else:
+        _tell_unfinished(result.unfinished)
     made_again = _reproduce(dataset, percent, sources, profile) if percent is not None else 0
     return dataset_result(dataset, result.manifest, made_again=made_again)
 

@@ -26,8 +26,21 @@ class DamagedEntryError(Exception):
 class _CheckedFiles(caching.IndexDataCacheFile):
     """The files of a kernel's cache; each begins with the SHA-256 of the rest.
 
-    A changed byte of machine code could otherwise end the process, or change pixels.
+    A changed byte of machine code could otherwise end the process, or change pixels. So could that of other
+    arguments: numba numbers the entries, and two processes that compile at the same time may take one number.
+    Each entry therefore says what it is of.
     """
+
+    def __init__(self, *place: Any) -> None:
+        super().__init__(*place)
+        self._version = f"{numba.__version__}, entries with their keys"
+
+    def save(self, key: Any, data: Any) -> None:
+        super().save(key, (key, data))
+
+    def load(self, key: Any) -> Any:
+        of, data = super().load(key) or (None, None)
+        return data if of == key else None
 
     def _load_index(self) -> dict:
         try:

@@ -11,7 +11,8 @@ values.
 """
 
 import traceback
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 CODES = {
     "ambiguous": "something can be read in several ways",
@@ -55,12 +56,62 @@ CODES = {
 """Every code that an error of the library can have, and what it means; documented in docs/api.md."""
 
 
+class Ways(str):
+    """What to do about an error: one of several ways, of which a caller may not have all.
+
+    A way that names an argument is left out by a command without that option (:mod:`dimmagen.cli.command`),
+    so one of them should name none.
+
+    Example:
+        >>> todo = Ways.of("close other programs", "give fewer `workers`", then="try again")
+        >>> todo
+        'close other programs, or give fewer `workers`; then try again'
+        >>> todo.only(lambda way: "`" not in way)
+        'close other programs; then try again'
+    """
+
+    ways: tuple[str, ...]
+    then: str
+    join_ways: Callable[[Sequence[str]], str]
+
+    @classmethod
+    def of(cls, *ways: str, then: str = "", join_ways: Callable[[Sequence[str]], str] | None = None) -> Self:
+        """The text of some ways.
+
+        Args:
+            ways: one or more.
+            then: what follows each of them.
+            join_ways: makes one text of them, a function of a module; default `a, b, or c`.
+        """
+        join_ways = join_ways or _alternatives
+        text = join_ways(ways)
+        made = cls(f"{text}; then {then}" if then else text)
+        made.ways, made.then, made.join_ways = ways, then, join_ways
+        return made
+
+    def only(self, is_possible: Callable[[str], bool]) -> str:
+        """The text of the ways that are possible; of all if none is."""
+        possible = tuple(filter(is_possible, self.ways))
+        return self.of(*possible, then=self.then, join_ways=self.join_ways) if possible else self
+
+
+def _alternatives(ways: Sequence[str]) -> str:
+    *before, last = ways
+    return f"{', '.join(before)}, or {last}" if before else last
+
+
+def sentence(what: str, todo: str) -> str:
+    """What is wrong and what to do about it as one text; several lines are followed by another one."""
+    return ("\n" if "\n" in what else ": ").join(filter(None, (what, todo)))
+
+
 class DimmagenError(Exception):
     """An expected failure, with a message that says what is wrong, where, and what to do.
 
     Args:
         what: what is wrong and where; one sentence without a full stop.
-        todo: what to do about it; one sentence without a full stop, may be empty.
+        todo: what to do about it; one sentence without a full stop, may be empty. Of several ways, of which
+            not all callers have each, :class:`Ways`.
         code: stable name of this kind of error, such as `out-of-range`; default the class's.
         fields: values that the message is about, such as `parameter="variants", value=0`.
 
@@ -72,7 +123,7 @@ class DimmagenError(Exception):
     code = "failed"
 
     def __init__(self, what: str, todo: str = "", *, code: str = "", **fields: Any) -> None:
-        super().__init__(f"{what}: {todo}" if todo else what)
+        super().__init__(sentence(what, todo))
         self.what = what
         self.todo = todo
         self.code = code or self.code

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from filelock import lock_descriptor
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, Ways
 
 STATE = ".dimmagen"  # the subfolder in which a run keeps its state while it writes
 _LOCK = "lock"
@@ -60,14 +60,14 @@ def exclusive(out: str) -> Iterator[None]:
     except BlockingIOError:
         raise DimmagenError(
             f"another run is writing to {out}",
-            "wait until it ends, or choose another `out` folder",
+            Ways.of("wait until it ends", "choose another `out` folder"),
             code="locked",
             path=out,
         ) from None
     except OSError as error:
         raise UsageError(
             f"{out} cannot be written to: {error.strerror}",
-            "choose another `out` folder",
+            Ways.of("check its permissions and its disk", "choose another `out` folder"),
             code="disk",
             path=out,
         ) from None
@@ -78,13 +78,14 @@ def exclusive(out: str) -> Iterator[None]:
         if descriptor in _held:  # not in a forked process
             folders = (state, out) if is_new else (state,)
             # While it is locked: afterwards the file may belong to another run.
-            removed = _remove(state, folders)
+            refused = _remove(state, folders)
             _held.remove(descriptor)
             os.close(descriptor)
-            if removed:
-                _remove_empty(folders)  # FUSE and NFS keep what is removed while it is open as another file
-            else:
-                _remove(state, folders)
+            # FUSE and NFS keep what is removed while it is open as another file.
+            refused = _remove(state, folders) if refused else _remove_empty(folders)
+            if refused and refused.filename in (os.path.join(state, _LOCK), state):
+                left = f"{refused.filename} cannot be removed ({refused.strerror})"
+                _log.warning("%s: nothing needs it any more", left)
 
 
 def _refuse_inside_a_set(out: str) -> None:
@@ -102,22 +103,29 @@ def _refuse_inside_a_set(out: str) -> None:
         folder = parent
 
 
-def _remove(state: str, folders: Iterable[str]) -> bool:
-    """Remove the lock file, and those of the folders that are empty; False if the system refuses it."""
+def _remove(state: str, folders: Iterable[str]) -> OSError | None:
+    """Remove the lock file, and those of the folders that are empty; the error if the system refuses it."""
     try:
         os.unlink(os.path.join(state, _LOCK))
     except FileNotFoundError:
         pass  # the folder itself was removed
-    except OSError:  # the file is open: Windows, and disks that cannot rename
-        return False
-    _remove_empty(folders)
-    return True
+    except OSError as error:  # the file is open: Windows, and disks that cannot rename
+        return error
+    return _remove_empty(folders)
 
 
-def _remove_empty(folders: Iterable[str]) -> None:
+def _remove_empty(folders: Iterable[str]) -> OSError | None:
+    """Remove those that hold nothing, such as the state of an interrupted run; the first error."""
+    refused = None
     for folder in folders:
-        with suppress(OSError):
-            os.rmdir(folder)  # unless it holds the state of an interrupted run
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            with suppress(OSError):
+                refused = refused or (None if os.listdir(folder) else error)
+    return refused
 
 
 def remove_stale_lock(out: str) -> None:

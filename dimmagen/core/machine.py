@@ -9,17 +9,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dimmagen.core.errors import MachineError
+from dimmagen.core.errors import MachineError, Ways
 
-_AGAIN = "then run the same command again; what is complete stays valid"
+_AGAIN = "run the same command again; what is complete stays valid"
 _TODO = {
-    errno.ENOMEM: f"close other programs, or give fewer `workers`, {_AGAIN}",
-    errno.EMFILE: f"raise the limit (ulimit -n), or give fewer `workers`, {_AGAIN}",
-    errno.ENFILE: f"close other programs, {_AGAIN}",
-    errno.EACCES: f"make it readable, or leave it out, {_AGAIN}",
-    errno.EPERM: f"make it readable, or leave it out, {_AGAIN}",
-    errno.ENOSPC: f"free some space, {_AGAIN}",
-    errno.EDQUOT: f"free some space, {_AGAIN}",
+    errno.ENOMEM: Ways.of("close other programs", "give fewer `workers`", then=_AGAIN),
+    errno.EMFILE: Ways.of("raise the limit (ulimit -n)", "give fewer `workers`", then=_AGAIN),
+    errno.ENFILE: Ways.of("close other programs", then=_AGAIN),
+    errno.EACCES: Ways.of("make it readable", "leave it out", then=_AGAIN),
+    errno.EPERM: Ways.of("make it readable", "leave it out", then=_AGAIN),
+    errno.ENOSPC: Ways.of("free some space", then=_AGAIN),
+    errno.EDQUOT: Ways.of("free some space", then=_AGAIN),
 }
 # What disks, networks and limits say, by its name: some systems lack some of them.
 _NAMES = (
@@ -49,7 +49,7 @@ def machine_error(error: BaseException, path: str | os.PathLike) -> MachineError
     """
     number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     reason = os.strerror(number) if number else " ".join(str(error).split())
-    todo = _TODO.get(number or 0, f"check the disk or the network, {_AGAIN}")
+    todo = _TODO.get(number or 0, Ways.of("check the disk or the network", then=_AGAIN))
     return MachineError(f"this machine failed at {os.fspath(path)}: {reason}", todo, path=os.fspath(path))
 
 

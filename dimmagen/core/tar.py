@@ -128,6 +128,32 @@ def samples(file: BinaryIO, path: str, max_bytes: int) -> Iterator[dict[str, Any
         yield sample
 
 
+_NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 135), slice(148, 154)  # of a header, POSIX 1003.1
+
+
+def _header(name: str, size: int) -> bytes:
+    """The header of a member as `tarfile` makes it, in a fraction of the time."""
+    encoded = name.encode("ascii")
+    if len(encoded) > _NAME.stop or size >= 8 ** (_SIZE.stop - _SIZE.start):
+        return _header_by_tarfile(name, size)
+    header = bytearray(_EMPTY_HEADER)
+    header[_NAME] = encoded.ljust(_NAME.stop, b"\0")
+    header[_SIZE] = b"%011o" % size
+    header[_CHECKSUM.start : _CHECKSUM.stop + 2] = b" " * 8
+    header[_CHECKSUM.start : _CHECKSUM.stop + 1] = b"%06o\0" % sum(header)
+    return bytes(header)
+
+
+def _header_by_tarfile(name: str, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mode = 0o644
+    return member.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+_EMPTY_HEADER = _header_by_tarfile("", 0)
+
+
 class TarWriter:
     """An uncompressed USTAR archive whose bytes do not depend on who writes it and when.
 
@@ -141,10 +167,7 @@ class TarWriter:
 
     def add(self, name: str, data: bytes) -> int:
         """Append one member and return the offset of its data."""
-        member = tarfile.TarInfo(name)
-        member.size = len(data)
-        member.mode = 0o644
-        self._write(member.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict"))
+        self._write(_header(name, len(data)))
         offset = self._size
         self._write(data)
         self._pad(tarfile.BLOCKSIZE)

@@ -95,8 +95,7 @@ def _by_name(rows: Iterable[dict]) -> NamedRows:
 
 
 def _read_pair(pairs: PairSet, row: dict) -> None:
-    pairs.data(row, "dark")
-    pairs.data(row, "light")
+    pairs.files(row)
     if "labels_member" in row:
         pairs.labels(row)
 

@@ -135,6 +135,18 @@ class PairSet:
         """
         return self._checked(row, side, self._range(row, row[f"{side}_offset"], row[f"{side}_size"]))
 
+    def files(self, row: Mapping) -> tuple[bytes, bytes]:
+        """The bytes of both image files of one pair, (dark, light), by a single range read.
+
+        Raises:
+            DimmagenError: as :meth:`data`.
+        """
+        start = row["dark_offset"]
+        both = self._range(row, start, row["light_offset"] + row["light_size"] - start)
+        light_start = row["light_offset"] - start
+        dark = self._checked(row, "dark", both[: row["dark_size"]])
+        return dark, self._checked(row, "light", both[light_start:])
+
     def images(self, row: Mapping) -> tuple[np.ndarray, np.ndarray]:
         """Both images of one pair, by a single range read.
 
@@ -147,11 +159,7 @@ class PairSet:
         Raises:
             DimmagenError: as :meth:`data`, or an image cannot be decoded.
         """
-        start = row["dark_offset"]
-        both = self._range(row, start, row["light_offset"] + row["light_size"] - start)
-        light_start = row["light_offset"] - start
-        dark = self._checked(row, "dark", both[: row["dark_size"]])
-        light = self._checked(row, "light", both[light_start:])
+        dark, light = self.files(row)
         return codec.decode_rgb8(dark)[0], codec.decode_rgb8(light)[0]
 
     def labels(self, row: Mapping) -> bytes:
@@ -164,7 +172,7 @@ class PairSet:
         if "labels_member" not in row:
             raise UsageError(
                 f"{self.out} has no labels",
-                "make it with the labels of its photos: `labels`",
+                "make it again with the labels of its photos: `make_dataset(labels=...)`",
                 code="missing-argument",
                 parameter="labels",
                 path=self.out,

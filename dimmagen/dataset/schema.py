@@ -119,6 +119,24 @@ def sidecar_keys(schema: pa.Schema) -> list[str]:
     return schema.names[: schema.names.index("dark_member")]
 
 
+def _sidecar_types(schema: pa.Schema) -> dict[str, type]:
+    kinds = {name: schema.field(name).type for name in sidecar_keys(schema)}
+    return {
+        name: float if pa.types.is_floating(kind) else int if pa.types.is_integer(kind) else str
+        for name, kind in kinds.items()
+    }
+
+
+_SIDECARS = {is_balanced: _sidecar_types(_SCHEMAS[is_balanced, False]) for is_balanced in (False, True)}
+# As `indent=1` of a mapping of plain values, for which Python's encoder in C is not used.
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",\n ", ": "))
+
+
+def sidecar_values(row: Mapping) -> dict:
+    """What a row holds of a sample's JSON file. Raises KeyError where a value is missing."""
+    return {name: row[name] for name in _SIDECARS[WHITE_BALANCE[0] in row]}
+
+
 def sidecar(row: Mapping) -> bytes:
     """The content of a sample's JSON file, with the same keys and types in every sample of a set.
 
@@ -126,11 +144,8 @@ def sidecar(row: Mapping) -> bytes:
         KeyError: a value is missing.
         ValueError: a value is NaN or infinite, or does not have the type of the schema.
     """
-    values, schema = {}, schema_of_rows([row])
-    for name in sidecar_keys(schema):
-        value, kind = row[name], schema.field(name).type
-        expected = float if pa.types.is_floating(kind) else int if pa.types.is_integer(kind) else str
-        if type(value) is not expected:
-            raise ValueError(f"{name} must be {expected.__name__}, got {value!r}")
-        values[name] = value
-    return json.dumps(values, allow_nan=False, indent=1).encode() + b"\n"
+    values = sidecar_values(row)
+    for name, expected in _SIDECARS[WHITE_BALANCE[0] in row].items():
+        if type(values[name]) is not expected:
+            raise ValueError(f"{name} must be {expected.__name__}, got {values[name]!r}")
+    return f"{{\n {_ENCODER.encode(values)[1:-1]}\n}}\n".encode()

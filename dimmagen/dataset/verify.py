@@ -76,19 +76,23 @@ def verify_dataset(
 
 
 def _unfinished(out: str, manifest: Manifest) -> list[str]:
-    """What an addition has written that is not published: what a run writes, beside the record of the run."""
-    state = storage.list_names(storage.join(out, STATE))
-    if STATE in storage.list_names(out) and all(
-        name == "lock" or storage.is_unfinished(name) for name in state
-    ):
-        return [STATE]  # of a run that was killed before it wrote anything
+    """What an addition has written that is not published: what a run writes, beside the record of the run.
+
+    Of a run that ended, or was killed before it wrote anything, it is the folder of its notes alone.
+    """
+    notes = files_of(storage.join(out, STATE), ["records"])
+    of_no_run = {name for name in notes if name == "lock" or name.startswith("records/")}
+    if STATE in storage.list_names(out) and all(map(storage.is_unfinished, notes - of_no_run)):
+        return [STATE]
     try:
         begun = storage.read_json(storage.join(out, STATE, "run.json"))
         settings, environment = dict(begun["settings"]), dict(begun["environment"])
         is_published = fingerprint(settings, environment) == manifest.fingerprint
     except (FileNotFoundError, KeyError, ValueError, TypeError):
         return []
-    if begun.get("adds") is not True or is_published:
+    if is_published:
+        return [STATE]
+    if begun.get("adds") is not True:
         return []
     found = sorted(files_of(out, _FOLDERS) - _named(manifest) - {STATE})
     return [STATE, *(name for name in found if is_unpublished(name, _FOLDERS, _ADDED))]

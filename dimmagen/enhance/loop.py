@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from dimmagen.core import keyed_random
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import UsageError, Ways
 from dimmagen.dimmers.real_pairs import RealPair
 from dimmagen.enhance.acceleration import Acceleration, acceleration, compiled
 from dimmagen.enhance.data import Batches
@@ -87,7 +87,7 @@ def train(
     if not validation:
         raise UsageError(
             "there are no pairs to validate on",
-            "give `validation_photos`, or `validate`",
+            Ways.of("give `validation_photos`", "`validate`"),
             code="missing-argument",
         )
     device = next(network.parameters()).device
@@ -132,7 +132,7 @@ def train(
                 state.save(run)
     if device.type == "cuda" and waiting.share > SLOW_READING:
         _LOG.info(
-            "%.0f%% of the time, training waited for images: more `loaders`, or a larger cache, help",
+            "%.0f%% of the time, training waited for images; with a data set, more loaders or cache help",
             100 * waiting.share,
         )
     return state

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dimmagen.core import storage
-from dimmagen.core.errors import UsageError
+from dimmagen.core.errors import UsageError, Ways
 from dimmagen.core.lock import exclusive
 from dimmagen.enhance.acceleration import acceleration
 from dimmagen.enhance.checkpoints import BEST, load_network
@@ -126,7 +126,7 @@ def prepare(config: TrainConfig, context: DistributedContext, device: torch.devi
     if not data.validation:
         raise UsageError(
             "there are no pairs to validate on",
-            "give `validation_photos`, or `validate`",
+            Ways.of("give `validation_photos`", "`validate`"),
             code="missing-argument",
         )
     torch.manual_seed(config.seed)

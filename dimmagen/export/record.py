@@ -44,7 +44,7 @@ def begin_export(out: Path, plan: dict, claims: Sequence[str] | None) -> bool:
         _refuse_occupied(out, claims)
         storage.atomic_write(out / BEGUN, json.dumps({"plan": plan}).encode())
     if done.is_file():
-        (out / BEGUN).unlink(missing_ok=True)  # a run was killed between the two
+        storage.discard([out / BEGUN])  # a run was killed between the two
         return True
     return False
 
@@ -112,7 +112,7 @@ def finish_export(
             text = json.dumps(entry, indent=1).replace("\n", "\n  ")  # there may be millions
             file.write(("," if number else "").encode() + f"\n  {text}".encode())
         file.write(b"\n ]\n}\n")
-    (out / BEGUN).unlink(missing_ok=True)
+    storage.discard([out / STAGE, out / BEGUN])
 
 
 def _entries(split: Split, layout: Layout) -> Iterator[dict]:

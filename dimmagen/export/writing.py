@@ -129,7 +129,8 @@ def _refuse_no_effect(layout: Layout, fit: Fit | None, validation: int | None) -
     if fit and layout.labels.needs:
         raise UsageError(
             f"the layout {layout.name} has labels, which do not follow `fit`",
-            "make the data set in the wanted size: its labels follow `resize` and `crop`",
+            "make the data set in the wanted size, and its labels with it: "
+            "`make_dataset(resize=..., crop=...)`",
             code="conflict",
             parameter="fit",
         )

@@ -26,7 +26,7 @@ from dimmagen.core.shard_sizes import shard_sizes
 from dimmagen.dataset.manifest import Manifest, Run
 from dimmagen.dataset.reader import ChosenRows, PairSet
 from dimmagen.dataset.rejected import rejected_rows
-from dimmagen.dataset.schema import schema_of_rows, sidecar_keys
+from dimmagen.dataset.schema import sidecar_values
 from dimmagen.dataset.writer import Sample, write_pair_shard
 from dimmagen.generate.finalize import finalize_dataset
 from dimmagen.generate.light_format import LightFormat, convert_light
@@ -61,9 +61,9 @@ class DerivedPair:
 
     def sample(self) -> Sample:
         """The files and the row of the pair as they are written. Raises DimmagenError if they are damaged."""
-        dark, light = self.pairs.data(self.row, "dark"), self.pairs.data(self.row, "light")
+        dark, light = self.pairs.files(self.row)
         dark_extension, light_extension = self.row["dark_member"].rsplit(".", 1)[1], self.light_extension
-        row = {name: self.row[name] for name in (*sidecar_keys(schema_of_rows([self.row])), *_KEPT)}
+        row = sidecar_values(self.row) | {name: self.row[name] for name in _KEPT}
         if self.light_format not in ("same", light_extension):
             converted = convert_light(self.light_image(light), self.light_format)
             light, light_extension = converted.data, converted.ref.extension

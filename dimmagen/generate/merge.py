@@ -80,7 +80,7 @@ def _refuse_unsuitable(sets: Sequence[PairSet], light_format: AskedLightFormat) 
     if len(formats) > 1:
         raise UsageError(
             f"the dark images of the data sets differ in file type: {', '.join(sorted(formats))}",
-            "make the sets with the same `image_format`",
+            f'make one of them again as the other: `make_dataset(image_format="{min(formats)}")`',
             code="unsuitable-pairs",
             formats=sorted(formats),
         )

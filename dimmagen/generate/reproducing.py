@@ -73,9 +73,7 @@ class Reproduction:
             original = open_pairs(folder_of(self.path), ("light_member", "transform"))
             return regrow(original, self.membership, lights, build, out, execution, progress, labels)
         self._refuse_other_photos()
-        return generate_dataset(
-            lights, build, out, self.settings, execution, progress=progress, labels=labels
-        )
+        return generate_dataset(lights, build, out, self.settings, execution, None, progress, labels=labels)
 
     def _refuse_other_photos(self) -> None:
         planned = plan_dataset(self.lights, self.build_dimmer, self.settings, self.labels).run

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, Ways
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
@@ -23,7 +23,7 @@ from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.command_line import choices_of
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
-from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
+from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changed_values, changes
 from dimmagen.dataset.writer import ShardRecord
 
 ResumeMode = Literal["if-possible", "always", "never"]
@@ -33,6 +33,8 @@ REJECTED = "rejected/candidates.parquet"
 _DISK_READS, _REQUESTS = 4, 16  # files that are read at a time, on a disk and behind a URL
 # Settings that other photos change.
 _OF_PHOTOS = ("lights", "generations", "removed", "labels.sha256", "light_format", "source_terms")
+_CHOICES = "choices"  # in the note of a run
+_NUMBERS = ("no", "one", "two", "three", "four")
 # What runs write in the folders that :meth:`DatasetFolder.begin` clears.
 _OURS = {
     "shards": re.compile(r"train-[0-9]{5,}\.tar"),
@@ -48,12 +50,14 @@ class _Previous:
     Attributes:
         run: its settings and its environment.
         records: of its complete shards, by their names.
-        has_a_limit: whether its photos were limited in number, so that none are added to them.
+        choices: by which its photos were chosen; None where it does not say so.
+        is_finished: whether there is a manifest.
     """
 
     run: Run
     records: dict[str, ShardRecord]
-    has_a_limit: bool = False
+    choices: Mapping[str, Any] | None = None
+    is_finished: bool = False
 
 
 class DatasetFolder:
@@ -78,8 +82,15 @@ class DatasetFolder:
                 if not storage.exists(self._state(_RUN)):  # no run was begun here, or it is finished
                     self._remove_state()
 
-    def complete_shards(self, run: Run, resume: ResumeMode) -> dict[str, ShardRecord]:
+    def complete_shards(
+        self, run: Run, resume: ResumeMode, choices: Mapping[str, Any] | None = None
+    ) -> dict[str, ShardRecord]:
         """Shards that this run need not make: their files have the recorded size and SHA-256.
+
+        Args:
+            run: its settings and environment.
+            resume: as for :func:`.run.generate_dataset`.
+            choices: by which its photos are chosen, for messages.
 
         Returns:
             The records of these shards, by shard name.
@@ -93,14 +104,35 @@ class DatasetFolder:
         if resume == "never" or not previous.records:
             return {}
         if differences := changes(previous.run, run):
-            can_grow = self.discards and not previous.has_a_limit
-            raise UsageError(
-                _refusal(self.out, self.discards, can_grow, differences, len(previous.records)),
-                code="other-settings",
-                path=self.out,
-                differences=differences,
-            )
+            raise self._refusal(previous, differences, choices)
         return self._intact(previous.records)
+
+    def _refusal(
+        self, previous: _Previous, differences: Sequence[str], choices: Mapping[str, Any] | None
+    ) -> UsageError:
+        """The error about a run of other settings, with the ways to go on."""
+        of_photos = all(one.startswith(_OF_PHOTOS) for one in differences)
+        then, now = previous.choices, choices or {}
+        chosen = _changed_choices(then, now) if of_photos and then is not None else []
+        is_limited = "limit" in now or "limit" in (then or {})
+        can_grow = self.discards and of_photos and not is_limited and not any(map(_is_of_all, chosen))
+        kind, keep, add = "an unfinished run", "resume it:     use the settings that it was begun with", ""
+        if previous.is_finished:
+            kind, keep = "a run", "keep them:     use the settings that they were made with"
+        if can_grow:
+            add = "add to them:   " + ("" if previous.is_finished else "finish them first, and then ")
+            add += "give `add=True`"
+        discard = 'give `resume="never"`' if self.discards else "remove the folder"
+        ways = (keep, add, "keep both:     choose another `out` folder", f"discard them:  {discard}")
+        shards = pluralize(len(previous.records), "complete shard")
+        lines = "".join(f"\n    {one}" for one in (*differences, *map(_with_argument, chosen)))
+        return UsageError(
+            f"{self.out} holds {shards} of {kind} with other settings:{lines}",
+            Ways.of(*filter(None, ways), join_ways=_one_of),
+            code="other-settings",
+            path=self.out,
+            differences=[*differences, *chosen],
+        )
 
     def finished(self, run: Run, complete: Mapping[str, ShardRecord]) -> Manifest | None:
         """The manifest of exactly this run, if nothing is missing; removes what a kill just after it left.
@@ -188,17 +220,21 @@ class DatasetFolder:
 
     def _remove_all_but(self, kept: set[str], listed: Mapping[str, Sequence[str]]) -> None:
         for folder, names in listed.items():
-            for name in names:
-                if f"{folder}/{name}" not in kept:
-                    storage.remove(storage.join(self.out, folder, name))
+            others = [
+                storage.join(self.out, folder, name) for name in names if f"{folder}/{name}" not in kept
+            ]
+            if folder.startswith(STATE):  # the record of another run counts for none
+                storage.discard(others)
+                continue
+            for path in others:
+                storage.remove(path)
 
     def _listed(self) -> dict[str, list[str]]:
         folders = ("shards", "metadata", f"{STATE}/{_RECORDS}", "rejected")
         return {name: storage.list_names(storage.join(self.out, name)) for name in folders}
 
-    def _begin(self, run: Run, complete: Mapping[str, ShardRecord], adds: bool = False) -> None:
-        note: dict = {"settings": run.settings, "environment": run.environment}
-        note |= {"adds": True} if adds else {}
+    def _begin(self, run: Run, complete: Mapping[str, ShardRecord], **more: Any) -> None:
+        note = {"settings": run.settings, "environment": run.environment, **more}
         storage.atomic_write(self._state(_RUN), json.dumps(note, indent=1).encode())
         for record in complete.values():
             self.add(run, record)
@@ -213,11 +249,18 @@ class DatasetFolder:
         """Whether this folder, as seen from this machine, is the one that the run was begun in."""
         return storage.exists(self._state(_RUN)) and self._begun().fingerprint == run.fingerprint
 
-    def begin(self, run: Run, complete: Mapping[str, ShardRecord]) -> None:
+    def begin(
+        self, run: Run, complete: Mapping[str, ShardRecord], choices: Mapping[str, Any] | None = None
+    ) -> None:
         """Record the settings and the complete shards, and remove all else that an earlier run left.
 
         From here to :meth:`finish` the folder has no manifest. The process may be killed after any step: the
         settings are recorded first, and a shard's record is valid only with their fingerprint.
+
+        Args:
+            run: its settings and environment.
+            complete: its complete shards.
+            choices: by which its photos are chosen, for the messages of later runs.
 
         Raises:
             UsageError: there are files of someone else where shards are kept; nothing is changed.
@@ -225,7 +268,7 @@ class DatasetFolder:
         listed = self._listed()
         self._refuse_foreign(listed)
         storage.remove_unfinished(storage.join(self.out, "rejected"))  # or the folder cannot be removed
-        self._begin(run, complete)
+        self._begin(run, complete, **({} if choices is None else {_CHOICES: dict(choices)}))
         rejected = [f"rejected/{name}" for name in listed.pop("rejected") if not storage.is_unfinished(name)]
         for name in (MANIFEST, CARD, LAYOUT, SHEET, CROISSANT, *rejected, "rejected"):
             storage.remove(storage.join(self.out, name))
@@ -301,19 +344,20 @@ class DatasetFolder:
         """The previous run in this folder, or None if the folder is new or empty."""
         run: Run | None = None
         records: dict[str, ShardRecord] = {}
-        has_a_limit = False
-        if storage.exists(storage.join(self.out, MANIFEST)):
+        choices: Mapping[str, Any] | None = None
+        is_finished = storage.exists(storage.join(self.out, MANIFEST))
+        if is_finished:
             manifest = self._load_manifest()
-            run, has_a_limit = manifest.run, "limit" in choices_of(manifest.command)
+            run, choices = manifest.run, choices_of(manifest.command)
             records = {_stem(entry): entry.shard_record() for entry in manifest.shards}
         if storage.exists(self._state(_RUN)) and not self.is_growing():
-            begun = self._begun()
+            begun, is_finished = self._begun(), False
             if run is None or run.fingerprint != begun.fingerprint:
                 records = {}
-            run = begun
+            run, choices = begun, self._choices()
             records |= self._records(run)
         if run is not None:
-            return _Previous(run, records, has_a_limit)
+            return _Previous(run, records, choices, is_finished)
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
             raise UsageError(
                 f"{self.out} holds files that are not part of a dimmagen data set ({', '.join(foreign[:3])})",
@@ -339,6 +383,10 @@ class DatasetFolder:
         if not isinstance(settings, dict) or not isinstance(environment, dict):
             raise self._damaged("it contains no settings")
         return Run(settings, environment)
+
+    def _choices(self) -> dict[str, Any] | None:
+        choices = self._note().get(_CHOICES)
+        return choices if isinstance(choices, dict) else None
 
     def _note(self) -> dict:
         """What `run.json` says of the run that was begun here."""
@@ -391,11 +439,10 @@ class DatasetFolder:
         return storage.join(self.out, STATE, *parts)
 
     def _remove_state(self) -> None:
-        for name in storage.list_names(self._state(_RECORDS)):
-            storage.remove(self._state(_RECORDS, name))
-        for name in (_RECORDS, _RUN):
-            storage.remove(self._state(name))
-        with suppress(OSError):
+        """Remove the notes of a run, which nothing needs any more."""
+        records = [self._state(_RECORDS, name) for name in storage.list_names(self._state(_RECORDS))]
+        storage.discard([*records, self._state(_RECORDS), self._state(_RUN)])
+        with suppress(OSError):  # it holds the lock, with which it goes
             storage.remove(self._state())
 
 
@@ -415,15 +462,27 @@ def _stem(shard: ShardRecord | ShardEntry) -> str:
     return shard.name.removeprefix("shards/").removesuffix(".tar")
 
 
-def _refusal(out: str, discards: bool, can_grow: bool, differences: Sequence[str], shards: int) -> str:
-    lines = "".join(f"\n    {difference}" for difference in differences)
-    discard = 'add `resume="never"`' if discards else "remove the folder"
-    only_photos = can_grow and all(one.startswith(_OF_PHOTOS) for one in differences)
-    return (
-        f"{out} holds {pluralize(shards, 'complete shard')} of a run with other settings:{lines}\n"
-        f"Choose one of {'four' if only_photos else 'three'}:\n"
-        + ("    add to them:   give `add=True`, once they are finished\n" if only_photos else "")
-        + "    keep them:     use the settings that they were made with\n"
-        "    keep both:     choose another `out` folder\n"
-        f"    discard them:  {discard}"
-    )
+def _changed_choices(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`name: then → now` for each choice among photos that differs.
+
+    A size that only one of the two has may have changed no photo of the other.
+    """
+    one_has = {name for name in ("resize", "crop") if (name in then) != (name in now)}
+    old, new = ({name: value for name, value in one.items() if name not in one_has} for one in (then, now))
+    return changed_values(old, new)
+
+
+def _is_of_all(change: str) -> bool:
+    """Whether a choice that differs is one that all photos of a set have in common."""
+    return change.startswith(("resize", "crop", "min_lightness"))
+
+
+def _with_argument(change: str) -> str:
+    name, _, values = change.partition(":")
+    return f"`{name}`:{values}"
+
+
+def _one_of(ways: Sequence[str]) -> str:
+    """Ways as a list, for which each has a heading."""
+    lines = "".join(f"\n    {way}" for way in ways)
+    return f"Choose one of {_NUMBERS[len(ways)]}:{lines}" if len(ways) > 1 else ways[0]

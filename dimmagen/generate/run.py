@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from dimmagen.core import storage
 from dimmagen.core.executors import ray_metrics
@@ -63,7 +63,7 @@ def generate_dataset(
     out: str,
     settings: PairSettings,
     execution: Execution,
-    resume: ResumeMode = "if-possible",
+    resume: ResumeMode | None = "if-possible",
     progress: GenerateProgress | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     labels: Labels | None = None,
@@ -81,7 +81,8 @@ def generate_dataset(
         settings: of the pairs.
         execution: how the work is executed.
         resume: `if-possible` resumes a run with the same settings and begins a new one otherwise; `always`
-            requires a run to resume; `never` discards what is in `out`.
+            requires a run to resume; `never` discards what is in `out`. None is `if-possible` for callers
+            whose users cannot say it.
         progress: notified of shards and pairs.
         on_plan: called once with the plan, before anything is written.
         labels: of the light images, from :func:`.open_labels`; None for a data set without labels.
@@ -126,7 +127,7 @@ def generate_planned(
     execution: Execution,
     publish: Publish,
     is_current: Callable[[Manifest], bool],
-    resume: ResumeMode = "if-possible",
+    resume: ResumeMode | None = None,
     progress: GenerateProgress | None = None,
     labels: Labels | None = None,
 ) -> Manifest:
@@ -139,14 +140,15 @@ def generate_planned(
             `publish` would write. If not, that is published again; the shards stay.
     """
     progress = progress or NoProgress()
-    folder = DatasetFolder(storage.local_path(out) or out)
+    folder = DatasetFolder(storage.local_path(out) or out, discards=resume is not None)
+    choices = {**lights.choices, **plan.photos.sizes}  # for messages
     with folder.locked():
-        complete = _complete_shards(folder, plan, resume)
+        complete = _complete_shards(folder, plan, resume or "if-possible", choices)
         missing = [planned for planned in plan.shards if planned.shard not in complete]
         _begin_progress(progress, plan, complete)
         if not missing and (manifest := _finished(folder, plan, complete)) and is_current(manifest):
             return manifest
-        _begin(folder, plan, complete, missing)
+        _begin(folder, plan, complete, missing, choices)
         made = _make(missing, plan, lights, labels, build_dimmer, folder, execution, progress)
         with folder.tidied(), closing(made):
             for job, records in made:
@@ -159,10 +161,12 @@ def generate_planned(
         return publish(folder, plan, [complete[planned.shard] for planned in plan.shards])
 
 
-def _complete_shards(folder: DatasetFolder, plan: Plan, resume: ResumeMode) -> dict[str, ShardRecord]:
+def _complete_shards(
+    folder: DatasetFolder, plan: Plan, resume: ResumeMode, choices: Mapping[str, Any]
+) -> dict[str, ShardRecord]:
     if plan.base:
         return folder.complete_addition(plan.base.manifest, plan.run)
-    return folder.complete_shards(plan.run, resume)
+    return folder.complete_shards(plan.run, resume, choices)
 
 
 def _finished(folder: DatasetFolder, plan: Plan, complete: Mapping[str, ShardRecord]) -> Manifest | None:
@@ -171,14 +175,18 @@ def _finished(folder: DatasetFolder, plan: Plan, complete: Mapping[str, ShardRec
 
 
 def _begin(
-    folder: DatasetFolder, plan: Plan, complete: Mapping[str, ShardRecord], missing: Sequence[PlannedShard]
+    folder: DatasetFolder,
+    plan: Plan,
+    complete: Mapping[str, ShardRecord],
+    missing: Sequence[PlannedShard],
+    choices: Mapping[str, Any],
 ) -> None:
     if plan.base:
         folder.begin_addition(plan.base.manifest, plan.run, complete)
         return
     if not missing:
         _LOG.info("all shards in %s are complete; the manifest and the card are written", folder.out)
-    folder.begin(plan.run, complete)
+    folder.begin(plan.run, complete, choices)
 
 
 def _make(

@@ -8,6 +8,7 @@ blocks can be counted.
 import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,7 +18,8 @@ _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 _SIDE, _COEFFICIENTS = 8, 64  # of a block
 _TABLES = 32  # by class, 0 or 1, and number
 _LONGEST, _SHORT = 16, 9  # bits of a code, and of those that are looked up in a table that fits into a cache
-_PADDING = bytes(8)  # for the reader, which looks ahead
+_SEVERAL = 13  # bits in which codes of several coefficients are looked up at once
+_PADDING = bytes(512)  # for the reader, which looks ahead, and counts bits when a block has ended
 _NOTHING = 255
 _MOST_PIXELS = 2**27  # more are refused by their number
 _MISSING, _FOREIGN = -1, -2  # found by kernels, or else the last bit
@@ -76,12 +78,15 @@ class HuffmanTables:
         codes: uint16 (32, 65536), of each table for the next 16 bits of a file: the length of the code that
             they begin with, shifted left by 8, and its symbol; 0 where there is none.
         short: uint16 (32, 512), the same for the next 9 bits; 0 where the code is longer.
+        several: int32 (32, 8192), for the next 13 bits: how many of them are whole coefficients, after 8 more
+            bits how many coefficients these are, and whether they end the block; 0 for none.
     """
 
     def __init__(self) -> None:
         self.specified: dict[int, bytes] = {}
         self.codes = np.zeros((_TABLES, 1 << _LONGEST), np.uint16)
         self.short = np.zeros((_TABLES, 1 << _SHORT), np.uint16)
+        self.several = np.zeros((_TABLES, 1 << _SEVERAL), np.int32)
         self._written: dict[int, bytes] = {}
 
     def define(self, body: bytes) -> None:
@@ -103,15 +108,21 @@ class HuffmanTables:
                 return False
             if self._written.get(table) != specified:
                 self._written[table] = specified
-                counts, symbols = (np.frombuffer(one, np.uint8) for one in (specified[:16], specified[16:]))
-                lengths = np.repeat(np.arange(1, _LONGEST + 1), counts)[: len(symbols)]
-                filled = np.repeat(lengths << 8 | symbols[: len(lengths)], 1 << (_LONGEST - lengths))
-                codes = self.codes[table]
-                codes[:] = 0
-                codes[: len(filled)] = filled[: len(codes)]
-                first = codes[:: 1 << (_LONGEST - _SHORT)]
-                self.short[table] = np.where(first >> 8 <= _SHORT, first, 0)
+                self.codes[table], self.short[table], self.several[table] = _look_ups(specified)
         return True
+
+
+@lru_cache(64)  # most files have those that the standard proposes, or an encoder's own
+def _look_ups(specified: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows of :class:`HuffmanTables` for one table, by how a segment has it."""
+    counts, symbols = (np.frombuffer(one, np.uint8) for one in (specified[:16], specified[16:]))
+    lengths = np.repeat(np.arange(1, _LONGEST + 1), counts)[: len(symbols)]
+    filled = np.repeat(lengths << 8 | symbols[: len(lengths)], 1 << (_LONGEST - lengths))
+    codes, several = np.zeros(1 << _LONGEST, np.uint16), np.zeros(1 << _SEVERAL, np.int32)
+    codes[: len(filled)] = filled[: len(codes)]
+    first = codes[:: 1 << (_LONGEST - _SHORT)]
+    _look_ahead(codes, several)
+    return codes, np.where(first >> 8 <= _SHORT, first, 0), several
 
 
 def frame_of(body: bytes, *, is_progressive: bool) -> Frame | None:
@@ -172,7 +183,7 @@ def read_scan(frame: Frame, header: bytes, coded: bytes, tables: HuffmanTables, 
         found = _read_details(*args, details[0], start, end, high > 0, nonzero)
     else:
         of_blocks = [np.repeat(np.array(one, np.int64), blocks if one else 0) for one in (means, details)]
-        found = _read_blocks(*args, *of_blocks, sum(blocks))
+        found = _read_blocks(*args, tables.several, *of_blocks, sum(blocks))
     for name in names:
         known = frame.lowest_bit.setdefault(name, np.full(_COEFFICIENTS, _NOTHING))
         known[start : end + 1] = low
@@ -213,7 +224,26 @@ def _code(bits, codes, short, row):
 
 
 @jit(nogil=True)
-def _read_blocks(stored, ends, units, per_interval, codes, short, means, details, blocks):
+def _look_ahead(codes, several):
+    """Fill a table of codes that follow each other, see :class:`HuffmanTables`."""
+    for bits in range(several.size):
+        used, coefficients, is_end = 0, 0, 0
+        while not is_end:
+            entry = int(codes[(bits << (_LONGEST - _SEVERAL + used)) & 0xFFFF])
+            size, run = entry & 15, (entry >> 4) & 15
+            end = used + (entry >> 8) + size
+            if entry == 0 or end > _SEVERAL:
+                break
+            used = end
+            if size == 0 and run < 15:
+                is_end = 1
+            else:
+                coefficients += run + 1
+        several[bits] = used | coefficients << 8 | is_end << 16
+
+
+@jit(nogil=True)
+def _read_blocks(stored, ends, units, per_interval, codes, short, several, means, details, blocks):
     """Whole blocks, or their means alone (no `details`), or a bit that refines each of these (no `means`)."""
     interval, place, limit = 0, 0, ends[0] * 8
     for unit in range(units):
@@ -236,17 +266,26 @@ def _read_blocks(stored, ends, units, per_interval, codes, short, means, details
             row = details[block]
             index = 1
             while index < 64:
-                entry = _code(_peek(stored, place), codes, short, row)
+                bits = _peek(stored, place)
+                ahead = several[row, bits >> (_LONGEST - _SEVERAL)]
+                after = index + ((ahead >> 8) & 255)
+                if ahead and after < 64:
+                    place += ahead & 255
+                    index = after
+                    if ahead >> 16:
+                        break
+                    continue
+                entry = _code(bits, codes, short, row)
                 size = entry & 15
                 place += (entry >> 8) + size
-                if place > limit:
-                    return _MISSING
                 if entry == 0:
                     return _MISSING if place + 16 > limit else _FOREIGN
                 run = (entry >> 4) & 15
                 if size == 0 and run < 15:
                     break
                 index += run + 1
+            if place > limit:
+                return _MISSING
             if index > 64:
                 return _FOREIGN
     return place

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, Ways
 
 Backbone = Literal["alex", "vgg"]
 
@@ -154,8 +154,12 @@ def _weights_of_package(backbone: Backbone) -> dict[str, Tensor]:
         reason = "" if isinstance(error, ImportError) else f" (the package lpips failed: {error})"
         raise UsageError(
             f"LPIPS needs the weights of {backbone}, which are not available{reason}",
-            "give `lpips_weights`, install the packages lpips and torchvision, or leave LPIPS out "
-            '(`perceptual="none"` in training, `metrics` in evaluation)',
+            Ways.of(
+                "give `lpips_weights`",
+                "install the packages lpips and torchvision",
+                'leave LPIPS out by `perceptual="none"`',
+                "leave LPIPS out by `metrics`",
+            ),
             code="missing-package",
             parameter="lpips_weights",
             package="lpips",

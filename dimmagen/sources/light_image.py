@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from dimmagen.core import hashing
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, Ways
 from dimmagen.images import codec
 from dimmagen.sources import SOURCES
 from dimmagen.sources.archives import read_entry
@@ -111,7 +111,7 @@ def _candidates_file(ref: LightImageRef) -> tuple[bytes, dict]:
     if hashing.sha256(data) != locator["sha256"]:
         raise DimmagenError(
             f"{ref.name} of {ref.source} has changed since it was indexed",
-            "run the command again; if its size and times are the old ones, with `rescan=True`",
+            Ways.of("run the command again", "if its size and times are the old ones, with `rescan=True`"),
             code="source-changed",
             source=ref.source,
             name=ref.name,

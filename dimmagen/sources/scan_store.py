@@ -181,8 +181,6 @@ class KeptRanges:
     def discard(self) -> None:
         """Remove all ranges, and what a killed run left of them."""
         storage.remove_unfinished(self._folder)
-        for name in storage.list_names(self._folder):
-            storage.remove(storage.join(self._folder, name))
-        with suppress(OSError):
-            storage.remove(self._folder)
+        names = storage.list_names(self._folder)
+        storage.discard([*(storage.join(self._folder, name) for name in names), self._folder])
         self._names.clear()

@@ -1,11 +1,13 @@
 """The first and the last frame of a clip, in the order and the position in which a player shows them."""
 
 import io
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -22,7 +24,7 @@ from dimmagen.images.jpeg_damage import state_of
 # Only video containers: a playlist with the name of a clip could refer to other files and addresses.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 _TAIL_SECONDS = 1.0
-_WITHOUT_ZEROS = ("h264", "hevc")
+_H264, _HEVC = "h264", "hevc"  # FFmpeg's names
 _HOLE_BYTES = 512  # a sector of a disk
 _HD_HEIGHT = 720
 # Exact rounding, chroma interpolated to full width, and the same arithmetic on every processor.
@@ -108,6 +110,18 @@ def last_frame(data: bytes) -> Frame:
         return frame
 
 
+class _Packet(NamedTuple):
+    """Where a packet is: in which group, of a key frame and those behind it, and its number in the clip.
+
+    Attributes:
+        is_leading: whether its frame is shown before its key frame, and may refer to the group before.
+    """
+
+    group: int
+    number: int
+    is_leading: bool
+
+
 @contextmanager
 def _clip(data: bytes) -> Iterator[None]:
     """Turn every error about a clip inside the block into an ImageError."""
@@ -154,31 +168,54 @@ def _frames(
     FFmpeg makes up the lost parts of a frame, and the frames behind it show them. A frame comes out of the
     decoder some packets after its own, from which it is known by its time.
     """
-    reached: dict[int, bool] = {}  # whether a hole reaches a frame, by its time
-    is_hit, was_hit, is_corrupt = False, False, False  # in the group of this packet, in that before it
-    start = 0
-    for packet in container.demux(stream):
+    if stream.codec_context.name == _H264:  # with threads for slices it does not look for damage
+        stream.codec_context.thread_type = "NONE"
+    packets: dict[int, _Packet] = {}  # by the time of their frame
+    damaged_from: dict[int, int] = {}  # in a group, the number of its first damaged packet
+    group, start = 0, 0
+    own = _Packet(0, 0, False)
+    for number, packet in enumerate(container.demux(stream)):
         if packet.is_keyframe:
-            is_hit, was_hit, start = False, is_hit, packet.pts or 0
-        is_hit = is_hit or _has_hole(bytes(packet), stream.codec.name)
-        if packet.pts is not None:  # what is shown before its key frame may refer to the group before
-            reached[packet.pts] = is_hit or (was_hit and packet.pts < start)
+            group, start = group + 1, packet.pts or 0
+        if _has_hole(bytes(packet), stream.codec_context):
+            damaged_from.setdefault(group, number)
+        own = _Packet(group, number, packet.pts is not None and packet.pts < start)
+        if packet.pts is not None:
+            packets[packet.pts] = own
         for frame in packet.decode():
             if isinstance(frame, av.VideoFrame):
-                is_corrupt = frame.is_corrupt or (is_corrupt and not frame.key_frame)
-                is_reached = reached.pop(_time(frame), is_hit or was_hit)
-                yield frame, is_corrupt or is_reached
+                its = packets.pop(_time(frame), own)
+                if frame.is_corrupt:
+                    damaged_from[its.group] = min(its.number, damaged_from.get(its.group, its.number))
+                is_damaged = damaged_from.get(its.group, math.inf) <= its.number
+                yield frame, is_damaged or (its.is_leading and its.group - 1 in damaged_from)
 
 
-def _has_hole(coded: bytes, codec_name: str) -> bool:
+def _has_hole(coded: bytes, codec: av.VideoCodecContext) -> bool:
     """Whether coded pixels have what their codec cannot write: a decoder need not notice it.
 
-    H.264 and HEVC never have three zeros in a row in a unit (ITU-T H.264 and H.265, 7.4.1). A packet that was
-    filled up with zeros counts as damaged too: FFmpeg decodes it as it decodes one whose end was lost.
+    H.264 and HEVC never have three zeros in a row in a unit (ITU-T H.264 and H.265, 7.4.1). Behind a unit
+    some writers leave them as padding. In their place may have been its end: FFmpeg tells if it is missing in
+    H.264, but not in HEVC.
     """
-    if codec_name in _WITHOUT_ZEROS:
+    if codec.name == _H264:
+        units = _units(coded, bytes(codec.extradata or b""))
+        return any(bytes(_HOLE_BYTES) in unit.rstrip(b"\0") for unit in units)
+    if codec.name == _HEVC:
         return bytes(_HOLE_BYTES) in coded
-    return codec_name == "mjpeg" and state_of(coded).damage != ""
+    return codec.name == "mjpeg" and state_of(coded).damage != ""
+
+
+def _units(coded: bytes, extradata: bytes) -> Iterator[bytes]:
+    """The units of a packet of H.264: by lengths (ISO/IEC 14496-15, 5.2.4), or else start codes (annex B)."""
+    if extradata[:1] != b"\1" or len(extradata) < 5:
+        yield from coded.split(b"\0\0\1")
+        return
+    place, width = 0, (extradata[4] & 3) + 1
+    while place < len(coded):
+        end = place + width + int.from_bytes(coded[place : place + width], "big")
+        yield coded[place + width : end]
+        place = end
 
 
 def _refuse_damaged(is_damaged: bool) -> None:

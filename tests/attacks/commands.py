@@ -44,7 +44,7 @@ def dimmagen(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        timeout=300,
+        timeout=900,
         preexec_fn=limit,
     )
     return run.returncode, run.stdout

@@ -66,7 +66,7 @@ class Box:
         """What a command prints; it has to succeed."""
         box = ["unshare", "--mount", "sh", "-c", _BOX, "sh", "/mnt", str(self.out), self._stage.user]
         command = [*box, *self._parts, "--", *words]
-        run = subprocess.run(command, env=self._variables, capture_output=True, text=True, timeout=300)
+        run = subprocess.run(command, env=self._variables, capture_output=True, text=True, timeout=900)
         text = run.stdout + run.stderr
         assert run.returncode == 0, text
         assert "Traceback" not in text

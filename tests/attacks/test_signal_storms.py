@@ -5,9 +5,11 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,8 +27,6 @@ COMMANDS = {
     "--checkpoint-every 1 --validation-photos 2",
 }
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-# A process that is asked to end before Python has set anything up has done nothing that could be lost.
-_SET_UP_SECONDS = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,14 @@ def _parameters():
         yield pytest.param(command, id=command, marks=marks)
 
 
-@pytest.mark.needs("fork", "signals")
+def is_set_up(run):
+    """Whether a command handles the signals: before, it has done nothing that could be lost."""
+    status = Path(f"/proc/{run.pid}/status").read_text()
+    handled = int(re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[1], 16)
+    return all(handled >> getattr(signal, name) - 1 & 1 for name in SIGNALS)
+
+
+@pytest.mark.needs("fork", "proc", "signals")
 @pytest.mark.parametrize("command", list(_parameters()))
 def test_a_signal_at_any_moment_ends_it_in_one_way(command, place, monkeypatch):
     monkeypatch.chdir(place)
@@ -52,22 +59,24 @@ def test_a_signal_at_any_moment_ends_it_in_one_way(command, place, monkeypatch):
     whole, out, log = place / f"{command}-whole", place / f"{command}-out", place / f"{command}.txt"
 
     def begin(to):
-        return start(*COMMANDS[command].replace("OUT", to.name).split(), log=log)
+        run = start(*COMMANDS[command].replace("OUT", to.name).split(), log=log)
+        wait_for(lambda: is_set_up(run), run)
+        return run
 
-    began = time.monotonic()
     run = begin(whole)
+    began = time.monotonic()
     assert run.wait() == 0, log.read_text()
     seconds, expected = time.monotonic() - began, file_hashes(whole, ("log.csv",))
     chance, odd = random.Random(f"{command} {COUNT}"), []
     for number in range(COUNT):
         sent = getattr(signal, SIGNALS[number % len(SIGNALS)])
         run = begin(out)
-        moment = time.monotonic() + chance.uniform(_SET_UP_SECONDS, max(seconds, 2 * _SET_UP_SECONDS))
+        moment = time.monotonic() + chance.uniform(0, max(seconds, 1.5))
         wait_for(lambda: time.monotonic() >= moment, run)  # noqa: B023 - called before moment changes
         to_group = chance.random() < 0.5  # as a terminal and a batch system do; the other is `kill`
         if run.poll() is None:
             (os.killpg if to_group else os.kill)(run.pid, sent)
-        code, text = run.wait(timeout=300), log.read_text()
+        code, text = run.wait(timeout=600), log.read_text()
         what = f"{sent.name}{' to the group' if to_group else ''}, exit {code}: {text}"
         if code == 0:  # it had ended
             if file_hashes(out, ("log.csv",)) != expected:

@@ -1,15 +1,16 @@
 """What every command does: former names of options, and errors that name options instead of arguments."""
 
+import pickle
 import shlex
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from dimmagen.cli.command import Command, command, in_options, message
+from dimmagen.cli.command import Command, command, in_options, message, told
 from dimmagen.cli.home import expand_home
 from dimmagen.cli.subset import subset
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, Ways
 from dimmagen.generate.subset import Selection
 
 
@@ -110,3 +111,22 @@ def test_an_error_inside_a_command_names_its_options():
 
 def test_an_error_outside_a_command_has_no_backticks():
     assert message(DimmagenError("it failed", "give another `out`")) == "it failed: give another out"
+
+
+def test_of_several_ways_those_are_told_that_a_command_has():
+    ways = Ways.of("wait", "give `workers=1`", 'use `folder="there"`', "see `verify(x)`", then="try again")
+    assert str(ways) == ('wait, give `workers=1`, use `folder="there"`, or see `verify(x)`; then try again')
+    error = pickle.loads(pickle.dumps(DimmagenError("it is taken", ways)))
+    assert told(error, shake) == (
+        "it is taken: wait, use --out there, or see dimmagen verify x; then try again"
+    )
+    assert told(error, None) == (
+        "it is taken: wait, give workers 1, use folder there, or see dimmagen verify x; then try again"
+    )
+    assert told(DimmagenError("it is taken", Ways.of("give `workers`", "`seed`")), shake) == (
+        "it is taken: give workers, or seed"
+    )
+
+
+def test_several_lines_are_followed_by_another_one():
+    assert str(DimmagenError("it differs in\n  this", "choose")) == "it differs in\n  this\nchoose"

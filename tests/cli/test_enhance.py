@@ -1,11 +1,12 @@
 """enhance, as a user types it."""
 
-import time
+import threading
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms
 
+from dimmagen.cli.progress import Progress
 from dimmagen.enhance.checkpoints import load_tensors
 from dimmagen.enhance.enhancer import Enhancer, TrainingCrops, crops_of_header
 from dimmagen.enhance.inputs import mean_lightness
@@ -147,11 +148,19 @@ def test_a_result_of_exactly_the_lightness_that_was_asked_for(run, tmp_path):
 
 
 def test_an_export_that_takes_long_says_what_it_waits_for(monkeypatch, capsys):
+    tell, is_told = Progress.tell, threading.Event()
+
+    def telling(progress):
+        tell(progress)
+        if progress.tasks:
+            is_told.set()
+
     def export(*_):
-        time.sleep(0.2)
+        assert is_told.wait(600)
         return OnnxReport(18, 1000, [(1, 1)], 0.0)
 
     monkeypatch.setattr("dimmagen.cli.progress.LINE_SECONDS", 0.01)
+    monkeypatch.setattr(Progress, "tell", telling)
     monkeypatch.setattr("dimmagen.cli.enhance.load_network", lambda path: (None, {}))
     monkeypatch.setattr("dimmagen.cli.enhance.export_onnx", export)
     exit_code("enhance", *NETWORK, "--export", "onnx", "m.onnx")

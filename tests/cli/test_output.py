@@ -35,7 +35,9 @@ def test_a_result_that_the_disk_has_no_room_for_is_one_message(buffered, tmp_pat
     monkeypatch.setenv("PYTHONUNBUFFERED", buffered)
     words = [sys.executable, "-m", "dimmagen", "profile", "show", "linear", "--json"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run(
+            words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=600
+        )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: No space left on device")
     assert done.stderr.count("No space left on device") == 1
@@ -46,6 +48,6 @@ def test_a_command_works_where_its_streams_are_closed(tmp_path):
     """As services start it; without a replacement the log file would have the number of standard output."""
     for words, code in ((["list"], 0), (["show", "nowhere", "--log-file", "log"], 2)):
         words = [sys.executable, "-m", "dimmagen", "profile", *words]
-        done = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *words], cwd=tmp_path, timeout=60)
+        done = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *words], cwd=tmp_path, timeout=600)
         assert done.returncode == code
     assert "nowhere" in (tmp_path / "log").read_text()

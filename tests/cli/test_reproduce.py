@@ -207,3 +207,21 @@ def test_a_set_that_grew_and_lost_photos_is_made_again_from_its_folder(run, fold
     code, output = run("reproduce", "only/manifest.json", *again, "--out", "nothing")
     assert (code, "not which photos were added when" in output) == (2, True)
     assert run("replay", open_pairs("out").row(9)["key"], "--data", "out", "--source", "photos")[0] == 0
+
+
+def test_what_is_advised_is_what_reproduce_has(run, folder, monkeypatch):
+    """`dim` also has --address, --resume and --add."""
+    words = ("reproduce", folder / "out", "--source", folder / "photos", "--out", "again")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    code, output = run(*words)
+    assert code == 2
+    assert "unset RAY_ADDRESS to work on this machine, or use --executor serial" in output
+    assert "address 10" not in output
+    monkeypatch.delenv("RAY_ADDRESS")
+    shutil.copytree(folder / "out", "again")
+    other = ("dim", "--profile", "gamma", "--executor", "serial", "--source", folder / "photos")
+    assert exit_code(*other, "--shards", "again", "--resume", "never") == 0
+    code, output = run(*words)
+    assert code == 2
+    assert "discard them:  remove the folder" in output
+    assert "resume" not in output

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +53,19 @@ def test_each_signal_has_its_code_and_one_line(sent, monkeypatch, capsys):
     assert said.count("\n") == 1
     assert "run the same command again to resume" in said
     assert said.startswith("Interrupted" if sent == signal.SIGINT else f"Stopped by {sent.name}")
+
+
+def test_a_signal_while_the_command_is_set_up_ends_it_in_the_same_way(monkeypatch, capsys):
+    @contextmanager
+    def set_up():
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield
+
+    monkeypatch.setattr("dimmagen.cli.messages_on_stderr", set_up)
+    reached = []
+    code, said = run(monkeypatch, capsys, lambda: reached.append("the command"))
+    assert (code, reached) == (128 + signal.SIGTERM, [])
+    assert said.startswith("Stopped by SIGTERM")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dimmagen.core import compiled
+
 _ROOT = Path(__file__).resolve().parents[2]
 _KERNEL = """
 from dimmagen.core.compiled import jit
@@ -46,7 +48,7 @@ def run(package, **environment):
         cwd=package,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split(), done.stderr
@@ -60,6 +62,21 @@ def test_a_second_process_takes_the_kernel_from_the_cache(package, tmp_path):
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     assert run(package, **cache) == (["42", "0"], "")
     assert run(package, **cache) == (["42", "1"], "")
+
+
+def test_of_two_processes_that_compile_at_the_same_time_none_is_given_the_code_of_the_other(tmp_path):
+    """Both have seen an empty cache; the code of the first comes after all that the second writes."""
+    first, second = (compiled._CheckedFiles(str(tmp_path), "kernel", (1.0, 2)) for _ in "12")
+    first._save_data = lambda name, data: (second.save("floats", "code for floats"), write(name, data))
+    write = compiled._CheckedFiles._save_data.__get__(first)
+    second._load_index = dict
+    first.save("integers", "code for integers")
+    assert len(list(tmp_path.iterdir())) == 2
+    reader = compiled._CheckedFiles(str(tmp_path), "kernel", (1.0, 2))
+    assert reader.load("floats") is None
+    assert reader.load("integers") is None
+    reader.save("floats", "code for floats")
+    assert reader.load("floats") == "code for floats"
 
 
 @pytest.mark.parametrize("kind", [".nbi", ".nbc"])

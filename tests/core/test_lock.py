@@ -80,7 +80,7 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path):
     ready = context.Event()
     holder = context.Process(target=_hold, args=(str(tmp_path / "out"), ready))
     holder.start()
-    assert ready.wait(60)
+    assert ready.wait(600)
     with pytest.raises(DimmagenError, match="another run"), exclusive(str(tmp_path / "out")):
         raise AssertionError("two runs hold one lock")
     holder.kill()

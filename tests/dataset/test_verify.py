@@ -155,6 +155,19 @@ def test_a_changed_manifest_is_refused_with_the_changed_entry(change, entry, out
         verify_dataset(str(out))
 
 
+@pytest.mark.parametrize("adds", [{}, {"adds": True}])
+def test_the_state_of_the_run_that_made_the_set_is_no_fault_but_files_that_it_does_not_name_are(adds, out):
+    """A disk may refuse to remove it, or the run be killed before."""
+    begin(out, {}, **adds)
+    (out / STATE / "records").mkdir()
+    (out / STATE / "records/train-00000.json").write_bytes(b"{}")
+    for _ in range(2):  # with its settings, and without them
+        found = verify_dataset(str(out))
+        assert found.unfinished == [STATE]
+        assert {fault.where for fault in found.faults} > {*ADDED, "shards/other.tar", "extra.txt"}
+        (out / STATE / "run.json").unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"schema_version": NaN}', "\x00"])
 def test_a_manifest_with_other_content_is_refused(text, out):
     (out / "manifest.json").write_text(text)
@@ -304,7 +317,6 @@ def test_what_a_stopped_addition_has_written_is_no_fault_but_what_it_would_not_w
         ({"seed": 7}, {}),
         ({"seed": 7}, {"adds": False}),
         ({"seed": 7}, {"adds": 1}),
-        ({}, {"adds": True}),
         ({}, {"adds": True, "settings": 3}),
         ({"seed": float("nan")}, {"adds": True}),
     ],

@@ -12,7 +12,7 @@ from dimmagen.core.errors import DimmagenError
 from dimmagen.core.parquet import read_rows
 from dimmagen.core.tar import TarWriter
 from dimmagen.dataset.manifest import ShardEntry
-from dimmagen.dataset.schema import PAIR_SCHEMA, schema_of, sidecar
+from dimmagen.dataset.schema import PAIR_SCHEMA, schema_of, sidecar, sidecar_keys
 from dimmagen.dataset.writer import Sample, write_pair_shard, write_pair_shards
 
 
@@ -149,6 +149,13 @@ def test_a_whole_number_is_written_as_a_float_where_the_column_is_a_float():
     assert '"gamma": 1.0' in sidecar(sample("folder-1-v0").row).decode()
     assert isinstance(values["lightness_after"], float)
     assert isinstance(values["noise_seed"], int)
+
+
+def test_a_sidecar_is_what_python_writes_with_an_indent():
+    name = 'a,\n "b": 1}{"\\ \u2028ä\U0001f600\x7f/'
+    given = sample("folder-1-v0", name=name, gamma=1e-300, tau=1e22, noise_seed=-(2**63))
+    row = {name: given.row[name] for name in sidecar_keys(PAIR_SCHEMA)}
+    assert sidecar(given.row) == json.dumps(row, indent=1).encode() + b"\n"
 
 
 def test_a_sidecar_is_indented_json_in_the_order_of_the_columns():

@@ -5,9 +5,9 @@ import logging
 import math
 import sys
 import threading
-import time
 import types
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from skimage import data
 from torch.nn import functional
 
 from dimmagen.core.errors import DimmagenError
-from dimmagen.enhance import fused_norms
+from dimmagen.enhance import fused_norms, prefetch
 from dimmagen.enhance.acceleration import COMPILE_FROM, Acceleration, acceleration, compiled
 from dimmagen.enhance.batch import Example, make_batch
 from dimmagen.enhance.checkpoints import load_network
@@ -258,26 +258,48 @@ def test_batches_that_are_read_ahead_come_in_the_same_order_and_then_their_error
 
 
 def test_the_thread_that_reads_ahead_ends_with_the_training():
-    threads = threading.active_count()
+    threads = {*threading.enumerate()}  # some of earlier tests may end meanwhile
     stream = on_device((batch() for _ in range(100)), CPU, 2)
     for _ in range(2):
         next(stream)
-    assert threading.active_count() == threads + 1
+    [reader] = {*threading.enumerate()} - threads
     stream.close()
-    assert threading.active_count() == threads
+    assert not reader.is_alive()
 
 
-def test_the_time_that_training_waits_for_images_is_counted():
+def test_the_time_that_training_waits_for_images_is_counted(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(prefetch, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
     def source():
         while True:
-            time.sleep(0.02)
+            clock.now += 2.0
             yield batch()
 
     waiting = Waiting()
-    stream = on_device(source(), CPU, 1, waiting)
+    stream = on_device(source(), CPU, 0, waiting)
     for _ in range(4):
         next(stream)
+        clock.now += 1.0
     assert waiting.batches == 4
-    assert waiting.seconds > 0.02
-    assert 0.5 < waiting.share <= 1
+    assert waiting.seconds == 3 * 2.0  # the first does not count
+    assert waiting.share == 6.0 / (6.0 + 4.0)
+    stream.close()
+
+
+def test_the_wait_for_images_that_are_read_ahead_is_counted():
+    waiting, is_asked = Waiting(), threading.Event()
+
+    def source():
+        yield batch()
+        is_asked.wait()
+        yield batch()
+
+    stream = on_device(source(), CPU, 1, waiting)
+    next(stream)
+    threading.Timer(0.05, is_asked.set).start()
+    next(stream)
+    assert waiting.batches == 2
+    assert waiting.seconds > 0
+    assert 0 < waiting.share <= 1
     stream.close()

@@ -102,8 +102,8 @@ def test_a_run_that_was_killed_after_its_note_keeps_the_shards_of_the_manifest(o
 @pytest.mark.parametrize(
     ("changed", "discards", "ways", "last"),
     [
-        ({"lights": 9, "labels": {"sha256": "1"}}, True, "four", 'add `resume="never"`'),
-        ({"lights": 9, "seed": 1}, True, "three", 'add `resume="never"`'),
+        ({"lights": 9, "labels": {"sha256": "1"}}, True, "four", 'give `resume="never"`'),
+        ({"lights": 9, "seed": 1}, True, "three", 'give `resume="never"`'),
         ({"lights": 9}, False, "three", "remove the folder"),
     ],
 )
@@ -115,10 +115,10 @@ def test_other_settings_are_refused_with_what_can_be_done(changed, discards, way
     differences = changes(run, other_run(run, **changed))
     assert (error.code, error.fields) == ("other-settings", {"path": str(out), "differences": differences})
     lines = "".join(f"    {line}\n" for line in differences)
-    add = "    add to them:   give `add=True`, once they are finished\n" if ways == "four" else ""
-    assert error.what == (
-        f"{out} holds 2 complete shards of a run with other settings:\n{lines}Choose one of {ways}:\n{add}"
-        "    keep them:     use the settings that they were made with\n"
+    add = "    add to them:   give `add=True`\n" if ways == "four" else ""
+    assert str(error) == (
+        f"{out} holds 2 complete shards of a run with other settings:\n{lines}Choose one of {ways}:\n"
+        f"    keep them:     use the settings that they were made with\n{add}"
         "    keep both:     choose another `out` folder\n"
         f"    discard them:  {last}"
     )
@@ -142,8 +142,9 @@ def test_a_run_that_was_begun_keeps_its_shards_and_nothing_else(out):
     assert state.finished(run, {}) is None
     assert state.complete_shards(other_run(run, seed=2), "never") == {}
     error = refused(state.complete_shards, other_run(run, seed=2), "always")
-    assert "holds 1 complete shard of" in error.what
-    assert error.what.endswith('discard them:  add `resume="never"`')
+    assert "holds 1 complete shard of an unfinished run" in error.what
+    assert "resume it:     use the settings that it was begun with" in error.todo
+    assert error.todo.endswith('discard them:  give `resume="never"`')
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_stop_right_behind_the_manifest_leaves_nothing_once_the_command_is_run
 
     storage_remove = storage.remove
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "remove", remove_few)
+        patch.setattr(storage.listing, "remove", remove_few)
         with pytest.raises(KeyboardInterrupt):
             make_tiny(lights, out, variants=2)
     assert (out / "manifest.json").exists()

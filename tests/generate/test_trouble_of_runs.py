@@ -1,5 +1,7 @@
 """Runs whose notes, storage or cleaning up fail: what is told, and that the advice leads on."""
 
+import errno
+import os
 import shutil
 import threading
 from contextlib import nullcontext
@@ -11,6 +13,8 @@ from dimmagen.core import storage
 from dimmagen.core.errors import UnavailableError
 from dimmagen.core.lock import STATE
 from dimmagen.dataset.manifest import Manifest
+from dimmagen.dataset.verify import verify_dataset
+from dimmagen.generate.removing import remove_photos
 from dimmagen.generate.resume import DatasetFolder
 from tests.dataset_helpers import refused
 from tests.tiny_set import Noted, make_tiny, tiny_lights
@@ -70,7 +74,7 @@ def test_what_ended_a_run_is_told_also_where_nothing_can_be_removed(lights, tmp_
 def test_complete_shards_are_read_several_at_a_time(lights, tmp_path, monkeypatch):
     out = tmp_path / "out"
     make_tiny(lights, out, variants=3, **NEW)
-    size_and_sha256, together = storage.size_and_sha256, threading.Barrier(2, timeout=20)
+    size_and_sha256, together = storage.size_and_sha256, threading.Barrier(2, timeout=120)
 
     def read(path):
         if path.endswith(".tar"):
@@ -90,5 +94,69 @@ def test_photos_are_advised_to_be_added_only_where_that_is_possible(limit, light
     make_tiny(first, tmp_path / "out", **NEW)
     error = refused(make_tiny, lights, tmp_path / "out", **NEW)
     assert error.code == "other-settings"
-    assert ("add to them" in error.what) == (limit is None)
-    assert ("one of four" if limit is None else "one of three") in error.what
+    assert ("add to them" in error.todo) == (limit is None)
+    assert ("one of four" if limit is None else "one of three") in error.todo
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "differs", "can_grow"),
+    [
+        ({"limit": 2}, {}, "`limit`: 2 → not set", False),
+        ({}, {"limit": 2}, "`limit`: not set → 2", False),
+        ({"limit": 2}, {"limit": 4}, "`limit`: 2 → 4", False),
+        ({"limit": 2}, {"limit": 2}, "", False),
+        ({"min_lightness": 0.5}, {}, "`min_lightness`: 0.5 → not set", False),
+        ({"names": True}, {"names": True}, "", True),
+        ({}, {}, "", True),
+    ],
+)
+def test_a_run_that_was_killed_is_resumed_by_the_choices_that_it_was_begun_with(
+    then, now, differs, can_grow, lights, tmp_path
+):
+    """A limit is no setting: what it chose from is, as the number and the hash of the photos."""
+    first, out = replace(lights, listed=lights.listed[:1], choices=then), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        make_tiny(first, out, Noted(stop_after=1), **NEW)
+    error = refused(make_tiny, replace(lights, choices=now), out, **NEW)
+    assert "of an unfinished run with other settings" in error.what
+    assert [line for line in error.what.splitlines() if "`" in line] == (
+        [f"    {differs}"] if differs else []
+    )
+    assert error.todo.splitlines()[1] == "    resume it:     use the settings that it was begun with"
+    assert ("then give `add=True`" in error.todo) == can_grow
+    assert make_tiny(first, out, **NEW).counts.lights == 1
+
+
+@pytest.fixture(params=["rmdir", "unlink", "both"])
+def keeping_disk(request, monkeypatch):
+    """A disk that removes nothing of what runs keep for themselves, or no folder of it."""
+    for name in ("rmdir", "unlink"):
+        if request.param in (name, "both"):
+            monkeypatch.setattr(os, name, _refusing(getattr(os, name)))
+
+
+def _refusing(remove):
+    def refuse(path, *args, **kwargs):
+        if STATE in os.fspath(path):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), os.fspath(path))
+        remove(path, *args, **kwargs)
+
+    return refuse
+
+
+def test_a_disk_that_keeps_the_notes_of_a_run_keeps_no_set_from_being_complete(
+    keeping_disk, lights, tmp_path, caplog
+):
+    out = tmp_path / "out"
+    manifest = make_tiny(lights, out, **NEW)
+    left = sorted(out.glob(f"{STATE}/**/*")) or [out / STATE]
+    told = [record.getMessage() for record in caplog.records if "cannot be removed" in record.getMessage()]
+    assert any(str(path) in text for path in left for text in told)
+    assert all("Operation not permitted" in text for text in told)
+    found = verify_dataset(str(out))
+    assert (found.faults, found.unfinished) == ([], [STATE])
+    assert make_tiny(lights, out, **NEW) == manifest
+    more = make_tiny(lights, out, **NEW, variants=2)
+    assert (more.counts.pairs, verify_dataset(str(out)).faults) == (4, [])
+    remove_photos(str(out), [lights.listed[0].key])
+    assert verify_dataset(str(out)).faults == []

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -20,7 +20,6 @@ def check(data):
 
 
 @given(arrays.arrays(np.uint8, st.integers(1, 2000), elements=st.integers(0, 255)))
-@settings(deadline=None)
 def test_any_bytes_are_read_back(data):
     check(data)
 

@@ -285,6 +285,55 @@ def test_the_frames_that_a_lost_piece_of_a_clip_reaches_are_rejected(codec):
     np.testing.assert_array_equal(video.first_frame(behind).pixels, first.pixels)
 
 
+def changed_packets(clip, change, file_format="mp4"):
+    """The clip with other bytes in its packets: `change(number, bytes)`."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(clip)) as source, av.open(file, "w", format=file_format) as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(one for one in source.demux(video=0) if one.size):
+            new = av.Packet(change(number, bytes(packet)))
+            new.pts, new.dts, new.time_base = packet.pts, packet.dts, packet.time_base
+            new.is_keyframe, new.stream, new.duration = packet.is_keyframe, stream, packet.duration
+            output.mux(new)
+    return file.getvalue()
+
+
+def last_unit(packet):
+    """Where the last unit of a packet begins, behind its length, and that length."""
+    place = 0
+    while True:
+        length = int.from_bytes(packet[place : place + 4], "big")
+        place += 4 + length
+        if place >= len(packet):
+            return place - length, length
+
+
+def padded(number, packet):
+    start, length = last_unit(packet)
+    return packet[: start - 4] + (length + 2048).to_bytes(4, "big") + packet[start:] + bytes(2048)
+
+
+def without_end(number, packet):
+    return packet if number else packet[:-2048] + bytes(2048)
+
+
+def with_foreign_bytes(number, packet):
+    foreign = np.random.default_rng(0).bytes(2048)
+    return packet if number else packet[:-6000] + foreign + packet[-3952:]
+
+
+@pytest.mark.parametrize("file_format", ["mp4", "matroska"])
+@pytest.mark.parametrize("options", [{}, {"coder": "0"}, {"x264-params": "slices=4"}])
+def test_zeros_behind_the_units_of_h264_are_no_damage_and_a_lost_end_is(options, file_format):
+    clip = moving_photo(5, 400, 320, bf="0", qp="8", **options)
+    filled = changed_packets(clip, padded, file_format)
+    for read in (video.first_frame, video.last_frame):
+        np.testing.assert_array_equal(read(filled).pixels, read(clip).pixels)
+    for change in (without_end, with_foreign_bytes):
+        with pytest.raises(ImageError, match="damaged"):
+            video.first_frame(changed_packets(clip, change, file_format))
+
+
 def decoded(clip):
     """Pixels and damage of every frame, by its time."""
     with video._opened(clip) as container:

@@ -18,7 +18,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import Any
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, Ways
 from dimmagen.core.executors import ray_signals
 from dimmagen.core.executors.ray_address import check_answers, refusal
 from dimmagen.core.executors.ray_connected import connected_ray, own_runs, refuse_another
@@ -131,9 +131,12 @@ def refuse_other_cluster() -> None:
     named = os.environ.get("RAY_ADDRESS", "")
     if named not in ("", "local") and connected_ray() is None:
         raise UsageError(
-            f"RAY_ADDRESS is {named}, and no `address` is given",
-            f'give `address="{named}"` to use that cluster; to work on this machine, unset RAY_ADDRESS, or '
-            'use `executor="serial"`',
+            f"RAY_ADDRESS is {named}, and this run was not told to use that cluster",
+            Ways.of(
+                f'give `address="{named}"` to use that cluster',
+                "unset RAY_ADDRESS to work on this machine",
+                'use `executor="serial"`',
+            ),
             code="conflict",
             parameter="address",
             value=named,
@@ -182,8 +185,11 @@ def _init(ray: Any, processors: int | None, address: str | None, folder: str = "
         if address is None:
             raise DimmagenError(
                 f"Ray could not be started ({reason})",
-                f"check the room in {tempfile.gettempdir()} and in /dev/shm and whether the machine is busy, "
-                'or run without Ray: `executor="serial"`, in training `workers=1`',
+                Ways.of(
+                    f"check the room in {tempfile.gettempdir()} and in /dev/shm, and how busy the machine is",
+                    'run without Ray: `executor="serial"`',
+                    "in training `workers=1`",
+                ),
                 code="cluster",
             ) from error
         raise refusal(address, reason) from error

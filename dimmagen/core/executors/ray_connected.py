@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from dimmagen.core.errors import DimmagenError, UsageError
+from dimmagen.core.errors import DimmagenError, UsageError, Ways
 
 own_runs: set[int] = set()  # those that have started or joined a Ray, and will leave it
 
@@ -26,8 +26,11 @@ def refuse_another(ray: Any, address: str | None) -> None:
     if is_own():
         raise DimmagenError(
             "another run of this process has started Ray, and will end it",
-            "let the runs follow one another, or connect Ray first (`ray.init()`) for both, or use "
-            '`executor="serial"`',
+            Ways.of(
+                "let the runs follow one another",
+                "connect Ray first (`ray.init()`) for both",
+                'use `executor="serial"`',
+            ),
             code="cluster",
         )
     head = ray.get_runtime_context().gcs_address

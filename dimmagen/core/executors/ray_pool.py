@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from dimmagen.core.errors import DimmagenError
+from dimmagen.core.errors import DimmagenError, Ways
 from dimmagen.core.executors import ray_metrics
 from dimmagen.core.executors.base import OnStatus, Worker, WorkerStatus
 from dimmagen.core.executors.ray_actor import Actor, kill_process
@@ -197,7 +197,11 @@ class WorkerPool:
         if self._lost_starts > MAX_DEATHS_PER_JOB * (1 + len(self._members)):
             raise DimmagenError(
                 f"no worker can start: {self._lost_starts} were lost in a row ({error})",
-                'check that the nodes have enough memory, and give fewer `workers` or `executor="serial"`',
+                Ways.of(
+                    "check that the nodes have enough memory",
+                    "give fewer `workers`",
+                    'use `executor="serial"`',
+                ),
                 code="worker-lost",
                 lost=self._lost_starts,
             ) from error

@@ -7,6 +7,7 @@ other URLs (:mod:`.remote`), likewise.
 
 from dimmagen.core.storage.filesystems import check_protocol
 from dimmagen.core.storage.listing import (
+    discard,
     exists,
     find_files,
     is_file,
@@ -41,6 +42,7 @@ __all__ = [
     "atomic_write",
     "atomic_writer",
     "check_protocol",
+    "discard",
     "exists",
     "find_files",
     "is_file",

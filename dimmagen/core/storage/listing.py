@@ -1,12 +1,14 @@
 """What is in a place: whether there is a file or a folder, the names in it, and the version of a file."""
 
 import errno
+import logging
 import os
 import posixpath
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from dimmagen.core.errors import DimmagenError
@@ -17,6 +19,7 @@ from dimmagen.core.system_files import is_left_by_system
 
 # How a system says that there is nothing at a path: a missing part, a file as a folder, a link to itself.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+_log = logging.getLogger(__name__)
 _UNSETTLED_NS = 2 * 10**9  # the coarsest clock of a file system (FAT) ticks every two seconds
 
 
@@ -161,3 +164,26 @@ def remove(path: str | os.PathLike) -> None:
                 filesystem.rmdir(place)
             else:
                 filesystem.rm_file(place)
+
+
+def discard(paths: Iterable[str | os.PathLike]) -> None:
+    """Remove files and empty folders that nothing needs any more, the contents of a folder before it.
+
+    What a disk or a server keeps is no failure: a warning tells of it.
+    """
+    kept, reason = [], ""
+    for path in paths:
+        try:
+            remove(path)
+        except (OSError, DimmagenError) as error:
+            kept.append(os.fspath(path))
+            reason = reason or getattr(error, "strerror", None) or str(error)
+    if kept:
+        more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
+        _warn_of_kept(f"{kept[0]}{more}", reason)
+
+
+@cache
+def _warn_of_kept(what: str, reason: str) -> None:
+    """Once: a run may try it several times."""
+    _log.warning("%s cannot be removed (%s): nothing needs it any more", what, reason)

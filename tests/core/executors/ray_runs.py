@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 
 from dimmagen.cli import main
@@ -88,8 +89,9 @@ def naps() -> None:
         timeout=options.worker_timeout,
         on_status=statuses.append,
     )
-    for _, record in run:
-        records.append(record)
+    with redirect_stdout(sys.stderr):  # to which Ray prints when it has lost a worker
+        for _, record in run:
+            records.append(record)
     told = [asdict(status) for status in statuses]
     json.dump({"records": records, "pairs": sum(reported), "statuses": told}, sys.stdout)
 

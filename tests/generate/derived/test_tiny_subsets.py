@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from dimmagen.core import storage
 from dimmagen.core.errors import UsageError
 from dimmagen.dataset import reader
 from dimmagen.dataset.reader import PairSet, open_pairs
@@ -218,3 +219,11 @@ def test_a_subset_needs_the_columns_of_its_criteria_alone(one, tmp_path):
     write_subset(one, selection, str(tmp_path / "whole"))
     write_subset(open_pairs(one.out, CRITERIA), selection, str(tmp_path / "part"))
     assert file_hashes(tmp_path / "part") == file_hashes(tmp_path / "whole")
+
+
+def test_both_images_of_a_pair_are_read_at_once(one, tmp_path, monkeypatch):
+    """On S3 that is one request for each pair."""
+    read, ranges = [], storage.read_range
+    monkeypatch.setattr(storage, "read_range", lambda *place: read.append(place) or ranges(*place))
+    write_subset(one, Selection(), str(tmp_path / "out"))
+    assert len([path for path, *_ in read if str(path).startswith(one.out)]) == len(one)
