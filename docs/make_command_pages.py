@@ -37,10 +37,13 @@ def commands(group: click.Group, context: click.Context) -> Iterator[click.Conte
 def pages() -> dict[str, str]:
     """The text of each page by file name: one page per command or group, and the index."""
     texts: dict[str, list[str]] = {}
-    index = ["# Commands", ""]
+    index = ["# Commands"]
+    first = {next(iter(section)): heading for heading, section in cli.sections.items()}
     for context in commands(cli, click.Context(cli, info_name="dimmagen", **cli.context_settings)):
         name, command = context.command_path, context.command
         file = f"{name.split()[1]}.md"
+        if section := first.get(name.removeprefix("dimmagen ")):
+            index += ["", f"## {section}", ""]
         heading = "#" if file not in texts else "##"
         page = texts.setdefault(file, [])
         page += [f"{heading} {name}", "", "```", command.get_help(context), "```", ""]

@@ -7,6 +7,7 @@ own profiles and of plug-ins are added here.
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import click
 from click.shell_completion import CompletionItem, shell_complete
+
+from dimmagen.cli.command import LazyGroup
 
 VARIABLE = "_DIMMAGEN_COMPLETE"
 """The environment variable by which a shell asks; click's name for it."""
@@ -40,6 +43,7 @@ _OPTIONS = {
 _ARGUMENTS = {"profile show": "profiles", "profile evaluate": "profiles", "run": "recipes"}
 _SOURCE_COMMANDS = ("build-mixhq", "dim", "plan", "reproduce")  # whose --source may begin with NAME=
 _ENDINGS = {"label formats": "=", "sources": "="}  # of names behind which more follows
+_HELP_END = re.compile(r"[.:;](?:\s|$)")  # of the part of an option's help that a shell shows
 
 
 def complete() -> int:
@@ -53,20 +57,23 @@ def command_tree() -> click.Command:
     return _command("dimmagen", json.loads(TREE.read_text(encoding="utf-8")))
 
 
-def described(command: click.Command, context: click.Context) -> dict[str, Any]:
-    """A command, and those below it, as completion.json has them."""
+def described(command: click.Command, context: click.Context, text: str = "") -> dict[str, Any]:
+    """A command, and those below it, as completion.json has them.
+
+    Args:
+        text: its line in the help of its group.
+    """
     params = [param for param in command.get_params(context) if param.name != "help"]
     found: dict[str, Any] = {
-        "help": command.get_short_help_str(60),
+        "help": text,
         "options": [_described(param) for param in params if isinstance(param, click.Option)],
         "arguments": [[param.human_readable_name, param.nargs] for param in params if _is_argument(param)],
     }
-    if isinstance(command, click.Group):
-        inner = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    if isinstance(command, LazyGroup):
         found["commands"] = {
-            name: described(one, click.Context(one, context, info_name=name))
-            for name, one in inner.items()
-            if one is not None
+            name: described(one, click.Context(one, context, info_name=name), line)
+            for name, (_, line) in command.commands_at.items()
+            if (one := command.get_command(context, name)) is not None
         }
     return found
 
@@ -76,7 +83,10 @@ def _is_argument(param: click.Parameter) -> bool:
 
 
 def _described(option: click.Option) -> dict[str, Any]:
-    found: dict[str, Any] = {"names": [*option.opts, *option.secondary_opts]}
+    found: dict[str, Any] = {
+        "names": [*option.opts, *option.secondary_opts],
+        "help": _HELP_END.split(option.help or "")[0],
+    }
     if option.is_flag:
         return found | {"flag": True}
     if isinstance(option.type, click.Choice) and "--architecture" not in option.opts:
@@ -126,16 +136,16 @@ def _command(path: str, values: dict[str, Any]) -> click.Command:
 
 
 def _option(command: str, values: dict[str, Any]) -> click.Option:
-    names = values["names"]
+    names, text = values["names"], values["help"]
     if values.get("flag"):
-        return click.Option([*names, "value"], is_flag=True)
+        return click.Option([*names, "value"], is_flag=True, help=text)
     if "choices" in values:
-        return click.Option([*names, "value"], type=click.Choice(values["choices"]))
+        return click.Option([*names, "value"], type=click.Choice(values["choices"]), help=text)
     kind = next((_OPTIONS[name] for name in names if name in _OPTIONS), "")
     if "--source" in names and command in _SOURCE_COMMANDS:
         kind = "sources"
     multiple = bool(values.get("multiple"))
-    return click.Option([*names, "value"], multiple=multiple, shell_complete=_completer(kind))
+    return click.Option([*names, "value"], multiple=multiple, shell_complete=_completer(kind), help=text)
 
 
 def _completer(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:

@@ -94,7 +94,7 @@ def evaluate(
     memory: float,
     device: str,
 ) -> dict[str, Any]:
-    """Score a trained network on real pairs, with and without GT-mean, at two lightnesses.
+    """Score a trained network on real pairs, with and without GT-mean, at two levels of lightness.
 
     \b
     Example:

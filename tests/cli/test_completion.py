@@ -73,6 +73,17 @@ def test_names_are_completed(line, expected, monkeypatch, tmp_path):
     assert found == expected
 
 
+def test_commands_and_options_are_described_in_a_few_words():
+    shell = BashComplete(command_tree(), {}, "dimmagen", VARIABLE)
+    help_of = {item.value: item.help for item in shell.get_completions(["dim"], "--")}
+    assert help_of["--profile"] == "Camera profile"
+    assert help_of["--variants"] == "Number of dark images per photo"
+    assert all(help_of.values())
+    commands = {item.value: item.help for item in shell.get_completions([], "")}
+    assert commands["verify"] == "Check a data set against its manifest."
+    assert not [text for text in commands.values() if not text or text.endswith("...")]
+
+
 def test_the_users_own_profiles_are_completed(monkeypatch, tmp_path):
     monkeypatch.setenv("DIMMAGEN_PROFILES", str(tmp_path))
     (tmp_path / "my-phone").mkdir()
