@@ -148,8 +148,8 @@ def open_reproduction(
         out: of the data set to make, which is refused before any scan where it is the original.
 
     Raises:
-        UsageError: `out` is the folder of the original, the data set is a subset or a merge, its labels are not
-            given, the package of its dimmer or of a source is not installed, or as
+        UsageError: `out` is the folder of the original, the data set is a subset or a merge, its labels are
+            not given, the package of its dimmer or of a source is not installed, or as
             :func:`.open_light_images`.
         DimmagenError: the manifest is damaged, or as :func:`.open_light_images`.
     """
