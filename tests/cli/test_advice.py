@@ -53,9 +53,9 @@ ELSEWHERE = {
     "dimmagen.generate.growing:light_format_of_addition": _GROWING,
     "dimmagen.generate.growing:refuse_discarding": _GROWING,
     "dimmagen.generate.resume:DatasetFolder": "`resume`, which was given, or a run for which it can be",
-    "dimmagen.generate.run:_check_count": _FORGED,
-    "dimmagen.generate.run:check_settings": _FORGED,
-    "dimmagen.generate.run:plan_dataset": "no photo at all, which is told before",
+    "dimmagen.generate.run_plan:_check_count": _FORGED,
+    "dimmagen.generate.run_plan:check_settings": _FORGED,
+    "dimmagen.generate.run_plan:plan_dataset": "no photo at all, which is told before",
     "dimmagen.sources.labels.index:parse_labels": "labels that were given",
     "dimmagen.sources.newcomers:refuse_limit": _GROWING,
 }
