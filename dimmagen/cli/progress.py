@@ -118,15 +118,19 @@ class Progress(rich.progress.Progress):
             disable=not console.is_terminal or settings().quiet,
         )
         self._ended = threading.Event()
+        self._telling: threading.Thread | None = None
 
     def start(self) -> None:
         super().start()
         self._ended.clear()
-        threading.Thread(target=self._tell_regularly, daemon=True).start()
+        self._telling = threading.Thread(target=self._tell_regularly, daemon=True)
+        self._telling.start()
 
     def stop(self) -> None:
         self._ended.set()
         super().stop()
+        if self._telling is not None:
+            self._telling.join()  # its last line comes before what follows
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         """A number of further steps; the first ones start the clock of the pace."""

@@ -34,6 +34,8 @@ def dimmagen(
         The exit code and what was printed.
     """
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    # Under a limit of file sizes Python leaves bytecode that is cut, and no later process can import it.
+    variables["PYTHONDONTWRITEBYTECODE"] = "1"
     variables = {name: value for name, value in variables.items() if value}
     run = subprocess.run(
         [*before, python, "-m", "dimmagen", *words.split()],

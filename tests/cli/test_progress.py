@@ -4,6 +4,7 @@ import io
 import logging
 import math
 import re
+import threading
 
 import pytest
 
@@ -154,6 +155,21 @@ def test_lines_come_by_themselves_where_there_is_no_terminal(monkeypatch, lines)
                 break
             bar._ended.wait(0.001)
     assert lines()[0] == "checking: 1/10"
+
+
+def test_no_line_comes_after_the_end(monkeypatch):
+    begun, told = threading.Event(), []
+
+    def tell(bar):
+        begun.set()
+        threading.Event().wait(0.2)
+        told.append("a line")
+
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.001)
+    monkeypatch.setattr(Progress, "tell", tell)
+    with Progress(console=quiet_console()):
+        begun.wait()
+    assert told
 
 
 def test_a_bar_is_alone_on_a_terminal_and_its_lines_are_for_the_log_file(caplog):

@@ -32,7 +32,8 @@ def test_a_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_nothin
     ("body", "message"),
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by SIGSEGV"),
-        ("time.sleep(60)", "was killed by SIGALRM"),
+        ("time.sleep(600)", "was killed by SIGALRM"),
+        ("sum(itertools.repeat(0))", "was killed by SIGPROF"),
         ("raise KeyError('no header')", "no header"),
         ("b'x' * 2**30; return 'ok'", "MiB"),
     ],
@@ -40,13 +41,17 @@ def test_a_thousand_mutations_of_real_images_and_clips_crash_hang_or_fill_nothin
 def test_the_harness_reports_a_crash_a_hang_an_exception_and_memory_with_the_index(
     body, message, tmp_path, monkeypatch
 ):
+    limit = "PATIENCE" if "sleep" in body else "SECONDS"
     module = tmp_path / "sabotaged.py"
     module.write_text(
-        "import os, signal, sys, time\nfrom tests import fuzzing\nfuzzing.SECONDS = 4\n"
+        "import itertools, os, signal, sys, time\nfrom tests import fuzzing\n"
+        f"limit, seconds = {limit!r}, {1 if 'killed' in message else 600}\n"
         "def check(victim, data):\n"
-        f"    if fuzzing_index() == 7: {body}\n    return 'ok'\n"
-        "def fuzzing_index(): calls.append(0); return len(calls) - 1\n"
-        "calls = []\nfuzzing.check = check\nfuzzing.main()\n"
+        "    index = next(numbers)\n"
+        "    if index == 6: setattr(fuzzing, limit, seconds)\n"
+        f"    if index == 7: {body}\n"
+        "    return 'ok'\n"
+        "numbers = itertools.count()\nfuzzing.check = check\nfuzzing.main()\n"
     )
     run = fuzzing.subprocess.run
 

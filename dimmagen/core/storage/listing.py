@@ -160,10 +160,10 @@ def remove(path: str | os.PathLike) -> None:
                     raise
             return
         with remote_filesystem(path) as (filesystem, place):
-            if not isinstance(filesystem, s3.S3) and filesystem.isdir(place):  # S3 has no empty folders
-                filesystem.rmdir(place)
-            else:
+            if isinstance(filesystem, s3.S3):  # which has no empty folders
                 filesystem.rm_file(place)
+            else:
+                remote.remove(filesystem, place)
 
 
 def discard(paths: Iterable[str | os.PathLike]) -> None:

@@ -1,10 +1,11 @@
-"""Places behind fsspec URLs other than S3: their errors in words, and ranges where a server knows none."""
+"""Places behind fsspec URLs other than S3: their errors in words, ranges where a server knows none, and files
+that appear whole where an upload is written as it comes."""
 
 import io
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -15,6 +16,8 @@ _REFUSED = (401, 403)
 _NO_WRITING = (405, 501)
 _ABSENT = (404, 410, None)  # fsspec says of any other status as well that there is no file
 _HTTP = {"http", "https"}
+# Servers of files: what they have of an upload is there, and they rename. An object appears when it is whole.
+_OF_FILES = {"sftp", "ssh", "ftp", "smb"}
 _BLOCK = 4 * 2**20
 Read = TypeVar("Read")
 _log = logging.getLogger(__name__)
@@ -120,9 +123,75 @@ def open_reader(filesystem: Any, place: str, path: str) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(RangeReader(size, _Ranges(filesystem, place, path)), _BLOCK))
 
 
+def put_file(filesystem: Any, file: str, place: str, unfinished: str) -> None:
+    """Upload a local file, whole or not at all; errors are to be translated by :func:`explained`.
+
+    Args:
+        filesystem: with the folder of `place`.
+        file: local path.
+        place: of the new file, which replaces one that is there.
+        unfinished: a name beside it, under which servers of files have it until it is whole.
+    """
+    if not is_of_files(filesystem):
+        filesystem.put_file(file, place)
+        return
+    temporary = f"{filesystem._parent(place).rstrip('/')}/{unfinished}"
+    try:
+        filesystem.put_file(file, temporary)
+        is_renamed = _rename(filesystem, temporary, place)
+    except BaseException:
+        with suppress(Exception):
+            filesystem.rm_file(temporary)
+        raise
+    if not is_renamed:
+        filesystem.rm_file(temporary)
+        filesystem.put_file(file, place)
+
+
+def _rename(filesystem: Any, old: str, new: str) -> bool:
+    """Rename a file; False where the server does not know how."""
+    try:
+        filesystem.mv(old, new)
+        return True
+    except Exception:  # FTP and SMB may not replace a file by that
+        if not filesystem.exists(new):
+            return False
+    filesystem.rm_file(new)
+    with suppress(Exception):
+        filesystem.mv(old, new)
+        return True
+    return False
+
+
+def remove(filesystem: Any, place: str) -> None:
+    """Remove a file or an empty folder; errors are to be translated by :func:`explained`.
+
+    Raises:
+        FileNotFoundError: there is none, for which FTP has other words.
+    """
+    try:
+        if filesystem.isdir(place):
+            filesystem.rmdir(place)
+        else:
+            filesystem.rm_file(place)
+    except Exception as error:
+        if not exists(filesystem, place):
+            raise FileNotFoundError(place) from error
+        raise
+
+
+def is_of_files(filesystem: Any) -> bool:
+    """Whether what is there of a file is seen while it is being uploaded."""
+    return bool(_OF_FILES & _protocols(filesystem))
+
+
 def _is_http(filesystem: Any) -> bool:
+    return bool(_HTTP & _protocols(filesystem))
+
+
+def _protocols(filesystem: Any) -> set[str]:
     protocols = filesystem.protocol
-    return bool(_HTTP & ({protocols} if isinstance(protocols, str) else {*protocols}))
+    return {protocols} if isinstance(protocols, str) else {*protocols}
 
 
 class _Explained(io.RawIOBase):

@@ -1,7 +1,8 @@
 """Files that are either complete or absent.
 
 A local file is written under a temporary name in its own folder, flushed to the disk and renamed; a remote
-file is written locally and sent as one upload. Nothing is published if the writer fails.
+file is written locally and sent as one upload, to a server of files under such a name, too. Nothing is
+published if the writer fails.
 """
 
 import errno
@@ -22,10 +23,10 @@ from typing import BinaryIO, cast
 
 from dimmagen.core import abandoned
 from dimmagen.core.errors import DimmagenError
-from dimmagen.core.storage import s3
+from dimmagen.core.storage import remote, s3
 from dimmagen.core.storage.filesystems import remote_filesystem
-from dimmagen.core.storage.listing import list_names, mode_of, no_regular_file
-from dimmagen.core.storage.paths import local_path
+from dimmagen.core.storage.listing import list_names, mode_of, no_regular_file, remove
+from dimmagen.core.storage.paths import join, last_part, local_path
 
 # The token is what a file of a user, such as `.notes.2024.tmp`, does not have.
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.\d+\.tmp", re.DOTALL)
@@ -137,9 +138,11 @@ def _remote_writer(url: str | os.PathLike) -> Iterator[BinaryIO]:
         yield spool
         spool.flush()
         with remote_filesystem(url) as (filesystem, place):
-            if not isinstance(filesystem, s3.S3):
-                filesystem.makedirs(filesystem._parent(place), exist_ok=True)
-            filesystem.put_file(path, place)
+            if isinstance(filesystem, s3.S3):
+                filesystem.put_file(path, place)
+                return
+            filesystem.makedirs(filesystem._parent(place), exist_ok=True)
+            remote.put_file(filesystem, path, place, unfinished_name(last_part(place)))
 
 
 @contextmanager
@@ -269,7 +272,14 @@ def remove_unfinished(folder: str | os.PathLike) -> list[str]:
     place = local_path(folder)
     if place is None:
         with remote_filesystem(folder) as (filesystem, place):
-            return filesystem.abort_uploads(place) if isinstance(filesystem, s3.S3) else []
+            if isinstance(filesystem, s3.S3):
+                return filesystem.abort_uploads(place)
+            if not remote.is_of_files(filesystem):
+                return []
+        left = list(filter(is_unfinished, list_names(folder)))
+        for name in left:
+            remove(join(folder, name))
+        return left
     until = time.monotonic() + _ENDING_SECONDS
     return [
         name
