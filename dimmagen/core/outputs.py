@@ -75,7 +75,7 @@ def refuse_alike(folder: Path, names: Iterable[str]) -> None:
 
 
 def _are_one(folder: Path, first: str, second: str) -> bool:
-    """Whether a disk does not distinguish two names, by making a file of the first in a folder that is removed."""
+    """Whether a disk takes two names as one, tried with a file in a folder that is removed."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".dimmagen-", dir=folder) as probe:
         (Path(probe) / first).touch()
