@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dimmagen import make_dataset
 from dimmagen.sources.labels import rle
 from tests.dataset_helpers import write_photos
 
@@ -93,3 +94,28 @@ def _write_one(folder: Path, stem: str, size: tuple[int, int], number: int) -> N
         image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     image.save(folder / f"masks/{stem}.png")
     (folder / f"json/{stem}.json").write_text(json.dumps({"scene": stem, "values": [number, 1.5]}))
+
+
+KINDS = {
+    "coco": "coco={}/instances.json",
+    "yolo": "yolo={}/yolo",
+    "voc": "voc={}/voc",
+    "masks": "masks={}/masks",
+    "json": "json={}/json",
+}
+
+
+def make(labelled, out, kind="coco", **options):
+    """A data set of labelled photos, with labels of a kind or none."""
+    labels = KINDS[kind].format(labelled) if kind else None
+    return make_dataset(
+        "linear", [str(labelled / "photos")], out, labels=labels, samples_per_shard=3, **options
+    )
+
+
+def changed(labelled, tmp_path, change) -> str:
+    """`coco=FILE` with a changed copy of the annotation file."""
+    document = json.loads((labelled / "instances.json").read_text())
+    change(document)
+    (tmp_path / "changed.json").write_text(json.dumps(document))
+    return f"coco={tmp_path}/changed.json"

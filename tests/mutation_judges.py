@@ -34,6 +34,7 @@ _OTHERS = {
     "generate.light_format": ("tiny_formats",),
     "generate.merge": ("derived/tiny_merges",),
     "generate.plan": ("plan", "tiny_runs"),
+    "generate.previous_run": ("dataset_folder", "resume"),
     "generate.publishing": ("tiny_runs", "growing/tiny_additions"),
     "generate.regrowing": ("growing/tiny_regrowing", "tiny_reproducing"),
     "generate.removing": ("growing/tiny_removing",),

@@ -50,7 +50,7 @@ def refuse_unsuitable(path: str | os.PathLike, in_process: bool = False) -> None
 
 
 def refuse_alike(folder: Path, names: Iterable[str]) -> None:
-    """Refuse names that the disk of a folder takes for one, so that a file would replace another one.
+    """Refuse names that the disk of a folder does not distinguish, so that a file would replace another one.
 
     Disks of Windows, macOS and cameras take `A.png` and `a.png` for one name, some also two ways of writing
     an accent. Nothing is written unless there are such names.
@@ -75,7 +75,7 @@ def refuse_alike(folder: Path, names: Iterable[str]) -> None:
 
 
 def _are_one(folder: Path, first: str, second: str) -> bool:
-    """Whether a disk takes two names for one, by making a file of the first in a folder that is removed."""
+    """Whether a disk takes two names as one, tried with a file in a folder that is removed."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".dimmagen-", dir=folder) as probe:
         (Path(probe) / first).touch()

@@ -9,55 +9,34 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from dimmagen.core import storage
-from dimmagen.core.errors import DimmagenError, UsageError, Ways
+from dimmagen.core.errors import DimmagenError, UsageError
 from dimmagen.core.hashing import FileRecord
 from dimmagen.core.hugging_face import LAYOUT
 from dimmagen.core.lock import STATE, exclusive
 from dimmagen.core.processors import processor_count
-from dimmagen.core.text import pluralize
 from dimmagen.core.threads import ordered_map
 from dimmagen.dataset.card import CARD, SHEET
 from dimmagen.dataset.command_line import choices_of
 from dimmagen.dataset.croissant import CROISSANT, croissant_of
-from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changed_values, changes
+from dimmagen.dataset.manifest import MANIFEST, Manifest, Run, ShardEntry, changes
 from dimmagen.dataset.writer import ShardRecord
+from dimmagen.generate.previous_run import PreviousRun, refusal
 
 ResumeMode = Literal["if-possible", "always", "never"]
 
 _RUN, _RECORDS = "run.json", "records"
 REJECTED = "rejected/candidates.parquet"
 _DISK_READS, _REQUESTS = 4, 16  # files that are read at a time, on a disk and behind a URL
-# Settings that other photos change.
-_OF_PHOTOS = ("lights", "generations", "removed", "labels.sha256", "light_format", "source_terms")
 _CHOICES = "choices"  # in the note of a run
-_NUMBERS = ("no", "one", "two", "three", "four")
 # What runs write in the folders that :meth:`DatasetFolder.begin` clears.
 _OURS = {
     "shards": re.compile(r"train-[0-9]{5,}\.tar"),
     "metadata": re.compile(r"train-[0-9]{5,}\.parquet"),
     "rejected": re.compile(r"candidates(-[0-9]{5,})?\.parquet"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Previous:
-    """What is known about the previous run that wrote to the folder.
-
-    Attributes:
-        run: its settings and its environment.
-        records: of its complete shards, by their names.
-        choices: by which its photos were chosen; None where it does not say so.
-        is_finished: whether there is a manifest.
-    """
-
-    run: Run
-    records: dict[str, ShardRecord]
-    choices: Mapping[str, Any] | None = None
-    is_finished: bool = False
 
 
 class DatasetFolder:
@@ -104,35 +83,8 @@ class DatasetFolder:
         if resume == "never" or not previous.records:
             return {}
         if differences := changes(previous.run, run):
-            raise self._refusal(previous, differences, choices)
+            raise refusal(self.out, self.discards, previous, differences, choices)
         return self._intact(previous.records)
-
-    def _refusal(
-        self, previous: _Previous, differences: Sequence[str], choices: Mapping[str, Any] | None
-    ) -> UsageError:
-        """The error about a run of other settings, with the ways to go on."""
-        of_photos = all(one.startswith(_OF_PHOTOS) for one in differences)
-        then, now = previous.choices, choices or {}
-        chosen = _changed_choices(then, now) if of_photos and then is not None else []
-        is_limited = "limit" in now or "limit" in (then or {})
-        can_grow = self.discards and of_photos and not is_limited and not any(map(_is_of_all, chosen))
-        kind, keep, add = "an unfinished run", "resume it:     use the settings that it was begun with", ""
-        if previous.is_finished:
-            kind, keep = "a run", "keep them:     use the settings that they were made with"
-        if can_grow:
-            add = "add to them:   " + ("" if previous.is_finished else "finish them first, and then ")
-            add += "give `add=True`"
-        discard = 'give `resume="never"`' if self.discards else "remove the folder"
-        ways = (keep, add, "keep both:     choose another `out` folder", f"discard them:  {discard}")
-        shards = pluralize(len(previous.records), "complete shard")
-        lines = "".join(f"\n    {one}" for one in (*differences, *map(_with_argument, chosen)))
-        return UsageError(
-            f"{self.out} holds {shards} of {kind} with other settings:{lines}",
-            Ways.of(*filter(None, ways), join_ways=_one_of),
-            code="other-settings",
-            path=self.out,
-            differences=[*differences, *chosen],
-        )
 
     def finished(self, run: Run, complete: Mapping[str, ShardRecord]) -> Manifest | None:
         """The manifest of exactly this run, if nothing is missing; removes what a kill just after it left.
@@ -328,7 +280,7 @@ class DatasetFolder:
         with suppress(FileNotFoundError):
             self._previous_for(resume)
 
-    def _previous_for(self, resume: ResumeMode) -> _Previous | None:
+    def _previous_for(self, resume: ResumeMode) -> PreviousRun | None:
         """The previous run in this folder, which has to be there for `always`."""
         previous = self._previous()
         if previous is None and resume == "always":
@@ -340,7 +292,7 @@ class DatasetFolder:
             )
         return previous
 
-    def _previous(self) -> _Previous | None:
+    def _previous(self) -> PreviousRun | None:
         """The previous run in this folder, or None if the folder is new or empty."""
         run: Run | None = None
         records: dict[str, ShardRecord] = {}
@@ -357,7 +309,7 @@ class DatasetFolder:
             run, choices = begun, self._choices()
             records |= self._records(run)
         if run is not None:
-            return _Previous(run, records, choices, is_finished)
+            return PreviousRun(run, records, choices, is_finished)
         if foreign := [name for name in storage.list_names(self.out) if name != STATE]:
             raise UsageError(
                 f"{self.out} holds files that are not part of a dimmagen data set ({', '.join(foreign[:3])})",
@@ -460,29 +412,3 @@ def _files_in(manifest: Manifest) -> set[str]:
 
 def _stem(shard: ShardRecord | ShardEntry) -> str:
     return shard.name.removeprefix("shards/").removesuffix(".tar")
-
-
-def _changed_choices(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """`name: then → now` for each choice among photos that differs.
-
-    A size that only one of the two has may have changed no photo of the other.
-    """
-    one_has = {name for name in ("resize", "crop") if (name in then) != (name in now)}
-    old, new = ({name: value for name, value in one.items() if name not in one_has} for one in (then, now))
-    return changed_values(old, new)
-
-
-def _is_of_all(change: str) -> bool:
-    """Whether a choice that differs is one that all photos of a set have in common."""
-    return change.startswith(("resize", "crop", "min_lightness"))
-
-
-def _with_argument(change: str) -> str:
-    name, _, values = change.partition(":")
-    return f"`{name}`:{values}"
-
-
-def _one_of(ways: Sequence[str]) -> str:
-    """Ways as a list, for which each has a heading."""
-    lines = "".join(f"\n    {way}" for way in ways)
-    return f"Choose one of {_NUMBERS[len(ways)]}:{lines}" if len(ways) > 1 else ways[0]

@@ -23,27 +23,12 @@ from dimmagen.sources.labels.annotations import ANNOTATION_KEYS
 from dimmagen.sources.labels.index import open_labels
 from dimmagen.sources.light_images import open_light_images
 from tests.commands import run_command
-from tests.labelled_photos import COUNT, write_labelled_photos
-
-KINDS = {
-    "coco": "coco={}/instances.json",
-    "yolo": "yolo={}/yolo",
-    "voc": "voc={}/voc",
-    "masks": "masks={}/masks",
-    "json": "json={}/json",
-}
+from tests.labelled_photos import COUNT, KINDS, changed, make, write_labelled_photos
 
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     return write_labelled_photos(tmp_path_factory.mktemp("labelled"))
-
-
-def make(labelled, out, kind="coco", **options):
-    labels = KINDS[kind].format(labelled) if kind else None
-    return make_dataset(
-        "linear", [str(labelled / "photos")], out, labels=labels, samples_per_shard=3, **options
-    )
 
 
 @pytest.fixture(scope="module")
@@ -309,104 +294,11 @@ def test_the_command_counts_photos_without_labels_and_labels_without_photos(labe
     assert code == 0, text
 
 
-def test_labels_of_another_set_are_refused(labelled, tmp_path):
-    document = json.loads((labelled / "instances.json").read_text())
-    for image in document["images"]:
-        image["file_name"] = f"other{image['file_name']}"
-    (tmp_path / "other.json").write_text(json.dumps(document))
-    with pytest.raises(UsageError, match=r"none of the 4 images has labels in .*, not for 'photo0"):
-        make_dataset(
-            "linear", [str(labelled / "photos")], tmp_path / "out", labels=f"coco={tmp_path}/other.json"
-        )
-    assert not (tmp_path / "out").exists()
-
-
-def changed(labelled, tmp_path, change) -> str:
-    document = json.loads((labelled / "instances.json").read_text())
-    change(document)
-    (tmp_path / "changed.json").write_text(json.dumps(document))
-    return f"coco={tmp_path}/changed.json"
-
-
-MISTAKES = {
-    "other size": (lambda d: d["images"][0].update(width=99), "for 99x256 pixels, the photo has 264x256"),
-    "no category": (lambda d: d["annotations"][0].update(category_id=4), "annotation 1.*KeyError: 4"),
-    "negative box": (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "annotation 1: its bbox"),
-    "text box": (lambda d: d["annotations"][0].update(bbox="abcd"), "annotation 1: its bbox is not a list"),
-    "NaN": (lambda d: d["annotations"][0].update(bbox=[1e999, 1, 1, 1]), "finite"),
-    "short polygon": (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "three or more"),
-    "mask of another size": (
-        lambda d: d["annotations"][2]["segmentation"].update(size=[5, 5]),
-        "annotation 3.*its mask is of",
-    ),
-    "mask of other counts": (
-        lambda d: d["annotations"][2]["segmentation"].update(counts=[5]),
-        "annotation 3.*counts",
-    ),
-    "image that is not there": (lambda d: d["annotations"][0].update(image_id=5), "name the image 5"),
-    "twice": (lambda d: d["images"].append(dict(d["images"][0], id=7)), "same file_name"),
-    "no images": (lambda d: d.pop("images"), "is not an annotation file of COCO"),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_in_an_annotation_file_is_named(labelled, tmp_path, name):
-    change, message = MISTAKES[name]
-    labels = changed(labelled, tmp_path, change)
-    with pytest.raises(DimmagenError, match=message):
-        make_dataset("linear", [str(labelled / "photos")], tmp_path / "out", labels=labels)
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_box_outside_is_left_out_and_counted(labelled, tmp_path):
     labels = changed(labelled, tmp_path, lambda d: d["annotations"][0].update(bbox=[300, 300, 10, 10]))
     make_dataset("linear", [str(labelled / "photos")], tmp_path / "out", labels=labels)
     document = documents(tmp_path / "out")["photo00"]
     assert (len(document["annotations"]), document["left_out"]) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("labels", "code"),
-    [
-        ("instances.json", "usage"),
-        ("coco=", "usage"),
-        ("kitti=x", "unknown-name"),
-        ("coco=nowhere.json", "missing-path"),
-        ("yolo=nowhere", "missing-path"),
-        ("voc={}/masks", "no-match"),
-        ("coco={}/yolo/photo00.txt", "wrong-format"),
-    ],
-)
-def test_labels_that_are_not_there_are_refused(labelled, tmp_path, labels, code):
-    with pytest.raises(DimmagenError) as caught:
-        make_dataset("linear", [str(labelled / "photos")], tmp_path / "out", labels=labels.format(labelled))
-    assert caught.value.code == code
-
-
-def test_hostile_label_files_are_refused(labelled, tmp_path):
-    import shutil
-
-    shutil.copytree(labelled, tmp_path / "labelled")
-    bomb = '<!DOCTYPE a [<!ENTITY b "bbbbbbbb">]><annotation>&b;</annotation>'
-    for encoding in ("utf-8", "utf-16"):
-        (tmp_path / "labelled/voc/photo00.xml").write_text(bomb, encoding)
-        with pytest.raises(DimmagenError, match="document type or entities"):
-            make(tmp_path / "labelled", tmp_path / "out", "voc")
-    (tmp_path / "labelled/masks/photo00.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    with pytest.raises(DimmagenError, match="not a PNG"):
-        make(tmp_path / "labelled", tmp_path / "out", "masks")
-    Image.new("RGB", (264, 256)).save(tmp_path / "labelled/masks/photo00.png")
-    with pytest.raises(DimmagenError, match="mode RGB, not of one channel"):
-        make(tmp_path / "labelled", tmp_path / "out", "masks")
-    (tmp_path / "labelled/masks/photo00.png").unlink()
-    with pytest.raises(UsageError, match=r"photo00.png has no mask"):
-        make(tmp_path / "labelled", tmp_path / "out", "masks")
-    (tmp_path / "labelled/yolo/photo00.txt").write_text("0 0.5 x\n")
-    with pytest.raises(DimmagenError, match=r"photo00\.txt, line 1"):
-        make(tmp_path / "labelled", tmp_path / "out", "yolo")
-    (tmp_path / "labelled/json/photo00.json").write_text("[" * 100_000)
-    with pytest.raises(DimmagenError, match="not a JSON object"):
-        make(tmp_path / "labelled", tmp_path / "out", "json")
 
 
 def test_labels_follow_the_resize_and_the_crop_that_a_user_asks_for(tmp_path):

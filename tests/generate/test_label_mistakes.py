@@ -1,0 +1,100 @@
+"""Labels of other photos, and damaged or hostile ones, are refused before anything is written."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from dimmagen import make_dataset
+from dimmagen.core.errors import DimmagenError, UsageError
+from tests.labelled_photos import changed, make, write_labelled_photos
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    return write_labelled_photos(tmp_path_factory.mktemp("labelled"))
+
+
+def test_labels_of_another_set_are_refused(labelled, tmp_path):
+    document = json.loads((labelled / "instances.json").read_text())
+    for image in document["images"]:
+        image["file_name"] = f"other{image['file_name']}"
+    (tmp_path / "other.json").write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=r"none of the 4 images has labels in .*, not for 'photo0"):
+        make_dataset(
+            "linear", [str(labelled / "photos")], tmp_path / "out", labels=f"coco={tmp_path}/other.json"
+        )
+    assert not (tmp_path / "out").exists()
+
+
+MISTAKES = {
+    "other size": (lambda d: d["images"][0].update(width=99), "for 99x256 pixels, the photo has 264x256"),
+    "no category": (lambda d: d["annotations"][0].update(category_id=4), "annotation 1.*KeyError: 4"),
+    "negative box": (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "annotation 1: its bbox"),
+    "text box": (lambda d: d["annotations"][0].update(bbox="abcd"), "annotation 1: its bbox is not a list"),
+    "NaN": (lambda d: d["annotations"][0].update(bbox=[1e999, 1, 1, 1]), "finite"),
+    "short polygon": (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "three or more"),
+    "mask of another size": (
+        lambda d: d["annotations"][2]["segmentation"].update(size=[5, 5]),
+        "annotation 3.*its mask is of",
+    ),
+    "mask of other counts": (
+        lambda d: d["annotations"][2]["segmentation"].update(counts=[5]),
+        "annotation 3.*counts",
+    ),
+    "image that is not there": (lambda d: d["annotations"][0].update(image_id=5), "name the image 5"),
+    "twice": (lambda d: d["images"].append(dict(d["images"][0], id=7)), "same file_name"),
+    "no images": (lambda d: d.pop("images"), "is not an annotation file of COCO"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_an_annotation_file_is_named(labelled, tmp_path, name):
+    change, message = MISTAKES[name]
+    labels = changed(labelled, tmp_path, change)
+    with pytest.raises(DimmagenError, match=message):
+        make_dataset("linear", [str(labelled / "photos")], tmp_path / "out", labels=labels)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        ("instances.json", "usage"),
+        ("coco=", "usage"),
+        ("kitti=x", "unknown-name"),
+        ("coco=nowhere.json", "missing-path"),
+        ("yolo=nowhere", "missing-path"),
+        ("voc={}/masks", "no-match"),
+        ("coco={}/yolo/photo00.txt", "wrong-format"),
+    ],
+)
+def test_labels_that_are_not_there_are_refused(labelled, tmp_path, labels, code):
+    with pytest.raises(DimmagenError) as caught:
+        make_dataset("linear", [str(labelled / "photos")], tmp_path / "out", labels=labels.format(labelled))
+    assert caught.value.code == code
+
+
+def test_hostile_label_files_are_refused(labelled, tmp_path):
+    shutil.copytree(labelled, tmp_path / "labelled")
+    bomb = '<!DOCTYPE a [<!ENTITY b "bbbbbbbb">]><annotation>&b;</annotation>'
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "labelled/voc/photo00.xml").write_text(bomb, encoding)
+        with pytest.raises(DimmagenError, match="document type or entities"):
+            make(tmp_path / "labelled", tmp_path / "out", "voc")
+    (tmp_path / "labelled/masks/photo00.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    with pytest.raises(DimmagenError, match="not a PNG"):
+        make(tmp_path / "labelled", tmp_path / "out", "masks")
+    Image.new("RGB", (264, 256)).save(tmp_path / "labelled/masks/photo00.png")
+    with pytest.raises(DimmagenError, match="mode RGB, not of one channel"):
+        make(tmp_path / "labelled", tmp_path / "out", "masks")
+    (tmp_path / "labelled/masks/photo00.png").unlink()
+    with pytest.raises(UsageError, match=r"photo00.png has no mask"):
+        make(tmp_path / "labelled", tmp_path / "out", "masks")
+    (tmp_path / "labelled/yolo/photo00.txt").write_text("0 0.5 x\n")
+    with pytest.raises(DimmagenError, match=r"photo00\.txt, line 1"):
+        make(tmp_path / "labelled", tmp_path / "out", "yolo")
+    (tmp_path / "labelled/json/photo00.json").write_text("[" * 100_000)
+    with pytest.raises(DimmagenError, match="not a JSON object"):
+        make(tmp_path / "labelled", tmp_path / "out", "json")
