@@ -75,7 +75,7 @@ def test_a_data_set_and_a_mixhq_are_told_apart_and_the_advice_checks_the_other(p
     dimmagen.make_dataset("linear", [tmp_path / "mixhq"], tmp_path / "out")
     with pytest.raises(dimmagen.DimmagenError, match=r"is a MixHQ: .*`verify_mixhq\(\)` checks") as first:
         dimmagen.verify(tmp_path / "mixhq")
-    with pytest.raises(dimmagen.DimmagenError, match="a data set of pairs, not a MixHQ: .*`verify") as other:
+    with pytest.raises(dimmagen.DimmagenError, match=r"a data set of pairs, not a MixHQ: .*`verify") as other:
         dimmagen.verify_mixhq(tmp_path / "out")
     assert first.value.code == other.value.code == "wrong-format"
 
