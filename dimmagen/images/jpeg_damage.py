@@ -48,7 +48,7 @@ class _Scan(NamedTuple):
         may_have_zeros: whether a sector of zeros can be coded pixels.
         marker: which ends them; 0 at the end of the file.
         blocks: whether they are all there.
-        is_last: whether they complete the image.
+        lacks_scans: whether the picture ends with them and more should follow.
     """
 
     start: int
@@ -56,7 +56,7 @@ class _Scan(NamedTuple):
     may_have_zeros: bool
     marker: int
     blocks: Blocks
-    is_last: bool
+    lacks_scans: bool
 
 
 def state_of(data: bytes) -> JpegState:
@@ -70,7 +70,7 @@ def state_of(data: bytes) -> JpegState:
     for scan in _scans(data) if is_read else ():
         if damage := _damage_of(data, scan):
             return JpegState(damage, False)
-    return JpegState("", scan is not None and scan.marker == _NO_MARKER and scan.is_last)
+    return JpegState("", scan is not None and scan.marker == _NO_MARKER and scan.blocks == Blocks.WHOLE)
 
 
 def lacks_end(data: bytes) -> bool:
@@ -84,8 +84,7 @@ def _damage_of(data: bytes, scan: _Scan) -> str:
     is_known = scan.marker in _BETWEEN_SCANS or scan.marker in _APPLICATION or scan.marker == _NO_MARKER
     if not is_known or _has_sector_of(0xFF, data, scan) or scan.blocks == Blocks.FOREIGN:
         return _FOREIGN
-    lacks_scans = scan.blocks == Blocks.WHOLE and scan.marker == _NO_MARKER and not scan.is_last
-    if scan.blocks == Blocks.MISSING or lacks_scans:
+    if scan.blocks == Blocks.MISSING or scan.lacks_scans:
         return _SHORT
     return ""
 
@@ -108,9 +107,11 @@ def _scans(data: bytes) -> Iterator[_Scan]:
         if scan_start >= 0:
             coded = data[scan_start:end]
             blocks = read_scan(frame, header, coded, tables, interval) if frame else Blocks.UNKNOWN
-            is_last = frame.is_complete if frame else False
+            # Whoever ends a progressive picture before its last bits may have meant to.
+            is_end = kind == _NO_MARKER or (kind == _END and frame_kind in _SEQUENTIAL)
+            lacks_scans = is_end and blocks == Blocks.WHOLE and frame is not None and not frame.is_complete
             zeros = _may_have_zeros(frame_kind, header, tables)
-            yield _Scan(scan_start, end, zeros, kind, blocks, is_last)
+            yield _Scan(scan_start, end, zeros, kind, blocks, lacks_scans)
             scan_start = -1
         if marker is None or kind == _END:
             return

@@ -125,6 +125,31 @@ def test_a_progressive_photo_that_lacks_scans_and_its_end_is_unreadable():
         decode_rgb8(before_last, color_managed=True)
 
 
+def in_three_scans(pixels):
+    """A JPEG that has a scan for each channel, of three gray ones."""
+    channels = [jpeg(np.asarray(one)) for one in Image.fromarray(pixels).convert("YCbCr").split()]
+    size = channels[0][channels[0].index(b"\xff\xc0") + 5 :][:4]
+    tables = channels[0][: channels[0].index(b"\xff\xc0")]
+    codes = channels[0][channels[0].index(b"\xff\xc4") : channels[0].index(b"\xff\xda")]
+    frame = b"\xff\xc0\0\x11\x08" + size + b"\x03" + bytes([1, 17, 0, 2, 17, 0, 3, 17, 0])
+    scans = [
+        b"\xff\xda\0\x08\x01" + bytes([number, 0, 0, 63, 0]) + one[one.index(b"\xff\xda") + 10 : -2]
+        for number, one in enumerate(channels, 1)
+    ]
+    return [tables + frame + codes, *scans]
+
+
+def test_a_photo_with_a_scan_for_each_channel_has_all_three():
+    beginning, *scans = in_three_scans(photos.coffee())
+    whole = beginning + b"".join(scans)
+    assert np.abs(shown(whole).astype(int) - photos.coffee()).mean() < 3
+    assert state_of(whole + b"\xff\xd9") == ("", False)
+    assert state_of(whole) == ("", True)
+    for end in (b"", b"\xff\xd9"):
+        for cut in (beginning + scans[0] + scans[1], whole[:-2000]):
+            assert "end before the picture does" in state_of(cut + end).damage
+
+
 def test_wherever_the_end_of_a_small_photo_is_lost_it_has_its_pixels_or_is_refused():
     random, kept = np.random.default_rng(0), 0
     for number in range(60):
